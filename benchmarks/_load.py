@@ -13,6 +13,9 @@ from typing import Any
 from benchmarks.tui import Screen, measuring
 from tests.measure.conftest import write_pictures
 from tests.prepared import Prepared
+from tuiprobe.run.counting import images_done
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.status import StatusWatch
 
 TERMINALS, WINDOW = 8, 15.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,16 +55,16 @@ def listing(folder: Path, count: int) -> dict[str, float]:
     return {"runs": count, "first": first, "last": last, "screen": shown}
 
 
-def images_done(run: Path) -> tuple[float, int]:
+def images_measured(run: Path) -> tuple[float, int]:
     """Returns the time and how many images an engine has measured."""
-    return time.perf_counter(), json.loads((run / "live" / "0.json").read_text())["done"]
+    return time.perf_counter(), images_done(RunDir(run), StatusWatch(RunDir(run)).look()).done
 
 
 def rate(run: Path) -> float:
     """Returns an engine's images per second, over some seconds."""
-    begin, before = images_done(run)
+    begin, before = images_measured(run)
     time.sleep(WINDOW)
-    end, after = images_done(run)
+    end, after = images_measured(run)
     return (after - before) / (end - begin)
 
 
@@ -81,11 +84,11 @@ def terminals(folder: Path) -> dict[str, Any]:
 
 def _watched_rate(run: Path, screens: list[Screen]) -> float:
     """Returns the engine's rate while every terminal reads what its screen draws."""
-    begin, before = images_done(run)
+    begin, before = images_measured(run)
     while time.perf_counter() - begin < WINDOW:
         for screen in screens:
             screen.read(0.01)
-    end, after = images_done(run)
+    end, after = images_measured(run)
     return (after - before) / (end - begin)
 
 

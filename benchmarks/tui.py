@@ -130,7 +130,7 @@ def measuring(run: Path) -> Iterator[None]:
     )  # fmt: skip
     try:
         deadline = time.perf_counter() + 300
-        while not (run / "live" / "0.safetensors").exists():
+        while not (run / "status" / "0.safetensors").exists():
             if time.perf_counter() > deadline or engine.poll() is not None:
                 raise RuntimeError("the engine did not begin to measure")
             time.sleep(0.1)

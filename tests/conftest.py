@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from tests.prepared import Prepared
+from tests.settled import settled
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("NO_COLOR", "1")
@@ -25,6 +26,15 @@ def one_command_line() -> Iterator[None]:
     """Builds the command line once: 20 ms that a process spends once, and tests by the thousand."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys_have_their_effect() -> Iterator[None]:
+    """Lets a key that a test presses have its whole effect, however busy the machine is."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("app", "pilot"):
+            patch.setattr(f"textual.{module}.wait_for_idle", settled)
         yield
 
 

@@ -30,10 +30,14 @@ class Faults:
             `read-only`).
         after: Whether the call is made before the fault.
         log: Where the number of calls and their names are written.
+        publishing: A file whose first publication meets the fault, in place of a number.
     """
 
-    def __init__(self, at: int, kind: str, *, after: bool, log: Path | None = None) -> None:
+    def __init__(
+        self, at: int, kind: str, *, after: bool, log: Path | None = None, publishing: str = ""
+    ) -> None:
         self._at, self._kind, self._after, self._log = at, kind, after, log
+        self._publishing = publishing
         self._count = 0
 
     def install(self) -> None:
@@ -52,6 +56,8 @@ class Faults:
             if name == "open" and not arguments[1] & _WRITES:
                 return os.open(*arguments, **options)
             number, self._count = self._count, self._count + 1
+            if name == "replace" and arguments[1] == self._publishing and self._at < 0:
+                self._at = number
             if self._log is not None:
                 with self._log.open("a") as log:
                     log.write(name + "\n")

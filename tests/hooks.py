@@ -15,23 +15,29 @@ def on_the_path(folder: str) -> None:
 def stage_hangs(name: str, grace: float) -> None:
     """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
     from tuiprobe import api
-    from tuiprobe.measure import contents, opening, stages, stopping, thumbs
+    from tuiprobe.measure import stages, stopping
 
     def hang(*_: object, **__: object) -> None:
         print("at", name, file=sys.stderr, flush=True)
         time.sleep(600)
 
     stopping._GRACE_SECONDS = grace
-    for place in (api, opening, stages, contents, thumbs):
+    for place in (api, stages):
         if hasattr(place, name):
             setattr(place, name, hang)
 
 
-def leases_last(seconds: float) -> None:
-    """Shortens the leases of ranks, which a test cannot wait for."""
-    from tuiprobe.measure import crew
+def pause_after_shards(seconds: float) -> None:
+    """Lets a rank pause after each shard, so that a test can end it in between."""
+    from tuiprobe.measure.extract import Extraction
 
-    vars(crew)["LEASE_SECONDS"] = seconds
+    publish = Extraction.publish
+
+    def publish_and_pause(extraction: Extraction) -> None:
+        publish(extraction)
+        time.sleep(seconds)
+
+    setattr(Extraction, "publish", publish_and_pause)  # noqa: B010
 
 
 def fault(at: int, kind: str, after: bool, log: str) -> None:
@@ -41,8 +47,8 @@ def fault(at: int, kind: str, after: bool, log: str) -> None:
     Faults(at, kind, after=after, log=Path(log) if log else None).install()
 
 
-def impatient(seconds: float) -> None:
-    """Ends a run whose source gives nothing for so many seconds."""
-    from tuiprobe.measure import stopping
+def killed_at(publishing: str, after: bool) -> None:
+    """Kills the process before or after it publishes a file."""
+    from tests.faults import Faults
 
-    stopping.STALL_SECONDS = seconds
+    Faults(-1, "kill", after=after, publishing=publishing).install()

@@ -18,7 +18,6 @@ from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.outliers.channel_result import Outcome
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.report.numbers import number
 from tuiprobe.results.report import Report
 
 pytestmark = pytest.mark.slow
@@ -161,6 +160,6 @@ def test_several_models_are_compared_and_one_that_fails_stops_only_itself(
     rows = {row.split("|")[1].strip(): row for row in table.read_text().splitlines() if "|" in row}
     for name, report in reports.items():
         (final,) = part(report, OutlierResult).finals()
-        assert f"| {number(final.kurtosis.value)} (" in rows[name.replace("_", r"\_")]
+        assert f"| {final.kurtosis.alone()} (" in rows[name.replace("_", r"\_")]
     assert str(table.name) in done.stderr
     assert done.stdout.endswith(table.read_text())

@@ -52,8 +52,8 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
         assert not entry.exists()
         with pytest.raises(DamagedFileError):
             entry.read_bytes()
-        with pytest.raises((RunError, DamagedFileError)):
-            entry.append(b"x")
+        with pytest.raises((RunError, DamagedFileError, OSError)):
+            entry.descriptor(os.O_WRONLY)
 
 
 def test_sizes_are_capped(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_no_link_below_the_directory_is_followed(tmp_path: Path, link: str) -> N
         assert not entry.path.is_symlink()
         assert entry.read_bytes() == b"mine"
     else:
-        for write in (entry.write_bytes, entry.append, entry.replace):
+        for write in (entry.write_bytes, entry.replace):
             with pytest.raises(RunError, match="cannot write"):
                 write(b"x")
     assert (outside / "deep" / "file").read_text() == "secret"
@@ -131,7 +131,7 @@ def test_what_is_published_reached_the_disk_with_its_name(
     made = ["folder"]  # the new folder's own name
     assert done == [*made, "file", "rename", "folder"]
     done.clear()
-    Entry(tmp_path, "live/0.json").replace(b"x")
+    Entry(tmp_path, "status/0.json").replace(b"x")
     assert done == [*made, "rename"]
 
 
@@ -162,7 +162,7 @@ def test_temporary_files_of_killed_writers_are_swept(tmp_path: Path) -> None:
         "os.replace = lambda *a, **k: os.kill(os.getpid(), 9)\n"
         "Entry(Path(sys.argv[1]), 'shards/a.safetensors').write_bytes(b'x' * 1000)\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=280)
     (left,) = (tmp_path / "shards").iterdir()
     assert left.name.endswith(".tmp")
     host = left.name.split(".")[-2].split("-")[0]
@@ -207,7 +207,7 @@ def test_memory_is_asked_for_by_the_size_and_not_by_the_limit(tmp_path: Path) ->
         "assert read_regular(path, 16 * 2**30) == b'x' * 1000\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(file.path)], check=False, timeout=60, capture_output=True
+        [sys.executable, "-c", code, str(file.path)], check=False, timeout=280, capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
 from graphlib import TopologicalSorter
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -89,3 +91,19 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     imports["tuiprobe"] = set()  # its public names, imported when they are asked for
     assert len(imports) > 100
     TopologicalSorter(imports).prepare()
+
+
+LEFT = {"Outcome", "Shown"}
+"""Public classes that still share a name."""
+
+
+def test_the_name_of_a_public_class_means_one_thing() -> None:
+    """But for what each probe calls by the word of the protocol."""
+    places = defaultdict(list)
+    for file in sorted((ROOT / "tuiprobe").rglob("*.py")):
+        for node in ast.parse(file.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(str(file.relative_to(ROOT)))
+    assert len(places) > 300
+    shared = {name: files for name, files in places.items() if len(files) > 1}
+    assert shared.keys() - {"Inputs", "Options", "Result"} == LEFT, shared

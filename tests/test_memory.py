@@ -15,14 +15,6 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.memory import available_memory, refuse_beyond_memory
 
 MIB = 2**20
-HYBRID = """\
-23 1 0:22 / /proc rw,nosuid - proc proc rw
-10 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
-11 10 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct
-12 10 0:30 {mounted} /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
-13 10 0:31 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate
-"""
-UNIFIED = "30 23 0:26 {mounted} /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
 
 
 def write(folder: Path, **files: object) -> None:
@@ -39,16 +31,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def second(root: Path, own: str, mounted: str = "/") -> Path:
+def second(root: Path, own: str) -> Path:
     """Writes what a process in a group of version 2 sees; returns where groups are mounted."""
-    write(root / "proc/self", cgroup=f"0::{own}", mountinfo=UNIFIED.format(mounted=mounted))
+    write(root / "proc/self", cgroup=f"0::{own}")
     return root / "sys/fs/cgroup"
 
 
-def first(root: Path, own: str, mounted: str = "/") -> Path:
+def first(root: Path, own: str) -> Path:
     """Likewise of version 1, beside an empty hierarchy of version 2."""
     text = f"9:name=systemd:/\n4:memory:{own}\n3:cpu,cpuacct:{own}\n0::/"
-    write(root / "proc/self", cgroup=text, mountinfo=HYBRID.format(mounted=mounted))
+    write(root / "proc/self", cgroup=text)
     return root / "sys/fs/cgroup/memory"
 
 
@@ -85,8 +77,7 @@ def test_a_group_above_limits_its_own(root: Path) -> None:
 
 @pytest.mark.parametrize("own", ["/", "/docker/abc", "/../outside"])
 def test_a_container_sees_its_own_group_as_the_mounted_one(root: Path, own: str) -> None:
-    mounted = "/docker/abc" if own == "/docker/abc" else "/"
-    top = second(root, own, mounted)
+    top = second(root, own)
     write(top, memory__max=256 * MIB, memory__current=56 * MIB, memory__stat="inactive_file 0")
     assert available_memory(root) == 200 * MIB
 
@@ -107,7 +98,7 @@ def test_what_no_kernel_writes_is_passed_over(root: Path, text: str) -> None:
     top = second(root, "/job")
     write(top / "job", memory__max=text, memory__current=text, memory__stat=text)
     assert available_memory(root) in (0, 2**33)
-    write(root / "proc/self", cgroup=text, mountinfo=text)
+    write(root / "proc/self", cgroup=text)
     assert available_memory(root) == 2**33
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 import tuiprobe
 from tuiprobe.events import Event
 from tuiprobe.measure.ranks import Rank
-from tuiprobe.narration import _Bar, _Cell, _Lines, narrated, sentence, somebody_looks
+from tuiprobe.narration import _Bar, _Lines, _NotebookCell, narrated, sentence, somebody_looks
 from tuiprobe.plaintext import plain
 
 
@@ -29,7 +29,6 @@ def test_lines_elsewhere_than_on_a_terminal(capsys: pytest.CaptureFixture[str]) 
         listen(Event("stage", "measuring 5 images"))
         for number in range(30):
             listen(Event("skipped", f"{number}.png: damaged"))
-        listen(Event("shard", "shard 1 of 2"))
         listen(Event("warning", "[bold]no markup[/bold]"))
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -52,7 +51,7 @@ def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
     )
     with Progress(*columns, console=console) as progress:
         bar = _Bar(console, progress)
-        state = {"set": "val", "done": 50, "skipped": 0, "total": 200, "rate": 12.5, "eta": 12.0}
+        state = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
         bar(Event("progress", "", state))
         bar(Event("warning", "[red]as it is[/red]"))
     shown = out.getvalue()
@@ -63,8 +62,8 @@ def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
 
 def test_one_output_of_a_notebook_is_renewed() -> None:
     shown: list[str] = []
-    cell = _Cell(lambda data, raw: shown.append(data["text/plain"]))
-    state = {"set": "val", "done": 50, "skipped": 0, "total": 200, "rate": 12.5, "eta": 12.0}
+    cell = _NotebookCell(lambda data, raw: shown.append(data["text/plain"]))
+    state = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
     cell(Event("stage", "loading mini_clip"))
     assert shown[-1] == "loading mini_clip"
     cell(Event("progress", "", state))
@@ -72,7 +71,6 @@ def test_one_output_of_a_notebook_is_renewed() -> None:
     cell(Event("progress", "", {**state, "done": 51}))  # within a fifth of a second
     assert len(shown) == 2
     cell(Event("warning", "<b>as it is</b>"))
-    cell(Event("shard", "shard 1 of 2"))
     cell(Event("stage", "merging"))
     assert shown[2:] == ["warning: <b>as it is</b>", "warning: <b>as it is</b>\nmerging"]
     cell.end()

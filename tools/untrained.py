@@ -19,7 +19,7 @@ from tuiprobe.miniature import encoder as from_miniature
 from tuiprobe.miniature.data import dataset
 from tuiprobe.models import from_open_clip, from_timm
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.open_clip_source import Request
+from tuiprobe.models.open_clip_source import OpenClipRequest
 
 IMAGES = 64
 """Images of `miniature:val`, evenly spaced over its labels."""
@@ -78,10 +78,10 @@ def architectures() -> list[tuple[str, str]]:
 def build(loader: str, architecture: str) -> Encoder:
     """Builds an architecture with random weights from the fixed seed."""
     if loader == "open_clip":
-        request = Request(architecture, architecture, untrained=True)
+        request = OpenClipRequest(architecture, architecture, untrained=True)
         return from_open_clip.load(request, device="cpu", dtype=torch.float32)
     if loader == "timm":
-        timm = from_timm.Request(architecture, architecture, untrained=True)
+        timm = from_timm.TimmRequest(architecture, architecture, untrained=True)
         return from_timm.load(timm, device="cpu", dtype=torch.float32)
     return from_miniature.load(
         architecture, None, device="cpu", dtype=torch.float32, untrained=True

@@ -46,7 +46,7 @@ def run_probe(
 
     Raises:
         KeyboardInterrupt: If the run was interrupted; finished shards are kept.
-        RunError: If another rank will write the report.
+        RunError: If another rank writes the report.
     """
     spec = user_spec(model, data, options)
     if not isinstance(output, str | os.PathLike | None):
@@ -56,7 +56,8 @@ def run_probe(
     if not outcome.complete:
         raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")
     if not outcome.merged:
-        raise RunError("another rank merges this run; read its results.json")
+        why = outcome.waits or "another rank merged this run"
+        raise RunError(f"{why}; read {outcome.directory.results_file} when it is there")
     write_reports(outcome.directory)
     return read_report(outcome.directory)
 

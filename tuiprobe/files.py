@@ -287,16 +287,6 @@ class Entry:
         """Replaces the file atomically, without waiting for the disk."""
         self._publish((content,), durable=False)
 
-    def append(self, content: bytes) -> None:
-        """Appends to the file; creates it if it is missing."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        with writing(self.path), self._folder(make=True) as folder:
-            descriptor = self._open_to_write(flags, folder)
-            try:
-                _write_all(descriptor, content)
-            finally:
-                os.close(descriptor)
-
     def descriptor(self, flags: int) -> int:
         """Opens the file with `os.open`'s flags; the caller closes the returned descriptor.
 
@@ -304,7 +294,7 @@ class Entry:
 
         Raises:
             OSError: As `os.open` raises it; `ELOOP` for a link.
-            DamagedFileError: If it is not a regular file, or has another hard link.
+            RunError: If it is not a regular file.
         """
         with self._folder(make=bool(flags & os.O_CREAT)) as folder:
             return self._open_to_write(flags, folder)
@@ -322,20 +312,23 @@ class Entry:
         flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(self._last, flags, 0o666, dir_fd=folder)
         status = os.fstat(descriptor)
-        # A hard link elsewhere would receive what is written here.
-        if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
+        if stat.S_ISREG(status.st_mode):
             return descriptor
         os.close(descriptor)
-        what = "a file with a second name" if status.st_nlink > 1 else _kind(status.st_mode)
+        what = _kind(status.st_mode)
         raise RunError(f"{self.path} is {what}, so nothing is written to it; move it away")
 
     @contextmanager
     def _folder(self, make: bool = False) -> Iterator[int]:
         """Opens the folder of the file, one path component after another."""
-        pin = _PINNED.get(self.root)
-        if make and pin is None:
+        if make and self.root in _LOCKED and not self.root.is_dir():
+            raise RunError(
+                f"{self.root} is gone: it was deleted or moved while it was written, and is not "
+                "made again; the same command starts or resumes the run"
+            )
+        if make:
             _make_root(self.root)
-        folder = os.open(self.root, _FOLDER) if pin is None else pin.open(self.root, make)
+        folder = os.open(self.root, _FOLDER)
         try:
             for part in PurePosixPath(self.name).parts[:-1]:
                 if make:
@@ -373,62 +366,20 @@ class Entry:
                 os.fsync(folder)
 
 
-@dataclass(frozen=True)
-class _Pin:
-    """The identity of a directory and its lock file when this process locked it."""
-
-    directory: os.stat_result
-    lock_name: str
-    lock: os.stat_result
-
-    def open(self, root: Path, to_write: bool) -> int:
-        """Opens the directory; refuses it if it was replaced by another one."""
-        try:
-            folder = os.open(root, _FOLDER)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise RunError(f"{root} is gone: {_MOVED}") from error
-        try:
-            if not os.path.samestat(os.fstat(folder), self.directory):
-                raise RunError(f"{root} is another directory now: {_MOVED}")
-            if to_write and not self._holds(folder):
-                raise RunError(f"{root / self.lock_name} is gone: {_MOVED}")
-        except BaseException:
-            os.close(folder)
-            raise
-        return folder
-
-    def _holds(self, folder: int) -> bool:
-        try:
-            status = os.stat(self.lock_name, dir_fd=folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(status, self.lock)
-
-
-_MOVED = (
-    "the directory was deleted, moved or emptied while it was being written; nothing is written "
-    "to what is there now, and the same command starts or resumes the run"
-)
-_PINNED: dict[Path, _Pin] = {}
+_LOCKED: set[Path] = set()
+"""Directories that this process has locked, and does not make again if they are deleted."""
 
 
 @contextmanager
-def pinned(lock: Entry, descriptor: int) -> Iterator[None]:
-    """Makes sure, inside the block, that a locked directory was not replaced by another one.
-
-    Args:
-        lock: The lock file; the check applies to entries with the same root.
-        descriptor: The open lock file.
-    """
-    if lock.root in _PINNED:  # an outer lock of the same directory pinned it
-        yield
-        return
-    with writing(lock.root):
-        _PINNED[lock.root] = _Pin(lock.root.stat(), lock.name, os.fstat(descriptor))
+def not_made_again(root: Path) -> Iterator[None]:
+    """Makes writing below a directory fail, inside the block, if it is deleted or moved away."""
+    outer = root in _LOCKED
+    _LOCKED.add(root)
     try:
         yield
     finally:
-        del _PINNED[lock.root]
+        if not outer:
+            _LOCKED.remove(root)
 
 
 def _make_root(root: Path) -> None:

@@ -47,7 +47,7 @@ def narrated(rank: Rank | None = None) -> Iterator[Listener]:
     if _in_notebook():
         from IPython.display import display
 
-        cell = _Cell(display(_text(""), raw=True, display_id=True).update)
+        cell = _NotebookCell(display(_text(""), raw=True, display_id=True).update)
         try:
             yield cell
         finally:
@@ -81,19 +81,18 @@ def sentence(event: Event) -> str:
 def progress_line(data: dict[str, Any]) -> str:
     """Returns progress as one line.
 
-    >>> progress_line({"set": "val", "done": 64, "skipped": 1, "total": 500, "rate": 8, "eta": 61})
+    >>> progress_line({"set": "val", "done": 65, "total": 500, "rate": 8, "eta": 61})
     'val: 65 of 500 images, 8.0 images/s, 1:01 left'
 
     Of several ranks it is the progress of all.
 
-    >>> progress_line({"ranks": 4, "done": 9, "skipped": 0, "total": 10, "rate": 32, "eta": None})
+    >>> progress_line({"ranks": 4, "done": 9, "total": 10, "rate": 32, "eta": None})
     '4 ranks: 9 of 10 images, 32.0 images/s'
     """
     unit = data.get("unit", "images")
-    through, total = _counted(data)
-    eta = data["eta"]
+    done, total, eta = data["done"], data["total"], data["eta"]
     left = f", {clock(eta)} left" if eta is not None else ""
-    return f"{_where(data)}: {through} of {total} {unit}, {data['rate']:.1f} {unit}/s{left}"
+    return f"{_where(data)}: {done} of {total} {unit}, {data['rate']:.1f} {unit}/s{left}"
 
 
 def _where(data: dict[str, Any]) -> str:
@@ -101,12 +100,6 @@ def _where(data: dict[str, Any]) -> str:
     if ranks is None:
         return str(data["set"])
     return "1 rank" if ranks == 1 else f"{ranks} ranks"
-
-
-def _counted(data: dict[str, Any]) -> tuple[int, int]:
-    """Returns how many are through and of how many; those of earlier attempts count."""
-    kept = data.get("kept", 0)
-    return kept + data["done"] + data["skipped"], kept + data["total"]
 
 
 class _Skips:
@@ -117,7 +110,7 @@ class _Skips:
 
     def worth_showing(self, event: Event) -> bool:
         if event.kind != "skipped":
-            return event.kind != "shard"
+            return True
         self._count += 1
         return self._count <= _SKIPPED_SHOWN
 
@@ -142,7 +135,7 @@ def _text(text: str) -> dict[str, str]:
     return {"text/plain": text}
 
 
-class _Cell:
+class _NotebookCell:
     """Keeps one output of a notebook up to date: what is notable, and below it what is under way.
 
     Args:
@@ -214,12 +207,11 @@ class _Bar:
             self._task = None
 
     def _advance(self, data: dict[str, Any]) -> None:
-        through, total = _counted(data)
         if self._task is None:
-            self._task = self._progress.add_task("", total=total, where="", rate="")
+            self._task = self._progress.add_task("", total=data["total"], where="", rate="")
         self._progress.update(
             self._task,
-            completed=through,
+            completed=data["done"],
             where=_where(data),
             rate=f"{data['rate']:.1f} {data.get('unit', 'images')}/s",
         )

@@ -54,7 +54,9 @@ def number(
     """
     if value is None or not isfinite(value):
         return MISSING
-    return _bare(value, unit, _decimals(unit, low, high), signed) + ("" if bare else suffix(unit))
+    return _bare(value, unit, _decimals(value, unit, low, high), signed) + (
+        "" if bare else suffix(unit)
+    )
 
 
 def interval(
@@ -72,9 +74,9 @@ def interval(
     ('93.2 % (92.1 to 94.3)', '−10.0 points (−12.0 to −8.0)')
     """
     text = number(value, unit, low, high, signed=signed, bare=bare)
-    if text == MISSING or _half(low, high) is None:
+    if value is None or text == MISSING or _half(low, high) is None:
         return text
-    places = _decimals(unit, low, high)
+    places = _decimals(value, unit, low, high)
     ends = (_bare(end, unit, places, signed) for end in (low, high) if end is not None)
     return f"{text} ({' to '.join(ends)})"
 
@@ -96,9 +98,12 @@ def plus_minus(
     """
     if value is None or not isfinite(value):
         return MISSING
-    places, half = _decimals(unit, low, high), _half(low, high)
+    places, half = _decimals(value, unit, low, high), _half(low, high)
     text = _bare(value, unit, places, signed=False)
     if half is not None:
+        places = min(places or 0, len(text.partition(".")[2]))
+        if round(in_unit(half, unit), places) == 0:  # its first digit lies beyond the value's
+            places = _decimals(value, unit, low, high) or 0
         text += f" ± {_bare(half, unit, places, signed=False)}"
     return text if bare else text + suffix(unit)
 
@@ -145,14 +150,16 @@ def _half(low: float | None, high: float | None) -> float | None:
     return (high - low) / 2
 
 
-def _decimals(unit: str, low: float | None, high: float | None) -> int | None:
+def _decimals(value: float, unit: str, low: float | None, high: float | None) -> int | None:
     """Returns the decimal places that an interval allows; None without an interval.
 
-    Half its width gets two digits where it begins with 1, 2 or 3, and else one.
+    Half its width gets two digits where it begins with 1, 2 or 3, and else one; whole counts none.
     """
     half = in_unit(_half(low, high) or 0.0, unit)
     if half <= 0 or not isfinite(half):
         return None
+    if unit == "count" and all(one == int(one) for one in (value, low or 0.0, high or 0.0)):
+        return 0
     exponent = floor(log10(half))
     return max(0, (1 if half / 10.0**exponent < 3.55 else 0) - exponent)
 

@@ -1,4 +1,4 @@
-"""`reprobe RUN --ablate` against plain algebra, its cache, its memory and bad input."""
+"""`reprobe RUN --ablate` against plain algebra, its memory and bad input."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, write_run
+from tests.measure.fake_run import FakeSet, vouch, write_run
 from tuiprobe.answer.ablation import Question, ablate, parse_question
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.manifest import read_manifest, write_manifest
 from tuiprobe.probes.ablation.targeted import ablation_span
 from tuiprobe.probes.ablation.targeted_result import TargetedAblation
 from tuiprobe.probes.proportions import paired_difference
 from tuiprobe.report.ablation import ablation_text
-from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import read_measured
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def naive(h: np.ndarray, span: np.ndarray, mode: str, first: np.ndarray) -> np.n
 def test_accuracies_are_those_of_plain_algebra(planted: RunDir, mode: str, centred: bool) -> None:
     weight, bias, h, labels = (a.astype("f8") for a in arrays())
     question = Question((3, 5), (0, 2), centred, mode)  # type: ignore[arg-type]
-    answer, _ = ablate(planted, question)
+    answer = ablate(planted, question)
     basis = np.linalg.svd(weight - weight.mean(0) if centred else weight)[2]
     span = np.stack([np.eye(CHANNELS)[3], np.eye(CHANNELS)[5], basis[0], basis[2]], axis=1)
     val, shift = answer.sets
@@ -87,12 +87,10 @@ def test_shuffled_parts_are_those_of_other_images(tmp_path: Path) -> None:
     h[:, 1] = np.where(labels == 0, 1, -1)
     weight = np.array([[0, 1, 0, 0], [0, -1, 0, 0]])
     run = write_run(tmp_path / "run", {"val": FakeSet(h.astype("f4"), labels)}, weight)
-    (one,) = ablate(run, Question((1,), (), replaced_by="shuffle"))[0].sets
+    (one,) = ablate(run, Question((1,), (), replaced_by="shuffle")).sets
     assert one.before.top1 == 1
     assert one.after.top1 == pytest.approx(0.5, abs=0.04)  # 4 sigma of 3,000 images
-    (run.path / "answers").rename(run.path / "answers-before")
-    again, cached = ablate(run, Question((1,), (), replaced_by="shuffle"))
-    assert (again.sets, cached) == ((one,), False)
+    assert ablate(run, Question((1,), (), replaced_by="shuffle")).sets == (one,)
 
 
 def test_modes_are_read_from_text() -> None:
@@ -125,30 +123,10 @@ def test_images_that_are_not_finite_are_left_out_and_zeros_count_as_wrong(tmp_pa
     h[100:200] = 0
     run = write_run(tmp_path / "run", {"val": FakeSet(h, labels)}, weight)
     for mode in ("zero", "mean"):
-        (one,) = ablate(run, Question((3,), (), False, mode))[0].sets  # type: ignore[arg-type]
+        (one,) = ablate(run, Question((3,), (), False, mode)).sets  # type: ignore[arg-type]
         assert (one.n, one.nonfinite) == (N - 100, 100)
         assert one.before.top1 == pytest.approx((N - 200) / (N - 100))
         assert 0.5 < one.after.top1 < one.before.top1
-
-
-def test_the_answer_is_kept_until_the_run_changes(planted: RunDir) -> None:
-    first, cached = ablate(planted, Question((3,), ()))
-    assert not cached
-    assert ablate(planted, Question((3,), ())) == (first, True)
-    assert ablate(planted, Question((3,), (), replaced_by="zero"))[1] is False
-    (kept,) = [p for p in (planted.path / "answers").iterdir() if '"mean"' in p.read_text()]
-    kept.write_text("{}")  # damaged: answered again
-    assert ablate(planted, Question((3,), ())) == (first, False)
-    content, metadata = read_arrays(planted.head_file)
-    write_arrays(planted.head_file, content | {"weight": -content["weight"]}, metadata)
-    again, cached = ablate(planted, Question((3,), ()))
-    assert not cached
-    assert again.sets[0].before.top1 < first.sets[0].before.top1
-
-
-def test_a_directory_that_cannot_be_written_still_answers(planted: RunDir) -> None:
-    (planted.path / "answers").write_text("a file in the way")
-    assert ablate(planted, Question((3,), ()))[0].sets
 
 
 @pytest.mark.parametrize("text", ["", "17", "channel:", "channel:-1", "chanel:3", "direction:x"])
@@ -163,7 +141,9 @@ def test_runs_without_a_head_or_with_damage_say_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no head.*fake brings no head"):
         ablate(bare, Question((3,), ()))
     run = write_run(tmp_path / "run", {"val": FakeSet(h, labels)}, weight)
-    path = run.features_file("val")
+    vouch(run)
+    path, manifest = run.features_file("val"), read_manifest(run.path)
+    assert manifest is not None
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
@@ -174,10 +154,12 @@ def test_runs_without_a_head_or_with_damage_say_so(tmp_path: Path) -> None:
         ablate(run, Question((3,), ()))
     narrow = {"features": h[:, 1:], "ids": np.arange(N)}
     write_arrays(path, narrow, {})
-    with pytest.raises(DamagedFileError, match=r"does not belong to .*measured\.json"):
+    with pytest.raises(DamagedFileError, match=r"has no manifest\.json"):
         ablate(run, Question((3,), ()))
-    record = read_measured(run).sets["val"].model_dump(mode="json", exclude={"features"})
-    run.measured_file.write_json({"val": record})  # as an earlier version wrote it
+    write_manifest(run.path, manifest)
+    with pytest.raises(DamagedFileError, match=r"is not the one in manifest\.json"):
+        ablate(run, Question((3,), ()))
+    vouch(run)
     with pytest.raises(DamagedFileError, match="do not fit a head of 16 channels"):
         ablate(run, Question((3,), ()))
     path.unlink()
@@ -241,7 +223,6 @@ def test_the_command_prints_lines_or_json_and_needs_no_torch(planted: RunDir) ->
     assert (answer.channels, answer.directions, answer.replaced_by) == ((3,), (1,), "mean")
     plain = run("--ablate", "channel:3", "--ablate", "direction:1")
     assert plain.stdout == ablation_text(answer)
-    assert "answered before" in plain.stderr
     wrong = run("--ablate", "channel:99")
     assert wrong.returncode == 2
     assert "there are 0 to 15" in wrong.stderr

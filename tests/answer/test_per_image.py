@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from tests.measure.fake_run import FakeSet, write_run
+from tests.measure.fake_run import FakeSet, vouch, write_run
 from tuiprobe.answer import answer
-from tuiprobe.checksums import write_json
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 from tuiprobe.run.per_image import list_digest, read_per_image
 from tuiprobe.run.row_samples import SampleRecord
 from tuiprobe.run.verify import verify
@@ -33,7 +33,7 @@ def a_run(path: Path, **changes: object) -> RunDir:
     features, labels, weight = planted()
     sets = {"val": FakeSet(features, labels), "plain": FakeSet(features[:30], None)}
     run = write_run(path, sets, weight, **changes)  # type: ignore[arg-type]
-    run.results_file.write_text(answer(run).to_json())
+    write_results(run, answer(run))
     return run
 
 
@@ -78,6 +78,7 @@ def test_another_path_label_or_size_is_another_image(
     lines = [json.loads(line) for line in run.samples_file.path.read_text().splitlines()]
     lines[0][field] = value if lines[0].get(field) != value else 3
     run.samples_file.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    vouch(run)
     answer(run)
     assert read_per_image(run)["val"].differs_from(before) == "other images"
 
@@ -88,8 +89,8 @@ def test_other_contents_are_other_images(tmp_path: Path) -> None:
     measured = json.loads(run.measured_file.path.read_text())
     for contents, said in (("0" * 64, ""), ("1" * 64, "images of other contents")):
         measured["sets"]["val"]["contents"] = contents
-        measured.pop("sha256", None)
-        write_json(run.measured_file, measured)
+        run.measured_file.write_json(measured)
+        vouch(run)
         answer(run)
         after = read_per_image(run)["val"]
         assert after.differs_from(before) == said
@@ -116,5 +117,9 @@ def test_damage_is_noticed_and_earlier_runs_have_none(tmp_path: Path) -> None:
     states = {one.file: one.state for one in verify(run)}
     assert states["per_image.safetensors"] == "damaged"
     run.per_image_file.unlink()
+    with pytest.raises(DamagedFileError, match="is missing, and manifest"):
+        read_per_image(run)
+    states = {one.file: one.state for one in verify(run)}
+    assert states["per_image.safetensors"] == "missing"
+    run.at("manifest.json").unlink()
     assert read_per_image(run) == {}
-    assert "per_image.safetensors" not in {one.file for one in verify(run)}

@@ -18,6 +18,7 @@ from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.report.markdown import markdown
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 Install = Callable[..., None]
 
@@ -172,7 +173,7 @@ def test_nothing_of_a_stranger_is_imported_before_a_run_is_answered(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: RunDir
 ) -> None:
     install()
-    run.results_file.write_text(answer(run).to_json())
+    write_results(run, answer(run))
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "marking_probe.py").write_text(
         f"open({json.dumps(str(tmp_path / 'imported'))}, 'w').close()\n"

@@ -129,7 +129,7 @@ def test_it_is_refused_outside_the_range_of_accuracies() -> None:
     for x in (0.3, 0.9, 0.0, 1.0):
         with pytest.raises(ValueError, match=r"lies outside those of the 80 published supervised"):
             chosen.expected(x)
-    with pytest.raises(ValueError, match=r"outside the family dfn, 0\.027 to 0\.831"):
+    with pytest.raises(ValueError, match=r"outside the family dfn, 2\.7 % to 83\.1 %"):
         peers("zero-shot", SHIFTS, "dfn").expected(0.8437)
 
 

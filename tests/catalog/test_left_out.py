@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tuiprobe.catalog.left_out import Point, reach, residuals, solve, sums_of, total
+from tuiprobe.catalog.left_out import ModelPoint, reach, residuals, solve, sums_of, total
 
 
-def points(models: int = 40, families: int = 8, seed: int = 0) -> list[Point]:
+def points(models: int = 40, families: int = 8, seed: int = 0) -> list[ModelPoint]:
     rng = np.random.default_rng(seed)
     shift = rng.standard_normal(families) / 5
     found = []
     for i in range(models):
         x = float(rng.uniform(-2, 2))
         y = 0.9 * x - 0.4 + shift[i % families] + 0.05 * rng.standard_normal()
-        found.append(Point(x, float(y), f"f{i % families}"))
+        found.append(ModelPoint(x, float(y), f"f{i % families}"))
     return found
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, model, write_run
+from tests.measure.fake_run import FakeSet, model, vouch, write_run
 from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.results import Weights
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 CLASSES, IMAGES, MODELS = 6, 3000, 5
 
@@ -34,9 +35,8 @@ def written(folder: Path, number: int, noise: float, *, images: int = IMAGES, **
         folder / f"m{number}", sets, np.eye(CLASSES), about=more,
         extra_head={"answers/street": np.arange(CLASSES)},
     )  # fmt: skip
-    run.results_file.write_text(
-        report(key=run.read_key(), model=model(width=CLASSES, **more)).to_json()
-    )
+    write_results(run, report(key=run.read_key(), model=model(width=CLASSES, **more)))
+    vouch(run)  # the report is of other sets
     return str(run.path)
 
 

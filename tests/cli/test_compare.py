@@ -7,6 +7,7 @@ import pytest
 from tests.report.samples import estimate, outliers, report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def runs(tmp_path):
     for name, kurtosis in (("a", 23.5), ("b", 4.0), ("c", 23.4)):
         run = RunDir(tmp_path / name)
         found = report(outliers=(outliers(kurtosis=estimate(kurtosis, 0.4)),))
-        run.results_file.write_text(found.to_json())
+        write_results(run, found)
         paths.append(str(run.path))
     return paths
 
@@ -23,7 +24,7 @@ def runs(tmp_path):
 def test_exit_code_and_reason(runs, capsys):
     assert run_cli(["compare", *runs[:2]]) == 0
     assert (
-        "| kurtosis | `val` | 23.5 (23.1 to 23.9) | 4 (3.6 to 4.4) | -19.5"
+        "| kurtosis | `val` | 23.5 (23.1 to 23.9) | 4.0 (3.6 to 4.4) | \N{MINUS SIGN}19.5"
         in capsys.readouterr().out
     )
     assert run_cli(["compare", *runs, "--fail-if", "kurtosis differs"]) == 1

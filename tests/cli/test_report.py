@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.measure.fake_run import vouch
 from tests.report.samples import model, report
 from tuiprobe.answer.schema import json_schema
 from tuiprobe.cli.app import run_cli
 from tuiprobe.report.formats import FORMATS
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 
 @pytest.fixture
 def run(tmp_path):
     run = RunDir(tmp_path / "run")
-    run.results_file.write_text(report().to_json())
+    write_results(run, report())
     return run.path
 
 
@@ -52,7 +54,7 @@ def several(tmp_path, *reports):
     paths = []
     for i, one in enumerate(reports):
         run = RunDir(tmp_path / "runs" / f"run{i}")
-        run.results_file.write_text(one.to_json())
+        write_results(run, one)
         paths.append(str(run.path))
     return paths
 
@@ -83,6 +85,7 @@ def test_runs_of_other_kinds_and_of_an_older_schema(tmp_path, capsys):
     assert "2 kinds of representation (projected, token)" in capsys.readouterr().out
     old = Path(paths[2]) / "results.json"
     old.write_text('{"schema_version": 1, "title": "old"}')
+    vouch(RunDir(paths[2]))
     assert run_cli(["report", *paths, "--to", "-"]) != 0
     said = capsys.readouterr().err
     assert "is of schema 1, and this version of tuiprobe reads schema 2" in said

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.damage import resealed
 from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 from tuiprobe.run.listing import list_runs
 
 
@@ -23,11 +23,12 @@ def root(tmp_path: Path) -> Path:
     tree = json.loads(report().to_json()) | {"schema_version": 1}
     tree |= {"verdict": {"outcome": "present"}, "outliers": []}
     del tree["parts"]
-    old = resealed(json.dumps(tree).encode()).decode()
-    for name, text in (("old", old), ("new", report().to_json())):
-        run = RunDir(tmp_path / "runs" / name)
+    old, new = (RunDir(tmp_path / "runs" / name) for name in ("old", "new"))
+    for run in (old, new):
         run.key_file.write_text("cd" * 32 + "\n")
-        run.results_file.write_text(text)
+    old.spec_file.write_json({"model": "m", "data": "d", "sha256": "0" * 64})
+    old.results_file.write_json(tree)
+    write_results(new, report())
     return tmp_path / "runs"
 
 

@@ -15,7 +15,8 @@ def found(
 ) -> Difference:
     """A headline figure that moved by `value`; it differs if its interval excludes zero."""
     headline = next(one for one in HEADLINES if one.rank == rank)
-    told = Estimate(value=value, low=value - half, high=value + half, n=9, method="")
+    unit = "points" if headline.place else "none"
+    told = Estimate(value=value, low=value - half, high=value + half, unit=unit, n=9, method="")
     return Difference(
         probe="p", data="val", place="", id=headline.id, name=headline.name, first=told,
         second=told, difference=told, paired=paired, headline=rank,

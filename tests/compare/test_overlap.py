@@ -140,7 +140,7 @@ def test_the_comparison_has_a_section(first: Concepts) -> None:
         "- encoded concepts on `toy`, channels: shared sky; only in the first dog; only in the "
         r"second =red\|" in text
     )
-    assert "; 1 shared, by chance 1.333 (1 to 2); Jaccard 0.3333" in text
+    assert "; 1 shared, by chance 1.3 (1.0 to 2.0); Jaccard 33.3 %" in text
     assert "- encoded concepts on `toy`, channels: not in the second report" in told(
         compare(one, report())
     )

@@ -18,6 +18,7 @@ from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import Report, Weights
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 
 def with_kurtosis(name: str, value: float, **changes: object) -> Report:
@@ -52,8 +53,8 @@ def test_a_row_is_a_backbone_and_a_column_a_training() -> None:
     head = ["backbone", "WIT-400M", "YFCC15M", "finetuned from WIT-400M", "supervised (a1)"]
     assert cells(text, "Activation kurtosis") == [
         head,
-        ["RN50", "30 (29.5 to 30.5)", "20 (19.5 to 20.5)", "-", "8 (7.5 to 8.5)"],
-        ["ViT-B/16", "10 (9.5 to 10.5)", "-", "4 (3.5 to 4.5)", "-"],
+        ["RN50", "30.0 (29.5 to 30.5)", "20.0 (19.5 to 20.5)", "-", "8.0 (7.5 to 8.5)"],
+        ["ViT-B/16", "10.0 (9.5 to 10.5)", "-", "4.0 (3.5 to 4.5)", "-"],
     ]
     outcome = reports[0].fact("outcome")
     assert cells(text, OUTCOME) == [
@@ -67,9 +68,9 @@ def test_models_beyond_the_presets_and_of_one_place_have_rows_of_their_own() -> 
     reports = [with_kurtosis(name, 5) for name in ("open_clip:x/y", "mini_clip", "mini_clip_soft")]
     assert cells(paper_markdown(paper(reports)), "Activation kurtosis") == [
         ["backbone", "rendered web", "other"],
-        ["open\\_clip:x/y", "-", "5 (4.5 to 5.5)"],
-        ["mini\\_clip", "5 (4.5 to 5.5)", "-"],
-        ["mini\\_clip\\_soft", "5 (4.5 to 5.5)", "-"],
+        ["open\\_clip:x/y", "-", "5.0 (4.5 to 5.5)"],
+        ["mini\\_clip", "5.0 (4.5 to 5.5)", "-"],
+        ["mini\\_clip\\_soft", "5.0 (4.5 to 5.5)", "-"],
     ]
 
 
@@ -87,16 +88,16 @@ def test_figures_of_every_part_have_a_table() -> None:
     assert concepts is not None
     assert directions is not None
     text = paper_markdown(paper([named(result, "rn50_openai")]))
-    assert cells(text, "Accuracy in distribution")[1][1].startswith("0.75 ")
-    assert cells(text, "Mean accuracy under shift")[1][1].startswith("0.75 ")
+    assert cells(text, "Accuracy in distribution")[1][1].startswith("75 % ")
+    assert cells(text, "Mean accuracy under shift")[1][1].startswith("75 % ")
     value = robustness.headlines()[0].value
-    assert cells(text, "Effective robustness")[1][1].startswith(f"{value.value:.4g} ")
+    assert cells(text, "Effective robustness")[1][1].startswith(value.with_interval())
     unique = concepts.families[0].unique
-    assert cells(text, "Unique concepts")[1][1].startswith(f"{unique.value:.4g}")
+    assert cells(text, "Unique concepts")[1][1].startswith(unique.alone())
     pruned = cells(text, "Accuracy in distribution with 80 % of the directions pruned")
     curve = next(c for c in directions.bases[0].curves if c.order == "importance")
     point = next(p for p in curve.points if p.fraction == 0.8)
-    assert pruned[1][1].startswith(f"{point.accuracy.value:.4g} ")
+    assert pruned[1][1].startswith(point.accuracy.with_interval())
 
 
 def test_gaps_are_listed_with_their_reasons() -> None:
@@ -122,7 +123,7 @@ def test_the_command_prints_text_or_json(
 ) -> None:
     reports = [with_kurtosis("rn50_openai", 5), with_kurtosis("vitb16_openai", 10)]
     for result in reports:
-        RunDir(tmp_path / result.model.name).results_file.write_text(result.to_json())
+        write_results(RunDir(tmp_path / result.model.name), result)
     words = ["compare", *(str(tmp_path / result.model.name) for result in reports), "--paper"]
     assert run_cli(words) == 0
     assert capsys.readouterr().out == paper_markdown(paper(reports))

@@ -19,6 +19,7 @@ from tuiprobe.results import Estimate, Part
 from tuiprobe.results.headlines import MEAN_SHIFT, TARGET, TARGET_ERROR
 from tuiprobe.results.section import MeanOf, NamedFigure
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 from tuiprobe.run.per_image import SetValues
 
 
@@ -66,7 +67,7 @@ def test_an_estimate_on_the_target_comes_first_with_its_error() -> None:
     text = section_markdown(describe_ranking(found))
     assert "Ranked by estimated accuracy on photos, estimated without labels. b is told" in text
     assert "| estimated accuracy | error of the estimate on labelled shifts |" in text
-    assert "| 0.8 (0.78 to 0.82) | 0.09 (0.07 to 0.11) |" in text
+    assert "| 0.800 (0.780 to 0.820) | 0.090 (0.070 to 0.110) |" in text
     assert "memory" not in text
     unchecked = rank([model_of("a", 0.6, 0.9, False), model_of("b", 0.8, 0.5, False)])
     said = line(describe_ranking(unchecked).headline)
@@ -105,7 +106,7 @@ def test_the_file_is_named_by_the_runs(tmp_path: Path) -> None:
     directories = []
     for name, value in (("a", 0.5), ("b", 0.6), ("c", 0.7)):
         directory = RunDir(tmp_path / name)
-        directory.results_file.write_text(shifted(name, value).report.to_json())
+        write_results(directory, shifted(name, value).report)
         directories.append(directory)
     path, text = write_ranking(directories, tmp_path)
     assert path.read_text() == text

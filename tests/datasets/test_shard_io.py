@@ -58,7 +58,7 @@ def test_a_pattern_over_the_whole_machine_ends(
     folder.mkdir(parents=True)
     with pytest.raises(DataError, match="matches no file"):
         shard_io.expand(f"{tmp_path}/**/d/**/d/**/d/**/d/**/d/*.tar")
-    monkeypatch.setattr(shard_io, "MAX_LOOKED_AT", 20)
+    monkeypatch.setattr(shard_io, "PATTERN_FILES", 20)
     with pytest.raises(DataError, match="more than 20 files"):
         shard_io.expand(f"{tmp_path}/**/**/**/*")
     (tmp_path / "x.tar").write_bytes(b"")
@@ -70,8 +70,6 @@ def test_braces_without_end_are_refused() -> None:
     assert shard_io.expand_braces("x{a}" * 3000) == ["xa" * 3000]
     with pytest.raises(DataError, match="more than 100,000 shards"):
         shard_io.expand_braces("{a,b}" * 3000)
-    with pytest.raises(DataError, match="letters"):
-        shard_io.expand_braces("x" * 2**20 + "{0..99}")
     long = "9" * 5000
     assert shard_io.expand_braces(f"{{0..{long}}}") == [f"0..{long}"]
 

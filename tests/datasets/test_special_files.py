@@ -13,11 +13,12 @@ from tests.datasets.broden_tree import write_tree
 from tests.datasets.trees import jpeg, write_objectnet
 from tuiprobe.cli.model_list import read_models
 from tuiprobe.datasets import Dataset, UnreadableImageError
-from tuiprobe.datasets.content import MAX_IMAGE_BYTES, UNREADABLE
+from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
 from tuiprobe.datasets.tars import index_of
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.limits import IMAGE_BYTES
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +147,7 @@ def test_an_image_that_is_no_file_is_unreadable(
     with pytest.raises(UnreadableImageError, match=r"named pipe|device|limit"):
         dataset.read(sample)
     assert digest_of(dataset, sample) == UNREADABLE
-    assert MAX_IMAGE_BYTES < 300 * 2**20
+    assert IMAGE_BYTES < 300 * 2**20
 
 
 @pytest.mark.parametrize("kind", SPECIAL)

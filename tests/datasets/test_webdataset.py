@@ -16,10 +16,10 @@ import pytest
 from tests.datasets.trees import jpeg
 from tuiprobe import miniature
 from tuiprobe.datasets import UnreadableImageError
-from tuiprobe.datasets.content import MAX_IMAGE_BYTES
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.webdataset import WebDataset
 from tuiprobe.errors import DataError
+from tuiprobe.limits import IMAGE_BYTES
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +153,7 @@ def test_a_giant_member_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     with path.open("wb") as file:
         info = tarfile.TarInfo("1.jpg")
-        info.size = MAX_IMAGE_BYTES + 1
+        info.size = IMAGE_BYTES + 1
         file.write(info.tobuf())
         file.truncate(512 + info.size + 1024)  # a hole, which takes no room on the disk
     shards = WebDataset(str(path))

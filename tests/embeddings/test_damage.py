@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.embeddings.conftest import Run, planted
-from tuiprobe.checksums import write_json
+from tests.measure.fake_run import vouch
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
@@ -42,18 +42,19 @@ def run(tmp_path: Path, measure: Run) -> RunDir:
 def test_names_and_labels_are_checked(run: RunDir, name: str, array: np.ndarray) -> None:
     arrays, metadata = read_arrays(run.rows_file("rows"))
     write_arrays(run.rows_file("rows"), {**arrays, name: array}, metadata)
+    assert run_cli(["verify", str(run.path)]) == DataError.exit_code
+    vouch(run)
     with pytest.raises(DamagedFileError, match="damaged"):
         read_samples(run)
-    assert run_cli(["verify", str(run.path)]) == DataError.exit_code
     assert run_cli(["reprobe", str(run.path)]) == DataError.exit_code
 
 
 @pytest.mark.parametrize("changes", [{"shards": 2**50}, {"found": 2**50, "planned": 2**50}])
 def test_what_a_plan_claims_costs_nothing(run: RunDir, changes: dict[str, Any]) -> None:
     plan = json.loads(run.plan_file.read_text())
-    plan.pop("checksum", None)
     plan["sets"][0] |= changes
-    write_json(run.plan_file, plan)
+    run.plan_file.write_json(plan)
+    vouch(run)
     found = {one.file: one.state for one in verify(run)}
     assert found["shards/rows-*"] == "damaged"
 
@@ -62,8 +63,8 @@ def test_what_a_plan_claims_costs_nothing(run: RunDir, changes: dict[str, Any]) 
 @pytest.mark.slow
 def test_a_named_file_is_never_opened(run: RunDir, path: str) -> None:
     plan = json.loads(run.plan_file.read_text())
-    plan.pop("checksum", None)
     plan["sets"][0]["rows"]["files"][0]["path"] = path
-    write_json(run.plan_file, plan)
+    run.plan_file.write_json(plan)
+    vouch(run)
     assert {one.file: one.state for one in verify(run)}[path] in ("moved", "changed")
     assert run_cli(["reprobe", str(run.path)]) == 0

@@ -1,4 +1,4 @@
-"""Damage to files of a run that bytes alone would not do: arrays whose checksum fits, odd JSON."""
+"""Damage to files of a run that bytes alone would not do: checksums that fit, odd JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.fuzz.mutate import mutated, mutated_tree
-from tuiprobe.checksums import MEMBER, seal
+from tests.measure.fake_run import vouch
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 
@@ -27,17 +27,6 @@ def damaged_json(draw: random.Random, content: bytes) -> bytes:
     if kind == 2 and text.startswith("{") and len(text) > 2:
         text = "{" + text[1:-1] + ", " + text[1:]  # every key twice
     return text.encode()
-
-
-def resealed(content: bytes) -> bytes:
-    """Returns a JSON object with a checksum that fits; anything else as it is."""
-    try:
-        tree = json.loads(content)
-    except (ValueError, RecursionError):
-        return content
-    if not isinstance(tree, dict) or tree.pop(MEMBER, None) is None:
-        return content
-    return seal(json.dumps(tree)).encode("utf-8", "replace")
 
 
 def damaged_array(draw: random.Random, array: np.ndarray) -> np.ndarray:
@@ -100,15 +89,15 @@ def damaged_arrays(
 
 
 def damage(draw: random.Random, run: Path, name: str) -> None:
-    """Damages one file of a run; arrays mostly with a checksum that fits."""
+    """Damages one file of a run, mostly with checksums that fit."""
     path = run / name
     content = path.read_bytes()
-    if name.endswith(".safetensors") and not name.startswith("live") and draw.random() < 0.85:
+    if name.endswith(".safetensors") and not name.startswith("status") and draw.random() < 0.85:
         entry = RunDir(run).at(name)
         arrays, metadata = damaged_arrays(draw, *read_arrays(entry))
         write_arrays(entry, arrays, metadata)
     elif name.endswith(".json") and draw.random() < 0.85:
-        path.write_bytes(resealed(damaged_json(draw, content)))
+        path.write_bytes(damaged_json(draw, content))
     elif name.endswith(".jsonl") and draw.random() < 0.7:
         lines = content.splitlines()
         at = draw.randrange(len(lines))
@@ -116,3 +105,5 @@ def damage(draw: random.Random, run: Path, name: str) -> None:
         path.write_bytes(b"\n".join(lines) + b"\n")
     else:
         path.write_bytes(mutated(content, draw))
+    if draw.random() < 0.85:
+        vouch(RunDir(run))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import random
-import shutil
 import tarfile
 import warnings
 from collections.abc import Callable
@@ -23,11 +22,12 @@ import torch
 from safetensors.torch import save
 
 from tests.datasets.broden_tree import write_tree
-from tests.fuzz.damage import damaged_arrays, damaged_json, resealed
+from tests.fuzz.damage import damaged_arrays, damaged_json
 from tests.fuzz.decisions import Decisions
 from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
 from tests.fuzz.test_readers import make_template, read_ranks
+from tests.measure.fake_run import vouch
 from tests.models.test_fuzz_checkpoints import saved, scripted, states
 from tuiprobe.answer import answer
 from tuiprobe.answer.paths import without_folders
@@ -50,12 +50,12 @@ from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import read_report, read_summary
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
-from tuiprobe.run.published import published_images
 from tuiprobe.run.records import read_plan, read_spec
 from tuiprobe.run.verify import verify
 from tuiprobe.tui.livewatch import Watch
@@ -248,11 +248,12 @@ class Run:
 
     def with_file(self, name: str, content: bytes, read: Callable[[], object]) -> object:
         (self.path / name).write_bytes(content)
+        vouch(self.directory)
         try:
             return read()
         finally:
-            shutil.rmtree(self.path / "answers", ignore_errors=True)
-            (self.path / name).write_bytes(self.files[name])
+            for one in (name, "manifest.json"):
+                (self.path / one).write_bytes(self.files[one])
 
 
 def reports(place: Path) -> Target:
@@ -273,15 +274,15 @@ def reports(place: Path) -> Target:
         draw = Decisions(content)
         render = draw.choice(renderers)
         damaged = json.dumps(mutated_tree(tree, draw))
-        return render(Report.parse(resealed(damaged.encode()), "x"))
+        return render(Report.parse(damaged.encode(), "x"))
 
     return Target(DRAWS, ask)
 
 
 RECORDS = (
     "spec.json", "plan.json", "measured.json", "samples.jsonl", "preflight.json", "key",
-    "results.json", "summary.json", "events-0.jsonl", "live/0.json", "live/0.safetensors",
-    "ranks/0.json", "log.txt", "baseline.csv", "thumbs/val/5.jpg",
+    "results.json", "summary.json", "status/0.json", "status/0.safetensors", "log.txt",
+    "baseline.csv", "thumbs/val/5.jpg",
 )  # fmt: skip
 
 
@@ -291,16 +292,15 @@ def look(run: Run, name: str) -> None:
     watched: list[Callable[[], object]] = [lambda: watch(run), lambda: listed(run)]
     readers: dict[str, list[Callable[[], object]]] = {
         "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
-        "plan.json": [lambda: published_images(kept, read_plan(kept)), lambda: verify(kept)],
+        "plan.json": [lambda: images_done(kept), lambda: read_plan(kept), lambda: verify(kept)],
         "results.json": [
             lambda: read_report(kept), lambda: listed(run),
             lambda: pictures(Report.read(kept.results_file), kept),
         ],
-        "ranks/0.json": [lambda: read_ranks(kept)],
+        "status/0.json": [lambda: read_ranks(kept), *watched],
         "thumbs/val/5.jpg": [lambda: read_pixels(kept.thumbnail_file("val", 5), 4, 4)],
         "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
-        **dict.fromkeys(("key", "log.txt", "events-0.jsonl"), watched),
-        **dict.fromkeys(("live/0.json", "live/0.safetensors"), watched),
+        **dict.fromkeys(("key", "log.txt", "status/0.safetensors"), watched),
     }  # fmt: skip
     for read in readers.get(name, [lambda: verify(kept)]):
         with suppress(TuiprobeError):
@@ -341,7 +341,7 @@ def records(place: Path) -> Target:
             lines[at] = damaged_json(draw, lines[at])
             damaged = b"\n".join(lines) + b"\n"
         else:
-            damaged = resealed(damaged_json(draw, run.files[name]))
+            damaged = damaged_json(draw, run.files[name])
         return run.with_file(name, damaged, lambda: look(run, name))
 
     return Target(DRAWS, ask)
@@ -356,14 +356,14 @@ ARRAYS = (
 def ranks(place: Path) -> Target:
     """What ranks say of themselves, in any bytes or in damaged JSON, and the plan that counts."""
     run = Run(place)
-    names = ("ranks/0.json", "ranks/1.json", "plan.json")
+    names = ("status/0.json", "status/1.json", "plan.json")
 
     def ask(content: bytes) -> object:
         if content[:1] == b"\0":
             return run.with_file(names[0], content[1:], read)
         draw = Decisions(content[1:])
         name = draw.choice(names)
-        return run.with_file(name, resealed(damaged_json(draw, run.files[name])), read)
+        return run.with_file(name, damaged_json(draw, run.files[name]), read)
 
     def read() -> None:
         read_ranks(run.directory)
@@ -382,7 +382,7 @@ def arrays(place: Path) -> Target:
         draw = Decisions(content)
         name = draw.choice(ARRAYS)
         if name.endswith("json"):
-            damaged = resealed(damaged_json(draw, run.files[name]))
+            damaged = damaged_json(draw, run.files[name])
             return run.with_file(name, damaged, read)
         write_arrays(run.directory.at(name), *damaged_arrays(draw, *whole[name]))
         return run.with_file(name, (run.path / name).read_bytes(), read)

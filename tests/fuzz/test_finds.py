@@ -16,6 +16,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from tests.fuzz.test_readers import make_template, read_ranks
+from tests.measure.fake_run import PRINT, vouch
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
 from tuiprobe.models.embeddings.formats import open_matrix
@@ -24,7 +25,7 @@ from tuiprobe.models.embeddings.parquet import read_names
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
-from tuiprobe.run.ranks import read_records
+from tuiprobe.run.status import StatusWatch
 from tuiprobe.run.verify import verify
 
 Change = Callable[[dict[str, Any]], object]
@@ -43,6 +44,7 @@ def run(template: Path, tmp_path: Path) -> RunDir:
 
 def refused(run: RunDir, capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
+    vouch(run)
     assert run_cli(["reprobe", str(run.path)]) == 4
     said = capsys.readouterr().err
     assert said.count("\n") == 1
@@ -179,6 +181,7 @@ def test_a_text_that_no_report_takes_is_refused(
         arrays.pop("answers/val")
     TEXTS[kind](metadata)
     write_arrays(run.head_file, arrays, metadata)
+    vouch(run)
     code = run_cli(["reprobe", str(run.path)])
     said = capsys.readouterr().err
     assert code in (0, 4), said
@@ -188,19 +191,21 @@ def test_a_text_that_no_report_takes_is_refused(
 SKIPS = ['[[1e999, "x"]]', f'[[{10**30}, "x"]]', "[[[1], 2]]", "{", "3", '[["a", "b"]]', "[[]]"]
 
 
+def write_shard(run: RunDir, ids: np.ndarray, skipped: str) -> None:
+    about = {"key": run.read_key() or "", "place": "val 0", "skipped": skipped}
+    about["fingerprint"] = PRINT.model_dump_json()
+    write_arrays(run.shard_file("val", 0), {"ids": ids}, about)
+
+
 @pytest.mark.parametrize("skipped", SKIPS)
 def test_shards_with_impossible_ids_are_damaged(skipped: str, run: RunDir) -> None:
-    key = run.read_key()
-    assert key is not None
-    write_arrays(run.shard_file("val", 0), {"ids": np.arange(48)}, {"key": key, "skipped": skipped})
+    write_shard(run, np.arange(48), skipped)
     assert {one.file: one.state for one in verify(run)}["shards/val-*"] == "damaged"
 
 
 @pytest.mark.parametrize("ids", [np.full((3, 3), np.nan), np.zeros((3, 3), int), np.zeros(3, "u1")])
 def test_shards_whose_ids_are_none_are_damaged(ids: np.ndarray, run: RunDir) -> None:
-    key = run.read_key()
-    assert key is not None
-    write_arrays(run.shard_file("val", 0), {"ids": ids}, {"key": key, "skipped": "[]"})
+    write_shard(run, ids, "[]")
     assert {one.file: one.state for one in verify(run)}["shards/val-*"] == "damaged"
 
 
@@ -232,6 +237,7 @@ def test_what_a_plan_claims_costs_no_time(
     plan = run.plan_file.read_json()
     change(plan)
     run.plan_file.write_json(plan)
+    vouch(run)
     begun = time.process_time()
     for command in ("reprobe", "verify", "report"):
         assert run_cli([command, str(run.path)]) in (0, 4)
@@ -241,6 +247,7 @@ def test_what_a_plan_claims_costs_no_time(
 
 def test_the_model_of_a_spec_has_a_largest_length(run: RunDir) -> None:
     run.spec_file.write_json({"model": "x" * 3_000_000, "data": "d"})
+    vouch(run)
     assert run_cli(["reprobe", str(run.path)]) == 4
     (row,) = list_runs(run.path)
     assert len(row.model) < 70_000
@@ -253,17 +260,12 @@ SURROGATES = [b'"\\ud800"', b'"\\uDFFF x"', b'"\xed\xa0\x80"', b'{"\\udc80": 1}'
 def test_no_half_letter_enters_a_report(value: bytes, run: RunDir) -> None:
     content = run.results_file.read_bytes()
     at = content.index(b'"result": ') + len(b'"result": ')
-    run.results_file.path.write_bytes(
-        resealed_bytes(content[:at] + value + b', "x": ' + content[at:])
-    )
+    run.results_file.path.write_bytes(content[:at] + value + b', "x": ' + content[at:])
+    vouch(run)
     assert run_cli(["report", str(run.path)]) == 4
 
 
-def resealed_bytes(content: bytes) -> bytes:
-    return content[: content.rindex(b'"sha256"')].rstrip().rstrip(b",") + b"}"
-
-
-@pytest.mark.parametrize("folder", ["live", "shards", "answers", "head-probe"])
+@pytest.mark.parametrize("folder", ["status", "shards", "rows", "head-probe"])
 def test_a_folder_that_is_a_link_is_not_listed(folder: str, run: RunDir, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -272,7 +274,7 @@ def test_a_folder_that_is_a_link_is_not_listed(folder: str, run: RunDir, tmp_pat
     shutil.rmtree(run.path / folder, ignore_errors=True)
     (run.path / folder).symlink_to(outside)
     assert run.names(folder) == []
-    assert run.live_ranks() == ([] if folder == "live" else [0])
+    assert run.status_ranks() == ([] if folder == "status" else [0, 1])
     said = {one.file: one for one in verify(run)}
     assert f"{folder}/" not in said
     assert not any(
@@ -331,7 +333,7 @@ def test_a_long_name_of_many_rows_is_decoded_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "before", "after"),
     [
-        ("ranks/0.json", '"rate":8.0', '"rate":5e-324'),  # the time left is no number
+        ("status/0.json", '"rate":8.0', '"rate":5e-324'),
         ("plan.json", '"planned": 48', '"planned": ' + "9" * 400),  # no float holds it
     ],
     ids=("rate", "count"),
@@ -339,7 +341,7 @@ def test_a_long_name_of_many_rows_is_decoded_once(tmp_path: Path) -> None:
 def test_progress_of_ranks_is_a_number_or_unknown(
     name: str, before: str, after: str, run: RunDir
 ) -> None:
-    run.rank_file(1).unlink()
+    run.status_file(1).unlink()
     text = (run.path / name).read_text()
     assert before in text
     (run.path / name).write_text(text.replace(before, after))
@@ -349,18 +351,17 @@ def test_progress_of_ranks_is_a_number_or_unknown(
 @pytest.mark.parametrize(
     "change",
     [
-        {"rate": math.nan}, {"rate": math.inf}, {"rate": "8"}, {"rate": 1e300},
-        {"images": 2**53}, {"images": -1}, {"images": True}, {"number": 10**400},
-        {"sequence": 1.5}, {"process": None}, {"host": "x" * 257}, {"host": ["x"]},
-        {"set_name": "x" * 1001}, {"stage": "rests"}, {"term": 0.0}, {"term": math.nan},
-        {"term": 3601.0}, {"seconds": -1.0},
+        {"rate": math.nan}, {"rate": math.inf}, {"rate": "8"}, {"rate": 1e300}, {"eta": -1.0},
+        {"images": 2**53}, {"images": -1}, {"images": True}, {"shard": 10**400},
+        {"sequence": 1.5}, {"host": "x" * 257}, {"host": ["x"]}, {"world": 0}, {"begun": -1.0},
+        {"set": "x" * 1001}, {"phase": "rests"}, {"time": math.nan}, {"built": 2.5},
     ],
     ids=str,
 )  # fmt: skip
-def test_a_rank_that_says_what_no_engine_writes_is_left_out(
-    change: dict[str, Any], run: RunDir
-) -> None:
-    file = run.rank_file(0)
+def test_a_status_that_no_engine_writes_is_left_out(change: dict[str, Any], run: RunDir) -> None:
+    file = run.status_file(0)
     file.path.write_text(json.dumps({**json.loads(file.read_bytes()), **change}))
-    assert list(read_records(run)) == [1]
+    watch = StatusWatch(run)
+    assert [view.number for view in watch.look()] == [1]
+    assert "0.json is damaged" in watch.damage
     read_ranks(run)

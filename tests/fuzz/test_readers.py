@@ -17,8 +17,8 @@ import pytest
 
 from tests.fuzz.budget import SEED, seconds
 from tests.fuzz.damage import damage
-from tests.measure.fake_run import FakeSet, model, write_run
-from tests.tui.live_run import live_run
+from tests.measure.fake_run import FakeSet, model, vouch, write_run
+from tests.tui.live_run import HOST, live_run
 from tuiprobe.catalog.own_baseline import read_own_baseline
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError
@@ -27,21 +27,17 @@ from tuiprobe.report import read_report
 from tuiprobe.report.pictures import pictures
 from tuiprobe.results import Weights
 from tuiprobe.run.arrays import write_arrays
+from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.ranks import (
-    RankRecord,
-    RankWatch,
-    read_records,
-    whole_progress,
-    write_record,
-)
-from tuiprobe.run.shard_list import kept_images, published_shards
+from tuiprobe.run.locks import held_locks
+from tuiprobe.run.state import Observer
+from tuiprobe.run.status import StatusWatch, StatusWriter, read_status
 from tuiprobe.tui.livewatch import Watch
 from tuiprobe.tui.progress import progress_line, ranks_line
 
 SECONDS = seconds("readers")
 SLOWEST = 20.0
-FOLDERS = ("live", "thumbs", "features")
+FOLDERS = ("status", "thumbs", "features")
 
 READERS = {
     "results.json": ["runs", "several", "report", "compare", "screens", "verify"],
@@ -58,10 +54,8 @@ READERS = {
     "concepts.safetensors": ["reprobe", "verify"],
     "per_image.safetensors": ["compare", "verify"],
     "baseline.csv": ["reprobe", "csv", "verify"],
-    "live/0.json": ["runs", "screens"],
-    "ranks/0.json": ["ranks", "screens"],
-    "live/0.safetensors": ["screens"],
-    "events-0.jsonl": ["screens"],
+    "status/0.json": ["runs", "ranks", "screens"],
+    "status/0.safetensors": ["screens"],
     "log.txt": ["screens"],
     "thumbs/val/5.jpg": ["screens"],
 }
@@ -83,7 +77,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_template(root: Path) -> Path:
-    """Writes a finished run with a head, a shift, concepts and live files, twice."""
+    """Writes a finished run with a head, a shift, concepts and statuses, twice."""
     rng = np.random.default_rng(0)
     place = root / "run"
     h = {name: rng.normal(size=(48, 6)).astype(np.float32) for name in ("val", "r", "concepts")}
@@ -117,11 +111,11 @@ def make_template(root: Path) -> Path:
     live_run(place)
     write_ranks(run)
     run.key_file.write_text("0123456789abcdef" * 4)
-    run.preflight_file.write_text(
-        '[{"name": "n", "status": "warn", "detail": "d", "fix": "", "data": null}]'
-    )
+    check = {"name": "n", "status": "warn", "detail": "d", "fix": "", "data": None}
+    run.preflight_file.write_json({"checks": [check]})
     names = ["model,val,renditions"] + [f"m{i},0.{i + 2},0.{i + 1}" for i in range(8)]
     run.baseline_file.write_text("\n".join(names) + "\n")
+    vouch(run)
     assert run_cli(["reprobe", str(place)]) == 0
     shutil.copytree(place, root / "other")
     return root
@@ -129,22 +123,23 @@ def make_template(root: Path) -> Path:
 
 def write_ranks(run: RunDir) -> None:
     """Writes what two ranks of another host say while they measure."""
-    for number in range(2):
-        record = RankRecord(
-            sequence=3, process=7, host="node", stage="extract", set_name="val", number=number,
-            images=5, rate=8.0, seconds=40.0,
-        )  # fmt: skip
-        write_record(run, number, record)
+    for rank in range(2):
+        writer = StatusWriter(run, rank)
+        status = read_status(run, rank) or writer.status
+        writer.status = status.model_copy(update={"host": HOST, "world": 2, "phase": "extract"})
+        writer.update(set="val", shard=rank, images=5, rate=8.0, eta=5.0)
+        writer.write()
 
 
 def read_ranks(run: RunDir) -> None:
-    """Asks what the live screen and another rank ask of the files of the ranks."""
-    read_records(run)
-    views = RankWatch(run).look()
-    whole = whole_progress(views, published_shards(run), *kept_images(run))
-    assert 0 <= whole.through <= whole.total
-    assert whole.eta is None or math.isfinite(whole.eta)
+    """Asks what lists, the live screen and another rank ask of the statuses."""
+    views = StatusWatch(run).look()
+    count = images_done(run, views)
+    assert 0 <= count.done <= count.total
+    words = Observer(trusting=True).state(run, held_locks()).words
+    assert len(words) < 10_000
     shown = Watch(run.path).poll()
+    assert shown.eta is None or math.isfinite(shown.eta)
     ranks_line(shown.ranks, 80)
     progress_line(shown, 80)
 
@@ -194,13 +189,13 @@ def one_case(seed: int, template: Path, place: Path) -> None:
     name = draw.choice(sorted(READERS))
     damage(draw, root / "run", name)
     for reader in READERS[name]:
-        begun = time.monotonic()
+        begun = time.process_time()
         try:
             ask(reader, root, name)
         except Exception as error:
             error.add_note(f"seed {seed}: {reader} of a damaged {name}")
             raise
-        took = time.monotonic() - begun
+        took = time.process_time() - begun
         assert took < SLOWEST, f"seed {seed}: {reader} of {name} took {took:.1f} s"
 
 

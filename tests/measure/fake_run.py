@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from tuiprobe.files import DamagedFileError
+from tuiprobe.manifest import FILES, FOLDERS, write_manifest
 from tuiprobe.measure.merge import SHARD_FIELDS, MergedSet, shard_sums, write_merged
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint, Model, Preprocessing, Weights
-from tuiprobe.run.arrays import write_arrays
+from tuiprobe.run.arrays import checksum_of, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats
@@ -58,9 +62,10 @@ def write_run(
     about: Mapping[str, object] | None = None,
     extra_head: Mapping[str, np.ndarray] | None = None,
 ) -> RunDir:
-    """Writes a finished run; without a weight, one that has no head."""
+    """Writes a merged run that has no results yet; without a weight, one that has no head."""
     directory = RunDir(path)
     directory.create(KEY)
+    write_manifest(path, {})
     width = next(iter(sets.values())).features.shape[1]
     directory.spec_file.write_json({"model": "fake", "data": "imagefolder:/data", **(spec or {})})
     _write_plan(directory, sets, model(width=width, **(about or {})))
@@ -124,3 +129,16 @@ def _merged(features: np.ndarray) -> MergedSet:
         features=h.numpy(), ids=ids, skipped=[], shards=1, fingerprints=[PRINT], pieces=1,
         contents="0" * 64,
     )  # fmt: skip
+
+
+def vouch(run: RunDir) -> None:
+    """Publishes a manifest that names what lies in a run now, whoever wrote it."""
+    entries = (run.at(one.relative_to(run.path).as_posix()) for one in run.path.rglob("*"))
+    named = [one for one in entries if one.name in FILES or one.name.startswith(FOLDERS)]
+    checksums = {}
+    for one in named:
+        with suppress(DamagedFileError):
+            arrays = one.name.endswith(".safetensors")
+            digest = checksum_of(one) if arrays else hashlib.sha256(one.read_bytes()).hexdigest()
+            checksums[one.name] = digest
+    write_manifest(run.path, checksums)

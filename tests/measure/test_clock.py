@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,13 +16,11 @@ from tests.measure.test_faults import content_of, figures
 from tests.run.test_directory import other_process_holding
 from tuiprobe import files
 from tuiprobe.cli.app import run_cli
-from tuiprobe.events import Event
 from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
-from tuiprobe.run.live import Progress
-from tuiprobe.run.locks import held_locks
+from tuiprobe.run.locks import held_locks, this_host
 from tuiprobe.run.state import Observer, run_state
 
 HOUR = 3600.0
@@ -33,14 +30,13 @@ Jumping = Callable[[], None]
 @pytest.fixture
 def jumping(monkeypatch: pytest.MonkeyPatch) -> Jumping:
     """Returns a function that lets the wall clock jump by up to ten hours at every look."""
-    draws, real, to_line = random.Random(3), time.time, Event.to_line
+    draws, real = random.Random(3), time.time
 
     def jumped() -> float:
         return real() + draws.uniform(-10, 10) * HOUR
 
     def install() -> None:
         monkeypatch.setattr(time, "time", jumped)
-        monkeypatch.setattr(Event, "to_line", lambda event: to_line(replace(event, time=jumped())))
 
     return install
 
@@ -62,7 +58,7 @@ def test_a_clock_that_jumps_changes_neither_figures_nor_progress(
     write_pictures(data, 24)
     assert run(data, whole.path) == 0
     jumping()
-    shown: list[Progress] = []
+    shown: list[Any] = []
     advance = LiveView.advance
 
     def until_half(view: LiveView, *arguments: object) -> None:
@@ -80,51 +76,48 @@ def test_a_clock_that_jumps_changes_neither_figures_nor_progress(
     assert run(data, path) == 0
     assert figures(RunDir(path)) == figures(whole)
     assert content_of(RunDir(path)) == content_of(whole)
-    assert all(one.rate > 0 and one.eta is not None and one.eta < HOUR for one in shown)
+    assert all(one["rate"] > 0 and one["eta"] is not None and one["eta"] < HOUR for one in shown)
     assert {row.state for row in list_runs(tmp_path)} == {"done"}
 
 
-def written(path: Path, *events: tuple[str, float]) -> RunDir:
-    """Writes a run whose events have these kinds and times."""
+def written(path: Path, **fields: Any) -> RunDir:
+    """Writes a run and the status of its rank."""
     path.mkdir()
     (path / "key").write_text("0" * 64)
-    for kind, when in events:
-        about = {"stage": "load"} if kind == "stage" else {}
-        line = {"kind": kind, "message": "why", "data": about, "time": when}
-        with (path / "events-0.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-    return RunDir(path)
+    run = RunDir(path)
+    run.status_file(0).write_json({"sequence": 1, "host": this_host(), **fields})
+    return run
 
 
 @pytest.mark.parametrize("back", [0.0, 5 * HOUR])
 def test_a_clock_set_back_hides_no_failure(back: float, tmp_path: Path) -> None:
     begun = 1e9
-    failed = written(tmp_path / "failed", ("stage", begun), ("failed", begun + 9 - back))
-    assert run_state(failed, held_locks()).words == "failed: why"
-    again = written(
-        tmp_path / "again", ("stage", begun), ("failed", begun + 9), ("stage", begun + 99 - back)
+    failed = written(
+        tmp_path / "failed", begun=begun, time=begun + 9 - back, phase="failed", message="why"
     )
+    assert run_state(failed, held_locks()).words == "failed: why"
+    again = written(tmp_path / "again", begun=begun + 99 - back, phase="load")
     assert run_state(again, held_locks()).kind == "unfinished"
 
 
 def test_locks_and_heartbeats_know_no_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = written(tmp_path / "run", ("stage", time.time() + 9 * HOUR))
+    directory = written(tmp_path / "run", begun=time.time() + 9 * HOUR)
     now = time.monotonic()
     with other_process_holding(directory, "lock"):
         for hours in (-9, 9):
             monkeypatch.setattr(time, "time", lambda hours=hours: 1e9 + hours * HOUR)
             os.utime(directory.path / "lock", (1e9 + hours * HOUR,) * 2)
             assert run_state(directory, held_locks()).kind == "running"
-    observer = Observer(trusting=True)
+    observer, clock = Observer(trusting=True), [now]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     (directory.path / "lock").write_text("process 1 on another-host\n")
     for sequence, later, state in ((1, 0, "running"), (1, 19, "running"), (1, 21, "unfinished")):
-        beat = {"sequence": sequence, "total": 9}
-        directory.live_file(0, "json").replace(json.dumps(beat).encode())
+        directory.status_file(0).write_json({"sequence": sequence, "host": "another-host"})
         moment = 1e9 + sequence * HOUR
-        os.utime(directory.live_file(0, "json").path, (moment, moment))
-        monkeypatch.setattr(time, "monotonic", lambda later=later: now + later)
+        os.utime(directory.status_file(0).path, (moment, moment))
+        clock[0] = now + later
         assert observer.state(directory, held_locks()).kind == state
 
 

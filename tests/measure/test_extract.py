@@ -19,7 +19,7 @@ from tuiprobe.errors import RunError
 from tuiprobe.events import Event
 from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.fingerprint import current_fingerprint
-from tuiprobe.measure.live import LiveView, planned_sets
+from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.merge import MergedSet, empty_states, merge_set
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.resume import ShardReader
@@ -28,6 +28,7 @@ from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.status import StatusWriter
 from tuiprobe.spec import RunSpec
 from tuiprobe.stats import native_build
 from tuiprobe.stats._native import native
@@ -100,7 +101,7 @@ def extract(plan: Plan, place: Path) -> tuple[RunDir, list[Event]]:
         plan,
         directory,
         current_fingerprint("cpu"),
-        LiveView(directory, 0, planned_sets(shards, shards), said.append),
+        LiveView(directory, StatusWriter(directory), plan.set_plans, said.append),
         StopRequest(directory.cancel_file),
         UnreadableLimit(plan.images, 0.2, 0, said.append),
         said.append,
@@ -141,7 +142,7 @@ def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(
     for name in ("count", "mean", "largest_sample_ids", "leading_count"):
         assert np.allclose(cut.arrays[f"embedding/{name}"], whole.arrays[f"embedding/{name}"])
     last = [e for e in said if e.kind == "progress"][-1].data
-    assert (last["done"], last["skipped"], last["total"]) == (38, 2, 40)
+    assert (last["done"], last["total"]) == (40, 40)
     assert sum(e.kind == "skipped" for e in said) == len(BROKEN)
     assert [e.message for e in said if e.kind == "warning"] == [
         f"out of memory: batches are cut into {pieces} pieces from here on, so the figures are no "
@@ -158,22 +159,18 @@ def test_one_image_that_does_not_fit_ends_the_run(tmp_path: Path) -> None:
 def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     plan = plan_of(capacity=99)
     directory, shards = RunDir(tmp_path), plan.shards["val"]
-    live = LiveView(
-        directory,
-        0,
-        planned_sets(shards, shards),
-        lambda event: None,
-        plan.suite.sets,
-    )
-    limit = UnreadableLimit(plan.images, 0.2, 0, lambda event: None)
+    status, told = StatusWriter(directory), list[Event]()
+    live = LiveView(directory, status, plan.set_plans, told.append, plan.suite.sets)
+    live.begin(shards)
+    limit = UnreadableLimit(plan.images, 0.2, 0, status.hear)
     Extraction(
         plan, directory, current_fingerprint("cpu"), live,
         StopRequest(directory.cancel_file), limit, lambda event: None,
     ).run(shards)  # fmt: skip
     live._show()
-    state = json.loads(directory.live_file(0, "json").read_text())
-    arrays = load_file(directory.live_file(0, "safetensors").path)
-    shares = arrays["val/embedding/share"]
+    state = json.loads(directory.status_file(0).read_text())
+    arrays = load_file(directory.status_file(0, "safetensors").path)
+    shares = arrays["val/embedding/shares"]
     merged = merged_val(plan, directory)
     kurtosis = merged.arrays["embedding/sample_kurtosis"]
     counted = kurtosis[np.isfinite(kurtosis)]
@@ -182,8 +179,9 @@ def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     assert tap["kurtosis"] == pytest.approx(counted.mean())
     assert tap["low"] < tap["kurtosis"] < tap["high"]
     assert shares == pytest.approx(merged.arrays["embedding/share_sum"] / len(counted))
-    assert (state["done"], state["skipped"]) == (38, 2)
+    assert state["skipped"] == len(state["unreadable"]) == 2
     assert state["sequence"] >= 1
+    assert (told[-1].data["done"], told[-1].data["total"], told[-1].data["eta"]) == (40, 40, 0)
     n, width = len(counted), len(shares)
     own = merged.arrays["embedding/sample_self_share"]
     cross = ((shares * n) @ (shares * n) - own.sum()) / (n * (n - 1))
@@ -191,7 +189,6 @@ def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     assert tap["effective_channels"] == pytest.approx(1 / cross)
     leading = np.bincount(merged.arrays["embedding/sample_leading"], minlength=width)
     assert arrays["val/embedding/leads"] == pytest.approx(leading / n)
-    assert state["sets"] == {"val": {"total": 40, "kept": 0, "done": 38, "skipped": 2}}
     ends = state["ends"]["val"]
     assert set(map(int, ends)) == set(np.argsort(-shares, kind="stable")[:8].tolist())
     for end in ("largest", "smallest"):

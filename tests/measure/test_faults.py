@@ -19,6 +19,7 @@ import pytest
 from tests.faults import LASTING
 from tests.measure.conftest import job, write_pictures
 from tests.prepared import Prepared
+from tuiprobe.cli.app import run_cli
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.verify import verify
@@ -32,7 +33,15 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 11
 KILLS = 20
-PASSING = ("lock", "events-", "live/", "results.json", "summary.json", "report", "thumbs/")
+PASSING = (
+    "lock",
+    "status/",
+    "results.json",
+    "summary.json",
+    "manifest.json",
+    "report",
+    "thumbs/",
+)
 HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "3")
 Go = Callable[..., tuple[int, str]]
 
@@ -70,7 +79,7 @@ def arguments(checkpoint: Path, data: Path, output: Path) -> list[str]:
 def figures(run: RunDir) -> tuple[object, ...]:
     """Everything that a run measured and found, to the last bit, but for times."""
     found = json.loads(run.results_file.read_text())
-    del found["timings"], found["sha256"]
+    del found["timings"]
     statistics, _ = read_arrays(run.statistics_file)
     return found, {name: array.tobytes() for name, array in statistics.items()}
 
@@ -127,6 +136,41 @@ def test_a_run_survives_a_fault_at_any_call(
         assert figures(run) == expected, case
         assert [one for one in verify(run) if one.state != "whole"] == [], case
         assert not list(run.path.rglob("*.tmp")), case
+
+
+@pytest.mark.parametrize(
+    ("name", "after"), [("results.json", True), ("manifest.json", False), ("manifest.json", True)]
+)
+def test_a_kill_around_the_manifest_leaves_a_run_that_holds_or_says_what_to_do(
+    name: str,
+    after: bool,
+    prepared: Prepared,
+    undisturbed: tuple[tuple[object, ...], list[str]],
+    small_checkpoint: Path,
+    few: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The first time and when the finished run is measured again."""
+    run = RunDir(tmp_path / "run")
+    command = arguments(small_checkpoint, few, run.path)
+    for _ in range(2):
+        hook = ("tests.hooks:killed_at", (name, after))
+        assert prepared.run(*command, cwd=ROOT, before=[hook]).returncode == -signal.SIGKILL
+        states = {one.file: one.state for one in verify(run)}
+        code = run_cli(["report", str(run.path), "--format", "md", "--to", "-"])
+        said = capsys.readouterr().err
+        if name == "manifest.json" and after:
+            assert code == 0
+            assert set(states.values()) == {"whole"}
+        else:
+            assert code == 4
+            assert "the command that made the run finishes it" in said
+            assert states["manifest.json"] == "missing"
+            assert "damaged" not in states.values()
+        assert prepared.run(*command, cwd=ROOT).returncode == 0
+        assert figures(run) == undisturbed[0]
+        assert {one.state for one in verify(run)} == {"whole"}
 
 
 def content_of(run: RunDir) -> dict[str, object]:

@@ -38,6 +38,7 @@ from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
+from tuiprobe.run.status import StatusWriter, read_status
 from tuiprobe.spec import MAX_CPU_PROMPTS, RunSpec
 
 WIDTH = 6
@@ -170,15 +171,22 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     with pytest.raises(Interrupted):
         write_head(plan(clip, data), run, lambda event: None, check=check)
     assert "the same command goes on with it" in str(read_head(run))
-    events: list[Event] = []
-    write_head(plan(clip, data), run, events.append)
+    events, status = list[Event](), StatusWriter(run)
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        status.hear(event)
+
+    write_head(plan(clip, data), run, listen)
     assert clip.seen == 2 * (40 + 35)  # the first shard of 25 classes is kept
     assert events[0].message == "building the zero-shot head: 120 prompts, 50 of them cached"
     progress = [e.data for e in events if e.kind == "progress"]
     assert (progress[0]["done"], progress[-1]["done"], progress[-1]["eta"]) == (25, 60, 0)
     assert progress[-1]["unit"] == "classes"
-    live = json.loads((run.path / "live" / "0.json").read_text())
-    assert (live["stage"], live["total"]) == ("head", 60)
+    status.write()
+    found = read_status(run, 0)
+    assert found is not None
+    assert (found.phase, found.built, found.to_build) == ("head", 60, 60)
     write_head(plan(clip, data), run, events.append)
     assert clip.seen == 2 * (40 + 35)
 
@@ -195,13 +203,11 @@ def test_a_stopped_run_builds_no_head(tmp_path: Path) -> None:
     assert answers["val"].tolist() == [0, 1]
 
 
-def test_the_eta_counts_only_what_is_computed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_eta_counts_only_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("tuiprobe.measure.head_progress.time.monotonic", lambda: now[0])
     events: list[Event] = []
-    progress = HeadProgress(RunDir(tmp_path), 0, "classes", events.append, lambda: None)
+    progress = HeadProgress("classes", events.append, lambda: None)
     progress(500, 1000)
     assert events[-1].data["eta"] is None
     for done in range(501, 511):
@@ -324,7 +330,7 @@ def test_a_run_with_a_head_without_class_names(
     three = tuiprobe.probe(SMALL, source, head=str(tmp_path / "three.safetensors"), **options)
     (place,) = (tmp_path / "run" / "features").iterdir()
     h = load_file(place / "images.safetensors")
-    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines()[:-1])
+    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines())
     labels = {row["id"]: row["label"] for row in rows}
     y = np.array([labels[i] for i in h["ids"].tolist()])
     right = (h["features"] @ weight[:3].numpy().T).argmax(1) == y
@@ -355,7 +361,7 @@ def test_one_run_answered_with_two_heads(
     fitted = tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **options)
     (place,) = (tmp_path / "run" / "features").iterdir()
     h = load_file(place / "images.safetensors")
-    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines()[:-1])
+    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines())
     labels = {row["id"]: row["label"] for row in rows}
     y = np.array([labels[i] for i in h["ids"].tolist()])
 
@@ -395,12 +401,3 @@ def test_one_run_answered_with_two_heads(
     assert again.spec["head"] == "h.safetensors"
     with pytest.raises(TuiprobeError, match="0 are left for 3 classes"):
         tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **{**options, "sample": 0})
-
-
-@pytest.mark.parametrize("left", ["", "[]", "{}", '{"sequence": "x"}', "[" * 100_000])
-def test_a_damaged_live_file_does_not_stop_a_head(left: str, tmp_path: Path) -> None:
-    (tmp_path / "live").mkdir()
-    (tmp_path / "live/0.json").write_text(left)
-    directory = RunDir(tmp_path)
-    HeadProgress(directory, 0, "classes", lambda event: None, lambda: None)(1, 2)
-    assert directory.live_file(0, "json").read_json()["sequence"] == 1

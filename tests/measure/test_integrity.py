@@ -14,6 +14,7 @@ import pytest
 from tests.measure.conftest import job
 from tests.run.test_directory import other_process_holding
 from tuiprobe.cli.app import run_cli
+from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.measure import extract
 from tuiprobe.measure.fingerprint import current_fingerprint
 from tuiprobe.results import Report
@@ -29,7 +30,7 @@ Capture = pytest.CaptureFixture[str]
 
 def results(directory: Path) -> dict:
     found = json.loads((directory / "results.json").read_text())
-    del found["timings"], found["sha256"]
+    del found["timings"]
     return found
 
 
@@ -291,11 +292,6 @@ def edited(name: str, old: str, new: str) -> Callable[[RunDir], None]:
     return edit
 
 
-def drop_seal(run: RunDir) -> None:
-    lines = run.samples_file.read_text().splitlines(keepends=True)
-    run.samples_file.path.write_text("".join(lines[:-1]))
-
-
 ALTERED = {
     "samples.jsonl": flip_labels,
     "plan.json": edited("plan.json", '"planned": 32', '"planned": 33'),
@@ -319,12 +315,134 @@ def test_an_altered_record_is_noticed_and_mended_by_the_same_command(
     assert all(one.state == "whole" for one in verify(run))
 
 
-def test_a_record_without_the_checksum_it_was_written_with_is_noticed(
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("preflight.json", "reprobe"),
+        ("per_image.safetensors", "compare"),
+        ("features/pictures0/images.safetensors", "reprobe"),
+        ("results.json", "report"),
+    ],
+)
+def test_a_file_that_the_manifest_names_and_that_is_gone_is_noticed(
+    name: str, command: str, run: RunDir, finished: Path, capsys: Capture
+) -> None:
+    (run.path / name).unlink()
+    words = [command, str(run.path), *([str(finished)] if command == "compare" else [])]
+    assert run_cli(words) == 4
+    assert name in capsys.readouterr().err
+    assert state_of(verify(run), name) == "missing"
+
+
+def test_a_baseline_that_the_manifest_does_not_name_is_refused(
     run: RunDir, capsys: Capture
 ) -> None:
-    drop_seal(run)
+    (run.path / "baseline.csv").write_text("model,val,r\n")
+    assert state_of(verify(run), "baseline.csv") == "not named"
     assert run_cli(["reprobe", str(run.path)]) == 4
-    assert "samples.jsonl is damaged: its checksum is gone" in capsys.readouterr().err
+    assert "baseline.csv is damaged: its checksum is not in manifest.json" in (
+        capsys.readouterr().err
+    )
+
+
+# The manifest.
+
+
+def test_results_without_a_manifest_are_refused_and_finished_by_the_same_command(
+    run: RunDir, finished: Path, again: Callable[..., int], capsys: Capture
+) -> None:
+    run.at("manifest.json").unlink()
+    for command in ("report", "reprobe", "compare"):
+        more = [str(finished)] if command == "compare" else []
+        assert run_cli([command, str(run.path), *more]) == 4
+        said = capsys.readouterr().err
+        assert "has no manifest.json" in said
+        assert "the command that made the run finishes it" in said
+    assert run_cli(["runs", "--json", "--root", str(run.path)]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    assert row["state"] == "damaged"
+    assert state_of(verify(run), "manifest.json") == "missing"
+    with pytest.raises(DamagedFileError, match="no manifest"):
+        Report.read(run.results_file.path)
+    assert again() == 0
+    assert results(run.path) == results(finished)
+    assert all(one.state == "whole" for one in verify(run))
+
+
+def test_results_alone_need_no_manifest(run: RunDir, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(run.results_file.path, alone)
+    assert run_cli(["report", str(alone), "--format", "md", "--to", str(tmp_path / "to")]) == 0
+
+
+def test_a_manifest_of_before_a_reprobe_does_not_hold(
+    run: RunDir, again: Callable[..., int], capsys: Capture
+) -> None:
+    before = run.at("manifest.json").read_bytes()
+    assert run_cli(["reprobe", str(run.path), "--concept-share", "0.02"]) == 0
+    run.at("manifest.json").path.write_bytes(before)
+    assert run_cli(["report", str(run.path)]) == 4
+    assert f"run `tuiprobe reprobe {run.path}` to write it again" in capsys.readouterr().err
+    wrong = {one.file for one in verify(run) if not one.sound}
+    assert wrong == {"spec.json", "results.json"}
+    assert again() == 0
+    assert all(one.state == "whole" for one in verify(run))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"spec.json": 3}'])
+def test_a_manifest_that_cannot_be_read_is_damaged(
+    content: str, run: RunDir, again: Callable[..., int], capsys: Capture
+) -> None:
+    run.at("manifest.json").path.write_text(content)
+    assert run_cli(["report", str(run.path)]) == 4
+    assert "manifest.json is damaged" in capsys.readouterr().err
+    assert state_of(verify(run), "manifest.json") == "damaged"
+    assert again() == 0
+    assert all(one.state == "whole" for one in verify(run))
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("name", [
+    "spec.json", "per_image.safetensors", "results.json", "summary.json", "manifest.json",
+])  # fmt: skip
+@pytest.mark.parametrize("after", [False, True])
+def test_a_reprobe_that_is_killed_leaves_the_old_state_or_says_what_to_do(
+    name: str, after: bool, run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """At each file that it writes; of the two manifests at the first one."""
+    old, real = results(run.path), Entry._publish
+
+    def publish(self: Entry, *chunks: object, **options: object) -> None:
+        if after:
+            real(self, *chunks, **options)  # type: ignore[arg-type]
+        if self.name == name:
+            raise Killed
+        if not after:
+            real(self, *chunks, **options)  # type: ignore[arg-type]
+
+    changes = ["--concept-share", "0.02"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Entry, "_publish", publish)
+        with pytest.raises(Killed):
+            run_cli(["reprobe", str(run.path), *changes])
+    capsys.readouterr()
+    code = run_cli(["report", str(run.path)])
+    if name == "manifest.json" and not after:
+        assert code == 0
+        assert results(run.path) == old
+        assert all(one.state == "whole" for one in verify(run))
+    else:
+        assert code == 4
+        assert f"run `tuiprobe reprobe {run.path}` again" in capsys.readouterr().err
+        assert state_of(verify(run), "manifest.json") == "unfinished"
+        assert [one for one in verify(run) if not one.sound] == []
+    assert run_cli(["reprobe", str(run.path), *changes]) == 0
+    assert results(run.path)["spec"]["concept_share"] == 0.02
+    assert all(one.state == "whole" for one in verify(run))
 
 
 @pytest.mark.parametrize("command", ["report", "compare", "runs"])
@@ -363,7 +481,7 @@ def test_whole_files_of_another_merge_are_noticed(
     else:
         shutil.copy(tmp_path / "other" / name, run.path / name)
     assert run_cli(["reprobe", str(run.path)]) == 4
-    assert "does not belong to" in capsys.readouterr().err
+    assert "belongs to another run or merge" in capsys.readouterr().err
     assert any(one.state == "damaged" and name in one.file for one in verify(run))
     assert again() == 0
     assert results(run.path) == before
@@ -380,41 +498,7 @@ def test_whole_files_of_another_run_are_noticed(
     assert run_cli(other) == 0
     shutil.copy(tmp_path / "other" / name, run.path / name)
     assert run_cli(["reprobe", str(run.path)]) == 4
-    assert f"{name} belongs to another run" in capsys.readouterr().err
-
-
-def strip_checksums(run: RunDir) -> None:
-    """Makes of a run what an earlier version would have written."""
-    for file in (run.spec_file, run.plan_file, run.preflight_file, run.measured_file):
-        found = json.loads(file.read_text())
-        del found["sha256"]
-        if file == run.preflight_file:
-            found = found["checks"]
-        if file == run.measured_file:
-            found = found["sets"]
-            for one in found.values():
-                del one["features"]
-        file.path.write_text(json.dumps(found, indent=1) + "\n")
-    drop_seal(run)
-    found = json.loads(run.results_file.read_text())
-    del found["sha256"]
-    run.results_file.path.write_text(json.dumps(found))
-
-
-def test_runs_of_earlier_versions_open_answer_and_resume(
-    run: RunDir, finished: Path, again: Callable[..., int], capsys: Capture
-) -> None:
-    strip_checksums(run)
-    assert run_cli(["report", str(run.path)]) == 0
-    assert run_cli(["reprobe", str(run.path)]) == 0
-    assert results(run.path) == results(finished)
-    capsys.readouterr()
-    assert run_cli(["verify", str(run.path)]) == 0
-    said = capsys.readouterr().out
-    assert "not covered  plan.json: written by an earlier version" in said
-    assert "as far as can be told" in said.splitlines()[-1]
-    assert again() == 0
-    assert results(run.path) == results(finished)
+    assert f"{name} is damaged: its checksum is not the one" in capsys.readouterr().err
 
 
 def test_verify_says_what_is_whole(run: RunDir, capsys: Capture) -> None:
@@ -444,27 +528,18 @@ def test_verify_tells_an_unfinished_run_from_one_that_lost_shards(run: RunDir) -
     assert (lost.state, lost.detail) == ("missing", "7 of 8, and 8 were merged")
     for file in (run.results_file, run.measured_file):
         file.unlink()
+    assert any(not one.sound for one in verify(run))
+    run.at("manifest.json").unlink()
     assert all(one.sound for one in verify(run))
 
 
 def test_a_run_stopped_after_its_merge_is_unfinished_and_not_damaged(run: RunDir) -> None:
-    for file in (run.results_file, run.head_file):
+    for file in (run.at("manifest.json"), run.results_file, run.head_file):
         file.unlink()
     found = verify(run)
     assert all(one.sound for one in found)
     unfinished = {one.file for one in found if one.state == "unfinished"}
-    assert unfinished == {"results.json", "head.safetensors"}
-
-
-def test_a_run_that_an_earlier_version_keyed_is_refused_for_that_reason(
-    run: RunDir, again: Callable[..., int], capsys: Capture
-) -> None:
-    strip_checksums(run)
-    run.key_file.write_text("c" * 64 + "\n")
-    assert again() == 4
-    said = capsys.readouterr().err
-    assert "an earlier version of tuiprobe made it" in said
-    assert "differ" not in said
+    assert unfinished == {"results.json", "manifest.json"}
 
 
 # Names that are no text.
@@ -515,17 +590,11 @@ def without_key(path: Path) -> None:
     (path / "key").unlink()
 
 
-def without_lock(path: Path) -> None:
-    (path / "lock").unlink()
-
-
 def without_shards(path: Path) -> None:
     shutil.rmtree(path / "shards")
 
 
-@pytest.mark.parametrize(
-    "harm", [deleted, moved, replaced, emptied, without_key, without_lock, without_shards]
-)
+@pytest.mark.parametrize("harm", [deleted, moved, replaced, emptied, without_key, without_shards])
 def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(
     harm: Callable[[Path], None],
     small_checkpoint: Path,
@@ -538,16 +607,16 @@ def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(
     during(monkeypatch, lambda: harm(path))
     assert run_cli(arguments(small_checkpoint, pictures, path)) == 5
     said = capsys.readouterr().err
-    assert "gone" in said or "another directory now" in said
+    assert "gone" in said
     assert "Traceback" not in said
     assert not (path / "results.json").exists()
     if harm in (deleted, moved):
         assert not path.exists()  # not made anew
     if harm in (replaced, emptied):
-        assert not list(path.iterdir())
+        assert not (path / "manifest.json").exists()
 
 
-def test_a_lone_rank_measures_what_nobody_holds(
+def test_a_rank_measures_its_share_alone_and_the_last_one_merges(
     finished: Path,
     small_checkpoint: Path,
     pictures: Path,
@@ -556,15 +625,16 @@ def test_a_lone_rank_measures_what_nobody_holds(
     capsys: Capture,
 ) -> None:
     command = arguments(small_checkpoint, pictures, tmp_path / "run")
-    as_rank(monkeypatch, 1, world=3)
+    for rank, words in (
+        (1, "waits for shards of ranks 0 and 2"),
+        (0, "waits for shards of rank 2"),
+    ):
+        as_rank(monkeypatch, rank, world=3)
+        assert run_cli(command) == 0
+        assert words in capsys.readouterr().err
+        assert not (tmp_path / "run" / "results.json").exists()
+    as_rank(monkeypatch, 2, world=3)
     assert run_cli(command) == 0
-    said = capsys.readouterr().err
-    assert "measuring 12 images" in said
-    assert "rank 1 takes over shards of rank 0 that nobody measures" in said
-    assert results(tmp_path / "run") == results(finished)
-    as_rank(monkeypatch, 0, world=3)  # it has come late
-    assert run_cli(command) == 0
-    assert "measuring" not in capsys.readouterr().err
     assert results(tmp_path / "run") == results(finished)
 
 

@@ -1,4 +1,4 @@
-"""The live view of a rank: the rule of the results on what was scanned, and progress by set."""
+"""What a running rank shows: the rule of the results on what was scanned, and its progress."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ import numpy as np
 import pytest
 import torch
 
+from tuiprobe.events import Event
 from tuiprobe.measure import live
-from tuiprobe.measure.live import LiveView, planned_sets
+from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.shards import Shard, split_into_shards
 from tuiprobe.measure.tap_statistics import TapMeasure
 from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.of_rows import figures_of_rows
+from tuiprobe.run.counting import SetPlan, count_images, images_done
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import LiveTap, RankState, read_state, read_taps
+from tuiprobe.run.locks import this_host
+from tuiprobe.run.status import (
+    KEPT_MESSAGES,
+    LiveTap,
+    Status,
+    StatusWatch,
+    StatusWriter,
+    read_status,
+    read_taps,
+)
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.tui.livewatch import outliers_of
 
@@ -41,6 +52,23 @@ def shards_of(name: str, n: int) -> tuple[Shard, ...]:
     return split_into_shards(name, np.arange(n), BATCH, 4)
 
 
+def plans_of(*shards: Shard) -> tuple[SetPlan, ...]:
+    sets = dict.fromkeys(shard.set_name for shard in shards)
+    of_set = {name: [one for one in shards if one.set_name == name] for name in sets}
+    return tuple(
+        SetPlan(name, sum(one.size for one in each), len(each), each[0].size)
+        for name, each in of_set.items()
+    )
+
+
+def view_of(place: Path, *shards: Shard) -> LiveView:
+    """Returns the view of a rank that measures these shards, which are all of the run."""
+    run = RunDir(place)
+    view = LiveView(run, StatusWriter(run), plans_of(*shards), lambda event: None)
+    view.begin(shards)
+    return view
+
+
 def measure(view: LiveView, shard: Shard, rows: np.ndarray, batches: int | None = None) -> None:
     """Measures a shard, or the first batches of it."""
     tap = TapMeasure(Tap(FINAL_TAP, "vector", WIDTH, -1, 0), "all", 8, "cpu", 0, 0)
@@ -54,8 +82,8 @@ def measure(view: LiveView, shard: Shard, rows: np.ndarray, batches: int | None 
         view.end_shard()
 
 
-def read(place: Path, set_name: str = "val") -> tuple[RankState, LiveTap]:
-    state = read_state(RunDir(place), 0)
+def read(place: Path, set_name: str = "val") -> tuple[Status, LiveTap]:
+    state = read_status(RunDir(place), 0)
     assert state is not None
     return state, dict(read_taps(RunDir(place), 0, state))[set_name, FINAL_TAP]
 
@@ -65,7 +93,7 @@ def test_outlier_channels_are_those_that_the_results_would_name(
     height: float, tmp_path: Path
 ) -> None:
     rows, shards = rows_with_offset(160, height), shards_of("val", 160)
-    view = LiveView(RunDir(tmp_path), 0, planned_sets(shards, shards), lambda event: None)
+    view = view_of(tmp_path, *shards)
     for shard in shards:
         measure(view, shard, rows)
     _, tap = read(tmp_path)
@@ -77,13 +105,13 @@ def test_outlier_channels_are_those_that_the_results_would_name(
 
 def test_a_shard_that_is_measured_again_counts_once(tmp_path: Path) -> None:
     rows, shards = rows_with_offset(128, 40.0), shards_of("val", 128)
-    view = LiveView(RunDir(tmp_path), 0, planned_sets(shards, shards), lambda event: None)
+    view = view_of(tmp_path, *shards)
     measure(view, shards[0], rows)
     measure(view, shards[1], rows, batches=3)  # memory runs out
     measure(view, shards[1], rows)
-    state, tap = read(tmp_path)
+    _, tap = read(tmp_path)
     assert (tap.scanned, tap.n) == (128, 128)
-    assert state.sets["val"].model_dump() == {"total": 128, "kept": 0, "done": 128, "skipped": 0}
+    assert view._progress()["done"] == 128
 
 
 def test_wide_representations_are_scanned_in_part(
@@ -91,28 +119,44 @@ def test_wide_representations_are_scanned_in_part(
 ) -> None:
     monkeypatch.setattr(live, "_SCANNED_VALUES", 4 * WIDTH)
     rows, shards = rows_with_offset(64, 40.0), shards_of("val", 64)
-    view = LiveView(RunDir(tmp_path), 0, planned_sets(shards, shards), lambda event: None)
+    view = view_of(tmp_path, *shards)
     measure(view, shards[0], rows)
     _, tap = read(tmp_path)
     assert (tap.n, tap.scanned) == (64, 16)
 
 
-def test_progress_by_set_tells_what_earlier_attempts_measured(tmp_path: Path) -> None:
+def test_readers_count_what_the_rank_itself_counts(tmp_path: Path) -> None:
     val, r = shards_of("val", 128), shards_of("r", 100)
-    planned = planned_sets((*val, *r), r[1:])
-    assert {name: (one.kept, one.total) for name, one in planned.items()} == {
-        "val": (128, 128), "r": (64, 100),
+    run, plans = RunDir(tmp_path), plans_of(*val, *r)
+    run.plan_file.write_json(
+        {
+            "sets": [
+                {"name": p.name, "planned": p.images, "shards": p.shards, "shard_images": 64}
+                for p in plans
+            ]
+        }
+    )
+    for shard in (*val, r[0]):  # of an earlier attempt
+        run.shard_file(*shard.place).write_bytes(b"")
+    writer = StatusWriter(run)
+    writer.begin()
+    view = LiveView(run, writer, plans, lambda event: None)
+    view.begin(r[1:])
+    with run.locked():
+        measure(view, r[1], rows_with_offset(100, 40.0), batches=2)
+        count = images_done(run, StatusWatch(run).look())
+    assert {name: (one.done, one.total) for name, one in count.sets.items()} == {
+        "val": (128, 128), "r": (64 + 32, 100),
     }  # fmt: skip
-    view = LiveView(RunDir(tmp_path), 0, planned, lambda event: None)
-    measure(view, r[1], rows_with_offset(100, 40.0), batches=2)
-    state, _ = read(tmp_path, "r")
-    assert (state.done, state.total) == (32, 36)
-    assert [one.through for one in state.sets.values()] == [128, 96]
+    shown = view._progress()
+    assert (shown["done"], shown["total"]) == (count.done, count.total) == (224, 228)
+    assert shown["eta"] == pytest.approx(4 / shown["rate"])
+    assert images_done(run, StatusWatch(run).look()).done == 192  # a kill loses the rest
 
 
 def test_ends_are_the_extreme_values_with_their_images(tmp_path: Path) -> None:
     rows, shards = rows_with_offset(160, 40.0), shards_of("val", 160)
-    view = LiveView(RunDir(tmp_path), 0, planned_sets(shards, shards), lambda event: None)
+    view = view_of(tmp_path, *shards)
     for shard in shards:
         measure(view, shard, rows)
     state, _ = read(tmp_path)
@@ -122,3 +166,69 @@ def test_ends_are_the_extreme_values_with_their_images(tmp_path: Path) -> None:
     assert [image for image, _ in ends.other] == order[::-1][:8].tolist()
     assert ends.strongest[0][1] == rows[order[0], 5]
     assert not ends.crosses
+
+
+def test_a_shard_that_two_ranks_measure_counts_once(tmp_path: Path) -> None:
+    (shard, _), run = shards_of("val", 128), RunDir(tmp_path)
+    view = view_of(tmp_path, *shards_of("val", 128))
+    measure(view, shard, rows_with_offset(128, 40.0), batches=1)
+    status = view._status.status
+    ahead = status.model_copy(update={"images": 48})
+    assert count_images(plans_of(*shards_of("val", 128)), set(), [status, ahead]).done == 48
+    assert count_images(plans_of(*shards_of("val", 128)), {("val", 0)}, [ahead]).done == 64
+    assert not run.shard_names()
+
+
+def test_warnings_and_unreadable_images_survive_a_kill_and_stay_few(tmp_path: Path) -> None:
+    run, now = RunDir(tmp_path), 100.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tuiprobe.run.status.time.monotonic", lambda: now)
+        writer = StatusWriter(run)
+        writer.begin()
+        writes = writer.status.sequence
+        for number in range(1000):
+            now += 0.01
+            writer.hear(Event("skipped", f"{number}.png: damaged"))
+        writer.hear(Event("warning", "caf\udce9: odd"))
+        found = read_status(run, 0)
+        assert found is not None
+        assert 40 <= found.sequence - writes <= 60  # five times a second, not a thousand
+        assert found.skipped > 950  # a kill loses what came in the last fifth of a second
+        now += 1.0
+        writer.flush()
+    found = read_status(run, 0)
+    assert found is not None
+    assert (found.skipped, len(found.unreadable)) == (1000, KEPT_MESSAGES)
+    assert found.unreadable[-1] == "999.png: damaged"
+    assert [one.message for one in found.messages] == ["caf\\udce9: odd"]
+
+
+def test_a_start_clears_away_the_status_of_ranks_that_there_are_no_more(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    for rank in range(3):
+        StatusWriter(run, rank, 3).begin()
+        run.status_file(rank, "safetensors").write_bytes(b"")
+    StatusWriter(run, 1, 2).begin()
+    assert sorted(run.names("status")) == ["0.json", "0.safetensors", "1.json"]
+
+
+def test_progress_of_several_ranks_is_that_of_all_that_run(tmp_path: Path) -> None:
+    shards, run = shards_of("val", 256), RunDir(tmp_path)  # four shards of 64
+    run.shard_file("val", 3).write_bytes(b"")
+    under_way = {"set": "val", "phase": "extract", "images": 32, "rate": 5.0, "eta": 20.0}
+    for rank, shard, host in ((1, 1, "elsewhere"), (2, 3, "elsewhere"), (3, 2, this_host())):
+        other = StatusWriter(run, rank, 4)
+        other.begin()
+        other.update(host=host, shard=shard, **under_way)
+        other.write()
+    writer = StatusWriter(run, 0, 4)
+    writer.begin()
+    view = LiveView(run, writer, plans_of(*shards), lambda event: None)
+    view.begin(shards[:1])
+    measure(view, shards[0], rows_with_offset(256, 40.0), batches=2)
+    shown = view._progress()
+    # Rank 2 says so of a published shard, and rank 3 of this host holds no lock.
+    assert (shown["done"], shown["total"], shown["ranks"]) == (64 + 32 + 32, 256, 3)
+    assert shown["rate"] == pytest.approx(writer.status.rate + 10.0)
+    assert writer.status.eta is not None
+    assert shown["eta"] == max(writer.status.eta, 20.0)

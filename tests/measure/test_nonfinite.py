@@ -22,7 +22,7 @@ from tuiprobe.answer import answer
 from tuiprobe.answer.ablation import Question, ablate
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.load import load_suite
-from tuiprobe.models.preflight_data import Setup, known_answer
+from tuiprobe.models.preflight_data import ClassifierSetup, known_answer
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.outliers.result import OutlierResult
@@ -147,7 +147,7 @@ def test_all_images_not_finite(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not given(top1)
     assert top1.reason == "no image with a finite representation"
     assert part(report, OutlierResult).finals()[0].outcome == "withheld"
-    without, _ = ablate(RunDir(tmp_path / "run"), Question((3,), ()))
+    without = ablate(RunDir(tmp_path / "run"), Question((3,), ()))
     assert [one.reason for one in without.not_run] == ["no image has a finite representation"]
 
 
@@ -213,5 +213,5 @@ def test_the_known_answer_takes_no_class_from_nan(tmp_path: Path) -> None:
     for number in range(8):
         Image.new("RGB", (48, 48)).save(tmp_path / "class0" / f"{number}.png")
     encoder, images = build(), load_suite(f"imagefolder:{tmp_path}").sets[tmp_path.name]
-    setup = Setup(encoder.preprocess, None, (0,), encoder.classifier.classes, ())
+    setup = ClassifierSetup(encoder.preprocess, None, (0,), encoder.classifier.classes, ())
     assert known_answer(encoder, images, images.samples, 0.9, setup).hits == 0

@@ -205,9 +205,9 @@ def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
     published: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where only restoring the label map restores the answer, the data are to blame."""
-    from tuiprobe.models.preflight_data import Answer
+    from tuiprobe.models.preflight_data import KnownAnswer
 
-    said = Answer(0.5, 50, 500, 0.08, 0.13, agrees=False, causes=("label map",)).check()
+    said = KnownAnswer(0.5, 50, 500, 0.08, 0.13, agrees=False, causes=("label map",)).check()
     monkeypatch.setattr("tuiprobe.measure.preflight.check_answer", lambda *a: said)
     with pytest.raises(DataError, match="restoring the label map") as error:
         preflight(plan(encoder(), ImageNet(published)), RunDir(tmp_path), lambda event: None)
@@ -240,7 +240,7 @@ def test_a_diverged_checkpoint_is_refused_by_a_run(
             output=str(tmp_path / "run"), threads=1, workers=0, sample=8,
         )  # fmt: skip
     assert error.value.exit_code == 3
-    assert "preflight, weights" in (tmp_path / "run" / "events-0.jsonl").read_text()
+    assert "preflight, weights" in (tmp_path / "run" / "status" / "0.json").read_text()
     assert not (tmp_path / "run" / "results.json").exists()
 
 

@@ -13,20 +13,15 @@ import pytest
 
 from tests.measure.conftest import Run, job
 from tests.prepared import Forked, Prepared
-from tuiprobe.files import Entry
-from tuiprobe.measure.shard_states import split_states
-from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.ranks import read_records
-from tuiprobe.run.records import read_plan
-from tuiprobe.stats import ActivationStats
+from tuiprobe.run.status import read_status
 
 pytestmark = pytest.mark.slow
 
 
 def results(directory: Path) -> dict:
     found = json.loads((directory / "results.json").read_text())
-    del found["timings"], found["sha256"]
+    del found["timings"]
     return found
 
 
@@ -117,18 +112,20 @@ def test_a_cancel_file_stops_the_run(
     assert (directory / "results.json").exists()
 
 
-def as_ranks(
-    prepared: Prepared, arguments: list, world: int, folder: Path, lease: float = 60.0
-) -> list[Forked]:
-    return [
-        prepared.start(
-            *arguments,
-            cwd=folder,
-            env={"RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_RANK": str(rank)},
-            before=[("tests.hooks:leases_last", [lease])],
-        )
-        for rank in range(world)
-    ]
+def as_rank(
+    prepared: Prepared, arguments: list, rank: int, world: int, folder: Path, pause: float = 0.0
+) -> Forked:
+    """Starts a rank that pauses for so many seconds after each shard."""
+    variables = {"RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_RANK": str(rank)}
+    before = [("tests.hooks:pause_after_shards", [pause])]
+    return prepared.start(*arguments, cwd=folder, env=variables, before=before)
+
+
+def listed(tuiprobe: Run, folder: Path) -> str:
+    """Returns the line of `tuiprobe runs` about the run `ranks`."""
+    done = tuiprobe("runs", "ranks", "--root", folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[1]
 
 
 def test_four_ranks_give_what_one_gives(
@@ -136,86 +133,97 @@ def test_four_ranks_give_what_one_gives(
 ) -> None:
     directory = tmp_path / "ranks"
     arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
-    ranks = as_ranks(prepared, arguments, 4, tmp_path)
+    ranks = [as_rank(prepared, arguments, rank, 4, tmp_path) for rank in range(4)]
     assert [process.wait() for process in ranks] == [0] * 4, [one.stderr for one in ranks]
     assert results(directory) == undisturbed
-    assert len(list(directory.glob("events-*.jsonl"))) == 4
+    assert len(list(directory.glob("status/*.json"))) == 4
     assert sum(bool(one.stdout) for one in ranks) == 1  # one of them merges
     told = [line for one in ranks[1:] for line in one.stderr.splitlines()]
-    assert all(line.startswith(("rank ", "report")) for line in told), told
+    assert all(line.startswith(("rank ", "run: ", "report")) for line in told), told
 
 
-def test_a_rank_that_is_killed_is_named_and_the_other_measures_its_shards(
-    prepared: Prepared, undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
+def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measured_on_request(
+    prepared: Prepared,
+    undisturbed: dict,
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    tuiprobe: Run,
 ) -> None:
     directory = tmp_path / "ranks"
     arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
-    left, killed = as_ranks(prepared, arguments, 2, tmp_path)
-    stop_within_a_shard(RunDir(directory), 1, killed)  # so the other one has to ask after it
+    left = as_rank(prepared, arguments, 0, 2, tmp_path)
+    killed = as_rank(prepared, arguments, 1, 2, tmp_path, pause=1.0)
+    deadline = time.monotonic() + 120
+    while not list(directory.glob("shards/*-00001.safetensors")):  # the first one of rank 1
+        assert time.monotonic() < deadline, killed.stderr
+        time.sleep(0.01)
     killed.kill()
+    killed.wait()
     assert left.wait() == 0, left.stderr
+    there = len(RunDir(directory).shard_names())
+    said = f"{there} of 24 shards are there; the last rank merges (waits for shards of rank 1)"
+    assert f"run: {directory}; {said}" in left.stderr
+    assert not left.stdout
+    assert not (directory / "results.json").exists()
+    assert "waits for shards of rank 1" in listed(tuiprobe, tmp_path)
+    again = as_rank(prepared, arguments, 0, 2, tmp_path)
+    assert again.wait() == 0, again.stderr
+    assert said in again.stderr  # it measures no shards of others
+    stamps = {p: p.stat().st_mtime_ns for p in directory.glob("shards/[!.]*")}
+    last = as_rank(prepared, arguments, 1, 2, tmp_path)
+    assert last.wait() == 0, last.stderr
     assert results(directory) == undisturbed
-    assert "has ended before its shards were measured" in left.stderr
-    assert "rank 0 takes over shards of rank 1" in left.stderr
+    assert all(path.stat().st_mtime_ns == time for path, time in stamps.items())
+    assert " done " in listed(tuiprobe, tmp_path)
 
 
-def test_shards_as_an_earlier_version_laid_them_out_are_not_measured_again(
-    prepared: Prepared, undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
-) -> None:
-    run = RunDir(tmp_path / "whole")
-    for name in run.shard_names():
-        as_before(run, run.at(f"shards/{name}"))
-    for file in (run.results_file, run.measured_file):
-        file.unlink()
-    again = job(small_checkpoint, pictures, run.path, "--layers", "layer*")
-    done = prepared.run(*again, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "measured again" not in done.stderr
-    assert all(b"states/" not in one.read_bytes() for one in (run.path / "shards").iterdir())
-    assert results(run.path) == undisturbed
-
-
-def as_before(run: RunDir, file: Entry) -> None:
-    """Writes a shard again with one array for each field of each tap."""
-    arrays, metadata = read_arrays(file)
-    taps = {one.name: one.channels for one in read_plan(run).taps}
-    empty = {name: ActivationStats(width, k=1).state_dict() for name, width in taps.items()}
-    states = {tap: {f: one.numpy() for f, one in state.items()} for tap, state in empty.items()}
-    assert len(states) > 2
-    for tap, state in split_states(arrays, states).items():
-        arrays |= {f"{tap}/state.{field}": array for field, array in state.items()}
-    found = {name: one for name, one in arrays.items() if not name.startswith("states/")}
-    assert len(found) < len(arrays)
-    write_arrays(file, found, metadata)
-
-
-def stop_within_a_shard(run: RunDir, number: int, process: Forked) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        process.send_signal(signal.SIGSTOP)
-        record = read_records(run).get(number)
-        if record and record.shard and not run.shard_file(*record.shard).exists():
-            return
-        process.send_signal(signal.SIGCONT)
-        time.sleep(0.02)
-    raise AssertionError(process.stderr)
-
-
-def test_a_rank_that_hangs_loses_its_lease_and_changes_nothing_when_it_comes_back(
-    prepared: Prepared, undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
+@pytest.mark.parametrize("world", [1, 3])
+def test_another_number_of_ranks_finishes_what_a_rank_that_never_started_left(
+    world: int,
+    prepared: Prepared,
+    undisturbed: dict,
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    tuiprobe: Run,
 ) -> None:
     directory = tmp_path / "ranks"
     arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
-    left, hung = as_ranks(prepared, arguments, 2, tmp_path, lease=1.0)
-    stop_within_a_shard(RunDir(directory), 1, hung)
-    assert left.wait() == 0, left.stderr
-    assert "has shown no sign of life for" in left.stderr
+    first = as_rank(prepared, arguments, 1, 2, tmp_path)
+    assert first.wait() == 0, first.stderr
+    assert "12 of 24 shards are there; the last rank merges" in first.stderr
+    assert "stopped at 50 %, waits for shards of rank 0" in listed(tuiprobe, tmp_path)
+    stamps = {p: p.stat().st_mtime_ns for p in directory.glob("shards/[!.]*")}
+    ranks = [as_rank(prepared, arguments, rank, world, tmp_path) for rank in range(world)]
+    assert [one.wait() for one in ranks] == [0] * world, [one.stderr for one in ranks]
+    assert "resuming: 48 of 96 images are done" in ranks[0].stderr
     assert results(directory) == undisturbed
-    written = (directory / "results.json").stat().st_mtime_ns
-    hung.send_signal(signal.SIGCONT)
-    assert hung.wait() == 0, hung.stderr
-    assert (directory / "results.json").stat().st_mtime_ns == written
+    assert all(path.stat().st_mtime_ns == time for path, time in stamps.items())
+    assert sum(bool(one.stdout) for one in ranks) == 1
+    assert len(list(directory.glob("status/*.json"))) == world
+
+
+def test_two_ranks_that_find_all_shards_at_once_merge_once(
+    prepared: Prepared, undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "whole"
+    (directory / "results.json").unlink()
+    arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
+    with RunDir(directory).locked("lock-merge"):
+        ranks = [as_rank(prepared, arguments, rank, 2, tmp_path) for rank in range(2)]
+        deadline = time.monotonic() + 60
+        while not all(waits_to_merge(directory, rank) for rank in range(2)):
+            assert time.monotonic() < deadline, [one.stderr for one in ranks]
+            time.sleep(0.02)
+    assert [one.wait() for one in ranks] == [0, 0], [one.stderr for one in ranks]
     assert results(directory) == undisturbed
+    assert sum(bool(one.stdout) for one in ranks) == 1
+
+
+def waits_to_merge(directory: Path, rank: int) -> bool:
+    status = read_status(RunDir(directory), rank)
+    return status is not None and status.message.startswith("another rank merges")
 
 
 def test_worker_processes_change_nothing(

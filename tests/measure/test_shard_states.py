@@ -16,7 +16,6 @@ from tuiprobe.measure.shard_states import (
     States,
     split_states,
     stack_states,
-    with_stacked_states,
 )
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.stats import ActivationStats
@@ -70,19 +69,6 @@ def test_states_come_back_as_they_were(seen: dict[str, np.ndarray]) -> None:
             assert parts[tap][name].dtype == array.dtype
             np.testing.assert_array_equal(parts[tap][name], array, strict=True)
             assert parts[tap][name].flags.c_contiguous
-
-
-def test_the_layout_of_earlier_versions_is_read() -> None:
-    now = shard(a=PLANNED[1:])
-    before = {name: one for name, one in now.items() if not name.startswith("states/")}
-    for tap, fields in states_of({"a": PLANNED[1:]}).items():
-        before |= {f"{tap}/state.{name}": array for name, array in fields.items()}
-    found = with_stacked_states(before, EMPTY)
-    check(found)
-    assert all((found[name] == array).all() for name, array in now.items() if "values" not in name)
-    del before["b/state.images"]
-    with pytest.raises(KeyError):
-        with_stacked_states(before, EMPTY)
 
 
 def twice(arrays: Arrays) -> None:

@@ -11,22 +11,23 @@ from tests.measure.test_extract import BROKEN, IMAGES, extract, merged_val, plan
 from tuiprobe.errors import DataError
 from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.fingerprint import current_fingerprint
-from tuiprobe.measure.live import LiveView, planned_sets
+from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.shared_decoding import Member, measure_together
 from tuiprobe.measure.stopping import Interrupted, StopRequest
 from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.status import StatusWriter
 
 
 def member_of(plan: Plan, place: Path, unreadable: float = 0.2) -> Member:
-    directory, shards = RunDir(place), plan.shards["val"]
+    directory = RunDir(place)
     extraction = Extraction(
         plan,
         directory,
         current_fingerprint("cpu"),
-        LiveView(directory, 0, planned_sets(shards, shards), lambda event: None),
+        LiveView(directory, StatusWriter(directory), plan.set_plans, lambda event: None),
         StopRequest(directory.cancel_file),
         UnreadableLimit(plan.images, unreadable, 0, lambda event: None),
         lambda event: None,

@@ -131,7 +131,7 @@ def header(path: Path) -> None:
 
 def names(path: Path) -> None:
     entry = '"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
-    text = "{" + ",".join(entry % i for i in range(120_000)) + "}"
+    text = "{" + ",".join(entry % i for i in range(200_000)) + "}"
     path.write_bytes(struct.pack("<Q", len(text)) + text.encode())
 
 

@@ -13,7 +13,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import ablation_in_words, parse_ablations
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.taps import Probe
+from tuiprobe.models.taps import DerivedTap
 
 
 class Tower(nn.Module):
@@ -136,7 +136,7 @@ def test_a_tensor_that_others_read_is_not_changed() -> None:
 
 def test_a_derived_tap_cannot_be_ablated_and_says_so() -> None:
     holder = encoder()
-    derived = Probe(holder.tower.last, lambda out: out * 2)  # type: ignore[arg-type, return-value]
+    derived = DerivedTap(holder.tower.last, lambda out: out * 2)  # type: ignore[arg-type, return-value]
     holder._probes = {"doubled": derived}
     holder.ablate("doubled", (0,), "zero")
     with pytest.raises(UsageError, match="ablate the layer before it"):

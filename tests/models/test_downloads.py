@@ -22,7 +22,7 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def said_until(capsys: pytest.CaptureFixture[str], part: str) -> str:
     """Returns what was narrated, once it holds a part."""
-    said, deadline = "", time.monotonic() + 20
+    said, deadline = "", time.monotonic() + 120
     while part not in said:
         assert time.monotonic() < deadline, said
         time.sleep(0.01)

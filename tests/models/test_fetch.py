@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from tests.hub_cache import put
+from tests.models.test_sources import MEAN, cached, open_clip_folder, timm_folder
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import all_published
 from tuiprobe.errors import UsageError, WeightsError
@@ -41,8 +42,9 @@ said = []
 for name in sys.argv[1:]:
     try:
         encoder = load_encoder(name)
-        files = [[f.sha256, f.size] for f in fetch(name)]
-        said.append(["loaded", encoder.weights.kind, encoder.weights.digest, files])
+        files = [[f.sha256, f.size] for f in fetch(name)] if "hf-hub" not in name else []
+        weights, mean = encoder.weights, encoder.preprocessing.mean
+        said.append(["loaded", weights.kind, weights.digest, mean, files])
     except TuiprobeError as error:
         said.append(["error", error.exit_code, str(error)])
 print(json.dumps([opened, said]))
@@ -60,15 +62,26 @@ def offline(home: Path, *names: str) -> tuple[list[object], list[list[object]]]:
     return opened, said
 
 
-def test_what_was_fetched_loads_without_a_socket(tmp_path: Path, open_clip_state: State) -> None:
+def test_what_was_fetched_loads_without_a_socket_unless_it_is_damaged(
+    tmp_path: Path, open_clip_state: State
+) -> None:
     from tuiprobe.models.info import state_digest
 
     state = open_clip_state("RN50-quickgelu")
     data = save(state)
-    put(tmp_path, "timm/resnet50_clip.openai", "open_clip_model.safetensors", data)
+    open_clip = "open_clip_model.safetensors"
+    put(tmp_path, "timm/resnet50_clip.openai", open_clip, data)
+    flipped = bytearray(data)
+    flipped[-5] ^= 1
+    put(tmp_path, "timm/resnet50_clip.yfcc15m", open_clip, data).write_bytes(flipped)
+    open_clip_folder(cached(tmp_path, "someone/clip"), state)
+    other = timm_folder(cached(tmp_path, "someone/resnet"))
     opened, said = offline(
         tmp_path,
         "rn50_openai",
+        "open_clip:hf-hub:someone/clip",
+        "timm:hf-hub:someone/resnet",
+        "rn50_yfcc15m",
         "rn50_cc12m",
         "timm:resnet18.a1_in1k",
         "torchvision:resnet18/IMAGENET1K_V1",
@@ -76,24 +89,18 @@ def test_what_was_fetched_loads_without_a_socket(tmp_path: Path, open_clip_state
     )
     assert opened == []
     digest = hashlib.sha256(data).hexdigest()
-    assert said[0] == ["loaded", "pretrained", state_digest(state), [[digest, len(data)]]]
-    for kind, code, message in said[1:]:
+    own = state_digest(state)
+    published = [0.48145466, 0.4578275, 0.40821073]
+    assert said[0] == ["loaded", "pretrained", own, published, [[digest, len(data)]]]
+    assert said[1] == ["loaded", "pretrained", own, MEAN, []]
+    assert said[2] == ["loaded", "pretrained", state_digest(other), MEAN, []]
+    assert said[3][:2] == ["error", 3]
+    assert "is damaged" in str(said[3][2])
+    assert "fetch it again" in str(said[3][2])
+    for kind, code, message in said[4:]:
         assert (kind, code) == ("error", 3)
         assert "could not be had" in str(message)
         assert "tuiprobe fetch" in str(message)
-
-
-def test_a_damaged_file_is_an_error(tmp_path: Path, open_clip_state: State) -> None:
-    data = save(open_clip_state("RN50-quickgelu"))
-    blob = put(tmp_path, "timm/resnet50_clip.openai", "open_clip_model.safetensors", data)
-    flipped = bytearray(data)
-    flipped[-5] ^= 1
-    blob.write_bytes(flipped)
-    opened, said = offline(tmp_path, "rn50_openai")
-    assert opened == []
-    assert said[0][:2] == ["error", 3]
-    assert "is damaged" in str(said[0][2])
-    assert "fetch it again" in str(said[0][2])
 
 
 def test_verified_reads_the_digest_from_the_name(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_an_architecture_alone_is_never_run_untrained() -> None:
 
 
 def test_untrained_is_reproducible_and_says_so() -> None:
-    request = from_open_clip.Request("x", "RN50-quickgelu", untrained=True)
+    request = from_open_clip.OpenClipRequest("x", "RN50-quickgelu", untrained=True)
     state = torch.random.get_rng_state()
     first = from_open_clip.load(request, device="cpu", dtype=torch.float32)
     second = from_open_clip.load(request, device="cpu", dtype=torch.float32)

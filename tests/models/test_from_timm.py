@@ -23,16 +23,30 @@ def saved(name: str, path: Path, **options: object) -> torch.nn.Module:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "kind", "width"),
+    ("name", "kind", "width", "dims"),
     [
-        ("resnet50.a1_in1k", "pooled", 2048),
-        ("vit_base_patch32_clip_224.openai_ft_in1k", "token", 768),
-        ("swin_tiny_patch4_window7_224.ms_in1k", "pooled", 768),
-        ("convnext_tiny.fb_in1k", "pooled", 768),
-        ("mobilenetv3_large_100.ra_in1k", "pooled", 1280),
+        (
+            "resnet50.a1_in1k", "pooled", 2048,
+            {"layer1.0": 1, "layer3": 1, "layer1.0.act1": 1, "maxpool": 1},
+        ),
+        ("vit_tiny_patch16_224.augreg_in21k_ft_in1k", "token", 192, {}),
+        (
+            "swin_tiny_patch4_window7_224.ms_in1k", "pooled", 768,
+            {"layers.0.blocks.0": -1, "layers.1.downsample.norm": -1, "patch_embed.proj": 1},
+        ),
+        (
+            "convnext_tiny.fb_in1k", "pooled", 768,
+            {
+                "stages.0.blocks.0": 1, "stages.0.blocks.0.norm": -1,
+                "stages.0.blocks.0.mlp.act": -1, "stages.0.blocks.0.conv_dw": 1, "stem.1": 1,
+            },
+        ),
+        ("mobilenetv3_large_100.ra_in1k", "pooled", 1280, {}),
     ],
-)
-def test_h_feeds_the_classifier(name: str, kind: str, width: int, tmp_path: Path) -> None:
+)  # fmt: skip
+def test_h_feeds_the_classifier_and_maps_know_their_channels(
+    name: str, kind: str, width: int, dims: dict[str, int], tmp_path: Path
+) -> None:
     model = saved(name, tmp_path / "w.pt")
     encoder = load_encoder(f"timm:{name}", checkpoint=tmp_path / "w.pt")
     assert (encoder.representation, encoder.width) == (kind, width)
@@ -44,52 +58,20 @@ def test_h_feeds_the_classifier(name: str, kind: str, width: int, tmp_path: Path
     config = model.pretrained_cfg
     assert encoder.preprocessing.mean == tuple(config["mean"])
     assert encoder.preprocessing.source.startswith(f"timm {name}")
-
-
-@pytest.mark.slow
-def test_transformer_taps(tmp_path: Path) -> None:
-    saved("vit_base_patch16_224.augreg_in1k", tmp_path / "w.pt")
-    encoder = load_encoder("timm:vit_base_patch16_224.augreg_in1k", checkpoint=tmp_path / "w.pt")
-    taps = {tap.name: tap for tap in encoder.taps()}
-    assert (taps["blocks.0"].kind, taps["blocks.0"].prefix_tokens) == ("token", 1)
-    assert taps["patch_embed"].prefix_tokens == 0
-    assert taps["blocks.3.mlp.act"].channels == 3072
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "dims"),
-    [
-        (
-            "swin_tiny_patch4_window7_224",
-            {"layers.0.blocks.0": -1, "layers.1.downsample.norm": -1, "patch_embed.proj": 1},
-        ),
-        (
-            "convnext_tiny",
-            {
-                "stages.0.blocks.0": 1,
-                "stages.0.blocks.0.norm": -1,
-                "stages.0.blocks.0.mlp.act": -1,
-                "stages.0.blocks.0.conv_dw": 1,
-                "stem.1": 1,
-            },
-        ),
-        ("resnet50", {"layer1.0": 1, "layer3": 1, "layer1.0.act1": 1, "maxpool": 1}),
-    ],
-)
-def test_map_layouts(name: str, dims: dict[str, int], tmp_path: Path) -> None:
-    saved(name, tmp_path / "w.pt")
-    encoder = load_encoder(f"timm:{name}", checkpoint=tmp_path / "w.pt")
     taps = {tap.name: tap for tap in encoder.taps()}
     assert {n: taps[n].channel_dim for n in dims} == dims
     assert all(taps[n].kind == "map" for n in dims)
-    assert encoder.preprocessing.source.startswith("preprocessing assumed")
+    if kind == "token":
+        assert (taps["blocks.0"].kind, taps["blocks.0"].prefix_tokens) == ("token", 1)
+        assert taps["patch_embed"].prefix_tokens == 0
+        assert taps["blocks.3.mlp.act"].channels == 4 * width
 
 
 def test_a_classifier_of_other_classes_is_taken_as_it_is(tmp_path: Path) -> None:
     saved("resnet18", tmp_path / "w.pt", num_classes=10)
     encoder = load_encoder("timm:resnet18", checkpoint=tmp_path / "w.pt")
     assert encoder.module.num_classes == 10
+    assert encoder.preprocessing.source.startswith("preprocessing assumed")
 
 
 def test_the_training_size_is_the_default_and_the_test_size_is_asked_for(tmp_path: Path) -> None:

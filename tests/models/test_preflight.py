@@ -20,7 +20,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import (
-    Setup,
+    ClassifierSetup,
     activation,
     check_labels,
     known_answer,
@@ -153,10 +153,10 @@ def test_what_nothing_vouches_for_is_a_warning(rn50_file: Path) -> None:
 
 
 @pytest.fixture
-def case(clip: Encoder) -> tuple[Encoder, Any, Setup]:
+def case(clip: Encoder) -> tuple[Encoder, Any, ClassifierSetup]:
     """Returns an encoder, images, and the setup under which its accuracy is 1 by construction."""
     classes = miniature.class_names()
-    right = Setup(clip.preprocess, "gelu", tuple(range(40)), classes, TEMPLATES)
+    right = ClassifierSetup(clip.preprocess, "gelu", tuple(range(40)), classes, TEMPLATES)
     photos = Photos((0,) * 120, classes)
     head = clip.head(classes, TEMPLATES)
     assert head is not None
@@ -180,7 +180,7 @@ BREAKS = {
 }
 
 
-def broken(right: Setup, part: str) -> Setup:
+def broken(right: ClassifierSetup, part: str) -> ClassifierSetup:
     wrong = {
         "preprocess": image_transform(64, is_train=False, mean=(0.0,) * 3, std=(1.0,) * 3),
         "activation": "quickgelu",
@@ -191,7 +191,7 @@ def broken(right: Setup, part: str) -> Setup:
     return replace(right, **{part: wrong[part]})
 
 
-def test_the_right_setup_gives_the_known_answer(case: tuple[Encoder, Any, Setup]) -> None:
+def test_the_right_setup_gives_the_known_answer(case: tuple[Encoder, Any, ClassifierSetup]) -> None:
     encoder, photos, right = case
     answer = known_answer(encoder, photos, sample_of(photos), 1.0, right, right)
     assert answer.hits == answer.n == 120
@@ -200,7 +200,7 @@ def test_the_right_setup_gives_the_known_answer(case: tuple[Encoder, Any, Setup]
 
 
 @pytest.mark.parametrize("cause", sorted(BREAKS))
-def test_a_single_break_is_named(cause: str, case: tuple[Encoder, Any, Setup]) -> None:
+def test_a_single_break_is_named(cause: str, case: tuple[Encoder, Any, ClassifierSetup]) -> None:
     encoder, photos, right = case
     used = broken(right, BREAKS[cause])
     answer = known_answer(encoder, photos, sample_of(photos), 1.0, used, right)
@@ -209,7 +209,7 @@ def test_a_single_break_is_named(cause: str, case: tuple[Encoder, Any, Setup]) -
     assert f"restoring the {cause} restores it" in answer.check().fix
 
 
-def test_two_breaks_are_named_only_together(case: tuple[Encoder, Any, Setup]) -> None:
+def test_two_breaks_are_named_only_together(case: tuple[Encoder, Any, ClassifierSetup]) -> None:
     encoder, photos, right = case
     used = broken(broken(right, "labels"), "preprocess")
     answer = known_answer(encoder, photos, sample_of(photos), 1.0, used, right)
@@ -217,7 +217,7 @@ def test_two_breaks_are_named_only_together(case: tuple[Encoder, Any, Setup]) ->
 
 
 def test_no_cause_is_named_that_does_not_restore_the_answer(
-    case: tuple[Encoder, Any, Setup],
+    case: tuple[Encoder, Any, ClassifierSetup],
 ) -> None:
     """The weights are not the published ones: the part that differs does not explain it."""
     encoder, photos, right = case

@@ -41,19 +41,23 @@ def named(preset: Preset) -> str:
     return preset.name
 
 
-def meta(architecture: str) -> Any:
+@lru_cache
+def meta(loader: str, architecture: str) -> Any:
+    """Returns a model whose tensors have shapes and hold no memory."""
     with quiet(), torch.device("meta"):
-        return open_clip.create_model(architecture, load_weights=False, device="meta")
+        if loader == "open_clip":
+            return open_clip.create_model(architecture, load_weights=False, device="meta")
+        return timm.create_model(architecture)
 
 
 @pytest.mark.parametrize("preset", CLIP, ids=named)
 def test_clip_presets_are_built_as_their_weights_were_trained(preset: Preset) -> None:
     assert (preset.activation == "quickgelu") == (preset.name in QUICKGELU)
     assert (preset.normalization == "inception") == (preset.name in HALVES)
-    model = meta(preset.architecture)
+    model = meta("open_clip", preset.architecture)
     kinds = {type(m) for m in model.modules() if isinstance(m, QuickGELU | nn.GELU)}
     assert kinds == {QuickGELU if preset.name in QUICKGELU else nn.GELU}
-    request = open_clip_source.Request("x", preset.architecture, preset.tag, untrained=True)
+    request = open_clip_source.OpenClipRequest("x", preset.architecture, preset.tag, untrained=True)
     source = open_clip_source.locate(request)
     _, preprocessing = from_open_clip._preprocessing(source, model.visual)
     expected = NORMALIZATIONS[preset.normalization]
@@ -72,8 +76,7 @@ def test_timm_presets_are_as_the_catalog_says(preset: Preset) -> None:
     assert (config.mean, config.std) == NORMALIZATIONS[preset.normalization]
     assert config.input_size == (3, preset.size, preset.size)
     assert config.interpolation == preset.interpolation
-    with torch.device("meta"):
-        model = timm.create_model(preset.architecture)
+    model = meta("timm", preset.architecture)
     assert model.num_features == preset.width
     assert sum(p.numel() for p in model.parameters()) == preset.parameters
     kinds = {type(m) for m in model.modules() if isinstance(m, nn.GELU | nn.ReLU)}
@@ -140,15 +143,6 @@ def test_unknown_presets_are_answered_with_near_ones() -> None:
         load_encoder("zzz")
 
 
-@lru_cache
-def shapes(loader: str, architecture: str) -> dict[str, Tensor]:
-    """Returns a checkpoint of the right names and shapes, whose tensors hold no memory."""
-    if loader == "open_clip":
-        return dict(meta(architecture).state_dict())
-    with torch.device("meta"):
-        return dict(timm.create_model(architecture).state_dict())
-
-
 @pytest.fixture
 def by_shape(monkeypatch: pytest.MonkeyPatch) -> Callable[[Preset, dict[str, Tensor]], Encoder]:
     """Returns a function that loads a preset on the device that has shapes but no numbers."""
@@ -171,7 +165,7 @@ def test_every_preset_loads_a_checkpoint(
     preset: Preset, by_shape: Callable[[Preset, dict[str, Tensor]], Encoder]
 ) -> None:
     """The whole way from name to encoder at full size; files with numbers are loaded elsewhere."""
-    encoder = by_shape(preset, shapes(preset.loader, preset.architecture))
+    encoder = by_shape(preset, meta(preset.loader, preset.architecture).state_dict())
     assert encoder.width == preset.width
     assert encoder.weights.kind == "checkpoint"
     # Both traps, on the encoder that a run would use.
@@ -194,7 +188,7 @@ def test_a_checkpoint_of_another_shape_is_refused(
     name: str, by_shape: Callable[[Preset, dict[str, Tensor]], Encoder]
 ) -> None:
     preset = presets()[name]
-    state = dict(shapes(preset.loader, preset.architecture))
+    state = dict(meta(preset.loader, preset.architecture).state_dict())
     wrong = next(n for n, t in state.items() if n.endswith("weight") and t.ndim > 1)
     state[wrong] = torch.empty(3, 3, device="meta")
     with pytest.raises(WeightsError, match=r"1 of another shape .* is \(3, 3\) in the file"):
@@ -210,7 +204,7 @@ def test_published_weights_of_a_preset_are_known_by_any_name(
     def loaded(spec: str, checkpoint: Path | None = None) -> str:
         return load_encoder(spec, checkpoint=checkpoint).training
 
-    def build(request: from_timm.Request, **_: object) -> SimpleNamespace:
+    def build(request: from_timm.TimmRequest, **_: object) -> SimpleNamespace:
         architecture, _dot, tag = request.architecture.partition(".")
         kind = "pretrained" if request.checkpoint is None else "checkpoint"
         return SimpleNamespace(
@@ -227,7 +221,7 @@ def test_published_weights_of_a_preset_are_known_by_any_name(
 
 
 def test_a_full_size_file_arrives_whole(tmp_path: Path) -> None:
-    of = shapes("open_clip", presets()["vitb32_laion400m"].architecture)
+    of = meta("open_clip", presets()["vitb32_laion400m"].architecture).state_dict()
     state = {n: torch.full(t.shape, i / 512, dtype=t.dtype) for i, (n, t) in enumerate(of.items())}
     save_file(state, tmp_path / "w.safetensors")
     loaded = load_encoder("vitb32_laion400m", checkpoint=tmp_path / "w.safetensors")

@@ -1,8 +1,6 @@
 """Encoders from torchvision, folders, a cached repository, and functions of the user's."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -134,42 +132,6 @@ def cached(home: Path, repository: str) -> Path:
     folder = root / "snapshots" / commit
     folder.mkdir(parents=True)
     return folder
-
-
-LOAD = """
-import sys
-from tuiprobe.models import load_encoder
-for spec in sys.argv[1:]:
-    encoder = load_encoder(spec)
-    print(encoder.weights.kind, encoder.weights.digest, encoder.preprocessing.mean)
-"""
-
-
-def load_from(home: Path, *specs: str) -> list[str]:
-    """Loads in a process of its own, since the libraries read the cache's place when imported."""
-    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, *specs], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-@pytest.mark.slow
-def test_cached_repositories(tmp_path: Path, open_clip_state: State) -> None:
-    from tuiprobe.models.info import state_digest
-
-    state = open_clip_state("RN50-quickgelu")
-    open_clip_folder(cached(tmp_path, "someone/clip"), state)
-    # A registered tag, from the repository that the library names for it.
-    open_clip_folder(cached(tmp_path, "timm/resnet50_clip.openai"), state)
-    other = timm_folder(cached(tmp_path, "someone/resnet"))
-    own, registered, resnet = load_from(
-        tmp_path, "open_clip:hf-hub:someone/clip", "rn50_openai", "timm:hf-hub:someone/resnet"
-    )
-    assert own.startswith(f"pretrained {state_digest(state)} (0.1, 0.2, 0.3)")
-    assert registered.startswith(f"pretrained {state_digest(state)} (0.48145466,")
-    assert resnet.startswith(f"pretrained {state_digest(other)} (0.1, 0.2, 0.3)")
 
 
 def test_an_unreachable_repository_is_one_message() -> None:

@@ -135,7 +135,7 @@ from tuiprobe.tui.app import TuiprobeApp
 async def show():
     app = TuiprobeApp(open_run={str(runs / "a")!r})
     async with app.run_test(size=(110, 40)) as pilot:
-        for _ in range(400):
+        for _ in range(6000):
             await pilot.pause(0.02)
             if getattr(app.screen, "_bar", None) is not None:
                 break

@@ -10,11 +10,11 @@ from tuiprobe.probes import registry
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.outliers.channel_result import (
     CurveRow,
-    Finding,
     Heights,
     Offset,
     Outcome,
     OutlierChannel,
+    OutlierFinding,
     Persistence,
     Residual,
 )
@@ -103,7 +103,9 @@ def outliers(**changes: object) -> Outliers:
         residual=Residual(kurtosis=estimate(3.1, 0.1), persistence=estimate(0.02, 0.01)),
         nearest_cosine=NotRun(reason="looked for in images without labels only"),
         centred_cosine=estimate(-0.001, 0.001),
-        finding=Finding(outcome=Outcome.CHANNELS, reasons=("1 channel above a height of 6",)),
+        finding=OutlierFinding(
+            outcome=Outcome.CHANNELS, reasons=("1 channel above a height of 6",)
+        ),
         shares=(ChannelShare(channel=133, share=estimate(0.6, 0.1), leading=estimate(0.9, 0.05),
         mean=-4.2, std=0.3),), rms_kurtosis=estimate(7.0, 0.1), mean_cosine=estimate(0.4, 0.05),
         criteria=(Criterion(name="massive activations", source="Sun et al. 2024",
@@ -127,7 +129,7 @@ def outlier_channel(**changes: object) -> OutlierChannel:
 
 def without_outliers(outcome: Outcome = Outcome.NONE, *reasons: str) -> dict[str, object]:
     """Returns the fields of a tap with another outcome and no outlier channel."""
-    return {"outlier_channels": (), "finding": Finding(outcome=outcome, reasons=reasons)}
+    return {"outlier_channels": (), "finding": OutlierFinding(outcome=outcome, reasons=reasons)}
 
 
 def outlier_result(taps: tuple[Outliers, ...] = (), **changes: Any) -> OutlierResult:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.report.samples import in_full, report
+from tuiprobe.numbers import number
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.result import Concepts
@@ -54,7 +55,7 @@ def test_the_section_says_what_was_done(with_head: Report) -> None:
     assert "# Concepts\n" in text
     assert "| random directions |" in text
     assert "more unique concepts than as many random directions of the head's row space" in text
-    assert "on at least 0.02 of its area" in text
+    assert "on at least 2.0 % of its area" in text
     assert "calibrated to prevalence 0.5" in text
     assert "Images left out because their representation is not finite: 1." in text
     assert "Concepts tested: 3; left out for too few images: 0." in text
@@ -105,4 +106,4 @@ def test_the_page_shows_the_images_at_both_ends(with_head: Report) -> None:
     assert page.count("data:image/jpeg;base64,") >= 8
     named = html(with_head)
     assert "<img" not in named
-    assert f"<code>{first.largest[0].path}</code> ({first.largest[0].value:.4g})" in named
+    assert f"<code>{first.largest[0].path}</code> ({number(first.largest[0].value)})" in named

@@ -24,6 +24,7 @@ from tuiprobe.report.svg import svg
 from tuiprobe.results import DataSet, NotRun, Skipped
 from tuiprobe.results.section import TopImage
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 GOLDEN = Path(__file__).parent / "golden"
 EVIL = (
@@ -151,7 +152,7 @@ def test_svg_is_as_agreed(name):
 
 def test_each_format_writes_its_files(tmp_path):
     run = RunDir(tmp_path / "run")
-    run.results_file.write_text(report().to_json())
+    write_results(run, report())
     written = export(report(), run, list(FORMATS), tmp_path / "out")
     names = {path.relative_to(tmp_path / "out").as_posix() for path in written}
     assert {"report.html", "report.md", "results.json", "model-card.md"} <= names

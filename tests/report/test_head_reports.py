@@ -44,8 +44,8 @@ def test_markdown_shows_both_intervals_and_what_is_missing(full):
     text = in_full(full)
     entry = full.part(Robustness).effective[0]
     value, wide = entry.value, entry.prediction
-    assert f"| {value.value:.4g} ({value.low:.4g} to {value.high:.4g}) | " in text
-    assert f"| {wide.value:.4g} ({wide.low:.4g} to {wide.high:.4g}) | yes |" in text
+    assert f"| {value.with_interval()} | " in text
+    assert f"| {wide.with_interval()} | yes |" in text
     assert "not run: objectnet not measured" in text
     assert r"red\|" in text
     assert "no indicator of robustness" in text

@@ -39,6 +39,7 @@ from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.section import Chart, Series, Strip, Table
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 from tuiprobe.spec import command_of
 
 pytestmark = pytest.mark.slow
@@ -330,11 +331,11 @@ def elements(name: str, content: str) -> list[tuple[str, tuple[str, ...]]]:
 def test_no_command_prints_a_hostile_field_raw(
     text: str, way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = WAYS[way](text).model_copy(update={"key": "cd" * 32}).to_json()
+    found = WAYS[way](text).model_copy(update={"key": "cd" * 32})
     for name in ("a", "b"):
         run = RunDir(tmp_path / "runs" / name)
         run.key_file.write_text("cd" * 32)
-        run.results_file.write_text(content)
+        write_results(run, found)
     first, second = str(tmp_path / "runs/a"), str(tmp_path / "runs/b")
     root = str(tmp_path / "runs")
     for arguments in (

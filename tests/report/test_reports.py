@@ -17,6 +17,7 @@ from tuiprobe.report.tables import tables
 from tuiprobe.results import DataSet, NotRun, Skipped
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -91,7 +92,7 @@ def test_every_markdown_table_is_rectangular():
 
 def test_reports_are_written_beside_the_results(tmp_path):
     run = RunDir(tmp_path)
-    run.results_file.write_text(report().to_json())
+    write_results(run, report())
     out = write_reports(run)
     assert out == summary(report())
     assert (tmp_path / "report.md").read_text(encoding="utf-8") == markdown(report())

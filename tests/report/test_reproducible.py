@@ -15,6 +15,7 @@ from tests.report.strangers import stranger
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 
 def full() -> Report:
@@ -31,7 +32,7 @@ def test_two_renders_are_equal() -> None:
 @pytest.mark.slow
 def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
-    run.results_file.write_text(full().to_json())
+    write_results(run, full())
     every = [word for name in FORMATS for word in ("--format", name)]
     written = []
     for seed in ("1", "2"):

@@ -53,7 +53,7 @@ def test_markdown_has_a_row_an_entry(found):
     assert [row[7] for row in entries] == ["yes", "-", "yes", "yes"]
     assert r"- not run: b: \*six\* models" in text
     own = [row for row in rows if row[0].strip() == "`r`" and row[2] == "its own"]
-    assert own[0][3] == "0.75 (0.657 to 0.8245)"
+    assert own[0][3] == "75 % (66 to 82)"
     assert own[1][3] == "not run: too long"
     assert "| `val` on the same classes |" in text
 
@@ -65,8 +65,7 @@ def test_the_card_names_the_first_baseline_alone(found):
     ]
     value, wide = found.effective[0].value, found.effective[0].prediction
     assert lines[0].partition(": ")[2] == (
-        f"{value.value:.4g} ({value.low:.4g} to {value.high:.4g}); prediction interval "
-        f"{wide.value:.4g} ({wide.low:.4g} to {wide.high:.4g}), above the baseline."
+        f"{value.with_interval()}; prediction interval {wide.with_interval()}, above the baseline."
     )
 
 

@@ -17,6 +17,7 @@ from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +78,10 @@ def test_the_page_has_its_section_charts_and_pictures() -> None:
 
 def test_tables_lose_no_row_and_no_file(files: dict[str, str]) -> None:
     assert rows(files["tables/edges.csv"]) == [
-        ["layer", "value", "low", "high", "n", "method", "not_run_because"],
-        ["stem", "0.62", "0.57", "0.67", "500", "bootstrap", ""],
-        ["none", "", "", "", "", "", "flat"],
-        ["x", "3", "", "", "", "", ""],
+        ["layer", "value", "low", "high", "value_unit", "n", "method", "not_run_because"],
+        ["stem", "0.62", "0.57", "0.67", "", "500", "bootstrap", ""],
+        ["none", "", "", "", "", "", "", "flat"],
+        ["x", "3", "", "", "", "", "", ""],
     ]
     assert rows(files["tables/shares.csv"]) == [["layer"], ["own table"]]
     figures = [row[:6] for row in rows(files["tables/figures.csv"]) if row[0] == "edges"]
@@ -125,7 +126,7 @@ def test_the_screens_open_it(tmp_path: Path) -> None:
     from tuiprobe.tui.tabs.bar import PartBar
 
     run = RunDir(tmp_path / "run")
-    run.results_file.write_text(strange_report().to_json())
+    write_results(run, strange_report())
 
     async def tabs() -> list[str]:
         app = TuiprobeApp()

@@ -5,7 +5,6 @@ from hypothesis import given as with_any
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from tuiprobe.report.numbers import number
 from tuiprobe.report.text import cell, code, code_cell, escaped, opening
 
 HOSTILE = "<script>[x](http://evil)|`a`\x1b[31m\u202e\n# h"
@@ -62,8 +61,3 @@ def test_cells_are_no_formulas(text):
     out = cell(text)
     assert not out.lstrip().startswith(("=", "+", "-", "@"))
     assert not set(out) & set("\t\r\n\x00\x1b")
-
-
-@pytest.mark.parametrize(("value", "text"), [(0.0, "0"), (-4.25, "-4.25"), (1e20, "1e+20")])
-def test_numbers(value, text):
-    assert number(value) == text

@@ -1,11 +1,9 @@
 import json
 import math
-import re
 
 import pytest
 from pydantic import ValidationError
 
-from tests.fuzz.damage import resealed
 from tests.report.samples import (
     NO_CONCEPTS,
     PROBES,
@@ -84,7 +82,7 @@ def test_the_title_says_untrained_and_withheld_first():
     )
     withheld = report(outliers=(outliers(**without_outliers(Outcome.WITHHELD, "few images")),))
     assert withheld.title == "open_clip:RN50-quickgelu on val: outlier outcome withheld"
-    said = "1 outlier channel (133: 14 sigma, 22 % of the energy)"
+    said = "1 outlier channel (133: 14.0 sigma, 22.0 % of the energy)"
     assert report().title == f"open_clip:RN50-quickgelu on val: {said}"
     assert report(partial=True).title == f"PARTIAL: {report().title}"
     ablated = report(model=model(ablated=("channel 3", "channel 5")))
@@ -129,7 +127,7 @@ def test_a_part_that_is_not_there_is_none_with_a_reason():
 def test_a_damaged_part_is_one_sentence(result, cause):
     tree = json.loads(report().to_json())
     tree["parts"][0]["result"] = result
-    found = Report.parse(resealed(json.dumps(tree).encode()), "x")
+    found = Report.parse(json.dumps(tree).encode(), "x")
     with pytest.raises(
         DamagedFileError, match=r"the part outliers .*run `tuiprobe reprobe`"
     ) as why:
@@ -170,18 +168,13 @@ def test_plain_data_holds_finite_numbers_alone(number, place):
     parent[place] = {"a": [{"b": "@"}]}
     text = json.dumps(tree).replace('"@"', number)
     with pytest.raises(DamagedFileError, match=r"finite|no number of JSON"):
-        Report.parse(resealed_text(text), "x")
-
-
-def resealed_text(text: str) -> bytes:
-    """Returns a text without its checksum, which a report of an earlier version has not."""
-    return re.sub(r', "sha256": "[0-9a-f]{64}"', "", text).encode()
+        Report.parse(text.encode(), "x")
 
 
 def test_an_earlier_schema_is_named_with_what_to_do():
     tree = json.loads(report().to_json()) | {"schema_version": 1}
     with pytest.raises(DamagedFileError) as refused:
-        Report.parse(resealed(json.dumps(tree).encode()), "runs/a/results.json")
+        Report.parse(json.dumps(tree).encode(), "runs/a/results.json")
     assert str(refused.value) == (
         "runs/a/results.json is of schema 1, and this version of tuiprobe reads schema 2: "
         "run `tuiprobe reprobe runs/a` to write it again"
@@ -226,7 +219,7 @@ def test_what_no_run_finds_is_refused_at_the_door(place, value):
         parent = parent[key]
     parent[place[-1]] = value
     with pytest.raises(DamagedFileError, match=r"x is no report .*" + str(place[0])):
-        Report.parse(resealed(json.dumps(tree).encode()), "x")
+        Report.parse(json.dumps(tree).encode(), "x")
 
 
 @pytest.mark.parametrize(("place", "value"), ABSURD_RESULTS, ids=lambda one: str(one)[:40])
@@ -237,7 +230,7 @@ def test_what_no_probe_finds_is_refused_when_its_part_is_read(place, value):
     for key in path[:-1]:
         parent = parent[key]
     parent[path[-1]] = value
-    found = Report.parse(resealed(json.dumps(tree).encode()), "x")
+    found = Report.parse(json.dumps(tree).encode(), "x")
     with pytest.raises(DamagedFileError, match=f"the part {probe} .*: {path[0]}"):
         found.part(PROBES[probe].Result)
 

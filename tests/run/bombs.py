@@ -81,11 +81,11 @@ def arrays(run: RunDir) -> object:
     return read_arrays(run.head_file)
 
 
-def live(count: int, size: int) -> Write:
+def statuses(count: int, size: int) -> Write:
     def write(run: RunDir) -> None:
         for rank in range(count):
-            sparse(f"live/{rank}.json", 1)(run)
-            sparse(f"live/{rank}.safetensors", size)(run)
+            sparse(f"status/{rank}.json", 1)(run)
+            sparse(f"status/{rank}.safetensors", size)(run)
 
     return write
 
@@ -107,8 +107,8 @@ BOMBS: dict[str, tuple[Write, Callable[[RunDir], object]]] = {
     "sparse lines": (sparse("samples.jsonl", 100 * 2**20), read_samples),
     "array": (zeros, arrays),
     "array in blocks": (zeros, blocks),
-    "live files": (live(9, 60 * 2**20), watch),
-    "live values": (content("live/0.json", lambda: b'{"taps":{"a":[' + b"[]," * 2**21), watch),
+    "status files": (statuses(9, 60 * 2**20), watch),
+    "status values": (content("status/0.json", lambda: b'{"taps":{"a":[' + b"[]," * 2**21), watch),
 }  # fmt: skip
 
 

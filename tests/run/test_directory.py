@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import list_runs
+from tuiprobe.run.status import StatusWriter, read_status
 from tuiprobe.tui.child import Engine
 
 SPEC = {"model": "mini_clip", "data": "miniature"}
@@ -93,7 +95,7 @@ def test_equal_arrays_give_equal_files(tmp_path: Path) -> None:
 def test_a_checksum_in_other_texts_is_not_taken_for_the_own_one(tmp_path: Path) -> None:
     file, text = Entry(tmp_path, "a.safetensors"), f'"sha256":"{"0" * 64}"'
     checksum = write_arrays(file, {text: np.arange(3)}, {"a": text, "z": text})
-    assert read_arrays(file, checksum)[1] == {"a": text, "z": text}
+    assert read_arrays(file)[1] == {"a": text, "z": text}
     content = file.path.read_bytes()
     assert hashlib.sha256(content.replace(checksum.encode(), b"")).hexdigest() == checksum
 
@@ -182,7 +184,8 @@ USERS = (
 def test_files_of_the_user_inside_a_run_are_kept_and_named(tmp_path: Path, fresh: bool) -> None:
     run = begun(tmp_path / "run")
     ours = ["plan.json", "events-0.jsonl", "shards/val-00000.safetensors", "tables/sets.csv",
-            "features/val/images.safetensors", "thumbs/val/3.jpg", "live/0.json", "report.html",
+            "features/val/images.safetensors", "thumbs/val/3.jpg", "live/0.json", "ranks/1.json",
+            "status/0.json", "status/0.safetensors", "report.html",
             "shards/.val-00001.safetensors.0123abcd-77.tmp"]  # fmt: skip
     for name in (*ours, *USERS):
         run.at(name).write_bytes(b"x")
@@ -207,7 +210,7 @@ def test_files_of_the_user_inside_a_run_are_kept_and_named(tmp_path: Path, fresh
 def test_a_run_stopped_before_its_spec_can_be_cleared(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     run.create("a" * 64)
-    run.events_file(0).append(b"{}\n")
+    run.status_file(0).replace(b"{}")
     run.clear()
     assert list(run.path.iterdir()) == []
 
@@ -251,19 +254,19 @@ class other_process_holding:  # noqa: N801  (reads as a statement)
 
     def __exit__(self, *unused: object) -> None:
         self.process.kill()
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=60)
 
 
 def test_a_lock_ends_with_its_process_though_forked_children_live_on(tmp_path: Path) -> None:
     run = begun(tmp_path / "run")
     # The child says its number: by then it has let go of the lock.
-    fork = "os.fork() or print(os.getpid(), flush=True); time.sleep(20)"
+    fork = "os.fork() or print(os.getpid(), flush=True); time.sleep(300)"
     with other_process_holding(run, "lock", fork) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())
         try:
             process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
             with run.locked():
                 os.kill(child, 0)  # it is still there
         finally:
@@ -304,17 +307,22 @@ def test_a_file_system_without_locks_is_refused_in_one_sentence(
     assert row.state == "unfinished"
 
 
-def test_locks_and_events_are_never_written_through_a_link(tmp_path: Path) -> None:
+def test_locks_and_statuses_are_never_written_through_a_link(tmp_path: Path) -> None:
     precious = tmp_path / "bashrc"
     precious.write_text("alias ls='ls --color'\n")
     run = begun(tmp_path / "run")
-    for plant in (Path.symlink_to, Path.hardlink_to):
-        for name in ("lock", "lock-merge", "events-0.jsonl"):
-            (run.path / name).unlink(missing_ok=True)
-            plant(run.path / name, precious)
-        for name in ("lock", "lock-merge"):
-            with pytest.raises(RunError, match=r"link|second name"), run.locked(name):
-                pass
-        with pytest.raises(RunError, match=r"link|second name"):
-            run.events_file(0).append(b"x")
+    (run.path / "status").mkdir()
+    for name in ("lock", "lock-merge", "status/0.json"):
+        (run.path / name).unlink(missing_ok=True)
+        (run.path / name).symlink_to(precious)
+    for name in ("lock", "lock-merge"):
+        with pytest.raises(RunError, match="link"), run.locked(name):
+            pass
+    StatusWriter(run).write()
     assert precious.read_text() == "alias ls='ls --color'\n"
+    assert read_status(run, 0) is not None
+    shutil.rmtree(run.path / "status")
+    (run.path / "status").symlink_to(tmp_path)
+    with pytest.raises(RunError, match=r"status"):
+        StatusWriter(run).write()
+    assert not (tmp_path / "0.json").exists()

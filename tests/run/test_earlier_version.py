@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tuiprobe.checksums import read_json, write_json
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.reader import RunReader
@@ -20,7 +19,7 @@ from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
-from tuiprobe.run.records import change_spec, read_spec
+from tuiprobe.run.records import changed_spec, read_spec
 from tuiprobe.spec import command_of
 
 EARLIER = Path(__file__).with_name("earlier_version")
@@ -64,14 +63,13 @@ def test_its_head_has_no_logit_scale_and_its_sets_are_no_targets(run: Path) -> N
 def test_fields_of_a_spec_that_are_gone_are_passed_over_and_others_refused(run: Path) -> None:
     directory = RunDir(run)
     spec, file = read_spec(directory), directory.spec_file
-    written, _ = read_json(file, directory.plan_file)
-    write_json(file, {**written, "bundle": "models.tar"})
+    written = file.read_json()
+    file.write_json({**written, "bundle": "models.tar"})
     assert read_spec(directory) == spec
     assert command_of(directory.spec_json()) == command_of(written)
-    change_spec(directory, {"concept_share": 0.02})
-    assert read_spec(directory) == replace(spec, concept_share=0.02)
-    write_json(file, {**written, "bundles": "models.tar"})
-    with pytest.raises(DamagedFileError, match="is no run of this version"):
+    assert changed_spec(directory, {"concept_share": 0.02}) == replace(spec, concept_share=0.02)
+    file.write_json({**written, "bundles": "models.tar"})
+    with pytest.raises(DamagedFileError, match="no run of this version"):
         read_spec(directory)
 
 
@@ -79,7 +77,7 @@ def test_its_checksums_are_compared(run: Path) -> None:
     file = RunDir(run).statistics_file
     read_arrays(file)
     with BlockReader(file) as blocks:
-        assert blocks.checksum
+        assert blocks.shape("val/embedding/mean")
     content = bytearray(file.path.read_bytes())
     content[-1] ^= 1
     file.path.write_bytes(content)
@@ -112,18 +110,20 @@ def test_a_logit_scale_that_no_engine_writes_is_refused(
     assert found[0].logit_scale == 2.0
 
 
-def same(found: Any, earlier: Any) -> None:
+def same(found: Any, earlier: Any, rel: float = 1e-4) -> None:
     """Everything that the earlier version found is there; figures to rounding elsewhere."""
     if isinstance(earlier, dict):
         for name, value in earlier.items():
-            if name != "reason":  # texts may be worded better
-                same(found[name], value)
+            # Texts may be worded better, and units came later.
+            if name not in ("reason", "reasons", "note", "unit"):
+                # Its quantile of Student's t was accurate to 0.2 % before.
+                same(found[name], value, 2e-3 if "prediction" in name else rel)
     elif isinstance(earlier, list):
         assert len(found) == len(earlier)
         for one, other in zip(found, earlier, strict=True):
-            same(one, other)
+            same(one, other, rel)
     elif isinstance(earlier, float):
-        assert found == pytest.approx(earlier, rel=1e-4, abs=1e-6)
+        assert found == pytest.approx(earlier, rel=rel, abs=1e-6)
     else:
         assert found == earlier
 

@@ -17,13 +17,15 @@ import pytest
 from pydantic import ValidationError
 
 from tests.run.test_earlier_version import same
-from tuiprobe.checksums import write_json
+from tuiprobe.answer import report
 from tuiprobe.cli.app import run_cli
+from tuiprobe.errors import RunError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.preview import preview
 from tuiprobe.results import Report
 from tuiprobe.results.base import RETIRED, Record
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import change_spec, read_spec
+from tuiprobe.run.records import changed_spec, read_spec
 from tuiprobe.spec import command_of
 
 EARLIER = Path(__file__).with_name("version_0_2_0")
@@ -56,10 +58,10 @@ def run(written: Path, tmp_path: Path) -> Path:
 
 
 def rewrite(directory: RunDir, **changes: object) -> None:
-    """Writes other fields into the spec of a run, with a checksum that fits."""
-    fields = json.loads(directory.spec_file.read_bytes(2**16)) | changes
-    del fields["sha256"]
-    write_json(directory.spec_file, fields)
+    """Writes other fields into the spec of a run; its checksum stays the last one."""
+    fields = json.loads(directory.spec_file.read_bytes(2**16))
+    checksum = {"sha256": fields.pop("sha256")}
+    directory.spec_file.write_json(fields | changes | checksum)
 
 
 def figures(report: Report) -> dict[str, Any]:
@@ -97,9 +99,63 @@ def test_it_is_compared_with_itself_in_pairs(
 def test_it_is_verified_as_written_and_when_it_was_answered_again(
     written: Path, answered: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for run in (written, answered):
-        assert run_cli(["verify", str(run)]) == 0
-        assert "not covered" not in capsys.readouterr().out
+    assert run_cli(["verify", str(written)]) == 0
+    said = capsys.readouterr().out
+    assert "not covered  manifest.json: `tuiprobe reprobe` writes one" in said
+    assert "whole        statistics.safetensors" in said
+    assert run_cli(["verify", str(answered)]) == 0
+    assert "not covered" not in capsys.readouterr().out
+
+
+def test_its_arrays_are_compared_with_their_checksum(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray((run / "shards/val-00000.safetensors").read_bytes())
+    content[-1] ^= 1
+    (run / "shards/val-00000.safetensors").write_bytes(content)
+    assert run_cli(["verify", str(run)]) == 4
+    assert "damaged      shards/val-*: 1 of 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_going_on_with_it_is_refused_and_leaves_it_untouched(
+    finished: bool, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not finished:
+        for name in ("results.json", "measured.json", "statistics.safetensors"):
+            (run / name).unlink()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    command = "--headless --sample 30 --top-k 1 --concept-sample 150 --batch-size 150 --output"
+    assert run_cli([*command.split(), str(run)]) == 4
+    said = capsys.readouterr().err
+    assert "began" in said
+    assert "tuiprobe 0.2.0" in said
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_the_setup_says_that_it_cannot_go_on(written: Path) -> None:
+    found = preview(["mini_clip"], {"data": "miniature", "sample": 30}, {}, written)
+    assert "a run of tuiprobe 0.2.0 or earlier" in found.kept
+    assert found.done == 0
+
+
+def stopped(*_: object) -> None:
+    raise RunError("the disk is full")
+
+
+def test_it_is_listed_and_a_stopped_reprobe_can_be_repeated(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(["runs", "--root", str(run.parent), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["state"] == "done"
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "write_results", stopped)
+        assert run_cli(["reprobe", str(run), "--concept-share", "0.02"]) == 5
+    assert run_cli(["report", str(run)]) == 4
+    assert f"run `tuiprobe reprobe {run}` again" in capsys.readouterr().err
+    assert run_cli(["reprobe", str(run)]) == 0
+    assert run_cli(["verify", str(run)]) == 0
+    assert Report.read(run / "results.json").spec["concept_share"] == 0.02
 
 
 def test_reprobe_answers_with_the_figures_it_had(written: Path, answered: Path) -> None:
@@ -131,8 +187,7 @@ def test_retired_options_are_dropped_and_other_unknown_ones_refused(
     directory = RunDir(run)
     rewrite(directory, lamp="green")
     assert read_spec(directory).model == "mini_clip"  # a field that a model has is no retired one
-    change_spec(directory, {"concept_share": 0.02})
-    assert "lamp" not in directory.spec_json()
+    assert "lamp" not in changed_spec(directory, {"concept_share": 0.02}).to_json()
     rewrite(directory, light="green")
     with pytest.raises(DamagedFileError, match="Unexpected keyword argument"):
         read_spec(directory)

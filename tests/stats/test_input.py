@@ -250,7 +250,7 @@ def run_python(code, **environment):
         capture_output=True,
         text=True,
         env=os.environ | environment,
-        timeout=120,
+        timeout=280,
     )
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from textual._styles_cache import StylesCache
+from textual.command import CommandList, CommandPalette
+from textual.css.query import NoMatches
 from textual.pilot import Pilot
+from textual.widgets import Input
 
+from tests.settled import settled
+from tuiprobe.run.state import Observer
 from tuiprobe.tui.app import TuiprobeApp
 
 
@@ -18,6 +25,13 @@ def colour(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws in colour whatever the caller's environment says; tests of NO_COLOR set it."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no run written by hand, which never moves, count as stopped while a test is slow."""
+    monkeypatch.setattr("tuiprobe.tui.progress.QUIET_SECONDS", 1e4)
+    monkeypatch.setattr("tuiprobe.tui.control.Observer", partial(Observer, seconds=1e4))
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +51,41 @@ def forgotten() -> Iterator[None]:
     StylesCache.get_inner_outer.cache_clear()  # type: ignore[attr-defined]
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 20) -> None:
-    """Waits until a condition holds, generously; fails with what the screen shows."""
+async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 120) -> None:
+    """Waits until a condition holds and the screen shows it; a widget may not be there yet."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not _holds(condition):
         assert time.monotonic() < deadline, f"waited {seconds} s at {pilot.app.screen}"
-        await pilot.pause(0.05)
+        await asyncio.sleep(0.02)
+        await settled()
+    await settled()
+
+
+def _holds(condition: Callable[[], object]) -> bool:
+    try:
+        return bool(condition())
+    except NoMatches:
+        return False
+
+
+def drawn(app: TuiprobeApp) -> str:
+    """Returns the text of the whole screen as it goes to the terminal."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+async def palette(pilot: Pilot[None], words: str, command: str) -> None:
+    """Searches in the palette and runs a command once it is the first that is offered."""
+    await pilot.press("ctrl+p")
+    await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
+    pilot.app.screen.query_one(Input).value = words
+    listed = pilot.app.screen.query_one(CommandList)
+    await until(pilot, lambda: listed.highlighted == 0 and command in _first(listed))
+    await pilot.press("enter")
+
+
+def _first(listed: CommandList) -> str:
+    return str(listed.get_option_at_index(0).prompt) if listed.option_count else ""
 
 
 @pytest.fixture

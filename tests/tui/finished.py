@@ -28,6 +28,7 @@ from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import TopImage
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 EVIL = "[red]sky[/]\x1b[31m\u202e"
 SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")
@@ -174,7 +175,7 @@ def write_run(path: Path, found: Report | None = None, pictures: bool = True) ->
         run.key_file.write_text("cd" * 32 + "\n")
     run.spec_file.write_json({"model": "mini_clip", "data": "my photos"})
     report = (found or full_report()).model_copy(update={"key": run.read_key()})
-    run.results_file.write_text(report.to_json())
+    write_results(run, report)
     for sample_id in (133, 134, 17) if pictures else ():
         file = run.thumbnail_file("val", sample_id).path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,9 @@ from safetensors.numpy import save_file
 CHANNELS = 64
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "embedding")
 WAITING = ("sketch", "a")
-"""Sets of which no image was measured yet."""
+"""Sets that wait; they have no images, so that the others make up the total."""
+HOST = "node"
+"""Host of all ranks, which is not that of the tests: they run while their status changes."""
 
 
 def ends_of(ids: tuple[int, ...], first: float = -1997.0, last: float = -670.0) -> dict[str, Any]:
@@ -45,27 +47,28 @@ def write_live(
     sets: tuple[str, ...] = ("val",),
     layers: tuple[str, ...] = LAYERS,
 ) -> None:
-    """Writes the live files of one rank, with both ends of two channels.
+    """Writes the status of one rank, with both ends of two channels, and the plan if there is none.
 
     Args:
         run: The run directory.
-        sequence: Number of the heartbeat.
+        sequence: Number of the write.
         done: Images of the last set that are measured.
-        total: Images of each set.
+        total: Images of each set, in as many shards as there are ranks.
         rank: Number of the process.
         loud: Channel with a share of .6, above 6 sigma in every image.
         kurtosis: Of the last layer.
         sets: Sets that are measured; the last one is measured now.
         layers: Taps.
     """
-    (run / "live").mkdir(parents=True, exist_ok=True)
+    (run / "status").mkdir(parents=True, exist_ok=True)
     (run / "key").write_text("0" * 64 + "\n")
+    write_plan(run, (*sets, *WAITING), total, rank + 1)
     arrays, taps = {}, {}
     for set_name in sets:
         for depth, tap in enumerate(layers):
             name = f"{set_name}/{tap}"
             value = 3.0 + (kurtosis - 3.0) * (depth + 1) / len(layers)
-            arrays[f"{name}/share"] = shares_of(loud, 0.6)
+            arrays[f"{name}/shares"] = shares_of(loud, 0.6)
             arrays[f"{name}/leads"] = np.eye(CHANNELS)[loud] * 0.97
             if tap == "embedding":
                 arrays[f"{name}/above"] = np.eye(CHANNELS)[loud]
@@ -78,35 +81,48 @@ def write_live(
                 "n": done if set_name == sets[-1] else total,
                 "scanned": 200 if tap == "embedding" else 0,
             }
-    save_file(arrays, run / "live" / f"{rank}.safetensors")
-    state = {
-        "stage": "extract",
-        "set": sets[-1],
-        "done": done,
-        "skipped": 0,
-        "total": total,
-        "rate": 212.0,
-        "eta": (total - done) / 212.0,
-        "taps": taps,
-        "sets": {
-            **{name: {"total": total, "done": total} for name in sets[:-1]},
-            sets[-1]: {"total": total, "done": done},
-            **{name: {"total": total} for name in WAITING},
-        },
-        "ends": {sets[-1]: {str(loud): ends_of((5, 6, 7)), "0": ends_of((8,), 3.0, 41.5)}},
-        "sequence": sequence,
-    }
-    (run / "live" / f"{rank}.json").write_text(json.dumps(state))
+    save_file(arrays, run / "status" / f"{rank}.safetensors")
+    for set_name in sets[:-1]:
+        publish(run, set_name, 0)
+    change(
+        run, rank, sequence=sequence, phase="extract", set=sets[-1], shard=rank, images=done,
+        rate=212.0, eta=(total - done) / 212.0, taps=taps, world=rank + 1,
+        ends={sets[-1]: {str(loud): ends_of((5, 6, 7)), "0": ends_of((8,), 3.0, 41.5)}},
+    )  # fmt: skip
 
 
-def write_rank(run: Path, number: int, **changes: object) -> None:
-    """Writes the heartbeat of one of several ranks."""
-    record = {
-        "process": 1, "host": "node", "stage": "extract", "set_name": "val", "number": number,
-        "images": 50, "rate": 20.0, "seconds": 60.0, "term": 60.0, "sequence": 1, **changes,
-    }  # fmt: skip
-    (run / "ranks").mkdir(exist_ok=True)
-    (run / "ranks" / f"{number}.json").write_text(json.dumps(record))
+def write_plan(run: Path, sets: tuple[str, ...], images: int, shards: int) -> None:
+    """Writes the plan as far as images are counted by it, unless the plan of a run is there."""
+    path = run / "plan.json"
+    if path.exists() and "key" in json.loads(path.read_text()):
+        return
+    plans = [
+        {"name": name, "planned": images * n, "shards": n, "shard_images": images}
+        for name, n in ((name, 0 if name in WAITING else shards) for name in sets)
+    ]
+    path.write_text(json.dumps({"sets": plans}))
+
+
+def publish(run: Path, set_name: str, number: int) -> None:
+    """Makes the file of a shard, which nobody reads."""
+    (run / "shards").mkdir(exist_ok=True)
+    (run / "shards" / f"{set_name}-{number:05d}.safetensors").touch()
+
+
+def change(run: Path, rank: int = 0, **fields: object) -> None:
+    """Changes fields of the status of a rank, and writes it."""
+    path = run / "status" / f"{rank}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"host": HOST, "sequence": 1, **status_of(run, rank), **fields}))
+
+
+def status_of(run: Path, rank: int = 0) -> dict[str, Any]:
+    """Returns the status of a rank; nothing if it has none, or a damaged one."""
+    try:
+        found = json.loads((run / "status" / f"{rank}.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_pictures(run: Path, set_name: str = "val", ids: tuple[int, ...] = (5, 6, 7, 8)) -> None:
@@ -121,18 +137,16 @@ def write_pictures(run: Path, set_name: str = "val", ids: tuple[int, ...] = (5, 
         Image.fromarray(pixels).save(folder / f"{number}.jpg", quality=90)
 
 
-def say(run: Path, kind: str, message: str, rank: int = 0, **data: str) -> None:
-    """Appends an event."""
-    run.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({"kind": kind, "message": message, "data": data, "time": 0.0})
-    with (run / f"events-{rank}.jsonl").open("a") as file:
-        file.write(line + "\n")
+def say(run: Path, kind: str, message: str, rank: int = 0, **fields: object) -> None:
+    """Adds a message to the status of a rank, and changes fields of it."""
+    before = status_of(run, rank).get("messages", [])
+    change(run, rank, messages=[*before, {"kind": kind, "message": message}], **fields)
 
 
 def live_run(run: Path) -> Path:
     """Writes a run that is being measured."""
     say(run, "warning", "3 of 2000 images could not be read")
-    say(run, "stage", "measuring 2000 images", stage="extract")
+    say(run, "stage", "measuring 2000 images", phase="extract")
     write_live(run, sequence=1)
     write_pictures(run)
     (run / "log.txt").write_text("loading mini_clip\nmeasuring 2000 images\n")

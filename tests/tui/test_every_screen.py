@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from textual.screen import Screen
 
+from tests.tui.asked import answered
 from tests.tui.conftest import until
 from tests.tui.finished import write_run
 from tests.tui.live_run import live_run
@@ -58,7 +59,10 @@ def unexplained(screen: Screen) -> list[str]:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", SCREENS)
-async def test_a_screen_stays_usable_in_any_window(name: str, runs: Path) -> None:
+async def test_a_screen_stays_usable_in_any_window(
+    name: str, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(monkeypatch)
     app = TuiprobeApp(runs=runs)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = SCREENS[name](runs)
@@ -72,8 +76,9 @@ async def test_a_screen_stays_usable_in_any_window(name: str, runs: Path) -> Non
             assert screen.focused is before, size
         for size in ((60, 15), (80, 24), (120, 40)):
             await pilot.resize_terminal(*size)
-            await pilot.pause()
-            for line in screen.query(KeyLine):
+            lines = screen.query(KeyLine)
+            await until(pilot, lambda: all("help" in line.render_line(0).text for line in lines))  # noqa: B023
+            for line in lines:
                 text = line.render_line(0).text
                 assert text.count("help") == 1
                 assert len(text) == line.size.width
@@ -93,6 +98,6 @@ async def test_every_tab_of_the_results_has_terms(runs: Path) -> None:
             await pilot.pause()
             seen[tab.id] = unexplained(app.screen)
             app.screen.action_next_tab(1)
-            await pilot.pause()
+            await until(pilot, lambda old=tab: app.screen.tab is not old)  # type: ignore[misc]
         assert len(seen) > 5
         assert {id: lost for id, lost in seen.items() if lost} == {}

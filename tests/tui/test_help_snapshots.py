@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from tests.tui.conftest import until
 from tests.tui.test_help import Plain, Thing
 from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.screens.help import HelpScreen
 
 pytestmark = [
     pytest.mark.skipif(
@@ -40,6 +41,6 @@ def test_help(name: str, snap_compare: Callable[..., bool]) -> None:
         await until(pilot, lambda: app.screen.query(Thing))
         app.screen.query_one(Thing).focus()
         await pilot.press(*keys)
-        await pilot.pause(0.6)
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
 
     assert snap_compare(app, terminal_size=size, run_before=act)

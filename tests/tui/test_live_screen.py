@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -16,9 +15,9 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tests.tui.conftest import until
+from tests.tui.conftest import drawn, until
 from tests.tui.finished import write_run
-from tests.tui.live_run import live_run, say, write_live, write_pictures, write_rank
+from tests.tui.live_run import change, live_run, say, status_of, write_live, write_pictures
 from tuiprobe.catalog.glossary import term
 from tuiprobe.files import Entry
 from tuiprobe.tui import child, livewatch
@@ -48,14 +47,6 @@ def content(app: TuiprobeApp, selector: str) -> str:
 def lines(app: TuiprobeApp, kind: type[Widget]) -> str:
     widget = app.screen.query_one(kind)
     return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
-
-
-def drawn(app: TuiprobeApp) -> str:
-    """Returns what the terminal shows."""
-    compositor = app.screen._compositor
-    return "\n".join(
-        "".join(segment.text for segment in line) for line in compositor.render_strips()
-    )
 
 
 def shown(app: TuiprobeApp) -> Callable[[], bool]:
@@ -144,9 +135,9 @@ async def test_both_ends_of_a_channel_are_shown_by_magnitude_with_their_values(
         assert titles(app, "#other") == ("weakest (−670)", "−670  −677")  # noqa: RUF001
         assert pictures(app, "strongest") == [thumb(tmp_path, 5), thumb(tmp_path, 6)]
         assert pictures(app, "other") == [thumb(tmp_path, 7), thumb(tmp_path, 6)]
-        state = json.loads((tmp_path / "live" / "0.json").read_text())
-        state["ends"]["val"]["13"] = {"largest": [[5, 3.25]], "smallest": [[6, -1.5]]}
-        (tmp_path / "live" / "0.json").write_text(json.dumps(state | {"sequence": 2}))
+        ends = status_of(tmp_path)["ends"]
+        ends["val"]["13"] = {"largest": [[5, 3.25]], "smallest": [[6, -1.5]]}
+        change(tmp_path, sequence=2, ends=ends)
         await until(pilot, lambda: titles(app, "#other")[0] == "opposite end (−1.5)")  # noqa: RUF001
         assert titles(app, "#strongest")[0] == "ch 13 strongest (+3.25)"
 
@@ -161,19 +152,6 @@ async def test_without_layers_there_is_no_strip_and_layers_have_names(tmp_path: 
         assert "[█]" not in drawn(app)
         write_live(run, 3)
         await until(pilot, lambda: "[█] embedding" in drawn(app))
-
-
-async def test_a_run_of_an_earlier_version_says_why_there_are_no_pictures(tmp_path: Path) -> None:
-    run = live_run(tmp_path)
-    path = run / "live" / "0.json"
-    state = json.loads(path.read_text())
-    del state["ends"], state["sets"]
-    path.write_text(json.dumps(state | {"top": {"val": {"13": [5, 6, 7]}}}))
-    app = opened(run)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, shown(app))
-        assert content(app, "#strongest Static").startswith("An earlier version writes this run")
-        assert pictures(app, "strongest") == []
 
 
 @pytest.mark.parametrize("kind", ["untrained", "demonstration"])
@@ -200,32 +178,25 @@ async def test_the_title_warns_before_any_figure(
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (110, 36), (220, 60)])
-@pytest.mark.parametrize("log", [False, True])
 async def test_every_panel_has_its_place_at_every_size(
-    size: tuple[int, int], log: bool, tmp_path: Path
+    size: tuple[int, int], tmp_path: Path
 ) -> None:
     app = opened(live_run(tmp_path))
+    bars = ("channel", ".50", "together", "┊ even share .016", "13", ".60")
+    panels = (
+        "kurtosis 54.0", "random rotation", "sets so far", "val", "strongest",
+        "weakest (−670)", "▀▀▀▀▀▀",  # noqa: RUF001
+    )  # fmt: skip
     async with app.run_test(size=size) as pilot:
-        await until(pilot, shown(app))
-        if log:
-            await pilot.press("l")
-            await pilot.pause()
-        else:  # plot and pictures are drawn once their panels have their sizes
-            await until(
-                pilot, lambda: all(word in drawn(app) for word in ("random rotation", "▀▀▀▀▀▀"))
-            )
-        text = drawn(app)
-        for word in ("channel", ".50", "together", "┊ even share .016", "13", ".60"):
-            assert word in text, word
-        if not log:
-            wanted = "kurtosis 54.00|random rotation|sets so far|val|strongest|weakest (−670)"  # noqa: RUF001
-            for word in wanted.split("|"):
-                assert word in text, word
-            assert "▀▀▀▀▀▀" in text
-            shapes = {one.size for one in app.screen.query(Thumbnail) if one.display}
-            assert all(one.width == 2 * one.height for one in shapes)
-        for panel in app.screen.query(".panel"):
-            assert not panel.display or panel.region.bottom < size[1]
+        await until(pilot, lambda: all(word in drawn(app) for word in (*bars, *panels)))
+        shapes = {one.size for one in app.screen.query(Thumbnail) if one.display}
+        assert all(one.width == 2 * one.height for one in shapes)
+        for log in (False, True):
+            if log:
+                await pilot.press("l")
+                await until(pilot, lambda: all(word in drawn(app) for word in bars))
+            for panel in app.screen.query(".panel"):
+                assert not panel.display or panel.region.bottom < size[1]
 
 
 async def test_the_keys_that_stop_and_leave_come_first_and_dead_ones_are_not_there(
@@ -265,7 +236,7 @@ async def test_a_live_state_that_cannot_be_read_is_told_until_it_is_whole(tmp_pa
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
-        path = tmp_path / "live" / "0.json"
+        path = tmp_path / "status" / "0.json"
         path.write_text(path.read_text().replace('"low": 52.5', '"low": 1e308'))
         path.write_text(path.read_text().replace('"sequence": 1', '"sequence": 2'))
         await until(pilot, lambda: "cannot read the live state" in content(app, "#place"))
@@ -349,7 +320,7 @@ async def test_the_log_opens_and_is_inert(tmp_path: Path) -> None:
         assert not app.screen.query_one("#log").display
 
 
-async def test_without_a_log_the_events_are_shown(tmp_path: Path) -> None:
+async def test_without_a_log_the_messages_are_shown(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     (run / "log.txt").unlink()
     app = opened(run)
@@ -368,7 +339,7 @@ async def test_cancelling_a_run_of_elsewhere_leaves_a_file(tmp_path: Path) -> No
         await pilot.press("x", "y")
         await until(pilot, lambda: (tmp_path / "cancel").is_file())
         write_run(tmp_path, pictures=False)
-        say(tmp_path, "done", "a title")
+        say(tmp_path, "done", "a title", phase="done")
         await until(pilot, lambda: "✓" in content(app, "#place"))
         (tmp_path / "cancel").unlink()
         await pilot.press("x", "y")
@@ -390,8 +361,7 @@ async def test_a_run_that_is_first_seen_while_its_head_is_built_shows_what_it_me
     tmp_path: Path,
 ) -> None:
     run = live_run(tmp_path)
-    state = run / "live" / "0.json"
-    state.write_text(json.dumps({**json.loads(state.read_text()), "set": "head", "stage": "head"}))
+    change(run, phase="head", shard=None, built=3, to_build=9)
     app = opened(run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
@@ -614,7 +584,9 @@ async def test_the_ranks_of_a_shared_run_have_a_line(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
         assert not app.screen.query_one("#ranks").display
-        write_rank(tmp_path, 0)
-        write_rank(tmp_path, 7, host="[b]away", rate=3.0)
-        line = "ranks ● 0 20 img/s · ! 7 late: 3 img/s on [b]away"
+        change(tmp_path, world=8, sequence=2)
+        change(tmp_path, 7, world=8, host="[b]away", phase="measured")
+        await until(pilot, lambda: "ranks ● 0 212 img/s · ✓ 7 measured" in drawn(app))
+        change(tmp_path, 7, host=os.uname().nodename, phase="extract")  # it holds no lock
+        line = f"ranks ● 0 212 img/s · ✗ 7 ended on {os.uname().nodename}"
         await until(pilot, lambda: line in drawn(app))

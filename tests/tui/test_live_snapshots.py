@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from tests.tui.conftest import until
+from tests.tui.conftest import drawn, until
 from tests.tui.live_run import live_run, write_live, write_pictures
 from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.screens.help import HelpScreen
 from tuiprobe.tui.widgets.bars import ChannelBars
 
 pytestmark = [
@@ -37,6 +38,10 @@ LIVE = {
 }
 
 
+WITHOUT = ("live_ascii", "live_no_color")
+"""Where pictures are shades."""
+
+
 @pytest.mark.parametrize("name", LIVE)
 def test_live(
     name: str, snap_compare: Callable[..., bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -54,7 +59,12 @@ def test_live(
     async def act(pilot: Pilot[None]) -> None:
         await until(pilot, lambda: app.screen.query(ChannelBars))
         await until(pilot, lambda: app.screen.query_one(ChannelBars).channel == 13)
+        parts = ["measuring", "random rotation", *["▀▀"] * (name not in WITHOUT)]
+        await until(pilot, lambda: all(part in drawn(app) for part in parts))
         await pilot.press(*keys)
-        await pilot.pause(0.5)
+        if "l" in keys:
+            await until(pilot, lambda: "measuring 2000 images" in drawn(app))
+        if "question_mark" in keys:
+            await until(pilot, lambda: isinstance(app.screen, HelpScreen))
 
     assert snap_compare(app, terminal_size=size, run_before=act)

@@ -15,19 +15,27 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.tui.live_run import CHANNELS, live_run, say, shares_of, write_live
-from tests.tui.live_run import write_rank as write_rank_file
+from tests.tui.live_run import (
+    CHANNELS,
+    change,
+    live_run,
+    publish,
+    say,
+    shares_of,
+    write_live,
+    write_plan,
+)
 from tuiprobe.files import Entry
 from tuiprobe.measure.live import RunningTap
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import Ends, LiveTap, RankState, SetProgress, bounded, write_rank
+from tuiprobe.run.locks import this_host
 from tuiprobe.run.state import RunState
+from tuiprobe.run.status import Ends, LiveTap, StatusWriter, bounded
 from tuiprobe.tui.livewatch import (
     Snapshot,
     Tail,
     Watch,
     WatchThread,
-    has_results,
     outliers_of,
     runs_of,
 )
@@ -38,7 +46,7 @@ Damage = Callable[[Path], object]
 
 def seen(thread: WatchThread, fits: Callable[[Snapshot], bool]) -> Snapshot:
     """Waits until a thread shows what fits."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not fits(shot := thread.latest):
         assert time.monotonic() < deadline, shot
         time.sleep(0.002)
@@ -64,11 +72,11 @@ def test_a_running_run_is_read(tmp_path: Path) -> None:
     ends = shot.ends["val", 13]
     assert [image for image, _ in ends.strongest] == [5, 6, 7]
     assert (ends.strongest[0], ends.other[0], ends.crosses) == ((5, -1997.0), (7, -670.0), False)
-    assert {name: one.through for name, one in shot.sets.items()} == {
+    assert {name: one.done for name, one in shot.sets.items()} == {
         "val": 640, "sketch": 0, "a": 0,
     }  # fmt: skip
     assert shot.log == ("loading mini_clip", "measuring 2000 images")
-    assert [said.kind for said in shot.events] == ["warning", "stage"]
+    assert [one.kind for one in shot.messages] == ["warning", "stage"]
 
 
 def test_ranks_are_merged_by_their_images(tmp_path: Path) -> None:
@@ -86,7 +94,7 @@ def test_ranks_are_merged_by_their_images(tmp_path: Path) -> None:
     assert set(shot.ends) == {("val", 0), ("val", 1), ("val", 2)}
     both = shot.ends["val", 0]  # both ranks have the same image here
     assert (both.largest, both.smallest) == (((8, 41.5),) * 2, ((8, 3.0),) * 2)
-    assert (shot.sets["val"].through, shot.sets["val"].total) == (400, 4000)
+    assert (shot.sets["val"].done, shot.sets["val"].total) == (400, 4000)
     assert tap.scanned == 400
     assert tap.above is not None
     assert (tap.above[1], tap.above[2]) == (0.5, 0.5)
@@ -108,10 +116,9 @@ def test_both_ends_of_several_ranks_are_one() -> None:
 def test_outlier_channels_are_those_of_the_rule_of_the_results(tmp_path: Path) -> None:
     def marked(above: float, scanned: int) -> frozenset[int]:
         run = RunDir(tmp_path / f"{above}-{scanned}")
-        (run.path / "live").mkdir(parents=True)
         tap = LiveTap(9.0, 8.0, 10.0, 640, 0.9, 3.0, shares_of(13, 0.6),
                       above=np.eye(CHANNELS)[13] * above, scanned=scanned)  # fmt: skip
-        write_rank(run, 0, RankState(sequence=1), {("val", "embedding"): tap})
+        StatusWriter(run).write({("val", "embedding"): tap})
         return outliers_of(Watch(run.path).poll().taps["val", "embedding"])
 
     assert marked(1.0, 35) == {13}
@@ -121,19 +128,6 @@ def test_outlier_channels_are_those_of_the_rule_of_the_results(tmp_path: Path) -
     assert marked(1.0, 0) == frozenset()
 
 
-def test_what_an_earlier_version_wrote_is_read_without_its_images(tmp_path: Path) -> None:
-    run = live_run(tmp_path)
-    path = run / "live" / "0.json"
-    state = json.loads(path.read_text())
-    del state["ends"], state["sets"]
-    for tap in state["taps"].values():
-        del tap["scanned"]
-    path.write_text(json.dumps(state | {"top": {"val": {"13": [5, 6, 7]}}}))
-    shot = Watch(run).poll()
-    assert (shot.state, shot.done, shot.ends, shot.sets) == ("running", 640, {}, {})
-    assert outliers_of(shot.taps["val", "embedding"]) == frozenset()
-
-
 def test_silence_counts_from_the_last_change_of_the_sequence(tmp_path: Path) -> None:
     clock = Clock()
     watch = Watch(live_run(tmp_path), now=clock)
@@ -141,7 +135,9 @@ def test_silence_counts_from_the_last_change_of_the_sequence(tmp_path: Path) -> 
     clock.now = 30.0
     assert watch.poll().silence == 30.0
     write_live(tmp_path, sequence=2, done=700)
-    os.utime(tmp_path / "live" / "0.json", (0, 0))  # clocks of two hosts may differ: not looked at
+    os.utime(
+        tmp_path / "status" / "0.json", (0, 0)
+    )  # clocks of two hosts may differ: not looked at
     shot = watch.poll()
     assert (shot.silence, shot.done) == (0.0, 700)
 
@@ -149,12 +145,12 @@ def test_silence_counts_from_the_last_change_of_the_sequence(tmp_path: Path) -> 
 def test_the_end_is_heard_and_a_new_start_too(tmp_path: Path) -> None:
     watch = Watch(live_run(tmp_path))
     assert watch.poll().state == "running"
-    say(tmp_path, "interrupted", "stopped by SIGTERM")
+    say(tmp_path, "interrupted", "stopped by SIGTERM", stopped=True, phase="merge")
     assert watch.poll().state == "running"  # it is still merged and probed
-    say(tmp_path, "done", "a title")
+    say(tmp_path, "done", "a title", phase="interrupted")
     shot = watch.poll()
-    assert (shot.state, shot.outcome) == ("ended", "done")
-    say(tmp_path, "stage", "measuring 9 images", stage="extract")
+    assert (shot.state, shot.stage) == ("ended", "interrupted")
+    say(tmp_path, "stage", "measuring 9 images", phase="extract")
     assert watch.poll().state == "running"
 
 
@@ -177,7 +173,7 @@ def figure(name: str, value: str) -> Damage:
     """Puts a JSON text in the place of a figure of the embedding."""
 
     def change(run: Path) -> None:
-        path = run / "live/0.json"
+        path = run / "status/0.json"
         state = json.loads(path.read_text())
         state["taps"]["val/embedding"][name] = "HERE"
         path.write_text(json.dumps(state).replace('"HERE"', value))
@@ -189,7 +185,7 @@ def field(name: str, value: str) -> Damage:
     """Puts a JSON text in the place of a field of the state."""
 
     def change(run: Path) -> None:
-        path = run / "live/0.json"
+        path = run / "status/0.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {name: 0}))
         path.write_text(path.read_text().replace(f'"{name}": 0', f'"{name}": {value}'))
 
@@ -197,30 +193,30 @@ def field(name: str, value: str) -> Damage:
 
 
 def state(content: str) -> Damage:
-    return lambda run: (run / "live/0.json").write_text(content)
+    return lambda run: (run / "status/0.json").write_text(content)
 
 
 def arrays(change: Callable[[dict[str, np.ndarray]], object]) -> Damage:
     def damage(run: Path) -> None:
-        found = dict(load_file(run / "live/0.safetensors"))
+        found = dict(load_file(run / "status/0.safetensors"))
         change(found)
-        save_file(found, run / "live/0.safetensors")
+        save_file(found, run / "status/0.safetensors")
 
     return damage
 
 
 def tensors(change: Callable[[bytes], bytes]) -> Damage:
-    path = "live/0.safetensors"
+    path = "status/0.safetensors"
     return lambda run: (run / path).write_bytes(change((run / path).read_bytes()))
 
 
-SHARE, ABOVE = "val/embedding/share", "val/embedding/above"
+SHARE, ABOVE = "val/embedding/shares", "val/embedding/above"
 HOSTILE: list[Damage] = [
     *(figure("kurtosis", text) for text in ("1e308", "-1e308", "1" + "0" * 400, "1e999", "NaN")),
     *(figure("kurtosis", text) for text in ("[]", '"soon"', "true", "null", "{}")),
     *(figure("n", text) for text in ("-1", "1.5", "1e300", "null", '"many"')),
     figure("low", "null"),
-    *(field("done", text) for text in ("-1", "NaN", "1" + "0" * 400, "[]", '"x"', "2.5")),
+    *(field("images", text) for text in ("-1", "NaN", "1" + "0" * 400, "[]", '"x"', "2.5")),
     *(field("sequence", text) for text in ("-1", "1" + "0" * 5000, '"x"', "null")),
     *(field("rate", text) for text in ("1e308", "-1", "Infinity", '"fast"')),
     *(field("eta", text) for text in ("-1e308", "NaN", '"soon"')),
@@ -236,7 +232,11 @@ HOSTILE: list[Damage] = [
             "[" + "[1, 2.0]," * 65 + "[1, 2.0]]",
         )
     ),
-    *(field("sets", text) for text in ("[]", '{"val": 3}', '{"val": {"total": -1}}')),
+    *(field("phase", text) for text in ("7", '"rests"', "null")),
+    *(field("world", text) for text in ("0", "-1", "1e9", "null")),
+    *(field("messages", text) for text in ("7", "[3]", '[{"kind": "warning"}]')),
+    field("unreadable", "[" + '"x",' * 100 + '"x"]'),
+    field("host", '"' + "x" * 257 + '"'),
     figure("scanned", "-1"),
     *(field("set", text) for text in ("7", '"' + "x" * 5000 + '"')),
     *(state(text) for text in ("", "no json", "[]", "3", "[" * 100_000, '{"taps":' * 1000)),
@@ -256,15 +256,16 @@ HOSTILE: list[Damage] = [
 
 
 @pytest.mark.parametrize("damage", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_live_file_is_told_and_whole_files_are_shown_again(
+def test_a_hostile_status_is_told_and_whole_files_are_shown_again(
     damage: Damage, tmp_path: Path
 ) -> None:
     run = live_run(tmp_path)
     damage(run)
     thread = WatchThread(Watch(run), seconds=0.005)
     shot = seen(thread, lambda shot: shot.state == "unreadable")
-    assert "live/0." in state_line("run", RunState("running"), shot, None)
+    assert "status/0." in state_line("run", RunState("running"), shot, None)
     assert (shot.done, shot.taps) == (0, {})
+    (run / "status" / "0.json").unlink()
     write_live(run, sequence=2, done=900)
     seen(thread, lambda shot: (shot.state, shot.done) == ("running", 900))
     thread.stop()
@@ -280,19 +281,14 @@ def test_damage_keeps_the_last_figures_on_the_screen(tmp_path: Path) -> None:
     assert (watch.poll().state, watch.poll().done) == ("running", 641)
 
 
-def test_nonsense_among_the_events_is_left_out(tmp_path: Path) -> None:
-    (live_run(tmp_path) / "events-0.jsonl").write_text('nonsense\n[1]\n{"kind": 3}\n\xff\n')
-    assert Watch(tmp_path).poll().events == ()
-
-
 def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret\n")
     run = live_run(tmp_path / "run")
-    for name in ("log.txt", "live/0.json"):
+    for name in ("log.txt", "status/0.json"):
         (run / name).unlink()
     (run / "log.txt").symlink_to(secret)
-    os.mkfifo(run / "live" / "0.json")
+    os.mkfifo(run / "status" / "0.json")
     shot = Watch(run).poll()
     assert (shot.log, shot.state, shot.done) == ((), "unreadable", 0)
 
@@ -317,16 +313,6 @@ def test_a_long_log_is_entered_near_its_end(tmp_path: Path) -> None:
     assert 1000 < len(lines) < 200_000
 
 
-def test_results_count_once_nothing_newer_is_measured(tmp_path: Path) -> None:
-    run = live_run(tmp_path)
-    assert not has_results(run)
-    (run / "results.json").write_text("{}")
-    os.utime(run / "results.json", ns=(10**18, 2 * 10**18))
-    assert has_results(run)
-    os.utime(run / "live" / "0.json", ns=(10**18, 3 * 10**18))
-    assert not has_results(run)
-
-
 def test_a_group_holds_one_run_a_model(tmp_path: Path) -> None:
     assert runs_of(tmp_path) == [tmp_path]
     one, two = live_run(tmp_path / "a"), live_run(tmp_path / "b")
@@ -337,7 +323,7 @@ def test_a_group_holds_one_run_a_model(tmp_path: Path) -> None:
 def test_the_thread_keeps_the_last_snapshot_and_stops(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     thread = WatchThread(Watch(run), seconds=0.01)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while thread.latest.done != 640:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -368,10 +354,10 @@ def test_a_thread_that_cannot_read_says_so_and_goes_on(
 def test_shapes_that_differ_between_ranks_do_not_mix(tmp_path: Path) -> None:
     write_live(tmp_path, 1, done=100, rank=0)
     write_live(tmp_path, 1, done=100, rank=1)
-    state = json.loads((tmp_path / "live" / "1.json").read_text())
+    state = json.loads((tmp_path / "status" / "1.json").read_text())
     save_file(
-        {f"{name}/share": np.ones(CHANNELS + 1) for name in state["taps"]},
-        tmp_path / "live" / "1.safetensors",
+        {f"{name}/shares": np.ones(CHANNELS + 1) for name in state["taps"]},
+        tmp_path / "status" / "1.safetensors",
     )
     assert len(Watch(tmp_path).poll().taps["val", "embedding"].shares) == CHANNELS
 
@@ -383,14 +369,14 @@ def test_readers_see_what_the_writer_wrote(tmp_path: Path) -> None:
     loud = np.eye(CHANNELS)[13]
     last = LiveTap(54.0, 52.5, 55.5, 640, 0.93, None, shares, loud, loud * 0.5, 200)
     ends = Ends(largest=((5, -3.0),), smallest=((6, -9.5), (7, -9.0)))
-    written = RankState(stage="extract", set="val", done=640, total=2000, rate=212.0, sequence=7,
-                        sets={"val": SetProgress(total=2000, kept=10, done=640)},
-                        ends={"val": {13: ends}})  # fmt: skip
-    write_rank(run, 3, written, {("val", "layer1/conv"): first, ("val", "embedding"): last})
+    writer = StatusWriter(run, 3)
+    writer.update(
+        phase="extract", set="val", shard=0, images=640, rate=212.0, ends={"val": {13: ends}}
+    )
+    writer.write({("val", "layer1/conv"): first, ("val", "embedding"): last})
     shot = Watch(tmp_path).poll()
-    assert (shot.state, shot.beat, shot.done, shot.total) == ("running", (7,), 640, 2000)
+    assert (shot.state, shot.beat, shot.set) == ("running", ((0.0, 1),), "val")
     assert shot.ends == {("val", 13): ends}
-    assert (shot.sets["val"].kept, shot.sets["val"].through) == (10, 650)
     for place, tap in (("layer1/conv", first), ("embedding", last)):
         read = vars(shot.taps["val", place])
         for name, value in vars(tap).items():
@@ -404,49 +390,45 @@ def test_a_figure_beyond_the_bounds_is_left_out_by_the_writer() -> None:
     assert [bounded(value) for value in (1e15, 1e16, math.nan, -math.inf)] == [1e15] + [None] * 3
 
 
-def plan_file(run: Path, images: int, shards: int) -> None:
-    sets = [{"name": "val", "planned": images, "shards": shards}]
-    (run / "plan.json").write_text(json.dumps({"sets": sets}))
-
-
 def test_ranks_are_counted_together_and_each_has_a_state(tmp_path: Path) -> None:
-    run, clock = live_run(tmp_path), Clock()
-    plan_file(run, images=1000, shards=10)
-    (run / "shards").mkdir()
+    run, clock = tmp_path, Clock()
+    write_plan(run, ("val",), 100, 10)
     for number in (0, 1, 5):
-        (run / "shards" / f"val-{number:05d}.safetensors").touch()
-    write_rank_file(run, 1)  # its shard is published: its images count once
-    write_rank_file(run, 2)
-    write_rank_file(run, 3, rate=5.0)
-    write_rank_file(run, 4, stage="done", set_name=None)
+        publish(run, "val", number)
+    for rank in (1, 2, 3):
+        change(run, rank, world=5, set="val", shard=rank, images=50, rate=20.0, phase="extract")
+    change(run, 4, world=5, phase="measured")
     watch = Watch(run, now=clock)
     shot = watch.poll()
-    assert [(one.number, one.condition) for one in shot.ranks] == [
-        (1, "extract"), (2, "extract"), (3, "late"), (4, "done"),
+    assert [(one.number, one.runs) for one in shot.ranks] == [
+        (1, True), (2, True), (3, True), (4, False),
     ]  # fmt: skip
-    assert (shot.done, shot.total, shot.rate) == (300 + 50 + 50, 1000, 45.0)
-    clock.now = 59.0
-    write_rank_file(run, 2, sequence=2)
+    # The shard of rank 1 is published: its images count once.
+    assert (shot.done, shot.total, shot.rate) == (300 + 50 + 50, 1000, 60.0)
+    clock.now = 19.0
+    change(run, 2, sequence=2)
     watch.poll()
-    clock.now = 61.0
+    clock.now = 21.0
     shot = watch.poll()
-    silent = [one.number for one in shot.ranks if one.condition == "silent"]
-    assert silent == [1, 3]  # the one that is done is never silent
+    assert [one.number for one in shot.ranks if one.runs] == [2]
     assert (shot.done, shot.rate) == (350, 20.0)
     assert ranks_line(shot.ranks, 200) == (
-        "ranks ✗ 1 no sign of life for 1:01 on node · ● 2 20 img/s · "
-        "✗ 3 no sign of life for 1:01 on node · ✓ 4 done"
+        "ranks ✗ 1 no sign of life for 0:21 on node · ● 2 20 img/s · "
+        "✗ 3 no sign of life for 0:21 on node · ✓ 4 measured"
     )
     short = ranks_line(shot.ranks, 80)
     assert short.startswith(
-        "4 ranks: 1 measuring · 1 done · ✗ 1 no sign of life for 1:01 on node · "
+        "4 ranks: 1 measuring · 1 measured · ✗ 1 no sign of life for 0:21 on node"
     )
     assert (len(short), short[-1]) == (80, "…")
 
 
-def test_a_set_has_no_more_images_than_planned_when_shards_were_taken_over(tmp_path: Path) -> None:
-    run = live_run(tmp_path)
-    write_live(run, 1, done=1500, rank=1)  # of the 2,000 that the first rank has planned too
-    plan_file(run, images=2000, shards=10)
-    one = Watch(run).poll().sets["val"]
-    assert (one.total, one.through) == (2000, 2000)
+def test_a_rank_of_this_host_runs_while_it_holds_its_lock(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    write_plan(tmp_path, ("val",), 100, 2)
+    for rank in (0, 1):
+        change(tmp_path, rank, host=this_host(), world=2, phase="extract", rate=20.0)
+    with run.locked("lock-1"):
+        shot = Watch(tmp_path).poll()
+    assert [one.runs for one in shot.ranks] == [False, True]
+    assert ranks_line(shot.ranks, 200) == f"ranks ✗ 0 ended on {this_host()} · ● 1 20 img/s"

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from tuiprobe.catalog.listing import listed
 from tuiprobe.catalog.presets import presets
 from tuiprobe.tui import modellist
-from tuiprobe.tui.modellist import Group, ModelRow
+from tuiprobe.tui.modellist import GroupHeading, ModelRow
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +43,11 @@ def test_every_column_sorts_and_has_a_cell(column: int) -> None:
     assert all(len(modellist.cells(row, False)) == len(modellist.COLUMNS) for row in first)
 
 
-def test_marks_and_details_are_told_without_colour() -> None:
-    row = modellist.first_rows()[0]
-    assert modellist.cells(row, True)[0].startswith("☑")
-    assert modellist.cells(row, False)[0].startswith("☐")
-    assert any("never evidence" in line for line in modellist.details(row))
-
-
 def test_every_model_stands_in_one_group_and_the_demonstration_comes_first(
     rows: list[ModelRow],
 ) -> None:
     lines = modellist.grouped(rows)
-    headings = [line.title for line in lines if isinstance(line, Group)]
+    headings = [line.title for line in lines if isinstance(line, GroupHeading)]
     assert [title.split()[0] for title in headings] == [
         "DEMONSTRATION", "ZERO-SHOT", "FINETUNED", "SUPERVISED", "ALL",
     ]  # fmt: skip

@@ -12,12 +12,10 @@ from textual.color import Color
 from tests.tui.live_run import write_pictures
 from tuiprobe.files import Entry
 from tuiprobe.tui.ascii import AsciiFilter
-from tuiprobe.tui.livewatch import Said, Snapshot
-from tuiprobe.tui.progress import progress_line
 from tuiprobe.tui.text import fitted, inert, inert_lines
-from tuiprobe.tui.widgets.bars import bar, binned, spectrum
+from tuiprobe.tui.widgets.bars import binned, spectrum
 from tuiprobe.tui.widgets.layers import strip_line
-from tuiprobe.tui.widgets.rows import Column, kept_columns, row_text
+from tuiprobe.tui.widgets.rows import RowColumn, row_text
 from tuiprobe.tui.widgets.thumbnail import half_blocks, read_pixels, shades
 
 HOSTILE = "[red]x[/]\x1b[31m\u202e\n"
@@ -28,7 +26,7 @@ def test_outside_text_is_shown_and_never_obeyed() -> None:
     assert shown.plain == "[red]x[/]\\x1b[31m\\u202e\\n"
     assert not shown.spans
     assert len(inert_lines([HOSTILE, "b"]).plain.splitlines()) == 2
-    assert "\x1b" not in row_text([Column("name", 8)], [HOSTILE], 40)
+    assert "\x1b" not in row_text([RowColumn("name", 8)], [HOSTILE], 40)
 
 
 @pytest.mark.parametrize("width", [0, 1, 5, 9, 40])
@@ -46,12 +44,6 @@ def test_ascii_drawing_keeps_every_cell() -> None:
     assert text.isascii()
     assert len(text) == sum(segment.cell_length for segment in line)
     assert "###=" in text
-
-
-def test_bars_grow_with_the_share() -> None:
-    lengths = [len(bar(share / 10, 20).rstrip()) for share in range(11)]
-    assert lengths == sorted(lengths)
-    assert (bar(0, 20), bar(1, 20)) == ("", "█" * 20)
 
 
 def test_the_spectrum_keeps_the_loudest_channel_of_each_column() -> None:
@@ -72,15 +64,6 @@ def test_layers_grow_darker_with_kurtosis_and_scroll_to_the_selected_one() -> No
     many = strip_line([3.0] * 99 + [50.0], 99, 20)
     assert "[█]" in many
     assert len(many) == 20
-
-
-def test_columns_leave_by_their_number_and_the_first_takes_the_rest() -> None:
-    columns = [Column("a", 10), Column("b", 10, drop=1), Column("c", 10, drop=2)]
-    assert [kept_columns(columns, width) for width in (32, 31, 21, 20)] == [
-        [0, 1, 2], [0, 1], [0, 1], [0],
-    ]  # fmt: skip
-    text = row_text([Column("a", 4), Column("n", 5, right=True)], ["name", "42"], 20)
-    assert text == "name" + " " * 14 + "42"
 
 
 def test_a_picture_becomes_half_blocks_or_shades(tmp_path: Path) -> None:
@@ -111,15 +94,3 @@ def test_what_is_no_picture_is_left_out(kind: str, tmp_path: Path) -> None:
 
         os.mkfifo(path)
     assert read_pixels(Entry(path.parent, path.name), 4, 4) is None
-
-
-def test_progress_is_told_in_words() -> None:
-    one = Snapshot(set="val", done=640, skipped=2, total=2000, rate=212.4, eta=71.0)
-    line = progress_line(one, 100)
-    for part in ("val 642 of 2,000", "32 %", "212 img/s", "ETA 1:11", "2 skipped"):
-        assert part in line
-    assert progress_line(Snapshot(), 20)
-
-
-def test_events_keep_their_kind() -> None:
-    assert Said("warning", "x").kind == "warning"

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from textual.dom import DOMNode
+from textual.app import App
 from textual.pilot import Pilot
 
 from tests.report.samples import estimate, outliers, report
@@ -38,7 +38,17 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("run")
 
 
-def drawn(part: DOMNode) -> bool:
+PARTS = {"2": "outliers", "3": "directions", "4": "concepts", "5": "robustness", "6": "images"}
+
+
+def drawn(app: App[None], key: str) -> bool:
+    """Returns whether the screen is where a key leads, with its pictures."""
+    leaves = not isinstance(app.screen, ResultsScreen)
+    if key in ("enter", "e") and not leaves:
+        return False
+    part = app.screen if leaves else app.screen.tab
+    if key in PARTS and part.id != f"part-{PARTS[key]}":
+        return False
     return all(grid.shown for grid in part.query(PictureGrid))
 
 
@@ -50,10 +60,7 @@ def results(*keys: str, light: bool = False) -> Act:
             app.action_switch_theme()  # type: ignore[attr-defined]
         for key in keys:
             await pilot.press(key)
-            await pilot.pause()
-            tab = getattr(app.screen, "tab", app.screen)
-            await until(pilot, partial(drawn, tab))
-        await pilot.pause()
+            await until(pilot, partial(drawn, app, key))
 
     return act
 
@@ -66,10 +73,10 @@ CASES = {
     "directions": ((120, 40), results("3")),
     "directions_small": ((80, 24), results("3")),
     "concepts_wide": ((200, 50), results("4")),
-    "robustness_light": ((120, 40), results("5", light=True)),
-    "images": ((80, 24), results("6", "p", "right")),
+    "images": ((80, 24), results("5", "p", "right")),
+    "robustness_light": ((120, 40), results("6", light=True)),
     "evidence": ((120, 40), results("2", "enter")),
-    "enlarged": ((80, 24), results("6", "p", "enter")),
+    "enlarged": ((80, 24), results("5", "p", "enter")),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from textual.widgets import Input, Static
 from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
+from tests.tui.live_run import change
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import find_runs
+from tuiprobe.run.state import Observer
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
@@ -70,7 +73,7 @@ async def test_all_runs_with_state_and_figures(root: Path) -> None:
         assert "\u202e" not in "".join(lines)
         for line, parts in zip(
             lines[1:],
-            (("✓ done", "100 %", "23.5 ±.4"), ("✓ done", "4.00 ±.20"),
+            (("✓ done", "100 %", "23.5 ± 0.4"), ("✓ done", "4.00 ± 0.20"),
              ("◐ partial",), ("mini_clip", "miniature", "○ unfinished", "-")),
             strict=True,
         ):  # fmt: skip
@@ -195,9 +198,8 @@ async def test_a_running_run_is_shown_and_not_deleted(root: Path) -> None:
 async def test_a_heartbeat_that_moves_means_running_elsewhere(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_module, "_FRESH_SECONDS", 1.0)
+    monkeypatch.setattr(runs_module, "Observer", partial(Observer, seconds=1.0))
     app = TuiprobeApp()
-    beat = RunDir(root / "begun").live_file(0, "json")
     async with app.run_test(size=(120, 30)) as pilot:
         await opened(pilot, app, root)
         number = 0
@@ -205,7 +207,7 @@ async def test_a_heartbeat_that_moves_means_running_elsewhere(
         def running() -> bool:
             nonlocal number
             number += 1
-            beat.write_json({"sequence": number})
+            change(root / "begun", sequence=number)
             return "● running" in drawn(app)[4]
 
         await until(pilot, running)

@@ -117,17 +117,6 @@ def test_a_preview_is_asked_for_typed_values_without_the_wrong_ones() -> None:
 # What is said before the start.
 
 
-def test_layers_are_previewed_with_the_engines_globs() -> None:
-    assert outlook.matched_layers(TRIAL["taps"], "layer* nothing") == [
-        "✓ layer*: 1 of 2  layer1",
-        "✗ nothing: 0 of 2  ",
-    ]
-    assert "nothing matches none of 2 layers: layer1" in outlook.unmatched_layers(
-        [TRIAL], "layer* nothing"
-    )
-    assert not outlook.unmatched_layers([TRIAL], "layer*")
-
-
 PLAIN = Setup(("mini_clip",), {"head": "w.pt"})
 
 
@@ -179,32 +168,6 @@ def test_prompts_of_a_zero_shot_head_are_counted(
     assert cost.seconds == pytest.approx(without.seconds + cost.prompts)
     told = [one for one in cost.lines() if "unless the head is cached" in one]
     assert len(told) == (prompts > 0)
-
-
-@pytest.mark.parametrize(
-    ("done", "said"),
-    [
-        (0, "start: 1,550 images, about 0:29"),
-        (775, "resumes 775 of 1,550, about 0:19"),
-        (1550, "all 1,550 are measured: answers again"),
-    ],
-)
-def test_the_button_says_what_enter_will_do(done: int, said: str) -> None:
-    found = {**FOUND, "done": done}
-    assert outlook.start_words(found, outlook.estimate([TRIAL], found, PLAIN)) == said
-
-
-def test_every_set_is_counted_as_it_will_be_measured() -> None:
-    lines = outlook.recognised(FOUND)
-    assert lines == [
-        "✓ val: 1,000 of 4,000 images, 40 classes",
-        "✓ r: 200 images, 40 classes",
-        "✓ concepts: 300 images, the concept set",
-        "✓ street: 50 images, a target without labels",
-        "! a note",
-    ]
-    vectors = {**FOUND, "sets": [one_set("x", 9, "unlabelled", width=512)], "later": ""}
-    assert outlook.recognised(vectors) == ["✓ x: 9 vectors of 512 channels, no labels"]
 
 
 def probes(

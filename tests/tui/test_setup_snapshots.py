@@ -90,8 +90,7 @@ def test_setup(
         await until(pilot, lambda: "PROBES" in str(words.content) and not app.screen._trial_note)
         for field, text in fields.items():
             app.screen.query_one(f"#{field}", Input).value = text
-        await pilot.pause(0.5)
-        await until(pilot, lambda: app.screen._found is not None)
         await pilot.pause()
+        await until(pilot, lambda: app.screen._found is not None)
 
     assert snap_compare(app, terminal_size=SETUP[name], run_before=act)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +19,12 @@ from textual.widgets import Static
 from tests.report.samples import report
 from tests.tui.conftest import until
 from tests.tui.finished import write_run
-from tests.tui.live_run import live_run
+from tests.tui.live_run import change, live_run, publish
 from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
 from tuiprobe.run.locks import held_locks
-from tuiprobe.run.state import Observer, RunState, run_state
+from tuiprobe.run.state import QUIET_SECONDS, Observer, RunState, run_state
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.livewatch import Snapshot
@@ -43,7 +45,7 @@ def plan(run: Path, planned: int = 1000, shards: int = 10, published: int = 0) -
     sets = [{"name": "val", "planned": planned, "shards": shards}]
     directory.plan_file.write_json({"sets": sets})
     for number in range(published):
-        directory.shard_file("val", number).write_bytes(b"")
+        publish(run, "val", number)
     return directory
 
 
@@ -51,10 +53,9 @@ def state(run: Path) -> RunState:
     return run_state(RunDir(run), held_locks())
 
 
-def event(run: Path, kind: str, message: str, when: float, **data: str) -> None:
-    line = json.dumps({"kind": kind, "message": message, "data": data, "time": when})
-    with (run / "events-0.jsonl").open("a") as file:
-        file.write(line + "\n")
+def here(run: Path, phase: str, rank: int = 0, **fields: object) -> None:
+    """Writes the status of a rank of this host."""
+    change(run, rank, host=os.uname().nodename, phase=phase, **fields)
 
 
 # The function.
@@ -62,7 +63,7 @@ def event(run: Path, kind: str, message: str, when: float, **data: str) -> None:
 
 def test_what_a_kill_leaves_is_told_by_its_shards(tmp_path: Path) -> None:
     run = plan(tmp_path, published=6)
-    event(tmp_path, "stage", "measuring 1000 images", 1.0, stage="extract")
+    here(tmp_path, "extract", begun=1.0)
     assert (state(tmp_path).kind, state(tmp_path).words) == ("unfinished", "stopped at 60 %")
     with run.locked():
         assert state(tmp_path).kind == "running"
@@ -79,10 +80,7 @@ def test_a_run_is_not_at_a_hundred_before_it_is(tmp_path: Path) -> None:
 def test_a_stopped_run_is_not_done_though_its_last_event_is(tmp_path: Path) -> None:
     plan(tmp_path, published=4)
     write_run(tmp_path, report(partial=True), pictures=False)
-    event(tmp_path, "stage", "measuring 1000 images", 1.0, stage="extract")
-    event(tmp_path, "interrupted", "stopped by SIGTERM", 2.0)
-    event(tmp_path, "stage", "merging", 3.0, stage="merge")
-    event(tmp_path, "done", "a title", 4.0)
+    here(tmp_path, "interrupted", begun=1.0, time=4.0)
     assert (state(tmp_path).kind, state(tmp_path).words) == ("partial", "stopped at 40 %")
     assert state(tmp_path).results
 
@@ -90,20 +88,17 @@ def test_a_stopped_run_is_not_done_though_its_last_event_is(tmp_path: Path) -> N
 def test_a_run_that_was_stopped_in_its_head_is_not_done(tmp_path: Path) -> None:
     plan(tmp_path, published=10)
     write_run(tmp_path, report(), pictures=False)
-    event(tmp_path, "stage", "measuring 1000 images", 1.0, stage="extract")
-    event(tmp_path, "interrupted", "stopped by SIGTERM", 2.0)
-    event(tmp_path, "done", "a title", 3.0)
+    here(tmp_path, "interrupted", begun=1.0, time=3.0)
     assert (state(tmp_path).kind, state(tmp_path).words) == ("partial", "stopped after measuring")
-    event(tmp_path, "stage", "resuming: all images are done", 4.0, stage="load")
-    event(tmp_path, "done", "a title", 5.0)
+    here(tmp_path, "done", begun=4.0, time=5.0)
     assert state(tmp_path).kind == "done"
 
 
 def test_a_failure_counts_until_the_next_attempt(tmp_path: Path) -> None:
     plan(tmp_path, published=4)
-    event(tmp_path, "failed", "the disk is full: free some", 2.0)
+    here(tmp_path, "failed", message="the disk is full: free some", time=2.0)
     assert state(tmp_path).words == "failed: the disk is full: free some"
-    event(tmp_path, "stage", "measuring 600 images", 3.0, stage="extract")
+    here(tmp_path, "extract", begun=3.0, time=3.0)
     assert state(tmp_path).words == "stopped at 40 %"
 
 
@@ -121,8 +116,8 @@ def test_a_failure_before_the_key_is_in_the_log(tmp_path: Path) -> None:
 def test_an_old_error_in_the_log_does_not_count(tmp_path: Path) -> None:
     plan(tmp_path, published=5)
     (tmp_path / "log.txt").write_text("$ tuiprobe --headless\nerror: no such folder\n")
-    event(tmp_path, "stage", "measuring 500 images", 3.0, stage="extract")
-    os.utime(tmp_path / "events-0.jsonl", ns=(10**18, 10**18))
+    here(tmp_path, "extract", begun=3.0)
+    os.utime(tmp_path / "status" / "0.json", ns=(10**18, 10**18))
     assert state(tmp_path).words == "failed: no such folder"
     os.utime(tmp_path / "log.txt", ns=(9 * 10**17, 9 * 10**17))
     assert state(tmp_path).words == "stopped at 50 %"
@@ -137,41 +132,107 @@ def test_what_is_no_run_says_so(tmp_path: Path) -> None:
     assert state(tmp_path).kind == "damaged"
 
 
-def test_hostile_plans_and_events_count_nothing(tmp_path: Path) -> None:
+def test_hostile_plans_and_statuses_count_nothing(tmp_path: Path) -> None:
     run = plan(tmp_path)
     for sets in ([{"name": "val", "planned": -5, "shards": 1}], [{"name": "val"}], 7, [3]):
         run.plan_file.write_json({"sets": sets})
         os.utime(run.plan_file.path, ns=(id(sets), id(sets)))
         assert (state(tmp_path).measured, state(tmp_path).planned) == (0, 0)
-    (tmp_path / "events-0.jsonl").write_text('[1]\n{"kind": "failed", "time": "x"}\n{"kind": []}\n')
-    assert state(tmp_path).kind == "failed"
+    for text in ("[1]", '{"phase": "failed", "time": "x"}', '{"phase": []}', "[" * 100_000):
+        (tmp_path / "status").mkdir(exist_ok=True)
+        (tmp_path / "status" / "0.json").write_text(text)
+        assert state(tmp_path).kind == "unfinished"
 
 
 def test_a_run_of_another_host_runs_while_its_heartbeat_moves(tmp_path: Path) -> None:
     run = plan(tmp_path, published=3)
     run.at("lock").write_text("process 1 on gpu07\n")
-    event(tmp_path, "stage", "measuring 1000 images", 1.0, stage="extract")
     watcher = Observer(seconds=0.2)
-    run.live_file(0, "json").write_json({"sequence": 1, "done": 350, "total": 1000})
-    assert watcher.look(run).words == "stopped at 30 %, or silent on gpu07"
-    run.live_file(0, "json").write_json({"sequence": 2, "done": 351, "total": 1000})
-    assert (watcher.look(run).kind, watcher.look(run).measured) == ("running", 351)
+    change(tmp_path, host="gpu07", phase="extract", set="val", shard=3, images=50)
+    assert watcher.state(run, held_locks()).words == "stopped at 30 %, or silent on gpu07"
+    change(tmp_path, sequence=2, images=51)
+    running = watcher.state(run, held_locks())
+    assert (running.kind, running.measured) == ("running", 351)
     time.sleep(0.25)
-    assert watcher.look(run).kind == "unfinished"
+    assert watcher.state(run, held_locks()).kind == "unfinished"
 
 
-def test_what_earlier_attempts_measured_counts_while_a_run_goes_on(tmp_path: Path) -> None:
+def test_the_shard_under_way_counts_while_its_rank_runs(tmp_path: Path) -> None:
     run = plan(tmp_path, published=4)
-    run.live_file(0, "json").write_json({"sequence": 1, "kept": 400, "done": 50, "total": 600})
+    here(tmp_path, "extract", set="val", shard=7, images=50)
     with run.locked():
         assert (state(tmp_path).measured, state(tmp_path).percent) == (450, "45 %")
+    assert state(tmp_path).measured == 400  # a kill loses it
+
+
+# Several ranks.
+
+
+def test_a_run_waits_for_the_ranks_that_do_not_run_and_whose_shards_are_missing(
+    tmp_path: Path,
+) -> None:
+    run = plan(tmp_path, shards=10)
+    for number in (0, 2, 3, 5, 6, 8, 9):  # rank 1 of 3 has 1, 4 and 7
+        publish(tmp_path, "val", number)
+    here(tmp_path, "measured", begun=1.0, time=5.0, world=3)
+    here(tmp_path, "measured", 2, begun=1.0, time=5.0, world=3)
+    assert state(tmp_path).kind == "unfinished"
+    assert state(tmp_path).words == "stopped at 70 %, waits for shards of rank 1"
+    publish(tmp_path, "val", 1)
+    here(tmp_path, "extract", 1, begun=2.0, world=3, set="val", shard=4, images=10)
+    assert state(tmp_path).words == "stopped at 80 %, waits for shards of rank 1"  # it was killed
+    with run.locked("lock-1"):
+        assert (state(tmp_path).words, state(tmp_path).measured) == ("running", 810)
+    run.shard_file("val", 0).unlink()
+    with run.locked("lock-1"):
+        assert state(tmp_path).words == "running, waits for shards of rank 0"
+    here(tmp_path, "load", begun=9.0, world=1)  # the same command, alone
+    assert state(tmp_path).words == "stopped at 70 %"
+
+
+def test_a_rank_that_failed_says_why(tmp_path: Path) -> None:
+    plan(tmp_path, shards=4)
+    here(tmp_path, "measured", begun=1.0, time=3.0, world=2)
+    here(tmp_path, "failed", 1, begun=1.0, time=3.0, world=2, message="no space left")
+    assert state(tmp_path).words == "failed: rank 1: no space left"
+
+
+def test_a_rank_of_another_host_may_run_until_it_was_silent(tmp_path: Path) -> None:
+    run = plan(tmp_path, shards=2)
+    here(tmp_path, "extract", begun=1.0, world=2)
+    change(tmp_path, 1, host="gpu07", world=2, begun=1.0, phase="extract", set="val", shard=1)
+    with run.locked():
+        assert state(tmp_path).words == "running"
+    assert state(tmp_path).words == (
+        "stopped at 0 %, or silent on gpu07, waits for shards of ranks 0 and 1"
+    )
+    change(tmp_path, 1, phase="failed", message="no space left")
+    with run.locked():
+        assert state(tmp_path).words == "running, waits for shards of rank 1"
+
+
+def test_a_finished_run_whose_shards_were_deleted_waits_for_nobody(tmp_path: Path) -> None:
+    plan(tmp_path, published=0)
+    write_run(tmp_path, report(), pictures=False)
+    for rank, phase in enumerate(("done", "measured")):
+        here(tmp_path, phase, rank, begun=1.0, time=2.0, world=2)
+    assert state(tmp_path).words == "done"
+
+
+def test_results_of_before_are_not_those_of_a_run_that_waits(tmp_path: Path) -> None:
+    plan(tmp_path, published=4)
+    write_run(tmp_path, report(), pictures=False)
+    here(tmp_path, "measured", begun=1.0, time=2.0, world=2)
+    assert state(tmp_path).words == "stopped at 40 %, waits for shards of ranks 0 and 1"
+    assert state(tmp_path).kind == "partial"
 
 
 def test_the_command_says_the_same_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan(tmp_path / "killed", published=6)
-    event(plan(tmp_path / "broken", published=1).path, "failed", "the disk is full", 1.0)
+    plan(tmp_path / "broken", published=1)
+    here(tmp_path / "broken", "failed", message="the disk is full")
     (tmp_path / "early").mkdir()
     (tmp_path / "early" / "log.txt").write_text("error: no weights\n")
     assert run_cli(["runs", "--root", str(tmp_path)]) == 0
@@ -228,12 +289,21 @@ def test_every_state_that_ends_says_what_to_do() -> None:
     assert "r " not in advice(RunState("none", "x is no run directory"))
 
 
-def test_silence_is_told_while_images_are_measured() -> None:
+def test_silence_is_told_while_images_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuiprobe.tui.progress.QUIET_SECONDS", QUIET_SECONDS)
     running = RunState("running")
     quiet = Snapshot("running", "extract", silence=30.0)
     assert "no sign of life for 0:30" in state_line("a", running, quiet, None)
     assert "no sign" not in state_line("a", running, Snapshot("running", "probe"), None)
     assert "(0:04)" in state_line("a", RunState("waiting"), Snapshot(), 4.0)
+
+
+def test_the_live_screen_says_whose_shards_a_run_waits_for() -> None:
+    waits = RunState("running", waits=(1,))
+    line = state_line("a", waits, Snapshot("running", "extract"), None)
+    assert line == "● a: measuring, waits for shards of rank 1"
+    stopped = RunState("unfinished", measured=1, planned=2, waits=(1, 3))
+    assert advice(stopped).startswith("stopped at 50 %, waits for shards of ranks 1 and 3 · r ")
 
 
 # The screens.
@@ -261,7 +331,7 @@ async def go(pilot: Pilot[None], app: TuiprobeApp, to: type) -> None:
 async def test_live_and_runs_say_the_same_of_a_killed_run(tmp_path: Path) -> None:
     run = plan(live_run(tmp_path / "runs" / "killed"), published=6)
     run.at("lock").write_text(f"process 1 on {os.uname().nodename}\n")
-    os.utime(run.live_file(0, "json").path, (1, 1))
+    here(run.path, "extract")
     app = TuiprobeApp(runs=tmp_path / "runs", open_run=run.path)
     async with app.run_test(size=(120, 40)) as pilot:
         with run.locked():
@@ -300,7 +370,7 @@ async def test_failed_runs_are_listed_with_their_whole_reason(tmp_path: Path) ->
     reason = "/data/photos was moved: " + "put it back or give another --data, " * 6 + "please"
     run = plan(tmp_path / "broken", published=1)
     run.spec_file.write_json({"model": "open_clip:RN50-quickgelu/openai", "data": "imagefolder:x"})
-    event(run.path, "failed", reason, 1.0)
+    here(run.path, "failed", message=reason)
     app = TuiprobeApp(runs=tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         app.push_screen(RunsScreen(tmp_path))
@@ -371,6 +441,15 @@ def started(run: Path, images: int = 800) -> Engine:
     return Engine([*WORDS, "--sample", str(images), "--output", str(run)], run)
 
 
+@contextlib.contextmanager
+def held(engine: Engine) -> Iterator[None]:
+    """Stops an engine where it is, so that a screen may take its time."""
+    os.killpg(engine.pid, signal.SIGSTOP)
+    yield
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(engine.pid, signal.SIGCONT)
+
+
 async def measured(run: Path, shards: int) -> None:
     """Waits until some shards are published; looks often, since a run takes seconds."""
     there, deadline = run / "shards", time.monotonic() + 120
@@ -413,12 +492,14 @@ async def test_a_kill_is_seen_and_r_resumes_from_runs_after_escape(tmp_path: Pat
         await until(pilot, lambda: len(app.engines) == 2)
         seen: list[int] = []
 
+        with held(app.engines[1]):
+            await until(pilot, lambda: "○ one: starting" in place(app))
+
         def through() -> bool:
             line = str(app.screen.query_one("#progress", Static).content)
-            seen.extend(int(found) for found in re.findall(r"(\d+) %", line))
+            seen.extend(int(share) for share in re.findall(r"^val.* (\d+) %", line))
             return app.engines[1].ended() is not None
 
-        await until(pilot, lambda: "○ one: starting" in place(app))
         await until(pilot, through, 200)
         assert app.engines[1].ended() == 0, (run / "log.txt").read_text()
         assert min(seen) >= percent > 0  # what was kept counts from the first frame
@@ -440,11 +521,13 @@ async def test_a_cancelled_run_is_partial_everywhere_and_resumes_from_results(
         engine = started(run, 400)
         app.push_screen(LiveScreen(run, engine))
         await measured(run, 6)
-        await pilot.press("x")
-        await go(pilot, app, ConfirmScreen)
-        await pilot.press("enter")  # No is where the cursor is
-        await go(pilot, app, LiveScreen)
-        await pilot.press("x", "y")
+        with held(engine):
+            await pilot.press("x")
+            await go(pilot, app, ConfirmScreen)
+            await pilot.press("enter")  # No is where the cursor is
+            await go(pilot, app, LiveScreen)
+            await pilot.press("x", "y")
+            await go(pilot, app, LiveScreen)
         await ended(pilot, engine, 130)
         await until(pilot, lambda: "◐ one: stopped at" in place(app))
         assert "✓" not in place(app)
@@ -462,40 +545,19 @@ async def test_a_cancelled_run_is_partial_everywhere_and_resumes_from_results(
 
 @pytest.mark.slow
 @pytest.mark.asyncio
-async def test_a_kill_on_request_asks_and_blames_nothing(tmp_path: Path) -> None:
-    run = tmp_path / "runs" / "one"
-    app = TuiprobeApp(runs=tmp_path / "runs")
-    async with app.run_test(size=(80, 24)) as pilot:
-        engine = started(run)
-        app.push_screen(LiveScreen(run, engine))
-        await measured(run, 2)
-        await pilot.press("X", "n")
-        await go(pilot, app, LiveScreen)
-        assert engine.ended() is None
-        await pilot.press("X", "y")
-        await ended(pilot, engine, -9)
-        await until(pilot, lambda: "killed on request · r resumes" in whole(app))
-        assert "memory" not in whole(app)
-        assert not any("memory" in note.message for note in app._notifications)
-        await pilot.press("r")
-        await until(pilot, lambda: len(app.engines) == 2)
-        await pilot.press("X", "y")
-        await ended(pilot, app.engines[1], -9)
-
-
-@pytest.mark.slow
-@pytest.mark.asyncio
-async def test_an_attached_screen_sees_the_kill_and_resumes_in_the_same_directory(
+async def test_an_attached_screen_resumes_in_the_same_directory_and_its_own_kill_blames_nothing(
     tmp_path: Path,
 ) -> None:
     run = tmp_path / "runs" / "one"
     engine = started(run)  # as another program would
     app = TuiprobeApp(runs=tmp_path / "runs", open_run=run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "○ one: starting" in place(app))
+        with held(engine):
+            await until(pilot, lambda: "○ one: starting" in place(app))
         await measured(run, 4)
-        await until(pilot, lambda: "● one: measuring" in place(app))
-        engine.kill()
+        with held(engine):
+            await until(pilot, lambda: "● one: measuring" in place(app))
+            engine.kill()
         await ended(pilot, engine, -9)
         await until(pilot, lambda: "◐ one: stopped at" in place(app))
         assert "killed" not in whole(app)  # it cannot know
@@ -505,5 +567,12 @@ async def test_an_attached_screen_sees_the_kill_and_resumes_in_the_same_director
         assert app.engines[0].arguments[-2:] == ("--output", str(run))
         await measured(run, kept + 1)
         assert [one.name for one in (tmp_path / "runs").iterdir()] == ["one"]
-        app.engines[0].kill()
-        await ended(pilot, app.engines[0], -9)
+        with held(app.engines[0]):
+            await pilot.press("X", "n")
+            await go(pilot, app, LiveScreen)
+            assert app.engines[0].ended() is None
+            await pilot.press("X", "y")
+            await ended(pilot, app.engines[0], -9)
+        await until(pilot, lambda: "killed on request · r resumes" in whole(app))
+        assert "memory" not in whole(app)
+        assert not any("memory" in note.message for note in app._notifications)

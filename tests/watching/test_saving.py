@@ -14,11 +14,10 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.report import read_report
 from tuiprobe.run.directory import RunDir, delete_run
-from tuiprobe.run.live import read_state, read_taps
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.records import read_plan
 from tuiprobe.run.state import run_state
-from tuiprobe.tui.livewatch import has_results
+from tuiprobe.run.status import read_status, read_taps
 
 
 def test_readers_open_what_was_saved(tmp_path: Path) -> None:
@@ -56,14 +55,12 @@ def test_a_run_is_live_while_the_block_runs_and_saved_at_its_end(tmp_path: Path)
     model, run = network(), RunDir(tmp_path / "run")
     with tuiprobe.watch(model, "blocks.* head", output=run.path):
         model(pictures(32))
-        state = read_state(run, 0)
+        state = read_status(run, 0)
         assert state is not None
-        assert (state.set, state.sequence) == ("watched", 1)
+        assert (state.set, state.phase) == ("watched", "extract")
         taps = dict(read_taps(run, 0, state))
         assert all(len(one.shares) in (24, 32) for one in taps.values())
-        assert not has_results(run.path)
         assert run_state(run, held_locks()).kind == "running"
-    assert has_results(run.path)
     assert run_state(run, held_locks()).kind == "done"
 
 

@@ -1,30 +1,25 @@
 """`tuiprobe reprobe RUN --ablate`: accuracies without named channels and directions.
 
-Reads the run's stored representations in blocks and keeps every answer in the run directory, under
-a name made from the question and from the files it was answered from.
+Reads the stored representations of the run in blocks.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from tuiprobe.checksums import read_json, write_json
-from tuiprobe.errors import DataError, RunError, UsageError
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.manifest import require_manifest
 from tuiprobe.options import validated
 from tuiprobe.probes.ablation.targeted import BlockedSet, ablate_set, ablation_span, mean_in
 from tuiprobe.probes.ablation.targeted_result import SetAblation, SetNotRun, TargetedAblation
 from tuiprobe.probes.algebra import fixed_threads
-from tuiprobe.run.arrays import refuse_other
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
@@ -86,39 +81,15 @@ def parse_question(
     return validated(Question, values, called=lambda _: "--ablate-mode")
 
 
-def ablate(directory: RunDir, question: Question) -> tuple[TargetedAblation, bool]:
-    """Answers a question, from the run's cache where it was asked before.
-
-    Returns:
-        The answer, and whether it came from the cache.
+@fixed_threads()
+def ablate(directory: RunDir, question: Question) -> TargetedAblation:
+    """Answers a question.
 
     Raises:
         UsageError: If a channel or direction does not exist.
         DataError: If the run has no head or no labelled set, or a file is missing or damaged.
     """
-    kept = directory.answer_file(_name(directory, question))
-    if kept.exists():
-        with suppress(DataError, ValidationError):
-            value, _ = read_json(kept, directory.plan_file)
-            return TargetedAblation.model_validate(value), True
-    answer = _answer(directory, question)
-    with suppress(RunError):  # the run may belong to another user and be read-only
-        write_json(kept, answer.model_dump(mode="json"))
-    return answer, False
-
-
-def _name(directory: RunDir, question: Question) -> str:
-    """Returns the name of the answer's file, made from the question and the run's files."""
-    digest = hashlib.sha256(repr(question).encode())
-    for file in (directory.measured_file, directory.plan_file):
-        digest.update(file.read_bytes())
-    with BlockReader(directory.head_file) as head:
-        digest.update(head.checksum.encode())
-    return digest.hexdigest()[:24]
-
-
-@fixed_threads()
-def _answer(directory: RunDir, question: Question) -> TargetedAblation:
+    require_manifest(directory.path)
     found = read_head(directory)
     if isinstance(found, str):
         raise DataError(f"{directory.path} has no head, so nothing can be ablated: {found}")
@@ -135,7 +106,6 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
             not_run.append(SetNotRun(name=one.name, reason=reason))
             continue
         with BlockReader(directory.features_file(one.name)) as file:
-            refuse_other(file.entry, file.checksum, measured[one.name].features)
             blocked = _blocked(file, one.name, head, samples[one.name], answers[one.name])
             answer = ablate_set(head, blocked, span, centre)
         if isinstance(answer, SetNotRun):
@@ -168,7 +138,6 @@ def _centre(
     if first not in measured:
         raise DataError(f"no image of {first} was measured yet, so there is no mean to set to")
     with BlockReader(directory.features_file(first)) as file:
-        refuse_other(file.entry, file.checksum, measured[first].features)
         _checked_shape(file, span.shape[0])
         return mean_in(span, file.blocks("features", ROWS))
 

@@ -16,22 +16,19 @@ from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
 from tuiprobe.results import DataSet
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.run.per_image import SetValues, list_digest, write_per_image
+from tuiprobe.run.per_image import Images, SetValues, list_digest
 
 Values = dict[PerImage, NDArray[Any]]
 
 
-def keep_per_image(run: RunReader) -> None:
-    """Writes `per_image.safetensors` of a run whose shards are merged.
+def images_of(run: RunReader) -> Images:
+    """Returns what is kept of single images of a run whose shards are merged.
 
     Correct answers of the labelled sets, kurtosis and largest softmax probability of every set
     of images. Images whose representation is not finite are not among them.
     """
     answered = {one.name: one for one in (*run.head_sets, *run.target_sets)}
-    images = {
-        one.name: _of_set(run, one, answered[one.name]) for one in (*run.images, *run.targets)
-    }
-    write_per_image(run.directory, run.plan.key, images)
+    return {one.name: _of_set(run, one, answered[one.name]) for one in (*run.images, *run.targets)}
 
 
 def _of_set(run: RunReader, data: DataSet, one: SetFeatures) -> SetValues:

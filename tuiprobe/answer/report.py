@@ -9,19 +9,29 @@ from pydantic import ValidationError
 
 from tuiprobe import __version__
 from tuiprobe.answer.paths import without_folders
-from tuiprobe.answer.per_image import keep_per_image
+from tuiprobe.answer.per_image import images_of
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.manifest import require_manifest
 from tuiprobe.options import probe_options
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.robustness.baselines import refuse_baseline
 from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import DataSet, Model, NotRun, Part, ProbeResult, Report
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import begin_again, write_results
 from tuiprobe.run.head_file import head_digest
-from tuiprobe.run.records import MeasuredRecord, PlanRecord
+from tuiprobe.run.per_image import write_per_image
+from tuiprobe.run.records import (
+    MeasuredRecord,
+    PlanRecord,
+    changed_spec,
+    write_baseline,
+    write_spec,
+)
 from tuiprobe.spec import content_key
 
 NAMED_NONFINITE = 3
@@ -40,19 +50,58 @@ def answer(directory: RunDir) -> Report:
     Raises:
         DataError: If a file of the run is missing or damaged.
     """
+    run = RunReader(directory)
+    report = _answer(run)
+    write_per_image(directory, run.plan.key, images_of(run))
+    return report
+
+
+@fixed_threads()
+def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | None) -> None:
+    """Computes all figures of a run again, and publishes what depends on them.
+
+    Nothing is written before everything is computed.
+
+    Args:
+        directory: A run whose shards are merged, locked by the caller.
+        changes: New values of options that do not affect measured numbers.
+        baseline: Path of a new CSV of baseline models; None keeps the old one.
+
+    Raises:
+        UsageError: If an option is invalid.
+        DataError: If a file of the run is missing or damaged.
+        RunError: If the operating system refuses.
+    """
+    require_manifest(directory.path)
+    run = RunReader(directory)
+    if baseline is not None:
+        run.baseline = refuse_baseline(run.plan.sets, baseline)
+    if changes:
+        run.spec = changed_spec(directory, changes)
+    report, images = _answer(run), images_of(run)
+    begin_again(directory)
+    if baseline is not None and run.baseline is not None:
+        write_baseline(directory, run.baseline)
+    if changes:
+        write_spec(run.spec, directory)
+    write_per_image(directory, run.plan.key, images)
+    write_results(directory, report)
+
+
+def _answer(run: RunReader) -> Report:
     try:
-        return _answer(RunReader(directory))
+        return _report_of(run)
     except ValidationError as error:
         causes = {one["type"] for one in error.errors(include_input=False, include_url=False)}
         if not causes & {"string_too_long", "too_long", "finite_number"}:
             raise
         raise DamagedFileError(
-            f"{directory.path} holds texts, lists or numbers that no report takes: "
+            f"{run.directory.path} holds texts, lists or numbers that no report takes: "
             f"{error.errors()[0]['msg']}"
         ) from error
 
 
-def _answer(run: RunReader) -> Report:
+def _report_of(run: RunReader) -> Report:
     known = registry()
     subject = Subject(run.plan.model, run.images, run.plan.concept_set)
     results: dict[str, ProbeResult | NotRun] = {}
@@ -67,7 +116,6 @@ def _answer(run: RunReader) -> Report:
             reason = f"the probe failed with {type(error).__name__}: {error}"
             results[probe.id] = NotRun(reason=reason)
             parts[probe.id] = part(probe, results[probe.id], subject)
-    keep_per_image(run)
     ordered = tuple(parts[one.id] for one in known.probes)
     measured = run.measured.sets
     partial = not _complete(run.plan, measured)

@@ -23,7 +23,7 @@ from math import exp, log, sqrt
 from statistics import covariance, fmean, variance
 
 from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row, rows
-from tuiprobe.catalog.left_out import Point, Sums, reach, residuals, solve, sums_of, total
+from tuiprobe.catalog.left_out import ModelPoint, Sums, reach, residuals, solve, sums_of, total
 from tuiprobe.numbers import NORMAL_95
 
 IMAGES = {
@@ -99,7 +99,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class EffectiveRobustness:
+class RobustnessByBaseline:
     """Effective robustness of one model by one baseline; all values are fractions.
 
     Attributes:
@@ -237,12 +237,12 @@ def on_own_classes(models: Sequence[Row], shift: str) -> list[Row]:
     return [row for row in moved if row.imagenet is not None]
 
 
-def points_of(models: Sequence[Row], target: Sequence[str]) -> tuple[list[Point], int]:
+def points_of(models: Sequence[Row], target: Sequence[str]) -> tuple[list[ModelPoint], int]:
     """Returns the models in logit space, and how many have an accuracy whose logit is infinite.
 
     Models without one of the accuracies are in neither.
     """
-    points: list[Point] = []
+    points: list[ModelPoint] = []
     infinite = 0
     for row in models:
         mean = mean_of(target, row.shifts)
@@ -251,7 +251,7 @@ def points_of(models: Sequence[Row], target: Sequence[str]) -> tuple[list[Point]
         if not (0 < mean < 1 and 0 < row.imagenet < 1):
             infinite += 1
             continue
-        points.append(Point(logit(row.imagenet), logit(mean), family_of_row(row)))
+        points.append(ModelPoint(logit(row.imagenet), logit(mean), family_of_row(row)))
     return points, infinite
 
 
@@ -298,7 +298,7 @@ def effective_robustness(
     imagenet: float | None,
     shifts: Mapping[str, float | None],
     images: Mapping[str, int] = IMAGES,
-) -> EffectiveRobustness | None:
+) -> RobustnessByBaseline | None:
     """Returns the ER of a model with its two intervals; None if an accuracy is missing.
 
     Args:
@@ -322,7 +322,7 @@ def effective_robustness(
     binomial += slope**2 * imagenet * (1 - imagenet) / images["imagenet"]
     noise = NORMAL_95 * sqrt(binomial)
     narrow = NORMAL_95 * sqrt(_line_variance(line, logit(imagenet)))
-    return EffectiveRobustness(
+    return RobustnessByBaseline(
         value=value,
         precision=_interval(line, imagenet, mean, narrow, noise),
         imagenet=imagenet,

@@ -23,7 +23,8 @@ from tuiprobe.catalog.baselines import (
     points_of,
     sigmoid,
 )
-from tuiprobe.catalog.left_out import Point, Residuals, reach, residuals
+from tuiprobe.catalog.left_out import ModelPoint, Residuals, reach, residuals
+from tuiprobe.numbers import number
 
 Kind = Literal["zero-shot", "supervised"]
 Interval = tuple[float, float]
@@ -66,7 +67,7 @@ class Peers:
     reach: Mapping[float, float]
     families: int
 
-    def expected(self, imagenet: float, images: int | None = None) -> Expected:
+    def expected(self, imagenet: float, images: int | None = None) -> ShiftForecast:
         """Returns the forecast for a model with this ImageNet accuracy.
 
         Args:
@@ -80,11 +81,12 @@ class Peers:
         if line.extrapolates(imagenet) or not 0 < imagenet < 1:
             of = f" outside the family {line.without}" if line.without else ""
             raise ValueError(
-                f"an ImageNet accuracy of {imagenet:.3f} lies outside those of the {line.n} "
-                f"published {self.kind} models{of}, {line.low:.3f} to {line.high:.3f}"
+                f"an ImageNet accuracy of {number(imagenet, 'share')} lies outside those of the "
+                f"{line.n} published {self.kind} models{of}, {number(line.low, 'share')} to "
+                f"{number(line.high, 'share')}"
             )
         centre = line.a * logit(imagenet) + line.b
-        return Expected(
+        return ShiftForecast(
             line.target,
             sigmoid(centre),
             {
@@ -95,7 +97,7 @@ class Peers:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ShiftForecast:
     """A forecast.
 
     Attributes:
@@ -199,7 +201,7 @@ def coverage(kind: Kind, target: tuple[str, ...] = SHIFTS, level: float = 0.95) 
 @lru_cache(maxsize=1024)
 def _left_out(
     kind: Kind, target: tuple[str, ...], without: str = ""
-) -> tuple[tuple[Point, ...], Residuals]:
+) -> tuple[tuple[ModelPoint, ...], Residuals]:
     points, _ = points_of(bundled_models(BASELINE_OF[kind], without), target)
     return tuple(points), residuals(points)
 

@@ -24,7 +24,7 @@ Residuals = Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
-class Point:
+class ModelPoint:
     """One model: x and y in logits, and its family."""
 
     x: float
@@ -32,7 +32,7 @@ class Point:
     family: str
 
 
-def sums_of(points: Sequence[Point]) -> dict[str, Sums]:
+def sums_of(points: Sequence[ModelPoint]) -> dict[str, Sums]:
     """Returns the sums of each family, in the order in which the families appear."""
     found: dict[str, Sums] = {}
     for one in points:
@@ -61,13 +61,13 @@ def solve(sums: Sums) -> tuple[float, float]:
     return a, (y - a * x) / n
 
 
-def residuals(points: Sequence[Point]) -> Residuals:
+def residuals(points: Sequence[ModelPoint]) -> Residuals:
     """Returns the residuals of each family, from the line of all the others.
 
     Raises:
         ValueError: If there are too few models or families for a forecast.
     """
-    by_family: dict[str, list[Point]] = {}
+    by_family: dict[str, list[ModelPoint]] = {}
     for one in points:
         by_family.setdefault(one.family, []).append(one)
     if len(points) < FEWEST_MODELS or len(by_family) < FEWEST_FAMILIES:

@@ -10,11 +10,11 @@ from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row, rows
 from tuiprobe.catalog.baselines import (
     AXIS,
     BASELINES,
-    EffectiveRobustness,
+    RobustnessByBaseline,
     bundled,
     effective_robustness,
 )
-from tuiprobe.catalog.forecast import BASELINE_OF, Expected, errors, kind_of, own_family, peers
+from tuiprobe.catalog.forecast import BASELINE_OF, ShiftForecast, errors, kind_of, own_family, peers
 
 SCHEMA_VERSION = 1
 
@@ -26,7 +26,7 @@ SOURCES = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class PublishedRow:
     """One published row.
 
     Attributes:
@@ -37,8 +37,8 @@ class Entry:
     """
 
     row: Row
-    robustness: dict[str, EffectiveRobustness | None]
-    forecast: Expected | None
+    robustness: dict[str, RobustnessByBaseline | None]
+    forecast: ShiftForecast | None
 
 
 def entries(
@@ -46,7 +46,7 @@ def entries(
     *,
     baselines: Sequence[str] = BASELINES,
     target: tuple[str, ...] | None = None,
-) -> list[Entry]:
+) -> list[PublishedRow]:
     """Returns the rows that contain all words, sorted by effective robustness, best first.
 
     Args:
@@ -58,7 +58,7 @@ def entries(
     'open_clip:ViT-B-16-quickgelu/openai'
     """
     listed = [
-        Entry(
+        PublishedRow(
             row,
             {name: robustness_of(row, name, target) for name in baselines},
             forecast_of(row, target or SHIFTS),
@@ -74,19 +74,19 @@ def _matches(row: Row, words: Sequence[str]) -> bool:
     return all(word.lower() in text for word in words)
 
 
-def _rank(er: EffectiveRobustness | None) -> tuple[bool, float]:
+def _rank(er: RobustnessByBaseline | None) -> tuple[bool, float]:
     return (er is None, 0.0 if er is None else -er.value)
 
 
 def robustness_of(
     row: Row, baseline: str, target: tuple[str, ...] | None = None
-) -> EffectiveRobustness | None:
+) -> RobustnessByBaseline | None:
     """Returns the effective robustness of a row; None if an accuracy is missing."""
     line = bundled(baseline, target, row.pretraining if baseline == ZERO_SHOT else "")
     return effective_robustness(line, row.imagenet, row.shifts)
 
 
-def forecast_of(row: Row, target: tuple[str, ...] = SHIFTS) -> Expected | None:
+def forecast_of(row: Row, target: tuple[str, ...] = SHIFTS) -> ShiftForecast | None:
     """Returns what the peers of a row lead one to expect; None if it has none at its accuracy.
 
     >>> forecast_of(rows()[0]) is None  # no model of another pretraining set has its accuracy
@@ -104,7 +104,9 @@ def forecast_of(row: Row, target: tuple[str, ...] = SHIFTS) -> Expected | None:
         return None
 
 
-def as_json(listed: Sequence[Entry], target: tuple[str, ...] | None = None) -> dict[str, object]:
+def as_json(
+    listed: Sequence[PublishedRow], target: tuple[str, ...] | None = None
+) -> dict[str, object]:
     """Returns entries as plain data, together with the baselines they use.
 
     Args:
@@ -147,7 +149,7 @@ def _line(name: str, target: tuple[str, ...]) -> dict[str, object]:
     }
 
 
-def _entry(entry: Entry) -> dict[str, object]:
+def _entry(entry: PublishedRow) -> dict[str, object]:
     row, expected = entry.row, entry.forecast
     forecast: dict[str, object] | None = None
     if expected is not None:
@@ -171,7 +173,7 @@ def _entry(entry: Entry) -> dict[str, object]:
     }
 
 
-def _robustness(er: EffectiveRobustness) -> dict[str, object]:
+def _robustness(er: RobustnessByBaseline) -> dict[str, object]:
     return {
         "value": er.value,
         "precision_95": list(er.precision),

@@ -237,13 +237,13 @@ def _report(outcome: Outcome) -> int:
     if outcome.merged:
         sys.stdout.write(write_reports(outcome.directory))
         sys.stdout.flush()
-    if outcome.merged or current_rank().local == 0:
+    if outcome.merged or outcome.waits or current_rank().local == 0:
         print(_last_line(outcome), file=sys.stderr)
     return 0 if outcome.complete else INTERRUPTED
 
 
 def _last_line(outcome: Outcome) -> str:
-    what = "report" if outcome.merged else "run"
     of = " of an UNTRAINED network" if outcome.untrained else ""
     path = outcome.directory.path
-    return plain(f"{what}{of}: {path / 'report.md' if outcome.merged else path}")
+    line = f"report{of}: {path / 'report.md'}" if outcome.merged else f"run{of}: {path}"
+    return plain("; ".join(part for part in (line, outcome.waits) if part))

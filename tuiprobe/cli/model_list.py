@@ -9,14 +9,11 @@ from pathlib import Path
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
-from tuiprobe.models.registry import runs_foreign_code
 from tuiprobe.plaintext import text_of
+from tuiprobe.plugins import MODELS, is_foreign
 
 PAPER = "paper"
 """What a user types in place of a file for the encoders of the paper."""
-
-MAX_BYTES = 2**16
-"""Largest file: longer lists are mistakes."""
 
 Listed = tuple[str, str | None]
 """A model, and the file with its weights if the list names one."""
@@ -43,7 +40,7 @@ def read_models(path: str) -> tuple[Listed, ...]:
         return tuple((name, None) for name in paper_models())
     file = Path(path)
     try:
-        lines = text_of(read_regular(file, MAX_BYTES)).splitlines()
+        lines = text_of(read_regular(file)).splitlines()
     except OSError as error:
         raise UsageError(f"cannot read the list of models {file}: {error.strerror}") from error
     except DataError as error:
@@ -69,7 +66,7 @@ def _models(file: Path, lines: list[str]) -> Iterator[Listed]:
         key, _, checkpoint = rest[0].partition("=") if rest else ("", "", "")
         if not model or len(rest) > 1 or (rest and (key != "checkpoint" or not checkpoint)):
             raise UsageError(f"{place}: write MODEL or MODEL checkpoint=FILE")
-        if runs_foreign_code(model):
+        if is_foreign(MODELS, model):
             raise UsageError(f"{place}: {model!r} runs code; name it by --model yourself")
         try:
             base = file.absolute().parent

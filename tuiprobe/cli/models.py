@@ -16,7 +16,7 @@ from tuiprobe.texttable import TextColumn, text_table
 
 if TYPE_CHECKING:
     from tuiprobe.catalog.listing import Listed
-    from tuiprobe.catalog.published import Entry
+    from tuiprobe.catalog.published import PublishedRow
 
 PRINTED = ("standard", "zero_shot")
 """Baselines of the printed table, unless others are asked for; JSON holds all."""
@@ -133,7 +133,7 @@ def _published(
 
 
 def published_table(
-    entries: Sequence[Entry], baselines: Sequence[str], target: tuple[str, ...] | None
+    entries: Sequence[PublishedRow], baselines: Sequence[str], target: tuple[str, ...] | None
 ) -> list[str]:
     """Returns published accuracies as aligned lines: accuracies in per cent, ER in points."""
     from statistics import fmean
@@ -187,7 +187,7 @@ def _points(value: float) -> str:
     return number(value, "points", signed=True, bare=True)
 
 
-def _robustness(entry: Entry, baseline: str) -> str:
+def _robustness(entry: PublishedRow, baseline: str) -> str:
     er = entry.robustness[baseline]
     if er is None:
         return MISSING
@@ -195,7 +195,7 @@ def _robustness(entry: Entry, baseline: str) -> str:
     return interval(er.value, *er.prediction, "points", signed=True, bare=True) + star
 
 
-def _forecast(entry: Entry) -> str:
+def _forecast(entry: PublishedRow) -> str:
     if entry.forecast is None:
         return MISSING
     ends = max(entry.forecast.intervals.items())[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +33,7 @@ def reprobe(
     """Recompute results and reports of a finished run, without model or images.
 
     With --ablate nothing is recomputed: the accuracies without the named channels and directions
-    are printed, and kept in the run directory.
+    are printed.
     """
     from tuiprobe.run.directory import RunDir
 
@@ -51,18 +50,12 @@ def reprobe(
         return
     if ablate_mode is not None or centred or as_json:
         raise UsageError("--ablate-mode, --centred and --json belong to --ablate")
-    from tuiprobe.answer import answer
-    from tuiprobe.probes.robustness.baselines import keep_baseline
+    from tuiprobe.answer.report import answer_again
     from tuiprobe.report import write_reports
-    from tuiprobe.run.glance import write_results
-    from tuiprobe.run.records import change_spec, read_plan
+    from tuiprobe.run.directory import MERGE_LOCK
 
-    with directory.locked():
-        if baseline is not None:
-            keep_baseline(directory, read_plan(directory).sets, str(baseline))
-        if changes:
-            change_spec(directory, changes)
-        write_results(directory, answer(directory))
+    with directory.locked(), directory.locked(MERGE_LOCK):
+        answer_again(directory, changes, None if baseline is None else str(baseline))
         print(write_reports(directory), end="")
 
 
@@ -74,9 +67,7 @@ def _ablate(
     from tuiprobe.report.ablation import ablation_text
 
     question = parse_question(texts, centred=centred, mode=mode)
-    answer, cached = ablate(directory, question)
-    if cached:
-        print("answered before: read from the run directory", file=sys.stderr)
+    answer = ablate(directory, question)
     if as_json:
         print(json_text(answer.model_dump(mode="json")))
     else:

@@ -1,4 +1,4 @@
-"""`tuiprobe verify`: checks which files of a run directory are intact."""
+"""`tuiprobe verify`: compares a run directory with its manifest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def verify(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read every file of a run that numbers rest on; exit 4 if one is damaged or missing."""
+    """Compare a run with its manifest and read its files; exit 4 if one is damaged or missing."""
     from tuiprobe.plaintext import plain
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.verify import verify as verified

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError, safe_name
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content, read_file, stamp_file
-from tuiprobe.datasets.csv_table import Table, inside, read_table
+from tuiprobe.datasets.csv_table import CsvTable, inside, read_table
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
 
@@ -224,7 +224,9 @@ def _is_number(entry: str) -> bool:
     return entry.isdecimal() and len(entry) < 10
 
 
-def _read_labels(table: Table, columns: list[str]) -> tuple[NDArray[np.int64], tuple[Concept, ...]]:
+def _read_labels(
+    table: CsvTable, columns: list[str]
+) -> tuple[NDArray[np.int64], tuple[Concept, ...]]:
     """Returns the label numbers and the concept of each; skips the row for 0, which means none."""
     number, name, category = (table.column(n) for n in ("number", "name", "category"))
     numbers: dict[int, None] = {}

@@ -27,7 +27,7 @@ DEFAULT_CATEGORY = "concept"
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
+class _ImageRow:
     line: int
     image: str
     split: str
@@ -115,7 +115,7 @@ class ConceptCsv:
             train=row.split == "train" if row.split else bool(self._hashed[sample.id]),
         )
 
-    def _rows(self) -> list[_Row]:
+    def _rows(self) -> list[_ImageRow]:
         image = self._table.column("image")
         split = None if self._split is None else self._table.column(self._split)
         rows = []
@@ -133,7 +133,7 @@ class ConceptCsv:
             shares = np.array(
                 [self._share(value, k, where) for k, value in enumerate(values)], dtype=np.float32
             )
-            rows.append(_Row(line, cells[image], side, shares, self._annotated(filled, where)))
+            rows.append(_ImageRow(line, cells[image], side, shares, self._annotated(filled, where)))
         return rows
 
     def _share(self, cell: str, k: int, where: str) -> float:

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 from tuiprobe.datasets.base import Stamp, UnreadableImageError
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.errors import DataError
-from tuiprobe.files import open_regular, read_at_most
+from tuiprobe.files import open_regular
+from tuiprobe.limits import IMAGE_BYTES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-MAX_IMAGE_BYTES = 256 * 2**20
-"""Largest file or member that is read as an image."""
 
 DIGEST_BYTES = 32
 
@@ -93,8 +91,8 @@ def read_file(path: str | Path) -> Content:
         UnreadableImageError: If it is missing, not a regular file, or too large.
     """
     try:
-        with open_regular(path, MAX_IMAGE_BYTES) as file:
-            data = read_at_most(file, path, MAX_IMAGE_BYTES)
+        with open_regular(path, IMAGE_BYTES) as file:
+            data = file.read()
             stamp = stamp_of(os.fstat(file.fileno()))
     except (OSError, ValueError, DataError) as error:
         raise UnreadableImageError(_cause(error)) from error

@@ -13,16 +13,11 @@ from pathlib import Path, PurePosixPath
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
-
-MAX_BYTES = 128 * 2**20
-MAX_COLUMNS = 20_000
-MAX_ROWS = 500_000
-MAX_CELLS = 20_000_000
-"""Largest table: Broden has 63,305 images and 1,197 concepts."""
+from tuiprobe.limits import TABLE_CELLS
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """A CSV file with a header.
 
     Attributes:
@@ -53,7 +48,7 @@ class Table:
         return {name: place for place, name in enumerate(self.header)}
 
 
-def read_table(path: Path, needed: Sequence[str]) -> Table:
+def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
     """Reads a CSV file.
 
     Args:
@@ -65,7 +60,7 @@ def read_table(path: Path, needed: Sequence[str]) -> Table:
             fit the header.
     """
     try:
-        content = read_regular(path, MAX_BYTES)
+        content = read_regular(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     try:
@@ -74,7 +69,7 @@ def read_table(path: Path, needed: Sequence[str]) -> Table:
         raise DataError(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{path} is no CSV file: {error}") from error
-    table = Table(path, header, tuple(rows), hashlib.sha256(content).hexdigest())
+    table = CsvTable(path, header, tuple(rows), hashlib.sha256(content).hexdigest())
     for name in needed:
         table.column(name)
     if not table.rows:
@@ -88,8 +83,6 @@ def _parse(path: Path, content: bytes) -> tuple[tuple[str, ...], list[tuple[int,
     header = tuple(name.strip() for name in next(reader, []))
     if not header:
         raise DataError(f"{path} is empty")
-    if len(header) > MAX_COLUMNS:
-        raise DataError(f"{path} has {len(header):,} columns, above the limit of {MAX_COLUMNS:,}")
     double = next((name for name, count in Counter(header).items() if count > 1), None)
     if double is not None:
         raise DataError(f"{path}: column {double!r} is there twice")
@@ -108,11 +101,9 @@ def _filled_rows(
             raise DataError(
                 f"{path} line {line}: {len(cells)} cells where the header has {len(header)}"
             )
-        count += 1
-        if count > MAX_ROWS or count * len(header) > MAX_CELLS:
-            raise DataError(
-                f"{path} line {line}: more than {MAX_ROWS:,} rows or {MAX_CELLS:,} cells"
-            )
+        count += len(header)
+        if count > TABLE_CELLS:
+            raise DataError(f"{path} line {line}: more than {TABLE_CELLS:,} cells")
         yield line, tuple(cell.strip() for cell in cells)
 
 

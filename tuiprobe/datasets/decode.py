@@ -8,8 +8,6 @@ range nothing tells, are refused, and EXIF orientation is applied.
 from __future__ import annotations
 
 import io
-import struct
-import sys
 import warnings
 from functools import cache
 from typing import IO
@@ -19,18 +17,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from tuiprobe.datasets.base import UnreadableImageError
-
-MAX_DECODED_BYTES = 512 * 2**20
-"""Memory limit for decoding one image: 134 megapixels of RGB, or 67 of a mode to convert."""
-
-MAX_TAG_BYTES = 16 * 2**20
-"""Largest size of all values in a TIFF or EXIF directory.
-
-Each number of 4 bytes becomes a Python number of forty, and in older versions of Pillow several
-tags may refer to the same bytes.
-"""
-
-MAX_TAGS = 4096
+from tuiprobe.limits import DECODED_IMAGE_BYTES
 
 # Pillow stores RGB in 4 bytes per pixel, and no mode needs more; a conversion holds two images.
 _RGB_BYTES, _CONVERTED_BYTES = 4, 8
@@ -40,7 +27,6 @@ _CODEC_BYTES = {"JPEG2000": 16}  # decodes to 32-bit integers first
 # unpacks without a limit (FITS).
 _NOT_PICTURES = {"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF", "FPX", "MIC", "FITS"}
 
-_BIG_TIFF = 43
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -61,8 +47,6 @@ _DEEP_AS_32_BITS = ("PNG", "PPM")
 """Formats of at most 16 bits a channel that Pillow, or an older Pillow, opens with 32."""
 
 _ROWS_AT_ONCE = 256
-_TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of each TIFF value type; types that are not listed take one."""
 
 
 @cache
@@ -99,7 +83,7 @@ def decode_image(file: IO[bytes]) -> Image.Image:
     try:
         # Pillow's own check also covers an image inside an icon that is larger than the icon
         # claims. It warns above its limit and refuses above twice the limit.
-        Image.MAX_IMAGE_PIXELS = MAX_DECODED_BYTES // _RGB_BYTES // 2
+        Image.MAX_IMAGE_PIXELS = DECODED_IMAGE_BYTES // _RGB_BYTES // 2
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _decoded(file)
@@ -114,7 +98,6 @@ def decode_image(file: IO[bytes]) -> Image.Image:
 
 
 def _decoded(file: IO[bytes]) -> Image.Image:
-    refuse_many_tags(file)
     with Image.open(file, formats=readable_formats()) as image:
         _refuse_huge(image.size, image)
         if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:
@@ -122,7 +105,6 @@ def _decoded(file: IO[bytes]) -> Image.Image:
         _refuse_unscaled(image)
         step = _STEP_OF_12_BITS if "I;12" in _raw_modes(image) else _STEP
         image.load()
-        refuse_many_tags(io.BytesIO(image.info.get("exif", b"").removeprefix(b"Exif\0\0")))
         inverted = isinstance(image, TiffImageFile) and (
             image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
         )
@@ -134,7 +116,6 @@ def has_deep_values(data: bytes) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            refuse_many_tags(io.BytesIO(data))
             with Image.open(io.BytesIO(data), formats=readable_formats()) as image:
                 deep = any(";16" in mode or ";12" in mode for mode in _raw_modes(image))
                 return deep or image.mode.startswith("I")
@@ -167,40 +148,13 @@ def _refuse_huge(size: tuple[int, int], image: Image.Image) -> None:
     pixels = size[0] * size[1]
     each = _RGB_BYTES if image.mode == "RGB" else _CONVERTED_BYTES
     needed = pixels * (each + _CODEC_BYTES.get(image.format or "", 0))
-    if needed > MAX_DECODED_BYTES:
+    if needed > DECODED_IMAGE_BYTES:
         raise UnreadableImageError(
             f"{size[0]} x {size[1]} = {pixels / 1e6:.0f} megapixels take {needed / 2**20:,.0f} MiB "
-            f"of memory, above the limit of {MAX_DECODED_BYTES / 2**20:.0f}"
+            f"of memory, above the limit of {DECODED_IMAGE_BYTES / 2**20:.0f}"
         )
     if pixels <= 0:
         raise UnreadableImageError("an image without pixels")
-
-
-def refuse_many_tags(file: IO[bytes]) -> None:
-    """Checks the first directory of a TIFF file or of EXIF data, which share one format.
-
-    Raises:
-        UnreadableImageError: If it has too many tags, or their values take too many bytes.
-    """
-    head = file.read(16).ljust(16, b"\0")
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is not None:
-        big = struct.unpack_from(order + "H", head, 2)[0] == _BIG_TIFF
-        count, entry = ("Q", "HHQ8x") if big else ("H", "HHI4x")
-        (start,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
-        file.seek(min(start, sys.maxsize))
-        size = struct.calcsize(order + count)
-        (tags,) = struct.unpack(order + count, file.read(size).ljust(size, b"\0"))
-        layout = struct.Struct(order + entry)
-        entries = file.read(min(tags, MAX_TAGS) * layout.size)
-        values = layout.iter_unpack(entries[: len(entries) // layout.size * layout.size])
-        taken = sum(_TYPE_BYTES.get(kind, 1) * n for _, kind, n in values)
-        if tags > MAX_TAGS or taken > MAX_TAG_BYTES:
-            raise UnreadableImageError(
-                f"{tags:,} tags of {taken:,} bytes, above the limit of {MAX_TAGS:,} tags and "
-                f"{MAX_TAG_BYTES:,} bytes"
-            )
-    file.seek(0)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -232,7 +186,7 @@ def _scaled(image: Image.Image, step: int, inverted: bool) -> Image.Image:
 
 def _cause(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
-        limit = MAX_DECODED_BYTES / _RGB_BYTES / 1e6
+        limit = DECODED_IMAGE_BYTES / _RGB_BYTES / 1e6
         return f"more than {limit:.0f} megapixels, above the limit of what is decoded"
     if type(error).__name__ == "UnidentifiedImageError":
         return "not an image in any format Pillow reads"

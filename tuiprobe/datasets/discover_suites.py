@@ -33,7 +33,7 @@ _WNID = re.compile(r"n\d{8}")
 
 
 @dataclass(frozen=True)
-class Found:
+class DiscoveredSets:
     """The data sets found below a root folder.
 
     Attributes:
@@ -47,7 +47,7 @@ class Found:
     concepts: str | None = None
 
 
-def discover(root: Path) -> Found:
+def discover(root: Path) -> DiscoveredSets:
     """Looks for the usual folders below `root`; case is ignored.
 
     Raises:
@@ -71,7 +71,7 @@ def discover(root: Path) -> Found:
             f"{ROOT_VARIABLE}: no ImageNet validation set (folders named n01440764, …) below "
             f"{root}; it is looked for as {', '.join(USUAL['imagenet'][:3])}, …"
         )
-    return Found(root, sources, concepts)
+    return DiscoveredSets(root, sources, concepts)
 
 
 def _candidates(root: Path, places: tuple[str, ...]) -> list[Path]:

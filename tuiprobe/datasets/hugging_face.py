@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content, read_file, stamp_file
+from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.plugins import in_words
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -137,8 +138,6 @@ class HuggingFaceSet:
             raise UnreadableImageError("the row has no image")
         if entry["bytes"] is None:
             return read_file(str(entry["path"]))
-        if len(entry["bytes"]) > MAX_IMAGE_BYTES:
-            raise UnreadableImageError(f"{len(entry['bytes']):,} bytes, too large for an image")
         return Content(entry["bytes"], Stamp(len(entry["bytes"]), self._times()))
 
     def open(self, sample: Sample) -> Image:
@@ -185,7 +184,7 @@ def _from_disk(library: Any, folder: str, split: str | None) -> tuple[Any, str |
         found = library.load_from_disk(folder)
     except Exception as error:
         raise DataError(
-            f"hf: {folder} is no data set saved by save_to_disk: {_first_line(error)}"
+            f"hf: {folder} is no data set saved by save_to_disk: {in_words(error)}"
         ) from error
     if not isinstance(found, library.DatasetDict):
         if split is not None:
@@ -204,12 +203,7 @@ def _loaded(library: Any, name: str, config: str | None, split: str | None) -> A
         return library.load_dataset(name, config, split=split)
     except Exception as error:
         # Errors differ for network failures, missing names, gated sets and damaged files.
-        raise DataError(f"hf:{name} could not be loaded: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        raise DataError(f"hf:{name} could not be loaded: {in_words(error)}") from error
 
 
 def _column(rows: Any, kind: type) -> str | None:

@@ -23,8 +23,6 @@ BORDER = 2
 """Pixels of the red frame that are cropped on each side, as the authors require."""
 
 IMAGENET_CLASSES = 1000
-MAX_MAPPING_BYTES = 4 * 2**20
-"""Largest file of the mappings; those of the download hold less than 50 KB."""
 
 FOLDERS = "folder_to_objectnet_label.json"
 TO_IMAGENET = "objectnet_to_imagenet_1k.json"
@@ -177,7 +175,7 @@ def _read_json(path: Path, kind: type = str) -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        return text_of(read_regular(path, MAX_MAPPING_BYTES))
+        return text_of(read_regular(path))
     except (OSError, ValueError, DataError) as error:
         raise DataError(f"objectnet: cannot read {path}: {error}") from error
 

@@ -16,16 +16,10 @@ from typing import IO, Any
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular
+from tuiprobe.limits import PATTERN_FILES, PATTERN_PATHS
 
 SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
 """Allowed URL schemes. `pipe:` runs a shell; chains (`simplecache::`) hide a second scheme."""
-
-MAX_PLACES = 100_000
-MAX_LETTERS = 64 * 2**20
-"""Largest total length of the paths that a pattern with braces expands to."""
-
-MAX_LOOKED_AT = 1_000_000
-"""Largest number of files and folders that one search visits, over all its patterns."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
@@ -98,9 +92,9 @@ class FileSearch:
 
     def _count(self) -> None:
         self._looked_at += 1
-        if self._looked_at > MAX_LOOKED_AT:
+        if self._looked_at > PATTERN_FILES:
             raise DataError(
-                f"{self._pattern} takes a look at more than {MAX_LOOKED_AT:,} files "
+                f"{self._pattern} takes a look at more than {PATTERN_FILES:,} files "
                 "and folders; name the folder of the shards more closely"
             )
 
@@ -133,12 +127,8 @@ def expand_braces(pattern: str) -> list[str]:
     found, end = [""], 0
     for match in _BRACES.finditer(pattern):
         items = _items(match[1])
-        count = len(items) * len(found)
-        if count > MAX_PLACES or count * len(pattern) > MAX_LETTERS:
-            raise DataError(
-                f"{pattern[:200]!r} names more than {MAX_PLACES:,} shards, or more than "
-                f"{MAX_LETTERS:,} letters"
-            )
+        if len(items) * len(found) > PATTERN_PATHS:
+            raise DataError(f"{pattern[:200]!r} names more than {PATTERN_PATHS:,} shards")
         before = pattern[end : match.start()]
         found = [one + before + item for one in found for item in items]
         end = match.end()
@@ -152,8 +142,8 @@ def _items(inside: str) -> list[str]:
     first, last = numbers[1], numbers[2]
     if int(last) < int(first):
         raise DataError(f"{{{inside}}} runs backwards; write {{{last}..{first}}}")
-    if int(last) - int(first) >= MAX_PLACES:
-        raise DataError(f"{{{inside}}} names more than {MAX_PLACES:,} shards")
+    if int(last) - int(first) >= PATTERN_PATHS:
+        raise DataError(f"{{{inside}}} names more than {PATTERN_PATHS:,} shards")
     return [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
 
 

@@ -12,7 +12,7 @@ from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.labels import imagenet_labels, prompt_names
 from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.dataset import Dataset, Suite
-from tuiprobe.datasets.discover_suites import ROOT_VARIABLE, Found, discover
+from tuiprobe.datasets.discover_suites import ROOT_VARIABLE, DiscoveredSets, discover
 from tuiprobe.datasets.load import imagenet_maps, load_dataset
 from tuiprobe.datasets.registry import (
     SOURCES,
@@ -24,10 +24,8 @@ from tuiprobe.datasets.registry import (
 )
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
+from tuiprobe.limits import SUITE_BYTES
 from tuiprobe.plaintext import text_of
-
-MAX_BYTES = 2**16
-"""Largest suite file; the parser's time grows with the square of a key's length."""
 
 ID_NAME = "imagenet"
 KEYS = ("name", "id", "shifts", "concepts")
@@ -182,14 +180,14 @@ def _text(path: Path, key: str, value: Any) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(text_of(read_regular(path, MAX_BYTES)))
+        return tomllib.loads(text_of(read_regular(path, SUITE_BYTES)))
     except OSError as error:
         raise DataError(f"cannot read the suite {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not TOML: {error}") from error
 
 
-def _not_found(found: Found) -> tuple[str, ...]:
+def _not_found(found: DiscoveredSets) -> tuple[str, ...]:
     missing = [name for name in SHIFTS if name not in found.sources]
     if not missing:
         return ()

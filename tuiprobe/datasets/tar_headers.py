@@ -13,19 +13,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from tuiprobe.errors import DataError
-
-MAX_HEADER_BYTES = 2**20
-"""Longest extended header that is accepted."""
-
-MAX_RECORDS = 1000
-"""Most records in one extended header; a file has one per attribute."""
-
-MAX_CHAIN = 16
-"""Most extended headers before one member: name, link, attributes, archive attributes."""
-
-SPARE_HEADER_BYTES = 16 * 2**20
-HEADER_BYTES_A_MEMBER = 4096
-"""Limit on extended headers of a file: an average per member, plus an initial allowance."""
+from tuiprobe.limits import TAR_MEMBER_BYTES, TAR_SPARE_BYTES
 
 _BLOCK = tarfile.BLOCKSIZE
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -39,7 +27,7 @@ _SPARSE_MORE, _SPARSE_MORE_AGAIN = 482, 504  # offsets of the flags for further 
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class TarHeader:
     """The header of one member.
 
     Attributes:
@@ -57,7 +45,7 @@ class Header:
     size: int
 
 
-def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
+def read_headers(file: IO[bytes], place: str) -> Iterator[TarHeader | None]:
     """Yields the header of every member, then None if the end marker is missing.
 
     Args:
@@ -69,7 +57,8 @@ def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
             than any real one.
     """
     end = file.seek(0, io.SEEK_END)
-    offset = members = spent = chain = 0
+    offset = 0
+    left = TAR_SPARE_BYTES  # for extended headers
     name: str | None = None
     records: dict[str, str] = {}
     while True:
@@ -85,13 +74,11 @@ def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
         info = _parse(block, offset, place)
         start = offset + _BLOCK
         if info.type in _EXTENDED:
-            chain += 1
-            spent += _BLOCK + info.size
-            allowed = SPARE_HEADER_BYTES + HEADER_BYTES_A_MEMBER * members
-            if chain > MAX_CHAIN or not 0 <= info.size <= MAX_HEADER_BYTES or spent > allowed:
+            left -= _BLOCK + info.size
+            if info.size < 0 or left < 0:
                 raise DataError(
-                    f"{place} is damaged: a header of {info.size:,} bytes, the {chain}th before "
-                    f"one member, {spent:,} bytes of them in all"
+                    f"{place} is damaged: a header of {info.size:,} bytes; longer headers than "
+                    "any archive has"
                 )
             content = file.read(info.size)
             if len(content) < info.size:
@@ -112,9 +99,10 @@ def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
         size = _number(records["size"], place) if "size" in records else info.size
         named = records.get("path") or name or info.name
         _refuse_wrong_size(named, size, start, end, place, stored=info.isreg())
-        yield Header(named, info.type, sparse, start, size)
+        yield TarHeader(named, info.type, sparse, start, size)
         offset = start if info.type in _WITHOUT_CONTENT else start + _padded(size)
-        members, chain, name, records = members + 1, 0, None, {}
+        left += TAR_MEMBER_BYTES
+        name, records = None, {}
 
 
 def _parse(block: bytes, offset: int, place: str) -> tarfile.TarInfo:
@@ -143,11 +131,10 @@ def _refuse_wrong_size(
 def _records(content: bytes, place: str) -> dict[str, str]:
     """Returns the records `LENGTH KEY=VALUE` that locate and describe a member."""
     found: dict[str, str] = {}
-    at = count = 0
+    at = 0
     while at < len(content) and content[at]:
         digits, space, _ = content[at : at + 8].partition(b" ")
-        count += 1
-        if not space or not digits.isdigit() or count > MAX_RECORDS:
+        if not space or not digits.isdigit():
             raise DataError(f"{place} is damaged: an extended header that cannot be read")
         length = int(digits)
         key, equals, value = content[at + len(digits) + 1 : at + length - 1].partition(b"=")

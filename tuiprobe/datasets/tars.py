@@ -22,21 +22,20 @@ import platformdirs
 
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.shard_io import opened, stamp
-from tuiprobe.datasets.tar_headers import Header, read_headers
+from tuiprobe.datasets.tar_headers import TarHeader, read_headers
 from tuiprobe.errors import DataError
 from tuiprobe.files import parse_json, read_regular
+from tuiprobe.limits import NAME_LENGTH, TEXT_BYTES
 from tuiprobe.plaintext import text_of
 
 LABEL_EXTENSIONS = (".cls", ".cls.txt")
 """Extensions of members that hold the class of an image, a number or a name."""
 
-MAX_LABEL_BYTES = 1024
-
 _VERSION = 3  # of cached indexes
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class TarMember:
     """An image inside a tar file.
 
     Attributes:
@@ -64,7 +63,7 @@ class Index:
         stamp: Changes when the file does; set by the caller that opened it.
     """
 
-    members: list[Member] = field(default_factory=list)
+    members: list[TarMember] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     ended: bool = True
     stamp: str = ""
@@ -82,9 +81,13 @@ def read_index(file: IO[bytes], place: str) -> Index:
     """
     _refuse_compressed(file, place)
     found = Index()
-    images: dict[str, Header] = {}
+    images: dict[str, TarHeader] = {}
     labels: dict[str, str] = {}
+    letters = 0
     for header in _members(file, place, found):
+        letters += len(header.name)
+        if letters > TEXT_BYTES:
+            raise DataError(f"{place} is damaged: names of more than {TEXT_BYTES:,} letters")
         kind = _kind(header)
         if kind == "image":
             images[_plain_name(header.name)] = header  # as in tar, a later member wins
@@ -96,7 +99,7 @@ def read_index(file: IO[bytes], place: str) -> Index:
     found.left_out["images beside another"] += len(images) - len(kept)
     found.left_out = +found.left_out
     found.members = [
-        Member(name, header.offset, header.size, labels.get(_key(name)))
+        TarMember(name, header.offset, header.size, labels.get(_key(name)))
         for name, header in kept.items()
     ]
     return found
@@ -113,7 +116,7 @@ def _refuse_compressed(file: IO[bytes], place: str) -> None:
             )
 
 
-def _members(file: IO[bytes], place: str, found: Index) -> Iterator[Header]:
+def _members(file: IO[bytes], place: str, found: Index) -> Iterator[TarHeader]:
     for header in read_headers(file, place):
         if header is None:
             found.ended = False
@@ -121,7 +124,7 @@ def _members(file: IO[bytes], place: str, found: Index) -> Iterator[Header]:
             yield header
 
 
-def _kind(header: Header) -> str:
+def _kind(header: TarHeader) -> str:
     if header.kind == tarfile.DIRTYPE:
         return "folders"
     if header.kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
@@ -159,8 +162,8 @@ def _key(name: str) -> str:
     return (path.parent / path.name.partition(".")[0]).as_posix()
 
 
-def _label(file: IO[bytes], header: Header, place: str) -> str:
-    if header.size > MAX_LABEL_BYTES:
+def _label(file: IO[bytes], header: TarHeader, place: str) -> str:
+    if header.size > NAME_LENGTH:
         raise DataError(f"{place}: {header.name!r} is too long for a class ({header.size:,} bytes)")
     file.seek(header.offset)
     try:
@@ -169,7 +172,7 @@ def _label(file: IO[bytes], header: Header, place: str) -> str:
         raise DataError(f"{place}: the class in {header.name!r} cannot be read: {error}") from error
 
 
-def _without_companions(images: dict[str, Header]) -> dict[str, Header]:
+def _without_companions(images: dict[str, TarHeader]) -> dict[str, TarHeader]:
     """Drops images such as `00012.seg.png` that belong to `00012.jpg` and are not samples."""
     plain = {_key(name) for name in images if PurePosixPath(name).name.count(".") == 1}
     return {
@@ -214,7 +217,7 @@ def _read(path: Path) -> Index | None:
     try:
         found = parse_json(read_regular(path))
         members = [
-            Member(str(name), int(offset), int(size), None if label is None else str(label))
+            TarMember(str(name), int(offset), int(size), None if label is None else str(label))
             for name, offset, size, label in found["members"]
         ]
         return Index(members, Counter(found["left_out"]), bool(found["ended"]))

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.labels import whole_numbers
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content
+from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.shard_io import expand, is_url, read_range
-from tuiprobe.datasets.tars import Member, index_of
+from tuiprobe.datasets.tars import TarMember, index_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
+from tuiprobe.limits import CLASSES, IMAGE_BYTES
 from tuiprobe.plaintext import text_of
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 NAME_FILES = ("classnames.txt", "classes.txt")
 """File of class names, one per line, in the folder of the shards or its parent."""
-
-MAX_CLASSES = 1_000_000
-MAX_NAMES_BYTES = 32 * 2**20
 
 
 class WebDataset:
@@ -49,7 +47,7 @@ class WebDataset:
         self._left_out: Counter[str] = Counter()
         self._unended = 0
         self._stamps: dict[str, str] = {}
-        found: list[tuple[str, str, Member]] = []
+        found: list[tuple[str, str, TarMember]] = []
         for shard, place in zip(_short_names(places), places, strict=True):
             index = index_of(place)
             self._stamps[place] = index.stamp
@@ -103,7 +101,7 @@ class WebDataset:
             UnreadableImageError: If it cannot be read.
         """
         member, place = self._members[sample.id], self._places[sample.id]
-        if member.size > MAX_IMAGE_BYTES:
+        if member.size > IMAGE_BYTES:
             raise UnreadableImageError(f"{member.size / 2**20:,.0f} MiB, too large for an image")
         try:
             data, stamp = read_range(place, member.offset, member.size)
@@ -155,7 +153,7 @@ def _numbered(
     count = max(numbers) + 1
     if min(numbers) < 0:
         raise DataError(f"webdataset: a class numbered {min(numbers)}; classes count from 0")
-    if count > MAX_CLASSES:
+    if count > CLASSES:
         raise DataError(f"webdataset: a class numbered {count - 1:,} is no class")
     if names is None:
         return tuple(str(label) for label in range(count)), labels
@@ -177,7 +175,7 @@ def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:
             path = folder / name
             if path.is_file():
                 try:
-                    lines = text_of(read_regular(path, MAX_NAMES_BYTES)).splitlines()
+                    lines = text_of(read_regular(path)).splitlines()
                 except ValueError as error:
                     raise DataError(f"{path} cannot be read as class names: {error}") from error
                 return str(path), tuple(line.strip() for line in lines if line.strip())

@@ -26,9 +26,6 @@ from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir
 
-PART = "concepts"
-
-
 _TOGETHER = 64  # images per message of a worker process
 
 

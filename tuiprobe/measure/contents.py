@@ -18,14 +18,13 @@ from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
-from tuiprobe.measure import stopping
 from tuiprobe.measure.plan import KEYED_CONTENTS, Plan
 from tuiprobe.measure.plan_record import record_of
 from tuiprobe.measure.shards import Shard
 from tuiprobe.plaintext import encodable
-from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_plan, read_samples
+from tuiprobe.run.shard_file import read_shard
 
 _READERS = 8  # threads: reading waits for I/O, and hashing releases the GIL
 _TOGETHER = 256  # images per batch; at most this many are read in vain
@@ -83,8 +82,11 @@ def refuse_other_images(plan: Plan, directory: RunDir) -> None:
         if directory.read_key() in (None, plan.key):
             return
         listed = read_samples(directory)
+        keys = {one.name: one.key or "" for one in read_plan(directory).sets}
         digests = {
-            name: _first_digests(directory, shards[0]) for name, shards in plan.shards.items()
+            name: _digests(directory, shards[0], keys.get(name, ""))
+            for name, shards in plan.shards.items()
+            if directory.shard_file(*shards[0].place).exists()
         }
     except (DamagedFileError, ValueError, TypeError, AttributeError):
         return
@@ -97,7 +99,7 @@ def refuse_other_images(plan: Plan, directory: RunDir) -> None:
             return
         for place, (i, stamp) in enumerate(plan.stamps[name].items()):
             differs = found[i].size != stamp.size
-            if place < KEYED_CONTENTS and i in digests[name] and not differs:
+            if place < KEYED_CONTENTS and i in digests.get(name, {}) and not differs:
                 differs = digest_of(dataset, dataset.samples[i]) != digests[name][i]
             if differs:
                 raise _differs(plan, directory, name, i)
@@ -129,12 +131,12 @@ def _compare(
 ) -> None:
     dataset = plan.suite.sets[shard.set_name]
     try:
-        measured = _digests(directory, shard) if ids else {}
+        key = plan.set_keys[shard.set_name]
+        measured = _digests(directory, shard, key) if ids else {}
     except DamagedFileError:
         return  # another rank's, of which only the head was read: it is measured again
     for some in _pieces(ids):
-        with stopping.current().reading(lambda: dataset.source):
-            found = list(readers.map(lambda i: digest_of(dataset, dataset.samples[i]), some))
+        found = list(readers.map(lambda i: digest_of(dataset, dataset.samples[i]), some))
         for i, digest in zip(some, found, strict=True):
             if measured.get(i) != digest:
                 raise _differs(plan, directory, shard.set_name, i)
@@ -145,20 +147,13 @@ def _pieces(ids: list[int]) -> Iterator[list[int]]:
         yield ids[first : first + _TOGETHER]
 
 
-def _digests(directory: RunDir, shard: Shard) -> dict[int, bytes]:
-    path = directory.shard_file(*shard.place)
-    arrays, _ = read_arrays(path)
-    ids, digests = arrays.get("images"), arrays.get("digests")
+def _digests(directory: RunDir, shard: Shard, key: str) -> dict[int, bytes]:
+    found = read_shard(directory, *shard.place, key)
+    ids, digests = found.arrays.get("images"), found.arrays.get("digests")
     if ids is None or digests is None or digests.shape != (ids.size, DIGEST_BYTES):
-        raise DamagedFileError(f"{path} is damaged: it does not say which images it holds")
+        raise DamagedFileError(f"{found.entry} is damaged: it does not say which images it holds")
     rows = digests.astype(np.uint8)
     return {int(i): row.tobytes() for i, row in zip(ids.reshape(-1), rows, strict=True)}
-
-
-def _first_digests(directory: RunDir, shard: Shard) -> dict[int, bytes]:
-    if not directory.shard_file(*shard.place).exists():
-        return {}
-    return _digests(directory, shard)
 
 
 def _plan_is(plan: Plan, directory: RunDir) -> bool:

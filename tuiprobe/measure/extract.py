@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Any
@@ -42,7 +42,7 @@ class Extraction:
         live: The live view to update.
         stop: The stop request, checked between batches.
         limit: The limit on unreadable images.
-        listen: Told about published shards and running out of memory.
+        listen: Told about running out of memory.
     """
 
     def __init__(
@@ -69,28 +69,19 @@ class Extraction:
         """Torch device of the encoder."""
         return self._plan.device
 
-    def run(
-        self, shards: Sequence[Shard], left: Callable[[list[Shard]], list[Shard]] = list
-    ) -> None:
+    def run(self, shards: Sequence[Shard]) -> None:
         """Measures the shards in order; published shards are kept in any case.
-
-        Args:
-            shards: What to measure.
-            left: Asked before each shard which of those to come are still to be measured.
 
         Raises:
             Interrupted: If a stop was requested.
             RunError: If a single image does not fit into memory, or writing fails.
         """
-        pending = left(list(shards))
+        pending = list(shards)
         while pending:
             try:
                 with closing(self._stream(pending)) as measured:
                     for _ in measured:
-                        coming = pending[1:]
-                        pending = left(coming)
-                        if len(pending) < len(coming):
-                            break  # no more decoding for shards that others measure
+                        pending = pending[1:]
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
@@ -177,8 +168,6 @@ class Extraction:
         }
         write_arrays(self._directory.shard_file(*shard.place), arrays, metadata)
         self._live.end_shard()
-        done = f"{shard.set_name} {shard.number + 1}"
-        self._listen(Event("shard", f"shard {done} of {len(self._plan.shards[shard.set_name])}"))
 
     def _new_measures(self, shard: Shard) -> dict[str, TapMeasure]:
         spec, encoder = self._plan.spec, self._plan.encoder

@@ -20,7 +20,6 @@ from tuiprobe.datasets.content import stamp_file
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.plan_record import file_records
-from tuiprobe.measure.stopping import current
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
@@ -53,7 +52,7 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
     """
     suites: dict[tuple[object, ...], Suite] = {}
     recorded = []
-    with explaining_failures(), current().reading(lambda: specs[0].data):
+    with explaining_failures():
         for spec in specs:
             if _sources(spec) not in suites:
                 suites[_sources(spec)] = open_suite(spec)

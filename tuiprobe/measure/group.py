@@ -121,15 +121,14 @@ class Group:
         if event.kind != "progress":
             self._listen(replace(event, message=f"{model}: {event.message}"))
             return
-        through = event.data["done"] + event.data["skipped"]
-        if through > self._through:
-            self._through = through
+        if event.data["done"] > self._through:
+            self._through = event.data["done"]
             self._listen(event)
 
     def _measure(self, runs: dict[int, Stages]) -> None:
         plan = next(iter(runs.values())).plan
         members = {
-            i: Member(run.extraction(), {s.place for s in run.missing}, run.left)
+            i: Member(run.extraction(), {s.place for s in run.missing})
             for i, run in runs.items()
             if run.plan.spec.batch == plan.spec.batch  # others measure alone, in `_finish`
         }

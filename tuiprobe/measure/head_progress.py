@@ -6,39 +6,22 @@ import time
 from collections.abc import Callable
 
 from tuiprobe.events import Event, Listener
-from tuiprobe.files import DamagedFileError
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import Progress, RankState, read_state, write_state
-
-_SECONDS = 1.0  # between two updates of the live view
+from tuiprobe.run.status import bounded
 
 
 class HeadProgress:
-    """A callback for (done, total) that updates the listener and the live view, and may stop.
+    """A callback for (done, total) that tells the listener, and may stop.
 
     Args:
-        directory: The run directory, whose live view shows the stage.
-        rank: Number of this process.
         what: The counted unit, for example `classes`.
         listen: Told about progress.
         check: Called each time; raises to stop.
     """
 
-    def __init__(
-        self,
-        directory: RunDir,
-        rank: int,
-        what: str,
-        listen: Listener,
-        check: Callable[[], None],
-    ) -> None:
-        self._directory, self._rank, self._what = directory, rank, what
-        self._listen, self._check = listen, check
+    def __init__(self, what: str, listen: Listener, check: Callable[[], None]) -> None:
+        self._what, self._listen, self._check = what, listen, check
         self._last = self._from = 0
         self._since = time.monotonic()
-        self._next = 0.0
-        # Keep the extraction's last figures: in a fast run they are shown only now.
-        self._shown = _shown_last(directory, rank)
 
     def __call__(self, done: int, total: int) -> None:
         """Reports that `done` of `total` are finished."""
@@ -49,27 +32,7 @@ class HeadProgress:
         self._last = done
         seconds = now - self._since
         rate = (done - self._from) / seconds if seconds > 0 else 0.0
-        progress = Progress(
-            stage="head",
-            set="head",
-            unit=self._what,
-            done=done,
-            total=total,
-            rate=rate,
-            eta=max(total - done, 0) / rate if rate > 0 else None,
-        ).model_dump()
-        self._listen(Event("progress", "", progress))
-        if now >= self._next:
-            self._next = now + _SECONDS
-            progress["sequence"] = self._shown.sequence + 1
-            self._shown = self._shown.model_copy(update=progress)
-            write_state(self._directory, self._rank, self._shown)
+        eta = bounded(max(total - done, 0) / rate) if rate > 0 else None
+        data = {"stage": "head", "set": "head", "unit": self._what, "done": done, "total": total}
+        self._listen(Event("progress", "", {**data, "rate": rate, "eta": eta}))
         self._check()
-
-
-def _shown_last(directory: RunDir, rank: int) -> RankState:
-    """Returns a rank's last state; an empty one if it is damaged or missing."""
-    try:
-        return read_state(directory, rank) or RankState()
-    except DamagedFileError:
-        return RankState()

@@ -34,7 +34,6 @@ def write_head(
     directory: RunDir,
     listen: Listener,
     *,
-    rank: int = 0,
     hurried: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> None:
@@ -47,7 +46,6 @@ def write_head(
         plan: The plan of the run.
         directory: The run directory.
         listen: Told what is built, with progress.
-        rank: Number of this process.
         hurried: Whether the run was interrupted; then only a head that needs no computation is
             written.
         check: Called while the head is built; raises to stop. Finished parts are kept.
@@ -58,7 +56,7 @@ def write_head(
     if kept is not None:
         _renew_targets(plan, directory, *kept)
         return
-    progress = HeadProgress(directory, rank, _counted(choice), listen, check)
+    progress = HeadProgress(_counted(choice), listen, check)
     try:
         found = _build(plan, directory, choice, listen, progress, hurried)
         own, said = own_name_heads(

@@ -1,10 +1,9 @@
-"""The live view of a running rank: progress, shares and heights of channels, running kurtosis."""
+"""What a running rank shows: progress, shares and heights of channels, running kurtosis."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from tuiprobe.datasets import Dataset
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.clock import Pace
-from tuiprobe.measure.crew import Crew
 from tuiprobe.measure.live_thumbs import EndsOf, LiveThumbs, RunningEnds
 from tuiprobe.measure.shards import Shard
 from tuiprobe.models.taps import Tap
@@ -24,16 +22,9 @@ from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
 from tuiprobe.probes.outliers.persistence import missing, ratio
 from tuiprobe.probes.rows import MIN_CHANNELS, usable
+from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import (
-    LiveTap,
-    Progress,
-    RankState,
-    SetProgress,
-    bounded,
-    write_rank,
-    write_state,
-)
+from tuiprobe.run.status import LiveTap, StatusWatch, StatusWriter, bounded
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 
@@ -135,89 +126,56 @@ class RunningHeights:
         return RunningHeights(self.above + above, self.images + found.rows)
 
 
-def planned_sets(owned: Sequence[Shard], missing: Sequence[Shard]) -> dict[str, SetProgress]:
-    """Returns the progress of a rank before it starts.
-
-    Args:
-        owned: Shards of this rank.
-        missing: Those of them that are not published.
-    """
-    total, left = _images_of(owned), _images_of(missing)
-    return {name: SetProgress(total=n, kept=n - left[name]) for name, n in total.items()}
-
-
-def _images_of(shards: Sequence[Shard]) -> Counter[str]:
-    images: Counter[str] = Counter()
-    for shard in shards:
-        images[shard.set_name] += shard.size
-    return images
-
-
 class LiveView:
-    """Writes the live files of a rank and reports progress to the listener.
+    """Counts what a rank measures, for its status and for the listener.
 
-    The files are replaced at most five times per second, and less often if writing them would take
-    more than 1 % of the run's time.
+    Both hear of it at most five times per second, and less often if that would take more than 1 %
+    of the run's time.
 
     Args:
         directory: The run directory.
-        rank: Number of this process.
-        planned: Progress by set before the start, see `planned_sets`.
-        listen: Told about progress.
-        sets: Data sets by set name, to make thumbnails from.
-        crew: The ranks of the run, if there are several: they see this one's progress, and the
-            listener is told about that of all.
+        status: The status of this rank.
+        sets: The planned sets.
+        listen: Told about progress; of several ranks, about that of all.
+        pictured: Data sets by set name, to make thumbnails from.
     """
 
     def __init__(
         self,
         directory: RunDir,
-        rank: int,
-        planned: Mapping[str, SetProgress],
+        status: StatusWriter,
+        sets: Sequence[SetPlan],
         listen: Listener,
-        sets: Mapping[str, Dataset] | None = None,
-        crew: Crew | None = None,
+        pictured: Mapping[str, Dataset] | None = None,
     ) -> None:
-        self._crew = crew
-        self._directory, self._rank, self._listen = directory, rank, listen
-        self._kept = sum(one.kept for one in planned.values())
-        self._total = sum(one.total for one in planned.values()) - self._kept
-        self._done = self._skipped = self._sequence = 0
-        self._before = (0, 0)  # images done and skipped in finished shards
-        self._sets = dict(planned)  # without the shard that is measured
+        self._directory, self._status = directory, status
+        self._sets, self._listen = sets, listen
+        self._ranks = StatusWatch(directory) if status.status.world > 1 else None
+        self._published = published_shards(directory)
         self._taps: dict[tuple[str, str], RunningTap] = {}
         self._ends: dict[str, RunningEnds] = {}
         self._ends_of: dict[str, EndsOf] = {}
         self._heights: dict[str, RunningHeights] = {}  # with the shard that is measured
         self._finished: dict[str, RunningHeights] = {}
-        self._thumbs = LiveThumbs(directory, sets or {})
+        self._thumbs = LiveThumbs(directory, pictured or {})
         self._shard: Shard | None = None
         self._measures: Mapping[str, Shown] = {}
+        self._pace, self._telling = live_pace(), live_pace()
+        self.begin(())
+
+    def begin(self, shards: Sequence[Shard]) -> None:
+        """Begins to measure some shards; speed and time left are of these."""
         self._started = time.monotonic()
-        self._pace = live_pace()
-        # Until the first batch, the files of an earlier attempt would be taken for this one's.
-        state = RankState(**self._progress().model_dump(), sequence=self._sequence, sets=self._sets)
-        write_state(directory, rank, state)
+        self._left = sum(shard.size for shard in shards)
+        self._before = self._within = 0  # images in finished shards, and in the one under way
 
     def begin_shard(self, shard: Shard, measures: Mapping[str, Shown]) -> None:
         """Starts a shard, perhaps not for the first time."""
         self._shard, self._measures = shard, measures
-        self._done, self._skipped = self._before
+        self._within = 0
+        self._published.discard(shard.place)
         self._heights = dict(self._finished)
-        if self._crew is not None:
-            self._crew.hold(shard)
-
-    def plan(self, shard: Shard, sign: int) -> None:
-        """Adds a shard to what this rank measures, or takes it away.
-
-        Args:
-            shard: A shard that it takes over, or that another rank has measured or holds.
-            sign: 1 or -1.
-        """
-        self._total += sign * shard.size
-        before = self._sets.get(shard.set_name, SetProgress())
-        total = max(before.total + sign * shard.size, before.through)
-        self._sets[shard.set_name] = before.model_copy(update={"total": total})
+        self._status.update(set=shard.set_name, shard=shard.number, images=0)
 
     def advance(
         self, images: int, skipped: int, features: Sequence[NDArray[Any] | torch.Tensor] = ()
@@ -230,32 +188,23 @@ class LiveView:
             features: Final representations of the shard so far, `[n, C]` each, on the CPU; the
                 last is of this batch. A part of it is scanned for heights.
         """
-        self._done += images
-        self._skipped += skipped
-        self._tell()
-        last = self._done + self._skipped == self._total
-        if last or self._pace.due:
+        self._within += images + skipped
+        seconds = time.monotonic() - self._started
+        rate = (self._before + self._within) / seconds if seconds > 0 else 0.0
+        left = max(self._left - self._within, 0)
+        eta = bounded(left / rate) if rate > 0 else None
+        self._status.update(images=self._within, rate=rate, eta=eta)
+        if left == 0 or self._telling.due:
+            with self._telling.piece():
+                self._listen(Event("progress", "", self._progress()))
+        if left == 0 or self._pace.due:
             self._show(features if images else ())
-
-    def _tell(self) -> None:
-        """Tells the listener about this rank's progress, or that of all."""
-        now = self._progress()
-        if self._crew is None:
-            self._listen(Event("progress", "", now.model_dump()))
-            return
-        within = self._done + self._skipped - sum(self._before)
-        self._crew.beat(within, now.rate, time.monotonic() - self._started)
-        whole = self._crew.progress()
-        if whole is not None:
-            counts = {"done": whole.through, "total": whole.total, "kept": 0, "skipped": 0}
-            speed = {"rate": whole.rate, "eta": whole.eta, "ranks": whole.ranks}
-            self._listen(Event("progress", "", {**now.model_dump(), **counts, **speed}))
+        else:
+            self._status.flush()
 
     def end_shard(self) -> None:
         """Adds the finished shard to the running sums."""
         assert self._shard is not None
-        if self._crew is not None:
-            self._crew.measured(self._shard)
         self._taps |= self._current()
         measure = self._measures.get(FINAL_TAP)
         if measure is not None:
@@ -263,31 +212,29 @@ class LiveView:
             running = self._ends.setdefault(self._shard.set_name, running)
             running.add(measure.stats.compute())
         self._finished = dict(self._heights)
-        self._sets = self._set_progress()
         self._measures = {}
-        self._before = (self._done, self._skipped)
+        self._published.add(self._shard.place)
+        self._left -= self._shard.size
+        self._before, self._within = self._before + self._within, 0
+        self._status.update(shard=None, images=0)
 
-    def _progress(self) -> Progress:
-        seconds = time.monotonic() - self._started
-        through = self._done + self._skipped
-        rate = through / seconds if seconds > 0 else 0.0
-        return Progress(
-            stage="extract",
-            set=self._shard.set_name if self._shard else None,
-            kept=self._kept,
-            done=self._done,
-            skipped=self._skipped,
-            total=self._total,
-            rate=rate,
-            eta=max(self._total - through, 0) / rate if rate > 0 else None,
-        )
-
-    def _set_progress(self) -> dict[str, SetProgress]:
-        assert self._shard is not None
-        done, skipped = self._done - self._before[0], self._skipped - self._before[1]
-        before = self._sets.get(self._shard.set_name, SetProgress())
-        now = before.plus(SetProgress(done=done, skipped=skipped))
-        return self._sets | {self._shard.set_name: now}
+    def _progress(self) -> dict[str, Any]:
+        """Returns set, images that are done and all, speed and time left, of all ranks."""
+        measuring = [self._status.status]
+        if self._ranks is not None:
+            self._published |= published_shards(self._directory)
+            others = (v for v in self._ranks.look() if v.runs and v.number != self._status.rank)
+            measuring += [view.status for view in others if view.status.place is not None]
+        count = count_images(self._sets, self._published, measuring)
+        return {
+            "set": self._status.status.set,
+            "unit": "images",
+            "done": count.done,
+            "total": count.total,
+            "rate": sum(one.rate for one in measuring),
+            "eta": max((one.eta for one in measuring if one.eta is not None), default=None),
+            **({} if self._ranks is None else {"ranks": len(measuring)}),
+        }
 
     def _current(self) -> dict[tuple[str, str], RunningTap]:
         assert self._shard is not None
@@ -327,16 +274,10 @@ class LiveView:
             taps = self._taps | self._current()
             self._scan(features)
             ends = self._ends_of[self._shard.set_name] = self._leading(taps)
-            self._sequence += 1
-            state = RankState(
-                **self._progress().model_dump(),
-                sequence=self._sequence,
-                sets=self._set_progress(),
-                ends=self._ends_of,
-            )
+            self._status.update(ends=self._ends_of)
             shown = {
                 (name, tap): one.shown(self._heights.get(name) if tap == FINAL_TAP else None)
                 for (name, tap), one in taps.items()
             }
-            write_rank(self._directory, self._rank, state, shown)
+            self._status.write(shown)
         self._thumbs.write(self._shard.set_name, ends)

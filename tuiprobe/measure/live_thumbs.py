@@ -11,7 +11,7 @@ from tuiprobe.datasets import Dataset
 from tuiprobe.measure.clock import Pace
 from tuiprobe.measure.thumbs import IMAGES_PER_END, LEADING_CHANNELS, write_thumbnails
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import Ends, bounded
+from tuiprobe.run.status import Ends, bounded
 from tuiprobe.stats import ActivationSummary, TopK
 
 EndsOf = dict[int, Ends]
@@ -28,7 +28,7 @@ class RunningEnds:
     """
 
     def __init__(self, channels: int) -> None:
-        self._largest, self._smallest = _End(channels, -1), _End(channels, 1)
+        self._largest, self._smallest = _ChannelEnd(channels, -1), _ChannelEnd(channels, 1)
 
     def add(self, summary: ActivationSummary) -> None:
         """Merges the images of a finished shard."""
@@ -51,7 +51,7 @@ class RunningEnds:
         }
 
 
-class _End:
+class _ChannelEnd:
     """The images of the largest or smallest values of every channel.
 
     Args:
@@ -64,13 +64,13 @@ class _End:
         self._values = np.full((channels, 0), np.nan, np.float32)
         self._ids = np.full((channels, 0), -1, np.int64)
 
-    def with_(self, top: TopK) -> _End:
+    def with_(self, top: TopK) -> _ChannelEnd:
         """Returns the end with the images of `top` as well."""
         values = np.concatenate([self._values, top.values[:, :IMAGES_PER_END]], axis=1)
         ids = np.concatenate([self._ids, top.sample_ids[:, :IMAGES_PER_END]], axis=1)
         # Order as in the accumulators: by value, then by id; unfilled entries are NaN, hence last.
         best = np.lexsort((ids, self._sign * values), axis=1)[:, :IMAGES_PER_END]
-        merged = _End(len(values), self._sign)
+        merged = _ChannelEnd(len(values), self._sign)
         merged._values = np.take_along_axis(values, best, 1)
         merged._ids = np.take_along_axis(ids, best, 1)
         return merged

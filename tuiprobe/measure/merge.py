@@ -7,7 +7,6 @@ there are.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.checksums import write_json
+from tuiprobe.manifest import write_record
 from tuiprobe.measure.device import available_cores
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.resume import ShardReader
@@ -131,11 +130,6 @@ def _accumulators(plan: Plan) -> States:
     return {FINAL_TAP: ActivationStats(plan.encoder.width, k=plan.spec.top_k), **inner}
 
 
-def published_shards(plan: Plan, directory: RunDir) -> list[Shard]:
-    """Returns the shards whose files exist, in the order of the plan, without reading them."""
-    return [one for one in plan.all_shards if directory.shard_file(*one.place).exists()]
-
-
 def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
     """Merges one or more shards of a set; checks each as it is read.
 
@@ -200,7 +194,8 @@ def _load(
     plan: Plan, reader: ShardReader, shard: Shard, spares: deque[States]
 ) -> tuple[States, _Leaf]:
     """Reads a shard; copies what is kept, or all of its file would stay in memory."""
-    arrays, metadata = reader.read(shard)
+    found = reader.read(shard)
+    arrays = found.arrays
     try:
         states = spares.pop()
     except IndexError:
@@ -214,9 +209,9 @@ def _load(
         contents=(arrays["images"].copy(), arrays["digests"].copy()),
         rows={tap: arrays[name].copy() for tap in states if (name := f"{tap}/rows") in arrays},
         sums={tap: shard_sums(stats.samples.compute()) for tap, stats in states.items()},
-        skipped=[(int(i), str(reason)) for i, reason in json.loads(metadata["skipped"])],
-        fingerprint=Fingerprint.model_validate_json(metadata["fingerprint"]),
-        pieces=int(metadata["pieces"]),
+        skipped=list(found.skipped),
+        fingerprint=found.fingerprint,
+        pieces=int(found.metadata["pieces"]),
     )
 
 
@@ -240,32 +235,27 @@ def write_merged(
         key: Key of the run.
         merged: The merged sets, by name.
         rows: What was measured of stored vectors, by set.
-
-    The last file records the checksums of the others, so files of different merges cannot be mixed
-    up.
     """
-    features: dict[str, str] = {}
     for name, one in merged.items():
         arrays: Arrays = {"features": one.features, "ids": one.ids}
-        features[name] = write_arrays(directory.features_file(name), arrays, {"key": key})
+        write_arrays(directory.features_file(name), arrays, {"key": key})
     statistics = {f"{s}/{k}": a for s, one in merged.items() for k, a in one.arrays.items()}
+    write_arrays(directory.statistics_file, statistics, {"key": key})
     record = Measured(
         key=key,
-        statistics=write_arrays(directory.statistics_file, statistics, {"key": key}),
         sets={
             name: MeasuredRecord(
                 shards=one.shards,
                 skipped=tuple(one.skipped),
                 fingerprints=tuple(one.fingerprints),
                 pieces=one.pieces,
-                features=features[name],
                 contents=one.contents,
                 rows=(rows or {}).get(name),
             )
             for name, one in merged.items()
         },
     )
-    write_json(directory.measured_file, record.model_dump(mode="json"))
+    write_record(directory.measured_file, record.model_dump(mode="json"))
 
 
 def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:

@@ -22,12 +22,12 @@ from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
 from tuiprobe.measure.stages import Answer, Stages
-from tuiprobe.measure.stopping import current
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir, kept_files
+from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec
 
@@ -77,7 +77,7 @@ def open_run(
         if not vectors:
             refuse_other_images(plan, directory)
         directory.refuse_foreign(plan.key)
-    locks.enter_context(directory.locked(rank.lock_name))
+    locks.enter_context(directory.locked(lock_of(rank.number)))
     if fresh and (kept := directory.clear()):
         listen(Event("warning", kept_files(directory.path, kept)))
     stages = RowStages if vectors else Stages
@@ -145,8 +145,7 @@ def _hidden(spec: RunSpec) -> tuple[str, ...]:
 
 
 def _plan(spec: RunSpec) -> Plan:
-    with current().reading(lambda: spec.data):
-        suite = open_suite(spec)
+    suite = open_suite(spec)
     files = file_stamps(spec)
     checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
     encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
@@ -157,8 +156,7 @@ def _plan(spec: RunSpec) -> Plan:
         )
     for name, channels in parse_ablations(spec.ablate).items():
         encoder.ablate(name, channels, spec.ablate_mode)
-    with current().reading(lambda: spec.data):
-        plan = make_plan(spec, encoder, suite, files)
+    plan = make_plan(spec, encoder, suite, files)
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
     return plan

@@ -25,6 +25,7 @@ from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
 from tuiprobe.results import Model
+from tuiprobe.run.counting import SetPlan
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
 KEYED_CONTENTS = 8
@@ -79,6 +80,14 @@ class Plan:
         return [shard for shards in self.shards.values() for shard in shards]
 
     @cached_property
+    def set_plans(self) -> tuple[SetPlan, ...]:
+        """What `plan.json` says of each set, for counting images."""
+        return tuple(
+            SetPlan(name, sum(shard.size for shard in shards), len(shards), shards[0].size)
+            for name, shards in self.shards.items()
+        )
+
+    @cached_property
     def head(self) -> HeadChoice:
         """The head choice of the run; decided once.
 
@@ -91,7 +100,7 @@ class Plan:
     @property
     def images(self) -> int:
         """Number of images to measure over all sets."""
-        return sum(shard.size for shards in self.shards.values() for shard in shards)
+        return sum(one.images for one in self.set_plans)
 
     @property
     def device(self) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from tuiprobe.checksums import seal, write_json
 from tuiprobe.datasets.base import Stamp
-from tuiprobe.files import DamagedFileError
+from tuiprobe.manifest import write_named, write_record
 from tuiprobe.measure.plan import Plan
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import (
@@ -15,9 +14,6 @@ from tuiprobe.run.records import (
     PlanRecord,
     SetRecord,
     TapRecord,
-    read_plan,
-    read_samples,
-    write_spec,
 )
 from tuiprobe.spec import FINAL_TAP
 
@@ -41,6 +37,7 @@ def record_of(plan: Plan) -> PlanRecord:
             found=len(dataset.samples),
             planned=sum(shard.size for shard in plan.shards[name]),
             shards=len(plan.shards[name]),
+            shard_images=plan.shards[name][0].size,
             classes=dataset.classes,
             notes=dataset.notes if i else (*dataset.notes, *plan.suite.notes),
             published=plan.suite.published.get(name),
@@ -71,23 +68,10 @@ def file_records(stamps: Mapping[str, Stamp]) -> dict[str, FileRecord]:
 
 
 def write_plan(plan: Plan, directory: RunDir) -> None:
-    """Publishes `spec.json`, `plan.json` and `samples.jsonl`."""
-    write_spec(plan.spec, directory)
-    lines = _sample_lines(plan)
-    last = {"key": plan.key, "images": len(lines)}
+    """Publishes `samples.jsonl` and `plan.json`."""
     # Written before the plan: a recorded source implies that the stamps are recorded.
-    directory.samples_file.write_text(seal("".join(lines) + json.dumps(last)))
-    write_json(directory.plan_file, record_of(plan).model_dump(mode="json"))
-
-
-def records_are_whole(plan: Plan, directory: RunDir) -> bool:
-    """Says whether `plan.json` and `samples.jsonl` exist, are intact and belong to this run."""
-    try:
-        found = read_plan(directory)
-        read_samples(directory)
-    except DamagedFileError:
-        return False
-    return found.key == plan.key
+    write_named(directory.samples_file, "".join(_sample_lines(plan)))
+    write_record(directory.plan_file, record_of(plan).model_dump(mode="json"))
 
 
 def _sample_lines(plan: Plan) -> list[str]:

@@ -14,7 +14,7 @@ from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.heads import too_long
 from tuiprobe.measure.plan import Plan
 from tuiprobe.models.doctor import check_answer, expected_answer
-from tuiprobe.models.preflight import Check, check_encoder
+from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
@@ -39,7 +39,8 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
         DataError: If a check of the images or their labels fails.
     """
     choice = plan.head
-    found = [PreflightCheck(**asdict(check)) for check in _encoder(plan, choice)]
+    of_encoder = check_encoder(plan.encoder, prompts=choice.kind == "zero-shot")
+    found = [PreflightCheck(**asdict(check)) for check in of_encoder]
     for name, dataset in plan.suite.sets.items():
         if name in plan.suite.targets:
             continue
@@ -56,7 +57,7 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
     _refuse(found)
     if rank == 0:
         earlier = [c for c in _earlier(directory) if c.name == ANSWER and c.status == "pass"]
-        progress = HeadProgress(directory, rank, "classes", listen, lambda: None)
+        progress = HeadProgress("classes", listen, lambda: None)
         found += earlier or [_answer(plan, choice, progress)]
         write_preflight(directory, found)
     _refuse(found)
@@ -74,10 +75,6 @@ def _earlier(directory: RunDir) -> tuple[PreflightCheck, ...]:
         return read_preflight(directory)
     except DamagedFileError:
         return ()
-
-
-def _encoder(plan: Plan, choice: HeadChoice) -> list[Check]:
-    return check_encoder(plan.encoder, prompts=choice.kind == "zero-shot")
 
 
 def _ranges(plan: Plan) -> Iterator[PreflightCheck]:

@@ -24,12 +24,13 @@ from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import DamagedFileError, open_regular, read_regular
+from tuiprobe.manifest import earlier_version
 from tuiprobe.options import OptionError
 from tuiprobe.plaintext import text_of
 from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.probes.forecast.peers import NO_IMAGENET, without_peers
+from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.published import published_images
 from tuiprobe.run.records import PlanRecord, read_plan
 from tuiprobe.spec import EMBEDDED, RunSpec
 
@@ -129,7 +130,9 @@ def _look_at_files(spec: RunSpec, found: Preview) -> None:
 
 def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], found: Preview) -> None:
     spec = specs[0]
-    remote = [one for one in (spec.data, *spec.target, spec.concepts or "") if _is_remote(one)]
+    remote = [
+        one for one in (spec.data, *spec.target, spec.concepts or "") if one.startswith("hf:")
+    ]
     if remote:
         found.later = f"{remote[0]} is looked at when the run starts"
         return
@@ -173,10 +176,6 @@ def _time_to_decode(suite: Suite) -> float | None:
                 dataset.open(sample)
                 seconds.append(time.process_time() - begun)
     return mean(seconds) if seconds else None
-
-
-def _is_remote(source: str) -> bool:
-    return source.startswith("hf:")
 
 
 def _described(suite: Suite, name: str, planned: int) -> dict[str, Any]:
@@ -280,6 +279,9 @@ def _look_at_directory(specs: Sequence[RunSpec], run: Path, found: Preview) -> N
         directory = RunDir(place)
         if not directory.plan_file.exists():
             continue
+        if earlier_version(place):
+            found.kept = f"{place} holds a run of tuiprobe 0.2.0 or earlier, which cannot go on"
+            continue
         try:
             plan = read_plan(directory)
         except DamagedFileError as error:
@@ -288,7 +290,7 @@ def _look_at_directory(specs: Sequence[RunSpec], run: Path, found: Preview) -> N
         if plan.model.name not in names:
             continue
         if _fits(plan, found):
-            found.done += published_images(directory, plan)
+            found.done += images_done(directory).done
         elif len(specs) == 1:
             found.kept = f"{place} holds a run of other images: delete it among the runs"
 

@@ -1,13 +1,15 @@
-"""Divides the shards of a run between processes, as set in torchrun's environment."""
+"""Divides the shards of a run between processes, by RANK and WORLD_SIZE of their environment."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tuiprobe.errors import UsageError
-from tuiprobe.run.locks import lock_of
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -26,26 +28,17 @@ class Rank:
     local: int = 0
     local_world: int = 1
 
-    def owns(self, shard_index: int) -> bool:
-        """Says whether this rank measures a shard: rank r measures r, r + W, r + 2 W, ...
+    def share(self, shards: Sequence[_Item]) -> list[_Item]:
+        """Returns the shards that this rank measures, of all shards of a run.
 
-        >>> [Rank(1, 3).owns(i) for i in range(5)]
-        [False, True, False, False, True]
+        >>> Rank(1, 3).share(range(8))
+        [1, 4, 7]
         """
-        return self.owner(shard_index) == self.number
-
-    def owner(self, shard_index: int) -> int:
-        """Returns the rank that measures a shard."""
-        return shard_index % self.world
-
-    @property
-    def lock_name(self) -> str:
-        """Name of the lock file, a different one for each rank."""
-        return lock_of(self.number)
+        return list(shards[self.number :: self.world])
 
 
 def current_rank(environment: Mapping[str, str] = os.environ) -> Rank:
-    """Reads RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE as torchrun sets them.
+    """Reads RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE, whoever set them.
 
     Raises:
         UsageError: If they contradict each other.
@@ -64,6 +57,6 @@ def current_rank(environment: Mapping[str, str] = os.environ) -> Rank:
     if not 0 <= rank.number < rank.world or not 1 <= rank.local_world <= rank.world:
         raise UsageError(
             f"RANK {rank.number}, WORLD_SIZE {rank.world} and LOCAL_WORLD_SIZE "
-            f"{rank.local_world} contradict each other; start the ranks with torchrun"
+            f"{rank.local_world} contradict each other: RANK counts from 0 to WORLD_SIZE - 1"
         )
     return rank

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.files import Entry
-from tuiprobe.measure.shard_states import FINAL_IDS, IDS, LENGTHS, Group, States, groups
+from tuiprobe.measure.shard_states import FINAL_IDS, IDS, LENGTHS, States, TapGroup, groups
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.spec import FINAL_TAP
@@ -45,7 +45,7 @@ def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states:
             checked.shaped(f"{tap}/rows", "f4", None, len(fields["moments.count"]))
 
 
-def _check_group(checked: CheckedArrays, group: Group, known: _Known) -> None:
+def _check_group(checked: CheckedArrays, group: TapGroup, known: _Known) -> None:
     _check_ids(checked, group, known)  # first, for it bounds the lengths
     for field, empty in group.states[0].items():
         name, kind = group.prefix + field, empty.dtype.str
@@ -67,7 +67,7 @@ def _check_group(checked: CheckedArrays, group: Group, known: _Known) -> None:
             checked.shaped(name, kind, *shape)
 
 
-def _check_ids(checked: CheckedArrays, group: Group, known: _Known) -> None:
+def _check_ids(checked: CheckedArrays, group: TapGroup, known: _Known) -> None:
     """Checks that each tap has seen images of this shard, and each once."""
     name = group.prefix + IDS
     ids = checked.shaped(name, "<i8", sum(group.sizes(IDS)))

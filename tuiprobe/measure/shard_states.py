@@ -3,8 +3,7 @@
 A file of few arrays is read and checked several times as fast as one of hundreds. The parts of the
 taps follow each other along the first axis, in the order of the plan: `states/<field>`, and
 `states/lengths`, the number of images that each tap has seen. The representation keeps other
-numbers of images at its ends and stands alone: `embedding/state.<field>`. Earlier versions wrote
-`<tap>/state.<field>` of every tap.
+numbers of images at its ends and stands alone: `embedding/state.<field>`.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ States = Mapping[str, Arrays]
 
 IDS: Final = "samples.sample_ids"
 PER_IMAGE: Final = (IDS, "samples.kurtosis", "samples.self_share", "samples.leading")
-_FINAL, _INNER, _EARLIER = f"{FINAL_TAP}/state.", "states/", "/state."
+_FINAL, _INNER = f"{FINAL_TAP}/state.", "states/"
 FINAL_IDS: Final = _FINAL + IDS
 LENGTHS: Final = _INNER + "lengths"
 
 
-class Group(NamedTuple):
+class TapGroup(NamedTuple):
     """Taps whose states lie in the same arrays.
 
     Attributes:
@@ -50,7 +49,7 @@ class Group(NamedTuple):
         return [len(state[field]) for state in self.states]
 
 
-def groups(arrays: Mapping[str, NDArray[Any]], states: States) -> Iterator[Group]:
+def groups(arrays: Mapping[str, NDArray[Any]], states: States) -> Iterator[TapGroup]:
     """Yields the groups of a shard.
 
     Args:
@@ -61,11 +60,11 @@ def groups(arrays: Mapping[str, NDArray[Any]], states: States) -> Iterator[Group
         KeyError: If an array is missing that says how many images there are.
     """
     final = np.array([len(arrays[FINAL_IDS])])
-    yield Group(_FINAL, (FINAL_TAP,), (states[FINAL_TAP],), final)
+    yield TapGroup(_FINAL, (FINAL_TAP,), (states[FINAL_TAP],), final)
     inner = _inner(states)
     if inner:
         empty = tuple(states[tap] for tap in inner)
-        yield Group(_INNER, inner, empty, arrays[LENGTHS])
+        yield TapGroup(_INNER, inner, empty, arrays[LENGTHS])
 
 
 def _inner(states: States) -> tuple[str, ...]:
@@ -94,22 +93,8 @@ def split_states(arrays: Arrays, states: States) -> dict[str, Arrays]:
     return parts
 
 
-def _cut(arrays: Arrays, group: Group, field: str) -> Iterator[NDArray[Any]]:
+def _cut(arrays: Arrays, group: TapGroup, field: str) -> Iterator[NDArray[Any]]:
     array, start = arrays[group.prefix + field], 0
     for size in group.sizes(field):
         yield array[start : start + size]
         start += size
-
-
-def with_stacked_states(arrays: Arrays, states: States) -> Arrays:
-    """Returns the arrays of a shard with its states as `stack_states` lays them out.
-
-    Raises:
-        KeyError: If an earlier version wrote the shard, and an array is missing.
-        ValueError: If arrays of several taps do not fit together.
-    """
-    inner = _inner(states)
-    if not inner or LENGTHS in arrays:
-        return arrays
-    found = {tap: {f: arrays[tap + _EARLIER + f] for f in empty} for tap, empty in states.items()}
-    return {**arrays, **stack_states(found)}

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.run.counting import Place
+
 MAX_SHARD_BATCHES = 8
 _WANTED_SHARDS = 20  # a delete-one-shard jackknife needs at least 16
-
-Place = tuple[str, int]
-"""Set and number of a shard."""
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,12 @@ class Member:
     Attributes:
         extraction: Measures the encoder's shards.
         missing: Set name and number of its shards that are not published yet.
-        left: Returns which of some shards no other rank measures.
         ended: The error that ended it, if it failed or was cancelled.
         crowded: Whether it ran out of memory next to the others; alone it may have enough.
     """
 
     extraction: Extraction
     missing: set[tuple[str, int]]
-    left: Callable[[list[Shard]], list[Shard]] = list
     ended: TuiprobeError | Interrupted | None = field(default=None, init=False)
     crowded: bool = field(default=False, init=False)
 
@@ -92,7 +90,7 @@ def measure_together(
 
 def _measure(members: Sequence[Member], shard: Shard, batches: Iterator[tuple[Batch, ...]]) -> None:
     """Passes the batches of a shard to the members that need it, and publishes the shard."""
-    taking = [i for i, one in enumerate(members) if one.needs(shard) and one.left([shard])]
+    taking = [i for i, one in enumerate(members) if one.needs(shard)]
     for i in taking:
         members[i].extraction.begin(shard)
     for together in batches:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,33 +15,33 @@ from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.contents import compare_contents
-from tuiprobe.measure.crew import BEAT_SECONDS, Crew
 from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.fingerprint import current_fingerprint
 from tuiprobe.measure.heads import write_head
-from tuiprobe.measure.live import LiveView, planned_sets
+from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.merge import (
     MergedSet,
     empty_states,
     merge_set,
-    published_shards,
     write_merged,
 )
 from tuiprobe.measure.plan import Plan
-from tuiprobe.measure.plan_record import record_of, records_are_whole, write_plan
+from tuiprobe.measure.plan_record import record_of, write_plan
 from tuiprobe.measure.preflight import preflight
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.measure.resume import Inventory, ShardReader, UnusableShardError, take_inventory
-from tuiprobe.measure.shards import Place, Shard
+from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import KEPT, Interrupted, StopRequest, current
 from tuiprobe.measure.thumbs import candidates, write_thumbnails
 from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
+from tuiprobe.run.counting import count_images, named_ranks, published_shards, ranks_missing
 from tuiprobe.run.directory import MERGE_LOCK, BusyError, RunDir
 from tuiprobe.run.glance import is_partial, write_results
 from tuiprobe.run.records import write_spec
+from tuiprobe.run.status import StatusWriter
 from tuiprobe.spec import FINAL_TAP
 
 Answer: TypeAlias = Callable[[RunDir], Report]
@@ -58,9 +57,10 @@ class Outcome:
     Attributes:
         directory: The run directory.
         complete: Whether every image was measured.
-        merged: Whether this process wrote the results; False where another rank will.
+        merged: Whether this process wrote the results.
         resumed: Number of images that an earlier attempt had measured.
         untrained: Whether the encoder has random weights.
+        waits: Which shards of other ranks are missing before anyone can merge; empty if none.
     """
 
     directory: RunDir
@@ -68,11 +68,7 @@ class Outcome:
     merged: bool
     resumed: int
     untrained: bool
-
-
-def _record(directory: RunDir, rank: Rank, event: Event) -> None:
-    """Appends an event to the run's event file."""
-    directory.events_file(rank.number).append(event.to_line().encode())
+    waits: str = ""
 
 
 class Stages:
@@ -88,8 +84,7 @@ class Stages:
 
     Attributes:
         plan: The plan of the run.
-        owned: This rank's shards.
-        missing: Those of them that have to be measured.
+        missing: Shards of this rank that have to be measured.
     """
 
     def __init__(
@@ -108,20 +103,19 @@ class Stages:
         )
         self._reader = ShardReader(directory, plan.set_keys, self._fingerprint, empty_states(plan))
         self._stop = StopRequest(directory.cancel_file)
-        self._crew = Crew(directory, rank, plan.all_shards, self._listen)
+        self._status = StatusWriter(directory, rank.number, rank.world)
         self._live: LiveView | None = None
-        self._planned: set[Place] = set()  # shards that the live view counts
         self._extraction: Extraction | None = None
         self._results_before = directory.results_file.modified()
-        self.owned: list[Shard] = []
         self.missing: list[Shard] = []
-        self._inventory = Inventory((), 0, 0)
+        self._inventory = Inventory((), (), 0)
+        self._resumed = 0
         self._interrupted = False  # before every image was measured
         self._headless = False  # stopped after measuring, in the head's build
 
     @contextmanager
     def noting_failure(self) -> Iterator[None]:
-        """Records in the run's events if the block fails or is interrupted.
+        """Says in the status of this rank if the block fails or is interrupted.
 
         Raises:
             TuiprobeError: If the block fails.
@@ -132,16 +126,15 @@ class Stages:
                 yield
         except (TuiprobeError, Interrupted) as reason:
             stopped = isinstance(reason, Interrupted)
-            kind: Kind = "interrupted" if stopped else "failed"
             message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
             with suppress(TuiprobeError):
-                _record(self._directory, self._rank, Event(kind, message))
-                self._crew.enter("stopped" if stopped else "failed")
+                self._status.hear(Event("interrupted" if stopped else "failed", message))
+                if stopped:
+                    self._status.end("interrupted", message)
             raise
 
     def _listen(self, event: Event) -> None:
-        if event.kind != "progress":
-            _record(self._directory, self._rank, event)
+        self._status.hear(event)
         self._outside(event)
 
     def prepare(self, mix: bool) -> None:
@@ -154,16 +147,11 @@ class Stages:
         self._reader = replace(self._reader, mix=mix)
         new = directory.create(plan.key)
         directory.cancel_file.unlink()
-        directory.live_file(self._rank.number, "json").unlink()  # of an earlier attempt
-        self._crew.join()
+        self._status.begin()
         sweep(directory.path)
-        shards = plan.all_shards
-        inventory = self._inventory = take_inventory(
-            self._reader, shards, self._listen, self._rank.owns
-        )
-        missing = {s.place for s in inventory.missing}
-        published = [s for s in shards if s.place not in missing]
-        anew = new or compare_contents(plan, directory, published, self._listen)
+        own = {shard.place for shard in self._rank.share(plan.all_shards)}
+        inventory = take_inventory(self._reader, plan.all_shards, self._listen, own)
+        anew = new or compare_contents(plan, directory, inventory.published, self._listen)
         if anew or self._rank.number == 0:  # a rank may finish before another starts
             self._write_records(anew)
             keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
@@ -183,26 +171,29 @@ class Stages:
             self._say("warning", note)
         with self._clock.stage("preflight"):
             self._preflight(self._rank.number)
-        if inventory.done:
-            said = f"resuming: {inventory.done} of {plan.images} images are done"
+        self._resume(inventory, "images")
+
+    def _resume(self, inventory: Inventory, unit: str) -> None:
+        """Notes what is there and what this rank has to measure."""
+        self._inventory, self.missing = inventory, list(inventory.missing)
+        published = {shard.place for shard in inventory.published}
+        self._resumed = count_images(self.plan.set_plans, published, ()).done
+        if self._resumed:
+            said = f"resuming: {self._resumed} of {self.plan.images} {unit} are done"
             self._say("stage", said, stage="load")
-        self.owned = [shard for i, shard in enumerate(shards) if self._rank.owns(i)]
-        self.missing = [one for one in self.owned if one.place in missing]
-        self._crew.distrust(inventory.missing)
         self._clock.images = sum(shard.size for shard in self.missing)
 
     def _preflight(self, rank: int) -> None:
         preflight(self.plan, self._directory, self._listen, rank)
 
     def _write_records(self, anew: bool) -> None:
-        """Writes the plan, or only the options that do not affect measured numbers."""
-        plan, directory = self.plan, self._directory
-        if not anew:
-            write_spec(plan.spec, directory)
-            return
-        if directory.plan_file.exists() and not records_are_whole(plan, directory):
-            self._say("warning", "plan.json or samples.jsonl was damaged: both are written anew")
-        write_plan(plan, directory)
+        """Writes the options, and the plan where it differs."""
+        write_spec(self.plan.spec, self._directory)
+        if anew:
+            self._write_plan()
+
+    def _write_plan(self) -> None:
+        write_plan(self.plan, self._directory)
 
     def extraction(self) -> Extraction:
         """Returns the extraction of this process's shards, the same one at every call."""
@@ -219,49 +210,32 @@ class Stages:
         return self._extraction
 
     def _live_view(self, pictured: Mapping[str, Dataset] | None = None) -> LiveView:
-        planned = planned_sets(self.owned, self.missing)
-        self._planned = {shard.place for shard in self.missing}
-        crew = self._crew if self._crew.shared else None
         self._live = LiveView(
-            self._directory, self._rank.number, planned, self._listen, pictured, crew
+            self._directory, self._status, self.plan.set_plans, self._listen, pictured
         )
         return self._live
 
     @contextmanager
     def extracting(self) -> Iterator[None]:
         """Defers stop requests to the next batch, and measures the time."""
+        if self._live is not None:
+            self._live.begin(self.missing)
         with current().deferred(), self._clock.stage("extract"):
             yield
-        self._crew.enter("wait")
 
-    def extract(self, left: Callable[[list[Shard]], list[Shard]] | None = None) -> None:
-        """Measures the missing shards, unless the run was stopped.
-
-        Args:
-            left: Returns those that are still to be measured; None leaves out what others do.
-        """
+    def extract(self) -> None:
+        """Measures the missing shards, unless the run was stopped."""
         if not self.missing or self._interrupted:
             return
         try:
-            self._measure(left or self.left)
+            self._measure()
         except Interrupted as reason:
             self.interrupt(reason)
 
-    def _measure(self, left: Callable[[list[Shard]], list[Shard]]) -> None:
+    def _measure(self) -> None:
         extraction = self.extraction()
         with self.extracting():
-            extraction.run(self.missing, left)
-
-    def left(self, coming: list[Shard]) -> list[Shard]:
-        """Returns the shards that nobody else has measured or holds."""
-        left = self._crew.left(coming)
-        kept = {shard.place for shard in left}
-        for shard in coming:
-            place = shard.place
-            if self._live is not None and place not in kept and place in self._planned:
-                self._planned.remove(place)
-                self._live.plan(shard, -1)
-        return left
+            extraction.run(self.missing)
 
     def interrupt(self, reason: Interrupted) -> None:
         """Records that shards are missing because a stop was requested."""
@@ -269,61 +243,59 @@ class Stages:
         self._say("interrupted", f"stopped by {reason}; {KEPT}")
 
     def finish(self) -> Outcome:
-        """Merges and probes once all shards are published, unless another rank does it."""
+        """Merges and probes if all shards are published; else the last rank does it.
+
+        Every rank looks after it has published its last shard, so the last one finds all.
+        """
         self._refuse_gutted()
-        self._take_over()
-        merged = self._merge_once()
+        waits = "" if self._interrupted else self._others_missing()
+        merged = not waits and self._merge_once()
         complete = not self._headless and not self._interrupted
-        self._crew.enter("done" if complete else "stopped")
+        if waits:
+            self._status.end("measured", waits)
+        else:
+            self._status.end("done" if complete else "interrupted")
         untrained = self.plan.encoder.weights.kind == "untrained"
-        return Outcome(self._directory, complete, merged, self._inventory.done, untrained)
+        return Outcome(self._directory, complete, merged, self._resumed, untrained, waits)
+
+    def _others_missing(self) -> str:
+        """Says which shards of other ranks are missing; empty if all are there.
+
+        Raises:
+            RunError: If shards of this rank are missing.
+        """
+        there, places = published_shards(self._directory), [s.place for s in self.plan.all_shards]
+        missing = ranks_missing(self.plan.set_plans, there, self._rank.world)
+        if self._rank.number in missing:
+            gone = f"shards of this process are gone from {self._directory.path}"
+            raise RunError(f"{gone}; {_AGAIN}")
+        if not missing:
+            return ""
+        count = sum(place in there for place in places)
+        return (
+            f"{count} of {len(places)} shards are there; the last rank merges (waits for shards of "
+            f"{named_ranks(missing)})"
+        )
 
     def _merge_once(self) -> bool:
-        """Merges and probes, or leaves it to the rank that does; says whether it was this one."""
-        while True:
-            wait = not self._crew.shared
-            try:
-                with self._directory.locked(MERGE_LOCK, wait=wait):
-                    return not self._merged_meanwhile() and self._merge_and_probe()
-            except BusyError:
-                # An interrupted rank merges a part only, so a whole run waits for it.
-                if self._interrupted or self._crew.merging():
-                    return False
-            self._wait()
+        """Merges and probes, unless another rank did so meanwhile; says whether it was this one."""
+        try:
+            with self._directory.locked(MERGE_LOCK):
+                return not self._merged_meanwhile() and self._merge_and_probe()
+        except BusyError:
+            if self._interrupted:
+                return False
+        self._say("stage", "another rank merges: waiting for its results", stage="merge")
+        with self._directory.locked(MERGE_LOCK, wait=True):
+            return not self._merged_meanwhile() and self._merge_and_probe()
 
     def _merged_meanwhile(self) -> bool:
         """Says whether another rank has written results of all images since this one began."""
         written = self._directory.results_file.modified()
-        alone = self._interrupted or not self._crew.shared
+        alone = self._interrupted or self._rank.world == 1
         if alone or written in (None, self._results_before):
             return False
         return not is_partial(self._directory)
-
-    def _take_over(self) -> None:
-        """Measures shards that nobody holds, and waits for the others, until all are published."""
-        while not self._interrupted and (absent := self._crew.absent()):
-            if not self._crew.shared or self._crew.lost(absent):
-                gone = f"shards of this process are gone from {self._directory.path}"
-                raise RunError(f"{gone}; {_AGAIN}")
-            shard = self._crew.take(absent)
-            if shard is None:
-                self._wait()
-                continue
-            self.missing = [shard]
-            if self._live is not None and shard.place not in self._planned:
-                self._planned.add(shard.place)
-                self._live.plan(shard, 1)
-            self.extract()
-
-    def _wait(self) -> None:
-        """Waits a moment for shards that other ranks hold."""
-        try:
-            with current().deferred():
-                self._stop.check()
-                self._crew.wait()
-                time.sleep(BEAT_SECONDS)
-        except Interrupted as reason:
-            self.interrupt(reason)
 
     def _refuse_gutted(self) -> None:
         directory = self._directory
@@ -334,13 +306,13 @@ class Stages:
     def _merge_and_probe(self) -> bool:
         """Publishes the results of the measured images; returns False if there are none."""
         plan, directory, hurried = self.plan, self._directory, self._interrupted
-        self._crew.enter("stopped" if hurried else "merge")
         with self._clock.stage("merge"):
             merged = self._merged(hurried)
             if not merged.keys() - plan.suite.own_keys:
                 said = "stopped before the first shard was finished: nothing to report"
                 self._say("warning", said)
                 return False
+            self._write_plan()  # nothing has vouched for it since it was written
             self._write_merged(merged)
             for name, one in merged.items():
                 if name != plan.suite.concept_set:
@@ -369,14 +341,17 @@ class Stages:
         An unusable shard is measured again, or left out if the run was interrupted.
         """
         self._say("stage", "merging", stage="merge")
-        shards = published_shards(self.plan, self._directory)
+        shards = self.plan.all_shards
+        if hurried:
+            there = published_shards(self._directory)
+            shards = [shard for shard in shards if shard.place in there]
         try:
             return self._merged_once(shards)
         except UnusableShardError:
             unusable = take_inventory(self._reader, shards, self._listen).missing
         if not hurried:
             self.missing = list(unusable)
-            self.extract(list)
+            self.extract()
         if hurried or self._interrupted:
             self._say("warning", "merged without the shards that must be measured again")
             left = {s.place for s in unusable}
@@ -397,7 +372,6 @@ class Stages:
                     self.plan,
                     self._directory,
                     self._listen,
-                    rank=self._rank.number,
                     hurried=hurried,
                     check=(lambda: None) if hurried else self._stop.check,
                 )

@@ -3,23 +3,21 @@
 While images are measured or a head is built, a request waits for the end of the current batch, so
 that the measured images can be reported. Everywhere else it raises at once: files are published by
 rename, so there is nothing to wait for. If the program owns its process, a thread ends the process
-if it does not reach the end of a batch in time, at a second request, or if storage does not answer.
+if it does not reach the end of a batch in time, or at a second request.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import select
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from tuiprobe.errors import DataError
 from tuiprobe.files import Entry
 
 INTERRUPTED = 130
@@ -29,10 +27,9 @@ KEPT = "what is measured is kept, and the same command resumes"
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STALL_SECONDS = 300.0
-"""A source that gives nothing for this long counts as hung."""
+"""Decoding processes that give nothing for this long count as hung."""
 
 _POLL_SECONDS = 0.5
-_LOOK_SECONDS = 1.0  # between two looks at what is being read
 _LONGEST_STEP = 5.0
 _GRACE_SECONDS = 10.0
 _SAME_REQUEST_SECONDS = 0.5
@@ -61,7 +58,6 @@ class Signals:
         self._noticed = False
         self._checked_at: float | None = None
         self._longest = 0.0  # time between two checks
-        self._reading: _Reading | None = None
 
     def check(self) -> None:
         """Raises `Interrupted` if a stop was requested."""
@@ -90,22 +86,6 @@ class Signals:
             self.check()
             self._checked_at = None
 
-    @contextmanager
-    def reading(self, name: Callable[[], str]) -> Iterator[None]:
-        """Ends the process if the main thread waits in the block for `STALL_SECONDS` at a stretch.
-
-        Storage that does not answer holds the thread in the kernel, where it uses no processor time
-        and no exception reaches it. Applies if the program owns its process, and on Linux alone.
-
-        Args:
-            name: Returns what is being read, for the message.
-        """
-        before, self._reading = self._reading, _Reading(name)
-        try:
-            yield
-        finally:
-            self._reading = before
-
     def on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Handles a signal in the main thread."""
         now = time.monotonic()
@@ -124,13 +104,10 @@ class Signals:
         """
         first: float | None = None
         while True:
-            patience = self._patience(first)
-            ready, _, _ = select.select([pipe], [], [], min(patience, _LOOK_SECONDS))
+            ready, _, _ = select.select([pipe], [], [], self._patience(first))
             if not ready:
-                if patience <= _LOOK_SECONDS:
+                if self._patience(first) == 0:  # else the request was noticed meanwhile
                     end_process("the run did not stop within seconds")
-                if (reading := self._reading) is not None and reading.stalled():
-                    end_process(f"error: {stalled(reading.name())}", DataError.exit_code)
                 continue
             for number in os.read(pipe, 512):
                 now = time.monotonic()
@@ -143,9 +120,10 @@ class Signals:
                 elif now - first >= _SAME_REQUEST_SECONDS:
                     end_process(f"stopped at once by a second {signal.Signals(number).name}")
 
-    def _patience(self, first: float | None) -> float:
+    def _patience(self, first: float | None) -> float | None:
+        """Returns the seconds until the process is ended; None without a request."""
         if first is None or self._noticed:
-            return math.inf
+            return None
         # A slow process that is not hung needs about as long as before.
         grace = max(_GRACE_SECONDS, 2 * self._longest)
         return max(first + grace - time.monotonic(), 0.0)
@@ -169,51 +147,11 @@ class Patience:
         return self._waited >= STALL_SECONDS
 
 
-class _Reading:
-    """A block in which the main thread reads what may not answer.
-
-    Args:
-        name: Returns what is being read.
-    """
-
-    def __init__(self, name: Callable[[], str]) -> None:
-        self.name = name
-        self._used, self._patience = -1, Patience()
-
-    def stalled(self) -> bool:
-        """Says whether the main thread has used no processor time for too long."""
-        used = _main_thread_nanoseconds()
-        if used is None or used != self._used:
-            self._used = -1 if used is None else used
-            self._patience.renew()
-        return self._patience.spent()
-
-
-def _main_thread_nanoseconds() -> int | None:
-    """Returns the processor time of the main thread; None where the system does not tell."""
-    main = threading.main_thread().ident
-    if sys.platform != "linux" or main is None:
-        return None
-    return time.clock_gettime_ns(time.pthread_getcpuclockid(main))
-
-
-def stalled(what: str) -> str:
-    """Says that a source hangs.
-
-    >>> stalled("a.png of val").partition(";")[0]
-    'reading a.png of val has made no progress for 300 s'
-    """
-    return (
-        f"reading {what} has made no progress for {STALL_SECONDS:.0f} s; see whether the storage "
-        "answers"
-    )
-
-
-def end_process(reason: str, code: int = INTERRUPTED) -> None:
+def end_process(reason: str) -> None:
     """Ends the process at once, without any cleanup or further output."""
     shown = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides the cursor
     os.write(2, f"{shown}{reason}; {KEPT}\n".encode())
-    os._exit(code)
+    os._exit(INTERRUPTED)
 
 
 _current: Signals | None = None

@@ -7,7 +7,6 @@ import io
 import numpy as np
 
 from tuiprobe.datasets import Dataset, UnreadableImageError
-from tuiprobe.measure.stopping import current
 from tuiprobe.run.directory import RunDir
 
 SIZE = 96
@@ -39,8 +38,7 @@ def write_thumbnails(
         if kept.exists():
             continue
         try:
-            with current().reading(lambda: dataset.source):
-                image = dataset.open(dataset.samples[sample_id])
+            image = dataset.open(dataset.samples[sample_id])
         except UnreadableImageError:
             continue  # readable a moment ago; a thumbnail is optional
         image.thumbnail((SIZE, SIZE))

@@ -96,8 +96,7 @@ def _read_here(source: Source[Item, Together], progress: _Progress) -> Iterator[
     """Yields the batches that this process reads itself."""
     for number in range(len(source.batches)):
         stopping.current().check()
-        with stopping.current().reading(lambda: progress.names(source)):
-            batch = _read_batch(source, progress, 0, number)
+        batch = _read_batch(source, progress, 0, number)
         if isinstance(batch, _Failure):
             raise batch.explained()
         yield batch
@@ -116,8 +115,7 @@ def _received(
             stopping.current().check()
             progress.look(source)
         stopping.current().check()
-        with stopping.current().reading(lambda: progress.names(source)):
-            batch = worker.take()
+        batch = worker.take()
         progress.moved()
         if isinstance(batch, _Failure):
             raise batch.explained()
@@ -244,7 +242,10 @@ class _Progress:
         if not np.array_equal(self._at, self._seen):
             self.moved()
         elif self._patience.spent():
-            raise DataError(f"{stopping.stalled(self.names(source))}; {stopping.KEPT}")
+            raise DataError(
+                f"reading {self.names(source)} has made no progress for "
+                f"{stopping.STALL_SECONDS:.0f} s; see whether the storage answers; {stopping.KEPT}"
+            )
 
     def names(self, source: Source[Any, Any]) -> str:
         """Names what is being read."""

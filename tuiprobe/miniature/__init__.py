@@ -17,7 +17,7 @@ from tuiprobe.miniature.captions import TEMPLATES
 from tuiprobe.miniature.concepts import (
     CATEGORIES,
     CONCEPTS,
-    Concept,
+    NumberedConcept,
     image_labels,
     masks,
     pixel_shares,
@@ -36,8 +36,8 @@ __all__ = [
     "SETS",
     "SHIFTS",
     "BaselineRow",
-    "Concept",
     "MiniatureSet",
+    "NumberedConcept",
     "baseline_rows",
     "build",
     "caption",

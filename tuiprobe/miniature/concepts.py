@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.miniature import world
 from tuiprobe.miniature.backgrounds import SCENES
-from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES, Part
+from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES, ObjectPart
 from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
 from tuiprobe.miniature.raster import Canvas, draw_map
 from tuiprobe.miniature.scene import Figure
@@ -25,7 +25,7 @@ MASK_SIZE = 32
 
 
 @dataclass(frozen=True)
-class Concept:
+class NumberedConcept:
     """One concept; `number` starts at 1, because 0 means none in a mask."""
 
     number: int
@@ -33,7 +33,7 @@ class Concept:
     category: str
 
 
-def _all() -> tuple[Concept, ...]:
+def _all() -> tuple[NumberedConcept, ...]:
     names = {
         # Broden's suffixes distinguish the colour orange and the scene sky from objects.
         "color": [f"{name}-c" for name in COLOR_NAMES],
@@ -44,10 +44,10 @@ def _all() -> tuple[Concept, ...]:
         "texture": TEXTURES,
     }
     pairs = [(category, name) for category in CATEGORIES for name in names[category]]
-    return tuple(Concept(i + 1, name, category) for i, (category, name) in enumerate(pairs))
+    return tuple(NumberedConcept(i + 1, name, category) for i, (category, name) in enumerate(pairs))
 
 
-CONCEPTS: tuple[Concept, ...] = _all()
+CONCEPTS: tuple[NumberedConcept, ...] = _all()
 _NUMBER = {(concept.category, concept.name): concept.number for concept in CONCEPTS}
 
 
@@ -86,7 +86,7 @@ def _table(canvas: Canvas, category: str) -> NDArray[np.uint16]:
     return np.array(numbers, dtype=np.uint16)
 
 
-def _number(category: str, figure: Figure, part: Part) -> int:
+def _number(category: str, figure: Figure, part: ObjectPart) -> int:
     if category == "object":
         return _NUMBER["object", CLASS_NAMES[figure.label]]
     if category == "part":
@@ -98,15 +98,15 @@ def _number(category: str, figure: Figure, part: Part) -> int:
     return _NUMBER.get(("color", f"{chosen.get(part.role, part.role)}-c"), 0)
 
 
-def pixel_shares(indices: Sequence[int], name: str = "concepts") -> NDArray[np.float32]:
+def pixel_shares(indices: Sequence[int]) -> NDArray[np.float32]:
     """Returns the share of each image that shows each concept, float32 `[images, concepts]`.
 
     Scene and texture hold for the whole image: 1 or 0. Column k belongs to `CONCEPTS[k]`.
     """
     shares = np.zeros((len(indices), len(CONCEPTS) + 1), dtype=np.float32)
     for row, index in enumerate(indices):
-        for mask in masks(index, name).values():
+        for mask in masks(index).values():
             counts = np.bincount(mask.ravel(), minlength=shares.shape[1])
             shares[row] += counts / np.float32(mask.size)
-        shares[row, list(image_labels(index, name).values())] = 1
+        shares[row, list(image_labels(index).values())] = 1
     return shares[:, 1:]

@@ -26,7 +26,7 @@ Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class ObjectPart:
     """One named part of an object, a polygon.
 
     Attributes:
@@ -57,7 +57,7 @@ class ObjectClass:
     synonyms: tuple[str, ...]
     colors: tuple[str, ...]
     scenes: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[ObjectPart, ...]
 
 
 def _poly(*numbers: float) -> Points:
@@ -132,16 +132,16 @@ _SHAPES: dict[str, Callable[..., Points]] = {
 }
 
 
-def _draw(name: str, role: str, shape: str, *numbers: float) -> list[Part]:
+def _draw(name: str, role: str, shape: str, *numbers: float) -> list[ObjectPart]:
     """Returns the parts that one entry of `objects.json` stands for: one, but for two shapes."""
     if shape == "row":
         top, bottom, width, *lefts = numbers
-        return [Part(name, role, _rect(x, top, x + width, bottom)) for x in lefts]
+        return [ObjectPart(name, role, _rect(x, top, x + width, bottom)) for x in lefts]
     if shape == "wheel":
         x, y, r = numbers
-        hub = Part("hub", "white", _oval(x, y, r * 0.45, r * 0.45))
-        return [Part(name, role, _oval(x, y, r, r)), hub]
-    return [Part(name, role, _SHAPES[shape](*numbers))]
+        hub = ObjectPart("hub", "white", _oval(x, y, r * 0.45, r * 0.45))
+        return [ObjectPart(name, role, _oval(x, y, r, r)), hub]
+    return [ObjectPart(name, role, _SHAPES[shape](*numbers))]
 
 
 def _load(path: Path) -> tuple[ObjectClass, ...]:

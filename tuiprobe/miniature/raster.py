@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.miniature.backgrounds import SIZE
 from tuiprobe.miniature.draws import Draws
-from tuiprobe.miniature.objects import OBJECTS, Part
+from tuiprobe.miniature.objects import OBJECTS, ObjectPart
 from tuiprobe.miniature.palette import COLORS, GLASS, Field, material_field, texture_field
 from tuiprobe.miniature.scene import Bar, Figure, Scene
 
@@ -84,7 +84,7 @@ def _downwards(
 class _Outline:
     """The corners of a class, with the next corner and the part of each, as arrays for `fill`."""
 
-    def __init__(self, parts: tuple[Part, ...]) -> None:
+    def __init__(self, parts: tuple[ObjectPart, ...]) -> None:
         counts = [len(part.points) for part in parts]
         self.points = np.array([point for part in parts for point in part.points])
         self.owner = np.repeat(np.arange(len(parts)), counts)
@@ -108,7 +108,7 @@ class Canvas:
     """
 
     ids: NDArray[np.uint8]
-    parts: list[tuple[Figure | None, Part | None]]
+    parts: list[tuple[Figure | None, ObjectPart | None]]
     base: list[tuple[float, float, float]]
     delta: list[tuple[float, float, float]]
     boxes: list[tuple[Figure, int, int, int, int]] = field(default_factory=list)

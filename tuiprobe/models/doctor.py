@@ -29,7 +29,7 @@ from tuiprobe.models.preflight import (
 )
 from tuiprobe.models.preflight_data import (
     SAMPLE,
-    Setup,
+    ClassifierSetup,
     check_labels,
     check_range,
     known_answer,
@@ -275,14 +275,14 @@ def check_answer(
         return Check("known answer", "skip", reason)
     text = encoder.text
     wanted = expected_activation(encoder) if text is not None else None
-    right = Setup(
+    right = ClassifierSetup(
         preprocess=encoder.preprocess,
         activation=wanted if built_activations(encoder) != {wanted} else None,
         labels=labels,
-        classes=_names(encoder, images),
+        classes=_names(images),
         templates=text.templates if text is not None else (),
     )
-    used = Setup(
+    used = ClassifierSetup(
         preprocess=encoder.preprocess,
         activation=None,
         labels=labels,
@@ -310,7 +310,7 @@ def expected_answer(
     return published_accuracy(encoder), labels
 
 
-def _names(encoder: Encoder, images: Dataset) -> tuple[str, ...]:
+def _names(images: Dataset) -> tuple[str, ...]:
     """Returns the class names in the order of the head's rows."""
     labels = imagenet_labels(images.classes)
     if labels is None:

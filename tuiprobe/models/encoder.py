@@ -22,7 +22,7 @@ from tuiprobe.models.heads import (
     zero_shot_head,
 )
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.taps import Extract, Probe, Tap, TapTable, discover
+from tuiprobe.models.taps import DerivedTap, Extract, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
 from tuiprobe.spec import FINAL_TAP, AblateMode
 
@@ -73,7 +73,7 @@ class Encoder:
         preprocess: Callable[[Image], Tensor],
         forward: Callable[[Tensor], Tensor],
         tower: nn.Module | None = None,
-        probes: Mapping[str, Probe] | None = None,
+        probes: Mapping[str, DerivedTap] | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         loader: str = "py",

@@ -19,15 +19,21 @@ from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import TextTower, trained_scale
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
-from tuiprobe.models.open_clip_source import CONFIG_FILE, Request, Source, locate, parse
+from tuiprobe.models.open_clip_source import (
+    CONFIG_FILE,
+    OpenClipRequest,
+    OpenClipSource,
+    locate,
+    parse,
+)
 from tuiprobe.models.published_files import fetch_published
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.registry import Loader, Wanted
-from tuiprobe.models.taps import Probe
+from tuiprobe.models.taps import DerivedTap
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 from tuiprobe.models.wrappers import State
 
-__all__ = ["PRE_PROJECTION", "Request", "load"]
+__all__ = ["PRE_PROJECTION", "OpenClipRequest", "load"]
 
 _TOKENIZER_SUFFIXES = (".json", ".txt", ".model")
 """Of the files that tokenizers are made of; others of a repository are weights, pages or code."""
@@ -39,7 +45,7 @@ Zero-shot and finetuned models both have this tensor.
 """
 
 
-def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
+def load(request: OpenClipRequest, *, device: str, dtype: torch.dtype) -> Encoder:
     """Builds and loads one encoder.
 
     Raises:
@@ -63,7 +69,7 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
         module=model,
         tower=visual,
         preprocess=preprocess,
-        forward=_Forward(visual),
+        forward=_OpenClipForward(visual),
         probes=_probes(visual),
         device=device,
         dtype=dtype,
@@ -73,7 +79,7 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
     )
 
 
-def _build(request: Request, source: Source) -> Any:
+def _build(request: OpenClipRequest, source: OpenClipSource) -> Any:
     import open_clip
 
     overrides: dict[str, Any] = {}
@@ -94,7 +100,9 @@ def _build(request: Request, source: Source) -> Any:
         raise WeightsError(f"{source.architecture} cannot be built: {error}") from error
 
 
-def _load_weights(request: Request, source: Source, model: Any, file: Path | None) -> WeightsInfo:
+def _load_weights(
+    request: OpenClipRequest, source: OpenClipSource, model: Any, file: Path | None
+) -> WeightsInfo:
     if file is None:
         digest = state_digest(model.state_dict())
         return WeightsInfo(kind="untrained", source="random initialisation, seed 0", digest=digest)
@@ -132,7 +140,7 @@ def _converted(state: State, model: Any, *, resize: bool) -> State:
     return state
 
 
-def _preprocessing(source: Source, visual: Any) -> tuple[Any, PreprocessingInfo]:
+def _preprocessing(source: OpenClipSource, visual: Any) -> tuple[Any, PreprocessingInfo]:
     from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
     config = PreprocessCfg(**merge_preprocess_dict(PreprocessCfg(), source.preprocess))
@@ -150,7 +158,7 @@ def _preprocessing(source: Source, visual: Any) -> tuple[Any, PreprocessingInfo]
 
 
 @dataclass(frozen=True)
-class _Forward:
+class _OpenClipForward:
     """Maps images to the image embedding before normalisation."""
 
     visual: nn.Module
@@ -162,7 +170,7 @@ class _Forward:
         return h
 
 
-def _probes(visual: Any) -> dict[str, Probe]:
+def _probes(visual: Any) -> dict[str, DerivedTap]:
     """Returns the tap before the projection, for towers with a separate projection."""
     if getattr(visual, "proj", None) is not None and hasattr(visual, "ln_post"):
         if getattr(visual, "attn_pool_contrastive", None) is not None:
@@ -172,18 +180,18 @@ def _probes(visual: Any) -> dict[str, Probe]:
             pooled: Tensor = output if output.ndim == 2 else visual._global_pool(output)[0]
             return pooled
 
-        return {PRE_PROJECTION: Probe(visual.ln_post, pool)}
+        return {PRE_PROJECTION: DerivedTap(visual.ln_post, pool)}
     if hasattr(visual, "trunk") and hasattr(getattr(visual, "head", None), "proj"):
 
         def trunk(output: Any) -> Tensor:
             features: Tensor = output
             return features
 
-        return {PRE_PROJECTION: Probe(visual.trunk, trunk)}
+        return {PRE_PROJECTION: DerivedTap(visual.trunk, trunk)}
     return {}
 
 
-def _text_tower(source: Source, model: Any) -> TextTower:
+def _text_tower(source: OpenClipSource, model: Any) -> TextTower:
     made: list[Any] = []
 
     def tokenize(prompts: Sequence[str]) -> Tensor:
@@ -246,7 +254,7 @@ def _fetch(spec: str, rest: str) -> list[Path]:
         file = fetch_published(spec, _download)
         architecture = rest.partition("/")[0]
         return [file, *_tokenizer(architecture, open_clip.get_model_config(architecture), spec)]
-    source = locate(Request(spec, rest))
+    source = locate(OpenClipRequest(spec, rest))
     tokenizer = _tokenizer(rest, source.config, spec)
     assert source.weights is not None, "a repository always has a way to its weights"
     repository = rest.removeprefix("hf-hub:")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.catalog.names import Published, right_spec
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.limits import BUILT_CLASSES
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
@@ -36,12 +37,9 @@ _SAFE_NAMES = {
 }
 """Name that timm prefers to that of a file, where it is not the same with another suffix."""
 
-_MOST_CLASSES = 100_000
-"""Most classes that are built to fit a file; a small file may claim any number."""
-
 
 @dataclass(frozen=True)
-class Request:
+class TimmRequest:
     """What to load.
 
     Attributes:
@@ -67,20 +65,20 @@ class Request:
         return self.architecture.startswith(("hf-hub:", "local-dir:"))
 
 
-def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
+def parse(spec: str, rest: str, checkpoint: Path | None) -> TimmRequest:
     """Parses `NAME[.TAG][@gelu|@SIZE]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
 
     >>> parse("", "resnet50.a1_in1k@288", None).size
     288
     """
     if rest.startswith(("hf-hub:", "local-dir:")):
-        return Request(spec, rest, checkpoint=checkpoint)
+        return TimmRequest(spec, rest, checkpoint=checkpoint)
     name, _, option = rest.partition("@")
     if option not in ("", "gelu") and not option.isdigit():
         raise UsageError(
             f"cannot understand @{option} in {spec!r}; write @gelu or a size in pixels"
         )
-    return Request(
+    return TimmRequest(
         spec,
         name,
         activation="gelu" if option == "gelu" else None,
@@ -89,7 +87,7 @@ def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
     )
 
 
-def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
+def load(request: TimmRequest, *, device: str, dtype: torch.dtype) -> Encoder:
     """Builds and loads one encoder.
 
     Raises:
@@ -110,7 +108,7 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
         preprocessing=preprocessing,
         module=model,
         preprocess=preprocess,
-        forward=_Forward(model),
+        forward=_TimmForward(model),
         device=device,
         dtype=dtype,
         loader="timm",
@@ -119,7 +117,7 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
     )
 
 
-def _check_name(request: Request) -> None:
+def _check_name(request: TimmRequest) -> None:
     import timm
 
     base, _, tag = request.architecture.partition(".")
@@ -150,7 +148,7 @@ def _check_name(request: Request) -> None:
         )
 
 
-def _model(request: Request) -> tuple[Any, WeightsInfo]:
+def _model(request: TimmRequest) -> tuple[Any, WeightsInfo]:
     if request.checkpoint is not None:
         return _from_file(request, request.checkpoint, "checkpoint", str(request.checkpoint))
     if request.untrained:
@@ -168,7 +166,7 @@ def _model(request: Request) -> tuple[Any, WeightsInfo]:
     return _published(request)
 
 
-def _from_file(request: Request, path: Path, kind: str, source: str) -> tuple[Any, WeightsInfo]:
+def _from_file(request: TimmRequest, path: Path, kind: str, source: str) -> tuple[Any, WeightsInfo]:
     state = read_checkpoint(path)
     model = _build(request, num_classes=_classes_in(request, state))
     load_into(
@@ -178,7 +176,7 @@ def _from_file(request: Request, path: Path, kind: str, source: str) -> tuple[An
     return model, WeightsInfo(kind=kind, source=source, digest=digest)  # type: ignore[arg-type]
 
 
-def _published(request: Request) -> tuple[Any, WeightsInfo]:
+def _published(request: TimmRequest) -> tuple[Any, WeightsInfo]:
     built: list[Any] = []
 
     def fetch() -> str:
@@ -237,7 +235,7 @@ def _downloaded(repository: str, names: Sequence[str], revision: str = "") -> st
     raise unreachable or FileNotFoundError(f"{repository} holds none of {', '.join(names)}")
 
 
-def _build(request: Request, num_classes: int | None = None, pretrained: bool = False) -> Any:
+def _build(request: TimmRequest, num_classes: int | None = None, pretrained: bool = False) -> Any:
     import timm
 
     # A fixed seed, so an untrained encoder is always the same.
@@ -272,7 +270,7 @@ def _in_repository(repository: str) -> Path:
     )
 
 
-def _classes_in(request: Request, state: State) -> int | None:
+def _classes_in(request: TimmRequest, state: State) -> int | None:
     """Returns the number of classes of the file's classifier; None if it has none."""
     import timm
 
@@ -281,7 +279,7 @@ def _classes_in(request: Request, state: State) -> int | None:
     config = timm.get_pretrained_cfg(request.architecture)
     classifier = config.classifier if config is not None else None
     weight = state.get(f"{classifier}.weight") if isinstance(classifier, str) else None
-    if weight is None or weight.ndim == 0 or not 0 < len(weight) <= _MOST_CLASSES:
+    if weight is None or weight.ndim == 0 or not 0 < len(weight) <= BUILT_CLASSES:
         return None
     return len(weight)
 
@@ -301,7 +299,7 @@ def _converted(state: State, model: Any) -> State:
     return converted
 
 
-def _preprocessing(request: Request, model: Any) -> tuple[Any, PreprocessingInfo]:
+def _preprocessing(request: TimmRequest, model: Any) -> tuple[Any, PreprocessingInfo]:
     from timm.data import create_transform, resolve_model_data_config
 
     config = resolve_model_data_config(model)
@@ -326,7 +324,7 @@ def _preprocessing(request: Request, model: Any) -> tuple[Any, PreprocessingInfo
 
 
 @dataclass(frozen=True)
-class _Forward:
+class _TimmForward:
     """Maps images to the pooled features before the classifier."""
 
     model: Any

@@ -25,7 +25,7 @@ from tuiprobe.results.subject import Representation
 
 
 @dataclass(frozen=True)
-class Request:
+class TorchvisionRequest:
     """What to load.
 
     Attributes:
@@ -41,7 +41,7 @@ class Request:
     checkpoint: Path | None = None
 
 
-def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
+def load(request: TorchvisionRequest, *, device: str, dtype: torch.dtype) -> Encoder:
     """Builds and loads one encoder.
 
     Raises:
@@ -69,7 +69,7 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
         preprocessing=preprocessing,
         module=model,
         preprocess=preprocess,
-        forward=_Forward(model, linear),
+        forward=_TorchvisionForward(model, linear),
         device=device,
         dtype=dtype,
         loader="torchvision",
@@ -78,7 +78,7 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
     )
 
 
-def published_weights(request: Request) -> Any:
+def published_weights(request: TorchvisionRequest) -> Any:
     """Returns the weights' entry in torchvision's registry; None if only a file is given."""
     from torchvision import models
 
@@ -103,7 +103,7 @@ def published_weights(request: Request) -> Any:
     return None
 
 
-def _build(request: Request) -> Any:
+def _build(request: TorchvisionRequest) -> Any:
     from torchvision import models
 
     # The published weights of GoogLeNet and Inception include auxiliary classifiers.
@@ -116,7 +116,7 @@ def _build(request: Request) -> Any:
 _AUXILIARY = ("googlenet", "inception_v3")
 
 
-def _last_linear(request: Request, model: nn.Module) -> nn.Linear:
+def _last_linear(request: TorchvisionRequest, model: nn.Module) -> nn.Linear:
     """Returns the classifier: the model's last layer, which must be linear."""
     for name in ("fc", "classifier", "heads", "head"):
         layer = getattr(model, name, None)
@@ -127,7 +127,7 @@ def _last_linear(request: Request, model: nn.Module) -> nn.Linear:
     raise UsageError(f"{request.architecture} ends in no linear classifier; its h is not defined")
 
 
-def _load_weights(request: Request, model: Any, published: Any) -> WeightsInfo:
+def _load_weights(request: TorchvisionRequest, model: Any, published: Any) -> WeightsInfo:
     if request.checkpoint is not None:
         state, source = read_checkpoint(request.checkpoint), str(request.checkpoint)
         load_into(model, state, source=source, target=request.name)
@@ -145,7 +145,7 @@ def _load_weights(request: Request, model: Any, published: Any) -> WeightsInfo:
     return WeightsInfo(kind="pretrained", source=published.url, digest=digest)
 
 
-def _preprocessing(request: Request, published: Any) -> tuple[Any, PreprocessingInfo]:
+def _preprocessing(request: TorchvisionRequest, published: Any) -> tuple[Any, PreprocessingInfo]:
     from torchvision.transforms._presets import ImageClassification
 
     if published is None:
@@ -166,7 +166,7 @@ def _preprocessing(request: Request, published: Any) -> tuple[Any, Preprocessing
     return transform, info
 
 
-class _Forward:
+class _TorchvisionForward:
     """Maps images to the input of the classifier, captured by a hook."""
 
     def __init__(self, model: nn.Module, linear: nn.Linear) -> None:
@@ -185,7 +185,7 @@ class _Forward:
 
 def _fetch(spec: str, rest: str) -> list[Path]:
     architecture, _, tag = rest.partition("/")
-    entry = published_weights(Request(spec, architecture, tag or None))
+    entry = published_weights(TorchvisionRequest(spec, architecture, tag or None))
     check_url(entry.url, spec)
     file = url_folder("torchvision") / PurePosixPath(urlsplit(entry.url).path).name
 
@@ -206,7 +206,7 @@ def _fetch(spec: str, rest: str) -> list[Path]:
 
 def _load(wanted: Wanted) -> Encoder:
     architecture, _, tag = wanted.rest.partition("/")
-    request = Request(wanted.name, architecture, tag or None, wanted.checkpoint)
+    request = TorchvisionRequest(wanted.name, architecture, tag or None, wanted.checkpoint)
     return load(request, device=wanted.device, dtype=wanted.dtype)
 
 

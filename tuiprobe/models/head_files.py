@@ -18,9 +18,6 @@ from tuiprobe.run.checked_arrays import LARGEST_WEIGHT
 _WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
 """Names of the weight tensor, alone or as the last layer of a whole model."""
 
-_MOST_TEXT_BYTES = 4 * 2**20
-"""Largest file of names or templates: room for every name of WordNet."""
-
 
 def read_lines(path: Path, what: str) -> tuple[str, ...]:
     """Returns the non-empty lines of a UTF-8 text file.
@@ -30,7 +27,7 @@ def read_lines(path: Path, what: str) -> tuple[str, ...]:
         what: Description of the lines, for messages.
     """
     try:
-        text = text_of(read_regular(path, _MOST_TEXT_BYTES))
+        text = text_of(read_regular(path))
     except (OSError, ValueError, DamagedFileError) as error:
         raise UsageError(f"cannot read {what} from {path}: {error}") from error
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())

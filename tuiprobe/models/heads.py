@@ -24,9 +24,6 @@ from tuiprobe.files import DamagedFileError, Entry, names_below
 
 CLASSES_PER_SHARD = 25
 
-_MOST_SHARD_BYTES = 16 * 2**20
-_MOST_HEAD_BYTES = 256 * 2**20
-
 Progress = Callable[[int, int], None]
 """Called with the number of finished classes and of all classes."""
 
@@ -200,7 +197,7 @@ def fetched_head(
         path = folder / name
         if path.suffix != ".safetensors":  # left by a write that was killed
             continue
-        data = _entry(path).read_bytes(_MOST_HEAD_BYTES)
+        data = _entry(path).read_bytes()
         weight = _weight(data, len(classes))
         intact = hashlib.sha256(data).hexdigest() == path.stem
         if not intact or weight is None or weight.shape[1] != width:
@@ -290,7 +287,7 @@ def _row(text: TextTower, name: str, templates: Sequence[str]) -> Tensor:
 def _read_shard(path: Path, rows: int) -> Tensor | None:
     """Returns a finished shard; None if it has to be built again."""
     try:
-        return _weight(_entry(path).read_bytes(_MOST_SHARD_BYTES), rows)
+        return _weight(_entry(path).read_bytes(), rows)
     except DamagedFileError:
         return None
 

@@ -21,7 +21,7 @@ Kind = Literal["pretrained", "checkpoint"]
 
 
 @dataclass(frozen=True)
-class Request:
+class OpenClipRequest:
     """What to load.
 
     Attributes:
@@ -43,7 +43,7 @@ class Request:
     preprocess_source: str | None = None
 
 
-def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
+def parse(spec: str, rest: str, checkpoint: Path | None) -> OpenClipRequest:
     """Parses `ARCH[/TAG][@ACTIVATION]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
 
     >>> parse("", "ViT-B-16/openai@gelu", None).activation
@@ -52,16 +52,16 @@ def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
     'hf-hub:laion/model'
     """
     if rest.startswith(("hf-hub:", "local-dir:")):
-        return Request(spec, rest, checkpoint=checkpoint)
+        return OpenClipRequest(spec, rest, checkpoint=checkpoint)
     named, _, activation = rest.partition("@")
     if activation not in ("", "gelu", "quickgelu"):
         raise UsageError(f"unknown activation {activation!r} in {spec!r}; gelu or quickgelu")
     architecture, _, tag = named.partition("/")
-    return Request(spec, architecture, tag or None, activation or None, checkpoint)
+    return OpenClipRequest(spec, architecture, tag or None, activation or None, checkpoint)
 
 
 @dataclass(frozen=True)
-class Source:
+class OpenClipSource:
     """Configuration, preprocessing and weights of a requested model.
 
     Attributes:
@@ -85,7 +85,7 @@ class Source:
     kind: Kind
 
 
-def locate(request: Request) -> Source:
+def locate(request: OpenClipRequest) -> OpenClipSource:
     """Finds configuration, preprocessing and weights of the requested model.
 
     Raises:
@@ -99,7 +99,7 @@ def locate(request: Request) -> Source:
     return _from_registry(request)
 
 
-def _from_registry(request: Request) -> Source:
+def _from_registry(request: OpenClipRequest) -> OpenClipSource:
     import open_clip
     from open_clip import pretrained
 
@@ -120,7 +120,7 @@ def _from_registry(request: Request) -> Source:
 
     assumed = "preprocessing assumed: OpenAI's mean and std (the weights file names none)"
     vouched = f"open_clip tag {request.architecture}/{request.tag}" if tag else None
-    return Source(
+    return OpenClipSource(
         model_name=request.architecture,
         architecture=_named(request, dict(config)),
         config=dict(config),
@@ -132,7 +132,7 @@ def _from_registry(request: Request) -> Source:
     )
 
 
-def _named(request: Request, config: dict[str, Any]) -> str:
+def _named(request: OpenClipRequest, config: dict[str, Any]) -> str:
     """Returns the architecture's name, including a non-default activation."""
     own = "quickgelu" if config.get("quick_gelu", False) else "gelu"
     if request.activation in (None, own):
@@ -140,7 +140,7 @@ def _named(request: Request, config: dict[str, Any]) -> str:
     return f"{request.architecture}@{request.activation}"
 
 
-def _tag_config(request: Request) -> dict[str, Any]:
+def _tag_config(request: OpenClipRequest) -> dict[str, Any]:
     from open_clip import pretrained
 
     tags = pretrained.list_pretrained_tags_by_model(request.architecture)
@@ -160,7 +160,9 @@ def _tag_config(request: Request) -> dict[str, Any]:
     return dict(config)
 
 
-def _check_activation(request: Request, config: dict[str, Any], tag: dict[str, Any]) -> None:
+def _check_activation(
+    request: OpenClipRequest, config: dict[str, Any], tag: dict[str, Any]
+) -> None:
     """Refuses a tag whose weights were trained with another activation than the model has.
 
     open_clip only warns, and builds a model that gives wrong numbers.
@@ -183,7 +185,7 @@ def _check_activation(request: Request, config: dict[str, Any], tag: dict[str, A
     )
 
 
-def _from_folder(request: Request, folder: Path) -> Source:
+def _from_folder(request: OpenClipRequest, folder: Path) -> OpenClipSource:
     config_file = folder / CONFIG_FILE
     if not config_file.is_file():
         raise WeightsError(f"{folder} holds no {CONFIG_FILE}; it is no open_clip model folder")
@@ -200,7 +202,7 @@ def _from_folder(request: Request, folder: Path) -> Source:
     return _configured(request, config_file, find, str(folder), "checkpoint")
 
 
-def _from_hub(request: Request, repository: str) -> Source:
+def _from_hub(request: OpenClipRequest, repository: str) -> OpenClipSource:
     from open_clip.pretrained import download_pretrained_from_hf
 
     spec = f"open_clip:hf-hub:{repository}"
@@ -215,8 +217,8 @@ def _from_hub(request: Request, repository: str) -> Source:
 
 
 def _configured(
-    request: Request, config_file: Path, weights: Callable[[], Path], name: str, kind: Kind
-) -> Source:
+    request: OpenClipRequest, config_file: Path, weights: Callable[[], Path], name: str, kind: Kind
+) -> OpenClipSource:
     """Reads a configuration file as open_clip saves it with the weights."""
     try:
         content = parse_json(read_regular(config_file))
@@ -225,7 +227,7 @@ def _configured(
     except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedFileError) as error:
         raise WeightsError(f"{config_file} is no open_clip configuration ({error!r})") from error
     assumed = f"preprocessing assumed: {CONFIG_FILE} names none"
-    return Source(
+    return OpenClipSource(
         model_name=request.architecture,
         architecture=name,
         config={**config, "embed_dim": embedding},

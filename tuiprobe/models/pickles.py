@@ -10,12 +10,8 @@ from __future__ import annotations
 import pickletools
 from typing import IO, Any
 
+from tuiprobe.limits import PICKLE_VALUES
 from tuiprobe.models.stored import Module, Storage, Unread, called, known, storage
-
-MOST_BYTES = 64 * 2**20
-"""Largest pickle that is read; tensor data are stored outside it."""
-
-_MOST_STEPS = 1_000_000
 
 
 class PickleReader:
@@ -42,8 +38,8 @@ class PickleReader:
         try:
             for opcode, argument, _ in pickletools.genops(stream):
                 self._steps += 1
-                if self._steps > _MOST_STEPS:
-                    raise ValueError(f"its pickle has more than {_MOST_STEPS:,} instructions")
+                if self._steps > PICKLE_VALUES:
+                    raise ValueError(f"its pickle has more than {PICKLE_VALUES:,} instructions")
                 if opcode.name == "STOP":
                     return self._stack.pop()
                 self._step(opcode.name, argument)
@@ -118,7 +114,8 @@ class PickleReader:
             case "BUILD":
                 self._build(stack.pop())
             case "BINPERSID":
-                stack.append(self._storage(stack.pop()))
+                found = storage(stack.pop())
+                stack.append(self.storages.setdefault(found.key, found))
             case _ if name in _SCALARS:
                 stack.append(argument)
             case _:
@@ -151,12 +148,6 @@ class PickleReader:
             if not isinstance(state, dict):
                 raise ValueError("a module of the archive has no attributes")
             target.attributes = state
-
-    def _storage(self, reference: object) -> Storage:
-        found = storage(reference)
-        if self.storages.setdefault(found.key, found) != found:
-            raise ValueError("two tensors disagree on the data they share")
-        return found
 
 
 _SCALARS = frozenset(

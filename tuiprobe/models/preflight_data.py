@@ -18,6 +18,7 @@ from tuiprobe.datasets.decode import has_deep_values
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.preflight import Check
+from tuiprobe.numbers import interval, number
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 500
 """Number of images of the known-answer check."""
+BATCH = 50  # images per forward pass
 
 KNOWN_COUNTS = {
     (1000, 50_000): "ImageNet validation",
@@ -119,8 +121,8 @@ def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
     """
     counts = np.zeros(256, dtype=np.int64)
     deep: list[str] = []
-    for number, sample in enumerate(samples[:_LOOKED_AT]):
-        if number == _FIRST and not deep:
+    for place, sample in enumerate(samples[:_LOOKED_AT]):
+        if place == _FIRST and not deep:
             break
         try:
             content = images.read(sample)
@@ -158,7 +160,7 @@ def _jumbled(labels: Sequence[int]) -> bool:
 
 
 @dataclass(frozen=True)
-class Setup:
+class ClassifierSetup:
     """All settings that decide whether an image is classified correctly.
 
     Attributes:
@@ -188,7 +190,7 @@ CAUSES = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class KnownAnswer:
     """The result of the known-answer check.
 
     Attributes:
@@ -213,8 +215,8 @@ class Answer:
     def check(self) -> Check:
         """Returns the result as a check."""
         said = (
-            f"accuracy {self.hits / self.n:.3f} ({self.low:.3f} to {self.high:.3f}) on {self.n} "
-            f"images, published {self.expected:.3f}"
+            f"accuracy {interval(self.hits / self.n, self.low, self.high, 'share')} on {self.n:,} "
+            f"images, published {number(self.expected, 'share')}"
         )
         if self.agrees:
             return Check("known answer", "pass", said)
@@ -226,11 +228,11 @@ class Answer:
         return Check("known answer", "fail", said, fix, "labels" if labels else "encoder")
 
 
-def sample_of(images: Dataset, seed: int = 0, count: int = SAMPLE) -> list[Sample]:
+def sample_of(images: Dataset, seed: int = 0) -> list[Sample]:
     """Draws a seeded sample of the labelled images."""
     labelled = [sample for sample in images.samples if sample.label is not None]
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(labelled), generator=generator)[:count]
+    order = torch.randperm(len(labelled), generator=generator)[:SAMPLE]
     return [labelled[i] for i in order.tolist()]
 
 
@@ -239,10 +241,9 @@ def known_answer(
     images: Dataset,
     samples: Sequence[Sample],
     expected: float,
-    used: Setup,
-    reference: Setup | None = None,
-    batch: int = 50,
-) -> Answer:
+    used: ClassifierSetup,
+    reference: ClassifierSetup | None = None,
+) -> KnownAnswer:
     """Compares the accuracy under `used` with the published one, and searches for the cause.
 
     A part is a cause only if restoring it to `reference` restores the accuracy. If no single part
@@ -255,21 +256,20 @@ def known_answer(
         expected: Published accuracy, a fraction.
         used: The settings of the run.
         reference: The right settings by catalog and libraries; None to skip the search.
-        batch: Images per forward pass.
     """
     seen: dict[tuple[int, str | None], Tensor] = {}
 
-    def answer(setup: Setup, causes: tuple[str, ...] = ()) -> Answer:
+    def answer(setup: ClassifierSetup, causes: tuple[str, ...] = ()) -> KnownAnswer:
         # Names, labels and prompts do not change h.
         view = (id(setup.preprocess), setup.activation)
         if view not in seen:
-            seen[view] = _representations(encoder, images, samples, setup, batch)
+            seen[view] = _representations(encoder, images, samples, setup)
         hits = _hits(encoder, samples, setup, seen[view])
         test = binomtest(hits, len(samples), expected)
         interval = test.proportion_ci(method="wilson")
         inside = test.proportion_ci(confidence_level=0.999, method="wilson")
         agrees = bool(inside.low <= expected <= inside.high)
-        return Answer(
+        return KnownAnswer(
             expected, hits, len(samples), float(interval.low), float(interval.high), agrees, causes
         )
 
@@ -288,19 +288,19 @@ def known_answer(
 
 
 def _representations(
-    encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: Setup, batch: int
+    encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: ClassifierSetup
 ) -> Tensor:
     """Computes h `[n, width]` of the samples under a setup."""
     rows = []
     with torch.inference_mode(), activation(encoder.module, setup.activation):
-        for start in range(0, len(samples), batch):
-            part = samples[start : start + batch]
+        for start in range(0, len(samples), BATCH):
+            part = samples[start : start + BATCH]
             tensors = torch.stack([setup.preprocess(images.open(sample)) for sample in part])
             rows.append(encoder.encode(tensors).cpu())
     return torch.cat(rows)
 
 
-def _hits(encoder: Encoder, samples: Sequence[Sample], setup: Setup, h: Tensor) -> int:
+def _hits(encoder: Encoder, samples: Sequence[Sample], setup: ClassifierSetup, h: Tensor) -> int:
     # Before the activation is replaced: a cached head must belong to the unchanged model.
     head = encoder.head(setup.classes, setup.templates) if setup.activation is None else None
     with torch.inference_mode(), activation(encoder.module, setup.activation):
@@ -311,7 +311,7 @@ def _hits(encoder: Encoder, samples: Sequence[Sample], setup: Setup, h: Tensor) 
     return sum(g == t for g, t in zip(guesses.tolist(), truth, strict=True))
 
 
-def _head(encoder: Encoder, setup: Setup) -> Head:
+def _head(encoder: Encoder, setup: ClassifierSetup) -> Head:
     if encoder.text is None:
         if encoder.classifier is None:
             raise ValueError(f"{encoder.name} has no head to answer with")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuiprobe.plugins import MODELS, RUNS_CODE, PluginError, Registry, in_words
+from tuiprobe.plugins import MODELS, PluginError, Registry, in_words
 
 if TYPE_CHECKING:
     import torch
@@ -76,12 +76,6 @@ BUILTIN = {
 """All built-in loaders, in the order that messages list them."""
 
 LOADERS = Registry(MODELS, "loader", Loader, BUILTIN)
-
-
-def runs_foreign_code(spec: str) -> bool:
-    """Says whether a spec runs foreign code; then accept it only from the command line."""
-    scheme, colon, _ = spec.partition(":")
-    return bool(colon) and (scheme == RUNS_CODE or LOADERS.package_of(scheme) is not None)
 
 
 def model_forms() -> str:

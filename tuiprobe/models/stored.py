@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-_MOST_DIMENSIONS = 64
+from tuiprobe.limits import DIMENSIONS
 
 
 class UnsafePickleError(ValueError):
@@ -233,7 +233,7 @@ def _tensor(function: str, arguments: Any) -> object:
     if dtype is None:
         return Unread("a quantised tensor", tensor=True)
     sizes = isinstance(size, tuple | list) and isinstance(stride, tuple | list)
-    if not sizes or not len(size) == len(stride) <= _MOST_DIMENSIONS:
+    if not sizes or not len(size) == len(stride) <= DIMENSIONS:
         raise ValueError("the shape of a tensor is none")
     if not all(map(_is_size, (offset, *size, *stride))):
         raise ValueError("the shape of a tensor is none")

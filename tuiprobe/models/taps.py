@@ -22,11 +22,11 @@ from tuiprobe.spec import FINAL_TAP
 
 __all__ = [
     "FINAL_TAP",
+    "DerivedTap",
     "Extract",
     "NotTappableError",
-    "Probe",
-    "Scene",
     "Tap",
+    "TapContext",
     "TapTable",
     "discover",
     "first_tensor",
@@ -70,7 +70,7 @@ class Tap:
 
 
 @dataclass(frozen=True)
-class Probe:
+class DerivedTap:
     """An extra tap that reads something derived from a module's output.
 
     Attributes:
@@ -95,7 +95,7 @@ class NotTappableError(Exception):
 
 
 @dataclass(frozen=True)
-class Scene:
+class TapContext:
     """What the layout of an output is deduced from besides the module itself.
 
     Attributes:
@@ -120,14 +120,14 @@ def discover(
     tower: nn.Module,
     forward: Callable[[Tensor], Tensor],
     images: Tensor,
-    probes: Mapping[str, Probe],
+    probes: Mapping[str, DerivedTap],
 ) -> TapTable:
     """Finds every tap of the tower by one forward pass over `images` `[2, 3, H, W]`."""
     modules = {name: module for name, module in tower.named_modules() if name}
     probed = {name: probe.module for name, probe in probes.items()}
     outputs = _trial({**modules, **probed}, forward, images)
     tokens = _token_counts(tower)
-    table, scene = TapTable(), Scene(tower, BATCH, (images.shape[2], images.shape[3]), tokens)
+    table, scene = TapTable(), TapContext(tower, BATCH, (images.shape[2], images.shape[3]), tokens)
     for name, module in modules.items():
         try:
             tensor = _only_output(outputs[name])
@@ -190,7 +190,7 @@ def _read(output: object) -> Tensor:
     return tensor
 
 
-def layout(name: str, module: nn.Module, tensor: Tensor, scene: Scene) -> tuple[Tap, Extract]:
+def layout(name: str, module: nn.Module, tensor: Tensor, scene: TapContext) -> tuple[Tap, Extract]:
     """Returns the tap of a module's output, and how to read it.
 
     Args:

@@ -9,24 +9,29 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
+from tokenize import TokenError
 from typing import IO, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from tuiprobe.models.pickles import MOST_BYTES, PickleReader
+from tuiprobe.files import UNFIT
+from tuiprobe.limits import ARCHIVE_LIST_BYTES, ARCHIVE_SPARE_BYTES, PICKLE_BYTES
+from tuiprobe.models.pickles import PickleReader
 from tuiprobe.models.stored import Storage, StoredTensor
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 
-_MOST_ENTRIES_BYTES = 8 * 2**20
-"""Largest directory of an archive, enough for about 80,000 tensors."""
-
-_MOST_CODE_BYTES = 64 * 2**20
-"""Largest ratio of entries to file size; TorchScript compresses its code."""
+DAMAGED = (
+    *UNFIT, OSError, EOFError, RuntimeError, MemoryError, SyntaxError, TokenError, struct.error,
+    zlib.error, zipfile.BadZipFile, SafetensorError,
+)  # fmt: skip
+"""Errors that readers of weights and vectors raise for damaged and hostile files."""
 
 _CHUNK_BYTES = 2**20
 _LOCAL_HEADER_BYTES = 30
@@ -63,6 +68,16 @@ def open_torch_file(file: IO[bytes]) -> TorchFile:
     return _ZipFile(file) if start == b"PK\x03\x04" else _LegacyFile(file)
 
 
+def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
+    """Opens a zip archive whose list of entries is no longer than any real one.
+
+    Raises:
+        ValueError: If it is longer.
+        zipfile.BadZipFile: If the file is no archive.
+    """
+    return zipfile.ZipFile(_ShortReads(file))
+
+
 def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
     """Returns where the content of a stored entry begins, which its local header tells.
 
@@ -81,12 +96,10 @@ class _ZipFile:
     def __init__(self, file: IO[bytes]) -> None:
         size = file.seek(0, io.SEEK_END)
         self._file = file
-        self._archive = zipfile.ZipFile(_ShortReads(file))
+        self._archive = open_archive(file)
         self._entries = {entry.filename: entry for entry in self._archive.infolist()}
         entries = self._archive.infolist()
-        if len(self._entries) != len(entries):
-            raise ValueError("two entries of the archive have one name")
-        if sum(entry.file_size for entry in entries) > size + _MOST_CODE_BYTES:
+        if sum(entry.file_size for entry in entries) > size + ARCHIVE_SPARE_BYTES:
             raise ValueError("the archive claims to hold more than the file's size")
         if not any(entry.CRC for entry in entries):  # saved without checksums
             for entry in entries:
@@ -121,7 +134,7 @@ class _ZipFile:
         entry = self._entries.get(self._root + name)
         if entry is None and default is not None:
             return default
-        return self._data_of(f"{self._root}{name}", MOST_BYTES).numpy().tobytes()
+        return self._data_of(f"{self._root}{name}", PICKLE_BYTES).numpy().tobytes()
 
     def _data(self, storage: Storage) -> Tensor:
         data = self._data_of(f"{self._root}data/{storage.key}", storage.nbytes)
@@ -148,7 +161,7 @@ class _ShortReads:
         self.seekable, self.close = file.seekable, file.close
 
     def read(self, size: int = -1) -> bytes:
-        if size > _MOST_ENTRIES_BYTES:
+        if size > ARCHIVE_LIST_BYTES:
             raise ValueError("the archive has too many entries")
         return self._file.read(size)
 
@@ -158,7 +171,7 @@ class _LegacyFile:
         self._file = file
         self._size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        head = io.BytesIO(file.read(MOST_BYTES))
+        head = io.BytesIO(file.read(PICKLE_BYTES))
         if _is_tar(head.getvalue()[:512]):
             raise ValueError("it is a tar archive, as torch wrote before 2017")
         reader = PickleReader()

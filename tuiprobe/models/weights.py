@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
+from tuiprobe.limits import ARRAY_HEADER_BYTES
 from tuiprobe.models.stored import UnsafePickleError
-from tuiprobe.models.torch_files import open_torch_file
+from tuiprobe.models.torch_files import DAMAGED, open_torch_file
 from tuiprobe.models.wrappers import State, check_names, listed, unwrap, without_prefix
 from tuiprobe.plaintext import plain
 
@@ -27,27 +25,8 @@ _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index"
 
 _LONGEST = 200
 
-_MOST_HEADER_BYTES = 8 * 2**20
-
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """Dtypes of weights; others need more than a conversion, such as the scales of float8."""
-
-_BROKEN = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    ArithmeticError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-    SafetensorError,
-)
-"""Errors that the readers raise for damaged and hostile files."""
 
 
 def read_checkpoint(path: Path) -> State:
@@ -80,13 +59,13 @@ def read_checkpoint(path: Path) -> State:
             f"not opened: {_reason(error)}. Save only its state_dict, best as safetensors, and "
             "pass that file"
         ) from error
-    except _BROKEN as error:
+    except DAMAGED as error:
         raise _damaged(path, error) from error
 
 
 def _read_safetensors(path: Path, file: IO[bytes]) -> State:
     (header,) = struct.unpack("<Q", file.read(8))
-    if header > _MOST_HEADER_BYTES:
+    if header > ARRAY_HEADER_BYTES:
         raise ValueError(f"its header claims {header:,} bytes")
     state: State = load_file(path)
     check_names(state, path)

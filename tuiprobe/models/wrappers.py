@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tuiprobe.errors import WeightsError
+from tuiprobe.limits import NAME_LENGTH, PICKLE_VALUES, WRAPPERS
 from tuiprobe.models.stored import Module, StoredTensor, Unread
 from tuiprobe.plaintext import plain
 
@@ -19,31 +20,23 @@ _WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "mod
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 """Prefixes that DataParallel, torch.compile and training modules add to every name."""
 
-_MOST_NAMES = 100_000
-_LONGEST_NAME = 1_000
-_MOST_WRAPPERS = 16
-_MOST_ATTRIBUTES = 500_000
-"""Limits for checkpoints; far above any real one, yet small in memory and time."""
-
 _SHOWN = 4
 _LONGEST = 200
 
 
 def check_names(names: Collection[str], path: Path) -> None:
-    """Refuses names that are more or longer than any model's."""
-    if len(names) > _MOST_NAMES:
-        raise WeightsError(f"{path} holds {len(names):,} tensors, above {_MOST_NAMES:,}")
+    """Refuses names that are longer than any model's: finding their prefix takes its square."""
     longest = max(map(len, names), default=0)
-    if longest > _LONGEST_NAME:
+    if longest > NAME_LENGTH:
         raise WeightsError(
-            f"{path} holds a name of {longest:,} characters, above {_LONGEST_NAME:,}; save it "
+            f"{path} holds a name of {longest:,} characters, above {NAME_LENGTH:,}; save it "
             "again under the model's own names"
         )
 
 
 def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
     """Returns the tensor descriptions of the innermost wrapper."""
-    for _ in range(_MOST_WRAPPERS):
+    for _ in range(WRAPPERS):
         if not isinstance(loaded, dict):
             break
         inner = next((k for k in _WRAPPERS if isinstance(loaded.get(k), dict)), None)
@@ -52,7 +45,7 @@ def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
         loaded = loaded[inner]
     else:
         raise WeightsError(
-            f"{path} wraps its weights more than {_MOST_WRAPPERS} deep, or in themselves; save "
+            f"{path} wraps its weights more than {WRAPPERS} deep, or in themselves; save "
             "only the state_dict"
         )
     if isinstance(loaded, Module):
@@ -86,13 +79,13 @@ def _attributes(module: Module, path: Path) -> dict[str, object]:
     to visit.
     """
     found: dict[str, object] = {}
-    left, waiting = _MOST_ATTRIBUTES, [("", module)]
+    left, waiting = PICKLE_VALUES, [("", module)]
     while waiting:
         prefix, one = waiting.pop()
         left -= 1 + len(one.attributes)
-        if left < 0 or len(prefix) > _LONGEST_NAME:
+        if left < 0 or len(prefix) > NAME_LENGTH:
             raise WeightsError(
-                f"the modules of {path} are nested without end, or more than {_MOST_ATTRIBUTES:,} "
+                f"the modules of {path} are nested without end, or more than {PICKLE_VALUES:,} "
                 "attributes; save only the state_dict"
             )
         for name, value in one.attributes.items():

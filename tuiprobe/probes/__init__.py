@@ -41,7 +41,7 @@ PROBES = plugins.Registry(PROBE_GROUP, "probe", type, BUILT_IN)
 
 
 @dataclass(frozen=True)
-class Registry:
+class InstalledProbes:
     """Every installed probe.
 
     Attributes:
@@ -58,7 +58,7 @@ class Registry:
 
 
 @cache
-def registry() -> Registry:
+def registry() -> InstalledProbes:
     """Returns every installed probe; each is imported once."""
     found = {name: _made(name, PROBES.builtin(name)) for name in PROBES.builtin_names}
     faults = list(PROBES.warnings(PROBES.builtin_names))
@@ -76,7 +76,7 @@ def registry() -> Registry:
     ordered, stuck = _ordered(list(found.values()))
     faults += [f"the probe {one.id!r} is left out: {why}" for one, why in stuck]
     kept = tuple(one for one in found.values() if one in ordered)
-    return Registry(kept, tuple(faults))
+    return InstalledProbes(kept, tuple(faults))
 
 
 def _made(name: str, kind: Any) -> Probe[Any, Any]:

@@ -10,6 +10,10 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 
+WHY = {"outlier": "outlier channels", "offset": "half of the offset"}
+"""What channels are that probes act on, in words."""
+NO_CHANNEL = NotRun(reason="no channel stands out")
+
 
 @dataclass(frozen=True)
 class Chosen:

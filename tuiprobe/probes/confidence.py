@@ -222,10 +222,10 @@ class Bins:
     images: Int64
 
 
-def equal_mass_bins(confidence: Float64, correct: Bool, bins: int = BINS) -> Bins:
-    """Returns mean confidence and accuracy of at most `bins` bins with equally many images."""
+def equal_mass_bins(confidence: Float64, correct: Bool) -> Bins:
+    """Returns mean confidence and accuracy of at most 15 bins with equally many images."""
     order = np.argsort(confidence, kind="stable")
-    parts = [one for one in np.array_split(order, bins) if one.size]
+    parts = [one for one in np.array_split(order, BINS) if one.size]
     return Bins(
         np.array([confidence[one].mean() for one in parts]),
         np.array([correct[one].mean() for one in parts]),
@@ -233,7 +233,7 @@ def equal_mass_bins(confidence: Float64, correct: Bool, bins: int = BINS) -> Bin
     )
 
 
-def ece(confidence: Float64, correct: Bool, bins: int = BINS) -> Figure:
+def ece(confidence: Float64, correct: Bool) -> Figure:
     """Returns the expected calibration error: equal-mass bins, debiased as by Kumar et al. 2019.
 
     The bias of the plug-in sum of |accuracy - confidence| is what it gains when each accuracy is
@@ -243,12 +243,11 @@ def ece(confidence: Float64, correct: Bool, bins: int = BINS) -> Figure:
     Args:
         confidence: [n], probability of the answer.
         correct: [n], whether it is right.
-        bins: Number of bins.
     """
     n = confidence.size
-    if n < 2 * bins:
-        return NotRun(reason=f"{n} images: {bins} bins take {2 * bins}")
-    found = equal_mass_bins(confidence, correct, bins)
+    if n < 2 * BINS:
+        return NotRun(reason=f"{n} images: {BINS} bins take {2 * BINS}")
+    found = equal_mass_bins(confidence, correct)
     gap = np.abs(found.accuracy - found.confidence)
     error = np.sqrt(found.accuracy * (1 - found.accuracy) / found.images)
     share = found.images / n
@@ -266,7 +265,7 @@ def ece(confidence: Float64, correct: Bool, bins: int = BINS) -> Figure:
         high=min(1.0, value + half),
         unit="points",
         n=n,
-        method=f"{bins} bins of equal mass, debiased; binomial error of each",
+        method=f"{BINS} bins of equal mass, debiased; binomial error of each",
     )
 
 

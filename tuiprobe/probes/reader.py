@@ -18,7 +18,7 @@ from tuiprobe.probes.finite import final_statistics, nonfinite_ids, without_nonf
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
 from tuiprobe.results import DataSet, Fingerprint, Skipped
-from tuiprobe.run.arrays import Arrays, read_arrays
+from tuiprobe.run.arrays import Arrays, read_own_arrays
 from tuiprobe.run.checked_arrays import HeadArrays, check_features, check_statistics
 from tuiprobe.run.concept_labels import Labels, read_labels
 from tuiprobe.run.directory import RunDir
@@ -29,6 +29,7 @@ from tuiprobe.run.records import (
     PlanRecord,
     SetRecord,
     TapRecord,
+    kept_baseline,
     read_measured,
     read_plan,
     read_samples,
@@ -65,6 +66,11 @@ class RunReader:
     def spec(self) -> RunSpec:
         """What the user asked for."""
         return read_spec(self.directory)
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """The user's CSV of baseline models; None if there is none."""
+        return kept_baseline(self.directory)
 
     @cached_property
     def measured(self) -> Measured:
@@ -131,7 +137,7 @@ class RunReader:
 
     @cached_property
     def _statistics(self) -> Arrays:
-        return read_arrays(self.directory.statistics_file, self.measured.statistics)[0]
+        return read_own_arrays(self.directory, self.directory.statistics_file)[0]
 
     def tap(self, data: DataSet, tap: TapRecord) -> TapArrays:
         """Returns the statistics of one set at one tap.
@@ -235,7 +241,7 @@ class RunReader:
 
     def _read_features(self, one: SetRecord) -> Arrays:
         file = self.directory.features_file(one.name)
-        arrays, _ = read_arrays(file, self.measured.sets[one.name].features)
+        arrays, _ = read_own_arrays(self.directory, file)
         samples = self.samples.get(one.name, {})
         return check_features(file, arrays, self.plan.model.width, samples, bool(one.classes))
 

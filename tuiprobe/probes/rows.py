@@ -7,11 +7,8 @@ number of images.
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from tuiprobe.probes.inputs import Float32, Float64
-
-Bool = npt.NDArray[np.bool_]
+from tuiprobe.probes.inputs import Bool, Float32, Float64
 
 BLOCK_VALUES = 1 << 18  # 2 MiB of float64: stays in a core's cache
 MIN_CHANNELS = 20  # with fewer, "95 % of the channels" leaves none out

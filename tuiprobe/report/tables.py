@@ -12,7 +12,7 @@ from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
 
 Row = list[str | int | float | bool | None]
-FIGURE = ["value", "low", "high", "n", "method", "not_run_because"]
+FIGURE = ["value", "low", "high", "value_unit", "n", "method", "not_run_because"]
 
 
 def tables(report: Report) -> dict[str, str]:
@@ -39,8 +39,9 @@ def _csv(header: list[str], rows: Iterable[Row]) -> str:
 def figure_cells(figure: Figure) -> Row:
     """Returns a figure under the columns `FIGURE`; empty where there is none."""
     if not given(figure):
-        return [None, None, None, None, None, figure.reason]
-    return [figure.value, figure.low, figure.high, figure.n, figure.method, None]
+        return [None, None, None, None, None, None, figure.reason]
+    unit = None if figure.unit == "none" else figure.unit
+    return [figure.value, figure.low, figure.high, unit, figure.n, figure.method, None]
 
 
 def _table(one: Table) -> str:
@@ -63,18 +64,18 @@ def _long(one: Table, others: list[int], places: list[int]) -> Iterator[Row]:
         about = [_cell(row[i]) for i in others]
         for i in places:
             name: Row = [one.columns[i].id] if len(places) > 1 else []
-            if (cells := _figure_cells(row[i])) is not None:
+            if (cells := _figure_cells(row[i], one.columns[i].unit)) is not None:
                 yield [*about, *name, *cells]
 
 
-def _figure_cells(value: Value) -> Row | None:
+def _figure_cells(value: Value, unit: str) -> Row | None:
     """Returns the cells of a value in a column of figures; None where there is nothing to write."""
     if isinstance(value, Estimate | NotRun):
         return figure_cells(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return [value, None, None, None, None, None]
+        return [value, None, None, None if unit == "none" else unit, None, None, None]
     said = _cell(value)
-    return None if said in (None, "", "-") else [None, None, None, None, None, said]
+    return None if said in (None, "", "-") else [None, None, None, None, None, None, said]
 
 
 def _cell(value: Value) -> str | int | float | bool | None:

@@ -78,7 +78,13 @@ PerChannel = Annotated[tuple[_Item, ...], Field(max_length=MOST_CHANNELS, fail_f
 """One entry a channel or direction at most."""
 
 
-RETIRED: Final[dict[str, frozenset[str]]] = {"RunSpec": frozenset({"bundle"})}
+RETIRED: Final[dict[str, frozenset[str]]] = {
+    "RunSpec": frozenset({"bundle"}),
+    "Report": frozenset({"sha256"}),
+    "Measured": frozenset({"statistics"}),
+    "MeasuredRecord": frozenset({"features"}),
+    "RowsMeasured": frozenset({"names", "contents"}),
+}
 """Fields that an earlier version wrote and that are gone, by the name of their model.
 
 Readers drop them. All other unknown fields are refused. A field belongs here when no figure depends

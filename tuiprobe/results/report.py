@@ -1,5 +1,6 @@
 """The report: everything one run found, and what it was found on."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -9,9 +10,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
-from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, reading
+from tuiprobe.manifest import RESULTS, refuse_other, refuse_unfinished
 from tuiprobe.plaintext import json_text
 from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Real, given
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
@@ -105,8 +106,6 @@ class Report(Frozen):
         probe_key: What the probes were answered with beyond `key`: head, names, templates, seed.
         warnings: Warnings for the reader.
         timings: See `without_timings`.
-        sha256: SHA-256 of the file without these 64 digits; None in memory, because the
-            file was verified when it was read.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -122,7 +121,6 @@ class Report(Frozen):
     probe_key: str = ""
     warnings: Many[str] = ()
     timings: Timings = Timings()
-    sha256: str | None = None
 
     def part_of(self, probe: str) -> Part | None:
         """Returns what a probe found, as plain data; None where it is not in this report."""
@@ -204,11 +202,11 @@ class Report(Frozen):
 
     def without_timings(self) -> "Report":
         """Returns the same report with empty timings, for comparing two runs by `==`."""
-        return self.model_copy(update={"timings": Timings(), MEMBER: None})
+        return self.model_copy(update={"timings": Timings()})
 
     def to_json(self) -> str:
-        """Returns strict JSON (no NaN, no Infinity) with its checksum, ending in a newline."""
-        return seal(json_text(self.model_dump(mode="json", exclude={MEMBER})))
+        """Returns strict JSON (no NaN, no Infinity), ending in a newline."""
+        return json_text(self.model_dump(mode="json")) + "\n"
 
     def _repr_html_(self) -> str:
         """Returns the card as HTML, which notebooks show."""
@@ -220,19 +218,23 @@ class Report(Frozen):
 
     @classmethod
     def read(cls, file: Path | Entry) -> "Report":
-        """Reads a `results.json`.
+        """Reads a `results.json`; that of a run directory is compared with its manifest.
 
         Raises:
             DamagedFileError: If it is missing, altered, or not a regular report file.
         """
         if isinstance(file, Entry):
-            return cls.parse(file.read_bytes(MAX_REPORT_BYTES), file)
+            content = file.read_bytes(MAX_REPORT_BYTES)
+            _refuse_other(file.path, content)
+            return cls.parse(content, file)
         if not isinstance(file, str | Path):
             raise UsageError(f"read takes the path of a results.json, not a {type(file).__name__}")
         if Path(file).is_dir():
             raise DamagedFileError(f"{file} is a directory: name the results.json in it")
         with reading(file):
-            return cls.parse(read_regular(file, MAX_REPORT_BYTES), file)
+            content = read_regular(file, MAX_REPORT_BYTES)
+        _refuse_other(Path(file), content)
+        return cls.parse(content, file)
 
     @classmethod
     def parse(cls, content: bytes, source: object) -> "Report":
@@ -247,9 +249,15 @@ class Report(Frozen):
         """
         tree = _read_tree(content, source)
         try:
-            return cls.model_validate(tree).model_copy(update={MEMBER: None})
+            return cls.model_validate(tree)
         except ValidationError as error:
             raise _no_report(tree, source, error) from error
+
+
+def _refuse_other(file: Path, content: bytes) -> None:
+    if file.name == RESULTS:
+        refuse_unfinished(file.parent)
+        refuse_other(Entry(file.parent, RESULTS), hashlib.sha256(content).hexdigest())
 
 
 def _rendered(renderer: str, report: Report) -> str:
@@ -277,17 +285,13 @@ def _validated(kind: type[_Result], value: JsonValue) -> _Result:
 
 
 def _read_tree(content: bytes, source: object) -> Any:
-    """Returns the plain data of a `results.json`, whose checksum is compared where it has one.
+    """Returns the plain data of a `results.json`.
 
     It is parsed before pydantic sees it, because pydantic's own parser takes 20 times the memory.
 
     Raises:
-        DamagedFileError: If it was altered or is not strict JSON.
+        DamagedFileError: If it is not strict JSON.
     """
-    try:
-        is_sealed(content, source)
-    except DamagedFileError as error:
-        raise DamagedFileError(f"{error}; {_reprobe(source)}") from error
     try:
         tree = parse_json(content.decode("utf-8"))
         if _SURROGATE.search(content):  # pairs of them are letters

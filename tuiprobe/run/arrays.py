@@ -3,8 +3,8 @@
 A file's header is checked before anything is allocated: its arrays fill the file without gaps or
 overlaps, so what is read needs as much memory as the file has bytes.
 
-The checksum is the SHA-256 of the file without its 64 digits, as in `tuiprobe.checksums`. Earlier
-versions hashed the arrays one by one, in the order of their names.
+The checksum is the SHA-256 of the file without its 64 digits. Earlier versions hashed the arrays
+one by one, in the order of their names. The manifest of a run names its array files by it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from tuiprobe.checksums import MEMBER
 from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json, reading
+from tuiprobe.manifest import give_way, refuse_other
 from tuiprobe.memory import refuse_beyond_memory
 from tuiprobe.run.directory import RunDir
 
@@ -34,7 +34,7 @@ MAX_TENSOR_BYTES = 16 * 2**30
 _HEADER_LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000  # as the safetensors library has it
 _MOST_DIMENSIONS = 32
-_EARLIER_MEMBER = "checksum"
+_MEMBER, _EARLIER_MEMBER = "sha256", "checksum"
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
     "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
@@ -50,11 +50,12 @@ def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dic
     content = memoryview(encode_tensors(contiguous))
     start = _HEADER_LENGTH_BYTES + int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
     blank = "0" * hashlib.sha256().digest_size * 2
-    head = _described(bytes(content[_HEADER_LENGTH_BYTES:start]), {**metadata, MEMBER: blank})
+    head = _described(bytes(content[_HEADER_LENGTH_BYTES:start]), {**metadata, _MEMBER: blank})
     place = _place(head, blank)
     before, after = head[:place], head[place + len(blank) :]
     digest = hashlib.sha256(before + after)
     digest.update(content[start:])
+    give_way(entry, digest.hexdigest())
     entry.write_chunks((before, digest.hexdigest().encode(), after, content[start:]))
     return digest.hexdigest()
 
@@ -74,41 +75,50 @@ def _place(head: bytes, checksum: str) -> int:
     Raises:
         ValueError: If it is not there.
     """
-    member = f'"{MEMBER}":"'
+    member = f'"{_MEMBER}":"'
     return head.index(f'{member}{checksum}"'.encode("utf-8", "replace")) + len(member)
 
 
-def read_arrays(entry: Entry, expected: str | None = None) -> tuple[Arrays, dict[str, str]]:
+def read_arrays(entry: Entry) -> tuple[Arrays, dict[str, str]]:
     """Reads arrays written by `write_arrays` and verifies their checksum.
 
     The arrays share the memory of the file's content: who keeps few of many copies them.
-
-    Args:
-        entry: What to read.
-        expected: The checksum recorded in another file of the run; None if there is none.
 
     Returns:
         Arrays by name, and the metadata without the checksum. The checksum covers both.
 
     Raises:
-        DamagedFileError: If the file is truncated, altered, too large, behind a link, or not the
-            expected one.
+        DamagedFileError: If the file is truncated, altered, too large or behind a link.
     """
+    return _verified(entry)[1:]
+
+
+def _verified(entry: Entry) -> tuple[str, Arrays, dict[str, str]]:
     header, content = _read(entry, MAX_TENSOR_BYTES)
     view, start = content.data, header.start
     checksum = verify(entry, header, lambda first, last: [view[first - start : last - start]])
-    refuse_other(entry, checksum, expected)
-    return _arrays(header, content), header.described
+    return checksum, _arrays(header, content), header.described
 
 
-def read_metadata(entry: Entry) -> dict[str, str]:
-    """Returns the metadata of an array file without reading its arrays; verifies no checksum.
+def read_shapes(entry: Entry) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """Returns shapes and metadata of an array file without its arrays; compares no checksum.
 
     Raises:
         DamagedFileError: If the file is missing or its header is not one.
     """
     with entry.open(MAX_TENSOR_BYTES) as file, reading(entry):
-        return read_header(file, entry).described
+        header = read_header(file, entry)
+    return {name: one.shape for name, one in header.arrays.items()}, header.described
+
+
+def checksum_of(entry: Entry) -> str:
+    """Returns the checksum that an array file carries, without comparing it.
+
+    Raises:
+        DamagedFileError: If the file is missing or has none.
+    """
+    with entry.open(MAX_TENSOR_BYTES) as file, reading(entry):
+        return _stored_checksum(entry, read_header(file, entry))
 
 
 def read_unsealed(entry: Entry, limit: int) -> tuple[Arrays, dict[str, str]]:
@@ -160,7 +170,7 @@ class Header(NamedTuple):
     @property
     def described(self) -> dict[str, str]:
         """The metadata without the checksum."""
-        sealed = (MEMBER, _EARLIER_MEMBER)
+        sealed = (_MEMBER, _EARLIER_MEMBER)
         return {name: text for name, text in self.metadata.items() if name not in sealed}
 
 
@@ -247,12 +257,19 @@ def verify(entry: Entry, header: Header, pieces: Pieces) -> str:
     Raises:
         DamagedFileError: If it does not match, or there is none.
     """
-    sealed = header.metadata.get(MEMBER)
-    stored = header.metadata.get(_EARLIER_MEMBER) if sealed is None else sealed
-    found = _earlier_digest(header, pieces) if sealed is None else _digest(header, sealed, pieces)
-    if stored is None or found != stored:
+    stored = _stored_checksum(entry, header)
+    earlier = _MEMBER not in header.metadata
+    digest = _earlier_digest(header, pieces) if earlier else _digest(header, stored, pieces)
+    if digest != stored:
         raise DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
     return stored
+
+
+def _stored_checksum(entry: Entry, header: Header) -> str:
+    for member in (_MEMBER, _EARLIER_MEMBER):
+        if member in header.metadata:
+            return header.metadata[member]
+    raise DamagedFileError(f"{entry} is damaged: it carries no checksum")
 
 
 def _digest(header: Header, stored: str, pieces: Pieces) -> str | None:
@@ -277,26 +294,13 @@ def _earlier_digest(header: Header, pieces: Pieces) -> str:
 
 
 def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, str]]:
-    """Reads arrays of a run and checks the run key in their metadata, if there is one.
+    """Reads merged arrays of a run; compares them with its manifest, and their key with its key.
 
     Raises:
-        DamagedFileError: As for `read_arrays`; also if the arrays belong to another run.
+        DamagedFileError: As for `read_arrays`; also if the arrays belong to another run or merge.
     """
-    arrays, metadata = read_arrays(entry)
-    key = directory.read_key()
-    if key is not None and metadata.get("key", key) != key:
-        raise DamagedFileError(f"{entry} belongs to another run")
+    checksum, arrays, metadata = _verified(entry)
+    refuse_other(entry, checksum)
+    if "key" in metadata:
+        directory.refuse_other_key(entry, metadata["key"])
     return arrays, metadata
-
-
-def refuse_other(entry: Entry, checksum: str, expected: str | None) -> None:
-    """Refuses intact arrays that do not belong to the run's other files.
-
-    Raises:
-        DamagedFileError: If the checksums differ.
-    """
-    if expected is not None and checksum != expected:
-        raise DamagedFileError(
-            f"{entry} does not belong to {entry.root / 'measured.json'}: a merge was cut short or "
-            "files of two runs were mixed; the command that made the run merges it again"
-        )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.files import DamagedFileError, Entry, reading
+from tuiprobe.manifest import refuse_other
 from tuiprobe.run.arrays import MAX_TENSOR_BYTES, Stored, read_header, verify
 
 _CHUNK_BYTES = 4 * 2**20
@@ -17,16 +18,15 @@ _CHUNK_BYTES = 4 * 2**20
 class BlockReader:
     """An array file of a run directory, opened for reading in blocks.
 
-    The checksum is verified once, in small pieces, when the file is opened.
+    The checksum is verified once, in small pieces, when the file is opened, and compared with the
+    manifest.
 
     Args:
         entry: File written by `tuiprobe.run.arrays.write_arrays`.
 
-    Attributes:
-        checksum: Its checksum, see `tuiprobe.run.arrays`.
-
     Raises:
-        DamagedFileError: If the file is missing, truncated, altered, too large or behind a link.
+        DamagedFileError: If the file is missing, truncated, altered, too large, behind a link, or
+            of another merge.
     """
 
     def __init__(self, entry: Entry) -> None:
@@ -35,7 +35,7 @@ class BlockReader:
         try:
             header = read_header(self._file, entry)
             self._arrays = header.arrays
-            self.checksum = verify(entry, header, self._pieces)
+            refuse_other(entry, verify(entry, header, self._pieces))
         except BaseException:
             self._file.close()
             raise

@@ -17,17 +17,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tuiprobe.checksums import is_sealed
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import (
     DamagedFileError,
     Entry,
     flush_folder,
     names_below,
-    pinned,
+    not_made_again,
     reading,
     writing,
 )
+from tuiprobe.manifest import earlier_version
 
 ENGINE_LOCK = "lock-engine"
 MERGE_LOCK = "lock-merge"
@@ -39,42 +39,36 @@ MAX_SPEC_BYTES = 2**16
 """Largest `spec.json`; so no text in it is longer than a report takes."""
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-Version = tuple[int, int, int]
-"""What changes when a file is replaced: inode, time and size."""
-
 _MOST_RANKS = 256
 _NAMED = 5
 _MOST_FILES = 2**20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
-_BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
+_BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "status", "events-", ".spec.json.")
 _KEPT_BY_FRESH = ("lock", "log.txt")
 _DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
 _FOLDERS = re.compile(
-    r"ranks|live|rows|shards|head-probe|features|thumbs|answers|tables|figures"
+    r"status|ranks|live|rows|shards|head-probe|features|thumbs|answers|tables|figures"
     r"|(?:features|thumbs)/[^/]+"
 )
 _FILES = re.compile(
     r"key|cancel|log\.txt|lock(?:-[a-z0-9]+)?|samples\.jsonl|baseline\.csv|events-\d+\.jsonl"
-    r"|(?:spec|plan|preflight|measured|summary|results)\.json"
+    r"|(?:spec|plan|preflight|measured|summary|results|manifest)\.json"
     r"|(?:statistics|concepts|head|ablation|per_image)\.safetensors"
     r"|report\.(?:html|md|tex)|model-card\.md|tables/[^/]+\.csv|figures/[^/]+\.svg"
-    r"|ranks/\d+\.json|live/\d+\.(?:json|safetensors)|answers/ablation-[^/]+\.json"
+    r"|(?:status|ranks|live)/\d+\.(?:json|safetensors)|answers/ablation-[^/]+\.json"
     r"|(?:rows|shards|head-probe)/[^/]+\.safetensors"
     r"|features/[^/]+/images\.safetensors|thumbs/[^/]+/\d+\.jpg"
     r"|(?:[^/]+/)*\.[^/]+\.[0-9a-f]{8}-\d+\.tmp",  # of a killed writer
     re.DOTALL,
 )
-"""What a run consists of; whatever else lies in its directory is the user's and never deleted."""
+"""What a run consists of; whatever else lies in its directory is the user's and never deleted.
+
+`ranks`, `live` and `events` are of version 0.2.0.
+"""
 
 
 _NAME_ONE = "name a run directory, for example one of runs/"
-
-
-def version_of(file: Entry) -> Version | None:
-    """Returns the version of a file; None if there is none."""
-    status = file.status()
-    return None if status is None else (status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 class BusyError(RunError):
@@ -207,49 +201,23 @@ class RunDir:
         """Returns the file of one image's 96-pixel thumbnail."""
         return self.at(f"thumbs/{set_name}/{sample_id}.jpg")
 
-    def answer_file(self, name: str) -> Entry:
-        """Returns the file of a cached answer of an ablation."""
-        return self.at(f"answers/ablation-{name}.json")
-
     def screenshot_file(self, name: str) -> Entry:
         """Returns the file of a picture of a screen that showed the run."""
         return self.at(f"screenshots/{name}.svg")
 
-    def live_file(self, rank: int, suffix: str) -> Entry:
-        """Returns a live file of a running rank; `suffix` is `json` or `safetensors`."""
-        return self.at(f"live/{rank}.{suffix}")
+    def status_file(self, rank: int, suffix: str = "json") -> Entry:
+        """Returns the status of a rank: `json`, or `safetensors` with its channels."""
+        return self.at(f"status/{rank}.{suffix}")
 
-    def live_ranks(self) -> list[int]:
-        """Lists the ranks that have a live file, in ascending order."""
-        return self._ranks_in("live")
-
-    def _ranks_in(self, folder: str) -> list[int]:
-        """Lists the ranks that have a JSON file in a folder, in ascending order."""
-        names = (one.removesuffix(".json") for one in self.names(folder) if one.endswith(".json"))
-        numbers = (int(one[:9]) for one in names if one.isdecimal() and one.isascii())
-        return sorted(numbers)[:_MOST_RANKS]
+    def status_ranks(self) -> list[int]:
+        """Lists the ranks that have a status, in ascending order."""
+        names = self.names("status")
+        numbers = (one.removesuffix(".json") for one in names if one.endswith(".json"))
+        return sorted(int(n[:9]) for n in numbers if n.isdecimal() and n.isascii())[:_MOST_RANKS]
 
     def names(self, folder: str = "") -> list[str]:
         """Returns the names in the directory or in a folder of it, sorted; follows no link."""
         return names_below(self.path, folder, _MOST_FILES)
-
-    def event_files(self) -> list[str]:
-        """Returns the names of the files of events of all ranks."""
-        names = self.names()
-        return [one for one in names if one.startswith("events-") and one.endswith(".jsonl")]
-
-    def rank_file(self, number: int) -> Entry:
-        """Returns the heartbeat and lease of one of several ranks."""
-        return self.at(f"ranks/{number}.json")
-
-    def rank_files(self) -> dict[int, Version]:
-        """Lists the ranks that have such a file; the version changes whenever it is replaced."""
-        found = {number: version_of(self.rank_file(number)) for number in self._ranks_in("ranks")}
-        return {number: version for number, version in found.items() if version is not None}
-
-    def events_file(self, rank: int) -> Entry:
-        """Returns one rank's file of milestones, warnings and skipped images, a JSON line each."""
-        return self.at(f"events-{rank}.jsonl")
 
     # Life.
 
@@ -260,6 +228,16 @@ class RunDir:
         except (DamagedFileError, UnicodeDecodeError):
             return None
         return key if _KEY.fullmatch(key) else None
+
+    def refuse_other_key(self, file: Entry, key: str) -> None:
+        """Refuses an intact file of another run.
+
+        Raises:
+            DamagedFileError: If its key is not that of this run.
+        """
+        own = self.read_key()
+        if own is not None and key != own:
+            raise DamagedFileError(f"{file} belongs to another run (key {key[:8]}, here {own[:8]})")
 
     def spec_json(self) -> Any:
         """Returns the content of `spec.json`, which may be anything.
@@ -288,23 +266,22 @@ class RunDir:
         # anything else, so files without a key do not belong to a run.
         found = self.read_key()
         if found is not None:
+            if earlier_version(self.path):
+                raise DataError(
+                    f"{self.path} holds a run that tuiprobe 0.2.0 or an earlier version began, and "
+                    "this version does not go on with it. `tuiprobe reprobe` reads it if it is "
+                    "finished. Choose another --output, or --fresh to start it anew"
+                )
             if found != key:
                 raise DataError(
-                    f"{self.path} holds another run (key {found[:8]}, this run has "
-                    f"{key[:8]}): {self._why_keys_differ()}. Choose another --output, or --fresh "
-                    "to start it anew"
+                    f"{self.path} holds another run (key {found[:8]}, this run has {key[:8]}): "
+                    "weights, preprocessing, images, layers or batch size differ. Choose another "
+                    "--output, or --fresh to start it anew"
                 )
         elif others:
             raise DataError(
                 f"{self.path} is not empty and is no run directory; choose another --output"
             )
-
-    def _why_keys_differ(self) -> str:
-        plan = self.plan_file
-        with suppress(DamagedFileError):
-            if plan.exists() and not is_sealed(plan.read_bytes(), plan):
-                return "an earlier version of tuiprobe made it, and made keys of other things"
-        return "weights, preprocessing, images, layers or batch size differ"
 
     def create(self, key: str) -> bool:
         """Makes the directory, or accepts one that holds the same key.
@@ -326,9 +303,8 @@ class RunDir:
     def locked(self, name: str = "lock", wait: bool = False) -> Iterator[None]:
         """Holds the directory's lock, so that one process writes at a time.
 
-        While it is held, files are opened only in the directory that was locked, and written only
-        while its lock file exists. If the directory is deleted, moved or replaced, the run ends and
-        does not create it again.
+        If the directory is deleted or moved while it is held, the run ends and does not make it
+        again.
 
         The lock belongs to this process alone: forked processes release it at once, so it is free
         as soon as this process ends, for whatever reason.
@@ -343,7 +319,7 @@ class RunDir:
         with writing(self.path):
             lock = _take_lock(self.at(name), wait)
         try:
-            with pinned(lock.entry, lock.descriptor):
+            with not_made_again(self.path):
                 yield
         finally:
             lock.release()

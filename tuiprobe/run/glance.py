@@ -1,10 +1,11 @@
-"""The report of a run, and the few figures of it that a list of runs shows.
+"""The results of a run: `results.json`, what a list of runs shows of it, and the manifest.
 
-`summary.json` holds them, and the checksum of the `results.json` that they are of. Results that
-carry another checksum or were written later, as an earlier version or an editor leaves them, are
-read themselves.
+A list reads `summary.json` alone if the manifest names both and the results have not changed since
+the manifest was written.
 """
 
+import hashlib
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -12,19 +13,25 @@ from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 
-from tuiprobe.checksums import (
-    checksum_at_end,
-    checksum_in,
-    read_json,
-    refuse_lost_seal,
-    write_json,
-)
 from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.manifest import (
+    ANSWERED,
+    FILES,
+    MANIFEST,
+    read_manifest,
+    read_record,
+    refuse_unfinished,
+    write_manifest,
+    write_named,
+    write_record,
+)
 from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun
 from tuiprobe.results.headlines import LISTED
-from tuiprobe.results.report import ABSENT, MAX_REPORT_BYTES, Report
+from tuiprobe.results.report import ABSENT, Report
 from tuiprobe.results.subject import Representation
+from tuiprobe.run.arrays import checksum_of
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import read_measured
 
 _NOTHING: Final = NotRun(reason="not measured")
 _Sum = Annotated[int, Field(ge=0, le=2**53 * MOST_ITEMS)]
@@ -41,15 +48,8 @@ def read_report(run: RunDir) -> Report:
     """
     run.refuse_no_run()
     file = run.results_file
-    content = file.read_bytes(MAX_REPORT_BYTES)
-    report = Report.parse(content, file)
-    refuse_lost_seal(content, file, run.plan_file)
-    own = run.read_key()
-    if own is not None and report.key != own:
-        raise DamagedFileError(
-            f"{file} belongs to another run (key {report.key[:8]}, here {own[:8]}); "
-            "`tuiprobe reprobe` writes this run's own again"
-        )
+    report = Report.read(file)
+    run.refuse_other_key(file, report.key)
     return report
 
 
@@ -57,8 +57,6 @@ class Summary(Frozen):
     """What a list of runs shows of a report.
 
     Attributes:
-        key: Key of the run.
-        results: The checksum that `results.json` carries.
         title: Title of the report.
         partial: Whether images are missing.
         model: Name of the model.
@@ -74,8 +72,6 @@ class Summary(Frozen):
         shifts: Mean top-1 accuracy over the shifted sets.
     """
 
-    key: str = ""
-    results: str | None
     title: str
     partial: bool
     model: str
@@ -92,24 +88,54 @@ class Summary(Frozen):
 
 
 def write_results(run: RunDir, report: Report) -> None:
-    """Publishes the report of a run, then its summary.
+    """Publishes the report of a run, then its summary, then the manifest.
+
+    Files that the manifest of `begin_again` names keep their checksum; all others are read.
 
     Raises:
         RunError: If the operating system refuses.
     """
-    text = report.to_json()
-    run.results_file.write_text(text)
-    found = summary_of(report, checksum_in(text.encode("utf-8", "replace")))
-    write_json(run.summary_file, found.model_dump(mode="json"))
+    write_named(run.results_file, report.to_json())
+    write_record(run.summary_file, summary_of(report).model_dump(mode="json"))
+    kept = read_manifest(run.path) or {}
+    files = _files(run, (one.name for one in report.data))
+    write_manifest(
+        run.path, {**kept, **{one.name: _checksum(one) for one in files if one.name not in kept}}
+    )
 
 
-def summary_of(report: Report, checksum: str | None) -> Summary:
-    """Returns the summary of a report, whose file carries the checksum."""
+def begin_again(run: RunDir) -> None:
+    """Publishes a manifest that names only what a finished run is answered from.
+
+    From now on until `write_results`, readers refuse the results, and only `tuiprobe reprobe` goes
+    on.
+    """
+    manifest = read_manifest(run.path)
+    if manifest is None:
+        manifest = {one.name: _checksum(one) for one in _files(run, read_measured(run).sets)}
+    kept = {name: checksum for name, checksum in manifest.items() if name not in ANSWERED}
+    write_manifest(run.path, kept)
+
+
+def _files(run: RunDir, sets: Iterable[str]) -> list[Entry]:
+    """Returns the files of a run with these measured sets that a manifest names."""
+    files = [run.at(name) for name in FILES]
+    for name in sets:
+        files += (run.features_file(name), run.rows_file(name))
+    return [file for file in files if file.exists()]
+
+
+def _checksum(file: Entry) -> str:
+    if file.name.endswith(".safetensors"):
+        return checksum_of(file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def summary_of(report: Report) -> Summary:
+    """Returns the summary of a report."""
     figures = {one.field: report.figure(one.id) for one in LISTED}
     figures = {id: _NOTHING if one is ABSENT else one for id, one in figures.items()}
     return Summary(
-        key=report.key,
-        results=checksum,
         title=report.title,
         partial=report.partial,
         model=report.model.name,
@@ -123,23 +149,18 @@ def summary_of(report: Report, checksum: str | None) -> Summary:
     )
 
 
-def read_summary(run: RunDir) -> Summary | None:
-    """Reads `summary.json`; returns None if it is of another run or other results.
+def read_summary(run: RunDir) -> Summary:
+    """Reads `summary.json`.
 
     Raises:
-        DamagedFileError: If it is missing, altered or no summary.
+        DamagedFileError: If it is missing, altered or no summary, or the run has no manifest.
     """
     file = run.summary_file
-    tree, sealed = read_json(file, limit=_MOST_BYTES)
-    if not sealed:
-        raise DamagedFileError(f"{file} is damaged: its checksum is gone")
+    refuse_unfinished(run.path)
     try:
-        found = Summary.model_validate(tree)
+        return Summary.model_validate(read_record(file, _MOST_BYTES))
     except ValidationError as error:
         raise DamagedFileError(f"{file} is damaged: it is no summary") from error
-    checksum = checksum_at_end(run.results_file) if run.results_file.exists() else None
-    fits = checksum is not None and checksum == found.results
-    return found if fits and run.read_key() in (found.key, None) else None
 
 
 def summary(run: RunDir) -> Summary:
@@ -148,17 +169,17 @@ def summary(run: RunDir) -> Summary:
     Raises:
         DamagedFileError: If there is no valid summary, and `read_report` refuses the results.
     """
-    return _summary(run.path, _changed(run.results_file))
+    files = (run.results_file, run.summary_file, run.at(MANIFEST))
+    return _summary(run.path, *map(_changed, files))
 
 
 @lru_cache(maxsize=_KEPT)
-def _summary(path: Path, changed: int) -> Summary:
+def _summary(path: Path, results: int, _summary: int, manifest: int) -> Summary:
     run = RunDir(path)
-    if _changed(run.summary_file) >= changed:
+    if manifest >= results:  # else the results were edited, or the run was copied
         with suppress(DamagedFileError):
-            if (summary := read_summary(run)) is not None:
-                return summary
-    return summary_of(read_report(run), None)
+            return read_summary(run)
+    return summary_of(read_report(run))
 
 
 def _changed(file: Entry) -> int:

@@ -10,6 +10,9 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry, process_lives
 from tuiprobe.run.directory import ENGINE_LOCK, MERGE_LOCK, RunDir
 
+QUIET_SECONDS = 20.0
+"""Without a new status for this long, a rank of another host no longer counts as running."""
+
 _PROCESS = re.compile(r"process (\d+) on (.+)")
 _LOCKS = Path("/proc/locks")
 

@@ -16,6 +16,7 @@ from typing import Any, Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.manifest import is_there
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
@@ -95,7 +96,7 @@ def read_per_image(directory: RunDir) -> Images:
         DamagedFileError: If the file is damaged, or belongs to another run.
     """
     file = directory.per_image_file
-    if not file.exists():
+    if not is_there(file):
         return {}
     arrays, metadata = read_own_arrays(directory, file)
     checked, found = CheckedArrays(file, arrays), {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
-from tuiprobe.checksums import read_json, write_json
 from tuiprobe.files import DamagedFileError
+from tuiprobe.manifest import is_there, read_record, write_record
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
 
@@ -17,7 +17,7 @@ _SAID_ELSEWHERE = ("weights", "preprocessing")
 
 def write_preflight(directory: RunDir, found: list[PreflightCheck]) -> None:
     """Publishes the checks of a preflight."""
-    write_json(directory.preflight_file, {"checks": _CHECKS.dump_python(tuple(found))})
+    write_record(directory.preflight_file, {"checks": _CHECKS.dump_python(tuple(found))})
 
 
 def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
@@ -27,11 +27,11 @@ def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
         DamagedFileError: If the file is damaged.
     """
     kept = directory.preflight_file
-    if not kept.exists():
+    if not is_there(kept):
         return ()
-    value, sealed = read_json(kept, directory.plan_file)
+    value = read_record(kept)
     try:
-        return _CHECKS.validate_python(value["checks"] if sealed else value)
+        return _CHECKS.validate_python(value["checks"])
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(f"{kept} is damaged: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
@@ -9,8 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from tuiprobe.catalog.own_baseline import MAX_BASELINE_BYTES
-from tuiprobe.checksums import read_checked, read_json, seal, write_json
 from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.manifest import is_there, read_named, read_record, write_named, write_record
 from tuiprobe.options import OptionError, validated
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
@@ -26,9 +27,10 @@ _Record = TypeVar("_Record", bound=Record)
 ROW_SAMPLE = "row_sample"
 """Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
 
-_SEALED_BY = "\n# "  # precedes the checksum; not part of the table
+_LAST_LINE = re.compile(rb'(?:# )?\{[^{}\n]{0,160}"sha256": "[0-9a-f]{64}"\}\s*\Z')
+"""Ends a file of lines that 0.2.0 wrote."""
 
-_FOREIGN = "{} is no run of this version of tuiprobe: {}"
+_FOREIGN = "{} is of no run of this version of tuiprobe: {}"
 
 MOST_TAPS = 10_000
 MOST_SAMPLES = 2_000_000
@@ -54,6 +56,7 @@ class SetRecord(Record):
     """One set of images as planned.
 
     Attributes:
+        shard_images: Images of each shard but the last; None in runs of earlier versions.
         published: Published set that it is, as in `tuiprobe.datasets.Suite`.
         key: The key in its shards; None in runs of earlier versions, which use the run's key.
         target: Whether it is a target set: images whose accuracy is to be estimated, without
@@ -68,6 +71,7 @@ class SetRecord(Record):
     shards: Count
     classes: Many[str]
     notes: Many[str]
+    shard_images: Count | None = None
     published: str | None = None
     key: str | None = None
     target: bool = False
@@ -121,7 +125,6 @@ class MeasuredRecord(Record):
         skipped: Sample id and reason of each unreadable image.
         fingerprints: Distinct fingerprints of the shards.
         pieces: Forward passes per batch; above 1 if memory was short.
-        features: Checksum of the set's representations; None in runs of earlier versions.
         contents: Digest of the contents of all images read; None in runs of earlier versions.
         rows: What was measured of stored vectors; None for images.
     """
@@ -130,32 +133,29 @@ class MeasuredRecord(Record):
     skipped: Many[tuple[Count, str]]
     fingerprints: Many[Fingerprint]
     pieces: Count
-    features: str | None = None
     contents: str | None = None
     rows: RowsMeasured | None = None
 
 
 class Measured(Record):
-    """The content of `measured.json`, written last in a merge; identifies the merged files.
+    """The content of `measured.json`.
 
     Attributes:
-        key: The run's key; None in runs of earlier versions.
-        statistics: Checksum of the merged statistics, likewise.
-        sets: Inputs of the statistics, by measured set.
+        key: The run's key.
+        sets: Inputs of the merged statistics, by measured set.
     """
 
-    key: str | None = None
-    statistics: str | None = None
+    key: str
     sets: Named[MeasuredRecord]
 
 
 def write_spec(spec: RunSpec, directory: RunDir) -> None:
     """Publishes `spec.json`."""
-    write_json(directory.spec_file, spec.to_json())
+    write_record(directory.spec_file, spec.to_json())
 
 
-def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
-    """Changes options of a run that do not affect measured numbers.
+def changed_spec(directory: RunDir, changes: Mapping[str, Any]) -> RunSpec:
+    """Returns the spec of a run with other options that do not affect measured numbers.
 
     Raises:
         UsageError: If a value is invalid for its option.
@@ -165,19 +165,18 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
     if not isinstance(found, dict):
         raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
     try:
-        spec = validated(RunSpec, {**found, **changes})
+        return validated(RunSpec, {**found, **changes})
     except OptionError as error:
         if error.name in changes:
             raise
         said = f"{directory.spec_file}: {error.name}: {error.cause}"
         raise DamagedFileError(said) from error
-    write_spec(spec, directory)
 
 
 def saved_by_watch(directory: RunDir) -> bool:
     """Says whether `tuiprobe.watch` saved the directory: results without arrays or images."""
     try:
-        found, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
+        found = read_record(directory.spec_file, MAX_SPEC_BYTES)
     except DamagedFileError:
         return False
     return isinstance(found, dict) and found.get(WATCHED) is True
@@ -194,16 +193,15 @@ def read_plan(directory: RunDir) -> PlanRecord:
             f"{directory.path} was saved by tuiprobe.watch: it holds figures, and no images or "
             "arrays that could be read again"
         )
-    found = _validated(PlanRecord, directory, read_json(directory.plan_file)[0])
-    _refuse_foreign(directory, directory.plan_file, found.key)
+    found = _validated(PlanRecord, directory.plan_file, read_record(directory.plan_file))
+    directory.refuse_other_key(directory.plan_file, found.key)
     return found
 
 
 def read_measured(directory: RunDir) -> Measured:
     """Returns `measured.json` of a run; errors as for `read_plan`."""
-    value, sealed = read_json(directory.measured_file, directory.plan_file)
-    found = _validated(Measured, directory, value if sealed else {"sets": value})
-    _refuse_foreign(directory, directory.measured_file, found.key)
+    found = _validated(Measured, directory.measured_file, read_record(directory.measured_file))
+    directory.refuse_other_key(directory.measured_file, found.key)
     return found
 
 
@@ -212,12 +210,12 @@ def read_spec(directory: RunDir) -> RunSpec:
     try:
         return validated(RunSpec, _spec_fields(directory))
     except OptionError as error:
-        raise DamagedFileError(_FOREIGN.format(directory.path, error.cause)) from error
+        raise DamagedFileError(_FOREIGN.format(directory.spec_file, error.cause)) from error
 
 
 def _spec_fields(directory: RunDir) -> Any:
     """Returns what `spec.json` holds, without options that are gone; it may be anything."""
-    value, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
+    value = read_record(directory.spec_file, MAX_SPEC_BYTES)
     return without_retired(value, RunSpec.__name__, [one.name for one in run_options()])
 
 
@@ -226,7 +224,7 @@ def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
 
     Stored vectors have no lines: their sets are made from `plan.json` and the file of their names.
     """
-    listed = _listed_samples(directory)
+    listed = listed_samples(directory)
     for one in read_plan(directory).sets if directory.plan_file.exists() else ():
         listed.setdefault(one.name, {})
         if one.rows is not None:
@@ -234,15 +232,12 @@ def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     return listed
 
 
-def _listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
+def listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
+    """Returns the samples that have a line in `samples.jsonl`; errors as for `read_plan`."""
     file = directory.samples_file
-    content, sealed = read_checked(file, directory.plan_file)
-    end = len(content)
-    if sealed:
-        end = content.rstrip().rfind(b"\n") + 1
-        _refuse_foreign(directory, file, _key_in(file, content[end:]))
+    content = _without_last_line(read_named(file))
     samples: dict[str, dict[int, SampleRecord]] = {}
-    for number, line in enumerate(_lines(content, end)):
+    for number, line in enumerate(_lines(content)):
         if number >= MOST_SAMPLES:
             raise DamagedFileError(f"{file} is damaged: it has more than {MOST_SAMPLES:,} lines")
         record = _sample(directory, line)
@@ -250,31 +245,29 @@ def _listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     return dict(samples)
 
 
-def _lines(content: bytes, end: int) -> Iterator[str]:
-    """Yields the lines up to a place one by one: a list of all may take 30 times the memory."""
-    start = 0
+def _without_last_line(content: bytes) -> bytes:
+    """Returns the lines of a file without the one that 0.2.0 kept a checksum in."""
+    last = content.rstrip().rfind(b"\n") + 1
+    return content[:last] if _LAST_LINE.match(content, last) else content
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    """Yields the lines one by one: a list of all may take 30 times the memory."""
+    start, end = 0, len(content)
     while start < end:
-        stop = content.find(b"\n", start, end)
+        stop = content.find(b"\n", start)
         stop = end if stop < 0 else stop
         yield content[start:stop].decode("utf-8", "replace")
         start = stop + 1
 
 
-def _validated(kind: type[_Record], directory: RunDir, value: Any) -> _Record:
+def _validated(kind: type[_Record], file: Entry, value: Any) -> _Record:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
         cause = found[0]["msg"][:LONGEST_TEXT]
-        raise DamagedFileError(_FOREIGN.format(directory.path, cause)) from error
-
-
-def _key_in(file: Entry, last_line: bytes) -> str | None:
-    try:
-        key = parse_json(last_line).get("key")
-    except (ValueError, AttributeError) as error:
-        raise DamagedFileError(f"{file} is damaged: {error}") from error
-    return key if isinstance(key, str) else None
+        raise DamagedFileError(_FOREIGN.format(file, cause)) from error
 
 
 def _sample(directory: RunDir, line: str) -> SampleRecord:
@@ -303,23 +296,15 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**53
 
 
-def _refuse_foreign(directory: RunDir, file: Entry, key: str | None) -> None:
-    """Refuses an intact file that belongs to another run."""
-    own = directory.read_key()
-    if key is not None and own is not None and key != own:
-        raise DamagedFileError(f"{file} belongs to another run (key {key[:8]}, here {own[:8]})")
-
-
 def write_baseline(directory: RunDir, text: str) -> None:
     """Publishes the user's CSV of baseline models."""
-    directory.baseline_file.write_text(seal(text + _SEALED_BY + "{}"))
+    write_named(directory.baseline_file, text)
 
 
 def kept_baseline(directory: RunDir) -> str | None:
     """Returns the text of the user's CSV in a run; None if there is none."""
     kept = directory.baseline_file
-    if not kept.exists():
+    if not is_there(kept):
         return None
-    content, sealed = read_checked(kept, directory.plan_file, 2 * MAX_BASELINE_BYTES)
-    text = content.decode("utf-8", "replace")
-    return text.rpartition(_SEALED_BY)[0] if sealed else text
+    content = read_named(kept, 2 * MAX_BASELINE_BYTES)
+    return _without_last_line(content).decode("utf-8", "replace")

@@ -12,6 +12,10 @@ LISTED_ROWS = 100
 """Rows that are named for not being finite, per shard and per set."""
 
 
+ROW_PLACE = r"(.+) ([0-9]{1,9}) rows ([0-9]{1,15}) to ([0-9]{1,15})"
+"""How a shard of stored vectors says where it belongs: set, number, first row, end."""
+
+
 class RowFile(Record):
     """A file of vectors as it was when the run was planned.
 
@@ -49,12 +53,8 @@ class RowsMeasured(Record):
         rows: Rows that were read.
         nonfinite: Rows among them that are not finite, which count in no figure.
         nonfinite_rows: The first of them.
-        names: Checksum of the file with names and labels.
-        contents: SHA-256 over the digests of all shards, that is, of all rows.
     """
 
     rows: Count
     nonfinite: Count
     nonfinite_rows: Annotated[tuple[Count, ...], Field(max_length=LISTED_ROWS)]
-    names: str
-    contents: str

@@ -91,8 +91,8 @@ def write_row_samples(
     rows: Sequence[int],
     names: Mapping[int, str],
     labels: NDArray[Any] | None,
-) -> str:
-    """Publishes names and labels of the rows that are shown; returns the checksum.
+) -> None:
+    """Publishes names and labels of the rows that are shown.
 
     Args:
         directory: The run directory.
@@ -111,7 +111,7 @@ def write_row_samples(
         arrays["ends"] = np.cumsum([len(one) for one in texts]).astype(np.int64)
     if labels is not None:
         arrays["labels"] = labels[arrays["rows"]].astype(np.int64)
-    return write_arrays(directory.rows_file(name), arrays, {"key": key})
+    write_arrays(directory.rows_file(name), arrays, {"key": key})
 
 
 def read_row_samples(directory: RunDir, name: str, rows: int) -> RowSamples:

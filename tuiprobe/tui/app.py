@@ -136,10 +136,8 @@ class TuiprobeApp(EngineApp):
         """Returns the screen that shows a run: its results, or the run as it goes on."""
         from tuiprobe.run.locks import held_locks
         from tuiprobe.run.state import run_state
-        from tuiprobe.tui.livewatch import has_results
 
-        going = run_state(RunDir(run), held_locks()).kind in ("waiting", "running")
-        if has_results(run) and not going:
+        if run_state(RunDir(run), held_locks()).kind in ("done", "partial"):
             from tuiprobe.tui.screens.results import ResultsScreen
 
             return ResultsScreen(run)
@@ -203,9 +201,6 @@ class TuiprobeApp(EngineApp):
         return "/".join(ASCII_KEYS[one] for one in shown) if signs else shown
 
 
-_MOST_BYTES = 4096
-
-
 def _file() -> Path:
     """Returns the path of the settings: `$XDG_CONFIG_HOME/tuiprobe/screens.json`."""
     import platformdirs
@@ -219,7 +214,7 @@ def read_theme() -> str | None:
     The file may hold anything: what is no theme's name counts as nothing.
     """
     try:
-        kept = parse_json(read_regular(_file(), _MOST_BYTES))
+        kept = parse_json(read_regular(_file()))
     except (OSError, ValueError, TuiprobeError):
         return None
     theme = kept.get("theme") if isinstance(kept, dict) else None

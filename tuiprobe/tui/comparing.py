@@ -12,7 +12,7 @@ from tuiprobe.compare.forest import ForestRow
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import holds_all
 from tuiprobe.results import given
-from tuiprobe.tui.widgets.rows import Column
+from tuiprobe.tui.widgets.rows import RowColumn
 from tuiprobe.tui.widgets.spans import span
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -51,7 +51,7 @@ def pairs_of(runs: int) -> list[Pair]:
 # The forest plot.
 
 
-def forest_columns(letters: tuple[str, str], width: int) -> tuple[Column, ...]:
+def forest_columns(letters: tuple[str, str], width: int) -> tuple[RowColumn, ...]:
     """Returns the columns of the forest plot; the plot takes what the others leave.
 
     Args:
@@ -60,12 +60,12 @@ def forest_columns(letters: tuple[str, str], width: int) -> tuple[Column, ...]:
     """
     first, second = letters
     found = [
-        Column("figure", _FIGURE),
-        Column(first, 10, right=True, drop=3),
-        Column(second, 10, right=True, drop=2),
-        Column(f"{second} − {first}", 13, right=True, term="difference"),  # noqa: RUF001
-        Column("95 % interval", 18, right=True, drop=5, term="interval"),
-        Column("images", 8, drop=6, term="paired"),
+        RowColumn("figure", _FIGURE),
+        RowColumn(first, 7, right=True, drop=3),
+        RowColumn(second, 7, right=True, drop=2),
+        RowColumn(f"{second} − {first}", 13, right=True, term="difference"),  # noqa: RUF001
+        RowColumn("95 % interval", 18, right=True, drop=5, term="interval"),
+        RowColumn("images", 8, drop=6, term="paired"),
     ]
     used = 0
     for one in sorted(found, key=lambda one: one.drop):  # the table leaves out the others
@@ -73,7 +73,7 @@ def forest_columns(letters: tuple[str, str], width: int) -> tuple[Column, ...]:
             break
         used += one.width + 1
     room = max(width - used, 1)
-    plot = Column(forest_heading(second, room), room, term="differs")
+    plot = RowColumn(forest_heading(second, room), room, term="differs")
     return (*found[:4], plot, *found[4:])
 
 
@@ -107,7 +107,7 @@ def forest_cells(row: ForestRow, width: int) -> list[str]:
         low, middle, high = row.ends
         drawn = span(low, middle, high, (-1.0, 1.0), width)
     same = "the same" if row.paired else "separate"
-    first, second = row.first.alone(), row.second.alone()
+    first, second = row.first.alone(bare=True), row.second.alone(bare=True)
     return [row.name, first, second, f"{star}{value}", drawn, interval, same]
 
 
@@ -132,17 +132,17 @@ def compare_rows(found: Comparison) -> list[Difference]:
     return sorted(known, key=lambda one: (one.headline is None, one.headline or 0))
 
 
-def columns(letters: tuple[str, str]) -> tuple[Column, ...]:
+def columns(letters: tuple[str, str]) -> tuple[RowColumn, ...]:
     """Returns the columns of all figures."""
     first, second = letters
     return (
-        Column("figure", 20),
-        Column("set", 10, drop=3, term="set"),
-        Column("layer", 10, drop=4, term="layer"),
-        Column(first, 17, right=True, drop=1),
-        Column(second, 17, right=True, drop=2),
-        Column(f"{second} − {first}", 31, right=True, term="difference"),  # noqa: RUF001
-        Column("images", 8, drop=5, term="paired"),
+        RowColumn("figure", 16),
+        RowColumn("set", 8, drop=3, term="set"),
+        RowColumn("layer", 10, drop=4, term="layer"),
+        RowColumn(first, 13, right=True, drop=1),
+        RowColumn(second, 13, right=True, drop=2),
+        RowColumn(f"{second} − {first}", 30, right=True, term="difference"),  # noqa: RUF001
+        RowColumn("images", 8, drop=5, term="paired"),
     )
 
 
@@ -151,8 +151,8 @@ def cells(row: Difference) -> list[str]:
     name = row.id if row.headline is None else row.name
     how = {"paired": "the same", "separate": "separate"}.get(kind(row), "-")
     return [
-        name, row.data, row.place, row.first.plus_minus(), row.second.plus_minus(),
-        difference_text(row), how,
+        name, row.data, row.place, row.first.plus_minus(bare=True),
+        row.second.plus_minus(bare=True), difference_text(row), how,
     ]  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +10,8 @@ from textual.screen import Screen
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.state import Observer, RunState
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.runsetup import Kept
-
-SECONDS = 0.3
-"""Between two looks at the state of the run that a screen shows."""
 
 
 class EngineApp(App[None]):
@@ -138,30 +133,3 @@ class EngineApp(App[None]):
             timeout=12,
             markup=False,
         )
-
-
-class StateWatch:
-    """Decides the state of one run again and again, in a thread that never holds back the exit.
-
-    Args:
-        run: The run directory.
-        alive: Says whether an engine of this program works on it.
-
-    Attributes:
-        latest: The state; None before the first look.
-    """
-
-    def __init__(self, run: Path, alive: Callable[[Path], bool]) -> None:
-        self.latest: RunState | None = None
-        self._run, self._observer = RunDir(run), Observer(alive, trusting=True)
-        self._stop = threading.Event()
-        threading.Thread(target=self._loop, daemon=True, name="state").start()
-
-    def stop(self) -> None:
-        """Ends the thread at its next look."""
-        self._stop.set()
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            self.latest = self._observer.look(self._run)
-            self._stop.wait(SECONDS)

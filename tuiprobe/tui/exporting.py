@@ -55,7 +55,7 @@ class Rendering:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class ExportPreview:
     """What writing some files below a directory would do.
 
     Attributes:
@@ -90,7 +90,7 @@ class Outlook:
         return "; ".join(said) + "."
 
 
-def outlook(files: Files, run: RunDir, to: Path) -> Outlook:
+def outlook(files: Files, run: RunDir, to: Path) -> ExportPreview:
     """Looks what is there already.
 
     Args:
@@ -116,7 +116,7 @@ def outlook(files: Files, run: RunDir, to: Path) -> Outlook:
             kind = "replaced"
         found[kind].append(name)
     new, same, replaced = (tuple(found[kind]) for kind in ("new", "same", "replaced"))
-    return Outlook(to=to, new=new, same=same, replaced=replaced, size=size_of(files))
+    return ExportPreview(to=to, new=new, same=same, replaced=replaced, size=size_of(files))
 
 
 def size_text(size: int) -> str:

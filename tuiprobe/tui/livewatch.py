@@ -1,10 +1,9 @@
-"""Reads a run directory while it is being written: progress, figures, events and log.
+"""Reads a run directory while it is being written: progress, figures, messages and log.
 
 `Watch` returns a `Snapshot`; a thread polls it several times a second and keeps the last
-one, so that a slow disk means fewer frames and never a screen that waits. Liveness is seen by the
-change of the heartbeat's sequence number, never by the clocks of two machines. The directory is
-not trusted: sizes are capped, links are not followed, and live files that an engine could not have
-written make the state unreadable until they are valid again.
+one, so that a slow disk means fewer frames and never a screen that waits. The directory is not
+trusted: sizes are capped, links are not followed, and a status that an engine could not have
+written makes the state unreadable until it is valid again.
 """
 
 from __future__ import annotations
@@ -18,30 +17,23 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.run.counting import SetCount, images_done
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.shard_list import SetPlan, kept_images, published_shards, set_plans
+from tuiprobe.run.locks import held_locks
+from tuiprobe.run.state import RunState, run_state
 
 if TYPE_CHECKING:
-    from tuiprobe.run.live import Ends, LiveTap, RankState, SetProgress
-    from tuiprobe.run.ranks import RankView, RankWatch
+    from tuiprobe.run.status import Ends, LiveTap, Message, RankView, StatusWatch
 
 State = Literal["starting", "running", "ended", "gone", "unreadable"]
 
 _MOST_TEXT = 1000
-_MOST_EVENT_FILES = 256
 _KEPT_LINES = 2000
-_KEPT_EVENTS = 500
-
-
-@dataclass(frozen=True)
-class Said:
-    """One event of the run, as a person reads it."""
-
-    kind: str
-    message: str
+_PHASES = ("extract", "merge", "head", "probe")
+"""What is shown of several ranks: the last of these that one of them is in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,27 +41,26 @@ class Snapshot:
     """A run as it stood when it was read.
 
     Attributes:
-        state: `starting` before the first live file; `gone` if the directory vanished;
-            `unreadable` if what is there cannot be read, see `stage_message`.
-        stage: Stage of the engine: load, extract, merge, probe.
+        state: `starting` before the first status; `gone` if the directory vanished; `unreadable`
+            if what is there cannot be read, see `stage_message`.
+        stage: What the engine does; of several ranks, the furthest.
         stage_message: The engine's own words for it.
         set: Set of images that is measured.
-        done: Images measured, those of earlier attempts included.
-        skipped: Images left out.
-        total: Images to measure, likewise.
+        done: Images that are measured or unreadable, those of earlier attempts included.
+        skipped: Unreadable images of this attempt.
+        total: Images to measure.
         rate: Images a second.
         eta: Seconds left; None if unknown.
-        sets: Progress by set, all ranks together, in the order of measuring.
+        sets: Progress by set, in the order of measuring.
         taps: By set and tap.
         ends: Images at both ends of the leading channels, by set and channel.
         ranks: The ranks of the run; empty if it has only one.
         about: Model, data and kind of the weights as planned; empty before the plan is written.
-        events: The last warnings and milestones.
+        messages: The last milestones, warnings and unreadable images.
         log: The last lines of the log.
-        beat: Changes whenever any rank's heartbeat does.
+        beat: Changes whenever any rank's status does.
         silence: Seconds since this reader last saw it change.
-        outcome: The kind of the last event of the end: done, interrupted, failed; else empty.
-        sequence: Number of this snapshot; grows with every change.
+        run: The state of the run, as every reader decides it; None before the first look.
     """
 
     state: State = "starting"
@@ -82,23 +73,15 @@ class Snapshot:
     rate: float = 0.0
     eta: float | None = None
     taps: dict[tuple[str, str], LiveTap] = field(default_factory=dict)
-    sets: dict[str, SetProgress] = field(default_factory=dict)
+    sets: dict[str, SetCount] = field(default_factory=dict)
     ends: dict[tuple[str, int], Ends] = field(default_factory=dict)
     ranks: tuple[RankView, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
-    events: tuple[Said, ...] = ()
+    messages: tuple[Message, ...] = ()
     log: tuple[str, ...] = ()
-    beat: tuple[int, ...] = ()
+    beat: tuple[object, ...] = ()
     silence: float = 0.0
-    outcome: str = ""
-
-
-def has_results(run: Path) -> bool:
-    """Returns whether a run holds results that no newer attempt is about to replace."""
-    directory = RunDir(run)
-    written = directory.results_file.modified()
-    beats = (directory.live_file(n, "json").modified() for n in directory.live_ranks())
-    return written is not None and all(beat is None or beat <= written for beat in beats)
+    run: RunState | None = None
 
 
 def runs_of(path: Path) -> list[Path]:
@@ -116,6 +99,7 @@ class Watch:
         run: The run directory.
         log: The engine's output; None for the directory's own log.
         now: The reader's own clock; only differences count.
+        alive: Says whether an engine of this program works on a directory.
     """
 
     def __init__(
@@ -123,19 +107,15 @@ class Watch:
         run: Path,
         log: Entry | None = None,
         now: Callable[[], float] = time.monotonic,
+        alive: Callable[[Path], bool] = lambda path: False,
     ) -> None:
-        self.run, self._now = run, now
+        self.run, self._now, self._alive = run, now, alive
         self._directory = RunDir(run)
         self._log = Tail(log or self._directory.log_file)
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._events: deque[Said] = deque(maxlen=_KEPT_EVENTS)
-        self._event_files: dict[str, Tail] = {}
-        self._stage, self._stage_message, self._outcome = "load", "", ""
-        self._beat: tuple[int, ...] = ()
-        self._seen = now()
-        self._ranks: list[RankState] = []
-        self._rank_watch: RankWatch | None = None
-        self._planned: tuple[SetPlan, ...] = ()
+        self._statuses: StatusWatch | None = None
+        self._views: tuple[RankView, ...] = ()
+        self._beat: tuple[object, ...] = ()
         self._damage = ""
         self._taps: dict[tuple[str, str], LiveTap] = {}
         self._ends: dict[tuple[str, int], Ends] = {}
@@ -144,115 +124,97 @@ class Watch:
     def poll(self) -> Snapshot:
         """Reads what is new and returns the run as it stands."""
         if not self.run.is_dir():
-            return Snapshot(state="gone", log=tuple(self._lines), events=tuple(self._events))
+            log, state = tuple(self._lines), self._run_state()
+            return Snapshot(run=state, state="gone", log=log, messages=_messages(self._views))
         self._lines.extend(self._log.lines())
-        self._read_events()
         if self._about is None and self._directory.plan_file.exists():
             self._about = _about(self._directory)
-        if not self._planned:
-            self._planned = set_plans(self._directory)
         try:
-            self._read_live()
+            self._read_status()
         except DamagedFileError as error:
             self._damage = str(error)[:_MOST_TEXT]
         return self._snapshot()
 
-    def _read_live(self) -> None:
+    def _read_status(self) -> None:
         """Reads what the ranks say; keeps what they said before if a part is damaged."""
-        from tuiprobe.run.live import ranks_of, read_state
+        from tuiprobe.run.status import StatusWatch
 
-        found = {n: read_state(self._directory, n) for n in ranks_of(self._directory)}
-        ranks = {number: state for number, state in found.items() if state is not None}
-        beat = tuple(state.sequence for state in ranks.values())
+        if self._statuses is None:
+            self._statuses = StatusWatch(self._directory, self._now)
+        views = self._statuses.look(held_locks())
+        if self._statuses.damage:
+            raise DamagedFileError(self._statuses.damage)
+        beat = tuple((view.status.begun, view.status.sequence) for view in views)
         if beat != self._beat or self._damage:
-            taps = self._read_taps(ranks)
-            if beat != self._beat:
-                self._beat, self._seen = beat, self._now()
-            self._ranks, self._taps = list(ranks.values()), taps
-            # While the head is built there are heartbeats without channels.
-            self._ends = _merged_ends(self._ranks) or self._ends
-        self._damage = ""
+            self._taps = self._read_taps(views)
+            # While the head is built there are statuses without channels.
+            self._ends = _merged_ends(views) or self._ends
+        self._beat, self._views, self._damage = beat, views, ""
+
+    def _run_state(self) -> RunState:
+        alive = self._alive(self.run)
+        return run_state(self._directory, held_locks(), views=self._views, alive=alive)
 
     def _snapshot(self) -> Snapshot:
-        ranks = self._ranks
-        state: State = "ended" if self._outcome else "running" if ranks else "starting"
-        damaged = bool(self._damage) and state != "ended"
+        views = self._views
+        ended = bool(views) and all(view.status.ended for view in views)
+        state: State = "ended" if ended else "running" if views else "starting"
+        damaged = bool(self._damage) and not ended
+        shown = max(views, key=_furthest).status if views else None
+        running = [view.status for view in views if view.runs and view.status.place is not None]
+        count = images_done(self._directory, views)
         snapshot = Snapshot(
+            run=self._run_state(),
             state="unreadable" if damaged else state,
-            stage=self._stage,
-            stage_message=self._damage if damaged else self._stage_message,
-            set=next((rank.set or "" for rank in ranks), ""),
-            done=sum(rank.kept + rank.done for rank in ranks),
-            skipped=sum(rank.skipped for rank in ranks),
-            total=sum(rank.kept + rank.total for rank in ranks),
-            rate=sum(rank.rate for rank in ranks),
-            eta=max((rank.eta for rank in ranks if rank.eta is not None), default=None),
+            stage=shown.phase if shown else "load",
+            stage_message=self._damage if damaged else shown.message if shown else "",
+            set=next((one.set for one in (*running, shown) if one is not None and one.set), ""),
+            done=count.done,
+            skipped=sum(view.status.skipped for view in views),
+            total=count.total,
+            rate=sum(one.rate for one in running),
+            eta=max((one.eta for one in running if one.eta is not None), default=None),
             taps=self._taps,
-            sets=_merged_sets(ranks, {one.name: one.images for one in self._planned}),
+            sets=count.sets,
             ends=self._ends,
+            ranks=views if any(view.status.world > 1 for view in views) else (),
             about=self._about or {},
-            events=tuple(self._events),
+            messages=_messages(views),
             log=tuple(self._lines),
             beat=self._beat,
-            silence=self._now() - self._seen,
-            outcome=self._outcome,
+            silence=min((view.silence for view in views), default=0.0),
         )
-        return self._with_ranks(snapshot)
-
-    def _with_ranks(self, snapshot: Snapshot) -> Snapshot:
-        """Adds the ranks of a shared run, and counts over all of them."""
-        if self._rank_watch is None:
-            if not self._directory.rank_files():
-                return snapshot
-            from tuiprobe.run.ranks import RankWatch
-
-            self._rank_watch = RankWatch(self._directory, self._now)
-        from tuiprobe.run.ranks import whole_progress
-
-        views = self._rank_watch.look()
-        measuring = any(view.condition in ("extract", "late", "wait") for view in views)
-        if not views or not self._planned or not measuring:
-            return replace(snapshot, ranks=views)
-        kept, total = kept_images(self._directory)
-        whole = whole_progress(views, published_shards(self._directory), kept, total)
+        if shown is None or shown.phase != "head" or not shown.to_build:
+            return snapshot
         return replace(
-            snapshot, ranks=views, done=max(whole.through - snapshot.skipped, 0),
-            total=total, rate=whole.rate, eta=whole.eta,
+            snapshot, set="head", done=shown.built, total=shown.to_build, rate=shown.rate,
+            eta=shown.eta,
         )  # fmt: skip
 
-    def _read_taps(self, ranks: dict[int, RankState]) -> dict[tuple[str, str], LiveTap]:
-        from tuiprobe.run.live import read_taps
+    def _read_taps(self, views: Iterable[RankView]) -> dict[tuple[str, str], LiveTap]:
+        from tuiprobe.run.status import read_taps
 
         found: dict[tuple[str, str], list[LiveTap]] = {}
-        for number, state in ranks.items():
-            for place, tap in read_taps(self._directory, number, state):
+        for view in views:
+            for place, tap in read_taps(self._directory, view.number, view.status):
                 found.setdefault(place, []).append(tap)
         return {place: merged for place, taps in found.items() if (merged := _merge(taps))} or (
             self._taps
         )
 
-    def _read_events(self) -> None:
-        for name in self._directory.event_files()[:_MOST_EVENT_FILES]:
-            tail = self._event_files.setdefault(name, Tail(self._directory.at(name)))
-            for line in tail.lines():
-                with suppress(ValueError):
-                    value = parse_json(line)
-                    if isinstance(value, dict):
-                        self._hear(value)
 
-    def _hear(self, event: dict[str, Any]) -> None:
-        kind, message = _text(event.get("kind")), _text(event.get("message"))
-        data = event.get("data")
-        if kind == "stage":
-            self._outcome = ""
-            self._stage_message = message
-            if isinstance(data, dict) and isinstance(data.get("stage"), str):
-                self._stage = _text(data["stage"])
-        if kind in ("done", "interrupted", "failed"):
-            # A stopped run is still merged and probed; it ends only after that.
-            self._outcome = kind if kind != "interrupted" else ""
-        if kind in ("stage", "warning", "skipped", "interrupted", "failed", "done"):
-            self._events.append(Said(kind, message))
+def _furthest(view: RankView) -> tuple[bool, int]:
+    phase = view.status.phase
+    return view.runs, _PHASES.index(phase) if phase in _PHASES else -1
+
+
+def _messages(views: Iterable[RankView]) -> tuple[Message, ...]:
+    """Returns what all ranks say, unreadable images last."""
+    from tuiprobe.run.status import Message
+
+    said = [one for view in views for one in view.status.messages]
+    names = [name for view in views for name in view.status.unreadable]
+    return (*said, *(Message(kind="skipped", message=name) for name in names))
 
 
 class WatchThread:
@@ -282,10 +244,6 @@ class WatchThread:
                 message = f"{type(error).__name__}: {error}"[:_MOST_TEXT]
                 self.latest = replace(self.latest, state="unreadable", stage_message=message)
             self._stop.wait(self._seconds)
-
-
-def _text(value: Any) -> str:
-    return value[:_MOST_TEXT] if isinstance(value, str) else ""
 
 
 def _merge(taps: list[LiveTap]) -> LiveTap | None:
@@ -325,34 +283,14 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _merged_ends(ranks: list[RankState]) -> dict[tuple[str, int], Ends]:
+def _merged_ends(views: Iterable[RankView]) -> dict[tuple[str, int], Ends]:
     """Returns both ends by set and channel over all ranks."""
     found: dict[tuple[str, int], Ends] = {}
-    for rank in ranks:
-        for set_name, channels in rank.ends.items():
+    for view in views:
+        for set_name, channels in view.status.ends.items():
             for channel, ends in channels.items():
                 place = (set_name, channel)
                 found[place] = found[place].merged(ends) if place in found else ends
-    return found
-
-
-def _merged_sets(ranks: list[RankState], planned: Mapping[str, int]) -> dict[str, SetProgress]:
-    """Returns the progress by set over all ranks.
-
-    Args:
-        ranks: The ranks.
-        planned: Images of each set, if that is known: a shard that was taken over from a rank that
-            died counts with both of them.
-    """
-    found: dict[str, SetProgress] = {}
-    for rank in ranks:
-        for name, one in rank.sets.items():
-            found[name] = found[name].plus(one) if name in found else one
-    for name, one in found.items():
-        most = planned.get(name, one.total)
-        if len(ranks) > 1 and one.total > most:
-            done = max(min(one.done, most - one.kept - one.skipped), 0)
-            found[name] = one.model_copy(update={"total": most, "done": done})
     return found
 
 

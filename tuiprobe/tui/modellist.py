@@ -12,21 +12,21 @@ from rich.cells import cell_len
 from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import holds_all, plain
-from tuiprobe.tui.widgets.rows import Column, kept_columns, row_text
+from tuiprobe.tui.widgets.rows import RowColumn, kept_columns, row_text
 
 if TYPE_CHECKING:
     from tuiprobe.catalog.listing import Listed
 
 COLUMNS = (
-    Column("model", 18),
-    Column("backbone", 9, drop=2, term="encoder"),
-    Column("pretraining", 12, drop=3, term="pretraining"),
-    Column("kind", 10, drop=4, term="training"),
-    Column("width", 5, right=True, drop=7, term="channel"),
-    Column("size", 5, right=True, drop=6, term="parameters"),
-    Column("cached", 6, drop=5, term="cached"),
-    Column("IN", 5, right=True, drop=1, term="published-accuracy"),
-    Column("ER", 6, right=True, drop=1, term="effective-robustness"),
+    RowColumn("model", 18),
+    RowColumn("backbone", 9, drop=2, term="encoder"),
+    RowColumn("pretraining", 12, drop=3, term="pretraining"),
+    RowColumn("kind", 10, drop=4, term="training"),
+    RowColumn("width", 5, right=True, drop=7, term="channel"),
+    RowColumn("size", 5, right=True, drop=6, term="parameters"),
+    RowColumn("cached", 6, drop=5, term="cached"),
+    RowColumn("IN", 5, right=True, drop=1, term="published-accuracy"),
+    RowColumn("ER", 6, right=True, drop=1, term="effective-robustness"),
 )
 CACHED = {"yes": "✓", "no": "-", "none": "none", "": "…"}
 
@@ -42,7 +42,7 @@ GROUPS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupHeading:
     """The heading of a group.
 
     Attributes:
@@ -147,13 +147,13 @@ def _group(preset: Preset) -> str:
     return "zero-shot" if preset.training == "captions" else preset.training
 
 
-def grouped(rows: Sequence[ModelRow]) -> list[ModelRow | Group]:
+def grouped(rows: Sequence[ModelRow]) -> list[ModelRow | GroupHeading]:
     """Returns the rows by group, each group under its heading with its number of models."""
-    found: list[ModelRow | Group] = []
+    found: list[ModelRow | GroupHeading] = []
     for group, title in GROUPS.items():
         own = [row for row in rows if row.group == group]
         if own:
-            found += [Group(f"{title} ({len(own):,})"), *own]
+            found += [GroupHeading(f"{title} ({len(own):,})"), *own]
     return found
 
 
@@ -171,7 +171,7 @@ def catalogue(shown: int, rows: Sequence[ModelRow], marked: int) -> str:
     return " · ".join(parts)
 
 
-def line(columns: Sequence[Column], cells: Sequence[str], width: int) -> str:
+def line(columns: Sequence[RowColumn], cells: Sequence[str], width: int) -> str:
     """Returns a row of exactly `width` cells, whose name takes the place of columns it needs.
 
     >>> columns = [Column("model", 6), Column("kind", 6), Column("IN", 4, right=True)]

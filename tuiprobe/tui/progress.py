@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.presets import presets
 from tuiprobe.plaintext import clock
-from tuiprobe.run.state import QUIET_SECONDS, RunState
+from tuiprobe.run.locks import QUIET_SECONDS
+from tuiprobe.run.state import RunState
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.widgets.bars import bar
 
 if TYPE_CHECKING:
-    from tuiprobe.run.ranks import RankView
+    from tuiprobe.run.status import RankView
 
 STAGES = {
     "load": "loading",
+    "compare": "comparing contents",
+    "concepts": "reading concepts",
+    "ablation": "measuring means",
+    "preflight": "checking",
     "extract": "measuring",
     "merge": "merging",
     "head": "building the head",
     "probe": "probing",
+    "measured": "measured",
 }
 
 UNTRAINED = "UNTRAINED"
@@ -57,11 +63,10 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
     >>> progress_line(one, 60).rstrip()
     'val 50 of 100 ━━━━━━━━━━────────── 50 % 20 img/s ETA 0:02'
     """
-    through = snapshot.done + snapshot.skipped
-    part = through / snapshot.total if snapshot.total else 0.0
+    part = snapshot.done / snapshot.total if snapshot.total else 0.0
     sets = list(snapshot.sets)
     which = f" ({sets.index(snapshot.set) + 1} of {len(sets)}) ·" if snapshot.set in sets else ""
-    head = f"{snapshot.set}{which} {through:,} of {snapshot.total:,} "
+    head = f"{snapshot.set}{which} {snapshot.done:,} of {snapshot.total:,} "
     skipped = f" {snapshot.skipped} skipped" if snapshot.skipped else ""
     eta = f" ETA {clock(snapshot.eta)}" if snapshot.eta is not None else ""
     rate = f" {snapshot.rate:.0f} img/s" if snapshot.rate else ""
@@ -73,7 +78,7 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
 def ranks_line(ranks: Sequence[RankView], width: int) -> str:
     """Returns the state of every rank as one line; of many, how many there are of each state.
 
-    Ranks that are late or show no sign of life are named in either form.
+    Ranks that ended without saying how, or show no sign of life, are named in either form.
 
     Args:
         ranks: The ranks of the run; none gives an empty line.
@@ -81,37 +86,34 @@ def ranks_line(ranks: Sequence[RankView], width: int) -> str:
     """
     if not ranks:
         return ""
-    whole = "ranks " + " · ".join(_rank(one) for one in ranks)
+    whole = "ranks " + " · ".join(map(_rank, ranks))
     if len(whole) <= width:
         return whole
-    counts = Counter(one.condition for one in ranks)
-    parts = [f"{count} {_CONDITIONS[kind]}" for kind, count in counts.items()
-             if kind not in _TROUBLE]  # fmt: skip
-    troubled = sorted((one for one in ranks if one.condition in _TROUBLE),
-                      key=lambda one: (one.condition != "silent", one.number))  # fmt: skip
-    parts += [_rank(one) for one in troubled]
-    line = f"{len(ranks)} ranks: {' · '.join(parts)}"
+    gone = [one for one in ranks if _is_gone(one)]
+    counts = Counter(_doing(one) for one in ranks if one not in gone)
+    parts = [f"{count} {words}" for words, count in counts.items()]
+    line = f"{len(ranks)} ranks: {' · '.join([*parts, *map(_rank, gone)])}"
     return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
-_TROUBLE = ("silent", "late")
-_CONDITIONS = {
-    "start": "starting", "extract": "measuring", "wait": "waiting", "merge": "merging",
-    "done": "done", "stopped": "stopped", "failed": "failed",
-}  # fmt: skip
+def _is_gone(rank: RankView) -> bool:
+    return not rank.may_run and not rank.status.ended
 
 
-def _rank(one: RankView) -> str:
-    speed = f"{one.record.rate:.0f} img/s"
-    if one.condition == "silent":
-        since = "ended" if one.gone else f"no sign of life for {clock(one.silence)}"
-        return f"✗ {one.number} {since} on {one.record.host}"
-    if one.condition == "late":
-        return f"! {one.number} late: {speed} on {one.record.host}"
-    if one.condition == "extract":
-        return f"● {one.number} {speed}"
-    signs = {"done": "✓", "stopped": "◐", "failed": "✗"}
-    return f"{signs.get(one.condition, '○')} {one.number} {_CONDITIONS[one.condition]}"
+def _doing(rank: RankView) -> str:
+    phase = rank.status.phase
+    return STAGES.get(phase, phase)
+
+
+def _rank(rank: RankView) -> str:
+    status = rank.status
+    if _is_gone(rank):
+        since = "ended" if status.here else f"no sign of life for {clock(rank.silence)}"
+        return f"✗ {rank.number} {since} on {status.host}"
+    if status.phase == "extract":
+        return f"● {rank.number} {status.rate:.0f} img/s"
+    signs = {"done": "✓", "measured": "✓", "interrupted": "◐", "failed": "✗"}
+    return f"{signs.get(status.phase, '○')} {rank.number} {_doing(rank)}"
 
 
 def _line(part: float, room: int) -> str:
@@ -181,7 +183,7 @@ def state_line(name: str, state: RunState, snapshot: Snapshot, elapsed: float | 
     quiet = ""
     if snapshot.stage == "extract" and snapshot.silence >= QUIET_SECONDS:
         quiet = f" · no sign of life for {clock(snapshot.silence)}"
-    return f"{sign(state)} {name}: {doing}{quiet}"
+    return f"{sign(state)} {name}: {doing}{quiet}{state.waiting}"
 
 
 def cause_of_end(code: int | None, killed: bool, log: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The live view of a watched model, in the files of a run directory."""
+"""The status of a watched model, in the files of a run directory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from tuiprobe.events import Event
 from tuiprobe.measure.live import RunningTap, live_pace
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import LiveTap, RankState, write_rank
+from tuiprobe.run.status import LiveTap, StatusWriter
 from tuiprobe.watching.saving import SET, claim
 from tuiprobe.watching.seen import Observed, Seen
 
 
 class LiveFiles:
-    """Writes the live view of a watch at most five times a second, and within 1 % of its time.
+    """Writes the status of a watch at most five times a second, and within 1 % of its time.
 
     Args:
         path: The run directory.
@@ -27,7 +27,7 @@ class LiveFiles:
     def __init__(self, path: Path, watched: Observed) -> None:
         self.path, self._watched = path, watched
         self._directory = RunDir(path)
-        self._sequence = 0
+        self._status = StatusWriter(self._directory)
         self._started = 0.0
         self._pace = live_pace()
         self._locked = ExitStack()
@@ -43,7 +43,8 @@ class LiveFiles:
         with ExitStack() as stack:
             stack.enter_context(self._directory.locked())
             claim(self._directory, self._watched.key, self._watched)
-            self._say(Event("stage", "measuring", {"stage": "extract"}))
+            self._status.begin()
+            self._status.hear(Event("stage", "measuring", {"stage": "extract"}))
             self._locked = stack.pop_all()
         self._started = time.monotonic()
 
@@ -51,12 +52,9 @@ class LiveFiles:
         """Says how the block ended, and lets go of the directory."""
         with self._locked:
             if failure is None:
-                self._say(Event("done", "saved by tuiprobe.watch"))
+                self._status.hear(Event("done", "saved by tuiprobe.watch"))
             else:
-                self._say(Event("failed", f"the block ended with {type(failure).__name__}"))
-
-    def _say(self, event: Event) -> None:
-        self._directory.events_file(0).append(event.to_line().encode())
+                self._status.hear(Event("failed", f"the block ended with {type(failure).__name__}"))
 
     def show(self) -> None:
         """Replaces the live files if they are due."""
@@ -64,17 +62,10 @@ class LiveFiles:
             return
         with self._pace.piece():
             layers = self._watched.shown
-            self._sequence += 1
             done = max((seen.images for _, seen in layers), default=0)
-            state = RankState(
-                stage="extract",
-                set=SET,
-                done=done,
-                rate=done / max(time.monotonic() - self._started, 1e-9),
-                sequence=self._sequence,
-            )
-            taps = {(SET, name): _shown(seen) for name, seen in layers}
-            write_rank(self._directory, 0, state, taps)
+            rate = done / max(time.monotonic() - self._started, 1e-9)
+            self._status.update(set=SET, images=done, rate=rate)
+            self._status.write({(SET, name): _shown(seen) for name, seen in layers})
 
 
 def _shown(seen: Seen) -> LiveTap:

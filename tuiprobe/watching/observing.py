@@ -22,7 +22,7 @@ ROOT = -1
 """Index that stands for the call of the whole model."""
 
 
-class Observer(Protocol):
+class ActivationObserver(Protocol):
     """What receives outputs."""
 
     def observe(self, index: int, x: Tensor) -> None: ...  # noqa: D102
@@ -31,10 +31,10 @@ class Observer(Protocol):
 
 
 _numbers = itertools.count()
-_observers: weakref.WeakValueDictionary[int, Observer] = weakref.WeakValueDictionary()
+_observers: weakref.WeakValueDictionary[int, ActivationObserver] = weakref.WeakValueDictionary()
 
 
-def register(observer: Observer) -> int:
+def register(observer: ActivationObserver) -> int:
     """Returns a number by which a graph names the observer; it keeps no reference to it."""
     number = next(_numbers)
     _observers[number] = observer
@@ -76,7 +76,7 @@ class Hook:
     """
 
     def __init__(
-        self, observer: Observer, number: int, index: int, root: nn.Module, buffer: str
+        self, observer: ActivationObserver, number: int, index: int, root: nn.Module, buffer: str
     ) -> None:
         self.observer, self.number, self.index = observer, number, index
         self.root, self.buffer = root, buffer

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tuiprobe import __version__
 from tuiprobe.answer.report import part, title
-from tuiprobe.checksums import write_json
 from tuiprobe.errors import DataError
+from tuiprobe.manifest import write_record
 from tuiprobe.measure.fingerprint import current_fingerprint
 from tuiprobe.measure.tap_statistics import MAX_ROWS
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
@@ -40,7 +40,7 @@ def claim(directory: RunDir, key: str, watched: Observed) -> None:
         RunError: If it cannot be written.
     """
     directory.create(key)
-    write_json(directory.spec_file, _spec(watched))
+    write_record(directory.spec_file, _spec(watched))
 
 
 def save(watched: Observed, path: Path) -> None:

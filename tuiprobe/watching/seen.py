@@ -15,7 +15,7 @@ from tuiprobe.datasets.order import hash_ids
 from tuiprobe.errors import UsageError
 from tuiprobe.globs import matches
 from tuiprobe.measure.tap_statistics import MAX_ROWS, sampled_rows
-from tuiprobe.models.taps import Extract, NotTappableError, Scene, Tap, layout
+from tuiprobe.models.taps import Extract, NotTappableError, Tap, TapContext, layout
 from tuiprobe.stats import ActivationStats
 
 SEED = 0
@@ -129,7 +129,7 @@ class Layer:
         """
         try:
             _refuse_unreadable(x)
-            tap, extract = self._layout_of(x, Scene(model, batch or len(x)))
+            tap, extract = self._layout_of(x, TapContext(model, batch or len(x)))
             y = extract(x)
             if not len(y):
                 return
@@ -141,7 +141,7 @@ class Layer:
         else:
             self.refused = None
 
-    def _layout_of(self, x: Tensor, scene: Scene) -> tuple[Tap, Extract]:
+    def _layout_of(self, x: Tensor, scene: TapContext) -> tuple[Tap, Extract]:
         if self._layout is None or self._layout[0] != x.ndim:
             tap, extract = layout(self.name, self.module, x, scene)
             if self._layout is not None and tap.channels != self._layout[1].channels:

@@ -1,5 +1,5 @@
 import json
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -158,6 +158,6 @@ def test_the_card_names_the_channels_and_the_set_that_loses_most():
 @pytest.mark.slow
 def test_the_default_run_is_quick():
     head, one = planted(n=2000, classes=40, channels=128)
-    start = perf_counter()
+    start = process_time()
     ablations(head, [one] * 6, [3, 4, 5])
-    assert perf_counter() - start < 4  # 2 s on an idle machine
+    assert process_time() - start < 8  # of all threads; 2 s on the clock of an idle machine

@@ -97,7 +97,7 @@ def test_measured_stands_beside_the_forecast_for_every_shift(tmp_path: Path) -> 
     mean = of(found, *SHIFTS)
     assert given(mean.beyond)
     assert mean.beyond.value == pytest.approx(-0.016, abs=0.002)
-    assert "Forecast from zero-shot models of its accuracy: mean of 5 shifts 0.602" in text
+    assert "Forecast from zero-shot models of its accuracy: mean of 5 shifts 60 % (" in text
     assert "; off by 4.1 points on average over families left out (nllb 12.2)." in text
     assert ", within what its peers reach." in text
 
@@ -155,7 +155,7 @@ def test_without_labels_the_published_accuracy_is_used_and_named(tmp_path: Path)
     assert given(mean.forecast)
     assert mean.forecast.value == pytest.approx(0.6026, abs=1e-4)
     assert mean.side is None
-    assert "its published ImageNet accuracy (0.683, not measured here)" in text
+    assert "its published ImageNet accuracy (68.3 %, not measured here)" in text
 
 
 def test_a_checkpoint_of_the_users_leaves_no_family_out(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_checkpoint_of_the_users_leaves_no_family_out(tmp_path: Path) -> None:
         ({"training": "finetuned"}, 0.7, "this model's is finetuned"),
         ({"training": "captions"}, 0.7, "this model's is captions"),
         ({"ablated": ("channel 3",)}, 0.7, "channels are ablated"),
-        ({}, 0.95, "an ImageNet accuracy of 0.950 lies outside those of the 101 published"),
+        ({}, 0.95, "an ImageNet accuracy of 95.0 % lies outside those of the 101 published"),
         (
             {"weights": Weights(kind="untrained", source="seed 0", digest="0" * 64)}, 0.5,
             "random weights",

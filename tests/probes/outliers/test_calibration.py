@@ -14,6 +14,11 @@ from tuiprobe.probes.proportions import wilson
 pytestmark = pytest.mark.slow
 
 SEEDS, CHANNELS, IMAGES, SHARDS = 200, 16, 400, 20
+CASES = [
+    "sometimes",
+    *(pytest.param(name, marks=pytest.mark.nightly) for name in ("jittered", "skewed")),
+]
+"""15 seconds each: every change meets one, a night all of them."""
 
 
 def draw(case, n, seed, channels=CHANNELS):
@@ -86,13 +91,13 @@ def coverage(case, compute=figures, channels=CHANNELS):
     return {name: hit / SEEDS for name, hit in hits.items()}
 
 
-@pytest.mark.parametrize("case", ["jittered", "sometimes", "skewed"])
+@pytest.mark.parametrize("case", CASES)
 def test_every_interval_covers_the_truth_in_90_to_99_percent(case):
     found = coverage(case)
     assert all(0.90 <= rate <= 0.99 for rate in found.values()), found
 
 
-@pytest.mark.parametrize("case", ["jittered", "sometimes", "skewed"])
+@pytest.mark.parametrize("case", CASES)
 def test_intervals_of_channels_and_offset_cover_likewise(case):
     found = coverage(case, figures_of_channels, channels=32)
     assert all(0.90 <= rate <= 0.99 for rate in found.values()), found

@@ -198,7 +198,7 @@ def test_what_is_no_model_is_withheld(changes, said):
 
 def test_a_title_names_the_channel_its_height_and_its_energy():
     said = clause(of(lifted(512, 27)))
-    assert said == "1 outlier channel (5: 27 sigma, 59 % of the energy)"
+    assert said == "1 outlier channel (5: 26.9 sigma, 58.8 % of the energy)"
     many = clause(of(lifted(512, 20, count=5)))
     assert many.startswith("5 outlier channels (")
     assert many.endswith("; and 2 more)")

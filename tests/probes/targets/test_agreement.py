@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import linregress, norm
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.targets.agreement import Answers, agreement, why_unfit
 
 LABEL_NOISE = 0.5
@@ -72,7 +73,7 @@ def test_agreement_off_the_line_is_refused_with_its_figure():
     noise = np.random.default_rng(5).permutation(np.linspace(0.2, 3.0, 7))
     found = agreement(MODELS, first, answers("odd", noise, 2000, seed=3))
     assert found.models == ()
-    assert found.refused == f"the agreement line has R^2 {found.r2:.3f}, below 0.95"
+    assert found.refused == f"the agreement line has R^2 {number(found.r2)}, below 0.95"
 
 
 def test_models_that_always_agree_have_no_line():

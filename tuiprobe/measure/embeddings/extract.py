@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuiprobe.events import Event, Listener
 from tuiprobe.measure.embeddings.plan import RowSet, row_set
 from tuiprobe.measure.embeddings.shard_io import ALL, SAMPLE, place_of, state_arrays
 from tuiprobe.measure.embeddings.shards import RowShard
@@ -45,7 +44,6 @@ class RowExtraction:
         fingerprint: Fingerprint to store in every shard.
         live: The live view to update.
         stop: The stop request, checked between batches.
-        listen: Told about published shards.
     """
 
     def __init__(
@@ -55,36 +53,26 @@ class RowExtraction:
         fingerprint: Fingerprint,
         live: LiveView,
         stop: StopRequest,
-        listen: Listener,
     ) -> None:
         self._plan, self._directory, self._fingerprint = plan, directory, fingerprint
-        self._live, self._stop, self._listen = live, stop, listen
+        self._live, self._stop = live, stop
 
-    def run(
-        self, shards: Sequence[Shard], left: Callable[[list[Shard]], list[Shard]] = list
-    ) -> None:
+    def run(self, shards: Sequence[Shard]) -> None:
         """Measures the shards in order; published shards are kept in any case.
-
-        Args:
-            shards: What to measure.
-            left: Asked before each shard which of those to come are still to be measured.
 
         Raises:
             Interrupted: If a stop was requested.
             DataError: If a file cannot be read, or changed since the run was planned.
         """
-        pending = left(list(shards))
-        while pending:
-            shard = pending[0]
+        for shard in shards:
             assert isinstance(shard, RowShard)
             self._measure(shard)
-            pending = left(pending[1:])
 
     def _measure(self, shard: RowShard) -> None:
         rows, width = row_set(self._plan, shard.set_name), self._plan.encoder.width
         k = self._plan.spec.top_k
         shown = RowMeasure(Tap(FINAL_TAP, "vector", width, -1, 0), ActivationStats(width, k=k))
-        current = _Current(ChannelStats(width, k=k), SampleMoments(width), shown)
+        current = _CurrentRows(ChannelStats(width, k=k), SampleMoments(width), shown)
         self._live.begin_shard(shard, {FINAL_TAP: shown})
         for start, stop in shard.ranges():
             self._stop.check()
@@ -92,7 +80,7 @@ class RowExtraction:
             self._live.advance(stop - start, 0, current.features)
         self._publish(shard, current)
 
-    def _publish(self, shard: RowShard, current: _Current) -> None:
+    def _publish(self, shard: RowShard, current: _CurrentRows) -> None:
         width = self._plan.encoder.width
         arrays: Arrays = {
             **state_arrays(ALL, current.stats),
@@ -111,12 +99,10 @@ class RowExtraction:
         }
         write_arrays(self._directory.shard_file(*shard.place), arrays, metadata)
         self._live.end_shard()
-        done = f"{shard.set_name} {shard.number + 1}"
-        self._listen(Event("shard", f"shard {done} of {len(self._plan.shards[shard.set_name])}"))
 
 
 @dataclass
-class _Current:
+class _CurrentRows:
     """The shard that is being measured."""
 
     stats: ChannelStats

@@ -32,13 +32,11 @@ class MergedRows(MergedSet):
         rows: Number of rows, finite or not.
         nonfinite: Number of rows that are not finite.
         listed: The first of them.
-        contents: SHA-256 over the digests of the shards.
     """
 
     rows: int
     nonfinite: int
     listed: tuple[int, ...]
-    contents: str
 
 
 def merge_rows(reader: RowShardReader, shards: Sequence[RowShard]) -> MergedRows:
@@ -96,13 +94,11 @@ def write_rows(
         shown = np.unique(np.concatenate([one.ids, *_ends(one), one.listed])).astype(np.int64)
         listed = shown[shown >= 0].tolist()
         names = rows.vectors.names(listed)
-        checksum = write_row_samples(directory, name, plan.key, listed, names, rows.labels)
+        write_row_samples(directory, name, plan.key, listed, names, rows.labels)
         written[name] = RowsMeasured(
             rows=one.rows,
             nonfinite=one.nonfinite,
             nonfinite_rows=one.listed,
-            names=checksum,
-            contents=one.contents,
         )
     return written
 

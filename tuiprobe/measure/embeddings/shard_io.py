@@ -15,10 +15,11 @@ from tuiprobe.measure.embeddings.shards import RowShard
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.resume import UnusableShardError, other_conditions
 from tuiprobe.results import Fingerprint
-from tuiprobe.run.arrays import Arrays, read_arrays
+from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.row_records import LISTED_ROWS
+from tuiprobe.run.shard_file import ShardFile, read_shard
 from tuiprobe.stats import ChannelStats, SampleMoments
 
 ALL, SAMPLE = "all/", "sample/"
@@ -84,12 +85,10 @@ class RowShardReader:
         """
         file = self.directory.shard_file(*shard.place)
         try:
-            arrays, metadata = read_arrays(file)
-            if metadata.get("key") != self.plan.set_keys[shard.set_name]:
-                raise DamagedFileError(f"{file} belongs to another run or other rows")
-            if metadata.get("place") != place_of(shard):
+            read = read_shard(self.directory, *shard.place, self.plan.set_keys[shard.set_name])
+            if read.rows != (shard.start, shard.stop):
                 raise DamagedFileError(f"{file} holds other rows than planned")
-            found = self._checked(shard, arrays, metadata)
+            found = self._checked(shard, read)
         except (DamagedFileError, KeyError, ValueError, TypeError) as error:
             said = str(error).partition("\n")[0]
             if not isinstance(error, DamagedFileError):
@@ -99,13 +98,13 @@ class RowShardReader:
             raise DataError(other_conditions(file, found.fingerprint, self.fingerprint))
         return found
 
-    def _checked(self, shard: RowShard, arrays: Arrays, metadata: dict[str, str]) -> ShardOfRows:
-        file = self.directory.shard_file(*shard.place)
-        checked, width = CheckedArrays(file, arrays), self.plan.encoder.width
+    def _checked(self, shard: RowShard, read: ShardFile) -> ShardOfRows:
+        arrays = read.arrays
+        checked, width = CheckedArrays(read.entry, arrays), self.plan.encoder.width
         ids = checked.shaped("ids", "i8", None)
         features = checked.shaped("features", "f4", len(ids), width)
         listed = checked.shaped("nonfinite", "i8", None)
-        count = int(metadata["nonfinite"])
+        count = int(read.metadata["nonfinite"])
         inside = all(_inside(one, shard) for one in (ids, listed))
         if not inside or len(listed) != min(count, LISTED_ROWS) or count > shard.size:
             raise checked.damaged("it names rows that are not of this shard")
@@ -127,7 +126,7 @@ class RowShardReader:
             features=features,
             nonfinite=(count, tuple(listed.tolist())),
             digest=checked.shaped("digest", "u1", DIGEST_BYTES).tobytes(),
-            fingerprint=Fingerprint.model_validate_json(metadata["fingerprint"]),
+            fingerprint=read.fingerprint,
         )
 
     def empty(self) -> ChannelStats:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
 from tuiprobe.catalog.labels import imagenet_labels
-from tuiprobe.checksums import seal, write_json
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError, sweep
+from tuiprobe.manifest import write_named, write_record
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.embeddings.extract import RowExtraction, digest_of_rows
 from tuiprobe.measure.embeddings.merge import MergedRows, merge_rows, write_rows
@@ -20,16 +20,16 @@ from tuiprobe.measure.merge import MergedSet, write_merged
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.ranks import Rank
-from tuiprobe.measure.resume import UnusableShardError
-from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.resume import Inventory, UnusableShardError
 from tuiprobe.measure.stages import Answer, Stages
 from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
 from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.run.counting import published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import write_preflight
-from tuiprobe.run.records import PlanRecord, SetRecord, TapRecord, read_plan, write_spec
+from tuiprobe.run.records import PlanRecord, SetRecord, TapRecord, read_plan
 from tuiprobe.spec import FINAL_TAP
 
 
@@ -55,15 +55,15 @@ class RowStages(Stages):
         self._rows = replace(self._rows, mix=mix)
         directory.create(plan.key)
         directory.cancel_file.unlink()
-        directory.live_file(self._rank.number, "json").unlink()  # of an earlier attempt
-        self._crew.join()
+        self._status.begin()
         sweep(directory.path)
         shards = [one for name in plan.shards for one in row_shards(plan, name)]
-        missing = self._unusable(shards)
+        own = self._rank.share(shards)
+        missing = self._unusable(shards, own)
         published = [one for one in shards if one not in missing]
         self._compare(published)
         if self._rank.number == 0 or not directory.plan_file.exists():
-            self._write_plan()
+            self._write_records(anew=True)
             keep_baseline(directory, record_of_rows(plan).sets, plan.spec.baseline)
         for name, rows in ((name, row_set(plan, name)) for name in plan.suite.sets):
             count = rows.vectors.matrix.rows
@@ -74,39 +74,41 @@ class RowStages(Stages):
                 said += f"need vectors are of a seeded sample of {SAMPLED_ROWS:,}"
                 self._say("stage", said)
         self._preflight(self._rank.number)
-        done = sum(one.size for one in published)
-        self._inventory = replace(self._inventory, done=done)
-        if done:
-            said = f"resuming: {done} of {plan.images} rows are done"
-            self._say("stage", said, stage="load")
-        self.owned = [one for i, one in enumerate(shards) if self._rank.owns(i)]
-        self.missing = [one for one in self.owned if one in missing]
-        self._crew.distrust(missing)
-        self._clock.images = sum(shard.size for shard in self.missing)
+        mine = tuple(one for one in missing if one in own)
+        self._resume(Inventory(mine, tuple(published), 0), "rows")
 
-    def _measure(self, left: Callable[[list[Shard]], list[Shard]]) -> None:
+    def _measure(self) -> None:
         if self._row_extraction is None:
             rows = sum(shard.size for shard in self.missing)
             self._say("stage", f"measuring {rows} rows", stage="extract")
             self._row_extraction = RowExtraction(
-                self.plan, self._directory, self._fingerprint, self._live_view(), self._stop,
-                self._listen,
+                self.plan, self._directory, self._fingerprint, self._live_view(), self._stop
             )  # fmt: skip
         with self.extracting():
-            self._row_extraction.run(self.missing, left)
+            self._row_extraction.run(self.missing)
 
-    def _unusable(self, shards: Sequence[RowShard]) -> list[RowShard]:
-        """Returns the shards that must be measured: missing, or not to be used."""
+    def _unusable(
+        self, shards: Sequence[RowShard], own: Sequence[RowShard] | None = None
+    ) -> list[RowShard]:
+        """Returns the shards that are missing or not to be used; deletes the latter.
+
+        Args:
+            shards: The shards to check.
+            own: Those of this rank, the only ones that it deletes; None for all.
+        """
         missing = []
         for shard in shards:
-            if not self._directory.shard_file(*shard.place).exists():
+            file = self._directory.shard_file(*shard.place)
+            if not file.exists():
                 missing.append(shard)
                 continue
             try:
                 self._rows.read(shard)
             except UnusableShardError as error:
-                self._listen(Event("warning", f"{error}; it must be measured again", {}))
                 missing.append(shard)
+                if own is None or shard in own:
+                    self._listen(Event("warning", f"{error}; it must be measured again", {}))
+                    file.unlink()
         return missing
 
     def _compare(self, published: Sequence[RowShard]) -> None:
@@ -143,11 +145,10 @@ class RowStages(Stages):
             return {}
 
     def _write_plan(self) -> None:
-        """Publishes `spec.json`, `plan.json`, and a `samples.jsonl` without samples."""
+        """Publishes `plan.json`, and a `samples.jsonl` without samples."""
         plan, directory = self.plan, self._directory
-        write_spec(plan.spec, directory)
-        directory.samples_file.write_text(seal(f'{{"key": "{plan.key}", "images": 0}}'))
-        write_json(directory.plan_file, record_of_rows(plan).model_dump(mode="json"))
+        write_named(directory.samples_file, "")
+        write_record(directory.plan_file, record_of_rows(plan).model_dump(mode="json"))
 
     def _preflight(self, rank: int) -> None:
         plan = self.plan
@@ -161,21 +162,18 @@ class RowStages(Stages):
         if rank == 0:
             write_preflight(self._directory, found)
 
-    def _published(self, name: str) -> list[RowShard]:
-        return [
-            one
-            for one in row_shards(self.plan, name)
-            if self._directory.shard_file(name, one.number).exists()
-        ]
-
     def _merged(self, hurried: bool) -> dict[str, MergedSet]:
         """Merges the published shards of all ranks; see `Stages`."""
         self._say("stage", "merging", stage="merge")
-        found = {name: self._published(name) for name in self.plan.shards}
+        there = published_shards(self._directory) if hurried else None
+        found = {
+            name: [s for s in row_shards(self.plan, name) if there is None or s.place in there]
+            for name in self.plan.shards
+        }
         unusable = self._unusable([one for shards in found.values() for one in shards])
         if unusable and not hurried:
             self.missing = list(unusable)
-            self.extract(list)
+            self.extract()
         if unusable and (hurried or self._interrupted):
             self._say("warning", "merged without the shards that must be measured again")
             found = {n: [s for s in shards if s not in unusable] for n, shards in found.items()}
@@ -207,6 +205,7 @@ def record_of_rows(plan: Plan) -> PlanRecord:
                 found=count,
                 planned=count,
                 shards=len(plan.shards[name]),
+                shard_images=plan.shards[name][0].size,
                 classes=rows.classes,
                 notes=rows.notes,
                 key=plan.set_keys[name],

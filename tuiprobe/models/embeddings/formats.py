@@ -10,7 +10,6 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -18,21 +17,20 @@ import torch
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, parse_json, reading
+from tuiprobe.limits import ARRAY_HEADER_BYTES
 from tuiprobe.models.embeddings.matrix import (
     FLOATS,
+    FileStamp,
     Matrix,
-    Stamp,
     StoredMatrix,
     refuse_shape,
     stamp_of,
 )
 from tuiprobe.models.embeddings.parquet import ParquetMatrix
 from tuiprobe.models.stored import StoredTensor, UnsafePickleError
-from tuiprobe.models.torch_files import content_offset, open_torch_file
+from tuiprobe.models.torch_files import DAMAGED, content_offset, open_archive, open_torch_file
 from tuiprobe.plaintext import plain
 
-_MOST_HEADER_BYTES = 64 * 2**20
-_MOST_MEMBERS = 10_000
 _SHOWN = 6
 
 _SAFETENSORS = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
@@ -42,11 +40,6 @@ _TORCH = {
     torch.float64: "float64",
     torch.bfloat16: "bfloat16",
 }
-
-_BROKEN = (
-    ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError,
-    MemoryError, SyntaxError, TokenError, struct.error, zipfile.BadZipFile,
-)  # fmt: skip
 
 
 def open_matrix(path: Path, member: str | None = None) -> Matrix:
@@ -75,7 +68,7 @@ def open_matrix(path: Path, member: str | None = None) -> Matrix:
         raise DataError(
             f"{path} holds pickled objects that could run code, so it was not opened: {error}"
         ) from error
-    except _BROKEN as error:
+    except DAMAGED as error:
         said = plain(str(error).partition("\n")[0]) or type(error).__name__
         raise DamagedFileError(f"{path} cannot be read: {said}") from error
 
@@ -85,7 +78,9 @@ def _npy(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     return _array(path, file, "npy", stamp_of(file))
 
 
-def _array(path: Path, file: IO[bytes], kind: str, stamp: Stamp, what: str = "") -> StoredMatrix:
+def _array(
+    path: Path, file: IO[bytes], kind: str, stamp: FileStamp, what: str = ""
+) -> StoredMatrix:
     """Reads the header of an array of NumPy at the file's position."""
     name = f"{path} ({what})" if what else str(path)
     try:
@@ -119,10 +114,8 @@ def _array(path: Path, file: IO[bytes], kind: str, stamp: Stamp, what: str = "")
 
 def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     stamp = stamp_of(file)
-    archive = zipfile.ZipFile(file)
+    archive = open_archive(file)
     names = {one.filename.removesuffix(".npy"): one for one in archive.infolist()}
-    if len(names) > _MOST_MEMBERS:
-        raise DataError(f"{path} holds {len(names):,} arrays, above the limit of {_MOST_MEMBERS:,}")
     entry = names[_chosen(path, names, member, "array")]
     if entry.compress_type != zipfile.ZIP_STORED:
         raise DataError(
@@ -136,7 +129,7 @@ def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
 def _safetensors(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     stamp = stamp_of(file)
     (length,) = struct.unpack("<Q", file.read(8))
-    if length > _MOST_HEADER_BYTES:
+    if length > ARRAY_HEADER_BYTES:
         raise DataError(f"{path} is damaged: its header claims {length:,} bytes")
     header = parse_json(file.read(length))
     header.pop("__metadata__", None)

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from tuiprobe.catalog.labels import LARGEST_LABEL, NUMBER, whole_numbers
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
-from tuiprobe.models.embeddings.parquet import LONGEST_NAME
+from tuiprobe.limits import CLASSES, NAME_LENGTH
 from tuiprobe.plaintext import plain, text_of
 
-_MOST_CLASSES = 1_000_000
 _LABELS = ("label", "labels", "class", "class_name", "target", "y")
 """Names of the column of labels in a CSV file."""
 
@@ -152,7 +151,7 @@ def _joined(path: Path, column: _Column, ids: Sequence[str]) -> NDArray[np.int64
     assert column.ids is not None
     where: dict[str, int] = {}
     for place, text in enumerate(column.ids):
-        if where.setdefault(text[:LONGEST_NAME], place) != place:
+        if where.setdefault(text[:NAME_LENGTH], place) != place:
             raise DataError(f"{path}: the id {plain(text[:80])!r} is there twice")
     missing = next((one for one in ids if one not in where), None)
     if missing is not None:
@@ -171,7 +170,7 @@ def _counted(
         raise DataError(f"{path} holds the label {low}; labels are whole numbers from 0")
     if names and low == 1 and high == len(names):
         raise DataError(counts_from_one(str(path), high, f"--classes holds {high:,} names"))
-    if high >= (len(names) or _MOST_CLASSES):
+    if high >= (len(names) or CLASSES):
         limit = f"--classes holds {len(names):,} names" if names else "that is no class"
         raise DataError(f"{path} holds the label {high:,}; {limit}")
     return labels.astype(np.int32), names or tuple(str(i) for i in range(high + 1))
@@ -189,7 +188,7 @@ def _named(
     path: Path, labels: Sequence[str], names: tuple[str, ...]
 ) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     classes = names or tuple(sorted(set(labels)))
-    if len(classes) > _MOST_CLASSES:
+    if len(classes) > CLASSES:
         raise DataError(f"{path} holds {len(classes):,} different labels, which are no classes")
     place = {name: i for i, name in enumerate(classes)}
     doubles = {name for i, name in enumerate(classes) if place[name] != i}

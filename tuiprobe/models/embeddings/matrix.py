@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, reading
-
-MOST_CHANNELS = 65_536
-"""Widest vectors; the widest known encoders have 8,192 channels."""
+from tuiprobe.limits import CHANNELS
 
 FLOATS: dict[str, np.dtype[Any]] = {
     "float16": np.dtype("<f2"),
@@ -31,7 +29,7 @@ FLOATS: dict[str, np.dtype[Any]] = {
 
 
 @dataclass(frozen=True)
-class Stamp:
+class FileStamp:
     """Size and time of change of a file, as in `tuiprobe.datasets.base.Stamp`."""
 
     size: int
@@ -53,7 +51,7 @@ class Matrix(Protocol):
     @property
     def path(self) -> Path: ...  # noqa: D102
     @property
-    def stamp(self) -> Stamp: ...  # noqa: D102
+    def stamp(self) -> FileStamp: ...  # noqa: D102
     @property
     def kind(self) -> str: ...  # noqa: D102
     @property
@@ -74,10 +72,10 @@ class Matrix(Protocol):
         ...
 
 
-def stamp_of(file: IO[bytes]) -> Stamp:
+def stamp_of(file: IO[bytes]) -> FileStamp:
     """Returns the stamp of an open file, which holds both times as that of an image does."""
     status = os.fstat(file.fileno())
-    return Stamp(status.st_size, f"{status.st_mtime_ns} {status.st_ctime_ns}")
+    return FileStamp(status.st_size, f"{status.st_mtime_ns} {status.st_ctime_ns}")
 
 
 def as_floats(values: NDArray[Any], dtype: str) -> NDArray[Any]:
@@ -99,7 +97,7 @@ class StoredMatrix:
     """
 
     path: Path
-    stamp: Stamp
+    stamp: FileStamp
     kind: str
     dtype: str
     rows: int
@@ -129,7 +127,7 @@ class StoredMatrix:
         return as_floats(block, self.dtype)
 
 
-def refuse_changed(path: Path, before: Stamp, now: Stamp) -> None:
+def refuse_changed(path: Path, before: FileStamp, now: FileStamp) -> None:
     """Refuses a file that was written to since it was opened.
 
     Raises:
@@ -160,12 +158,12 @@ def refuse_shape(path: Path, shape: Sequence[int], what: str = "") -> tuple[int,
     rows, channels = int(shape[0]), int(shape[1])
     if rows < 1 or channels < 1:
         raise DataError(f"{name} is empty: its shape is {rows} x {channels}")
-    if channels > MOST_CHANNELS:
-        raise DataError(f"{name} has {channels:,} channels, above the limit of {MOST_CHANNELS:,}")
+    if channels > CHANNELS:
+        raise DataError(f"{name} has {channels:,} channels, above the limit of {CHANNELS:,}")
     return rows, channels
 
 
-class Pieces:
+class JoinedVectors:
     """The vectors of one or several files, one after the other.
 
     Args:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, reading
+from tuiprobe.limits import CHANNELS, NAME_LENGTH
 from tuiprobe.models.embeddings.matrix import (
-    MOST_CHANNELS,
-    Stamp,
+    FileStamp,
     as_floats,
     refuse_changed,
     refuse_shape,
@@ -25,8 +25,6 @@ _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 _BATCH_ROWS = 8192
 _BATCH_VALUES = 2**24
 _SHOWN = 6
-LONGEST_NAME = 1024
-"""Characters of an id that are kept."""
 
 
 def _parquet(path: Path) -> Any:
@@ -84,7 +82,7 @@ class ParquetMatrix:
         file, opened = _open(path)
         try:
             with file:
-                self.stamp: Stamp = stamp_of(file)
+                self.stamp: FileStamp = stamp_of(file)
                 schema = opened.schema_arrow
                 self._columns, self.dtype = self._choose(schema, column)
                 self._listed = _is_list(schema.field(self._columns[0]).type)
@@ -114,10 +112,10 @@ class ParquetMatrix:
             columns = (group.column(i) for i in range(group.num_columns))
             wanted = [c for c in columns if c.path_in_schema.partition(".")[0] in self._columns]
             values = sum(one.num_values for one in wanted)
-            if values > MOST_CHANNELS * group.num_rows:
+            if values > CHANNELS * group.num_rows:
                 raise DataError(
                     f"{self.path} has {values:,} values in {group.num_rows:,} rows, above the "
-                    f"limit of {MOST_CHANNELS:,} channels"
+                    f"limit of {CHANNELS:,} channels"
                 )
             widest = max(widest, values // max(group.num_rows, 1))
         return max(1, min(_BATCH_ROWS, _BATCH_VALUES // widest))
@@ -251,7 +249,7 @@ def read_names(path: Path, column: str, wanted: Sequence[int]) -> tuple[list[str
                 stop = start + batch.num_rows
                 here = places[(places >= start) & (places < stop)] - start
                 values = batch.column(0).take(_indices(here)) if len(here) else []
-                found += [str(value.as_py())[:LONGEST_NAME] for value in values]
+                found += [str(value.as_py())[:NAME_LENGTH] for value in values]
                 start = stop
         except Exception as error:
             raise _damaged(path, error) from error

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models.embeddings.formats import SUFFIXES, open_matrix
-from tuiprobe.models.embeddings.matrix import Matrix, Pieces
+from tuiprobe.models.embeddings.matrix import JoinedVectors, Matrix
 from tuiprobe.models.embeddings.parquet import read_names
 
-_MOST_FILES = 100_000
 _RETRIEVAL = "img_emb"
 """Folder of vectors, and prefix of their files, in what clip-retrieval writes."""
 
@@ -29,7 +28,7 @@ class Vectors:
         id_column: Column of the names; None where rows go by their index.
     """
 
-    matrix: Pieces
+    matrix: JoinedVectors
     named_by: tuple[Path, ...] = ()
     id_column: str | None = None
 
@@ -80,7 +79,7 @@ def open_vectors(source: str, id_column: str | None = None) -> Vectors:
     except (OSError, ValueError) as error:  # NUL in a path, a name that is too long
         raise DataError(f"{source!r} cannot be read: {error}") from error
     matrices: list[Matrix] = [open_matrix(path, member) for path in files]
-    pieces = Pieces(source, matrices)
+    pieces = JoinedVectors(source, matrices)
     if id_column is None:
         return Vectors(pieces)
     vectors = Vectors(pieces, _named_by(files), id_column)
@@ -104,7 +103,7 @@ def _files(source: str) -> tuple[list[Path], str | None]:
     found = sorted(map(Path, matched), key=numeric)
     if not found:
         raise DataError(f"no file fits the pattern {source}")
-    return _few(source, [one for one in found if not one.is_dir()] or found), None
+    return [one for one in found if not one.is_dir()] or found, None
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -121,12 +120,6 @@ def _in_folder(folder: Path) -> list[Path]:
         raise DataError(
             f"{folder} holds {' and '.join(kinds)} files; name those that count by a pattern"
         )
-    return _few(str(folder), files)
-
-
-def _few(source: str, files: list[Path]) -> list[Path]:
-    if len(files) > _MOST_FILES:
-        raise DataError(f"{source} holds {len(files):,} files, above the limit of {_MOST_FILES:,}")
     return files
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuiprobe.probes.ablation.result import Ablation, ChannelAblations, Mode, Sides
-from tuiprobe.probes.ablation.without import Removal, Told, told_without
-from tuiprobe.probes.channels import Chosen
+from tuiprobe.probes.ablation.without import Predictions, Removal, told_without
+from tuiprobe.probes.channels import NO_CHANNEL, Chosen
 from tuiprobe.probes.confidence import UNKNOWN_SCALE, ece, scale_known
 from tuiprobe.probes.directions.pruning import band
 from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
@@ -69,7 +69,7 @@ def ablate_channels(
     """
     labelled = [one for one in sets if one.labels is not None and one.features.shape[0]]
     if not chosen.channels:
-        return NotRun(reason="no channel stands out")
+        return NO_CHANNEL
     if not labelled:
         return NotRun(reason="no labelled set")
     first, width = sets[0].features, sets[0].features.shape[1]
@@ -173,12 +173,14 @@ def _mean(values: Float64) -> Figure:
     return mean_interval(float(values.sum()), float(values @ values), values.size)
 
 
-def _rates(drawn: Sequence[Told]) -> Float64:
+def _rates(drawn: Sequence[Predictions]) -> Float64:
     return np.array([told.right.mean() for told in drawn])
 
 
 def _calibration(
-    head: HeadArrays, sides: tuple[Told, Told], controls: tuple[list[Told], list[Told]]
+    head: HeadArrays,
+    sides: tuple[Predictions, Predictions],
+    controls: tuple[list[Predictions], list[Predictions]],
 ) -> Sides:
     if not scale_known(head):
         unknown = UNKNOWN_SCALE

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tuiprobe.probes.ablation.compute import CONTROL_IMAGES, DRAWS
 from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
+from tuiprobe.probes.channels import WHY
 from tuiprobe.probes.telling import channels_in_words, points, table
 from tuiprobe.results import given
 from tuiprobe.results.base import figures_in
@@ -28,7 +29,6 @@ NAMES = {
     "spread.random": "spread of logits without random channels",
     "spread.directions": "spread of logits without random directions",
 }
-WHY = {"outlier": "outlier channels", "offset": "half of the offset"}
 """What the channels are, for people."""
 
 

@@ -36,7 +36,7 @@ class Removal:
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class Predictions:
     """What a head says of each image.
 
     Attributes:
@@ -50,14 +50,14 @@ class Told:
     spread: Float64
 
     @classmethod
-    def empty(cls, n: int) -> "Told":
+    def empty(cls, n: int) -> "Predictions":
         """Returns room for n images."""
         return cls(np.zeros(n, dtype=bool), np.zeros(n), np.zeros(n))
 
 
 def told_without(
     head: HeadArrays, one: SetFeatures, removals: Sequence[Removal | None]
-) -> list[Told]:
+) -> list[Predictions]:
     """Answers every image without each of several parts of its representation.
 
     Args:
@@ -76,7 +76,7 @@ def told_without(
     across = np.ascontiguousarray(weight.T)
     along = [None if removal is None else removal.of(weight) for removal in removals]
     n = one.features.shape[0]
-    found = [Told.empty(n) for _ in removals]
+    found = [Predictions.empty(n) for _ in removals]
     for start in range(0, n, ROWS):
         place = slice(start, min(start + ROWS, n))
         block, labels = one.features[place], np.asarray(one.labels)[place]
@@ -112,7 +112,7 @@ def _finish(values: Float32, squares: Float64, head: HeadArrays, rows: Int64) ->
 def _tell(
     values: Float32, classes: Int64, labels: Int64, *, single: bool
 ) -> tuple[Bool, Float64, Float32]:
-    """Returns the fields of `Told` for a block of logits, which is overwritten.
+    """Returns the fields of `Predictions` for a block of logits, which is overwritten.
 
     Args:
         values: [b, K'].

@@ -25,7 +25,7 @@ from tuiprobe.probes.concepts.counts import (
     family_of,
     rarefied_excess,
 )
-from tuiprobe.probes.concepts.precision import Told, tell
+from tuiprobe.probes.concepts.precision import SplitPrecision, tell
 from tuiprobe.probes.concepts.result import (
     OF_CENTRED_HEAD,
     OF_HEAD,
@@ -89,7 +89,7 @@ def probe_concepts(
     names = [concepts.names[k] for k in kept]
     groups = np.asarray(concepts.category_of)[kept]
 
-    def counted(told: Told) -> Counts:
+    def counted(told: SplitPrecision) -> Counts:
         return count(told.confirmed, groups, len(concepts.categories), fewest)
 
     random = [counted(tell(basis, splits, used)) for basis in _random_bases(space, seed)]
@@ -222,7 +222,7 @@ def _exemplars(concepts: ConceptSet, basis: Float32) -> list[Ends]:
 
 
 def _top(
-    told: Told, names: Sequence[str], categories: Sequence[str], exemplars: Sequence[Ends]
+    told: SplitPrecision, names: Sequence[str], categories: Sequence[str], exemplars: Sequence[Ends]
 ) -> tuple[DirectionConcepts, ...]:
     confirmed = told.confirmed
     found = []

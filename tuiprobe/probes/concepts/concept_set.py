@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.finite import finite_images
-from tuiprobe.probes.inputs import Float32, Int64
+from tuiprobe.probes.inputs import Bool, Float32, Int64
 
-Bool = npt.NDArray[np.bool_]
 Negatives = Literal["annotated", "all"]
 Balance = Literal["calibrated", "sample"]
 
@@ -63,7 +61,7 @@ class ConceptSet:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class ConceptBatch:
     """Concepts whose average precision one call computes.
 
     Attributes:
@@ -86,7 +84,7 @@ class Split:
     """One split: its representations, and the concepts in batches."""
 
     features: Float32
-    batches: tuple[Batch, ...]
+    batches: tuple[ConceptBatch, ...]
 
 
 def check(concepts: ConceptSet, channels: int) -> None:
@@ -148,14 +146,14 @@ def split_up(
     return (train, val), kept
 
 
-def _by_category(presence: Any, annotated: Bool, group_of: Int64) -> list[Batch]:
+def _by_category(presence: Any, annotated: Bool, group_of: Int64) -> list[ConceptBatch]:
     """Returns batches with all candidates of each concept, at most 64 categories per batch."""
     batches = []
     for first in range(0, annotated.shape[1], MOST_GROUPS):
         concepts = np.flatnonzero((group_of >= first) & (group_of < first + MOST_GROUPS))
         if concepts.size:
             batches.append(
-                Batch(
+                ConceptBatch(
                     concepts=concepts,
                     rows=None,
                     presence=presence[:, concepts],
@@ -166,7 +164,7 @@ def _by_category(presence: Any, annotated: Bool, group_of: Int64) -> list[Batch]
     return batches
 
 
-def _drawn(presence: Any, annotated: Bool, group_of: Int64, seed: list[int]) -> list[Batch]:
+def _drawn(presence: Any, annotated: Bool, group_of: Int64, seed: list[int]) -> list[ConceptBatch]:
     """Returns batches with as many negatives as positives, at most 64 concepts per batch."""
     columns = scipy.sparse.csc_array(presence)
     # Groups concepts of similar frequency: a batch then reads no more rows than it draws.
@@ -186,7 +184,7 @@ def _drawn(presence: Any, annotated: Bool, group_of: Int64, seed: list[int]) -> 
                 mask[rng.choice(side, size, replace=False), j] = True
         rows = np.flatnonzero(mask.any(axis=1))
         batches.append(
-            Batch(
+            ConceptBatch(
                 concepts=concepts,
                 rows=rows,
                 presence=presence[rows][:, concepts],

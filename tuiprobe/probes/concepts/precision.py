@@ -11,7 +11,7 @@ from tuiprobe.stats import average_precision
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class SplitPrecision:
     """AP on both splits with the sign of the better one on train, each [D, K]."""
 
     train: Float64
@@ -24,7 +24,7 @@ class Told:
         return np.minimum(self.train, self.val)
 
 
-def tell(basis: Float32, splits: tuple[Split, Split], prevalence: float | None) -> Told:
+def tell(basis: Float32, splits: tuple[Split, Split], prevalence: float | None) -> SplitPrecision:
     """Computes the AP of every direction for every concept.
 
     Args:
@@ -40,7 +40,7 @@ def tell(basis: Float32, splits: tuple[Split, Split], prevalence: float | None) 
         both.append((up, _precision(scores, split, prevalence)))
     (up, down), (val_up, val_down) = both
     positive = up >= down
-    return Told(
+    return SplitPrecision(
         train=np.where(positive, up, down),
         val=np.where(positive, val_up, val_down),
         sign=np.where(positive, 1, -1).astype(np.int8),

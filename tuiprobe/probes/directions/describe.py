@@ -57,7 +57,7 @@ def _content(result: Directions) -> Iterator[Content]:
              ("control", "control")]  # fmt: skip
     yield table(
         "pruning_overview",
-        [*about, *((f"at_{part:g}", f"{100 * part:.0f} % pruned") for part in SHOWN_FRACTIONS)],
+        [*about, *((f"at_{part:g}", f"{part:.0%} pruned") for part in SHOWN_FRACTIONS)],
         [_row(basis, curve) for basis, curve in curves],
         folded=True,
         file=False,

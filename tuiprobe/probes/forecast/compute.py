@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.catalog.baselines import EffectiveRobustness, effective_robustness
+from tuiprobe.catalog.baselines import RobustnessByBaseline, effective_robustness
 from tuiprobe.catalog.forecast import LEVELS, Kind, coverage, errors, peers
 from tuiprobe.probes.forecast.result import Expectation, FamilyOff, Forecast, Side
 from tuiprobe.probes.robustness.compute import mean_accuracy
@@ -116,6 +116,6 @@ def _missing(accuracies: Sequence[Accuracy], target: tuple[str, ...]) -> list[st
     return [shift for shift in target if shift not in known]
 
 
-def _side(er: EffectiveRobustness) -> Side:
+def _side(er: RobustnessByBaseline) -> Side:
     low, high = er.prediction
     return "above" if low > 0 else "below" if high < 0 else "within"

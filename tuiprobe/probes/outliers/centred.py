@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64
+from tuiprobe.probes.inputs import Bool, Float32, Float64
 from tuiprobe.probes.outliers import persistence
 from tuiprobe.probes.outliers.scan import RowScan
-from tuiprobe.probes.rows import Bool, blocks
+from tuiprobe.probes.rows import blocks
 from tuiprobe.results import Figure
 
 

@@ -40,7 +40,7 @@ class Outcome(StrEnum):
     UNDETERMINED = "undetermined"
 
 
-class Finding(Frozen):
+class OutlierFinding(Frozen):
     """The outcome of rule v3 with its grounds.
 
     Attributes:
@@ -214,7 +214,7 @@ class RowFigures(Frozen):
     residual: Residual
     nearest_cosine: Figure
     centred_cosine: Figure
-    finding: Finding
+    finding: OutlierFinding
 
     @property
     def outcome(self) -> Outcome:

@@ -12,15 +12,14 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from tuiprobe.probes.inputs import Float32, Float64, Int64
-from tuiprobe.probes.rows import MIN_CHANNELS, Bool
+from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.probes.rows import BLOCK_VALUES, MIN_CHANNELS
 
 CUTS = (3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 OUTLIER = 6.0
 CUT_NORMAL = 0.8711
 """Standard deviation of a standard normal variable cut to its central 95 %."""
 NORMAL_FROM = 64
-BLOCK_VALUES = 1 << 18
 COLUMN_VALUES = 1 << 22
 
 

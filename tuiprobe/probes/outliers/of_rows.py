@@ -5,17 +5,17 @@ Rows are the representations of images, one position of each at an inner tap, or
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64, Int64
+from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import bootstrap_mean, delete_one, mean_interval
 from tuiprobe.probes.outliers import persistence
 from tuiprobe.probes.outliers.centred import centred_persistence
 from tuiprobe.probes.outliers.channel_result import (
     CurveRow,
-    Finding,
     HeightColumns,
     Heights,
     Outcome,
     OutlierChannel,
+    OutlierFinding,
     Persistence,
     Residual,
     RowFigures,
@@ -31,7 +31,7 @@ from tuiprobe.probes.outliers.offset import offset
 from tuiprobe.probes.outliers.rule import Circumstances, finding, outlying
 from tuiprobe.probes.outliers.scan import RowScan, scan
 from tuiprobe.probes.proportions import wilson, wilson_bounds
-from tuiprobe.probes.rows import MIN_CHANNELS, Bool, usable
+from tuiprobe.probes.rows import MIN_CHANNELS, usable
 from tuiprobe.results import Estimate, Figure, NotRun, given
 
 LEADING = 16
@@ -77,7 +77,7 @@ def figures_of_rows(
         if about.unlabelled
         else NotRun(reason="looked for in images without labels only"),
         centred_cosine=one.centred_cosine,
-        finding=Finding(outcome=Outcome.UNDETERMINED),
+        finding=OutlierFinding(outcome=Outcome.UNDETERMINED),
     )
     return figures.model_copy(update={"finding": finding(figures, about)})
 
@@ -252,7 +252,7 @@ def without_rows(
         residual=no_residual(reason),
         nearest_cosine=none,
         centred_cosine=none,
-        finding=Finding(outcome=Outcome.UNDETERMINED),
+        finding=OutlierFinding(outcome=Outcome.UNDETERMINED),
     )
     return figures.model_copy(update={"finding": finding(figures, about)})
 

@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64
+from tuiprobe.probes.inputs import Bool, Float32, Float64
 from tuiprobe.probes.intervals import delete_one, exact
 from tuiprobe.probes.outliers.channel_result import Offset
-from tuiprobe.probes.rows import Bool, blocks
+from tuiprobe.probes.rows import blocks
 from tuiprobe.results import Figure, NotRun, given
 
 HALF = 0.5

@@ -12,10 +12,10 @@ import numpy as np
 from tuiprobe.numbers import number
 from tuiprobe.probes.inputs import Bool, Int64
 from tuiprobe.probes.outliers.channel_result import (
-    Finding,
     Heights,
     Outcome,
     OutlierChannel,
+    OutlierFinding,
     RowFigures,
 )
 from tuiprobe.probes.proportions import wilson_bounds
@@ -75,7 +75,7 @@ def circumstances(model: Model, data: DataSet, labels: Int64 | None) -> Circumst
     )
 
 
-def finding(figures: RowFigures, about: Circumstances) -> Finding:
+def finding(figures: RowFigures, about: Circumstances) -> OutlierFinding:
     """Applies rule v3.
 
     Args:
@@ -85,11 +85,11 @@ def finding(figures: RowFigures, about: Circumstances) -> Finding:
     withheld = () if about.head else tuple(_withheld(figures, about))
     provisional = not about.head and MIN_IMAGES <= _rows(figures) < FULL_IMAGES
     if withheld:
-        return Finding(outcome=Outcome.WITHHELD, reasons=withheld)
+        return OutlierFinding(outcome=Outcome.WITHHELD, reasons=withheld)
     outcome, reasons = _outcome(figures)
     if provisional:
         reasons = (*reasons, f"provisional: {_rows(figures)} images, fewer than {FULL_IMAGES}")
-    return Finding(outcome=outcome, provisional=provisional, reasons=reasons)
+    return OutlierFinding(outcome=outcome, provisional=provisional, reasons=reasons)
 
 
 def outlying(above: Int64, rows: int) -> Bool:

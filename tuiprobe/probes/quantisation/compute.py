@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuiprobe.probes.channels import NO_CHANNEL
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.quantisation.result import Apart, Quantised, Sqnr
@@ -25,7 +26,6 @@ METHOD = "bootstrap over rows"
 
 SILENT = NotRun(reason="rounding changes nothing")
 EMPTY = NotRun(reason="there is no signal")
-NONE_APART = NotRun(reason="no channel stands out")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def quantise(tap: TapRows, seed: int) -> Quantised:
         )
         for name, noise in noises.items()
     }
-    none = Sqnr(energy=NONE_APART, variance=NONE_APART)
+    none = Sqnr(energy=NO_CHANNEL, variance=NO_CHANNEL)
     return Quantised(
         data=tap.data,
         tap=tap.tap,
@@ -90,7 +90,7 @@ def quantise(tap: TapRows, seed: int) -> Quantised:
         apart_channels=tap.apart,
         apart_why=tap.why if tap.apart else None,
         apart=ratios["apart"] if tap.apart else none,
-        gain=decibels(noises["tensor"], noises["apart"], drawn) if tap.apart else NONE_APART,
+        gain=decibels(noises["tensor"], noises["apart"], drawn) if tap.apart else NO_CHANNEL,
     )
 
 

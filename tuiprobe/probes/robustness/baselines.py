@@ -25,6 +25,7 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
+from tuiprobe.manifest import give_way
 from tuiprobe.plaintext import text_of
 from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
 from tuiprobe.probes.robustness.result import BaselineNotRun
@@ -121,10 +122,11 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
     Raises:
         UsageError: If it cannot be read or does not fit the sets.
     """
-    if path is None:
+    if path is not None:
+        write_baseline(directory, refuse_baseline(sets, path))
+    elif directory.baseline_file.exists():
+        give_way(directory.baseline_file, "")
         directory.baseline_file.unlink()
-        return
-    write_baseline(directory, refuse_baseline(sets, path))
 
 
 def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:

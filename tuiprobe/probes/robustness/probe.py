@@ -18,7 +18,6 @@ from tuiprobe.results.base import figures_in
 from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.run.records import kept_baseline
 
 NAMES = {
     "top1": "top-1",
@@ -59,7 +58,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         row = published_of(run.plan.model)
         shifts, baselines = baselines_for(
             run.sets,
-            kept_baseline(run.directory),
+            run.baseline,
             pretraining="" if row is None else row.pretraining,
         )
         return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names)

@@ -25,13 +25,13 @@ from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.targets.estimators import estimates
 from tuiprobe.probes.targets.result import (
     HEADLINE,
-    Check,
     Error,
     Estimator,
     Expected,
     LeftOut,
     Predicted,
     ScaledEstimate,
+    ShiftCheck,
     Targets,
     TargetSet,
 )
@@ -132,21 +132,21 @@ def _cached(head: HeadArrays, first: SetFeatures) -> Callable[[SetFeatures], Cro
     return fitted
 
 
-def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> Check:
+def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> ShiftCheck:
     found = Logits(head, one)
     right = found.confidences().right
     assert right is not None  # the caller passes labelled sets
     measured = wilson(int(right.sum()), right.size)
     if isinstance(source, NotRun) or not right.size:
         why = source if isinstance(source, NotRun) else NO_IMAGE
-        return Check(
+        return ShiftCheck(
             data=one.name,
             measured=ONE_CLASS if why is ONE_CLASS else measured,
             expected=why,
             own=why,
             left_out=why,
         )
-    return Check(
+    return ShiftCheck(
         data=one.name,
         measured=measured,
         expected=_expected(estimates(source, found)[0]),
@@ -155,7 +155,7 @@ def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> 
     )
 
 
-def shift_estimates(checks: Sequence[Check], estimator: Estimator) -> list[ShiftEstimate]:
+def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[ShiftEstimate]:
     """Returns the labelled shifts that an estimator says something of."""
     return [
         ShiftEstimate(one.data, own.value, expected.value, measured.value)
@@ -165,7 +165,7 @@ def shift_estimates(checks: Sequence[Check], estimator: Estimator) -> list[Shift
     ]
 
 
-def _left_out(checks: Sequence[Check]) -> tuple[tuple[Check, ...], LeftOut]:
+def _left_out(checks: Sequence[ShiftCheck]) -> tuple[tuple[ShiftCheck, ...], LeftOut]:
     """Returns the checks with the error of each, scaled by the others, and these errors."""
     shifts = shift_estimates(checks, HEADLINE)
     errors = {s.data: e for s, e in zip(shifts, left_out_errors(shifts), strict=True)}
@@ -344,7 +344,7 @@ def _predicted(found: Logits, said: Confidences, names: Sequence[str]) -> tuple[
     )
 
 
-def _error(estimator: Estimator, checks: Sequence[Check]) -> Error:
+def _error(estimator: Estimator, checks: Sequence[ShiftCheck]) -> Error:
     away: list[tuple[float, str]] = []
     for one in checks:
         expected = one.of(estimator)

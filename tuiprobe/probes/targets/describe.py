@@ -8,7 +8,7 @@ from typing import Final, get_args
 from tuiprobe import numbers
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.protocol import Subject
-from tuiprobe.probes.targets.result import Check, Estimator, Targets, TargetSet
+from tuiprobe.probes.targets.result import Estimator, ShiftCheck, Targets, TargetSet
 from tuiprobe.probes.telling import heading, known, points, prose, series, several, table
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.section import Chart, Code, Content, Section, Series, Strong, Text, Value
@@ -101,7 +101,7 @@ def _picture(result: Targets) -> tuple[Chart, ...]:
     )
 
 
-def _from_the_others(one: Check) -> Figure:
+def _from_the_others(one: ShiftCheck) -> Figure:
     """Returns what a labelled shift would have been estimated at, without its own labels."""
     if not given(one.left_out) or not given(one.measured):
         return NotRun(reason="no estimate")
@@ -251,7 +251,7 @@ def _errors(result: Targets) -> Iterator[Content]:
     )  # fmt: skip
 
 
-def _checked(one: Check) -> list[Value]:
+def _checked(one: ShiftCheck) -> list[Value]:
     return [
         Code(code=one.data),
         one.measured,

@@ -93,7 +93,7 @@ class TargetSet(Frozen):
         return abs(first.value - second.value) > self.scaled[0].half
 
 
-class Check(Frozen):
+class ShiftCheck(Frozen):
     """Estimates for a labelled shift beside its accuracy.
 
     Attributes:
@@ -170,7 +170,7 @@ class Targets(ProbeResult):
     basis: Literal["calibrated", "not validated"]
     temperature: Figure
     targets: Many[TargetSet]
-    checks: Many[Check] = ()
+    checks: Many[ShiftCheck] = ()
     errors: Many[Error]
     left_out: LeftOut
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tuiprobe.probes.channels import Chosen
+from tuiprobe.probes.channels import NO_CHANNEL, Chosen
 from tuiprobe.probes.heads import SetFeatures, first_images
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.intervals import bootstrap_mean, exact
@@ -25,7 +25,6 @@ IMAGES = 4096
 """Images of a set, at most, that intervals of means are resampled from."""
 BINS = 40
 METHOD = "pivotal bootstrap over images; rows of the head fixed"
-NO_CHANNEL = NotRun(reason="no channel stands out")
 
 
 def compare_towers(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tuiprobe.numbers import number
+from tuiprobe.probes.channels import WHY
 from tuiprobe.probes.outliers.channel_result import Offset
 from tuiprobe.probes.telling import channels_in_words, points, several, table
 from tuiprobe.probes.towers.result import Towers
@@ -20,7 +21,6 @@ HEAD_NAMES = {
     "head.heights.highest": "highest channel of the head's rows",
     "head.offset.share": "offset share of the head's rows",
 }
-_KINDS = {"outlier": "outlier channels", "offset": "half of the offset"}
 
 
 def describe(found: Towers) -> Section:
@@ -57,8 +57,8 @@ def _reading(found: Towers) -> Iterator[Value | tuple[Value, ...]]:
     share = head.offset.share if isinstance(head.offset, Offset) else head.offset
     yield (f"{several(found.rows, 'row')} of the head: {head.outcome}; kurtosis ", head.kurtosis,
            ", highest channel ", head.highest, ", offset share ", share, ".")  # fmt: skip
-    images = f"{channels_in_words(found.channels, 8)} ({_KINDS[found.why]})"
-    texts = f"{channels_in_words(found.head_channels, 8)} ({_KINDS[found.head_why]})"
+    images = f"{channels_in_words(found.channels, 8)} ({WHY[found.why]})"
+    texts = f"{channels_in_words(found.head_channels, 8)} ({WHY[found.head_why]})"
     if found.channels and found.head_channels:
         shared = channels_in_words(found.shared, 8) if found.shared else "none"
         yield (f"Stand out in images: {images}. In texts: {texts}. In both: {shared}; random "

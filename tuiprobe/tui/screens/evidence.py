@@ -23,7 +23,7 @@ from tuiprobe.tui.child import ask
 from tuiprobe.tui.figures import DIM, Entry, Told, headed, listed
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.evidence_of import (
-    Subject,
+    EvidenceSubject,
     channel_rows,
     concepts_of,
     direction_of,
@@ -32,17 +32,17 @@ from tuiprobe.tui.tabs.evidence_of import (
     leaning,
     outliers_at,
 )
-from tuiprobe.tui.tabs.tab import SHOWN, Found
+from tuiprobe.tui.tabs.tab import SHOWN, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.pictures import PictureGrid
-from tuiprobe.tui.widgets.rows import Column, RowTable
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 ABLATION = (
-    Column("set", 9, term="set"),
-    Column("before", 12, right=True, drop=2, term="ablation"),
-    Column("after", 12, right=True, drop=1, term="ablation"),
-    Column("change", 13, right=True, term="difference"),
-    Column("interval", 16, right=True, drop=3, term="interval"),
+    RowColumn("set", 9, term="set"),
+    RowColumn("before, %", 10, right=True, drop=2, term="ablation"),
+    RowColumn("after, %", 10, right=True, drop=1, term="ablation"),
+    RowColumn("points", 8, right=True, term="difference"),
+    RowColumn("interval", 16, right=True, drop=3, term="interval"),
 )
 _INNER = (
     "only channels of the final representation can be ablated here; for this layer start a new run"
@@ -88,7 +88,7 @@ class EvidenceScreen(ProbeScreen):
     EvidenceScreen.-maximised .main { display: none; }
     """
 
-    def __init__(self, found: Found, subject: Subject, ablate: bool = False) -> None:
+    def __init__(self, found: ShownRun, subject: EvidenceSubject, ablate: bool = False) -> None:
         super().__init__()
         self.found, self.subject = found, subject
         self.answer: TargetedAblation | None = None
@@ -135,7 +135,7 @@ class EvidenceScreen(ProbeScreen):
 
     @property
     def _headless(self) -> bool:
-        return self.found.directions is None and self.found.robustness is None
+        return self.found.directions is None
 
     @property
     def _offer(self) -> str:
@@ -216,7 +216,7 @@ class EvidenceScreen(ProbeScreen):
         self.toggle_class("-maximised")
 
 
-def about(found: Found, subject: Subject) -> Content:
+def about(found: ShownRun, subject: EvidenceSubject) -> Content:
     """Returns the figures of a channel or direction, and the evidence behind it."""
     entries: list[Entry] = []
     lines: list[str] = []
@@ -248,7 +248,7 @@ def about(found: Found, subject: Subject) -> Content:
     return Content("\n").join(parts)
 
 
-def _no_concepts(found: Found, subject: Subject) -> str:
+def _no_concepts(found: ShownRun, subject: EvidenceSubject) -> str:
     if found.concepts is None:
         return f"not run: {plain(found.report.why_not('concepts'))}"
     if not subject.final:
@@ -258,7 +258,7 @@ def _no_concepts(found: Found, subject: Subject) -> str:
     return "none among the leading directions"
 
 
-def _of_channel(found: Found, subject: Subject) -> tuple[list[Entry], list[str]]:
+def _of_channel(found: ShownRun, subject: EvidenceSubject) -> tuple[list[Entry], list[str]]:
     one = outliers_at(found, subject.data, subject.tap)
     rows = channel_rows(one) if one is not None else []
     row = next((row for row in rows if row.channel == subject.number), None)
@@ -298,12 +298,12 @@ def ablation_cells(one: SetAblation) -> list[str]:
     """Returns the cells of one set, before and after."""
     change = one.difference
     sign = "*" if change.high < 0 or change.low > 0 else " "
-    text = interval(change.value, change.low, change.high, "points", signed=True)
+    text = interval(change.value, change.low, change.high, "points", signed=True, bare=True)
     value, _, ends = text.partition(" (")
     return [
         one.name,
-        plus_minus(one.before.top1, one.before.low, one.before.high, "share"),
-        plus_minus(one.after.top1, one.after.low, one.after.high, "share"),
+        plus_minus(one.before.top1, one.before.low, one.before.high, "share", bare=True),
+        plus_minus(one.after.top1, one.after.low, one.after.high, "share", bare=True),
         sign + value,
         f"({ends}",
     ]

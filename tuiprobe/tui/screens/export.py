@@ -23,16 +23,16 @@ from tuiprobe.report.formats import FORMATS, Files, tables_beside, write_files
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.exporting import Outlook, Rendering, outlook, size_of, size_text
+from tuiprobe.tui.exporting import ExportPreview, Rendering, outlook, size_of, size_text
 from tuiprobe.tui.figures import Told
 from tuiprobe.tui.screens.confirm import ConfirmScreen
 from tuiprobe.tui.text import inert, inert_lines
-from tuiprobe.tui.widgets.rows import Column, RowTable
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 COLUMNS = (
-    Column("what", 12, term="export"),
-    Column("made", 49, drop=1),
-    Column("size", 9, right=True),
+    RowColumn("what", 12, term="export"),
+    RowColumn("made", 49, drop=1),
+    RowColumn("size", 9, right=True),
 )
 PICTURES = "pictures"
 
@@ -168,7 +168,7 @@ class ExportScreen(ModalScreen[None]):
         self._say(["looking what is there…"])
         self._then(self._looked)
 
-    def _then(self, done: Callable[[Files, Outlook], None]) -> None:
+    def _then(self, done: Callable[[Files, ExportPreview], None]) -> None:
         """Makes the chosen files and looks what is there, in a thread."""
         arguments = (self._asked, tuple(self.formats), PICTURES in self.chosen, self.to, done)
         threading.Thread(target=self._prepare, args=arguments, daemon=True, name="look").start()
@@ -179,7 +179,7 @@ class ExportScreen(ModalScreen[None]):
         formats: tuple[str, ...],
         pictures: bool,
         to: Path,
-        done: Callable[[Files, Outlook], None],
+        done: Callable[[Files, ExportPreview], None],
     ) -> None:
         try:
             linked = tables_beside(self._rendering.run, formats, to)
@@ -195,7 +195,7 @@ class ExportScreen(ModalScreen[None]):
         if self.is_attached and asked == self._asked:
             show()
 
-    def _looked(self, files: Files, found: Outlook) -> None:
+    def _looked(self, files: Files, found: ExportPreview) -> None:
         self._say([found.told])
         threading.Thread(target=self._measure, daemon=True, name="sizes").start()
 
@@ -243,7 +243,7 @@ class ExportScreen(ModalScreen[None]):
         else:
             self._look()
 
-    def _confirm(self, files: Files, found: Outlook) -> None:
+    def _confirm(self, files: Files, found: ExportPreview) -> None:
         """Writes; asks first where a file with other content would be replaced."""
         if not found.replaced:
             self._start(files, found.to)

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
-from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, runs_of
+from tuiprobe.tui.livewatch import Snapshot, runs_of
 from tuiprobe.tui.screens.running import RunningScreen
 from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.bars import ChannelBars
@@ -48,8 +48,7 @@ def _with_warning(state: str, forms: tuple[str, ...], width: int) -> list[str]:
 def _moved(before: Snapshot, now: Snapshot) -> bool:
     """Returns whether the panels have to change; the last events follow the last heartbeat."""
     return now.taps is not before.taps or any(
-        getattr(now, name) != getattr(before, name)
-        for name in ("beat", "stage", "state", "outcome")
+        getattr(now, name) != getattr(before, name) for name in ("beat", "stage", "state")
     )
 
 
@@ -90,23 +89,19 @@ class LiveScreen(RunningScreen):
     """
 
     def __init__(self, run: Path, engine: Engine | None = None) -> None:
-        super().__init__(run, engine)
         self._members = [run]
         self._member = 0
+        super().__init__(run, engine)
         self._paused = False
         self._place: Place | None = None
         self._chosen_set: str | None = None
         self._chosen_tap = "embedding"
         self._shown = Snapshot()
         self._history: dict[Place, list[Point]] = {}
-        self._watch = self._new_watch()
         self._timer: Timer | None = None
         self._choices: tuple[bool | None, ...] = ()
         self._told_last: tuple[object, ...] = ()
         self._ranks_line = ""
-
-    def _new_watch(self) -> WatchThread:
-        return WatchThread(Watch(self.run_path, log=RunDir(self.root).log_file))
 
     @property
     def run_path(self) -> Path:
@@ -131,7 +126,7 @@ class LiveScreen(RunningScreen):
         """Starts to watch the run."""
         self.query_one("#log").border_title = "log"
         self.query_one("#log").display = False
-        self.watch_state()
+        self.find_engine()
         self._timer = self.set_interval(FRAME_SECONDS, self._tick)
         self._tick()
 
@@ -145,7 +140,6 @@ class LiveScreen(RunningScreen):
     def on_unmount(self) -> None:
         """Stops watching; the run goes on."""
         self._watch.stop()
-        self.stop_watching_state()
 
     # The view.
 
@@ -159,7 +153,7 @@ class LiveScreen(RunningScreen):
             return
         self._show_ranks(snapshot)
         kind = None if self.state is None else self.state.kind
-        told = (snapshot.log, snapshot.events, self.end_text(snapshot), kind)
+        told = (snapshot.log, snapshot.messages, self.end_text(snapshot), kind)
         turned = told[-2:] != self._told_last[-2:]
         if told != self._told_last:
             self._told_last = told
@@ -219,9 +213,9 @@ class LiveScreen(RunningScreen):
                 del points[1::2]
 
     def _show_said(self, snapshot: Snapshot) -> None:
-        said = snapshot.log or tuple(f"{one.kind}: {one.message}" for one in snapshot.events)
+        said = snapshot.log or tuple(f"{one.kind}: {one.message}" for one in snapshot.messages)
         self.query_one(Lines).show(said)
-        warnings = [one.message for one in snapshot.events if one.kind in ("warning", "failed")]
+        warnings = [one.message for one in snapshot.messages if one.kind in ("warning", "failed")]
         text = f"! {warnings[-1]}" if warnings else ""
         end = self.end_text(snapshot)
         if len(warnings) > 1:
@@ -317,7 +311,7 @@ class LiveScreen(RunningScreen):
         self._watch.stop()
         self._history, self._place, self._shown = {}, None, Snapshot()
         self._watch = self._new_watch()
-        self.watch_state()
+        self.find_engine()
 
     def action_pause(self) -> None:
         """Pauses the view, or catches up with the run."""

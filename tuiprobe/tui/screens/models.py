@@ -17,7 +17,7 @@ from textual.worker import Worker
 from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
 from tuiprobe.tui.child import ask, ask_python, follow, shown_command
-from tuiprobe.tui.modellist import Group, ModelRow
+from tuiprobe.tui.modellist import GroupHeading, ModelRow
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.modeltable import ModelTable
@@ -90,7 +90,7 @@ class ModelsScreen(FilteredScreen):
         self._show()
         threading.Thread(target=self._load, daemon=True, name="catalog").start()
 
-    def _cells(self, row: ModelRow | Group) -> list[str]:
+    def _cells(self, row: ModelRow | GroupHeading) -> list[str]:
         marked = isinstance(row, ModelRow) and row.name in self._marked
         return modellist.cells(row, marked) if isinstance(row, ModelRow) else [row.title]
 
@@ -148,7 +148,7 @@ class ModelsScreen(FilteredScreen):
     def _show(self) -> None:
         current = self.table.model
         found = modellist.filtered(self._all, self._query)
-        rows: list[ModelRow | Group] = list(modellist.grouped(found))
+        rows: list[ModelRow | GroupHeading] = list(modellist.grouped(found))
         if self._order is not None:
             rows = list(modellist.ordered(found, *self._order))
         self.table.sorted_by = self._order

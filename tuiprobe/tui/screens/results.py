@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,15 +18,16 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
-from tuiprobe.run.state import Observer, RunState
+from tuiprobe.run.locks import held_locks
+from tuiprobe.run.state import RunState, run_state
 from tuiprobe.tui.figures import headed
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.bar import NUMBERED, PartBar, PartName
-from tuiprobe.tui.tabs.evidence_of import Subject
+from tuiprobe.tui.tabs.evidence_of import EvidenceSubject
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SectionTab
-from tuiprobe.tui.tabs.tab import Found, ResultTab
+from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
@@ -75,9 +77,8 @@ class ResultsScreen(ProbeScreen):
     def __init__(self, run: Path) -> None:
         super().__init__()
         self.run = run
-        self.found: Found | None = None
+        self.found: ShownRun | None = None
         self.state: RunState | None = None
-        self._observer = Observer()
         self._bar: PartBar | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -87,21 +88,21 @@ class ResultsScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Starts reading in a thread, so that a slow disk does not block the screen."""
-        self._observer = Observer(self.app.works_on)
-        threading.Thread(target=self._read, daemon=True, name="results").start()
+        works = self.app.works_on
+        threading.Thread(target=self._read, args=(works,), daemon=True, name="results").start()
 
-    def _read(self) -> None:
+    def _read(self, works: Callable[[Path], bool]) -> None:
         from tuiprobe.report import read_report
 
         try:
-            found: Found | str = Found.of(RunDir(self.run), read_report(RunDir(self.run)))
+            found: ShownRun | str = ShownRun.of(RunDir(self.run), read_report(RunDir(self.run)))
         except TuiprobeError as error:
             found = str(error)
-        self.state = self._observer.look(RunDir(self.run))
+        self.state = run_state(RunDir(self.run), held_locks(), alive=works(self.run))
         if self.is_running:
             self.app.call_later(self._arrived, found)
 
-    async def _arrived(self, found: Found | str) -> None:
+    async def _arrived(self, found: ShownRun | str) -> None:
         if not self.alive:
             return
         reading = self.query_one("#reading", Static)
@@ -269,7 +270,7 @@ class ResultsScreen(ProbeScreen):
         self._open(ablate=True)
 
     def _open(self, ablate: bool) -> None:
-        subject: Subject | None = self._call("subject")
+        subject: EvidenceSubject | None = self._call("subject")
         if subject is None or self.found is None:
             return
         from tuiprobe.tui.screens.evidence import EvidenceScreen
@@ -312,7 +313,6 @@ OWN_TABS = {
     "outliers": "tuiprobe.tui.tabs.outliers:OutliersTab",
     "directions": "tuiprobe.tui.tabs.directions:DirectionsTab",
     "concepts": "tuiprobe.tui.tabs.concepts:ConceptsTab",
-    "robustness": "tuiprobe.tui.tabs.robustness:RobustnessTab",
     "images": "tuiprobe.tui.tabs.images:ImagesTab",
 }
 """Tabs with a file of their own, in the order in which they come first."""
@@ -321,7 +321,7 @@ _TITLES = {"outliers": "channels"}
 """Titles of parts that are not the name of their probe."""
 
 
-def _parts(found: Found) -> dict[str, ResultTab]:
+def _parts(found: ShownRun) -> dict[str, ResultTab]:
     """Returns the parts by probe: those with a tab of their own, other results, then the rest."""
     own = {name: _own_tab(where)(found) for name, where in OWN_TABS.items()}
     others = [part for part in found.report.parts if part.probe not in OWN_TABS]
@@ -329,7 +329,7 @@ def _parts(found: Found) -> dict[str, ResultTab]:
     return own | {part.probe: SectionTab(found, part) for part in others}
 
 
-def _named(probe: str, found: Found) -> PartName:
+def _named(probe: str, found: ShownRun) -> PartName:
     part = found.report.part_of(probe)
     title = _TITLES.get(probe, probe.replace("_", " "))
     return PartName(probe, title, empty=part is not None and part.section is None)

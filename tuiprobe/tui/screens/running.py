@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.state import RunState
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.control import StateWatch
-from tuiprobe.tui.livewatch import Snapshot
+from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread
 from tuiprobe.tui.screens.base import ProbeScreen
 
 
@@ -26,7 +26,11 @@ class RunningScreen(ProbeScreen):
         self.root, self.engine = run, engine
         self._started = time.monotonic() if engine is not None else None
         self._told: Engine | None = None
-        self._states: StateWatch | None = None
+        self._watch = self._new_watch()
+
+    def _new_watch(self) -> WatchThread:
+        log = RunDir(self.root).log_file
+        return WatchThread(Watch(self.run_path, log, alive=self.app.works_on))
 
     @property
     def run_path(self) -> Path:
@@ -36,21 +40,14 @@ class RunningScreen(ProbeScreen):
     @property
     def state(self) -> RunState | None:
         """The state of the run; None before it is known."""
-        return None if self._states is None else self._states.latest
+        return self._watch.latest.run
 
-    def watch_state(self) -> None:
-        """Begins to decide the state of the run that is shown."""
+    def find_engine(self) -> None:
+        """Finds the engine of the run that is shown, if this program has one."""
         if self.engine is not None:
             self.app.add(self.engine)
         else:
             self.engine = self.app.engine(self.run_path)
-        self.stop_watching_state()
-        self._states = StateWatch(self.run_path, self.app.works_on)
-
-    def stop_watching_state(self) -> None:
-        """Ends that."""
-        if self._states is not None:
-            self._states.stop()
 
     @property
     def going(self) -> bool:
@@ -126,8 +123,8 @@ class RunningScreen(ProbeScreen):
             self.resumed()
 
     def resumed(self) -> None:
-        """Begins to show the run anew; the subclass may do more."""
-        self.watch_state()
+        """Begins to show the run anew."""
+        raise NotImplementedError
 
     def action_results(self) -> None:
         """Goes to the results."""

@@ -19,11 +19,11 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
-from tuiprobe.run.state import QUIET_SECONDS, Observer
+from tuiprobe.run.state import Observer
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
-from tuiprobe.tui.widgets.rows import Column, RowTable
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 SORTED = ("model", "data", "changed", "state", "progress", "accuracy", "shifts", "kurtosis")
 """Sort key of each column that has one."""
@@ -40,28 +40,27 @@ _TERMS = {
 _SECONDS = 2.0
 _REST = 10
 """Rereading hundreds of runs takes a tenth of the time at most."""
-_FRESH_SECONDS = QUIET_SECONDS
 _FIRST_SECONDS = 0.2
 _SHORTEST_DATA = 12
 _WIDE = 100
 
 
-def columns_of(rows: Sequence[RunRow], width: int) -> tuple[Column, ...]:
+def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
     """Returns the columns that fit these rows: others are left out before a model's name is cut."""
     model = max(max((len(row.model or row.name) for row in rows), default=0) + 2, 12)
     source = max((len(row.source) for row in rows), default=0)
     date = _date_width(width)
     left = width - model - date - 12 - 8 - 4  # what the other four and the gaps leave
     return (
-        Column("model", model, term="encoder"),
-        Column("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="suite"),
-        Column("date", date, drop=2),
-        Column("state", 12),
-        Column("measured", 8, right=True, drop=1, term="shard"),
-        Column("top-1", 10, right=True, drop=5, term="top-1"),
-        Column("shifts", 10, right=True, drop=6, term="mean-of-shifts"),
-        Column("kurtosis", 11, right=True, drop=7, term="kurtosis"),
-        Column("outcome", 19, drop=8, term="outcome"),
+        RowColumn("model", model, term="encoder"),
+        RowColumn("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="suite"),
+        RowColumn("date", date, drop=2),
+        RowColumn("state", 12),
+        RowColumn("measured", 8, right=True, drop=1, term="shard"),
+        RowColumn("top-1", 12, right=True, drop=5, term="top-1"),
+        RowColumn("shifts", 12, right=True, drop=6, term="mean-of-shifts"),
+        RowColumn("kurtosis", 11, right=True, drop=7, term="kurtosis"),
+        RowColumn("outcome", 19, drop=8, term="outcome"),
     )
 
 
@@ -89,7 +88,8 @@ def about_run(row: RunRow) -> str:
     """Returns what the line below the list says: the whole reason, and what to do."""
     said = row.title
     if row.state in ("waiting", "running"):
-        said = f"{row.status.words} {row.status.percent}: Enter shows it, x in there stops it"
+        words = "starting" if row.state == "waiting" else f"running {row.status.percent}"
+        said = f"{words}{row.status.waiting}: Enter shows it, x in there stops it"
     elif row.state != "done":
         said = advice(row.status)
     return f"{sign(row.status)} {row.name}: {said}"
@@ -162,7 +162,7 @@ class RunsScreen(FilteredScreen):
     def on_mount(self) -> None:
         """Starts a thread that rereads the directories, so that a slow disk blocks nothing."""
         self.table.empty = "reading…"
-        self._observer = Observer(self.app.works_on, seconds=_FRESH_SECONDS)
+        self._observer = Observer(self.app.works_on)
         threading.Thread(target=self._watch, daemon=True, name="runs").start()
 
     def on_unmount(self) -> None:

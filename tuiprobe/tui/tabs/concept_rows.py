@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import holds_all
 from tuiprobe.probes.concepts.result import Concepts, EncodedConcept
-from tuiprobe.tui.widgets.rows import Column
+from tuiprobe.tui.widgets.rows import RowColumn
 
 COLUMNS = (
-    Column("concept", 14, term="concept"),
-    Column("category", 9, drop=2, term="concept-category"),
-    Column("AP", 5, right=True, term="average-precision"),
-    Column("direction", 9, drop=1, term="privileged-direction"),
-    Column("encoded", 7, drop=3, term="encodes"),
-    Column("polysemantic with", 22, drop=4, term="concepts-per-direction"),
+    RowColumn("concept", 14, term="concept"),
+    RowColumn("category", 9, drop=2, term="concept-category"),
+    RowColumn("AP", 5, right=True, term="average-precision"),
+    RowColumn("direction", 9, drop=1, term="privileged-direction"),
+    RowColumn("encoded", 7, drop=3, term="encodes"),
+    RowColumn("polysemantic with", 22, drop=4, term="concepts-per-direction"),
 )
 THRESHOLDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95)
 

@@ -23,8 +23,8 @@ from tuiprobe.tui.tabs.concept_rows import (
     filtered,
     ordered,
 )
-from tuiprobe.tui.tabs.evidence_of import Subject
-from tuiprobe.tui.tabs.tab import SHOWN, Found, ResultTab
+from tuiprobe.tui.tabs.evidence_of import EvidenceSubject
+from tuiprobe.tui.tabs.tab import SHOWN, ResultTab, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -52,7 +52,7 @@ class ConceptsTab(ResultTab):
     .-low ConceptsTab #exemplars { display: none; }
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: ShownRun) -> None:
         super().__init__(found)
         self._all = concept_rows(found.concepts) if found.concepts else []
         self._query, self._least = "", 0
@@ -175,14 +175,14 @@ class ConceptsTab(ResultTab):
         self._least = (self._least + 1) % len(THRESHOLDS)
         self._show()
 
-    def subject(self) -> Subject | None:
+    def subject(self) -> EvidenceSubject | None:
         """Returns the direction that separates the concept under the cursor."""
         found = self.found.concepts
         row = self.table.current if found is not None else None
         if row is None or found is None or found.top_of not in (OF_HEAD, OF_CENTRED_HEAD):
             return None
         centred = found.top_of == OF_CENTRED_HEAD
-        return Subject("direction", row.direction, found.data, centred=centred)
+        return EvidenceSubject("direction", row.direction, found.data, centred=centred)
 
     def copied(self) -> str:
         """Returns the concept under the cursor."""

@@ -14,18 +14,18 @@ from tuiprobe.probes.directions.result import Basis, Direction
 from tuiprobe.report.text import line
 from tuiprobe.results import given
 from tuiprobe.tui.figures import DIM, Entry, Told, listed
-from tuiprobe.tui.tabs.evidence_of import Subject
-from tuiprobe.tui.tabs.tab import Found, ResultTab
+from tuiprobe.tui.tabs.evidence_of import EvidenceSubject
+from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
-from tuiprobe.tui.widgets.rows import Column, RowTable
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 COLUMNS = (
-    Column("direction", 9, term="privileged-direction"),
-    Column("importance", 14, right=True, term="importance"),
-    Column("singular", 8, right=True, drop=2, term="singular-value"),
-    Column("on ▲", 6, right=True, drop=3, term="share-on-outliers"),
-    Column("leans on channels", 20, drop=1, term="leans-on"),
+    RowColumn("direction", 9, term="privileged-direction"),
+    RowColumn("importance", 14, right=True, term="importance"),
+    RowColumn("singular", 8, right=True, drop=2, term="singular-value"),
+    RowColumn("on ▲", 6, right=True, drop=3, term="share-on-outliers"),
+    RowColumn("leans on channels", 20, drop=1, term="leans-on"),
 )
 
 
@@ -46,7 +46,7 @@ class DirectionsTab(ResultTab):
     .-narrow DirectionsTab #importance { display: none; }
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: ShownRun) -> None:
         super().__init__(found)
         directions = found.directions
         self._bases = directions.bases if directions is not None else ()
@@ -118,7 +118,7 @@ class DirectionsTab(ResultTab):
     def _moved(self) -> None:
         self.query_one("#directions").refresh()
 
-    def subject(self) -> Subject | None:
+    def subject(self) -> EvidenceSubject | None:
         """Returns the direction under the cursor."""
         found, basis = self.found.directions, self.basis
         if found is None or basis is None:
@@ -126,7 +126,7 @@ class DirectionsTab(ResultTab):
         row = self.query_one("#directions", DirectionTable).current
         if row is None:
             return None
-        return Subject("direction", row.index, found.data, centred=basis.centred)
+        return EvidenceSubject("direction", row.index, found.data, centred=basis.centred)
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the basis and the curves."""
@@ -156,7 +156,7 @@ def direction_cells(row: Direction) -> list[str]:
     ]
 
 
-def basis_text(basis: Basis, about: Found) -> Content:
+def basis_text(basis: Basis, about: ShownRun) -> Content:
     """Returns the figures of a basis, and in the words of the card what channels are worth to it.
 
     "On ▲ channels" is left out where no channel passes the rule.

@@ -19,11 +19,11 @@ from tuiprobe.probes.outliers.result import (
     Outliers,
 )
 from tuiprobe.results.section import TopImage
-from tuiprobe.tui.tabs.tab import Found
+from tuiprobe.tui.tabs.tab import ShownRun
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvidenceSubject:
     """A channel or direction to examine.
 
     Attributes:
@@ -90,19 +90,19 @@ def channel_rows(one: Outliers) -> list[ChannelRow]:
     return [ChannelRow(c, heights.get(c), shares.get(c), c in outliers) for c in order]
 
 
-def outliers_at(found: Found, data: str, tap: str) -> Outliers | None:
+def outliers_at(found: ShownRun, data: str, tap: str) -> Outliers | None:
     """Returns the figures of one set at one layer."""
     return next((one for one in found.taps if (one.data, one.tap) == (data, tap)), None)
 
 
-def basis_of(found: Found, centred: bool) -> Basis | None:
+def basis_of(found: ShownRun, centred: bool) -> Basis | None:
     """Returns the directions of the head, or of the head minus its mean row."""
     if found.directions is None:
         return None
     return next((one for one in found.directions.bases if one.centred == centred), None)
 
 
-def direction_of(found: Found, subject: Subject) -> Direction | None:
+def direction_of(found: ShownRun, subject: EvidenceSubject) -> Direction | None:
     """Returns a direction's figures where it is among the most important ones."""
     basis = basis_of(found, subject.centred)
     if basis is None:
@@ -110,7 +110,7 @@ def direction_of(found: Found, subject: Subject) -> Direction | None:
     return next((one for one in basis.directions if one.index == subject.number), None)
 
 
-def leaning(found: Found, channel: int) -> list[tuple[Basis, Direction]]:
+def leaning(found: ShownRun, channel: int) -> list[tuple[Basis, Direction]]:
     """Returns the important directions with weight on a channel of the final representation."""
     if found.directions is None:
         return []
@@ -122,12 +122,12 @@ def leaning(found: Found, channel: int) -> list[tuple[Basis, Direction]]:
     ]
 
 
-def family_of(subject: Subject) -> str:
+def family_of(subject: EvidenceSubject) -> str:
     """Returns the family of directions whose concepts are evidence for a channel or direction."""
     return OF_CENTRED_HEAD if subject.centred else OF_HEAD
 
 
-def concepts_of(found: Found, subject: Subject) -> tuple[EncodedConcept, ...]:
+def concepts_of(found: ShownRun, subject: EvidenceSubject) -> tuple[EncodedConcept, ...]:
     """Returns a direction's best concepts; for a channel, those of W's directions that use it."""
     if found.concepts is None:
         return ()
@@ -139,7 +139,9 @@ def concepts_of(found: Found, subject: Subject) -> tuple[EncodedConcept, ...]:
     return tuple(c for one in found.concepts.top if one.index in wanted for c in one.concepts)
 
 
-def images_of(found: Found, subject: Subject) -> list[tuple[str, str, tuple[TopImage, ...]]]:
+def images_of(
+    found: ShownRun, subject: EvidenceSubject
+) -> list[tuple[str, str, tuple[TopImage, ...]]]:
     """Returns heading, set and images of both ends of a channel or a direction, strongest first."""
     ends: ChannelImages | DirectionConcepts | None
     if subject.kind == "channel":

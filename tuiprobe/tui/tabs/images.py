@@ -10,17 +10,17 @@ from textual.widgets import Static
 
 from tuiprobe.numbers import number
 from tuiprobe.probes.outliers.result import ChannelImages, Outliers
-from tuiprobe.tui.tabs.evidence_of import Subject, channel_rows, ends_of
-from tuiprobe.tui.tabs.tab import SHOWN, Found, ResultTab
+from tuiprobe.tui.tabs.evidence_of import EvidenceSubject, channel_rows, ends_of
+from tuiprobe.tui.tabs.tab import SHOWN, ResultTab, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.pictures import PictureGrid
-from tuiprobe.tui.widgets.rows import Column, RowTable
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 COLUMNS = (
-    Column("channel", 9, term="channel"),
-    Column("share", 7, right=True, term="share"),
-    Column("largest", 8, right=True, drop=2, term="image-ends"),
-    Column("smallest", 8, right=True, drop=1, term="image-ends"),
+    RowColumn("channel", 9, term="channel"),
+    RowColumn("share", 7, right=True, term="share"),
+    RowColumn("largest", 8, right=True, drop=2, term="image-ends"),
+    RowColumn("smallest", 8, right=True, drop=1, term="image-ends"),
 )
 
 
@@ -40,7 +40,7 @@ class ImagesTab(ResultTab):
     .-narrow ImagesTab .aside { height: 1fr; }
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: ShownRun) -> None:
         super().__init__(found)
         self._finals = [one for one in found.taps if one.final and one.top_images]
         self._set = 0
@@ -112,14 +112,14 @@ class ImagesTab(ResultTab):
         self._set += 1
         self._show()
 
-    def subject(self) -> Subject | None:
+    def subject(self) -> EvidenceSubject | None:
         """Returns the channel under the cursor."""
         one = self.shown
         row = self.query_one("#imaged", ImageTable).current if one is not None else None
         return (
             None
             if row is None or one is None
-            else Subject("channel", row.channel, one.data, one.tap, one.final)
+            else EvidenceSubject("channel", row.channel, one.data, one.tap, one.final)
         )
 
     def copied(self) -> str:

@@ -18,29 +18,29 @@ from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.report import Report
 from tuiprobe.texttable import TextColumn, text_table
 from tuiprobe.tui.figures import DIM, Entry, Told, listed
-from tuiprobe.tui.tabs.evidence_of import ChannelRow, Subject, channel_rows
-from tuiprobe.tui.tabs.tab import Found, ResultTab
+from tuiprobe.tui.tabs.evidence_of import ChannelRow, EvidenceSubject, channel_rows
+from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.bars import bar
-from tuiprobe.tui.widgets.rows import Column, RowTable, kept_columns
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable, kept_columns
 
 CHANNELS = (
-    Column("  channel", 14, term="outlier-channel"),
-    Column("height", 11, right=True, term="height"),
-    Column("above 6 in", 12, right=True, drop=1, term="above-6"),
-    Column("energy", 13, right=True, drop=2, term="energy"),
-    Column("mean", 8, right=True, drop=3, term="channel-mean"),
-    Column("std", 8, right=True, drop=4, term="channel-std"),
+    RowColumn("  channel", 14, term="outlier-channel"),
+    RowColumn("height", 11, right=True, term="height"),
+    RowColumn("above 6 in", 12, right=True, drop=1, term="above-6"),
+    RowColumn("energy", 13, right=True, drop=2, term="energy"),
+    RowColumn("mean", 8, right=True, drop=3, term="channel-mean"),
+    RowColumn("std", 8, right=True, drop=4, term="channel-std"),
 )
 LAYERS = (
-    Column("layer", 12, term="layer"),
-    Column("kind", 6, drop=5, term="tap"),
-    Column("C", 5, right=True, drop=4, term="channel"),
-    Column("kurtosis", 11, right=True, term="kurtosis"),
-    Column("P", 14, right=True, drop=1, term="persistence"),
-    Column("highest", 11, right=True, term="height"),
-    Column("offset", 13, right=True, drop=2, term="offset-share"),
-    Column("▲", 3, right=True, drop=3, term="outlier-channel"),
+    RowColumn("layer", 10, term="layer"),
+    RowColumn("kind", 6, drop=5, term="tap"),
+    RowColumn("C", 5, right=True, drop=4, term="channel"),
+    RowColumn("kurtosis", 11, right=True, term="kurtosis"),
+    RowColumn("P", 13, right=True, drop=1, term="persistence"),
+    RowColumn("highest", 10, right=True, term="height"),
+    RowColumn("offset, %", 10, right=True, drop=2, term="offset-share"),
+    RowColumn("▲", 3, right=True, drop=3, term="outlier-channel"),
 )
 
 
@@ -61,7 +61,7 @@ class OutliersTab(ResultTab):
     .-low OutliersTab #outcome { max-height: 2; }
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: ShownRun) -> None:
         super().__init__(found)
         self._sets = list(dict.fromkeys(one.data for one in found.taps))
         self._set = 0
@@ -154,12 +154,12 @@ class OutliersTab(ResultTab):
         self.query_one("#result-layers", RowTable).show_rows(taps, at)
         self._show()
 
-    def subject(self) -> Subject | None:
+    def subject(self) -> EvidenceSubject | None:
         """Returns the channel under the cursor."""
         row, one = self.channels.current, self.shown
         if row is None or one is None:
             return None
-        return Subject("channel", row.channel, one.data, one.tap, one.final)
+        return EvidenceSubject("channel", row.channel, one.data, one.tap, one.final)
 
     def copied(self) -> str:
         """Returns the channel under the cursor with its figures."""
@@ -180,7 +180,7 @@ class ChannelTable(RowTable[ChannelRow]):
     """The channels of a layer."""
 
 
-def outcome(about: Found) -> Content:
+def outcome(about: ShownRun) -> Content:
     """Returns the outcome on the first set, and the figures that decided."""
     if about.outliers is None:
         return inert(about.why_not("outliers"))
@@ -204,7 +204,7 @@ def layer_cells(one: Outliers) -> list[str]:
         one.kurtosis.plus_minus(),
         one.persistence.value.plus_minus(),
         one.highest.plus_minus(bare=True),
-        one.offset.share.plus_minus(),
+        one.offset.share.plus_minus(bare=True),
         "-" if isinstance(one.heights, NotRun) else str(len(one.outlier_channels)),
     ]
 
@@ -226,7 +226,7 @@ def _height(row: ChannelRow) -> float:
     return row.height.height.value if row.height is not None and given(row.height.height) else 0.0
 
 
-def figures_of(one: Outliers, about: Found) -> Content:
+def figures_of(one: Outliers, about: ShownRun) -> Content:
     """Returns the figures of a layer, each with its reference, and the curve over cuts."""
     entries: list[Entry] = [
         ("outlier ch. ▲", _channels(one)),
@@ -285,7 +285,7 @@ def _images(one: Outliers, report: Report) -> str:
     return ", ".join(said)
 
 
-def _untrained(one: Outliers, about: Found) -> list[Entry]:
+def _untrained(one: Outliers, about: ShownRun) -> list[Entry]:
     """Returns the figures of the same architecture with random weights, which are not zero."""
     reference = about.outliers.untrained if about.outliers is not None else None
     if not one.final or reference is None:

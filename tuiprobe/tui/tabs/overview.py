@@ -22,7 +22,7 @@ from tuiprobe.results import Estimate, given
 from tuiprobe.results.card import CardBlock, card
 from tuiprobe.results.section import Block, NamedFigure, Text, Value
 from tuiprobe.tui.figures import Told
-from tuiprobe.tui.tabs.tab import Found, ResultTab
+from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.spans import share_bar, span
 
@@ -213,7 +213,7 @@ class OverviewTab(ResultTab):
     .-low OverviewTab BlockView:focus .short { text-style: reverse; }
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: ShownRun) -> None:
         super().__init__(found)
         self._blocks = card(found.report)
 

@@ -17,7 +17,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.text import in_column, line
 from tuiprobe.results import Part
 from tuiprobe.results.section import Chart, Content, Heading, Points, Prose, Strip, Table
-from tuiprobe.tui.tabs.tab import SHOWN, Found, ResultTab
+from tuiprobe.tui.tabs.tab import SHOWN, ResultTab, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -45,7 +45,7 @@ class SectionTab(ResultTab):
     SectionTab PictureGrid { height: 12; }
     """
 
-    def __init__(self, found: Found, part: Part) -> None:
+    def __init__(self, found: ShownRun, part: Part) -> None:
         super().__init__(found)
         self._part = part
 
@@ -117,14 +117,19 @@ class SectionTab(ResultTab):
 
 
 def _table(one: Table) -> RichTable:
+    """Returns a table without the columns in which no row says anything."""
     table = RichTable(box=None, pad_edge=False, title_justify="left")
     if one.title:
         table.title = RichText(plain(line(one.title)))
-    for column in one.columns:
-        table.add_column(RichText(line(column.title)), overflow="fold")
-    for row in one.rows[:LISTED_ROWS]:
-        cells = (in_column(value, column) for value, column in zip(row, one.columns, strict=True))
-        table.add_row(*(RichText(line((cell,))) for cell in cells))
+    rows = [
+        [line((in_column(value, column),)) for value, column in zip(row, one.columns, strict=True)]
+        for row in one.rows[:LISTED_ROWS]
+    ]
+    kept = [i for i in range(len(one.columns)) if {row[i] for row in rows} - {"", "-"}]
+    for i in kept:
+        table.add_column(RichText(line(one.columns[i].title)), overflow="fold")
+    for cells in rows:
+        table.add_row(*(RichText(cells[i]) for i in kept))
     if len(one.rows) > LISTED_ROWS:
         table.caption = RichText(f"and {len(one.rows) - LISTED_ROWS:,} more: e exports them")
     return table

@@ -9,11 +9,9 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from tuiprobe.numbers import number
-from tuiprobe.probes.ablation.result import ChannelAblations
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
-from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.pictures import picture_file
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart, TopImage
@@ -26,7 +24,7 @@ SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Found:
+class ShownRun:
     """The run that is shown: its directory and its report.
 
     Attributes:
@@ -34,21 +32,17 @@ class Found:
         report: What it found.
         outliers: Result of that probe; None where it gave none. Likewise the following.
         directions: See there.
-        robustness: See there.
         concepts: See there.
-        ablations: See there.
     """
 
     run: RunDir
     report: Report
     outliers: OutlierResult | None
     directions: Directions | None
-    robustness: Robustness | None
     concepts: Concepts | None
-    ablations: ChannelAblations | None
 
     @classmethod
-    def of(cls, run: RunDir, report: Report) -> Found:
+    def of(cls, run: RunDir, report: Report) -> ShownRun:
         """Reads the parts that tabs of their own show.
 
         Raises:
@@ -59,9 +53,7 @@ class Found:
             report,
             outliers=report.part(OutlierResult),
             directions=report.part(Directions),
-            robustness=report.part(Robustness),
             concepts=report.part(Concepts),
-            ablations=report.part(ChannelAblations),
         )
 
     @property
@@ -145,7 +137,7 @@ class ResultTab(Container):
     .-only-aside ResultTab .aside { width: 1fr; }
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: ShownRun) -> None:
         super().__init__()
         self.found = found
 

@@ -87,10 +87,10 @@ def axis(width: int) -> str:
     """Returns the marks 0 to 1 over bars of `width` cells.
 
     >>> axis(22)
-    '0    .25  .50  .75 1.0'
+    '0   25 % 50 %    100 %'
     """
     cells = [" "] * width
-    for part, text in ((0.0, "0"), (0.25, ".25"), (0.5, ".50"), (0.75, ".75"), (1.0, "1.0")):
+    for part, text in ((0.0, "0"), (1.0, "100 %"), (0.5, "50 %"), (0.25, "25 %"), (0.75, "75 %")):
         start = max(0, min(round(part * width) - len(text) // 2, width - len(text)))
         if cells[max(start - 1, 0) : start + len(text)].count(" ") == len(text) + (start > 0):
             cells[start : start + len(text)] = text

@@ -76,12 +76,12 @@ def _state(snapshot: Snapshot, name: str, now: str | None) -> tuple[str, str]:
     progress = snapshot.sets.get(name)
     if progress is None:
         return ("●", "now") if name == now else (" ", "")
-    if progress.total and progress.through >= progress.total:
+    if progress.total and progress.done >= progress.total:
         return "✓", "done"
     if name == now:
         return "●", "now"
-    if progress.through:
-        return "◐", f"{progress.through:,} of {progress.total:,}"
+    if progress.done:
+        return "◐", f"{progress.done:,} of {progress.total:,}"
     return "○", "waiting" if now is not None else "not measured"
 
 

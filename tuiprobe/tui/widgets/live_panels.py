@@ -21,7 +21,7 @@ from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.plot import KurtosisPlot, Point
 
 if TYPE_CHECKING:
-    from tuiprobe.run.live import LiveTap
+    from tuiprobe.run.status import LiveTap
 
 QUESTION = "do the same few channels dominate every image?"
 BAND = 5
@@ -183,8 +183,6 @@ class LivePanels(Vertical):
             return "There are no pictures of these layers."
         if shown.place is not None and shown.place[1] != FINAL_TAP:
             return "Inner layers have no pictures: → goes to the embedding."
-        if not shown.snapshot.sets:
-            return "An earlier version writes this run: no pictures while it runs."
         return "Only the eight channels of largest share have pictures."
 
     # Height.

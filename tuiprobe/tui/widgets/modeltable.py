@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.strip import Strip
 
 from tuiprobe.tui import modellist
-from tuiprobe.tui.modellist import Group, ModelRow
+from tuiprobe.tui.modellist import GroupHeading, ModelRow
 from tuiprobe.tui.text import fitted
 from tuiprobe.tui.widgets.rows import RowTable
 
@@ -24,7 +24,7 @@ TERMS = {
 """Terms of the glossary by group."""
 
 
-class ModelTable(RowTable[ModelRow | Group]):
+class ModelTable(RowTable[ModelRow | GroupHeading]):
     """The list of models by group; the cursor passes over headings, and no name is cut."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -52,9 +52,9 @@ class ModelTable(RowTable[ModelRow | Group]):
         found = (TERMS[row.group], *untrained, *super().explained(), *more, "weights")
         return tuple(dict.fromkeys(found))
 
-    def row_line(self, row: ModelRow | Group, width: int) -> str:
+    def row_line(self, row: ModelRow | GroupHeading, width: int) -> str:
         """Returns the text of a row; a long name takes the place of columns beside it."""
-        if isinstance(row, Group):
+        if isinstance(row, GroupHeading):
             return fitted(row.title, width)
         return modellist.line(self.columns, self._cells(row), width)
 
@@ -62,7 +62,7 @@ class ModelTable(RowTable[ModelRow | Group]):
         """Returns one line; headings have a style of their own."""
         place = self.scroll_offset.y + y - 1
         row = self.rows[place] if y > 0 and place < len(self.rows) else None
-        if not isinstance(row, Group):
+        if not isinstance(row, GroupHeading):
             return super().render_line(y)
         width = self.scrollable_content_region.width
         style = self.get_component_rich_style("rows--heading")

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Column:
+class RowColumn:
     """One column.
 
     Attributes:
@@ -40,7 +40,7 @@ class Column:
     term: str = ""
 
 
-def kept_columns(columns: Sequence[Column], width: int) -> list[int]:
+def kept_columns(columns: Sequence[RowColumn], width: int) -> list[int]:
     """Returns the indices of the columns that fit into `width` cells.
 
     >>> two = [Column("name", 10), Column("note", 8, drop=1)]
@@ -56,7 +56,7 @@ def kept_columns(columns: Sequence[Column], width: int) -> list[int]:
     return kept
 
 
-def row_text(columns: Sequence[Column], cells: Sequence[str], width: int) -> str:
+def row_text(columns: Sequence[RowColumn], cells: Sequence[str], width: int) -> str:
     """Returns one row as text of exactly `width` cells; what comes from outside is made inert.
 
     >>> row_text([Column("name", 6), Column("n", 4, right=True)], ["abc", "12"], 14)
@@ -72,7 +72,7 @@ def row_text(columns: Sequence[Column], cells: Sequence[str], width: int) -> str
     return fitted(" ".join(parts), width)
 
 
-def heading_text(columns: Sequence[Column], order: tuple[int, bool] | None, width: int) -> str:
+def heading_text(columns: Sequence[RowColumn], order: tuple[int, bool] | None, width: int) -> str:
     """Returns the headings as text of exactly `width` cells; the arrow of the order has its own.
 
     Args:
@@ -98,7 +98,7 @@ def heading_text(columns: Sequence[Column], order: tuple[int, bool] | None, widt
     return text[:at] + ("↓" if down else "↑") + text[at + 1 :]
 
 
-def column_start(columns: Sequence[Column], index: int, width: int) -> int:
+def column_start(columns: Sequence[RowColumn], index: int, width: int) -> int:
     """Returns the cell at which a kept column starts."""
     kept = kept_columns(columns, width)
     after = [i for i in kept[kept.index(index) :] if i != kept[0]]
@@ -172,7 +172,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def __init__(
         self,
-        columns: Sequence[Column],
+        columns: Sequence[RowColumn],
         cells: Callable[[T], Sequence[str]],
         *,
         empty: str = "",

@@ -12,8 +12,6 @@ from textual.widget import Widget
 
 from tuiprobe.files import DamagedFileError, Entry
 
-MAX_BYTES = 2**20
-_MAX_PIXELS = 2048 * 2048
 _SHADES = " .:-=+*#%@"
 
 Rows = tuple[tuple[tuple[int, int, int], ...], ...]
@@ -22,17 +20,16 @@ Rows = tuple[tuple[tuple[int, int, int], ...], ...]
 
 def read_pixels(file: Entry, width: int, height: int) -> Rows | None:
     """Returns a picture scaled into `width` x `height` pixels, or None if it is none."""
-    from PIL import Image
+    from PIL.Image import Resampling
+
+    from tuiprobe.datasets.base import UnreadableImageError
+    from tuiprobe.datasets.decode import decode_image
 
     try:
-        content = file.read_bytes(MAX_BYTES)
-        with Image.open(BytesIO(content), formats=["JPEG"]) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                return None
-            small = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-    except (DamagedFileError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        image = decode_image(BytesIO(file.read_bytes()))
+    except (DamagedFileError, UnreadableImageError):
         return None
-    data = small.tobytes()
+    data = image.resize((width, height), Resampling.BILINEAR).tobytes()
     pixels = [(data[i], data[i + 1], data[i + 2]) for i in range(0, len(data), 3)]
     return tuple(tuple(pixels[y * width : (y + 1) * width]) for y in range(height))
 

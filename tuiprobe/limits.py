@@ -1,0 +1,67 @@
+"""The most that a file from somebody else may become: the one table of limits.
+
+The size of a file says little: few bytes can stand for many pixels, values or entries. A reader
+compares what a file claims with its row here before it takes memory, and refuses more in one
+sentence. What a file holds without being packed takes as much memory as it has bytes and needs no
+row. `docs/reliability.md` says what the limits defend against.
+"""
+
+IMAGE_BYTES = 256 * 2**20
+"""An encoded image, which is read whole."""
+
+DECODED_IMAGE_BYTES = 512 * 2**20
+"""A decoded image: 134 megapixels of RGB, or 67 of a mode that is converted."""
+
+TEXT_BYTES = 256 * 2**20
+"""A text, a table or a JSON file, which is read whole."""
+
+JSON_VALUES = 4_000_000
+"""Values of a JSON text. In memory each takes up to 120 bytes, however short it is written."""
+
+SUITE_BYTES = 2**16
+"""A suite; the time of TOML's parser grows with the square of a key's length."""
+
+TABLE_CELLS = 20_000_000
+"""Cells of a CSV file."""
+
+NAME_LENGTH = 1024
+"""Characters of the name of a class, a row or a tensor."""
+
+CLASSES = 1_000_000
+"""Classes of a data set or a head: a label claims as many names as its number."""
+
+BUILT_CLASSES = 100_000
+"""Classes of a classifier that is built to fit a file, whatever width the file has."""
+
+CHANNELS = 65_536
+"""Width of stored vectors; the widest known encoders have 8,192 channels."""
+
+DIMENSIONS = 32
+"""Dimensions of a stored array."""
+
+ARRAY_HEADER_BYTES = 8 * 2**20
+"""Names and shapes in a safetensors file; room for 100,000 tensors."""
+
+ARCHIVE_LIST_BYTES = 8 * 2**20
+"""The list of a zip archive's entries; room for 80,000."""
+
+ARCHIVE_SPARE_BYTES = 64 * 2**20
+"""What all entries of a zip archive may hold beyond its size; TorchScript compresses its code."""
+
+PICKLE_BYTES = 64 * 2**20
+"""The pickle of a checkpoint, whose tensors lie outside it."""
+
+PICKLE_VALUES = 1_000_000
+"""Instructions of a checkpoint's pickles, and attributes on all ways through its modules."""
+
+WRAPPERS = 16
+"""Dictionaries around the weights of a checkpoint."""
+
+TAR_SPARE_BYTES, TAR_MEMBER_BYTES = 2**24, 4096
+"""Extended headers of a tar file: names and attributes, a mean for each member and a spare."""
+
+PATTERN_PATHS = 100_000
+"""Paths that the braces of a pattern stand for."""
+
+PATTERN_FILES = 1_000_000
+"""Files and folders that the search for a pattern looks at."""

@@ -1,0 +1,185 @@
+"""How many images of a run are done: the count that every reader and the engine itself show.
+
+Published shards are known by the names of their files, the shards under way by the status of the
+ranks that run. No shard is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import Entry
+from tuiprobe.run.directory import RunDir
+
+if TYPE_CHECKING:
+    from tuiprobe.run.status import RankView, Status
+
+_CACHED = 10_000
+_MOST_SHARDS = 2**20
+_NAMED = 8
+
+Place = tuple[str, int]
+"""Set and number of a shard."""
+
+
+@dataclass(frozen=True)
+class SetPlan:
+    """A set as `plan.json` has it.
+
+    Attributes:
+        name: Its name.
+        images: Images to measure.
+        shards: Shards that they are divided into.
+        shard_images: Images of each shard but the last; 0 if unknown.
+    """
+
+    name: str
+    images: int
+    shards: int
+    shard_images: int = 0
+
+    def size(self, number: int) -> int:
+        """Returns the images of a shard; 0 if there is no such shard."""
+        each = self.shard_images or -(-self.images // max(self.shards, 1))
+        return max(min(each, self.images - number * each), 0) if number < self.shards else 0
+
+
+@dataclass(frozen=True)
+class SetCount:
+    """How far a set is: images that are measured or unreadable, and images to measure."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class ImageCount:
+    """How far a run is.
+
+    Attributes:
+        sets: By name, in the order of measuring.
+    """
+
+    sets: dict[str, SetCount]
+
+    @property
+    def done(self) -> int:
+        """Images that are measured or unreadable."""
+        return sum(one.done for one in self.sets.values())
+
+    @property
+    def total(self) -> int:
+        """Images to measure."""
+        return sum(one.total for one in self.sets.values())
+
+
+def count_images(
+    sets: Sequence[SetPlan], published: Collection[Place], running: Iterable[Status]
+) -> ImageCount:
+    """Counts the images of published shards and of those under way, none twice.
+
+    Args:
+        sets: The planned sets.
+        published: Set and number of the published shards.
+        running: Status of the ranks that run.
+    """
+    plans = {one.name: one for one in sets}
+    done = dict.fromkeys(plans, 0)
+    for name, number in published:
+        if name in plans:
+            done[name] += plans[name].size(number)
+    under_way: dict[Place, int] = {}
+    for status in running:
+        place = status.place
+        if place is not None and place[0] in plans and place not in published:
+            most = min(status.images, plans[place[0]].size(place[1]))
+            under_way[place] = max(under_way.get(place, 0), most)
+    for (name, _), images in under_way.items():
+        done[name] += images
+    return ImageCount(
+        {name: SetCount(min(done[name], one.images), one.images) for name, one in plans.items()}
+    )
+
+
+def images_done(run: RunDir, views: Iterable[RankView] = ()) -> ImageCount:
+    """Counts the images of a run directory; see `count_images`.
+
+    Args:
+        run: The run directory.
+        views: Its ranks; those that do not run count no shard under way.
+    """
+    running = [view.status for view in views if view.runs]
+    return count_images(set_plans(run), published_shards(run), running)
+
+
+def set_plans(run: RunDir) -> tuple[SetPlan, ...]:
+    """Returns the planned sets; none before the plan is written, or if it is damaged."""
+    written = run.plan_file.modified()
+    return () if written is None else _set_plans(run.plan_file, written)
+
+
+def published_shards(run: RunDir) -> set[Place]:
+    """Returns set and number of each shard that has a file."""
+    found = set()
+    for name in run.shard_names():
+        set_name, _, number = name.removesuffix(".safetensors").rpartition("-")
+        if set_name and number.isdecimal() and number.isascii():
+            found.add((set_name, int(number[:18])))
+    return found
+
+
+def ranks_missing(
+    sets: Sequence[SetPlan], published: Collection[Place], world: int
+) -> tuple[int, ...]:
+    """Returns the ranks that own shards which are not published.
+
+    Args:
+        sets: The planned sets.
+        published: Set and number of the published shards.
+        world: Number of ranks: the shards of all sets in their order go round.
+    """
+    places = ((one.name, number) for one in sets for number in range(one.shards))
+    missing: set[int] = set()
+    for index, place in enumerate(islice(places, _MOST_SHARDS)):
+        if place not in published:
+            missing.add(index % world)
+            if len(missing) == world:
+                break
+    return tuple(sorted(missing))
+
+
+def named_ranks(numbers: Sequence[int]) -> str:
+    """Names ranks in a sentence.
+
+    >>> named_ranks([1]), named_ranks([0, 2, 3])
+    ('rank 1', 'ranks 0, 2 and 3')
+    >>> named_ranks(range(40))
+    'ranks 0, 1, 2, 3, 4, 5, 6, 7 and 32 more'
+    """
+    names = [str(number) for number in numbers[:_NAMED]]
+    if len(numbers) > _NAMED:
+        names.append(f"{len(numbers) - _NAMED} more")
+    listed = " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+    return f"rank{'s' * (len(numbers) > 1)} {listed}"
+
+
+@lru_cache(maxsize=_CACHED)
+def _set_plans(file: Entry, _written: int) -> tuple[SetPlan, ...]:
+    try:
+        found = tuple(
+            SetPlan(one["name"], one["planned"], one["shards"], one.get("shard_images") or 0)
+            for one in file.read_json()["sets"]
+        )
+    except (TuiprobeError, KeyError, TypeError, AttributeError):
+        return ()
+    return found if all(map(_is_whole, found)) else ()
+
+
+def _is_whole(one: SetPlan) -> bool:
+    counts = (one.images, one.shards, one.shard_images)
+    return isinstance(one.name, str) and all(type(n) is int and 0 <= n < 2**53 for n in counts)

@@ -1,0 +1,530 @@
+"""The status of a rank: its two files, their fields and bounds, for the writer and all readers.
+
+A rank replaces `status/<rank>.json` (phase, shard, speed, warnings, unreadable images, running
+figures, images at both ends of the leading channels) and, while it measures,
+`status/<rank>.safetensors` (shares and heights of the channels). A run directory may come from
+anywhere. The readers here accept only types, signs and ranges that an engine writes, so the screens
+check nothing again; anything else makes a status unreadable. What other versions write in other
+fields is ignored.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tuiprobe.events import Event
+from tuiprobe.files import DamagedFileError, Entry, refuse_many_values
+from tuiprobe.plaintext import encodable
+from tuiprobe.run.arrays import Arrays, read_unsealed
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.locks import QUIET_SECONDS, held_locks, is_held, lock_of, this_host
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_STATE_BYTES = 8 * 2**20
+"""Size limit; several times the status of a rank that measures all layers of a large encoder."""
+MAX_ARRAY_BYTES = 64 * 2**20
+MAX_STATES_BYTES = 32 * 2**20
+MAX_ARRAYS_BYTES = 512 * 2**20
+"""Size limits of the two kinds of files over all ranks."""
+KEPT_MESSAGES = 100
+"""Messages, and names of unreadable images, that a status holds: the last ones."""
+
+_WRITE_SECONDS = 0.2  # between two writes of unreadable images
+_MOST_VALUES = 200_000
+_LARGEST = 1e15
+_MOST_TAPS = 10_000
+_MOST_PICTURED = 4096
+_MOST_CHANNELS = 2**20
+_MOST_RANKS = 2**16
+
+Phase = Literal[
+    "load", "compare", "concepts", "ablation", "preflight", "extract", "merge", "head", "probe",
+    "measured", "done", "interrupted", "failed",
+]  # fmt: skip
+"""What a rank does; the last four are ends. `measured`: shards of other ranks are missing."""
+ENDS: Final[tuple[Phase, ...]] = ("failed", "interrupted", "done", "measured")
+"""The ends; of several ranks, the first in this order tells how the run ended."""
+
+_Count = Annotated[int, Field(ge=0, lt=2**53)]
+_Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
+_Positive = Annotated[float, Field(ge=0, le=_LARGEST)]
+_Text = Annotated[str, Field(max_length=1000)]
+_Channel = Annotated[int, Field(ge=0, lt=10**9)]
+_MOST_IMAGES = 64
+_Images = Annotated[tuple[tuple[_Count, _Number], ...], Field(max_length=_MOST_IMAGES)]
+
+
+class _Part(BaseModel):
+    """A part of a status; unknown fields of other versions are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
+
+
+class TapFigures(_Part):
+    """Running figures of one set and tap.
+
+    Attributes:
+        kurtosis: Mean kurtosis over images; None before two images.
+        low: Lower end of its 95 % interval; None if `kurtosis` is.
+        high: Upper end of that interval, likewise.
+        persistence: Persistence; None before two images.
+        effective_channels: Number of channels that share the fourth moment, likewise.
+        n: Number of images.
+        scanned: Images whose channels' heights were computed; 0 at inner taps and where the width
+            is too small for heights.
+    """
+
+    kurtosis: _Number | None = None
+    low: _Number | None = None
+    high: _Number | None = None
+    persistence: _Number | None = None
+    effective_channels: _Number | None = None
+    n: _Count = 0
+    scanned: _Count = 0
+
+    @model_validator(mode="after")
+    def _whole_or_none(self) -> TapFigures:
+        if len({one is None for one in (self.kurtosis, self.low, self.high)}) != 1:
+            raise ValueError("kurtosis and its interval belong together")
+        return self
+
+
+class Ends(_Part):
+    """Images at both ends of one channel, as (sample id, value), the most extreme first.
+
+    Attributes:
+        largest: Images of the largest values.
+        smallest: Images of the smallest values.
+    """
+
+    largest: _Images = ()
+    smallest: _Images = ()
+
+    @property
+    def strongest(self) -> _Images:
+        """The end whose first value has the larger magnitude, the largest magnitude first."""
+        return self.smallest if self._negative else self.largest
+
+    @property
+    def other(self) -> _Images:
+        """The other end; the weakest images unless `crosses`."""
+        return self.largest if self._negative else self.smallest
+
+    @property
+    def crosses(self) -> bool:
+        """Whether the ends have opposite signs, so that the other end is not the weakest one."""
+        return bool(self.largest and self.smallest) and (
+            self.smallest[0][1] < 0 < self.largest[0][1]
+        )
+
+    @property
+    def _negative(self) -> bool:
+        return bool(self.largest and self.smallest) and (
+            -self.smallest[0][1] > abs(self.largest[0][1])
+        )
+
+    def merged(self, others: Ends) -> Ends:
+        """Returns the ends over the images of both."""
+        largest = sorted(self.largest + others.largest, key=lambda one: (-one[1], one[0]))
+        smallest = sorted(self.smallest + others.smallest, key=lambda one: (one[1], one[0]))
+        return Ends(largest=tuple(largest[:_MOST_IMAGES]), smallest=tuple(smallest[:_MOST_IMAGES]))
+
+
+class Message(_Part):
+    """A milestone, a warning or the end of a rank, for people."""
+
+    kind: _Text
+    message: _Text
+
+
+class Status(_Part):
+    """The status of one rank.
+
+    Attributes:
+        sequence: Grows with every write of this attempt.
+        host: Name of its host.
+        world: Number of ranks of the command.
+        begun: When this attempt began, in seconds since the epoch by the rank's own clock.
+        time: When this was written, likewise.
+        phase: What it does, or how it ended.
+        message: The sentence of the phase; of a failure, the reason.
+        stopped: Whether it was asked to stop; results of a part may follow.
+        messages: The last milestones and warnings.
+        unreadable: Names of the last unreadable images, with the reason.
+        skipped: Number of unreadable images of this attempt.
+        set: Set of images that it measures.
+        shard: Number of the shard that it measures; None between shards.
+        images: Images of that shard that are measured or skipped.
+        rate: Images per second; what else is counted while the head is built.
+        eta: Seconds until this rank has measured its shards, or built the head; None if unknown.
+        built: Classes or images that the head is built from so far.
+        to_build: All of them; 0 if no head is built.
+        taps: Running figures by `<set>/<tap>`.
+        ends: Images at both ends of the leading channels, by set and channel.
+    """
+
+    sequence: _Count = 0
+    host: Annotated[str, Field(max_length=256)] = ""
+    world: Annotated[int, Field(ge=1, le=_MOST_RANKS)] = 1
+    begun: _Positive = 0.0
+    time: _Positive = 0.0
+    phase: Phase = "load"
+    message: Annotated[str, Field(max_length=4000)] = ""
+    stopped: bool = False
+    messages: Annotated[tuple[Message, ...], Field(max_length=KEPT_MESSAGES)] = ()
+    unreadable: Annotated[tuple[_Text, ...], Field(max_length=KEPT_MESSAGES)] = ()
+    skipped: _Count = 0
+    set: _Text | None = None
+    shard: _Count | None = None
+    images: _Count = 0
+    rate: _Positive = 0.0
+    eta: _Positive | None = None
+    built: _Count = 0
+    to_build: _Count = 0
+    taps: Annotated[dict[_Text, TapFigures], Field(max_length=_MOST_TAPS)] = {}
+    ends: dict[_Text, Annotated[dict[_Channel, Ends], Field(max_length=_MOST_PICTURED)]] = {}
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """Set and number of the shard that is measured."""
+        return None if self.set is None or self.shard is None else (self.set, self.shard)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the rank said how it ended."""
+        return self.phase in ENDS
+
+    @property
+    def here(self) -> bool:
+        """Whether it is of this host."""
+        return self.host == this_host()
+
+
+@dataclass(frozen=True, eq=False)
+class LiveTap:
+    """One set and tap: its figures (see `TapFigures`) and its channels.
+
+    Attributes:
+        shares: float64 `[C]`, mean share of each channel in the fourth moment.
+        leads: float64 `[C]`, fraction of images that a channel leads; None if unknown.
+        above: float64 `[C]`, fraction of the scanned images in which a channel's height exceeds 6;
+            None if none was scanned.
+    """
+
+    kurtosis: float | None
+    low: float | None
+    high: float | None
+    n: int
+    persistence: float | None
+    effective_channels: float | None
+    shares: NDArray[np.float64]
+    leads: NDArray[np.float64] | None = None
+    above: NDArray[np.float64] | None = None
+    scanned: int = 0
+
+
+_Content = TypeVar("_Content")
+
+
+def bounded(value: float) -> float | None:
+    """Returns a figure if readers accept it, else None."""
+    return value if math.isfinite(value) and abs(value) <= _LARGEST else None
+
+
+class StatusWriter:
+    """Writes the status of this rank.
+
+    Phases, warnings and ends are written at once, unreadable images at most five times a second.
+
+    Args:
+        run: The run directory.
+        rank: Number of this process.
+        world: Number of processes that share the run.
+
+    Attributes:
+        status: As it is written next.
+        rank: Number of this process.
+    """
+
+    def __init__(self, run: RunDir, rank: int = 0, world: int = 1) -> None:
+        self._run, self._world = run, world
+        self.rank, self.status = rank, Status(world=world)
+        self._due, self._pending = 0.0, False
+
+    def begin(self) -> None:
+        """Replaces the status of an earlier attempt, and removes those of ranks beyond this one."""
+        for number in self._run.status_ranks():
+            if number == self.rank or number >= self._world:
+                self._run.status_file(number, "safetensors").unlink()
+            if number >= self._world:
+                self._run.status_file(number).unlink()
+        self.status = Status(host=this_host()[:256], world=self._world, begun=_now())
+        self.write()
+
+    def update(self, **changes: object) -> None:
+        """Changes fields; they are written with the next write."""
+        self.status = self.status.model_copy(update=changes)
+
+    def hear(self, event: Event) -> None:
+        """Adds what an event says, and writes it."""
+        text = encodable(event.message)[:1000]
+        if event.kind == "progress":
+            self._note_head(event)
+            return
+        if event.kind == "skipped":
+            names = (*self.status.unreadable, text)[-KEPT_MESSAGES:]
+            self.update(unreadable=names, skipped=self.status.skipped + 1)
+        else:
+            message = Message(kind=event.kind, message=text)
+            self.update(messages=(*self.status.messages, message)[-KEPT_MESSAGES:])
+        if event.kind == "stage" and event.data.get("stage") in get_args(Phase):
+            self._enter(event.data["stage"], text)
+        elif event.kind in ("failed", "done"):
+            stopped = event.kind == "done" and self.status.stopped
+            self._enter("interrupted" if stopped else event.kind, encodable(event.message))
+        elif event.kind == "interrupted":
+            self.update(stopped=True)
+        self._pending = True
+        if event.kind == "skipped":
+            self.flush()
+        else:
+            self.write()
+
+    def end(self, phase: Phase, message: str = "") -> None:
+        """Says how this rank ended."""
+        self._enter(phase, message or self.status.message)
+        self.write()
+
+    def flush(self) -> None:
+        """Writes what was heard, if the last write is long enough ago."""
+        if self._pending and time.monotonic() >= self._due:
+            self.write()
+
+    def write(self, taps: Mapping[tuple[str, str], LiveTap] | None = None) -> None:
+        """Writes the status, and the figures and channels of taps by set and tap if given."""
+        if taps is not None:
+            self._write_arrays(taps)
+        self.update(sequence=self.status.sequence + 1, time=_now())
+        self._run.status_file(self.rank).replace(self.status.model_dump_json().encode())
+        self._due, self._pending = time.monotonic() + _WRITE_SECONDS, False
+
+    def _write_arrays(self, taps: Mapping[tuple[str, str], LiveTap]) -> None:
+        from safetensors.numpy import save as encode_tensors
+
+        arrays: Arrays = {}
+        figures: dict[str, TapFigures] = {}
+        for place, tap in taps.items():
+            name = "/".join(place)
+            figures[name] = TapFigures(**{k: getattr(tap, k) for k in TapFigures.model_fields})
+            for field in ("shares", "leads", "above"):
+                if (array := getattr(tap, field)) is not None:
+                    arrays[f"{name}/{field}"] = array
+        if arrays:
+            file = self._run.status_file(self.rank, "safetensors")
+            file.replace(encode_tensors(arrays))
+        self.update(taps=figures)
+
+    def _enter(self, phase: Phase, message: str) -> None:
+        self.update(phase=phase, message=message[:4000], shard=None, images=0, rate=0.0, eta=None)
+
+    def _note_head(self, event: Event) -> None:
+        if event.data.get("stage") == "head":
+            done, total = event.data["done"], event.data["total"]
+            rate, eta = event.data["rate"], event.data["eta"]
+            self.update(phase="head", built=done, to_build=total, rate=rate, eta=eta)
+            self._pending = True
+            self.flush()
+
+
+def _now() -> float:
+    return max(time.time(), 0.0)
+
+
+def read_status(run: RunDir, rank: int) -> Status | None:
+    """Returns the status of a rank; None if it has none.
+
+    Raises:
+        DamagedFileError: If the file holds anything else.
+    """
+    file = run.status_file(rank)
+    content = _unless_missing(lambda: file.read_bytes(MAX_STATE_BYTES))
+    if content is None:
+        return None
+    try:
+        refuse_many_values(content, _MOST_VALUES)
+        return Status.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
+        raise DamagedFileError(f"{file} is damaged: {where}: {first['msg'][:200]}") from error
+    except ValueError as error:
+        raise DamagedFileError(f"{file} is damaged: {error}") from error
+
+
+def read_taps(run: RunDir, rank: int, status: Status) -> Iterator[tuple[tuple[str, str], LiveTap]]:
+    """Yields the taps of a rank that have both figures and shares, by set and tap.
+
+    Raises:
+        DamagedFileError: If the arrays are invalid, or not one value per channel.
+    """
+    file = run.status_file(rank, "safetensors")
+    arrays = _unless_missing(lambda: read_unsealed(file, MAX_ARRAY_BYTES)[0]) or {}
+    for name, figures in status.taps.items():
+        shares = _channels(file, arrays, f"{name}/shares")
+        if shares is None:
+            continue
+        leads = _channels(file, arrays, f"{name}/leads")
+        above = _channels(file, arrays, f"{name}/above") if figures.scanned else None
+        for one in (leads, above):
+            if one is not None and one.shape != shares.shape:
+                raise DamagedFileError(f"{file} is damaged: {name} has figures of other channels")
+        set_name, _, tap = name.partition("/")
+        yield (set_name, tap), LiveTap(**dict(figures), shares=shares, leads=leads, above=above)
+
+
+@dataclass(frozen=True)
+class RankView:
+    """A rank as a reader sees it.
+
+    Attributes:
+        number: Its number.
+        status: What it says.
+        silence: Seconds since the reader saw its status change.
+        runs: Whether its process runs: on this host by its lock, on another one by its status,
+            which changes. Clocks of other hosts do not matter.
+    """
+
+    number: int
+    status: Status
+    silence: float = 0.0
+    runs: bool = False
+
+    @property
+    def may_run(self) -> bool:
+        """Whether it may run: a rank of another host writes often only while it measures."""
+        status = self.status
+        quiet = status.phase == "extract" and self.silence >= QUIET_SECONDS
+        return self.runs or not (status.here or status.ended or quiet)
+
+
+class StatusWatch:
+    """Sees the status of all ranks change.
+
+    Args:
+        run: The run directory.
+        now: The reader's own clock; only differences count.
+        trusting: Whether a status of another host counts as fresh when it is seen first.
+        seconds: How long it counts as fresh.
+
+    Attributes:
+        damage: Why the status of a rank cannot be read; empty if all can.
+    """
+
+    def __init__(
+        self,
+        run: RunDir,
+        now: Callable[[], float] | None = None,
+        trusting: bool = True,
+        seconds: float = QUIET_SECONDS,
+    ) -> None:
+        self._run, self._now = run, now or time.monotonic
+        self._trusting, self._seconds = trusting, seconds
+        self._seen: dict[int, tuple[tuple[float, int], float, bool]] = {}
+        self.damage = ""
+
+    def look(self, held: frozenset[str] | None = None) -> tuple[RankView, ...]:
+        """Returns all ranks that have a readable status, by number.
+
+        Args:
+            held: From `held_locks`, which is asked if this is None.
+        """
+        self.damage, views = "", []
+        try:
+            numbers = _numbers(self._run)
+        except DamagedFileError as error:
+            self.damage, numbers = str(error), []
+        held = held_locks() if held is None and numbers else held
+        for number in numbers:
+            try:
+                status = read_status(self._run, number)
+            except DamagedFileError as error:
+                self.damage = str(error)
+                continue
+            if status is not None:
+                views.append(self._view(number, status, held))
+        return tuple(views)
+
+    def _view(self, number: int, status: Status, held: frozenset[str] | None) -> RankView:
+        beat, now = (status.begun, status.sequence), self._now()
+        before = self._seen.get(number)
+        if before is None or before[0] != beat:
+            fresh = before is not None or (self._trusting and status.sequence > 0)
+            before = self._seen[number] = (beat, now, fresh)
+        silence = now - before[1]
+        if status.here:
+            runs = is_held(self._run.at(lock_of(number)), held)
+        else:
+            runs = before[2] and silence < self._seconds and not status.ended
+        return RankView(number, status, silence, runs)
+
+
+def last_end(views: Sequence[RankView]) -> RankView | None:
+    """Returns the rank that tells how the last attempt ended; None if none does."""
+    begun = max((view.status.begun for view in views), default=0.0)
+    # Within a rank the order decides, also where the clock was set back in between.
+    ends = [
+        one for one in views if one.status.ended and max(one.status.begun, one.status.time) >= begun
+    ]
+    return min(ends, key=lambda one: ENDS.index(one.status.phase), default=None)
+
+
+def _numbers(run: RunDir) -> list[int]:
+    """Returns the ranks that have a status.
+
+    Raises:
+        DamagedFileError: If their files are too large together.
+    """
+    ranks = run.status_ranks()
+    for suffix, most in (("json", MAX_STATES_BYTES), ("safetensors", MAX_ARRAYS_BYTES)):
+        files = (run.status_file(rank, suffix).status() for rank in ranks)
+        size = sum(file.st_size for file in files if file is not None)
+        if size > most:
+            raise DamagedFileError(
+                f"{run.path / 'status'} holds {size:,} bytes of {suffix}, above the limit of "
+                f"{most:,}"
+            )
+    return ranks
+
+
+def _unless_missing(read: Callable[[], _Content]) -> _Content | None:
+    try:
+        return read()
+    except DamagedFileError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+
+
+def _channels(file: Entry, arrays: Arrays, name: str) -> NDArray[np.float64] | None:
+    import numpy as np
+
+    array = arrays.get(name)
+    if array is None:
+        return None
+    if array.dtype != np.float64 or array.ndim != 1 or not 1 <= len(array) <= _MOST_CHANNELS:
+        raise DamagedFileError(
+            f"{file} is damaged: {name} is {array.dtype} of shape {array.shape}, not one number "
+            "a channel"
+        )
+    if not ((array >= 0) & (array <= 1 + 1e-9)).all():  # also rejects NaN
+        raise DamagedFileError(f"{file} is damaged: {name} holds what is no share")
+    return array
