@@ -83,7 +83,7 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
             "64 channels · ┊ even share .016",
         )
         assert titles(app, "#kurtosis") == (
-            "kurtosis 54.00 (52.50 to 55.50)", "persistence .93 · effective channels 2.7",
+            "kurtosis 54.00 (52.50 to 55.50)", "persistence 0.93 · effective channels 2.7",
         )  # fmt: skip
         await until(pilot, lambda: "random rotation" in lines(app, KurtosisPlot))
         await until(pilot, lambda: "2.91┤" in lines(app, KurtosisPlot))

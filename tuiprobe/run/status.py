@@ -21,9 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tuiprobe.events import Event
 from tuiprobe.files import DamagedFileError, Entry, refuse_many_values
 from tuiprobe.plaintext import encodable
+from tuiprobe.run import locks
 from tuiprobe.run.arrays import Arrays, read_unsealed
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.locks import QUIET_SECONDS, held_locks, is_held, lock_of, this_host
+from tuiprobe.run.locks import held_locks, is_held, lock_of, this_host
 
 if TYPE_CHECKING:
     import numpy as np
@@ -412,7 +413,7 @@ class RankView:
     def may_run(self) -> bool:
         """Whether it may run: a rank of another host writes often only while it measures."""
         status = self.status
-        quiet = status.phase == "extract" and self.silence >= QUIET_SECONDS
+        quiet = status.phase == "extract" and self.silence >= locks.QUIET_SECONDS
         return self.runs or not (status.here or status.ended or quiet)
 
 
@@ -423,7 +424,6 @@ class StatusWatch:
         run: The run directory.
         now: The reader's own clock; only differences count.
         trusting: Whether a status of another host counts as fresh when it is seen first.
-        seconds: How long it counts as fresh.
 
     Attributes:
         damage: Why the status of a rank cannot be read; empty if all can.
@@ -434,10 +434,9 @@ class StatusWatch:
         run: RunDir,
         now: Callable[[], float] | None = None,
         trusting: bool = True,
-        seconds: float = QUIET_SECONDS,
     ) -> None:
         self._run, self._now = run, now or time.monotonic
-        self._trusting, self._seconds = trusting, seconds
+        self._trusting = trusting
         self._seen: dict[int, tuple[tuple[float, int], float, bool]] = {}
         self.damage = ""
 
@@ -473,7 +472,7 @@ class StatusWatch:
         if status.here:
             runs = is_held(self._run.at(lock_of(number)), held)
         else:
-            runs = before[2] and silence < self._seconds and not status.ended
+            runs = before[2] and silence < locks.QUIET_SECONDS and not status.ended
         return RankView(number, status, silence, runs)
 
 
