@@ -18,6 +18,15 @@ TEXT_BYTES = 256 * 2**20
 JSON_VALUES = 4_000_000
 """Values of a JSON text. In memory each takes up to 120 bytes, however short it is written."""
 
+REPORT_BYTES = 64 * 2**20
+"""`results.json` of a run or a report: parsed, then validated as a whole."""
+
+SPEC_BYTES = 2**16
+"""`spec.json`, so that no text in it is longer than a report takes."""
+
+BASELINE_BYTES = 4 * 2**20
+"""A CSV of baseline models."""
+
 SUITE_BYTES = 2**16
 """A suite; the time of TOML's parser grows with the square of a key's length."""
 
@@ -35,6 +44,15 @@ BUILT_CLASSES = 100_000
 
 CHANNELS = 65_536
 """Width of stored vectors; the widest known encoders have 8,192 channels."""
+
+TAPS = 10_000
+"""Layers of a run."""
+
+SAMPLES = 2_000_000
+"""Images of a run, a line each in `samples.jsonl`."""
+
+SHARDS = 2**20
+"""Shards of a run that are looked at, whatever number its plan claims."""
 
 DIMENSIONS = 32
 """Dimensions of a stored array."""

@@ -335,7 +335,7 @@ async def test_ablation_is_asked_of_a_process_and_told_with_intervals(run, monke
         assert asked == [["reprobe", str(run), "--ablate", "channel:133", "--json"]]
         line = drawn(app, "#ablation")[1]
         assert plain(EVIL)[:5] in line
-        assert "*−20" in line
+        assert "*\N{MINUS SIGN}20" in line
         assert said(app, "#said") == (
             "accuracy without it (set to zero) on 1 set; * differs; "
             "no accuracy on concepts, unlabelled: no labels"

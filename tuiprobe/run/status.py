@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tuiprobe import limits
 from tuiprobe.events import Event
 from tuiprobe.files import DamagedFileError, Entry, refuse_many_values
 from tuiprobe.plaintext import encodable
@@ -42,7 +43,6 @@ KEPT_MESSAGES = 100
 _WRITE_SECONDS = 0.2  # between two writes of unreadable images
 _MOST_VALUES = 200_000
 _LARGEST = 1e15
-_MOST_TAPS = 10_000
 _MOST_PICTURED = 4096
 _MOST_CHANNELS = 2**20
 _MOST_RANKS = 2**16
@@ -191,7 +191,7 @@ class Status(_Part):
     eta: _Positive | None = None
     built: _Count = 0
     to_build: _Count = 0
-    taps: Annotated[dict[_Text, TapFigures], Field(max_length=_MOST_TAPS)] = {}
+    taps: Annotated[dict[_Text, TapFigures], Field(max_length=limits.TAPS)] = {}
     ends: dict[_Text, Annotated[dict[_Channel, Ends], Field(max_length=_MOST_PICTURED)]] = {}
 
     @property
