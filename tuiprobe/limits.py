@@ -21,6 +21,21 @@ JSON_VALUES = 4_000_000
 REPORT_BYTES = 64 * 2**20
 """`results.json` of a run or a report: parsed, then validated as a whole."""
 
+STATUS_BYTES, STATUSES_BYTES = 8 * 2**20, 32 * 2**20
+"""The status of one rank, several times that of all layers of a large encoder; and of all ranks."""
+
+STATUS_ARRAY_BYTES, STATUSES_ARRAY_BYTES = 64 * 2**20, 512 * 2**20
+"""The arrays beside the status of one rank, and of all ranks."""
+
+STATUS_VALUES = 200_000
+"""Values of a status."""
+
+STATUS_CHANNELS, PICTURED_CHANNELS = 2**20, 4096
+"""Channels of a layer in a status, and those of a set with images at their ends."""
+
+WORLD = 2**16
+"""Ranks of a run."""
+
 SPEC_BYTES = 2**16
 """`spec.json`, so that no text in it is longer than a report takes."""
 
