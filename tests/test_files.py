@@ -7,11 +7,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
-from tuiprobe import files
 from tuiprobe.errors import RunError
 from tuiprobe.files import (
     DamagedFileError,
@@ -210,27 +208,3 @@ def test_memory_is_asked_for_by_the_size_and_not_by_the_limit(tmp_path: Path) ->
         [sys.executable, "-c", code, str(file.path)], check=False, timeout=280, capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
-
-
-def test_a_file_that_grows_is_read_to_its_end_and_no_further_than_the_limit(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "log"
-    path.write_bytes(b"a" * 10)
-
-    class Growing:
-        def __init__(self, file: BinaryIO) -> None:
-            self.file, self.fileno = file, file.fileno
-
-        def read(self, size: int) -> bytes:
-            piece = self.file.read(size)
-            if path.stat().st_size < 40:
-                with path.open("ab") as more:
-                    more.write(b"b" * 10)
-            return piece
-
-    with path.open("rb", buffering=0) as file:
-        assert len(files.read_at_most(Growing(file), path, 100)) == 40  # type: ignore[arg-type]
-    refused = pytest.raises(DamagedFileError, match="grew above the limit of 30")
-    with path.open("rb", buffering=0) as file, refused:
-        files.read_at_most(Growing(file), path, 30)  # type: ignore[arg-type]

@@ -13,24 +13,24 @@ from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure import run as measuring
-from tuiprobe.measure.run import Outcome
+from tuiprobe.measure.run import RunOutcome
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.narration import narrated, somebody_looks
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
 from tuiprobe.spec import RunSpec
 
-__all__ = ["Outcome", "run", "run_probe", "run_several"]
+__all__ = ["RunOutcome", "run", "run_probe", "run_several"]
 
 
-def run(spec: RunSpec, **options: Any) -> Outcome:
+def run(spec: RunSpec, **options: Any) -> RunOutcome:
     """Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
     return measuring.run(spec, answer=answer, **options)
 
 
 def run_several(
     specs: Sequence[RunSpec], **options: Any
-) -> list[Outcome | TuiprobeError | Interrupted]:
+) -> list[RunOutcome | TuiprobeError | Interrupted]:
     """Measures several models over the same images; see `tuiprobe.measure.run.run_several`."""
     return measuring.run_several(specs, answer=answer, **options)
 

@@ -17,17 +17,11 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from tuiprobe import limits
 from tuiprobe.errors import DataError, RunError
-
-MAX_TEXT_BYTES = 256 * 2**20
-"""Largest text or JSON file that is read."""
-
-MAX_JSON_VALUES = 4_000_000
-"""Most values of a JSON text. In memory each takes up to 120 bytes, however short it is written."""
 
 UNFIT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What code raises that takes a parsed value apart and finds another one than it expects."""
@@ -56,10 +50,10 @@ def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
     return _checked(os.open(path, _READ), path, limit)
 
 
-def read_regular(path: str | Path, limit: int = MAX_TEXT_BYTES) -> bytes:
+def read_regular(path: str | Path, limit: int = limits.TEXT_BYTES) -> bytes:
     """Returns the content of a regular file; arguments and errors as for `open_regular`."""
     with open_regular(path, limit) as file:
-        return read_at_most(file, path, limit)
+        return file.read()
 
 
 def _checked(descriptor: int, path: object, limit: int | None) -> IO[bytes]:
@@ -87,24 +81,6 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def read_at_most(file: IO[bytes], path: object, limit: int) -> bytes:
-    """Returns the rest of an open file, which may grow while it is read.
-
-    Memory is allocated by the file's size, never by the limit.
-
-    Raises:
-        DamagedFileError: If it grew above the limit.
-    """
-    pieces, length, wanted = [], 0, os.fstat(file.fileno()).st_size + 1
-    while piece := file.read(min(wanted, limit + 1 - length)):
-        pieces.append(piece)
-        length += len(piece)
-        if length > limit:
-            raise DamagedFileError(f"{path} grew above the limit of {limit:,} bytes")
-        wanted = _CHUNK_BYTES
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
 def parse_json(content: bytes | str) -> Any:
     """Returns the value of a strict JSON text.
 
@@ -112,8 +88,8 @@ def parse_json(content: bytes | str) -> Any:
         ValueError: If it is not JSON, is nested too deeply, has too many values, or holds NaN or an
             infinity.
     """
-    if len(content) > MAX_JSON_VALUES:
-        refuse_many_values(content, MAX_JSON_VALUES)
+    if len(content) > limits.JSON_VALUES:
+        refuse_many_values(content, limits.JSON_VALUES)
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except RecursionError as error:
@@ -158,7 +134,7 @@ def writing(path: object) -> Iterator[None]:
         ) from error
 
 
-def names_below(root: Path, folder: str = "", most: int | None = None) -> list[str]:
+def names_below(root: Path, folder: str = "") -> list[str]:
     """Returns the names in a directory or in a folder of it, sorted; none if it cannot be listed.
 
     No link below the directory is followed.
@@ -166,7 +142,6 @@ def names_below(root: Path, folder: str = "", most: int | None = None) -> list[s
     Args:
         root: The directory; its own path may contain links.
         folder: A folder directly below it; empty for the directory itself.
-        most: Names to look at; None for all.
     """
     with suppress(OSError, ValueError):
         descriptor = os.open(root, _FOLDER)
@@ -178,7 +153,7 @@ def names_below(root: Path, folder: str = "", most: int | None = None) -> list[s
                 )
                 os.close(outer)
             with os.scandir(descriptor) as entries:
-                return sorted(one.name for one in islice(entries, most))
+                return sorted(entry.name for entry in entries)
         finally:
             os.close(descriptor)
     return []
@@ -242,16 +217,16 @@ class Entry:
             descriptor = os.open(self._last, _READ | os.O_NOFOLLOW, dir_fd=folder)
             return _checked(descriptor, self.path, limit)
 
-    def read_bytes(self, limit: int = MAX_TEXT_BYTES) -> bytes:
+    def read_bytes(self, limit: int = limits.TEXT_BYTES) -> bytes:
         """Returns the content; errors as for `open`."""
         with self.open(limit) as file, reading(self.path):
-            return read_at_most(file, self.path, limit)
+            return file.read()
 
     def read_text(self) -> str:
         """Returns the content as UTF-8; invalid bytes become replacement characters."""
         return self.read_bytes().decode("utf-8", "replace")
 
-    def read_json(self, limit: int = MAX_TEXT_BYTES) -> Any:
+    def read_json(self, limit: int = limits.TEXT_BYTES) -> Any:
         """Returns the content as JSON; further errors as for `open`.
 
         Raises:

@@ -18,11 +18,35 @@ TEXT_BYTES = 256 * 2**20
 JSON_VALUES = 4_000_000
 """Values of a JSON text. In memory each takes up to 120 bytes, however short it is written."""
 
+REPORT_BYTES = 64 * 2**20
+"""`results.json` of a run or a report: parsed, then validated as a whole."""
+
+STATUS_BYTES, STATUSES_BYTES = 8 * 2**20, 32 * 2**20
+"""The status of one rank, several times that of all layers of a large encoder; and of all ranks."""
+
+STATUS_ARRAY_BYTES, STATUSES_ARRAY_BYTES = 64 * 2**20, 512 * 2**20
+"""The arrays beside the status of one rank, and of all ranks."""
+
+STATUS_VALUES = 200_000
+"""Values of a status."""
+
+STATUS_CHANNELS, PICTURED_CHANNELS = 2**20, 4096
+"""Channels of a layer in a status, and those of a set with images at their ends."""
+
+WORLD = 2**16
+"""Ranks of a run."""
+
+SPEC_BYTES = 2**16
+"""`spec.json`, so that no text in it is longer than a report takes."""
+
+BASELINE_BYTES = 4 * 2**20
+"""A CSV of baseline models."""
+
 SUITE_BYTES = 2**16
 """A suite; the time of TOML's parser grows with the square of a key's length."""
 
-TABLE_CELLS = 20_000_000
-"""Cells of a CSV file."""
+TABLE_CELLS, TABLE_ROWS = 20_000_000, 500_000
+"""Cells and rows of a CSV file; rows without a word take memory too."""
 
 NAME_LENGTH = 1024
 """Characters of the name of a class, a row or a tensor."""
@@ -35,6 +59,15 @@ BUILT_CLASSES = 100_000
 
 CHANNELS = 65_536
 """Width of stored vectors; the widest known encoders have 8,192 channels."""
+
+TAPS = 10_000
+"""Layers of a run."""
+
+SAMPLES = 2_000_000
+"""Images of a run, a line each in `samples.jsonl`."""
+
+SHARDS = 2**20
+"""Shards of a run that are looked at, whatever number its plan claims."""
 
 DIMENSIONS = 32
 """Dimensions of a stored array."""

@@ -20,8 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from tuiprobe import limits
 from tuiprobe.files import (
-    MAX_TEXT_BYTES,
     UNFIT,
     DamagedFileError,
     Entry,
@@ -147,7 +147,7 @@ def _differs(manifest: Manifest, name: str, checksum: str) -> bool:
     return named != checksum
 
 
-def read_named(entry: Entry, limit: int = MAX_TEXT_BYTES) -> bytes:
+def read_named(entry: Entry, limit: int = limits.TEXT_BYTES) -> bytes:
     """Returns the content of a record after comparing it with the manifest, if there is one.
 
     Args:
@@ -162,7 +162,7 @@ def read_named(entry: Entry, limit: int = MAX_TEXT_BYTES) -> bytes:
     return content
 
 
-def read_record(entry: Entry, limit: int = MAX_TEXT_BYTES) -> Any:
+def read_record(entry: Entry, limit: int = limits.TEXT_BYTES) -> Any:
     """Returns the value of a JSON record, without the checksum that 0.2.0 kept in it.
 
     Arguments and errors as for `read_named`; also refuses anything but strict JSON.

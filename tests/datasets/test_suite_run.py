@@ -61,7 +61,7 @@ def truth(trees: Path, directory: Path, name: str) -> int:
     head = load_file(directory / "head.safetensors")
     stored = load_file(directory / "features" / name / "images.safetensors")
     logits = stored["features"].astype(float) @ head["weight"].T.astype(float) + head["bias"]
-    lines = map(json.loads, (directory / "samples.jsonl").read_text().splitlines()[:-1])
+    lines = map(json.loads, (directory / "samples.jsonl").read_text().splitlines())
     folders = {s["id"]: s["path"].split("/")[0] for s in lines if s["set"] == name}
     number = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
     number |= {str(label): label for label in range(1000)}

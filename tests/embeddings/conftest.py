@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from tuiprobe.api import run
-from tuiprobe.measure.stages import Outcome
+from tuiprobe.measure.stages import RunOutcome
 from tuiprobe.spec import make_spec
 
-Run = Callable[..., Outcome]
+Run = Callable[..., RunOutcome]
 
 
 def planted(rows: int, channels: int, seed: int = 0, dtype: str = "float32") -> NDArray[Any]:
@@ -30,7 +30,7 @@ def planted(rows: int, channels: int, seed: int = 0, dtype: str = "float32") -> 
 def measure(tmp_path: Path) -> Run:
     """Runs vectors by the options of the command line, below the test's folder."""
 
-    def go(source: object, output: str = "run", **options: Any) -> Outcome:
+    def go(source: object, output: str = "run", **options: Any) -> RunOutcome:
         fresh = options.pop("fresh", False)
         listen = options.pop("listen", lambda event: None)
         spec = make_spec(None, None, {"embeddings": str(source), **options})

@@ -123,9 +123,9 @@ def test_the_published_accuracy_is_found_again(published: float, tmp_path: Path)
     hits = sum(data.answer(s) == s.label for s in sample_of(data))  # type: ignore[arg-type]
     interval = binomtest(hits, 500).proportion_ci(0.95, method="wilson")
     assert answer.status == "pass"
-    expected = f"accuracy {hits / 500:.3f} ({interval.low:.3f} to {interval.high:.3f}) on 500"
-    assert expected in answer.detail
-    assert f"published {published:.3f}" in answer.detail
+    low, high = 100 * interval.low, 100 * interval.high
+    assert f"accuracy {hits / 5:.1f} % ({low:.1f} to {high:.1f}) on 500" in answer.detail
+    assert f"published {100 * published:.1f} %" in answer.detail
     assert "as ImageNet validation has" in checks["image count"].detail
     # It agreed once: a resumed run does not ask again, and keeps what was found.
     preflight(plan(encoder(), data), directory, lambda event: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -197,7 +198,8 @@ def test_another_number_of_ranks_finishes_what_a_rank_that_never_started_left(
     stamps = {p: p.stat().st_mtime_ns for p in directory.glob("shards/[!.]*")}
     ranks = [as_rank(prepared, arguments, rank, world, tmp_path) for rank in range(world)]
     assert [one.wait() for one in ranks] == [0] * world, [one.stderr for one in ranks]
-    assert "resuming: 48 of 96 images are done" in ranks[0].stderr
+    resumed = re.search(r"resuming: (\d+) of 96 images are done", ranks[0].stderr)
+    assert resumed and int(resumed[1]) >= 48, "others may have measured before this rank counted"
     assert results(directory) == undisturbed
     assert all(path.stat().st_mtime_ns == time for path, time in stamps.items())
     assert sum(bool(one.stdout) for one in ranks) == 1

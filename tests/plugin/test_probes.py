@@ -130,10 +130,11 @@ def test_no_tab_of_a_stranger_loads_torch(runs: Path, typed: Typed) -> None:
     """In a process of its own, for this one has loaded torch for other tests."""
     code = f"""
 import asyncio, sys
+from pathlib import Path
 from tuiprobe.tui.app import TuiprobeApp
 
 async def show():
-    app = TuiprobeApp(open_run={str(runs / "a")!r})
+    app = TuiprobeApp(open_run=Path({str(runs / "a")!r}))
     async with app.run_test(size=(110, 40)) as pilot:
         for _ in range(6000):
             await pilot.pause(0.02)

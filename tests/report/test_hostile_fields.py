@@ -18,6 +18,7 @@ import yaml
 from markdown_it import MarkdownIt
 from pydantic import BaseModel, ValidationError
 
+from tests.measure.fake_run import vouch
 from tests.report.samples import PROBES, data_sets, estimate, model, outliers, report, retold
 from tests.report.samples_head import calibration, head_results, quantisation, targets, towers
 from tests.report.strangers import stranger
@@ -39,7 +40,6 @@ from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.section import Chart, Series, Strip, Table
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
 from tuiprobe.spec import command_of
 
 pytestmark = pytest.mark.slow
@@ -335,7 +335,8 @@ def test_no_command_prints_a_hostile_field_raw(
     for name in ("a", "b"):
         run = RunDir(tmp_path / "runs" / name)
         run.key_file.write_text("cd" * 32)
-        write_results(run, found)
+        run.results_file.write_text(found.to_json())
+        vouch(run)
     first, second = str(tmp_path / "runs/a"), str(tmp_path / "runs/b")
     root = str(tmp_path / "runs")
     for arguments in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -132,8 +133,9 @@ def test_the_screens_open_it(tmp_path: Path) -> None:
         app = TuiprobeApp()
         async with app.run_test(size=(200, 50)) as pilot:
             await app.push_screen(ResultsScreen(run.path))
-            await app.workers.wait_for_complete()
-            await pilot.pause()
+            deadline = time.monotonic() + 60
+            while not app.screen.query(PartBar) and time.monotonic() < deadline:
+                await pilot.pause(0.02)
             return [one.id for one in app.screen.query_one(PartBar).names]
 
     assert "edges" in asyncio.run(tabs())

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_report
 from tuiprobe.run.records import read_plan, read_samples
 from tuiprobe.tui.livewatch import Watch
 
@@ -74,7 +75,7 @@ def blocks(run: RunDir) -> None:
 
 
 def report(run: RunDir) -> object:
-    return read_report(run)
+    return Report.parse(run.results_file.read_bytes(limits.REPORT_BYTES), run.results_file)
 
 
 def arrays(run: RunDir) -> object:

@@ -24,7 +24,7 @@ CAUSES = {
     "blank": "Expecting value", "fields": "it has fields that are not known",
     "sparse report": "above the limit", "plan": "Field required",
     "empty lines": "is no image", "sparse lines": "is no image",
-    "array": "memory", "array in blocks": "checksum does not match",
+    "array": "memory", "array in blocks": "carries no checksum",
     "status files": "above the limit of 536,870,912", "status values": "more than 200,000 values",
 }  # fmt: skip
 

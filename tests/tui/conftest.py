@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.settled import settled
-from tuiprobe.run.state import Observer
+from tuiprobe.run import locks
 from tuiprobe.tui.app import TuiprobeApp
 
 
@@ -30,8 +29,7 @@ def colour(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets no run written by hand, which never moves, count as stopped while a test is slow."""
-    monkeypatch.setattr("tuiprobe.tui.progress.QUIET_SECONDS", 1e4)
-    monkeypatch.setattr("tuiprobe.tui.control.Observer", partial(Observer, seconds=1e4))
+    monkeypatch.setattr(locks, "QUIET_SECONDS", 1e4)
 
 
 @pytest.fixture(autouse=True)

@@ -105,7 +105,7 @@ async def test_ascii_drawing_is_ascii(screen: str, tmp_path: Path) -> None:
     run = live_run(tmp_path) if screen == "live" else None
     app = TuiprobeApp(open_run=run, ascii=True)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: ("persistence .93" if run else "mini_clip") in drawn(app))
+        await until(pilot, lambda: ("persistence 0.93" if run else "mini_clip") in drawn(app))
         await pilot.press("question_mark")
         await pilot.pause()
         assert drawn(app).isascii()
@@ -116,7 +116,7 @@ async def test_no_color_draws_greys_alone(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("NO_COLOR", "1")
     app = TuiprobeApp(open_run=live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "persistence .93" in drawn(app))
+        await until(pilot, lambda: "persistence 0.93" in drawn(app))
         for strip in app.screen._compositor.render_strips():
             for segment in strip:
                 style = segment.style

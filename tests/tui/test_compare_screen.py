@@ -111,7 +111,7 @@ async def test_runs_of_the_same_images_are_told_in_one_sentence(tmp_path: Path) 
         assert rows["top1"].differs
         points = abs(100 * rows["top1"].difference.value)
         told = said(app, "#verdict")
-        assert told.startswith(f"On the same images, B loses {points:.1f} points on val")
+        assert told.startswith(f"On the same images, B loses {points:.0f} points on val")
         line = forest(app).render_line(1).text
         assert line.startswith("top-1 on val")
         assert "the same" in line

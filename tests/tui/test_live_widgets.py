@@ -70,7 +70,7 @@ async def test_bars_are_on_an_absolute_scale_so_that_two_models_differ_at_a_glan
             bars.show(Channels("embedding", skewed(128, share, 0.01)))
             await pilot.pause()
             heading, row = lines(bars)[:2]
-            assert [heading.count(mark) for mark in (".25", ".50", ".75", "1.0")] == [1] * 4
+            assert [heading.count(mark) for mark in ("25 %", "50 %", "75 %", "100 %")] == [1] * 4
             lengths[share] = bar_of(row)
         assert lengths[0.8] == pytest.approx(0.8, abs=0.02)
         assert lengths[0.4] == pytest.approx(0.4, abs=0.02)

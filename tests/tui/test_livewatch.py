@@ -27,6 +27,7 @@ from tests.tui.live_run import (
 )
 from tuiprobe.files import Entry
 from tuiprobe.measure.live import RunningTap
+from tuiprobe.run import locks
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
 from tuiprobe.run.state import RunState
@@ -390,7 +391,10 @@ def test_a_figure_beyond_the_bounds_is_left_out_by_the_writer() -> None:
     assert [bounded(value) for value in (1e15, 1e16, math.nan, -math.inf)] == [1e15] + [None] * 3
 
 
-def test_ranks_are_counted_together_and_each_has_a_state(tmp_path: Path) -> None:
+def test_ranks_are_counted_together_and_each_has_a_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "QUIET_SECONDS", 20.0)
     run, clock = tmp_path, Clock()
     write_plan(run, ("val",), 100, 10)
     for number in (0, 1, 5):

@@ -38,7 +38,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("run")
 
 
-PARTS = {"2": "outliers", "3": "directions", "4": "concepts", "5": "robustness", "6": "images"}
+PARTS = {"2": "outliers", "3": "directions", "4": "concepts", "5": "images", "6": "robustness"}
 
 
 def drawn(app: App[None], key: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,9 @@ from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
 from tests.tui.live_run import change
+from tuiprobe.run import locks
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import find_runs
-from tuiprobe.run.state import Observer
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
@@ -198,7 +197,7 @@ async def test_a_running_run_is_shown_and_not_deleted(root: Path) -> None:
 async def test_a_heartbeat_that_moves_means_running_elsewhere(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_module, "Observer", partial(Observer, seconds=1.0))
+    monkeypatch.setattr(locks, "QUIET_SECONDS", 1.0)
     app = TuiprobeApp()
     async with app.run_test(size=(120, 30)) as pilot:
         await opened(pilot, app, root)

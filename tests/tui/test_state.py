@@ -21,10 +21,11 @@ from tests.tui.conftest import until
 from tests.tui.finished import write_run
 from tests.tui.live_run import change, live_run, publish
 from tuiprobe.cli.app import run_cli
+from tuiprobe.run import locks
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
 from tuiprobe.run.locks import held_locks
-from tuiprobe.run.state import QUIET_SECONDS, Observer, RunState, run_state
+from tuiprobe.run.state import Observer, RunState, run_state
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.livewatch import Snapshot
@@ -144,16 +145,18 @@ def test_hostile_plans_and_statuses_count_nothing(tmp_path: Path) -> None:
         assert state(tmp_path).kind == "unfinished"
 
 
-def test_a_run_of_another_host_runs_while_its_heartbeat_moves(tmp_path: Path) -> None:
+def test_a_run_of_another_host_runs_while_its_heartbeat_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = plan(tmp_path, published=3)
     run.at("lock").write_text("process 1 on gpu07\n")
-    watcher = Observer(seconds=0.2)
+    watcher = Observer()
     change(tmp_path, host="gpu07", phase="extract", set="val", shard=3, images=50)
     assert watcher.state(run, held_locks()).words == "stopped at 30 %, or silent on gpu07"
     change(tmp_path, sequence=2, images=51)
     running = watcher.state(run, held_locks())
     assert (running.kind, running.measured) == ("running", 351)
-    time.sleep(0.25)
+    monkeypatch.setattr(locks, "QUIET_SECONDS", 0.0)
     assert watcher.state(run, held_locks()).kind == "unfinished"
 
 
@@ -290,7 +293,7 @@ def test_every_state_that_ends_says_what_to_do() -> None:
 
 
 def test_silence_is_told_while_images_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuiprobe.tui.progress.QUIET_SECONDS", QUIET_SECONDS)
+    monkeypatch.setattr(locks, "QUIET_SECONDS", 20.0)
     running = RunState("running")
     quiet = Snapshot("running", "extract", silence=30.0)
     assert "no sign of life for 0:30" in state_line("a", running, quiet, None)

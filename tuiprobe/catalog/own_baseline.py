@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 
+from tuiprobe import limits
 from tuiprobe.catalog.accuracies import OWN_CLASSES, Row
 from tuiprobe.errors import UsageError
-
-MAX_BASELINE_BYTES = 4 * 2**20
-"""Largest baseline: room for the accuracies of tens of thousands of models."""
 
 
 def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]) -> list[Row]:
@@ -30,8 +28,8 @@ def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]
     >>> rows[0].imagenet, rows[0].shifts
     (0.9, {'v2': 0.7, 'r': None})
     """
-    if len(text) > MAX_BASELINE_BYTES:
-        raise UsageError(f"{source} is larger than {MAX_BASELINE_BYTES:,} bytes")
+    if len(text) > limits.BASELINE_BYTES:
+        raise UsageError(f"{source} is larger than {limits.BASELINE_BYTES:,} bytes")
     try:
         reader = csv.DictReader(text.lstrip("\ufeff").splitlines())
         columns = tuple(reader.fieldnames or ())

@@ -20,7 +20,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
-    from tuiprobe.measure.stages import Outcome
+    from tuiprobe.measure.stages import RunOutcome
     from tuiprobe.run.directory import RunDir
 
 
@@ -146,7 +146,7 @@ class _Command:
 
         waiting = self._waiting(specs)
         announce_downloads(waiting, self.listen)
-        outcomes: list[Outcome] = []
+        outcomes: list[RunOutcome] = []
         free = free_memory(choose_device(specs[0].device, current_rank())) if waiting else None
         for together in affordable(waiting, free):
             if INTERRUPTED in self.codes:
@@ -188,7 +188,7 @@ class _Command:
             event = replace(event, kind="warning")
         self.listen(event)
 
-    def _measure(self, specs: list[RunSpec], listen: Listener) -> list[Outcome]:
+    def _measure(self, specs: list[RunSpec], listen: Listener) -> list[RunOutcome]:
         """Measures models together and writes their reports; returns the runs that did not fail."""
         from tuiprobe.api import run_several
 
@@ -209,7 +209,7 @@ class _Command:
                 outcomes.append(end)
         return outcomes
 
-    def _compare(self, outcomes: list[Outcome]) -> None:
+    def _compare(self, outcomes: list[RunOutcome]) -> None:
         """Writes and prints the table of all runs that have results, if there are two or more."""
         from tuiprobe.compare.ranking import write_ranking
 
@@ -230,7 +230,7 @@ class _Command:
             print(plain(f"comparison: {path}"), file=sys.stderr)
 
 
-def _report(outcome: Outcome) -> int:
+def _report(outcome: RunOutcome) -> int:
     """Writes the reports of a finished run, prints where they are, and returns the exit code."""
     from tuiprobe.report import write_reports
 
@@ -242,7 +242,7 @@ def _report(outcome: Outcome) -> int:
     return 0 if outcome.complete else INTERRUPTED
 
 
-def _last_line(outcome: Outcome) -> str:
+def _last_line(outcome: RunOutcome) -> str:
     of = " of an UNTRAINED network" if outcome.untrained else ""
     path = outcome.directory.path
     line = f"report{of}: {path / 'report.md'}" if outcome.merged else f"run{of}: {path}"

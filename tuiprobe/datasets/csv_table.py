@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
-from tuiprobe.limits import TABLE_CELLS
+from tuiprobe.limits import TABLE_CELLS, TABLE_ROWS
 
 
 @dataclass(frozen=True)
@@ -92,18 +92,18 @@ def _parse(path: Path, content: bytes) -> tuple[tuple[str, ...], list[tuple[int,
 def _filled_rows(
     path: Path, header: tuple[str, ...], reader: Iterator[list[str]]
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    count = 0
-    for cells in reader:
-        if not cells:
-            continue
+    cells_read = 0
+    for number, cells in enumerate(filter(None, reader), 1):
         line: int = reader.line_num  # type: ignore[attr-defined]
         if len(cells) != len(header):
             raise DataError(
                 f"{path} line {line}: {len(cells)} cells where the header has {len(header)}"
             )
-        count += len(header)
-        if count > TABLE_CELLS:
-            raise DataError(f"{path} line {line}: more than {TABLE_CELLS:,} cells")
+        cells_read += len(header)
+        if cells_read > TABLE_CELLS or number > TABLE_ROWS:
+            raise DataError(
+                f"{path} line {line}: more than {TABLE_ROWS:,} rows or {TABLE_CELLS:,} cells"
+            )
         yield line, tuple(cell.strip() for cell in cells)
 
 

@@ -15,7 +15,7 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.shared_decoding import Member, measure_together
-from tuiprobe.measure.stages import Outcome, Stages
+from tuiprobe.measure.stages import RunOutcome, Stages
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.spec import RunSpec
 
@@ -69,11 +69,11 @@ class Group:
 
     def __init__(self, specs: Sequence[RunSpec], opener: Opener, listen: Listener) -> None:
         self._specs, self._opener, self._listen = specs, opener, listen
-        self._ends: dict[int, Outcome | TuiprobeError | Interrupted] = {}
+        self._ends: dict[int, RunOutcome | TuiprobeError | Interrupted] = {}
         self._stopped: Interrupted | None = None  # a stop before or after measuring
         self._through = -1  # images reported as progress
 
-    def go(self, mix: bool) -> list[Outcome | TuiprobeError | Interrupted]:
+    def go(self, mix: bool) -> list[RunOutcome | TuiprobeError | Interrupted]:
         """Executes all runs.
 
         Args:
@@ -94,7 +94,7 @@ class Group:
                 self._attempt(i, partial(self._finish, run))
         return [self._ends[i] for i in range(len(self._specs))]
 
-    def _attempt(self, i: int, step: Callable[[], Outcome | None]) -> None:
+    def _attempt(self, i: int, step: Callable[[], RunOutcome | None]) -> None:
         if self._stopped is not None:
             self._ends[i] = self._stopped
             return
@@ -146,7 +146,7 @@ class Group:
         for i, member in members.items():
             self._attempt(i, partial(_settle, runs[i], member))
 
-    def _finish(self, run: Stages) -> Outcome:
+    def _finish(self, run: Stages) -> RunOutcome:
         self._through = -1
         with run.noting_failure():
             run.extract()

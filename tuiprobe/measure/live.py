@@ -38,7 +38,7 @@ def live_pace() -> Pace:
     return Pace(MAX_COST, MIN_SECONDS)
 
 
-class Shown(Protocol):
+class RunningFigures(Protocol):
     """What is read of a tap while its shard runs."""
 
     @property
@@ -159,7 +159,7 @@ class LiveView:
         self._finished: dict[str, RunningHeights] = {}
         self._thumbs = LiveThumbs(directory, pictured or {})
         self._shard: Shard | None = None
-        self._measures: Mapping[str, Shown] = {}
+        self._measures: Mapping[str, RunningFigures] = {}
         self._pace, self._telling = live_pace(), live_pace()
         self.begin(())
 
@@ -169,7 +169,7 @@ class LiveView:
         self._left = sum(shard.size for shard in shards)
         self._before = self._within = 0  # images in finished shards, and in the one under way
 
-    def begin_shard(self, shard: Shard, measures: Mapping[str, Shown]) -> None:
+    def begin_shard(self, shard: Shard, measures: Mapping[str, RunningFigures]) -> None:
         """Starts a shard, perhaps not for the first time."""
         self._shard, self._measures = shard, measures
         self._within = 0

@@ -13,11 +13,11 @@ from tuiprobe.events import Listener
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.group import Group
 from tuiprobe.measure.opening import open_run
-from tuiprobe.measure.stages import Answer, Outcome
+from tuiprobe.measure.stages import Answer, RunOutcome
 from tuiprobe.measure.stopping import Interrupted, listening
 from tuiprobe.spec import RunSpec
 
-__all__ = ["Outcome", "run", "run_several"]
+__all__ = ["RunOutcome", "run", "run_several"]
 
 _measures: int | None = None
 """The process that has begun to measure; threads that libraries started then exist only there."""
@@ -47,7 +47,7 @@ def run(
     mix: bool = False,
     listen: Listener = lambda event: None,
     answer: Answer,
-) -> Outcome:
+) -> RunOutcome:
     """Measures, merges and probes; resumes an earlier attempt.
 
     Args:
@@ -82,7 +82,7 @@ def run_several(
     mix: bool = False,
     listen: Listener = lambda event: None,
     answer: Answer,
-) -> list[Outcome | TuiprobeError | Interrupted]:
+) -> list[RunOutcome | TuiprobeError | Interrupted]:
     """Runs several models; decodes each image once for all models that use it.
 
     Args:

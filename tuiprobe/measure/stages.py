@@ -51,7 +51,7 @@ _AGAIN = "something deletes files of the run: stop it and run the same command a
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run ended.
 
     Attributes:
@@ -242,7 +242,7 @@ class Stages:
         self._interrupted = True
         self._say("interrupted", f"stopped by {reason}; {KEPT}")
 
-    def finish(self) -> Outcome:
+    def finish(self) -> RunOutcome:
         """Merges and probes if all shards are published; else the last rank does it.
 
         Every rank looks after it has published its last shard, so the last one finds all.
@@ -256,7 +256,7 @@ class Stages:
         else:
             self._status.end("done" if complete else "interrupted")
         untrained = self.plan.encoder.weights.kind == "untrained"
-        return Outcome(self._directory, complete, merged, self._resumed, untrained, waits)
+        return RunOutcome(self._directory, complete, merged, self._resumed, untrained, waits)
 
     def _others_missing(self) -> str:
         """Says which shards of other ranks are missing; empty if all are there.

@@ -14,7 +14,7 @@ from tuiprobe.report.common import (
 )
 from tuiprobe.report.elements import append, inside
 from tuiprobe.report.page import Contents, Page
-from tuiprobe.report.pieces import Pictures, Pieces, Shown, long, shortened
+from tuiprobe.report.pieces import PageOptions, Pictures, Pieces, long, shortened
 from tuiprobe.report.terms import Terms
 from tuiprobe.report.text import line as line_of
 from tuiprobe.results import DataSet, Report
@@ -52,14 +52,14 @@ def html(report: Report, pictures: Pictures | None = None, linked: bool = False)
         linked: Whether tables/ lies beside the page.
     """
     page = Page(report.title)
-    _Report(page, report, Shown(pictures or {}, linked)).write()
+    _Report(page, report, PageOptions(pictures or {}, linked)).write()
     return page.written()
 
 
 def sections_html(title: str, sections: Sequence[Section]) -> str:
     """Returns sections that are of no single report as one HTML file, a comparison for example."""
     page, terms = Page(title), Terms()
-    pieces = Pieces(Shown({}, open=True), terms)
+    pieces = Pieces(PageOptions({}, open=True), terms)
     contents = Contents(page.main)
     for number, one in enumerate(sections):
         terms.begin()
@@ -176,7 +176,7 @@ class _Report:
         shown: What the page shows.
     """
 
-    def __init__(self, page: Page, report: Report, shown: Shown) -> None:
+    def __init__(self, page: Page, report: Report, shown: PageOptions) -> None:
         self._page, self._report, self._terms = page, report, Terms()
         self._pieces = Pieces(shown, self._terms)
         self._files: dict[str, list[tuple[str, int]]] = {}

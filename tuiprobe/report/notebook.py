@@ -8,7 +8,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import tostring
 
 from tuiprobe.report.elements import element, inside
-from tuiprobe.report.pieces import Pieces, Shown, shortened
+from tuiprobe.report.pieces import PageOptions, Pieces, shortened
 from tuiprobe.report.terms import Terms
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
@@ -19,7 +19,7 @@ _WARNING = "border-left:4px solid #b35c00;margin:.3em 0;padding-left:.6em"
 
 def card_html(report: Report) -> str:
     """Returns title, warnings and blocks of the card, the lines that every other format has."""
-    pieces = Pieces(Shown({}), Terms())
+    pieces = Pieces(PageOptions({}), Terms())
     box = element("div", style=_BOX)
     inside(inside(box, "p"), "strong", shortened(report.title))
     for warning in report.warnings:

@@ -49,7 +49,7 @@ _LONGEST_NAME = 36
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageOptions:
     """What a page shows.
 
     Attributes:
@@ -71,7 +71,7 @@ class Pieces:
         terms: Where terms are explained.
     """
 
-    def __init__(self, shown: Shown, terms: Terms) -> None:
+    def __init__(self, shown: PageOptions, terms: Terms) -> None:
         self.shown, self.terms = shown, terms
         self._figures: dict[tuple[str, str], str] = {}
 

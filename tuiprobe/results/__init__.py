@@ -6,7 +6,7 @@ that stands for "unknown". No torch in this package.
 """
 
 from tuiprobe.results.base import Estimate, Figure, Frozen, NotRun, given
-from tuiprobe.results.report import MAX_REPORT_BYTES, Part, ProbeResult, Report, Timings
+from tuiprobe.results.report import Part, ProbeResult, Report, Timings
 from tuiprobe.results.section import TopImage
 from tuiprobe.results.subject import (
     DataSet,
@@ -18,7 +18,6 @@ from tuiprobe.results.subject import (
 )
 
 __all__ = [
-    "MAX_REPORT_BYTES",
     "DataSet",
     "Estimate",
     "Figure",

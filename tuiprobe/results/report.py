@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
+from tuiprobe import limits
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, reading
 from tuiprobe.manifest import RESULTS, refuse_other, refuse_unfinished
@@ -22,9 +23,6 @@ SCHEMA_VERSION: Final = 2
 
 MOST_PARTS = 100
 MOST_SETS = 1000
-
-MAX_REPORT_BYTES: Final = 64 * 2**20
-"""The report of every layer of a large encoder on eight sets is smaller."""
 
 
 class ProbeResult(Frozen):
@@ -224,7 +222,7 @@ class Report(Frozen):
             DamagedFileError: If it is missing, altered, or not a regular report file.
         """
         if isinstance(file, Entry):
-            content = file.read_bytes(MAX_REPORT_BYTES)
+            content = file.read_bytes(limits.REPORT_BYTES)
             _refuse_other(file.path, content)
             return cls.parse(content, file)
         if not isinstance(file, str | Path):
@@ -232,7 +230,7 @@ class Report(Frozen):
         if Path(file).is_dir():
             raise DamagedFileError(f"{file} is a directory: name the results.json in it")
         with reading(file):
-            content = read_regular(file, MAX_REPORT_BYTES)
+            content = read_regular(file, limits.REPORT_BYTES)
         _refuse_other(Path(file), content)
         return cls.parse(content, file)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.files import DamagedFileError, Entry, reading
 from tuiprobe.manifest import refuse_other
-from tuiprobe.run.arrays import MAX_TENSOR_BYTES, Stored, read_header, verify
+from tuiprobe.run.arrays import Stored, read_header, verify
 
 _CHUNK_BYTES = 4 * 2**20
 
@@ -31,7 +31,7 @@ class BlockReader:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self._file = entry.open(MAX_TENSOR_BYTES)
+        self._file = entry.open()
         try:
             header = read_header(self._file, entry)
             self._arrays = header.arrays

@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.run.directory import RunDir
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from tuiprobe.run.status import RankView, Status
 
 _CACHED = 10_000
-_MOST_SHARDS = 2**20
 _NAMED = 8
 
 Place = tuple[str, int]
@@ -145,7 +145,7 @@ def ranks_missing(
     """
     places = ((one.name, number) for one in sets for number in range(one.shards))
     missing: set[int] = set()
-    for index, place in enumerate(islice(places, _MOST_SHARDS)):
+    for index, place in enumerate(islice(places, limits.SHARDS)):
         if place not in published:
             missing.add(index % world)
             if len(missing) == world:

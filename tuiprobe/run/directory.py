@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tuiprobe import limits
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import (
     DamagedFileError,
@@ -35,13 +36,9 @@ MERGE_LOCK = "lock-merge"
 LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
 
-MAX_SPEC_BYTES = 2**16
-"""Largest `spec.json`; so no text in it is longer than a report takes."""
-
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _MOST_RANKS = 256
 _NAMED = 5
-_MOST_FILES = 2**20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
 _BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "status", "events-", ".spec.json.")
@@ -217,7 +214,7 @@ class RunDir:
 
     def names(self, folder: str = "") -> list[str]:
         """Returns the names in the directory or in a folder of it, sorted; follows no link."""
-        return names_below(self.path, folder, _MOST_FILES)
+        return names_below(self.path, folder)
 
     # Life.
 
@@ -245,7 +242,7 @@ class RunDir:
         Raises:
             DamagedFileError: If it is missing, too large or no JSON.
         """
-        return self.spec_file.read_json(MAX_SPEC_BYTES)
+        return self.spec_file.read_json(limits.SPEC_BYTES)
 
     def refuse_foreign(self, key: str) -> None:
         """Refuses a directory that does not belong to this run.

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from tuiprobe.catalog.own_baseline import MAX_BASELINE_BYTES
+from tuiprobe import limits
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.manifest import is_there, read_named, read_record, write_named, write_record
 from tuiprobe.options import OptionError, validated
@@ -17,7 +17,7 @@ from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import LONGEST_TEXT, Count, Many, Named, Record, without_retired
 from tuiprobe.results.report import MOST_SETS
-from tuiprobe.run.directory import MAX_SPEC_BYTES, RunDir
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.row_records import RowsMeasured, RowsRecord
 from tuiprobe.run.row_samples import SampleRecord, read_row_samples
 from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec, run_options
@@ -31,9 +31,6 @@ _LAST_LINE = re.compile(rb'(?:# )?\{[^{}\n]{0,160}"sha256": "[0-9a-f]{64}"\}\s*\
 """Ends a file of lines that 0.2.0 wrote."""
 
 _FOREIGN = "{} is of no run of this version of tuiprobe: {}"
-
-MOST_TAPS = 10_000
-MOST_SAMPLES = 2_000_000
 
 
 class TapRecord(Record):
@@ -94,7 +91,7 @@ class PlanRecord(Record):
 
     key: str
     model: Model
-    taps: Annotated[Many[TapRecord], Field(max_length=MOST_TAPS)]
+    taps: Annotated[Many[TapRecord], Field(max_length=limits.TAPS)]
     blocks: Many[str]
     all_blocks: bool
     sets: Annotated[Many[SetRecord], Field(max_length=MOST_SETS)]
@@ -176,7 +173,7 @@ def changed_spec(directory: RunDir, changes: Mapping[str, Any]) -> RunSpec:
 def saved_by_watch(directory: RunDir) -> bool:
     """Says whether `tuiprobe.watch` saved the directory: results without arrays or images."""
     try:
-        found = read_record(directory.spec_file, MAX_SPEC_BYTES)
+        found = read_record(directory.spec_file, limits.SPEC_BYTES)
     except DamagedFileError:
         return False
     return isinstance(found, dict) and found.get(WATCHED) is True
@@ -215,7 +212,7 @@ def read_spec(directory: RunDir) -> RunSpec:
 
 def _spec_fields(directory: RunDir) -> Any:
     """Returns what `spec.json` holds, without options that are gone; it may be anything."""
-    value = read_record(directory.spec_file, MAX_SPEC_BYTES)
+    value = read_record(directory.spec_file, limits.SPEC_BYTES)
     return without_retired(value, RunSpec.__name__, [one.name for one in run_options()])
 
 
@@ -238,8 +235,8 @@ def listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     content = _without_last_line(read_named(file))
     samples: dict[str, dict[int, SampleRecord]] = {}
     for number, line in enumerate(_lines(content)):
-        if number >= MOST_SAMPLES:
-            raise DamagedFileError(f"{file} is damaged: it has more than {MOST_SAMPLES:,} lines")
+        if number >= limits.SAMPLES:
+            raise DamagedFileError(f"{file} is damaged: it has more than {limits.SAMPLES:,} lines")
         record = _sample(directory, line)
         samples.setdefault(record.set, {})[record.id] = record
     return dict(samples)
@@ -306,5 +303,5 @@ def kept_baseline(directory: RunDir) -> str | None:
     kept = directory.baseline_file
     if not is_there(kept):
         return None
-    content = read_named(kept, 2 * MAX_BASELINE_BYTES)
+    content = read_named(kept, 2 * limits.BASELINE_BYTES)
     return _without_last_line(content).decode("utf-8", "replace")

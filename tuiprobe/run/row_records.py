@@ -12,10 +12,6 @@ LISTED_ROWS = 100
 """Rows that are named for not being finite, per shard and per set."""
 
 
-ROW_PLACE = r"(.+) ([0-9]{1,9}) rows ([0-9]{1,15}) to ([0-9]{1,15})"
-"""How a shard of stored vectors says where it belongs: set, number, first row, end."""
-
-
 class RowFile(Record):
     """A file of vectors as it was when the run was planned.
 

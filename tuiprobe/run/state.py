@@ -24,7 +24,6 @@ from tuiprobe.run.counting import (
 )
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import (
-    QUIET_SECONDS,
     is_held,
     is_running,
     last_host,
@@ -199,16 +198,14 @@ class Observer:
     Args:
         alive: Says whether an engine of this program works on a directory.
         trusting: Whether the status of a rank counts as fresh when it is seen first.
-        seconds: How long it counts as fresh.
     """
 
     def __init__(
         self,
         alive: Callable[[Path], bool] = lambda path: False,
         trusting: bool = False,
-        seconds: float = QUIET_SECONDS,
     ) -> None:
-        self._alive, self._trusting, self._seconds = alive, trusting, seconds
+        self._alive, self._trusting = alive, trusting
         self._watches: dict[Path, StatusWatch] = {}
 
     def state(self, run: RunDir, held: frozenset[str] | None) -> RunState:
@@ -217,7 +214,7 @@ class Observer:
 
         watch = self._watches.get(run.path)
         if watch is None:
-            watch = StatusWatch(run, trusting=self._trusting, seconds=self._seconds)
+            watch = StatusWatch(run, trusting=self._trusting)
             self._watches[run.path] = watch
         return run_state(run, held, views=watch.look(held), alive=self._alive(run.path))
 

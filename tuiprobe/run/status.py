@@ -18,33 +18,24 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tuiprobe import limits
 from tuiprobe.events import Event
 from tuiprobe.files import DamagedFileError, Entry, refuse_many_values
 from tuiprobe.plaintext import encodable
+from tuiprobe.run import locks
 from tuiprobe.run.arrays import Arrays, read_unsealed
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.locks import QUIET_SECONDS, held_locks, is_held, lock_of, this_host
+from tuiprobe.run.locks import held_locks, is_held, lock_of, this_host
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_STATE_BYTES = 8 * 2**20
-"""Size limit; several times the status of a rank that measures all layers of a large encoder."""
-MAX_ARRAY_BYTES = 64 * 2**20
-MAX_STATES_BYTES = 32 * 2**20
-MAX_ARRAYS_BYTES = 512 * 2**20
-"""Size limits of the two kinds of files over all ranks."""
 KEPT_MESSAGES = 100
 """Messages, and names of unreadable images, that a status holds: the last ones."""
 
 _WRITE_SECONDS = 0.2  # between two writes of unreadable images
-_MOST_VALUES = 200_000
 _LARGEST = 1e15
-_MOST_TAPS = 10_000
-_MOST_PICTURED = 4096
-_MOST_CHANNELS = 2**20
-_MOST_RANKS = 2**16
 
 Phase = Literal[
     "load", "compare", "concepts", "ablation", "preflight", "extract", "merge", "head", "probe",
@@ -174,7 +165,7 @@ class Status(_Part):
 
     sequence: _Count = 0
     host: Annotated[str, Field(max_length=256)] = ""
-    world: Annotated[int, Field(ge=1, le=_MOST_RANKS)] = 1
+    world: Annotated[int, Field(ge=1, le=limits.WORLD)] = 1
     begun: _Positive = 0.0
     time: _Positive = 0.0
     phase: Phase = "load"
@@ -190,8 +181,10 @@ class Status(_Part):
     eta: _Positive | None = None
     built: _Count = 0
     to_build: _Count = 0
-    taps: Annotated[dict[_Text, TapFigures], Field(max_length=_MOST_TAPS)] = {}
-    ends: dict[_Text, Annotated[dict[_Channel, Ends], Field(max_length=_MOST_PICTURED)]] = {}
+    taps: Annotated[dict[_Text, TapFigures], Field(max_length=limits.TAPS)] = {}
+    ends: dict[
+        _Text, Annotated[dict[_Channel, Ends], Field(max_length=limits.PICTURED_CHANNELS)]
+    ] = {}
 
     @property
     def place(self) -> tuple[str, int] | None:
@@ -356,11 +349,11 @@ def read_status(run: RunDir, rank: int) -> Status | None:
         DamagedFileError: If the file holds anything else.
     """
     file = run.status_file(rank)
-    content = _unless_missing(lambda: file.read_bytes(MAX_STATE_BYTES))
+    content = _unless_missing(lambda: file.read_bytes(limits.STATUS_BYTES))
     if content is None:
         return None
     try:
-        refuse_many_values(content, _MOST_VALUES)
+        refuse_many_values(content, limits.STATUS_VALUES)
         return Status.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
@@ -377,7 +370,7 @@ def read_taps(run: RunDir, rank: int, status: Status) -> Iterator[tuple[tuple[st
         DamagedFileError: If the arrays are invalid, or not one value per channel.
     """
     file = run.status_file(rank, "safetensors")
-    arrays = _unless_missing(lambda: read_unsealed(file, MAX_ARRAY_BYTES)[0]) or {}
+    arrays = _unless_missing(lambda: read_unsealed(file, limits.STATUS_ARRAY_BYTES)[0]) or {}
     for name, figures in status.taps.items():
         shares = _channels(file, arrays, f"{name}/shares")
         if shares is None:
@@ -412,7 +405,7 @@ class RankView:
     def may_run(self) -> bool:
         """Whether it may run: a rank of another host writes often only while it measures."""
         status = self.status
-        quiet = status.phase == "extract" and self.silence >= QUIET_SECONDS
+        quiet = status.phase == "extract" and self.silence >= locks.QUIET_SECONDS
         return self.runs or not (status.here or status.ended or quiet)
 
 
@@ -423,7 +416,6 @@ class StatusWatch:
         run: The run directory.
         now: The reader's own clock; only differences count.
         trusting: Whether a status of another host counts as fresh when it is seen first.
-        seconds: How long it counts as fresh.
 
     Attributes:
         damage: Why the status of a rank cannot be read; empty if all can.
@@ -434,10 +426,9 @@ class StatusWatch:
         run: RunDir,
         now: Callable[[], float] | None = None,
         trusting: bool = True,
-        seconds: float = QUIET_SECONDS,
     ) -> None:
         self._run, self._now = run, now or time.monotonic
-        self._trusting, self._seconds = trusting, seconds
+        self._trusting = trusting
         self._seen: dict[int, tuple[tuple[float, int], float, bool]] = {}
         self.damage = ""
 
@@ -473,7 +464,7 @@ class StatusWatch:
         if status.here:
             runs = is_held(self._run.at(lock_of(number)), held)
         else:
-            runs = before[2] and silence < self._seconds and not status.ended
+            runs = before[2] and silence < locks.QUIET_SECONDS and not status.ended
         return RankView(number, status, silence, runs)
 
 
@@ -494,7 +485,10 @@ def _numbers(run: RunDir) -> list[int]:
         DamagedFileError: If their files are too large together.
     """
     ranks = run.status_ranks()
-    for suffix, most in (("json", MAX_STATES_BYTES), ("safetensors", MAX_ARRAYS_BYTES)):
+    for suffix, most in (
+        ("json", limits.STATUSES_BYTES),
+        ("safetensors", limits.STATUSES_ARRAY_BYTES),
+    ):
         files = (run.status_file(rank, suffix).status() for rank in ranks)
         size = sum(file.st_size for file in files if file is not None)
         if size > most:
@@ -520,7 +514,11 @@ def _channels(file: Entry, arrays: Arrays, name: str) -> NDArray[np.float64] | N
     array = arrays.get(name)
     if array is None:
         return None
-    if array.dtype != np.float64 or array.ndim != 1 or not 1 <= len(array) <= _MOST_CHANNELS:
+    if (
+        array.dtype != np.float64
+        or array.ndim != 1
+        or not 1 <= len(array) <= limits.STATUS_CHANNELS
+    ):
         raise DamagedFileError(
             f"{file} is damaged: {name} is {array.dtype} of shape {array.shape}, not one number "
             "a channel"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import UNFIT, DamagedFileError, Entry
 from tuiprobe.manifest import (
@@ -24,7 +25,7 @@ from tuiprobe.manifest import (
     read_named,
     refuse_unfinished,
 )
-from tuiprobe.results.report import MAX_REPORT_BYTES, Report
+from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays, read_own_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import (
@@ -132,7 +133,7 @@ def _content(run: RunDir, entry: Entry, arrays: bool) -> str:
     if entry.name == "key" and run.read_key() is None:
         raise DamagedFileError("it is no key of a run")
     if entry.name == RESULTS:
-        report = Report.parse(read_named(entry, MAX_REPORT_BYTES), entry)
+        report = Report.parse(read_named(entry, limits.REPORT_BYTES), entry)
         run.refuse_other_key(entry, report.key)
         return "partial" if report.partial else ""
     if entry.name == "samples.jsonl":

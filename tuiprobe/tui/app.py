@@ -137,7 +137,9 @@ class TuiprobeApp(EngineApp):
         from tuiprobe.run.locks import held_locks
         from tuiprobe.run.state import run_state
 
-        if run_state(RunDir(run), held_locks()).kind in ("done", "partial"):
+        kind = run_state(RunDir(run), held_locks()).kind
+        damaged = kind == "damaged" and RunDir(run).results_file.exists()  # says what to do
+        if kind in ("done", "partial") or damaged:
             from tuiprobe.tui.screens.results import ResultsScreen
 
             return ResultsScreen(run)

@@ -76,7 +76,7 @@ class ExportPreview:
     def told(self) -> str:
         """One sentence.
 
-        >>> Outlook(Path("out"), ("report.md",), (), ("report.html",), 2_500_000).told
+        >>> ExportPreview(Path("out"), ("report.md",), (), ("report.html",), 2_500_000).told
         'Writes 2 files, 2.5 MB, into out; 1 of them is there with other content.'
         """
         count = len(self.new) + len(self.same) + len(self.replaced)

@@ -174,7 +174,7 @@ def catalogue(shown: int, rows: Sequence[ModelRow], marked: int) -> str:
 def line(columns: Sequence[RowColumn], cells: Sequence[str], width: int) -> str:
     """Returns a row of exactly `width` cells, whose name takes the place of columns it needs.
 
-    >>> columns = [Column("model", 6), Column("kind", 6), Column("IN", 4, right=True)]
+    >>> columns = [RowColumn("model", 6), RowColumn("kind", 6), RowColumn("IN", 4, right=True)]
     >>> line(columns, ["a long name", "timm", "71.5"], 18)
     'a long name   71.5'
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.presets import presets
 from tuiprobe.plaintext import clock
-from tuiprobe.run.locks import QUIET_SECONDS
+from tuiprobe.run import locks
 from tuiprobe.run.state import RunState
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.widgets.bars import bar
@@ -181,7 +181,7 @@ def state_line(name: str, state: RunState, snapshot: Snapshot, elapsed: float | 
         return f"○ {name}: starting: libraries load, the model is built{since}"
     doing = STAGES.get(snapshot.stage, snapshot.stage)
     quiet = ""
-    if snapshot.stage == "extract" and snapshot.silence >= QUIET_SECONDS:
+    if snapshot.stage == "extract" and snapshot.silence >= locks.QUIET_SECONDS:
         quiet = f" · no sign of life for {clock(snapshot.silence)}"
     return f"{sign(state)} {name}: {doing}{quiet}{state.waiting}"
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from tuiprobe import limits
 from tuiprobe.catalog.accuracies import IMAGENET, OWN_CLASSES, SHIFTS, ZERO_SHOT, Row, published_row
 from tuiprobe.catalog.baselines import (
     BASELINES,
@@ -20,7 +21,7 @@ from tuiprobe.catalog.baselines import (
     on_own_classes,
 )
 from tuiprobe.catalog.names import right_spec
-from tuiprobe.catalog.own_baseline import MAX_BASELINE_BYTES, read_own_baseline
+from tuiprobe.catalog.own_baseline import read_own_baseline
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
@@ -136,7 +137,7 @@ def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:
         UsageError: If it cannot be read or does not fit the sets.
     """
     try:
-        text = text_of(read_regular(path, MAX_BASELINE_BYTES))
+        text = text_of(read_regular(path, limits.BASELINE_BYTES))
     except (OSError, DamagedFileError, ValueError) as error:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses a wrong file before any image is measured

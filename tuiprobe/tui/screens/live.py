@@ -21,7 +21,7 @@ from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.bars import ChannelBars
 from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.lines import Lines
-from tuiprobe.tui.widgets.live_panels import LivePanels, Shown
+from tuiprobe.tui.widgets.live_panels import LivePanels, PanelData
 from tuiprobe.tui.widgets.plot import Point
 
 FRAME_SECONDS = 0.2
@@ -234,7 +234,7 @@ class LiveScreen(RunningScreen):
         points = self._history.get(self._place, []) if self._place else []
         taps = self._taps(snapshot, self._place[0]) if self._place else []
         self.query_one(LivePanels).show(
-            Shown(snapshot, RunDir(self.run_path), self._place, tuple(taps), points, self.going)
+            PanelData(snapshot, RunDir(self.run_path), self._place, tuple(taps), points, self.going)
         )
         choices = tuple(self.check_action(name, ()) for name in ("layer", "set", "run_of_group"))
         if choices != self._choices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -15,9 +15,6 @@ from tuiprobe.numbers import interval, number, plus_minus
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.text import fitted
-
-if TYPE_CHECKING:
-    pass
 
 LONGEST_NAME = 16
 

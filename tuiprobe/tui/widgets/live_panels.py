@@ -33,7 +33,7 @@ BORDER = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class PanelData:
     """What the panels show.
 
     Attributes:
@@ -72,7 +72,7 @@ class LivePanels(Vertical):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._shown: Shown | None = None
+        self._shown: PanelData | None = None
 
     def compose(self) -> ComposeResult:
         """Lays out the panels."""
@@ -102,7 +102,7 @@ class LivePanels(Vertical):
         if self._shown is not None:
             self.show(self._shown)
 
-    def show(self, shown: Shown) -> None:
+    def show(self, shown: PanelData) -> None:
         """Shows another state of the run in place."""
         self._shown = shown
         tap, place = shown.tap, shown.place
@@ -178,7 +178,7 @@ class LivePanels(Vertical):
             panel.show(title + first, files)
 
     @staticmethod
-    def _why_none(shown: Shown) -> str:
+    def _why_none(shown: PanelData) -> str:
         if FINAL_TAP not in shown.taps:
             return "There are no pictures of these layers."
         if shown.place is not None and shown.place[1] != FINAL_TAP:

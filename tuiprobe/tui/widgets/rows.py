@@ -43,7 +43,7 @@ class RowColumn:
 def kept_columns(columns: Sequence[RowColumn], width: int) -> list[int]:
     """Returns the indices of the columns that fit into `width` cells.
 
-    >>> two = [Column("name", 10), Column("note", 8, drop=1)]
+    >>> two = [RowColumn("name", 10), RowColumn("note", 8, drop=1)]
     >>> kept_columns(two, 30), kept_columns(two, 12)
     ([0, 1], [0])
     """
@@ -59,7 +59,7 @@ def kept_columns(columns: Sequence[RowColumn], width: int) -> list[int]:
 def row_text(columns: Sequence[RowColumn], cells: Sequence[str], width: int) -> str:
     """Returns one row as text of exactly `width` cells; what comes from outside is made inert.
 
-    >>> row_text([Column("name", 6), Column("n", 4, right=True)], ["abc", "12"], 14)
+    >>> row_text([RowColumn("name", 6), RowColumn("n", 4, right=True)], ["abc", "12"], 14)
     'abc         12'
     """
     kept = kept_columns(columns, width)
@@ -80,7 +80,7 @@ def heading_text(columns: Sequence[RowColumn], order: tuple[int, bool] | None, w
         order: Index of the column that rows are sorted by, and whether downwards; None for none.
         width: Cells.
 
-    >>> two = [Column("name", 6), Column("AP", 2, right=True)]
+    >>> two = [RowColumn("name", 6), RowColumn("AP", 2, right=True)]
     >>> heading_text(two, (1, True), 12), heading_text(two, (0, False), 12)
     ('name     ↓AP', 'name↑     AP')
     """
