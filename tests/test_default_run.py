@@ -157,9 +157,10 @@ def test_several_models_are_compared_and_one_that_fails_stops_only_itself(
     for one in reports.values():  # every kind of encoder has an outcome
         assert part(one, OutlierResult).finals()[0].finding.reasons
     (table,) = group.glob("comparison-*.md")
-    rows = {row.split("|")[1].strip(): row for row in table.read_text().splitlines() if "|" in row}
+    every = table.read_text().partition("All headline figures")[2]
+    rows = {row.split("|")[1].strip(): row for row in every.splitlines() if "|" in row}
     for name, report in reports.items():
         (final,) = part(report, OutlierResult).finals()
         assert f"| {final.kurtosis.alone()} (" in rows[name.replace("_", r"\_")]
     assert str(table.name) in done.stderr
-    assert done.stdout.endswith(table.read_text())
+    assert done.stdout.rpartition("Models\n======\n")[2].count("mini_clip") > 1

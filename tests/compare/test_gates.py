@@ -157,4 +157,4 @@ def test_headline_figures_have_human_names():
     with pytest.raises(UsageError, match='no headline figure has that name; "top-1", "mean of'):
         parse_gate('"beauty" < 1')
     with pytest.raises(UsageError, match="no such figure in both reports"):
-        tripped(parse_gate('"INT8 signal to noise" < 1'), found)
+        tripped(parse_gate('"answers that INT8 changes" < 1'), found)

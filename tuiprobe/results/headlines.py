@@ -1,4 +1,4 @@
-"""The eight headline figures, and what every table, plot and sentence says of them.
+"""The headline figures, and what every table, plot and sentence says of them.
 
 Probes take their ranks from here (`NamedFigure.headline`), readers find them with
 `Report.headline`, and lists of runs take their columns from `LISTED`: this is the only list.
@@ -10,10 +10,11 @@ TOP1: Final = 10
 MEAN_SHIFT: Final = 11
 EFFECTIVE: Final = 12
 TARGET: Final = 13
+INT8: Final = 15
+INT8_NEIGHBOURS: Final = 16
 HEIGHT: Final = 20
 OFFSET: Final = 21
 KURTOSIS: Final = 22
-INT8: Final = 30
 
 
 class Headline(NamedTuple):
@@ -37,6 +38,11 @@ class Headline(NamedTuple):
     of_a_set: bool = False
     within_kind: bool = False
 
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether it is an accuracy, or a difference of accuracies."""
+        return bool(self.place)
+
 
 HEADLINES: Final = (
     Headline("top1", TOP1, "top-1", "top-1", "on {data}", of_a_set=True),
@@ -51,12 +57,16 @@ HEADLINES: Final = (
         "target", TARGET, "estimated accuracy", "estimate", "of estimated accuracy on {data}",
         of_a_set=True,
     ),
+    Headline("int8.changed", INT8, "answers that INT8 changes", "answers-that-change", of_a_set=True),
+    Headline(
+        "int8.neighbours", INT8_NEIGHBOURS, "neighbours that INT8 keeps", "nearest-neighbours-kept",
+        of_a_set=True,
+    ),
     Headline("height", HEIGHT, "highest channel", "height", within_kind=True),
     Headline("offset.share", OFFSET, "offset share", "offset-share", within_kind=True),
     Headline("kurtosis", KURTOSIS, "kurtosis", "kurtosis", within_kind=True),
-    Headline("int8", INT8, "INT8 signal to noise", "sqnr"),
 )  # fmt: skip
-"""In the order of their ranks. Of several sets, the figure of the first one counts: top-1 of the
+"""In the order of their ranks: accuracy first, kurtosis last. Of several sets, the figure of the first one counts: top-1 of the
 in-distribution set, estimated accuracy of the first target set."""
 
 BY_ID: Final = {one.id: one for one in HEADLINES}

@@ -20,7 +20,7 @@ from tuiprobe.probes.quantisation.result import Apart, Quantisation
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, ProbeResult
 from tuiprobe.results.base import figures_in
-from tuiprobe.results.headlines import INT8
+from tuiprobe.results.headlines import INT8, INT8_NEIGHBOURS
 from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -112,30 +112,31 @@ def _apart(tap: TapArrays, outliers: ProbeResult | NotRun) -> tuple[tuple[int, .
 
 
 def _figures(result: Quantisation) -> Iterator[NamedFigure]:
+    first = result.final().data
     for changed in result.answers:
+        leads = changed.data == first and changed.scheme == "tensor"
         for id, name, figure in (
             ("changed", "answers that INT8 changes", changed.changed),
             ("top1", "accuracy that INT8 changes", changed.top1),
         ):
             yield NamedFigure(
                 id=f"{INT8_ID}.{id}", name=name, data=changed.data, place=changed.scheme,
-                figure=figure,
+                figure=figure, headline=INT8 if leads and id == "changed" else None,
             )  # fmt: skip
     for near in result.neighbours:
+        leads = near.data == first and near.scheme == "tensor"
         yield NamedFigure(
             id=f"{INT8_ID}.neighbours", name="nearest neighbours that INT8 keeps", data=near.data,
-            place=near.scheme, figure=near.kept,
+            place=near.scheme, figure=near.kept, headline=INT8_NEIGHBOURS if leads else None,
         )  # fmt: skip
-    first = result.final().data
     for one in result.taps:
         for id, figure in figures_in(one):
-            headline = id == "tensor.energy" and one.final
+            whole = id == "tensor.energy" and one.final
             yield NamedFigure(
-                id=INT8_ID if headline else f"{INT8_ID}.{id}",
+                id=INT8_ID if whole else f"{INT8_ID}.{id}",
                 name=NAMES[id],
                 data=one.data,
                 place=one.tap,
                 figure=figure,
-                headline=INT8 if headline and one.data == first else None,
                 inner=not one.final,
             )
