@@ -66,7 +66,8 @@ def test_the_card_states_estimate_and_error(run: Path) -> None:
     block = next(one for one in card(report) if one.block == "your images")
     first, *_, last = ("".join(str(piece) for piece in text) for text in block.lines)
     assert first.startswith("street (200 images, no labels): about ")
-    assert last.startswith("Each of 5 labelled shifts, estimated from the others, was off by ")
+    assert last.startswith("The same estimate of 5 labelled shifts, each from the others, was off")
+    assert report.title.startswith("mini_clip on street: about ")
     assert report.figure("target", "street") == part(report, Targets).targets[0].headline
 
 

@@ -22,7 +22,8 @@ def describe(result: Neighbours) -> Section:
     return Section(
         title=TITLE,
         headline=_headline(result),
-        card=(_headline(result),),
+        clause=_clause(result),
+        clause_on=result.sets[0].data,
         content=(
             prose(NOTE.format(k=result.k)),
             table(
@@ -35,6 +36,11 @@ def describe(result: Neighbours) -> Section:
             ),
         ),
     )  # fmt: skip
+
+
+def _clause(result: Neighbours) -> str:
+    accuracy = result.sets[0].accuracy
+    return f"{accuracy.alone()} right by nearest neighbours" if given(accuracy) else ""
 
 
 def _headline(result: Neighbours) -> Text:

@@ -12,7 +12,7 @@ from tuiprobe.probes.neighbours.describe import describe
 from tuiprobe.probes.neighbours.result import Neighbours
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun
+from tuiprobe.results import Inapplicable, NotRun
 from tuiprobe.results.section import NamedFigure, Section
 
 
@@ -35,7 +35,7 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
     def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
         """Reads labelled representations of encoders whose head, if any, was fitted here."""
         if not isinstance(run.head, str) and run.spec.head != "probe":
-            return NotRun(reason="the model has a head, whose accuracy is measured")
+            return Inapplicable(reason="the model has a head, whose accuracy is measured")
         sets = tuple(_rows(run))
         if not sets:
             return NotRun(reason=f"{run.images[0].name} has no labels")

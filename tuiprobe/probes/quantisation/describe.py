@@ -10,7 +10,7 @@ from tuiprobe.probes.quantisation.result import (
     Scheme,
 )
 from tuiprobe.probes.telling import channels_in_words, known, points, series, table
-from tuiprobe.results import Estimate, given
+from tuiprobe.results import Estimate, Figure, given
 from tuiprobe.results.section import Chart, Code, Content, Section, Text, Value
 
 NAMES = {
@@ -64,18 +64,39 @@ def _accuracy(changed: AnswersChanged) -> Text:
 
 
 def _card(found: Quantisation) -> Iterator[Text]:
-    yield _headline(found)
-    whole = [one for one in found.answers[1:] if one.scheme == "tensor" and given(one.changed)]
-    if whole:
-        worst = max(whole, key=lambda one: one.changed.value if given(one.changed) else 0.0)
-        yield ("Most change on ", Code(code=worst.data), ": ", worst.changed,
-               *_accuracy(worst), ".")  # fmt: skip
+    whole = [one for one in found.answers if one.scheme == "tensor" and given(one.changed)]
+    worst = max(whole, key=lambda one: _share(one.changed), default=None)
+    if worst is None:
+        yield _headline(found)
+        return
+    first = whole[0]
+    line: Text = ("INT8 with one scale changes ", first.changed,
+                  f" of the answers on {first.data}{_accuracy_in_brackets(first)}")  # fmt: skip
+    if worst is not first:
+        most = _accuracy_in_brackets(worst)
+        line = (*line, ", at most ", worst.changed, f" on {worst.data}{most}")
+    yield (*line, ".")
     final = found.final()
     apart = next((one for one in found.answers if one.scheme == "apart"), None)
-    if apart is not None:
+    if apart is not None and _below(apart.changed, first.changed):
         named = channels_in_words(final.apart_channels, 3)
         yield (f"With own scales for {named} ({WHY[final.apart_why]}), ", apart.changed,
                " change on ", Code(code=apart.data), ".")  # fmt: skip
+
+
+def _accuracy_in_brackets(changed: AnswersChanged) -> str:
+    return f", accuracy by {changed.top1.alone(signed=True)}" if given(changed.top1) else ""
+
+
+def _share(figure: Figure) -> float:
+    return figure.value if given(figure) else 0.0
+
+
+def _below(figure: Figure, other: Figure) -> bool:
+    """Returns whether the interval of a figure ends below that of another."""
+    if not given(figure) or not given(other) or figure.high is None or other.low is None:
+        return False
+    return figure.high < other.low
 
 
 def _changes(found: Quantisation) -> Iterator[Content]:

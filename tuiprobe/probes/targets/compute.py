@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final, get_args
 
@@ -32,6 +32,7 @@ from tuiprobe.probes.targets.result import (
     Predicted,
     ScaledEstimate,
     ShiftCheck,
+    TargetPicture,
     Targets,
     TargetSet,
 )
@@ -62,6 +63,10 @@ PRIORS: Final[dict[Estimator, float]] = {HEADLINE: PRIOR_K, "difference": PRIOR_
 FEW_WRONG: Final = 50
 """Wrong answers in distribution below which the threshold of confidence is mostly noise."""
 
+LEAST_SURE: Final = 8
+COMMON: Final = 4
+"""Images of each kind that are shown."""
+
 NO_SHIFT: Final = NotRun(reason="unknown: no labelled shift in this run")
 NO_IMAGE: Final = NotRun(reason="no image with a finite representation")
 
@@ -75,12 +80,14 @@ class Images:
         shifts: Its shifts; those without labels are passed over.
         targets: Sets without labels.
         names: Class name of each row of the head.
+        listed: Sample id of each image, int64 [n], and its path, by name of the target set.
     """
 
     first: SetFeatures
     shifts: Sequence[SetFeatures]
     targets: Sequence[SetFeatures]
     names: Sequence[str]
+    listed: Mapping[str, tuple[Int64, Mapping[int, str | None]]] = field(default_factory=dict)
 
 
 def estimate_targets(head: HeadArrays, images: Images) -> Targets:
@@ -97,7 +104,7 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
     labelled = [one for one in images.shifts if _labelled(head, one)]
     checks, left_out = _left_out([_check(head, one, fitted(one)) for one in labelled])
     shifts = {name: shift_estimates(checks, name) for name in PRIORS}
-    found = tuple(_target(head, one, fitted(one), shifts, images.names) for one in images.targets)
+    found = tuple(_target(head, one, fitted(one), shifts, images) for one in images.targets)
     whole = fitted(images.first)
     return Targets(
         data=images.first.name,
@@ -199,7 +206,7 @@ def _target(
     one: SetFeatures,
     source: CrossFitted | NotRun,
     shifts: Mapping[Estimator, Sequence[ShiftEstimate]],
-    names: Sequence[str],
+    images: Images,
 ) -> TargetSet:
     found = Logits(head, one)
     plain = found.confidences()
@@ -209,7 +216,7 @@ def _target(
         uncalibrated=NO_IMAGE,
         less_confident=NO_IMAGE,
         dispersion=NO_IMAGE,
-        predicted=_predicted(found, plain, names),
+        predicted=_predicted(found, plain, images.names),
     )
     if not plain.answer.size:
         return empty
@@ -223,6 +230,7 @@ def _target(
                 "labels": _labels(value),
                 "less_confident": NotRun(reason=source.reason),
                 "dispersion": _dispersion(head, one, 1.0) if known else UNKNOWN_SCALE,
+                **_pictured(found, plain, images),
             }
         )
     expected, said = estimates(source, found)
@@ -243,6 +251,7 @@ def _target(
             "labels": _labels(expected[HEADLINE]),
             "less_confident": _less_confident(source, said),
             "dispersion": _dispersion(head, one, source.whole),
+            **_pictured(found, said, images),
         }
     )
 
@@ -342,6 +351,34 @@ def _predicted(found: Logits, said: Confidences, names: Sequence[str]) -> tuple[
     return tuple(
         Predicted(name=class_name(names, int(rows[i])), images=int(counts[i])) for i in order
     )
+
+
+def _pictured(
+    found: Logits, said: Confidences, images: Images
+) -> dict[str, tuple[TargetPicture, ...]]:
+    """Returns the images of a set that are shown: the least sure, and the most common answers."""
+    if found.set.name not in images.listed:
+        return {}
+    ids, paths = images.listed[found.set.name]
+    classes, at = np.unique(found.classes, return_index=True)
+    row_of = dict(zip(classes.tolist(), found.rows[at].tolist(), strict=True))
+
+    def picture(i: int) -> TargetPicture:
+        return TargetPicture(
+            sample_id=int(ids[i]),
+            path=paths.get(int(ids[i])),
+            answer=class_name(images.names, row_of[int(said.answer[i])]),
+            confidence=float(said.confidence[i]),
+        )
+
+    surest_last = np.lexsort((ids, said.confidence))
+    counts = np.bincount(np.searchsorted(classes, said.answer), minlength=classes.size)
+    common = classes[np.argsort(-counts, kind="stable")[:COMMON]]
+    groups = [surest_last[said.answer[surest_last] == answer] for answer in common]
+    return {
+        "least_sure": tuple(picture(int(i)) for i in surest_last[:LEAST_SURE]),
+        "common": tuple(picture(int(one[one.size // 2])) for one in groups if one.size),
+    }
 
 
 def _error(estimator: Estimator, checks: Sequence[ShiftCheck]) -> Error:

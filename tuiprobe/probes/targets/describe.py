@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
 from tuiprobe import numbers
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.protocol import Subject
-from tuiprobe.probes.targets.result import Estimator, ShiftCheck, Targets, TargetSet
+from tuiprobe.probes.targets.result import (
+    Estimator,
+    ShiftCheck,
+    TargetPicture,
+    Targets,
+    TargetSet,
+)
 from tuiprobe.probes.telling import heading, known, points, prose, series, several, table
-from tuiprobe.results import Figure, NotRun, given
-from tuiprobe.results.section import Chart, Code, Content, Section, Series, Strong, Text, Value
+from tuiprobe.results import Estimate, Figure, NotRun, TopImage, given
+from tuiprobe.results.section import (
+    Chart,
+    Code,
+    Content,
+    Section,
+    Series,
+    Strip,
+    StripEnd,
+    Strong,
+    Text,
+    Value,
+)
 
 ESTIMATORS: Final[dict[Estimator, str]] = {
     "atc_entropy": "ATC by entropy",
@@ -52,15 +69,17 @@ def describe(result: Targets, subject: Subject) -> Section:
     lines = [line for one in result.targets[:CARD_LINES] for line in _lines(result, one)]
     if any(one.scaled for one in result.targets):
         lines.append(_left_out(result))
-    drawn = _picture(result)
+    drawn = (*_picture(result), *_strips(result))
     left = len(result.targets) - CARD_LINES
     if left > 0:
         lines.append((f"{several(left, 'more target set')} in the section of estimates.",))
     return Section(
         title="Accuracy on your images",
         headline=lines[0],
+        clause=_clause(result.targets[0]),
+        clause_on=result.targets[0].data,
         card=tuple(lines),
-        pictures=tuple(one.id for one in drawn),
+        pictures=tuple(one.id for one in drawn if not (isinstance(one, Strip) and one.folded)),
         content=(
             *drawn,
             *_estimates(result),
@@ -101,6 +120,34 @@ def _picture(result: Targets) -> tuple[Chart, ...]:
     )
 
 
+def _strips(result: Targets) -> Iterator[Strip]:
+    """Yields the pictures of each set that are shown: unsure ones, and common answers."""
+    for number, one in enumerate(result.targets):
+        groups = (("least sure", one.least_sure), ("common answers", one.common))
+        ends = tuple(_end(label, shown) for label, shown in groups if shown)
+        if ends:
+            yield Strip(
+                id=f"pictures_{number}",
+                title=("What pictures were taken for, and how surely",),
+                data=one.data,
+                ends=ends,
+                folded=number > 0,
+            )
+
+
+def _end(label: str, pictures: Sequence[TargetPicture]) -> StripEnd:
+    return StripEnd(
+        label=label,
+        images=tuple(
+            TopImage(sample_id=one.sample_id, path=one.path, value=one.confidence, position=0)
+            for one in pictures
+        ),
+        captions=tuple(
+            f"{one.answer}, {numbers.number(one.confidence, 'share', 0.0, 0.1)}" for one in pictures
+        ),
+    )
+
+
 def _from_the_others(one: ShiftCheck) -> Figure:
     """Returns what a labelled shift would have been estimated at, without its own labels."""
     if not given(one.left_out) or not given(one.measured):
@@ -121,17 +168,31 @@ def _lines(result: Targets, one: TargetSet) -> Iterator[Text]:
         yield (*about, "average confidence ", estimate,
                f", not calibrated and not validated{labels}.")  # fmt: skip
         return
-    yield (*about, "about ", estimate, f" right. {_rests_on(one)}")
+    yield (*about, f"{_right(estimate)}. {_rests_on(one)}")
     if one.opinions_differ:
         second = one.scaled[1]
         yield (f"By {ESTIMATORS[second.estimator]} it would be ", second.accuracy.alone(),
                f", which is outside that range: label some pictures of {one.data}.")  # fmt: skip
 
 
+def _right(estimate: Estimate) -> str:
+    """Returns an estimate with its range, in words: `about 56 % right (37 to 75)`."""
+    value, bracket, ends = estimate.with_interval().partition(" (")
+    return f"about {value} right{bracket}{ends}"
+
+
+def _clause(one: TargetSet) -> str:
+    """Returns the estimate of a set for the title; empty where nothing is estimated."""
+    estimate = one.headline
+    if not given(estimate):
+        return ""
+    return _right(estimate) if one.scaled else f"{_right(estimate)}, not validated"
+
+
 def _rests_on(one: TargetSet) -> str:
     """Returns what the range of a scaled estimate means, or why the estimate is not scaled."""
     if not one.too_few_wrong:
-        return "At least four of five such estimates on published shifts were at most this far off."
+        return "At least 4 of 5 such estimates on published shifts were at most this far off."
     labels = f"{one.labels:,} labels of {one.data}"
     more = f"{one.more_labelled:,} more labelled images, or {labels}," if one.more_labelled else (
         labels
@@ -148,12 +209,13 @@ def _left_out(result: Targets) -> Text:
     if not given(errors.mean_absolute) or not given(errors.worst):
         return ("How wrong this is on a labelled shift is unknown: the run has none.",)
     direction = "too high" if errors.worst.value > 0 else "too low"
-    worst = numbers.number(abs(errors.worst.value), "points")
+    worst = numbers.number(abs(errors.worst.value), "points", bare=True)
     if errors.shifts == 1:
-        return (f"On the labelled shift {errors.worst_on} it was off by {worst}, {direction}.",)
+        return (f"On the labelled shift {errors.worst_on} it was off by {worst} points, "
+                f"{direction}.",)  # fmt: skip
     return (
-        f"Each of {errors.shifts} labelled shifts, estimated from the others, was off by "
-        f"{errors.mean_absolute.alone()} on average and by {worst} at worst ({errors.worst_on}, "
+        f"The same estimate of {errors.shifts} labelled shifts, each from the others, was off by "
+        f"{errors.mean_absolute.alone()} on average, {worst} at worst ({errors.worst_on}, "
         f"{direction}); {errors.too_high} of {errors.shifts} were too high.",
     )
 

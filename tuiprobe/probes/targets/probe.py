@@ -43,7 +43,11 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
             return NotRun(reason=run.head)
         first, *shifts = run.head_sets
         names = read_class_names(run.directory)
-        return Inputs(run.head, Images(first, shifts, run.target_sets, names))
+        listed = {
+            one.name: (run.features(one.name)["ids"], run.paths(one.name))
+            for one in run.target_sets
+        }
+        return Inputs(run.head, Images(first, shifts, run.target_sets, names, listed))
 
     def compute(self, inputs: Inputs, options: Options) -> Targets:
         """Estimates accuracy on targets and labelled shifts."""

@@ -41,6 +41,22 @@ class Predicted(Frozen):
     images: Count
 
 
+class TargetPicture(Frozen):
+    """An image of a set with what it was taken for.
+
+    Attributes:
+        sample_id: Id in the run's sample list.
+        path: Relative path in the data set; None where the run knows none.
+        answer: The class that it was taken for.
+        confidence: Of that answer, after temperature scaling where there is a temperature.
+    """
+
+    sample_id: Count
+    path: str | None
+    answer: str
+    confidence: Real
+
+
 class TargetSet(Frozen):
     """Estimates for one set of images without labels.
 
@@ -58,6 +74,8 @@ class TargetSet(Frozen):
         less_confident: Share of images less confident than 95 % of in-distribution ones.
         dispersion: Nuclear norm of the probabilities over sqrt(n min(n, K)).
         predicted: Every class that may be answered, most predicted first.
+        least_sure: The images of lowest confidence, lowest first.
+        common: An image of middle confidence of each of the most common answers.
     """
 
     data: str
@@ -72,6 +90,8 @@ class TargetSet(Frozen):
     less_confident: Share
     dispersion: Figure
     predicted: Many[Predicted]
+    least_sure: Many[TargetPicture] = ()
+    common: Many[TargetPicture] = ()
 
     def of(self, estimator: Estimator) -> Figure:
         """Returns the accuracy that an estimator expects."""
