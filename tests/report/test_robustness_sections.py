@@ -59,13 +59,31 @@ def test_markdown_has_a_row_an_entry(found):
 
 
 def test_the_card_names_the_first_baseline_alone(found):
-    lines = [line for line in summary(report(robustness=found)).splitlines() if "Effective" in line]
-    assert [line.strip().partition(":")[0] for line in lines] == [
-        "Effective robustness by standard (1 shift)"
-    ]
-    value, wide = found.effective[0].value, found.effective[0].prediction
-    assert lines[0].partition(": ")[2] == (
-        f"{value.with_interval()}; prediction interval {wide.with_interval()}, above the baseline."
+    card = " ".join(summary(report(robustness=found)).split())
+    first = found.effective[0]
+    wide = first.prediction.with_interval().removesuffix(")").split(" (")
+    assert f"{wide[0]} above the line of {first.models} supervised models ({wide[1]} with" in card
+    assert card.count("the line of") == 1
+    far = found.model_copy(update={"effective": (first.model_copy(update={"nearest": 0.03}),)})
+    own = round(100 * found.accuracies[0].top1.value)
+    card = " ".join(summary(report(robustness=far)).split())
+    assert f"; none of them is near {own} %." in card
+    bare = first.model_copy(update={"above": False, "nearest": 0.02})
+    within = found.model_copy(update={"effective": (bare,)})
+    card = " ".join(summary(report(robustness=within)).split())
+    assert "Not above the line of" in card
+    assert "near" not in card.partition("Not above")[2].partition(".")[0]
+
+
+def test_both_accuracies_stand_where_a_set_has_a_part_of_the_classes(found):
+    first, shift, *rest = found.accuracies
+    masked = shift.model_copy(update={"top1_all": shift.top1, "classes": 2, "head_classes": 1000})
+    named = found.model_copy(update={"accuracies": (first, masked, *rest)})
+    card = " ".join(summary(report(robustness=named)).split())
+    value = shift.top1.alone()
+    assert (
+        "Answers among a set's own classes, not all 1,000 of the head: "
+        f"{shift.data} 2: {value}, among all {value}." in card
     )
 
 
@@ -73,10 +91,7 @@ def test_a_reason_stands_in_for_effective_robustness():
     head, one = one_hot()
     bare = probe_robustness(head, [one], {}, Baselines(reason="six *runs*"))
     assert "\nnot run: six \\*runs\\*\n" in in_full(report(robustness=bare))
-    said = "Effective robustness: not run: six *runs*"
-    assert said not in summary(report(robustness=bare))  # one set: nothing to compare
-    two = probe_robustness(head, [one, one], {}, Baselines(reason="six *runs*"))
-    assert said in summary(report(robustness=two))
+    assert "six" not in summary(report(robustness=bare))
 
 
 def test_tables_hold_the_alternative(found):

@@ -108,7 +108,7 @@ def test_tables_of_one_id_are_files_of_their_own() -> None:
 
 
 def test_the_summary_has_its_lines() -> None:
-    assert "  texture bias 0.62 (0.57 to 0.67)" in summary(strange_report()).splitlines()
+    assert "texture bias 0.62 (0.57 to 0.67)" in summary(strange_report())
 
 
 def test_json_keeps_it(files: dict[str, str]) -> None:

@@ -35,7 +35,9 @@ def section_text(section: Section) -> str:
 
 def _wrapped(text: Text, mark: str = "") -> list[str]:
     indent = " " * len(mark)
-    return textwrap.wrap(line(text), WIDTH, initial_indent=mark, subsequent_indent=indent)
+    return textwrap.wrap(
+        line(text), WIDTH, initial_indent=mark, subsequent_indent=indent, break_on_hyphens=False
+    )
 
 
 def table_lines(table: Table) -> Iterator[str]:

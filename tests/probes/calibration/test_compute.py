@@ -85,8 +85,8 @@ def test_the_card_says_by_how_much_confidence_is_off_and_whether_scaling_helps()
     ]  # fmt: skip
     words = [f"{100 * abs(gap):.1f} points too {'high' if gap > 0 else 'low'}" for gap in gaps]
     assert text == (
-        f"Confidence on val is {words[0]} and right after temperature scaling; over 1 shift right "
-        f"and {words[3]} after it: scaling made it worse."
+        f"Confidence on val is {words[0]} (right after temperature scaling); over 1 shift right "
+        f"({words[3]} after it): scaling made it worse."
     )
 
 

@@ -94,9 +94,10 @@ def _mean(gaps: Sequence[float | None]) -> float | None:
 
 def _before_and_after(before: float | None, after: float | None, scaling: str) -> str:
     """Returns by how much confidence is too high or too low, before and after scaling."""
-    found = [] if before is None else [_too(before)]
-    found += [] if after is None else [f"{_too(after)} after {scaling}"]
-    return " and ".join(found)
+    scaled = "" if after is None else f"{_too(after)} after {scaling}"
+    if before is None:
+        return scaled
+    return f"{_too(before)} ({scaled})" if scaled else _too(before)
 
 
 def _too(gap: float) -> str:
