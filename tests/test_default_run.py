@@ -18,6 +18,7 @@ from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.outliers.channel_result import Outcome
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 
 pytestmark = pytest.mark.slow
@@ -59,11 +60,13 @@ def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
     assert [one.probe for one in report.parts] == list(BUILT_IN)
     not_run = {one.probe: one.not_run for one in report.parts if one.result is None}
     assert not_run.pop("forecast").startswith("accuracies of 12 models")  # too few published ones
-    assert not_run == {}
+    assert not_run == {"neighbours": "the model has a head, whose accuracy is measured"}
     # the shipped model is right on its own world nearly always: far above the 1/40 of chance
     assert accuracies[0].top1.low > 0.5
     assert "never evidence about real models" in done.stdout
-    assert "Measured: top-1 " in done.stdout
+    assert " right on val, " in done.stdout
+    assert len(done.stdout.splitlines()) <= 32
+    assert sum(len(block.lines) for block in card(report)) <= 18  # title and warning: 20 lines
     text = (directory / "report.md").read_text()
     assert text.startswith("# ")
     assert len(text.splitlines()) <= 150

@@ -90,11 +90,12 @@ def test_estimates_without_labels_are_not_tested():
         id="target", name="estimated accuracy", data="photos", place="estimate",
         figure=estimate(0.5, 0.01), headline=TARGET, role="estimate",
     )  # fmt: skip
-    pair = [
+    first, second = (
         report().model_copy(update={"parts": (Part(probe="p", title="P", figures=(one,)),)})
         for one in (figure, figure.model_copy(update={"figure": estimate(0.9, 0.01)}))
-    ]
-    [row] = compare(*pair).headlines()
+    )
+    [row] = compare(first, second).headlines()
+    assert given(row.difference)
     assert row.difference.value == pytest.approx(0.4)
     assert row.difference.low is row.differs is row.p is None
 
@@ -164,6 +165,7 @@ def test_headline_figures_differ_after_correction_for_all_of_them():
     pair = [retold(head_report(), robustness=one) for one in (low, near)]
     found = compare(pair[0], pair[1])
     top1 = found.headlines()[0]
+    assert given(top1.difference)
     assert top1.p == pytest.approx(3 * p_value(top1.difference))  # outlier figures do not count
     assert 0.05 / 3 < top1.p / 3 < 0.05
     assert top1.differs is False

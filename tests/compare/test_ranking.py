@@ -145,7 +145,8 @@ def test_the_largest_loss_is_against_the_same_classes() -> None:
     )
     one = found.models[0]
     assert given(one.largest_loss)
-    assert (one.lost_on, one.largest_loss.value) == ("a", pytest.approx(-0.4))
+    assert one.lost_on == "a"
+    assert one.largest_loss.value == pytest.approx(-0.4)
 
 
 def test_the_terminal_has_seven_columns_in_a_hundred() -> None:

@@ -387,11 +387,15 @@ def _all_figures(found: Ranking) -> Content:
             *((id, names[id]) for id in ids),
         ],
         [
-            [one.model, one.representation, one.parameters]
-            + [one.facts.get(id) or "-" for id in found.facts]
-            + [one.figures.get(id, ABSENT) if id in one.figures else "-" for id in ids]
+            [
+                one.model,
+                one.representation,
+                one.parameters,
+                *(one.facts.get(id) or "-" for id in found.facts),
+                *(one.figures.get(id, "-") for id in ids),
+            ]
             for one in found.models
-        ],
+        ],  # fmt: skip
         "All headline figures",
         shown=len(found.models),
         folded=True,

@@ -27,5 +27,7 @@ def summary(report: Report) -> str:
 
 def _rows(text: str, heading: str = "", beside: int = 0) -> Iterator[str]:
     """Yields a text as rows: a heading stands beside the first one, or fills the space."""
-    for number, row in enumerate(textwrap.wrap(text, WIDTH - beside, break_on_hyphens=False) or [""]):
+    for number, row in enumerate(
+        textwrap.wrap(text, WIDTH - beside, break_on_hyphens=False) or [""]
+    ):
         yield f"{'' if number else heading:<{beside}}{row}".rstrip()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuiprobe.catalog.baselines import SUPERVISED, ZERO_SHOT
+from tuiprobe.catalog.accuracies import ZERO_SHOT
+from tuiprobe.catalog.baselines import SUPERVISED
 from tuiprobe.numbers import number
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, OwnNames, Robustness

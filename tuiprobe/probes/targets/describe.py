@@ -69,7 +69,7 @@ def describe(result: Targets, subject: Subject) -> Section:
     lines = [line for one in result.targets[:CARD_LINES] for line in _lines(result, one)]
     if any(one.scaled for one in result.targets):
         lines.append(_left_out(result))
-    drawn = (*_picture(result), *_strips(result))
+    drawn: tuple[Chart | Strip, ...] = (*_picture(result), *_strips(result))
     left = len(result.targets) - CARD_LINES
     if left > 0:
         lines.append((f"{several(left, 'more target set')} in the section of estimates.",))
