@@ -395,7 +395,7 @@ def _all_figures(found: Ranking) -> Content:
                 *(one.figures.get(id, "-") for id in ids),
             ]
             for one in found.models
-        ],  # fmt: skip
+        ],
         "All headline figures",
         shown=len(found.models),
         folded=True,
