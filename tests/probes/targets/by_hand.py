@@ -43,8 +43,8 @@ class ByHand:
         self.weight = head["weight"].astype(float)
         labels: dict[tuple[str, int], int] = {}
         for row in (run / "samples.jsonl").read_text().splitlines():
-            if row:
-                one = json.loads(row)
+            one = json.loads(row or "{}")
+            if "set" in one:
                 labels[one["set"], one["id"]] = one.get("label", -1)
         self.features, self.labels, self.logits = {}, {}, {}
         for name in SETS:
@@ -83,7 +83,7 @@ class ByHand:
 
     def int8_changed(self, name: str) -> float:
         x = self.features[name]
-        step = np.abs(x).max() / 127
+        step = np.abs(self.features["val"]).max() / 127
         rounded = np.round(x / step) * step
         return float(((rounded @ self.weight.T).argmax(1) != self.logits[name].argmax(1)).mean())
 

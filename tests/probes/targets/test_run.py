@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.parts import part
+from tests.probes.targets.by_hand import ByHand
 from tuiprobe import miniature, probe
 from tuiprobe.miniature import world
+from tuiprobe.probes.ablation.result import ChannelAblations
 from tuiprobe.probes.calibration.result import Calibration
+from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
 from tuiprobe.probes.targets.result import Targets
 from tuiprobe.results import given
 from tuiprobe.results.card import card
@@ -19,6 +23,8 @@ from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 
 pytestmark = pytest.mark.slow
+
+CLASSES = miniature.class_names()
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +75,61 @@ def test_the_card_states_estimate_and_error(run: Path) -> None:
     assert last.startswith("The same estimate of 5 labelled shifts, each from the others, was off")
     assert report.title.startswith("mini_clip on street: about ")
     assert report.figure("target", "street") == part(report, Targets).targets[0].headline
+
+
+def test_the_figures_of_the_card_follow_from_the_files(run: Path) -> None:
+    """Recomputed by numpy alone; what is cross-fitted agrees to two points."""
+    report, hand = Report.read(run / "results.json"), ByHand(run)
+
+    def value(id: str, data: str | None = None) -> float:
+        figure = report.figure(id, data)
+        assert given(figure), id
+        return figure.value
+
+    for name in ("val", *miniature.SHIFTS):
+        assert value("top1", name) == pytest.approx(hand.accuracy(name))
+    assert value("mean_shift") == pytest.approx(hand.mean_shift())
+    assert value("kurtosis", "val") == pytest.approx(hand.kurtosis(), rel=1e-4)
+    assert value("int8.changed", "val") == pytest.approx(hand.int8_changed("val"))
+    basis = next(one for one in part(report, Directions).bases if one.centred)
+    assert given(basis.top_share)
+    assert basis.top_share.value == pytest.approx(hand.first_importance(), rel=1e-3)
+    (line, prediction), k = _effective(report), part(report, Targets).targets[0].scaled[0]
+    x = hand.accuracy("val")
+    expected = 1 / (1 + np.exp(-(line.slope * np.log(x / (1 - x)) + line.intercept)))
+    assert prediction == pytest.approx(hand.mean_shift() - expected)
+    ablated = part(report, ChannelAblations)
+    for one in ablated.ablations:
+        if one.mode == "zero" and given(one.difference):
+            lost = hand.without(one.data, list(ablated.channels))
+            assert one.difference.value == pytest.approx(lost, abs=1e-9)
+    estimate, half = hand.estimate()
+    assert value("target") == pytest.approx(estimate, abs=0.02)
+    assert k.half == pytest.approx(half, abs=0.02)
+
+
+def test_confidence_and_the_worst_class_follow_from_the_files(run: Path) -> None:
+    report, hand = Report.read(run / "results.json"), ByHand(run)
+    card = next(one for one in report.parts if one.probe == "calibration").section
+    assert card is not None
+    assert card.card is not None
+    confidence, worst = ("".join(map(str, text)) for text in card.card)
+    gap = hand.gap("val")
+    assert f"is {abs(100 * gap):.1f} points too {'high' if gap > 0 else 'low'}" in confidence
+    found = part(report, Calibration)
+    shift = next(one for one in found.classes if f" on {one.data} " in worst)
+    label = CLASSES.index(shift.worst[0].name)
+    right, images, taken_for, taken = hand.class_on(shift.data, label)
+    assert worst.startswith(f"{right or 'None'} of {images} images of {CLASSES[label]} on ")
+    assert shift.worst[0].taken == taken
+    answers = {shift.worst[0].taken_for: shift.worst[0].taken, CLASSES[taken_for]: taken}
+    assert set(answers.values()) == {taken}  # of equally many the first one is named
+
+
+def _effective(report: Report) -> tuple[EffectiveRobustness, float]:
+    first = part(report, Robustness).headlines()[0]
+    assert given(first.prediction)
+    return first, first.prediction.value
 
 
 def test_scaling_calibrates_in_distribution(run: Path) -> None:
