@@ -156,10 +156,10 @@ async def test_the_overview_has_one_line_a_block_in_a_low_window(run: Path) -> N
         await pilot.press("down")
         assert app.focused is blocks[1]
         await pilot.press("up")
-        await until(pilot, lambda: "mean 50.0 % (49.0 to 51.0)" in said(app, "#block-lines"))
+        await until(pilot, lambda: "50.0 % (49.0 to 51.0) as the mean of" in said(app, "#block-lines"))
         assert screen.query_one("#block-lines-panel").size.height > 4
         short = str(blocks[0].query_one(".short", Static).content)
-        assert "top-1 68.0 % on val" in short
+        assert "68.0 % right on val" in short
 
 
 async def test_the_overview_draws_accuracies_and_the_distance_from_the_baseline(run: Path) -> None:
@@ -420,7 +420,7 @@ async def test_outlier_channels_are_named_only_where_there_are_any(tmp_path: Pat
     )
     found = full_report(directions=one.model_copy(update={"bases": bare}))
     words = "Without channels 3 and 5 (half of the offset): -3.8 points on val."
-    ablated = Part(probe="ablation", title="", section=Section(title="", card=((words,),)))
+    ablated = Part(probe="ablation", title="", section=Section(title="", headline=(words,)))
     parts = (*(part for part in found.parts if part.probe != "ablation"), ablated)
     run = write_run(tmp_path / "run", found.model_copy(update={"parts": parts}))
     app = TuiprobeApp(open_run=run)
