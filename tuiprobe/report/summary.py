@@ -1,7 +1,6 @@
 """The card of a report as plain text, for standard output."""
 
 import textwrap
-from collections.abc import Iterator
 from typing import Final
 
 from tuiprobe.plaintext import plain
@@ -25,9 +24,10 @@ def summary(report: Report) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _rows(text: str, heading: str = "", beside: int = 0) -> Iterator[str]:
-    """Yields a text as rows: a heading stands beside the first one, or fills the space."""
-    for number, row in enumerate(
-        textwrap.wrap(text, WIDTH - beside, break_on_hyphens=False) or [""]
-    ):
-        yield f"{'' if number else heading:<{beside}}{row}".rstrip()
+def _rows(text: str, heading: str = "", beside: int = 0) -> list[str]:
+    """Returns a text as rows; a heading stands beside the first, and all others are indented."""
+    start, indent = f"{heading:<{beside}}", " " * (beside or 2)
+    rows = textwrap.wrap(
+        text, WIDTH, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False
+    )
+    return rows or [start.rstrip()]
