@@ -156,7 +156,9 @@ async def test_the_overview_has_one_line_a_block_in_a_low_window(run: Path) -> N
         await pilot.press("down")
         assert app.focused is blocks[1]
         await pilot.press("up")
-        await until(pilot, lambda: "50.0 % (49.0 to 51.0) as the mean of" in said(app, "#block-lines"))
+        await until(
+            pilot, lambda: "50.0 % (49.0 to 51.0) as the mean of" in said(app, "#block-lines")
+        )
         assert screen.query_one("#block-lines-panel").size.height > 4
         short = str(blocks[0].query_one(".short", Static).content)
         assert "68.0 % right on val" in short
