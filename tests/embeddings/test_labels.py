@@ -13,11 +13,11 @@ from safetensors.numpy import save_file
 
 from tests.embeddings.conftest import planted
 from tuiprobe.catalog.labels import place_of_each
+from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event
 from tuiprobe.measure.embeddings import plan_vectors
 from tuiprobe.measure.plan import Plan
-from tuiprobe.models.embeddings.labels import RowLabels, read_labels
 from tuiprobe.report import read_report
 from tuiprobe.spec import make_spec
 

@@ -38,11 +38,10 @@ from tuiprobe.compare.differences import compare
 from tuiprobe.compare.several import describe_several
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
+from tuiprobe.datasets.vectors.formats import open_matrix
+from tuiprobe.datasets.vectors.labels import read_labels
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.models.embeddings.formats import open_matrix
-from tuiprobe.models.embeddings.labels import read_labels
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
-from tuiprobe.models.pickles import PickleReader
 from tuiprobe.models.weights import read_checkpoint
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.pictures import pictures
@@ -58,6 +57,7 @@ from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.records import read_plan, read_spec
 from tuiprobe.run.verify import verify
+from tuiprobe.torchfiles.pickles import PickleReader
 from tuiprobe.tui.livewatch import Watch
 from tuiprobe.tui.widgets.thumbnail import read_pixels
 

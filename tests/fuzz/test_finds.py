@@ -18,10 +18,10 @@ import pytest
 from tests.fuzz.test_readers import make_template, read_ranks
 from tests.measure.fake_run import PRINT, vouch
 from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.vectors.formats import open_matrix
+from tuiprobe.datasets.vectors.labels import read_labels
+from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.errors import DataError
-from tuiprobe.models.embeddings.formats import open_matrix
-from tuiprobe.models.embeddings.labels import read_labels
-from tuiprobe.models.embeddings.parquet import read_names
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs

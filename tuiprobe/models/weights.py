@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.limits import ARRAY_HEADER_BYTES
-from tuiprobe.models.stored import UnsafePickleError
-from tuiprobe.models.torch_files import DAMAGED, open_torch_file
 from tuiprobe.models.wrappers import State, check_names, listed, unwrap, without_prefix
 from tuiprobe.plaintext import plain
+from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
+from tuiprobe.torchfiles.stored import UnsafePickleError
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
 """Buffers that libraries add and remove between versions; they hold no learned values."""

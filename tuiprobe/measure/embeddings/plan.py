@@ -19,15 +19,15 @@ from tuiprobe.datasets.base import (
     refuse_undecodable,
     safe_name,
 )
+from tuiprobe.datasets.vectors import open_vectors
+from tuiprobe.datasets.vectors.labels import read_labels
+from tuiprobe.datasets.vectors.sources import Vectors
 from tuiprobe.errors import DataError
 from tuiprobe.measure.embeddings.shards import RowShard, sampled_rows, split_rows
 from tuiprobe.measure.heads import answers_of
 from tuiprobe.measure.plan import Plan, describe_model
-from tuiprobe.models.embeddings import open_vectors
-from tuiprobe.models.embeddings.encoder import unseen_encoder
-from tuiprobe.models.embeddings.labels import read_labels
-from tuiprobe.models.embeddings.sources import Vectors
 from tuiprobe.models.head_files import read_classes
+from tuiprobe.models.identity import unseen_encoder
 from tuiprobe.plaintext import plain
 from tuiprobe.run.row_records import RowFile, RowsRecord
 from tuiprobe.run.row_samples import row_name

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuiprobe.datasets.vectors.formats import SUFFIXES, open_matrix
+from tuiprobe.datasets.vectors.matrix import JoinedVectors, Matrix
+from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.models.embeddings.formats import SUFFIXES, open_matrix
-from tuiprobe.models.embeddings.matrix import JoinedVectors, Matrix
-from tuiprobe.models.embeddings.parquet import read_names
 
 _RETRIEVAL = "img_emb"
 """Folder of vectors, and prefix of their files, in what clip-retrieval writes."""

@@ -1,7 +1,7 @@
 """Finds the vectors in a file: NumPy, safetensors, torch and Parquet.
 
 Nothing of a file is executed: npy headers are literals, object arrays are refused, and pickles of
-torch are interpreted by `tuiprobe.models.torch_files`.
+torch are interpreted by `tuiprobe.torchfiles.archives`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from typing import IO
 import numpy as np
 import torch
 
-from tuiprobe.errors import DataError
-from tuiprobe.files import DamagedFileError, open_regular, parse_json, reading
-from tuiprobe.limits import ARRAY_HEADER_BYTES
-from tuiprobe.models.embeddings.matrix import (
+from tuiprobe.datasets.vectors.matrix import (
     FLOATS,
     FileStamp,
     Matrix,
@@ -26,10 +23,13 @@ from tuiprobe.models.embeddings.matrix import (
     refuse_shape,
     stamp_of,
 )
-from tuiprobe.models.embeddings.parquet import ParquetMatrix
-from tuiprobe.models.stored import StoredTensor, UnsafePickleError
-from tuiprobe.models.torch_files import DAMAGED, content_offset, open_archive, open_torch_file
+from tuiprobe.datasets.vectors.parquet import ParquetMatrix
+from tuiprobe.errors import DataError
+from tuiprobe.files import DamagedFileError, open_regular, parse_json, reading
+from tuiprobe.limits import ARRAY_HEADER_BYTES
 from tuiprobe.plaintext import plain
+from tuiprobe.torchfiles.archives import DAMAGED, content_offset, open_archive, open_torch_file
+from tuiprobe.torchfiles.stored import StoredTensor, UnsafePickleError
 
 _SHOWN = 6
 

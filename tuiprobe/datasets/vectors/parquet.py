@@ -9,16 +9,16 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.errors import DataError
-from tuiprobe.files import open_regular, reading
-from tuiprobe.limits import CHANNELS, NAME_LENGTH
-from tuiprobe.models.embeddings.matrix import (
+from tuiprobe.datasets.vectors.matrix import (
     FileStamp,
     as_floats,
     refuse_changed,
     refuse_shape,
     stamp_of,
 )
+from tuiprobe.errors import DataError
+from tuiprobe.files import open_regular, reading
+from tuiprobe.limits import CHANNELS, NAME_LENGTH
 from tuiprobe.plaintext import plain
 
 _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
@@ -121,7 +121,7 @@ class ParquetMatrix:
         return max(1, min(_BATCH_ROWS, _BATCH_VALUES // widest))
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Returns rows as `tuiprobe.models.embeddings.matrix.Matrix.read` says."""
+        """Returns rows as `tuiprobe.datasets.vectors.matrix.Matrix.read` says."""
         if start != self._at:
             group = int(np.searchsorted(self._starts, start, side="right")) - 1
             self._batches, self._at = self._decoded(group), int(self._starts[group])

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from tuiprobe.files import UNFIT
 from tuiprobe.limits import ARCHIVE_LIST_BYTES, ARCHIVE_SPARE_BYTES, PICKLE_BYTES
-from tuiprobe.models.pickles import PickleReader
-from tuiprobe.models.stored import Storage, StoredTensor
+from tuiprobe.torchfiles.pickles import PickleReader
+from tuiprobe.torchfiles.stored import Storage, StoredTensor
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001

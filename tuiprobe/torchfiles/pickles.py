@@ -11,7 +11,7 @@ import pickletools
 from typing import IO, Any
 
 from tuiprobe.limits import PICKLE_VALUES
-from tuiprobe.models.stored import Module, Storage, Unread, called, known, storage
+from tuiprobe.torchfiles.stored import Module, Storage, Unread, called, known, storage
 
 
 class PickleReader:
