@@ -199,7 +199,8 @@ def test_another_number_of_ranks_finishes_what_a_rank_that_never_started_left(
     ranks = [as_rank(prepared, arguments, rank, world, tmp_path) for rank in range(world)]
     assert [one.wait() for one in ranks] == [0] * world, [one.stderr for one in ranks]
     resumed = re.search(r"resuming: (\d+) of 96 images are done", ranks[0].stderr)
-    assert resumed and int(resumed[1]) >= 48, "others may have measured before this rank counted"
+    assert resumed is not None
+    assert int(resumed[1]) >= 48  # others may have measured before this rank counted
     assert results(directory) == undisturbed
     assert all(path.stat().st_mtime_ns == time for path, time in stamps.items())
     assert sum(bool(one.stdout) for one in ranks) == 1

@@ -1,4 +1,4 @@
-"""The encoder of stored vectors: known by what the user says of it, and not run."""
+"""The encoder of stored vectors, which passes them on; known by what the user says of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LOADER = "embeddings"
 
 
-def unseen_encoder(
+def identity_encoder(
     name: str,
     *,
     source: str,
@@ -25,7 +25,7 @@ def unseen_encoder(
     representation: Representation,
     training: Training,
 ) -> Encoder:
-    """Returns the encoder that vectors came from, of which only its output is known.
+    """Returns the encoder of stored vectors.
 
     Args:
         name: Name in the report.
@@ -33,8 +33,9 @@ def unseen_encoder(
         digest: Digest of the vectors, in place of that of weights.
         width: Channels of the vectors.
         representation: Kind of the vectors, by the user.
-        training: How it was trained, by the user.
+        training: How their encoder was trained, by the user.
     """
+    module = nn.Identity()
     return Encoder(
         name=name,
         architecture="not known",
@@ -45,12 +46,12 @@ def unseen_encoder(
         preprocessing=PreprocessingInfo(
             size=(0, 0), mean=(), std=(), interpolation="", source=source, known=False
         ),
-        module=nn.Identity(),
+        module=module,
         preprocess=_refuse,
-        forward=_refuse,
+        forward=module,
         loader=LOADER,
     )
 
 
-def _refuse(image: Image | Tensor) -> Tensor:
+def _refuse(image: Image) -> Tensor:
     raise RunError("vectors were given and not their encoder: no image can be measured")
