@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.content import Content, read_file, stamp_file
+from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.plugins import in_words
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 INSTALL = "hf: needs the Hugging Face library: pip install 'tuiprobe[hf]'"
 
@@ -23,7 +20,7 @@ _DIGITS = 9
 """Digits of a row number, zero-padded so that byte order is row order."""
 
 
-class HuggingFaceSet:
+class HuggingFaceSet(StoredImages):
     """One split of a data set with an image column.
 
     The image column is the first of the type Image. The label is the column named `label`, else
@@ -139,14 +136,6 @@ class HuggingFaceSet:
         if entry["bytes"] is None:
             return read_file(str(entry["path"]))
         return Content(entry["bytes"], Stamp(len(entry["bytes"]), self._times()))
-
-    def open(self, sample: Sample) -> Image:
-        """Decodes one row.
-
-        Raises:
-            UnreadableImageError: If it cannot be read or decoded.
-        """
-        return self.read(sample).image()
 
 
 def _library() -> Any:

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.labels import whole_numbers
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.content import Content
+from tuiprobe.datasets.content import Content, StoredImages
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.shard_io import expand, is_url, read_range
 from tuiprobe.datasets.tars import TarMember, index_of
@@ -20,14 +19,11 @@ from tuiprobe.files import read_regular
 from tuiprobe.limits import CLASSES, IMAGE_BYTES
 from tuiprobe.plaintext import text_of
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 NAME_FILES = ("classnames.txt", "classes.txt")
 """File of class names, one per line, in the folder of the shards or its parent."""
 
 
-class WebDataset:
+class WebDataset(StoredImages):
     """Every image in a set of tar shards.
 
     The class of an image is the `.cls` member of the same key, a number or a name. If no image
@@ -108,14 +104,6 @@ class WebDataset:
         except DataError as error:
             raise UnreadableImageError(str(error)) from error
         return Content(data, self._stamp(sample, stamp or self._stamps[place]))
-
-    def open(self, sample: Sample) -> Image:
-        """Reads and decodes one sample.
-
-        Raises:
-            UnreadableImageError: If it cannot be read or decoded.
-        """
-        return self.read(sample).image()
 
     def _stamp(self, sample: Sample, shard: str) -> Stamp:
         member = self._members[sample.id]
