@@ -14,6 +14,7 @@ from tuiprobe.models import from_open_clip
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.registry import Wanted
 
 pytestmark = pytest.mark.slow
 
@@ -105,10 +106,9 @@ def test_an_architecture_alone_is_never_run_untrained() -> None:
 
 
 def test_untrained_is_reproducible_and_says_so() -> None:
-    request = from_open_clip.OpenClipRequest("x", "RN50-quickgelu", untrained=True)
+    wanted = Wanted("x", "RN50-quickgelu", None, None, "cpu", torch.float32, untrained=True)
     state = torch.random.get_rng_state()
-    first = from_open_clip.load(request, device="cpu", dtype=torch.float32)
-    second = from_open_clip.load(request, device="cpu", dtype=torch.float32)
+    first, second = from_open_clip.load(wanted), from_open_clip.load(wanted)
     assert first.weights == second.weights
     assert first.weights.kind == "untrained"
     assert torch.equal(state, torch.random.get_rng_state())

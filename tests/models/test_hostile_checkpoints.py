@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tests.models import hostile
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
-from tuiprobe.models.heads import TextTower, classes_left, zero_shot_head
 from tuiprobe.models.weights import load_into, read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -258,21 +256,6 @@ def test_whole_numbers_keep_their_values() -> None:
             load_into(norm(), {**state, "1.num_batches_tracked": bad}, source="w", target="net")
 
 
-@pytest.mark.parametrize(
-    ("weight", "said"),
-    [
-        (torch.ones(3, 5, dtype=torch.int64), "is int64"),
-        (torch.ones(3, 5, dtype=torch.complex64), "is complex64"),
-        (torch.zeros(3, 5), "nothing but zeros"),
-        (torch.full((3, 5), float("nan")), "not finite"),
-    ],
-)
-def test_a_head_that_is_none_is_refused(weight: Tensor, said: str, tmp_path: Path) -> None:
-    save_file({"weight": weight}, tmp_path / "h.safetensors")
-    with pytest.raises(WeightsError, match=said):
-        read_head(tmp_path / "h.safetensors", width=5)
-
-
 READERS: dict[str, Callable[[Path], object]] = {
     "checkpoint": read_checkpoint,
     "head": lambda path: read_head(path, width=3),
@@ -303,26 +286,6 @@ def test_a_text_file_has_a_largest_size(tmp_path: Path) -> None:
         file.truncate(2**40)
     with pytest.raises(UsageError, match="above the limit"):
         read_classes(tmp_path / "c.txt")
-
-
-def test_a_cached_head_that_is_none_is_built_again(tmp_path: Path) -> None:
-    tower = TextTower(
-        lambda prompts: torch.arange(len(prompts))[:, None],
-        lambda tokens: nn.functional.normalize(torch.ones(len(tokens), 4)),
-        8, "test", ("a {}",),
-    )  # fmt: skip
-    names = ("a", "b")
-    whole = zero_shot_head(tower, names, ("{}",), digest="d", cache=tmp_path)
-    (path,) = tmp_path.rglob("*.safetensors")
-    for tensor in (torch.ones(2), torch.ones(2, 4).int(), torch.full((2, 4), float("nan"))):
-        save_file({"weight": tensor}, path)
-        assert classes_left(names, ("{}",), digest="d", cache=tmp_path) == 2
-    path.unlink()
-    os.mkfifo(path)
-    assert classes_left(names, ("{}",), digest="d", cache=tmp_path) == 2
-    again = zero_shot_head(tower, names, ("{}",), digest="d", cache=tmp_path)
-    assert torch.equal(again.weight, whole.weight)
-    assert classes_left(names, ("{}",), digest="d", cache=tmp_path) == 0
 
 
 def test_safetensors_that_lie_are_refused(tmp_path: Path) -> None:

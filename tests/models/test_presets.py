@@ -1,6 +1,7 @@
 """Every preset builds the right architecture, with the right activation and preprocessing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,11 +17,12 @@ from torch import Tensor, nn
 
 from tuiprobe.catalog.presets import NORMALIZATIONS, Preset, presets
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models import from_open_clip, from_timm, open_clip_source
+from tuiprobe.models import from_open_clip, from_timm, info, open_clip_source
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import built_activations, measured_normalisation
 from tuiprobe.models.quiet import quiet
+from tuiprobe.models.registry import Wanted
 
 pytestmark = pytest.mark.slow
 
@@ -57,8 +59,9 @@ def test_clip_presets_are_built_as_their_weights_were_trained(preset: Preset) ->
     model = meta("open_clip", preset.architecture)
     kinds = {type(m) for m in model.modules() if isinstance(m, QuickGELU | nn.GELU)}
     assert kinds == {QuickGELU if preset.name in QUICKGELU else nn.GELU}
-    request = open_clip_source.OpenClipRequest("x", preset.architecture, preset.tag, untrained=True)
-    source = open_clip_source.locate(request)
+    rest = preset.spec.partition(":")[2]
+    wanted = Wanted("x", rest, None, None, "cpu", torch.float32, untrained=True)
+    source = open_clip_source.locate(wanted)
     _, preprocessing = from_open_clip._preprocessing(source, model.visual)
     expected = NORMALIZATIONS[preset.normalization]
     assert (preprocessing.mean, preprocessing.std) == expected
@@ -150,10 +153,10 @@ def by_shape(monkeypatch: pytest.MonkeyPatch) -> Callable[[Preset, dict[str, Ten
     def load(preset: Preset, state: dict[str, Tensor]) -> Encoder:
         for module in (from_open_clip, from_timm):
             monkeypatch.setattr(module, "read_checkpoint", lambda path: dict(state))
-            monkeypatch.setattr(module, "state_digest", lambda state: "no numbers")
+        monkeypatch.setattr(info, "state_digest", lambda state: "no numbers")
         create = open_clip.create_model
         monkeypatch.setattr(open_clip, "create_model", partial(create, device="meta"))
-        monkeypatch.setattr(from_timm, "_classifier", lambda model, width: None)
+        monkeypatch.setattr(from_timm, "classifier_head", lambda layer: None)
         with torch.device("meta"):
             return load_encoder(preset.name, checkpoint="w.pt", device="meta")
 
@@ -204,15 +207,16 @@ def test_published_weights_of_a_preset_are_known_by_any_name(
     def loaded(spec: str, checkpoint: Path | None = None) -> str:
         return load_encoder(spec, checkpoint=checkpoint).training
 
-    def build(request: from_timm.TimmRequest, **_: object) -> SimpleNamespace:
-        architecture, _dot, tag = request.architecture.partition(".")
-        kind = "pretrained" if request.checkpoint is None else "checkpoint"
+    def build(wanted: Wanted) -> SimpleNamespace:
+        architecture, _, tag = wanted.rest.partition(".")
+        kind = "pretrained" if wanted.checkpoint is None else "checkpoint"
         return SimpleNamespace(
-            name=request.name, loader="timm", architecture=architecture, tag=tag,
+            name=wanted.name, loader="timm", architecture=architecture, tag=tag,
             weights=SimpleNamespace(kind=kind), training="unknown", use_channels_last=lambda: None,
         )  # fmt: skip
 
-    monkeypatch.setattr(from_timm, "load", build)
+    loader = replace(from_timm.LOADER, load=build)
+    monkeypatch.setattr(from_timm, "LOADER", loader)
     assert loaded("timm:resnet50.tv_in1k") == "supervised"
     assert loaded("timm:vit_base_patch16_clip_224.openai_ft_in1k") == "finetuned"
     assert loaded("timm:resnet50.gluon_in1k") == "unknown"

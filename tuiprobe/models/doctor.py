@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -23,6 +23,7 @@ from tuiprobe.models.heads import Progress, TextTower
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import (
     Check,
+    broke,
     built_activations,
     check_encoder,
     expected_activation,
@@ -116,8 +117,7 @@ def _try_batch(encoder: Encoder) -> tuple[dict[str, Any] | None, Check]:
     try:
         description = describe(encoder)
     except Exception as error:  # A user's model may raise anything.
-        said = f"{type(error).__name__}: {error}"
-        return None, Check("trial batch", "fail", said, f"the check calls {encoder.name} itself")
+        return None, broke("trial batch", encoder, error)
     cost = description["cost"]
     said = f"{cost['batch']} images in {cost['seconds']:.3g} s on {cost['device']}"
     if encoder.device.type == "cpu":
@@ -183,14 +183,9 @@ def _prompts_per_second(text: TextTower) -> float | None:
 
 
 def _seconds(work: Callable[[], Tensor]) -> float:
-    """Returns the median of three, after one to warm up."""
+    """Returns the median of three, after one to warm up; a copy waits for the device."""
     work()
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        work().cpu()  # The copy waits for the device.
-        seconds.append(time.perf_counter() - start)
-    return median(seconds)
+    return median(timeit.repeat(lambda: work().cpu(), number=1, repeat=REPEATS))
 
 
 def check_installation() -> list[Check]:

@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -24,6 +24,8 @@ _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index"
 """Buffers that libraries add and remove between versions; they hold no learned values."""
 
 _LONGEST = 200
+
+Resolved = TypeVar("Resolved")
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """Dtypes of weights; others need more than a conversion, such as the scales of float8."""
@@ -188,14 +190,14 @@ def _problem(what: str, names: list[str]) -> str:
     return f"{len(names)} {what} ({listed(names)})" if names else ""
 
 
-def resolve(fetch: Callable[[], str | Path], *, what: str) -> Path:
-    """Calls a library's download function and turns its failures into one message.
+def resolve(fetch: Callable[[], Resolved], *, what: str) -> Resolved:
+    """Returns what a library's download function does; turns its failures into one message.
 
     Raises:
         WeightsError: If the weights are neither cached nor available for download.
     """
     try:
-        return Path(fetch())
+        return fetch()
     except WeightsError:
         raise
     except Exception as error:  # Libraries pass on their HTTP client's errors.
