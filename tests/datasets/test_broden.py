@@ -5,7 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.datasets.broden_tree import INDEX, LABELS, write_index, write_labels, write_tree
+from tests.datasets.broden_tree import (
+    INDEX,
+    LABELS,
+    write_index,
+    write_labels,
+    write_map,
+    write_tree,
+)
 from tuiprobe.datasets.broden import Broden
 from tuiprobe.datasets.concepts import Concept
 from tuiprobe.datasets.load import load_concepts
@@ -19,74 +26,54 @@ def tree(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "broden1_224")
 
 
-def told(broden: Broden, path: str) -> dict[str, float]:
-    sample = next(one for one in broden.samples if one.path == path)
-    found = broden.annotation(sample)
-    names = [broden.concepts[k].name for k in found.concepts]
-    return dict(zip(names, found.shares.tolist(), strict=True))
-
-
-def test_pixel_maps_and_whole_image_labels(tree: Path) -> None:
+def test_pixel_maps_whole_image_labels_and_splits(tree: Path) -> None:
     broden = Broden(tree)
     assert broden.name == "broden1_224"
     assert [s.path for s in broden.samples] == [
         "ade20k/ADE_1.jpg", "dtd/dotted_1.jpg", "pascal/2008.jpg",
     ]  # fmt: skip
-    assert told(broden, "ade20k/ADE_1.jpg") == {
-        "black-c": 0.25, "red-c": 0.75, "cat": 0.25, "fabric": 1 / 64, "street-s": 1, "attic-s": 1,
-    }  # fmt: skip
-    assert told(broden, "dtd/dotted_1.jpg") == {"black-c": 1, "dotted": 1}
-    # two maps of parts: of "ear" the larger share counts
-    assert told(broden, "pascal/2008.jpg") == {"ear": 2 / 64, "eye": 1 / 64}
-    assert broden.open(broden.samples[0]).getpixel((3, 3))[0] > 150
-
-
-def test_an_empty_cell_is_not_annotated_and_splits_are_read(tree: Path) -> None:
-    broden = Broden(tree)
-    found = [broden.annotation(sample) for sample in broden.samples]
-    named = [[broden.categories[g] for g in one.annotated] for one in found]
+    assert Concept("fabric", "material") in broden.concepts  # of two categories, the larger
+    assert broden.categories == INDEX[6:]
+    annotations = [broden.annotation(sample) for sample in broden.samples]
+    assert [
+        dict(zip((broden.concepts[k].name for k in one.concepts), one.shares.tolist(), strict=True))
+        for one in annotations
+    ] == [
+        {
+            "black-c": 0.25,
+            "red-c": 0.75,
+            "cat": 0.25,
+            "fabric": 1 / 64,
+            "street-s": 1,
+            "attic-s": 1,
+        },
+        {"black-c": 1, "dotted": 1},
+        {"ear": 2 / 64, "eye": 1 / 64},  # two maps of parts: the larger share counts
+    ]
+    # an empty cell is not annotated
+    named = [[broden.categories[g] for g in one.annotated] for one in annotations]
     assert named == [["color", "object", "scene"], ["color", "texture"], ["part"]]
-    assert [one.train for one in found] == [True, True, False]
-
-
-def test_a_label_of_two_categories_counts_for_the_larger(tree: Path) -> None:
-    assert Concept("fabric", "material") in Broden(tree).concepts
-    assert Broden(tree).categories == INDEX[6:]
-
-
-def test_the_digest_follows_the_tables(tree: Path) -> None:
-    before = Broden(tree).digest
-    assert Broden(tree).digest == before
+    assert [one.train for one in annotations] == [True, True, False]
+    assert broden.open(broden.samples[0]).getpixel((3, 3))[0] > 150
+    assert Broden(tree).digest == broden.digest
     write_labels(tree, (*LABELS[:-1], (700, "spotted", "texture(1)")))
-    assert Broden(tree).digest != before
+    assert Broden(tree).digest != broden.digest
 
 
-def test_a_missing_map_names_the_map_the_image_and_the_line(tree: Path) -> None:
-    (tree / "images" / "ade20k" / "ADE_1_object.png").unlink()
-    broden = Broden(tree)
-    with pytest.raises(DataError) as error:
-        broden.annotation(broden.samples[0])
-    text = str(error.value)
-    assert "ADE_1_object.png" in text
-    assert "object map of ade20k/ADE_1.jpg (index.csv line 3)" in text
-    assert error.value.exit_code == 4
-
-
-def test_a_damaged_map_is_named(tree: Path) -> None:
-    (tree / "images" / "ade20k" / "ADE_1_color.png").write_bytes(b"no png")
-    broden = Broden(tree)
+def test_a_map_that_is_missing_damaged_or_has_unknown_numbers_is_named(tree: Path) -> None:
+    broden, color = Broden(tree), tree / "images" / "ade20k" / "ADE_1_color.png"
+    for number in (5, 701, 65535):
+        write_map(color, np.full((8, 8), number))
+        with pytest.raises(DataError, match=rf"ADE_1_color\.png.* {number}, .*not in label\.csv"):
+            broden.annotation(broden.samples[0])
+    color.write_bytes(b"no png")
     with pytest.raises(DataError, match=r"ADE_1_color\.png: not an image"):
         broden.annotation(broden.samples[0])
-
-
-@pytest.mark.parametrize("number", [5, 701, 65535])
-def test_a_pixel_with_an_unknown_number_is_named(tree: Path, number: int) -> None:
-    from tests.datasets.broden_tree import write_map
-
-    write_map(tree / "images" / "ade20k" / "ADE_1_color.png", np.full((8, 8), number))
-    broden = Broden(tree)
-    with pytest.raises(DataError, match=rf"ADE_1_color\.png.* {number}, .*not in label\.csv"):
+    color.unlink()
+    message = r"ADE_1_color\.png: .* color map of ade20k/ADE_1\.jpg \(index\.csv line 3\)"
+    with pytest.raises(DataError, match=message) as error:
         broden.annotation(broden.samples[0])
+    assert error.value.exit_code == 4
 
 
 def row(**changes: str) -> tuple:

@@ -1,6 +1,6 @@
 """Checkpoint files made to hang a reader or to fill its memory."""
 
-import io
+import os
 import pickle
 import struct
 import zipfile
@@ -155,8 +155,11 @@ BOMBS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def pickled(value: object) -> bytes:
-    """Returns what torch.save writes for a value."""
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    return buffer.getvalue()
+class Harmful:
+    """Unpickling this would create the folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (self.path,)

@@ -1,6 +1,5 @@
 """Checkpoint files: what is read, what is refused, and what the message says."""
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
+from tests.models.hostile import Harmful
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
@@ -65,16 +65,6 @@ def test_digest_sees_every_bit_name_shape_and_dtype(index: int, dtype: torch.dty
     assert digest not in [state_digest(v) for v in variants]
     assert digest == state_digest({"w": tensor.clone()})
     assert digest == state_digest({"w": torch._neg_view(-tensor)})
-
-
-class Harmful:
-    """Unpickling this would create the file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (self.path,)
 
 
 @pytest.mark.parametrize("plain", [True, False])
