@@ -7,13 +7,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.hub_cache import put_tiny
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.quiet import quiet
 
 
@@ -23,6 +26,18 @@ class Saved:
 
     state: dict[str, Tensor]
     path: Path
+
+
+def toy(tower: nn.Module, size: tuple[int, int] = (16, 16), **options: Any) -> Encoder:
+    """Returns an encoder of five channels around a tower."""
+    return Encoder(
+        name="net", architecture="net", representation="pooled", width=5,
+        weights=WeightsInfo(kind="untrained", source="", digest="0"),
+        preprocessing=PreprocessingInfo(
+            size=size, mean=(0.5,), std=(0.5,), interpolation="bicubic", source="test"
+        ),
+        module=tower, preprocess=lambda image: torch.zeros(3, *size), forward=tower, **options,
+    )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
