@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,39 +84,30 @@ def row(**changes: str) -> tuple:
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("write", "content", "message"),
     [
-        ([row(scene="999")], r"index\.csv line 2, column scene: .*number 999"),
-        ([row(scene="0")], "number 0, which is not in"),
-        ([row(scene="99999999999")], "column scene: '99999999999' is neither"),
-        ([row(object="../../secret.png")], "column object: .*secret.* is neither"),
-        ([row(object="map.tif")], r"map\.tif' is neither a label number nor a png"),
-        ([row(split="test")], "split is 'test'"),
-        ([row(image="/etc/passwd")], "no path below images/"),
-        ([row(), row()], r"a\.jpg is on lines 2 and 3"),
-        ([row()[:-1]], "line 2: 11 cells where the header has 12"),
-        ([], "is empty"),
+        (write_index, [row(scene="999")], r"index\.csv line 2, column scene: .*number 999"),
+        (write_index, [row(scene="0")], "number 0, which is not in"),
+        (write_index, [row(scene="99999999999")], "column scene: '99999999999' is neither"),
+        (write_index, [row(object="../../x.png")], "column object: .*x.png' is neither"),
+        (write_index, [row(object="map.tif")], r"map\.tif' is neither a label number nor a png"),
+        (write_index, [row(split="test")], "split is 'test'"),
+        (write_index, [row(image="/etc/passwd")], "no path below images/"),
+        (write_index, [row(), row()], r"a\.jpg is on lines 2 and 3"),
+        (write_index, [row()[:-1]], "line 2: 11 cells where the header has 12"),
+        (write_index, [], "is empty"),
+        (write_labels, (), r"label\.csv is empty"),
+        (write_labels, ((0, "-", "color(1)"),), r"label\.csv names no concept"),
+        (write_labels, ((1, "a", "smell(3)"),), r"line 2: category 'smell\(3\)' is none of"),
+        (write_labels, ((1, "a", ""),), "the category is empty"),
+        (write_labels, ((70000, "a", "color"),), "not between 0 and 65535"),
+        (write_labels, ((1, "a", "color"), (1, "b", "color")), "line 3: label number 1 is there"),
     ],
 )
-def test_a_bad_index_names_line_and_column(tree: Path, rows: list, message: str) -> None:
-    write_index(tree, rows)
-    with pytest.raises(DataError, match=message):
-        Broden(tree)
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ((), r"label\.csv is empty"),
-        (((0, "-", "color(1)"),), r"label\.csv names no concept"),
-        (((1, "a", "smell(3)"),), r"line 2: category 'smell\(3\)' is none of"),
-        (((1, "a", ""),), "the category is empty"),
-        (((70000, "a", "color"),), "not between 0 and 65535"),
-        (((1, "a", "color"), (1, "b", "color")), "line 3: label number 1 is there twice"),
-    ],
-)
-def test_bad_labels_name_the_line(tree: Path, labels: tuple, message: str) -> None:
-    write_labels(tree, labels)
+def test_bad_tables_name_line_and_column(
+    tree: Path, write: Callable[[Path, Any], None], content: Any, message: str
+) -> None:
+    write(tree, content)
     with pytest.raises(DataError, match=message):
         Broden(tree)
 
