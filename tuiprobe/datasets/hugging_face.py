@@ -107,10 +107,11 @@ class HuggingFaceSet(StoredImages):
         import pyarrow.compute
 
         columns = self._encoded.flatten().with_format("arrow")
-        encoded = columns.select_columns([f"{self._image}.bytes"])[:]
-        paths = columns.select_columns([f"{self._image}.path"])[:]
-        lengths = pyarrow.compute.binary_length(encoded.column(0))
-        return lengths.to_pylist(), paths.column(0).to_pylist()
+        encoded, paths = (
+            columns.select_columns([f"{self._image}.{part}"])[:].column(0)
+            for part in ("bytes", "path")
+        )
+        return pyarrow.compute.binary_length(encoded).to_pylist(), paths.to_pylist()
 
     @cached_property
     def _changed(self) -> str | None:
@@ -118,8 +119,8 @@ class HuggingFaceSet(StoredImages):
 
     def _times(self) -> str | None:
         """Returns size and times of the files that hold the rows; None for rows in memory."""
-        files = [stamp_file(one["filename"]) for one in self._rows.cache_files]
-        return ", ".join(f"{one.size} {one.changed}" for one in files) or None
+        files = [stamp_file(file["filename"]) for file in self._rows.cache_files]
+        return ", ".join(f"{file.size} {file.changed}" for file in files) or None
 
     def read(self, sample: Sample) -> Content:
         """Reads the image of one row.

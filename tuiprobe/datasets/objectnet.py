@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +58,11 @@ class ObjectNet(ImageFiles):
             )
         self._labels = {name: label for label, name in enumerate(present)}
         self.classes = tuple(names[name] for name in present)
-        self.imagenet = _answers([imagenet[name] for name in present])
+        answers = [-1] * IMAGENET_CLASSES
+        for own, name in reversed(list(enumerate(present))):  # the first one wins
+            for label in imagenet[name]:
+                answers[label] = own
+        self.imagenet = tuple(answers)
         self._missing = len(imagenet) - len(present)
 
     @cached_property
@@ -161,16 +164,6 @@ def _read(path: Path) -> str:
         return text_of(read_regular(path))
     except (OSError, ValueError, DataError) as error:
         raise DataError(f"objectnet: cannot read {path}: {error}") from error
-
-
-def _answers(labels: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """Returns ObjectNet's class for each ImageNet label, -1 for none; the first one wins."""
-    answers = [-1] * IMAGENET_CLASSES
-    for own, several in enumerate(labels):
-        for label in several:
-            if answers[label] < 0:
-                answers[label] = own
-    return tuple(answers)
 
 
 SOURCE = DataSource(forms=("objectnet:DIR",), open=lambda root, _: ObjectNet(root), is_path=True)
