@@ -269,18 +269,18 @@ def check_answer(
         reason = "no published accuracy for these weights on these images"
         return Check("known answer", "skip", reason)
     text = encoder.text
-    wanted = expected_activation(encoder) if text is not None else None
+    trained = None if text is None else expected_activation(encoder)
+    in_order = imagenet_labels(images.classes) is not None
     right = ClassifierSetup(
         preprocess=encoder.preprocess,
-        activation=wanted if built_activations(encoder) != {wanted} else None,
+        activation=trained if built_activations(encoder) != {trained} else None,
         labels=labels,
-        classes=_names(images),
+        classes=imagenet_names() if in_order else prompt_names(images.classes),
         templates=text.templates if text is not None else (),
     )
-    used = ClassifierSetup(
-        preprocess=encoder.preprocess,
+    used = replace(
+        right,
         activation=None,
-        labels=labels,
         classes=read_classes(classes) if classes is not None else right.classes,
         templates=read_templates(templates) if templates is not None else right.templates,
     )
@@ -303,11 +303,3 @@ def expected_answer(
     if labels is None or len(labels) != 1000 or len(images.samples) != 50_000:
         return None, None
     return published_accuracy(encoder), labels
-
-
-def _names(images: Dataset) -> tuple[str, ...]:
-    """Returns the class names in the order of the head's rows."""
-    labels = imagenet_labels(images.classes)
-    if labels is None:
-        return prompt_names(images.classes)
-    return imagenet_names()

@@ -44,10 +44,6 @@ class Wanted:
     untrained: bool = False
 
 
-def _no_models() -> tuple[str, ...]:
-    return ()
-
-
 @dataclass(frozen=True)
 class Loader:
     """A kind of model, named as `NAME:REST`.
@@ -65,7 +61,7 @@ class Loader:
     forms: tuple[str, ...]
     load: Callable[[Wanted], Encoder]
     takes_checkpoint: bool = True
-    models: Callable[[], Iterable[str]] = _no_models
+    models: Callable[[], Iterable[str]] = tuple
     fetch: Callable[[str, str], list[Path]] | None = None
 
 
