@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -76,7 +75,8 @@ def test_the_text_shows_what_the_json_holds(capsys: pytest.CaptureFixture[str]) 
 
 def test_only_published_weights_have_a_published_answer() -> None:
     encoder = load_encoder("mini_clip")
-    encoder.name, encoder.preprocessing = "rn50_openai", SimpleNamespace(size=(224, 224))
+    encoder.name = "rn50_openai"
+    encoder.preprocessing = encoder.preprocessing.model_copy(update={"size": (224, 224)})
     assert published_accuracy(encoder) == pytest.approx(0.598, abs=0.01)
     encoder.weights = encoder.weights.model_copy(update={"kind": "checkpoint"})
     assert published_accuracy(encoder) is None

@@ -153,9 +153,9 @@ def test_python_goes_offline_although_the_library_was_imported_before(
     sys.addaudithook(lambda event, arguments: opened.append(event) if event in SOCKETS else None)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    options = {"offline": True, "output": str(tmp_path / "run")}
+    output = str(tmp_path / "run")
     with pytest.raises(WeightsError, match="could not be had"):
-        tuiprobe.probe("timm:hf-hub:nobody/nothing", "miniature:val", **options)
+        tuiprobe.probe("timm:hf-hub:nobody/nothing", "miniature:val", offline=True, output=output)
     assert huggingface_hub.constants.HF_HUB_OFFLINE
     assert opened == []
 

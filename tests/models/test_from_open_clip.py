@@ -1,6 +1,5 @@
 """open_clip encoders, from files that the tests write."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +86,8 @@ def test_a_folder_that_holds_no_model_says_what_is_missing(tiny: Saved, tmp_path
     assert load_encoder(f"open_clip:local-dir:{tmp_path}").module.logit_scale == 7
     save_file(tiny.state, tmp_path / "z.safetensors")  # preferred to what torch wrote
     assert load_encoder(f"open_clip:local-dir:{tmp_path}").module.logit_scale < 7
-    for content in ({}, {"model_cfg": []}, {"model_cfg": {"embed_dim": "x"}}):
-        config.write_text(json.dumps(content))
+    for content in ("{}", '{"model_cfg": []}', '{"model_cfg": {"embed_dim": "x"}}'):
+        config.write_text(content)
         with pytest.raises(WeightsError, match="is no open_clip configuration"):
             load_encoder(f"open_clip:local-dir:{tmp_path}")
 

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from sklearn.linear_model import Ridge, RidgeCV
 from torch import Tensor
 
+from tests.models.conftest import Saved
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_head, read_templates, ridge_head
@@ -26,11 +27,10 @@ TEMPLATES = ("a photo of a {}.", "a drawing of the {}.")
 
 
 @pytest.fixture(scope="module")
-def clip(rn50_file: Path) -> Encoder:
-    return load_encoder("rn50_openai", checkpoint=rn50_file)
+def clip(tiny: Saved) -> Encoder:
+    return load_encoder(f"open_clip:local-dir:{tiny.path}")
 
 
-@pytest.mark.slow
 def test_zero_shot_head_is_open_clips_and_an_independent_one(clip: Encoder, tmp_path: Path) -> None:
     import open_clip
 
@@ -254,19 +254,19 @@ def test_text_files(tmp_path: Path) -> None:
         read_classes(tmp_path / "b.txt")
 
 
-def read(path: Path, width: int = 5, classes: tuple[str, ...] = (), **state: Tensor) -> Head:
-    save_file({name.replace("__", "."): tensor for name, tensor in state.items()}, path)
-    return read_head(path, width=width, classes=classes)
+def read(path: Path, state: dict[str, Tensor], classes: tuple[str, ...] = ()) -> Head:
+    save_file(state, path)
+    return read_head(path, width=5, classes=classes)
 
 
 def test_heads_from_files(tmp_path: Path) -> None:
     path, weight, bias = tmp_path / "h.safetensors", torch.randn(3, 5), torch.randn(3)
     h, ones, nan = torch.randn(4, 5), torch.ones(3, 5), torch.tensor(float("nan"))
-    head = read(path, classes=CLASSES, fc__weight=weight, fc__bias=bias)
+    head = read(path, {"fc.weight": weight, "fc.bias": bias}, CLASSES)
     assert torch.allclose(head.logits(h), h @ weight.T + bias, atol=1e-6)
     assert (head.normalize, head.logit_scale, head.logit_bias) == (False, None, 0.0)
-    shift = torch.tensor([-2.0])
-    scaled = read(path, weight=weight, logit_scale=torch.tensor(100.0), logit_bias=shift)
+    factors = {"logit_scale": torch.tensor(100.0), "logit_bias": torch.tensor([-2.0])}
+    scaled = read(path, {"weight": weight, **factors})
     assert (scaled.normalize, scaled.logit_scale, scaled.logit_bias) == (True, 100.0, -2.0)
     for message, state in (
         ("logit_scale in", {"weight": weight, "logit_scale": torch.tensor(0.0)}),
@@ -281,9 +281,9 @@ def test_heads_from_files(tmp_path: Path) -> None:
         ("not finite", {"weight": nan * ones}),
     ):
         with pytest.raises(WeightsError, match=message):
-            read(path, **state)
+            read(path, state)
     with pytest.raises(UsageError, match="2 class names for the 3 rows"):
-        read(path, classes=("a", "b"), weight=weight)
+        read(path, {"weight": weight}, ("a", "b"))
 
 
 @given(st.floats(0.1, 10), st.integers(0, 100))

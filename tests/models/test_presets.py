@@ -169,7 +169,7 @@ def test_published_weights_of_a_preset_are_known_by_any_name(
     def loaded(spec: str, checkpoint: Path | None = None) -> str:
         return load_encoder(spec, checkpoint=checkpoint).training
 
-    def build(wanted: Wanted) -> SimpleNamespace:
+    def build(wanted: Wanted) -> Any:
         architecture, _, tag = wanted.rest.partition(".")
         kind = "pretrained" if wanted.checkpoint is None else "checkpoint"
         return SimpleNamespace(
