@@ -32,7 +32,7 @@ from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
-from tuiprobe.models.heads import TextTower, zero_shot_head
+from tuiprobe.models.heads import PromptHead, TextTower
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Robustness
@@ -68,14 +68,13 @@ class Clip:
         return torch.nn.functional.normalize(torch.stack(rows), dim=1)
 
     def head(self, classes: Any, templates: Any, progress: Any = None) -> Head:
-        return zero_shot_head(
-            self.text, classes, templates, digest="d", cache=self.folder, progress=progress
-        )
+        return self._prompts(classes, templates).build(progress)
 
     def prompts_left(self, classes: Any, templates: Any) -> int:
-        from tuiprobe.models.heads import classes_left
+        return len(templates) * self._prompts(classes, templates).classes_left()
 
-        return len(templates) * classes_left(classes, templates, digest="d", cache=self.folder)
+    def _prompts(self, classes: Any, templates: Any) -> PromptHead:
+        return PromptHead(self.text, tuple(classes), tuple(templates), "d", cache=self.folder)
 
 
 def plan(encoder: Any, data: Any, measured: int = 4, **options: Any) -> Plan:

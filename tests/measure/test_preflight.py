@@ -207,7 +207,7 @@ def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
     """Where only restoring the label map restores the answer, the data are to blame."""
     from tuiprobe.models.preflight_data import KnownAnswer
 
-    said = KnownAnswer(0.5, 50, 500, 0.08, 0.13, agrees=False, causes=("label map",)).check()
+    said = KnownAnswer(0.5, 50, 500, ("label map",)).check()
     monkeypatch.setattr("tuiprobe.measure.preflight.check_answer", lambda *a: said)
     with pytest.raises(DataError, match="restoring the label map") as error:
         preflight(plan(encoder(), ImageNet(published)), RunDir(tmp_path), lambda event: None)

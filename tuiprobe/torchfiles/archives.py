@@ -10,9 +10,10 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from tokenize import TokenError
-from typing import IO, Protocol
+from typing import IO
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ _CHUNK_BYTES = 2**20
 _LOCAL_HEADER_BYTES = 30
 
 
-class TorchFile(Protocol):
+class TorchFile(ABC):
     """A file of `torch.save` or `torch.jit.save`.
 
     Attributes:
@@ -46,11 +47,30 @@ class TorchFile(Protocol):
 
     content: object
 
-    def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
-        """Reads tensors; tensors that share data in the file share memory."""
-
+    @abstractmethod
     def offset(self, storage: Storage) -> int:
         """Returns where the data of a storage begin in the file, without reading them."""
+
+    @abstractmethod
+    def data(self, storage: Storage) -> Tensor:
+        """Reads the data of a storage, uint8 `[nbytes]`."""
+
+    def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+        """Reads tensors; tensors that share data in the file share memory.
+
+        Verifies every checksum of the file, if the format has any.
+        """
+        data: dict[str, Tensor] = {}
+        state: dict[str, Tensor] = {}
+        for name, stored in wanted.items():
+            key = stored.storage.key
+            if key not in data:
+                data[key] = self.data(stored.storage)
+            tensor = data[key].view(stored.dtype)
+            tensor = tensor.as_strided(stored.size, stored.stride, stored.offset)
+            tensor = tensor.conj().resolve_conj() if stored.conjugate else tensor
+            state[name] = tensor.neg() if stored.negative else tensor
+        return state
 
 
 def open_torch_file(file: IO[bytes]) -> TorchFile:
@@ -92,13 +112,13 @@ def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
     return entry.header_offset + _LOCAL_HEADER_BYTES + int(name) + int(extra)
 
 
-class _ZipFile:
+class _ZipFile(TorchFile):
     def __init__(self, file: IO[bytes]) -> None:
         size = file.seek(0, io.SEEK_END)
         self._file = file
         self._archive = open_archive(file)
-        self._entries = {entry.filename: entry for entry in self._archive.infolist()}
         entries = self._archive.infolist()
+        self._entries = {entry.filename: entry for entry in entries}
         if sum(entry.file_size for entry in entries) > size + ARCHIVE_SPARE_BYTES:
             raise ValueError("the archive claims to hold more than the file's size")
         if not any(entry.CRC for entry in entries):  # saved without checksums
@@ -108,14 +128,15 @@ class _ZipFile:
         if len(pickles) != 1:
             raise ValueError("the archive has no data.pkl")
         self._root = pickles[0].removesuffix("data.pkl")
-        if self._small("byteorder", b"little").strip() != b"little":
+        ordered = self._root + "byteorder" in self._entries
+        if ordered and self._small("byteorder").strip() != b"little":
             raise ValueError("it was saved on a big-endian machine")
         reader = PickleReader()
         self.content = reader.read(io.BytesIO(self._small("data.pkl")))
 
     def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
         """Reads tensors and verifies the checksum of every archive entry."""
-        state = _built(wanted, self._data)
+        state = super().tensors(wanted)
         read = {f"{self._root}data/{one.storage.key}" for one in wanted.values()}
         for name in self._entries.keys() - read:
             with self._archive.open(name) as stream:
@@ -130,13 +151,11 @@ class _ZipFile:
             raise ValueError(f"tensor data {storage.key} of the archive are cut short")
         return content_offset(self._file, entry)
 
-    def _small(self, name: str, default: bytes | None = None) -> bytes:
-        entry = self._entries.get(self._root + name)
-        if entry is None and default is not None:
-            return default
-        return self._data_of(f"{self._root}{name}", PICKLE_BYTES).numpy().tobytes()
+    def _small(self, name: str) -> bytes:
+        return self._data_of(self._root + name, PICKLE_BYTES).numpy().tobytes()
 
-    def _data(self, storage: Storage) -> Tensor:
+    def data(self, storage: Storage) -> Tensor:
+        """Reads an entry, which verifies its checksum."""
         data = self._data_of(f"{self._root}data/{storage.key}", storage.nbytes)
         if len(data) != storage.nbytes:
             raise ValueError(f"tensor data {storage.key} of the archive are cut short")
@@ -166,13 +185,13 @@ class _ShortReads:
         return self._file.read(size)
 
 
-class _LegacyFile:
+class _LegacyFile(TorchFile):
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._size = file.seek(0, io.SEEK_END)
+        size = file.seek(0, io.SEEK_END)
         file.seek(0)
         head = io.BytesIO(file.read(PICKLE_BYTES))
-        if _is_tar(head.getvalue()[:512]):
+        if head.getvalue()[257:262] == b"ustar":
             raise ValueError("it is a tar archive, as torch wrote before 2017")
         reader = PickleReader()
         if reader.read(head) != _MAGIC or reader.read(head) != _PROTOCOL:
@@ -189,28 +208,20 @@ class _LegacyFile:
         for key in keys:
             self._places[key] = place + 8
             place += 8 + reader.storages[key].nbytes
-        if place > self._size:
+        if place > size:
             raise ValueError("tensor data are cut short")
-
-    def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
-        """Reads tensors; this format has no checksums."""
-        return _built(wanted, self._data)
 
     def offset(self, storage: Storage) -> int:
         """Returns the place that the order of the data gives."""
         return self._places[storage.key]
 
-    def _data(self, storage: Storage) -> Tensor:
+    def data(self, storage: Storage) -> Tensor:
+        """Reads the data after their number of elements; this format has no checksums."""
         self._file.seek(self._places[storage.key] - 8)
         (count,) = struct.unpack("<q", self._file.read(8))
         if count != storage.count:
             raise ValueError("the size of a tensor's data is told in two ways")
         return _read(self._file, storage.nbytes)
-
-
-def _is_tar(block: bytes) -> bool:
-    """Says whether a block is the first one of a tar archive."""
-    return block[257:262] == b"ustar"
 
 
 def _read(stream: IO[bytes], size: int) -> Tensor:
@@ -225,18 +236,3 @@ def _read(stream: IO[bytes], size: int) -> Tensor:
         view[done : done + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
         done += len(chunk)
     return data
-
-
-def _built(
-    wanted: Mapping[str, StoredTensor], read: Callable[[Storage], Tensor]
-) -> dict[str, Tensor]:
-    data: dict[str, Tensor] = {}
-    state: dict[str, Tensor] = {}
-    for name, one in wanted.items():
-        key = one.storage.key
-        if key not in data:
-            data[key] = read(one.storage)
-        tensor = data[key].view(one.dtype).as_strided(one.size, one.stride, one.offset)
-        tensor = tensor.conj().resolve_conj() if one.conjugate else tensor
-        state[name] = tensor.neg() if one.negative else tensor
-    return state
