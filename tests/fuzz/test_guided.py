@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,13 +38,3 @@ def test_a_find_is_known_by_its_place_in_the_package() -> None:
     with pytest.raises(ValueError, match="no number") as error:
         parse_json("NaN")
     assert where(error.value).startswith("tuiprobe/files.py:")
-
-
-@pytest.mark.slow
-def test_the_fuzzer_sees_coverage_and_ends(tmp_path: Path) -> None:
-    pytest.importorskip("atheris", reason="optional: pip install -e '.[fuzz]'")
-    words = [sys.executable, "-m", "tests.fuzz.guided", "2", "1", str(tmp_path), "pickles"]
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "pickles: " in done.stdout
-    assert "edges, 0 finds" in done.stdout

@@ -14,7 +14,7 @@ SECONDS = seconds("sources")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.timeout(3 * SECONDS + 120)
 def test_damaged_sources_are_opened_or_refused_within_bounds(tmp_path: Path) -> None:
     """A process of its own, as its memory is limited."""
     words = [sys.executable, "-m", "tests.fuzz.sources", str(SECONDS), str(SEED), str(tmp_path)]
