@@ -24,8 +24,7 @@ def imported(code: str) -> set[str]:
     ("code", "allowed"),
     [
         ("import tuiprobe", set()),
-        ("import tuiprobe.cli", set()),
-        ("import tuiprobe.catalog", set()),
+        ("import tuiprobe.cli, tuiprobe.catalog.baselines, tuiprobe.catalog.presets", set()),
         ("import tuiprobe.errors, tuiprobe.events", set()),
         ("import tuiprobe.spec, tuiprobe.results, tuiprobe.run.directory", {"numpy", "pydantic"}),
         ("import tuiprobe.report, tuiprobe.compare.differences", {"numpy", "pydantic"}),

@@ -73,6 +73,7 @@ def test_edited_results_are_refused_by_the_list_as_by_every_reader(root, edit, c
 
 def test_a_row_comes_from_the_summary_or_from_results_without_one(root, monkeypatch):
     run = RunDir(root / "first")
+    write_results(run, report())
     with monkeypatch.context() as patch:
         patch.setattr(glance, "read_report", None)
         assert glance.summary(run).kurtosis == outliers().kurtosis

@@ -26,34 +26,12 @@ pytestmark = pytest.mark.slow
 SMALL = ("--batch-size", "12", "--threads", "1", "--workers", "0", "--offline")
 
 
-def test_a_run_from_the_command_line(stranger: Path, typed: Typed, tmp_path: Path) -> None:
-    done = typed(
-        stranger, "--headless", "--model", "toy:8", "--data", "bands:36", "--output", "run", *SMALL
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert (report["model"]["name"], report["model"]["loader"]) == ("toy:8", "toy")
-    (measured,) = [one for one in report["data"] if one["name"] == "bands"]
-    assert measured["source"] == "bands:36"
-    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
-    assert plan["sets"][0]["found"] == 36
-    # The colour of each picture is its class, and the head reads it off: all right.
-    (part,) = [one for one in report["parts"] if one["probe"] == "robustness"]
-    assert part["result"]["accuracies"][0]["top1"]["value"] == 1
-    # Where the package is not installed, the run opens and is answered again from its files.
-    again = typed(None, "reprobe", "run")
-    assert again.returncode == 0, again.stderr
-    shown = typed(None, "report", "run", "--format", "md")
-    assert shown.returncode == 0, shown.stderr
-    assert "toy:8" in (tmp_path / "run" / "report.md").read_text()
-    gone = typed(None, "--headless", "--model", "toy:8", "--data", "bands:36", *SMALL)
-    assert gone.returncode == 2
-    assert "unknown data source 'bands:36'" in gone.stderr
-
-
 def test_listed_where_the_built_in_ones_are(stranger: Path, typed: Typed) -> None:
     rows = {row["name"] for row in json.loads(typed(stranger, "models", "--json").stdout)}
     assert {"toy:8", "toy:16", "mini_clip"} <= rows
+    gone = typed(None, "--headless", "--model", "toy:8", "--data", "bands:36", *SMALL)
+    assert gone.returncode == 2
+    assert "unknown data source 'bands:36'" in gone.stderr
     unknown = typed(stranger, "--headless", "--data", "nonsense:1")
     assert unknown.returncode == 2
     assert "imagefolder:DIR" in unknown.stderr
@@ -161,10 +139,6 @@ def test_no_file_names_foreign_code(site: Path, tmp_path: Path) -> None:
         name="v", source="bands:6", found=6, planned=6, shards=1, classes=(), notes=()
     )
     assert family_of([record]) is None
-    assert not {"stranger", "worse"} & sys.modules.keys()
-
-
-def test_nothing_is_loaded_before_it_is_named(site: Path) -> None:
     assert {one.name for one in LOADERS.foreign()} == {"toy", "failing", "number", "gone"}
     assert SOURCES.package_of("bands") == "package stranger 1.0"
     assert not {"stranger", "worse"} & sys.modules.keys()

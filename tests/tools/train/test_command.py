@@ -64,12 +64,6 @@ def test_jobs_run_side_by_side_but_never_more_than_asked() -> None:
     assert most == 2
 
 
-def test_jobs_that_wait_for_each_other_are_an_error() -> None:
-    jobs = [Job(CLIP, 0, TUNED), Job(TUNED, 0, CLIP)]
-    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="waits"):
-        list(run_jobs(jobs, lambda job: job, pool, 2))
-
-
 @pytest.mark.slow
 def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_path: Path) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
@@ -136,13 +130,3 @@ def test_only_the_shipped_seed_replaces_what_ships(asked: Callable[..., tuple], 
     assert asked("mini_finetuned")[0] == [job for job in models if job.start is not None]
     models, others, _ = asked("baseline_tiny")  # of the table alone: never a file that ships
     assert (models, [job.recipe.name for job in others]) == ([], ["baseline_tiny"])
-
-
-@pytest.mark.parametrize(
-    ("words", "said"), [(("maxi_clip",), "Unknown model"), (("--jobs", "0"), "at least one")]
-)
-def test_what_cannot_be_trained_is_refused(
-    asked: Callable[..., tuple], words: tuple[str, ...], said: str
-) -> None:
-    with pytest.raises(SystemExit, match=said):
-        asked(*words)
