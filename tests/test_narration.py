@@ -12,7 +12,7 @@ from rich.console import Console
 import tuiprobe
 from tuiprobe.events import Event
 from tuiprobe.measure.ranks import Rank
-from tuiprobe.narration import _Bar, _Lines, _NotebookCell, narrated, sentence, somebody_looks
+from tuiprobe.narration import _Bar, _Lines, _NotebookCell, narrated, somebody_looks
 from tuiprobe.plaintext import plain
 
 
@@ -96,10 +96,6 @@ def test_python_shows_progress_on_request_and_to_no_log(
     assert probe(events.append) == ""
     assert {"stage", "done"} <= {one.kind for one in events}
     assert not somebody_looks()
-
-
-def test_a_sentence_names_its_kind() -> None:
-    assert sentence(Event("failed", "disk full")) == "error: disk full"
 
 
 def test_of_several_ranks_of_a_host_one_narrates_and_the_others_say_what_goes_wrong(

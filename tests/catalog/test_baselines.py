@@ -62,7 +62,7 @@ def test_fit_is_that_of_scipy(baseline: str) -> None:
     [
         ("open_clip:ViT-B-16-quickgelu/openai", "standard", 0.33, False),
         ("open_clip:RN50-quickgelu/cc12m", "standard_and_low", 0.15, False),
-        ("open_clip:RN50-quickgelu/cc12m", "standard", 0.24, True),
+        ("open_clip:RN50-quickgelu/cc12m", "standard", 0.18, True),
     ],
 )
 def test_known_models(spec: str, baseline: str, value: float, extrapolated: bool) -> None:
