@@ -1,18 +1,14 @@
-"""All trainings side by side: which runs when, what lands where, and going on after a stop."""
+"""All trainings: which runs when, what lands where, and going on after a stop."""
 
 import dataclasses
 import json
-import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from threading import Barrier, Lock
 
 import pytest
 
 from tools.train import command
-from tools.train.command import next_job, run_jobs
+from tools.train.command import next_job
 from tools.train.recipes import MODELS, RECIPES, SEEDS, Job, jobs_for
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import weights
@@ -43,25 +39,6 @@ def test_a_model_waits_for_the_one_it_starts_from_and_others_go_ahead() -> None:
     assert next_job([tuned], [tuned, first]) is None
     assert next_job([tuned, other], [tuned, other]) == tuned
     assert next_job([elsewhere], [elsewhere, first]) == elsewhere  # of another seed
-
-
-def test_jobs_run_side_by_side_but_never_more_than_asked() -> None:
-    together, lock, running, most = Barrier(2, timeout=20), Lock(), 0, 0
-
-    def work(job: Job) -> int:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        together.wait()  # each of the four runs beside one other, or this breaks
-        with lock:
-            running -= 1
-        return job.seed
-
-    jobs = [Job(LABELS, seed) for seed in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(found for _, found in run_jobs(jobs, work, pool, 2)) == [0, 1, 2, 3]
-    assert most == 2
 
 
 @pytest.mark.slow
@@ -96,37 +73,3 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
     with pytest.raises(UsageError, match=r"tiny_labels-3\.ckpt was trained by another recipe"):
         command.train_all([endless, longer], [], cache, output, jobs=2, images=40)
     assert json.loads((output / "tiny_labels.json").read_text()) == card
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Job], list[Job], object]]:
-    """Run the command line and return what it would train and where files would go."""
-
-    def run(*words: str) -> tuple[list[Job], list[Job], object]:
-        calls: list[tuple[list[Job], list[Job], object]] = []
-
-        def noted(
-            models: list[Job], others: list[Job], cache: Path, output: Path | None, **_: int
-        ) -> dict[Job, command.Card]:
-            calls.append((models, others, output))
-            return {}
-
-        monkeypatch.setattr(command, "train_all", noted)
-        monkeypatch.setattr(command, "write_baseline", lambda cards, path: None)
-        monkeypatch.setattr(sys, "argv", ["train", *words])
-        command.main()
-        return calls[0]
-
-    return run
-
-
-def test_only_the_shipped_seed_replaces_what_ships(asked: Callable[..., tuple], tmp_path) -> None:
-    models, others, output = asked()
-    assert output == weights.FOLDER
-    assert len(others) == 12
-    assert asked("mini_clip", "--seed", "1")[2] is None
-    assert asked("--seed", "5", "--output", str(tmp_path))[2] == tmp_path
-    assert asked("--seed", "5")[1] == []
-    assert asked("mini_finetuned")[0] == [job for job in models if job.start is not None]
-    models, others, _ = asked("baseline_tiny")  # of the table alone: never a file that ships
-    assert (models, [job.recipe.name for job in others]) == ([], ["baseline_tiny"])

@@ -10,11 +10,6 @@ def h() -> np.ndarray:
     return np.random.default_rng(0).standard_normal((400, 64))
 
 
-def test_kurtosis_is_scipys(h: np.ndarray) -> None:
-    wanted = scipy.stats.kurtosis(h, axis=1, fisher=False)
-    np.testing.assert_allclose(evaluation.image_kurtosis(h), wanted, rtol=1e-12)
-
-
 def test_a_planted_constant_outlier_is_persistent_and_vanishes_on_centring(h: np.ndarray) -> None:
     h[:, 7] += 30
     found = evaluation.outliers(h)
