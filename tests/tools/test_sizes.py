@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.sizes import CHECKOUT, HEAD, Size, measured, renewed, rows_of, run, size_of
+from tools.sizes import HEAD, Size, measured, renewed, rows_of, run, size_of
 
 SOURCE = '''"""A docstring
 of two lines."""
@@ -75,9 +75,3 @@ def test_renewing_keeps_reasons_and_the_text_around(root: Path) -> None:
     assert after.startswith("Sizes:\n\n")
     assert after.endswith("|\n\nAfter it.\n")
     assert rows_of(after)["tuiprobe"] == (Size(1, 4, 4), "")
-
-
-def test_the_table_of_this_checkout_has_a_row_for_every_package() -> None:
-    assert set(rows_of((CHECKOUT / "CONTRIBUTING.md").read_text("utf-8"))) == set(
-        measured(CHECKOUT)
-    )

@@ -47,7 +47,7 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
     models = [Job(TUNED, 3, CLIP), Job(CLIP, 3), Job(LABELS, 3)]
     others = [Job(LABELS, 3), Job(LABELS, 4)]
 
-    cards = command.train_all(models, others, cache, output, jobs=2, images=40)
+    cards = command.train_all(models, others, cache, output, jobs=2, images=20)
     assert set(cards) == {*models, *others}
     assert {path.name for path in output.iterdir()} == {
         f"tiny_{kind}.{suffix}"
@@ -56,14 +56,14 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
     }
     card = json.loads((output / "tiny_labels.json").read_text())
     assert card == {"sha256": card["sha256"], **cards[Job(LABELS, 3)]}
-    assert card["accuracy"]["sketch"]["n"] == 40
+    assert card["accuracy"]["sketch"]["n"] == 20
     assert (cache / "tiny_labels-4" / "tiny_labels.safetensors").is_file()
 
     # Again, after the card of one was lost: it goes on from its end, another is kept as it is.
     before = {p: p.stat().st_mtime_ns for p in cache.glob("*/*.safetensors")}
     (cache / "tiny_tuned-3" / "tiny_tuned.json").unlink()
     for job in (models[0], others[1]):
-        assert command.make(job, cache, images=40)["accuracy"] == cards[job]["accuracy"]
+        assert command.make(job, cache, images=20)["accuracy"] == cards[job]["accuracy"]
     changed = [p.stem for p, when in before.items() if p.stat().st_mtime_ns != when]
     assert changed == ["tiny_tuned"]
 
@@ -71,5 +71,5 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
     longer = Job(dataclasses.replace(LABELS, steps=3), 3)
     endless = Job(dataclasses.replace(LABELS, name="tiny_endless", steps=10**6), 3)
     with pytest.raises(UsageError, match=r"tiny_labels-3\.ckpt was trained by another recipe"):
-        command.train_all([endless, longer], [], cache, output, jobs=2, images=40)
+        command.train_all([endless, longer], [], cache, output, jobs=2, images=20)
     assert json.loads((output / "tiny_labels.json").read_text()) == card

@@ -22,9 +22,9 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY", 2)
 
 
-@pytest.mark.parametrize("recipe", [CLIP, LABELS])
 @pytest.mark.slow
-def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path, recipe) -> None:
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> None:
+    recipe = CLIP
     whole = loop.train(recipe, 0, tmp_path / "a").state_dict()
 
     def stop(model: torch.nn.Module) -> dict[str, float]:
