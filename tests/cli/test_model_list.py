@@ -66,6 +66,7 @@ def probe(*more: str) -> int:
     return run_cli(["--headless", *words, "--threads", "1", "--workers", "0", *more])
 
 
+@pytest.mark.slow
 def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     folder: Path, opened: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +160,7 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
     assert "not measured" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_one_failure_does_not_stop_the_others(
     folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

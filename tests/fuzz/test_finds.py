@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from tests.fuzz.test_readers import make_template, read_ranks
+from tests.fuzz.test_readers import read_ranks
 from tests.measure.fake_run import PRINT, vouch
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
@@ -29,11 +29,6 @@ from tuiprobe.run.status import StatusWatch
 from tuiprobe.run.verify import verify
 
 Change = Callable[[dict[str, Any]], object]
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_template(tmp_path_factory.mktemp("template") / "runs")
 
 
 @pytest.fixture

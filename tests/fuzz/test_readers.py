@@ -71,11 +71,6 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_template(tmp_path_factory.mktemp("template") / "runs")
-
-
 def make_template(root: Path) -> Path:
     """Writes a finished run with a head, a shift, concepts and statuses, twice."""
     rng = np.random.default_rng(0)

@@ -21,27 +21,18 @@ def report() -> dict[str, Any]:
     estimate = {"value": 8.25, "low": 8.0, "high": 8.5, "n": 30, "method": "jackknife"}
     figure = {"id": "kurtosis", "name": "kurtosis", "data": "val", "place": "embedding"}
     table = {"kind": "table", "id": "shares", "columns": [{"id": "share", "title": ["share"]}]}
-    chart = {"kind": "chart", "id": "heights", "title": "heights"}
     series = {"name": "a", "x": [0.0, 1.0], "y": [2.0, 3.0], "low": [], "high": []}
+    chart = {"kind": "chart", "id": "heights", "title": "heights", "series": [series]}
+    prose = {"kind": "prose", "text": ["a text"]}
+    content = [prose, table | {"rows": [[0.25], ["a text"]]}, chart]
     part = {
-        "probe": "outliers",
-        "title": "Outlier features",
-        "block": "inside",
-        "not_run": None,
-        "remedy": "",
-        "result": {"taps": [{"tap": "embedding", "channels": [12, 54]}]},
-        "section": {
-            "headline": ["a text"],
-            "content": [
-                {"kind": "prose", "text": ["a text"]},
-                table | {"rows": [[0.25], ["a text"]]},
-                chart | {"series": [series]},
-            ],
-        },
+        "probe": "outliers", "title": "Outlier features", "block": "inside", "not_run": None,
+        "remedy": "", "result": {"taps": [{"tap": "embedding", "channels": [12, 54]}]},
+        "section": {"headline": ["a text"], "content": content},
         "figures": [figure | {"figure": estimate, "headline": 1}],
         "facts": [{"id": "outcome", "name": "outcome", "value": "withheld"}],
         "sets": [figure | {"id": "channels", "members": ["12"], "universe": 128}],
-    }
+    }  # fmt: skip
     data = [{"name": "val", "source": "imagefolder:val", "measured": 30}]
     return {"partial": False, "model": {"name": "toy"}, "data": data, "parts": [part]}
 

@@ -42,6 +42,7 @@ def test_a_model_waits_for_the_one_it_starts_from_and_others_go_ahead() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_path: Path) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
     models = [Job(TUNED, 3, CLIP), Job(CLIP, 3), Job(LABELS, 3)]
