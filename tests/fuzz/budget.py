@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 SEED = int(os.environ.get("TUIPROBE_FUZZ_SEED", "11"))
 TOTAL_SECONDS = float(os.environ.get("TUIPROBE_FUZZ_SECONDS", "20"))
@@ -27,3 +29,10 @@ def seeds(seconds: float, seed: int = SEED) -> Iterator[int]:
     while time.process_time() < end:
         yield number
         number += 1
+
+
+def limit_memory(size: int) -> None:
+    """Lets this process ask for at most so many bytes beyond what it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + size
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -178,6 +178,8 @@ def tables(place: Path) -> Target:
     broden = source(f"broden:{place}/broden", read_concepts)
     objectnet = source(f"objectnet:{place}/objectnet", read_all)
     kinds = [
+        ("images/cat/cat_0000.jpg", source(f"imagefolder:{place}/images", read_all)),
+        ("shard-0.tar", source(f"webdataset:{place}/shard-*.tar", read_all)),
         ("suite.toml", source(f"suite:{place}/suite.toml", read_all)),
         ("concepts.csv", source(f"csv:{place}/concepts.csv", read_concepts)),
         ("baseline.csv", source(f"{place}/baseline.csv", read_baseline)),
@@ -198,6 +200,24 @@ def tables(place: Path) -> Target:
             (place / name).write_bytes(whole[name])
 
     return Target(tuple(bytes([i]) + whole[name] for i, (name, _) in enumerate(kinds)), ask)
+
+
+WORDS = ("*", "**", "?", "[", "]", "{", "}", "{0..9}", "{0..99999}", "{a,b}", "..", "/", "~", "\0",
+         "x" * 300, "\udc80", "::", "s3:", "file://", "/**/**", "{5..1}", "'", "\n")  # fmt: skip
+
+
+def specs(place: Path) -> Target:
+    """What users type to name a source, with odd words in it."""
+    make_sources(place)
+    kinds = ("imagefolder:ima,ges", "webdataset:shard-,*.tar", "suite:suite,.toml",
+             "csv:concepts,.csv", "objectnet:,objectnet")  # fmt: skip
+
+    def ask(content: bytes) -> object:
+        kind, _, rest = content.decode("utf-8", "surrogateescape").partition(":")
+        return (read_concepts if kind == "csv" else read_all)(f"{kind}:{place}/{rest}")
+
+    odd = (kind.replace(",", word, 1) for kind in kinds for word in ("", *WORDS))
+    return Target(tuple(spec.encode("utf-8", "surrogateescape") for spec in odd), ask)
 
 
 def vectors(place: Path) -> Target:
@@ -396,6 +416,7 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "tars": tars,
     "images": images,
     "tables": tables,
+    "specs": specs,
     "vectors": vectors,
     "reports": reports,
     "records": records,
