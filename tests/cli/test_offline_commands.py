@@ -218,6 +218,7 @@ def put_by_url(home: Path) -> None:
     )
 
 
+@pytest.mark.nightly
 def test_copied_caches_serve_a_machine_without_a_network(tmp_path: Path, weights: bytes) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     put(here, REPOSITORY, "model.safetensors", weights)
