@@ -292,7 +292,6 @@ def test_the_options_of_a_strangers_probe_are_parsed_and_checked() -> None:
     ("texts", "said"),
     [
         (["blur"], "--probe blur: write ID.KEY=VALUE"),
-        ([".radius=3"], "write ID.KEY=VALUE"),
         (["blurr.radius=3"], "there is no probe 'blurr'; did you mean blur[?]"),
         (["xyz.radius=3"], "there is no probe 'xyz'; there are blur, count"),
         (["blur.radios=3"], "blur has no option 'radios'; did you mean radius[?]"),

@@ -1,11 +1,9 @@
 """`tuiprobe runs` and the list behind it, on small run directories with hostile names."""
 
 import fcntl
-import io
 import json
 import os
 import shutil
-import sys
 
 import pytest
 
@@ -139,19 +137,6 @@ def test_results_of_another_run_are_refused_by_the_list_as_by_every_reader(
         assert run_cli(command) == 4
         assert said in capsys.readouterr().err
     assert run_cli(["verify", str(run.path)]) == 4
-
-
-def test_a_row_is_printed_before_the_next_run_is_read(root, monkeypatch):
-    class Reader(io.StringIO):
-        def flush(self):
-            if self.getvalue().count("\n") == 2:
-                RunDir(root / "group/second").results_file.write_text("{}")
-
-    monkeypatch.setattr("sys.stdout", Reader())
-    assert run_cli(["runs", "--root", str(root)]) == 0
-    assert [line.split()[1] for line in sys.stdout.getvalue().splitlines()[1:]] == [
-        "done", "damaged", "partial", "unfinished",
-    ]  # fmt: skip
 
 
 def test_states_and_figures_come_from_the_directories_and_links_are_not_followed(root, tmp_path):

@@ -37,28 +37,14 @@ def sentence(root: Path) -> str:
     )
 
 
-def test_the_list_of_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_reader_says_what_to_do(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     states = {row.name: (row.state, row.title) for row in list_runs(root)}
     assert states["old"] == ("damaged", sentence(root))
     assert states["new"][0] == "done"
-    assert run_cli(["runs", "--root", str(root), "--json"]) == 0
-    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["runs"]}
-    assert found["old"]["title"] == sentence(root)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["report", "old"],
-        ["report", "new", "old", "--to", "-"],
-        ["compare", "old", "new"],
-        ["compare", "new", "old"],
-    ],
-)
-def test_commands(root: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [str(root / word) if word in ("old", "new") else word for word in words]
-    assert run_cli(arguments) == DataError.exit_code
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert sentence(root) in said.err
-    assert len(said.err.splitlines()) == 1
+    old, new = str(root / "old"), str(root / "new")
+    for words in (["report", old], ["report", new, old, "--to", "-"], ["compare", old, new]):
+        assert run_cli(words) == DataError.exit_code
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert sentence(root) in printed.err
+        assert len(printed.err.splitlines()) == 1

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.plugin.conftest import Typed, install, register
-from tuiprobe.cli.app import run_cli
 from tuiprobe.cli.model_list import read_models
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
 from tuiprobe.datasets.registry import SOURCES, DataSource
@@ -108,20 +107,6 @@ def test_a_name_is_claimed_once(site: Path) -> None:
     assert found is SOURCES.builtin("imagefolder")
     with pytest.raises(DataError, match=r"imagefolder: .* does not exist"):
         load_dataset("imagefolder:nowhere")
-
-
-def test_a_run_warns_of_a_name_that_another_package_claims(
-    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pictures = load_dataset("bands:6")
-    for sample in pictures.samples:
-        folder = tmp_path / "pictures" / pictures.classes[sample.label or 0]
-        folder.mkdir(parents=True, exist_ok=True)
-        pictures.open(sample).save(folder / sample.path)
-    arguments = ["--headless", "--model", "toy:8", "--output", str(tmp_path / "run"), *SMALL]
-    assert run_cli([*arguments, "--data", f"imagefolder:{tmp_path / 'pictures'}"]) == 0
-    said = "warning: the data source 'imagefolder' of package worse 0.1 is not used"
-    assert said in capsys.readouterr().err
 
 
 def test_no_file_names_foreign_code(site: Path, tmp_path: Path) -> None:
