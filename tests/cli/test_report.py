@@ -88,7 +88,7 @@ def test_formats_go_where_they_are_asked_to(run, tmp_path, capsys):
 
 
 def test_several_runs_give_one_page_and_no_table_files(tmp_path, capsys):
-    paths = []
+    paths: list[str] = []
     for content in (report(), report(model=model(name="token one", representation="token"))):
         run = RunDir(tmp_path / "runs" / f"run{len(paths)}")
         write_results(run, content)

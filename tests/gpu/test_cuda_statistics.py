@@ -204,12 +204,12 @@ def test_replays_beyond_the_room_are_told_and_reserve_helps():
 
 
 def test_sample_ids_on_the_device_alone_may_change_between_replays():
-    x, stats = batch((8, 4), torch.float32).cuda(), ChannelMoments(4, device="cuda")
+    x, moments = batch((8, 4), torch.float32).cuda(), ChannelMoments(4, device="cuda")
     with torch.cuda.graph(torch.cuda.CUDAGraph()):
-        stats.update(x)
+        moments.update(x)
         with pytest.raises(ValueError, match="every replay"):
-            stats.update(x, range(8))
-    x, stats = batch((8, 4), torch.float32).cuda(), SampleMoments(4, device="cuda")
+            moments.update(x, range(8))
+    stats = SampleMoments(4, device="cuda")
     ids, graph = torch.arange(8, device="cuda"), torch.cuda.CUDAGraph()
     stats.update(x, ids)
     with torch.cuda.graph(graph):

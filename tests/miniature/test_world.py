@@ -57,7 +57,8 @@ def test_pixels_labels_and_paths_of_a_set(name: str) -> None:
     digest = hashlib.sha256()
     for index in range(0, size, size // 40):
         pixels = world.render(name, index)
-        assert (pixels.shape, pixels.dtype) == ((64, 64, 3), np.uint8)
+        assert pixels.shape == (64, 64, 3)
+        assert pixels.dtype == np.uint8
         assert pixels.astype(float).std() > 3  # none is blank
         digest.update(pixels.tobytes())
     assert digest.hexdigest()[:16] == GOLDEN[name]
