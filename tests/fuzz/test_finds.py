@@ -38,7 +38,7 @@ def run(template: Path, tmp_path: Path) -> RunDir:
 
 
 Arrays = Callable[[dict[str, np.ndarray], dict[str, str]], object]
-Damage = Callable[[RunDir], None]
+Damage = Callable[[RunDir], object]
 
 
 def array_of(name: str, change: Arrays) -> tuple[Damage, str]:
@@ -72,7 +72,7 @@ def plan_of(change: Change) -> tuple[Damage, str]:
 
 
 def content_of(name: str, content: str) -> tuple[Damage, str]:
-    return lambda run: (run.path / name).write_text(content) and None, name
+    return lambda run: (run.path / name).write_text(content), name
 
 
 ARRAYS: dict[str, tuple[Arrays, ...]] = {

@@ -69,14 +69,16 @@ class Lengths(Probe[tuple[str, np.ndarray, np.ndarray, dict[int, str]], LengthRe
         values = tuple(one.value for one in result.longest)
         places = tuple(float(i) for i in range(len(values)))
         series = Series(name="length", x=places, y=values, mark="bars")
-        rows = [[Code(code=image.path or ""), image.value] for image in result.longest]
         return Section(
             title=self.title,
             headline=("Representations are ", result.mean, " long on ", Code(code=result.data)),
             card=(("length ", result.mean),),
             content=(
                 prose("Longer than most <b>say</b> little."),
-                table("longest", [("image", "image"), ("length", "length")], rows),
+                table(
+                    "longest", [("image", "image"), ("length", "length")],
+                    [[Code(code=image.path or ""), image.value] for image in result.longest],
+                ),
                 Chart(id="lengths", title="Lengths", x_label="", y_label="", series=(series,)),
                 Strip(
                     id="longest", title=("The longest",), data=result.data,
