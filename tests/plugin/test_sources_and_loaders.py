@@ -19,6 +19,7 @@ from tuiprobe.models.registry import LOADERS, foreign_models, model_forms
 from tuiprobe.plugins import PluginError, Registry
 from tuiprobe.probes.robustness.baselines import family_of
 from tuiprobe.run.records import SetRecord
+from tuiprobe.spec import make_spec
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +63,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "tuiprobe.models": {
             "failing": "worse:LOADER", "number": "worse:NUMBER", "gone": "nowhere_at_all:LOADER",
         },
+        "tuiprobe.probes": {"gone": "nowhere_at_all:PROBE"},
     }  # fmt: skip
     register(root, "worse", "0.1", groups)
     register(root, "other", "2", {"tuiprobe.datasets": {"twice": "worse:SOURCE"}})
@@ -88,6 +90,8 @@ def test_a_broken_package_is_named_and_disturbs_no_other(site: Path) -> None:
         load_encoder("failing:x")
     with pytest.raises(RunError, match=r"package worse 0\.1 returned a int"):
         load_encoder("number:3")
+    with pytest.raises(PluginError, match=r"'gone' of package worse 0\.1 cannot be loaded"):
+        make_spec("m", "d", {"probe": ["gone.x=2"]})
     with pytest.raises(UsageError, match="builds its own weights"):
         load_encoder("toy:8", checkpoint="w.pt")
     assert len(load_suite("bands:6").sets["bands"].samples) == 6
