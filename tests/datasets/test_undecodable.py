@@ -13,7 +13,7 @@ from tests.datasets.trees import jpeg, write_tar
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
-from tuiprobe.measure.embeddings import plan_vectors
+from tuiprobe.measure.opening import plan_run
 from tuiprobe.models.head_files import read_classes
 from tuiprobe.spec import RunSpec, make_spec
 
@@ -93,7 +93,7 @@ def test_options_and_vectors_of_such_names_are_refused(
     working_folder(tmp_path)
     np.save("x.npy", np.zeros((4, 8), np.float32))
     with pytest.raises(DataError, match=r"the path .*x\.npy' has a name that is not UTF-8"):
-        plan_vectors(make_spec(None, None, {"embeddings": "x.npy"}))
+        plan_run(make_spec(None, None, {"embeddings": "x.npy"}))
 
 
 def test_a_file_of_names_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:
