@@ -71,12 +71,7 @@ def preprocess(image: Image.Image) -> torch.Tensor:
 
 def build() -> Encoder:
     fault("load")
-    usual, module = colors.build(), Faulty()
-    return Encoder(
-        name="py:faulty", architecture="means", representation="pooled", width=colors.WIDTH,
-        weights=usual.weights, preprocessing=usual.preprocessing,
-        module=module, preprocess=preprocess, forward=module,
-    )  # fmt: skip
+    return colors.encoder_of(Faulty(), colors.WIDTH, preprocess)
 
 
 def healthy() -> Encoder:
