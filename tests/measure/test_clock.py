@@ -41,9 +41,7 @@ def jumping(monkeypatch: pytest.MonkeyPatch) -> Jumping:
     return install
 
 
-def test_a_clock_that_jumps_changes_neither_figures_nor_progress(
-    jumping: Jumping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_that_jumps_changes_neither_figures_nor_progress(jumping, tmp_path, monkeypatch):
     data, whole, path = tmp_path / "data", RunDir(tmp_path / "whole"), tmp_path / "jumped"
     write_pictures(data, 24)
     assert run_cli(small_job(data, whole.path)) == 0
@@ -90,9 +88,7 @@ def test_a_clock_set_back_hides_no_failure(back: float, tmp_path: Path) -> None:
     assert run_state(again, held_locks()).kind == "unfinished"
 
 
-def test_locks_and_heartbeats_know_no_clock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_locks_and_heartbeats_know_no_clock(tmp_path, monkeypatch):
     directory = written(tmp_path / "run", begun=time.time() + 9 * HOUR)
     now = time.monotonic()
     with other_process_holding(directory, "lock"):

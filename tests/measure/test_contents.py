@@ -7,7 +7,6 @@ import io
 import os
 import shutil
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,9 +114,7 @@ def test_folders_of_equal_names_never_share_a_run(tmp_path: Path, format: str) -
         go(folders[1], tmp_path / "run")
 
 
-def test_folders_whose_first_images_are_equal_are_told_apart_on_resume(
-    data: Path, run: Path, tmp_path: Path
-) -> None:
+def test_folders_whose_first_images_are_equal_are_told_apart_on_resume(data, run, tmp_path):
     other = in_order(shutil.copytree(data, tmp_path / "b" / "data"), run, 20)
     other.write_bytes(encoded(77))
     before = (run / "spec.json").read_bytes()
@@ -146,9 +143,7 @@ def write_tar(path: Path, seed: int) -> None:
             tar.addfile(info, io.BytesIO(content))
 
 
-def test_tars_of_equal_member_names_are_told_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tars_of_equal_member_names_are_told_apart(tmp_path, monkeypatch):
     monkeypatch.setattr("tuiprobe.datasets.tars.cache_folder", lambda: tmp_path / "cache")
     for seed in range(2):
         write_tar(tmp_path / "val.tar", seed)
@@ -159,9 +154,7 @@ def test_tars_of_equal_member_names_are_told_apart(
 
 
 @pytest.mark.parametrize("change", ["new time", "time put back", "another size"])
-def test_an_image_replaced_between_interruption_and_resume_is_named(
-    change: str, data: Path, run: Path
-) -> None:
+def test_an_image_replaced_between_interruption_and_resume_is_named(change, data, run):
     drop_shards(run, 5)
     path = in_order(data, run, LATE)
     status = path.stat()
@@ -172,9 +165,7 @@ def test_an_image_replaced_between_interruption_and_resume_is_named(
         go(data, run)
 
 
-def test_an_image_replaced_before_it_is_measured_is_measured_as_it_is(
-    data: Path, run: Path, tmp_path: Path
-) -> None:
+def test_an_image_replaced_before_it_is_measured_is_measured_as_it_is(data, run, tmp_path):
     drop_shards(run, 3)
     in_order(data, run, 20).write_bytes(encoded(99))
     resumed = go(data, run)
@@ -183,9 +174,7 @@ def test_an_image_replaced_before_it_is_measured_is_measured_as_it_is(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_image_replaced_while_the_run_goes_ends_it_by_name(
-    workers: int, data: Path, run: Path, tmp_path: Path
-) -> None:
+def test_an_image_replaced_while_the_run_goes_ends_it_by_name(workers, data, run, tmp_path):
     path, output = in_order(data, run, LATE), tmp_path / "disturbed"
     replace = when_measuring(lambda: path.write_bytes(encoded(99)))
     with pytest.raises(DataError, match=rf"{path.name} of .* changed while the run was going"):
@@ -213,9 +202,7 @@ def touch(data: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", [move, copy, touch])
-def test_equal_contents_elsewhere_or_later_resume(
-    change: Callable[[Path], Path], tmp_path: Path
-) -> None:
+def test_equal_contents_elsewhere_or_later_resume(change, tmp_path):
     """Also of images that cannot be read, both times."""
     data, run = write_images(tmp_path / "data", count=48), tmp_path / "run"
     go(data, tmp_path / "order")
@@ -260,9 +247,7 @@ def test_a_map_belongs_to_the_content_of_its_image(data: Path, tmp_path: Path) -
     assert again.left == first.left - IMAGES > 0  # the concept images, and no others
 
 
-def test_labels_are_read_again_where_maps_change_before_they_are_measured(
-    data: Path, tmp_path: Path
-) -> None:
+def test_labels_are_read_again_where_maps_change_before_they_are_measured(data, tmp_path):
     root, run = write_tree(tmp_path / "broden"), tmp_path / "run"
 
     def labels() -> bytes:
@@ -275,9 +260,7 @@ def test_labels_are_read_again_where_maps_change_before_they_are_measured(
     assert labels() != first
 
 
-def test_a_head_is_fitted_anew_where_its_images_may_have_changed(
-    data: Path, tmp_path: Path
-) -> None:
+def test_a_head_is_fitted_anew_where_its_images_may_have_changed(data, tmp_path):
     run = tmp_path / "run"
     head = run / "head.safetensors"
 

@@ -45,9 +45,7 @@ def probe(one_red: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pro
 @pytest.mark.parametrize(
     ("error", "workers"), [("RuntimeError", 2), ("SystemExit", 0), ("BaseException", 0)]
 )
-def test_an_error_of_the_model_ends_the_run(
-    error: str, workers: int, probe: Probe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_error_of_the_model_ends_the_run(error, workers, probe, tmp_path, capsys):
     assert probe(f"forward:{error}", workers=workers) == 5
     said = capsys.readouterr().err
     assert f"error: the run failed with {error}: forward failed on purpose; what is" in said
@@ -61,9 +59,7 @@ def test_an_error_of_the_model_ends_the_run(
     assert "resuming" in capsys.readouterr().err
 
 
-def test_one_model_that_fails_does_not_end_the_others(
-    probe: Probe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_model_that_fails_does_not_end_the_others(probe, tmp_path, capsys):
     other = ("--model", "py:tests.measure.faulty:healthy", "--debug")
     assert probe("forward:RuntimeError", *other) == 5
     said = capsys.readouterr().err
@@ -78,9 +74,7 @@ def test_one_model_that_fails_does_not_end_the_others(
     ("error", "code", "workers"),
     [("OSError", 4, 2), ("MemoryError", 5, 0), ("ZeroDivisionError", 5, 2), ("SystemExit", 5, 2)],
 )
-def test_an_error_while_decoding_names_the_image(
-    error: str, code: int, workers: int, probe: Probe, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_error_while_decoding_names_the_image(error, code, workers, probe, capsys):
     assert probe(f"decode:{error}", workers=workers) == code
     said = capsys.readouterr().err
     assert f"error: cannot read class0/red.png of photos: {error}: decode failed" in said
@@ -88,12 +82,7 @@ def test_an_error_while_decoding_names_the_image(
 
 
 @pytest.mark.parametrize("more", [[], ["--model", "py:tests.measure.faulty:healthy"]])
-def test_decoding_that_hangs_ends_the_run_and_names_the_image(
-    more: list[str],
-    probe: Probe,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_decoding_that_hangs_ends_the_run_and_names_the_image(more, probe, monkeypatch, capsys):
     monkeypatch.setattr(stopping, "STALL_SECONDS", 2.0)
     assert probe("decode:hang", *more) == 4
     said = capsys.readouterr().err

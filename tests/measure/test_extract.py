@@ -65,8 +65,8 @@ def test_figures_belong_to_their_images(numbers: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("on_gpu", [False, True])
 def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(
-    on_gpu: bool, numbers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    on_gpu, numbers, tmp_path, monkeypatch
+):
     whole, _ = extract(numbers, tmp_path / "whole")
     monkeypatch.setitem(memory, "images", 3)
     monkeypatch.setitem(memory, "on a GPU", on_gpu)
@@ -89,9 +89,7 @@ def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(
         measured(numbers, tmp_path / "none", listen=none, **OPTIONS)
 
 
-def test_the_live_view_agrees_with_the_end(
-    numbers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_live_view_agrees_with_the_end(numbers, tmp_path, monkeypatch):
     monkeypatch.setattr(live, "MIN_SECONDS", 0.0)  # it follows every batch
     monkeypatch.setattr(live, "MAX_COST", 1e9)
     found, events = extract(numbers, tmp_path)

@@ -65,9 +65,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", disk], check=True)
 
 
-def test_a_full_disk_keeps_what_was_published(
-    pictures: Path, small_disk: Path, capsys: Capture
-) -> None:
+def test_a_full_disk_keeps_what_was_published(pictures, small_disk, capsys):
     (small_disk / "filler").write_bytes(bytes(880 * 1024))
     run = small_disk / "run"
     failing(5, "No space left on device", small_job(pictures, run), capsys)
@@ -91,8 +89,8 @@ class Bomb:
 
 
 def test_checkpoints_that_would_run_code_or_are_of_another_architecture(
-    small_checkpoint: Path, pictures: Path, tmp_path: Path, capsys: Capture
-) -> None:
+    small_checkpoint, pictures, tmp_path, capsys
+):
     bomb = tmp_path / "weights.pt"
     bomb.write_bytes(pickle.dumps({"state_dict": Bomb(tmp_path / "executed")}))
     for model, checkpoint, message in (
@@ -117,9 +115,7 @@ def test_usage_errors(pictures: Path, tmp_path: Path, capsys: Capture) -> None:
         failing(2, message, small_job(pictures, tmp_path / "run", *arguments), capsys)
 
 
-def test_names_from_outside_are_shown_inert(
-    pictures: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_names_from_outside_are_shown_inert(pictures, tmp_path, capsys):
     data = shutil.copytree(pictures, tmp_path / "data")
     (data / "class0" / "\x1b[31m[bold]\u202eevil.png").write_bytes(b"")
     assert run_cli(small_job(data, tmp_path / "run")) == 0

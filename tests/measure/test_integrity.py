@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from tests.measure.conftest import measured, results, shard_files, small_job, when_measuring
-from tests.prepared import Prepared
 from tests.run.test_directory import other_process_holding
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, RunError
@@ -152,8 +151,8 @@ HARMS = [
 
 @pytest.mark.parametrize("world", [1, 2])
 def test_shards_that_no_engine_of_this_run_wrote_are_measured_again(
-    world: int, run: RunDir, finished: Path, again: Again, monkeypatch, capsys: Capture
-) -> None:
+    world, run, finished, again, monkeypatch, capsys
+):
     """Of two ranks the first does not run: what is its becomes clear as the other merges."""
     if world == 2:
         as_rank(monkeypatch, 0, 2)
@@ -170,8 +169,8 @@ def test_shards_that_no_engine_of_this_run_wrote_are_measured_again(
 
 
 def test_a_shard_damaged_while_the_run_goes_on_is_measured_again_at_the_merge(
-    run: RunDir, finished: Path, resume
-) -> None:
+    run, finished, resume
+):
     resume(lambda: damaged(run, shard_files(run.path)[0]))
     assert results(run.path) == results(finished)
 
@@ -187,9 +186,7 @@ def test_a_damaged_shard_is_left_out_where_the_run_is_stopped(run: RunDir, resum
     assert found["data"][0]["measured"] == IMAGES - 2 * 4  # two shards are not there
 
 
-def test_a_shard_of_another_fingerprint_is_refused_unless_mixed(
-    run: RunDir, again: Again, resume, capsys: Capture
-) -> None:
+def test_a_shard_of_another_fingerprint_is_refused_unless_mixed(run, again, resume, capsys):
     """As the run begins by the name of the library; by the shard as it merges."""
     first, second, *_ = shard_files(run.path)
     with pytest.raises(
@@ -209,9 +206,7 @@ def test_a_shard_of_another_fingerprint_is_refused_unless_mixed(
     assert any("--mix" in warning for warning in results(run.path)["warnings"])
 
 
-def test_a_shard_of_another_model_of_processor_is_used_and_reported(
-    run: RunDir, again: Again
-) -> None:
+def test_a_shard_of_another_model_of_processor_is_used_and_reported(run, again):
     fingerprinted(run, shard_files(run.path)[0], processor="Another Model 9000")
     shard_files(run.path)[-1].unlink()
     assert again() == 0
@@ -247,9 +242,7 @@ ALTERED: dict[str, Callable[[str], str]] = {
 }
 
 
-def test_an_altered_record_is_noticed_and_mended_by_the_same_command(
-    run: RunDir, finished: Path, again: Again, capsys: Capture
-) -> None:
+def test_an_altered_record_is_noticed_and_mended_by_the_same_command(run, finished, again, capsys):
     for name, alter in ALTERED.items():
         file = run.path / name
         before = file.read_text()
@@ -266,9 +259,7 @@ def test_an_altered_record_is_noticed_and_mended_by_the_same_command(
 
 @pytest.mark.parametrize("name", ["statistics.safetensors", "features/pictures0/images.safetensors",
     "head.safetensors", "samples.jsonl", "measured.json", "plan.json"])  # fmt: skip
-def test_whole_files_of_another_run_are_noticed(
-    name: str, run: RunDir, finished: Path, foreign: Path, again: Again, capsys: Capture
-) -> None:
+def test_whole_files_of_another_run_are_noticed(name, run, finished, foreign, again, capsys):
     shutil.copy(foreign / name, run.path / name)
     assert run_cli(["reprobe", str(run.path)]) == 4
     said = capsys.readouterr().err
@@ -282,9 +273,7 @@ def test_whole_files_of_another_run_are_noticed(
     assert results(run.path) == results(finished)
 
 
-def test_a_file_that_the_manifest_names_and_that_is_gone_is_noticed(
-    run: RunDir, finished: Path, capsys: Capture
-) -> None:
+def test_a_file_that_the_manifest_names_and_that_is_gone_is_noticed(run, finished, capsys):
     for name, command in (
         ("preflight.json", ["reprobe"]),
         ("features/pictures0/images.safetensors", ["reprobe"]),
@@ -299,9 +288,7 @@ def test_a_file_that_the_manifest_names_and_that_is_gone_is_noticed(
         (run.path / name).write_bytes(content)
 
 
-def test_a_baseline_that_the_manifest_does_not_name_is_refused(
-    pictures: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_a_baseline_that_the_manifest_does_not_name_is_refused(pictures, tmp_path, capsys):
     run = measured(pictures, tmp_path / "run", model="partly_nan", sample=IMAGES).directory
     (run.path / "baseline.csv").write_text("model,val,r\n")
     assert state_of(run, "baseline.csv") == "not named"
@@ -314,8 +301,8 @@ def test_a_baseline_that_the_manifest_does_not_name_is_refused(
 
 
 def test_results_without_a_manifest_are_refused_and_finished_by_the_same_command(
-    run: RunDir, finished: Path, again: Again, tmp_path: Path, capsys: Capture
-) -> None:
+    run, finished, again, tmp_path, capsys
+):
     run.at("manifest.json").unlink()
     for command in (["report"], ["reprobe"], ["compare", str(finished)]):
         assert run_cli([*command, str(run.path)]) == 4
@@ -340,9 +327,7 @@ def listed_state(run: RunDir, capsys: Capture) -> str:
     return str(row["state"])
 
 
-def test_a_manifest_that_is_old_or_cannot_be_read_does_not_hold(
-    run: RunDir, again: Again, capsys: Capture
-) -> None:
+def test_a_manifest_that_is_old_or_cannot_be_read_does_not_hold(run, again, capsys):
     file = run.at("manifest.json").path
     before = file.read_bytes()
     assert run_cli(["reprobe", str(run.path), "--concept-share", "0.02"]) == 0
@@ -369,8 +354,8 @@ KILLS = [
 
 @pytest.mark.parametrize(("name", "after"), [*KILLS, ("manifest.json", False)])
 def test_a_reprobe_that_is_killed_leaves_the_old_state_or_says_what_to_do(
-    name: str, after: bool, run: RunDir, prepared: Prepared, tmp_path: Path, capsys: Capture
-) -> None:
+    name, after, run, prepared, tmp_path, capsys
+):
     """At each kind of file that it writes; of the two manifests at the first one."""
     old, changes = results(run.path), ["reprobe", str(run.path), "--concept-share", "0.02"]
     hook = ("tests.hooks:killed_at", (name, after))
@@ -401,9 +386,7 @@ def test_altered_results_are_noticed(run: RunDir, finished: Path, capsys: Captur
     assert listed_state(run, capsys) == "damaged"
 
 
-def test_verify_says_what_is_whole_damaged_lost_and_unfinished(
-    run: RunDir, capsys: Capture
-) -> None:
+def test_verify_says_what_is_whole_damaged_lost_and_unfinished(run, capsys):
     assert run_cli(["verify", str(run.path)]) == 0
     said = capsys.readouterr().out
     assert "samples.jsonl: 32 images" in said
@@ -422,9 +405,7 @@ def test_verify_says_what_is_whole_damaged_lost_and_unfinished(
     assert not found["whole"]
 
 
-def test_verify_tells_an_unfinished_run_from_one_that_lost_shards(
-    run: RunDir, finished: Path, tmp_path: Path
-) -> None:
+def test_verify_tells_an_unfinished_run_from_one_that_lost_shards(run, finished, tmp_path):
     shard_files(run.path)[0].unlink()
     lost = next(one for one in verify(run) if one.file.startswith("shards/"))
     assert (lost.state, lost.detail) == ("missing", "7 of 8, and 8 were merged")
@@ -444,9 +425,7 @@ def test_verify_tells_an_unfinished_run_from_one_that_lost_shards(
 # Names that are no text.
 
 
-def test_undecodable_names_of_images_cost_no_results(
-    pictures: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_undecodable_names_of_images_cost_no_results(pictures, tmp_path, capsys):
     data = shutil.copytree(pictures, tmp_path / "data")
     for number, picture in enumerate(sorted(data.rglob("*.png"))[::3]):
         picture.rename(os.fsdecode(os.fsencode(picture.parent) + b"/\xff%d.png" % number))
@@ -489,9 +468,7 @@ def without_shards(path: Path) -> None:
 @pytest.mark.parametrize(
     "harm", [shutil.rmtree, moved, replaced, emptied, without_key, without_shards]
 )
-def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(
-    harm: Callable[[Path], None], run: RunDir, resume
-) -> None:
+def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(harm, run, resume):
     with pytest.raises(RunError, match="gone") as error:
         resume(lambda: harm(run.path))
     assert "\n" not in str(error.value)
@@ -503,8 +480,8 @@ def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(
 
 
 def test_a_rank_measures_its_share_alone_and_the_last_one_merges(
-    finished: Path, again: Again, tmp_path: Path, monkeypatch, capsys: Capture
-) -> None:
+    finished, again, tmp_path, monkeypatch, capsys
+):
     for rank, words in (
         (1, "waits for shards of ranks 0 and 2"),
         (0, "waits for shards of rank 2"),
@@ -518,9 +495,7 @@ def test_a_rank_measures_its_share_alone_and_the_last_one_merges(
     assert results(tmp_path / "run") == results(finished)
 
 
-def test_a_run_that_another_process_is_writing_is_left_alone(
-    run: RunDir, again: Again, capsys: Capture
-) -> None:
+def test_a_run_that_another_process_is_writing_is_left_alone(run, again, capsys):
     before = {path: path.read_bytes() for path in shard_files(run.path)}
     for lock in ("lock", "lock-1"):
         with other_process_holding(run, lock) as process:
@@ -537,9 +512,7 @@ def test_a_run_that_another_process_is_writing_is_left_alone(
 
 
 @pytest.mark.parametrize("key", ["my house key", "a" * 64])
-def test_fresh_and_delete_touch_nothing_that_merely_holds_a_key(
-    key: str, again: Again, tmp_path: Path, capsys: Capture
-) -> None:
+def test_fresh_and_delete_touch_nothing_that_merely_holds_a_key(key, again, tmp_path, capsys):
     place = tmp_path / "run"
     place.mkdir()
     (place / "key").write_text(key)

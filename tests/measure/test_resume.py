@@ -73,9 +73,7 @@ def command(prepared: Prepared, pictures: Path, tmp_path: Path) -> Command:
     return Command(prepared, pictures, tmp_path / "run")
 
 
-def test_killed_half_way_and_started_again(
-    prepared: Prepared, small_checkpoint: Path, pictures: Path, tmp_path: Path
-) -> None:
+def test_killed_half_way_and_started_again(prepared, small_checkpoint, pictures, tmp_path):
     """With a real network and inner layers."""
 
     def start(name: str) -> Forked:
@@ -95,9 +93,7 @@ def test_killed_half_way_and_started_again(
 
 
 @pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM", "SIGTERM to the group", "cancel file"])
-def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(
-    stop: str, command: Command, undisturbed: dict[str, Any]
-) -> None:
+def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(stop, command, undisturbed):
     process = command.start(fault=SLOW, workers=2 * ("group" in stop), session=True)
     until(lambda: len(shard_files(command.run)) >= 2, process)
     if "file" in stop:
@@ -133,8 +129,8 @@ def listed(command: Command, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measured_on_request(
-    command: Command, undisturbed: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+    command, undisturbed, capsys
+):
     killed = command.rank(1, 2, fault=SLOW)
     until(lambda: (command.run / "shards" / "pictures0-00001.safetensors").exists(), killed)
     killed.kill()
@@ -157,11 +153,8 @@ def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measu
 
 @pytest.mark.parametrize("world", [1, 3])
 def test_another_number_of_ranks_finishes_what_a_rank_that_never_started_left(
-    world: int,
-    command: Command,
-    undisturbed: dict[str, Any],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    world, command, undisturbed, capsys
+):
     command.end(first := command.rank(1, 2))
     assert "12 of 24 shards are there; the last rank merges" in first.stderr
     assert "stopped at 50 %, waits for shards of rank 0" in listed(command, capsys)
@@ -177,9 +170,7 @@ def test_another_number_of_ranks_finishes_what_a_rank_that_never_started_left(
     assert len(list(command.run.glob("status/*.json"))) == world
 
 
-def test_two_ranks_that_find_all_shards_at_once_merge_once(
-    command: Command, undisturbed: dict[str, Any]
-) -> None:
+def test_two_ranks_that_find_all_shards_at_once_merge_once(command, undisturbed):
     command.end()
     (command.run / "results.json").unlink()
     run = RunDir(command.run)

@@ -111,9 +111,7 @@ def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
         pytest.param(signal.SIGTERM, "load", TWO, marks=pytest.mark.nightly),
     ],
 )
-def test_a_signal_outside_the_images_ends_the_run_at_once(
-    number: signal.Signals, stage: str, more: list[str], start: Start, tmp_path: Path
-) -> None:
+def test_a_signal_outside_the_images_ends_the_run_at_once(number, stage, more, start, tmp_path):
     run = start(*more, fault=f"{stage}:hang", slow=stage, workers=0)
     run.until_said(f"at {stage}")
     run.process.send_signal(number)
@@ -170,9 +168,7 @@ def test_a_second_signal_ends_a_partial_report_at_once(start: Start, tmp_path: P
     assert run.ended(120) == 130
 
 
-def test_no_decoding_process_outlives_a_killed_engine_which_starts_again_at_once(
-    start: Start,
-) -> None:
+def test_no_decoding_process_outlives_a_killed_engine_which_starts_again_at_once(start):
     for _ in range(2):
         run = start(fault="decode:hang")
         run.until_said("at decode")  # that is, it holds the lock
@@ -245,25 +241,15 @@ def ask(number: signal.Signals) -> None:
     time.sleep(0.01)  # the handler runs between two steps of the interpreter
 
 
-@pytest.fixture
-def python_handlers() -> Iterator[None]:
-    """Python's own handler of Ctrl-C, which a shell takes from what it starts in the background."""
+def test_from_python_a_request_waits_for_the_next_check_and_none_is_lost() -> None:
+    """Python's own handler of Ctrl-C is back afterwards; shells take it from what they start."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("python_handlers")
-def test_from_python_a_request_raises_at_once_where_nothing_is_measured() -> None:
     with listening() as signals:
         with listening() as inner:
             assert inner is signals is current()
         with pytest.raises(Interrupted, match="SIGTERM"):
-            ask(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_from_python_a_request_waits_for_the_next_check_and_a_second_one_does_not() -> None:
+            ask(signal.SIGTERM)  # at once, where nothing is measured
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
     with listening() as signals, signals.deferred():
         ask(signal.SIGINT)
         with pytest.raises(Interrupted, match="SIGINT"):
@@ -272,9 +258,6 @@ def test_from_python_a_request_waits_for_the_next_check_and_a_second_one_does_no
         time.sleep(0.6)
         with pytest.raises(Interrupted):
             ask(signal.SIGINT)
-
-
-def test_a_request_after_the_last_check_is_not_lost() -> None:
     with listening() as signals:
         waiting = signals.deferred()
         waiting.__enter__()

@@ -46,9 +46,7 @@ def same_shards(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_each_measures_what_it_would_have_measured_alone(
-    workers: int, numbers: Path, alone: Path
-) -> None:
+def test_each_measures_what_it_would_have_measured_alone(workers, numbers, alone):
     both = together(numbers, {"workers": workers}, {"workers": workers, "top_k": 4})
     assert same_shards(alone, both[0].directory.path)
     shard_files(both[0].directory.path)[1].unlink()
@@ -59,18 +57,14 @@ def test_each_measures_what_it_would_have_measured_alone(
     assert same_shards(alone, again[0].directory.path)
 
 
-def test_one_that_runs_out_of_memory_leaves_the_others_and_goes_on_alone(
-    numbers: Path, alone: Path
-) -> None:
+def test_one_that_runs_out_of_memory_leaves_the_others_and_goes_on_alone(numbers, alone):
     well, crowded = together(numbers, {}, {"build": "small", "top_k": 4})
     assert same_shards(alone, well.directory.path)
     assert crowded.complete
     assert len(shard_files(crowded.directory.path)) == len(shard_files(alone))
 
 
-def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(
-    numbers: Path, alone: Path
-) -> None:
+def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(numbers, alone):
     def cancel(event: Event) -> None:
         if event.data.get("stage") == "extract":
             for run in (numbers.parent / "runs").iterdir():

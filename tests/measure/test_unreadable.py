@@ -51,9 +51,7 @@ REASONS = {"none": "", "long": "x" * 10**6, "escapes": "\x1b[31m\n" * 99}
 
 
 @pytest.mark.parametrize("reason", REASONS.values(), ids=REASONS)
-def test_whatever_a_source_says_of_an_image_is_kept_short(
-    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whatever_a_source_says_of_an_image_is_kept_short(reason, tmp_path, monkeypatch):
     numbers, read = write_numbers(tmp_path / "val"), ImageFolder.read
 
     def failing(images: ImageFolder, sample: Sample) -> Content:
