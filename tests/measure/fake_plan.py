@@ -12,7 +12,7 @@ from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.spec import RunSpec
 
 
-def fake_plan(encoder: Any, data: Any, measured: int = 4, **options: Any) -> Plan:
+def fake_plan(encoder: Any, data: Any, measured: int = 4, /, **options: Any) -> Plan:
     """Returns a plan to measure the first images of a set, `val`, with these options."""
     return Plan(
         spec=RunSpec(model=options.pop("model", "m"), data="d", batch_size=4, **options),

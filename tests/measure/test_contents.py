@@ -282,5 +282,5 @@ def test_a_head_is_fitted_anew_where_its_images_may_have_changed(data, tmp_path)
         read_arrays(RunDir(tmp_path / name).head_file)[0]["weight"]
         for name in ("run", "undisturbed")
     ]
-    assert np.array_equal(*weights)
+    assert np.array_equal(weights[0], weights[1])
     assert head.read_bytes() != before

@@ -177,7 +177,7 @@ def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:
     encoder = classifier(3)
     assert plan(encoder, images(["a", "b"]), head="probe").head.kind == "probe"
     with pytest.raises(UsageError, match="0 are left for 2 classes, 2 of them without any"):
-        probe_split(plan(encoder, images(["a", "b"]), measured=8, head="probe"))
+        probe_split(plan(encoder, images(["a", "b"]), 8, head="probe"))
     with pytest.raises(UsageError, match=r"tells classes apart, and .* has one, 'photos'"):
         probe_split(plan(encoder, images(["photos"]), head="probe"))
 
@@ -255,9 +255,9 @@ def test_one_run_answered_with_several_heads(pictures: Path, tmp_path: Path) -> 
 
     # The same run, another head: nothing is measured again, and the names are in another order.
     weight = torch.randn(4, h["features"].shape[1], generator=torch.Generator().manual_seed(2))
-    heads = {rows: str(tmp_path / f"{rows}.safetensors") for rows in (3, 4)}
-    for rows, file in heads.items():
-        save_file({"fc.weight": weight[:rows].clone()}, file)
+    heads = {size: str(tmp_path / f"{size}.safetensors") for size in (3, 4)}
+    for size, file in heads.items():
+        save_file({"fc.weight": weight[:size].clone()}, file)
     again = probed(heads[3], classes=lines(tmp_path / "c", "class2", "class0", "class1"))
     assert again.key == fitted.key
     assert again.probe_key != fitted.probe_key

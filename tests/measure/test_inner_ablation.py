@@ -88,7 +88,7 @@ def test_a_shuffled_run_does_not_depend_on_interruption(command: Command, tmp_pa
         name = next(iter(read_measured(run).sets))
         found.append(read_arrays(run.features_file(name))[0]["features"])
         shard_files(run.path)[0].unlink()
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
     assert not run.ablation_file.exists()
 
 

@@ -201,15 +201,11 @@ def test_a_shard_of_another_fingerprint_is_refused_unless_mixed(run, again, resu
         assert again("--mix") == 0
         first.unlink()
         assert again("--mix") == 0
+    assert any("--mix" in warning for warning in results(run.path)["warnings"])
     assert again("--threads", "2") == 4
     assert "threads 1 then, 2 now" in capsys.readouterr().err
-    assert any("--mix" in warning for warning in results(run.path)["warnings"])
-
-
-def test_a_shard_of_another_model_of_processor_is_used_and_reported(run, again):
-    fingerprinted(run, shard_files(run.path)[0], processor="Another Model 9000")
-    shard_files(run.path)[-1].unlink()
-    assert again() == 0
+    fingerprinted(run, shard_files(run.path)[-1], processor="Another Model 9000")
+    assert again("--mix") == 0  # another model of processor is used and reported
     (warning,) = (text for text in results(run.path)["warnings"] if "processor" in text)
     assert "Another Model 9000" in warning
     assert "last bits may differ" in warning
@@ -240,37 +236,37 @@ ALTERED: dict[str, Callable[[str], str]] = {
     "preflight.json": lambda text: text.replace('"pass"', '"warn"', 1),
     "spec.json": lambda text: text.replace('"seed": 0', '"seed": 1'),
 }
+RECORD, MERGED = "is damaged: its checksum", "belongs to another run or merge"
+FOREIGN = {
+    "samples.jsonl": RECORD, "plan.json": RECORD, "measured.json": RECORD,
+    "head.safetensors": RECORD, "statistics.safetensors": MERGED,
+    "features/pictures0/images.safetensors": MERGED,
+}  # fmt: skip
 
 
-def test_an_altered_record_is_noticed_and_mended_by_the_same_command(run, finished, again, capsys):
-    for name, alter in ALTERED.items():
+def test_an_altered_record_or_whole_file_of_another_run_is_noticed_and_mended(
+    run: RunDir, finished: Path, foreign: Path, again: Again, capsys: Capture
+) -> None:
+    for name, change in [*ALTERED.items(), *FOREIGN.items()]:
         file = run.path / name
-        before = file.read_text()
-        file.write_text(alter(before))
-        assert file.read_text() != before
+        before = file.read_bytes()
+        if callable(change):
+            file.write_text(change(before.decode()))
+        else:
+            shutil.copy(foreign / name, file)
+        assert file.read_bytes() != before
         assert run_cli(["reprobe", str(run.path)]) == 4
-        assert f"{name} is damaged: its checksum" in capsys.readouterr().err
-        assert state_of(run, name) == "damaged"
-        assert results(run.path) == results(finished)
-        assert again() == 0
-        assert results(run.path) == results(finished)
-        assert whole(run)
-
-
-@pytest.mark.parametrize("name", ["statistics.safetensors", "features/pictures0/images.safetensors",
-    "head.safetensors", "samples.jsonl", "measured.json", "plan.json"])  # fmt: skip
-def test_whole_files_of_another_run_are_noticed(name, run, finished, foreign, again, capsys):
-    shutil.copy(foreign / name, run.path / name)
-    assert run_cli(["reprobe", str(run.path)]) == 4
-    said = capsys.readouterr().err
-    assert name in said
-    if name.startswith(("statistics", "features")):
-        assert "belongs to another run or merge" in said
+        said = capsys.readouterr().err
+        assert name in said
+        assert (RECORD if callable(change) else change) in said
         assert any(one.state == "damaged" for one in verify(run))
-    else:
-        assert "is damaged: its checksum is not the one" in said
-    assert again() == 0
-    assert results(run.path) == results(finished)
+        assert results(run.path) == results(finished)
+        if callable(change) or change is MERGED:
+            assert again() == 0
+            assert results(run.path) == results(finished)
+            assert whole(run)
+        else:
+            file.write_bytes(before)
 
 
 def test_a_file_that_the_manifest_names_and_that_is_gone_is_noticed(run, finished, capsys):

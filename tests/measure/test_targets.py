@@ -62,7 +62,7 @@ def default(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("default") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-        probe(output, data="miniature", sample=64)
+        probe(output, data="miniature", sample=64, concepts="none")
     return output
 
 
@@ -103,7 +103,7 @@ def test_a_plan_that_no_engine_writes_is_refused(default: Path) -> None:
 
 
 def test_none_leaves_the_target_out(default: Path, tmp_path: Path) -> None:
-    report = probe(tmp_path / "run", data="miniature", sample=64, target=("none",))
+    report = probe(tmp_path / "run", data="miniature", sample=64, target=("none",), concepts="none")
     assert not any(one.target for one in report.data)
     assert report.key == Report.read(default / "results.json").key
     with pytest.raises(UsageError, match="--target none"):
@@ -145,7 +145,10 @@ def test_added_later_it_joins_the_head_whose_digest_covers_its_logit_scale(tmp_p
 def test_own_classes_may_all_answer(tmp_path: Path) -> None:
     names = [f"thing {i}" for i in range(5)]
     (tmp_path / "names.txt").write_text("\n".join(names))
-    named = {"target": ("miniature:street",), "classes": str(tmp_path / "names.txt")}
+    named: dict[str, Any] = {
+        "target": ("miniature:street",),
+        "classes": str(tmp_path / "names.txt"),
+    }
     probe(tmp_path / "run", data="miniature:web", **named)
     (street,) = RunReader(RunDir(tmp_path / "run")).target_sets
     assert street.answers.tolist() == list(range(5))

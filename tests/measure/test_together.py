@@ -71,7 +71,7 @@ def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(numbers, alone)
                 if '"top_k": 4' in (run / "spec.json").read_text():
                     (run / "cancel").touch()
 
-    changes = ({"top_k": 4}, {"top_k": 5, "max_unreadable": 0.0}, {})
+    changes: list[dict[str, Any]] = [{"top_k": 4}, {"top_k": 5, "max_unreadable": 0.0}, {}]
     cancelled, strict, well = together(numbers, *changes, listen=cancel)
     assert not cancelled.complete
     assert isinstance(strict, DataError)

@@ -68,13 +68,13 @@ def test_a_logit_scale_that_no_engine_writes_is_refused(run: Path) -> None:
     file = RunDir(run).head_file
     arrays, metadata = read_arrays(file)
     for name, value in (
-        ("logit_scale", np.float32([0])),
-        ("logit_scale", np.float32([np.nan])),
-        ("logit_scale", np.float32([1, 2])),
-        ("logit_scale", np.float64([1])),
-        ("logit_bias", np.float32([np.inf])),
+        ("logit_scale", np.array([0], np.float32)),
+        ("logit_scale", np.array([np.nan], np.float32)),
+        ("logit_scale", np.array([1, 2], np.float32)),
+        ("logit_scale", np.array([1], np.float64)),
+        ("logit_bias", np.array([np.inf], np.float32)),
     ):
-        write_arrays(file, {**arrays, name: value}, metadata)  # type: ignore[dict-item]
+        write_arrays(file, {**arrays, name: value}, metadata)
         with pytest.raises(DamagedFileError, match=name):
             read_head(RunDir(run))
     write_arrays(file, {**arrays, "logit_scale": np.array([2], np.float32)}, metadata)

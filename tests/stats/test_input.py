@@ -99,7 +99,7 @@ def test_wrong_input(name):
         make, message = WRONG_VALUES[name]
         x, options = make()
         with pytest.raises(ValueError, match=message):
-            stats.update(x, **options)
+            stats.update(x, **options)  # type: ignore[arg-type]
     assert stats.compute().samples.rows == 0
 
 
