@@ -11,14 +11,7 @@ from pathlib import Path
 import pytest
 
 from tuiprobe.errors import RunError
-from tuiprobe.files import (
-    DamagedFileError,
-    Entry,
-    open_regular,
-    parse_json,
-    read_regular,
-    sweep,
-)
+from tuiprobe.files import DamagedFileError, Entry, open_regular, parse_json, read_regular, sweep
 
 
 def special(folder: Path, kind: str) -> Path:

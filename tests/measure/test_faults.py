@@ -33,15 +33,7 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 11
 KILLS = 20 if os.environ.get("TUIPROBE_FAULTS") == "all" else 8
-PASSING = (
-    "lock",
-    "status/",
-    "results.json",
-    "summary.json",
-    "manifest.json",
-    "report",
-    "thumbs/",
-)
+PASSING = ("lock", "status/", "results.json", "summary.json", "manifest.json", "report", "thumbs/")
 HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "3")
 Go = Callable[..., tuple[int, str]]
 

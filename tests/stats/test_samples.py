@@ -7,12 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stats.oracle import as_rows, check_moments, check_samples, check_topk, examples
-from tuiprobe.stats import (
-    ActivationStats,
-    ChannelTopK,
-    SampleMoments,
-    supported_instruction_sets,
-)
+from tuiprobe.stats import ActivationStats, ChannelTopK, SampleMoments, supported_instruction_sets
 
 
 @st.composite
