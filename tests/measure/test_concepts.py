@@ -164,23 +164,25 @@ def test_a_resumed_run_gives_the_same_and_changed_labels_what_a_new_run_gives(
 
 
 def test_bad_input_ends_with_code_4_and_names_the_file(broden, photos, tmp_path, capsys):
-    root = shutil.copytree(broden, tmp_path / "broden1_224")
     command = small_job(photos, tmp_path / "run", "--concepts")
     assert run_cli([*command, "imagenet"]) == 2
     assert "give one of: miniature, broden:DIR, csv:FILE, or none" in capsys.readouterr().err
-    for spoil, message in (
+    for place, spoil, message in (
         (
-            lambda: write_map(root / "images/set/017_color.png", np.full((8, 8), 300)),
+            "images/set/017_color.png",
+            lambda file: write_map(file, np.full((8, 8), 300)),
             "017_color.png: a pixel has label number 300",
         ),
         (
-            (root / "images/set/017_object.png").unlink,
+            "images/set/017_object.png",
+            Path.unlink,
             "017_object.png: the file is gone; it is the object map of set/017.jpg",
         ),
-        (lambda: write_index(root, []), "index.csv is empty"),
-        ((root / "label.csv").unlink, "label.csv"),
+        ("index.csv", lambda file: write_index(file.parent, []), "index.csv is empty"),
+        ("label.csv", Path.unlink, "label.csv"),
     ):
-        spoil()
+        root = shutil.copytree(broden, tmp_path / Path(place).stem / "broden1_224")
+        spoil(root / place)
         assert run_cli([*command, f"broden:{root}"]) == 4
         assert message in capsys.readouterr().err
         assert not (tmp_path / "run" / "results.json").exists()

@@ -160,9 +160,8 @@ def test_concepts_and_a_fitted_head_are_those_of_the_finite_images(folders, tmp_
     shutil.copytree(folders[1], tmp_path / "val")
     for number in range(24):
         Image.new("RGB", (48, 48)).save(tmp_path / "val" / f"class{number % 6}" / f"b{number}.png")
-    report = run(
-        tmp_path / "val", tmp_path / "run", concepts=f"broden:{root}", sample=60, head="probe"
-    )
+    options = {"concepts": f"broden:{root}", "concept_sample": 150, "head": "probe"}
+    report = run(tmp_path / "val", tmp_path / "run", sample=60, **options)
     said = "more are left out, because their representation is not finite"
     assert said in part(report, Directions).head
     found = part(report, Concepts)
