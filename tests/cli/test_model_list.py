@@ -143,10 +143,10 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
     (folder / "models.txt").write_text("mini_clip\nmini_supervised\nmini_finetuned\n")
     monkeypatch.setattr("tuiprobe.measure.device.free_memory", lambda device: None)  # alone
 
-    def stopped(*given: Any) -> Plan:
+    def stopped(*given: Any, **named: Any) -> Plan:
         if len(opened) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return make_plan(*given)
+        return make_plan(*given, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(f"{OPENING}.make_plan", stopped)

@@ -9,6 +9,7 @@ import numpy as np
 from tuiprobe.datasets import Suite
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.shards import split_into_shards
+from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import RunSpec
 
 
@@ -19,5 +20,5 @@ def fake_plan(encoder: Any, data: Any, measured: int = 4, /, **options: Any) -> 
         encoder=encoder, suite=Suite("s", "d", {"val": data}),
         shards={"val": split_into_shards("val", np.arange(measured), 4, None)},
         key="k", set_keys={"val": "k"}, model=cast(Any, None), taps=(), blocks=(),
-        all_blocks=False, stamps={},
+        all_blocks=False, stamps={}, directory=RunDir("none"),
     )  # fmt: skip

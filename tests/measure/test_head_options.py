@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -112,16 +113,19 @@ def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path)
     data = images(names)
     many = lines(tmp_path / "t", *(f"{i} {{}}" for i in range(MAX_CPU_PROMPTS // 30 + 1)))
     run = RunDir(tmp_path / "run")
-    write_head(plan(clip, data, templates=many), run, lambda event: None)
+    write_head(replace(plan(clip, data, templates=many), directory=run), lambda event: None)
     reason = read_head(run)
     assert isinstance(reason, str)
     assert "10,020 prompts take a CPU hours: ask for them with --head zero-shot" in reason
     assert clip.seen == 0
-    write_head(plan(clip, data, templates=many, head="zero-shot"), run, lambda event: None)
+    write_head(
+        replace(plan(clip, data, templates=many, head="zero-shot"), directory=run),
+        lambda event: None,
+    )
     assert clip.seen == 10_020
     # Now it is cached, and no longer has to be asked for.
     other = RunDir(tmp_path / "other")
-    write_head(plan(clip, data, templates=many), other, lambda event: None)
+    write_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)
     assert not isinstance(read_head(other), str)
     assert clip.seen == 10_020
 
@@ -129,7 +133,7 @@ def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path)
 def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     clip, data = Clip(tmp_path / "heads"), images([f"class {i}" for i in range(60)])
     run = RunDir(tmp_path / "run")
-    write_head(plan(clip, data), run, lambda event: None, hurried=True)
+    write_head(replace(plan(clip, data), directory=run), lambda event: None, hurried=True)
     assert "stopped before the head was built" in str(read_head(run))
     assert clip.seen == 0
 
@@ -138,7 +142,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
             raise Interrupted("SIGTERM")
 
     with pytest.raises(Interrupted):
-        write_head(plan(clip, data), run, lambda event: None, check=check)
+        write_head(replace(plan(clip, data), directory=run), lambda event: None, check=check)
     assert "the same command goes on with it" in str(read_head(run))
     events, status = list[Event](), StatusWriter(run)
 
@@ -146,7 +150,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
         events.append(event)
         status.hear(event)
 
-    write_head(plan(clip, data), run, listen)
+    write_head(replace(plan(clip, data), directory=run), listen)
     assert clip.seen == 2 * (40 + 35)  # the first shard of 25 classes is kept
     assert events[0].message == "building the zero-shot head: 120 prompts, 50 of them cached"
     progress = [e.data for e in events if e.kind == "progress"]
@@ -156,7 +160,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     found = read_status(run, 0)
     assert found is not None
     assert (found.phase, found.built, found.to_build) == ("head", 60, 60)
-    write_head(plan(clip, data), run, events.append)
+    write_head(replace(plan(clip, data), directory=run), events.append)
     assert clip.seen == 2 * (40 + 35)
 
 
@@ -166,7 +170,7 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
     assert "pass --classes FILE" in plan(clip, flat).head.reason
     named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
     run = RunDir(tmp_path / "run")
-    write_head(named, run, lambda event: None)
+    write_head(replace(named, directory=run), lambda event: None)
     head, answers = read_head(run)  # type: ignore[misc, str-unpack]
     assert head.weight.shape == (2, WIDTH)
     assert answers == {}

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.measure.conftest import SMALL
 from tuiprobe.datasets.load import load_suite
-from tuiprobe.measure.plan import Plan, make_plan
+from tuiprobe.measure.plan import Plan, list_images, make_plan
 from tuiprobe.models.load import load_encoder
 from tuiprobe.spec import RunSpec
 
@@ -13,7 +13,8 @@ from tuiprobe.spec import RunSpec
 def plan_of(checkpoint: Path, data: Path, **changes: Any) -> Plan:
     source = f"imagefolder:{data}"
     spec = RunSpec(model=SMALL, checkpoint=str(checkpoint), data=source, **changes)
-    return make_plan(spec, load_encoder(SMALL, checkpoint=checkpoint), load_suite(source))
+    listed = list_images(load_suite(source), spec)
+    return make_plan(spec, load_encoder(SMALL, checkpoint=checkpoint), listed)
 
 
 def test_the_key_follows_what_decides_the_numbers_and_not_how_it_is_run(small_checkpoint, pictures):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tuiprobe.errors import DataError, TuiprobeError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import preflight
+from tuiprobe.measure.ranks import Rank
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
@@ -99,7 +101,7 @@ def published() -> float:
 def test_the_published_accuracy_is_found_again(published: float, tmp_path: Path) -> None:
     data = ImageNet(published)
     directory = RunDir(tmp_path)
-    preflight(plan(encoder(), data), directory, lambda event: None)
+    preflight(replace(plan(encoder(), data), directory=directory), lambda event: None)
     assert data.opened == SAMPLE == 500
     checks = {check.name: check for check in read_preflight(directory)}
     answer = checks["known answer"]
@@ -111,14 +113,17 @@ def test_the_published_accuracy_is_found_again(published: float, tmp_path: Path)
     assert f"published {100 * published:.1f} %" in answer.detail
     assert "as ImageNet validation has" in checks["image count"].detail
     # It agreed once: a resumed run does not ask again, and keeps what was found.
-    preflight(plan(encoder(), data), directory, lambda event: None)
+    preflight(replace(plan(encoder(), data), directory=directory), lambda event: None)
     assert data.opened == 500
     assert {check.name: check for check in read_preflight(directory)} == checks
 
 
 def test_another_accuracy_ends_the_run(published: float, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"known answer of val: accuracy .* published") as error:
-        preflight(plan(encoder(), ImageNet(published - 0.15)), RunDir(tmp_path), lambda e: None)
+        preflight(
+            replace(plan(encoder(), ImageNet(published - 0.15)), directory=RunDir(tmp_path)),
+            lambda e: None,
+        )
     assert error.value.exit_code == 3
     assert "none of the parts that differ explains it" in str(error.value)
 
@@ -127,11 +132,11 @@ def test_a_broken_encoder_ends_the_run_before_the_first_image(tmp_path: Path) ->
     one, data = encoder(), ImageNet(0.8)
     next(one.module.parameters()).data.fill_(float("inf"))
     with pytest.raises(WeightsError, match="preflight, weights"):
-        preflight(plan(one, data), RunDir(tmp_path), lambda event: None)
+        preflight(replace(plan(one, data), directory=RunDir(tmp_path)), lambda event: None)
     one, sound = encoder(), encoder().preprocess
     one.preprocess = lambda image: sound(image) * 2
     with pytest.raises(WeightsError, match="preflight, normalisation"):
-        preflight(plan(one, data), RunDir(tmp_path), lambda event: None)
+        preflight(replace(plan(one, data), directory=RunDir(tmp_path)), lambda event: None)
     assert data.opened == 0
 
 
@@ -142,9 +147,10 @@ def test_weights_of_zeros_are_warned_of_in_events_and_report(tmp_path: Path) -> 
     one.module = one.tower = nn.Linear(4, 4, bias=False)
     one.module.requires_grad_(False).eval().weight.zero_()
     events: list[Event] = []
-    preflight(plan(one, ImageNet(0.8)), RunDir(tmp_path), events.append, rank=1)
+    second = replace(plan(one, ImageNet(0.8)), directory=RunDir(tmp_path), rank=Rank(1, 2))
+    preflight(second, events.append)
     assert read_preflight(RunDir(tmp_path)) == ()  # the first rank writes it
-    preflight(plan(one, ImageNet(0.8)), RunDir(tmp_path), events.append)
+    preflight(replace(plan(one, ImageNet(0.8)), directory=RunDir(tmp_path)), events.append)
     said = "preflight, zero weights: 1 of 1 matrices of the vision tower hold nothing but zeros"
     assert any(e.kind == "warning" and e.message.startswith(said) for e in events)
     assert any(w.startswith(said) for w in warnings_of(read_preflight(RunDir(tmp_path))))
@@ -185,12 +191,12 @@ def test_a_16_bit_set_far_below_white_stops_the_run(white, fits, suffix, tmp_pat
     directory = RunDir(tmp_path / "run")
     directory.path.mkdir()
     if fits:
-        preflight(plan(encoder(), images), directory, lambda event: None)
+        preflight(replace(plan(encoder(), images), directory=directory), lambda event: None)
         checks = {check.name: check.status for check in read_preflight(directory)}
         assert checks["value range"] == "pass"
         return
     with pytest.raises(DataError, match=r"value range of val: 99.9 %.*measured as black") as error:
-        preflight(plan(encoder(), images), directory, lambda event: None)
+        preflight(replace(plan(encoder(), images), directory=directory), lambda event: None)
     names = [f"a/{number:02d}.{suffix}" for number in range(12)]
     assert sum(name in str(error.value) for name in names) == 3
     assert "by one factor" in str(error.value)
