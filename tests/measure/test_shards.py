@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tuiprobe.errors import UsageError
 from tuiprobe.measure.ranks import Rank, current_rank
 from tuiprobe.measure.shards import split_into_shards
-from tuiprobe.run.counting import SetPlan, ranks_missing
+from tuiprobe.run.counting import SetPlan, count_images, in_turns, ranks_missing
 
 
 @given(st.integers(1, 500), st.integers(1, 40), st.none() | st.integers(1, 9))
@@ -31,7 +31,9 @@ def test_enough_shards_for_a_jackknife_where_there_are_enough_images() -> None:
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(1, 9), st.data())
 def test_the_missing_ranks_are_those_whose_share_is_not_published(sizes, world, data):
     plans = [SetPlan(f"set{i}", 10 * n, n) for i, n in enumerate(sizes)]
-    places = [(plan.name, number) for plan in plans for number in range(plan.shards)]
+    turns = range(max(sizes))
+    places = [(one.name, turn) for turn in turns for one in plans if turn < one.shards]
+    assert list(in_turns(plans)) == places
     published = data.draw(st.sets(st.sampled_from(places)))
     shares = [set(Rank(number, world).share(places)) for number in range(world)]
     missing = [number for number, share in enumerate(shares) if share - published]
