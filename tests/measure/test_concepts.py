@@ -224,6 +224,7 @@ def test_damaged_labels_are_named(planted: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_the_exported_miniature_gives_the_figures_of_the_built_in_set(tmp_path, monkeypatch):
     # a smaller set of concepts, so that all of it can be exported and measured
     monkeypatch.setitem(PROFILES, "concepts", replace(PROFILES["concepts"], images=320))
