@@ -156,6 +156,20 @@ def test_weights_of_zeros_are_warned_of_in_events_and_report(tmp_path: Path) -> 
     assert any(w.startswith(said) for w in warnings_of(read_preflight(RunDir(tmp_path))))
 
 
+def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
+    published: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only restoring the label map restores the answer, the data are to blame."""
+    from tuiprobe.models.preflight_data import KnownAnswer
+
+    said = KnownAnswer(0.5, 50, 500, ("label map",)).check()
+    monkeypatch.setattr("tuiprobe.measure.preflight.check_answer", lambda *a: said)
+    chosen = replace(plan(encoder(), ImageNet(published)), directory=RunDir(tmp_path))
+    with pytest.raises(DataError, match="restoring the label map") as error:
+        preflight(chosen, lambda event: None)
+    assert error.value.exit_code == 4
+
+
 def test_a_diverged_checkpoint_is_refused_by_a_run(small_checkpoint, pictures, tmp_path):
     from safetensors.torch import load_file, save_file
 
