@@ -87,7 +87,7 @@ def test_a_hostile_name_adds_no_element_and_loads_nothing():
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @with_any(st.text(max_size=40))
 def test_no_name_changes_the_elements_of_a_page(text):
     def skeleton(found):

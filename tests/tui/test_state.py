@@ -385,6 +385,7 @@ async def ended(pilot: Pilot[None], engine: Engine, code: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # three starts of an engine, on a busy machine
 @pytest.mark.asyncio
 async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "one"
