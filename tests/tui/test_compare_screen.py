@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -239,14 +240,15 @@ async def test_what_differs_or_cannot_be_compared_is_told_above_the_plot(
     runs: list[Path], tmp_path: Path
 ) -> None:
     bilinear = model().preprocessing.model_copy(update={"interpolation": "bilinear"})
+    others: list[dict[str, Any]] = [
+        {"model": model(preprocessing=bilinear)},
+        {"model": model(representation="pooled")},
+        {"outliers": NotRun(reason="no")},
+    ]
     resized, pooled, bare = (
         write_run(tmp_path / str(number), report(**changes), pictures=False)
-        for number, changes in enumerate((
-            {"model": model(preprocessing=bilinear)},
-            {"model": model(representation="pooled")},
-            {"outliers": NotRun(reason="no")},
-        ))
-    )  # fmt: skip
+        for number, changes in enumerate(others)
+    )
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app, [runs[0], resized])
