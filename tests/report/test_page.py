@@ -121,9 +121,9 @@ def test_a_term_is_explained_once_a_section_and_at_the_end(page: str) -> None:
     for one in terms:
         assert one["aria-describedby"] in told
         assert one["data-tip"]
-    for words, told in (("top-1 on objectnet", False), ("top-1 on ObjectNet", True)):
+    for words, known in (("top-1 on objectnet", False), ("top-1 on ObjectNet", True)):
         text = html(with_section(Section(title="S", headline=(words,))))
-        assert ("#term-objectnet" in text) == told  # a set is not the published one
+        assert ("#term-objectnet" in text) == known  # a set is not the published one
     inside = page.partition('id="card0"')[2].partition("<nav")[0]
     assert inside.count('href="#term-kurtosis"') == 1
 
