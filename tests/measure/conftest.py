@@ -113,11 +113,12 @@ def measured(
 
 
 def when_measuring(act: Callable[[], object]) -> Listener:
-    """Returns a listener that acts as the first image is about to be measured."""
+    """Returns a listener that acts once, as the first image is about to be measured."""
+    waiting = [act]
 
     def hear(event: Event) -> None:
-        if event.data.get("stage") == "extract":
-            act()
+        if event.data.get("stage") == "extract" and waiting:
+            waiting.pop()()
 
     return hear
 
