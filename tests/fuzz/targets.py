@@ -187,8 +187,6 @@ def tables(place: Path) -> Target:
         ("broden/label.csv", broden),
         *((f"objectnet/mappings/{one.name}", objectnet) for one in sorted(mappings.iterdir())),
     ]
-    (place / "models.txt").write_text("# a\nmini_clip\nrn50_openai checkpoint='my w.pt'\n")
-    kinds.append(("models.txt", lambda path: read_models(str(path))))
     whole = {name: (place / name).read_bytes() for name, _ in kinds}
 
     def ask(content: bytes) -> object:
@@ -200,6 +198,11 @@ def tables(place: Path) -> Target:
             (place / name).write_bytes(whole[name])
 
     return Target(tuple(bytes([i]) + whole[name] for i, (name, _) in enumerate(kinds)), ask)
+
+
+def lists(place: Path) -> Target:
+    content = b"# a\nmini_clip\nrn50_openai checkpoint='my w.pt'\n"
+    return file_target(place, ("models.txt", content, lambda path: read_models(str(path))))
 
 
 WORDS = ("*", "**", "?", "[", "]", "{", "}", "{0..9}", "{0..99999}", "{a,b}", "..", "/", "~", "\0",
@@ -416,6 +419,7 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "tars": tars,
     "images": images,
     "tables": tables,
+    "lists": lists,
     "specs": specs,
     "vectors": vectors,
     "reports": reports,

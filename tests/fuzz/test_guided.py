@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz.targets import TARGETS
 from tuiprobe.errors import TuiprobeError
 
-OF_FILES = ("checkpoints", "pickles", "tars", "images", "tables", "vectors", "caches")
+OF_FILES = ("checkpoints", "pickles", "tars", "images", "tables", "lists", "vectors", "caches")
 
 
 @pytest.mark.slow
