@@ -62,7 +62,7 @@ def test_one_output_of_a_notebook_is_renewed() -> None:
     cell(Event("stage", "loading mini_clip"))
     assert shown[-1] == "loading mini_clip"
     cell(Event("progress", "", STATE))
-    assert shown[-1] == "val: 50 of 200 images, 12.5 images/s, 0:12 left"
+    assert shown[-1] == "measured: 50 of 200 images, 12.5 images/s, 0:12 left"
     cell(Event("progress", "", {**STATE, "done": 51}))  # within a fifth of a second
     assert len(shown) == 2
     cell(Event("warning", "<b>as it is</b>"))

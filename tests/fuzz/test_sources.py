@@ -21,8 +21,7 @@ from tests.fuzz.mutate import mutated, mutated_json
 from tests.fuzz.targets import TARGETS
 from tuiprobe.errors import TuiprobeError
 
-# Not `lists`: each line of a list of models costs a look at all installed packages.
-ATTACKED = ("tars", "images", "tables", "vectors", "caches", "specs")
+ATTACKED = ("tars", "images", "tables", "vectors", "caches", "specs", "lists")
 MEMORY = 768 * 2**20
 """What all cases may ask for beyond what is there when they begin."""
 

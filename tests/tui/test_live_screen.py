@@ -111,7 +111,7 @@ async def test_every_panel_follows_the_run(tmp_path: Path) -> None:
         await until(pilot, lambda: "▲    20 █" in lines(app, ChannelBars))
         assert app.screen.query_one(ChannelBars) is bars  # updated in place, not replaced
         assert bars.channel == 13  # bound to its channel, which lost its line
-        assert content(app, "#progress").startswith("val (1 of 3) · 1,000 of 2,000 ")
+        assert content(app, "#progress").startswith("1,000 of 2,000 images ")
         assert "● val    40.0 (38.5 to 41.5)  n\xa01,000  now" in lines(app, SetHistory)
         assert "3 of 2000 images" in content(app, "#warning")
         await until(pilot, lambda: "measuring" in content(app, "#place"))
@@ -253,9 +253,9 @@ async def test_keys_that_do_nothing_are_not_shown_and_sets_can_be_chosen(tmp_pat
         assert {"cancel", "detach", "help"} <= words(app)
         await pilot.resize_terminal(200, 24)
         await until(pilot, lambda: {"layer", "next set"} <= words(app))
-        assert "· r ·" in titles(app, "#channels")[0]
-        await pilot.press("t")
         assert "· val ·" in titles(app, "#channels")[0]
+        await pilot.press("t")
+        assert "· r ·" in titles(app, "#channels")[0]
 
 
 async def test_a_group_shows_a_run_at_a_time_and_warns_before_any_figure(

@@ -273,7 +273,7 @@ def test_readers_see_what_the_writer_wrote(tmp_path: Path) -> None:
     )
     writer.write({("val", "layer1/conv"): first, ("val", "embedding"): last})
     shot = Watch(tmp_path).poll()
-    assert (shot.state, shot.beat, shot.set) == ("running", ((0.0, 1),), "val")
+    assert (shot.state, shot.beat) == ("running", ((0.0, 1),))
     assert shot.ends == {("val", 13): ends}
     for place, tap in (("layer1/conv", first), ("embedding", last)):
         read = vars(shot.taps["val", place])

@@ -76,7 +76,7 @@ def _state(snapshot: Snapshot, name: str, going: bool) -> tuple[str, str]:
     if progress.total and progress.done >= progress.total:
         return "✓", "done"
     if progress.done:
-        return "●" if going else "◐", f"{progress.done:,} of {progress.total:,}"
+        return ("●", "now") if going else ("◐", f"{progress.done:,} of {progress.total:,}")
     return "○", "waiting" if going else "not measured"
 
 
