@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tuiprobe.errors import UsageError
 from tuiprobe.measure.ranks import Rank, current_rank
 from tuiprobe.measure.shards import split_into_shards
-from tuiprobe.run.counting import SetPlan, count_images, in_turns, ranks_missing
+from tuiprobe.run.counting import SetPlan, in_turns, ranks_missing
 
 
 @given(st.integers(1, 500), st.integers(1, 40), st.none() | st.integers(1, 9))

@@ -115,7 +115,8 @@ def runs(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
 
     async def act(pilot: Pilot[None]) -> None:
         app.push_screen(RunsScreen(RUN))
-        await until(pilot, lambda: app.screen.query(RunTable) and app.screen.table.rows)
+        await until(pilot, lambda: app.screen.query(RunTable))
+        await until(pilot, lambda: len(app.screen.table.rows) == len(files))
         await pilot.press("space", "end")
         await pilot.pause()
 
