@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,13 @@ from tuiprobe.measure.decoding import Batch
 from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.fingerprint import current_fingerprint
 from tuiprobe.measure.merge import MergedSet, empty_states, merge_set
-from tuiprobe.measure.plan import Plan, make_plan
+from tuiprobe.measure.plan import Plan, list_images, make_plan
 from tuiprobe.measure.resume import ShardReader
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import StopRequest
 from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import RunSpec
 
 
@@ -93,6 +93,7 @@ def plan_of(
     blocks: int,
     batch: int,
     shard_batches: int | None = None,
+    output: Path,
 ) -> Plan:
     """Plans a run over sets of numbers with an encoder of sines."""
     module = Waves(seed, width, blocks)
@@ -111,21 +112,21 @@ def plan_of(
         layers=("blocks.*",) if blocks else (), device="cpu", workers=0,
     )  # fmt: skip
     suite = Suite("numbers", "numbers", {name: Numbers(name, n) for name, n in sets.items()})
-    return make_plan(spec, encoder, suite)
+    return make_plan(spec, encoder, list_images(suite, spec), output=output)
 
 
 def batch_of(ids: np.ndarray) -> Batch:
     """Returns the images of these numbers, as the decoder would."""
     images = torch.from_numpy(ids).float()[:, None, None, None].expand(-1, 3, 1, 1)
     return Batch(
-        images, torch.from_numpy(ids), (), tuple(ids.tolist()), bytes(DIGEST_BYTES * len(ids)), ()
+        images, torch.from_numpy(ids), (), tuple(ids.tolist()), bytes(DIGEST_BYTES * len(ids))
     )
 
 
-def reader_of(plan: Plan, directory: RunDir) -> ShardReader:
+def reader_of(plan: Plan) -> ShardReader:
     """Returns what reads and checks the shards of a run."""
     print_ = current_fingerprint("cpu", plan.spec.top_k)
-    return ShardReader(directory, plan.set_keys, print_, empty_states(plan))
+    return ShardReader(plan.directory, plan.set_keys, print_, empty_states(plan))
 
 
 class _NoView:
@@ -138,20 +139,20 @@ class _NoView:
     def end_shard(self) -> None: ...
 
 
-def extraction_of(plan: Plan, directory: RunDir) -> Extraction:
+def extraction_of(plan: Plan) -> Extraction:
     """Returns the engine's extraction, without a live view."""
     view: Any = _NoView()
     quiet = UnreadableLimit(plan.images, 0.0, 0, _ignore)
     print_ = current_fingerprint("cpu", plan.spec.top_k)
-    stop = StopRequest(directory.cancel_file)
-    return Extraction(plan, directory, print_, view, stop, quiet, _ignore)
+    stop = StopRequest(plan.directory.cancel_file)
+    return Extraction(plan, print_, view, stop, quiet, _ignore)
 
 
 def _ignore(event: Event) -> None:
     """Hears nothing."""
 
 
-def merged(plan: Plan, directory: RunDir) -> dict[str, MergedSet]:
+def merged(plan: Plan) -> dict[str, MergedSet]:
     """Merges a run as the engine does."""
-    reader = reader_of(plan, directory)
+    reader = reader_of(plan)
     return {name: merge_set(plan, reader, shards) for name, shards in plan.shards.items()}

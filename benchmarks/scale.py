@@ -23,7 +23,6 @@ from benchmarks._shards import batch_of, extraction_of, merged, plan_of, reader_
 from tuiprobe.measure.merge import merge_set, write_merged
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.tap_statistics import MAX_ROWS
-from tuiprobe.run.directory import RunDir
 from tuiprobe.stats import average_precision
 
 TITLE = "Scale"
@@ -58,47 +57,46 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _write_shards(plan: Plan, directory: RunDir) -> None:
+def _write_shards(plan: Plan) -> None:
     """Writes all shards of a plan, each of one forward pass."""
-    extraction = extraction_of(plan, directory)
+    extraction = extraction_of(plan)
     for shard in plan.all_shards:
         extraction.begin(shard)
-        extraction.take(batch_of(np.concatenate(shard.batches)))
+        extraction.take(batch_of(shard.ids))
         extraction.publish()
 
 
-def _bytes(directory: RunDir) -> int:
-    return sum(one.stat().st_size for one in (directory.path / "shards").iterdir())
+def _bytes(plan: Plan) -> int:
+    return sum(one.stat().st_size for one in (plan.directory.path / "shards").iterdir())
 
 
-def merge_plan(shards: int) -> Plan:
+def merge_plan(shards: int, output: Path) -> Plan:
     """Plans the run whose merge is timed."""
     images = {"val": shards * SHARD_IMAGES}
-    return plan_of(1, images, width=CHANNELS, blocks=TAPS, batch=32, shard_batches=8)
+    return plan_of(1, images, width=CHANNELS, blocks=TAPS, batch=32, shard_batches=8, output=output)
 
 
 def merging(shards: int) -> dict[str, Any]:
     """Writes real shard files and times their merge."""
-    plan = merge_plan(shards)
     with _folder() as place:
-        directory = RunDir(place / "run")
+        plan = merge_plan(shards, place / "run")
         _say(f"writing {shards} shards")
-        _write_shards(plan, directory)
-        return timed_merge(plan, directory)
+        _write_shards(plan)
+        return timed_merge(plan)
 
 
-def timed_merge(plan: Plan, directory: RunDir) -> dict[str, Any]:
+def timed_merge(plan: Plan) -> dict[str, Any]:
     """Merges the shards of a run, and publishes what comes of it."""
     begin, busy = time.perf_counter(), time.process_time()
-    sets = merged(plan, directory)
+    sets = merged(plan)
     read, busy = time.perf_counter() - begin, time.process_time() - busy
-    write_merged(directory, plan.key, sets)
+    write_merged(plan.directory, plan.key, sets)
     return {
         "shards": len(plan.all_shards),
         "seconds": read,
         "processor_seconds": busy,
         "write_seconds": time.perf_counter() - begin - read,
-        "gigabytes": _bytes(directory) / 1e9,
+        "gigabytes": _bytes(plan) / 1e9,
     }
 
 
@@ -110,18 +108,17 @@ def sizes() -> list[dict[str, Any]]:
         (24, 1024, 256), (24, 1024, 2048),
     ):  # fmt: skip
         count = MAX_ROWS // images + LAST  # inner taps keep rows of the first images
-        plan = plan_of(
-            1, {"val": count * images}, width=channels, blocks=taps, batch=images // 8,
-            shard_batches=8,
-        )  # fmt: skip
         with _folder() as place:
-            directory = RunDir(place / "run")
+            plan = plan_of(
+                1, {"val": count * images}, width=channels, blocks=taps, batch=images // 8,
+                shard_batches=8, output=place / "run",
+            )  # fmt: skip
             begin = time.process_time()
-            _write_shards(plan, directory)
+            _write_shards(plan)
             wrote = time.process_time() - begin
             begin = time.process_time()
-            merge_set(plan, reader_of(plan, directory), plan.all_shards[-LAST:])
-            last = directory.shard_file("val", count - 1).status()
+            merge_set(plan, reader_of(plan), plan.all_shards[-LAST:])
+            last = plan.directory.shard_file("val", count - 1).status()
             assert last is not None
             found.append(
                 {

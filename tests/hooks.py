@@ -27,19 +27,6 @@ def stage_hangs(name: str, grace: float) -> None:
             setattr(place, name, hang)
 
 
-def pause_after_shards(seconds: float) -> None:
-    """Lets a rank pause after each shard, so that a test can end it in between."""
-    from tuiprobe.measure.extract import Extraction
-
-    publish = Extraction.publish
-
-    def publish_and_pause(extraction: Extraction) -> None:
-        publish(extraction)
-        time.sleep(seconds)
-
-    setattr(Extraction, "publish", publish_and_pause)  # noqa: B010
-
-
 def fault(at: int, kind: str, after: bool, log: str) -> None:
     """Puts a fault of the disk into the way; see `tests.faults.Faults`."""
     from tests.faults import Faults
@@ -52,3 +39,16 @@ def killed_at(publishing: str, after: bool) -> None:
     from tests.faults import Faults
 
     Faults(-1, "kill", after=after, publishing=publishing).install()
+
+
+def without_override() -> None:
+    """Lets root obey file permissions like an ordinary user."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    version, dac_override, dac_read_search = 0x20080522, 1, 2
+    header, sets = (ctypes.c_uint32 * 2)(version, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, sets) == 0
+    for kind in (0, 1):  # effective and permitted ones
+        sets[kind] &= ~(1 << dac_override | 1 << dac_read_search)
+    assert libc.capset(header, sets) == 0

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -43,20 +42,6 @@ def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(
     assert os.environ["OMP_WAIT_POLICY"] == (chosen or "passive")
 
 
-def test_help_names_every_option_and_command() -> None:
-    done = tuiprobe("--help")
-    assert done.returncode == 0
-    for name in ("--model", "--checkpoint", "--data", "--layers", "report", "reprobe"):
-        assert name in done.stdout
-
-
-def test_the_schema_of_results_is_printed(prepared: Prepared, tmp_path: Path) -> None:
-    done = prepared.run("report", "--schema", cwd=tmp_path)
-    schema = json.loads(done.stdout)
-    assert done.returncode == 0
-    assert {"title", "model", "data", "parts"} <= set(schema["properties"])
-
-
 @pytest.mark.parametrize("command", ["report", "reprobe", "verify", "compare", "open"])
 def test_a_place_that_is_no_run_is_refused_and_left_as_it_is(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -71,32 +56,27 @@ def test_a_place_that_is_no_run_is_refused_and_left_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["--headless", "--model", "nonsense", "--data", "imagefolder:."], 4, "no image"),
         (["--headless", "--model", "nonsense", "--data", "nonsense"], 2, "unknown data source"),
-        (["--headless", "--data", "imagefolder:/does/not/exist"], 4, "does not exist"),
         (["report"], 2, "name a run directory"),
-        (["report", "/does/not/exist"], 4, "no directory; name a run directory"),
         (["nonsense"], 2, "nonsense"),
     ],
     ids=str,
 )
 def test_errors_go_to_stderr_with_their_code(
-    arguments: list[str], code: int, said: str, prepared: Prepared, tmp_path: Path
+    arguments: list[str], code: int, message: str, prepared: Prepared, tmp_path: Path
 ) -> None:
     done = prepared.run(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
 NO_ROOM = "error: cannot write output: No space left on device"
-PRINT = (
-    "--version", "--help", "models", "runs --root .", "--help-all",
-    "report run --format md --to -", "verify run", "compare run run",
-)  # fmt: skip
+PRINT = ("--version", "models", "report run --format md --to -", "compare run run")
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +110,8 @@ def test_output_that_finds_no_room_is_one_sentence(command: str, place: Path) ->
     assert len(said) == (2 if command == "models" else 1)  # it says how many it shows
 
 
-@pytest.mark.parametrize("command", ["--version", "runs --root ."])
-def test_output_that_cannot_be_written_in_other_ways(command: str, place: Path) -> None:
+def test_output_that_cannot_be_written_in_other_ways(place: Path) -> None:
+    command = "runs --root ."
     if sys.platform == "linux":
         assert ended(command, place, "> /dev/full", buffer=False) == (5, [NO_ROOM])
     assert ended(command, place, ">&-") == (5, ["error: cannot write output: it is closed"])
@@ -142,11 +122,10 @@ def test_output_that_cannot_be_written_in_other_ways(command: str, place: Path) 
     os.close(writer)
 
 
-@pytest.mark.parametrize("command", GONE)
 def test_a_command_that_is_gone_names_what_takes_its_place(
-    command: str, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run_cli([command, "more"]) == 2
-    assert f"`tuiprobe {GONE[command]}` does it" in capsys.readouterr().err
-    if not GONE[command].startswith("--"):
-        assert run_cli([GONE[command].split()[0], "--help"]) == 0
+    for command, other in GONE.items():
+        assert run_cli([command, "more"]) == 2
+        assert f"`tuiprobe {other}` does it" in capsys.readouterr().err
+        assert other.startswith("--") or run_cli([other.split()[0], "--help"]) == 0

@@ -11,14 +11,7 @@ from pathlib import Path
 import pytest
 
 from tuiprobe.errors import RunError
-from tuiprobe.files import (
-    DamagedFileError,
-    Entry,
-    open_regular,
-    parse_json,
-    read_regular,
-    sweep,
-)
+from tuiprobe.files import DamagedFileError, Entry, open_regular, parse_json, read_regular, sweep
 
 
 def special(folder: Path, kind: str) -> Path:
@@ -41,10 +34,9 @@ def special(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device"])
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     path = special(tmp_path, kind)
-    with pytest.raises((DamagedFileError, OSError)):
-        open_regular(path)
-    with pytest.raises((DamagedFileError, OSError)):
-        read_regular(path)
+    for read in (open_regular, read_regular):
+        with pytest.raises((DamagedFileError, OSError)):
+            read(path)
     if path.parent == tmp_path:
         entry = Entry(tmp_path, path.name)
         assert not entry.exists()
@@ -64,33 +56,26 @@ def test_sizes_are_capped(tmp_path: Path) -> None:
     assert file.read_json() == {"a": 1}
 
 
+def test_no_name_leads_out_of_the_directory(tmp_path: Path) -> None:
+    for name in ("/etc/passwd", "../up", "a/../../up", "", ".", "a/./..", "a\0b", "a/.."):
+        with pytest.raises(DamagedFileError, match="file"):
+            Entry(tmp_path, name)
+
+
 @pytest.mark.parametrize(
-    "name", ["/etc/passwd", "../up", "a/../../up", "", ".", "a/./..", "a\0b", "a/.."]
+    ("target", "name"), [("deep/file", "a"), ("deep", "a/file"), (".", "a/deep/file")]
 )
-def test_no_name_leads_out_of_the_directory(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DamagedFileError, match="file"):
-        Entry(tmp_path, name)
-
-
-@pytest.mark.parametrize("link", ["file", "folder", "folder of folder"])
-def test_no_link_below_the_directory_is_followed(tmp_path: Path, link: str) -> None:
+def test_no_link_below_the_directory_is_followed(tmp_path: Path, target: str, name: str) -> None:
     outside, root = tmp_path / "outside", tmp_path / "run"
     (outside / "deep").mkdir(parents=True)
     (outside / "deep" / "file").write_text("secret")
     root.mkdir()
-    if link == "file":
-        (root / "a").symlink_to(outside / "deep" / "file")
-        entry = Entry(root, "a")
-    elif link == "folder":
-        (root / "a").symlink_to(outside / "deep")
-        entry = Entry(root, "a/file")
-    else:
-        (root / "a").symlink_to(outside)
-        entry = Entry(root, "a/deep/file")
+    (root / "a").symlink_to(outside / target)
+    entry = Entry(root, name)
     assert not entry.exists()
     with pytest.raises(DamagedFileError, match="cannot read"):
         entry.read_bytes()
-    if link == "file":
+    if name == "a":
         entry.write_bytes(b"mine")  # replaces the link, never what it leads to
         assert not entry.path.is_symlink()
         assert entry.read_bytes() == b"mine"
@@ -109,9 +94,7 @@ def test_the_directory_itself_may_be_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real" / "a" / "b").read_bytes() == b"x"
 
 
-def test_what_is_published_reached_the_disk_with_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_published_reached_the_disk_with_its_name(tmp_path, monkeypatch):
     done: list[str] = []
     real_sync, real_replace = os.fsync, os.replace
 
@@ -134,9 +117,7 @@ def test_what_is_published_reached_the_disk_with_its_name(
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "write", "open"])
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, call):
     file = Entry(tmp_path, "a.txt")
     file.write_text("old")
     real_open = os.open
@@ -178,13 +159,10 @@ def test_temporary_files_of_killed_writers_are_swept(tmp_path: Path) -> None:
     assert theirs.exists()
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "NaN", "[Infinity]", "{", ""])
-def test_json_that_no_writer_makes_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"\S"):
-        parse_json(text)
-
-
-def test_deep_json_is_a_damaged_file(tmp_path: Path) -> None:
+def test_json_that_no_writer_makes_is_refused(tmp_path: Path) -> None:
+    for text in ("[" * 100_000, '{"a":' * 100_000, "NaN", "[Infinity]", "{", ""):
+        with pytest.raises(ValueError, match=r"\S"):
+            parse_json(text)
     file = Entry(tmp_path, "results.json")
     file.write_text("[" * 100_000 + "]" * 100_000)
     with pytest.raises(DamagedFileError, match="nested too deeply"):

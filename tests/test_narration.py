@@ -12,8 +12,10 @@ from rich.console import Console
 import tuiprobe
 from tuiprobe.events import Event
 from tuiprobe.measure.ranks import Rank
-from tuiprobe.narration import _Bar, _Lines, _NotebookCell, narrated, sentence, somebody_looks
+from tuiprobe.narration import _Bar, _Lines, _NotebookCell, narrated, somebody_looks
 from tuiprobe.plaintext import plain
+
+STATE = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
 
 
 @given(st.text())
@@ -39,20 +41,14 @@ def test_lines_elsewhere_than_on_a_terminal(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.progress import Progress, TaskProgressColumn, TextColumn
 
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=100, color_system=None)
-    columns = (
-        TextColumn("{task.fields[where]}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}", markup=False),
-    )
+    columns = (TaskProgressColumn(), TextColumn("{task.fields[rate]}", markup=False))
     with Progress(*columns, console=console) as progress:
         bar = _Bar(console, progress)
-        state = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
-        bar(Event("progress", "", state))
+        bar(Event("progress", "", STATE))
         bar(Event("warning", "[red]as it is[/red]"))
     shown = out.getvalue()
     assert "25%" in shown
@@ -63,12 +59,11 @@ def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
 def test_one_output_of_a_notebook_is_renewed() -> None:
     shown: list[str] = []
     cell = _NotebookCell(lambda data, raw: shown.append(data["text/plain"]))
-    state = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
     cell(Event("stage", "loading mini_clip"))
     assert shown[-1] == "loading mini_clip"
-    cell(Event("progress", "", state))
-    assert shown[-1] == "val: 50 of 200 images, 12.5 images/s, 0:12 left"
-    cell(Event("progress", "", {**state, "done": 51}))  # within a fifth of a second
+    cell(Event("progress", "", STATE))
+    assert shown[-1] == "measured: 50 of 200 images, 12.5 images/s, 0:12 left"
+    cell(Event("progress", "", {**STATE, "done": 51}))  # within a fifth of a second
     assert len(shown) == 2
     cell(Event("warning", "<b>as it is</b>"))
     cell(Event("stage", "merging"))
@@ -96,10 +91,6 @@ def test_python_shows_progress_on_request_and_to_no_log(
     assert probe(events.append) == ""
     assert {"stage", "done"} <= {one.kind for one in events}
     assert not somebody_looks()
-
-
-def test_a_sentence_names_its_kind() -> None:
-    assert sentence(Event("failed", "disk full")) == "error: disk full"
 
 
 def test_of_several_ranks_of_a_host_one_narrates_and_the_others_say_what_goes_wrong(

@@ -19,7 +19,7 @@ from tuiprobe.miniature import encoder as from_miniature
 from tuiprobe.miniature.data import dataset
 from tuiprobe.models import from_open_clip, from_timm
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.open_clip_source import OpenClipRequest
+from tuiprobe.models.registry import Wanted
 
 IMAGES = 64
 """Images of `miniature:val`, evenly spaced over its labels."""
@@ -77,12 +77,11 @@ def architectures() -> list[tuple[str, str]]:
 
 def build(loader: str, architecture: str) -> Encoder:
     """Builds an architecture with random weights from the fixed seed."""
+    wanted = Wanted(architecture, architecture, None, None, "cpu", torch.float32, untrained=True)
     if loader == "open_clip":
-        request = OpenClipRequest(architecture, architecture, untrained=True)
-        return from_open_clip.load(request, device="cpu", dtype=torch.float32)
+        return from_open_clip.load(wanted)
     if loader == "timm":
-        timm = from_timm.TimmRequest(architecture, architecture, untrained=True)
-        return from_timm.load(timm, device="cpu", dtype=torch.float32)
+        return from_timm.load(wanted)
     return from_miniature.load(
         architecture, None, device="cpu", dtype=torch.float32, untrained=True
     )

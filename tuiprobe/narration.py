@@ -81,8 +81,8 @@ def sentence(event: Event) -> str:
 def progress_line(data: dict[str, Any]) -> str:
     """Returns progress as one line.
 
-    >>> progress_line({"set": "val", "done": 65, "total": 500, "rate": 8, "eta": 61})
-    'val: 65 of 500 images, 8.0 images/s, 1:01 left'
+    >>> progress_line({"done": 65, "total": 500, "rate": 8, "eta": 61})
+    'measured: 65 of 500 images, 8.0 images/s, 1:01 left'
 
     Of several ranks it is the progress of all.
 
@@ -92,13 +92,18 @@ def progress_line(data: dict[str, Any]) -> str:
     unit = data.get("unit", "images")
     done, total, eta = data["done"], data["total"], data["eta"]
     left = f", {clock(eta)} left" if eta is not None else ""
-    return f"{_where(data)}: {done} of {total} {unit}, {data['rate']:.1f} {unit}/s{left}"
+    rate = f", {_rate(data)}" if data["rate"] else ""
+    return f"{_where(data)}: {done} of {total} {unit}{rate}{left}"
+
+
+def _rate(data: dict[str, Any]) -> str:
+    return f"{data['rate']:.1f} {data.get('unit', 'images')}/s"
 
 
 def _where(data: dict[str, Any]) -> str:
     ranks = data.get("ranks")
     if ranks is None:
-        return str(data["set"])
+        return "head" if data.get("stage") == "head" else "measured"
     return "1 rank" if ranks == 1 else f"{ranks} ranks"
 
 
@@ -201,7 +206,7 @@ class _Bar:
             self._advance(event.data)
         elif self._skips.worth_showing(event):
             self._console.print(Text(sentence(event)))
-        done = event.kind == "stage" and event.data.get("stage") in ("merge", "probe")
+        done = event.kind == "stage" and event.data.get("stage") in ("extract", "merge", "probe")
         if done and self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
@@ -213,5 +218,5 @@ class _Bar:
             self._task,
             completed=data["done"],
             where=_where(data),
-            rate=f"{data['rate']:.1f} {data.get('unit', 'images')}/s",
+            rate=_rate(data),
         )

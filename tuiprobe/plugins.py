@@ -53,8 +53,12 @@ def is_foreign(group: str, source: str) -> bool:
     >>> is_foreign(MODELS, "py:my.module:build"), is_foreign(MODELS, "timm:resnet50.a1_in1k")
     (True, False)
     """
-    scheme = source.partition(":")[0]
-    return scheme == RUNS_CODE or any(one.name == scheme for one in entry_points(group=group))
+    return source.partition(":")[0] in foreign_names(group)
+
+
+def foreign_names(group: str) -> frozenset[str]:
+    """Returns the names of a group that run code that is not tuiprobe's; see `is_foreign`."""
+    return frozenset((RUNS_CODE, *(entry.name for entry in entry_points(group=group))))
 
 
 def is_extended(group: str) -> bool:

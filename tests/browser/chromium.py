@@ -161,10 +161,6 @@ class Tab:
         for kind in ("keyDown", "keyUp"):
             self._ask("Input.dispatchKeyEvent", type=kind, key=key, code=key)
 
-    def type(self, text: str) -> None:
-        """Types text where the focus is."""
-        self._ask("Input.insertText", text=text)
-
     def picture(self) -> bytes:
         """Returns what is seen, as a PNG file."""
         return base64.b64decode(self._ask("Page.captureScreenshot")["data"])

@@ -1,6 +1,5 @@
 """Effective robustness: the fits of the published tables, and the intervals' coverage."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +11,9 @@ from scipy.stats import linregress
 from tuiprobe.catalog.accuracies import SHIFTS, Row, published_row, rows
 from tuiprobe.catalog.baselines import (
     BASELINES,
-    Line,
     bundled,
     default_target,
     effective_robustness,
-    family,
     fit,
     logit,
     mean_of,
@@ -60,36 +57,25 @@ def test_fit_is_that_of_scipy(baseline: str) -> None:
     assert line.r2 == pytest.approx(expected.rvalue**2, rel=1e-9)
 
 
-def robustness(spec: str, baseline: str) -> tuple[float, bool]:
+@pytest.mark.parametrize(
+    ("spec", "baseline", "value", "extrapolated"),
+    [
+        ("open_clip:ViT-B-16-quickgelu/openai", "standard", 0.33, False),
+        ("open_clip:RN50-quickgelu/cc12m", "standard_and_low", 0.15, False),
+        ("open_clip:RN50-quickgelu/cc12m", "standard", 0.18, True),
+    ],
+)
+def test_known_models(spec: str, baseline: str, value: float, extrapolated: bool) -> None:
     row = published_row(spec)
     assert row is not None
     result = effective_robustness(bundled(baseline), row.imagenet, row.shifts)
     assert result is not None
-    assert result.prediction[0] <= result.precision[0] <= result.value
-    assert result.value <= result.precision[1] <= result.prediction[1]
-    assert result.above
-    return result.value, result.extrapolated
-
-
-def test_known_models() -> None:
-    value, extrapolated = robustness("open_clip:ViT-B-16-quickgelu/openai", "standard")
-    assert value == pytest.approx(0.33, abs=0.01)
-    assert not extrapolated
-    value, extrapolated = robustness("open_clip:RN50-quickgelu/cc12m", "standard_and_low")
-    assert value == pytest.approx(0.15, abs=0.01)
-    assert not extrapolated
-    _, extrapolated = robustness("open_clip:RN50-quickgelu/cc12m", "standard")
-    assert extrapolated
-
-
-def test_a_baseline_model_lies_within_three_points() -> None:
-    line = bundled("standard")
-    at = line.expected(0.76)
-    result = effective_robustness(line, 0.76, dict.fromkeys(SHIFTS, at))
-    assert result is not None
-    assert result.value == pytest.approx(0)
-    assert result.prediction == pytest.approx((-0.034, 0.034), abs=0.002)
-    assert not result.above
+    ends = (result.prediction[0], result.precision[0], result.value)
+    assert [*ends, result.precision[1], result.prediction[1]] == sorted(
+        [*ends, result.precision[1], result.prediction[1]]
+    )
+    assert (result.above, result.extrapolated) == (True, extrapolated)
+    assert result.value == pytest.approx(value, abs=0.01)
 
 
 def test_no_figure_without_all_accuracies() -> None:
@@ -119,26 +105,20 @@ def models(seed: int, count: int, scatter: float) -> list[Row]:
 
 @pytest.mark.slow
 def test_prediction_interval_covers_new_models() -> None:
-    """95 % nominal; over 400 draws a correct interval stays within 91.5 to 98.5 %."""
+    """95 % nominal; over 200 draws a correct interval stays within 90.5 to 99.5 %."""
     hits = 0
-    for seed in range(400):
+    for seed in range(200):
         *known, new = models(seed, 61, 0.2)
         line = fit("t", known, ("imagenet_v2",))
         result = effective_robustness(line, new.imagenet, new.shifts)
         assert result is not None
         hits += result.prediction[0] <= 0 <= result.prediction[1]
-    assert 0.915 <= hits / 400 <= 0.985
+    assert 0.905 <= hits / 200 <= 0.995
 
 
 @given(st.floats(1e-6, 1 - 1e-6))
 def test_sigmoid_undoes_logit(p: float) -> None:
     assert sigmoid(logit(p)) == pytest.approx(p, rel=1e-9)
-
-
-@given(st.floats(0.05, 0.95), st.floats(0.01, 0.2))
-def test_expected_accuracy_rises_with_imagenet(x: float, step: float) -> None:
-    line = bundled("standard")
-    assert line.expected(x) < line.expected(min(x + step, 0.999))
 
 
 def test_too_few_models_are_an_error() -> None:
@@ -150,17 +130,6 @@ def test_too_few_models_are_an_error() -> None:
         fit("mine", alike, ("imagenet_v2",))
     with pytest.raises(ValueError, match="unknown baseline"):
         bundled("nothing")
-
-
-def test_the_line_is_a_value() -> None:
-    line = bundled("standard")
-    assert isinstance(line, Line)
-    assert hash(line) == hash(bundled("standard", SHIFTS))
-    assert math.isclose(sum(f[0] for f in line.families), line.n)
-
-
-def test_families() -> None:
-    assert family("vit_base_patch16_224.augreg_in1k") == family("vit_large_patch32_384") == "vit"
 
 
 def test_lines_on_a_shifts_own_classes_are_those_of_the_table() -> None:

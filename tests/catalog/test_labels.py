@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from tuiprobe.catalog.labels import (
     imagenet_labels,
     imagenet_names,
-    imagenet_templates,
     imagenet_wnids,
     prompt_names,
 )
@@ -60,8 +59,3 @@ def test_others_keep_their_own_names() -> None:
     assert imagenet_labels(["0", "1"]) is None
     assert imagenet_labels([]) is None
     assert prompt_names(["fire_truck", "cat"]) == ("fire truck", "cat")
-
-
-def test_templates_hold_the_name_once() -> None:
-    assert len(imagenet_templates()) == 80
-    assert all(template.count("{}") == 1 for template in imagenet_templates())

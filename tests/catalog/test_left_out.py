@@ -56,7 +56,7 @@ def test_a_family_counts_once_however_many_models_it_has() -> None:
 def test_intervals_hold_for_new_families_where_plain_ones_do_not() -> None:
     """Planted families with effects of their own: a new one is inside about as often as said."""
     inside, plain = [], []
-    for seed in range(300):
+    for seed in range(100):
         whole = points(60, 15, seed)
         known = [p for p in whole if p.family != "f14"]
         (new, *_) = [p for p in whole if p.family == "f14"]
@@ -66,8 +66,8 @@ def test_intervals_hold_for_new_families_where_plain_ones_do_not() -> None:
         relatives = stats.linregress([p.x for p in whole], [p.y for p in whole])
         own = [abs(p.y - relatives.slope * p.x - relatives.intercept) for p in whole]
         plain.append(off <= float(np.quantile(own, 0.8)))
-    # 14 families: the level lies between .8 - 1/15 and .8 + 1/14; three deviations of 300 draws.
-    assert 0.8 - 0.067 - 0.07 < np.mean(inside) < 0.8 + 0.072 + 0.07
+    # 14 families: the level lies between .8 - 1/15 and .8 + 1/14; three deviations of 100 draws.
+    assert 0.8 - 0.067 - 0.12 < np.mean(inside) < 0.8 + 0.072 + 0.12
     assert np.mean(plain) < np.mean(inside)
 
 

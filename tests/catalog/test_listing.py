@@ -28,11 +28,3 @@ def test_every_published_model_is_there_but_those_that_would_be_wrong() -> None:
     assert "open_clip:ViT-B-16-quickgelu/openai" in specs
     assert "open_clip:ViT-B-16/openai" not in specs
     assert len(rows) > 2000
-
-
-def test_words_filter() -> None:
-    assert {row.name for row in listed(["ViT-L/14", "finetuned"])} == {
-        "vitl14_openai_ft_in1k",
-        "vitl14_laion2b_ft_in1k",
-    }
-    assert list(listed(["no such model"])) == []

@@ -32,12 +32,6 @@ def test_one_total_says_what_is_known_and_what_is_not() -> None:
     )
 
 
-def test_a_size_that_is_unknown_is_never_a_number() -> None:
-    said = download_words(missing_weights(["timm:resnet50.a1_in1k"]))
-    assert said.endswith("downloads them; the size of timm:resnet50.a1_in1k is unknown")
-    assert "MB" not in said
-
-
 def test_what_is_here_or_has_no_published_weights_is_not_downloaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

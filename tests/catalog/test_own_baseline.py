@@ -37,13 +37,10 @@ def test_columns_are_found_by_name_and_empty_cells_are_unknown() -> None:
         ("model,imagenet,imagenet_r\nx,0.5,high\n", "'high' is no accuracy"),
         ("model,imagenet,imagenet_r\n\n,0.5,0.4\n", "line 3: column 'model' is empty"),
         ("model,imagenet,imagenet,imagenet_r\nx,0.5,0.5,0.4\n", "'imagenet' twice"),
+        ("model,imagenet,imagenet_v2\n" + "m,0.5,0.5\n" * 500_000, "larger than 4,194,304 byt"),
     ],
+    ids=range(10),
 )
 def test_what_is_wrong_is_named_with_its_place(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         read(text)
-
-
-def test_a_huge_table_is_refused() -> None:
-    with pytest.raises(UsageError, match="larger than 4,194,304 bytes"):
-        read("model,imagenet,imagenet_v2\n" + "m,0.5,0.5\n" * 500_000)

@@ -66,6 +66,7 @@ def probe(*more: str) -> int:
     return run_cli(["--headless", *words, "--threads", "1", "--workers", "0", *more])
 
 
+@pytest.mark.slow
 def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     folder: Path, opened: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,54 +97,44 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     assert probe() == 0
     assert opened == ["mini_clip"]
     opened.clear()
+    (folder / "models.txt").write_text("mini_supervised\n")
     monkeypatch.setattr("tuiprobe.measure.finished.__version__", "0.0.1")
     assert probe() == 0
-    assert opened == ["mini_clip", "mini_supervised"]
-
-
-@pytest.mark.slow
-def test_a_changed_image_or_option_or_fresh_opens_again(folder: Path, opened: list[str]) -> None:
-    (folder / "models.txt").write_text("mini_supervised\n")
-    (folder / "names.txt").write_text("cat\ndog\n")
-    more = ("--head", "probe", "--classes", "names.txt", "--sample", "12")
-    assert probe(*more) == 0
-    assert probe(*more) == 0
     assert opened == ["mini_supervised"]
-    assert probe(*more, "--top-k", "4") == 0
-    assert opened == ["mini_supervised"] * 2
-    (folder / "names.txt").write_text("Cat\ndog\n")  # the file of an option
-    assert probe(*more) == 0
-    assert opened == ["mini_supervised"] * 3
-    assert probe(*more) == 0
-    assert opened == ["mini_supervised"] * 3
-    assert probe(*more, "--fresh") == 0
-    assert opened == ["mini_supervised"] * 4
-    for path in (folder / "pictures").glob("*/*.png"):
-        Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path)
-    assert probe(*more) == 0
-    assert opened == ["mini_supervised"] * 5
-    assert len(list((folder / "out").glob("mini_supervised-*"))) == 3
 
 
 @pytest.mark.slow
-def test_a_changed_checkpoint_is_measured_again(folder: Path, opened: list[str]) -> None:
-    weights = folder / "my weights" / "w.safetensors"
+def test_what_changed_is_measured_again(folder: Path, opened: list[str]) -> None:
+    weights, names = folder / "my weights" / "w.safetensors", folder / "names.txt"
     weights.parent.mkdir()
     state = load_file(FOLDER / "mini_supervised.safetensors")
     save_file(state, weights)
+    names.write_text("cat\ndog\n")
     (folder / "models.txt").write_text("mini_supervised 'checkpoint=my weights/w.safetensors'\n")
-    assert probe() == 0
-    assert probe() == 0
+    more = ("--head", "probe", "--classes", "names.txt", "--sample", "12")
+
+    def changed_weights() -> None:
+        status = weights.stat()
+        save_file({name: tensor * 1.01 for name, tensor in state.items()}, weights)
+        os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))  # as `cp -p` does
+        assert weights.stat().st_size == status.st_size
+
+    def turned_images() -> None:
+        for path in (folder / "pictures").glob("*/*.png"):
+            Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path)
+
+    assert probe(*more) == 0
+    assert probe(*more) == 0
     assert len(opened) == 1
-    status = weights.stat()
-    save_file({name: tensor * 1.01 for name, tensor in state.items()}, weights)
-    os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))  # as `cp -p` does
-    assert weights.stat().st_size == status.st_size
-    assert probe() == 0
-    assert len(opened) == 2
-    assert len(list((folder / "out").glob("mini_supervised-*"))) == 2
-    assert probe() == 0
-    assert len(opened) == 2
+    changes: list[Any] = [lambda: names.write_text("Cat\ndog\n"), turned_images, changed_weights]
+    for number, change in enumerate(changes, 2):
+        change()
+        assert probe(*more) == 0
+        assert len(opened) == number
+    assert probe(*more, "--fresh") == 0
+    assert probe("--sample", "12") == 0  # another option
+    assert len(opened) == 6
+    assert len(list((folder / "out").glob("mini_supervised-*"))) == 3  # by weights and images
 
 
 @pytest.mark.slow
@@ -153,10 +144,10 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
     (folder / "models.txt").write_text("mini_clip\nmini_supervised\nmini_finetuned\n")
     monkeypatch.setattr("tuiprobe.measure.device.free_memory", lambda device: None)  # alone
 
-    def stopped(*given: Any) -> Plan:
+    def stopped(*given: Any, **named: Any) -> Plan:
         if len(opened) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return make_plan(*given)
+        return make_plan(*given, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(f"{OPENING}.make_plan", stopped)
@@ -170,6 +161,7 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
     assert "not measured" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_one_failure_does_not_stop_the_others(
     folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,20 +196,21 @@ def test_the_paper_with_empty_caches_measures_nothing_and_lists_every_gap(
     assert "error:" not in output.err
 
 
-def test_unusable_data_are_reported_once(folder: Path, capsys: Captured) -> None:
-    words = ["--headless", "--models", "models.txt", "--output", "out"]
-    assert run_cli([*words, "--suite", "gone.toml"]) == 4
-    assert capsys.readouterr().err.count("gone.toml") == 1
-    assert not (folder / "out").exists()
-
-
-def test_options_of_one_model_do_not_go_with_a_list(folder: Path, capsys: Captured) -> None:
+def test_mistakes_are_reported_once_before_anything_is_measured(
+    folder: Path, capsys: Captured
+) -> None:
     for more, cause in (
         (("--model", "mini_clip"), "leave out --model"),
         (("--checkpoint", "w.pt"), "write checkpoint=FILE beside its name"),
     ):
         assert probe(*more) == 2
         assert cause in capsys.readouterr().err
+    words = ["--headless", "--models", "models.txt", "--output", "out"]
+    assert run_cli([*words, "--suite", "gone.toml"]) == 4
+    assert capsys.readouterr().err.count("gone.toml") == 1
+    assert run_cli([*words, "--models", "gone.txt"]) == 2
+    assert "cannot read the list of models" in capsys.readouterr().err
+    assert not (folder / "out").exists()
 
 
 def test_a_list_names_models_and_their_weights(tmp_path: Path) -> None:
@@ -258,11 +251,6 @@ def test_mistakes_name_file_and_line(tmp_path: Path, text: str, cause: str) -> N
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(UsageError, match=rf"models\.txt.*{cause}"):
         read_models(str(path))
-
-
-def test_a_list_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot read the list of models .*gone\.txt"):
-        read_models(str(tmp_path / "gone.txt"))
 
 
 def test_models_are_opened_together_only_as_memory_allows() -> None:

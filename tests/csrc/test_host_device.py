@@ -157,8 +157,7 @@ def test_no_bit_depends_on_strides_or_alignment(on_device, channels):
         equal_bits(stats, plain)
 
 
-@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
-@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize(("scale", "offset"), [(1e-12, 0.0), (1.0, 1e4), (1e12, 1e4)])
 def test_scales_means_and_values_that_are_not_finite(on_device, scale, offset):
     x = (batch(60, 6, 20) + 3 * offset) * scale
     x[torch.rand(x.shape, generator=torch.Generator().manual_seed(2)) < 0.003] = torch.nan
@@ -214,18 +213,6 @@ def test_ids_on_the_device_are_used_without_waiting(on_device):
         stats.compute()
     with pytest.raises(ValueError, match="shape"):
         stats.update(x, torch.arange(9))
-
-
-def test_equal_ids_are_one_image(on_device):
-    x = batch(90, 8)
-    ids = torch.arange(90) % 13
-    stats, core = on_device(ActivationStats, 8, k=20), ActivationStats(8, k=20)
-    for one in (stats, core):
-        one.update(x[:50], ids[:50])
-        one.update(x[50:], ids[50:])
-    for end in ("largest", "smallest"):
-        got, wanted = (getattr(one.compute(), end) for one in (stats, core))
-        np.testing.assert_equal(vars(got), vars(wanted))
 
 
 def test_replays_count_as_updates_and_updates_after_them_make_room(on_device, monkeypatch):

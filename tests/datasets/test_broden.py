@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.datasets.broden_tree import INDEX, LABELS, write_index, write_labels, write_tree
+from tests.datasets.broden_tree import (
+    INDEX,
+    LABELS,
+    write_index,
+    write_labels,
+    write_map,
+    write_tree,
+)
 from tuiprobe.datasets.broden import Broden
 from tuiprobe.datasets.concepts import Concept
 from tuiprobe.datasets.load import load_concepts
@@ -19,74 +28,54 @@ def tree(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "broden1_224")
 
 
-def told(broden: Broden, path: str) -> dict[str, float]:
-    sample = next(one for one in broden.samples if one.path == path)
-    found = broden.annotation(sample)
-    names = [broden.concepts[k].name for k in found.concepts]
-    return dict(zip(names, found.shares.tolist(), strict=True))
-
-
-def test_pixel_maps_and_whole_image_labels(tree: Path) -> None:
+def test_pixel_maps_whole_image_labels_and_splits(tree: Path) -> None:
     broden = Broden(tree)
     assert broden.name == "broden1_224"
     assert [s.path for s in broden.samples] == [
         "ade20k/ADE_1.jpg", "dtd/dotted_1.jpg", "pascal/2008.jpg",
     ]  # fmt: skip
-    assert told(broden, "ade20k/ADE_1.jpg") == {
-        "black-c": 0.25, "red-c": 0.75, "cat": 0.25, "fabric": 1 / 64, "street-s": 1, "attic-s": 1,
-    }  # fmt: skip
-    assert told(broden, "dtd/dotted_1.jpg") == {"black-c": 1, "dotted": 1}
-    # two maps of parts: of "ear" the larger share counts
-    assert told(broden, "pascal/2008.jpg") == {"ear": 2 / 64, "eye": 1 / 64}
-    assert broden.open(broden.samples[0]).getpixel((3, 3))[0] > 150
-
-
-def test_an_empty_cell_is_not_annotated_and_splits_are_read(tree: Path) -> None:
-    broden = Broden(tree)
-    found = [broden.annotation(sample) for sample in broden.samples]
-    named = [[broden.categories[g] for g in one.annotated] for one in found]
+    assert Concept("fabric", "material") in broden.concepts  # of two categories, the larger
+    assert broden.categories == INDEX[6:]
+    annotations = [broden.annotation(sample) for sample in broden.samples]
+    assert [
+        dict(zip((broden.concepts[k].name for k in one.concepts), one.shares.tolist(), strict=True))
+        for one in annotations
+    ] == [
+        {
+            "black-c": 0.25,
+            "red-c": 0.75,
+            "cat": 0.25,
+            "fabric": 1 / 64,
+            "street-s": 1,
+            "attic-s": 1,
+        },
+        {"black-c": 1, "dotted": 1},
+        {"ear": 2 / 64, "eye": 1 / 64},  # two maps of parts: the larger share counts
+    ]
+    # an empty cell is not annotated
+    named = [[broden.categories[g] for g in one.annotated] for one in annotations]
     assert named == [["color", "object", "scene"], ["color", "texture"], ["part"]]
-    assert [one.train for one in found] == [True, True, False]
-
-
-def test_a_label_of_two_categories_counts_for_the_larger(tree: Path) -> None:
-    assert Concept("fabric", "material") in Broden(tree).concepts
-    assert Broden(tree).categories == INDEX[6:]
-
-
-def test_the_digest_follows_the_tables(tree: Path) -> None:
-    before = Broden(tree).digest
-    assert Broden(tree).digest == before
+    assert [one.train for one in annotations] == [True, True, False]
+    assert broden.open(broden.samples[0]).getpixel((3, 3))[0] > 150
+    assert Broden(tree).digest == broden.digest
     write_labels(tree, (*LABELS[:-1], (700, "spotted", "texture(1)")))
-    assert Broden(tree).digest != before
+    assert Broden(tree).digest != broden.digest
 
 
-def test_a_missing_map_names_the_map_the_image_and_the_line(tree: Path) -> None:
-    (tree / "images" / "ade20k" / "ADE_1_object.png").unlink()
-    broden = Broden(tree)
-    with pytest.raises(DataError) as error:
-        broden.annotation(broden.samples[0])
-    text = str(error.value)
-    assert "ADE_1_object.png" in text
-    assert "object map of ade20k/ADE_1.jpg (index.csv line 3)" in text
-    assert error.value.exit_code == 4
-
-
-def test_a_damaged_map_is_named(tree: Path) -> None:
-    (tree / "images" / "ade20k" / "ADE_1_color.png").write_bytes(b"no png")
-    broden = Broden(tree)
+def test_a_map_that_is_missing_damaged_or_has_unknown_numbers_is_named(tree: Path) -> None:
+    broden, color = Broden(tree), tree / "images" / "ade20k" / "ADE_1_color.png"
+    for number in (5, 701, 65535):
+        write_map(color, np.full((8, 8), number))
+        with pytest.raises(DataError, match=rf"ADE_1_color\.png.* {number}, .*not in label\.csv"):
+            broden.annotation(broden.samples[0])
+    color.write_bytes(b"no png")
     with pytest.raises(DataError, match=r"ADE_1_color\.png: not an image"):
         broden.annotation(broden.samples[0])
-
-
-@pytest.mark.parametrize("number", [5, 701, 65535])
-def test_a_pixel_with_an_unknown_number_is_named(tree: Path, number: int) -> None:
-    from tests.datasets.broden_tree import write_map
-
-    write_map(tree / "images" / "ade20k" / "ADE_1_color.png", np.full((8, 8), number))
-    broden = Broden(tree)
-    with pytest.raises(DataError, match=rf"ADE_1_color\.png.* {number}, .*not in label\.csv"):
+    color.unlink()
+    message = r"ADE_1_color\.png: .* color map of ade20k/ADE_1\.jpg \(index\.csv line 3\)"
+    with pytest.raises(DataError, match=message) as error:
         broden.annotation(broden.samples[0])
+    assert error.value.exit_code == 4
 
 
 def row(**changes: str) -> tuple:
@@ -95,39 +84,30 @@ def row(**changes: str) -> tuple:
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("write", "content", "message"),
     [
-        ([row(scene="999")], r"index\.csv line 2, column scene: .*number 999"),
-        ([row(scene="0")], "number 0, which is not in"),
-        ([row(scene="99999999999")], "column scene: '99999999999' is neither"),
-        ([row(object="../../secret.png")], "column object: .*secret.* is neither"),
-        ([row(object="map.tif")], r"map\.tif' is neither a label number nor a png"),
-        ([row(split="test")], "split is 'test'"),
-        ([row(image="/etc/passwd")], "no path below images/"),
-        ([row(), row()], r"a\.jpg is on lines 2 and 3"),
-        ([row()[:-1]], "line 2: 11 cells where the header has 12"),
-        ([], "is empty"),
+        (write_index, [row(scene="999")], r"index\.csv line 2, column scene: .*number 999"),
+        (write_index, [row(scene="0")], "number 0, which is not in"),
+        (write_index, [row(scene="99999999999")], "column scene: '99999999999' is neither"),
+        (write_index, [row(object="../../x.png")], "column object: .*x.png' is neither"),
+        (write_index, [row(object="map.tif")], r"map\.tif' is neither a label number nor a png"),
+        (write_index, [row(split="test")], "split is 'test'"),
+        (write_index, [row(image="/etc/passwd")], "no path below images/"),
+        (write_index, [row(), row()], r"a\.jpg is on lines 2 and 3"),
+        (write_index, [row()[:-1]], "line 2: 11 cells where the header has 12"),
+        (write_index, [], "is empty"),
+        (write_labels, (), r"label\.csv is empty"),
+        (write_labels, ((0, "-", "color(1)"),), r"label\.csv names no concept"),
+        (write_labels, ((1, "a", "smell(3)"),), r"line 2: category 'smell\(3\)' is none of"),
+        (write_labels, ((1, "a", ""),), "the category is empty"),
+        (write_labels, ((70000, "a", "color"),), "not between 0 and 65535"),
+        (write_labels, ((1, "a", "color"), (1, "b", "color")), "line 3: label number 1 is there"),
     ],
 )
-def test_a_bad_index_names_line_and_column(tree: Path, rows: list, message: str) -> None:
-    write_index(tree, rows)
-    with pytest.raises(DataError, match=message):
-        Broden(tree)
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ((), r"label\.csv is empty"),
-        (((0, "-", "color(1)"),), r"label\.csv names no concept"),
-        (((1, "a", "smell(3)"),), r"line 2: category 'smell\(3\)' is none of"),
-        (((1, "a", ""),), "the category is empty"),
-        (((70000, "a", "color"),), "not between 0 and 65535"),
-        (((1, "a", "color"), (1, "b", "color")), "line 3: label number 1 is there twice"),
-    ],
-)
-def test_bad_labels_name_the_line(tree: Path, labels: tuple, message: str) -> None:
-    write_labels(tree, labels)
+def test_bad_tables_name_line_and_column(
+    tree: Path, write: Callable[[Path, Any], None], content: Any, message: str
+) -> None:
+    write(tree, content)
     with pytest.raises(DataError, match=message):
         Broden(tree)
 

@@ -23,39 +23,27 @@ def test_the_concept_set_comes_last_under_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "data", "options", "expected"),
+    ("model", "data", "options", "concepts", "sample", "target"),
     [
-        ("mini_clip", None, {}, ("miniature", 3000)),
-        ("mini_clip", None, {"sample": 60}, ("miniature", 60)),
-        ("mini_clip", None, {"sample": 0}, ("miniature", None)),
-        ("mini_clip", None, {"sample": 60, "concept_sample": 0}, ("miniature", None)),
-        ("mini_clip", None, {"concepts": "none"}, ("none", None)),
-        ("rn50_openai", None, {}, (None, None)),
-        ("mini_clip", "imagefolder:x", {}, (None, None)),
-        ("mini_clip", "imagefolder:x", {"concepts": "broden:y"}, ("broden:y", None)),
+        ("mini_clip", None, {}, "miniature", 3000, ("miniature:street",)),
+        ("mini_clip", None, {"sample": 60}, "miniature", 60, ("miniature:street",)),
+        ("mini_clip", None, {"sample": 0}, "miniature", None, ("miniature:street",)),
+        ("mini_clip", None, {"sample": 60, "concept_sample": 0}, "miniature", None,
+         ("miniature:street",)),
+        ("mini_clip", None, {"concepts": "none", "target": ("none",)}, "none", None, ("none",)),
+        ("mini_clip", "miniature:val", {"concepts": "none"}, "none", None, ()),
+        ("rn50_openai", None, {}, None, None, ()),
+        ("mini_clip", "imagefolder:x", {}, None, None, ()),
+        ("mini_clip", "imagefolder:x", {"concepts": "broden:y", "target": ("imagefolder:x",)},
+         "broden:y", None, ("imagefolder:x",)),
     ],
-)
+)  # fmt: skip
 def test_what_is_measured_unasked(
-    model: str, data: str | None, options: dict, expected: tuple
-) -> None:
+    model: str, data: str | None, options: dict, concepts: str | None, sample: int | None,
+    target: tuple[str, ...],
+) -> None:  # fmt: skip
     spec = make_spec(model, data, options)
-    assert (spec.concepts, spec.concept_sample) == expected
-
-
-@pytest.mark.parametrize(
-    ("model", "data", "options", "expected"),
-    [
-        ("mini_clip", None, {}, ("miniature:street",)),
-        ("mini_clip", None, {"target": ("none",)}, ("none",)),
-        ("mini_clip", None, {"target": ("imagefolder:x",)}, ("imagefolder:x",)),
-        ("mini_clip", "miniature:val", {}, ()),
-        ("rn50_openai", None, {}, ()),
-    ],
-)
-def test_which_target_is_measured_unasked(
-    model: str, data: str | None, options: dict, expected: tuple
-) -> None:
-    assert make_spec(model, data, options).target == expected
+    assert (spec.concepts, spec.concept_sample, spec.target) == (concepts, sample, target)
 
 
 def test_the_user_comes_before_the_suite(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 import tuiprobe
-from tests.datasets.trees import write_folders
+from tests.datasets.trees import write_folders, write_images
+from tests.plugin.conftest import register
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.load import load_suite
@@ -79,20 +79,28 @@ def test_a_name_of_both_is_refused_with_both_spellings(
     assert found.problems.keys() == {"target"}
 
 
-def test_the_default_and_its_command_need_no_spelling(place: Path) -> None:
+def test_the_default_needs_no_spelling_and_a_spec_records_the_source(place: Path) -> None:
     (place / "miniature").mkdir()
     spec = user_spec(None, None, {})
     assert spec == user_spec("mini_clip", "miniature:", {}) == make_spec(None, "miniature", {})
     assert "miniature" not in command_of(spec.to_json()).split()
+    spec = user_spec("mini_clip", "./photos", {"target": ["photos", "a/b", "none"]})
+    assert spec.data == "imagefolder:photos"
+    assert spec.target == ("imagefolder:photos", "imagefolder:a/b", "none")
+    assert spec == make_spec("mini_clip", spec.data, {"target": spec.target})
+    assert user_spec("mini_clip", "x", {"target": Path("photos")}).target == ("imagefolder:photos",)
+    with pytest.raises(UsageError, match="--target takes text"):
+        user_spec("mini_clip", "x", {"target": (3,)})
+    with pytest.raises(UsageError, match="unknown data source 'gone', and no folder; give the p"):
+        load_suite(source_named("gone"))
+    with pytest.raises(DataError, match=r"/gone does not exist; give a folder"):
+        load_suite(source_named("./gone"))
 
 
 def test_a_source_of_another_package_is_told_apart_unloaded(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info = place / "strangers_bands-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strangers-bands\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[tuiprobe.datasets]\nbands = strangers_gone:SOURCE\n")
+    register(place, "strangers_bands", "1.0", {"tuiprobe.datasets": {"bands": "gone:SOURCE"}})
     monkeypatch.syspath_prepend(place)
     assert (source_named("bands"), source_named("bands:3")) == ("bands", "bands:3")
     (place / "bands").mkdir()
@@ -100,52 +108,30 @@ def test_a_source_of_another_package_is_told_apart_unloaded(
         source_named("bands")
 
 
-def test_a_spec_records_the_source() -> None:
-    spec = user_spec("mini_clip", "./photos", {"target": ["photos", "a/b", "none"]})
-    assert (spec.data, spec.target) == (
-        "imagefolder:photos",
-        ("imagefolder:photos", "imagefolder:a/b", "none"),
-    )
-    assert spec == make_spec("mini_clip", spec.data, {"target": spec.target})
-    assert user_spec("mini_clip", "x", {"target": Path("photos")}).target == ("imagefolder:photos",)
-    with pytest.raises(UsageError, match="--target takes text"):
-        user_spec("mini_clip", "x", {"target": (3,)})
-
-
-def test_what_is_neither_says_how_to_name_a_folder() -> None:
-    with pytest.raises(
-        UsageError, match="unknown data source 'gone', and no folder; give the path"
-    ):
-        load_suite(source_named("gone"))
-    with pytest.raises(DataError, match=r"/gone does not exist; give a folder"):
-        load_suite(source_named("./gone"))
-
-
 def test_a_suite_names_folders_below_its_own(place: Path) -> None:
-    write_folders(place / "below" / "cats", ["a", "b"], ".png")
-    write_folders(place / "below" / "cartoons", ["a", "b"], ".png")
+    for name in ("cats", "cartoons"):
+        write_folders(place / "below" / name, ["a", "b"], ".png")
+    (place / "below" / "miniature").mkdir()
     file = place / "below" / "pets.toml"
     file.write_text('id = "cats"\n[shifts]\ncartoons = "./cartoons"\n')
-    suite = load_suite(f"suite:{file}")
-    assert [one.source for one in suite.sets.values()] == [
-        f"imagefolder:{place}/below/cats",
-        f"imagefolder:{place}/below/cartoons",
+    assert [one.source for one in load_suite(f"suite:{file}").sets.values()] == [
+        f"imagefolder:{place}/below/{name}" for name in ("cats", "cartoons")
     ]
-    (place / "below" / "miniature").mkdir()
-    file.write_text('id = "miniature"\n')
-    with pytest.raises(DataError, match=r"pets\.toml: id: 'miniature' is the name of a data set"):
-        load_suite(f"suite:{file}")
-    file.write_text('id = "photos"\n')  # of the working folder, not of the file's
-    with pytest.raises(DataError, match="a suite names folders, and sources of the kinds"):
-        load_suite(f"suite:{file}")
+    for name, message in (
+        ("miniature", r"pets\.toml: id: 'miniature' is the name of a data set"),
+        ("photos", "a suite names folders, and sources of the kinds"),  # of the working folder
+    ):
+        file.write_text(f'id = "{name}"\n')
+        with pytest.raises(DataError, match=message):
+            load_suite(f"suite:{file}")
 
 
 def test_a_run_of_a_folder_is_the_run_of_its_source(place: Path) -> None:
     write_folders(place / "val", ["cat", "dog"], ".png")
-    Image.new("RGB", (9, 9), (10, 90, 40)).save(place / "photos" / "flat.png")
-    first = tuiprobe.probe("mini_clip", "./val", target=("photos",), output="runs/a")
-    again = tuiprobe.probe(
-        "mini_clip", "imagefolder:val", target=("imagefolder:photos",), output="runs/a"
+    write_images(place / "photos", "flat.png")
+    first, again = (
+        tuiprobe.probe("mini_clip", data, target=(target,), output="runs/a")
+        for data, target in (("./val", "photos"), ("imagefolder:val", "imagefolder:photos"))
     )
     assert first.key == again.key
     spec = RunDir(place / "runs" / "a").spec_json()

@@ -65,19 +65,15 @@ def test_a_split_must_be_one_that_is_there(saved: Path, tmp_path: Path) -> None:
         HuggingFaceSet(f"{tmp_path / 'one'}:train")
 
 
-def test_secret_labels_leave_the_images_unlabelled(tmp_path: Path) -> None:
+def test_labels_are_names_numbers_or_secret(tmp_path: Path) -> None:
     rows([-1] * 6).save_to_disk(tmp_path / "test")
-    found = HuggingFaceSet(str(tmp_path / "test"))
-    assert (found.classes, found.samples[0].label) == ((), None)
-    assert "unlabelled" in found.notes[0]
-
-
-def test_plain_numbers_are_labels(tmp_path: Path) -> None:
-    plain = rows().cast_column("label", datasets.Value("int64"))
-    plain.save_to_disk(tmp_path / "x")
-    found = HuggingFaceSet(str(tmp_path / "x"))
-    assert found.classes == ("0", "1", "2")
-    assert found.samples[2].label == 2
+    secret = HuggingFaceSet(str(tmp_path / "test"))
+    assert (secret.classes, secret.samples[0].label) == ((), None)
+    assert "unlabelled" in secret.notes[0]
+    rows().cast_column("label", datasets.Value("int64")).save_to_disk(tmp_path / "x")
+    plain = HuggingFaceSet(str(tmp_path / "x"))
+    assert plain.classes == ("0", "1", "2")
+    assert plain.samples[2].label == 2
 
 
 def test_a_damaged_or_missing_image_is_one_unreadable_image(tmp_path: Path) -> None:
@@ -85,27 +81,25 @@ def test_a_damaged_or_missing_image_is_one_unreadable_image(tmp_path: Path) -> N
     pictures = [{"bytes": jpeg(0)[:200], "path": None}, None]
     content = datasets.Dataset.from_dict({"image": pictures}, features=features)
     content.save_to_disk(tmp_path / "x")
-    found = HuggingFaceSet(str(tmp_path / "x"))
-    for sample, cause in zip(found.samples, ("Truncated", "no image"), strict=True):
+    images = HuggingFaceSet(str(tmp_path / "x"))
+    for sample, cause in zip(images.samples, ("Truncated", "no image"), strict=True):
         with pytest.raises(UnreadableImageError, match=cause):
-            found.open(sample)
+            images.open(sample)
 
 
 def test_what_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(tmp_path / "text")
-    with pytest.raises(DataError, match=r"no column of images \(columns: text\)"):
-        HuggingFaceSet(str(tmp_path / "text"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no data set saved by save_to_disk"):
-        HuggingFaceSet(str(tmp_path / "empty"))
-    with pytest.raises(DataError, match="is not a folder"):
-        HuggingFaceSet("/nowhere:test")
-    with pytest.raises(UsageError, match="names no split"):
-        HuggingFaceSet("owner/name")
-    with pytest.raises(UsageError, match="cannot be understood"):
-        HuggingFaceSet("a:b:c:d")
-    with pytest.raises(DataError, match="could not be loaded"):
-        HuggingFaceSet("nobody/nothing:test")  # no network in tests
+    for text, kind, message in (
+        (f"{tmp_path}/text", DataError, r"no column of images \(columns: text\)"),
+        (f"{tmp_path}/empty", DataError, "no data set saved by save_to_disk"),
+        ("/nowhere:test", DataError, "is not a folder"),
+        ("owner/name", UsageError, "names no split"),
+        ("a:b:c:d", UsageError, "cannot be understood"),
+        ("nobody/nothing:test", DataError, "could not be loaded"),  # no network in tests
+    ):
+        with pytest.raises(kind, match=message):
+            HuggingFaceSet(text)
     monkeypatch.setattr(datasets, "__version__", "3.6.0")
     with pytest.raises(DataError, match="can run code of data sets"):
         HuggingFaceSet(str(tmp_path / "text"))
@@ -114,18 +108,16 @@ def test_what_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.Monkey
         HuggingFaceSet(str(tmp_path / "text"))
 
 
-def test_it_goes_to_worker_processes(saved: Path) -> None:
-    found = HuggingFaceSet(f"{saved}:validation")
-    copy = pickle.loads(pickle.dumps(found))
-    assert copy.samples == found.samples
-    assert copy.open(copy.samples[3]).tobytes() == found.open(found.samples[3]).tobytes()
-
-
-def test_a_source_on_the_command_line(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_a_source_and_goes_to_worker_processes(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(saved.parent)
     suite = load_suite("hf:animals:validation")
-    assert list(suite.sets) == ["animals-validation"]
     assert suite.source == f"hf:{saved}:validation"
+    images = suite.sets["animals-validation"]
+    copy = pickle.loads(pickle.dumps(images))
+    assert copy.samples == images.samples
+    assert copy.open(copy.samples[3]).tobytes() == images.open(images.samples[3]).tobytes()
 
 
 def test_stamps_tell_rows_apart_without_reading_them(saved: Path, tmp_path: Path) -> None:

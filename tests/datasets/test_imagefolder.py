@@ -4,117 +4,72 @@ import os
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
+from tests.datasets.trees import write_images
 from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import DataError, UsageError
 
 
-def write_image(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), (200, 100, 50)).save(path)
+@pytest.mark.parametrize(
+    ("names", "classes", "labels"),
+    [
+        (["n02/1.jpg", "n01/1.jpg", "n01/2.jpg"], ("n01", "n02"), [0, 0, 1]),
+        (["10/a.png", "2/a.png", "1/a.png", "100/a.png"], ("1", "2", "10", "100"), [0, 2, 3, 1]),
+        (["b/1.png", "a/10.png", "a/2.png", "B/x.png", "a/é.png", "a/sub/1.png"],
+         ("B", "a", "b"), [0, 1, 1, 1, 1, 2]),
+        (["a.png"], (), [None]),
+        (["a.png", "cats/b.png"], (), [None, None]),
+    ],
+)  # fmt: skip
+def test_ids_follow_the_byte_order_of_paths_and_folders_give_labels(
+    names: list[str], classes: tuple[str, ...], labels: list[int | None], tmp_path: Path
+) -> None:
+    folder = ImageFolder(write_images(tmp_path, *names))
+    assert [s.path for s in folder.samples] == sorted(names, key=os.fsencode)
+    assert [s.id for s in folder.samples] == list(range(len(names)))
+    assert folder.classes == classes
+    assert [s.label for s in folder.samples] == labels
+    mixed = "labels are not used: 1 images lie beside the class folders"
+    assert folder.notes == ((mixed,) if names == ["a.png", "cats/b.png"] else ())
 
 
-def test_ids_follow_the_byte_order_of_relative_paths(tmp_path: Path) -> None:
-    names = ["b/1.png", "a/10.png", "a/2.png", "B/x.png", "a/é.png", "a/sub/1.png"]
-    for name in names:
-        write_image(tmp_path / name)
-    samples = ImageFolder(tmp_path).samples
-    assert [s.path for s in samples] == sorted(names, key=os.fsencode)
-    assert [s.id for s in samples] == list(range(len(names)))
-
-
-def test_class_folders_give_labels(tmp_path: Path) -> None:
-    for name in ("n02/1.jpg", "n01/1.jpg", "n01/2.jpg"):
-        write_image(tmp_path / name)
-    folder = ImageFolder(tmp_path)
-    assert folder.classes == ("n01", "n02")
-    assert [s.label for s in folder.samples] == [0, 0, 1]
-
-
-def test_index_folders_are_ordered_as_numbers(tmp_path: Path) -> None:
-    for name in ("10", "2", "1", "100"):
-        write_image(tmp_path / name / "a.png")
-    folder = ImageFolder(tmp_path)
-    assert folder.classes == ("1", "2", "10", "100")
-    assert {s.path: s.label for s in folder.samples}["10/a.png"] == 2
-
-
-def test_a_flat_folder_is_unlabelled(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.png")
-    folder = ImageFolder(tmp_path)
-    assert folder.classes == ()
-    assert folder.samples[0].label is None
-
-
-def test_a_mixed_folder_is_unlabelled_and_says_so(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.png")
-    write_image(tmp_path / "cats" / "b.png")
-    folder = ImageFolder(tmp_path)
-    assert all(s.label is None for s in folder.samples)
-    assert "1 images lie beside" in folder.notes[0]
-
-
-def test_a_run_directory_among_the_images_is_none_of_them(tmp_path: Path) -> None:
-    for name in ("a/1.png", "b/1.png", "runs/m/thumbs/a/0.jpg", "c/key/1.png"):
-        write_image(tmp_path / name)
-    for name in ("key", "spec.json", "results.json"):
+def test_what_is_no_image_of_the_set_is_left_out(tmp_path: Path) -> None:
+    kept = ["a/1.png", "b/1.png", "c/key/1.png"]
+    write_images(tmp_path, *kept, "runs/m/thumbs/a/0.jpg", ".hidden.png", ".git/b.png")
+    for name in ("key", "spec.json", "results.json"):  # a run directory among the images
         (tmp_path / "runs" / "m" / name).write_text("x")
-    folder = ImageFolder(tmp_path)
-    assert folder.classes == ("a", "b", "c")
-    assert folder.notes == ()
-
-
-def test_other_files_are_counted_and_hidden_ones_left_out(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.png")
-    write_image(tmp_path / ".hidden.png")
-    write_image(tmp_path / ".git" / "b.png")
     (tmp_path / "labels.csv").write_text("x")
     folder = ImageFolder(tmp_path)
-    assert [s.path for s in folder.samples] == ["a.png"]
+    assert [s.path for s in folder.samples] == kept
     assert folder.notes == ("files left out, no image extension: 1 .csv",)
 
 
-def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
-    write_image(tmp_path / "elsewhere" / "a.png")
+def test_links_are_followed_loops_end_and_undecodable_names_are_read(tmp_path: Path) -> None:
+    write_images(tmp_path / "elsewhere", "a.png")
     root = tmp_path / "root"
     root.mkdir()
     (root / "cats").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "again").symlink_to(root)
     assert [s.path for s in ImageFolder(root).samples] == ["cats/a.png"]
-
-
-def test_undecodable_names_are_read(tmp_path: Path) -> None:
-    raw = os.fsencode(tmp_path) + b"/caf\xe9.png"
-    write_image(tmp_path / "a.png")
-    (tmp_path / "a.png").rename(os.fsdecode(raw))
-    folder = ImageFolder(tmp_path)
+    name = tmp_path / "elsewhere" / "a.png"
+    name.rename(os.fsdecode(os.fsencode(name.parent) + b"/caf\xe9.png"))
+    folder = ImageFolder(root)
     assert folder.open(folder.samples[0]).size == (8, 8)
 
 
-@pytest.mark.parametrize("case", ["missing", "file", "empty", "only text"])
-def test_no_images_is_a_clear_error(tmp_path: Path, case: str) -> None:
-    root = tmp_path / "x"
-    if case == "file":
-        root.write_text("x")
-    elif case != "missing":
-        root.mkdir()
-    if case == "only text":
-        (root / "notes.txt").write_text("x")
-    cause = {
-        "missing": "does not exist",
-        "file": "not a directory",
-        "empty": "it is empty",
-        "only text": r"1 \.txt",
-    }[case]
-    with pytest.raises(DataError, match=cause):
-        ImageFolder(root)
-
-
-def test_suite_from_a_spec(tmp_path: Path) -> None:
-    write_image(tmp_path / "my photos" / "a.png")
-    suite = load_suite(f"imagefolder:{tmp_path / 'my photos'}")
+def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        ImageFolder(tmp_path / "missing")
+    (tmp_path / "x").mkdir()
+    with pytest.raises(DataError, match="it is empty"):
+        ImageFolder(tmp_path / "x")
+    (tmp_path / "x" / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"1 \.txt"):
+        ImageFolder(tmp_path / "x")
+    with pytest.raises(DataError, match="not a directory"):
+        ImageFolder(tmp_path / "x" / "notes.txt")
+    suite = load_suite(f"imagefolder:{write_images(tmp_path / 'my photos', 'a.png')}")
     assert list(suite.sets) == ["my-photos"]
     for wrong in ("imagefolder:", "nonsense", "tarball:/x"):
         with pytest.raises(UsageError, match="unknown data source"):

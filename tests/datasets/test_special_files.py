@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.broden_tree import write_tree
-from tests.datasets.trees import jpeg, write_objectnet
+from tests.datasets.trees import jpeg, write_images, write_objectnet, write_tar
 from tuiprobe.cli.model_list import read_models
 from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.datasets.content import UNREADABLE
@@ -44,104 +44,65 @@ def endless(path: Path) -> None:
         file.truncate(300 * 2**20)
 
 
-SPECIAL = {"pipe": pipe, "device": device, "endless": endless}
+SPECIAL = pytest.mark.parametrize("make", [pipe, device, endless])
 
 
-def suite(root: Path) -> Path:
-    (root / "s.toml").write_text("")
-    return root / "s.toml"
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Returns a folder with one set of each kind."""
+    write_images(tmp_path / "val", "a.jpg")
+    write_images(tmp_path, "a.jpg")
+    (tmp_path / "s.toml").write_text("")
+    (tmp_path / "c.csv").write_text("image,cat\na.jpg,1\n")
+    write_objectnet(tmp_path / "objectnet-1.0", images=1)
+    write_tree(tmp_path / "broden")
+    write_tar(tmp_path / "tars" / "x.tar", {"1.jpg": jpeg(1), "1.cls": b"0"})
+    (tmp_path / "tars" / "classnames.txt").write_text("cat\n")
+    return tmp_path
 
 
-def concept_table(root: Path) -> Path:
-    (root / "c.csv").write_text("image,cat\na.jpg,1\n")
-    return root / "c.csv"
-
-
-def objectnet_map(root: Path) -> Path:
-    write_objectnet(root / "objectnet-1.0", images=1)
-    return root / "objectnet-1.0" / "mappings" / "objectnet_to_imagenet_1k.json"
-
-
-def class_names(root: Path) -> Path:
-    import io
-    import tarfile
-
-    with tarfile.open(root / "x.tar", "w") as tar:
-        for name, content in (("1.jpg", jpeg(1)), ("1.cls", b"0")):
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    (root / "classnames.txt").write_text("cat\n")
-    return root / "classnames.txt"
-
-
-def shard(root: Path) -> Path:
-    class_names(root)
-    return root / "x.tar"
-
-
-READERS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
-    "suite": (suite, lambda path: load_suite(f"suite:{path}")),
-    "list": (suite, lambda path: read_models(str(path))),
-    "table": (concept_table, lambda path: load_concepts(f"csv:{path}")),
-    "map": (objectnet_map, lambda path: load_suite(f"objectnet:{path.parents[1]}")),
-    "shard": (shard, lambda path: load_suite(f"webdataset:{path}")),
+READERS: dict[str, Callable[[Path], object]] = {
+    "s.toml": lambda path: load_suite(f"suite:{path}"),
+    "./s.toml": lambda path: read_models(str(path)),
+    "c.csv": lambda path: load_concepts(f"csv:{path}"),
+    "objectnet-1.0/mappings/objectnet_to_imagenet_1k.json": lambda path: load_suite(
+        f"objectnet:{path.parents[1]}"
+    ),
+    "tars/x.tar": lambda path: load_suite(f"webdataset:{path}"),
+    "tars/classnames.txt": lambda path: load_suite(f"webdataset:{path.parent}"),
 }
 
 
-@pytest.mark.parametrize("kind", SPECIAL)
-@pytest.mark.parametrize("reader", READERS)
-def test_what_is_no_file_is_refused_by_name(reader: str, kind: str, tmp_path: Path) -> None:
-    write, read = READERS[reader]
-    path = write(tmp_path)
-    SPECIAL[kind](path)
-    with pytest.raises(TuiprobeError, match=path.name):
-        read(path)
-
-
-@pytest.mark.parametrize("kind", ["device", "endless"])
-def test_class_names_are_a_file(kind: str, tmp_path: Path) -> None:
-    path = class_names(tmp_path)
-    SPECIAL[kind](path)
-    if kind == "device":  # what is no file at all names no classes
-        assert load_suite(f"webdataset:{tmp_path}").sets
-        return
-    with pytest.raises(TuiprobeError, match=path.name):
-        load_suite(f"webdataset:{tmp_path}")
-
-
-def image_of_folder(root: Path) -> tuple[Dataset, Path]:
-    (root / "val").mkdir()
-    (root / "val" / "a.jpg").write_bytes(jpeg(1))
-    return load_dataset(f"imagefolder:{root / 'val'}"), root / "val" / "a.jpg"
-
-
-def image_of_table(root: Path) -> tuple[Dataset, Path]:
-    table = concept_table(root)
-    (root / "a.jpg").write_bytes(jpeg(1))
-    return load_concepts(f"csv:{table}"), root / "a.jpg"
-
-
-def map_of_broden(root: Path) -> tuple[Dataset, Path]:
-    write_tree(root / "broden")
-    return load_concepts(f"broden:{root / 'broden'}"), root / "broden/images/ade20k/ADE_1_color.png"
-
-
-def image_of_objectnet(root: Path) -> tuple[Dataset, Path]:
-    objectnet_map(root)
-    dataset = load_dataset(f"objectnet:{root / 'objectnet-1.0'}")
-    return dataset, root / "objectnet-1.0" / "images" / dataset.samples[0].path
-
-
-@pytest.mark.parametrize("kind", SPECIAL)
-@pytest.mark.parametrize(
-    "made", [image_of_folder, image_of_table, map_of_broden, image_of_objectnet]
-)
-def test_an_image_that_is_no_file_is_unreadable(
-    made: Callable[[Path], tuple[Dataset, Path]], kind: str, tmp_path: Path
+@SPECIAL
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_no_file_is_refused_by_name(
+    name: str, make: Callable[[Path], None], tree: Path
 ) -> None:
-    dataset, path = made(tmp_path)
-    SPECIAL[kind](path)
+    make(tree / name)
+    if name.endswith("classnames.txt") and make is not endless:
+        assert READERS[name](tree / name)  # what is no file at all names no classes
+        return
+    with pytest.raises(TuiprobeError, match=Path(name).name):
+        READERS[name](tree / name)
+
+
+IMAGES: dict[str, Callable[[Path], Dataset]] = {
+    "val/a.jpg": lambda tree: load_dataset(f"imagefolder:{tree / 'val'}"),
+    "a.jpg": lambda tree: load_concepts(f"csv:{tree / 'c.csv'}"),
+    "broden/images/ade20k/ADE_1_color.png": lambda tree: load_concepts(f"broden:{tree / 'broden'}"),
+    "objectnet-1.0/images/alarm_clock/00000000.png": lambda tree: load_dataset(
+        f"objectnet:{tree / 'objectnet-1.0'}"
+    ),
+}
+
+
+@SPECIAL
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_that_is_no_file_is_unreadable(
+    name: str, make: Callable[[Path], None], tree: Path
+) -> None:
+    dataset = IMAGES[name](tree)
+    make(tree / name)
     sample = dataset.samples[0]
     assert dataset.stamp(sample) == dataset.stamp(sample)
     with pytest.raises(UnreadableImageError, match=r"named pipe|device|limit"):
@@ -150,13 +111,14 @@ def test_an_image_that_is_no_file_is_unreadable(
     assert IMAGE_BYTES < 300 * 2**20
 
 
-@pytest.mark.parametrize("kind", SPECIAL)
-def test_a_kept_index_that_is_no_file_is_made_anew(kind: str, tmp_path: Path) -> None:
-    path, cache = shard(tmp_path), tmp_path / "cache"
-    first = index_of(str(path), cache)
-    (kept,) = cache.iterdir()
-    SPECIAL[kind](kept)
-    assert index_of(str(path), cache) == first
+@SPECIAL
+def test_a_kept_index_that_is_no_file_is_made_anew(
+    make: Callable[[Path], None], tree: Path
+) -> None:
+    path, cache = str(tree / "tars" / "x.tar"), tree / "cache"
+    first = index_of(path, cache)
+    make(next(cache.iterdir()))
+    assert index_of(path, cache) == first
 
 
 @pytest.mark.parametrize("rest", ["a\0b", "/" + "x" * 5000, "~nobody-of-this-name/x"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ from safetensors.numpy import load_file
 
 import tuiprobe
 from tests.parts import part
-from tests.prepared import Prepared
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.labels import imagenet_wnids
+from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.robustness.result import Robustness
@@ -27,19 +25,8 @@ from tuiprobe.results.report import Report
 
 pytestmark = pytest.mark.slow
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ALL = ("imagenet", *SHIFTS)
 MODEL = "timm:test_resnet.r160_in1k"
-
-
-@pytest.fixture
-def run(prepared: Prepared, tmp_path: Path) -> Run:
-    """Returns a function that runs the program in an empty folder."""
-
-    def one(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return prepared.run("--headless", *arguments, cwd=tmp_path, env=environment)
-
-    return one
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +70,15 @@ FOLDERS = {
 }
 
 
-def test_an_encoder_over_the_trees(run: Run, trees: Path, checkpoint: Path, tmp_path: Path) -> None:
-    done = run(
-        "--model", MODEL, "--checkpoint", str(checkpoint), "--suite", "auto",
-        "--sample", "6", "--batch-size", "6", "--workers", "2", "--output", "run",
-        TUIPROBE_DATA=str(trees),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+def test_an_encoder_over_the_trees(
+    trees: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUIPROBE_DATA", str(trees))
+    assert not run_cli([
+        "--headless", "--model", MODEL, "--checkpoint", str(checkpoint), "--suite", "auto",
+        "--sample", "6", "--batch-size", "6", "--workers", "0", "--threads", "1", "--output", "run",
+    ])  # fmt: skip
     report = Report.read(tmp_path / "run" / "results.json")
     assert tuple(one.name for one in report.data) == ALL
     assert all(one.measured == 6 and one.labelled for one in report.data)
@@ -137,14 +126,12 @@ def test_tar_shards_give_the_figures_of_folders_to_the_last_digit(tmp_path: Path
     assert figures(shards) == figures(folders)
 
 
-def test_suite_and_data_exclude_each_other(run: Run) -> None:
-    done = run("--suite", "auto", "--data", "miniature")
-    assert done.returncode == 2
-    assert "leave out --data" in done.stderr
-
-
-def test_an_unusable_suite_is_exit_4(run: Run, tmp_path: Path) -> None:
+def test_mistakes_end_with_their_codes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(["--headless", "--suite", "auto", "--data", "miniature"]) == 2
+    assert "leave out --data" in capsys.readouterr().err
     (tmp_path / "x.toml").write_text('id = "py:os:getcwd"\n')
-    done = run("--suite", "x.toml", "--model", "mini_clip")
-    assert done.returncode == 4
-    assert "x.toml: id: 'py:os:getcwd'" in done.stderr
+    assert run_cli(["--headless", "--suite", "x.toml", "--model", "mini_clip"]) == 4
+    assert "x.toml: id: 'py:os:getcwd'" in capsys.readouterr().err

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
+from tests.datasets.trees import write_images
 from tuiprobe.datasets.load import load_dataset, load_suite
 from tuiprobe.datasets.order import processing_order
 from tuiprobe.datasets.targets import load_target, with_targets
@@ -14,24 +14,24 @@ from tuiprobe.errors import DataError
 
 
 def write_folder(root: Path, classes: int = 2, each: int = 3) -> str:
-    for number in range(classes * each):
-        folder = root / f"class{number % classes}"
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), (number, 90, 40)).save(folder / f"{number:03d}.png")
-    return f"imagefolder:{root}"
+    numbers = range(classes * each)
+    return (
+        f"imagefolder:{write_images(root, *(f'class{n % classes}/{n:03d}.png' for n in numbers))}"
+    )
 
 
 def test_a_target_is_the_data_set_without_its_labels(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "mine")
+    (tmp_path / "one.toml").write_text('id = "imagefolder:mine"\n')
     plain, target = load_dataset(source), load_target(source)
+    assert len(load_target(f"suite:{tmp_path}/one.toml").samples) == 6
     assert len(plain.classes) == 2
     assert target.classes == ()
     assert [one.label for one in target.samples] == [None] * 6
     assert [(one.id, one.path) for one in target.samples] == [
         (one.id, one.path) for one in plain.samples
     ]
-    assert target.samples[4].label is None
-    assert [one.label for one in target.samples[1:3]] == [None, None]
+    assert [target.samples[4].label, *(one.label for one in target.samples[1:3])] == [None] * 3
     assert (target.name, target.source) == (plain.name, plain.source)
     for mine, theirs in zip(target.samples, plain.samples, strict=True):
         assert target.stamp(mine) == plain.stamp(theirs)
@@ -42,42 +42,24 @@ def test_a_target_is_the_data_set_without_its_labels(tmp_path: Path) -> None:
 def test_the_order_does_not_depend_on_the_folders(tmp_path: Path) -> None:
     """Labels interleave classes in the order of other data; a target's are not looked at."""
     samples = load_target(write_folder(tmp_path / "mine", classes=4, each=8)).samples
-    flat = tmp_path / "flat"
-    flat.mkdir()
-    for number in range(32):
-        Image.new("RGB", (8, 8), (number, 90, 40)).save(flat / f"{number:03d}.png")
+    flat = write_images(tmp_path / "flat", *(f"{number:03d}.png" for number in range(32)))
     without = load_dataset(f"imagefolder:{flat}").samples
     assert processing_order(samples, 3).tolist() == processing_order(without, 3).tolist()
 
 
 def test_names_are_distinct_and_safe(tmp_path: Path) -> None:
     suite = load_suite("miniature")
-    sources = [
-        write_folder(tmp_path / "V2"),
-        write_folder(tmp_path / "a" / "my own:photos"),
-        write_folder(tmp_path / "b" / "my own:photos"),
-        write_folder(tmp_path / "c" / "my own:photos"),
-        "miniature:v2",
-    ]
-    found = with_targets(suite, [load_target(one) for one in sources])
-    assert found.targets == (
-        "V2-target",
-        "my-own-photos",
-        "my-own-photos-target",
-        "my-own-photos-target-2",
+    folders = ("V2", "a/my own:photos", "b/my own:photos", "c/my own:photos")
+    sources = [*(write_folder(tmp_path / folder) for folder in folders), "miniature:v2"]
+    result = with_targets(suite, [load_target(source) for source in sources])
+    assert result.targets == (
+        "V2-target", "my-own-photos", "my-own-photos-target", "my-own-photos-target-2",
         "v2-target-2",
-    )
-    assert list(found.sets)[: len(suite.sets)] == list(suite.sets)
-    assert found.sets["v2"].classes
-    assert not found.sets["v2-target-2"].classes
-    assert len({name.casefold() for name in found.sets}) == len(found.sets)
-
-
-def test_any_single_set_of_a_suite_file_is_a_target(tmp_path: Path) -> None:
-    write_folder(tmp_path / "mine")
-    (tmp_path / "one.toml").write_text('id = "imagefolder:mine"\n')
-    target = load_target(f"suite:{tmp_path}/one.toml")
-    assert len(target.samples) == 6
+    )  # fmt: skip
+    assert list(result.sets)[: len(suite.sets)] == list(suite.sets)
+    assert result.sets["v2"].classes
+    assert not result.sets["v2-target-2"].classes
+    assert len({name.casefold() for name in result.sets}) == len(result.sets)
 
 
 @pytest.mark.parametrize(

@@ -5,30 +5,14 @@ import struct
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.datasets.trees import jpeg
+from tests.datasets.trees import jpeg, tar_of
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.errors import DataError
 from tuiprobe.limits import NAME_LENGTH
-
-
-def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: object) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    for field, value in fields.items():
-        setattr(info, field, value)
-    tar.addfile(info, io.BytesIO(content))
-
-
-def tar_of(write: Callable[[tarfile.TarFile], object], format: int = tarfile.PAX_FORMAT) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w", format=format) as tar:
-        write(tar)
-    return file.getvalue()
 
 
 def index(content: bytes):
@@ -40,74 +24,49 @@ def test_offsets_lead_to_the_very_bytes(format: int) -> None:
     pictures = {f"val/{'x' * 60}/{i}.jpg": jpeg(i) for i in range(5)}
     if format != tarfile.USTAR_FORMAT:
         pictures["val/" + "ü" * 90 + ".jpg"] = jpeg(9)
-    content = tar_of(lambda tar: [add(tar, n, b) for n, b in pictures.items()] and None, format)
+    content = tar_of(pictures, format)
     members = index(content).members
     assert {m.name: content[m.offset : m.offset + m.size] for m in members} == pictures
 
 
-def test_labels_lie_beside_their_images_in_any_order() -> None:
-    def write(tar: tarfile.TarFile) -> None:
-        add(tar, "a/1.cls", b" 7\n")
-        add(tar, "a/1.jpg", jpeg(1))
-        add(tar, "a/2.png", jpeg(2))
-        add(tar, "a/2.cls.txt", "Bär".encode())
-        add(tar, "b/2.jpg", jpeg(3))
-        add(tar, "a/1.json", b"{}")
-
-    found = index(tar_of(write))
-    assert {m.name: m.label for m in found.members} == {
-        "a/1.jpg": "7",
-        "a/2.png": "Bär",
-        "b/2.jpg": None,
-    }
-    assert dict(found.left_out) == {"other files": 1}
-
-
-def test_a_picture_about_an_image_is_not_an_image_of_its_own() -> None:
-    def write(tar: tarfile.TarFile) -> None:
-        for name in ("1.jpg", "1.seg.png", "2.left.png", "2.right.png"):
-            add(tar, name, jpeg(1))
-
-    found = index(tar_of(write))
-    assert [m.name for m in found.members] == ["1.jpg", "2.left.png", "2.right.png"]
-    assert found.left_out["images beside another"] == 1
-
-
-def test_a_later_member_replaces_an_earlier() -> None:
-    def write(tar: tarfile.TarFile) -> None:
-        add(tar, "1.jpg", b"old")
-        add(tar, "./1.jpg", b"newer")
-
-    assert [m.size for m in index(tar_of(write)).members] == [5]
+def test_labels_and_pictures_about_an_image_lie_beside_it_in_any_order() -> None:
+    named = ("a/1.jpg", "a/2.png", "b/2.jpg", "3.jpg", "3.seg.png", "4.left.png", "4.right.png")
+    members = {
+        "a/1.cls": b" 7\n", **dict.fromkeys(named, b"x"), "a/2.cls.txt": "Bär".encode(),
+        "a/1.json": b"{}", "./3.jpg": b"newer",
+    }  # fmt: skip
+    result = index(tar_of(members))
+    assert {m.name: m.label for m in result.members} == {
+        "a/1.jpg": "7", "a/2.png": "Bär", "b/2.jpg": None, "3.jpg": None,
+        "4.left.png": None, "4.right.png": None,
+    }  # fmt: skip
+    assert dict(result.left_out) == {"other files": 1, "images beside another": 1}
+    # as in tar, a later member replaces an earlier
+    assert next(m.size for m in result.members if m.name == "3.jpg") == 5
 
 
 def test_what_could_lead_outside_is_passed_over_and_counted() -> None:
-    def write(tar: tarfile.TarFile) -> None:
-        add(tar, "ok.jpg", jpeg(1))
-        add(tar, "/etc/passwd.jpg", jpeg(1))
-        add(tar, "a/../../b.jpg", jpeg(1))
-        add(tar, "link.jpg", type=tarfile.SYMTYPE, linkname="/etc/passwd")
-        add(tar, "hard.jpg", type=tarfile.LNKTYPE, linkname="ok.jpg")
-        add(tar, "pipe.jpg", type=tarfile.FIFOTYPE)
-        add(tar, "disk.jpg", type=tarfile.BLKTYPE)
-        add(tar, "folder.jpg", type=tarfile.DIRTYPE)
-        add(tar, ".hidden.jpg", jpeg(1))
-        add(tar, "script.py", b"import os")
-
-    found = index(tar_of(write))
-    assert [m.name for m in found.members] == ["ok.jpg"]
-    assert dict(found.left_out) == {
-        "names that lead outside": 2,
-        "links": 2,
-        "special files": 2,
-        "folders": 1,
-        "hidden files": 1,
-        "other files": 1,
-    }
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for name, kind in (
+            ("ok.jpg", tarfile.REGTYPE), ("/etc/passwd.jpg", tarfile.REGTYPE),
+            ("a/../../b.jpg", tarfile.REGTYPE), ("link.jpg", tarfile.SYMTYPE),
+            ("hard.jpg", tarfile.LNKTYPE), ("pipe.jpg", tarfile.FIFOTYPE),
+            ("disk.jpg", tarfile.BLKTYPE), ("folder.jpg", tarfile.DIRTYPE),
+            (".hidden.jpg", tarfile.REGTYPE), ("script.py", tarfile.REGTYPE),
+        ):  # fmt: skip
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            tar.addfile(info)
+    result = index(file.getvalue())
+    assert [m.name for m in result.members] == ["ok.jpg"]
+    assert dict(result.left_out) == {
+        "names that lead outside": 2, "links": 2, "special files": 2, "folders": 1,
+        "hidden files": 1, "other files": 1,
+    }  # fmt: skip
 
 
-WHOLE = tar_of(lambda tar: [add(tar, f"{i}.jpg", jpeg(i)) for i in range(3)] and None)
-
+WHOLE = tar_of({f"{i}.jpg": jpeg(i) for i in range(3)})
 
 SECOND = 512 + -(-len(jpeg(0)) // 512) * 512
 """Where the header of the second member begins."""
@@ -119,31 +78,13 @@ def test_a_tar_that_is_cut_short_is_no_shorter_data_set(end: int) -> None:
         index(WHOLE[:end])
 
 
-def test_a_cut_between_two_members_leaves_no_end_mark() -> None:
+def test_a_damaged_header_and_a_cut_between_members_are_not_taken_for_the_end() -> None:
     assert index(WHOLE).ended
     assert not index(WHOLE[:SECOND]).ended
-
-
-def test_a_damaged_header_is_not_taken_for_the_end() -> None:
     damaged = bytearray(WHOLE)
     damaged[SECOND + 10] ^= 0xFF
     with pytest.raises(DataError, match=f"damaged: no header of a member at byte {SECOND:,}"):
         index(bytes(damaged))
-
-
-@pytest.mark.parametrize(
-    ("content", "cause"),
-    [
-        (b"", "no tar file"),
-        (b"plain text" * 100, "no tar file"),
-        (b"\x1f\x8b\x08\x00" + b"\0" * 600, "compressed with gzip"),
-        (b"BZh91AY" + b"\0" * 600, "compressed with bzip2"),
-    ],
-    ids=["empty", "text", "gzip", "bzip2"],
-)
-def test_what_is_no_tar_says_so(content: bytes, cause: str) -> None:
-    with pytest.raises(DataError, match=cause):
-        index(content)
 
 
 def header(name: str, size: bytes, kind: bytes = b"0") -> bytes:
@@ -165,20 +106,28 @@ def base256(number: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("block", "cause"),
+    ("content", "cause"),
     [
-        (header("a.jpg", base256(2**62)), "cut short"),
-        (header("a.jpg", base256(-1024)), "damaged"),
-        (header("a.cls", b"77777777777\0"), "cut short"),
-        (header("@LongLink", base256(2**40), b"L"), "header of 1,099,511,627,776 bytes"),
-        (header("pax", base256(2**40), b"x"), "header of 1,099,511,627,776 bytes"),
-        (header("pax", base256(-512), b"x"), "damaged"),
+        (b"", "no tar file"),
+        (b"plain text" * 100, "no tar file"),
+        (b"\x1f\x8b\x08\x00" + b"\0" * 600, "compressed with gzip"),
+        (b"BZh91AY" + b"\0" * 600, "compressed with bzip2"),
+        (header("a.jpg", base256(2**62)) + bytes(2048), "cut short"),
+        (header("a.jpg", base256(-1024)) + bytes(2048), "damaged"),
+        (header("a.cls", b"77777777777\0") + bytes(2048), "cut short"),
+        (header("@LongLink", base256(2**40), b"L") + bytes(2048), "header of 1,099,511,627,776 b"),
+        (header("pax", base256(2**40), b"x") + bytes(2048), "header of 1,099,511,627,776 bytes"),
+        (header("pax", base256(-512), b"x") + bytes(2048), "damaged"),
+        (tar_of({"1.cls": b"x" * (NAME_LENGTH + 1)}), "too long for a class"),
     ],
-    ids=["huge", "negative", "huge class", "huge name", "huge pax", "negative pax"],
-)
-def test_sizes_that_lie_are_refused_before_anything_is_read(block: bytes, cause: str) -> None:
+    ids=["empty", "text", "gzip", "bzip2", "huge", "negative", "huge class", "huge name",
+         "huge pax", "negative pax", "long class"],
+)  # fmt: skip
+def test_what_is_no_tar_or_lies_about_a_size_is_refused_before_it_is_read(
+    content: bytes, cause: str
+) -> None:
     with pytest.raises(DataError, match=cause):
-        index(block + b"\0" * 2048)
+        index(content)
 
 
 def test_extended_headers_send_the_reader_neither_backwards_nor_too_deep() -> None:
@@ -263,12 +212,6 @@ def test_sparse_members_are_passed_over_whole(format: str, tmp_path: Path) -> No
     assert content[member.offset : member.offset + member.size] == jpeg(2)
 
 
-def test_a_class_is_a_short_text() -> None:
-    long = tar_of(lambda tar: add(tar, "1.cls", b"x" * (NAME_LENGTH + 1)))
-    with pytest.raises(DataError, match="too long for a class"):
-        index(long)
-
-
 def test_a_kept_index_is_used_until_the_tar_changes(tmp_path: Path) -> None:
     cache, path = tmp_path / "cache", tmp_path / "a.tar"
     path.write_bytes(WHOLE)
@@ -280,13 +223,6 @@ def test_a_kept_index_is_used_until_the_tar_changes(tmp_path: Path) -> None:
     assert index_of(str(path), cache).members[0].name == "9.jpg"
     kept.write_text("{ damaged")
     assert index_of(str(path), cache) == first
-    path.write_bytes(tar_of(lambda tar: add(tar, "new.jpg", jpeg(1))))
+    assert index_of(str(path), path / "no folder") == first  # a cache that cannot be written
+    path.write_bytes(tar_of({"new.jpg": jpeg(1)}))
     assert [m.name for m in index_of(str(path), cache).members] == ["new.jpg"]
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
-    path = tmp_path / "a.tar"
-    path.write_bytes(WHOLE)
-    in_the_way = tmp_path / "file"
-    in_the_way.write_text("")
-    assert len(index_of(str(path), in_the_way / "cache").members) == 3

@@ -51,22 +51,16 @@ def test_pixels_labels_and_names_are_torchvisions(root: Path) -> None:
         assert (picture == digits[sample.id][..., None]).all()
 
 
-def test_a_set_of_folders(root: Path) -> None:
-    suite = load_suite(f"torchvision:EuroSAT:{root}")
-    (found,) = suite.sets.values()
-    assert found.classes == ("Forest", "River")
-    assert [s.label for s in found.samples] == [0, 0, 1, 1]
-    copy = pickle.loads(pickle.dumps(found))
-    assert copy.open(copy.samples[2]).tobytes() == found.open(found.samples[2]).tobytes()
-
-
-def test_a_damaged_image_is_one_unreadable_image(root: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "eurosat" / "2750" / "Forest"
-    folder.mkdir(parents=True)
-    (folder / "a.jpg").write_bytes(jpeg(0)[:200])
-    found = TorchvisionSet(f"EuroSAT:{tmp_path}")
+def test_a_set_of_folders_with_a_damaged_image(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "eurosat", tmp_path / "eurosat")
+    (tmp_path / "eurosat/2750/Forest/Forest_0.jpg").write_bytes(jpeg(0)[:200])
+    (images,) = load_suite(f"torchvision:EuroSAT:{tmp_path}").sets.values()
+    assert images.classes == ("Forest", "River")
+    assert [s.label for s in images.samples] == [0, 0, 1, 1]
+    copy = pickle.loads(pickle.dumps(images))
+    assert copy.open(copy.samples[2]).tobytes() == images.open(images.samples[2]).tobytes()
     with pytest.raises(UnreadableImageError):
-        found.open(found.samples[0])
+        images.open(images.samples[0])
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -76,12 +70,9 @@ def test_missing_files_are_never_downloaded(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("downloads")
 
-    for function in (
-        "download_url",
-        "download_and_extract_archive",
-        "download_file_from_google_drive",
-    ):
-        for module in vars(torchvision.datasets).values():
+    names = ("download_url", "download_and_extract_archive", "download_file_from_google_drive")
+    for module in vars(torchvision.datasets).values():
+        for function in names:
             if hasattr(module, function):
                 monkeypatch.setattr(module, function, refuse)
     with pytest.raises(DataError, match=f"torchvision:{name}: {tmp_path} does not hold its files"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,34 @@ def jpeg(seed: int) -> bytes:
     file = io.BytesIO()
     picture(seed).save(file, "JPEG", quality=90)
     return file.getvalue()
+
+
+def write_images(root: Path, *names: str) -> Path:
+    """Writes a small picture of a colour of its own under each name."""
+    for number, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 90, 40)).save(root / name)
+    return root
+
+
+def tar_of(members: Mapping[str, bytes], format: int = tarfile.GNU_FORMAT) -> bytes:
+    """Returns a tar with these members, whose names may be any bytes of a file system."""
+    file = io.BytesIO()
+    with tarfile.open(
+        fileobj=file, mode="w", format=format, encoding="utf-8", errors="surrogateescape"
+    ) as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+def write_tar(path: Path, members: Mapping[str, bytes]) -> Path:
+    """Writes a tar with these members; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(tar_of(members))
+    return path
 
 
 def write_folders(root: Path, folders: list[str], extension: str, seed: int = 0) -> None:

@@ -58,25 +58,21 @@ def check() -> Iterator[Check]:
 
 
 @EVERY
-def test_commands_stand_in_blocks_named_sh_with_known_marks(page: Path) -> None:
-    strays, marks = [], []
+def test_blocks_are_named_and_fit_the_program_as_it_is(
+    page: Path, check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strays = []
     for block in blocks(page):
         if block.language not in ("sh", "yaml"):
             strays += [block.place for line in lines(block.text) if COMMAND.match(line)]
-        elif block.language == "sh" and not MARKS.issuperset(block.marks):
-            marks.append(block.place)
-    assert strays == []
-    assert marks == []
-
-
-@EVERY
-def test_commands_take_these_options(
-    page: Path, check: Check, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for block in blocks(page):
+        if block.language in ("python", "py"):
+            compile(block.text, block.place, "exec")
+        assert block.language != "sh" or MARKS.issuperset(block.marks), block.place
         for line in command_lines(block):
+            code = 2 if expected_code(line) == 2 else 0
             for program in programs(line):
-                _one(block.place, program, check, capsys, 2 if expected_code(line) == 2 else 0)
+                check_program(block.place, program, code, check, capsys)
+    assert strays == []
 
 
 def command_lines(block: Block) -> list[str]:
@@ -117,15 +113,15 @@ def unknown_words(given: list[str]) -> list[str]:
 
 def optional() -> set[str]:
     """Returns the packages of all extras, which need not be installed."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
-        "optional-dependencies"
-    ]
-    return {re.split("[^A-Za-z0-9_-]", one)[0] for listed in extras.values() for one in listed}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    return {re.split("[^A-Za-z0-9_-]", line)[0] for listed in extras for line in listed}
 
 
-def _one(
-    place: str, program: list[str], check: Check, capsys: pytest.CaptureFixture[str], code: int
+def check_program(
+    place: str, program: list[str], code: int, check: Check, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Checks that a program of a page takes its words, or that its module and files exist."""
     given = arguments(program)
     if given:
         assert check(given) == code, f"{place}: {capsys.readouterr().err}"
@@ -144,10 +140,3 @@ def test_a_wrong_option_and_a_wrong_value_are_noticed(check: Check) -> None:
     assert unknown_words(["reprobe", "RUN", "--oblate"]) == ["--oblate"]
     assert unknown_words(["report-s", "RUN"]) == ["report-s"]
     assert unknown_words(["miniature", "export", "--set"]) == []
-
-
-@EVERY
-def test_python_blocks_compile(page: Path) -> None:
-    for block in blocks(page):
-        if block.language in ("python", "py"):
-            compile(block.text, block.place, "exec")

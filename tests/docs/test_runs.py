@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,6 @@ import pytest
 from tests.docs import world
 from tests.docs.blocks import PAGES, Block, arguments, blocks, expected_code, lines, name, programs
 from tests.prepared import Prepared
-from tests.tui.test_terminal import Terminal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -140,19 +138,3 @@ def test_what_a_page_shows_is_compared() -> None:
     assert unsaid("a 5.7 b", "a 8.7 b") == ["a 5.7 b"]
     assert unsaid("a 5.7 b", "a 5.7 c") == ["a 5.7 b"]
     assert unsaid("c\na 5.7", "a 5.7\nc") == ["a 5.7"]
-
-
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
-def test_the_screens_drill_down_as_the_tutorial_says(made: Path, tmp_path: Path) -> None:
-    program = shlex.join([sys.executable, "-m", "tuiprobe", "open", str(made / "RUN")])
-    terminal = Terminal(tmp_path / "socket", tmp_path, f"{program}; echo left with $?; exec cat")
-    try:
-        terminal.until(lambda s: "On your images" in s, "the overview")
-        terminal.keys("Tab")
-        terminal.until(lambda s: "above 6 in" in s and re.search(r"12 █+", s), "channel 12")
-        terminal.keys("Enter")
-        terminal.until(lambda s: "images at both ends" in s and "channel 12" in s, "its pictures")
-        terminal.keys("q")
-        terminal.until(lambda s: "left with 0" in s, "the end")
-    finally:
-        terminal.close()

@@ -18,8 +18,8 @@ from safetensors.numpy import save_file
 
 from tests.embeddings.conftest import Run, planted
 from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.vectors import open_vectors
 from tuiprobe.errors import DataError, TuiprobeError
-from tuiprobe.models.embeddings import open_vectors
 from tuiprobe.run.arrays import read_arrays
 
 Writer = Callable[[Path, NDArray[Any]], str]

@@ -13,11 +13,11 @@ from safetensors.numpy import save_file
 
 from tests.embeddings.conftest import planted
 from tuiprobe.catalog.labels import place_of_each
+from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event
-from tuiprobe.measure.embeddings import plan_vectors
+from tuiprobe.measure.opening import plan_run
 from tuiprobe.measure.plan import Plan
-from tuiprobe.models.embeddings.labels import RowLabels, read_labels
 from tuiprobe.report import read_report
 from tuiprobe.spec import make_spec
 
@@ -173,7 +173,7 @@ def planned(folder: Path, labels: Sequence[object], rows: int = 3, **options: An
     given = {"embeddings": folder / "x.npy", "labels": folder / "l.txt"}
     given["head"] = folder / "head.safetensors"
     spec = make_spec(None, None, {**{name: str(one) for name, one in given.items()}, **options})
-    return plan_vectors(spec)
+    return plan_run(spec)
 
 
 NAMES = ["cat", "ant", "bee", "bee", "ant", "cat"]
@@ -230,7 +230,7 @@ def test_parquet_joins_labels_by_the_column_of_ids(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ids, "v": list(planted(6, 8))}), tmp_path / "x.parquet")
     (tmp_path / "l.csv").write_text(column([f"{i}.png,{TRUTH[i]}" for i in range(6)], "id,label"))
     options = {"embeddings": str(tmp_path / "x.parquet"), "labels": str(tmp_path / "l.csv")}
-    rows = plan_vectors(make_spec(None, None, {**options, "id_column": "id"})).suite.sets["rows"]
+    rows = plan_run(make_spec(None, None, {**options, "id_column": "id"})).suite.sets["rows"]
     assert [one.label for one in rows.samples] == [TRUTH[i] for i in (4, 2, 0, 1, 3, 5)]
     with pytest.raises(DataError, match="name the vectors' own ids in Parquet by --id-column"):
-        plan_vectors(make_spec(None, None, options))
+        plan_run(make_spec(None, None, options))

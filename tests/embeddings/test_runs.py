@@ -13,10 +13,11 @@ from safetensors.numpy import save_file
 
 from tests.embeddings.conftest import Run, planted
 from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.vectors import rows as sampling
+from tuiprobe.datasets.vectors.rows import sampled_rows
 from tuiprobe.errors import DataError
-from tuiprobe.measure.embeddings import shards as cutting
-from tuiprobe.measure.embeddings.extract import RowExtraction
-from tuiprobe.measure.embeddings.shards import sampled_rows
+from tuiprobe.measure import shards as cutting
+from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.report import read_report
@@ -34,7 +35,7 @@ FIGURES = ("statistics.safetensors", "features/rows/images.safetensors", "rows/r
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes batches of 64 rows and a sample of 500, so that small matrices have many shards."""
     monkeypatch.setattr(cutting, "BATCH_ROWS", 64)
-    monkeypatch.setattr(cutting, "SAMPLED_ROWS", 500)
+    monkeypatch.setattr(sampling, "SAMPLED_ROWS", 500)
 
 
 def saved(folder: Path, x: np.ndarray, name: str = "x.npy") -> Path:
@@ -104,17 +105,17 @@ def test_interrupted_and_resumed_equals_undisturbed(
     source = saved(tmp_path, planted(2_000, 12))
     whole = measure(source, "whole").directory
     measured = 0
-    once = RowExtraction._measure
+    once = Extraction.publish
 
-    def stop_after_three(self: RowExtraction, shard: Any) -> None:
+    def stop_after_three(self: Extraction) -> None:
         nonlocal measured
         if measured == 3:
             raise Interrupted("a test")
         measured += 1
-        once(self, shard)
+        once(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(RowExtraction, "_measure", stop_after_three)
+        patch.setattr(Extraction, "publish", stop_after_three)
         half = measure(source, "resumed")
     assert not half.complete
     assert read_report(half.directory).partial

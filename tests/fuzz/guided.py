@@ -12,7 +12,6 @@ atheris (`pip install -e '.[fuzz]'`) exists for CPython on Linux and macOS.
 from __future__ import annotations
 
 import re
-import resource
 import subprocess
 import sys
 import time
@@ -21,6 +20,8 @@ from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import FrameType
+
+from tests.fuzz.budget import limit_memory
 
 MEMORY = 2**30
 """What all inputs of one target together may ask for beyond what is there when they begin."""
@@ -47,9 +48,7 @@ def attack(target: str, seconds: float, seed: int, folder: Path) -> None:
             (corpus / f"seed-{number}").write_bytes(content)
             with suppress(TuiprobeError):
                 one.ask(content)  # imports what it needs, before memory is limited
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    limit_memory(MEMORY)
 
     found: set[str] = set()
 

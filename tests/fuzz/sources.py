@@ -1,37 +1,14 @@
-"""Attacks every source of images, and lists beside them, within bounded memory.
-
-`python -m tests.fuzz.sources SECONDS SEED FOLDER` damages one file (or the spec) a case and opens
-the source as a user would: it opens, or ends in one of our errors, in time and memory. The first
-find ends it with 1.
-"""
+"""A small source of images of every kind, with tables beside it, and their readers."""
 
 from __future__ import annotations
 
 import io
-import os
-import random
-import resource
-import shutil
-import sys
 import tarfile
-import time
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.datasets.trees import jpeg, write_folders, write_objectnet
-from tests.fuzz.mutate import mutated, mutated_json
 from tuiprobe.catalog.own_baseline import read_own_baseline
 from tuiprobe.datasets.load import load_concepts, load_suite
-from tuiprobe.errors import TuiprobeError
-from tuiprobe.models.head_files import read_classes, read_templates
-
-MEMORY = 768 * 2**20
-"""What all cases may ask for beyond what is there when they begin."""
-
-SLOWEST = 20.0
-WORDS = ("*", "**", "?", "[", "]", "{", "}", "{0..9}", "{0..99999}", "{a,b}", "..", "/", "~", "\0",
-         "x" * 300, "\udc80", "::", "s3:", "file://", "/**/**", "{5..1}", "'", "\n")  # fmt: skip
 
 
 def make_sources(root: Path) -> None:
@@ -78,119 +55,3 @@ def read_concepts(source: str) -> None:
 def read_baseline(path: str) -> None:
     text = Path(path).read_bytes().decode("utf-8", "replace")
     read_own_baseline(text, path, "val", ("renditions",))
-
-
-Reader = Callable[[str], object]
-FILES: dict[str, tuple[str, Reader]] = {
-    "images/cat/cat_0000.jpg": ("imagefolder:images", read_all),
-    "shard-0.tar": ("webdataset:shard-*.tar", read_all),
-    "shard-1.tar": ("webdataset:shard-{0..1}.tar", read_all),
-    "suite.toml": ("suite:suite.toml", read_all),
-    "concepts.csv": ("csv:concepts.csv", read_concepts),
-    "baseline.csv": ("baseline.csv", read_baseline),
-    "classnames.txt": ("classnames.txt", lambda path: read_classes(Path(path))),
-    "templates.txt": ("templates.txt", lambda path: read_templates(Path(path))),
-    **{
-        f"objectnet/mappings/{name}": ("objectnet:objectnet", read_all)
-        for name in (
-            "folder_to_objectnet_label.json", "objectnet_to_imagenet_1k.json",
-            "pytorch_to_imagenet_2012_id.json", "imagenet_to_label_2012_v2",
-        )
-    },
-}  # fmt: skip
-
-
-def huge(content: bytes, draw: random.Random) -> bytes:
-    """Returns a large file of one small piece again and again."""
-    pieces = (
-        b"\n",
-        b",",
-        b"1,",
-        b'"',
-        b"{",
-        b"[",
-        b"a.",
-        b"x=1\n",
-        b"\0",
-        content,
-        b"a\n",
-        b"{}\n",
-    )
-    piece = draw.choice(pieces)
-    size = draw.choice((2**16, 2**20, 20 * 2**20))
-    begin = draw.choice((b"", content))
-    return begin + piece * (size // len(piece))
-
-
-def damaged(draw: random.Random, name: str, content: bytes) -> bytes:
-    kind = draw.randrange(20)
-    if kind == 0:
-        return huge(content, draw)
-    if name.endswith(".json") and kind < 14:
-        return mutated_json(content, draw)
-    if name.endswith(".tar") and kind < 10:  # the headers, where the images would take most hits
-        at = draw.choice(
-            [i for i in range(0, len(content), 512) if content[i + 257 :][:5] == b"ustar"]
-        )
-        return content[:at] + mutated(content[at : at + 512], draw) + content[at + 512 :]
-    return mutated(content, draw)
-
-
-def odd_spec(draw: random.Random, spec: str) -> str:
-    kind, _, rest = spec.partition(":")
-    for _ in range(draw.choice((1, 1, 2, 4))):
-        at = draw.randrange(len(rest) + 1)
-        rest = rest[:at] + draw.choice(WORDS) + rest[at:]
-    return f"{kind}:{rest}"
-
-
-def one_case(seed: int) -> str:
-    """Runs one case in the working folder; returns what went wrong, or nothing."""
-    draw = random.Random(seed)
-    name = draw.choice(sorted(FILES))
-    source, reader = FILES[name]
-    if reader in (read_all, read_concepts) and draw.random() < 0.1:
-        source = odd_spec(draw, source)
-    else:
-        content = Path(name).read_bytes()
-        Path(name).write_bytes(damaged(draw, name, content))
-    begun = time.process_time()
-    try:
-        reader(source)
-    except TuiprobeError:
-        pass
-    except Exception:
-        return traceback.format_exc()
-    took = time.process_time() - begun
-    return f"{took:.1f} s" if took > SLOWEST else ""
-
-
-def main(seconds: float, seed: int, folder: Path) -> int:
-    """Attacks for a while; returns 1 at the first find."""
-    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-    os.environ.pop("TUIPROBE_DATA", None)
-    template, place = folder / "template", folder / "place"
-    make_sources(template)
-    os.chdir(template)
-    for source, reader in FILES.values():
-        reader(source)  # whole, they all open; and what they import is there
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    end, number = time.monotonic() + seconds, seed * 1_000_000
-    while time.monotonic() < end:
-        os.chdir(folder)
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(template, place)
-        os.chdir(place)
-        wrong = one_case(number)
-        if wrong:
-            print(f"seed {number}: {wrong}", flush=True)
-            return 1
-        number += 1
-    print(f"{number - seed * 1_000_000:,} cases")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))

@@ -38,11 +38,10 @@ from tuiprobe.compare.differences import compare
 from tuiprobe.compare.several import describe_several
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
+from tuiprobe.datasets.vectors.formats import open_matrix
+from tuiprobe.datasets.vectors.labels import read_labels
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.models.embeddings.formats import open_matrix
-from tuiprobe.models.embeddings.labels import read_labels
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
-from tuiprobe.models.pickles import PickleReader
 from tuiprobe.models.weights import read_checkpoint
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.pictures import pictures
@@ -50,7 +49,6 @@ from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.block_reader import BlockReader
-from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import read_report, read_summary
 from tuiprobe.run.head_file import read_class_names
@@ -58,6 +56,7 @@ from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.records import read_plan, read_spec
 from tuiprobe.run.verify import verify
+from tuiprobe.torchfiles.pickles import PickleReader
 from tuiprobe.tui.livewatch import Watch
 from tuiprobe.tui.widgets.thumbnail import read_pixels
 
@@ -179,6 +178,8 @@ def tables(place: Path) -> Target:
     broden = source(f"broden:{place}/broden", read_concepts)
     objectnet = source(f"objectnet:{place}/objectnet", read_all)
     kinds = [
+        ("images/cat/cat_0000.jpg", source(f"imagefolder:{place}/images", read_all)),
+        ("shard-0.tar", source(f"webdataset:{place}/shard-*.tar", read_all)),
         ("suite.toml", source(f"suite:{place}/suite.toml", read_all)),
         ("concepts.csv", source(f"csv:{place}/concepts.csv", read_concepts)),
         ("baseline.csv", source(f"{place}/baseline.csv", read_baseline)),
@@ -186,8 +187,6 @@ def tables(place: Path) -> Target:
         ("broden/label.csv", broden),
         *((f"objectnet/mappings/{one.name}", objectnet) for one in sorted(mappings.iterdir())),
     ]
-    (place / "models.txt").write_text("# a\nmini_clip\nrn50_openai checkpoint='my w.pt'\n")
-    kinds.append(("models.txt", lambda path: read_models(str(path))))
     whole = {name: (place / name).read_bytes() for name, _ in kinds}
 
     def ask(content: bytes) -> object:
@@ -199,6 +198,29 @@ def tables(place: Path) -> Target:
             (place / name).write_bytes(whole[name])
 
     return Target(tuple(bytes([i]) + whole[name] for i, (name, _) in enumerate(kinds)), ask)
+
+
+def lists(place: Path) -> Target:
+    content = b"# a\nmini_clip\nrn50_openai checkpoint='my w.pt'\n"
+    return file_target(place, ("models.txt", content, lambda path: read_models(str(path))))
+
+
+WORDS = ("*", "**", "?", "[", "]", "{", "}", "{0..9}", "{0..99999}", "{a,b}", "..", "/", "~", "\0",
+         "x" * 300, "\udc80", "::", "s3:", "file://", "/**/**", "{5..1}", "'", "\n")  # fmt: skip
+
+
+def specs(place: Path) -> Target:
+    """What users type to name a source, with odd words in it."""
+    make_sources(place)
+    kinds = ("imagefolder:ima,ges", "webdataset:shard-,*.tar", "suite:suite,.toml",
+             "csv:concepts,.csv", "objectnet:,objectnet")  # fmt: skip
+
+    def ask(content: bytes) -> object:
+        kind, _, rest = content.decode("utf-8", "surrogateescape").partition(":")
+        return (read_concepts if kind == "csv" else read_all)(f"{kind}:{place}/{rest}")
+
+    odd = (kind.replace(",", word, 1) for kind in kinds for word in ("", *WORDS))
+    return Target(tuple(spec.encode("utf-8", "surrogateescape") for spec in odd), ask)
 
 
 def vectors(place: Path) -> Target:
@@ -282,7 +304,7 @@ def reports(place: Path) -> Target:
 RECORDS = (
     "spec.json", "plan.json", "measured.json", "samples.jsonl", "preflight.json", "key",
     "results.json", "summary.json", "status/0.json", "status/0.safetensors", "log.txt",
-    "baseline.csv", "thumbs/val/5.jpg",
+    "baseline.csv", "thumbs/val/5.jpg", "head.safetensors",
 )  # fmt: skip
 
 
@@ -292,7 +314,7 @@ def look(run: Run, name: str) -> None:
     watched: list[Callable[[], object]] = [lambda: watch(run), lambda: listed(run)]
     readers: dict[str, list[Callable[[], object]]] = {
         "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
-        "plan.json": [lambda: images_done(kept), lambda: read_plan(kept), lambda: verify(kept)],
+        "plan.json": [lambda: read_ranks(kept), lambda: read_plan(kept), lambda: verify(kept)],
         "results.json": [
             lambda: read_report(kept), lambda: listed(run),
             lambda: pictures(Report.read(kept.results_file), kept),
@@ -300,6 +322,10 @@ def look(run: Run, name: str) -> None:
         "status/0.json": [lambda: read_ranks(kept), *watched],
         "thumbs/val/5.jpg": [lambda: read_pixels(kept.thumbnail_file("val", 5), 4, 4)],
         "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
+        "head.safetensors": [  # its header is read before its checksum is compared
+            lambda: read_arrays(kept.head_file), lambda: read_unsealed(kept.head_file, 2**20),
+            lambda: BlockReader(kept.head_file).__exit__(),
+        ],
         **dict.fromkeys(("key", "log.txt", "status/0.safetensors"), watched),
     }  # fmt: skip
     for read in readers.get(name, [lambda: verify(kept)]):
@@ -308,67 +334,41 @@ def look(run: Run, name: str) -> None:
 
 
 def watch(run: Run) -> None:
-    one = Watch(run.path)
-    one.poll()
-    one.poll()
+    view = Watch(run.path)
+    view.poll()
+    view.poll()
 
 
 def listed(run: Run) -> str:
     return json.dumps([as_json(row) for row in list_runs(run.root)])
 
 
-def raw_records(place: Path) -> Target:
-    run = Run(place)
-
-    def ask(content: bytes) -> object:
-        name = RECORDS[content[0] % len(RECORDS) if content else 0]
-        return run.with_file(name, content[1:], lambda: look(run, name))
-
-    seeds = tuple(bytes([i]) + run.files[name] for i, name in enumerate(RECORDS))
-    return Target(tuple(one for one in seeds if len(one) < 20_000), ask)
-
-
 def records(place: Path) -> Target:
+    """Records of a run: a first byte below their number is followed by any content of one."""
     run = Run(place)
     texts = [name for name in RECORDS if name.endswith((".json", ".jsonl"))]
 
     def ask(content: bytes) -> object:
-        draw = Decisions(content)
-        name = draw.choice(texts)
-        if name.endswith(".jsonl"):
-            lines = run.files[name].splitlines()
+        if content and content[0] < len(RECORDS):
+            name, damaged = RECORDS[content[0]], content[1:]
+        else:
+            draw = Decisions(content[1:])
+            name = draw.choice(texts)
+            lines = run.files[name].splitlines() if name.endswith(".jsonl") else [run.files[name]]
             at = draw.randrange(len(lines))
             lines[at] = damaged_json(draw, lines[at])
             damaged = b"\n".join(lines) + b"\n"
-        else:
-            damaged = damaged_json(draw, run.files[name])
         return run.with_file(name, damaged, lambda: look(run, name))
 
-    return Target(DRAWS, ask)
+    whole = [bytes([i]) + run.files[name] for i, name in enumerate(RECORDS)]
+    short = [seed for seed in whole if len(seed) < 20_000]
+    return Target((*short, *(b"\xff" + draw for draw in DRAWS)), ask)
 
 
 ARRAYS = (
     "statistics.safetensors", "features/val/images.safetensors", "head.safetensors",
     "concepts.safetensors", "per_image.safetensors", "plan.json", "measured.json",
 )  # fmt: skip
-
-
-def ranks(place: Path) -> Target:
-    """What ranks say of themselves, in any bytes or in damaged JSON, and the plan that counts."""
-    run = Run(place)
-    names = ("status/0.json", "status/1.json", "plan.json")
-
-    def ask(content: bytes) -> object:
-        if content[:1] == b"\0":
-            return run.with_file(names[0], content[1:], read)
-        draw = Decisions(content[1:])
-        name = draw.choice(names)
-        return run.with_file(name, damaged_json(draw, run.files[name]), read)
-
-    def read() -> None:
-        read_ranks(run.directory)
-
-    return Target((b"\0" + run.files[names[0]], *(b"\1" + one for one in DRAWS)), ask)
 
 
 def arrays(place: Path) -> Target:
@@ -389,38 +389,14 @@ def arrays(place: Path) -> Target:
 
     def read() -> object:
         verify(run.directory)
-        with suppress(TuiprobeError):
-            read_per_image(run.directory)
-        with suppress(TuiprobeError):
-            read_class_names(run.directory)
+        for reader in (read_per_image, read_class_names):
+            with suppress(TuiprobeError):
+                reader(run.directory)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             return answer(run.directory)
 
     return Target(DRAWS, ask)
-
-
-def headers(place: Path) -> Target:
-    """Headers of arrays, which are read before their checksum is compared."""
-    run = Run(place)
-    name = "head.safetensors"
-
-    def ask(content: bytes) -> object:
-        return run.with_file(name, content, read)
-
-    def read() -> object:
-        entry = run.directory.at(name)
-        readers: list[Callable[[], object]] = [
-            lambda: read_arrays(entry),
-            lambda: read_unsealed(entry, 2**20),
-            lambda: BlockReader(entry).__exit__(),
-        ]
-        for one in readers:
-            with suppress(TuiprobeError):
-                one()
-        return None
-
-    return Target((run.files[name],), ask)
 
 
 def caches(place: Path) -> Target:
@@ -443,12 +419,11 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "tars": tars,
     "images": images,
     "tables": tables,
+    "lists": lists,
+    "specs": specs,
     "vectors": vectors,
     "reports": reports,
-    "raw-records": raw_records,
     "records": records,
-    "ranks": ranks,
     "arrays": arrays,
-    "headers": headers,
     "caches": caches,
 }

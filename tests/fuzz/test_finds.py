@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from tests.fuzz.test_readers import make_template, read_ranks
+from tests.fuzz.test_readers import read_ranks
 from tests.measure.fake_run import PRINT, vouch
 from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.vectors.formats import open_matrix
+from tuiprobe.datasets.vectors.labels import read_labels
+from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.errors import DataError
-from tuiprobe.models.embeddings.formats import open_matrix
-from tuiprobe.models.embeddings.labels import read_labels
-from tuiprobe.models.embeddings.parquet import read_names
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
@@ -31,135 +31,116 @@ from tuiprobe.run.verify import verify
 Change = Callable[[dict[str, Any]], object]
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_template(tmp_path_factory.mktemp("template") / "runs")
-
-
 @pytest.fixture
 def run(template: Path, tmp_path: Path) -> RunDir:
     shutil.copytree(template / "run", tmp_path / "run")
     return RunDir(tmp_path / "run")
 
 
-def refused(run: RunDir, capsys: pytest.CaptureFixture[str]) -> str:
-    capsys.readouterr()
+Arrays = Callable[[dict[str, np.ndarray], dict[str, str]], object]
+Damage = Callable[[RunDir], object]
+
+
+def array_of(name: str, change: Arrays) -> tuple[Damage, str]:
+    """Damages arrays or metadata of a file, whose checksum fits again."""
+
+    def damage(run: RunDir) -> None:
+        entry = run.at(f"{name}.safetensors")
+        arrays, metadata = read_arrays(entry)
+        change(arrays, metadata)
+        write_arrays(entry, arrays, metadata)
+
+    return damage, f"{name}.safetensors"
+
+
+def line_of_samples(line: str) -> tuple[Damage, str]:
+    def damage(run: RunDir) -> None:
+        lines = run.samples_file.read_text().splitlines()
+        assert json.loads(lines[1])["id"] == 1
+        run.samples_file.write_text("\n".join([lines[0], line, *lines[2:]]) + "\n")
+
+    return damage, ""
+
+
+def plan_of(change: Change) -> tuple[Damage, str]:
+    def damage(run: RunDir) -> None:
+        plan = run.plan_file.read_json()
+        change(plan)
+        run.plan_file.write_json(plan)
+
+    return damage, ""
+
+
+def content_of(name: str, content: str) -> tuple[Damage, str]:
+    return lambda run: (run.path / name).write_text(content), name
+
+
+ARRAYS: dict[str, tuple[Arrays, ...]] = {
+    "statistics": (
+        lambda a, _: a.pop("val/embedding/min"), lambda a, _: a.pop("val/embedding/sample_ids"),
+        lambda a, _: a.update({"val/embedding/rows": np.zeros((1, 1), np.int64)}),
+        lambda a, _: a.update({"val/embedding/largest_values": np.zeros((0, 4), "f4")}),
+        lambda a, _: a.update({"val/embedding/degenerate": np.array(-1)}),
+        lambda a, _: a["val/embedding/largest_sample_ids"].fill(999),
+        lambda a, _: a["val/embedding/share_sum"].fill(1e308),
+        lambda a, _: a["val/embedding/sample_leading"].fill(77),
+    ),
+    "features/val/images": (
+        lambda a, _: a.pop("features"), lambda a, _: a.pop("ids"),
+        lambda a, _: a["ids"].fill(2**63 - 1), lambda a, _: a["ids"].fill(3),
+        lambda a, _: a.update(ids=a["ids"][None]),
+        lambda a, _: a.update(features=a["features"][:0]),
+        lambda a, _: a.update(features=a["features"].reshape(-1)),
+        lambda a, _: a.update(features=a["features"].astype("i4")),
+        lambda a, _: a.update({k: np.tile(v, 2) for k, v in a.items()}),
+    ),
+    "head": (
+        lambda a, _: a.pop("weight"), lambda a, _: a.update(weight=a["weight"][:, :-1]),
+        lambda a, _: a["weight"].fill(np.nan), lambda a, _: a["weight"].fill(-1e38),
+        lambda a, _: a.update({"answers/val": np.array([-7, 0, 1])}),
+        lambda _, m: m.update(normalize=""), lambda _, m: m.update(normalize="3"),
+        lambda _, m: m.update(normalize="null"), lambda _, m: m.update(normalize="[" * 2000),
+    ),
+    "concepts": (  # SciPy follows places unchecked: the process ended by a signal
+        lambda _, m: m.update(names="[" * 2000), lambda a, _: a["indptr"][1:-1].fill(10**12),
+        lambda a, _: a["indptr"][1:-1].fill(-7), lambda a, _: a["indptr"][1:-1].fill(2**62),
+    ),
+}  # fmt: skip
+LINES = (
+    "", "no json", "[1]", "{}", '{"id": 1}', "[" * 100_000, "9" * 5000,
+    '{"id": [1], "set": "val", "path": "x", "label": 0}',
+    '{"id": 1, "set": ["val"], "path": "x", "label": 0}',
+    '{"id": 1, "set": "val", "path": 3, "label": 0}',
+    '{"id": 1, "set": "val", "path": "x", "label": null}',
+    '{"id": 999, "set": "val", "path": "x", "label": 0}',
+)  # fmt: skip
+PLANS: tuple[Change, ...] = (
+    lambda p: p.update(taps=[]), lambda p: p.update(taps=p["taps"] * 2),
+    lambda p: p["taps"][0].update(name="layer4"), lambda p: p["taps"][0].update(channels=0),
+    lambda p: p.update(sets=[]), lambda p: p.update(sets=p["sets"] * 2),
+    lambda p: p.update(concept_set="val"), lambda p: p.update(concept_set="x"),
+    lambda p: p["sets"][0].update(planned=-1),
+)  # fmt: skip
+REFUSED = [
+    *(array_of(name, change) for name, changes in ARRAYS.items() for change in changes),
+    *map(line_of_samples, LINES),
+    *map(plan_of, PLANS),
+    *(content_of("samples.jsonl", text) for text in ("", "\n\n\n", "{}")),
+    *(content_of("measured.json", text) for text in ("", "\n\n\n", "{}")),
+]
+
+
+@pytest.mark.parametrize(("damage", "word"), REFUSED, ids=range(len(REFUSED)))
+def test_what_does_not_fit_is_refused_in_one_sentence_that_names_it(
+    damage: Damage, word: str, run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(run)
     vouch(run)
     assert run_cli(["reprobe", str(run.path)]) == 4
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    return said
-
-
-ARRAYS: list[tuple[str, Change]] = [
-    ("statistics", lambda a: a.pop("val/embedding/min")),
-    ("statistics", lambda a: a.pop("val/embedding/sample_ids")),
-    ("statistics", lambda a: a.update({"val/embedding/rows": np.zeros((1, 1), np.int64)})),
-    ("statistics", lambda a: a.update({"val/embedding/largest_values": np.zeros((0, 4), "f4")})),
-    ("statistics", lambda a: a.update({"val/embedding/degenerate": np.array(-1)})),
-    ("statistics", lambda a: a["val/embedding/largest_sample_ids"].fill(999)),
-    ("statistics", lambda a: a["val/embedding/share_sum"].fill(1e308)),
-    ("statistics", lambda a: a["val/embedding/sample_leading"].fill(77)),
-    ("features/val/images", lambda a: a.pop("features")),
-    ("features/val/images", lambda a: a.pop("ids")),
-    ("features/val/images", lambda a: a["ids"].fill(2**63 - 1)),
-    ("features/val/images", lambda a: a["ids"].fill(3)),
-    ("features/val/images", lambda a: a.update(ids=a["ids"][None])),
-    ("features/val/images", lambda a: a.update(features=a["features"][:0])),
-    ("features/val/images", lambda a: a.update(features=a["features"].reshape(-1))),
-    ("features/val/images", lambda a: a.update(features=a["features"].astype("i4"))),
-    ("features/val/images", lambda a: a.update({k: np.tile(v, 2) for k, v in a.items()})),
-    ("head", lambda a: a.pop("weight")),
-    ("head", lambda a: a.update(weight=a["weight"][:, :-1])),
-    ("head", lambda a: a["weight"].fill(np.nan)),
-    ("head", lambda a: a["weight"].fill(-1e38)),
-    ("head", lambda a: a.update({"answers/val": np.array([-7, 0, 1])})),
-]
-
-
-@pytest.mark.parametrize(("name", "change"), ARRAYS, ids=range(len(ARRAYS)))
-def test_arrays_with_a_checksum_that_fits_are_checked(
-    name: str, change: Change, run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
-    entry = run.at(f"{name}.safetensors")
-    arrays, metadata = read_arrays(entry)
-    change(arrays)
-    write_arrays(entry, arrays, metadata)
-    assert f"{name}.safetensors" in refused(run, capsys)
-
-
-@pytest.mark.parametrize("text", ["", "3", "null", "[" * 2000])
-def test_metadata_of_the_head_is_checked(
-    text: str, run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arrays, metadata = read_arrays(run.head_file)
-    write_arrays(run.head_file, arrays, {**metadata, "normalize": text})
-    assert "head.safetensors" in refused(run, capsys)
-
-
-def test_deep_metadata_of_the_concepts_is_refused(
-    run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arrays, metadata = read_arrays(run.concepts_file)
-    write_arrays(run.concepts_file, arrays, {**metadata, "names": "[" * 2000})
-    assert "concepts.safetensors" in refused(run, capsys)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "", "no json", "[1]", "{}", '{"id": 1}', "[" * 100_000, "9" * 5000,
-        '{"id": [1], "set": "val", "path": "x", "label": 0}',
-        '{"id": 1, "set": ["val"], "path": "x", "label": 0}',
-        '{"id": 1, "set": "val", "path": 3, "label": 0}',
-        '{"id": 1, "set": "val", "path": "x", "label": null}',
-        '{"id": 999, "set": "val", "path": "x", "label": 0}',
-    ],
-    ids=range(12),
-)  # fmt: skip
-def test_lines_of_the_sample_list_are_checked(
-    line: str, run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = run.samples_file.read_text().splitlines()
-    assert json.loads(lines[1])["id"] == 1
-    lines[1] = line
-    run.samples_file.write_text("\n".join(lines) + "\n")
-    refused(run, capsys)
-
-
-PLANS: list[Change] = [
-    lambda p: p.update(taps=[]),
-    lambda p: p.update(taps=p["taps"] * 2),
-    lambda p: p["taps"][0].update(name="layer4"),
-    lambda p: p["taps"][0].update(channels=0),
-    lambda p: p.update(sets=[]),
-    lambda p: p.update(sets=p["sets"] * 2),
-    lambda p: p.update(concept_set="val"),
-    lambda p: p.update(concept_set="x"),
-    lambda p: p["sets"][0].update(planned=-1),
-]
-
-
-@pytest.mark.parametrize("change", PLANS, ids=range(len(PLANS)))
-def test_a_plan_whose_parts_do_not_fit_is_refused(
-    change: Change, run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plan = run.plan_file.read_json()
-    change(plan)
-    run.plan_file.write_json(plan)
-    assert "unexpected" not in refused(run, capsys)
-
-
-def test_places_of_concepts_never_lead_out_of_their_array(
-    run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """SciPy follows them unchecked: the process ended by a signal."""
-    arrays, metadata = read_arrays(run.concepts_file)
-    for place in (10**12, -7, 2**62):
-        indptr = arrays["indptr"].copy()
-        indptr[1:-1] = place
-        write_arrays(run.concepts_file, {**arrays, "indptr": indptr}, metadata)
-        assert "indptr does not fit" in refused(run, capsys)
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert word in message
+    assert "unexpected" not in message
 
 
 LONG = "x" * 70_000
@@ -188,34 +169,20 @@ def test_a_text_that_no_report_takes_is_refused(
     assert "unexpected" not in said
 
 
-SKIPS = ['[[1e999, "x"]]', f'[[{10**30}, "x"]]', "[[[1], 2]]", "{", "3", '[["a", "b"]]', "[[]]"]
+EVERY = np.arange(48)
+SHARDS: list[tuple[np.ndarray, str]] = [
+    (EVERY, '[[1e999, "x"]]'), (EVERY, f'[[{10**30}, "x"]]'), (EVERY, "[[[1], 2]]"), (EVERY, "{"),
+    (EVERY, "3"), (EVERY, '[["a", "b"]]'), (EVERY, "[[]]"), (np.full((3, 3), np.nan), "[]"),
+    (np.zeros((3, 3), int), "[]"), (np.zeros(3, "u1"), "[]"),
+]  # fmt: skip
 
 
-def write_shard(run: RunDir, ids: np.ndarray, skipped: str) -> None:
+@pytest.mark.parametrize(("ids", "skipped"), SHARDS, ids=range(len(SHARDS)))
+def test_shards_with_impossible_ids_are_damaged(ids: np.ndarray, skipped: str, run: RunDir) -> None:
     about = {"key": run.read_key() or "", "place": "val 0", "skipped": skipped}
     about["fingerprint"] = PRINT.model_dump_json()
     write_arrays(run.shard_file("val", 0), {"ids": ids}, about)
-
-
-@pytest.mark.parametrize("skipped", SKIPS)
-def test_shards_with_impossible_ids_are_damaged(skipped: str, run: RunDir) -> None:
-    write_shard(run, np.arange(48), skipped)
     assert {one.file: one.state for one in verify(run)}["shards/val-*"] == "damaged"
-
-
-@pytest.mark.parametrize("ids", [np.full((3, 3), np.nan), np.zeros((3, 3), int), np.zeros(3, "u1")])
-def test_shards_whose_ids_are_none_are_damaged(ids: np.ndarray, run: RunDir) -> None:
-    write_shard(run, ids, "[]")
-    assert {one.file: one.state for one in verify(run)}["shards/val-*"] == "damaged"
-
-
-@pytest.mark.parametrize("content", ["", "\n\n\n", "{}"])
-@pytest.mark.parametrize("name", ["samples.jsonl", "measured.json"])
-def test_records_that_say_nothing_are_refused(
-    name: str, content: str, run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (run.path / name).write_text(content)
-    assert name in refused(run, capsys)
 
 
 CLAIMS: list[Change] = [

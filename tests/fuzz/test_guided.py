@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz.decisions import Decisions
-from tests.fuzz.guided import where
 from tests.fuzz.targets import TARGETS
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import parse_json
 
-OF_FILES = ("checkpoints", "pickles", "tars", "images", "tables", "vectors", "caches")
+OF_FILES = ("checkpoints", "pickles", "tars", "images", "tables", "lists", "vectors", "caches")
 
 
 @pytest.mark.slow
@@ -26,27 +21,3 @@ def test_readers_take_the_files_that_the_fuzzer_begins_from(target: str, tmp_pat
         one.ask(content)
         with suppress(TuiprobeError):
             one.ask(content[: len(content) // 2])
-
-
-def test_decisions_end_where_their_bytes_do() -> None:
-    draw = Decisions(b"\x03\xc8")
-    assert draw.randrange(10) == 3
-    assert [draw.choice("abc") for _ in range(5)] == ["a"] * 5
-    assert draw.random() == 0.0
-    assert len(draw.sample(range(9), 3)) == 3
-
-
-def test_a_find_is_known_by_its_place_in_the_package() -> None:
-    with pytest.raises(ValueError, match="no number") as error:
-        parse_json("NaN")
-    assert where(error.value).startswith("tuiprobe/files.py:")
-
-
-@pytest.mark.slow
-def test_the_fuzzer_sees_coverage_and_ends(tmp_path: Path) -> None:
-    pytest.importorskip("atheris", reason="optional: pip install -e '.[fuzz]'")
-    words = [sys.executable, "-m", "tests.fuzz.guided", "2", "1", str(tmp_path), "pickles"]
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "pickles: " in done.stdout
-    assert "edges, 0 finds" in done.stdout

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from PIL import Image
 
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 
 WIDTH = 5
@@ -27,13 +30,22 @@ def to_tensor(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(image.resize((8, 8)))).permute(2, 0, 1).float() / 255
 
 
-def build() -> Encoder:
-    module = Means()
+def encoder_of(
+    module: torch.nn.Module,
+    width: int,
+    preprocess: Callable[[Image.Image], torch.Tensor] = to_tensor,
+    classifier: Head | None = None,
+) -> Encoder:
+    """Returns a module as an encoder with a representation of so many channels."""
     return Encoder(
-        name="py:colors", architecture="means", representation="pooled", width=WIDTH,
-        weights=WeightsInfo(kind="checkpoint", source="colors", digest="0" * 64),
+        name="py:test", architecture="means", representation="pooled", width=width,
+        weights=WeightsInfo(kind="checkpoint", source="test", digest="0" * 64),
         preprocessing=PreprocessingInfo(
             size=(8, 8), mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bicubic", source="test"
         ),
-        module=module, preprocess=to_tensor, forward=module,
+        module=module, preprocess=preprocess, forward=module, classifier=classifier,
     )  # fmt: skip
+
+
+def build() -> Encoder:
+    return encoder_of(Means(), WIDTH)

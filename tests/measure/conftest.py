@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.prepared import Prepared
+from tuiprobe import api
+from tuiprobe.events import Event, Listener
+from tuiprobe.measure.run import RunOutcome
+from tuiprobe.spec import make_spec
 
 SMALL = "timm:test_resnet.r160_in1k"
 """A real, tiny timm architecture: fast enough to run whole jobs in a test."""
@@ -45,10 +50,18 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def one_red(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns 48 images and a red one, at which `faulty` fails to decode."""
+    root = tmp_path_factory.mktemp("data") / "photos"
+    write_pictures(root, 48)
+    Image.new("RGB", (16, 16), (255, 0, 0)).save(root / "class0" / "red.png")
+    return root
+
+
 def write_pictures(root: Path, count: int, classes: int = 3) -> None:
     """Writes smooth random images, as PNG, in class folders."""
     import numpy as np
-    from PIL import Image
 
     draws = np.random.default_rng(5)
     for number in range(count):
@@ -68,11 +81,6 @@ def tuiprobe(prepared: Prepared, tmp_path: Path) -> Run:
     return run
 
 
-def command(*arguments: str | Path) -> list[str]:
-    """Returns the command line of the program under test."""
-    return [sys.executable, "-m", "tuiprobe", *map(str, arguments)]
-
-
 def job(checkpoint: Path, data: Path, output: Path, *more: str | Path) -> list[str | Path]:
     """Returns the arguments of a small headless run."""
     return [
@@ -82,13 +90,46 @@ def job(checkpoint: Path, data: Path, output: Path, *more: str | Path) -> list[s
     ]  # fmt: skip
 
 
-def without_override() -> None:
-    """Makes a root subprocess obey file permissions like an ordinary user.
+def small_job(
+    data: Path, output: Path, *more: str, model: str = "colors", workers: int = 0
+) -> list[str]:
+    """Returns the arguments of a headless run of an encoder of this folder, in small batches."""
+    return [
+        "--headless", "--model", f"py:tests.measure.{model}:build",
+        "--data", f"imagefolder:{data}", "--output", str(output),
+        "--batch-size", "4", "--threads", "1", "--workers", str(workers), *more,
+    ]  # fmt: skip
 
-    Changing the user instead would lock it out of interpreters that live in root's home.
-    """
-    import ctypes
 
-    bounding_set_drop, dac_override, dac_read_search = 24, 1, 2
-    for capability in (dac_override, dac_read_search):
-        ctypes.CDLL(None).prctl(bounding_set_drop, capability, 0, 0, 0)
+def measured(
+    data: Path | str, output: Path, *, listen: Listener = lambda event: None, mix: bool = False,
+    model: str = "colors", **options: Any,
+) -> RunOutcome:  # fmt: skip
+    """Does in this process what `small_job` describes, and lets a test hear the events."""
+    source = data if isinstance(data, str) else f"imagefolder:{data}"
+    given = {"batch_size": 4, "threads": 1, "workers": 0, **options}
+    spec = make_spec(f"py:tests.measure.{model}:build", source, given)
+    return api.run(spec, output=output, listen=listen, mix=mix)
+
+
+def when_measuring(act: Callable[[], object]) -> Listener:
+    """Returns a listener that acts once, as the first image is about to be measured."""
+    waiting = [act]
+
+    def hear(event: Event) -> None:
+        if event.data.get("stage") == "extract" and waiting:
+            waiting.pop()()
+
+    return hear
+
+
+def results(run: Path) -> dict[str, Any]:
+    """Returns what a run found, without the time that it took."""
+    found: dict[str, Any] = json.loads((run / "results.json").read_text())
+    del found["timings"]
+    return found
+
+
+def shard_files(run: Path) -> list[Path]:
+    """Returns the published shards of a run, in order."""
+    return sorted(run.glob("shards/[!.]*"))

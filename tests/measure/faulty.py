@@ -1,8 +1,8 @@
 """An encoder that fails or hangs where `FAULT` says: `<place>:<what>`, for example `forward:hang`.
 
 Places: `load`, `decode` (of the one red image), `encode` (always), `forward` (after the batches
-that the preflight and the first shards take). What: `hang`, `doze`, `die-once` (rank 1, before
-torchrun starts it again), or the name of an exception.
+that the preflight and the first shards take). What: `hang`, `doze`, `nap`, `die-once` (rank 1,
+before torchrun starts it again), or the name of an exception.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.measure import colors
 from tuiprobe.models.encoder import Encoder
 
 BATCHES_BEFORE = 6
-WAITS = {"hang": 600.0, "doze": 0.3}
+WAITS = {"hang": 600.0, "doze": 0.3, "nap": 0.02}
 
 
 def fault(place: str) -> None:
@@ -71,12 +71,7 @@ def preprocess(image: Image.Image) -> torch.Tensor:
 
 def build() -> Encoder:
     fault("load")
-    usual, module = colors.build(), Faulty()
-    return Encoder(
-        name="py:faulty", architecture="means", representation="pooled", width=colors.WIDTH,
-        weights=usual.weights, preprocessing=usual.preprocessing,
-        module=module, preprocess=preprocess, forward=module,
-    )  # fmt: skip
+    return colors.encoder_of(Faulty(), colors.WIDTH, preprocess)
 
 
 def healthy() -> Encoder:

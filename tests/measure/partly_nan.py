@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from tests.measure.colors import to_tensor
+from tests.measure.colors import encoder_of
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
-from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 
 WIDTH, CLASSES = 24, 6
 
@@ -31,15 +30,7 @@ class Mixed(torch.nn.Module):
 
 
 def build() -> Encoder:
-    module = Mixed()
     weight = torch.randn(CLASSES, WIDTH, generator=torch.Generator().manual_seed(2))
     classes = tuple(f"class{i}" for i in range(CLASSES))
-    return Encoder(
-        name="py:partly_nan", architecture="mixed", representation="pooled", width=WIDTH,
-        weights=WeightsInfo(kind="checkpoint", source="mixed", digest="0" * 64),
-        preprocessing=PreprocessingInfo(
-            size=(8, 8), mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bicubic", source="test"
-        ),
-        module=module, preprocess=to_tensor, forward=module,
-        classifier=Head(weight, None, classes, source="test"),
-    )  # fmt: skip
+    head = Head(weight, None, classes, source="test")
+    return encoder_of(Mixed(), WIDTH, classifier=head)

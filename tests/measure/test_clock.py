@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.measure.conftest import write_pictures
+from tests.measure.conftest import small_job, write_pictures
 from tests.measure.test_faults import content_of, figures
 from tests.run.test_directory import other_process_holding
 from tuiprobe import files
@@ -41,22 +41,10 @@ def jumping(monkeypatch: pytest.MonkeyPatch) -> Jumping:
     return install
 
 
-def run(data: Path, output: Path) -> int:
-    return run_cli(
-        [
-            "--headless", "--model", "py:tests.measure.colors:build", "--batch-size", "4",
-            "--data", f"imagefolder:{data}", "--output", str(output), "--workers", "0",
-            "--threads", "1",
-        ]
-    )  # fmt: skip
-
-
-def test_a_clock_that_jumps_changes_neither_figures_nor_progress(
-    jumping: Jumping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_that_jumps_changes_neither_figures_nor_progress(jumping, tmp_path, monkeypatch):
     data, whole, path = tmp_path / "data", RunDir(tmp_path / "whole"), tmp_path / "jumped"
     write_pictures(data, 24)
-    assert run(data, whole.path) == 0
+    assert run_cli(small_job(data, whole.path)) == 0
     jumping()
     shown: list[Any] = []
     advance = LiveView.advance
@@ -68,12 +56,12 @@ def test_a_clock_that_jumps_changes_neither_figures_nor_progress(
             raise Interrupted("the test")
 
     monkeypatch.setattr(LiveView, "advance", until_half)
-    assert run(data, path) == 130
+    assert run_cli(small_job(data, path)) == 130
     draws = random.Random(4)
     for file in path.rglob("*"):
         moment = file.stat().st_mtime + draws.uniform(-10, 10) * HOUR
         os.utime(file, (moment, moment))
-    assert run(data, path) == 0
+    assert run_cli(small_job(data, path)) == 0
     assert figures(RunDir(path)) == figures(whole)
     assert content_of(RunDir(path)) == content_of(whole)
     assert all(one["rate"] > 0 and one["eta"] is not None and one["eta"] < HOUR for one in shown)
@@ -100,9 +88,7 @@ def test_a_clock_set_back_hides_no_failure(back: float, tmp_path: Path) -> None:
     assert run_state(again, held_locks()).kind == "unfinished"
 
 
-def test_locks_and_heartbeats_know_no_clock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_locks_and_heartbeats_know_no_clock(tmp_path, monkeypatch):
     directory = written(tmp_path / "run", begun=time.time() + 9 * HOUR)
     now = time.monotonic()
     with other_process_holding(directory, "lock"):

@@ -13,6 +13,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from tests.datasets.broden_tree import write_index, write_labels, write_map, write_picture
+from tests.measure.conftest import small_job
 from tests.parts import part
 from tuiprobe import miniature, probe
 from tuiprobe.cli.app import run_cli
@@ -122,19 +123,13 @@ def test_average_precision_equals_sklearn_on_the_stored_files(planted: Path) -> 
     curve = {p.threshold: p.concepts.value for p in family(found, "channels").curve}
     assert best > 0.98
     assert curve[0.98] == 2
-
-
-def test_exemplars_have_pictures(planted: Path) -> None:
-    found = concepts_of(Report.read(planted / "results.json"))
     pictures = {path.stem for path in (planted / "thumbs" / "broden1_224").iterdir()}
-    wanted = {str(i.sample_id) for one in found.top for i in (*one.largest, *one.smallest)}
-    assert wanted == pictures
-    assert all(image.path.startswith("set/") for one in found.top for image in one.largest)
+    shown = [i for one in found.top for i in (*one.largest, *one.smallest)]
+    assert {str(image.sample_id) for image in shown} == pictures
+    assert all(image.path.startswith("set/") for image in shown)
 
 
-def test_everything_is_computed_again_from_files_alone(
-    planted: Path, broden: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_everything_is_computed_again_from_files_alone(planted, broden, photos, tmp_path, capsys):
     root = shutil.copytree(broden, tmp_path / "broden1_224")
     output = tmp_path / "run"
     first = concepts_of(run(photos, f"broden:{root}", output))
@@ -151,9 +146,9 @@ def test_everything_is_computed_again_from_files_alone(
     assert "--negatives" in capsys.readouterr().err
 
 
-def test_a_resumed_run_gives_the_same(
-    broden: Path, photos: Path, planted: Path, tmp_path: Path
-) -> None:
+def test_a_resumed_run_gives_the_same_and_changed_labels_what_a_new_run_gives(
+    broden, photos, planted, tmp_path
+):
     output = shutil.copytree(planted, tmp_path / "run")
     directory = RunDir(output)
     directory.shard_file("broden1_224", 3).unlink()
@@ -161,64 +156,36 @@ def test_a_resumed_run_gives_the_same(
     directory.results_file.unlink()
     again = run(photos, f"broden:{broden}", output)
     assert concepts_of(again) == concepts_of(Report.read(planted / "results.json"))
-
-
-def test_changed_labels_give_what_a_new_run_gives(
-    broden: Path, photos: Path, planted: Path, tmp_path: Path
-) -> None:
     changed = shutil.copytree(broden, tmp_path / "broden1_224")
     write_labels(changed, ((1, "scarlet-c", "color(120)"), *LABELS[1:]))
-    source, output = f"broden:{changed}", shutil.copytree(planted, tmp_path / "run")
-    again = run(photos, source, output)
+    again = run(photos, f"broden:{changed}", output)
     assert "scarlet-c" in family(concepts_of(again), "channels").encoded
-    assert concepts_of(again) == concepts_of(run(photos, source, tmp_path / "new"))
+    assert concepts_of(again) == concepts_of(run(photos, f"broden:{changed}", tmp_path / "new"))
 
 
-def test_images_without_a_finite_representation_are_counted(
-    broden: Path, photos: Path, tmp_path: Path
-) -> None:
-    root = shutil.copytree(broden, tmp_path / "broden1_224")
-    for i in range(10):
-        write_picture(root / "images" / f"set/{i:03d}.jpg", (0, 0, 0))
-    found = concepts_of(run(photos, f"broden:{root}", tmp_path / "run"))
-    assert (found.not_finite, found.train + found.val) == (10, IMAGES - 10)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
+def test_bad_input_ends_with_code_4_and_names_the_file(broden, photos, tmp_path, capsys):
+    command = small_job(photos, tmp_path / "run", "--concepts")
+    assert run_cli([*command, "imagenet"]) == 2
+    assert "give one of: miniature, broden:DIR, csv:FILE, or none" in capsys.readouterr().err
+    for place, spoil, message in (
         (
-            lambda root: (root / "images/set/017_object.png").unlink(),
-            "017_object.png: the file is gone; it is the object map of set/017.jpg",
-        ),
-        (
-            lambda root: write_map(root / "images/set/017_color.png", np.full((8, 8), 300)),
+            "images/set/017_color.png",
+            lambda file: write_map(file, np.full((8, 8), 300)),
             "017_color.png: a pixel has label number 300",
         ),
-        (lambda root: write_index(root, []), "index.csv is empty"),
-        (lambda root: (root / "label.csv").unlink(), "label.csv"),
-    ],
-)
-def test_bad_input_ends_with_code_4_and_names_the_file(
-    broden: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil, message
-) -> None:
-    root = shutil.copytree(broden, tmp_path / "broden1_224")
-    spoil(root)
-    arguments = [
-        "--headless", "--model", MODEL, "--data", f"imagefolder:{photos}", "--workers", "0",
-        "--concepts", f"broden:{root}", "--output", str(tmp_path / "run"),
-    ]  # fmt: skip
-    assert run_cli(arguments) == 4
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "run" / "results.json").exists()
-
-
-def test_an_unknown_source_is_a_usage_error(
-    photos: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    arguments = ["--headless", "--model", MODEL, "--data", f"imagefolder:{photos}"]
-    assert run_cli([*arguments, "--concepts", "imagenet", "--output", str(tmp_path / "r")]) == 2
-    assert "give one of: miniature, broden:DIR, csv:FILE, or none" in capsys.readouterr().err
+        (
+            "images/set/017_object.png",
+            Path.unlink,
+            "017_object.png: the file is gone; it is the object map of set/017.jpg",
+        ),
+        ("index.csv", lambda file: write_index(file.parent, []), "index.csv is empty"),
+        ("label.csv", Path.unlink, "label.csv"),
+    ):
+        root = shutil.copytree(broden, tmp_path / Path(place).stem / "broden1_224")
+        spoil(root / place)
+        assert run_cli([*command, f"broden:{root}"]) == 4
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "run" / "results.json").exists()
 
 
 def test_a_folder_with_a_csv(broden: Path, photos: Path, tmp_path: Path) -> None:
@@ -257,9 +224,8 @@ def test_damaged_labels_are_named(planted: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_exported_miniature_gives_the_figures_of_the_built_in_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.nightly
+def test_the_exported_miniature_gives_the_figures_of_the_built_in_set(tmp_path, monkeypatch):
     # a smaller set of concepts, so that all of it can be exported and measured
     monkeypatch.setitem(PROFILES, "concepts", replace(PROFILES["concepts"], images=320))
     miniature.export(tmp_path / "mini", layouts=("broden",))

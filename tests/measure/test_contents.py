@@ -1,15 +1,13 @@
-"""A run rests on the images that are there: by content, whatever their names and places are."""
+"""Images are told apart by their contents, whatever their names, sizes and times."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import shutil
 import tarfile
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +16,20 @@ import pytest
 
 from tests.datasets.broden_tree import write_map, write_tree
 from tests.datasets.trees import picture
-from tests.measure.test_extract import Spread, to_tensor
-from tests.measure.test_together import member_of, together
-from tuiprobe.answer import answer
-from tuiprobe.datasets.assemble import add_concepts
-from tuiprobe.datasets.load import load_suite
+from tests.measure.conftest import measured, results, shard_files, when_measuring
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event
+from tuiprobe.events import Event, Listener
 from tuiprobe.files import Entry
-from tuiprobe.measure.clock import Clock
-from tuiprobe.measure.contents import refuse_other_images
-from tuiprobe.measure.plan import Plan, make_plan
-from tuiprobe.measure.ranks import Rank
-from tuiprobe.measure.stages import Stages
-from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import RunSpec
+from tuiprobe.run.records import read_samples
 
 IMAGES, BATCH = 24, 4
-LATE = 8
-"""Images from this place of the order on are in no key; they lie in the third shard and later."""
+LATE = 10
+"""An image at this place of the order is in no key; it lies in the third shard."""
 
 
-def encoded(seed: int, format: str) -> bytes:
+def encoded(seed: int, format: str = "BMP") -> bytes:
     file = io.BytesIO()
     picture(seed).save(file, format)
     return file.getvalue()
@@ -57,189 +44,145 @@ def write_images(root: Path, seed: int = 0, format: str = "BMP", count: int = IM
     return root
 
 
-def plan_of(source: str, concepts: str | None = None, **options: Any) -> Plan:
-    module = Spread(capacity=99)
-    encoder = Encoder(
-        name="py:test",
-        architecture="spread",
-        representation="pooled",
-        width=4,
-        weights=WeightsInfo(kind="checkpoint", source="test", digest="0" * 64),
-        preprocessing=PreprocessingInfo(
-            size=(1, 1), mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="none", source="test"
-        ),
-        module=module,
-        preprocess=lambda image: to_tensor(image.resize((1, 1))),
-        forward=module,
-    )
-    spec = RunSpec(
-        model="py:test", data=source, batch_size=BATCH, shard_batches=1, workers=0, top_k=3,
-        concepts=concepts, **options,
-    )  # fmt: skip
-    return make_plan(spec, encoder, add_concepts(load_suite(source), spec))
+@dataclass
+class Attempt:
+    """A run in a directory: what it found, and how much of it was there."""
 
-
-class Resumed:
-    """A run in a directory, as the command would begin or resume it."""
-
-    def __init__(self, plan: Plan, directory: Path) -> None:
-        self.plan, self.directory = plan, RunDir(directory)
-        self.said: list[Event] = []
-        refuse_other_images(plan, self.directory)
-        self.directory.refuse_foreign(plan.key)
-        clock = Clock()
-        self.stages = Stages(plan, self.directory, Rank(0, 1), clock, self.said.append, answer)
-        self.stages.prepare(mix=False)
-        self.left = sum(shard.size for shard in self.stages.missing)
-
-    def finish(self) -> dict:
-        self.stages.extract()
-        self.stages.finish()
-        return json.loads(self.directory.results_file.read_text())
+    run: Path
+    figures: dict[str, Any]
+    left: int
+    compared: bool
 
     @property
-    def compared(self) -> bool:
-        return any("comparing the contents" in event.message for event in self.said)
+    def key(self) -> str:
+        return (self.run / "key").read_text()
 
 
-def drop_shards(directory: Path, first: int) -> None:
+OPTIONS: dict[str, Any] = {"shard_batches": 1, "top_k": 3, "max_unreadable": 0.1}
+
+
+def go(source: Path | str, run: Path, *, listen: Listener = lambda event: None, **options: Any):
+    events: list[Event] = []
+
+    def hear(event: Event) -> None:
+        events.append(event)
+        listen(event)
+
+    outcome = measured(source, run, listen=hear, **OPTIONS, **options)
+    if not outcome.merged:
+        return None
+    found = results(run)
+    figures = {one["probe"]: one["result"] for one in found["parts"]}
+    planned = sum(one["images"] for one in found["data"])
+    compared = any("comparing the contents" in event.message for event in events)
+    return Attempt(run, figures, planned - outcome.resumed, compared)
+
+
+def drop_shards(run: Path, first: int) -> None:
     """Leaves what an interruption before this shard would have left."""
-    for path in sorted(directory.glob("shards/*"))[first:]:
+    for path in shard_files(run)[first:]:
         path.unlink()
-    (directory / "results.json").unlink(missing_ok=True)
+    (run / "results.json").unlink()
 
 
-def figures(results: dict) -> dict:
-    return {one["probe"]: one["result"] for one in results["parts"]}
+def in_order(data: Path, run: Path, place: int) -> Path:
+    """Returns the file of the image at a place of the processing order of a run."""
+    (samples,) = read_samples(RunDir(run)).values()
+    return data / list(samples.values())[place].path
 
 
-def in_order(plan: Plan, place: int) -> Path:
-    """Returns the file of the image at a place of the processing order."""
-    (dataset,) = plan.suite.sets.values()
-    sample = list(plan.stamps[next(iter(plan.suite.sets))])[place]
-    return Path(dataset.source.partition(":")[2]) / dataset.samples[sample].path
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_images(tmp_path / "data")
+
+
+@pytest.fixture
+def run(data: Path, tmp_path: Path) -> Path:
+    """Returns a finished run of the data."""
+    go(data, tmp_path / "run")
+    return tmp_path / "run"
 
 
 @pytest.mark.parametrize("format", ["JPEG", "BMP"])
 def test_folders_of_equal_names_never_share_a_run(tmp_path: Path, format: str) -> None:
-    plans = [
-        plan_of(f"imagefolder:{write_images(tmp_path / 'C' / kind / '5', seed, format)}")
+    folders = [
+        write_images(tmp_path / "C" / kind / "5", seed, format)
         for seed, kind in enumerate(("gaussian_noise", "fog"))
     ]
-    assert plans[0].directory_name.rpartition("-")[0] == plans[1].directory_name.rpartition("-")[0]
-    assert plans[0].key != plans[1].key
-    Resumed(plans[0], tmp_path / "run").finish()
+    go(folders[0], tmp_path / "run")
     with pytest.raises(DataError, match=r"bmp|jpeg"):
-        Resumed(plans[1], tmp_path / "run")
+        go(folders[1], tmp_path / "run")
 
 
-def test_folders_whose_first_images_are_equal_are_told_apart_on_resume(tmp_path: Path) -> None:
-    first = plan_of(f"imagefolder:{write_images(tmp_path / 'a' / '5')}")
-    Resumed(first, tmp_path / "run").finish()
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    other = in_order(first, 20).relative_to(tmp_path / "a")
-    (tmp_path / "b" / other).write_bytes(encoded(77, "BMP"))
-    second = plan_of(f"imagefolder:{tmp_path / 'b' / '5'}")
-    assert second.key == first.key
-    before = (tmp_path / "run" / "spec.json").read_bytes()
+def test_folders_whose_first_images_are_equal_are_told_apart_on_resume(data, run, tmp_path):
+    other = in_order(shutil.copytree(data, tmp_path / "b" / "data"), run, 20)
+    other.write_bytes(encoded(77))
+    before = (run / "spec.json").read_bytes()
     with pytest.raises(DataError, match=rf"{other.name} of imagefolder:.*--output.*--fresh"):
-        Resumed(second, tmp_path / "run")
-    assert (tmp_path / "run" / "spec.json").read_bytes() == before
+        go(tmp_path / "b" / "data", run)
+    assert (run / "spec.json").read_bytes() == before
 
 
 def test_a_suite_whose_shift_points_elsewhere_is_another_run(tmp_path: Path) -> None:
     for seed, name in enumerate(("val", "one", "two")):
         write_images(tmp_path / name, seed)
     suite = tmp_path / "suite.toml"
-    keys = []
+    keys = set()
     for shift in ("one", "two"):
         suite.write_text(f'id = "imagefolder:val"\n[shifts]\nmoved = "imagefolder:{shift}"\n')
-        keys.append(plan_of(f"suite:{suite}").key)
-    assert keys[0] != keys[1]
+        keys.add(go(f"suite:{suite}", tmp_path / f"run {shift}").key)
+    assert len(keys) == 2
 
 
-def write_tar(path: Path, seed: int) -> Path:
+def write_tar(path: Path, seed: int) -> None:
     with tarfile.open(path, "w") as tar:
         for number in range(IMAGES):
-            content = encoded(seed * 1000 + number, "BMP")
+            content = encoded(seed * 1000 + number)
             info = tarfile.TarInfo(f"{number % 2}/{number:04}.bmp")
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-    return path
 
 
-def test_tars_of_equal_member_names_are_told_apart(tmp_path: Path, cache: None) -> None:
-    path = write_tar(tmp_path / "val.tar", 0)
-    first = plan_of(f"webdataset:{path}")
-    run = Resumed(first, tmp_path / "run")
-    run.finish()
-    write_tar(path, 1)
-    second = plan_of(f"webdataset:{path}")
-    assert second.key != first.key
-    with pytest.raises(DataError, match=r"val\.tar/.*bmp of webdataset"):
-        Resumed(second, tmp_path / "run")
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tars_of_equal_member_names_are_told_apart(tmp_path, monkeypatch):
     monkeypatch.setattr("tuiprobe.datasets.tars.cache_folder", lambda: tmp_path / "cache")
+    for seed in range(2):
+        write_tar(tmp_path / "val.tar", seed)
+        if not seed:
+            go(f"webdataset:{tmp_path / 'val.tar'}", tmp_path / "run")
+    with pytest.raises(DataError, match=r"val\.tar/.*bmp of webdataset"):
+        go(f"webdataset:{tmp_path / 'val.tar'}", tmp_path / "run")
 
 
-@pytest.mark.parametrize("same_time", [False, True], ids=["new time", "time put back"])
-def test_an_image_replaced_between_interruption_and_resume_is_named(
-    tmp_path: Path, same_time: bool
-) -> None:
-    source = f"imagefolder:{write_images(tmp_path / 'data')}"
-    plan = plan_of(source)
-    Resumed(plan, tmp_path / "run").finish()
-    drop_shards(tmp_path / "run", 5)
-    path = in_order(plan, LATE + 2)
+@pytest.mark.parametrize("change", ["new time", "time put back", "another size"])
+def test_an_image_replaced_between_interruption_and_resume_is_named(change, data, run):
+    drop_shards(run, 5)
+    path = in_order(data, run, LATE)
     status = path.stat()
-    path.write_bytes(encoded(99, "BMP"))
-    assert path.stat().st_size == status.st_size
-    if same_time:
+    path.write_bytes(encoded(99) + b"longer" * (change == "another size"))
+    if change == "time put back":
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     with pytest.raises(DataError, match=path.name):
-        Resumed(plan_of(source), tmp_path / "run")
+        go(data, run)
 
 
-def test_an_image_of_another_size_is_named_too(tmp_path: Path) -> None:
-    source = f"imagefolder:{write_images(tmp_path / 'data', format='PNG')}"
-    plan = plan_of(source)
-    Resumed(plan, tmp_path / "run").finish()
-    path = in_order(plan, LATE + 2)
-    path.write_bytes(encoded(99, "PNG") + b"longer")
-    with pytest.raises(DataError, match=path.name):
-        Resumed(plan_of(source), tmp_path / "run")
-
-
-def test_an_image_replaced_before_it_is_measured_is_measured_as_it_is(tmp_path: Path) -> None:
-    source = f"imagefolder:{write_images(tmp_path / 'data')}"
-    plan = plan_of(source)
-    Resumed(plan, tmp_path / "run").finish()
-    drop_shards(tmp_path / "run", 3)
-    in_order(plan, 20).write_bytes(encoded(99, "BMP"))
-    resumed = Resumed(plan_of(source), tmp_path / "run")
+def test_an_image_replaced_before_it_is_measured_is_measured_as_it_is(data, run, tmp_path):
+    drop_shards(run, 3)
+    in_order(data, run, 20).write_bytes(encoded(99))
+    resumed = go(data, run)
     assert (resumed.left, resumed.compared) == (12, False)
-    undisturbed = Resumed(plan_of(source), tmp_path / "undisturbed").finish()
-    assert figures(resumed.finish()) == figures(undisturbed)
+    assert resumed.figures == go(data, tmp_path / "undisturbed").figures
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_image_replaced_while_the_run_goes_ends_it_by_name(tmp_path: Path, workers: int) -> None:
-    source = f"imagefolder:{write_images(tmp_path / 'data')}"
-    plan = plan_of(source)
-    plan = Plan(**{**vars(plan), "spec": replace(plan.spec, workers=workers)})
-    run = Resumed(plan, tmp_path / "run")
-    path = in_order(plan, LATE + 2)
-    path.write_bytes(encoded(99, "BMP"))
+def test_an_image_replaced_while_the_run_goes_ends_it_by_name(workers, data, run, tmp_path):
+    path, output = in_order(data, run, LATE), tmp_path / "disturbed"
+    replace = when_measuring(lambda: path.write_bytes(encoded(99)))
     with pytest.raises(DataError, match=rf"{path.name} of .* changed while the run was going"):
-        run.stages.extract()
-    assert len(list((tmp_path / "run" / "shards").iterdir())) == 2
-    again = Resumed(plan_of(source), tmp_path / "run")
+        go(data, output, listen=replace, workers=workers)
+    assert len(shard_files(output)) == 2
+    again = go(data, output)
     assert again.left == IMAGES - 2 * BATCH
-    undisturbed = Resumed(plan_of(source), tmp_path / "undisturbed").finish()
-    assert figures(again.finish()) == figures(undisturbed)
+    assert again.figures == go(data, tmp_path / "undisturbed").figures
 
 
 def move(data: Path) -> Path:
@@ -259,104 +202,85 @@ def touch(data: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", [move, copy, touch])
-def test_equal_contents_elsewhere_or_later_resume(
-    tmp_path: Path, change: Callable[[Path], Path]
-) -> None:
-    data = write_images(tmp_path / "data")
-    before = Resumed(plan_of(f"imagefolder:{data}"), tmp_path / "run").finish()
-    source = f"imagefolder:{change(data)}"
-    resumed = Resumed(plan_of(source), tmp_path / "run")
-    assert (resumed.left, resumed.compared) == (0, True)
-    after = resumed.finish()
-    assert figures(after) == figures(before)
-    assert after["data"][0]["source"] == f"imagefolder:{Path(source).name}"
-    again = Resumed(plan_of(source), tmp_path / "run")
-    assert (again.left, again.compared) == (0, False), "the next resume reads nothing"
-
-
-def test_an_image_that_is_unreadable_both_times_resumes(tmp_path: Path) -> None:
-    data = write_images(tmp_path / "data", count=200)
-    plan = plan_of(f"imagefolder:{data}")
-    broken, pipe = in_order(plan, 30), in_order(plan, 40)
+def test_equal_contents_elsewhere_or_later_resume(change, tmp_path):
+    """Also of images that cannot be read, both times."""
+    data, run = write_images(tmp_path / "data", count=48), tmp_path / "run"
+    go(data, tmp_path / "order")
+    broken, pipe = in_order(data, tmp_path / "order", 30), in_order(data, tmp_path / "order", 40)
     broken.write_bytes(b"no picture")
-    pipe.unlink()
-    os.mkfifo(pipe)
-    first = Resumed(plan_of(f"imagefolder:{data}"), tmp_path / "run")
-    results = first.finish()
-    reasons = {
-        one["path"].rpartition("/")[2]: one["reason"] for one in results["data"][0]["skipped"]
-    }
-    assert "not an image" in reasons[broken.name]
-    assert reasons[pipe.name].endswith("is a named pipe, not a file")
-    resumed = Resumed(plan_of(f"imagefolder:{move(data)}"), tmp_path / "run")
+    if change is move:
+        pipe.unlink()
+        os.mkfifo(pipe)
+    before = go(data, run)
+    skipped = {Path(s["path"]).name: s["reason"] for s in results(run)["data"][0]["skipped"]}
+    assert "not an image" in skipped[broken.name]
+    if change is move:
+        assert skipped[pipe.name].endswith("is a named pipe, not a file")
+    changed = change(data)
+    resumed = go(changed, run)
     assert (resumed.left, resumed.compared) == (0, True)
+    assert resumed.figures == before.figures
+    assert results(run)["data"][0]["source"] == f"imagefolder:{changed.name}"
+    if change is not move:
+        again = go(changed, run)
+        assert (again.left, again.compared) == (0, False), "the next resume reads nothing"
 
 
-def digests_of(directory: Path) -> dict[int, bytes]:
+def test_every_image_has_the_digest_of_its_content(data: Path, run: Path) -> None:
     found: dict[int, bytes] = {}
-    for path in sorted((directory / "shards").iterdir()):
+    for path in shard_files(run):
         arrays, _ = read_arrays(Entry(path.parent, path.name))
-        rows = arrays["digests"]
-        found |= {i: row.tobytes() for i, row in zip(arrays["images"].tolist(), rows, strict=True)}
-    return found
-
-
-def test_every_model_stores_the_digests_of_its_images(tmp_path: Path) -> None:
-    plan = plan_of(f"imagefolder:{write_images(tmp_path / 'val')}")
-    (dataset,) = plan.suite.sets.values()
-    expected = {
-        one.id: hashlib.sha256((tmp_path / "val" / one.path).read_bytes()).digest()
-        for one in dataset.samples
+        rows = [row.tobytes() for row in arrays["digests"]]
+        found |= dict(zip(arrays["images"].tolist(), rows, strict=True))
+    (samples,) = read_samples(RunDir(run)).values()
+    assert found == {
+        one.id: hashlib.sha256((data / one.path).read_bytes()).digest() for one in samples.values()
     }
-    members = [member_of(plan, tmp_path / name) for name in ("first", "second")]
-    together(plan, *members)
-    assert digests_of(tmp_path / "first") == expected
-    assert digests_of(tmp_path / "second") == expected
 
 
-def test_a_map_belongs_to_the_content_of_its_image(tmp_path: Path) -> None:
-    source = f"imagefolder:{write_images(tmp_path / 'data')}"
-    root = write_tree(tmp_path / "broden")
-    plan = plan_of(source, f"broden:{root}")
-    Resumed(plan, tmp_path / "run").stages.extract()
-    path = root / "images" / "ade20k" / "ADE_1_color.png"
-    write_map(path, np.full((8, 8), 4))
-    changed = plan_of(source, f"broden:{root}")
-    assert changed.key == plan.key
-    assert changed.set_keys["broden"] != plan.set_keys["broden"]
-    again = Resumed(changed, tmp_path / "run")  # the concept images, and no others
-    assert again.left == len(changed.suite.sets["broden"].samples)
+def test_a_map_belongs_to_the_content_of_its_image(data: Path, tmp_path: Path) -> None:
+    root, run = write_tree(tmp_path / "broden"), tmp_path / "run"
+    first = go(data, run, concepts=f"broden:{root}")
+    write_map(root / "images" / "ade20k" / "ADE_1_color.png", np.full((8, 8), 4))
+    again = go(data, run, concepts=f"broden:{root}")
+    assert again.key == first.key
+    assert again.left == first.left - IMAGES > 0  # the concept images, and no others
 
 
-def test_labels_are_read_again_where_maps_change_before_they_are_measured(tmp_path: Path) -> None:
-    source = f"imagefolder:{write_images(tmp_path / 'data')}"
-    root = write_tree(tmp_path / "broden")
-    Resumed(plan_of(source, f"broden:{root}"), tmp_path / "run")
-    first = (tmp_path / "run" / "concepts.safetensors").read_bytes()
-    Resumed(plan_of(source, f"broden:{root}"), tmp_path / "run")
-    assert (tmp_path / "run" / "concepts.safetensors").read_bytes() == first
+def test_labels_are_read_again_where_maps_change_before_they_are_measured(data, tmp_path):
+    root, run = write_tree(tmp_path / "broden"), tmp_path / "run"
+
+    def labels() -> bytes:
+        stop = when_measuring((run / "cancel").touch)
+        go(data, run, listen=stop, concepts=f"broden:{root}")
+        return (run / "concepts.safetensors").read_bytes()
+
+    assert labels() == (first := labels())
     (root / "images" / "dtd" / "dotted_1_color.png").touch()
-    Resumed(plan_of(source, f"broden:{root}"), tmp_path / "run")
-    assert (tmp_path / "run" / "concepts.safetensors").read_bytes() != first
+    assert labels() != first
 
 
-def test_a_head_is_fitted_anew_where_its_images_may_have_changed(tmp_path: Path) -> None:
-    source = f"imagefolder:{write_images(tmp_path / 'data')}"
-    plan = plan_of(source, sample=8, head="probe")
-    Resumed(plan, tmp_path / "run").finish()
-    head = tmp_path / "run" / "head.safetensors"
+def test_a_head_is_fitted_anew_where_its_images_may_have_changed(data, tmp_path):
+    run = tmp_path / "run"
+    head = run / "head.safetensors"
+
+    def fitted(run: Path) -> Attempt:
+        return go(data, run, sample=8, head="probe")
+
+    fitted(run)
     before = head.read_bytes()
-    Resumed(plan_of(source, sample=8, head="probe"), tmp_path / "run").finish()
+    fitted(run)
     assert head.read_bytes() == before
-    (dataset,) = plan.suite.sets.values()
-    (measured,) = plan.stamps.values()
-    fitted_to = next(one for one in dataset.samples if one.id not in measured)
-    (tmp_path / "data" / fitted_to.path).write_bytes(encoded(99, "BMP"))
-    again = Resumed(plan_of(source, sample=8, head="probe"), tmp_path / "run")
+    (measured,) = read_samples(RunDir(run)).values()
+    paths = {one.path for one in measured.values()}
+    files = sorted(path for path in data.rglob("*.bmp"))
+    next(p for p in files if str(p.relative_to(data)) not in paths).write_bytes(encoded(99))
+    again = fitted(run)
     assert (again.left, again.compared) == (0, False)
-    again.finish()
-    Resumed(plan_of(source, sample=8, head="probe"), tmp_path / "undisturbed").finish()
-    weight = read_arrays(RunDir(tmp_path / "run").head_file)[0]["weight"]
-    theirs = read_arrays(RunDir(tmp_path / "undisturbed").head_file)[0]["weight"]
-    assert np.array_equal(weight, theirs)
+    fitted(tmp_path / "undisturbed")
+    weights = [
+        read_arrays(RunDir(tmp_path / name).head_file)[0]["weight"]
+        for name in ("run", "undisturbed")
+    ]
+    assert np.array_equal(weights[0], weights[1])
     assert head.read_bytes() != before

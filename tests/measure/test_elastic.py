@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,31 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.measure.conftest import write_pictures
+from tests.measure.conftest import results, small_job, write_pictures
 from tuiprobe.cli.app import run_cli
 
 pytestmark = pytest.mark.slow
 
 
-def results(run: Path) -> dict:
-    found = json.loads((run / "results.json").read_text())
-    del found["timings"]
-    return found
-
-
 def test_a_rank_that_dies_is_started_again_by_torchrun_and_the_run_resumes(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos", 48)
-    job = [
-        "--headless", "--model", "py:tests.measure.faulty:build",
-        "--data", f"imagefolder:{tmp_path / 'photos'}", "--batch-size", "4", "--threads", "1",
-        "--workers", "0",
-    ]  # fmt: skip
+    shared, alone = (
+        small_job(tmp_path / "photos", tmp_path / name, model="faulty")
+        for name in ("shared", "alone")
+    )
     torchrun = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
         "--max-restarts", "1", "-m", "tuiprobe",
     ]  # fmt: skip
     done = subprocess.run(
-        [*torchrun, *job, "--output", str(tmp_path / "shared")],
+        [*torchrun, *shared],
         env={
             **os.environ, "FAULT": "encode:die-once", "OMP_NUM_THREADS": "1",
             "SHARDS": str(tmp_path / "shared" / "shards"),
@@ -44,5 +36,5 @@ def test_a_rank_that_dies_is_started_again_by_torchrun_and_the_run_resumes(tmp_p
     assert done.returncode == 0, done.stderr
     assert "SIGKILL" in done.stderr or "exitcode: -9" in done.stderr, done.stderr
     assert "resuming: " in done.stderr
-    assert run_cli([*job, "--output", str(tmp_path / "alone")]) == 0
+    assert run_cli(alone) == 0
     assert results(tmp_path / "shared") == results(tmp_path / "alone")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,30 +17,26 @@ from safetensors.torch import save_file
 from sklearn.linear_model import Ridge
 
 import tuiprobe
-from tests.measure.conftest import SMALL
+from tests.measure.fake_plan import fake_plan as plan
 from tests.parts import part
-from tuiprobe.catalog.labels import imagenet_wnids, place_of_each
-from tuiprobe.datasets import Suite
+from tuiprobe.catalog.labels import imagenet_wnids
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.heads import write_head
-from tuiprobe.measure.plan import Plan
-from tuiprobe.measure.preflight import head_row_checks
-from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
-from tuiprobe.models.heads import TextTower, zero_shot_head
+from tuiprobe.models.heads import PromptHead, TextTower
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.status import StatusWriter, read_status
-from tuiprobe.spec import MAX_CPU_PROMPTS, RunSpec
+from tuiprobe.spec import MAX_CPU_PROMPTS
 
 WIDTH = 6
 
@@ -68,31 +65,13 @@ class Clip:
         return torch.nn.functional.normalize(torch.stack(rows), dim=1)
 
     def head(self, classes: Any, templates: Any, progress: Any = None) -> Head:
-        return zero_shot_head(
-            self.text, classes, templates, digest="d", cache=self.folder, progress=progress
-        )
+        return self._prompts(classes, templates).build(progress)
 
     def prompts_left(self, classes: Any, templates: Any) -> int:
-        from tuiprobe.models.heads import classes_left
+        return len(templates) * self._prompts(classes, templates).classes_left()
 
-        return len(templates) * classes_left(classes, templates, digest="d", cache=self.folder)
-
-
-def plan(encoder: Any, data: Any, measured: int = 4, **options: Any) -> Plan:
-    shards = split_into_shards("val", np.arange(measured), 4, None)
-    return Plan(
-        spec=RunSpec(model="m", data="d", batch_size=4, **options),
-        encoder=encoder,
-        suite=Suite("s", "d", {"val": data}),
-        shards={"val": shards},
-        key="k",
-        set_keys={"val": "k"},
-        model=cast(Any, None),
-        taps=(),
-        blocks=(),
-        all_blocks=False,
-        stamps={},
-    )
+    def _prompts(self, classes: Any, templates: Any) -> PromptHead:
+        return PromptHead(self.text, tuple(classes), tuple(templates), "d", cache=self.folder)
 
 
 def lines(path: Path, *names: str) -> str:
@@ -128,34 +107,25 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         _ = plan(clip, data, head=str(tmp_path / "no.pt")).head
 
 
-def test_names_find_their_classes_whatever_the_order() -> None:
-    assert place_of_each(["1", "10", "2"], [f"c{i}" for i in range(10)]) == (0, 9, 1)
-    assert place_of_each(["fire_truck", "cat"], ["cat", "fire truck"]) == (1, 0)
-    assert place_of_each(["a1", "b2"], ["tabby", "poodle"]) == (0, 1)
-    thousand = [f"name {i}" for i in range(1000)]
-    few = imagenet_wnids()[20:22][::-1]
-    assert place_of_each(few, thousand) == (21, 20)
-    assert place_of_each(sorted(str(i) for i in range(1000)), thousand)[:4] == (0, 1, 10, 100)
-    with pytest.raises(UsageError, match="in another order than the folders"):
-        place_of_each(["cat", "dog"], ["dog", "tabby"])
-
-
 def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path) -> None:
     clip = Clip(tmp_path / "heads")
     names = [f"class {i}" for i in range(30)]
     data = images(names)
     many = lines(tmp_path / "t", *(f"{i} {{}}" for i in range(MAX_CPU_PROMPTS // 30 + 1)))
     run = RunDir(tmp_path / "run")
-    write_head(plan(clip, data, templates=many), run, lambda event: None)
+    write_head(replace(plan(clip, data, templates=many), directory=run), lambda event: None)
     reason = read_head(run)
     assert isinstance(reason, str)
     assert "10,020 prompts take a CPU hours: ask for them with --head zero-shot" in reason
     assert clip.seen == 0
-    write_head(plan(clip, data, templates=many, head="zero-shot"), run, lambda event: None)
+    write_head(
+        replace(plan(clip, data, templates=many, head="zero-shot"), directory=run),
+        lambda event: None,
+    )
     assert clip.seen == 10_020
     # Now it is cached, and no longer has to be asked for.
     other = RunDir(tmp_path / "other")
-    write_head(plan(clip, data, templates=many), other, lambda event: None)
+    write_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)
     assert not isinstance(read_head(other), str)
     assert clip.seen == 10_020
 
@@ -163,13 +133,16 @@ def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path)
 def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     clip, data = Clip(tmp_path / "heads"), images([f"class {i}" for i in range(60)])
     run = RunDir(tmp_path / "run")
+    write_head(replace(plan(clip, data), directory=run), lambda event: None, hurried=True)
+    assert "stopped before the head was built" in str(read_head(run))
+    assert clip.seen == 0
 
     def check() -> None:
         if clip.seen == 2 * 40:
             raise Interrupted("SIGTERM")
 
     with pytest.raises(Interrupted):
-        write_head(plan(clip, data), run, lambda event: None, check=check)
+        write_head(replace(plan(clip, data), directory=run), lambda event: None, check=check)
     assert "the same command goes on with it" in str(read_head(run))
     events, status = list[Event](), StatusWriter(run)
 
@@ -177,7 +150,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
         events.append(event)
         status.hear(event)
 
-    write_head(plan(clip, data), run, listen)
+    write_head(replace(plan(clip, data), directory=run), listen)
     assert clip.seen == 2 * (40 + 35)  # the first shard of 25 classes is kept
     assert events[0].message == "building the zero-shot head: 120 prompts, 50 of them cached"
     progress = [e.data for e in events if e.kind == "progress"]
@@ -187,34 +160,8 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     found = read_status(run, 0)
     assert found is not None
     assert (found.phase, found.built, found.to_build) == ("head", 60, 60)
-    write_head(plan(clip, data), run, events.append)
+    write_head(replace(plan(clip, data), directory=run), events.append)
     assert clip.seen == 2 * (40 + 35)
-
-
-def test_a_stopped_run_builds_no_head(tmp_path: Path) -> None:
-    clip, run = Clip(tmp_path / "heads"), RunDir(tmp_path / "run")
-    data = images(["cat", "dog"])
-    write_head(plan(clip, data), run, lambda event: None, hurried=True)
-    assert "stopped before the head was built" in str(read_head(run))
-    assert clip.seen == 0
-    write_head(plan(clip, data), run, lambda event: None)
-    head, answers = read_head(run)  # type: ignore[misc, str-unpack]
-    assert head.weight.shape == (2, WIDTH)
-    assert answers["val"].tolist() == [0, 1]
-
-
-def test_the_eta_counts_only_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr("tuiprobe.measure.head_progress.time.monotonic", lambda: now[0])
-    events: list[Event] = []
-    progress = HeadProgress("classes", events.append, lambda: None)
-    progress(500, 1000)
-    assert events[-1].data["eta"] is None
-    for done in range(501, 511):
-        now[0] += 2.0
-        progress(done, 1000)
-    assert events[-1].data["rate"] == pytest.approx(0.5)
-    assert events[-1].data["eta"] == pytest.approx(490 * 2)
 
 
 def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> None:
@@ -223,7 +170,7 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
     assert "pass --classes FILE" in plan(clip, flat).head.reason
     named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
     run = RunDir(tmp_path / "run")
-    write_head(named, run, lambda event: None)
+    write_head(replace(named, directory=run), lambda event: None)
     head, answers = read_head(run)  # type: ignore[misc, str-unpack]
     assert head.weight.shape == (2, WIDTH)
     assert answers == {}
@@ -233,26 +180,9 @@ def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:
     encoder = classifier(3)
     assert plan(encoder, images(["a", "b"]), head="probe").head.kind == "probe"
     with pytest.raises(UsageError, match="0 are left for 2 classes, 2 of them without any"):
-        probe_split(plan(encoder, images(["a", "b"]), measured=8, head="probe"))
-
-
-def test_the_probe_refuses_a_set_of_one_class() -> None:
+        probe_split(plan(encoder, images(["a", "b"]), 8, head="probe"))
     with pytest.raises(UsageError, match=r"tells classes apart, and .* has one, 'photos'"):
-        probe_split(plan(classifier(3), images(["photos"]), head="probe"))
-
-
-def test_another_choice_has_another_digest() -> None:
-    head = Head(torch.eye(2), None, ("a", "b"))
-    other = Head(torch.eye(2) * 2, None, ("a", "b"))
-    choices = [
-        HeadChoice("zero-shot", ("a", "b"), ("a {}",)),
-        HeadChoice("zero-shot", ("b", "a"), ("a {}",)),
-        HeadChoice("zero-shot", ("a", "b"), ("the {}",)),
-        HeadChoice("file", ("a", "b"), head=head),
-        HeadChoice("file", ("a", "b"), head=other),
-        HeadChoice("probe", ("a", "b")),
-    ]
-    assert len({choice.digest() for choice in choices}) == len(choices)
+        probe_split(plan(encoder, images(["photos"]), head="probe"))
 
 
 def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: Path) -> None:
@@ -269,96 +199,39 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
     assert not chosen("0", "1", "2").assumed  # these folders name the rows by their numbers
     named = chosen("cat", "cow", "dog", classes=lines(tmp_path / "c", "dog", "cow", "cat"))
     assert (named.classes, named.assumed) == (("dog", "cow", "cat"), False)
+    others = [f"class {i:04}" for i in range(1000)]  # are not those of ImageNet
+    save_file({"weight": torch.eye(1000, WIDTH) + 1}, tmp_path / "h.safetensors")
+    for names, first in ((others, "class 0000"), (imagenet_wnids(), "tench")):
+        choice = plan(classifier(2), images(names, each=1), **options).head
+        assert (choice.classes[0], choice.assumed) == (first, names is others)
 
 
-def test_numbers_as_names_are_warned_of_as_rows_in_label_order(tmp_path: Path) -> None:
-    save_file({"weight": torch.eye(2, WIDTH)}, tmp_path / "h.safetensors")
-    options: dict[str, Any] = {"head": str(tmp_path / "h.safetensors")}
-
-    def told(*folders: str, **more: Any) -> str:
-        found = plan(classifier(2), images(folders), **options, **more)
-        return " ".join(one.detail for one in head_row_checks(found, found.head))
-
-    numbers = lines(tmp_path / "c", "0", "1")
-    assert "taken for the 2 classes in label order" in told("cat", "dog", classes=numbers)
-    assert "taken for the 2 classes in label order" in told("cat", "dog")
-    assert told("0", "1", classes=numbers) == ""
-    assert "no accuracy can be given" in told("cat", "cow", "dog")
-
-
-@pytest.mark.parametrize("option", ["head", "classes"])
-def test_labels_that_count_from_1_are_refused(option: str, tmp_path: Path) -> None:
+def test_labels_that_count_from_1_are_refused(tmp_path: Path) -> None:
     shifted = images(["0", "1", "2", "3"])
     shifted.samples = [one for one in shifted.samples if one.label != 0]
     save_file({"weight": torch.randn(3, WIDTH)}, tmp_path / "head.safetensors")
-    given: dict[str, Any]
-    if option == "head":
-        given = {"head": str(tmp_path / "head.safetensors")}
-    else:
-        given = {"classes": lines(tmp_path / "c.txt", "ant", "bee", "cat")}
-    with pytest.raises(DataError, match=r"fake: holds the labels 1 to 3, and .* 3 .* subtract 1"):
-        _ = plan(Clip(tmp_path), shifted, **given).head
+    for option, value in (
+        ("head", str(tmp_path / "head.safetensors")),
+        ("classes", lines(tmp_path / "c.txt", "ant", "bee", "cat")),
+    ):
+        with pytest.raises(DataError, match=r"holds the labels 1 to 3, and .* 3 .* subtract 1"):
+            _ = plan(Clip(tmp_path), shifted, **{option: value}).head
     counted = images(["0", "1", "2", "3"])
     with pytest.raises(UsageError, match="3 class names for 4 classes"):
         _ = plan(Clip(tmp_path), counted, classes=lines(tmp_path / "d.txt", "a", "b", "c")).head
 
 
-def test_a_head_of_other_peoples_thousand_classes_is_not_imagenets(tmp_path: Path) -> None:
-    save_file({"weight": torch.eye(1000, WIDTH) + 1}, tmp_path / "h.safetensors")
-    options: dict[str, Any] = {"head": str(tmp_path / "h.safetensors")}
-    own = [f"class {i:04}" for i in range(1000)]
-    choice = plan(classifier(2), images(own, each=1), **options).head
-    assert (choice.classes, choice.assumed) == (tuple(own), True)
-    choice = plan(classifier(2), images(imagenet_wnids(), each=1), **options).head
-    assert (choice.classes[0], choice.assumed) == ("tench", False)
-
-
-def test_a_run_with_a_head_without_class_names(
-    small_checkpoint: Path, pictures: Path, tmp_path: Path
-) -> None:
-    """As many rows as classes: accuracies and a warning; otherwise the reason, with both counts."""
-    options: dict[str, Any] = {
-        "output": str(tmp_path / "run"), "checkpoint": str(small_checkpoint), "sample": 60,
-        "batch_size": 12, "threads": 1, "workers": 0, "offline": True,
-    }  # fmt: skip
-    draws = torch.Generator().manual_seed(4)
-    weight = torch.randn(4, 96, generator=draws)
-    save_file({"weight": weight[:3].clone()}, tmp_path / "three.safetensors")
-    save_file({"weight": weight}, tmp_path / "four.safetensors")
-    source = f"imagefolder:{pictures}"
-
-    three = tuiprobe.probe(SMALL, source, head=str(tmp_path / "three.safetensors"), **options)
-    (place,) = (tmp_path / "run" / "features").iterdir()
-    h = load_file(place / "images.safetensors")
-    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines())
-    labels = {row["id"]: row["label"] for row in rows}
-    y = np.array([labels[i] for i in h["ids"].tolist()])
-    right = (h["features"] @ weight[:3].numpy().T).argmax(1) == y
-    assert part(three, Robustness).accuracies[0].top1.value == pytest.approx(right.mean())
-    said = "the head's 3 rows have no class names; they are taken for the 3 classes in label order"
-    (check,) = [one for one in part(three, Preflight).checks if one.name == "head rows"]
-    assert (check.status, check.detail) == ("warn", said)
-    assert "--classes FILE" in check.fix
-    assert said in (tmp_path / "run" / "report.md").read_text()
-
-    four = tuiprobe.probe(SMALL, source, head=str(tmp_path / "four.safetensors"), **options)
-    assert four.part(Robustness) is None
-    reason = four.why_not("robustness")
-    assert "the head has 4 rows without class names and" in reason
-    assert "has 3 classes; name the rows by --classes FILE" in reason
-    (check,) = [one for one in part(four, Preflight).checks if one.name == "head rows"]
-    assert (check.status, "no accuracy can be given" in check.detail) == ("warn", True)
-
-
 @pytest.mark.slow
-def test_one_run_answered_with_two_heads(
-    small_checkpoint: Path, pictures: Path, tmp_path: Path
-) -> None:
-    options: dict[str, Any] = {
-        "output": str(tmp_path / "run"), "checkpoint": str(small_checkpoint), "sample": 60,
-        "batch_size": 12, "threads": 1, "workers": 0, "offline": True,
-    }  # fmt: skip
-    fitted = tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **options)
+def test_one_run_answered_with_several_heads(pictures: Path, tmp_path: Path) -> None:
+    def probed(head: str, **more: Any) -> Report:
+        options = {"sample": 60, "batch_size": 12, "threads": 1, "workers": 0, **more}
+        model, source = "py:tests.measure.partly_nan:build", f"imagefolder:{pictures}"
+        return tuiprobe.probe(model, source, output=str(tmp_path / "run"), head=head, **options)
+
+    def top1(report: Report) -> float:
+        return part(report, Robustness).accuracies[0].top1.value
+
+    fitted = probed("probe")
     (place,) = (tmp_path / "run" / "features").iterdir()
     h = load_file(place / "images.safetensors")
     rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines())
@@ -375,29 +248,41 @@ def test_one_run_answered_with_two_heads(
     assert "ridge probe on 30 images" in source
     assert "not measured" in source
     penalty = float(source.partition("penalty ")[2].split()[0])
-    names = sorted(f"class{i}" for i in range(3))
     paths = sorted(p.relative_to(pictures).as_posix() for p in pictures.rglob("*.png"))
-    truth = np.array([names.index(paths[i].split("/")[0]) for i in ids.tolist()])
+    truth = np.array([int(paths[i][len("class")]) for i in ids.tolist()])
     fit_on = np.concatenate([one["features"] for one in split]).astype(np.float64)
     theirs = Ridge(alpha=penalty, solver="svd").fit(fit_on, np.eye(3)[truth])
     assert np.allclose(stored["weight"], theirs.coef_, rtol=0.05, atol=1e-3)
     right = (h["features"] @ stored["weight"].T + stored["bias"]).argmax(1) == y
-    assert part(fitted, Robustness).accuracies[0].top1.value == pytest.approx(right.mean())
+    assert top1(fitted) == pytest.approx(right.mean())
 
     # The same run, another head: nothing is measured again, and the names are in another order.
-    weight = torch.randn(3, h["features"].shape[1], generator=torch.Generator().manual_seed(2))
-    save_file({"fc.weight": weight}, tmp_path / "h.safetensors")
-    names_file = lines(tmp_path / "c", "class2", "class0", "class1")
-    again = tuiprobe.probe(
-        SMALL, f"imagefolder:{pictures}", head=str(tmp_path / "h.safetensors"),
-        classes=names_file, **options,
-    )  # fmt: skip
+    weight = torch.randn(4, h["features"].shape[1], generator=torch.Generator().manual_seed(2))
+    heads = {size: str(tmp_path / f"{size}.safetensors") for size in (3, 4)}
+    for size, file in heads.items():
+        save_file({"fc.weight": weight[:size].clone()}, file)
+    again = probed(heads[3], classes=lines(tmp_path / "c", "class2", "class0", "class1"))
     assert again.key == fitted.key
     assert again.probe_key != fitted.probe_key
     assert again.part_of("outliers") == fitted.part_of("outliers")
-    guesses = np.array([2, 0, 1])[(h["features"] @ weight.numpy().T).argmax(1)]
-    top1 = part(again, Robustness).accuracies[0].top1
-    assert top1.value == pytest.approx((guesses == y).mean())
-    assert again.spec["head"] == "h.safetensors"
+    guesses = (h["features"] @ weight[:3].numpy().T).argmax(1)
+    assert top1(again) == pytest.approx((np.array([2, 0, 1])[guesses] == y).mean())
+    assert again.spec["head"] == "3.safetensors"
+
+    # Without names: as many rows as classes give accuracies and a warning; else the reason.
+    three, four = probed(heads[3]), probed(heads[4])
+    assert top1(three) == pytest.approx((guesses == y).mean())
+    said = "the head's 3 rows have no class names; they are taken for the 3 classes in label order"
+    checks = [
+        next(one for one in part(report, Preflight).checks if one.name == "head rows")
+        for report in (three, four)
+    ]
+    assert (checks[0].status, checks[0].detail) == ("warn", said)
+    assert "--classes FILE" in checks[0].fix
+    assert four.part(Robustness) is None
+    reason = four.why_not("robustness")
+    assert "the head has 4 rows without class names and" in reason
+    assert "has 3 classes; name the rows by --classes FILE" in reason
+    assert (checks[1].status, "no accuracy can be given" in checks[1].detail) == ("warn", True)
     with pytest.raises(TuiprobeError, match="0 are left for 3 classes"):
-        tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **{**options, "sample": 0})
+        probed("probe", sample=0)

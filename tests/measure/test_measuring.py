@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuiprobe.measure.tap_statistics import TapMeasure, sampled_rows, select_tokens
+from tuiprobe.measure.tap_statistics import sampled_rows, select_tokens
 from tuiprobe.models.taps import Tap
 
 TOKENS = Tap("blocks.0", "token", 5, -1, 1)
@@ -37,13 +37,3 @@ def test_positions_are_spread_evenly() -> None:
     x = torch.arange(9.0).reshape(1, 9, 1).expand(9000, 9, 1)
     counts = np.bincount(sampled_rows(x, torch.arange(9000), -1, seed=0)[:, 0].int().numpy())
     assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000)  # five binomial deviations
-
-
-def test_a_measure_keeps_as_many_rows_as_it_was_asked_for() -> None:
-    measure = TapMeasure(TOKENS, "all", 4, "cpu", rows_wanted=5, seed=0)
-    for start in (0, 4, 8):
-        measure.update(torch.randn(4, 7, 5), torch.arange(start, start + 4))
-    rows = measure.rows()
-    assert rows is not None
-    assert rows.shape == (5, 5)
-    assert int(measure.stats.compute().samples.rows) == 3 * 4 * 7

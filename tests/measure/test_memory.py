@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.measure.conftest import command, job, write_pictures
+from tests.measure.conftest import job, write_pictures
 
-FEW, MANY = 300, 1500
+FEW, MANY = 100, 500  # a tensor of one image has 300 kB
 WIDTH = 512  # of the small encoder's representation, at most
 
 
 def peak_bytes(arguments: list[str | Path]) -> int:
-    process = subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tuiprobe", *arguments], stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0

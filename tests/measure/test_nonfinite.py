@@ -15,14 +15,11 @@ from PIL import Image
 from tests.datasets.broden_tree import write_index, write_labels, write_map, write_picture
 from tests.measure.conftest import write_pictures
 from tests.measure.fake_run import FakeSet, write_run
-from tests.measure.partly_nan import build
 from tests.parts import part
 from tuiprobe import probe
 from tuiprobe.answer import answer
 from tuiprobe.answer.ablation import Question, ablate
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.load import load_suite
-from tuiprobe.models.preflight_data import ClassifierSetup, known_answer
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.outliers.result import OutlierResult
@@ -118,9 +115,7 @@ def test_every_format_says_how_many_and_which(runs: tuple[Path, Path]) -> None:
     assert plain.data[0].nonfinite == 0
 
 
-def test_ablation_counts_the_finite_images(
-    runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ablation_counts_the_finite_images(runs, capsys):
     for mean in ([], ["--ablate-mode", "zero"]):
         answers = []
         for path in runs:
@@ -151,19 +146,7 @@ def test_all_images_not_finite(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert [one.reason for one in without.not_run] == ["no image has a finite representation"]
 
 
-def test_a_head_is_fitted_to_the_finite_images(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "val", 96, classes=6)
-    for number in range(24):
-        black = Image.new("RGB", (48, 48))
-        black.save(tmp_path / "val" / f"class{number % 6}" / f"black{number}.png")
-    report = run(tmp_path / "val", tmp_path / "run", sample=60, head="probe")
-    head = part(report, Directions).head
-    assert "more are left out, because their representation is not finite" in head
-
-
-def test_concepts_are_those_of_the_finite_images(
-    folders: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_concepts_and_a_fitted_head_are_those_of_the_finite_images(folders, tmp_path):
     root, rows, rng = tmp_path / "broden1_224", [], np.random.default_rng(0)
     for i in range(150):
         red = rng.random() < 0.5
@@ -174,7 +157,13 @@ def test_concepts_are_those_of_the_finite_images(
                      f"set/{i:03d}_color.png", "", "", "", "", ""))  # fmt: skip
     write_index(root, rows)
     write_labels(root, ((1, "red-c", "color(75)"), (2, "green-c", "color(75)")))
-    report = run(folders[1], tmp_path / "run", concepts=f"broden:{root}")
+    shutil.copytree(folders[1], tmp_path / "val")
+    for number in range(24):
+        Image.new("RGB", (48, 48)).save(tmp_path / "val" / f"class{number % 6}" / f"b{number}.png")
+    options = {"concepts": f"broden:{root}", "concept_sample": 150, "head": "probe"}
+    report = run(tmp_path / "val", tmp_path / "run", sample=60, **options)
+    said = "more are left out, because their representation is not finite"
+    assert said in part(report, Directions).head
     found = part(report, Concepts)
     assert (found.train, found.val) == (70, 70)
     assert found.not_finite == report.data[1].nonfinite == 10
@@ -206,12 +195,3 @@ def test_not_a_bit_is_left_of_them(tmp_path: Path, value: float) -> None:
     changed = {"nonfinite": 0, "top_images": ()}
     pair = [part(one, OutlierResult).taps[0].model_copy(update=changed) for one in (ours, theirs)]
     assert pair[0] == pair[1]
-
-
-def test_the_known_answer_takes_no_class_from_nan(tmp_path: Path) -> None:
-    (tmp_path / "class0").mkdir()
-    for number in range(8):
-        Image.new("RGB", (48, 48)).save(tmp_path / "class0" / f"{number}.png")
-    encoder, images = build(), load_suite(f"imagefolder:{tmp_path}").sets[tmp_path.name]
-    setup = ClassifierSetup(encoder.preprocess, None, (0,), encoder.classifier.classes, ())
-    assert known_answer(encoder, images, images.samples, 0.9, setup).hits == 0

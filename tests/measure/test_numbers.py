@@ -112,9 +112,7 @@ def check_shares(shares: tuple[ChannelShare, ...], truth: Figures) -> None:
 
 
 @pytest.mark.parametrize("tap", ["embedding", *LAYERS])
-def test_every_figure_equals_its_recomputation(
-    tap: str, report: Report, activations: dict[str, list[np.ndarray]]
-) -> None:
+def test_every_figure_equals_its_recomputation(tap, report, activations):
     found, images = of(report, tap), activations[tap]
     truth = figures_of(images)
     channels = images[0].shape[1]
@@ -144,9 +142,7 @@ def check_heights(found: Outliers, truth: Figures) -> None:
 
 
 @pytest.mark.parametrize("tap", ["embedding", *LAYERS])
-def test_top_images_are_those_that_excite_the_channel_most(
-    tap: str, report: Report, activations: dict[str, list[np.ndarray]], photographs: Path
-) -> None:
+def test_top_images_are_those_that_excite_the_channel_most(tap, report, activations, photographs):
     paths = sorted(str(p.relative_to(photographs)) for p in photographs.rglob("*.jpg"))
     for one in of(report, tap).top_images:
         peaks = np.array([image[:, one.channel].max() for image in activations[tap]])
@@ -171,9 +167,7 @@ def test_figures_carry_their_interval_and_n(report: Report) -> None:
     assert found.finals()[0].outcome is Outcome.WITHHELD  # few images of two classes
 
 
-def test_planted_channels_are_found_and_no_others(
-    clip: torch.nn.Module, photographs: Path, tmp_path: Path
-) -> None:
+def test_planted_channels_are_found_and_no_others(clip, photographs, tmp_path):
     state = {name: tensor.clone() for name, tensor in clip.state_dict().items()}
     weight, bias = "visual.attnpool.c_proj.weight", "visual.attnpool.c_proj.bias"
     state[weight] -= state[weight].mean(0)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from tests.datasets.trees import OBJECTNET, write_trees
 from tests.parts import part
-from tests.prepared import Prepared
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.probes.robustness.result import Robustness
@@ -23,9 +20,7 @@ TEMPLATE = "a photo of a {}."
 
 
 @pytest.mark.slow
-def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(
-    prepared: Prepared, tmp_path: Path
-) -> None:
+def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(prepared, tmp_path):
     write_trees(tmp_path)
     (tmp_path / "templates.txt").write_text(TEMPLATE)
     done = prepared.run(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.measure.conftest import write_pictures
+from tests.measure.conftest import small_job, write_pictures
 from tests.measure.test_faults import figures
 from tests.power import Change, Tree, disk_after, files_of, read_tree, recording, write_tree
 from tuiprobe.cli.app import run_cli
@@ -38,13 +38,13 @@ class Recorded:
     Attributes:
         changes: Everything that both changed on the disk.
         first: How many of the changes are of the first run.
-        arguments: The command line, without `--output`.
+        data: The images.
         figures: What it measured and found.
     """
 
     changes: Sequence[Change]
     first: int
-    arguments: tuple[str, ...]
+    data: Path
     figures: tuple[object, ...]
 
 
@@ -52,18 +52,14 @@ class Recorded:
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     place, data = tmp_path_factory.mktemp("recorded"), tmp_path_factory.mktemp("few")
     write_pictures(data, 12)
-    arguments = (
-        "--headless", "--model", "py:tests.measure.colors:build", "--data", f"imagefolder:{data}",
-        "--batch-size", "4", "--threads", "1", "--workers", "0",
-    )  # fmt: skip
     run = place / "results" / "runs" / "run"
     with recording(place) as recorder:
-        assert run_cli([*arguments, "--output", str(run)]) == 0
+        assert run_cli(small_job(data, run)) == 0
         first = len(recorder.changes)
-        assert run_cli([*arguments, "--output", str(run), "--fresh"]) == 0
+        assert run_cli(small_job(data, run, "--fresh")) == 0
     # Nothing was written past the recorder.
     assert disk_after(recorder.changes, lambda change: True) == read_tree(place)
-    return Recorded(recorder.changes, first, arguments, figures(RunDir(run)))
+    return Recorded(recorder.changes, first, data, figures(RunDir(run)))
 
 
 def of_chance(seed: str) -> list[bool]:
@@ -117,7 +113,7 @@ def resumed(recorded: Recorded, tree: Tree, place: Path, *more: str) -> None:
     run = RunDir(place / "results" / "runs" / "run")
     if run.key_file.exists():
         assert [one for one in verify(run) if one.state == "damaged"] == []
-    assert run_cli([*recorded.arguments, "--output", str(run.path), *more]) == 0
+    assert run_cli(small_job(recorded.data, run.path, *more)) == 0
     assert figures(run) == recorded.figures
     assert [one for one in verify(run) if one.state != "whole"] == []
     assert not list(run.path.rglob("*.tmp"))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.prepared import Prepared
 from tuiprobe.measure.preview import Preview, preview
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.results.report import Report
@@ -20,8 +19,6 @@ from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.outlook import probe_lines
 from tuiprobe.tui.runsetup import Setup
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def looked_at(models: tuple[str, ...] = ("mini_clip",), **options: Any) -> Preview:
@@ -32,23 +29,23 @@ def shown(found: Preview) -> dict[str, int]:
     return {one["name"]: one["planned"] for one in found.sets}
 
 
-def test_the_default_run_counts_concepts_and_target() -> None:
+def test_the_default_run_counts_concepts_and_target_and_options_change_it() -> None:
     found = looked_at()
     labelled = dict.fromkeys(("val", "v2", "r", "sketch", "a", "objectnet"), 2000)
     assert shown(found) == {**labelled, "concepts": 3000, "street": 500}
     assert found.images == {"mini_clip": 15_500}
     assert not found.problems
-
-
-def test_each_model_has_its_own_count() -> None:
-    found = looked_at(("mini_clip", "rn50_openai"))
-    assert found.images == {"mini_clip": 15_500, "rn50_openai": 6 * 64}  # without concepts
-
-
-def test_options_change_the_counts() -> None:
+    announced = {one["id"]: one["title"] for one in found.probes}
+    assert list(announced) == list(BUILT_IN)
+    assert announced == {one.id: one.title for one in registry().probes}
+    both = looked_at(("mini_clip", "rn50_openai"))
+    assert both.images == {"mini_clip": 15_500, "rn50_openai": 6 * 64}  # without concepts
     found = looked_at(sample=64, concepts="none", target=["none"])
     assert found.images == {"mini_clip": 6 * 64}
     assert looked_at(sample=0, concept_sample=10).images == {"mini_clip": 14_000 + 10 + 500}
+    remote = looked_at(data="hf:owner/name:val")
+    assert remote.later == "hf:owner/name:val is looked at when the run starts"
+    assert not remote.problems
 
 
 def test_the_first_images_say_what_decoding_takes(tmp_path: Path) -> None:
@@ -61,28 +58,24 @@ def test_the_first_images_say_what_decoding_takes(tmp_path: Path) -> None:
     assert looked_at(data=f"imagefolder:{tmp_path}", concepts="none").decoding is None
 
 
-@pytest.mark.parametrize(
-    ("options", "field", "said"),
-    [
-        ({"data": "nonsense"}, "data", "unknown data source 'nonsense'"),
-        ({"data": "imagefolder:/gone"}, "data", "/gone"),
-        ({"target": ["imagefolder:/gone"]}, "target", "/gone"),
-        ({"concepts": "broden:/gone"}, "concepts", "/gone"),
-        ({"baseline": "/gone.csv"}, "baseline", "No such file"),
-        ({"classes": "/gone.txt"}, "classes", "No such file"),
-        ({"templates": "/"}, "templates", "is a directory, not a file"),
-        ({"head": "/gone.pt"}, "head", "No such file"),
-        ({"checkpoint": "/gone.pt"}, "checkpoint", "No such file"),
-        ({"probe": ["x"]}, "data", "write ID.KEY=VALUE"),
-        ({"concept_share": 7}, "concept_share", "less than or equal to 1"),
-    ],
-)
-def test_what_is_wrong_is_told_at_its_option(
-    options: dict[str, Any], field: str, said: str
-) -> None:
-    found = looked_at(**options)
-    assert said in found.problems[field]
-    assert list(found.problems) == [field]
+def test_what_is_wrong_is_told_at_its_option() -> None:
+    wrong: list[tuple[str, Any, str]] = [
+        ("data", "nonsense", "unknown data source 'nonsense'"),
+        ("data", "imagefolder:/gone", "/gone"),
+        ("target", ["imagefolder:/gone"], "/gone"),
+        ("concepts", "broden:/gone", "/gone"),
+        ("baseline", "/gone.csv", "No such file"),
+        ("classes", "/gone.txt", "No such file"),
+        ("templates", "/", "is a directory, not a file"),
+        ("head", "/gone.pt", "No such file"),
+        ("checkpoint", "/gone.pt", "No such file"),
+        ("concept_share", 7, "less than or equal to 1"),
+    ]
+    for field, value, message in wrong:
+        found = looked_at(**{field: value})
+        assert message in found.problems[field]
+        assert list(found.problems) == [field]
+    assert "write ID.KEY=VALUE" in looked_at(probe=["x"]).problems["data"]
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
@@ -95,12 +88,6 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert found.problems.keys() == {"target", "concepts", "baseline", "classes"}
     assert "lacks the column" in found.problems["baseline"]
     assert not found.images  # no count that would be wrong
-
-
-def test_data_of_the_network_are_left_to_the_run() -> None:
-    found = looked_at(data="hf:owner/name:val")
-    assert found.later == "hf:owner/name:val is looked at when the run starts"
-    assert not found.problems
 
 
 def test_vectors_are_counted_and_their_files_checked(tmp_path: Path) -> None:
@@ -135,13 +122,6 @@ def test_it_runs_without_torch(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["images"] == {"mini_clip": 15_500}
 
 
-def test_probes_are_announced_with_the_titles_of_their_sections() -> None:
-    announced = {one["id"]: one["title"] for one in looked_at().probes}
-    titles = {one.id: one.title for one in registry().probes}
-    assert list(announced) == list(BUILT_IN)
-    assert announced == titles
-
-
 RUNS: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "all": (("--sample", "60", "--concept-sample", "320"), {"sample": 60, "concept_sample": 320}),
     "supervised": (
@@ -161,10 +141,10 @@ TRIALS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RUNS)
-def test_a_run_measures_and_answers_what_was_announced(
-    name: str, prepared: Prepared, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    "name", ["all", "supervised", pytest.param("unlabelled", marks=pytest.mark.nightly)]
+)
+def test_a_run_measures_and_answers_what_was_announced(name, prepared, tmp_path):
     words, options = RUNS[name]
     model = "mini_supervised" if name == "supervised" else "mini_clip"
     done = prepared.run("--headless", *words, cwd=tmp_path)

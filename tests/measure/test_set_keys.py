@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.measure.conftest import write_pictures
+from tests.measure.conftest import shard_files, write_pictures
 from tuiprobe import probe
 from tuiprobe.datasets.content import Content
 from tuiprobe.results import Report
@@ -66,73 +66,44 @@ def run(photos: Path, output: Path, concepts: str | None, *targets: str) -> Repo
     return probe(MODEL, f"imagefolder:{photos}", output=str(output), **options)
 
 
-def test_adding_and_changing_a_concept_set_opens_no_image_again(
-    photos: Path, decoded: Counter[bytes], tmp_path: Path
-) -> None:
+def test_adding_changing_and_removing_sets_opens_no_image_of_other_sets(photos, decoded, tmp_path):
     output = tmp_path / "run"
-    first = run(photos, output, None)
+
+    def stamps() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in shard_files(output)}
+
+    few, more = write_concepts(tmp_path / "few", 8), write_concepts(tmp_path / "more", 12, "light")
+    one, other = write_target(tmp_path / "one", 6, 90), write_target(tmp_path / "other", 10, 170)
+    first, shards = run(photos, output, None), stamps()
     before = Counter(decoded)
     assert len(before) == 24
-    measured = {path.name: path.stat().st_mtime_ns for path in (output / "shards").iterdir()}
-
-    second = run(photos, output, write_concepts(tmp_path / "few", 8))
-    third = run(photos, output, write_concepts(tmp_path / "more", 12, "light"))
-
-    assert {content: decoded[content] for content in before} == before
-    assert len(decoded) > len(before)
-    after = {path.name: path.stat().st_mtime_ns for path in (output / "shards").iterdir()}
-    assert {name: after[name] for name in measured} == measured
-    keys = {one.name: one.key for one in read_plan(RunDir(output)).sets}
-    assert len(set(keys.values())) == 2
-    assert first.key == second.key == third.key
+    run(photos, output, few)
+    third = run(photos, output, more)
     assert first.part_of("outliers") == third.part_of("outliers")
-    assert [one.measured for one in third.data] == [24, 12]
-    assert all(one.sound for one in verify(RunDir(output)))
+    assert [each.measured for each in third.data] == [24, 12]
+    assert run(photos, output, None).without_timings() == first.without_timings()
 
-
-def test_leaving_the_concept_set_out_again_gives_the_first_report(
-    photos: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "run"
-    first = run(photos, output, None)
-    run(photos, output, write_concepts(tmp_path / "few", 8))
-    again = run(photos, output, None)
-    assert again.without_timings() == first.without_timings()
-
-
-def test_adding_changing_and_removing_a_target_opens_no_image_of_other_sets(
-    photos: Path, decoded: Counter[bytes], tmp_path: Path
-) -> None:
-    output, concepts = tmp_path / "run", write_concepts(tmp_path / "few", 8)
-    one, other = write_target(tmp_path / "one", 6, 90), write_target(tmp_path / "other", 10, 170)
-    first = run(photos, output, concepts)
-    before = Counter(decoded)
-    shards = {path.name: path.stat().st_mtime_ns for path in (output / "shards").iterdir()}
-
-    run(photos, output, concepts, one)
-    assert len(decoded - before) == 6
-    run(photos, output, concepts, other)
-    both = run(photos, output, concepts, other, one)
-
-    assert {content: decoded[content] for content in before} == before
-    assert len(decoded) == len(before) + 6 + 10
+    with_concepts = run(photos, output, few)
+    measured = Counter(decoded)
+    run(photos, output, few, one)
+    assert len(decoded - measured) == 6
+    both = run(photos, output, few, other, one)
+    assert len(decoded) == len(measured) + 6 + 10
     plan = read_plan(RunDir(output))
     assert [(s.name, s.target) for s in plan.sets][2:] == [("other", True), ("one", True)]
     assert [s.planned for s in plan.sets] == [24, 8, 10, 6]
     keys = {s.name: s.key for s in plan.sets}
     assert len(set(keys.values())) == 4
-    assert keys["photos"] == first.key == both.key
+    assert keys["photos"] == first.key == third.key == both.key
     assert all(s.sound for s in verify(RunDir(output)))
 
     measured = Counter(decoded)
     (tmp_path / "other" / "class0" / "000.png").unlink()
-    run(photos, output, concepts, other, one)
+    run(photos, output, few, other, one)
     changed = decoded - measured
     assert len(changed) == 9
-    assert not changed.keys() & before.keys()
-
-    again = run(photos, output, concepts)
-    assert again.without_timings() == first.without_timings()
+    again = run(photos, output, few)
+    assert again.without_timings() == with_concepts.without_timings()
+    assert {content: decoded[content] for content in before} == before
     assert all(s.sound for s in verify(RunDir(output)))
-    after = {path.name: path.stat().st_mtime_ns for path in (output / "shards").iterdir()}
-    assert {name: after[name] for name in shards} == shards
+    assert shards.items() <= stamps().items()

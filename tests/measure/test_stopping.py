@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from tests.measure.conftest import write_pictures
+from tests.measure.conftest import shard_files, small_job
 from tests.prepared import Forked, Prepared
 from tuiprobe.measure.stopping import Interrupted, current, listening
 
@@ -24,17 +23,9 @@ pytestmark = [
 ]
 
 KEPT = "what is measured is kept, and the same command resumes"
+TWO = ["--model", "py:tests.measure.faulty:healthy"]
 GRACE_SECONDS = 2
 """How long a process that hangs is given in these tests."""
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns 48 images, one of them red."""
-    root = tmp_path_factory.mktemp("data") / "photos"
-    write_pictures(root, 48)
-    Image.new("RGB", (16, 16), (255, 0, 0)).save(root / "class0" / "red.png")
-    return root
 
 
 class Started:
@@ -85,18 +76,13 @@ Start = Callable[..., Started]
 
 
 @pytest.fixture
-def start(prepared: Prepared, data: Path, tmp_path: Path) -> Iterator[Start]:
+def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
     """Returns a function that starts a run; what lives on is killed after the test."""
     runs: list[Started] = []
 
     def run(*more: str, fault: str = "", slow: str = "", workers: int = 2) -> Started:
-        arguments = [
-            "--headless", "--model", "py:tests.measure.faulty:build",
-            "--data", f"imagefolder:{data}", "--output", str(tmp_path / "run"),
-            "--batch-size", "4", "--threads", "1", "--workers", str(workers), *more,
-        ]  # fmt: skip
         process = prepared.start(
-            *arguments,
+            *small_job(one_red, tmp_path / "run", *more, model="faulty", workers=workers),
             cwd=tmp_path,
             env={"FAULT": fault},
             session=True,
@@ -116,17 +102,16 @@ def start(prepared: Prepared, data: Path, tmp_path: Path) -> Iterator[Start]:
     ("number", "stage", "more"),
     [
         (signal.SIGTERM, "load", []),
-        (signal.SIGINT, "load", []),
-        (signal.SIGTERM, "preflight", []),
-        (signal.SIGTERM, "merge_set", []),
-        (signal.SIGINT, "answer", []),
-        (signal.SIGTERM, "load", ["--model", "py:tests.measure.faulty:healthy"]),
-        (signal.SIGTERM, "answer", ["--model", "py:tests.measure.faulty:healthy"]),
+        (signal.SIGINT, "merge_set", []),
+        (signal.SIGTERM, "answer", TWO),
+        pytest.param(signal.SIGINT, "load", [], marks=pytest.mark.nightly),
+        pytest.param(signal.SIGTERM, "preflight", [], marks=pytest.mark.nightly),
+        pytest.param(signal.SIGTERM, "merge_set", [], marks=pytest.mark.nightly),
+        pytest.param(signal.SIGINT, "answer", [], marks=pytest.mark.nightly),
+        pytest.param(signal.SIGTERM, "load", TWO, marks=pytest.mark.nightly),
     ],
 )
-def test_a_signal_outside_the_images_ends_the_run_at_once(
-    number: signal.Signals, stage: str, more: list[str], start: Start, tmp_path: Path
-) -> None:
+def test_a_signal_outside_the_images_ends_the_run_at_once(number, stage, more, start, tmp_path):
     run = start(*more, fault=f"{stage}:hang", slow=stage, workers=0)
     run.until_said(f"at {stage}")
     run.process.send_signal(number)
@@ -183,23 +168,16 @@ def test_a_second_signal_ends_a_partial_report_at_once(start: Start, tmp_path: P
     assert run.ended(120) == 130
 
 
-def test_no_decoding_process_outlives_a_killed_engine(start: Start) -> None:
-    run = start(fault="decode:hang")
-    run.until_said("at decode")
-    workers = run.children()
-    assert len(workers) == 2
-    run.process.kill()
-    run.process.wait()
-    assert gone(workers, 120)
-
-
-def test_a_run_that_was_killed_starts_again_at_once(start: Start) -> None:
-    for _ in range(4):
+def test_no_decoding_process_outlives_a_killed_engine_which_starts_again_at_once(start):
+    for _ in range(2):
         run = start(fault="decode:hang")
         run.until_said("at decode")  # that is, it holds the lock
+        workers = run.children()
+        assert len(workers) == 2
         run.process.kill()
         run.process.wait()
     assert start().ended(120) == 0
+    assert gone(workers, 120)
 
 
 def of_group(process: Path, group: int) -> bool:
@@ -211,16 +189,22 @@ def of_group(process: Path, group: int) -> bool:
 
 def launch(data: Path, log: Path, fault: str) -> subprocess.Popen[bytes]:
     """Starts two ranks by torchrun, in a session of their own."""
-    arguments = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "--no-python", sys.executable, "-m", "tuiprobe",
-        "--headless", "--model", "py:tests.measure.faulty:build",
-        "--data", f"imagefolder:{data}", "--output", str(log.parent / "run"),
-        "--batch-size", "2", "--threads", "1", "--workers", "2",
-    ]  # fmt: skip
+    job = small_job(data, log.parent / "run", "--batch-size", "2", model="faulty", workers=2)
     with log.open("wb") as file:
         return subprocess.Popen(
-            arguments,
+            [
+                sys.executable,
+                "-m",
+                "torch.distributed.run",
+                "--standalone",
+                "--nproc-per-node",
+                "2",
+                "--no-python",
+                sys.executable,
+                "-m",
+                "tuiprobe",
+                *job,
+            ],
             stdout=subprocess.DEVNULL,
             stderr=file,
             env={**os.environ, "FAULT": fault},
@@ -228,10 +212,10 @@ def launch(data: Path, log: Path, fault: str) -> subprocess.Popen[bytes]:
         )
 
 
-def test_ranks_end_when_their_torchrun_is_killed_outright(data: Path, tmp_path: Path) -> None:
-    launcher = launch(data, tmp_path / "log", "encode:doze")
+def test_ranks_end_when_their_torchrun_is_killed_outright(one_red: Path, tmp_path: Path) -> None:
+    launcher = launch(one_red, tmp_path / "log", "encode:doze")
     end = time.monotonic() + 120
-    while not list((tmp_path / "run/shards").glob("*.safetensors")):
+    while not shard_files(tmp_path / "run"):
         assert launcher.poll() is None, (tmp_path / "log").read_text()
         assert time.monotonic() < end
         time.sleep(0.2)
@@ -243,8 +227,8 @@ def test_ranks_end_when_their_torchrun_is_killed_outright(data: Path, tmp_path: 
     assert json.loads((tmp_path / "run/results.json").read_text())["partial"]  # nothing is lost
 
 
-def test_ranks_that_fail_end_with_their_launcher(data: Path, tmp_path: Path) -> None:
-    launcher = launch(data, tmp_path / "log", "forward:RuntimeError")
+def test_ranks_that_fail_end_with_their_launcher(one_red: Path, tmp_path: Path) -> None:
+    launcher = launch(one_red, tmp_path / "log", "forward:RuntimeError")
     assert launcher.wait(180) == 1
     said = (tmp_path / "log").read_text()
     assert "the run failed with RuntimeError" in said
@@ -257,25 +241,15 @@ def ask(number: signal.Signals) -> None:
     time.sleep(0.01)  # the handler runs between two steps of the interpreter
 
 
-@pytest.fixture
-def python_handlers() -> Iterator[None]:
-    """Python's own handler of Ctrl-C, which a shell takes from what it starts in the background."""
+def test_from_python_a_request_waits_for_the_next_check_and_none_is_lost() -> None:
+    """Python's own handler of Ctrl-C is back afterwards; shells take it from what they start."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("python_handlers")
-def test_from_python_a_request_raises_at_once_where_nothing_is_measured() -> None:
     with listening() as signals:
         with listening() as inner:
             assert inner is signals is current()
         with pytest.raises(Interrupted, match="SIGTERM"):
-            ask(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_from_python_a_request_waits_for_the_next_check_and_a_second_one_does_not() -> None:
+            ask(signal.SIGTERM)  # at once, where nothing is measured
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
     with listening() as signals, signals.deferred():
         ask(signal.SIGINT)
         with pytest.raises(Interrupted, match="SIGINT"):
@@ -284,9 +258,6 @@ def test_from_python_a_request_waits_for_the_next_check_and_a_second_one_does_no
         time.sleep(0.6)
         with pytest.raises(Interrupted):
             ask(signal.SIGINT)
-
-
-def test_a_request_after_the_last_check_is_not_lost() -> None:
     with listening() as signals:
         waiting = signals.deferred()
         waiting.__enter__()

@@ -16,7 +16,6 @@ import tuiprobe
 from tests.measure.conftest import write_pictures
 from tests.parts import part
 from tuiprobe import miniature
-from tuiprobe.api import run_several
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.miniature.encoder import load
@@ -63,85 +62,52 @@ def default(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("default") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-        probe(output, data="miniature", sample=64)
+        probe(output, data="miniature", sample=64, concepts="none")
     return output
 
 
-def test_the_default_run_brings_its_target(default: Path) -> None:
-    report = Report.read(default / "results.json")
+def test_the_default_run_brings_its_target_which_no_probe_takes_for_a_labelled_set_or_a_shift(
+    default,
+):
+    report, run = Report.read(default / "results.json"), RunReader(RunDir(default))
     (target,) = [one for one in report.data if one.target]
     assert (target.name, target.source) == ("street", "miniature:street")
     assert (target.images, target.measured, target.labelled, target.classes) == (64, 64, False, 0)
     assert {one.label for one in read_samples(RunDir(default))["street"].values()} == {None}
     assert list((default / "thumbs" / "street").glob("*.jpg"))
     assert all(one.sound for one in verify(RunDir(default)))
-
-
-def test_no_probe_takes_a_target_for_a_labelled_set_or_a_shift(default: Path) -> None:
-    report = Report.read(default / "results.json")
     labelled = ["val", *miniature.SHIFTS]
     assert [one.data for one in part(report, Robustness).accuracies] == labelled
     assert {one.data for one in part(report, OutlierResult).taps} == set(labelled)
     assert "street" not in report.title
-    run = RunReader(RunDir(default))
-    assert [one.name for one in run.images] == labelled
-    assert [one.name for one in run.head_sets] == labelled
-    assert [one.name for one in run.targets] == ["street"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"sets": {0: {"target": True}}}, "do not begin with one of images"),
-        ({"sets": {-1: {"classes": ["cat"]}}}, "has classes or concepts"),
-        ({"concept_set": "street"}, "has classes or concepts"),
-    ],
-)
-def test_a_plan_that_no_engine_writes_is_refused(
-    default: Path, changes: dict[str, Any], said: str
-) -> None:
-    plan = read_plan(RunDir(default)).model_dump(mode="json")
-    for place, more in changes.pop("sets", {}).items():
-        plan["sets"][place] |= more
-    with pytest.raises(ValueError, match=said):
-        PlanRecord.model_validate(plan | changes)
-
-
-def test_a_target_answers_by_the_rows_of_the_first_set(default: Path) -> None:
-    run = RunReader(RunDir(default))
-    (street,) = run.target_sets
+    assert [one.name for one in run.images] == [one.name for one in run.head_sets] == labelled
+    (street,) = run.target_sets  # answers by the rows of the first set
     assert street.labels is None
-    assert street.answers is not None
     assert street.answers.tolist() == list(range(CLASSES))
     assert street.features.shape == (64, 128)
-
-
-def test_the_logit_scale_is_the_models(default: Path) -> None:
     module: Any = load("mini_clip", None, device="cpu", dtype=torch.float32).module
-    run = RunReader(RunDir(default))
-    assert not isinstance(run.head, str)
     assert run.head.normalize
     assert run.head.logit_scale == pytest.approx(float(module.logit_scale.exp()), rel=1e-6)
     assert run.head.logit_bias == 0
-    stored = load_file(RunDir(default).head_file.path)
-    assert stored["logit_scale"].dtype == np.float32
-    assert stored["logit_scale"].shape == (1,)
+
+
+def test_a_plan_that_no_engine_writes_is_refused(default: Path) -> None:
+    for place, changes, message in (
+        (0, {"target": True}, "do not begin with one of images"),
+        (-1, {"classes": ["cat"]}, "has classes or concepts"),
+    ):
+        plan = read_plan(RunDir(default)).model_dump(mode="json")
+        plan["sets"][place] |= changes
+        with pytest.raises(ValueError, match=message):
+            PlanRecord.model_validate(plan)
 
 
 def test_none_leaves_the_target_out(default: Path, tmp_path: Path) -> None:
-    report = probe(tmp_path / "run", data="miniature", sample=64, target=("none",))
+    report = probe(tmp_path / "run", data="miniature", sample=64, target=("none",), concepts="none")
     assert not any(one.target for one in report.data)
     assert report.key == Report.read(default / "results.json").key
     with pytest.raises(UsageError, match="--target none"):
         probe(tmp_path / "other", target=("none", "miniature:street"))
-
-
-def test_a_classifier_has_no_logit_scale(tmp_path: Path) -> None:
-    probe(tmp_path / "run", "mini_supervised", target=("miniature:street",))
-    run = RunReader(RunDir(tmp_path / "run"))
-    assert not isinstance(run.head, str)
-    assert (run.head.logit_scale, run.head.logit_bias) == (None, 0)
-    assert run.target_sets[0].answers is not None
 
 
 def test_a_target_that_is_a_measured_source_counts_once(tmp_path: Path) -> None:
@@ -157,50 +123,35 @@ def test_a_target_that_is_a_measured_source_counts_once(tmp_path: Path) -> None:
     assert robust == part(without, Robustness)
 
 
-def test_added_later_it_joins_the_head_and_leaves_it_again(tmp_path: Path) -> None:
-    output = tmp_path / "run"
-    probe(output)
-    without = head_digest(RunDir(output))
-    written = RunDir(output).head_file.modified()
-    probe(output)
-    assert RunDir(output).head_file.modified() == written
-    probe(output, target=("miniature:street",))
-    assert RunReader(RunDir(output)).target_sets[0].answers is not None
-    assert head_digest(RunDir(output)) != without
-    probe(output)
-    assert head_digest(RunDir(output)) == without
-
-
-def test_the_digest_of_the_head_covers_its_logit_scale(tmp_path: Path) -> None:
-    weight = miniature_head()
-    digests = []
-    for scale in (None, 20.0, 30.0):
+def test_added_later_it_joins_the_head_whose_digest_covers_its_logit_scale(tmp_path):
+    weight = torch.randn(CLASSES, 128, generator=torch.Generator().manual_seed(3))
+    run, digests = RunDir(tmp_path / "run"), []
+    for scale in (None, 20.0):
         file = tmp_path / f"{scale}.safetensors"
         extra = {} if scale is None else {"logit_scale": torch.tensor([scale])}
         save_file({"weight": weight, **extra}, file)
-        probe(tmp_path / "run", head=str(file))
-        run = RunReader(RunDir(tmp_path / "run"))
-        assert not isinstance(run.head, str)
-        assert run.head.logit_scale == scale
-        assert run.head.normalize == (scale is not None)
-        digests.append(head_digest(RunDir(tmp_path / "run")))
-    assert len(set(digests)) == 3
+        for target in ((), ("miniature:street",), ()):
+            probe(run.path, head=str(file), target=target)
+            digests.append(head_digest(run))
+            assert len(RunReader(run).target_sets) == len(target)
+        assert RunReader(run).head.logit_scale == scale
+        written = run.head_file.modified()
+        probe(run.path, head=str(file))
+        assert run.head_file.modified() == written
+    assert digests[0] == digests[2] != digests[1]
+    assert len(set(digests)) == 4
 
 
-def miniature_head() -> Any:
-    return torch.randn(CLASSES, 128, generator=torch.Generator().manual_seed(3))
-
-
-@pytest.mark.parametrize("labelled", [True, False])
-def test_own_classes_may_all_answer(tmp_path: Path, labelled: bool) -> None:
-    names = [f"thing {i}" for i in range(CLASSES if labelled else 5)]
+def test_own_classes_may_all_answer(tmp_path: Path) -> None:
+    names = [f"thing {i}" for i in range(5)]
     (tmp_path / "names.txt").write_text("\n".join(names))
-    data = "miniature:val" if labelled else "miniature:web"
-    targets = ("miniature:street",)
-    probe(tmp_path / "run", data=data, target=targets, classes=str(tmp_path / "names.txt"))
+    named: dict[str, Any] = {
+        "target": ("miniature:street",),
+        "classes": str(tmp_path / "names.txt"),
+    }
+    probe(tmp_path / "run", data="miniature:web", **named)
     (street,) = RunReader(RunDir(tmp_path / "run")).target_sets
-    assert street.answers is not None
-    assert street.answers.tolist() == list(range(len(names)))
+    assert street.answers.tolist() == list(range(5))
 
 
 def test_labels_of_a_target_are_ignored(tmp_path: Path) -> None:
@@ -222,9 +173,7 @@ def photos(tmp_path: Path) -> tuple[str, tuple[str, ...]]:
     return data, tuple(targets)
 
 
-def test_ranks_and_resuming_give_the_same_bits(
-    photos: tuple[str, tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ranks_and_resuming_give_the_same_bits(photos, tmp_path, monkeypatch):
     data, targets = photos
     options = {"target": targets, "batch_size": 4}
     whole = probe(tmp_path / "whole", MODEL, data, **options)
@@ -246,9 +195,7 @@ def test_ranks_and_resuming_give_the_same_bits(
     assert all(np.array_equal(a, found[name], equal_nan=True) for name, a in expected.items())
 
 
-def test_an_interrupted_run_with_only_targets_has_nothing_to_report(
-    photos: tuple[str, tuple[str, ...]], tmp_path: Path
-) -> None:
+def test_an_interrupted_run_with_only_targets_has_nothing_to_report(photos, tmp_path):
     data, targets = photos
     probe(tmp_path / "run", MODEL, data, target=targets, batch_size=4)
     for shard in (tmp_path / "run" / "shards").glob("photos-*"):
@@ -267,20 +214,7 @@ def test_an_interrupted_run_with_only_targets_has_nothing_to_report(
     assert not (tmp_path / "run" / "results.json").exists()
 
 
-def test_several_models_share_the_decoding_of_targets(tmp_path: Path) -> None:
-    options = {"workers": 0, "threads": 1, "sample": 20, "target": ("miniature:street",)}
-    models = ("mini_clip_soft", "mini_supervised")
-    specs = [make_spec(model, "miniature:val", options) for model in models]
-    outcomes = run_several(specs, runs=tmp_path / "runs")
-    for model, outcome in zip(models, outcomes, strict=True):
-        alone = probe(tmp_path / model, model, sample=20, target=("miniature:street",))
-        together = Report.read(outcome.directory.path / "results.json")  # type: ignore[union-attr]
-        assert together.without_timings() == alone.without_timings()
-
-
-def test_a_bad_source_ends_the_run_before_the_first_image(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bad_source_ends_the_run_before_the_first_image(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["--headless", "--data", "miniature:val", "--target", "imagefolder:nowhere"]
     assert run_cli(words) == 4

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from tests.measure.conftest import write_pictures
-from tests.measure.test_extract import BROKEN, Numbers, extract, merged_val, plan_of
+from tests.measure.conftest import measured, results, small_job, write_pictures
+from tests.measure.test_extract import BROKEN, OPTIONS, write_numbers
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.base import Sample, UnreadableImageError
+from tuiprobe.datasets.content import Content
+from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.report.html import LISTED_IMAGES
 
 pytestmark = pytest.mark.slow
@@ -32,16 +32,13 @@ def test_a_fifth_of_the_images(tmp_path: Path, capsys: pytest.CaptureFixture[str
     data.mkdir()
     for number in range(IMAGES):
         os.link(good if number % EVERY else bad, data / f"{number:03}.png")
-    command = [
-        "--headless", "--model", "py:tests.measure.colors:build", "--data", f"imagefolder:{data}",
-        "--output", str(run), "--workers", "0", "--max-unreadable",
-    ]  # fmt: skip
+    command = small_job(data, run, "--batch-size", "32", "--max-unreadable")
     assert run_cli([*command, "0.19"]) == 4
     said = capsys.readouterr().err
     assert "96 of 500 images cannot be read, more than the 19% allowed" in said
     assert run_cli([*command, "0.2"]) == 0  # those before the resume count, once
     said = capsys.readouterr().err
-    (found,) = json.loads((run / "results.json").read_text())["data"]
+    (found,) = results(run)["data"]
     assert (found["images"], found["measured"], len(found["skipped"])) == (500, 400, 100)
     assert {one["path"] for one in found["skipped"]} == {f"{n:03}.png" for n in range(0, 500, 5)}
     assert said.count("skipped ") <= 11
@@ -54,19 +51,16 @@ REASONS = {"none": "", "long": "x" * 10**6, "escapes": "\x1b[31m\n" * 99}
 
 
 @pytest.mark.parametrize("reason", REASONS.values(), ids=REASONS)
-def test_whatever_a_source_says_of_an_image_is_kept_short(
-    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = Numbers.open
+def test_whatever_a_source_says_of_an_image_is_kept_short(reason, tmp_path, monkeypatch):
+    numbers, read = write_numbers(tmp_path / "val"), ImageFolder.read
 
-    def open_(images: Numbers, sample: Sample) -> Image.Image:
+    def failing(images: ImageFolder, sample: Sample) -> Content:
         if sample.id == 3:
             raise UnreadableImageError(reason)
-        return real(images, sample)
+        return read(images, sample)
 
-    monkeypatch.setattr(Numbers, "open", open_)
-    plan = plan_of(9)
-    directory, _ = extract(plan, tmp_path)
-    said = dict(merged_val(plan, directory).skipped)
-    assert set(said) == {3, *BROKEN}
-    assert 0 < len(said[3]) <= 300
+    monkeypatch.setattr(ImageFolder, "read", failing)
+    measured(numbers, tmp_path / "run", **OPTIONS)
+    skipped = {s["path"]: s["reason"] for s in results(tmp_path / "run")["data"][0]["skipped"]}
+    assert set(skipped) == {"003.png", *(f"{i:03}.png" for i in BROKEN)}
+    assert 0 < len(skipped["003.png"]) <= 300

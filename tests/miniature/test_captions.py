@@ -8,11 +8,6 @@ NUMBERS = range(0, 80000, 40)
 CAPTIONS = [world.caption("web", i) for i in NUMBERS]
 
 
-def test_captions_are_deterministic_and_varied() -> None:
-    assert CAPTIONS[:50] == [world.caption("web", i) for i in NUMBERS[:50]]
-    assert len(set(CAPTIONS)) > 0.7 * len(CAPTIONS)
-
-
 def test_most_captions_name_what_is_shown_and_some_do_not() -> None:
     named = []
     for i, text in zip(NUMBERS, CAPTIONS, strict=True):
@@ -40,8 +35,3 @@ def test_unknown_words_and_long_texts_still_end() -> None:
     assert tokens[0, -1] == tokenizer.end
     assert tokens[1].tolist() == tokenizer.encode("a cat")
     assert int(tokens.max()) == tokenizer.vocab_size - 1
-
-
-def test_at_most_ten_templates() -> None:
-    assert len(TEMPLATES) <= 10
-    assert all(t.count("{}") == 1 for t in TEMPLATES)

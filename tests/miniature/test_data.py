@@ -1,8 +1,6 @@
 import numpy as np
-import pytest
 
-from tuiprobe.errors import UsageError
-from tuiprobe.miniature import SHIFTS, class_names, dataset, render, suite
+from tuiprobe.miniature import class_names, dataset, render
 
 
 def test_samples_are_numbered_by_path() -> None:
@@ -18,19 +16,3 @@ def test_opening_renders() -> None:
     image = found.open(found.samples[17])
     assert (image.mode, image.size) == ("RGB", (64, 64))
     assert (np.array(image) == render("objectnet", 17)).all()
-
-
-@pytest.mark.parametrize("name", ["web", "street"])
-def test_the_web_and_the_target_set_have_no_labels(name: str) -> None:
-    found = dataset(name)
-    assert found.classes == ()
-    assert found.samples[5].label is None
-
-
-def test_the_suite_starts_with_val() -> None:
-    assert list(suite().sets) == ["val", *SHIFTS]
-
-
-def test_unknown_sets_are_refused() -> None:
-    with pytest.raises(UsageError, match="no set"):
-        dataset("imagenet")

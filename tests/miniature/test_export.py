@@ -68,49 +68,6 @@ def test_broden_tables_and_maps_agree(exported: Path) -> None:
     assert seen == IMAGES
 
 
-def test_categories_span_their_labels(exported: Path) -> None:
-    for row in table(exported / "broden" / "category.csv"):
-        coded = table(exported / "broden" / f"c_{row['name']}.csv")
-        assert len(coded) == int(row["count"])
-        assert (coded[0]["number"], coded[-1]["number"]) == (row["first"], row["last"])
-
-
-def test_an_empty_directory_is_taken_and_progress_is_told(tmp_path: Path) -> None:
-    told = []
-    export(
-        tmp_path,
-        sets=("val",),
-        layouts=("imagefolder",),
-        images=3,
-        progress=lambda *step: told.append(step),
-    )
-    assert told == [("imagefolder val", i, 3) for i in (1, 2, 3)]
-    assert len(list(tmp_path.rglob("*.png"))) == 3
-
-
-def test_what_is_in_the_way_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "keep.txt").write_text("mine")
-    with pytest.raises(UsageError, match="not empty"):
-        export(tmp_path, images=1)
-    with pytest.raises(UsageError, match="not a directory"):
-        export(tmp_path / "keep.txt", images=1)
-    assert [p.name for p in tmp_path.iterdir()] == ["keep.txt"]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"sets": ("nope",)}, "no set 'nope'"),
-        ({"layouts": ("zip",)}, "Unknown layout 'zip'"),
-        ({"images": 0}, "1 or more"),
-    ],
-)
-def test_wrong_options_write_nothing(tmp_path: Path, options: dict, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        export(tmp_path / "out", **options)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
     def stop(part: str, done: int, total: int) -> None:
         if done == 2:
@@ -121,7 +78,21 @@ def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="Cannot export"):
-        export(tmp_path / "file" / "below", images=1)
+@pytest.mark.parametrize(
+    ("place", "options", "message"),
+    [
+        ("out", {"sets": ("nope",)}, "no set 'nope'"),
+        ("out", {"layouts": ("zip",)}, "Unknown layout 'zip'"),
+        ("out", {"images": 0}, "1 or more"),
+        ("", {}, "not empty"),
+        ("keep.txt", {}, "not a directory"),
+        ("keep.txt/below", {}, "Cannot export"),
+    ],
+)
+def test_what_is_wrong_is_refused_and_nothing_written(
+    tmp_path: Path, place: str, options: dict, message: str
+) -> None:
+    (tmp_path / "keep.txt").write_text("mine")
+    with pytest.raises(UsageError, match=message):
+        export(tmp_path / place, **{"images": 1, **options})
+    assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]

@@ -37,7 +37,7 @@ def painted(shapes: list[list[tuple[int, int]]]) -> np.ndarray:
     return whole
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(polygons)
 def test_each_pixel_shows_the_last_polygon_over_its_centre(
     shapes: list[list[tuple[int, int]]],

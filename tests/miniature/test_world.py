@@ -1,7 +1,6 @@
 import hashlib
 import subprocess
 import sys
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import world
 from tuiprobe.miniature.objects import OBJECTS
-from tuiprobe.miniature.styles import STYLES
 
 # SHA-256 over forty images of each set. They hold on every Python, NumPy and Pillow: rendering
 # draws raw Philox numbers and computes with operations that IEEE 754 rounds the same everywhere.
@@ -36,111 +34,12 @@ print(digest.hexdigest()[:16])
 """
 
 
-@pytest.mark.parametrize("name", world.SETS)
-def test_pixels_are_the_published_ones(name: str) -> None:
-    size = world.size(name)
-    digest = hashlib.sha256()
-    for i in range(0, size, size // 40):
-        digest.update(world.render(name, i).tobytes())
-    assert digest.hexdigest()[:16] == GOLDEN[name]
-
-
 def test_another_process_with_another_hash_seed_renders_the_same() -> None:
     command = [sys.executable, "-c", SCRIPT, "r"]
     found = subprocess.run(
         command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "77"}
     )
     assert found.stdout.strip() == GOLDEN["r"]
-
-
-@pytest.mark.parametrize("name", world.SETS)
-def test_images_are_rgb_of_64_and_none_is_blank(name: str) -> None:
-    for index in range(0, world.size(name), world.size(name) // 16):
-        pixels = world.render(name, index)
-        assert pixels.shape == (64, 64, 3)
-        assert pixels.dtype == np.uint8
-        assert pixels.astype(float).std() > 3
-
-
-def test_streams_and_indices_give_other_images() -> None:
-    seen = {world.render("val", i, stream).tobytes() for i in (0, 1, 2) for stream in (0, 1)}
-    assert len(seen) == 6
-
-
-@pytest.mark.parametrize("name", [n for n in world.SETS if n not in ("web", "street")])
-def test_labels_come_in_equal_blocks(name: str) -> None:
-    labels = [world.label(name, i) for i in range(world.size(name))]
-    assert labels == sorted(labels)
-    assert np.bincount(labels).tolist() == [len(labels) // 40] * 40
-
-
-@pytest.mark.parametrize("name", world.SETS)
-def test_index_order_is_the_byte_order_of_paths(name: str) -> None:
-    paths = [world.path(name, i).encode() for i in range(0, world.size(name), 7)]
-    assert paths == sorted(paths)
-    assert len(set(paths)) == len(paths)
-
-
-@pytest.mark.slow
-def test_the_target_set_is_mixed_of_the_shifts_and_overlaps_no_other_set() -> None:
-    def scenes(name: str) -> list[Any]:
-        return [world.scene(name, i) for i in range(world.size(name))]
-
-    street = scenes("street")
-    styles = Counter(scene.style for scene in street)
-    # Binomial counts: .1 of the images are sketches, .7 photographs; five standard deviations.
-    assert abs(styles["sketch"] - 50) < 5 * (500 * 0.1 * 0.9) ** 0.5
-    assert abs(styles["photo"] - 350) < 5 * (500 * 0.7 * 0.3) ** 0.5
-    assert set(styles) == {scene.style for name in world.SHIFTS for scene in scenes(name)}
-    others = {scene for name in ("val", *world.SHIFTS, "concepts") for scene in scenes(name)}
-    assert len(set(street)) == 500
-    assert not others & set(street)
-    digests = {
-        hashlib.sha256(world.render(name, i).tobytes()).digest()
-        for name in ("val", *world.SHIFTS)
-        for i in range(0, world.size(name), 10)
-    }
-    own = {hashlib.sha256(world.render("street", i).tobytes()).digest() for i in range(500)}
-    assert len(own) == 500
-    assert not own & digests
-
-
-def test_the_labels_of_the_target_set_are_those_of_its_scenes() -> None:
-    labels = [world.label("street", i) for i in range(500)]
-    assert labels == [world.scene("street", i).figures[0].label for i in range(500)]
-    assert set(labels) == set(range(40))
-
-
-def test_class_names_are_in_byte_order_and_safe_as_folders() -> None:
-    names = world.CLASS_NAMES
-    assert len(names) == 40
-    assert sorted(names, key=str.encode) == list(names)
-    assert all(name.isalpha() and name.islower() for name in names)
-
-
-def test_words_of_a_class_belong_to_no_other_class() -> None:
-    words = [word for item in OBJECTS for word in (item.name, *item.synonyms)]
-    assert len(words) == len(set(words))
-
-
-def test_sets_show_what_they_are_for() -> None:
-    def scenes(name: str) -> list[Any]:
-        return [world.scene(name, i) for i in range(0, world.size(name), 20)]
-
-    assert {s.style for s in scenes("val")} == {"photo"}
-    assert {s.style for s in scenes("sketch")} == {"sketch"}
-    assert "photo" not in {s.style for s in scenes("r")}
-    assert {s.style for s in map(world.scene, ["web"] * 400, range(400))} == set(STYLES)
-    sizes = {n: np.mean([s.figures[0].size for s in scenes(n)]) for n in ("val", "v2", "a")}
-    assert sizes["a"] < sizes["v2"] < sizes["val"]
-    turned = [abs((s.figures[0].angle + 180) % 360 - 180) > 30 for s in scenes("objectnet")]
-    assert np.mean(turned) > 0.5
-    usual = {
-        n: np.mean([s.scene in OBJECTS[s.figures[0].label].scenes for s in scenes(n)])
-        for n in ("val", "a")
-    }
-    assert usual["val"] > 0.8
-    assert usual["a"] < 0.45
 
 
 @pytest.mark.parametrize("call", [world.render, world.label, world.path, world.caption])
@@ -150,3 +49,46 @@ def test_unknown_sets_and_numbers_are_refused(call) -> None:
     for index in (-1, 4000):
         with pytest.raises(UsageError, match="0 to 3999"):
             call("val", index)
+
+
+@pytest.mark.parametrize("name", world.SETS)
+def test_pixels_labels_and_paths_of_a_set(name: str) -> None:
+    size = world.size(name)
+    digest = hashlib.sha256()
+    for index in range(0, size, size // 40):
+        pixels = world.render(name, index)
+        assert pixels.shape == (64, 64, 3)
+        assert pixels.dtype == np.uint8
+        assert pixels.astype(float).std() > 3  # none is blank
+        digest.update(pixels.tobytes())
+    assert digest.hexdigest()[:16] == GOLDEN[name]
+    paths = [world.path(name, i).encode() for i in range(0, size, 7)]
+    assert paths == sorted(set(paths))
+    labels = [world.label(name, i) for i in range(size if name != "web" else 0)]
+    if name == "street":
+        assert labels == [world.scene(name, i).figures[0].label for i in range(size)]
+    elif labels:
+        assert labels == sorted(labels)
+        assert np.bincount(labels).tolist() == [size // 40] * 40
+
+
+def test_names_of_classes_are_safe_as_folders_and_their_words_of_one_class() -> None:
+    names = world.CLASS_NAMES
+    assert sorted(names, key=str.encode) == list(names)
+    assert all(name.isalpha() and name.islower() for name in names)
+    words = [word for item in OBJECTS for word in (item.name, *item.synonyms)]
+    assert len(words) == len(set(words))
+
+
+@pytest.mark.slow
+def test_the_target_set_overlaps_no_other_set() -> None:
+    def scenes(name: str) -> list[Any]:
+        return [world.scene(name, i) for i in range(world.size(name))]
+
+    street = scenes("street")
+    assert {scene.style for scene in street} == {
+        scene.style for name in world.SHIFTS for scene in scenes(name)
+    }
+    others = {scene for name in ("val", *world.SHIFTS, "concepts") for scene in scenes(name)}
+    assert len(set(street)) == 500
+    assert not others & set(street)

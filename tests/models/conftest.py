@@ -1,16 +1,43 @@
-"""Checkpoint files of full-size architectures, written once a session."""
+"""Weights that tests share: a full-size CLIP and a tiny one, written once a session."""
 
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
+from tests.hub_cache import put_tiny
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.quiet import quiet
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Random weights other than our own seed gives, and the file or folder that holds them."""
+
+    state: dict[str, Tensor]
+    path: Path
+
+
+def toy(tower: nn.Module, size: tuple[int, int] = (16, 16), **options: Any) -> Encoder:
+    """Returns an encoder of five channels around a tower."""
+    return Encoder(
+        name="net", architecture="net", representation="pooled", width=5,
+        weights=WeightsInfo(kind="untrained", source="", digest="0"),
+        preprocessing=PreprocessingInfo(
+            size=size, mean=(0.5,), std=(0.5,), interpolation="bicubic", source="test"
+        ),
+        module=tower, preprocess=lambda image: torch.zeros(3, *size), forward=tower, **options,
+    )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -22,31 +49,21 @@ def two_threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def open_clip_state() -> Callable[[str], dict[str, torch.Tensor]]:
-    """Returns the random state of an open_clip architecture, other than our own seed gives."""
-    states: dict[str, dict[str, torch.Tensor]] = {}
+def rn50(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """Returns a safetensors file of RN50-quickgelu."""
+    import open_clip
 
-    def state(architecture: str) -> dict[str, torch.Tensor]:
-        if architecture not in states:
-            import open_clip
-
-            with quiet(), torch.random.fork_rng(devices=[]):
-                torch.manual_seed(7)
-                model = open_clip.create_model(architecture, load_weights=False)
-            states[architecture] = {k: v.clone() for k, v in model.state_dict().items()}
-        return dict(states[architecture])
-
-    return state
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        model = open_clip.create_model("RN50-quickgelu", load_weights=False)
+    path = tmp_path_factory.mktemp("weights") / "rn50.safetensors"
+    save_file(model.state_dict(), path)
+    return Saved(dict(model.state_dict()), path)
 
 
 @pytest.fixture(scope="session")
-def rn50_file(
-    open_clip_state: Callable[[str], dict[str, torch.Tensor]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """Returns a safetensors file of RN50-quickgelu."""
-    from safetensors.torch import save_file
-
-    path = tmp_path_factory.mktemp("weights") / "rn50.safetensors"
-    save_file(open_clip_state("RN50-quickgelu"), path)
-    return path
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """Returns the folder of a CLIP of one layer, which is also a repository of a hub's cache."""
+    home = tmp_path_factory.mktemp("hub")
+    state = put_tiny(home)
+    return Saved(state, next(home.rglob("snapshots/*")))

@@ -1,6 +1,6 @@
 """Checkpoint files made to hang a reader or to fill its memory."""
 
-import io
+import os
 import pickle
 import struct
 import zipfile
@@ -135,28 +135,32 @@ def names(path: Path) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text.encode())
 
 
-BOMBS: dict[str, Callable[[Path], None]] = {
-    "cycle.pt": cycle,
-    "two_steps.pt": two_steps,
-    "modules.pt": modules,
-    "own_module.pt": own_module,
-    "prefixes.pt": prefixes,
-    "compressed.pt": compressed,
-    "memo.pt": memo,
-    "array.pt": array,
-    "expanded.pt": expanded,
-    "legacy_claim.bin": legacy_claim,
-    "deep.pt": deep,
-    "deep_key.pt": deep_key,
-    "instructions.pt": instructions,
-    "entries.pt": entries,
-    "header.safetensors": header,
-    "names.safetensors": names,
+BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "cycle.pt": (cycle, "wraps its weights more than 16 deep, or in themselves"),
+    "two_steps.pt": (two_steps, "wraps its weights more than 16 deep, or in themselves"),
+    "modules.pt": (modules, "are nested without end"),
+    "own_module.pt": (own_module, "are nested without end"),
+    "prefixes.pt": (prefixes, "a name of 21,003 characters"),
+    "compressed.pt": (compressed, "claims to hold more than the file's size"),
+    "memo.pt": (memo, "holds a NoneType and no named weights"),
+    "array.pt": (array, "no named weights"),
+    "expanded.pt": (expanded, "repeats its data to fill its shape"),
+    "legacy_claim.bin": (legacy_claim, "cut short"),
+    "deep.pt": (deep, "holds a list and no named weights"),
+    "deep_key.pt": (deep_key, "holds no weights"),
+    "instructions.pt": (instructions, "more than 1,000,000 instructions"),
+    "entries.pt": (entries, "too many entries"),
+    "header.safetensors": (header, "its header claims 1,000,000,000,000,000 bytes"),
+    "names.safetensors": (names, "its header claims"),
 }
+"""By file name: what writes it, and what a reader says."""
 
 
-def pickled(value: object) -> bytes:
-    """Returns what torch.save writes for a value."""
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    return buffer.getvalue()
+class Harmful:
+    """Unpickling this would create the folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (self.path,)

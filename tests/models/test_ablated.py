@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.models.conftest import toy
 from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import ablation_in_words, parse_ablations
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.taps import DerivedTap
 
 
@@ -35,17 +35,9 @@ class Tower(nn.Module):
         return out
 
 
-def encoder(probes: Any = None) -> Encoder:
+def encoder(**options: Any) -> Encoder:
     torch.manual_seed(0)
-    tower = Tower()
-    return Encoder(
-        name="toy", architecture="toy", representation="pooled", width=5,
-        weights=WeightsInfo(kind="checkpoint", source="x", digest="0"),
-        preprocessing=PreprocessingInfo(
-            size=(16, 16), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="none", source="test"
-        ),
-        module=tower, preprocess=lambda image: torch.zeros(3, 16, 16), forward=tower, probes=probes,
-    )  # fmt: skip
+    return toy(Tower(), **options)
 
 
 def seen(one: Encoder, *names: str) -> tuple[Tensor, dict[str, Tensor]]:
@@ -129,34 +121,23 @@ def test_shuffled_channels_are_those_of_another_image_by_sample_ids() -> None:
 def test_a_tensor_that_others_read_is_not_changed() -> None:
     one, plain = encoder(), encoder()
     one.ablate("block.0", (2,), "zero")  # a ReLU on the input of a skip connection
-    _, found = seen(one, "stem")
-    _, untouched = seen(plain, "stem")
-    assert torch.equal(found["stem"], untouched["stem"])
+    assert torch.equal(seen(one, "stem")[1]["stem"], seen(plain, "stem")[1]["stem"])
 
 
-def test_a_derived_tap_cannot_be_ablated_and_says_so() -> None:
-    holder = encoder()
-    derived = DerivedTap(holder.tower.last, lambda out: out * 2)  # type: ignore[arg-type, return-value]
-    holder._probes = {"doubled": derived}
+def test_what_cannot_be_ablated_is_named() -> None:
+    tower = Tower()
+    derived = DerivedTap(tower.last, lambda out: out * 2)  # type: ignore[arg-type, return-value, operator]
+    holder = toy(tower, probes={"doubled": derived})
     holder.ablate("doubled", (0,), "zero")
     with pytest.raises(UsageError, match="ablate the layer before it"):
         seen(holder)
-
-
-def test_what_does_not_exist_is_named() -> None:
     with pytest.raises(UsageError, match="stem has no channel 6: there are 0 to 5"):
         encoder().ablate("stem", (6,), "zero")
     with pytest.raises(UsageError, match="no such module"):
         encoder().ablate("layer9", (0,), "zero")
-
-
-@pytest.mark.parametrize("text", ["", "layer3", "layer3:", ":3", "layer3:a", "layer3:1,", "a:-1"])
-def test_texts_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no TAP:CHANNELS"):
-        parse_ablations([text])
-
-
-def test_the_final_representation_is_for_reprobe() -> None:
+    for text in ("", "layer3", "layer3:", ":3", "layer3:a", "layer3:1,", "a:-1"):
+        with pytest.raises(UsageError, match="is no TAP:CHANNELS"):
+            parse_ablations([text])
     with pytest.raises(UsageError, match="reprobe RUN --ablate channel:17"):
         parse_ablations(["embedding:17"])
     assert ablation_in_words("a", (1,), "zero") == "a without channel 1 (set to zero)"

@@ -1,7 +1,8 @@
 """Heads: the zero-shot head against open_clip's own, resuming, files, the ridge probe."""
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,18 +15,11 @@ from safetensors.torch import save_file
 from sklearn.linear_model import Ridge, RidgeCV
 from torch import Tensor
 
+from tests.models.conftest import Saved
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_head, read_templates, ridge_head
-from tuiprobe.models.heads import (
-    CLASSES_PER_SHARD,
-    Head,
-    TextTower,
-    fetched_head,
-    keep_head,
-    trained_scale,
-    zero_shot_head,
-)
+from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, PromptHead, TextTower, trained_scale
 from tuiprobe.models.load import load_encoder
 
 CLASSES = ("cat", "fire truck", "tench")
@@ -33,11 +27,10 @@ TEMPLATES = ("a photo of a {}.", "a drawing of the {}.")
 
 
 @pytest.fixture(scope="module")
-def clip(rn50_file: Path) -> Encoder:
-    return load_encoder("rn50_openai", checkpoint=rn50_file)
+def clip(tiny: Saved) -> Encoder:
+    return load_encoder(f"open_clip:local-dir:{tiny.path}")
 
 
-@pytest.mark.slow
 def test_zero_shot_head_is_open_clips_and_an_independent_one(clip: Encoder, tmp_path: Path) -> None:
     import open_clip
 
@@ -53,14 +46,12 @@ def test_zero_shot_head_is_open_clips_and_an_independent_one(clip: Encoder, tmp_
             assert np.allclose(row, mean / np.linalg.norm(mean), atol=1e-6)
     assert head.classes == CLASSES
     assert head.normalize
-
-
-@pytest.mark.slow
-def test_the_logit_scale_is_open_clips(clip: Encoder) -> None:
     assert clip.text is not None
-    scale = float(clip.module.logit_scale.exp())
-    assert clip.text.logit_scale == pytest.approx(scale, rel=1e-6)
+    assert clip.text.logit_scale == pytest.approx(float(clip.module.logit_scale.exp()), rel=1e-6)
     assert clip.text.logit_bias == 0
+    assert len(clip.text.templates) == 80
+    assert clip.text.templates[0] == "a bad photo of a {}."
+    assert clip.head() is None
 
 
 class Scaled(torch.nn.Module):
@@ -88,39 +79,6 @@ def test_the_trained_scale_is_the_exponential(
     assert found == (expected[0] and pytest.approx(expected[0], rel=1e-6), expected[1])
 
 
-def test_a_head_of_prompts_has_the_scale_of_its_tower(tmp_path: Path) -> None:
-    tower = replace(counting_tower()[0], logit_scale=50.0, logit_bias=-3.0)
-    head = zero_shot_head(tower, CLASSES, TEMPLATES, digest="d", cache=tmp_path)
-    assert (head.logit_scale, head.logit_bias) == (50.0, -3.0)
-
-
-def test_a_file_with_a_logit_scale_holds_a_zero_shot_head(tmp_path: Path) -> None:
-    weight = torch.eye(3, 6)
-    save_file({"weight": weight}, tmp_path / "plain.safetensors")
-    plain = read_head(tmp_path / "plain.safetensors", width=6)
-    assert (plain.normalize, plain.logit_scale, plain.logit_bias) == (False, None, 0.0)
-    scaled = {"logit_scale": torch.tensor(100.0), "logit_bias": torch.tensor([-2.0])}
-    save_file({"weight": weight, **scaled}, tmp_path / "scaled.safetensors")
-    found = read_head(tmp_path / "scaled.safetensors", width=6)
-    assert (found.normalize, found.logit_scale, found.logit_bias) == (True, 100.0, -2.0)
-    for value in (0.0, -1.0, float("nan")):
-        save_file(
-            {"weight": weight, "logit_scale": torch.tensor(value)}, tmp_path / "bad.safetensors"
-        )
-        with pytest.raises(WeightsError, match="logit_scale in"):
-            read_head(tmp_path / "bad.safetensors", width=6)
-    save_file({"weight": weight, "logit_scale": torch.ones(2)}, tmp_path / "two.safetensors")
-    with pytest.raises(WeightsError, match="not one finite number"):
-        read_head(tmp_path / "two.safetensors", width=6)
-
-
-def test_own_templates_are_the_eighty_of_imagenet(clip: Encoder) -> None:
-    assert clip.text is not None
-    assert len(clip.text.templates) == 80
-    assert clip.text.templates[0] == "a bad photo of a {}."
-    assert clip.head() is None
-
-
 def counting_tower() -> tuple[TextTower, list[str]]:
     """Returns a tower whose embedding of a prompt is its own, and the prompts it saw."""
     seen: list[str] = []
@@ -136,7 +94,14 @@ def counting_tower() -> tuple[TextTower, list[str]]:
         ]
         return torch.nn.functional.normalize(torch.stack(rows), dim=1)
 
-    return TextTower(tokenize, encode, 8, "counting", ("a {}",)), seen
+    return TextTower(tokenize, encode, 8, "counting", ("a {}",), 50.0, -3.0), seen
+
+
+def prompted(
+    tower: TextTower, cache: Path, names: Sequence[str] = CLASSES,
+    templates: Sequence[str] = TEMPLATES, digest: str = "d",
+) -> PromptHead:  # fmt: skip
+    return PromptHead(tower, tuple(names), tuple(templates), digest, cache=cache)
 
 
 class StopError(Exception):
@@ -150,8 +115,8 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
 ) -> None:
     cache = tmp_path_factory.mktemp("heads")
     names = [f"class {i}" for i in range(2 * CLASSES_PER_SHARD + 7)]
-    tower, _ = counting_tower()
-    whole = zero_shot_head(tower, names, TEMPLATES, digest="d", cache=cache / "whole")
+    whole = prompted(counting_tower()[0], cache / "whole", names).build()
+    assert (whole.logit_scale, whole.logit_bias) == (50.0, -3.0)
 
     def interrupt(done: int, total: int) -> None:
         assert total == len(names)
@@ -159,54 +124,46 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
             raise StopError
 
     tower, seen = counting_tower()
-    folder = cache / "interrupted"
+    head = prompted(tower, cache / "interrupted", names)
     with pytest.raises(StopError):
-        zero_shot_head(tower, names, TEMPLATES, digest="d", cache=folder, progress=interrupt)
+        head.build(interrupt)
     before = len(seen)
-    again = zero_shot_head(tower, names, TEMPLATES, digest="d", cache=folder)
-    assert torch.equal(again.weight, whole.weight)
     kept = (stop - 1) // CLASSES_PER_SHARD * CLASSES_PER_SHARD
-    assert len(seen) - before == (len(names) - kept) * len(TEMPLATES)
-    zero_shot_head(tower, names, TEMPLATES, digest="d", cache=folder)
-    assert len(seen) - before == (len(names) - kept) * len(TEMPLATES)
+    for _ in range(2):
+        assert torch.equal(head.build().weight, whole.weight)
+        assert len(seen) - before == (len(names) - kept) * len(TEMPLATES)
 
 
 def test_another_digest_name_or_template_is_another_head(tmp_path: Path) -> None:
     tower, seen = counting_tower()
-    variants = [
-        ("d", CLASSES, TEMPLATES),
-        ("e", CLASSES, TEMPLATES),
-        ("d", CLASSES[:2], TEMPLATES),
-        ("d", CLASSES, TEMPLATES[:1]),
-    ]
-    for digest, names, templates in variants:
+    for digest, names, templates in (
+        ("d", CLASSES, TEMPLATES), ("e", CLASSES, TEMPLATES), ("d", CLASSES[:2], TEMPLATES),
+        ("d", CLASSES, TEMPLATES[:1]), ("d", ["{evil.__class__}"], ["a {}"]),
+    ):  # fmt: skip
         before = len(seen)
-        zero_shot_head(tower, names, templates, digest=digest, cache=tmp_path)
+        prompted(tower, tmp_path, names, templates, digest).build()
         assert len(seen) - before == len(names) * len(templates)
+    assert seen[-1] == "a {evil.__class__}"
 
 
-def test_a_head_built_with_another_number_of_threads_is_not_taken_from_the_cache(
-    tmp_path: Path,
-) -> None:
-    encoder, before = load_encoder("mini_clip"), torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        encoder.head(CLASSES, TEMPLATES, cache=tmp_path)
-        assert encoder.prompts_left(CLASSES, TEMPLATES, cache=tmp_path) == 0
-        torch.set_num_threads(2)
-        left = encoder.prompts_left(CLASSES, TEMPLATES, cache=tmp_path)
-        assert left == len(CLASSES) * len(TEMPLATES)
-    finally:
-        torch.set_num_threads(before)
+@pytest.fixture
+def other_threads() -> Iterator[Callable[[], None]]:
+    """Returns a function that changes the number of threads, as on another machine."""
+    before = torch.get_num_threads()
+    yield lambda: torch.set_num_threads(before + 1)
+    torch.set_num_threads(before)
 
 
 def test_a_fetched_head_serves_other_conditions_and_no_other_names_or_precision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_threads: Callable[[], None]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    encoder, before = load_encoder("mini_clip"), torch.get_num_threads()
+    encoder, every = load_encoder("mini_clip"), len(CLASSES) * len(TEMPLATES)
     head = encoder.head(CLASSES, TEMPLATES)
     assert head is not None
+    assert encoder.prompts_left(CLASSES, TEMPLATES) == 0
+    other_threads()
+    assert encoder.prompts_left(CLASSES, TEMPLATES) == every  # its last bits may differ
     path = encoder.keep_head(head)
     assert encoder.keep_head(head) == path
     assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -215,74 +172,72 @@ def test_a_fetched_head_serves_other_conditions_and_no_other_names_or_precision(
     (copied / path.name).write_bytes(path.read_bytes())
     (copied / ".left by a kill.tmp").write_bytes(b"x")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
-    try:
-        torch.set_num_threads(before + 1)  # as on another machine
-        assert encoder.prompts_left(CLASSES, TEMPLATES) == 0
-        again = encoder.head(CLASSES, TEMPLATES)
-    finally:
-        torch.set_num_threads(before)
+    assert encoder.prompts_left(CLASSES, TEMPLATES) == 0
+    again = encoder.head(CLASSES, TEMPLATES)
     assert again is not None
     assert torch.equal(again.weight, head.weight)
     assert replace(again, weight=head.weight) == replace(
         head, source=f"{head.source}, built by tuiprobe fetch"
     )
-    every = len(CLASSES) * len(TEMPLATES)
     assert encoder.prompts_left(CLASSES[::-1], TEMPLATES) == every
     assert encoder.prompts_left(CLASSES, TEMPLATES[::-1]) == every
     assert load_encoder("mini_clip", dtype="float16").prompts_left(CLASSES, TEMPLATES) == every
 
 
 def test_every_cut_and_every_flipped_byte_of_a_fetched_head_is_noticed(tmp_path: Path) -> None:
-    tower, _ = counting_tower()
-    head = zero_shot_head(tower, CLASSES, TEMPLATES, digest="d", cache=tmp_path / "built")
-    path = keep_head(head, digest="d", cache=tmp_path)
+    prompts = prompted(counting_tower()[0], tmp_path)
+    head = prompts.build()
+    path = prompts.keep(head)
     whole = path.read_bytes()
-
-    def fetched(width: int = 6) -> Head | None:
-        return fetched_head(tower, CLASSES, TEMPLATES, digest="d", width=width, cache=tmp_path)
-
-    for cut in range(len(whole)):
-        path.write_bytes(whole[:cut])
-        with pytest.raises(WeightsError, match="is damaged"):
-            fetched()
-    for at in range(len(whole)):
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        with pytest.raises(WeightsError, match="fetch or copy it again"):
-            fetched()
+    flipped = (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole)))
+    for damaged in (*(whole[:cut] for cut in range(len(whole))), *flipped):
+        path.write_bytes(damaged)
+        with pytest.raises(WeightsError, match=r"is damaged.* fetch or copy it again"):
+            prompts.fetched(6)
     path.write_bytes(whole)
-    found = fetched()
-    assert found is not None
-    assert torch.equal(found.weight, head.weight)
+    fetched = prompts.fetched(6)
+    assert fetched is not None
+    assert torch.equal(fetched.weight, head.weight)
     with pytest.raises(WeightsError, match="is not the head that its name says"):
-        fetched(width=8)
-    other = replace(head, weight=torch.full_like(head.weight, torch.nan))
+        prompts.fetched(8)
     path.unlink()
-    keep_head(other, digest="d", cache=tmp_path)
+    prompts.keep(replace(head, weight=torch.full_like(head.weight, torch.nan)))
     with pytest.raises(WeightsError, match="is not the head that its name says"):
-        fetched()
+        prompts.fetched(6)
 
 
 def test_a_damaged_shard_is_built_again(tmp_path: Path) -> None:
     tower, seen = counting_tower()
-    whole = zero_shot_head(tower, CLASSES, TEMPLATES, digest="d", cache=tmp_path)
-    for path in tmp_path.rglob("*.safetensors"):
-        path.write_bytes(path.read_bytes()[:20])
-    again = zero_shot_head(tower, CLASSES, TEMPLATES, digest="d", cache=tmp_path)
-    assert torch.equal(again.weight, whole.weight)
-    assert len(seen) == 2 * len(CLASSES) * len(TEMPLATES)
+    prompts = prompted(tower, tmp_path)
+    whole = prompts.build()
+    (path,) = tmp_path.rglob("*.safetensors")
+
+    def pipe() -> None:
+        path.unlink()
+        os.mkfifo(path)
+
+    width = whole.weight.shape[1]
+    for damage in (
+        lambda: path.write_bytes(path.read_bytes()[:20]),
+        lambda: save_file({"weight": torch.ones(3)}, path),
+        lambda: save_file({"weight": torch.ones(3, width).int()}, path),
+        lambda: save_file({"weight": torch.full((3, width), float("nan"))}, path),
+        pipe,
+    ):
+        damage()
+        assert prompts.classes_left() == 3
+        before = len(seen)
+        assert torch.equal(prompts.build().weight, whole.weight)
+        assert len(seen) - before == len(CLASSES) * len(TEMPLATES)
+        assert prompts.classes_left() == 0
 
 
 @pytest.mark.parametrize("templates", [(), ("a photo",), ("{} and {}",)])
-def test_templates_without_a_place_for_the_name_are_refused(templates: tuple[str, ...]) -> None:
-    tower, _ = counting_tower()
+def test_templates_without_a_place_for_the_name_are_refused(
+    templates: tuple[str, ...], tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="template"):
-        zero_shot_head(tower, CLASSES, templates, digest="d")
-
-
-def test_names_with_braces_are_taken_literally(tmp_path: Path) -> None:
-    tower, seen = counting_tower()
-    zero_shot_head(tower, ["{evil.__class__}"], ["a {}"], digest="d", cache=tmp_path)
-    assert seen == ["a {evil.__class__}"]
+        prompted(counting_tower()[0], tmp_path, templates=templates).build()
 
 
 def test_text_files(tmp_path: Path) -> None:
@@ -299,19 +254,36 @@ def test_text_files(tmp_path: Path) -> None:
         read_classes(tmp_path / "b.txt")
 
 
+def read(path: Path, state: dict[str, Tensor], classes: tuple[str, ...] = ()) -> Head:
+    save_file(state, path)
+    return read_head(path, width=5, classes=classes)
+
+
 def test_heads_from_files(tmp_path: Path) -> None:
-    weight, bias = torch.randn(3, 5), torch.randn(3)
-    save_file({"fc.weight": weight, "fc.bias": bias}, tmp_path / "h.safetensors")
-    head = read_head(tmp_path / "h.safetensors", width=5, classes=CLASSES)
-    h = torch.randn(4, 5)
+    path, weight, bias = tmp_path / "h.safetensors", torch.randn(3, 5), torch.randn(3)
+    h, ones, nan = torch.randn(4, 5), torch.ones(3, 5), torch.tensor(float("nan"))
+    head = read(path, {"fc.weight": weight, "fc.bias": bias}, CLASSES)
     assert torch.allclose(head.logits(h), h @ weight.T + bias, atol=1e-6)
-    with pytest.raises(WeightsError, match=r"\(3, 5\); it must have one row a class of 6"):
-        read_head(tmp_path / "h.safetensors", width=6)
+    assert (head.normalize, head.logit_scale, head.logit_bias) == (False, None, 0.0)
+    factors = {"logit_scale": torch.tensor(100.0), "logit_bias": torch.tensor([-2.0])}
+    scaled = read(path, {"weight": weight, **factors})
+    assert (scaled.normalize, scaled.logit_scale, scaled.logit_bias) == (True, 100.0, -2.0)
+    for message, state in (
+        ("logit_scale in", {"weight": weight, "logit_scale": torch.tensor(0.0)}),
+        ("logit_scale in", {"weight": weight, "logit_scale": torch.tensor(-1.0)}),
+        ("logit_scale in", {"weight": weight, "logit_scale": nan}),
+        ("not one finite number", {"weight": weight, "logit_scale": torch.ones(2)}),
+        (r"\(3, 6\); it must have one row a class of 5", {"weight": torch.ones(3, 6)}),
+        ("holds no head", {"other": weight}),
+        ("is int64", {"weight": ones.long()}),
+        ("is complex64", {"weight": ones.to(torch.complex64)}),
+        ("nothing but zeros", {"weight": 0 * ones}),
+        ("not finite", {"weight": nan * ones}),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            read(path, state)
     with pytest.raises(UsageError, match="2 class names for the 3 rows"):
-        read_head(tmp_path / "h.safetensors", width=5, classes=("a", "b"))
-    save_file({"other": weight}, tmp_path / "o.safetensors")
-    with pytest.raises(WeightsError, match="holds no head"):
-        read_head(tmp_path / "o.safetensors", width=5)
+        read(path, {"weight": weight}, ("a", "b"))
 
 
 @given(st.floats(0.1, 10), st.integers(0, 100))
@@ -334,6 +306,8 @@ def test_the_ridge_probe_is_scikit_learns_at_its_penalty_and_separates() -> None
     assert np.allclose(head.bias, theirs.intercept_, rtol=0.02, atol=1e-3)
     hits = head.logits(torch.tensor(h).float()).argmax(1).numpy() == labels
     assert hits.mean() > 0.95
+    with pytest.raises(UsageError, match="1 of them without any"):
+        ridge_head(torch.randn(10, 4), torch.arange(10) % 2, CLASSES)
 
 
 @pytest.mark.parametrize(("n", "width"), [(120, 8), (60, 59), (60, 61)])
@@ -346,8 +320,3 @@ def test_its_penalty_is_the_one_of_generalised_cross_validation(n: int, width: i
     theirs.fit(h, np.eye(3)[labels])
     head = ridge_head(torch.tensor(h), torch.tensor(labels), CLASSES)
     assert float(head.source.rpartition(" ")[2]) == pytest.approx(theirs.alpha_, rel=0.01)
-
-
-def test_the_ridge_probe_needs_images_of_every_class() -> None:
-    with pytest.raises(UsageError, match="1 of them without any"):
-        ridge_head(torch.randn(10, 4), torch.arange(10) % 2, CLASSES)

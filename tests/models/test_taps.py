@@ -1,31 +1,13 @@
 """Taps: layouts known by construction, refusals with their reason, and what watch hands over."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.models.conftest import toy
 from tuiprobe.errors import UsageError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.taps import Tap
-
-
-def encoder(tower: nn.Module, size: tuple[int, int] = (16, 16), width: int = 5) -> Encoder:
-    return Encoder(
-        name="net",
-        architecture="net",
-        representation="pooled",
-        width=width,
-        weights=WeightsInfo(kind="untrained", source="", digest="0"),
-        preprocessing=PreprocessingInfo(
-            size=size, mean=(0.5,), std=(0.5,), interpolation="bicubic", source="test"
-        ),
-        module=tower,
-        preprocess=lambda image: torch.zeros(3, *size),
-        forward=tower,
-    )
 
 
 class ChannelsLast(nn.Module):
@@ -70,7 +52,7 @@ class Net(nn.Module):
 @pytest.fixture
 def net() -> Encoder:
     torch.manual_seed(0)
-    return encoder(Net())
+    return toy(Net())
 
 
 def test_layouts_are_those_of_the_construction(net: Encoder) -> None:
@@ -146,43 +128,24 @@ def test_watching_ends_with_the_block_even_after_an_error(net: Encoder) -> None:
     assert not any(m._forward_hooks for m in net.module.modules())
 
 
-def test_a_layer_that_folds_windows_into_the_batch_is_refused() -> None:
+def test_windows_in_the_batch_are_refused_and_an_oblong_map_keeps_its_aspect() -> None:
     class Windows(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.inner = nn.Linear(3, 3)
-            self.out = nn.Linear(3, 5)
-
-        def forward(self, x: Tensor) -> Tensor:
-            y = self.inner(x.permute(0, 2, 3, 1).reshape(-1, 64, 3))
-            return self.out(y.reshape(x.shape[0], -1, 3).mean(1))
-
-    reasons = encoder(Windows()).untappable()
-    assert "does not keep one entry an image" in reasons["inner"]
-
-
-def test_an_oblong_input_keeps_its_aspect_in_a_map() -> None:
-    class Oblong(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
             self.conv = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.ReLU())
+            self.inner = nn.Linear(5, 5)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.conv(x).mean((2, 3))
+            y = self.inner(self.conv(x).permute(0, 2, 3, 1).reshape(-1, 64, 5))
+            return y.reshape(x.shape[0], -1, 5).mean(1)
 
-    taps = {t.name: t for t in encoder(Oblong(), size=(16, 32)).taps()}
-    assert taps["conv.1"] == Tap("conv.1", "map", 5, 1)
+    windows = toy(Windows(), size=(16, 32))
+    assert "does not keep one entry an image" in windows.untappable()["inner"]
+    assert Tap("conv.1", "map", 5, 1) in windows.taps()
 
 
 def test_half_precision_embeddings_are_float32() -> None:
-    torch.manual_seed(0)
-    net = Encoder(**{**vars_of(encoder(Net())), "dtype": torch.bfloat16})
+    half = toy(Net(), dtype=torch.bfloat16)
     with torch.inference_mode():
-        assert net.encode(torch.zeros(2, 3, 16, 16)).dtype == torch.float32
-    assert next(net.module.parameters()).dtype == torch.bfloat16
-
-
-def vars_of(net: Encoder) -> dict[str, Any]:
-    names = ["name", "architecture", "representation", "width", "weights", "preprocessing"]
-    parts = {name: getattr(net, name) for name in [*names, "module", "preprocess"]}
-    return {**parts, "forward": net.module}
+        assert half.encode(torch.zeros(2, 3, 16, 16)).dtype == torch.float32
+    assert next(half.module.parameters()).dtype == torch.bfloat16

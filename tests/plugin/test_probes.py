@@ -15,9 +15,7 @@ import pytest
 from tests.plugin.conftest import Typed
 from tests.plugin.test_sources_and_loaders import SMALL
 from tests.prepared import Prepared
-from tests.tui.conftest import until
-from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.screens.results import ResultsScreen
+from tuiprobe.report.formats import FORMATS
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +40,16 @@ def part(runs: Path, name: str) -> dict:
     return next(one for one in report["parts"] if one["probe"] == "lengths")
 
 
+def test_a_run_over_its_source_with_its_loader(runs: Path) -> None:
+    report = json.loads((runs / "a" / "results.json").read_text())
+    assert (report["model"]["name"], report["model"]["loader"]) == ("toy:8", "toy")
+    (measured,) = [one for one in report["data"] if one["name"] == "bands"]
+    assert measured["source"] == "bands:36"
+    # The colour of each picture is its class, and the head reads it off: all right.
+    (robustness,) = [one for one in report["parts"] if one["probe"] == "robustness"]
+    assert robustness["result"]["accuracies"][0]["top1"]["value"] == 1
+
+
 def test_its_options_are_typed_and_refused_by_name(
     runs: Path, stranger: Path, typed: Typed
 ) -> None:
@@ -62,9 +70,9 @@ def test_every_format_shows_it_where_the_package_is_not_installed(
     runs: Path, typed: Typed, tmp_path: Path
 ) -> None:
     run = str(runs / "a")
-    for one in ("html", "md", "csv", "svg", "json"):
-        done = typed(None, "report", run, "--format", one, "--to", "out")
-        assert done.returncode == 0, done.stderr
+    every = [word for name in FORMATS for word in ("--format", name)]
+    done = typed(None, "report", run, *every, "--to", "out")
+    assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
     assert "Longer than most \\<b\\>say\\</b\\> little." in (out / "report.md").read_text()
     html = (out / "report.html").read_text()
@@ -103,53 +111,36 @@ def test_answering_again_without_the_package_leaves_the_part_out(
     assert part(tmp_path, "copy") == part(runs, "a")
 
 
-@pytest.mark.asyncio
-async def test_the_screens_show_it(runs: Path) -> None:
-    app = TuiprobeApp(open_run=runs / "a")
-    async with app.run_test(size=(110, 40)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
-        screen = app.screen
-        assert isinstance(screen, ResultsScreen)
-        seen = []
-        for _ in range(20):
-            shown, tabs = screen.tab, screen._bar
-            assert shown is not None
-            assert tabs is not None
-            seen.append(tabs.active)
-            if tabs.active == "lengths":
-                text = " ".join(str(one.render()) for one in shown.query("Static"))
-                assert "Representations are" in text
-                assert "<b>say</b>" in text
-            await pilot.press("tab")
-            await pilot.pause()
-        assert "lengths" in seen
-        assert {"outliers", "ablation", "preflight"} <= set(seen)
-
-
-def test_no_tab_of_a_stranger_loads_torch(runs: Path, typed: Typed) -> None:
-    """In a process of its own, for this one has loaded torch for other tests."""
-    code = f"""
+SCREENS = """
 import asyncio, sys
 from pathlib import Path
 from tuiprobe.tui.app import TuiprobeApp
 
 async def show():
-    app = TuiprobeApp(open_run=Path({str(runs / "a")!r}))
+    app = TuiprobeApp(open_run=Path(sys.argv[1]))
     async with app.run_test(size=(110, 40)) as pilot:
-        for _ in range(6000):
+        while getattr(app.screen, "tab", None) is None:
             await pilot.pause(0.02)
-            if getattr(app.screen, "_bar", None) is not None:
-                break
-        names = set()
         for _ in range(20):
-            names.add(app.screen._bar.active)
+            name = app.screen._bar.active
+            texts = app.screen.tab.query("Static")
+            print(name, " ".join(str(text.render()) for text in texts).replace("\\n", " "))
             await pilot.press("tab")
             await pilot.pause(0.05)
-        print(sorted(names), "torch" in sys.modules, "stranger" in sys.modules)
+        print("torch" in sys.modules, "stranger" in sys.modules)
 
 asyncio.run(show())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_the_screens_show_it_without_its_package_and_torch(runs: Path) -> None:
+    """In a process of its own, for this one has loaded torch for other tests."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCREENS, runs / "a"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    assert "'lengths'" in done.stdout
-    assert done.stdout.strip().endswith("False False")
+    tabs = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
+    assert {"outliers", "ablation", "preflight", "lengths"} <= set(tabs)
+    assert "Representations are" in tabs["lengths"]
+    assert "<b>say</b>" in tabs["lengths"]
+    assert done.stdout.splitlines()[-1] == "False False"

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.plugin.conftest import Typed, install, register
-from tuiprobe.cli.app import run_cli
 from tuiprobe.cli.model_list import read_models
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
 from tuiprobe.datasets.registry import SOURCES, DataSource
@@ -20,40 +19,19 @@ from tuiprobe.models.registry import LOADERS, foreign_models, model_forms
 from tuiprobe.plugins import PluginError, Registry
 from tuiprobe.probes.robustness.baselines import family_of
 from tuiprobe.run.records import SetRecord
+from tuiprobe.spec import make_spec
 
 pytestmark = pytest.mark.slow
 
 SMALL = ("--batch-size", "12", "--threads", "1", "--workers", "0", "--offline")
 
 
-def test_a_run_from_the_command_line(stranger: Path, typed: Typed, tmp_path: Path) -> None:
-    done = typed(
-        stranger, "--headless", "--model", "toy:8", "--data", "bands:36", "--output", "run", *SMALL
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert (report["model"]["name"], report["model"]["loader"]) == ("toy:8", "toy")
-    (measured,) = [one for one in report["data"] if one["name"] == "bands"]
-    assert measured["source"] == "bands:36"
-    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
-    assert plan["sets"][0]["found"] == 36
-    # The colour of each picture is its class, and the head reads it off: all right.
-    (part,) = [one for one in report["parts"] if one["probe"] == "robustness"]
-    assert part["result"]["accuracies"][0]["top1"]["value"] == 1
-    # Where the package is not installed, the run opens and is answered again from its files.
-    again = typed(None, "reprobe", "run")
-    assert again.returncode == 0, again.stderr
-    shown = typed(None, "report", "run", "--format", "md")
-    assert shown.returncode == 0, shown.stderr
-    assert "toy:8" in (tmp_path / "run" / "report.md").read_text()
-    gone = typed(None, "--headless", "--model", "toy:8", "--data", "bands:36", *SMALL)
-    assert gone.returncode == 2
-    assert "unknown data source 'bands:36'" in gone.stderr
-
-
 def test_listed_where_the_built_in_ones_are(stranger: Path, typed: Typed) -> None:
     rows = {row["name"] for row in json.loads(typed(stranger, "models", "--json").stdout)}
     assert {"toy:8", "toy:16", "mini_clip"} <= rows
+    gone = typed(None, "--headless", "--model", "toy:8", "--data", "bands:36", *SMALL)
+    assert gone.returncode == 2
+    assert "unknown data source 'bands:36'" in gone.stderr
     unknown = typed(stranger, "--headless", "--data", "nonsense:1")
     assert unknown.returncode == 2
     assert "imagefolder:DIR" in unknown.stderr
@@ -85,6 +63,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "tuiprobe.models": {
             "failing": "worse:LOADER", "number": "worse:NUMBER", "gone": "nowhere_at_all:LOADER",
         },
+        "tuiprobe.probes": {"gone": "nowhere_at_all:PROBE"},
     }  # fmt: skip
     register(root, "worse", "0.1", groups)
     register(root, "other", "2", {"tuiprobe.datasets": {"twice": "worse:SOURCE"}})
@@ -111,6 +90,8 @@ def test_a_broken_package_is_named_and_disturbs_no_other(site: Path) -> None:
         load_encoder("failing:x")
     with pytest.raises(RunError, match=r"package worse 0\.1 returned a int"):
         load_encoder("number:3")
+    with pytest.raises(PluginError, match=r"'gone' of package worse 0\.1 cannot be loaded"):
+        make_spec("m", "d", {"probe": ["gone.x=2"]})
     with pytest.raises(UsageError, match="builds its own weights"):
         load_encoder("toy:8", checkpoint="w.pt")
     assert len(load_suite("bands:6").sets["bands"].samples) == 6
@@ -132,20 +113,6 @@ def test_a_name_is_claimed_once(site: Path) -> None:
         load_dataset("imagefolder:nowhere")
 
 
-def test_a_run_warns_of_a_name_that_another_package_claims(
-    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pictures = load_dataset("bands:6")
-    for sample in pictures.samples:
-        folder = tmp_path / "pictures" / pictures.classes[sample.label or 0]
-        folder.mkdir(parents=True, exist_ok=True)
-        pictures.open(sample).save(folder / sample.path)
-    arguments = ["--headless", "--model", "toy:8", "--output", str(tmp_path / "run"), *SMALL]
-    assert run_cli([*arguments, "--data", f"imagefolder:{tmp_path / 'pictures'}"]) == 0
-    said = "warning: the data source 'imagefolder' of package worse 0.1 is not used"
-    assert said in capsys.readouterr().err
-
-
 def test_no_file_names_foreign_code(site: Path, tmp_path: Path) -> None:
     """Suites, lists of models and the records of a run: the package is not even imported."""
     suite, models = tmp_path / "suite.toml", tmp_path / "models.txt"
@@ -161,10 +128,6 @@ def test_no_file_names_foreign_code(site: Path, tmp_path: Path) -> None:
         name="v", source="bands:6", found=6, planned=6, shards=1, classes=(), notes=()
     )
     assert family_of([record]) is None
-    assert not {"stranger", "worse"} & sys.modules.keys()
-
-
-def test_nothing_is_loaded_before_it_is_named(site: Path) -> None:
     assert {one.name for one in LOADERS.foreign()} == {"toy", "failing", "number", "gone"}
     assert SOURCES.package_of("bands") == "package stranger 1.0"
     assert not {"stranger", "worse"} & sys.modules.keys()

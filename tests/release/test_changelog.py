@@ -9,7 +9,6 @@ import tuiprobe
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "CHANGELOG.md").read_text("utf-8")
-LISTS = ["Breaking", "Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
 
 
 def test_versions_stand_from_newest_to_oldest_with_their_dates() -> None:
@@ -22,9 +21,3 @@ def test_versions_stand_from_newest_to_oldest_with_their_dates() -> None:
     ordered = [(*map(int, one.groups()[:3]), one[4]) for one in found if one]
     assert ordered == sorted(ordered, reverse=True)
     assert ".".join(map(str, ordered[0][:3])) == tuiprobe.__version__
-
-
-def test_each_version_has_lists_of_known_names_in_one_order() -> None:
-    for version in re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:]:
-        lists = re.findall(r"^### (.+)$", version, re.MULTILINE)
-        assert lists == [name for name in LISTS if name in lists], version.splitlines()[0]

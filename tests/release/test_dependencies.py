@@ -29,11 +29,11 @@ def declared(extra: str | None = None) -> set[str]:
 
 def packages_of(modules: set[str]) -> set[str]:
     """Returns the packages that modules belong to, without the standard library and our own."""
-    found = packages_distributions()
+    packages = packages_distributions()
     return {
         plain(package)
         for module in modules - sys.stdlib_module_names - {"tuiprobe", "tuiprobe_cuda"}
-        for package in found.get(module, [module])
+        for package in packages.get(module, [module])
     }
 
 
@@ -52,5 +52,6 @@ def imported() -> set[str]:
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     optional = declared("hf") | declared("parquet") | declared("remote")
     optional |= {"ipython"}  # imported where a notebook has loaded it
-    assert packages_of(imported()) - optional == declared()
-    assert optional <= packages_of(imported())
+    used = packages_of(imported())
+    assert used - optional == declared()
+    assert optional <= used

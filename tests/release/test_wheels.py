@@ -21,7 +21,6 @@ from tuiprobe.stats import _native
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-PAGE = (ROOT / "docs" / "howto" / "install.md").read_text("utf-8")
 PROJECTS = {"tuiprobe": ROOT, "tuiprobe-cuda": ROOT / "packages" / "cuda"}
 EVERY = pytest.mark.parametrize("name", PROJECTS)
 INSTALLED = {one.name.replace("_", "-") for one in distributions()}
@@ -34,36 +33,33 @@ def settings(name: str) -> dict[str, Any]:
 
 @EVERY
 def test_wheels_are_built_for_every_python_that_is_supported(name: str) -> None:
-    found = settings(name)
-    wheels = found["tool"]["cibuildwheel"]
+    package = settings(name)
     tags = [f"cp{version.replace('.', '')}-*" for version in PYTHONS]
-    assert wheels["build"].split() == tags
-    assert found["project"]["requires-python"] == ">=3.11,<3.15"
-    classifiers = settings("tuiprobe")["project"]["classifiers"]
+    assert package["tool"]["cibuildwheel"]["build"].split() == tags
+    assert package["project"]["requires-python"] == ">=3.11,<3.15"
     prefix = "Programming Language :: Python :: "
-    said = [one.removeprefix(prefix) for one in classifiers if one.startswith(prefix)]
-    assert said == list(PYTHONS)
+    classifiers = settings("tuiprobe")["project"]["classifiers"]
+    assert [one for one in classifiers if one.startswith(prefix)] == [prefix + v for v in PYTHONS]
 
 
 @pytest.mark.slow
-@EVERY
-@pytest.mark.parametrize("platform", ["linux x86_64", "linux aarch64", "macos arm64"])
+@pytest.mark.parametrize(
+    ("name", "platform", "kind"),
+    [("tuiprobe", "macos", "macosx_arm64"), ("tuiprobe-cuda", "linux", "manylinux_aarch64")],
+)
 @pytest.mark.skipif("cibuildwheel" not in INSTALLED, reason="needs the extra dev: cibuildwheel")
-def test_cibuildwheel_reads_its_settings_as_they_are_meant(name: str, platform: str) -> None:
-    if (name, platform) == ("tuiprobe-cuda", "macos arm64"):
-        pytest.skip("no CUDA on macOS")
-    system, architecture = platform.split()
+def test_cibuildwheel_reads_its_settings_as_they_are_meant(
+    name: str, platform: str, kind: str
+) -> None:
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "cibuildwheel", "--print-build-identifiers"),
-            *("--platform", system, "--archs", architecture, str(PROJECTS[name])),
+            *(sys.executable, "-m", "cibuildwheel", "--print-build-identifiers", "--platform"),
+            *(platform, "--archs", kind.partition("_")[2], str(PROJECTS[name])),
         ],
         capture_output=True, text=True, cwd=ROOT, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    kind = {"linux": "manylinux", "macos": "macosx"}[system]
-    expected = [f"cp{v.replace('.', '')}-{kind}_{architecture}" for v in PYTHONS]
-    assert done.stdout.split() == expected
+    assert done.stdout.split() == [f"cp{v.replace('.', '')}-{kind}" for v in PYTHONS]
 
 
 def test_the_cuda_wheel_differs_from_the_other_in_its_kernels_alone() -> None:
@@ -77,12 +73,6 @@ def test_the_cuda_wheel_differs_from_the_other_in_its_kernels_alone() -> None:
     extra = ours["project"]["optional-dependencies"]["cuda"]
     assert extra == ["tuiprobe-cuda; sys_platform == 'linux'"]
     assert ours["tool"]["cibuildwheel"]["config-settings"] == {"cmake.define.TUIPROBE_CUDA": "OFF"}
-
-
-def test_the_page_lists_what_could_not_be_verified() -> None:
-    part = PAGE.partition("## Not verified here")[2]
-    for subject in ("manylinux", "aarch64", "macOS", "3.14", "GPU", "workflows", "PyPI"):
-        assert subject in part, subject
 
 
 def write_wheel(path: Path, members: dict[str, Path | bytes]) -> Path:
@@ -132,19 +122,14 @@ def cuda_package(folder: Path, module: str) -> Path:
     return package
 
 
-@pytest.fixture
-def no_cuda_package(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def test_a_module_of_another_version_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("tuiprobe_cuda", "tuiprobe_cuda._native"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    return monkeypatch
-
-
-def test_a_module_of_another_version_is_refused(
-    tmp_path: Path, no_cuda_package: pytest.MonkeyPatch
-) -> None:
     assert tuiprobe.__version__ == _native.load_native().VERSION
     cuda_package(tmp_path, "VERSION = '0.0.1'")
-    no_cuda_package.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(TuiprobeError, match=r"of version 0\.0\.1, tuiprobe of .*tuiprobe-cuda=="):
         _native.load_native()
 
@@ -168,6 +153,5 @@ def test_doctor_says_how_a_gpu_without_kernels_gets_them(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(_native.native, "cuda_reason", lambda device: reason)
     core, kernels = doctor.check_native()
-    assert (core.status, kernels.name, kernels.status) == ("pass", "CUDA kernels", status)
-    assert reason in kernels.detail
+    assert (core.status, kernels.status, reason in kernels.detail) == ("pass", status, True)
     assert "pip install 'tuiprobe[cuda]'" in (kernels.fix or "")

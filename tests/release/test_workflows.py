@@ -6,9 +6,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -18,147 +16,89 @@ from tests.release import tag
 from tests.release.test_wheels import PYTHONS
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKFLOWS = {
-    path.stem: yaml.safe_load(path.read_text("utf-8"))
-    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+WORKFLOWS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in FILES}
+JOBS = {
+    (name, job): WORKFLOWS[name]["jobs"][job]
+    for name in WORKFLOWS
+    for job in WORKFLOWS[name]["jobs"]
 }
-CI_RUN = (ROOT / ".ci" / "run").read_text("utf-8")
-CALLS = CI_RUN + (ROOT / ".ci" / "nightly").read_text("utf-8")
+STEPS = [step for job in JOBS.values() for step in job.get("steps", ())]
+RUNS = sorted({step["run"] for step in STEPS if "run" in step})
+SCRIPTS = sorted((ROOT / ".ci").iterdir())
+CALLS = "".join((ROOT / ".ci" / name).read_text("utf-8") for name in ("run", "nightly"))
 ELSEWHERE = {".ci/wheels .", ".ci/wheels packages/cuda"}
 """Steps that need containers or other machines; docs/howto/install.md says so."""
 
 
-class Step(NamedTuple):
-    """One step of a job."""
-
-    workflow: str
-    job: str
-    uses: str
-    run: str
-
-
-def jobs() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yields workflow, name and content of every job."""
-    for name, workflow in WORKFLOWS.items():
-        for job, content in workflow["jobs"].items():
-            yield name, job, content
+@pytest.mark.parametrize("run", RUNS)
+def test_what_a_step_runs_is_there_and_called_here_too(run: str) -> None:
+    words = shlex.split(run)
+    files = [word for word in words if re.match(r"\.ci/|tests/|packages/", word)]
+    assert files
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    if words[0].startswith(".ci/") and run not in ELSEWHERE:
+        command = run.removesuffix(" dist")  # the folder that keeps the sdist
+        assert re.search(rf'^(step ".+" )?{re.escape(command)}( |$)', CALLS, re.MULTILINE)
 
 
-STEPS = [
-    Step(workflow, job, step.get("uses", ""), step.get("run", ""))
-    for workflow, job, content in jobs()
-    for step in content.get("steps", ())
-]
-RUNS = [step for step in STEPS if step.run]
-
-
-def needs(job: dict[str, Any]) -> list[str]:
-    """Returns the names of the jobs that a job waits for."""
-    found = job.get("needs", [])
-    return [found] if isinstance(found, str) else found
-
-
-def test_there_is_a_workflow_for_everything_a_release_needs() -> None:
-    called = {step.run.split(maxsplit=1)[0] for step in RUNS}
-    assert set(WORKFLOWS) == {"checks", "wheels", "release"}
-    assert {".ci/lint", ".ci/docs", ".ci/readme", ".ci/wheel", ".ci/wheels"} <= called
-
-
-def test_tests_run_on_every_python_that_is_supported() -> None:
+def test_every_script_is_called_by_a_workflow_and_every_python_is_tested() -> None:
+    called = {run.split()[0] for run in RUNS} | {".ci/run", ".ci/nightly"}
+    assert {f".ci/{path.name}" for path in SCRIPTS} <= called
     matrix = WORKFLOWS["checks"]["jobs"]["tests"]["strategy"]["matrix"]
     assert matrix["python"] == list(PYTHONS)
 
 
-@pytest.mark.parametrize("step", RUNS, ids=lambda step: f"{step.workflow}-{step.job}-{step.run}")
-def test_what_a_step_runs_is_there_and_called_here_too(step: Step) -> None:
-    words = shlex.split(step.run)
-    named = [word for word in words if re.match(r"\.ci/|tests/|packages/", word)]
-    assert named
-    for word in named:
-        assert (ROOT / word).exists(), word
-        if word.startswith(".ci/"):
-            assert os.access(ROOT / word, os.X_OK), word
-    if words[0].startswith(".ci/") and step.run not in ELSEWHERE:
-        command = step.run.removesuffix(" dist")  # the folder that keeps the sdist
-        assert re.search(rf'^(step ".+" )?{re.escape(command)}( |$)', CALLS, re.MULTILINE), step.run
-
-
-def test_the_lowest_versions_are_run_by_a_workflow_and_every_night() -> None:
-    assert ".ci/lowest" in {step.run for step in RUNS}
-    assert re.search(r'^step ".+" \.ci/lowest$', CALLS, re.MULTILINE)
-
-
-def test_ci_run_is_made_of_the_scripts_and_ends_with_the_line_of_the_tests() -> None:
-    called = set(re.findall(r"^(\.ci/\w+)", CI_RUN, re.MULTILINE))
-    scripts = {f".ci/{path.name}" for path in (ROOT / ".ci").iterdir()}
-    assert scripts - called == {".ci/run", ".ci/nightly", ".ci/wheels", ".ci/lowest"}
-    assert CI_RUN.splitlines()[-1] == """printf '%s\\n' "$closing\""""
-
-
-@pytest.mark.parametrize("script", (ROOT / ".ci").iterdir(), ids=lambda path: path.name)
-def test_a_script_installs_extras_and_constraints_that_exist(script: Path) -> None:
-    text = script.read_text("utf-8")
-    extras = tuiprobe_extras()
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_can_be_run_and_names_what_exists(script: Path) -> None:
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", script], check=True)
+    text, project = script.read_text("utf-8"), (ROOT / "pyproject.toml").read_text("utf-8")
+    extras = project.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
     for group in re.findall(r"'\.\[([\w,]+)\]'", text):
-        assert set(group.split(",")) <= extras
-    for named in re.findall(r"-c (\S+/\S+\.txt)", text):
-        assert (ROOT / named).is_file()
-
-
-def tuiprobe_extras() -> set[str]:
-    """Returns the names of the extras in pyproject.toml."""
-    text = (ROOT / "pyproject.toml").read_text("utf-8")
-    part = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
-    return set(re.findall(r"^(\w+) = \[", part, re.MULTILINE))
+        assert set(group.split(",")) <= set(re.findall(r"^(\w+) = \[", extras, re.MULTILINE))
+    named = re.findall(r"(?<![\w/-])(?:tests|packages)/[\w/.]+", text)
+    assert [file for file in named if not (ROOT / file).exists()] == []
 
 
 def test_actions_are_pinned_by_commit_with_their_version_beside() -> None:
     pins = set()
-    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
-        for used in re.findall(r"uses: (.+)", path.read_text("utf-8")):
-            if used.startswith("./"):
-                assert (ROOT / used).is_file(), used
-            else:
-                pin = re.fullmatch(r"([\w-]+/[\w-]+)@([0-9a-f]{40})  # (v\d+\.\d+\.\d+)", used)
-                assert pin, used
-                pins.add(pin.groups())
+    for used in (line for path in FILES for line in re.findall(r"uses: (.+)", path.read_text())):
+        if used.startswith("./"):
+            assert (ROOT / used).is_file(), used
+        else:
+            pin = re.fullmatch(r"([\w-]+/[\w-]+)@([0-9a-f]{40})  # (v\d+\.\d+\.\d+)", used)
+            assert pin, used
+            pins.add(pin.groups())
     assert len(pins) == len({action for action, *_ in pins})  # one version of each
 
 
 def test_only_the_job_that_publishes_may_do_more_than_read() -> None:
     for name, workflow in WORKFLOWS.items():
         assert workflow["permissions"] == {"contents": "read"}, name
-    more = {
-        (name, job): content["permissions"]
-        for name, job, content in jobs()
-        if "permissions" in content
-    }
+    more = {job: JOBS[job]["permissions"] for job in JOBS if "permissions" in JOBS[job]}
     assert more == {("release", "publish"): {"id-token": "write"}}
-    publish = WORKFLOWS["release"]["jobs"]["publish"]
+    publish = JOBS["release", "publish"]
     assert publish["environment"] == "pypi"
     assert "secrets." not in str(WORKFLOWS)
     assert "password" not in str(publish)
 
 
-def test_nothing_is_published_before_checks_wheels_and_tag_have_passed() -> None:
-    release = WORKFLOWS["release"]["jobs"]
+def test_what_was_built_is_published_after_checks_wheels_and_tag_have_passed() -> None:
     assert WORKFLOWS["release"][True] == {"push": {"tags": ["v*"]}}  # YAML reads `on` as true
-    assert needs(release["publish"]) == ["checks", "wheels"]
-    for name in ("checks", "wheels"):
-        assert needs(release[name]) == ["tag"]
-        assert release[name]["uses"] == f"./.github/workflows/{name}.yml"
+    publish = JOBS["release", "publish"]
+    assert publish["needs"] == ["checks", "wheels"]
+    for name in publish["needs"]:
+        assert JOBS["release", name]["needs"] == "tag"
+        assert JOBS["release", name]["uses"] == f"./.github/workflows/{name}.yml"
         assert "workflow_call" in WORKFLOWS[name][True]
-
-
-def test_what_is_published_is_what_was_built() -> None:
     uploads = {
         step["with"]["name"]
-        for _, _, content in jobs()
-        for step in content.get("steps", ())
+        for step in STEPS
         if "upload-artifact" in step.get("uses", "") and step["with"]["path"] == "dist"
     }
     assert uploads == {"dist-sdist", "dist-${{ matrix.os }}", "dist-cuda-${{ matrix.os }}"}
-    download = WORKFLOWS["release"]["jobs"]["publish"]["steps"][0]
+    download = publish["steps"][0]
     assert download["with"] == {"pattern": "dist-*", "path": "dist", "merge-multiple": True}
 
 
@@ -181,12 +121,11 @@ def test_a_tag_must_fit_version_and_changelog(name: str, changelog: str, words: 
     assert all(word in line for word, line in zip(words, found, strict=True))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("step", [s for s in RUNS if not s.run.startswith(".ci/")], ids=str)
-def test_a_step_that_no_script_holds_runs_here(step: Step) -> None:
+@pytest.mark.parametrize("run", [run for run in RUNS if not run.startswith(".ci/")])
+def test_a_step_that_no_script_holds_runs_here(run: str) -> None:
     environment = {**os.environ, "GITHUB_REF_NAME": "v0.0.0"}
     done = subprocess.run(
-        ["bash", "-e", "-c", step.run], cwd=ROOT, env=environment, capture_output=True, text=True
+        ["bash", "-e", "-c", run], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 1
     assert f"the tag is v0.0.0, tuiprobe/__init__.py says {tuiprobe.__version__}" in done.stderr

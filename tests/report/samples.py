@@ -27,7 +27,6 @@ from tuiprobe.probes.outliers.result import (
     UntrainedReference,
 )
 from tuiprobe.probes.protocol import Subject
-from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import (
     DataSet,
     Estimate,
@@ -191,13 +190,6 @@ def _kept(found: Report, one: Part) -> ProbeResult | NotRun:
     result = found.part(PROBES[one.probe].Result)
     assert result is not None
     return result
-
-
-def in_full(found: Report) -> str:
-    """Returns every section of a report as Markdown, with all tables that people read."""
-    return "\n".join(
-        section_markdown(one.section) for one in found.parts if one.section is not None
-    )
 
 
 def charts(found: Report) -> list[Chart]:

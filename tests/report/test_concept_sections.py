@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.report.samples import in_full, report
+from tests.report.samples import report
 from tuiprobe.numbers import number
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.report.html import html
-from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
 from tuiprobe.results.report import Report
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -35,52 +32,14 @@ def concept_set(n: int = 400) -> ConceptSet:
     )  # fmt: skip
 
 
-def filled(head: HeadArrays | None, **options: Any) -> Report:
-    found = probe_concepts(head, concept_set(), no_head="nothing named a head", **options)
-    return report(concepts=found)
-
-
 @pytest.fixture(scope="module")
 def with_head() -> Report:
-    return filled(
-        HeadArrays(np.diag([4, 3, 2, 1]).astype(np.float32) @ np.eye(4, 6, dtype=np.float32))
-    )
+    weight = np.diag([4, 3, 2, 1]).astype(np.float32) @ np.eye(4, 6, dtype=np.float32)
+    return report(concepts=probe_concepts(HeadArrays(weight), concept_set()))
 
 
 def rows(full: Report, name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(tables(full)[name])))
-
-
-def test_the_section_says_what_was_done(with_head: Report) -> None:
-    text = in_full(with_head)
-    assert "# Concepts\n" in text
-    assert "| random directions |" in text
-    assert "more unique concepts than as many random directions of the head's row space" in text
-    assert "on at least 2.0 % of its area" in text
-    assert "calibrated to prevalence 0.5" in text
-    assert "Images left out because their representation is not finite: 1." in text
-    assert "Concepts tested: 3; left out for too few images: 0." in text
-    assert "| color (of 1) | object (of 2) |" in text
-    assert r"=red\| (+, " in text
-    assert r"- Direction 0 **=red\|, " in text
-    assert "`*" in text  # a path, inert within a code span
-
-
-def test_without_a_head_the_channels_lead(with_head: Report) -> None:
-    text = in_full(filled(None))
-    assert "more unique concepts in 6 channels than in as many random directions" in text
-    assert "not run: nothing named a head" in text
-    assert "The concepts that the leading principal components separate best:" in text
-    for found, lead in ((filled(None), "6 channels"), (with_head, "singular vectors of W")):
-        card = " ".join(summary(found).split())
-        assert re.search(rf"{lead} separate 3 of 3 concepts, \S+ (more|fewer) than random", card)
-        assert "over 20 draws)." in card
-
-
-def test_alternatives_are_named() -> None:
-    text = in_full(filled(None, balance="sample", negatives="all"))
-    assert "over as many negatives as positives, drawn once" in text
-    assert "against the images of all categories" in text
 
 
 def test_tables_hold_the_whole_curve_concepts_directions_and_images(with_head: Report) -> None:

@@ -58,7 +58,7 @@ HOSTILES = [
     "``` \n```",
     '"><img src=x onerror=alert(1)></script><script>alert(1)</script></style>',
     '=HYPERLINK("http://e.example","x")\\input{} $\\frac{1$',
-    "W" * 10_000,
+    "W" * 2_000,
 ]
 
 
@@ -330,12 +330,10 @@ def elements(name: str, content: str) -> list[tuple[str, tuple[str, ...]]]:
     return [(one.tag, tuple(sorted(one.attrib))) for one in ElementTree.fromstring(content).iter()]
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("text", ["".join(HOSTILES[:-1])], ids=["all"])
 def test_no_command_prints_a_hostile_field_raw(
-    text: str, way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = WAYS[way](text).model_copy(update={"key": "cd" * 32})
+    found = in_report("".join(HOSTILES[:-1])).model_copy(update={"key": "cd" * 32})
     for name in ("a", "b"):
         run = RunDir(tmp_path / "runs" / name)
         run.key_file.write_text("cd" * 32)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
-import time
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +14,6 @@ from tuiprobe.report.html import html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +25,8 @@ def rows(text: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text)))
 
 
-def test_the_probe_is_not_installed() -> None:
-    assert "edges" not in PROBES
-
-
 def test_markdown_tells_all_of_it(files: dict[str, str]) -> None:
+    assert "edges" not in PROBES
     text = files["report.md"].partition("## Edges\n")[2].partition("\n## ")[0]
     assert (
         text
@@ -93,13 +85,10 @@ def test_tables_lose_no_row_and_no_file(files: dict[str, str]) -> None:
     ]
 
 
-def test_charts_of_one_id_are_files_of_their_own(files: dict[str, str]) -> None:
+def test_charts_and_tables_of_one_id_are_files_of_their_own(files: dict[str, str]) -> None:
     assert "Fourth moment by channel on val" in files["figures/shares.svg"]
     assert "Own shares" in files["figures/edges_shares.svg"]
     assert "Texture bias" in files["figures/edges.svg"]
-
-
-def test_tables_of_one_id_are_files_of_their_own() -> None:
     first, second = stranger(), stranger().model_copy(update={"probe": "borders"})
     found = report()
     found = found.model_copy(update={"parts": (*found.parts, first, second, second)})
@@ -107,35 +96,9 @@ def test_tables_of_one_id_are_files_of_their_own() -> None:
     assert names == {"tables/edges.csv", "tables/borders_edges.csv", "tables/borders_edges_2.csv"}
 
 
-def test_the_summary_has_its_lines() -> None:
+def test_summary_json_and_pictures_have_it(files: dict[str, str]) -> None:
     assert "texture bias 0.62 (0.57 to 0.67)" in summary(strange_report())
-
-
-def test_json_keeps_it(files: dict[str, str]) -> None:
     found = Report.parse(files["results.json"].encode(), "x")
     assert found.part_of("edges") == stranger()
-
-
-def test_its_pictures_are_known() -> None:
     assert strange_report().pictured("val") == {3, 7, 9}
     assert strange_report().pictured("other") == set()
-
-
-def test_the_screens_open_it(tmp_path: Path) -> None:
-    from tuiprobe.tui.app import TuiprobeApp
-    from tuiprobe.tui.screens.results import ResultsScreen
-    from tuiprobe.tui.tabs.bar import PartBar
-
-    run = RunDir(tmp_path / "run")
-    write_results(run, strange_report())
-
-    async def tabs() -> list[str]:
-        app = TuiprobeApp()
-        async with app.run_test(size=(200, 50)) as pilot:
-            await app.push_screen(ResultsScreen(run.path))
-            deadline = time.monotonic() + 60
-            while not app.screen.query(PartBar) and time.monotonic() < deadline:
-                await pilot.pause(0.02)
-            return [one.id for one in app.screen.query_one(PartBar).names]
-
-    assert "edges" in asyncio.run(tabs())

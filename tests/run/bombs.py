@@ -23,6 +23,7 @@ from tuiprobe.tui.livewatch import Watch
 
 MEMORY_MB = 640
 VALUES = 3_900_000
+NO_IMAGE = "is no image"
 
 Write = Callable[[RunDir], None]
 
@@ -63,6 +64,10 @@ def many(piece: bytes, marks: int) -> Callable[[], bytes]:
     return lambda: b'{"schema_version":2,"parts":[' + piece * (VALUES // marks) + b"0]}"
 
 
+def repeated(before: bytes, piece: bytes, times: int, after: bytes = b"") -> Write:
+    return content("results.json", lambda: before + piece * times + after)
+
+
 def watch(run: RunDir) -> str:
     found = Watch(run.path).poll()
     assert found.state == "unreadable"
@@ -91,32 +96,37 @@ def statuses(count: int, size: int) -> Write:
     return write
 
 
-BOMBS: dict[str, tuple[Write, Callable[[RunDir], object]]] = {
-    "objects": (content("results.json", many(b"{},", 2)), report),
-    "pairs": (content("results.json", many(b'{"":1},', 2)), report),
-    "lists": (content("results.json", many(b"[],", 2)), report),
-    "too many": (content("results.json", lambda: b"[" + b"[]," * 20_000_000 + b"0]"), report),
-    "deep": (content("results.json", lambda: b"[" * 60_000_000), report),
-    "blank": (content("results.json", lambda: b" " * 60_000_000), report),
+BOMBS: dict[str, tuple[Write, Callable[[RunDir], object], str]] = {
+    "objects": (content("results.json", many(b"{},", 2)), report, "Field required"),
+    "pairs": (content("results.json", many(b'{"":1},', 2)), report, "Field required"),
+    "lists": (content("results.json", many(b"[],", 2)), report, "Field required"),
+    "too many": (repeated(b"[", b"[],", 20_000_000, b"0]"), report, "more than 4,000,000 values"),
+    "deep": (repeated(b"", b"[", 60_000_000), report, "more than 4,000,000 values"),
+    "blank": (repeated(b"", b" ", 60_000_000), report, "Expecting value"),
     "fields": (
         content("results.json", lambda: b"{%s}" % b",".join(b'"%d":0' % i for i in range(500_000))),
         report,
+        "it has fields that are not known",
     ),
-    "sparse report": (sparse("results.json", 2**40), report),
-    "plan": (content("plan.json", many(b"{},", 2)), read_plan),
-    "empty lines": (content("samples.jsonl", lambda: b"\n" * (100 * 2**20)), read_samples),
-    "sparse lines": (sparse("samples.jsonl", 100 * 2**20), read_samples),
-    "array": (zeros, arrays),
-    "array in blocks": (zeros, blocks),
-    "status files": (statuses(9, 60 * 2**20), watch),
-    "status values": (content("status/0.json", lambda: b'{"taps":{"a":[' + b"[]," * 2**21), watch),
+    "sparse report": (sparse("results.json", 2**40), report, "above the limit"),
+    "plan": (content("plan.json", many(b"{},", 2)), read_plan, "Field required"),
+    "empty lines": (content("samples.jsonl", lambda: b"\n" * 100 * 2**20), read_samples, NO_IMAGE),
+    "sparse lines": (sparse("samples.jsonl", 100 * 2**20), read_samples, NO_IMAGE),
+    "array": (zeros, arrays, "memory"),
+    "array in blocks": (zeros, blocks, "carries no checksum"),
+    "status files": (statuses(9, 60 * 2**20), watch, "above the limit of 536,870,912"),
+    "status values": (
+        content("status/0.json", lambda: b'{"taps":{"a":[' + b"[]," * 2**21), watch,
+        "more than 200,000 values",
+    ),
 }  # fmt: skip
+"""What writes a bomb, what reads it, and the cause in the answer."""
 
 
 def main(folder: Path) -> None:
     """Writes and reads all bombs."""
     found = {}
-    for name, (write, _) in BOMBS.items():
+    for name, (write, _, _) in BOMBS.items():
         run = RunDir(folder / name)
         run.path.mkdir()
         run.key_file.path.write_text("a" * 64)
@@ -124,7 +134,7 @@ def main(folder: Path) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY_MB * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    for name, (_, read) in BOMBS.items():
+    for name, (_, read, _) in BOMBS.items():
         begun = time.process_time()
         try:
             said = str(read(RunDir(folder / name)))[:500]

@@ -18,16 +18,6 @@ from tuiprobe.run.directory import RunDir
 
 SECONDS = 10
 
-CAUSES = {
-    "objects": "Field required", "pairs": "Field required", "lists": "Field required",
-    "too many": "more than 4,000,000 values", "deep": "more than 4,000,000 values",
-    "blank": "Expecting value", "fields": "it has fields that are not known",
-    "sparse report": "above the limit", "plan": "Field required",
-    "empty lines": "is no image", "sparse lines": "is no image",
-    "array": "memory", "array in blocks": "carries no checksum",
-    "status files": "above the limit of 536,870,912", "status values": "more than 200,000 values",
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, float]]:
@@ -46,7 +36,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, fl
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_ends_in_time_and_memory(bomb: str, answers: dict[str, tuple[str, float]]) -> None:
     said, seconds = answers[bomb]
-    assert CAUSES[bomb] in said.replace("Unable to allocate", "memory")
+    assert BOMBS[bomb][2] in said.replace("Unable to allocate", "memory")
     assert "\n" not in said
     assert seconds < SECONDS
 
@@ -81,12 +71,12 @@ def test_a_header_that_lies_is_refused(kind: str, tmp_path: Path) -> None:
             read(entry)
 
 
-@pytest.mark.parametrize("length", [0, 7, 8, 2**40, 2**64 - 1])
-def test_a_header_without_end_is_refused(length: int, tmp_path: Path) -> None:
+def test_a_header_without_end_is_refused(tmp_path: Path) -> None:
     entry = RunDir(tmp_path).at("x.safetensors")
-    entry.path.write_bytes(length.to_bytes(8, "little")[:length] + b"{}")
-    with pytest.raises(DamagedFileError, match=r"x\.safetensors is damaged"):
-        read_arrays(entry)
+    for length in (0, 7, 8, 2**40, 2**64 - 1):
+        entry.path.write_bytes(length.to_bytes(8, "little")[:length] + b"{}")
+        with pytest.raises(DamagedFileError, match=r"x\.safetensors is damaged"):
+            read_arrays(entry)
 
 
 def test_arrays_of_every_type_and_shape_come_back(tmp_path: Path) -> None:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 import scipy.stats
 import torch
+from hypothesis import settings
+
+MORE = int(os.environ.get("TUIPROBE_EXAMPLES", "1"))
+
+
+def examples(count):
+    """Returns settings of a property test: so many examples, and many times as many nightly."""
+    return settings(max_examples=count * MORE, deadline=None)
+
 
 MEAN_TOL = 2e-6  # of sigma
 TOL = 2e-6  # relative

@@ -40,7 +40,7 @@ def filled(channels, k):
     return again
 
 torch.set_num_threads(2)
-for _ in range(60):
+for _ in range(25):
     channels, k = int(draws.choice([1, 3, 8, 17, 100, 256, 1000])), int(draws.choice([1, 8, 32]))
     merged = filled(channels, k)
     merged.merge(filled(channels, k))

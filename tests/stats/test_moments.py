@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stats.oracle import as_rows, check_moments
+from tests.stats.oracle import as_rows, check_moments, examples
 from tuiprobe.stats import ChannelMoments, supported_instruction_sets
 
 SHAPES = ("normal", "binary", "rare", "heavy", "uniform", "relu", "constant", "ternary")
@@ -62,14 +62,14 @@ def compute_in_parts(x, rng, parts):
 
 @pytest.mark.slow
 @given(x=data_sets(), seed=st.integers(0, 1000), parts=st.integers(1, 5))
-@settings(max_examples=150, deadline=None)
+@examples(40)
 def test_guarantee_under_any_split_and_merge_order(x, seed, parts):
     check_moments(compute_in_parts(x, np.random.default_rng(seed), parts), as_rows(x))
 
 
 @pytest.mark.parametrize("isa", supported_instruction_sets())
 @given(x=data_sets())
-@settings(max_examples=40, deadline=None)
+@examples(12)
 def test_guarantee_on_every_instruction_set(isa, x):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUIPROBE_ISA", isa)
@@ -84,7 +84,7 @@ def test_guarantee_on_every_instruction_set(isa, x):
     share=st.sampled_from([0.001, 0.1, 1.0]),
     bad=st.sampled_from([np.nan, np.inf, -np.inf]),
 )
-@settings(max_examples=50, deadline=None)
+@examples(15)
 def test_values_that_are_not_finite_are_counted_and_left_out(x, seed, share, bad):
     rng = np.random.default_rng(seed)
     x = np.where(rng.random(x.shape) < share, np.float32(bad), x)
@@ -92,7 +92,7 @@ def test_values_that_are_not_finite_are_counted_and_left_out(x, seed, share, bad
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 400))
-@settings(max_examples=30, deadline=None)
+@examples(10)
 def test_subnormals_and_the_largest_floats(seed, n):
     rng = np.random.default_rng(seed)
     tiny = (rng.integers(-5, 100, (n, 3)) * np.float32(1e-45)).astype(np.float32)
@@ -102,32 +102,40 @@ def test_subnormals_and_the_largest_floats(seed, n):
     check_moments(compute_in_parts(x, rng, 3), as_rows(x))
 
 
-@pytest.mark.parametrize("first", [1e-12, 1e12])
-def test_scale_that_changes_between_updates(first):
-    rng = np.random.default_rng(0)
-    a = (rng.standard_normal((500, 20)) * first).astype(np.float32)
-    b = (rng.standard_normal((500, 20)) / first).astype(np.float32)
-    stats = ChannelMoments(20)
-    stats.update(a)
-    stats.update(b)
-    check_moments(stats.compute(), as_rows(np.concatenate([a, b])))
+def drawn(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
 
 
-def test_mean_that_drifts_from_update_to_update():
-    rng = np.random.default_rng(0)
-    parts = [(rng.standard_normal((300, 17)) + 50 * i).astype(np.float32) for i in range(12)]
-    stats = ChannelMoments(17)
+def with_far_outliers():
+    x = drawn(20_000, 16)
+    x[777, 3], x[12345, 5], x[0, 7] = 1e9, -3e20, 1e30
+    return [x]
+
+
+def outliers_on_both_sides():
+    """sum |d|^3 is then far above the third moment, whose error it brings."""
+    x = drawn(20_000, 64)
+    x[:4] = np.array([300, -300, 290, -280])[:, None]
+    return [np.random.default_rng(0).permuted(x, axis=0)]
+
+
+HARD = {
+    "the scale grows": lambda: [drawn(500, 20) * 1e-12, drawn(500, 20, seed=1) * 1e12],
+    "the scale shrinks": lambda: [drawn(500, 20) * 1e12, drawn(500, 20, seed=1) * 1e-12],
+    "the mean drifts": lambda: [drawn(300, 17, seed=i) + 50 * i for i in range(12)],
+    "far outliers": with_far_outliers,
+    "outliers on both sides": outliers_on_both_sides,
+    "a dead channel comes alive": lambda: [np.zeros((200, 64)), 142 + drawn(36, 64)],
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_updates_that_are_hard_to_join(name):
+    parts = [part.astype(np.float32) for part in HARD[name]()]
+    stats = ChannelMoments(parts[0].shape[1])
     for part in parts:
         stats.update(part)
     check_moments(stats.compute(), as_rows(np.concatenate(parts)))
-
-
-def test_one_far_outlier_in_a_large_batch():
-    x = np.random.default_rng(0).standard_normal((20000, 16)).astype(np.float32)
-    x[777, 3], x[12345, 5], x[0, 7] = 1e9, -3e20, 1e30
-    stats = ChannelMoments(16)
-    stats.update(x)
-    check_moments(stats.compute(), as_rows(x))
 
 
 def layouts(x):
@@ -148,7 +156,7 @@ def layouts(x):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("isa", supported_instruction_sets())
-@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (40, 3, 3, 33), (5, 7, 7, 64), (1, 1, 1, 1)])
+@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (20, 3, 3, 33), (5, 4, 4, 40), (1, 1, 1, 1)])
 def test_layouts_and_dtypes_agree(dtype, isa, shape, monkeypatch):
     monkeypatch.setenv("TUIPROBE_ISA", isa)
     x = (torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 3 + 1).to(dtype)
@@ -178,25 +186,3 @@ def test_half_specials_on_every_set(monkeypatch):
             stats = ChannelMoments(4)
             stats.update(x)
             check_moments(stats.compute(), as_rows(x))
-
-
-def test_outliers_on_both_sides_keep_the_skewness():
-    """sum |d|^3 is then far above the third moment, whose error it brings."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((20_000, 256)).astype(np.float32)
-    x[:4] = np.array([300, -300, 290, -280])[:, None]
-    x = rng.permuted(x, axis=0)
-    stats = ChannelMoments(256)
-    stats.update(x)
-    check_moments(stats.compute(), as_rows(x))
-
-
-def test_a_batch_far_from_what_was_seen_keeps_the_guarantee():
-    """A dead channel comes alive: its first batch dominates all there is to judge it by."""
-    rng = np.random.default_rng(1)
-    parts = [np.zeros((200, 64)), 142 + rng.standard_normal((36, 64))]
-    x = np.concatenate(parts).astype(np.float32)
-    stats = ChannelMoments(64)
-    stats.update(x[:200])
-    stats.update(x[200:])
-    check_moments(stats.compute(), as_rows(x))

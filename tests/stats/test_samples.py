@@ -3,23 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stats.oracle import as_rows, check_moments, check_samples, check_topk
-from tuiprobe.stats import (
-    ActivationStats,
-    ChannelMoments,
-    ChannelTopK,
-    SampleMoments,
-    supported_instruction_sets,
-)
+from tests.stats.oracle import as_rows, check_moments, check_samples, check_topk, examples
+from tuiprobe.stats import ActivationStats, ChannelTopK, SampleMoments, supported_instruction_sets
 
 
 @st.composite
 def images(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    n, p = draw(st.integers(1, 60)), draw(st.sampled_from([1, 1, 3, 16, 50]))
+    n, p = draw(st.integers(1, 40)), draw(st.sampled_from([1, 1, 3, 16, 33]))
     c = draw(st.integers(2, 70))
     x = rng.standard_normal((n, p, c)) * draw(st.sampled_from([1e-12, 1e-3, 1, 4, 1e12]))
     if draw(st.booleans()):
@@ -35,7 +29,7 @@ def images(draw):
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", supported_instruction_sets())
 @given(x=images(), k=st.integers(1, 9), seed=st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
+@examples(12)
 def test_union_holds_every_figure(isa, x, k, seed):
     rng = np.random.default_rng(seed)
     ids = rng.permutation(len(x))
@@ -85,24 +79,13 @@ def test_offset_of_ten_thousand_sigma_within_a_row():
     check_samples(stats.compute(), as_rows(x), range(50), tolerance=1e-9)
 
 
-def test_ties_for_the_lead_go_to_the_lower_channel():
-    stats = SampleMoments(5)
-    stats.update(torch.tensor([[0.0, 3.0, 0.0, -3.0, 0.0]]))
-    assert stats.compute().leading.tolist() == [1]
-
-
-def test_channels_two_and_one():
+def test_ties_and_few_channels():
+    tied = SampleMoments(5)
+    tied.update(torch.tensor([[0.0, 3.0, 0.0, -3.0, 0.0]]))
+    assert tied.compute().leading.tolist() == [1]  # the lower one
     stats = SampleMoments(2)
     stats.update(torch.tensor([[1.0, 3.0]]))
     assert stats.compute().kurtosis.tolist() == [1.0]
     single = SampleMoments(1)
     single.update(torch.tensor([[1.0]]))
     assert single.compute().degenerate == 1
-
-
-def test_moments_of_many_positions_are_those_of_the_flat_rows():
-    x = torch.randn(64, 10, 16)
-    a, b = ChannelMoments(16), ChannelMoments(16)
-    a.update(x)
-    b.update(x.reshape(640, 16))
-    np.testing.assert_allclose(a.compute().kurtosis, b.compute().kurtosis, rtol=2e-6)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual._styles_cache import StylesCache
 from textual.command import CommandList, CommandPalette
 from textual.css.query import NoMatches
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Input
 
 from tests.settled import settled
+from tests.tui.finished import write_run
 from tuiprobe.run import locks
 from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.screens.help import explained_at
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +71,16 @@ def _holds(condition: Callable[[], object]) -> bool:
         return False
 
 
+def unexplained(screen: Screen[Any]) -> list[str]:
+    """Returns the widgets that may have the focus and offer no term."""
+    lost = []
+    for widget in screen.focus_chain:
+        screen.set_focus(widget)
+        if not explained_at(screen):
+            lost.append(str(widget))
+    return lost
+
+
 def drawn(app: TuiprobeApp) -> str:
     """Returns the text of the whole screen as it goes to the terminal."""
     strips = app.screen._compositor.render_strips()
@@ -84,6 +99,19 @@ async def palette(pilot: Pilot[None], words: str, command: str) -> None:
 
 def _first(listed: CommandList) -> str:
     return str(listed.get_option_at_index(0).prompt) if listed.option_count else ""
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a finished run that is only read."""
+    return write_run(tmp_path_factory.mktemp("finished") / "run")
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """Returns a finished run of the test's own."""
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
 
 
 @pytest.fixture

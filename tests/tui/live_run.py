@@ -84,10 +84,11 @@ def write_live(
     save_file(arrays, run / "status" / f"{rank}.safetensors")
     for set_name in sets[:-1]:
         publish(run, set_name, 0)
+    ends = {str(loud): ends_of((5, 6, 7)), "0": ends_of((8,), 3.0, 41.5)}
     change(
         run, rank, sequence=sequence, phase="extract", set=sets[-1], shard=rank, images=done,
         rate=212.0, eta=(total - done) / 212.0, taps=taps, world=rank + 1,
-        ends={sets[-1]: {str(loud): ends_of((5, 6, 7)), "0": ends_of((8,), 3.0, 41.5)}},
+        ends=dict.fromkeys(sets, ends),
     )  # fmt: skip
 
 

@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.measure.fake_run import FakeSet
 from tests.measure.fake_run import write_run as engine_run
 from tests.report.samples import estimate, model, outliers, report
+from tests.tui.conftest import drawn as screen_text
 from tests.tui.conftest import until
 from tests.tui.finished import EVIL, write_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.compare.forest import forest_rows
 from tuiprobe.results import NotRun
-from tuiprobe.results.headlines import HEADLINES
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import write_results
 from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import Told
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, ForestTable
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
 KURTOSIS = 3
 """Its row, below the height of the highest channel and the offset share."""
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> list[Path]:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Returns three runs: the second is lower, the third like the first."""
+    root = tmp_path_factory.mktemp("compared")
     return [
         write_run(
-            tmp_path / name,
+            root / name,
             report(
                 title=f"{name} {EVIL}", model=model(name=f"model {name} {EVIL}"),
                 outliers=(outliers(kurtosis=estimate(kurtosis, 0.4)),),
@@ -43,6 +47,13 @@ def runs(tmp_path: Path) -> list[Path]:
         )
         for name, kurtosis in (("a", 23.5), ("b", 4.0), ("c", 23.4))
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Returns two runs on the same images."""
+    root = tmp_path_factory.mktemp("paired")
+    return [paired_run(root / "a", 1.0), paired_run(root / "b", 0.8)]
 
 
 def table(app: TuiprobeApp) -> CompareTable:
@@ -75,7 +86,9 @@ async def opened(pilot, app: TuiprobeApp, runs: list[Path]) -> None:
     await pilot.pause()
 
 
-async def test_the_forest_plot_shows_both_runs_and_the_interval_beside_zero(runs) -> None:
+async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
+    runs: list[Path], copied: list[str]
+) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(110, 36)) as pilot:
         await opened(pilot, app, runs[:2])
@@ -95,15 +108,45 @@ async def test_the_forest_plot_shows_both_runs_and_the_interval_beside_zero(runs
             assert same[zero] == "◆"
             assert "*" not in same
         assert said(app, "#verdict").startswith("Image by image, A and B cannot be compared")
+        assert "preprocessing" not in head(app)
         beneath = said(app, "#beneath")
         assert "outlier features: A outlier channels, B outlier channels" in beneath
         assert "channels  A █ " in beneath
 
+        await pilot.press("down", "down")
+        terms = forest(app).explained()
+        assert terms[:2] == ("kurtosis", "separate")
+        assert all(term(id) for id in (*terms, *table(app).explained()))
+        await pilot.press("y", "Y", "c")
+        assert copied[0] == (
+            "kurtosis: A 23.5, B 4.0, B - A \N{MINUS SIGN}19.5 "
+            "(\N{MINUS SIGN}20.1 to \N{MINUS SIGN}18.9), separate intervals, differs"
+        )
+        assert copied[1].startswith("# Comparison")
+        assert copied[2] == f"tuiprobe compare {runs[0]} {runs[1]}"
+        for size in ((60, 20), (80, 24), (200, 50)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: app.screen.size.width == size[0])  # noqa: B023
+            assert forest(app).size.height >= 4
+            line = forest(app).render_line(KURTOSIS).text
+            assert all(sign in line for sign in ("*\N{MINUS SIGN}19.5", "◆", "┼"))
+            assert "highest channel" in forest(app).render_line(1).text
+            assert app.screen.query_one("#verdict").region.height >= 1
+            assert app.screen.query_one("#beneath").region.bottom <= size[1] - 1
+        await pilot.press("n")  # the two change places
+        await until(pilot, lambda: head(app).startswith("B model b "))
+        line = forest(app).render_line(KURTOSIS).text
+        assert "*+19.5" in line
+        assert line.index("◆") > line.index("┼")
 
-@pytest.mark.slow
-async def test_runs_of_the_same_images_are_told_in_one_sentence(tmp_path: Path) -> None:
-    app = TuiprobeApp()
-    pair = [paired_run(tmp_path / "a", 1.2, 1.0), paired_run(tmp_path / "b", 0.2, 1.0)]
+
+@pytest.mark.parametrize("plainly", ["ascii", "colourless"])
+async def test_runs_of_the_same_images_are_told_in_one_sentence_without_colour_or_unicode(
+    pair: list[Path], monkeypatch: pytest.MonkeyPatch, plainly: str
+) -> None:
+    if plainly == "colourless":
+        monkeypatch.setenv("NO_COLOR", "1")
+    app = TuiprobeApp(ascii=plainly == "ascii")
     async with app.run_test(size=(110, 36)) as pilot:
         await opened(pilot, app, pair)
         rows = {row.id: row for row in forest(app).rows}
@@ -111,14 +154,18 @@ async def test_runs_of_the_same_images_are_told_in_one_sentence(tmp_path: Path) 
         assert rows["top1"].differs
         points = abs(100 * rows["top1"].difference.value)
         told = said(app, "#verdict")
-        assert told.startswith(f"On the same images, B loses {points:.0f} points on val")
+        assert told.startswith(f"On the same images, B loses {points:.1f} points on val")
         line = forest(app).render_line(1).text
         assert line.startswith("top-1 on val")
         assert "the same" in line
         assert list(forest(app).rows) == list(forest_rows(app.screen._found))
+        text = screen_text(app).splitlines()[forest(app).region.y + 1]
+        signs = "[@]|" if plainly == "ascii" else "├◆┤┼"  # ends, value and zero
+        text = to_ascii(text) if plainly == "ascii" else text
+        assert all(sign in text[text.index("top-1 on val") :] for sign in signs)
 
 
-def paired_run(path: Path, signal: float, noise: float) -> Path:
+def paired_run(path: Path, signal: float) -> Path:
     """Writes and answers a run on images that are the same in every such run."""
     import numpy as np
 
@@ -127,14 +174,15 @@ def paired_run(path: Path, signal: float, noise: float) -> Path:
     rng = np.random.default_rng(3)
     weight = rng.standard_normal((6, 16)).astype("f4")
     labels = rng.integers(0, 6, 400)
-    h = (signal * weight[labels] + noise * 2 * rng.standard_normal((400, 16))).astype("f4")
+    h = (signal * weight[labels] + 2 * rng.standard_normal((400, 16))).astype("f4")
     engine_run(path, {"val": FakeSet(h, labels)}, weight)
     write_results(RunDir(path), answer(RunDir(path)))
     return path
 
 
-@pytest.mark.slow
-async def test_n_goes_through_the_pairs_and_a_run_keeps_its_letter(runs: list[Path]) -> None:
+async def test_n_goes_through_the_pairs_and_f_shows_all_figures(
+    runs: list[Path], copied: list[str]
+) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app, runs)
@@ -148,35 +196,17 @@ async def test_n_goes_through_the_pairs_and_a_run_keeps_its_letter(runs: list[Pa
             kurtosis = forest(app).rows[KURTOSIS - 1]
             assert f"{title[0]} model" in head(app)
             moved = {"A": 23.5, "B": 4.0, "C": 23.4}
-            wanted = moved[title[0]] - moved[title[-1]]
-            assert kurtosis.difference.value == pytest.approx(wanted)
+            assert kurtosis.difference.value == pytest.approx(moved[title[0]] - moved[title[-1]])
             await pilot.press("n")
-        assert sorted(set(seen)) == sorted(
-            (a, b) for a in "ABC" for b in "ABC" if a != b
-        )  # each pair once, both ways
+        assert sorted(set(seen)) == sorted(permutations("ABC", 2))  # each pair once, both ways
         await until(pilot, lambda: "pair 1 of 6" in head(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, CompareScreen))
 
-
-async def test_two_runs_change_places(runs: list[Path]) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot, app, runs[:2])
-        await pilot.press("n")
-        await until(pilot, lambda: head(app).startswith("B model b "))
-        line = forest(app).render_line(KURTOSIS).text
-        assert "*+19.5" in line
-        assert line.index("◆") > line.index("┼")
-
-
-@pytest.mark.slow
-async def test_all_figures_are_behind_f_with_filter_and_differences(runs: list[Path]) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app, runs[:2])
         assert not table(app).size.area
         assert forest(app).has_focus
-        keys = {one.action for one, _ in working_keys(app.screen)}
-        assert "differing" not in keys
+        assert "differing" not in {binding.action for binding, _ in working_keys(app.screen)}
         total = str(app.screen.query_one("#forest-panel").border_subtitle)
         await pilot.press("f")
         everything = names(app)
@@ -186,6 +216,10 @@ async def test_all_figures_are_behind_f_with_filter_and_differences(runs: list[P
         assert everything[:KURTOSIS] == ["highest channel", "offset share", "kurtosis"]
         assert "* \N{MINUS SIGN}19.5" in table(app).render_line(KURTOSIS).text
         assert "outlier channels on val: shared 133; only in the first none" in said(app, "#common")
+        await pilot.press("down", "down", "y")
+        assert copied[0].startswith(
+            "figure kurtosis, set val, layer final, A 23.5 ± 0.4, B 4.0 ± 0.4"
+        )
         await pilot.press("d")
         assert names(app) == ["kurtosis"]
         await pilot.press("d", "slash", *"persistence")
@@ -202,48 +236,26 @@ async def test_all_figures_are_behind_f_with_filter_and_differences(runs: list[P
         await until(pilot, lambda: not isinstance(app.screen, CompareScreen))
 
 
-@pytest.mark.slow
-async def test_other_preprocessing_is_told_above_the_plot(runs: list[Path], tmp_path: Path) -> None:
-    one = model()
-    other = one.preprocessing.model_copy(update={"interpolation": "bilinear"})
-    path = write_run(
-        tmp_path / "other", report(model=one.model_copy(update={"preprocessing": other}))
-    )
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, app, [runs[0], path])
-        assert "! preprocessing differs" in head(app).splitlines()
-        await opened(pilot, app, runs[:2])
-        assert "preprocessing" not in head(app)
-
-
-async def test_what_can_be_copied(runs: list[Path], copied: list[str]) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot, app, runs[:2])
-        await pilot.press("down", "down", "y", "Y", "c", "f", "down", "down", "y")
-        assert copied[0] == (
-            "kurtosis: A 23.5, B 4.0, B - A \N{MINUS SIGN}19.5 "
-            "(\N{MINUS SIGN}20.1 to \N{MINUS SIGN}18.9), separate intervals, differs"
-        )
-        assert copied[1].startswith("# Comparison")
-        assert copied[2] == f"tuiprobe compare {runs[0]} {runs[1]}"
-        assert copied[3].startswith(
-            "figure kurtosis, set val, layer final, A 23.5 ± 0.4, B 4.0 ± 0.4"
-        )
-
-
-async def test_a_pair_of_other_kinds_is_refused_and_the_others_are_compared(
+async def test_what_differs_or_cannot_be_compared_is_told_above_the_plot(
     runs: list[Path], tmp_path: Path
 ) -> None:
-    pooled = report(model=model(representation="pooled"))
-    other = write_run(tmp_path / "pooled", pooled, pictures=False)
+    bilinear = model().preprocessing.model_copy(update={"interpolation": "bilinear"})
+    others: list[dict[str, Any]] = [
+        {"model": model(preprocessing=bilinear)},
+        {"model": model(representation="pooled")},
+        {"outliers": NotRun(reason="no")},
+    ]
+    resized, pooled, bare = (
+        write_run(tmp_path / str(number), report(**changes), pictures=False)
+        for number, changes in enumerate(others)
+    )
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
-        app.push_screen(CompareScreen([runs[0], other, runs[1]]))
-        await until(
-            pilot, lambda: app.screen.query(CompareTable) and "within one kind" in head(app)
-        )
+        await opened(pilot, app, [runs[0], resized])
+        assert "! preprocessing differs" in head(app).splitlines()
+
+        app.push_screen(CompareScreen([runs[0], pooled, runs[1]]))  # of another kind
+        await until(pilot, lambda: "within one kind" in head(app))
         await pilot.press("y", "Y", "f", "d", "enter", "f")
         assert isinstance(app.screen, CompareScreen)
         assert not forest(app).rows
@@ -253,65 +265,6 @@ async def test_a_pair_of_other_kinds_is_refused_and_the_others_are_compared(
         assert head(app).startswith("A model a")
         assert "   C model b" in head(app)
 
-
-@pytest.mark.slow
-async def test_every_size_shows_the_sentence_and_every_row(runs) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot, app, runs)
-        for size in ((60, 20), (80, 24), (110, 36), (200, 50)):
-            await pilot.resize_terminal(*size)
-            await until(pilot, lambda: app.screen.size.width == size[0])  # noqa: B023
-            assert forest(app).size.height >= 4
-            line = forest(app).render_line(KURTOSIS).text
-            assert "*\N{MINUS SIGN}19.5" in line
-            assert "◆" in line
-            assert "┼" in line
-            assert "highest channel" in forest(app).render_line(1).text
-            assert app.screen.query_one("#verdict").region.height >= 1
-            assert app.screen.query_one("#beneath").region.bottom <= size[1] - 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("plainly", ["ascii", "colourless"])
-async def test_ends_value_and_zero_are_told_apart_without_colour_or_unicode(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plainly: str
-) -> None:
-    if plainly == "colourless":
-        monkeypatch.setenv("NO_COLOR", "1")
-    pair = [paired_run(tmp_path / "a", 1.0, 1.0), paired_run(tmp_path / "b", 0.8, 1.0)]
-    app = TuiprobeApp(ascii=plainly == "ascii")
-    async with app.run_test(size=(110, 36)) as pilot:
-        await opened(pilot, app, pair)
-        at = forest(app).region.y + 1
-        line = "".join(segment.text for segment in app.screen._compositor.render_strips()[at])
-        text = line[line.index("top-1 on val") :]
-        if plainly == "ascii":
-            from tuiprobe.tui.ascii import to_ascii
-
-            text = to_ascii(text)
-        signs = "[@]|" if plainly == "ascii" else "├◆┤┼"
-        assert all(sign in text for sign in signs)
-
-
-async def test_the_figure_at_the_cursor_is_explained(runs: list[Path]) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot, app, runs[:2])
-        await pilot.press("down", "down")
-        found = forest(app).explained()
-        assert found[:2] == ("kurtosis", "separate")
-        assert all(term(one) for one in found)
-        assert all(term(one) for one in table(app).explained())
-        assert all(term(one.term) for one in HEADLINES)
-
-
-async def test_reports_without_a_headline_figure_still_compare(tmp_path: Path) -> None:
-    bare = report(outliers=NotRun(reason="no"))
-    pair = [write_run(tmp_path / name, bare, pictures=False) for name in ("a", "b")]
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
-        app.push_screen(CompareScreen(pair))
-        await until(pilot, lambda: app.screen.query(Told) and said(app, "#verdict"))
-        assert said(app, "#verdict") == "No headline figure is in both runs."
+        app.push_screen(CompareScreen([bare, bare]))
+        await until(pilot, lambda: "No headline figure is in both runs." in said(app, "#verdict"))
         assert not forest(app).rows

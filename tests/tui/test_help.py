@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,12 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Input, Static
 
-from tests.tui.conftest import palette, until
+from tests.tui.conftest import drawn, palette, until
 from tests.tui.live_run import live_run
 from tuiprobe.catalog.glossary import term
-from tuiprobe.results.headlines import HEADLINES
 from tuiprobe.tui.app import DARK, LIGHT, TuiprobeApp
 from tuiprobe.tui.ascii import SIGNS, to_ascii
+from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.help import HelpScreen
 from tuiprobe.tui.screens.live import LiveScreen
@@ -27,7 +24,6 @@ from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.widgets.keyline import KeyLine
 
-SOURCES = Path(__file__).resolve().parents[2] / "tuiprobe"
 HOSTILE = "[red]x[/]\x1b[31m\n"
 
 
@@ -66,13 +62,10 @@ async def shown_help(app: TuiprobeApp) -> str:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("size", [(60, 20), (120, 40)], ids=str)
 @pytest.mark.slow
-async def test_help_explains_what_is_at_the_cursor_first_and_nothing_twice(
-    size: tuple[int, int],
-) -> None:
+async def test_help_explains_what_is_at_the_cursor_first_and_nothing_twice() -> None:
     app = TuiprobeApp()
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(120, 40)) as pilot:
         app.push_screen(Plain())
         await until(pilot, lambda: app.screen.query(Thing))
         app.screen.query_one(Thing).focus()
@@ -80,46 +73,36 @@ async def test_help_explains_what_is_at_the_cursor_first_and_nothing_twice(
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         shown = await shown_help(app)
         wanted = ("persistence", "kurtosis", "channel")
-        places = [shown.index(f"\n{term(one).short}") for one in wanted]
+        places = [shown.index(f"\n{term(id).short}") for id in wanted]
         assert places == sorted(places)
         assert places[-1] < shown.index("Stop")
         assert shown.count(term("kurtosis").short) == 1
         assert term("persistence").more in shown
         assert "[red]x[/]\\x1b[31m\\n" in shown
         panel = app.screen.query_one("#help")
-        assert panel.region.right <= size[0]
-        assert panel.region.bottom <= size[1]
-        if size[1] == 20:
-            assert panel.max_scroll_y > 0
-            await pilot.press("end")
-            await until(pilot, lambda: panel.scroll_offset.y == panel.max_scroll_y)
+        for size in ((60, 20), (120, 40), (60, 20)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: panel.region.right <= size[0])  # noqa: B023
+            assert panel.region.bottom <= size[1]
+        assert panel.max_scroll_y > 0
+        await pilot.press("end")
+        await until(pilot, lambda: panel.scroll_offset.y == panel.max_scroll_y)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, Plain))
 
-
-@pytest.mark.asyncio
-async def test_help_opens_from_a_field_too() -> None:
-    app = TuiprobeApp()
-    async with app.run_test() as pilot:
-        app.push_screen(Plain())
-        await until(pilot, lambda: app.screen.query(Input))
-        app.screen.query_one(Input).focus()
+        app.screen.query_one(Input).focus()  # from a field, where ? is a letter
         await pilot.press("question_mark")
         assert app.screen.query_one(Input).value == "?"
         assert app.screen.query_one(KeyLine).keys[-1].shown == "f1"
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         assert term("channel").short in await shown_help(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Plain))
 
-
-@pytest.mark.asyncio
-async def test_the_line_of_keys_keeps_the_important_ones_and_help_and_shows_no_dead_key() -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(200, 24)) as pilot:
-        app.push_screen(Plain())
-        await until(pilot, lambda: app.screen.query_one(KeyLine).keys)
+        app.screen.query_one(Thing).focus()
         line = app.screen.query_one(KeyLine)
-        for width in (200, 60, 80):
+        for width in (200, 60, 80):  # the important keys and help stay, no dead key is shown
             await pilot.resize_terminal(width, 24)
             await until(pilot, lambda: line.size.width == width)  # noqa: B023
             words = [key.word for key in line.keys]
@@ -128,8 +111,8 @@ async def test_the_line_of_keys_keeps_the_important_ones_and_help_and_shows_no_d
             assert "help" in text
             assert [word for word in words if word in ("first", "second")] == ["first", "second"]
             assert "dead" not in words
-            assert sum(key.width for key in line.keys) <= width == len(text)
             assert ("word-m" in words) == (width == 200)
+            assert sum(key.width for key in line.keys) <= width == len(text)
             assert line.size.height == 1
         await pilot.click(line, offset=(text.index("help"), 0))
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
@@ -137,60 +120,49 @@ async def test_the_line_of_keys_keeps_the_important_ones_and_help_and_shows_no_d
 
 @pytest.mark.asyncio
 @pytest.mark.slow
-async def test_the_palette_finds_commands_by_their_names(tmp_path: Path) -> None:
-    app = TuiprobeApp(runs=tmp_path)
-    async with app.run_test(size=(100, 40)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
-        await palette(pilot, "runs", "runs: ")
-        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
-        await palette(pilot, "theme", "theme: ")
-        await until(pilot, lambda: app.theme == LIGHT.name)
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("by", ["key", "palette"])
-@pytest.mark.slow
-async def test_a_screenshot_goes_into_the_run_that_is_shown(by: str, tmp_path: Path) -> None:
+async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(tmp_path: Path) -> None:
     run = live_run(tmp_path)
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(100, 40)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        if by == "key":
-            await pilot.press("S")
-        else:
-            await palette(pilot, "screenshot", "screenshot: ")
+    app = TuiprobeApp(open_run=run, runs=tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "64 channels" in drawn(app))  # some keys work from now on
+        shown = {b.binding.action for b in app.screen.active_bindings.values() if b.binding.show}
+        assert shown <= {binding.action for binding, _ in working_keys(app.screen)}
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: "CommandPalette" in type(app.screen).__name__)
+        app.screen.query_one(Input).value = "hold the view"
+        await until(pilot, lambda: "Hold the view" in drawn(app))
+        await pilot.press("escape")
+        await palette(pilot, "screenshot", "screenshot: ")
         await until(pilot, lambda: list(run.glob("screenshots/live-*.svg")))
         (file,) = run.glob("screenshots/*.svg")
         assert file.read_text("utf-8").startswith("<svg")
         assert "CommandPalette" not in file.read_text("utf-8")
         await until(pilot, lambda: any(str(file) in one.message for one in app._notifications))
+        await palette(pilot, "dark or light", "Dark or light theme")
+        await until(pilot, lambda: app.theme == LIGHT.name)
+        await palette(pilot, "runs", "runs: ")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
 
 
 @pytest.mark.asyncio
-async def test_a_screenshot_never_follows_a_link_out_of_the_run(tmp_path: Path) -> None:
-    run, outside = live_run(tmp_path), tmp_path / "outside"
-    outside.mkdir()
-    (run / "screenshots").symlink_to(outside)
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(100, 40)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        await pilot.press("S")
-        await until(
-            pilot, lambda: any("was not saved" in one.message for one in app._notifications)
-        )
-        assert not list(outside.iterdir())
-
-
-@pytest.mark.asyncio
-async def test_a_screen_without_a_run_is_saved_where_the_program_started(
+async def test_a_screenshot_goes_where_the_program_started_and_never_follows_a_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    run = live_run(tmp_path / "run")
+    (run / "screenshots").symlink_to(outside)
     app = TuiprobeApp()
     async with app.run_test(size=(100, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
         await pilot.press("S")
         await until(pilot, lambda: list(tmp_path.glob("tuiprobe-models-*.svg")))
+        app.push_screen(LiveScreen(run))
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        await pilot.press("S")
+        await until(pilot, lambda: any("was not saved" in n.message for n in app._notifications))
+        assert not list(outside.iterdir())
 
 
 @pytest.mark.asyncio
@@ -207,15 +179,7 @@ async def test_the_theme_is_kept_for_the_next_start_once_it_was_chosen(settings:
 
 @pytest.mark.parametrize(
     "content",
-    [
-        b"",
-        b"{",
-        b"\xff\x00",
-        b"[1]",
-        b'{"theme": 3}',
-        b'{"theme": "no such"}',
-        b"[" * 4000,
-    ],
+    [b"", b"{", b"\xff\x00", b"[1]", b'{"theme": 3}', b'{"theme": "no such"}', b"[" * 4000],
     ids=range(7),
 )
 def test_unreadable_settings_count_for_nothing(content: bytes, settings: Path) -> None:
@@ -235,56 +199,8 @@ async def test_settings_that_cannot_be_written_are_said_so(settings: Path) -> No
         await until(pilot, lambda: any("not kept" in one.message for one in app._notifications))
 
 
-@pytest.mark.asyncio
-async def test_keys_work_again_after_the_window_was_too_small() -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
-        table = app.screen.query_one("#models")
-        await until(pilot, lambda: len(table.rows) > 2000 and table.has_focus)
-        for size in ((30, 10), (59, 30), (100, 14), (1, 1)):
-            await pilot.resize_terminal(*size)
-            await pilot.resize_terminal(80, 24)
-            before = table.models.index(table.model)
-            await pilot.press("down")
-            assert table.models.index(table.model) == before + 1
-
-
 def test_signs_stay_distinct_in_ascii() -> None:
     drawn = [to_ascii(sign) for sign in SIGNS]
     assert len(set(drawn)) == len(drawn)
     assert all(one.isascii() and len(one) == 1 for one in drawn)
     assert to_ascii("━") != to_ascii("─")
-
-
-def named_ids() -> Iterator[str]:
-    """Yields the ids of terms that the code names: in `explained`, in its tables, as `term=`."""
-    for file in sorted(SOURCES.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            found: list[ast.AST] = []
-            if isinstance(node, ast.FunctionDef) and node.name == "explained":
-                found = list(node.body[1:])
-            elif isinstance(node, ast.keyword) and node.arg == "term":
-                found = [node.value]
-            elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
-                name = ast.unparse(
-                    node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
-                )
-                found = list(node.value.values) if re.search("TERMS|EXPLAINED", name) else []
-            for one in found:
-                yield from texts(one)
-
-
-def texts(node: ast.AST) -> Iterator[str]:
-    """Yields what may be an id below a node: words neither compared, looked up nor passed on."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield from re.findall(r"^[a-z0-9]+(?:-[a-z0-9]+)*$", node.value)
-    if not isinstance(node, ast.Compare | ast.Subscript | ast.Call):
-        for child in ast.iter_child_nodes(node):
-            yield from texts(child)
-
-
-def test_every_term_that_the_code_names_exists() -> None:
-    ids = {*named_ids(), *(one.term for one in HEADLINES)}
-    assert {"image-ends", "height"} <= ids
-    for id in ids:
-        term(id)

@@ -10,6 +10,7 @@ import pytest
 from textual.widgets import Input, Static
 
 from tests.tui.conftest import until
+from tuiprobe.catalog import names as catalog
 from tuiprobe.files import process_lives
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
@@ -19,7 +20,7 @@ from tuiprobe.tui.screens import models, setup
 from tuiprobe.tui.screens.models import ModelsScreen, ModelTable
 from tuiprobe.tui.screens.setup import SetupScreen
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 CHECKS = [
     {"name": "weights", "status": "pass", "detail": "as published", "fix": ""},
     {"name": "activation", "status": "fail", "detail": "[b]gelu[/]\x1b[31m", "fix": "use another"},
@@ -57,163 +58,26 @@ def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TuiprobeApp:
     return app
 
 
-async def test_presets_are_there_at_once_and_all_models_soon(app: TuiprobeApp) -> None:
-    async with app.run_test(size=(120, 30)) as pilot:
+async def test_the_list_is_walked_filtered_sorted_and_explained(app: TuiprobeApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
         assert isinstance(app.screen, ModelsScreen)
         assert table(app).model is not None
-        assert table(app).model.name == "mini_clip"
+        assert table(app).model.name == "mini_clip"  # the presets are there at once
         assert table(app).has_focus
+        purpose = app.screen.query_one("#purpose", Static).render_line(0)
+        assert "hold up on your images" in "".join(segment.text for segment in purpose)
         await until(pilot, lambda: len(table(app).models) > 2000)
+        everything = len(table(app).models)
         assert table(app).model.name == "mini_clip"
         assert "models of open_clip" in text(app, "#count")
         assert "list of 20" in text(app, "#count")
+        assert table(app).explained()[0] == "demonstration"
+        await pilot.press("y")
+        assert app.clipboard == "tuiprobe --headless --model mini_clip"
 
-
-@pytest.mark.slow
-async def test_typing_filters_and_escape_clears(app: TuiprobeApp) -> None:
-    async with app.run_test(size=(120, 30)) as pilot:
-        await until(pilot, lambda: len(table(app).models) > 2000)
-        everything = len(table(app).models)
-        await pilot.press("slash", *"rn101", "space", *"cc12m")
-        await until(pilot, lambda: "rn101_cc12m" in names(app) and len(names(app)) < 10)
-        await pilot.press("down")
-        assert table(app).has_focus
-        await pilot.press("slash", *" nonesuch")
-        await until(pilot, lambda: not table(app).models)
-        assert "No model matches" in table(app).render_line(1).text
-        await pilot.press("enter")  # nothing to go on with, nothing breaks
-        await pilot.press("escape")
-        await until(pilot, lambda: len(table(app).models) == everything)
-        assert app.screen.query_one("#filter", Input).value == ""
-
-
-@pytest.mark.slow
-async def test_several_can_be_marked_and_go_to_the_setup(app: TuiprobeApp) -> None:
-    async with app.run_test(size=(120, 30)) as pilot:
-        await pilot.press("space", "down", "space")
-        assert "2 marked" in text(app, "#count")
-        assert "☑ mini_clip " in table(app).render_line(2).text
-        await pilot.press("up", "space")
-        await pilot.press("up", "up", "enter")
-        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
-        assert app.screen._models == ("mini_clip",) or len(app.screen._models) == 1
-
-
-async def test_sorting_by_key_and_by_click(app: TuiprobeApp) -> None:
-    async with app.run_test(size=(160, 30)) as pilot:
-        await until(pilot, lambda: len(table(app).models) > 2000)
-        await pilot.press("s")
-        assert names(app) == sorted(names(app), key=str.lower)
-        heading = table(app).render_line(0).text
-        await pilot.click(ModelTable, offset=(heading.index("IN"), 0))
-        rows: list[ModelRow] = table(app).models
-        first = [row.imagenet for row in rows[:50]]
-        assert None not in first
-        assert first == sorted(first, reverse=True)  # type: ignore[type-var]
-        assert "↓IN" in table(app).render_line(0).text
-        await pilot.click(ModelTable, offset=(heading.index("IN"), 0))
-        assert "↑IN" in table(app).render_line(0).text
-        assert table(app).models[0].imagenet < first[0]  # type: ignore[operator]
-
-
-async def test_a_click_moves_the_cursor_and_shows_details(app: TuiprobeApp) -> None:
-    async with app.run_test(size=(120, 30)) as pilot:
-        await pilot.click(ModelTable, offset=(5, 4))
-        await pilot.pause()
-        assert table(app).cursor == 3
-        chosen = table(app).model
-        assert chosen is not None
-        assert chosen.spec in text(app, "#about")
-
-
-async def test_the_check_is_a_question_to_a_child_and_shown_inert(app: TuiprobeApp) -> None:
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("d")
-        await until(pilot, lambda: "preflight 1 of 2 !" in text(app, "#preflight"))
-        shown = text(app, "#preflight")
-        assert "✗ activation: [b]gelu[/]\\x1b[31m" in shown
-        assert shown.index("✗ activation") < shown.index("✓ weights")
-        assert "→ use another" in shown
-        assert ["doctor", "--model", "mini_clip", "--json"] in app.asked  # type: ignore[attr-defined]
-
-
-async def test_marking_what_is_here_checks_it(app: TuiprobeApp) -> None:
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(table(app).models) > 2000)
-        await pilot.press("space")
-        await until(pilot, lambda: app.asked)  # type: ignore[attr-defined]
-        await pilot.press("up")
-        await until(pilot, lambda: "preflight" in text(app, "#preflight"))
-
-
-def python(code: str) -> list[str]:
-    return [sys.executable, "-u", "-c", code]
-
-
-async def test_fetching_reports_why_it_failed_where_it_can_be_read(
-    app: TuiprobeApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    long = "no network. " + "Fetch them where there is one. " * 6
-    said = f"import sys; print('loading\\nerror: {long}', file=sys.stderr); sys.exit(3)"
-    monkeypatch.setattr(child, "command", lambda words: python(said))
-    async with app.run_test(size=(80, 24)) as pilot:
-        assert not app.screen.query_one("#details").display  # no room before there is news
-        await pilot.press("f")
-        await until(pilot, lambda: "✗ no network" in text(app, "#preflight"))
-        assert text(app, "#preflight").count("where there is one") == 6
-        await until(pilot, lambda: app.screen.query_one("#details").size.height > 4)
-
-
-async def test_a_download_tells_its_progress_and_escape_stops_it(
-    app: TuiprobeApp, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    begun = tmp_path / "begun"
-    said = (
-        f"import os, sys, time, pathlib; pathlib.Path({str(begun)!r}).write_text(str(os.getpid()));"
-        "print('mini_clip: 1.5 MB downloaded', file=sys.stderr); time.sleep(600)"
-    )
-    asked: list[list[str]] = []
-    monkeypatch.setattr(child, "command", lambda words: asked.append(words) or python(said))
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("f")
-        await until(pilot, lambda: "mini_clip: 1.5 MB downloaded" in text(app, "#preflight"))
-        assert "esc stops it" in text(app, "#preflight")
-        assert asked == [["fetch", "mini_clip", "--progress"]]
-        await pilot.press("f")  # it is under way: no second one
-        await pilot.press("escape")
-        await until(pilot, lambda: "! stopped" in text(app, "#preflight"))
-        assert len(asked) == 1
-        assert not process_lives(int(begun.read_text()))
-        await pilot.press("f")
-        await until(pilot, lambda: len(asked) == 2)
-        await until(pilot, lambda: "1.5 MB" in text(app, "#preflight"))
-
-
-async def test_what_was_fetched_is_told(app: TuiprobeApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "command", lambda words: python("print('a file of 5 bytes')"))
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("f")
-        await until(pilot, lambda: "✓ fetched" in text(app, "#preflight"))
-        assert "a file of 5 bytes" in text(app, "#preflight")
-
-
-async def test_the_screen_says_what_the_program_is_for(app: TuiprobeApp) -> None:
-    async with app.run_test(size=(60, 20)) as pilot:
-        await pilot.pause()
-        purpose = app.screen.query_one("#purpose", Static)
-        assert "hold up on your images" in "".join(
-            segment.text for segment in purpose.render_line(0)
-        )
-
-
-async def test_the_cursor_passes_over_headings_and_the_first_one_stays_in_sight(
-    app: TuiprobeApp,
-) -> None:
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.pause()
         assert "DEMONSTRATION" in table(app).render_line(1).text
         walked = [table(app).model]
-        for _ in range(5):
+        for _ in range(5):  # over headings
             await pilot.press("down")
             walked.append(table(app).model)
         assert [row.name for row in walked if row] == [row.name for row in table(app).models[:6]]
@@ -224,32 +88,111 @@ async def test_the_cursor_passes_over_headings_and_the_first_one_stays_in_sight(
         assert "DEMONSTRATION" in table(app).render_line(1).text
         await pilot.click(ModelTable, offset=(5, 1))  # a heading is no model
         assert table(app).model == table(app).models[0]
+        await pilot.click(ModelTable, offset=(5, 4))
+        await pilot.pause()
+        assert table(app).cursor == 3
+        assert table(app).model.spec in text(app, "#about")
+
+        await pilot.press("slash", *"rn101", "space", *"cc12m")
+        await until(pilot, lambda: names(app) == ["rn101_cc12m"])
+        await pilot.press("down")
+        assert table(app).has_focus
+        assert table(app).explained()[:2] == ("zero-shot", "untrained")
+        await pilot.press("slash", *" nonesuch")
+        await until(pilot, lambda: not table(app).models)
+        assert "No model matches" in table(app).render_line(1).text
+        await pilot.press("enter")  # nothing to go on with, nothing breaks
+        await pilot.press("escape")
+        await until(pilot, lambda: len(table(app).models) == everything)
+        assert app.screen.query_one("#filter", Input).value == ""
+
         await pilot.press("s")
         assert all(isinstance(row, ModelRow) for row in table(app).rows)  # sorted: no groups
+        assert names(app) == sorted(names(app), key=str.lower)
+        await pilot.resize_terminal(160, 30)
+        await until(pilot, lambda: table(app).size.width > 80)
+        place = (table(app).render_line(0).text.index("IN"), 0)
+        await pilot.click(ModelTable, offset=place)
+        best = [row.imagenet for row in table(app).models[:50]]
+        assert None not in best
+        assert best == sorted(best, reverse=True)  # type: ignore[type-var]
+        assert "↓IN" in table(app).render_line(0).text
+        await pilot.click(ModelTable, offset=place)
+        assert "↑IN" in table(app).render_line(0).text
+        assert table(app).models[0].imagenet < best[0]  # type: ignore[operator]
 
 
-@pytest.mark.slow
-async def test_the_terms_of_a_model_are_those_of_its_group(app: TuiprobeApp) -> None:
+async def test_models_are_checked_marked_and_go_to_the_setup(app: TuiprobeApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("d")
+        await until(pilot, lambda: "preflight 1 of 2 !" in text(app, "#preflight"))
+        shown = text(app, "#preflight")
+        assert "✗ activation: [b]gelu[/]\\x1b[31m" in shown
+        assert shown.index("✗ activation") < shown.index("✓ weights")
+        assert "→ use another" in shown
+        assert ["doctor", "--model", "mini_clip", "--json"] in app.asked  # type: ignore[attr-defined]
+        await pilot.press("space", "down", "space")  # marking what is here checks it
+        assert "2 marked" in text(app, "#count")
+        assert "☑ mini_clip " in table(app).render_line(2).text
+        await until(pilot, lambda: len(app.asked) > 1)  # type: ignore[attr-defined]
+        await pilot.press("up", "space")
+        await pilot.press("up", "up", "enter")
+        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
+        assert len(app.screen._models) == 1
+
+
+async def test_a_download_tells_its_progress_its_failure_and_escape_stops_it(
+    app: TuiprobeApp, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    long = "no network. " + "Fetch them where there is one. " * 6
+    begun = tmp_path / "begun"
+    codes = [
+        f"import sys; print('loading\\nerror: {long}', file=sys.stderr); sys.exit(3)",
+        f"import os, sys, time, pathlib; pathlib.Path({str(begun)!r}).write_text(str(os.getpid()));"
+        "print('mini_clip: 1.5 MB downloaded', file=sys.stderr); time.sleep(600)",
+        "print('a file of 5 bytes')",
+    ]
+    asked: list[list[str]] = []
+
+    def command(words: list[str]) -> list[str]:
+        asked.append(words)
+        return [sys.executable, "-u", "-c", codes[len(asked) - 1]]
+
+    monkeypatch.setattr(child, "command", command)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: len(table(app).models) > 2000)
-        assert table(app).explained()[0] == "demonstration"
-        await pilot.press("slash", *"rn101_cc12m", "down")
-        await until(pilot, lambda: names(app) == ["rn101_cc12m"])
-        assert table(app).explained()[:2] == ("zero-shot", "untrained")
+        assert not app.screen.query_one("#details").display  # no room before there is news
+        await pilot.press("f")
+        await until(pilot, lambda: "✗ no network" in text(app, "#preflight"))
+        assert text(app, "#preflight").count("where there is one") == 6
+        await until(pilot, lambda: app.screen.query_one("#details").size.height > 4)
+
+        await pilot.press("f")
+        await until(pilot, lambda: "mini_clip: 1.5 MB downloaded" in text(app, "#preflight"))
+        assert "esc stops it" in text(app, "#preflight")
+        assert asked == [["fetch", "mini_clip", "--progress"]] * 2
+        await pilot.press("f")  # it is under way: no second one
+        await pilot.press("escape")
+        await until(pilot, lambda: "! stopped" in text(app, "#preflight"))
+        assert len(asked) == 2
+        assert not process_lives(int(begun.read_text()))
+
+        await pilot.press("f")
+        await until(pilot, lambda: "✓ fetched" in text(app, "#preflight"))
+        assert "a file of 5 bytes" in text(app, "#preflight")
 
 
-async def test_the_command_is_copied(app: TuiprobeApp) -> None:
-    async with app.run_test(size=(120, 30)) as pilot:
-        await pilot.press("y")
-        assert app.clipboard == "tuiprobe --headless --model mini_clip"
-
-
-async def test_other_library_versions_refresh_the_list(
+async def test_other_libraries_and_packages_are_listed_in_processes(
     app: TuiprobeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuiprobe.catalog import names as catalog
+    row = {
+        "name": "toy:8", "spec": "toy:8", "preset": None, "cached": "", "parameters": None,
+        "imagenet": None, "robustness": None, "extrapolated": False,
+    }  # fmt: skip
+    calls: list[list[str]] = []
 
-    calls = []
+    async def listed(words: list[str]) -> Answer:
+        calls.append(list(words))
+        return Answer(0, json.dumps([{**row, "name": "mini_clip", "preset": {}}, row]), "")
 
     async def refreshed(words: list[str]) -> Answer:
         calls.append(list(words))
@@ -257,30 +200,12 @@ async def test_other_library_versions_refresh_the_list(
         return Answer(0, "", "")
 
     monkeypatch.setattr(catalog, "is_stale", lambda: True)
-    monkeypatch.setattr(models, "ask_python", refreshed)
-    async with app.run_test(size=(120, 30)) as pilot:
-        await until(pilot, lambda: calls)
-        await until(pilot, lambda: len(table(app).models) > 2000)
-    assert calls == [["-P", "-m", "tuiprobe.models.names", "--cache"]]
-
-
-async def test_models_of_other_packages_are_asked_for_in_a_process(
-    app: TuiprobeApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = {
-        "name": "toy:8", "spec": "toy:8", "preset": None, "cached": "", "parameters": None,
-        "imagenet": None, "robustness": None, "extrapolated": False,
-    }  # fmt: skip
-    calls = []
-
-    async def listed(words: list[str]) -> Answer:
-        calls.append(list(words))
-        return Answer(0, json.dumps([{**row, "name": "mini_clip", "preset": {}}, row]), "")
-
     monkeypatch.setattr(models, "is_extended", lambda group: group == "tuiprobe.models")
     monkeypatch.setattr(models, "ask", listed)
+    monkeypatch.setattr(models, "ask_python", refreshed)
     async with app.run_test(size=(120, 30)) as pilot:
-        await until(pilot, lambda: "toy:8" in [one.name for one in table(app).models])
-        names = [one.name for one in table(app).models]
-        assert names.count("mini_clip") == names.count("toy:8") == 1
-    assert calls == [["models", "--json"]]
+        await until(pilot, lambda: len(calls) == 2 and "toy:8" in names(app))
+        await until(pilot, lambda: len(table(app).models) > 2000)
+        assert names(app).count("mini_clip") == names(app).count("toy:8") == 1
+    refresh = ["-P", "-m", "tuiprobe.models.names", "--cache"]
+    assert sorted(calls) == sorted([refresh, ["models", "--json"]])

@@ -11,8 +11,6 @@ from textual.widgets import Input, Static
 from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
-from tests.tui.live_run import change
-from tuiprobe.run import locks
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import find_runs
 from tuiprobe.tui.app import TuiprobeApp
@@ -23,7 +21,7 @@ from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 EVIL = "[b]x\u202e"
 
 
@@ -63,11 +61,14 @@ async def opened(pilot, app: TuiprobeApp, root: Path) -> None:
     await until(pilot, lambda: app.screen.query(RunTable) and len(names(app)) == there)
 
 
-async def test_all_runs_with_state_and_figures(root: Path) -> None:
+async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
+    root: Path, copied: list[str]
+) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 30)) as pilot:
         await opened(pilot, app, root)
-        assert names(app) == [EVIL, "weak", "half", "begun"]
+        latest = [EVIL, "weak", "half", "begun"]
+        assert names(app) == latest
         lines = drawn(app)
         assert "\u202e" not in "".join(lines)
         for line, parts in zip(
@@ -77,27 +78,16 @@ async def test_all_runs_with_state_and_figures(root: Path) -> None:
             strict=True,
         ):  # fmt: skip
             assert all(part in line for part in parts), line
-        await until(
-            pilot,
-            lambda: "outlier channel" in str(app.screen.query_one("#runs-title", Static).content),
-        )
-
-
-async def test_enter_opens_results(root: Path) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
-        await opened(pilot, app, root)
+        title = app.screen.query_one("#runs-title", Static)
+        await until(pilot, lambda: "outlier channel" in str(title.content))
+        await pilot.press("y")
+        assert copied == [str(root / EVIL)]
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
         assert app.screen.run == root / EVIL
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
 
-
-async def test_filter_and_escape(root: Path) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
-        await opened(pilot, app, root)
         await pilot.press("slash", *"done")
         assert names(app) == [EVIL, "weak"]
         await pilot.press("enter")
@@ -108,56 +98,58 @@ async def test_filter_and_escape(root: Path) -> None:
         await pilot.press("slash", *"zzz")
         assert names(app) == []
         assert "esc clears" in table(app).render_line(1).text
+        await pilot.press("enter", "escape")
 
+        def models() -> list[str]:
+            return [row.model for row in table(app).rows]
 
-@pytest.mark.slow
-async def test_sort_by_key_and_by_heading(root: Path) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
-        await opened(pilot, app, root)
         await pilot.press("s")
-        models = [row.model for row in table(app).rows]
-        assert models == sorted(models)
+        assert models() == sorted(models())
         await pilot.press("s", "s")  # date, latest first
-        assert names(app) == [EVIL, "weak", "half", "begun"]
+        assert names(app) == latest
         await pilot.press("s", "s", "s", "s", "s")  # kurtosis, largest first, what has none last
         assert names(app)[-2:] == ["weak", "begun"]
         await pilot.press("s", "s")
         assert names(app)[0] == EVIL
         await pilot.click("#runs", offset=(2, 0))
-        models = [row.model for row in table(app).rows]
-        assert models == sorted(models)
+        assert models() == sorted(models())
         await pilot.click("#runs", offset=(2, 0))
-        assert [row.model for row in table(app).rows] == models[::-1]
+        assert models() == sorted(models(), reverse=True)
+        await pilot.press("s", "s")
+        assert names(app) == latest
 
-
-async def test_two_marked_runs_are_compared_in_the_order_of_marking(root: Path) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
-        await opened(pilot, app, root)
-        await pilot.press("c")
+        await pilot.press("home", "c")
         assert isinstance(app.screen, RunsScreen)  # says that two are needed
-        await pilot.press("down", "space", "home", "space")
+        await pilot.press("space", "up", "space")
+        assert drawn(app)[1].startswith("☐")
+        await pilot.press("home", "down", "space", "home", "space")
         assert drawn(app)[1].startswith("☑")
         assert "2 marked" in str(app.screen.query_one("#runs-count", Static).content)
         await pilot.press("c")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
-        assert app.screen.runs == [root / "weak", root / EVIL]
+        assert app.screen.runs == [root / "weak", root / EVIL]  # in the order of marking
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+
+        await pilot.press("end", "e")
+        await pilot.pause()
+        assert isinstance(app.screen, RunsScreen)  # nothing to export yet
+        await pilot.press("home", "e")
+        await until(pilot, lambda: isinstance(app.screen, ExportScreen))
 
 
-async def test_a_mark_can_be_taken_away(root: Path) -> None:
+async def test_runs_are_deleted_after_a_yes_and_never_while_they_run(root: Path) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 30)) as pilot:
         await opened(pilot, app, root)
-        await pilot.press("space", "up", "space")
-        assert drawn(app)[1].startswith("☐")
-
-
-async def test_deleting_asks_and_no_is_where_the_cursor_is(root: Path) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
-        await opened(pilot, app, root)
-        for answer in ("n", "escape", "enter"):
+        with RunDir(root / "begun").locked():
+            await until(pilot, lambda: "● running" in drawn(app)[4])
+            await pilot.press("end", "x")
+            await pilot.pause()
+            assert isinstance(app.screen, RunsScreen)
+        await until(pilot, lambda: "○ unfinished" in drawn(app)[4])
+        await pilot.press("home")
+        for answer in ("n", "escape", "enter"):  # No is where the cursor is
             await pilot.press("x")
             await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
             await pilot.press(answer)
@@ -168,81 +160,22 @@ async def test_deleting_asks_and_no_is_where_the_cursor_is(root: Path) -> None:
         await pilot.press("y")
         await until(pilot, lambda: names(app) == ["weak", "half", "begun"])
         assert not (root / EVIL).exists()
-
-
-@pytest.mark.slow
-async def test_the_mouse_answers_too_and_marked_runs_go_together(root: Path) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
-        await opened(pilot, app, root)
-        await pilot.press("space", "space", "x")
+        await pilot.press("space", "space", "x")  # marked runs go together, by mouse
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         await pilot.click("#yes")
-        await until(pilot, lambda: names(app) == ["half", "begun"])
+        await until(pilot, lambda: names(app) == ["begun"])
 
 
-async def test_a_running_run_is_shown_and_not_deleted(root: Path) -> None:
+async def test_an_empty_place_says_how_to_fill_it_and_runs_appear(root: Path) -> None:
+    place = root / "empty"
+    place.mkdir()
     app = TuiprobeApp()
     async with app.run_test(size=(120, 30)) as pilot:
-        await opened(pilot, app, root)
-        with RunDir(root / "begun").locked():
-            await until(pilot, lambda: "● running" in drawn(app)[4])
-            await pilot.press("end", "x")
-            await pilot.pause()
-            assert isinstance(app.screen, RunsScreen)
-        await until(pilot, lambda: "○ unfinished" in drawn(app)[4])
-
-
-@pytest.mark.slow
-async def test_a_heartbeat_that_moves_means_running_elsewhere(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks, "QUIET_SECONDS", 1.0)
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
-        await opened(pilot, app, root)
-        number = 0
-
-        def running() -> bool:
-            nonlocal number
-            number += 1
-            change(root / "begun", sequence=number)
-            return "● running" in drawn(app)[4]
-
-        await until(pilot, running)
-        await until(pilot, lambda: "○ unfinished" in drawn(app)[4])
-
-
-async def test_export_and_copy(root: Path, copied: list[str]) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
-        await opened(pilot, app, root)
-        await pilot.press("y")
-        assert copied == [str(root / EVIL)]
-        await pilot.press("end", "e")
-        await pilot.pause()
-        assert isinstance(app.screen, RunsScreen)  # nothing to export yet
-        await pilot.press("home", "e")
-        await until(pilot, lambda: isinstance(app.screen, ExportScreen))
-
-
-async def test_an_empty_place_says_how_to_fill_it(tmp_path: Path) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
-        app.push_screen(RunsScreen(tmp_path))
-        await until(
-            pilot,
-            lambda: app.screen.query(RunTable) and "M goes to" in table(app).render_line(1).text,
-        )
+        app.push_screen(RunsScreen(place))
+        await until(pilot, lambda: "M goes to" in table(app).render_line(1).text)
         await pilot.press("enter", "space", "x", "e", "c", "y")
         assert isinstance(app.screen, RunsScreen)
-
-
-async def test_runs_that_appear_and_vanish(root: Path) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
-        await opened(pilot, app, root)
-        write_run(root / "later", report(), pictures=False)
-        await until(pilot, lambda: "later" in names(app))
+        write_run(place / "later", report(), pictures=False)
+        await until(pilot, lambda: names(app) == ["later"])
         await pilot.press("f5")
-        assert "later" in names(app)
+        assert names(app) == ["later"]

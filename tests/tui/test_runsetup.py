@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -70,15 +69,11 @@ def test_a_value_that_is_the_default_is_left_out() -> None:
     [
         ({"data": " "}, "data", "name a data set"),
         ({"sample": "many"}, "sample", "give a whole number at least 1, 0 for all"),
-        ({"sample": "-3"}, "sample", "give a whole number"),
-        ({"concept_sample": "1.5"}, "concept_sample", "give a whole number"),
         ({"batch_size": "0"}, "batch_size", "give a whole number at least 1"),
         ({"device": "gpu"}, "device", "give auto, cpu, cuda, cuda:N or mps"),
-        ({"device": "cuda:x"}, "device", "give auto, cpu, cuda, cuda:N or mps"),
         ({"dtype": "float64"}, "dtype", "give one of float32"),
         ({"target": "'imagefolder:x"}, "target", "a quote is not closed"),
         ({"sample": "0", "batch_size": "32", "device": "cuda:0"}, "", ""),
-        ({"device": "auto"}, "", ""),
         ({"device": "mps"}, "", ""),
         ({"embeddings": "x.npy", "data": "", "sample": "many"}, "", ""),
         ({}, "", ""),
@@ -103,71 +98,24 @@ def test_the_same_measurement_goes_to_the_same_directory() -> None:
     assert hostile.name.isprintable()
 
 
-def test_a_preview_is_asked_for_typed_values_without_the_wrong_ones() -> None:
-    texts = {"sample": "64", "target": "a b", "batch_size": "none", "offline": "yes"}
-    asked = json.loads(Setup(("m",), texts).request(Path("runs"), {"m": "zero-shot"}))
-    assert asked["options"]["sample"] == 64
-    assert asked["options"]["target"] == ["a", "b"]
-    assert asked["options"]["offline"] is True
-    assert "batch_size" not in asked["options"]
-    assert asked["run"] is None  # what is wrong has no directory
-    assert asked["trained"] == {"m": "zero-shot"}
-
-
 # What is said before the start.
 
 
-PLAIN = Setup(("mini_clip",), {"head": "w.pt"})
-
-
-def test_the_cost_grows_with_images_models_and_layers_and_shrinks_with_what_is_done() -> None:
-    one = outlook.estimate([TRIAL], FOUND, PLAIN)
+def test_the_cost_grows_with_work_and_shrinks_with_what_is_done() -> None:
+    plain, both = Setup(("mini_clip",), {"head": "w.pt"}), {**FOUND, "images": {"a": 1550, "b": 64}}
+    one = outlook.estimate([TRIAL], FOUND, plain)
     assert one.images == 1550
-    answers = outlook.SECONDS_TO_START + outlook.SECONDS_A_VALUE * 1550 * 128
-    measuring = 15.5 * outlook.STATISTICS + 1550 * 0.004 / 2  # decoding shares four cores
-    assert one.seconds == pytest.approx(answers + measuring)
-    both = {**FOUND, "images": {"a": 1550, "b": 64}}
     layers = Setup(("a", "b"), {"head": "w.pt", "layers": "layer*"})
     two = outlook.estimate([TRIAL, TRIAL], both, layers)
-    assert (two.images, two.disk > one.disk) == (1614, True)
-    more = outlook.SECONDS_A_MODEL + 2 * outlook.SECONDS_A_LAYER  # one of each matches
-    assert two.seconds - one.seconds == pytest.approx(
-        more + 64 * (outlook.STATISTICS / 100 + outlook.SECONDS_A_VALUE * 128)
-    )
-    half = outlook.estimate([TRIAL], {**FOUND, "done": 775}, PLAIN)
-    assert half.seconds == pytest.approx(answers + measuring / 2)
+    assert two.images == 1614
+    assert (two.seconds > one.seconds, two.disk > one.disk) == (True, True)
+    half = outlook.estimate([TRIAL], {**FOUND, "done": 775}, plain)
+    assert half.seconds < one.seconds
     assert half.lines()[0] == "1,550 images; 775 of them are measured"
-    assert len(half.lines()) == 2
-
-
-def test_a_gpu_waits_for_what_the_cores_decode() -> None:
     fast = {**TRIAL["cost"], "device": "cuda:0", "images_per_second": 1e4}
-    found = {**FOUND, "images": {"m": 10**6}}
-    cost = outlook.estimate([{**TRIAL, "cost": fast}], found, PLAIN)
-    answers = outlook.SECONDS_A_VALUE * 128e6
-    assert cost.seconds == pytest.approx(outlook.SECONDS_TO_START + answers + 10**6 * 0.004 / 4)
-
-
-@pytest.mark.parametrize(
-    ("texts", "trial", "found", "prompts"),
-    [
-        ({}, {}, {}, 40 * 8),
-        ({"head": "zero-shot"}, {}, {"named": 10_000, "templates": 2}, 20_000),
-        ({}, {}, {"named": 10_000, "templates": 2}, 0),  # so many only if they are asked for
-        ({"head": "probe"}, {}, {}, 0),
-        ({}, {"text": None}, {}, 0),
-    ],
-)
-def test_prompts_of_a_zero_shot_head_are_counted(
-    texts: dict[str, str], trial: dict[str, Any], found: dict[str, Any], prompts: int
-) -> None:
-    setup = Setup(("m",), texts)
-    cost = outlook.estimate([{**TRIAL, **trial}], {**FOUND, **found}, setup)
-    assert cost.prompts == prompts / 40
-    without = outlook.estimate([TRIAL], FOUND, PLAIN)
-    assert cost.seconds == pytest.approx(without.seconds + cost.prompts)
-    told = [one for one in cost.lines() if "unless the head is cached" in one]
-    assert len(told) == (prompts > 0)
+    many = {**FOUND, "images": {"m": 10**6}}
+    cost = outlook.estimate([{**TRIAL, "cost": fast}], many, plain)
+    assert cost.seconds > 10**6 * 0.004 / 4  # a GPU waits for what four cores decode
 
 
 def probes(
@@ -212,13 +160,3 @@ def test_what_is_missing_is_named(
     for part in said:
         assert part in others, others
     assert first.startswith("✓ Outlier features")
-
-
-def test_what_was_asked_for_makes_a_head() -> None:
-    many = {"templates": 80, "sets": [one_set("val", 9, classes=1000)]}
-    for texts in ({"head": "zero-shot"}, {"head": "h.pt"}):
-        assert "Privileged directions" in probes(texts, **many)[0]
-    cuda = {**TRIAL, "cost": {"images_per_second": 100.0, "device": "cuda:0"}}
-    assert "Privileged directions" in probes({}, cuda, **many)[0]
-    flat = [one_set("x", 9, "unlabelled")]
-    assert "Privileged directions" in probes({"classes": "c.txt"}, sets=flat, named=3)[0]

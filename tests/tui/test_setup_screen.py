@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.widgets import Button, Input, Select, Static
 
-from tests.tui.asked import TRIAL, Asked, answered, one_set, tried
+from tests.tui.asked import TRIAL, Asked, answered, tried
 from tests.tui.conftest import until
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
@@ -79,7 +79,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return words
 
 
-async def test_it_says_what_the_defaults_mean(asked: Asked, tmp_path: Path) -> None:
+async def test_the_form_says_what_it_means_and_follows_its_fields(
+    asked: Asked, tmp_path: Path
+) -> None:
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "disk" in understood(app))
@@ -101,13 +103,13 @@ async def test_it_says_what_the_defaults_mean(asked: Asked, tmp_path: Path) -> N
             "offline": False,
         }  # fmt: skip
 
+        before, text = len(asked.data), "suite:mine.toml"
+        for end in range(1, len(text) + 1):  # typing asks once the form rests
+            fill(app, data=text[:end])
+        await until(pilot, lambda: len(asked.data) > before)
+        assert asked.data[-1]["options"]["data"] == text
+        assert len(asked.data) == before + 1
 
-async def test_fields_change_the_command_the_layers_and_the_request(
-    asked: Asked, tmp_path: Path
-) -> None:
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "disk" in understood(app))
         fill(app, sample="100", layers="layer*", concepts="none", target="none", baseline="b.csv")
         app.screen.query_one("#dtype", Select).value = "bfloat16"
         await until(pilot, lambda: "✓ layer*: 1 of 2" in understood(app))
@@ -120,14 +122,34 @@ async def test_fields_change_the_command_the_layers_and_the_request(
         assert asked.data[-1]["options"]["target"] == ["none"]
 
 
-async def test_enter_twice_from_the_list_of_models_starts_the_default_run(
+async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
     asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
 ) -> None:
     app = TuiprobeApp(runs=tmp_path / "runs")
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("enter")
         await until(pilot, lambda: app.focused is app.screen.query(".field Input").first())
-        assert app.focused.id == "data"
+        await until(pilot, lambda: "disk" in understood(app))
+        visited = []
+        for _ in range(5):
+            await pilot.press("down")
+            visited.append(app.focused.id if app.focused is not None else None)
+        assert visited == ["target", "concepts", "sample", "run", "layers"]
+        await pilot.press("up", "up", "up", "up")
+        hint = app.screen.query_one("#hint", Static)
+        await until(pilot, lambda: "Labels are ignored" in str(hint.content))
+        assert app.screen.explained()[:2] == EXPLAINED["target"]
+        fields = {str(field.id) for field in app.screen.query(".field Input, .field Select")}
+        assert fields | {"run"} == set(EXPLAINED)
+        panel = app.screen.query_one("#meaning")
+        await pilot.press("pagedown")
+        await until(pilot, lambda: panel.scroll_offset.y > 0)
+        await pilot.press("pageup")
+        await until(pilot, lambda: panel.scroll_offset.y == 0)
+        await pilot.press("escape")
+        await until(pilot, lambda: not is_setup(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: is_setup(app) and app.focused and app.focused.id == "data")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
         assert started[0][:-1] == (
@@ -135,25 +157,8 @@ async def test_enter_twice_from_the_list_of_models_starts_the_default_run(
         )  # fmt: skip
 
 
-async def test_enter_waits_for_what_was_typed_to_be_looked_at(
-    asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
-) -> None:
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "disk" in understood(app))
-        asked.finds(problems={"data": "/gone is no directory"}, sets=[], images={})
-        fill(app, data="imagefolder:/gone")
-        await pilot.pause()
-        await pilot.press("enter")  # before the form has rested
-        await until(pilot, lambda: wrong(app, "data") == "✗ /gone is no directory")
-        assert is_setup(app)
-        assert not started
-        assert "/gone is no directory" in title(app)
-        assert any("/gone is no directory" in one.message for one in app._notifications)
-
-
-async def test_what_is_wrong_stands_under_its_field_and_no_older_answer_is_shown(
-    asked: Asked, tmp_path: Path
+async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
+    asked: Asked, tmp_path: Path, started: list[Any]
 ) -> None:
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -164,9 +169,12 @@ async def test_what_is_wrong_stands_under_its_field_and_no_older_answer_is_shown
         )  # fmt: skip
         fill(app, data="imagefolder:none")
         await pilot.pause()
-        assert "✓ val" not in understood(app)
+        assert "✓ val" not in understood(app)  # no older answer is shown
         assert "start: 1,550" not in button(app)
+        await pilot.press("enter")  # before the form has rested
         await until(pilot, lambda: "[red]none[/] does not exist" in wrong(app, "data"))
+        await until(pilot, lambda: "[red]none[/] does not exist" in title(app))
+        assert any("[red]none[/]" in notice.message for notice in app._notifications)
         assert wrong(app, "target") == "✗ it is empty"
         assert button(app) == "✗ data needs another value"
         asked.finds()
@@ -176,31 +184,17 @@ async def test_what_is_wrong_stands_under_its_field_and_no_older_answer_is_shown
         await until(pilot, lambda: "✓ val" in understood(app))
         assert asked.data[-1]["options"]["data"] == "imagefolder:there"
 
-
-async def test_typing_asks_once_the_form_rests(asked: Asked, tmp_path: Path) -> None:
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "disk" in understood(app))
-        before, text = len(asked.data), "suite:mine.toml"
-        for end in range(1, len(text) + 1):  # faster than any machine is slow
-            fill(app, data=text[:end])
-        await until(pilot, lambda: len(asked.data) > before)
-        assert asked.data[-1]["options"]["data"] == text
-        assert len(asked.data) == before + 1
-
-
-async def test_a_wrong_value_is_told_while_typing_and_starts_nothing(
-    asked: Asked, tmp_path: Path, started: list[Any]
-) -> None:
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        for field, text, said in (
-            ("sample", "many", "✗ give a whole number at least 1, 0 for all"),
-            ("device", "tpu", "✗ give auto, cpu, cuda, cuda:N or mps"),
-            ("batch_size", "0", "✗ give a whole number"),
-            ("layers", "block*", "✗ block* matches none of 2 layers: layer1"),
+        plain, cuda = tried(TRIAL), "--device cuda cannot be used here (no driver); use cpu"
+        unfit = "w.pt does not fit RN50: 3 missing"
+        for trial, field, text, said in (
+            (plain, "sample", "many", "✗ give a whole number at least 1, 0 for all"),
+            (plain, "device", "tpu", "✗ give auto, cpu, cuda, cuda:N or mps"),
+            (plain, "layers", "block*", "✗ block* matches none of 2 layers: layer1"),
+            (Answer(2, "", f"error: {cuda}\n"), "device", "cuda", f"✗ {cuda}"),  # by the trial
+            (Answer(3, "", f"error: {unfit}\n"), "checkpoint", "w.pt", f"✗ {unfit}"),
         ):
             await until(pilot, lambda: "disk" in understood(app))
+            asked.trial = trial
             fill(app, **{field: text})
             await until(pilot, lambda: wrong(app, field).startswith(said))  # noqa: B023
             await until(pilot, lambda: "✓ val" in understood(app))
@@ -208,7 +202,8 @@ async def test_a_wrong_value_is_told_while_typing_and_starts_nothing(
             await until(pilot, lambda: app.focused and app.focused.id == field)  # noqa: B023
             assert is_setup(app)
             assert not started
-            fill(app, **{field: ""})
+            asked.trial = plain
+            fill(app, **{field: "cpu" if field == "device" else ""})
             await until(pilot, lambda: not wrong(app, field))  # noqa: B023
 
 
@@ -236,68 +231,14 @@ async def test_the_form_is_kept_on_escape_and_the_estimate_with_it(
         await pilot.press("escape", "down", "enter")  # another model has a form of its own
         await until(pilot, lambda: is_setup(app) and app.screen._models != ("mini_clip",))
         assert app.screen.query_one("#sample", Input).value == ""
+        await pilot.press("escape")
+        app.push_screen(SetupScreen(["rn101_cc12m"]))
+        await until(pilot, lambda: is_setup(app) and "UNTRAINED" in title(app))
+        assert "untrained" in app.screen.explained()
 
 
-async def test_the_button_says_what_is_resumed_or_why_it_cannot_be(
-    asked: Asked, tmp_path: Path, started: list[Any]
-) -> None:
-    asked.finds(done=775)
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "resumes 775 of 1,550" in button(app))
-        assert "775 of them are measured" in understood(app)
-        asked.finds(kept="runs/x holds a run of other images: delete it among the runs")
-        fill(app, sample="9")
-        await until(pilot, lambda: "✗ runs/x holds a run of other images" in understood(app))
-        await pilot.press("enter")
-        await pilot.pause()
-        assert not started
-        assert "holds a run of other images" in str(app.screen.query_one("#refused").content)  # type: ignore[attr-defined]
-
-
-async def test_vectors_replace_model_and_data(
-    asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
-) -> None:
-    rows = [one_set("x", 9, "unlabelled", width=512)]
-    asked.finds(sets=rows, images={"embeddings": 9}, peers={"embeddings": "no accuracy is known"})
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "✓ x" in understood(app))
-        assert not app.screen.query_one("#labels-field").display
-        fill(app, embeddings="x.npy")
-        await until(pilot, lambda: button(app) == "start: 9 vectors")
-        assert app.screen.query_one("#labels-field").display
-        assert not app.screen.query_one("#data-field").display
-        assert "--embeddings x.npy" in command(app)
-        assert "--model" not in command(app)
-        assert "DEMONSTRATION" not in title(app)
-        assert "data" not in asked.data[-1]["options"]
-        app.screen.query_one("#embeddings").focus()
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        assert started[0][:3] == ("--headless", "--embeddings", "x.npy")
-
-
-async def test_weights_that_are_not_here_are_announced_once(
+async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_once(
     asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tuiprobe.catalog.missing.cached_file", lambda model: None)
-    app = opened(tmp_path, ["vitb16_openai"])
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "the start downloads them" in understood(app))
-        await until(pilot, lambda: "✓ val" in understood(app))
-        assert understood(app).count("download") == 2  # the start's, and how to have it now
-        assert asked.models == []  # nothing to time, and no error about it
-        app.screen.query_one("#offline", Select).value = "yes"
-        await until(pilot, lambda: "vitb16_openai are not on this machine" in wrong(app, "offline"))
-        app.screen.query_one("#offline", Select).value = "no"
-        await pilot.press("ctrl+l")
-        await until(pilot, lambda: "disk" in understood(app))
-        assert asked.models == [["doctor", "--model", "vitb16_openai", "--json"]]
-
-
-async def test_a_trial_that_fails_says_why_and_can_be_repeated(
-    asked: Asked, tmp_path: Path
 ) -> None:
     asked.trial = Answer(3, "", "error: the file is damaged")
     app = opened(tmp_path)
@@ -315,136 +256,99 @@ async def test_a_trial_that_fails_says_why_and_can_be_repeated(
         await until(pilot, lambda: "disk" in understood(app) and len(asked.models) == count + 1)
         assert asked.models[-1][-3:] == ["--dtype", "float16", "--offline"]
 
+        monkeypatch.setattr("tuiprobe.catalog.missing.cached_file", lambda model: None)
+        asked.models.clear()
+        asked.trial = tried(TRIAL)
+        app.push_screen(SetupScreen(["vitb16_openai"]))
+        await until(pilot, lambda: "the start downloads them" in understood(app))
+        await until(pilot, lambda: "✓ val" in understood(app))
+        assert understood(app).count("download") == 2  # the start's, and how to have it now
+        assert asked.models == []  # nothing to time, and no error about it
+        app.screen.query_one("#offline", Select).value = "yes"
+        await until(pilot, lambda: "vitb16_openai are not on this machine" in wrong(app, "offline"))
+        app.screen.query_one("#offline", Select).value = "no"
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "disk" in understood(app))
+        assert asked.models == [["doctor", "--model", "vitb16_openai", "--json"]]
 
-async def test_what_only_a_trial_finds_stands_under_its_field_too(
-    asked: Asked, tmp_path: Path, started: list[Any]
+
+async def test_the_picker_walks_folders_and_takes_one(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        for code, said, field, text in (
-            (2, "--device cuda cannot be used here (no driver); use cpu", "device", "cuda"),
-            (3, "w.pt does not fit RN50: 3 missing", "checkpoint", "w.pt"),
-        ):
-            await until(pilot, lambda: "disk" in understood(app))
-            asked.trial = Answer(code, "", f"error: {said}\n")
-            fill(app, **{field: text})
-            await until(pilot, lambda: wrong(app, field) == f"✗ {said}")  # noqa: B023
-            await pilot.press("enter")
-            await until(pilot, lambda: app.focused and app.focused.id == field)  # noqa: B023
-            assert not started
-            asked.trial = tried(TRIAL)
-            fill(app, **{field: "cpu" if field == "device" else ""})
-            await until(pilot, lambda: not wrong(app, field))  # noqa: B023
-
-
-async def test_untrained_models_are_marked_in_the_title(asked: Asked, tmp_path: Path) -> None:
-    app = opened(tmp_path, ["rn101_cc12m"])
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: is_setup(app) and "UNTRAINED" in title(app))
-        assert "untrained" in app.screen.explained()
-
-
-async def test_the_picker_walks_folders_and_takes_one(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip  # noqa: E501
     (tmp_path / "photos" / "[red]cats\x1b[2J").mkdir(parents=True)
     (tmp_path / "photos" / ".hidden").mkdir()
     (tmp_path / "photos" / "sets.toml").write_text("")
     monkeypatch.chdir(tmp_path)
     app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+
+    async def picker() -> Folders:
+        await until(pilot, lambda: is_setup(app))
         await pilot.press("ctrl+o")
         await until(pilot, lambda: isinstance(app.screen, PickerScreen))
-        tree = app.screen.query_one(Folders)
+        return app.screen.query_one(Folders)
+
+    async with app.run_test(size=(120, 40)) as pilot:
+        tree = await picker()
         await until(pilot, lambda: len(tree.root.children) == 1)
         await pilot.press("down", "enter")
         await until(pilot, lambda: len(tree.root.children[0].children) == 2)
-        labels = [str(node.label) for node in tree.root.children[0].children]
-        assert "[red]cats\\x1b[2J" in labels
-        assert "sets.toml" in labels
+        labels = {str(node.label) for node in tree.root.children[0].children}
+        assert {"[red]cats\\x1b[2J", "sets.toml"} <= labels
         await pilot.press("space")
-        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
-        assert app.screen.query_one("#data", Input).value == f"imagefolder:{tmp_path}/photos"
-        await until(
-            pilot, lambda: asked.data[-1]["options"]["data"] == f"imagefolder:{tmp_path}/photos"
-        )
-        await pilot.press("ctrl+o")
-        await until(pilot, lambda: isinstance(app.screen, PickerScreen))
+        await until(pilot, lambda: is_setup(app))
+        chosen = f"imagefolder:{tmp_path}/photos"
+        assert app.screen.query_one("#data", Input).value == chosen
+        await until(pilot, lambda: asked.data[-1]["options"]["data"] == chosen)
+        await picker()
         app.screen.query_one("#path", Input).focus()
         app.screen.query_one("#path", Input).value = str(tmp_path / "photos" / "sets.toml")
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
+        await until(pilot, lambda: is_setup(app))
         assert app.screen.query_one("#data", Input).value.startswith("suite:")
-        await pilot.press("ctrl+o")
-        await until(pilot, lambda: isinstance(app.screen, PickerScreen))
+        tree = await picker()
         await pilot.press("backspace")
-        await until(pilot, lambda: Path(app.screen.query_one(Folders).path) == tmp_path.parent)
+        await until(pilot, lambda: Path(tree.path) == tmp_path.parent)
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
+        await until(pilot, lambda: is_setup(app))
 
 
-async def test_the_engine_is_started_as_the_command_says(
+async def test_the_start_does_what_the_command_says_or_says_why_not(
     asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
 ) -> None:
+    asked.finds(done=775)
     app = opened(tmp_path, ["mini_clip", "mini_supervised"])
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: is_setup(app))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "resumes 775 of " in button(app))
+        assert "775 of them are measured" in understood(app)
+        refused = app.screen.query_one("#refused", Static)
+        asked.finds(kept="runs/x holds a run of other images: delete it among the runs")
+        fill(app, sample="9")
+        await until(pilot, lambda: "✗ runs/x holds a run of other images" in understood(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "holds a run of other images" in str(refused.content))
+        assert not started
+
+        asked.finds()
+        (tmp_path / "runs").write_text("a file where the runs should go")
         fill(app, sample="64")
-        await until(pilot, lambda: "--sample 64" in command(app))
+        await until(pilot, lambda: "--sample 64" in command(app) and "disk" in understood(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "cannot start the run in " in str(refused.content))
+        said = str(refused.content)
+        assert "free the cause and press Enter again" in said
+        await until(pilot, lambda: refused.size.height > 1)  # whole, on several lines
+        assert said in title(app)
+        assert [notice.message for notice in app._notifications][-1] == said
+        assert app.screen.query_one("#sample", Input).value == "64"
+
+        (tmp_path / "runs").unlink()
         shown = command(app)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
         assert child.shown_command(started[0]) == shown.removeprefix("$ ")
         run = app.screen.root
         assert run.parent == tmp_path / "runs"
-        begun, said = "$ tuiprobe ", "loading\n"
         log = run / "log.txt"
-        await until(pilot, lambda: log.read_text().endswith(said))
-        assert log.read_text().startswith(begun)
+        await until(pilot, lambda: log.read_text().endswith("loading\n"))
+        assert log.read_text().startswith("$ tuiprobe ")
         await until(pilot, lambda: [engine.arguments for engine in app.engines] == started)
-
-
-async def test_an_engine_that_cannot_start_says_why_alike_everywhere_and_keeps_the_form(
-    asked: Asked, tmp_path: Path
-) -> None:
-    (tmp_path / "runs").write_text("a file where the runs should go")
-    app = opened(tmp_path)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: is_setup(app) and "disk" in understood(app))
-        fill(app, sample="64")
-        await until(pilot, lambda: "disk" in understood(app))
-        await pilot.press("enter")
-        refused = app.screen.query_one("#refused", Static)
-        await until(pilot, lambda: refused.display)
-        said = str(refused.content)
-        assert said.startswith("✗ cannot start the run in ")
-        assert "free the cause and press Enter again" in said
-        await until(pilot, lambda: refused.size.height > 1)  # whole, on several lines
-        assert said in title(app)
-        assert [one.message for one in app._notifications][-1] == said
-        assert app.screen.query_one("#sample", Input).value == "64"
-
-
-async def test_keys_walk_the_fields_scroll_what_it_means_and_go_back(
-    asked: Asked, tmp_path: Path
-) -> None:
-    app = opened(tmp_path)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.focused is not None and app.focused.id == "data")
-        await until(pilot, lambda: "disk" in understood(app))
-        visited = []
-        for _ in range(5):
-            await pilot.press("down")
-            visited.append(app.focused.id if app.focused is not None else None)
-        assert visited == ["target", "concepts", "sample", "run", "layers"]
-        await pilot.press("up", "up", "up", "up")
-        hint = app.screen.query_one("#hint", Static)
-        await until(pilot, lambda: "Labels are ignored" in str(hint.content))
-        assert app.screen.explained()[:2] == EXPLAINED["target"]
-        fields = {str(one.id) for one in app.screen.query(".field Input, .field Select")}
-        assert fields | {"run"} == set(EXPLAINED)
-        panel = app.screen.query_one("#meaning")
-        await pilot.press("pagedown")
-        await until(pilot, lambda: panel.scroll_offset.y > 0)
-        await pilot.press("pageup")
-        await until(pilot, lambda: panel.scroll_offset.y == 0)
-        await pilot.press("escape")
-        await until(pilot, lambda: not is_setup(app))

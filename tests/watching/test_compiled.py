@@ -20,10 +20,7 @@ def fresh_compiler() -> Iterator[None]:
     torch.compiler.reset()
 
 
-BACKENDS = ["eager", "aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
 @pytest.mark.slow
 def test_a_compiled_model_has_one_graph_and_the_same_figures(backend: str) -> None:
     model = network()
@@ -41,43 +38,23 @@ def test_a_compiled_model_has_one_graph_and_the_same_figures(backend: str) -> No
         assert one.scalars() == pytest.approx(other.scalars(), rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("kind", "wrap"),
-    [("tuple", lambda x: (x, x)), ("dict", lambda x: {"x": x}), ("NoneType", lambda x: None)],
-)
-def test_what_is_no_activation_is_named_in_a_graph_too(kind: str, wrap: object) -> None:
-    model = Giving(wrap)
-    with tuiprobe.watch(model, "inner odd") as watched:
-        torch.compile(model, fullgraph=True, backend="eager")(torch.randn(4, 3))
-    assert [one.layer for one in watched.figures()] == ["inner"]
-    assert watched.refused == {"odd": f"its output is a {kind}, not one tensor"}
-
-
-def test_dynamic_batches_and_shared_layers_keep_one_graph() -> None:
+def test_dynamic_batches_shared_layers_and_odd_outputs_keep_one_graph() -> None:
     shared = nn.Linear(WIDTH, WIDTH)
-    model = nn.Sequential(shared, nn.ReLU(), shared)
-    with tuiprobe.watch(model, "0") as watched:
+    model = nn.Sequential(Giving(lambda x: (x, x)), shared, nn.ReLU(), shared)
+    with tuiprobe.watch(model, "1 0.odd") as watched:
         compiled = torch.compile(model, fullgraph=True, backend="eager", dynamic=True)
         for count in (4, 7, 1, 3):
-            compiled(torch.randn(count, WIDTH))
+            compiled(torch.randn(count, 3))
     assert watched.figures()[0].images == 2 * 15
-    assert not watched.refused
+    assert watched.refused == {"0.odd": "its output is a tuple, not one tensor"}
 
 
-def test_a_model_compiled_before_is_watched_too() -> None:
+def test_a_model_compiled_before_is_watched_and_its_code_runs_on_after_the_block() -> None:
     model = network()
     compiled = torch.compile(model, fullgraph=True, backend="eager")
     compiled(pictures(4))
-    assert isinstance(compiled, torch.nn.Module)
+    assert isinstance(compiled, nn.Module)
     with tuiprobe.watch(compiled, "head") as watched:
-        compiled(pictures(4))
-    assert watched.figures()[0].images == 4
-
-
-def test_compiled_code_runs_on_after_the_block() -> None:
-    model = network()
-    with tuiprobe.watch(model, "head") as watched:
-        compiled = torch.compile(model, fullgraph=True, backend="eager")
         compiled(pictures(4))
     assert torch.equal(compiled(pictures(6)), model(pictures(6)))
     assert watched.figures()[0].images == 4

@@ -54,24 +54,17 @@ def test_each_logged_point_describes_what_was_seen_since_the_one_before() -> Non
     assert board.scalars["tuiprobe/head/kurtosis", 3] != board.scalars["tuiprobe/head/kurtosis", 7]
 
 
-def test_after_a_log_the_figures_are_those_that_were_logged() -> None:
+def test_after_a_log_the_figures_stay_and_another_writer_is_refused() -> None:
     model, run = network(), Run()
     with tuiprobe.watch(model, "head") as watched:
         model(pictures(8))
         before = watched.figures()
-        watched.log(1, run)
+        with pytest.raises(TypeError, match="list has neither"):
+            watched.log(1, [])
+        watched.log(1, run)  # nothing was lost
         assert watched.figures() == before
         watched.log(2, run)  # nothing new
         model(pictures(4))
     assert [step for _, step in run.logged] == [1]
     assert run.logged[0][0]["tuiprobe/head/images"] == 8
     assert watched.figures()[0].images == 4
-
-
-def test_a_writer_of_neither_kind_is_refused_and_nothing_is_lost() -> None:
-    model = network()
-    with tuiprobe.watch(model, "head") as watched:
-        model(pictures(8))
-        with pytest.raises(TypeError, match="list has neither"):
-            watched.log(1, [])
-    assert watched.figures()[0].images == 8

@@ -20,7 +20,7 @@ from tuiprobe.run.state import run_state
 from tuiprobe.run.status import read_status, read_taps
 
 
-def test_readers_open_what_was_saved(tmp_path: Path) -> None:
+def test_readers_open_what_was_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = network()
     with tuiprobe.watch(model, LAYERS, k=4) as watched:
         model(pictures(80))
@@ -39,15 +39,8 @@ def test_readers_open_what_was_saved(tmp_path: Path) -> None:
     for words in (["report", "--format", "md"], ["report", "--format", "html"], ["verify"]):
         command, *rest = words
         assert run_cli([command, str(tmp_path / "run"), *rest]) == 0
-
-
-def test_two_watches_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("first", "second"):
-        model = network(seed=len(name))
-        with tuiprobe.watch(model, "head") as watched:
-            model(pictures(64))
-        watched.save(tmp_path / name)
-    assert run_cli(["compare", str(tmp_path / "first"), str(tmp_path / "second")]) == 0
+    capsys.readouterr()
+    assert run_cli(["compare", *[str(tmp_path / "run")] * 2]) == 0
     assert "kurtosis" in capsys.readouterr().out
 
 
@@ -62,6 +55,9 @@ def test_a_run_is_live_while_the_block_runs_and_saved_at_its_end(tmp_path: Path)
         assert all(len(one.shares) in (24, 32) for one in taps.values())
         assert run_state(run, held_locks()).kind == "running"
     assert run_state(run, held_locks()).kind == "done"
+    with pytest.raises(DamagedFileError, match=r"saved by tuiprobe\.watch"):
+        read_plan(run)  # what needs arrays says that there are none
+    assert run_cli(["reprobe", str(run.path)]) == 4
 
 
 def test_a_block_that_fails_is_a_failed_run(tmp_path: Path) -> None:
@@ -75,48 +71,30 @@ def test_a_block_that_fails_is_a_failed_run(tmp_path: Path) -> None:
     assert (found.kind, found.reason) == ("failed", "the block ended with RuntimeError")
 
 
-def test_one_watch_a_directory(tmp_path: Path) -> None:
-    model = network()
-    with tuiprobe.watch(model, "head", output=tmp_path / "run"):
-        model(pictures(4))
-        with pytest.raises(DataError, match="another run"):
-            tuiprobe.watch(model, "head", output=tmp_path / "run").__enter__()
-
-
 def test_saving_again_replaces_and_another_watch_is_refused(tmp_path: Path) -> None:
-    model = network()
-    with tuiprobe.watch(model, "head") as watched:
+    model, other = network(), tuiprobe.watch(network(), "head", output=tmp_path / "run")
+    with tuiprobe.watch(model, "head", output=tmp_path / "run") as watched:
         model(pictures(8))
+        with pytest.raises(DataError, match="another run"):
+            other.__enter__()
         watched.save(tmp_path / "run")
         model(pictures(8))
         watched.save(tmp_path / "run")
     assert read_report(RunDir(tmp_path / "run")).data[0].measured == 16
     with pytest.raises(DataError, match="another run"):
-        tuiprobe.watch(model, "head", output=tmp_path / "run").__enter__()
-    assert not model._forward_pre_hooks
+        other.__enter__()
     delete_run(RunDir(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_nothing_measured_and_a_folder_of_something_else_are_refused(tmp_path: Path) -> None:
+    with tuiprobe.watch(network(), "head") as watched:
+        pass
+    with pytest.raises(DataError, match=r"nothing was measured.*head: not called yet"):
+        watched.save(tmp_path / "run")
     (tmp_path / "notes.txt").write_text("mine")
     model = network()
     with pytest.raises(DataError, match="not empty"):
         tuiprobe.watch(model, "head", output=tmp_path).__enter__()
     assert [one.name for one in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_nothing_measured_is_an_error_that_says_why(tmp_path: Path) -> None:
-    with tuiprobe.watch(network(), "head") as watched:
-        pass
-    with pytest.raises(DataError, match=r"nothing was measured.*head: not called yet"):
-        watched.save(tmp_path / "run")
-
-
-def test_what_needs_arrays_says_that_there_are_none(tmp_path: Path) -> None:
-    model = network()
-    with tuiprobe.watch(model, "head", output=tmp_path / "run"):
-        model(pictures(8))
-    with pytest.raises(DamagedFileError, match=r"saved by tuiprobe\.watch"):
-        read_plan(RunDir(tmp_path / "run"))
-    assert run_cli(["reprobe", str(tmp_path / "run")]) == 4
+    assert not model._forward_pre_hooks

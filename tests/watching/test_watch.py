@@ -76,11 +76,12 @@ def test_outlier_channels_are_found_by_the_rule_of_the_results() -> None:
     assert plain.figures() == ()  # another model ran
 
 
-def test_outputs_and_gradients_stay_as_they_are() -> None:
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_outputs_gradients_and_figures_stay_as_they_are(mode: Callable[[], Any]) -> None:
     plain, watched = network(), network()
     x = pictures(8)
     plain(x).square().sum().backward()
-    with tuiprobe.watch(watched, LAYERS, k=3):
+    with tuiprobe.watch(watched, LAYERS, k=3) as first:
         out = watched(x)
         out.square().sum().backward()
     assert torch.equal(out, plain(x))
@@ -88,33 +89,25 @@ def test_outputs_and_gradients_stay_as_they_are() -> None:
         assert one.grad is not None
         assert other.grad is not None
         assert torch.equal(one.grad, other.grad)
+    with tuiprobe.watch(plain, LAYERS, k=3) as second, mode():
+        plain(x)
+    assert first.figures() == second.figures()
 
 
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
-def test_gradient_modes_give_the_same_figures(mode: Callable[[], torch.no_grad]) -> None:
-    model = network()
-    with tuiprobe.watch(model, LAYERS) as watched, mode():
-        model(pictures(8))
-    with tuiprobe.watch(model, LAYERS) as other:
-        model(pictures(8))
-    assert watched.figures() == other.figures()
-
-
-def test_every_nth_call_is_measured() -> None:
+def test_every_nth_call_of_the_model_or_a_part_of_it_is_measured() -> None:
     model = network()
     with tuiprobe.watch(model, "head", every=3) as watched:
         for _ in range(7):
             model(pictures(2))
     assert watched.figures()[0].images == 6  # calls 1, 4 and 7
     assert "measuring of 3 of 7 calls took" in watched.table()
-
-
-def test_a_part_of_the_model_called_by_itself_is_measured() -> None:
-    model = network()
     with tuiprobe.watch(model, "blocks.0", every=2) as watched:
         for _ in range(4):
             model.blocks[0](torch.randn(5, 4, WIDTH))
     assert watched.figures()[0].images == 10
+    with tuiprobe.watch(nn.DataParallel(model), "head") as watched:  # seen through
+        model(pictures(4))
+    assert watched.figures()[0].images == 4
 
 
 def test_hooks_and_buffer_go_after_an_exception_too() -> None:
@@ -140,34 +133,22 @@ def test_copies_of_a_watched_model_are_not_watched() -> None:
     assert watched.figures()[0].images == 4
 
 
-def test_nested_watches_count_apart() -> None:
-    model = network()
-    with tuiprobe.watch(model, "head") as outer:
-        model(pictures(4))
-        with tuiprobe.watch(model, "head blocks.*") as inner:
-            model(pictures(4))
-        model(pictures(4))
-    assert outer.figures()[0].images == 12
-    assert [one.images for one in inner.figures()] == [4] * 4
-
-
-def test_nested_watches_may_end_in_any_order() -> None:
+def test_nested_watches_count_apart_and_may_end_in_any_order() -> None:
     model = network()
     first, second = tuiprobe.watch(model, "head"), tuiprobe.watch(model.blocks, "0")
     first.__enter__()
+    with pytest.raises(RuntimeError, match="already"):
+        first.__enter__()
+    with tuiprobe.watch(model, "head blocks.*") as inner:
+        model(pictures(2))
     with second:
         model(pictures(4))
         first.__exit__(None, None, None)
         model(pictures(3))
-    assert [one.figures()[0].images for one in (first, second)] == [4, 7]
+    assert [one.figures()[0].images for one in (first, second)] == [6, 7]
+    assert [one.images for one in inner.figures()] == [2] * 4
     assert not dict(model.named_buffers())
     assert not any(one._forward_hooks for one in model.modules())
-
-
-def test_entering_twice_is_refused() -> None:
-    watched = tuiprobe.watch(network(), "head")
-    with watched, pytest.raises(RuntimeError, match="already"), watched:
-        pass
 
 
 ODD = {
@@ -193,22 +174,6 @@ def test_what_is_no_activation_is_named_and_left_out(reason: str, wrap: object) 
     assert f"odd: not measured: {watched.refused['odd']}" in watched.table()
 
 
-def test_attention_like_tuples_are_read() -> None:
-    model = Giving(lambda x: (x, None))
-    model.odd.inside = nn.Linear(WIDTH, WIDTH)  # by whose width the layout is known
-    with tuiprobe.watch(model, "odd") as watched:
-        model(torch.randn(4, 3))
-    assert watched.figures()[0].images == 4
-
-
-def test_a_module_called_twice_counts_each_call() -> None:
-    shared = nn.Linear(8, 8)
-    model = nn.Sequential(shared, nn.ReLU(), shared)
-    with tuiprobe.watch(model, "0") as watched:
-        model(torch.randn(5, 8))
-    assert watched.figures()[0].images == 10
-
-
 def test_other_types_and_batch_sizes_while_watched() -> None:
     model = network()
     with tuiprobe.watch(model, "head") as watched:
@@ -222,46 +187,37 @@ def test_other_types_and_batch_sizes_while_watched() -> None:
     assert "float64" in refused.refused["head"]
 
 
-def test_a_model_moved_to_a_device_without_values_is_named() -> None:
-    model = network()
-    with tuiprobe.watch(model, "head") as watched:
-        model(pictures(4))
-        model.to("meta")(pictures(3).to("meta"))
-    assert "meta device" in watched.refused["head"]
-    assert watched.figures()[0].images == 4
-    assert not dict(model.named_buffers())
-
-
-def test_another_width_while_watched_is_named() -> None:
-    model = network()
-    with tuiprobe.watch(model, "head") as watched:
-        model(pictures(4))
+def test_what_hides_its_values_or_changes_its_width_is_named() -> None:
+    def wider(model: Any) -> None:
         model.head.weight = nn.Parameter(torch.randn(30, WIDTH))
         model.head.bias = nn.Parameter(torch.randn(30))
         model(pictures(2))
-    assert "expected 24 channels" in watched.refused["head"]
-    assert watched.figures()[0].images == 4
 
-
-def test_transforms_that_hide_values_are_named() -> None:
-    model = network()
-    with tuiprobe.watch(model, "head") as watched:
+    def transformed(model: Any) -> None:
         torch.func.grad(lambda x: model(x).sum())(pictures(4))
-    assert watched.figures() == ()
-    assert "no readable memory" in watched.refused["head"]
+
+    def moved(model: Any) -> None:
+        model.to("meta")(pictures(3).to("meta"))
+
+    for act, reason in (
+        (wider, "expected 24 channels"), (transformed, "no readable memory"),
+        (moved, "meta device"),
+    ):  # fmt: skip
+        model = network()
+        with tuiprobe.watch(model, "head") as watched:
+            model(pictures(4))
+            act(model)
+        assert reason in watched.refused["head"]
+        assert watched.figures()[0].images == 4
+        assert not dict(model.named_buffers())
 
 
-def test_tracing_counts_nothing() -> None:
-    model = network()
-    with tuiprobe.watch(model, "head") as watched:
-        torch.jit.trace(model, (pictures(4),), check_trace=False)
-    assert watched.figures() == ()
-
-
-def test_a_layer_replaced_while_watched_is_watched_no_more() -> None:
+def test_a_layer_replaced_while_watched_is_watched_no_more_and_tracing_counts_nothing() -> None:
     model = network()
     first = model.head
     with tuiprobe.watch(model, "head") as watched:
+        torch.jit.trace(model, (pictures(4),), check_trace=False)
+        assert watched.figures() == ()
         model(pictures(4))
         model.head = nn.Linear(WIDTH, 24)
         model(pictures(2))
@@ -275,20 +231,6 @@ def test_threads_share_a_watch() -> None:
         run = threads_of(lambda n: model(pictures(n + 1)))
     assert not run
     assert {one.images for one in watched.figures()} == {36}
-
-
-def test_a_watch_a_thread() -> None:
-    model = network()
-    found: dict[int, int] = {}
-
-    def watch(n: int) -> None:
-        own = copy.deepcopy(model)
-        with tuiprobe.watch(own, "head") as watched:
-            own(pictures(n + 1))
-        found[n] = watched.figures()[0].images
-
-    assert not threads_of(watch)
-    assert found == {n: n + 1 for n in range(8)}
 
 
 def threads_of(work: Callable[[int], object]) -> list[BaseException]:
@@ -309,13 +251,6 @@ def threads_of(work: Callable[[int], object]) -> list[BaseException]:
     return raised
 
 
-def test_data_parallel_is_seen_through() -> None:
-    model = network()
-    with tuiprobe.watch(nn.DataParallel(model), "head") as watched:
-        model(pictures(4))
-    assert watched.figures()[0].images == 4
-
-
 def test_nan_is_counted_and_kept_apart() -> None:
     model, x = network(), pictures(8)
     x[0] = torch.nan
@@ -332,7 +267,7 @@ def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
     with torch.no_grad():
         model[1].weight.copy_(torch.tensor([[1.0], [2.0]]))
     numbers = torch.arange(20_000.0)[:, None]
-    with tuiprobe.watch(model, "1") as one, tuiprobe.watch(model, "1") as two:
+    with tuiprobe.watch(model, "1", k=1) as one, tuiprobe.watch(model, "1") as two:
         for part in numbers.split(700):
             model(part)
     first, second = (each.layers[0].shown for each in (one, two))
@@ -342,6 +277,7 @@ def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
     assert rows.shape == (MAX_ROWS, 2)
     assert np.array_equal(rows, second.rows())
     assert len(np.unique(rows[:, 0])) == MAX_ROWS
+    assert first.stats.compute().largest.sample_ids[0, 0] == 19_999  # images by their number
     mean_error = 20_000 / np.sqrt(12 * MAX_ROWS)
     assert abs(rows[:, 0].mean() - 10_000) < 4 * mean_error
 
@@ -360,9 +296,6 @@ def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
 def test_wrong_options_are_refused(layers: str, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         tuiprobe.watch(network(), layers, **options)
-
-
-def test_something_else_than_a_model_is_refused() -> None:
     with pytest.raises(UsageError, match="must be a torch"):
         tuiprobe.watch("model", "head")  # type: ignore[arg-type]
 
@@ -377,28 +310,10 @@ def test_reset_forgets() -> None:
         model(pictures(2))
     assert watched.figures()[0].images == 2
     assert repr(watched) == "Watched(Net, 1 layers, 2 images)"
-
-
-def test_the_largest_images_are_named_by_number() -> None:
-    model = nn.Sequential(nn.Linear(1, 1, bias=False))
-    with torch.no_grad():
-        model[0].weight.fill_(1.0)
-    with tuiprobe.watch(model, "0", k=2) as watched:
-        for part in torch.tensor([[1.0], [5.0], [3.0], [4.0]]).split(2):
-            model(part)
-    seen = watched.layers[0].shown
-    assert seen is not None
-    assert seen.stats.compute().largest.sample_ids.tolist() == [[1, 3]]
-
-
-def test_the_watch_does_not_keep_itself_alive() -> None:
-    model = network()
-    with tuiprobe.watch(model, "head") as watched:
-        model(pictures(2))
     kept = weakref.ref(watched)
     del watched
     gc.collect()
-    assert kept() is None
+    assert kept() is None  # it does not keep itself alive
 
 
 def test_figures_without_a_row_of_spread_say_why() -> None:

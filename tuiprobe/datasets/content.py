@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuiprobe.datasets.base import Stamp, UnreadableImageError
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular
@@ -64,6 +64,40 @@ class Content:
             UnreadableImageError: If the bytes cannot be decoded.
         """
         return self.decode(self.data) if isinstance(self.data, bytes) else self.data
+
+
+class StoredImages:
+    """What sets of stored images share: `open` decodes what `read` returns."""
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the stored content of one sample."""
+        raise NotImplementedError
+
+    def open(self, sample: Sample) -> Image:
+        """Decodes one sample to an RGB image.
+
+        Raises:
+            UnreadableImageError: If it cannot be read or decoded.
+        """
+        return self.read(sample).image()
+
+
+class ImageFiles(StoredImages):
+    """A set whose samples are files below one folder.
+
+    Attributes:
+        folder: Where the paths of the samples start.
+    """
+
+    folder: Path
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns size and times of a sample's file."""
+        return stamp_file(f"{self.folder}/{sample.path}")
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the file of a sample."""
+        return read_file(f"{self.folder}/{sample.path}")
 
 
 def stamp_of(status: os.stat_result) -> Stamp:

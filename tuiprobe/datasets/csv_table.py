@@ -1,16 +1,24 @@
-"""CSV tables of concept sets, read whole, with errors that name file and line."""
+"""CSV tables of concept sets, read whole, with errors that name file and line.
+
+Both kinds of concept set list their images in such a table, a row an image.
+"""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from typing import Generic, TypeVar
 
+from tuiprobe.datasets.base import Sample
+from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
 from tuiprobe.limits import TABLE_CELLS, TABLE_ROWS
@@ -32,20 +40,36 @@ class CsvTable:
     rows: tuple[tuple[int, tuple[str, ...]], ...]
     digest: str
 
-    def column(self, name: str) -> int:
-        """Returns the index of a column.
 
-        Raises:
-            DataError: If there is no such column.
-        """
-        if name not in self._places:
-            found = ", ".join(self.header[:12])
-            raise DataError(f"{self.path}: there is no column {name!r}; the columns are {found}")
-        return self._places[name]
+@dataclass(frozen=True, eq=False)
+class ImageRow:
+    """A row about one image.
+
+    Attributes:
+        line: Its line in the table.
+        image: Path of the image.
+        train: Whether the image is in the split `train`; None if the table has no splits.
+    """
+
+    line: int
+    image: str
+    train: bool | None
+
+
+Row = TypeVar("Row", bound=ImageRow)
+
+
+class ListedImages(ImageFiles, Generic[Row]):
+    """The images that a table lists; they have no classes."""
+
+    notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    rows: list[Row]
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.header)}
+    def samples(self) -> tuple[Sample, ...]:
+        """All samples in byte order of their paths."""
+        return tuple(Sample(i, row.image, None) for i, row in enumerate(self.rows))
 
 
 def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
@@ -61,50 +85,68 @@ def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
     """
     try:
         content = read_regular(path)
+        lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig")  # decodes line by line
+        reader = csv.reader(lines, strict=True)
+        header = tuple(name.strip() for name in next(reader, []))
+        if not header:
+            raise DataError(f"{path} is empty")
+        name, count = Counter(header).most_common(1)[0]
+        if count > 1:
+            raise DataError(f"{path}: column {name!r} is there twice")
+        rows = tuple(_filled_rows(path, header, reader))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        header, rows = _parse(path, content)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{path} is no CSV file: {error}") from error
-    table = CsvTable(path, header, tuple(rows), hashlib.sha256(content).hexdigest())
     for name in needed:
-        table.column(name)
-    if not table.rows:
+        if name not in header:
+            columns = ", ".join(header[:12])
+            raise DataError(f"{path}: there is no column {name!r}; the columns are {columns}")
+    if not rows:
         raise DataError(f"{path} is empty: it has a header and no row")
-    return table
-
-
-def _parse(path: Path, content: bytes) -> tuple[tuple[str, ...], list[tuple[int, tuple[str, ...]]]]:
-    lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig")  # decodes line by line
-    reader = csv.reader(lines, strict=True)
-    header = tuple(name.strip() for name in next(reader, []))
-    if not header:
-        raise DataError(f"{path} is empty")
-    double = next((name for name, count in Counter(header).items() if count > 1), None)
-    if double is not None:
-        raise DataError(f"{path}: column {double!r} is there twice")
-    return header, list(_filled_rows(path, header, reader))
+    return CsvTable(path, header, rows, hashlib.sha256(content).hexdigest())
 
 
 def _filled_rows(
     path: Path, header: tuple[str, ...], reader: Iterator[list[str]]
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    cells_read = 0
     for number, cells in enumerate(filter(None, reader), 1):
         line: int = reader.line_num  # type: ignore[attr-defined]
         if len(cells) != len(header):
             raise DataError(
                 f"{path} line {line}: {len(cells)} cells where the header has {len(header)}"
             )
-        cells_read += len(header)
-        if cells_read > TABLE_CELLS or number > TABLE_ROWS:
+        if number * len(header) > TABLE_CELLS or number > TABLE_ROWS:
             raise DataError(
                 f"{path} line {line}: more than {TABLE_ROWS:,} rows or {TABLE_CELLS:,} cells"
             )
         yield line, tuple(cell.strip() for cell in cells)
+
+
+def by_image(path: Path, rows: Iterator[Row]) -> list[Row]:
+    """Returns rows in the byte order of their images.
+
+    Raises:
+        DataError: If two rows are about the same image.
+    """
+    ordered = sorted(rows, key=lambda row: os.fsencode(row.image))
+    for row, following in pairwise(ordered):
+        if row.image == following.image:
+            raise DataError(f"{path}: {row.image} is on lines {row.line} and {following.line}")
+    return ordered
+
+
+def is_train(split: str, where: str) -> bool:
+    """Says whether a cell of the column `split` is `train` and not `val`.
+
+    Raises:
+        DataError: If it is neither.
+    """
+    if split not in ("train", "val"):
+        raise DataError(f"{where}: split is {split!r}; it must be train or val")
+    return split == "train"
 
 
 def inside(text: str) -> bool:

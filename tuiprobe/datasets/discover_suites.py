@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 from tuiprobe.errors import DataError
@@ -32,23 +32,8 @@ USUAL = {
 _WNID = re.compile(r"n\d{8}")
 
 
-@dataclass(frozen=True)
-class DiscoveredSets:
-    """The data sets found below a root folder.
-
-    Attributes:
-        root: The folder that was searched.
-        sources: Data source of each set found, by published name.
-        concepts: Source of the concept set; None if there is none.
-    """
-
-    root: Path
-    sources: dict[str, str] = field(default_factory=dict)
-    concepts: str | None = None
-
-
-def discover(root: Path) -> DiscoveredSets:
-    """Looks for the usual folders below `root`; case is ignored.
+def discover(root: Path) -> dict[str, str]:
+    """Returns the sources of the usual folders below `root`, by name as in `USUAL`; ignores case.
 
     Raises:
         DataError: If the folder does not exist or holds no ImageNet.
@@ -56,40 +41,29 @@ def discover(root: Path) -> DiscoveredSets:
     if not root.is_dir():
         raise DataError(f"{ROOT_VARIABLE}: {root} is not a folder")
     sources = {}
-    concepts = None
     for name, places in USUAL.items():
         folder = next((p for p in _candidates(root, places) if _fits(name, p)), None)
-        if folder is None:
-            continue
-        if name == "concepts":
-            concepts = f"broden:{folder}"
-        else:
-            kind = "objectnet" if name == "objectnet" else "imagefolder"
+        if folder is not None:
+            kind = {"concepts": "broden", "objectnet": "objectnet"}.get(name, "imagefolder")
             sources[name] = f"{kind}:{folder}"
     if "imagenet" not in sources:
         raise DataError(
             f"{ROOT_VARIABLE}: no ImageNet validation set (folders named n01440764, …) below "
             f"{root}; it is looked for as {', '.join(USUAL['imagenet'][:3])}, …"
         )
-    return DiscoveredSets(root, sources, concepts)
+    return sources
 
 
-def _candidates(root: Path, places: tuple[str, ...]) -> list[Path]:
-    found = []
+def _candidates(root: Path, places: tuple[str, ...]) -> Iterator[Path]:
     for place in places:
         paths = [root]
         for part in place.split("/"):
-            paths = [child for path in paths for child in _children(path) if _same(child, part)]
-        found += paths
-    return found
+            paths = [c for path in paths for c in _children(path) if c.name.lower() == part]
+        yield from paths
 
 
 def _children(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir())
-
-
-def _same(path: Path, name: str) -> bool:
-    return path.name.lower() == name
 
 
 def _fits(name: str, folder: Path) -> bool:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.content import Content, read_file, stamp_file
+from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.plugins import in_words
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 INSTALL = "hf: needs the Hugging Face library: pip install 'tuiprobe[hf]'"
 
@@ -23,7 +20,7 @@ _DIGITS = 9
 """Digits of a row number, zero-padded so that byte order is row order."""
 
 
-class HuggingFaceSet:
+class HuggingFaceSet(StoredImages):
     """One split of a data set with an image column.
 
     The image column is the first of the type Image. The label is the column named `label`, else
@@ -110,10 +107,11 @@ class HuggingFaceSet:
         import pyarrow.compute
 
         columns = self._encoded.flatten().with_format("arrow")
-        encoded = columns.select_columns([f"{self._image}.bytes"])[:]
-        paths = columns.select_columns([f"{self._image}.path"])[:]
-        lengths = pyarrow.compute.binary_length(encoded.column(0))
-        return lengths.to_pylist(), paths.column(0).to_pylist()
+        encoded, paths = (
+            columns.select_columns([f"{self._image}.{part}"])[:].column(0)
+            for part in ("bytes", "path")
+        )
+        return pyarrow.compute.binary_length(encoded).to_pylist(), paths.to_pylist()
 
     @cached_property
     def _changed(self) -> str | None:
@@ -121,8 +119,8 @@ class HuggingFaceSet:
 
     def _times(self) -> str | None:
         """Returns size and times of the files that hold the rows; None for rows in memory."""
-        files = [stamp_file(one["filename"]) for one in self._rows.cache_files]
-        return ", ".join(f"{one.size} {one.changed}" for one in files) or None
+        files = [stamp_file(file["filename"]) for file in self._rows.cache_files]
+        return ", ".join(f"{file.size} {file.changed}" for file in files) or None
 
     def read(self, sample: Sample) -> Content:
         """Reads the image of one row.
@@ -139,14 +137,6 @@ class HuggingFaceSet:
         if entry["bytes"] is None:
             return read_file(str(entry["path"]))
         return Content(entry["bytes"], Stamp(len(entry["bytes"]), self._times()))
-
-    def open(self, sample: Sample) -> Image:
-        """Decodes one row.
-
-        Raises:
-            UnreadableImageError: If it cannot be read or decoded.
-        """
-        return self.read(sample).image()
 
 
 def _library() -> Any:

@@ -7,23 +7,19 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tuiprobe.datasets.base import Sample, Stamp
-from tuiprobe.datasets.content import Content, read_file, stamp_file
+from tuiprobe.datasets.base import Sample
+from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import encodable
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 _RUN = frozenset(("key", "spec.json"))
 """Files by which a run directory is known."""
 
 
-class ImageFolder:
+class ImageFolder(ImageFiles):
     """Every image below a directory.
 
     The first folder of a path is the class. If all folder names are whole numbers, labels
@@ -40,24 +36,26 @@ class ImageFolder:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root).expanduser().absolute()
-        if not self.root.is_dir():
-            kind = "is not a directory" if self.root.exists() else "does not exist"
-            raise DataError(f"imagefolder: {self.root} {kind}; give a folder of images")
+        self.folder = Path(root).expanduser().absolute()
+        if not self.folder.is_dir():
+            kind = "is not a directory" if self.folder.exists() else "does not exist"
+            raise DataError(f"imagefolder: {self.folder} {kind}; give a folder of images")
         self.ignored: Counter[str] = Counter()
         self._paths = sorted(self._walk(), key=os.fsencode)
         if not self._paths:
-            raise DataError(f"imagefolder: no image below {self.root}{self._what_was_there()}")
+            others = f"only files with other extensions: {_listed(self.ignored)}"
+            there = others if self.ignored else "it is empty"
+            raise DataError(f"imagefolder: no image below {self.folder} ({there})")
 
     @property
     def source(self) -> str:
         """The name of this data set on the command line."""
-        return f"imagefolder:{self.root}"
+        return f"imagefolder:{self.folder}"
 
     @property
     def name(self) -> str:
         """The name of the folder."""
-        return self.root.name or "root"
+        return self.folder.name or "root"
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -89,21 +87,9 @@ class ImageFolder:
             notes.append(f"files left out, no image extension: {_listed(self.ignored)}")
         return tuple(notes)
 
-    def stamp(self, sample: Sample) -> Stamp:
-        """Returns size and times of a sample's file."""
-        return stamp_file(f"{self.root}/{sample.path}")
-
-    def read(self, sample: Sample) -> Content:
-        """Reads the file of a sample."""
-        return read_file(f"{self.root}/{sample.path}")
-
-    def open(self, sample: Sample) -> Image:
-        """Decodes one sample; see `tuiprobe.datasets.decode.decode_image`."""
-        return self.read(sample).image()
-
     def _walk(self) -> Iterator[str]:
         seen: set[tuple[int, int]] = set()
-        for folder, folders, files in os.walk(self.root, followlinks=True, onerror=_unreadable):
+        for folder, folders, files in os.walk(self.folder, followlinks=True, onerror=_unreadable):
             status = Path(folder).stat()
             if (status.st_dev, status.st_ino) in seen:
                 folders.clear()
@@ -118,14 +104,9 @@ class ImageFolder:
                     continue
                 extension = os.path.splitext(name)[1].lower()  # noqa: PTH122  (surrogates, speed)
                 if extension in readable_extensions():
-                    yield Path(folder, name).relative_to(self.root).as_posix()
+                    yield Path(folder, name).relative_to(self.folder).as_posix()
                 else:
                     self.ignored[extension or "none"] += 1
-
-    def _what_was_there(self) -> str:
-        if not self.ignored:
-            return " (it is empty)"
-        return f" (only files with other extensions: {_listed(self.ignored)})"
 
 
 def _unreadable(error: OSError) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.concepts import ConceptDataset
 from tuiprobe.datasets.dataset import Dataset, Suite
-from tuiprobe.datasets.registry import SOURCES, DataSource, below, concept_forms, data_forms
+from tuiprobe.datasets.registry import SOURCES, below, concept_forms, data_forms
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.plugins import in_words
 
@@ -27,10 +27,11 @@ def load_suite(source: str) -> Suite:
         UsageError: If there is no such kind of source.
         DataError: If the source exists but cannot be used.
     """
-    kind, rest, found = _named(source)
-    if found.suite is not None and (rest or source in found.forms):
+    kind, _, rest = source.partition(":")
+    known = SOURCES.get(kind)
+    if known is not None and known.suite is not None and (rest or source in known.forms):
         with _naming(source, kind):
-            return found.suite(rest)
+            return known.suite(rest)
     dataset = load_dataset(source)
     name = safe_name(dataset.name)
     return Suite(name, dataset.source, {name: dataset}, imagenet=imagenet_maps({name: dataset}))
@@ -47,11 +48,15 @@ def load_dataset(source: str, base: Path | None = None) -> Dataset:
         UsageError: If there is no such kind of source.
         DataError: If the source exists but cannot be used.
     """
-    kind, rest, found = _named(source)
-    if found.open is None or not (rest or source in found.forms):
-        raise _unknown(source)
+    kind, _, rest = source.partition(":")
+    known = SOURCES.get(kind)
+    if known is None or known.open is None or not (rest or source in known.forms):
+        raise UsageError(
+            f"unknown data source {source!r}, and no folder; give the path of a folder, or one "
+            f"of: {', '.join(data_forms())}"
+        )
     with _naming(source, kind):
-        dataset = found.open(below(base, rest) if found.is_path else rest, base)
+        dataset = known.open(below(base, rest) if known.is_path else rest, base)
         _refuse_incomplete(kind, dataset, _NEEDED)
     return dataset
 
@@ -68,13 +73,13 @@ def load_concepts(source: str) -> ConceptDataset:
         DataError: If the source exists but cannot be used.
     """
     kind, _, rest = source.partition(":")
-    found = SOURCES.get(kind)
-    if found is None or found.concepts is None or not (rest or source in found.concept_forms):
+    known = SOURCES.get(kind)
+    if known is None or known.concepts is None or not (rest or source in known.concept_forms):
         raise UsageError(
             f"unknown concept source {source!r}; give one of: {', '.join(concept_forms())}, or none"
         )
     with _naming(source, kind):
-        dataset = found.concepts(rest)
+        dataset = known.concepts(rest)
         _refuse_incomplete(kind, dataset, _NEEDED_OF_CONCEPTS)
     return dataset
 
@@ -83,21 +88,6 @@ def imagenet_maps(sets: dict[str, Dataset]) -> dict[str, tuple[int, ...]]:
     """Returns the value of `tuiprobe.datasets.Suite.imagenet` for these sets."""
     found = ((name, getattr(dataset, "imagenet", None)) for name, dataset in sets.items())
     return {name: answers for name, answers in found if answers is not None}
-
-
-def _named(source: str) -> tuple[str, str, DataSource]:
-    kind, _, rest = source.partition(":")
-    found = SOURCES.get(kind)
-    if found is None:
-        raise _unknown(source)
-    return kind, rest, found
-
-
-def _unknown(source: str) -> UsageError:
-    return UsageError(
-        f"unknown data source {source!r}, and no folder; give the path of a folder, or one of: "
-        f"{', '.join(data_forms())}"
-    )
 
 
 @contextmanager

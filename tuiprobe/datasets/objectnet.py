@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.content import Content
+from tuiprobe.datasets.base import Sample, UnreadableImageError
+from tuiprobe.datasets.content import Content, ImageFiles
 from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
@@ -30,7 +29,7 @@ IMAGENET_NAMES = "imagenet_to_label_2012_v2"
 TORCH_ORDER = "pytorch_to_imagenet_2012_id.json"
 
 
-class ObjectNet:
+class ObjectNet(ImageFiles):
     """The images of the 113 classes that ObjectNet shares with ImageNet.
 
     `classes` are ObjectNet's own names in the byte order of its folders. Its `mappings/` files say
@@ -47,58 +46,49 @@ class ObjectNet:
     name: str = "objectnet"
 
     def __init__(self, root: str | Path) -> None:
-        self.root = _inner(Path(root).expanduser().absolute())
-        self._folder = ImageFolder(self.root / "images")
-        names, imagenet = _read_mappings(_mappings(self.root))
-        present = [name for name in self._folder.classes if name in imagenet]
+        root = _inner(Path(root).expanduser().absolute())
+        self.folder, self.source = root / "images", f"objectnet:{root}"
+        self._images = ImageFolder(self.folder)
+        names, imagenet = _read_mappings(_mappings(root))
+        present = [name for name in self._images.classes if name in imagenet]
         if not present:
             raise DataError(
-                f"objectnet: no folder in {self.root / 'images'} is one of the {len(imagenet)} "
-                f"that {TO_IMAGENET} names"
+                f"objectnet: no folder in {self.folder} is one of the {len(imagenet)} that "
+                f"{TO_IMAGENET} names"
             )
         self._labels = {name: label for label, name in enumerate(present)}
         self.classes = tuple(names[name] for name in present)
-        self.imagenet = _answers([imagenet[name] for name in present])
+        answers = [-1] * IMAGENET_CLASSES
+        for own, name in reversed(list(enumerate(present))):  # the first one wins
+            for label in imagenet[name]:
+                answers[label] = own
+        self.imagenet = tuple(answers)
         self._missing = len(imagenet) - len(present)
-
-    @property
-    def source(self) -> str:
-        """The name of this data set on the command line."""
-        return f"objectnet:{self.root}"
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """The images of the shared classes, in byte order of their paths below `images`."""
-        kept = [s.path for s in self._folder.samples if _first(s.path) in self._labels]
-        return tuple(Sample(i, path, self._labels[_first(path)]) for i, path in enumerate(kept))
+        labelled = (
+            (s.path, self._labels.get(s.path.partition("/")[0])) for s in self._images.samples
+        )
+        kept = ((path, label) for path, label in labelled if label is not None)
+        return tuple(Sample(i, path, label) for i, (path, label) in enumerate(kept))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on how the folders were read."""
-        notes = list(self._folder.notes)
-        others = len(self._folder.classes) - len(self.classes)
+        notes = list(self._images.notes)
+        others = len(self._images.classes) - len(self.classes)
         if others:
             notes.append(f"{others} folders of classes that ImageNet lacks are left out")
         if self._missing:
             notes.append(f"{self._missing} folders that share a class with ImageNet are missing")
         return tuple(notes)
 
-    def stamp(self, sample: Sample) -> Stamp:
-        """Returns size and times of a sample's file."""
-        return self._folder.stamp(sample)
-
     def read(self, sample: Sample) -> Content:
-        """Reads the file of a sample."""
-        content = self._folder.read(sample)
+        """Reads the file of a sample, whose frame is cropped when it is decoded."""
+        content = super().read(sample)
         return replace(content, decode=lambda data: _without_frame(content.decode(data)))
-
-    def open(self, sample: Sample) -> Image:
-        """Decodes one sample and crops its frame.
-
-        Raises:
-            UnreadableImageError: If it cannot be read, or has no pixels inside the frame.
-        """
-        return self.read(sample).image()
 
 
 def _without_frame(image: Image) -> Image:
@@ -106,10 +96,6 @@ def _without_frame(image: Image) -> Image:
     if min(width, height) <= 2 * BORDER:
         raise UnreadableImageError(f"{width} x {height} pixels: nothing but frame")
     return image.crop((BORDER, BORDER, width - BORDER, height - BORDER))
-
-
-def _first(path: str) -> str:
-    return path.partition("/")[0]
 
 
 def _inner(root: Path) -> Path:
@@ -134,7 +120,7 @@ def _mappings(root: Path) -> Path:
 def _read_mappings(folder: Path) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
     """Returns ObjectNet's name of each folder, and the ImageNet labels of those that have any."""
     names = _read_json(folder / FOLDERS)
-    folders = {name: one for one, name in names.items()}
+    folders = {name: folder_name for folder_name, name in names.items()}
     label_of = _imagenet_labels(folder)
     imagenet = {}
     for name, joined in _read_json(folder / TO_IMAGENET).items():
@@ -165,12 +151,12 @@ def _imagenet_labels(folder: Path) -> dict[str, int]:
 
 def _read_json(path: Path, kind: type = str) -> dict[str, Any]:
     try:
-        found = parse_json(_read(path))
+        content = parse_json(_read(path))
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict) or not all(isinstance(v, kind) for v in found.values()):
+    if not isinstance(content, dict) or not all(isinstance(v, kind) for v in content.values()):
         raise DataError(f"{path} does not map names to {kind.__name__}")
-    return found
+    return content
 
 
 def _read(path: Path) -> str:
@@ -178,16 +164,6 @@ def _read(path: Path) -> str:
         return text_of(read_regular(path))
     except (OSError, ValueError, DataError) as error:
         raise DataError(f"objectnet: cannot read {path}: {error}") from error
-
-
-def _answers(labels: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """Returns ObjectNet's class for each ImageNet label, -1 for none; the first one wins."""
-    answers = [-1] * IMAGENET_CLASSES
-    for own, several in enumerate(labels):
-        for label in several:
-            if answers[label] < 0:
-                answers[label] = own
-    return tuple(answers)
 
 
 SOURCE = DataSource(forms=("objectnet:DIR",), open=lambda root, _: ObjectNet(root), is_path=True)

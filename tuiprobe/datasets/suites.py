@@ -12,7 +12,7 @@ from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.labels import imagenet_labels, prompt_names
 from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.dataset import Dataset, Suite
-from tuiprobe.datasets.discover_suites import ROOT_VARIABLE, DiscoveredSets, discover
+from tuiprobe.datasets.discover_suites import ROOT_VARIABLE, discover
 from tuiprobe.datasets.load import imagenet_maps, load_dataset
 from tuiprobe.datasets.registry import (
     SOURCES,
@@ -46,26 +46,26 @@ def read_suite(path: Path) -> Suite:
             raise DataError(f"{path}: {key}: no such key; there are {', '.join(KEYS)}")
     if "id" not in content:
         raise DataError(f"{path}: id: missing; name the in-distribution set, such as a folder")
-    name = _text(path, "name", content.get("name", path.stem))
+    name = _text(f"{path}: name", content.get("name", path.stem))
     shifts = content.get("shifts", {})
     if not isinstance(shifts, dict):
         raise DataError(f"{path}: shifts: not a table; write [shifts] and one line a shift")
     base = path.absolute().parent
     sets = {}
-    dataset = _opened(path, "id", content["id"], base)
+    dataset = _load(f"{path}: id", content["id"], base)
     sets[ID_NAME if _is_imagenet(dataset) else safe_name(dataset.name)] = dataset
     for key, source in shifts.items():
-        shift = safe_name(canonical(key))
+        where, shift = f"{path}: shifts.{key}", safe_name(canonical(key))
         if shift in sets:
-            raise DataError(f"{path}: shifts.{key}: there is a set {shift!r} already")
-        opened = _opened(path, f"shifts.{key}", source, base)
+            raise DataError(f"{where}: there is a set {shift!r} already")
+        opened = _load(where, source, base)
         if double := next((name for name, one in sets.items() if one.source == opened.source), ""):
-            raise DataError(f"{path}: shifts.{key}: it has the images of {double!r}; name others")
+            raise DataError(f"{where}: it has the images of {double!r}; name others")
+        _check_classes(where, dataset, opened)
         sets[shift] = opened
-        _check_classes(f"{path}: shifts.{key}", dataset, sets[shift])
     concepts = content.get("concepts")
     if concepts is not None:
-        concepts = _concepts(path, _text(path, "concepts", concepts), base)
+        concepts = _concepts(f"{path}: concepts", concepts, base)
     return _suite(safe_name(name), f"suite:{path.absolute()}", sets, concepts)
 
 
@@ -78,14 +78,17 @@ def auto_suite(environment: Mapping[str, str] = os.environ) -> Suite:
     root = environment.get(ROOT_VARIABLE)
     if not root:
         raise DataError(f"--suite auto: set {ROOT_VARIABLE} to the folder that holds the data sets")
-    found = discover(Path(root).expanduser().absolute())
+    folder = Path(root).expanduser().absolute()
+    sources = discover(folder)
     sets: dict[str, Dataset] = {}
     for name in (ID_NAME, *SHIFTS):
-        if name in found.sources:
+        if name in sources:
             key = f"--suite auto: {name}"
-            sets[name] = _load(key, found.sources[name], None)
-            _check_classes(f"{key} ({found.sources[name]})", sets[ID_NAME], sets[name])
-    return _suite(ID_NAME, "suite:auto", sets, found.concepts, _not_found(found))
+            sets[name] = _load(key, sources[name], None)
+            _check_classes(f"{key} ({sources[name]})", sets[ID_NAME], sets[name])
+    missing = ", ".join(name for name in SHIFTS if name not in sources)
+    notes = (f"not found below {folder}: {missing}",) if missing else ()
+    return _suite(ID_NAME, "suite:auto", sets, sources.get("concepts"), notes)
 
 
 def canonical(key: str) -> str:
@@ -107,7 +110,7 @@ def _suite(
 ) -> Suite:
     published = {}
     if _is_imagenet(next(iter(sets.values()))):
-        published = {one: one for one in sets if one in (ID_NAME, *SHIFTS)}
+        published = {key: key for key in sets if key in (ID_NAME, *SHIFTS)}
     return Suite(
         name=name,
         source=source,
@@ -143,11 +146,8 @@ def _check_classes(where: str, first: Dataset, shift: Dataset) -> None:
         )
 
 
-def _opened(path: Path, key: str, source: Any, base: Path) -> Dataset:
-    return _load(f"{path}: {key}", _text(path, key, source), base)
-
-
-def _load(where: str, source: str, base: Path | None) -> Dataset:
+def _load(where: str, value: Any, base: Path | None) -> Dataset:
+    source = _text(where, value)
     try:
         named = source_named(source, base)
         if named.partition(":")[0] not in suite_kinds():  # other kinds may run foreign code
@@ -161,20 +161,20 @@ def _load(where: str, source: str, base: Path | None) -> Dataset:
         raise DataError(f"{where}: {error}") from error
 
 
-def _concepts(path: Path, source: str, base: Path) -> str:
+def _concepts(where: str, value: Any, base: Path) -> str:
+    source = _text(where, value)
     kind, _, rest = source.partition(":")
-    found = SOURCES.builtin(kind)  # a file must not run another package's code
-    if found is None or found.concepts is None or not (rest or source in found.concept_forms):
+    builtin = SOURCES.builtin(kind)  # a file must not run another package's code
+    if builtin is None or not builtin.concepts or not (rest or source in builtin.concept_forms):
         raise DataError(
-            f"{path}: concepts: {source!r} is no concept set; write one of: "
-            f"{', '.join(concept_forms())}"
+            f"{where}: {source!r} is no concept set; write one of: {', '.join(concept_forms())}"
         )
-    return f"{kind}:{below(base, rest)}" if found.is_path else source
+    return f"{kind}:{below(base, rest)}" if builtin.is_path else source
 
 
-def _text(path: Path, key: str, value: Any) -> str:
+def _text(where: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise DataError(f"{path}: {key}: {value!r} is not a text")
+        raise DataError(f"{where}: {value!r} is not a text")
     return value
 
 
@@ -185,13 +185,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise DataError(f"cannot read the suite {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not TOML: {error}") from error
-
-
-def _not_found(found: DiscoveredSets) -> tuple[str, ...]:
-    missing = [name for name in SHIFTS if name not in found.sources]
-    if not missing:
-        return ()
-    return (f"not found below {found.root}: {', '.join(missing)}",)
 
 
 SOURCE = DataSource(

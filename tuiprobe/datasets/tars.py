@@ -12,7 +12,6 @@ import json
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -80,29 +79,34 @@ def read_index(file: IO[bytes], place: str) -> Index:
         DataError: If it is not a tar, or is compressed, truncated or damaged.
     """
     _refuse_compressed(file, place)
-    found = Index()
+    index = Index()
     images: dict[str, TarHeader] = {}
     labels: dict[str, str] = {}
     letters = 0
-    for header in _members(file, place, found):
+    for header in read_headers(file, place):
+        if header is None:
+            index.ended = False
+            break
         letters += len(header.name)
         if letters > TEXT_BYTES:
             raise DataError(f"{place} is damaged: names of more than {TEXT_BYTES:,} letters")
         kind = _kind(header)
         if kind == "image":
-            images[_plain_name(header.name)] = header  # as in tar, a later member wins
+            # As in tar, a later member wins; `./a` and `a` are one.
+            images[PurePosixPath(header.name).as_posix()] = header
         elif kind == "label":
             labels[_key(header.name)] = _label(file, header, place)
         else:
-            found.left_out[kind] += 1
-    kept = _without_companions(images)
-    found.left_out["images beside another"] += len(images) - len(kept)
-    found.left_out = +found.left_out
-    found.members = [
-        TarMember(name, header.offset, header.size, labels.get(_key(name)))
-        for name, header in kept.items()
-    ]
-    return found
+            index.left_out[kind] += 1
+    # Images such as `00012.seg.png` belong to `00012.jpg` and are no samples.
+    plain = {_key(name) for name in images if _is_plain(name)}
+    for name, header in images.items():
+        if _is_plain(name) or _key(name) not in plain:
+            member = TarMember(name, header.offset, header.size, labels.get(_key(name)))
+            index.members.append(member)
+        else:
+            index.left_out["images beside another"] += 1
+    return index
 
 
 def _refuse_compressed(file: IO[bytes], place: str) -> None:
@@ -114,14 +118,6 @@ def _refuse_compressed(file: IO[bytes], place: str) -> None:
                 f"{place} is compressed with {name}, and members of it cannot be found without "
                 "reading all before them; unpack it to a plain .tar"
             )
-
-
-def _members(file: IO[bytes], place: str, found: Index) -> Iterator[TarHeader]:
-    for header in read_headers(file, place):
-        if header is None:
-            found.ended = False
-        else:
-            yield header
 
 
 def _kind(header: TarHeader) -> str:
@@ -143,13 +139,8 @@ def _kind(header: TarHeader) -> str:
     return "other files"
 
 
-def _plain_name(name: str) -> str:
-    """Returns a name without `./` and repeated slashes.
-
-    >>> _plain_name("./val//a.png")
-    'val/a.png'
-    """
-    return PurePosixPath(name).as_posix()
+def _is_plain(name: str) -> bool:
+    return PurePosixPath(name).name.count(".") == 1
 
 
 def _key(name: str) -> str:
@@ -172,16 +163,6 @@ def _label(file: IO[bytes], header: TarHeader, place: str) -> str:
         raise DataError(f"{place}: the class in {header.name!r} cannot be read: {error}") from error
 
 
-def _without_companions(images: dict[str, TarHeader]) -> dict[str, TarHeader]:
-    """Drops images such as `00012.seg.png` that belong to `00012.jpg` and are not samples."""
-    plain = {_key(name) for name in images if PurePosixPath(name).name.count(".") == 1}
-    return {
-        name: header
-        for name, header in images.items()
-        if PurePosixPath(name).name.count(".") == 1 or _key(name) not in plain
-    }
-
-
 def index_of(place: str, folder: Path | None = None) -> Index:
     """Returns the index of a tar file from the cache, or else from one pass over its headers.
 
@@ -196,15 +177,15 @@ def index_of(place: str, folder: Path | None = None) -> Index:
     content = json.dumps([_VERSION, place, before])
     name = hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     path = (folder or cache_folder()) / f"{name}.json"
-    found = _read(path)
-    if found is None:
+    index = _read(path)
+    if index is None:
         with opened(place) as file:
-            found = read_index(file, place)
+            index = read_index(file, place)
         if stamp(place) != before:
             raise DataError(f"{place} changed while it was read; run the same command again")
-        _write(path, found)
-    found.stamp = before
-    return found
+        _write(path, index)
+    index.stamp = before
+    return index
 
 
 def cache_folder() -> Path:
@@ -215,12 +196,12 @@ def cache_folder() -> Path:
 def _read(path: Path) -> Index | None:
     """Returns a cached index; None if it cannot be read, so that it is rebuilt."""
     try:
-        found = parse_json(read_regular(path))
+        content = parse_json(read_regular(path))
         members = [
             TarMember(str(name), int(offset), int(size), None if label is None else str(label))
-            for name, offset, size, label in found["members"]
+            for name, offset, size, label in content["members"]
         ]
-        return Index(members, Counter(found["left_out"]), bool(found["ended"]))
+        return Index(members, Counter(content["left_out"]), bool(content["ended"]))
     except (OSError, DataError, ValueError, KeyError, TypeError, OverflowError):
         return None
 

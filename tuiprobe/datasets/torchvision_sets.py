@@ -3,71 +3,57 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.content import Content
+from tuiprobe.datasets.content import Content, StoredImages
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 FORM = "torchvision:NAME:FOLDER[:SPLIT]"
 
 _DIGITS = 7
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """The splits of a torchvision class, passed as `split=` or, with `flag`, as `train=`."""
-
-    splits: tuple[str, ...] = ()
-    flag: bool = False
-
-    def arguments(self, split: str) -> dict[str, Any]:
-        if self.flag:
-            return {"train": split == "train"}
-        return {"split": split} if split else {}
-
-
-READERS = {
-    "CIFAR10": _Reader(("test", "train"), flag=True),
-    "CIFAR100": _Reader(("test", "train"), flag=True),
-    "Caltech101": _Reader(),
-    "Caltech256": _Reader(),
-    "Country211": _Reader(("test", "valid", "train")),
-    "DTD": _Reader(("test", "val", "train")),
-    "EuroSAT": _Reader(),
-    "FGVCAircraft": _Reader(("test", "val", "train", "trainval")),
-    "FashionMNIST": _Reader(("test", "train"), flag=True),
-    "Flowers102": _Reader(("test", "val", "train")),
-    "Food101": _Reader(("test", "train")),
-    "GTSRB": _Reader(("test", "train")),
-    "Imagenette": _Reader(("val", "train")),
-    "KMNIST": _Reader(("test", "train"), flag=True),
-    "MNIST": _Reader(("test", "train"), flag=True),
-    "OxfordIIITPet": _Reader(("test", "trainval")),
-    "RenderedSST2": _Reader(("test", "val", "train")),
-    "STL10": _Reader(("test", "train")),
-    "SUN397": _Reader(),
-    "SVHN": _Reader(("test", "train", "extra")),
-    "StanfordCars": _Reader(("test", "train")),
-    "USPS": _Reader(("test", "train"), flag=True),
+READERS: dict[str, tuple[str, ...]] = {
+    "CIFAR10": ("test", "train"),
+    "CIFAR100": ("test", "train"),
+    "Caltech101": (),
+    "Caltech256": (),
+    "Country211": ("test", "valid", "train"),
+    "DTD": ("test", "val", "train"),
+    "EuroSAT": (),
+    "FGVCAircraft": ("test", "val", "train", "trainval"),
+    "FashionMNIST": ("test", "train"),
+    "Flowers102": ("test", "val", "train"),
+    "Food101": ("test", "train"),
+    "GTSRB": ("test", "train"),
+    "Imagenette": ("val", "train"),
+    "KMNIST": ("test", "train"),
+    "MNIST": ("test", "train"),
+    "OxfordIIITPet": ("test", "trainval"),
+    "RenderedSST2": ("test", "val", "train"),
+    "STL10": ("test", "train"),
+    "SUN397": (),
+    "SVHN": ("test", "train", "extra"),
+    "StanfordCars": ("test", "train"),
+    "USPS": ("test", "train"),
 }
-"""Classification sets; the first split is the default."""
+"""Classification sets with their splits, of which the first is the default."""
+
+_TRAIN_OR_TEST = frozenset(("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST", "USPS"))
+"""Sets that take `train=True` in place of `split="train"`."""
 
 _LABELS = ("targets", "labels", "_labels", "y")
 _PAIRS = ("_samples", "samples")
 _CLASSES = ("classes", "categories")
 
 
-class TorchvisionSet:
+class TorchvisionSet(StoredImages):
     """One split of a data set of `READERS`.
 
     Args:
@@ -82,20 +68,23 @@ class TorchvisionSet:
     def __init__(self, text: str, base: Path | None = None) -> None:
         name, _, rest = text.partition(":")
         folder, _, split = rest.partition(":")
-        reader = READERS.get(name)
-        if reader is None:
+        splits = READERS.get(name)
+        if splits is None:
             raise UsageError(f"torchvision:{name} is not known; there are {', '.join(READERS)}")
         if not folder:
             raise UsageError(f"torchvision:{text} names no folder; write {FORM}")
-        if split and split not in reader.splits:
-            known = ", ".join(reader.splits) or "none to choose from"
+        if split and split not in splits:
+            known = ", ".join(splits) or "none to choose from"
             raise UsageError(f"torchvision:{text}: splits of {name} are {known}")
-        split = split or next(iter(reader.splits), "")
+        split = split or next(iter(splits), "")
         root = ((base or Path.cwd()) / Path(folder).expanduser()).absolute()
         self.source = f"torchvision:{name}:{root}" + (f":{split}" if split else "")
         self.name = f"{name.lower()}-{split}" if split else name.lower()
         self._split = split or "all"
-        self._rows = _read(name, root, reader.arguments(split))
+        arguments: dict[str, Any] = {"split": split} if split else {}
+        if name in _TRAIN_OR_TEST:
+            arguments = {"train": split == "train"}
+        self._rows = _read(name, root, arguments)
         if len(self._rows) == 0:
             raise DataError(f"{self.source} holds no image")
 
@@ -159,14 +148,10 @@ class TorchvisionSet:
             UnreadableImageError: If it cannot be read or decoded.
         """
         try:
-            image: Image = self._rows[sample.id][0].convert("RGB")
+            image = self._rows[sample.id][0].convert("RGB")
         except Exception as error:  # Pillow and torchvision raise many kinds
             raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
         return Content(image, self._stamp)
-
-    def open(self, sample: Sample) -> Image:
-        """Returns the pixels of `read`."""
-        return self.read(sample).image()
 
 
 def _read(name: str, root: Path, arguments: dict[str, Any]) -> Any:

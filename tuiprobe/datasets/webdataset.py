@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.labels import whole_numbers
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.content import Content
+from tuiprobe.datasets.content import Content, StoredImages
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.shard_io import expand, is_url, read_range
 from tuiprobe.datasets.tars import TarMember, index_of
@@ -20,14 +19,11 @@ from tuiprobe.files import read_regular
 from tuiprobe.limits import CLASSES, IMAGE_BYTES
 from tuiprobe.plaintext import text_of
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 NAME_FILES = ("classnames.txt", "classes.txt")
 """File of class names, one per line, in the folder of the shards or its parent."""
 
 
-class WebDataset:
+class WebDataset(StoredImages):
     """Every image in a set of tar shards.
 
     The class of an image is the `.cls` member of the same key, a number or a name. If no image
@@ -47,41 +43,42 @@ class WebDataset:
         self._left_out: Counter[str] = Counter()
         self._unended = 0
         self._stamps: dict[str, str] = {}
-        found: list[tuple[str, str, TarMember]] = []
-        for shard, place in zip(_short_names(places), places, strict=True):
+        self._images: list[tuple[str, str, TarMember]] = []  # path, shard and member
+        parts = [place.rstrip("/").split("/") for place in places]
+        shared = _shared([part[:-1] for part in parts])
+        for place, part in zip(places, parts, strict=True):
             index = index_of(place)
             self._stamps[place] = index.stamp
             self._left_out += index.left_out
             self._unended += not index.ended
-            found += [(f"{shard}/{member.name}", place, member) for member in index.members]
-        if not found:
-            raise DataError(f"webdataset: no image in {pattern}{self._what_was_there()}")
-        found.sort(key=lambda one: os.fsencode(one[0]))
-        self._paths = [path for path, _, _ in found]
-        self._places = [place for _, place, _ in found]
-        self._members = [member for _, _, member in found]
+            shard = "/".join(part[shared:])
+            self._images += [(f"{shard}/{m.name}", place, m) for m in index.members]
+        if not self._images:
+            there = f"only {_listed(self._left_out)}" if self._left_out else "empty"
+            raise DataError(f"webdataset: no image in {pattern} ({there})")
+        self._images.sort(key=lambda image: os.fsencode(image[0]))
         self.classes, self._labels = self._read_labels(places[0])
 
     @property
     def name(self) -> str:
         """The common prefix of the shards' names, else the name of their folder."""
-        first, last = (PurePosixPath(place) for place in (min(self._places), max(self._places)))
+        places = {place for _, place, _ in self._images}
+        first, last = PurePosixPath(min(places)), PurePosixPath(max(places))
         begin = first.name.removesuffix(".tar")[: _shared([first.name, last.name])]
         return begin.rstrip("0123456789-_.") or first.parent.name or "shards"
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All samples in byte order of their paths."""
-        pairs = zip(self._paths, self._labels, strict=True)
-        return tuple(Sample(id, path, label) for id, (path, label) in enumerate(pairs))
+        pairs = zip(self._images, self._labels, strict=True)
+        return tuple(Sample(id, path, label) for id, ((path, _, _), label) in enumerate(pairs))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on how the shards were read."""
         notes = []
-        labelled = sum(member.label is not None for member in self._members)
-        if 0 < labelled < len(self._members):
-            missing = len(self._members) - labelled
+        missing = sum(member.label is None for _, _, member in self._images)
+        if 0 < missing < len(self._images):
             notes.append(f"labels are not used: {missing} images have no class beside them")
         odd = {n: c for n, c in self._left_out.items() if n not in ("folders", "other files")}
         if odd:
@@ -92,7 +89,8 @@ class WebDataset:
 
     def stamp(self, sample: Sample) -> Stamp:
         """Returns the size of a member, and size and times of its shard when it was indexed."""
-        return self._stamp(sample, self._stamps[self._places[sample.id]])
+        _, place, member = self._images[sample.id]
+        return Stamp(member.size, f"{self._stamps[place]} at {member.offset}")
 
     def read(self, sample: Sample) -> Content:
         """Reads one member.
@@ -100,32 +98,22 @@ class WebDataset:
         Raises:
             UnreadableImageError: If it cannot be read.
         """
-        member, place = self._members[sample.id], self._places[sample.id]
+        _, place, member = self._images[sample.id]
         if member.size > IMAGE_BYTES:
             raise UnreadableImageError(f"{member.size / 2**20:,.0f} MiB, too large for an image")
         try:
-            data, stamp = read_range(place, member.offset, member.size)
+            data, shard = read_range(place, member.offset, member.size)
         except DataError as error:
             raise UnreadableImageError(str(error)) from error
-        return Content(data, self._stamp(sample, stamp or self._stamps[place]))
-
-    def open(self, sample: Sample) -> Image:
-        """Reads and decodes one sample.
-
-        Raises:
-            UnreadableImageError: If it cannot be read or decoded.
-        """
-        return self.read(sample).image()
-
-    def _stamp(self, sample: Sample, shard: str) -> Stamp:
-        member = self._members[sample.id]
-        return Stamp(member.size, f"{shard} at {member.offset}")
+        return Content(
+            data, Stamp(member.size, f"{shard or self._stamps[place]} at {member.offset}")
+        )
 
     def _read_labels(self, place: str) -> tuple[tuple[str, ...], list[int | None]]:
-        texts = [member.label for member in self._members]
+        texts = [member.label for _, _, member in self._images]
         folders = all(text is None for text in texts)
         if folders:
-            texts = list(_folders([member.name for member in self._members]))
+            texts = list(_folders([member.name for _, _, member in self._images]))
         known = [text for text in texts if text is not None]
         if len(known) < len(texts):
             return (), [None] * len(texts)
@@ -141,9 +129,6 @@ class WebDataset:
         names = tuple(sorted(set(known), key=lambda name: name.encode("utf-8", "surrogateescape")))
         numbers = {name: label for label, name in enumerate(names)}
         return names, [numbers[text] for text in known]
-
-    def _what_was_there(self) -> str:
-        return f" (only {_listed(self._left_out)})" if self._left_out else " (empty)"
 
 
 def _numbered(
@@ -193,13 +178,6 @@ def _folders(names: list[str]) -> list[str | None]:
     folders = [PurePosixPath(name).parts[:-1] for name in names]
     shared = _shared(folders)
     return [parts[shared] if len(parts) > shared else None for parts in folders]
-
-
-def _short_names(places: list[str]) -> list[str]:
-    """Returns the places without their common folders."""
-    parts = [place.rstrip("/").split("/") for place in places]
-    shared = _shared([one[:-1] for one in parts])
-    return ["/".join(one[shared:]) for one in parts]
 
 
 def _shared(several: Sequence[Sequence[str]]) -> int:

@@ -14,12 +14,11 @@ from tuiprobe.measure.plan import Plan
 from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.run.arrays import Arrays, read_arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
-from tuiprobe.run.directory import RunDir
 
 LOCK = "lock-ablation"
 
 
-def set_means(plan: Plan, directory: RunDir, listen: Listener) -> None:
+def set_means(plan: Plan, listen: Listener) -> None:
     """Gives every layer that is set to its mean the values that the run directory holds.
 
     The first process measures them on the first shard of the in-distribution set, through the
@@ -28,7 +27,6 @@ def set_means(plan: Plan, directory: RunDir, listen: Listener) -> None:
 
     Args:
         plan: The plan of the run.
-        directory: The run directory.
         listen: Told that means are measured.
 
     Raises:
@@ -38,8 +36,8 @@ def set_means(plan: Plan, directory: RunDir, listen: Listener) -> None:
     ablated = {n: one for n, one in plan.encoder.ablated.items() if one.mode == "mean"}
     if not ablated:
         return
-    file = directory.ablation_file
-    with directory.locked(LOCK, wait=True):
+    file = plan.directory.ablation_file
+    with plan.directory.locked(LOCK, wait=True):
         if not file.exists():
             listen(Event("stage", "measuring the means of ablated channels", {"stage": "ablation"}))
             images = _measure(plan, ablated)

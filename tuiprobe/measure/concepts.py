@@ -26,13 +26,15 @@ from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir
 
+LOCK = "lock-labels"
+
 _TOGETHER = 64  # images per message of a worker process
 
 
-def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
+def write_labels(plan: Plan, listen: Listener) -> None:
     """Publishes the labels of the planned images; does nothing without a concept set.
 
-    Labels are read once, and again if the images or their maps may have changed.
+    One rank reads them for all, once, and again if the images or their maps may have changed.
 
     Raises:
         DataError: If an entry cannot be used; names the file and the entry.
@@ -41,11 +43,14 @@ def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
     if dataset is None or plan.suite.concept_set is None:
         return
     images = _stamped(dataset, plan.stamps[plan.suite.concept_set])
-    if _there(directory, images):
-        return
-    shards = plan.shards[plan.suite.concept_set]
-    ids = np.concatenate([batch for shard in shards for batch in shard.batches])
-    message = f"reading what is in {len(ids)} images of {plan.suite.concept_set}"
+    with plan.directory.locked(LOCK, wait=True):
+        if not _there(plan.directory, images):
+            _read_and_write(plan, dataset, images, listen)
+
+
+def _read_and_write(plan: Plan, dataset: ConceptDataset, images: str, listen: Listener) -> None:
+    ids = np.array(list(plan.stamps[dataset.name]), dtype=np.int64)
+    message = f"reading what is in {len(ids)} images of {dataset.name}"
     listen(Event("stage", message, {"stage": "concepts"}))
     annotations = _read(dataset, ids, choose_workers(plan.spec.workers, len(ids)))
     counts = [len(one.concepts) for one in annotations]
@@ -69,7 +74,7 @@ def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
         "images": images,
         "key": plan.key,
     }
-    write_arrays(directory.concepts_file, arrays, metadata)
+    write_arrays(plan.directory.concepts_file, arrays, metadata)
 
 
 def _stamped(dataset: ConceptDataset, stamps: Mapping[int, Stamp]) -> str:

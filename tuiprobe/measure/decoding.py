@@ -30,15 +30,17 @@ _WORKERS_FROM = 512  # fewer images are decoded faster than workers start
 
 @dataclass(frozen=True)
 class Batch:
-    """The readable images of one fixed batch.
+    """The readable images of one fixed batch, or its finite vectors.
 
     Attributes:
-        images: float32 `[B, 3, H, W]`, preprocessed.
+        images: float32 `[B, 3, H, W]`, preprocessed; vectors `[B, C]` as they are stored.
         ids: int64 `[B]`, sample ids.
         skipped: Sample id and reason of each unreadable image.
-        seen: Sample ids of all images of the batch, readable or not.
-        digests: SHA-256 of the stored content of each image in `seen`, 32 bytes each.
+        seen: Sample ids of all images of the batch, readable or not; of vectors the first one.
+        digests: SHA-256 of the stored content of each image in `seen`, 32 bytes each; of vectors
+            that of the batch.
         changed: Sample ids of the images whose stamp differs from the plan.
+        nonfinite: int64 `[m]`, the vectors of the batch that are not finite.
     """
 
     images: torch.Tensor
@@ -46,7 +48,8 @@ class Batch:
     skipped: tuple[tuple[int, str], ...]
     seen: tuple[int, ...]
     digests: bytes
-    changed: tuple[int, ...]
+    changed: tuple[int, ...] = ()
+    nonfinite: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     def refuse_changed(self, dataset: Dataset) -> None:
         """Refuses a batch with an image that changed while the run was going.

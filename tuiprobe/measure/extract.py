@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -19,17 +19,20 @@ from tuiprobe.measure.decoding import Batch, choose_workers, decode_batches
 from tuiprobe.measure.device import statistics_device
 from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.rows import read_rows
 from tuiprobe.measure.shard_states import stack_states
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import StopRequest
-from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, TapMeasure
+from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, RowMeasure, TapMeasure
 from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.measure.uploading import uploaded
 from tuiprobe.models.taps import Tap
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import write_arrays
-from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import FINAL_TAP
+
+Measures = dict[str, TapMeasure | RowMeasure]
+"""What measures a shard, by tap."""
 
 
 class Extraction:
@@ -37,7 +40,6 @@ class Extraction:
 
     Args:
         plan: The plan of the run.
-        directory: The run directory.
         fingerprint: Fingerprint to store in every shard.
         live: The live view to update.
         stop: The stop request, checked between batches.
@@ -48,15 +50,14 @@ class Extraction:
     def __init__(
         self,
         plan: Plan,
-        directory: RunDir,
         fingerprint: Fingerprint,
         live: LiveView,
         stop: StopRequest,
         limit: UnreadableLimit,
         listen: Listener,
     ) -> None:
-        self._plan, self._directory, self._fingerprint = plan, directory, fingerprint
-        self._live, self._stop, self._limit, self._listen = live, stop, limit, listen
+        self._plan, self._fingerprint, self._listen = plan, fingerprint, listen
+        self.live, self._stop, self._limit = live, stop, limit
         self._pieces = 1  # forward passes per batch; grows when memory runs out
 
     @property
@@ -105,8 +106,11 @@ class Extraction:
         spec = self._plan.spec
         workers = choose_workers(spec.workers, sum(shard.size for shard in shards))
         plan = self._plan
-        decoding = decode_batches(shards, plan.suite.sets, plan.stamps, self.preprocess, workers)
-        with decoding as decoded:
+        with (
+            nullcontext(read_rows(shards, plan.row_sets))
+            if plan.row_sets
+            else decode_batches(shards, plan.suite.sets, plan.stamps, self.preprocess, workers)
+        ) as decoded:
             batches = (one for (one,) in uploaded(((one,) for one in decoded), self.device))
             for shard in list(shards):
                 self.begin(shard)
@@ -118,7 +122,7 @@ class Extraction:
     def begin(self, shard: Shard) -> None:
         """Starts a shard; drops the measurements of an unfinished one."""
         self._current = _Current(shard, self._new_measures(shard))
-        self._live.begin_shard(shard, self._current.measures)
+        self.live.begin_shard(shard, self._current.measures)
 
     def take(self, batch: Batch) -> None:
         """Measures the next batch of the shard.
@@ -137,27 +141,38 @@ class Extraction:
         for sample_id, reason in batch.skipped:
             self._limit.add(current.shard.set_name, samples[sample_id], reason)
         current.skipped += batch.skipped
+        current.nonfinite.append(batch.nonfinite)
         if len(batch.ids):
             for images, some in self._cut(batch):
                 features = self._forward(images, some, current.measures)
-                current.features.append(features.float())  # stays there, so that nothing waits
-            current.ids.append(batch.ids)
-        self._live.advance(len(batch.ids), len(batch.skipped), current.features)
+                kept = self._kept(current.shard, some)
+                current.features.append(features.float()[kept])  # stays there: nothing waits
+                current.ids.append(some[kept])
+        lost = len(batch.skipped) + len(batch.nonfinite)
+        self.live.advance(len(batch.ids), lost, current.features)
+
+    def _kept(self, shard: Shard, ids: torch.Tensor) -> torch.Tensor | slice:
+        """Returns which of some ids are kept with their representation: of vectors, a sample."""
+        rows = self._plan.row_sets.get(shard.set_name)
+        return slice(None) if rows is None else torch.from_numpy(rows.keeps(ids.numpy()))
 
     def publish(self) -> None:
         """Writes the shard's file; after this the shard is final."""
         current, shard = self._current, self._current.shard
         arrays = stack_states({tap: one.state() for tap, one in current.measures.items()})
         for tap, one in current.measures.items():
-            rows = one.rows()
-            if rows is not None:
-                arrays[f"{tap}/rows"] = rows
+            if (sampled := one.rows()) is not None:
+                arrays[f"{tap}/rows"] = sampled
         width = self._plan.encoder.width
         features = torch.cat(current.features).cpu() if current.features else torch.empty(0, width)
         arrays["features"] = features.numpy()
         arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *current.ids]).numpy()
         arrays["images"] = np.array(current.seen, dtype=np.int64)
         arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
+        rows = {}
+        if shard.set_name in self._plan.row_sets:
+            arrays["nonfinite"] = torch.cat(current.nonfinite).numpy()
+            rows = {"rows": str(shard.size)}
         metadata = {
             "key": self._plan.set_keys[shard.set_name],
             "place": f"{shard.set_name} {shard.number}",
@@ -165,16 +180,19 @@ class Extraction:
             "pieces": str(self._pieces),
             "skipped": json.dumps(current.skipped),
             "seconds": f"{time.monotonic() - current.started:.3f}",
+            **rows,
         }
-        write_arrays(self._directory.shard_file(*shard.place), arrays, metadata)
-        self._live.end_shard()
+        write_arrays(self._plan.directory.shard_file(*shard.place), arrays, metadata)
+        self.live.end_shard()
 
-    def _new_measures(self, shard: Shard) -> dict[str, TapMeasure]:
+    def _new_measures(self, shard: Shard) -> Measures:
         spec, encoder = self._plan.spec, self._plan.encoder
         rows = min(max(MAX_ROWS - shard.start, 0), shard.size)
         final = Tap(FINAL_TAP, "vector", encoder.width, -1, 0)
+        if (of_rows := self._plan.row_sets.get(shard.set_name)) is not None:
+            return {FINAL_TAP: RowMeasure(final, spec.top_k, of_rows)}
         device = statistics_device(self.device)
-        measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
+        measures: Measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
         for tap in self._plan.taps:
             measures[tap.name] = TapMeasure(tap, spec.tokens, INNER_TOP_K, device, rows, spec.seed)
         return measures
@@ -184,11 +202,8 @@ class Extraction:
         yield from zip(torch.split(batch.images, size), torch.split(batch.ids, size), strict=True)
 
     @torch.inference_mode()
-    def _forward(
-        self, images: torch.Tensor, ids: torch.Tensor, measures: dict[str, TapMeasure]
-    ) -> torch.Tensor:
-        spec, encoder = self._plan.spec, self._plan.encoder
-        images = images.to(self.device, getattr(torch, spec.dtype), non_blocking=True)
+    def _forward(self, images: torch.Tensor, ids: torch.Tensor, measures: Measures) -> torch.Tensor:
+        encoder = self._plan.encoder
         there = ids.to(statistics_device(self.device), non_blocking=True)  # once for all taps
 
         def take(tap: Tap, x: torch.Tensor) -> None:
@@ -203,11 +218,12 @@ class Extraction:
 class _Current:
     """The shard that is being measured."""
 
-    def __init__(self, shard: Shard, measures: dict[str, TapMeasure]) -> None:
+    def __init__(self, shard: Shard, measures: Measures) -> None:
         self.shard, self.measures = shard, measures
         self.features: list[torch.Tensor] = []
         self.ids: list[torch.Tensor] = []
         self.skipped: list[tuple[int, str]] = []
+        self.nonfinite: list[torch.Tensor] = []
         self.seen: list[int] = []
         self.digests = bytearray()
         self.started = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -13,9 +13,20 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.failures import explaining_failures
+from tuiprobe.measure.job import Job
+from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.resume import Inventory
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.shared_decoding import Member, measure_together
-from tuiprobe.measure.stages import RunOutcome, Stages
+from tuiprobe.measure.stages import (
+    RunOutcome,
+    extracting,
+    finish,
+    measure,
+    new_extraction,
+    prepare,
+    say_stopped,
+)
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.spec import RunSpec
 
@@ -53,8 +64,27 @@ def affordable(specs: Sequence[RunSpec], available: int | None) -> list[list[Run
 class Opener(Protocol):
     """`tuiprobe.measure.opening.open_run` with folders and locks already bound."""
 
-    def __call__(self, spec: RunSpec, *, listen: Listener) -> Stages:
-        """Returns the stages of a spec."""
+    def __call__(self, spec: RunSpec, *, listen: Listener) -> Job:
+        """Returns the job of a spec."""
+
+
+@dataclass
+class _Prepared:
+    """One run that is prepared.
+
+    Attributes:
+        job: The run.
+        inventory: Its shards; those that are measured together leave it.
+        measured: False once it was stopped while it was measured.
+    """
+
+    job: Job
+    inventory: Inventory
+    measured: bool = True
+
+    @property
+    def plan(self) -> Plan:
+        return self.job.plan
 
 
 class Group:
@@ -73,19 +103,12 @@ class Group:
         self._stopped: Interrupted | None = None  # a stop before or after measuring
         self._through = -1  # images reported as progress
 
-    def go(self, mix: bool) -> list[RunOutcome | TuiprobeError | Interrupted]:
-        """Executes all runs.
-
-        Args:
-            mix: Whether to accept shards with another fingerprint.
-
-        Returns:
-            The outcome of each run, in the order of the specs.
-        """
-        runs: dict[int, Stages] = {}
+    def go(self) -> list[RunOutcome | TuiprobeError | Interrupted]:
+        """Executes all runs; returns the outcome of each, in the order of the specs."""
+        runs: dict[int, _Prepared] = {}
         for i, spec in enumerate(self._specs):
-            self._attempt(i, partial(self._open, runs, i, spec, mix))
-        for together in _alike({i: run for i, run in runs.items() if run.missing}):
+            self._attempt(i, partial(self._open, runs, i, spec))
+        for together in _alike({i: run for i, run in runs.items() if run.inventory.missing}):
             self._through = -1
             if len(together) > 1 and self._stopped is None:
                 self._measure({i: runs[i] for i in together})
@@ -111,11 +134,10 @@ class Group:
             if outcome is not None:
                 self._ends[i] = outcome
 
-    def _open(self, runs: dict[int, Stages], i: int, spec: RunSpec, mix: bool) -> None:
-        run = self._opener(spec, listen=partial(self._hear, spec.model))
-        with run.noting_failure():
-            run.prepare(mix)
-        runs[i] = run
+    def _open(self, runs: dict[int, _Prepared], i: int, spec: RunSpec) -> None:
+        job = self._opener(spec, listen=partial(self._hear, spec.model))
+        with job.noting_failure():
+            runs[i] = _Prepared(job, prepare(job))
 
     def _hear(self, model: str, event: Event) -> None:
         if event.kind != "progress":
@@ -125,10 +147,12 @@ class Group:
             self._through = event.data["done"]
             self._listen(event)
 
-    def _measure(self, runs: dict[int, Stages]) -> None:
+    def _measure(self, runs: dict[int, _Prepared]) -> None:
         plan = next(iter(runs.values())).plan
         members = {
-            i: Member(run.extraction(), {s.place for s in run.missing})
+            i: Member(
+                new_extraction(run.job, run.inventory), {s.place for s in run.inventory.missing}
+            )
             for i, run in runs.items()
             if run.plan.spec.batch == plan.spec.batch  # others measure alone, in `_finish`
         }
@@ -136,8 +160,9 @@ class Group:
         sets, workers = plan.suite.sets, plan.spec.workers
         try:
             with explaining_failures(), ExitStack() as stack:
-                for run in runs.values():
-                    stack.enter_context(run.extracting())
+                for i, member in members.items():
+                    job, missing = runs[i].job, runs[i].inventory.missing
+                    stack.enter_context(extracting(job, member.extraction, missing))
                 measure_together(list(members.values()), shards, sets, plan.stamps, workers)
         except (TuiprobeError, Interrupted) as reason:  # affects all members
             for member in members.values():
@@ -146,24 +171,26 @@ class Group:
         for i, member in members.items():
             self._attempt(i, partial(_settle, runs[i], member))
 
-    def _finish(self, run: Stages) -> RunOutcome:
+    def _finish(self, run: _Prepared) -> RunOutcome:
         self._through = -1
-        with run.noting_failure():
-            run.extract()
-            return run.finish()
+        with run.job.noting_failure():
+            measured = run.measured and measure(run.job, run.inventory)
+            return finish(run.job, run.inventory, measured)
 
 
-def _settle(run: Stages, member: Member) -> None:
+def _settle(run: _Prepared, member: Member) -> None:
     """Passes a member's result of the shared measurement to its run."""
-    run.missing = [s for s in run.missing if s.place in member.missing]
+    left = tuple(shard for shard in run.inventory.missing if shard.place in member.missing)
+    run.inventory = replace(run.inventory, missing=left)
     if isinstance(member.ended, Interrupted):
-        run.interrupt(member.ended)
+        say_stopped(run.job, member.ended)
+        run.measured = False
     elif member.ended is not None:
-        with run.noting_failure():
+        with run.job.noting_failure():
             raise member.ended
 
 
-def _alike(runs: dict[int, Stages]) -> list[list[int]]:
+def _alike(runs: dict[int, _Prepared]) -> list[list[int]]:
     """Groups runs that see the same images in the same batches."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for i, run in runs.items():
@@ -171,7 +198,7 @@ def _alike(runs: dict[int, Stages]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _images(run: Stages) -> tuple[object, ...]:
+def _images(run: _Prepared) -> tuple[object, ...]:
     plan = run.plan
     sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
     stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
@@ -179,4 +206,4 @@ def _images(run: Stages) -> tuple[object, ...]:
 
 
 def _content(shard: Shard) -> tuple[object, ...]:
-    return *shard.place, tuple(tuple(batch.tolist()) for batch in shard.batches)
+    return *shard.place, tuple(map(len, shard.batches)), shard.ids.tobytes()

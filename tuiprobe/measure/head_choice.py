@@ -17,12 +17,12 @@ from tuiprobe.catalog.labels import (
     prompt_names,
 )
 from tuiprobe.datasets import Dataset, Suite
+from tuiprobe.datasets.vectors.labels import counts_from_one
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder
-from tuiprobe.models.embeddings.encoder import LOADER
-from tuiprobe.models.embeddings.labels import counts_from_one
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
 from tuiprobe.models.heads import Head
+from tuiprobe.models.identity import LOADER
 from tuiprobe.models.info import state_digest
 from tuiprobe.spec import RunSpec
 

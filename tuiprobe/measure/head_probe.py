@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_names
 from tuiprobe.datasets.base import Stamp
@@ -26,7 +28,6 @@ from tuiprobe.models.head_files import ridge_head
 from tuiprobe.models.heads import Head
 from tuiprobe.probes.finite import finite_images
 from tuiprobe.run.arrays import read_arrays, write_arrays
-from tuiprobe.run.directory import RunDir
 
 IMAGES_PER_CLASS = 10
 """Average number of images per class: 10,000 images for ImageNet."""
@@ -59,25 +60,27 @@ def probe_split(plan: Plan) -> tuple[Shard, ...]:
     return split_into_shards(name, order, plan.spec.batch, None)
 
 
+def _ids(shards: Sequence[Shard]) -> NDArray[np.int64]:
+    return np.concatenate([shard.ids for shard in shards])
+
+
 def split_digest(plan: Plan) -> str:
     """Returns a digest that changes if the images of the split may have changed."""
     shards = probe_split(plan)
-    stamps = stamps_of(next(iter(plan.suite.sets.values())), shards)
+    stamps = stamps_of(next(iter(plan.suite.sets.values())), _ids(shards))
     digests = [_digest(plan, shard, stamps) for shard in shards]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def fit_probe(
     plan: Plan,
-    directory: RunDir,
     classes: tuple[str, ...],
     progress: Callable[[int, int], None],
 ) -> Head | str:
     """Encodes the split and fits the head by ridge regression.
 
     Args:
-        plan: The plan of the run.
-        directory: The run directory, which stores the representations of the split.
+        plan: The plan of the run, whose directory stores the representations of the split.
         classes: Names of the rows, in label order.
         progress: Called with the number of encoded images and of all images to encode.
 
@@ -86,8 +89,8 @@ def fit_probe(
     """
     shards = probe_split(plan)
     name, dataset = next(iter(plan.suite.sets.items()))
-    stamps = stamps_of(dataset, shards)
-    kept = {shard.number: directory.head_probe_file(shard.number) for shard in shards}
+    stamps = stamps_of(dataset, _ids(shards))
+    kept = {shard.number: plan.directory.head_probe_file(shard.number) for shard in shards}
     digests = {shard.number: _digest(plan, shard, stamps) for shard in shards}
     found = {shard.number: _read(kept[shard.number], digests[shard.number]) for shard in shards}
     missing = [shard for shard in shards if found[shard.number] is None]
@@ -129,9 +132,7 @@ def _digest(plan: Plan, shard: Shard, stamps: Mapping[int, Stamp]) -> str:
     """Returns a digest that changes if the images may have, so that they are encoded again."""
     dataset = plan.suite.sets[shard.set_name]
     images = [
-        (i, dataset.samples[i].path, stamps[i].size, stamps[i].changed)
-        for batch in shard.batches
-        for i in batch.tolist()
+        (i, dataset.samples[i].path, stamps[i].size, stamps[i].changed) for i in shard.ids.tolist()
     ]
     content = [plan.key, dataset.source, [len(batch) for batch in shard.batches], images]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

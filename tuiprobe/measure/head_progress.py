@@ -33,6 +33,6 @@ class HeadProgress:
         seconds = now - self._since
         rate = (done - self._from) / seconds if seconds > 0 else 0.0
         eta = bounded(max(total - done, 0) / rate) if rate > 0 else None
-        data = {"stage": "head", "set": "head", "unit": self._what, "done": done, "total": total}
+        data = {"stage": "head", "unit": self._what, "done": done, "total": total}
         self._listen(Event("progress", "", {**data, "rate": rate, "eta": eta}))
         self._check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.labels import imagenet_labels, place_of_each, prompt_names
+from tuiprobe.datasets.vectors import ROWS
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
@@ -21,6 +23,7 @@ from tuiprobe.measure.own_names import own_name_heads
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models.heads import Head
+from tuiprobe.plaintext import plain
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import ANSWERS, UNMATCHED
@@ -28,10 +31,12 @@ from tuiprobe.spec import MAX_CPU_PROMPTS
 
 IMAGENET_CLASSES = 1000
 
+HEAD_SECONDS = 20.0
+"""Time that the head may take before the first image is measured."""
+
 
 def write_head(
     plan: Plan,
-    directory: RunDir,
     listen: Listener,
     *,
     hurried: bool = False,
@@ -44,21 +49,20 @@ def write_head(
 
     Args:
         plan: The plan of the run.
-        directory: The run directory.
         listen: Told what is built, with progress.
         hurried: Whether the run was interrupted; then only a head that needs no computation is
             written.
         check: Called while the head is built; raises to stop. Finished parts are kept.
     """
-    choice = plan.head
+    choice, directory = plan.head, plan.directory
     wanted = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
     kept = _kept(directory, wanted)
     if kept is not None:
-        _renew_targets(plan, directory, *kept)
+        _renew_targets(plan, *kept)
         return
     progress = HeadProgress(_counted(choice), listen, check)
     try:
-        found = _build(plan, directory, choice, listen, progress, hurried)
+        found = _build(plan, choice, listen, progress, hurried)
         own, said = own_name_heads(
             plan, choice, progress, 0 if hurried else _most_prompts(plan, choice)
         )
@@ -106,14 +110,14 @@ def _kept(directory: RunDir, digest: str) -> tuple[Arrays, dict[str, str]] | Non
     return (arrays, metadata) if metadata.get("choice") == digest else None
 
 
-def _renew_targets(plan: Plan, directory: RunDir, arrays: Arrays, metadata: dict[str, str]) -> None:
+def _renew_targets(plan: Plan, arrays: Arrays, metadata: dict[str, str]) -> None:
     """Publishes a kept head again if other target sets were measured with it."""
     labelled = {ANSWERS + name for name in plan.suite.sets if name not in plan.suite.own_keys}
     kept = {n: a for n, a in arrays.items() if not n.startswith(ANSWERS) or n in labelled}
     renewed = kept | _of_targets(plan, kept)
     same = renewed.keys() == arrays.keys()
     if not same or any(not np.array_equal(array, arrays[n]) for n, array in renewed.items()):
-        write_arrays(directory.head_file, renewed, metadata)
+        write_arrays(plan.directory.head_file, renewed, metadata)
 
 
 def _of_targets(plan: Plan, arrays: Arrays) -> Arrays:
@@ -135,7 +139,6 @@ def _counted(choice: HeadChoice) -> str:
 
 def _build(
     plan: Plan,
-    directory: RunDir,
     choice: HeadChoice,
     listen: Listener,
     progress: HeadProgress,
@@ -151,7 +154,7 @@ def _build(
         split = sum(shard.size for shard in probe_split(plan))
         said = f"fitting a linear head to {split} images that are not measured"
         listen(Event("stage", said, {"stage": "head"}))
-        return fit_probe(plan, directory, choice.classes, progress)
+        return fit_probe(plan, choice.classes, progress)
     return _zero_shot(plan, choice, listen, progress, hurried)
 
 
@@ -174,6 +177,31 @@ def _zero_shot(
     if head is None:
         raise DataError(f"{plan.spec.model} gave no head for {len(choice.classes)} class names")
     return head
+
+
+class LongHeadError(Exception):
+    """The head takes longer than a run may wait for its first image."""
+
+
+def head_in_time(check: Callable[[], None]) -> Callable[[], None]:
+    """Returns a check for `write_head` that gives up once the head has taken `HEAD_SECONDS`.
+
+    What is built is kept, so nothing is lost.
+
+    Args:
+        check: Raises to stop for another reason.
+
+    Raises:
+        LongHeadError: From the check that is returned.
+    """
+    begun = time.monotonic()
+
+    def within_time() -> None:
+        check()
+        if time.monotonic() - begun > HEAD_SECONDS:
+            raise LongHeadError
+
+    return within_time
 
 
 def too_long(prompts: int, device: str, choice: HeadChoice) -> bool:
@@ -199,6 +227,30 @@ def answers_of(
         with suppress(UsageError):  # sets may have different classes
             return _inverted(place_of_each(dataset.classes, rows), len(rows))
     return answers_for(dataset.classes, rows, plan.suite.imagenet.get(name))
+
+
+def refuse_unmatched(plan: Plan) -> None:
+    """Refuses labels of vectors whose rows in the head are not known.
+
+    Any guess may give a wrong accuracy.
+
+    Raises:
+        DataError: If they are names and the rows have none, or numbers beyond the last row.
+    """
+    rows, choice, path = plan.row_sets[ROWS], plan.head, str(plan.spec.labels)
+    if rows.labels is None or choice.head is None:
+        return
+    matched = answers_of(plan, choice, choice.classes, ROWS) is not None
+    if matched and not choice.assumed:
+        return
+    high, head = int(rows.labels.max()), f"the head has {len(choice.classes):,} rows"
+    if rows.classes[high] != str(high):
+        raise DataError(
+            f"{path} holds names ({plain(rows.classes[0][:80])}, …), and nothing says which rows "
+            "of the head they are; give the names of all rows in their order by --classes FILE, "
+            "or write row numbers in place of names"
+        )
+    raise DataError(f"{path} holds the label {high:,}, and {head}, from 0; is it the right head?")
 
 
 def _unmatched(choice: HeadChoice, rows: Sequence[str], name: str, plan: Plan) -> str:

@@ -227,7 +227,6 @@ class LiveView:
             measuring += [view.status for view in others if view.status.place is not None]
         count = count_images(self._sets, self._published, measuring)
         return {
-            "set": self._status.status.set,
             "unit": "images",
             "done": count.done,
             "total": count.total,

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.errors import DataError
 from tuiprobe.manifest import write_record
 from tuiprobe.measure.device import available_cores
 from tuiprobe.measure.plan import Plan
@@ -30,7 +31,8 @@ from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import ROW_SAMPLE, Measured, MeasuredRecord
-from tuiprobe.run.row_records import RowsMeasured
+from tuiprobe.run.row_records import LISTED_ROWS, RowsMeasured
+from tuiprobe.run.row_samples import write_row_samples
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 
@@ -52,6 +54,7 @@ class _Leaf:
         rows: float32 `[m, C]` by inner tap, if the shard has any.
         sums: The `SHARD_FIELDS` by tap.
         skipped: Sample id and reason of each unreadable image.
+        nonfinite: int64 `[m]`, rows of vectors that are not finite.
         fingerprint: What it was measured with.
         pieces: Forward passes per batch.
     """
@@ -62,6 +65,7 @@ class _Leaf:
     rows: dict[str, NDArray[np.float32]]
     sums: dict[str, tuple[Any, ...]]
     skipped: list[tuple[int, str]]
+    nonfinite: NDArray[np.int64]
     fingerprint: Fingerprint
     pieces: int
 
@@ -80,6 +84,7 @@ class MergedSet:
         fingerprints: The distinct fingerprints among them.
         pieces: Largest number of forward passes per batch.
         contents: SHA-256 over ids and digests of all images read, in the order of their ids.
+        rows: What was measured of stored vectors; None for images.
     """
 
     arrays: Arrays
@@ -90,6 +95,7 @@ class MergedSet:
     fingerprints: list[Fingerprint]
     pieces: int
     contents: str | None = None
+    rows: RowsMeasured | None = None
 
 
 def merge_tree(
@@ -135,7 +141,8 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
 
     Raises:
         UnusableShardError: If a shard must be measured again.
-        DataError: If a shard has another fingerprint and mixing is not allowed.
+        DataError: If a shard has another fingerprint and mixing is not allowed, or no sampled
+            vector is finite.
     """
     spares = deque[States]()
     leaves: list[_Leaf] = []
@@ -149,15 +156,25 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
     with closing(branches):
         merged = merge_tree(0, -(-len(shards) // _BRANCH), load, spares.append)
     fingerprints = {one.fingerprint.model_dump_json(): one.fingerprint for one in leaves}
+    ids = np.concatenate([one.ids for one in leaves])
+    rows, of_rows = None, plan.row_sets.get(shards[0].set_name)
+    if of_rows is not None:
+        if not len(ids):
+            raise DataError(f"{of_rows.source} holds no finite vector")
+        lost = np.concatenate([one.nonfinite for one in leaves])
+        read = sum(shard.size for shard in shards)
+        listed = tuple(lost[:LISTED_ROWS].tolist())
+        rows = RowsMeasured(rows=read, nonfinite=len(lost), nonfinite_rows=listed)
     return MergedSet(
         arrays=_flatten(merged, leaves),
         features=np.concatenate([one.features for one in leaves]),
-        ids=np.concatenate([one.ids for one in leaves]),
+        ids=ids,
         skipped=[entry for one in leaves for entry in one.skipped],
         shards=len(shards),
         fingerprints=list(fingerprints.values()),
         pieces=max(one.pieces for one in leaves),
         contents=_contents(leaves),
+        rows=rows,
     )
 
 
@@ -210,6 +227,7 @@ def _load(
         rows={tap: arrays[name].copy() for tap in states if (name := f"{tap}/rows") in arrays},
         sums={tap: shard_sums(stats.samples.compute()) for tap, stats in states.items()},
         skipped=list(found.skipped),
+        nonfinite=arrays.get("nonfinite", np.empty(0, np.int64)).copy(),
         fingerprint=found.fingerprint,
         pieces=int(found.metadata["pieces"]),
     )
@@ -222,20 +240,8 @@ def _contents(leaves: Sequence[_Leaf]) -> str:
     return hashlib.sha256(ids[order].tobytes() + digests[order].tobytes()).hexdigest()
 
 
-def write_merged(
-    directory: RunDir,
-    key: str,
-    merged: Mapping[str, MergedSet],
-    rows: Mapping[str, RowsMeasured] | None = None,
-) -> None:
-    """Publishes each set's `features`, then `statistics.safetensors` and `measured.json`.
-
-    Args:
-        directory: The run directory.
-        key: Key of the run.
-        merged: The merged sets, by name.
-        rows: What was measured of stored vectors, by set.
-    """
+def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -> None:
+    """Publishes each set's `features`, then `statistics.safetensors` and `measured.json`."""
     for name, one in merged.items():
         arrays: Arrays = {"features": one.features, "ids": one.ids}
         write_arrays(directory.features_file(name), arrays, {"key": key})
@@ -250,12 +256,29 @@ def write_merged(
                 fingerprints=tuple(one.fingerprints),
                 pieces=one.pieces,
                 contents=one.contents,
-                rows=(rows or {}).get(name),
+                rows=one.rows,
             )
             for name, one in merged.items()
         },
     )
     write_record(directory.measured_file, record.model_dump(mode="json"))
+
+
+def write_names(plan: Plan, merged: Mapping[str, MergedSet]) -> None:
+    """Publishes names and labels of vectors that are shown: kept, at an end, or not finite."""
+    for name, rows in plan.row_sets.items():
+        if name not in merged:
+            continue
+        one = merged[name]
+        ends = (
+            one.arrays[f"{FINAL_TAP}/{end}_sample_ids"].reshape(-1)
+            for end in ("largest", "smallest")
+        )
+        listed = () if one.rows is None else one.rows.nonfinite_rows
+        shown = np.unique(np.concatenate([one.ids, *ends, listed])).astype(np.int64)
+        numbers = shown[shown >= 0].tolist()
+        names = rows.vectors.names(numbers)
+        write_row_samples(plan.directory, name, plan.key, numbers, names, rows.labels)
 
 
 def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.registry import SOURCES
+from tuiprobe.datasets.vectors import ROWS, RowSet
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.contents import refuse_other_images
 from tuiprobe.measure.device import available_cores, choose_device, usual_batch
-from tuiprobe.measure.embeddings import RowStages, plan_vectors
 from tuiprobe.measure.finished import file_stamps
 from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.plan import Plan, make_plan
+from tuiprobe.measure.heads import refuse_unmatched
+from tuiprobe.measure.job import Answer, Job
+from tuiprobe.measure.plan import Plan, list_images, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
-from tuiprobe.measure.stages import Answer, Stages
+from tuiprobe.measure.rows import open_row_suite
+from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
+from tuiprobe.models.identity import identity_encoder
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir, kept_files
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
-from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec
+from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
 
 
 def open_run(
@@ -39,10 +45,11 @@ def open_run(
     output: Path | None,
     runs: Path,
     fresh: bool,
+    mix: bool,
     listen: Listener,
     answer: Answer,
-) -> Stages:
-    """Returns the stages of a run, whose directory is locked until `locks` is closed.
+) -> Job:
+    """Plans a run and locks its directory until `locks` is closed.
 
     Args:
         spec: The spec of the run.
@@ -50,6 +57,7 @@ def open_run(
         output: The run directory; None makes one under `runs`, named by content.
         runs: Folder of run directories.
         fresh: Whether to delete what an earlier attempt left.
+        mix: Whether to accept shards with another fingerprint.
         listen: Told about all events.
         answer: Runs the probes on the merged run.
 
@@ -60,28 +68,22 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    asked, spec = spec, settled(spec, rank, earlier(output) if not fresh else None)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
-    for said in _hidden(spec):
-        listen(Event("warning", said))
-    vectors = spec.embeddings is not None
+    for warning in _hidden(spec):
+        listen(Event("warning", warning))
     with clock.stage("load"):
-        plan = plan_vectors(spec) if vectors else _plan(spec)
-        if output is None and not vectors and not fresh:
-            plan = _begun(plan, asked, rank, runs)
-    directory = RunDir(output if output is not None else runs / plan.directory_name)
+        plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh)
+    directory = plan.directory
     if fresh:
         _refuse_ranks(rank)
         directory.refuse_to_clear()
     else:
-        if not vectors:
-            refuse_other_images(plan, directory)
+        refuse_other_images(plan)
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(lock_of(rank.number)))
     if fresh and (kept := directory.clear()):
         listen(Event("warning", kept_files(directory.path, kept)))
-    stages = RowStages if vectors else Stages
-    return stages(plan, directory, rank, clock, listen, answer)
+    return Job.of(plan, clock, listen, answer, mix)
 
 
 def earlier(output: Path | None) -> RunSpec | None:
@@ -112,24 +114,6 @@ def settled(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
     return replace(spec, device=device, batch_size=spec.batch_size or kept or usual_batch(device))
 
 
-def _begun(plan: Plan, asked: RunSpec, rank: Rank, runs: Path) -> Plan:
-    """Returns the plan of a run that was begun, perhaps on another machine; else the given one.
-
-    The name of a directory comes from its key, of which the batch size is a part. Where the user
-    named none, the run may have been begun with the one of another kind of device.
-    """
-    if asked.batch_size is None and not (runs / plan.directory_name).exists():
-        for batch in {CPU_BATCH, GPU_BATCH} - {plan.spec.batch}:
-            other = make_plan(
-                replace(plan.spec, batch_size=batch), plan.encoder, plan.suite, plan.files
-            )
-            if (runs / other.directory_name).exists():
-                plan = other
-    before = earlier(runs / plan.directory_name)
-    spec = settled(replace(asked, batch_size=plan.spec.batch_size), rank, before)
-    return plan if spec.device == plan.spec.device else _plan(spec)
-
-
 def _refuse_ranks(rank: Rank) -> None:
     if rank.world > 1:
         raise UsageError("--fresh with several ranks would race: delete the run directory first")
@@ -144,9 +128,53 @@ def _hidden(spec: RunSpec) -> tuple[str, ...]:
     return (*SOURCES.warnings(sources), *LOADERS.warnings([spec.model.partition(":")[0]]))
 
 
-def _plan(spec: RunSpec) -> Plan:
-    suite = open_suite(spec)
-    files = file_stamps(spec)
+def plan_run(
+    asked: RunSpec,
+    rank: Rank = Rank(),  # noqa: B008 - frozen
+    *,
+    output: Path | None = None,
+    runs: Path = Path("runs"),
+    fresh: bool = False,
+) -> Plan:
+    """Loads the encoder, lists the images and plans; arguments and errors as for `open_run`.
+
+    The name of a directory comes from its key, of which the batch size is a part. Where the user
+    named none, the run may have been begun, perhaps on another machine, with the device and the
+    batch size of another kind of device.
+    """
+    spec = settled(asked, rank, earlier(output) if not fresh else None)
+    suite = open_row_suite(spec) if spec.embeddings is not None else open_suite(spec)
+    files, encoder = file_stamps(spec), _encoder(spec, suite)
+    listed = list_images(suite, spec)
+    planned = partial(make_plan, listed=listed, files=files, rank=rank, output=output, runs=runs)
+    plan = planned(spec, encoder)
+    if output is None and not fresh and spec.embeddings is None:
+        if asked.batch_size is None and not plan.directory.path.exists():
+            for batch in {CPU_BATCH, GPU_BATCH} - {spec.batch}:
+                other = planned(replace(spec, batch_size=batch), encoder)
+                plan = other if other.directory.path.exists() else plan
+        before = earlier(plan.directory.path)
+        begun = settled(replace(asked, batch_size=plan.spec.batch_size), rank, before)
+        if begun.device != spec.device:
+            plan = planned(begun, _encoder(begun, suite))
+    if plan.head.kind == "probe":  # fail now, not after hours
+        probe_split(plan)
+    if spec.embeddings is not None:
+        refuse_unmatched(plan)
+    return plan
+
+
+def _encoder(spec: RunSpec, suite: Suite) -> Encoder:
+    own = suite.sets.get(ROWS)
+    if isinstance(own, RowSet):
+        return identity_encoder(
+            spec.model,
+            source=own.source,
+            digest=content_key({ROWS: own.content()}),
+            width=own.channels,
+            representation=spec.representation,
+            training=spec.training,
+        )
     checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
     encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
     if spec.require_weights and encoder.weights.kind == "untrained":
@@ -156,7 +184,4 @@ def _plan(spec: RunSpec) -> Plan:
         )
     for name, channels in parse_ablations(spec.ablate).items():
         encoder.ablate(name, channels, spec.ablate_mode)
-    plan = make_plan(spec, encoder, suite, files)
-    if plan.head.kind == "probe":  # fail now, not after hours
-        probe_split(plan)
-    return plan
+    return encoder

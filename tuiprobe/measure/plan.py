@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import planned_images
@@ -17,15 +19,18 @@ from tuiprobe.datasets.base import Stamp, safe_name
 from tuiprobe.datasets.concepts import concept_dataset
 from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.globs import matches
 from tuiprobe.measure.head_choice import HeadChoice, choose_head
-from tuiprobe.measure.shards import Shard, split_into_shards
+from tuiprobe.measure.ranks import Rank
+from tuiprobe.measure.shards import Shard, split_into_shards, split_rows
 from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
 from tuiprobe.results import Model
-from tuiprobe.run.counting import SetPlan
+from tuiprobe.run.counting import SetPlan, in_turns
+from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
 KEYED_CONTENTS = 8
@@ -52,12 +57,15 @@ class Plan:
         all_blocks: Whether these are all of its blocks.
         suite: The sets of images.
         shards: All shards of each set.
-        stamps: Stamp of each image before the first one was read, by set name and sample id.
+        stamps: Stamp of each image before the first one was read, by set name and sample id;
+            empty for sets of stored vectors, whose files have stamps.
         key: SHA-256 of everything that determines the numbers of all sets except the concept set
             and the target sets.
         set_keys: The key in the shards of each set: the run's key, except for the concept set and
             the target sets. A separate key lets each of them change without measuring the others
             again.
+        directory: The run directory.
+        rank: Rank of this process.
         files: Stamps of the files that options name, taken before they were read, by option.
     """
 
@@ -72,12 +80,19 @@ class Plan:
     stamps: dict[str, dict[int, Stamp]]
     key: str
     set_keys: dict[str, str]
+    directory: RunDir
+    rank: Rank = field(default_factory=Rank)
     files: Mapping[str, Stamp] = field(default_factory=dict)
 
     @property
     def all_shards(self) -> list[Shard]:
-        """The shards of all sets, in the order of the sets."""
-        return [shard for shards in self.shards.values() for shard in shards]
+        """The shards of all sets, in the order in which they are measured."""
+        return [self.shards[name][number] for name, number in in_turns(self.set_plans)]
+
+    @property
+    def row_sets(self) -> dict[str, RowSet]:
+        """The sets of stored vectors; empty for images."""
+        return {name: one for name, one in self.suite.sets.items() if isinstance(one, RowSet)}
 
     @cached_property
     def set_plans(self) -> tuple[SetPlan, ...]:
@@ -107,38 +122,79 @@ class Plan:
         """Torch device of the encoder."""
         return str(self.encoder.device)
 
-    @property
-    def directory_name(self) -> str:
-        """Name of the run directory, `<model>-<data>-<key8>`."""
-        return f"{safe_name(self.spec.model)}-{self.suite.name}-{self.key[:8]}"
+
+@dataclass(frozen=True)
+class Listed:
+    """The images of a run in processing order, which does not depend on encoder or device.
+
+    Attributes:
+        suite: The sets of images.
+        order: Sample ids to measure, by set; a range of rows for stored vectors.
+        stamps: As in `Plan`.
+    """
+
+    suite: Suite
+    order: dict[str, NDArray[np.int64] | range]
+    stamps: dict[str, dict[int, Stamp]]
+
+
+def list_images(suite: Suite, spec: RunSpec) -> Listed:
+    """Determines which images of each set are measured, and takes their stamps.
+
+    Raises:
+        DataError: If a set holds no image.
+    """
+    order: dict[str, NDArray[np.int64] | range] = {}
+    stamps: dict[str, dict[int, Stamp]] = {}
+    planned = planned_images(suite, spec)
+    for name, dataset in suite.sets.items():
+        if isinstance(dataset, RowSet):
+            order[name], stamps[name] = range(len(dataset.samples)), {}
+            continue
+        chosen = processing_order(dataset.samples, spec.seed)[: planned[name]]
+        if len(chosen) == 0:
+            raise DataError(f"{dataset.source}: no image to measure")
+        order[name], stamps[name] = chosen, stamps_of(dataset, chosen)
+    return Listed(suite, order, stamps)
+
+
+def stamps_of(dataset: Dataset, ids: NDArray[np.int64]) -> dict[int, Stamp]:
+    """Returns the stamps of some images, in their order."""
+    return {i: dataset.stamp(dataset.samples[i]) for i in ids.tolist()}
 
 
 def make_plan(
-    spec: RunSpec, encoder: Encoder, suite: Suite, files: Mapping[str, Stamp] | None = None
+    spec: RunSpec,
+    encoder: Encoder,
+    listed: Listed,
+    *,
+    files: Mapping[str, Stamp] | None = None,
+    rank: Rank = Rank(),  # noqa: B008 - frozen
+    output: Path | None = None,
+    runs: Path = Path("runs"),
 ) -> Plan:
-    """Determines order, shards, taps and key.
+    """Determines shards, taps, key and directory.
 
     Args:
-        spec: The user's spec.
+        spec: The spec of the run.
         encoder: The loaded encoder.
-        suite: The sets of images.
+        listed: The images.
         files: Stamps of the files that options name; see `tuiprobe.measure.finished.file_stamps`.
+        rank: Rank of this process.
+        output: The run directory; None for `<model>-<data>-<key8>` under `runs`.
+        runs: Folder of run directories.
 
     Raises:
         UsageError: If a layer pattern matches no tap, or a token rule does not apply.
-        DataError: If a set holds no image.
     """
+    suite = listed.suite
     available = tuple(tap for tap in encoder.taps() if tap.name != FINAL_TAP) if spec.layers else ()
     taps = choose_taps(available, spec)
-    shards, stamps, planned = {}, {}, planned_images(suite, spec)
-    for name, dataset in suite.sets.items():
-        order = processing_order(dataset.samples, spec.seed)[: planned[name]]
-        if len(order) == 0:
-            raise DataError(f"{dataset.source}: no image to measure")
-        shards[name] = split_into_shards(name, order, spec.batch, spec.shard_batches)
-        stamps[name] = stamps_of(dataset, shards[name])
+    shards = {
+        name: _cut(spec, name, suite.sets[name], order) for name, order in listed.order.items()
+    }
     model = describe_model(spec, encoder)
-    images = {name: _images(suite.sets[name], stamps[name]) for name in suite.sets}
+    images = {name: _content_of(suite.sets[name], listed.stamps[name]) for name in suite.sets}
     sets = [name for name in suite.sets if name not in suite.own_keys]
     key = content_key(
         {
@@ -155,20 +211,23 @@ def make_plan(
             own["concepts"] = concepts.digest
         keys[name] = content_key({"run": key, **own})
     blocks, all_blocks = _tapped_blocks(available, taps)
+    named = runs / f"{safe_name(spec.model)}-{suite.name}-{key[:8]}"
     return Plan(
-        spec, encoder, model, taps, blocks, all_blocks, suite, shards, stamps, key, keys,
-        files or {},
+        spec, encoder, model, taps, blocks, all_blocks, suite, shards, listed.stamps, key, keys,
+        RunDir(output if output is not None else named), rank, files or {},
     )  # fmt: skip
+
+
+def _cut(
+    spec: RunSpec, name: str, dataset: Dataset, order: NDArray[np.int64] | range
+) -> tuple[Shard, ...]:
+    if isinstance(dataset, RowSet):
+        return split_rows(name, len(order), dataset.channels)
+    return split_into_shards(name, order, spec.batch, spec.shard_batches)
 
 
 def _batches(shards: tuple[Shard, ...]) -> list[int]:
     return [len(one.batches) for one in shards]
-
-
-def stamps_of(dataset: Dataset, shards: tuple[Shard, ...]) -> dict[int, Stamp]:
-    """Returns the stamps of all images in some shards, in processing order."""
-    ids = np.concatenate([batch for shard in shards for batch in shard.batches]).tolist()
-    return {i: dataset.stamp(dataset.samples[i]) for i in ids}
 
 
 def _tapped_blocks(
@@ -235,8 +294,10 @@ def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, An
     }
 
 
-def _images(dataset: Dataset, stamps: dict[int, Stamp]) -> dict[str, Any]:
+def _content_of(dataset: Dataset, stamps: dict[int, Stamp]) -> dict[str, Any]:
     """Returns path, label and size of each image in order, and digests of the first ones."""
+    if isinstance(dataset, RowSet):
+        return dataset.content()
     samples = dataset.samples
     first = islice(stamps, KEYED_CONTENTS)
     return {

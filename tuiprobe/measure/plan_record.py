@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from tuiprobe.datasets.base import Stamp
 from tuiprobe.manifest import write_named, write_record
 from tuiprobe.measure.plan import Plan
-from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import (
     FileRecord,
     PlanRecord,
@@ -43,6 +42,7 @@ def record_of(plan: Plan) -> PlanRecord:
             published=plan.suite.published.get(name),
             key=plan.set_keys[name],
             target=name in plan.suite.targets,
+            rows=plan.row_sets[name].record() if name in plan.row_sets else None,
         )
         for i, (name, dataset) in enumerate(plan.suite.sets.items())
     )
@@ -67,8 +67,9 @@ def file_records(stamps: Mapping[str, Stamp]) -> dict[str, FileRecord]:
     }
 
 
-def write_plan(plan: Plan, directory: RunDir) -> None:
+def write_plan(plan: Plan) -> None:
     """Publishes `samples.jsonl` and `plan.json`."""
+    directory = plan.directory
     # Written before the plan: a recorded source implies that the stamps are recorded.
     write_named(directory.samples_file, "".join(_sample_lines(plan)))
     write_record(directory.plan_file, record_of(plan).model_dump(mode="json"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from tuiprobe.catalog.labels import imagenet_labels
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
@@ -17,49 +18,39 @@ from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.results.subject import PreflightCheck
-from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import read_preflight, said, write_preflight
 
 ANSWER = "known answer"
 
 
-def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) -> None:
+def preflight(plan: Plan, listen: Listener) -> None:
     """Checks encoder, labels, images and, if ImageNet is available, the published accuracy.
 
     All checks are stored in `preflight.json`. A known-answer check that passed is not repeated.
+    Only rank 0 writes, and runs the known-answer check. Of stored vectors the labels are checked.
 
     Args:
         plan: The plan of the run.
-        directory: The run directory.
         listen: Told about warnings.
-        rank: Number of this process; only rank 0 writes and runs the known-answer check.
 
     Raises:
         WeightsError: If a check of the encoder fails.
         DataError: If a check of the images or their labels fails.
     """
-    choice = plan.head
-    of_encoder = check_encoder(plan.encoder, prompts=choice.kind == "zero-shot")
-    found = [PreflightCheck(**asdict(check)) for check in of_encoder]
-    for name, dataset in plan.suite.sets.items():
-        if name in plan.suite.targets:
-            continue
-        checks = check_labels(
-            dataset.classes,
-            len(dataset.samples),
-            named=plan.spec.classes is not None,
-            imagenet=plan.suite.imagenet.get(name),
-        )
-        found += [
-            PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name) for check in checks
-        ]
+    choice, found = plan.head, list[PreflightCheck]()
+    if not plan.row_sets:
+        of_encoder = check_encoder(plan.encoder, prompts=choice.kind == "zero-shot")
+        found += [PreflightCheck(**asdict(check)) for check in of_encoder]
+    for name in plan.suite.sets:
+        found += _of_rows(plan, name) if name in plan.row_sets else _of_labels(plan, name)
     found += [*head_row_checks(plan, choice), *_ranges(plan)]
     _refuse(found)
-    if rank == 0:
-        earlier = [c for c in _earlier(directory) if c.name == ANSWER and c.status == "pass"]
-        progress = HeadProgress("classes", listen, lambda: None)
-        found += earlier or [_answer(plan, choice, progress)]
-        write_preflight(directory, found)
+    if plan.rank.number == 0:
+        if not plan.row_sets:
+            earlier = [c for c in _earlier(plan) if c.name == ANSWER and c.status == "pass"]
+            progress = HeadProgress("classes", listen, lambda: None)
+            found += earlier or [_answer(plan, choice, progress)]
+        write_preflight(plan.directory, found)
     _refuse(found)
     passed = sum(check.status == "pass" for check in found)
     asked = sum(check.status != "skip" for check in found)
@@ -69,10 +60,45 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
             listen(Event("warning", f"preflight, {said(check)}"))
 
 
-def _earlier(directory: RunDir) -> tuple[PreflightCheck, ...]:
+def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
+    if name in plan.suite.targets:
+        return
+    dataset = plan.suite.sets[name]
+    for check in check_labels(
+        dataset.classes,
+        len(dataset.samples),
+        named=plan.spec.classes is not None,
+        imagenet=plan.suite.imagenet.get(name),
+    ):
+        yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
+
+
+def _of_rows(plan: Plan, name: str) -> Iterator[PreflightCheck]:
+    """Says what was understood of vectors and their labels, which are no incomplete ImageNet."""
+    rows, named = plan.row_sets[name], plan.spec.classes is not None
+    matrix, classes = rows.vectors.matrix, rows.classes
+    detail = f"{matrix.rows:,} rows of {matrix.channels:,} channels, {matrix.dtype}"
+    yield PreflightCheck(name="vectors", status="pass", detail=detail, data=name)
+    numbers = bool(classes) and all(label.isdigit() for label in classes)
+    if numbers and imagenet_labels(classes) is None:
+        yield PreflightCheck(
+            name="label map",
+            status="pass" if named else "warn",
+            detail=f"{len(classes):,} numbered labels" + ("" if named else ", names unknown"),
+            fix="" if named else "give the names in label order by --classes FILE",
+            cause="labels",
+            data=name,
+        )
+        return
+    for check in check_labels(classes, matrix.rows, named=named):
+        if check.name != "image count":
+            yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
+
+
+def _earlier(plan: Plan) -> tuple[PreflightCheck, ...]:
     """Returns the checks of an earlier attempt; empty if the file is damaged."""
     try:
-        return read_preflight(directory)
+        return read_preflight(plan.directory)
     except DamagedFileError:
         return ()
 
@@ -80,7 +106,9 @@ def _earlier(directory: RunDir) -> tuple[PreflightCheck, ...]:
 def _ranges(plan: Plan) -> Iterator[PreflightCheck]:
     """Checks the values of the first images of every set that are measured."""
     for name, dataset in plan.suite.sets.items():
-        first = (i for shard in plan.shards[name][:1] for batch in shard.batches for i in batch)
+        if name in plan.row_sets:
+            continue
+        first = plan.shards[name][0].ids
         check = check_range(dataset, [dataset.samples[i] for i in first])
         if check is not None:
             yield PreflightCheck(**asdict(check), data=name)

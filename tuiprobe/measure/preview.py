@@ -235,28 +235,21 @@ def _read_baseline(suite: Suite, path: str) -> None:
 
 
 def _look_at_vectors(spec: RunSpec, found: Preview) -> None:
-    from tuiprobe.measure.embeddings.plan import ROWS, open_row_sets
+    from tuiprobe.datasets.vectors import ROWS, RowSet
+    from tuiprobe.measure.rows import open_row_suite
 
     own = replace(spec, target_embeddings=())
-    sets = _tried(found, "embeddings", lambda: open_row_sets(replace(own, labels=None)))
-    if sets is not None and "labels" not in found.problems and "classes" not in found.problems:
-        sets = _tried(found, "labels", lambda: open_row_sets(own)) or sets
-    if sets is not None and spec.target_embeddings:
-        sets = _tried(found, "target_embeddings", lambda: open_row_sets(spec)) or sets
-    for name, one in (sets or {}).items():
-        role = "target" if one.target else "unlabelled" if one.labels is None else "labelled"
-        found.sets.append(
-            {
-                "name": spec.model if name == ROWS else name,
-                "source": one.source,
-                "found": one.vectors.matrix.rows,
-                "planned": one.vectors.matrix.rows,
-                "classes": len(one.classes),
-                "role": role,
-                "width": one.vectors.matrix.channels,
-                "notes": list(one.notes),
-            }
-        )
+    suite = _tried(found, "embeddings", lambda: open_row_suite(replace(own, labels=None)))
+    if suite is not None and "labels" not in found.problems and "classes" not in found.problems:
+        suite = _tried(found, "labels", lambda: open_row_suite(own)) or suite
+    if suite is not None and spec.target_embeddings:
+        suite = _tried(found, "target_embeddings", lambda: open_row_suite(spec)) or suite
+    for name, dataset in (suite.sets if suite else {}).items():
+        assert isinstance(dataset, RowSet)
+        assert suite is not None
+        described = _described(suite, name, len(dataset.samples))
+        shown = spec.model if name == ROWS else name
+        found.sets.append({**described, "name": shown, "width": dataset.channels})
     found.images = {EMBEDDED: sum(one["planned"] for one in found.sets)}
     found.peers = {EMBEDDED: NO_IMAGENET}
 

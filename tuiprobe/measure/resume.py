@@ -7,7 +7,7 @@ wrote it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from tuiprobe.measure.shard_check import check_shard
 from tuiprobe.measure.shard_states import States
 from tuiprobe.measure.shards import Shard
 from tuiprobe.results import Fingerprint
+from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.counting import Place
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.shard_file import ShardFile, read_shard
@@ -39,6 +40,7 @@ class ShardReader:
         keys: The required key of a set's shards, by set name.
         fingerprint: Fingerprint of this process.
         states: Empty states of the run's taps; see `tuiprobe.measure.merge.empty_states`.
+        sampled: Rows whose vectors are kept, by set of stored vectors.
         mix: Whether to accept shards with another fingerprint.
     """
 
@@ -46,6 +48,7 @@ class ShardReader:
     keys: Mapping[str, str]
     fingerprint: Fingerprint
     states: States
+    sampled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     mix: bool = False
 
     def read(self, shard: Shard, *, whole: bool = True) -> ShardFile:
@@ -59,24 +62,29 @@ class ShardReader:
             UnusableShardError: If it is missing, damaged, or of another run or position.
             DataError: If it has another fingerprint and `mix` is false.
         """
-        planned = np.concatenate(shard.batches)
+        planned = shard.ids
         try:
             found = read_shard(self.directory, *shard.place, self.keys[shard.set_name], whole=whole)
             skipped = [i for i, _ in found.skipped]
             if len(set(skipped)) != len(skipped) or not np.isin(skipped, planned).all():
                 raise DamagedFileError(f"{found.entry} is damaged: it skipped other images")
             if whole:
-                self._check(found, planned[~np.isin(planned, skipped)], planned)
+                self._check(found, shard.set_name, planned)
         except DamagedFileError as error:
             raise UnusableShardError(str(error)) from error
         if found.fingerprint.differences(self.fingerprint) and not self.mix:
             raise DataError(other_conditions(found.entry, found.fingerprint, self.fingerprint))
         return found
 
-    def _check(
-        self, found: ShardFile, readable: NDArray[np.int64], planned: NDArray[np.int64]
-    ) -> None:
+    def _check(self, found: ShardFile, set_name: str, planned: NDArray[np.int64]) -> None:
         try:
+            readable = planned[~np.isin(planned, [i for i, _ in found.skipped])]
+            if set_name in self.sampled:
+                lost = CheckedArrays(found.entry, found.arrays).shaped("nonfinite", "i8", None)
+                readable = readable[np.isin(readable, self.sampled[set_name])]
+                readable = readable[~np.isin(readable, lost)]
+                if len(np.unique(lost)) != len(lost) or not np.isin(lost, planned).all():
+                    raise DamagedFileError(f"{found.entry} is damaged: it left out other rows")
             if not 1 <= int(found.metadata["pieces"]) <= _MOST_PIECES:
                 raise ValueError("pieces is out of range")
             if not np.array_equal(found.arrays["ids"], readable):
@@ -100,6 +108,11 @@ class Inventory:
     missing: tuple[Shard, ...]
     published: tuple[Shard, ...]
     unreadable: int
+
+    @property
+    def images(self) -> int:
+        """Number of images in the missing shards."""
+        return sum(shard.size for shard in self.missing)
 
 
 def take_inventory(

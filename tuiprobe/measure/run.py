@@ -12,8 +12,9 @@ from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.group import Group
+from tuiprobe.measure.job import Answer
 from tuiprobe.measure.opening import open_run
-from tuiprobe.measure.stages import Answer, RunOutcome
+from tuiprobe.measure.stages import RunOutcome, finish, measure, prepare
 from tuiprobe.measure.stopping import Interrupted, listening
 from tuiprobe.spec import RunSpec
 
@@ -65,13 +66,14 @@ def run(
     """
     refuse_forked_child()
     with listening(), explaining_failures(), ExitStack() as locks:
-        one = open_run(
-            spec, locks, output=output, runs=runs, fresh=fresh, listen=listen, answer=answer
-        )
-        with one.noting_failure():
-            one.prepare(mix)
-            one.extract()
-            return one.finish()
+        job = open_run(
+            spec, locks, output=output, runs=runs, fresh=fresh, mix=mix, listen=listen,
+            answer=answer,
+        )  # fmt: skip
+        with job.noting_failure():
+            inventory = prepare(job)
+            measured = measure(job, inventory)
+            return finish(job, inventory, measured)
 
 
 def run_several(
@@ -98,5 +100,7 @@ def run_several(
     """
     refuse_forked_child()
     with listening(), ExitStack() as locks:
-        opened = partial(open_run, locks=locks, output=None, runs=runs, fresh=fresh, answer=answer)
-        return Group(specs, opened, listen).go(mix)
+        opened = partial(
+            open_run, locks=locks, output=None, runs=runs, fresh=fresh, mix=mix, answer=answer
+        )
+        return Group(specs, opened, listen).go()

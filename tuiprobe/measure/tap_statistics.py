@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.order import hash_ids
+from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.models.taps import Tap
-from tuiprobe.stats import ActivationStats
+from tuiprobe.stats import ActivationStats, ChannelStats
 
 INNER_TOP_K = 8
 MAX_ROWS = 4096
@@ -66,6 +67,42 @@ class TapMeasure:
     def rows(self) -> NDArray[np.float32] | None:
         """Returns float32 `[m, C]`, one position of each of the first images; None if none."""
         return torch.cat(self._rows).cpu().numpy() if self._rows else None
+
+
+class RowMeasure:
+    """Statistics of stored vectors over one shard, with the attributes of `TapMeasure`.
+
+    Moments and both ends of every channel are of all rows, figures of single rows of the sampled
+    ones.
+
+    Args:
+        tap: The final representation.
+        top_k: Rows stored per channel and end.
+        rows: The set of the shard.
+    """
+
+    def __init__(self, tap: Tap, top_k: int, rows: RowSet) -> None:
+        self.tap = tap
+        self.stats = ActivationStats(tap.channels, k=top_k)  # of the sampled rows
+        self._all = ChannelStats(tap.channels, k=top_k)
+        self._set = rows
+
+    def update(
+        self, vectors: torch.Tensor, ids: torch.Tensor, there: torch.Tensor | None = None
+    ) -> None:
+        """Adds rows `[B, C]`; see `TapMeasure.update`."""
+        self._all.update(vectors, ids)
+        kept = torch.from_numpy(self._set.keeps(ids.numpy()))
+        if kept.any():
+            self.stats.update(vectors[kept], ids[kept])
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Returns the mergeable state by field."""
+        state = {**self.stats.state_dict(), **self._all.state_dict()}
+        return {name: tensor.numpy() for name, tensor in state.items()}
+
+    def rows(self) -> None:
+        """Returns None: there is no inner tap."""
 
 
 def select_tokens(x: torch.Tensor, tap: Tap, tokens: str) -> torch.Tensor:

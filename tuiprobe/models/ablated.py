@@ -28,10 +28,10 @@ def parse_ablations(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     >>> parse_ablations(["layer3:40,17", "layer3:2"])
     {'layer3': (2, 17, 40)}
     """
-    found: dict[str, set[int]] = {}
+    channels: dict[str, set[int]] = {}
     for text in texts:
-        name, colon, numbers = text.rpartition(":")
-        if not colon or not name or _CHANNELS.fullmatch(numbers) is None:
+        name, colon, digits = text.rpartition(":")
+        if not colon or not name or _CHANNELS.fullmatch(digits) is None:
             raise UsageError(
                 f"--ablate: {text!r} is no TAP:CHANNELS, for example layer3:17,40; "
                 "`tuiprobe doctor --model MODEL` lists the taps"
@@ -39,10 +39,10 @@ def parse_ablations(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
         if name == FINAL_TAP:
             raise UsageError(
                 "--ablate: channels of the final representation need no new run: "
-                f"tuiprobe reprobe RUN --ablate channel:{numbers.split(',')[0]}"
+                f"tuiprobe reprobe RUN --ablate channel:{digits.split(',')[0]}"
             )
-        found.setdefault(name, set()).update(map(int, numbers.split(",")))
-    return {name: tuple(sorted(channels)) for name, channels in sorted(found.items())}
+        channels.setdefault(name, set()).update(map(int, digits.split(",")))
+    return {name: tuple(sorted(numbers)) for name, numbers in sorted(channels.items())}
 
 
 class LayerAblation:
@@ -109,18 +109,20 @@ class LayerAblation:
         if tensor is None:
             raise UsageError(f"--ablate: the output of {self.tap.name} is not one tensor")
         if self.sums is not None:
-            self._collect(output)
+            total, count = self.sums
+            rows = self._channels_last(output)[..., list(self.channels)].double().cpu()
+            rows = rows.reshape(-1, len(self.channels))
+            self.sums = (total + rows.sum(dim=0), count + rows.shape[0])
             return output
         if self.mode == "shuffle" and self.ids is None:
             return output
         copy = tensor.clone()
         replaced = (copy, *output[1:]) if isinstance(output, tuple) else copy
         place, chosen = self._channels_last(replaced), list(self.channels)
-        wanted = self._wanted(place[..., chosen].clone())
-        place[..., chosen] = wanted
-        if not torch.equal(
-            torch.nan_to_num(self._channels_last(replaced)[..., chosen]), torch.nan_to_num(wanted)
-        ):
+        values = self._replacement(place[..., chosen].clone())
+        place[..., chosen] = values
+        after = self._channels_last(replaced)[..., chosen]
+        if not torch.equal(torch.nan_to_num(after), torch.nan_to_num(values)):
             raise UsageError(
                 f"--ablate: {self.tap.name} is derived from its module's output and cannot be "
                 "changed there; ablate the layer before it"
@@ -130,14 +132,7 @@ class LayerAblation:
     def _channels_last(self, output: object) -> Tensor:
         return self._extract(output).movedim(self.tap.channel_dim, -1)
 
-    def _collect(self, output: object) -> None:
-        assert self.sums is not None
-        total, count = self.sums
-        x = self._channels_last(output)[..., list(self.channels)].double().cpu()
-        rows = x.reshape(-1, len(self.channels))
-        self.sums = (total + rows.sum(dim=0), count + rows.shape[0])
-
-    def _wanted(self, before: Tensor) -> Tensor:
+    def _replacement(self, before: Tensor) -> Tensor:
         """Returns what replaces the channels, [B, ..., m]."""
         if self.mode == "zero":
             return torch.zeros_like(before)
@@ -146,7 +141,7 @@ class LayerAblation:
                 raise UsageError(f"--ablate: the means of {self.tap.name} are not known yet")
             return self.values.to(before.device, before.dtype).expand_as(before).clone()
         assert self.ids is not None
-        seed = [SHUFFLE_SEED, *(int(one) for one in self.ids)]
+        seed = [SHUFFLE_SEED, *map(int, self.ids)]
         order = np.random.default_rng(seed).permutation(before.shape[0])
         return before[torch.from_numpy(order).to(before.device)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -23,6 +23,7 @@ from tuiprobe.models.heads import Progress, TextTower
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import (
     Check,
+    broke,
     built_activations,
     check_encoder,
     expected_activation,
@@ -116,8 +117,7 @@ def _try_batch(encoder: Encoder) -> tuple[dict[str, Any] | None, Check]:
     try:
         description = describe(encoder)
     except Exception as error:  # A user's model may raise anything.
-        said = f"{type(error).__name__}: {error}"
-        return None, Check("trial batch", "fail", said, f"the check calls {encoder.name} itself")
+        return None, broke("trial batch", encoder, error)
     cost = description["cost"]
     said = f"{cost['batch']} images in {cost['seconds']:.3g} s on {cost['device']}"
     if encoder.device.type == "cpu":
@@ -183,14 +183,9 @@ def _prompts_per_second(text: TextTower) -> float | None:
 
 
 def _seconds(work: Callable[[], Tensor]) -> float:
-    """Returns the median of three, after one to warm up."""
+    """Returns the median of three, after one to warm up; a copy waits for the device."""
     work()
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        work().cpu()  # The copy waits for the device.
-        seconds.append(time.perf_counter() - start)
-    return median(seconds)
+    return median(timeit.repeat(lambda: work().cpu(), number=1, repeat=REPEATS))
 
 
 def check_installation() -> list[Check]:
@@ -274,18 +269,18 @@ def check_answer(
         reason = "no published accuracy for these weights on these images"
         return Check("known answer", "skip", reason)
     text = encoder.text
-    wanted = expected_activation(encoder) if text is not None else None
+    trained = None if text is None else expected_activation(encoder)
+    in_order = imagenet_labels(images.classes) is not None
     right = ClassifierSetup(
         preprocess=encoder.preprocess,
-        activation=wanted if built_activations(encoder) != {wanted} else None,
+        activation=trained if built_activations(encoder) != {trained} else None,
         labels=labels,
-        classes=_names(images),
+        classes=imagenet_names() if in_order else prompt_names(images.classes),
         templates=text.templates if text is not None else (),
     )
-    used = ClassifierSetup(
-        preprocess=encoder.preprocess,
+    used = replace(
+        right,
         activation=None,
-        labels=labels,
         classes=read_classes(classes) if classes is not None else right.classes,
         templates=read_templates(templates) if templates is not None else right.templates,
     )
@@ -308,11 +303,3 @@ def expected_answer(
     if labels is None or len(labels) != 1000 or len(images.samples) != 50_000:
         return None, None
     return published_accuracy(encoder), labels
-
-
-def _names(images: Dataset) -> tuple[str, ...]:
-    """Returns the class names in the order of the head's rows."""
-    labels = imagenet_labels(images.classes)
-    if labels is None:
-        return prompt_names(images.classes)
-    return imagenet_names()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,7 @@ from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import LayerAblation
-from tuiprobe.models.heads import (
-    Head,
-    Progress,
-    TextTower,
-    classes_left,
-    fetched_head,
-    keep_head,
-    zero_shot_head,
-)
+from tuiprobe.models.heads import Head, Progress, PromptHead, TextTower
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.taps import DerivedTap, Extract, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
@@ -108,7 +101,6 @@ class Encoder:
         self.ablated: dict[str, LayerAblation] = {}
         self._forward = forward
         self._probes = dict(probes or {})
-        self._table: TapTable | None = None
         self._watchers: list[Callable[[Tensor], None]] = []
 
     def encode(self, images: Tensor, ids: Tensor | None = None) -> Tensor:
@@ -163,7 +155,7 @@ class Encoder:
         Args:
             classes: Class names as used in prompts.
             templates: Prompt templates with `{}` for the class name.
-            cache: Cache folder of zero-shot heads; see `zero_shot_head`.
+            cache: Cache folder of zero-shot heads; see `PromptHead`.
             progress: Called with the number of finished classes and of all classes.
 
         Raises:
@@ -175,17 +167,8 @@ class Encoder:
         if not classes:
             return None
         templates = self.text.templates if templates is None else templates
-        fetched = self._fetched_head(classes, templates, cache)
-        if fetched is not None:
-            return fetched
-        return zero_shot_head(
-            self.text,
-            classes,
-            templates,
-            digest=self._text_digest(),
-            cache=cache,
-            progress=progress,
-        )
+        prompts = self._prompts(classes, templates, cache)
+        return prompts.fetched(self.width) or prompts.build(progress)
 
     def prompts_left(
         self, classes: Sequence[str], templates: Sequence[str], *, cache: Path | None = None
@@ -194,39 +177,26 @@ class Encoder:
 
         The arguments are those of `head`.
         """
-        if self.text is None or self._fetched_head(classes, templates, cache) is not None:
+        if self.text is None:
             return 0
-        left = classes_left(classes, templates, digest=self._text_digest(), cache=cache)
-        return left * len(templates)
+        prompts = self._prompts(classes, templates, cache)
+        return 0 if prompts.fetched(self.width) else prompts.classes_left() * len(templates)
 
     def keep_head(self, head: Head) -> Path:
         """Keeps a zero-shot head in the cache of heads, for any machine; returns the file."""
-        return keep_head(head, digest=self._weights_digest())
+        return self._prompts(head.classes, head.templates, None).keep(head)
 
-    def _fetched_head(
+    def _prompts(
         self, classes: Sequence[str], templates: Sequence[str], cache: Path | None
-    ) -> Head | None:
+    ) -> PromptHead:
         assert self.text is not None, "a head of prompts needs a text tower"
-        return fetched_head(
-            self.text,
-            classes,
-            templates,
-            digest=self._weights_digest(),
-            width=self.width,
-            cache=cache,
-        )
-
-    def _weights_digest(self) -> str:
         # The architecture's name includes an activation set by the user.
-        return f"{self.weights.digest} {self.architecture} {self.dtype}"
-
-    def _text_digest(self) -> str:
-        # This affects the last bits, so a head built under other conditions is not reused.
-        computed = f"torch {torch.__version__} on {self.device.type}"
+        digest = f"{self.weights.digest} {self.architecture} {self.dtype}"
+        conditions = f"torch {torch.__version__} on {self.device.type}"
         if self.device.type == "cpu":
             capability, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
-            computed += f" {capability}, {threads} threads"
-        return f"{self._weights_digest()} {computed}"
+            conditions += f" {capability}, {threads} threads"
+        return PromptHead(self.text, tuple(classes), tuple(templates), digest, conditions, cache)
 
     def parameters(self) -> int:
         """Returns the number of parameters of the vision tower."""
@@ -234,12 +204,12 @@ class Encoder:
 
     def taps(self) -> tuple[Tap, ...]:
         """Returns the taps, where activations can be read; the final representation is last."""
-        final = Tap(FINAL_TAP, "vector", self.width, -1, 0)
-        return (*(tap for tap, _, _ in self._tap_table().entries.values()), final)
+        final = Tap(FINAL_TAP, "vector", self.width)
+        return (*(tap for tap, _, _ in self._table.entries.values()), final)
 
     def untappable(self) -> dict[str, str]:
         """Returns the modules that cannot be tapped, with the reason for each."""
-        return dict(self._tap_table().refused)
+        return dict(self._table.refused)
 
     def ablate(self, name: str, channels: Sequence[int], mode: AblateMode) -> None:
         """Replaces channels of an inner layer in every later call of `encode`.
@@ -271,42 +241,33 @@ class Encoder:
             UsageError: If a name is not in `taps()`.
         """
         handles = []
-        watchers = []
+        watchers: list[Callable[[Tensor], None]] = []
         try:
-            for wanted in taps:
-                name = wanted if isinstance(wanted, str) else wanted.name
+            for asked in taps:
+                name = asked if isinstance(asked, str) else asked.name
                 if name == FINAL_TAP:
-                    final = Tap(FINAL_TAP, "vector", self.width, -1, 0)
-                    watchers.append(_bind(callback, final))
+                    watchers.append(partial(callback, Tap(FINAL_TAP, "vector", self.width)))
                     continue
                 tap, module, extract = self._entry(name)
                 handles.append(module.register_forward_hook(_hook(callback, tap, extract)))
-            self._watchers.extend(watchers)
+            self._watchers += watchers
             yield
         finally:
             for handle in handles:
                 handle.remove()
-            for watcher in watchers:
-                if watcher in self._watchers:
-                    self._watchers.remove(watcher)
+            self._watchers = [watcher for watcher in self._watchers if watcher not in watchers]
 
     def _entry(self, name: str) -> tuple[Tap, nn.Module, Extract]:
-        table = self._tap_table()
-        if name not in table.entries:
-            reason = table.refused.get(name, "the encoder has no such module")
+        if name not in self._table.entries:
+            reason = self._table.refused.get(name, "the encoder has no such module")
             raise UsageError(f"cannot tap {name!r} of {self.name}: {reason}")
-        return table.entries[name]
+        return self._table.entries[name]
 
-    def _tap_table(self) -> TapTable:
-        if self._table is None:
-            height, width = self.preprocessing.size
-            images = torch.zeros(2, 3, height, width, device=self.device, dtype=self.dtype)
-            self._table = discover(self.tower, self._forward, images, self._probes)
-        return self._table
-
-
-def _bind(callback: Callable[[Tap, Tensor], None], tap: Tap) -> Callable[[Tensor], None]:
-    return lambda tensor: callback(tap, tensor)
+    @cached_property
+    def _table(self) -> TapTable:
+        height, width = self.preprocessing.size
+        images = torch.zeros(2, 3, height, width, device=self.device, dtype=self.dtype)
+        return discover(self.tower, self._forward, images, self._probes)
 
 
 def _hook(

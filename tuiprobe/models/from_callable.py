@@ -6,31 +6,24 @@ import importlib
 import sys
 from pathlib import Path
 
-import torch
-
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.registry import Loader, Wanted
 
 
-def load(name: str, target: str, *, device: str, dtype: torch.dtype) -> Encoder:
+def load(wanted: Wanted) -> Encoder:
     """Imports the module, calls the function without arguments, and checks what it returns.
 
     This runs code. Callers must pass only names from the user's own command line, never from a
     suite, a spec.json or someone else's run directory.
 
-    Args:
-        name: What the user typed.
-        target: `module:function`.
-        device: Device of the encoder.
-        dtype: Floating point type of the encoder.
-
     Raises:
         UsageError: If there is no such function, or it returns something else.
         RunError: If the function fails.
     """
-    module_name, colon, function_name = target.partition(":")
-    if not colon or not module_name or not function_name:
+    name = wanted.name
+    module_name, _, function_name = wanted.rest.partition(":")
+    if not module_name or not function_name:
         raise UsageError(f"cannot tell module and function of {name!r}; write py:MODULE:FUNCTION")
     here = str(Path.cwd())
     sys.path.insert(0, here)  # As python -m does; console scripts do not.
@@ -54,12 +47,8 @@ def load(name: str, target: str, *, device: str, dtype: torch.dtype) -> Encoder:
             f"{name} returned a {type(encoder).__name__}; it must return a tuiprobe.models.Encoder"
         )
     encoder.name = name
-    encoder.move(device, dtype)
+    encoder.move(wanted.device, wanted.dtype)
     return encoder
 
 
-def _load(wanted: Wanted) -> Encoder:
-    return load(wanted.name, wanted.rest, device=wanted.device, dtype=wanted.dtype)
-
-
-LOADER = Loader(forms=("py:MODULE:FUNCTION",), load=_load, takes_checkpoint=False)
+LOADER = Loader(forms=("py:MODULE:FUNCTION",), load=load, takes_checkpoint=False)

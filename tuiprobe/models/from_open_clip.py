@@ -4,36 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.labels import imagenet_templates
-from tuiprobe.catalog.names import Published
-from tuiprobe.catalog.presets import Preset
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import TextTower, trained_scale
-from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
-from tuiprobe.models.open_clip_source import (
-    CONFIG_FILE,
-    OpenClipRequest,
-    OpenClipSource,
-    locate,
-    parse,
-)
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
+from tuiprobe.models.open_clip_source import CONFIG_FILE, OpenClipSource, locate
 from tuiprobe.models.published_files import fetch_published
-from tuiprobe.models.quiet import quiet
+from tuiprobe.models.quiet import quiet, seeded
 from tuiprobe.models.registry import Loader, Wanted
 from tuiprobe.models.taps import DerivedTap
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 from tuiprobe.models.wrappers import State
-
-__all__ = ["PRE_PROJECTION", "OpenClipRequest", "load"]
 
 _TOKENIZER_SUFFIXES = (".json", ".txt", ".model")
 """Of the files that tokenizers are made of; others of a repository are weights, pages or code."""
@@ -45,22 +35,22 @@ Zero-shot and finetuned models both have this tensor.
 """
 
 
-def load(request: OpenClipRequest, *, device: str, dtype: torch.dtype) -> Encoder:
+def load(wanted: Wanted) -> Encoder:
     """Builds and loads one encoder.
 
     Raises:
         UsageError: If the architecture is unknown.
         WeightsError: If the weights are unavailable, do not fit, or need another activation.
     """
-    source = locate(request)
+    source = locate(wanted)
     # Checked before the model is built, which takes seconds.
-    file = request.checkpoint or (source.weights() if source.weights is not None else None)
-    model = _build(request, source)
-    weights = _load_weights(request, source, model, file)
+    file = wanted.checkpoint or (source.weights() if source.weights is not None else None)
+    model = _build(source)
+    weights = _load_weights(wanted, source, model, file)
     visual = model.visual
     preprocess, preprocessing = _preprocessing(source, visual)
     return Encoder(
-        name=request.name,
+        name=wanted.name,
         architecture=source.architecture,
         representation="projected",
         width=int(source.config["embed_dim"]),
@@ -71,24 +61,22 @@ def load(request: OpenClipRequest, *, device: str, dtype: torch.dtype) -> Encode
         preprocess=preprocess,
         forward=_OpenClipForward(visual),
         probes=_probes(visual),
-        device=device,
-        dtype=dtype,
+        device=wanted.device,
+        dtype=wanted.dtype,
         loader="open_clip",
-        tag=request.tag,
+        tag=source.tag,
         text=_text_tower(source, model),
     )
 
 
-def _build(request: OpenClipRequest, source: OpenClipSource) -> Any:
+def _build(source: OpenClipSource) -> Any:
     import open_clip
 
     overrides: dict[str, Any] = {}
-    if request.activation is not None:
-        overrides["quick_gelu"] = request.activation == "quickgelu"
+    if source.activation:
+        overrides["quick_gelu"] = source.activation == "quickgelu"
     try:
-        # A fixed seed, so an untrained encoder is always the same.
-        with quiet(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded():
             return open_clip.create_model(
                 source.model_name,
                 load_weights=False,
@@ -101,23 +89,18 @@ def _build(request: OpenClipRequest, source: OpenClipSource) -> Any:
 
 
 def _load_weights(
-    request: OpenClipRequest, source: OpenClipSource, model: Any, file: Path | None
+    wanted: Wanted, source: OpenClipSource, model: Any, file: Path | None
 ) -> WeightsInfo:
     if file is None:
-        digest = state_digest(model.state_dict())
-        return WeightsInfo(kind="untrained", source="random initialisation, seed 0", digest=digest)
-    published = request.checkpoint is None
-    # Some tags were trained at another input size; a user's file must fit unchanged.
-    resize = published and source.kind == "pretrained"
+        return weights_info(model, "untrained", "random initialisation, seed 0")
+    published = source.published and wanted.checkpoint is None
     state = read_checkpoint(file)
     with suppress(Exception):  # Of another architecture: report the file's own names.
-        state = _converted(dict(state), model, resize=resize)
+        # Some tags were trained at another input size; a user's file must fit unchanged.
+        state = _converted(dict(state), model, resize=published)
     load_into(model, state, source=str(file), target=f"open_clip:{source.architecture}")
-    return WeightsInfo(
-        kind=source.kind if published else "checkpoint",
-        source=source.weights_source if published else str(file),
-        digest=state_digest(model.state_dict()),
-    )
+    origin = source.weights_source if wanted.checkpoint is None else str(file)
+    return weights_info(model, "pretrained" if published else "checkpoint", origin)
 
 
 def _converted(state: State, model: Any, *, resize: bool) -> State:
@@ -182,12 +165,7 @@ def _probes(visual: Any) -> dict[str, DerivedTap]:
 
         return {PRE_PROJECTION: DerivedTap(visual.ln_post, pool)}
     if hasattr(visual, "trunk") and hasattr(getattr(visual, "head", None), "proj"):
-
-        def trunk(output: Any) -> Tensor:
-            features: Tensor = output
-            return features
-
-        return {PRE_PROJECTION: DerivedTap(visual.trunk, trunk)}
+        return {PRE_PROJECTION: DerivedTap(visual.trunk, lambda output: cast(Tensor, output))}
     return {}
 
 
@@ -229,70 +207,50 @@ def _text_tower(source: OpenClipSource, model: Any) -> TextTower:
     )
 
 
-def _load(wanted: Wanted) -> Encoder:
-    request = parse(wanted.name, wanted.rest, wanted.checkpoint)
-    if wanted.preset is not None:
-        untrained = not wanted.preset.public and wanted.checkpoint is None
-        assumed = _assumed(wanted.preset)
-        request = replace(request, untrained=untrained, preprocess_source=assumed)
-    return load(request, device=wanted.device, dtype=wanted.dtype)
-
-
-def _assumed(preset: Preset) -> str | None:
-    """Returns the note on a preset's preprocessing if no published weights define it."""
-    if preset.tag is not None:
-        return None
-    return f"preprocessing assumed: preset {preset.name}, {preset.normalization}'s mean and std"
-
-
 def _fetch(spec: str, rest: str) -> list[Path]:
     """Caches the files of a spec: published weights or a repository, and the tokenizer."""
     import open_clip
-    from huggingface_hub import hf_hub_download
-
-    if not rest.startswith("hf-hub:"):
-        file = fetch_published(spec, _download)
-        architecture = rest.partition("/")[0]
-        return [file, *_tokenizer(architecture, open_clip.get_model_config(architecture), spec)]
-    source = locate(OpenClipRequest(spec, rest))
-    tokenizer = _tokenizer(rest, source.config, spec)
-    assert source.weights is not None, "a repository always has a way to its weights"
-    repository = rest.removeprefix("hf-hub:")
-    config = resolve(lambda: hf_hub_download(repository, CONFIG_FILE), what=spec)
-    return [config, source.weights(), *tokenizer]
-
-
-def _download(model: Published) -> None:
     from open_clip import pretrained
 
-    config = pretrained.get_pretrained_cfg(model.architecture, model.tag)
-    pretrained.download_pretrained(config)
+    if rest.startswith("hf-hub:"):
+        source = locate(Wanted(spec, rest, None, None, "cpu", torch.float32))
+        tokenizer = _tokenizer(rest, source.config, spec)
+        assert source.weights is not None, "a repository always has a way to its weights"
+        weights = source.weights()
+        config = weights.with_name(CONFIG_FILE)
+        return [config, weights, *tokenizer]
+    architecture, _, tag = rest.partition("@")[0].partition("/")
+
+    def download() -> None:
+        pretrained.download_pretrained(pretrained.get_pretrained_cfg(architecture, tag))
+
+    file = fetch_published(spec, download)
+    return [file, *_tokenizer(architecture, open_clip.get_model_config(architecture), spec)]
 
 
 def _tokenizer(model_name: str, config: Mapping[str, Any], spec: str) -> list[Path]:
     """Builds the tokenizer once, which caches its files; returns them, if it has any."""
     import open_clip
 
-    def make() -> str:
-        with quiet():
-            open_clip.get_tokenizer(model_name, cache_dir=str(hub_cache()))
-        return ""
-
-    resolve(make, what=f"the tokenizer of {spec}")
+    with quiet():
+        resolve(
+            lambda: open_clip.get_tokenizer(model_name, cache_dir=str(hub_cache())),
+            what=f"the tokenizer of {spec}",
+        )
     repository = config.get("text_cfg", {}).get("hf_tokenizer_name")
     return tokenizer_files(repository) if repository else []
 
 
 def tokenizer_files(repository: str) -> list[Path]:
     """Returns the cached files of a repository that a tokenizer may be made of."""
-    root = hub_cache() / f"models--{repository.replace('/', '--')}"
-    commit = (root / "refs" / "main").read_text("utf-8").strip()
-    found = (root / "snapshots" / commit).glob("*")
-    return sorted(file for file in found if file.suffix in _TOKENIZER_SUFFIXES)
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(repository, cache_dir=hub_cache(), local_files_only=True)
+    return sorted(file for file in Path(folder).iterdir() if file.suffix in _TOKENIZER_SUFFIXES)
 
 
 LOADER = Loader(
     forms=("open_clip:ARCH/TAG", "open_clip:hf-hub:OWNER/NAME", "open_clip:local-dir:FOLDER"),
-    load=_load,
+    load=load,
     fetch=_fetch,
 )

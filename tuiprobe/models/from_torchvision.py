@@ -2,121 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-import torch
 from torch import Tensor, nn
 
 from tuiprobe.catalog.cached import url_folder
-from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import Head
-from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
+from tuiprobe.models.heads import classifier_head
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.offline import check_url, is_offline, sha256
-from tuiprobe.models.quiet import quiet
-from tuiprobe.models.registry import Loader, Wanted
+from tuiprobe.models.quiet import seeded
+from tuiprobe.models.registry import Loader, Wanted, near_names
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
-from tuiprobe.results.subject import Representation
+
+_AUXILIARY = ("googlenet", "inception_v3")
 
 
-@dataclass(frozen=True)
-class TorchvisionRequest:
-    """What to load.
-
-    Attributes:
-        name: What the user typed.
-        architecture: torchvision's name of a classification model.
-        tag: Name of its weights, such as `IMAGENET1K_V2`; None if there is none.
-        checkpoint: File with weights; None for the tag's.
-    """
-
-    name: str
-    architecture: str
-    tag: str | None = None
-    checkpoint: Path | None = None
-
-
-def load(request: TorchvisionRequest, *, device: str, dtype: torch.dtype) -> Encoder:
-    """Builds and loads one encoder.
+def load(wanted: Wanted) -> Encoder:
+    """Builds and loads one encoder, named by `ARCHITECTURE/WEIGHTS`.
 
     Raises:
         UsageError: If the architecture is unknown or does not end in a linear layer.
         WeightsError: If the weights are unavailable or do not fit.
     """
-    published = published_weights(request)
-    model = _build(request)
-    linear = _last_linear(request, model)
-    weights = _load_weights(request, model, published)
-    preprocess, preprocessing = _preprocessing(request, published)
-    tokens = hasattr(model, "class_token")
-    representation: Representation = "token" if tokens else "pooled"
-    bias = None if linear.bias is None else linear.bias.detach().float()
-    count = linear.out_features
-    names = imagenet_names() if count == 1000 else tuple(str(i) for i in range(count))
-    source = f"classifier, {count} classes"
-    classifier = Head(linear.weight.detach().float(), bias, names, source=source)
+    from torchvision import models
+
+    architecture, _, tag = wanted.rest.partition("/")
+    entry = _registered(wanted.name, architecture, tag, optional=wanted.checkpoint is not None)
+    # The published weights of GoogLeNet and Inception include auxiliary classifiers.
+    options = {"init_weights": False} if architecture in _AUXILIARY else {}
+    with seeded():
+        model = models.get_model(architecture, weights=None, **options)
+    linear = _last_linear(architecture, model)
+    weights = _load_weights(wanted, model, entry)
+    preprocess, preprocessing = _preprocessing(wanted.rest, entry)
     return Encoder(
-        name=request.name,
-        architecture=request.architecture,
-        representation=representation,
+        name=wanted.name,
+        architecture=architecture,
+        representation="token" if hasattr(model, "class_token") else "pooled",
         width=linear.in_features,
         weights=weights,
         preprocessing=preprocessing,
         module=model,
         preprocess=preprocess,
         forward=_TorchvisionForward(model, linear),
-        device=device,
-        dtype=dtype,
+        device=wanted.device,
+        dtype=wanted.dtype,
         loader="torchvision",
-        tag=request.tag,
-        classifier=classifier,
+        tag=tag or None,
+        classifier=classifier_head(linear),
     )
 
 
-def published_weights(request: TorchvisionRequest) -> Any:
-    """Returns the weights' entry in torchvision's registry; None if only a file is given."""
+def _registered(name: str, architecture: str, tag: str, *, optional: bool = False) -> Any:
+    """Returns the weights' entry in torchvision's registry; None without a tag, if optional."""
     from torchvision import models
 
     names = models.list_models(module=models)
-    if request.architecture not in names:
-        near = get_close_matches(request.architecture, names, n=3, cutoff=0.6)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UsageError(f"torchvision has no classifier {request.architecture!r}{hint}")
-    entries = {e.name: e for e in models.get_model_weights(request.architecture)}
-    if request.tag is not None:
-        if request.tag not in entries:
-            raise WeightsError(
-                f"torchvision's {request.architecture} has no weights {request.tag!r}; "
-                f"it has {', '.join(entries)}"
-            )
-        return entries[request.tag]
-    if request.checkpoint is None:
+    if architecture not in names:
+        near = near_names(architecture, names)
+        raise UsageError(f"torchvision has no classifier {architecture!r}{near}")
+    entries = {e.name: e for e in models.get_model_weights(architecture)}
+    if tag and tag not in entries:
         raise WeightsError(
-            f"{request.name} names no weights: add a tag ({', '.join(entries)}), "
-            "or pass --checkpoint FILE"
+            f"torchvision's {architecture} has no weights {tag!r}; it has {', '.join(entries)}"
         )
-    return None
+    if not tag and not optional:
+        raise WeightsError(
+            f"{name} names no weights: add a tag ({', '.join(entries)}), or pass --checkpoint FILE"
+        )
+    return entries.get(tag)
 
 
-def _build(request: TorchvisionRequest) -> Any:
-    from torchvision import models
-
-    # The published weights of GoogLeNet and Inception include auxiliary classifiers.
-    options = {"init_weights": False} if request.architecture in _AUXILIARY else {}
-    with quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return models.get_model(request.architecture, weights=None, **options)
-
-
-_AUXILIARY = ("googlenet", "inception_v3")
-
-
-def _last_linear(request: TorchvisionRequest, model: nn.Module) -> nn.Linear:
+def _last_linear(architecture: str, model: nn.Module) -> nn.Linear:
     """Returns the classifier: the model's last layer, which must be linear."""
     for name in ("fc", "classifier", "heads", "head"):
         layer = getattr(model, name, None)
@@ -124,36 +85,33 @@ def _last_linear(request: TorchvisionRequest, model: nn.Module) -> nn.Linear:
             last = [m for m in layer.modules() if not list(m.children())][-1]
             if isinstance(last, nn.Linear):
                 return last
-    raise UsageError(f"{request.architecture} ends in no linear classifier; its h is not defined")
+    raise UsageError(f"{architecture} ends in no linear classifier; its h is not defined")
 
 
-def _load_weights(request: TorchvisionRequest, model: Any, published: Any) -> WeightsInfo:
-    if request.checkpoint is not None:
-        state, source = read_checkpoint(request.checkpoint), str(request.checkpoint)
-        load_into(model, state, source=source, target=request.name)
-        digest = state_digest(model.state_dict())
-        return WeightsInfo(kind="checkpoint", source=source, digest=digest)
+def _load_weights(wanted: Wanted, model: Any, entry: Any) -> WeightsInfo:
+    if wanted.checkpoint is not None:
+        source = str(wanted.checkpoint)
+        load_into(model, read_checkpoint(wanted.checkpoint), source=source, target=wanted.name)
+        return weights_info(model, "checkpoint", source)
 
-    def fetch() -> str:
-        state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    def download() -> None:
+        state = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
         model.load_state_dict(state)
-        return ""
 
-    check_url(published.url, request.name)
-    resolve(fetch, what=request.name)
-    digest = state_digest(model.state_dict())
-    return WeightsInfo(kind="pretrained", source=published.url, digest=digest)
+    check_url(entry.url, wanted.name)
+    resolve(download, what=wanted.name)
+    return weights_info(model, "pretrained", entry.url)
 
 
-def _preprocessing(request: TorchvisionRequest, published: Any) -> tuple[Any, PreprocessingInfo]:
+def _preprocessing(rest: str, entry: Any) -> tuple[Any, PreprocessingInfo]:
     from torchvision.transforms._presets import ImageClassification
 
-    if published is None:
+    if entry is None:
         transform = ImageClassification(crop_size=224)
         origin = "preprocessing assumed: torchvision's default for classification"
     else:
-        transform = published.transforms()
-        origin = f"torchvision {request.architecture}/{request.tag}"
+        transform = entry.transforms()
+        origin = f"torchvision {rest}"
     side = transform.crop_size[0]
     info = PreprocessingInfo(
         size=(side, side),
@@ -161,7 +119,7 @@ def _preprocessing(request: TorchvisionRequest, published: Any) -> tuple[Any, Pr
         std=tuple(transform.std),
         interpolation=transform.interpolation.value,
         source=f"{origin}; resize {transform.resize_size[0]}",
-        assumed=published is None,
+        assumed=entry is None,
     )
     return transform, info
 
@@ -185,29 +143,22 @@ class _TorchvisionForward:
 
 def _fetch(spec: str, rest: str) -> list[Path]:
     architecture, _, tag = rest.partition("/")
-    entry = published_weights(TorchvisionRequest(spec, architecture, tag or None))
+    entry = _registered(spec, architecture, tag)
     check_url(entry.url, spec)
     file = url_folder("torchvision") / PurePosixPath(urlsplit(entry.url).path).name
 
-    def download() -> str:
+    def download() -> None:
         entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        return str(file)
 
     if not (is_offline() and file.is_file()):
         resolve(download, what=spec)
     # torchvision's file names end in the first digits of the digest.
-    wanted = file.stem.rpartition("-")[2]
-    if not sha256(file).startswith(wanted):
+    digest = file.stem.rpartition("-")[2]
+    if not sha256(file).startswith(digest):
         raise WeightsError(
-            f"{file} is damaged: its SHA-256 does not start with {wanted}; delete it"
+            f"{file} is damaged: its SHA-256 does not start with {digest}; delete it"
         )
     return [file]
 
 
-def _load(wanted: Wanted) -> Encoder:
-    architecture, _, tag = wanted.rest.partition("/")
-    request = TorchvisionRequest(wanted.name, architecture, tag or None, wanted.checkpoint)
-    return load(request, device=wanted.device, dtype=wanted.dtype)
-
-
-LOADER = Loader(forms=("torchvision:NAME/WEIGHTS",), load=_load, fetch=_fetch)
+LOADER = Loader(forms=("torchvision:NAME/WEIGHTS",), load=load, fetch=_fetch)

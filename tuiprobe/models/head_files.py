@@ -79,14 +79,15 @@ def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
         raise WeightsError(f"the bias in {path} is {tuple(bias.shape)}, not ({count},)")
     if classes and len(classes) != count:
         raise UsageError(f"{len(classes)} class names for the {count} rows of the head in {path}")
-    if not bool(weight.isfinite().all()) or (bias is not None and not bool(bias.isfinite().all())):
+    values = weight if bias is None else torch.cat([weight.flatten(), bias])
+    if not bool(values.isfinite().all()):
         raise WeightsError(f"the head in {path} holds values that are not finite")
-    if any(one is not None and bool(one.abs().gt(LARGEST_WEIGHT).any()) for one in (weight, bias)):
+    if bool(values.abs().gt(LARGEST_WEIGHT).any()):
         raise WeightsError(f"the head in {path} holds values above {LARGEST_WEIGHT:g}")
     if not bool(weight.any()):
         raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
     names = classes or tuple(str(i) for i in range(count))
-    scale, shift = (_number(state, one, path) for one in ("logit_scale", "logit_bias"))
+    scale, shift = (_number(state, name, path) for name in ("logit_scale", "logit_bias"))
     if scale is not None and scale <= 0:
         raise WeightsError(f"logit_scale in {path} is {scale:g}; it is a factor above 0")
     return Head(
@@ -104,10 +105,10 @@ def _number(state: Mapping[str, Tensor], name: str, path: Path) -> float | None:
     """Returns a tensor of one finite number; None if the file has none of that name."""
     if name not in state:
         return None
-    found = _float32(state[name], name, path)
-    if found.numel() != 1 or not bool(found.isfinite().all()):
+    value = _float32(state[name], name, path)
+    if value.numel() != 1 or not bool(value.isfinite().all()):
         raise WeightsError(f"{name} in {path} is not one finite number")
-    return float(found)
+    return float(value)
 
 
 def _float32(tensor: Tensor, name: str, path: Path) -> Tensor:

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, Entry, names_below
 
@@ -65,6 +68,17 @@ class Head:
         return nn.functional.linear(h.to(self.weight.dtype), self.weight, self.bias)
 
 
+def classifier_head(layer: nn.Linear) -> Head:
+    """Returns a model's own classifier; 1,000 rows are ImageNet's classes, others have numbers."""
+    count = layer.out_features
+    return Head(
+        layer.weight.detach().float().cpu(),
+        None if layer.bias is None else layer.bias.detach().float().cpu(),
+        imagenet_names() if count == 1000 else tuple(str(i) for i in range(count)),
+        source=f"classifier, {count} classes",
+    )
+
+
 @dataclass(frozen=True)
 class TextTower:
     """The text side of a CLIP.
@@ -97,136 +111,118 @@ def trained_scale(model: nn.Module) -> tuple[float | None, float]:
     scale, bias = (getattr(model, name, None) for name in ("logit_scale", "logit_bias"))
     if scale is not None and scale.is_meta:
         return None, 0.0
-    found = None if scale is None else float(scale.detach().float().exp())
-    usable = found is not None and 0 < found < float("inf")
-    return found if usable else None, 0.0 if bias is None else float(bias.detach().float())
+    factor = 0.0 if scale is None else float(scale.detach().float().exp())
+    shift = 0.0 if bias is None else float(bias.detach().float())
+    return factor if 0 < factor < float("inf") else None, shift
 
 
-def zero_shot_head(
-    text: TextTower,
-    classes: Sequence[str],
-    templates: Sequence[str],
-    *,
-    digest: str,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> Head:
-    """Builds a zero-shot head; resumes an unfinished build from the cache.
+@dataclass(frozen=True)
+class PromptHead:
+    """The zero-shot head of some class names and templates: kept by `tuiprobe fetch`, or built.
 
-    Args:
+    Attributes:
         text: Text tower of the model.
         classes: Class names.
         templates: Prompt templates with `{}` for the class name.
-        digest: Digest of the weights, part of the cache's key.
-        cache: Folder of finished and unfinished heads; None for the user's cache folder.
-        progress: Called after every class.
-
-    Raises:
-        UsageError: If there are no classes or templates, or a template lacks `{}`.
-    """
-    check_templates(templates)
-    if not classes:
-        raise UsageError("a zero-shot head needs class names; pass --classes FILE")
-    folder = (cache or cache_folder()) / head_key(digest, classes, templates)
-    rows = []
-    for start in range(0, len(classes), CLASSES_PER_SHARD):
-        names = classes[start : start + CLASSES_PER_SHARD]
-        path = folder / f"{start:06d}.safetensors"
-        rows.append(_shard(text, names, templates, path, start, len(classes), progress))
-    return _zero_shot(text, torch.cat(rows), classes, templates, "")
-
-
-def _zero_shot(
-    text: TextTower, weight: Tensor, classes: Sequence[str], templates: Sequence[str], origin: str
-) -> Head:
-    return Head(
-        weight=weight,
-        bias=None,
-        classes=tuple(classes),
-        templates=tuple(templates),
-        normalize=True,
-        source=f"zero-shot, {len(templates)} templates, {text.tokenizer}{origin}",
-        logit_scale=text.logit_scale,
-        logit_bias=text.logit_bias,
-    )
-
-
-def keep_head(head: Head, *, digest: str, cache: Path | None = None) -> Path:
-    """Publishes a zero-shot head for `fetched_head`, under its SHA-256; returns the file.
-
-    Args:
-        head: A zero-shot head.
         digest: What the weights, the architecture and the precision are.
+        conditions: What the last bits of a row depend on besides; a head that was built under
+            other conditions is not taken up.
         cache: Folder of heads; None for the user's cache folder.
     """
-    from safetensors.torch import save
 
-    data = save({"weight": head.weight.float().cpu().contiguous()})
-    folder = (cache or cache_folder()) / head_key(digest, head.classes, head.templates)
-    entry = Entry(folder, f"{hashlib.sha256(data).hexdigest()}.safetensors")
-    entry.write_bytes(data)
-    return entry.path
+    text: TextTower
+    classes: tuple[str, ...]
+    templates: tuple[str, ...]
+    digest: str
+    conditions: str = ""
+    cache: Path | None = None
 
+    def build(self, progress: Progress | None = None) -> Head:
+        """Builds the head; resumes an unfinished build. `progress` is called after every class.
 
-def fetched_head(
-    text: TextTower,
-    classes: Sequence[str],
-    templates: Sequence[str],
-    *,
-    digest: str,
-    width: int,
-    cache: Path | None = None,
-) -> Head | None:
-    """Returns a head of `tuiprobe fetch`, of this machine or a copied one; None if there is none.
+        Raises:
+            UsageError: If there are no classes or templates, or a template lacks `{}`.
+        """
+        check_templates(self.templates)
+        if not self.classes:
+            raise UsageError("a zero-shot head needs class names; pass --classes FILE")
+        shards, done = [], 0
+        tell = progress or (lambda done, total: None)
+        for names, entry in self._shards():
+            weight = _stored(entry, len(names))
+            if weight is None:
+                rows = []
+                for count, name in enumerate(names, done + 1):
+                    rows.append(prompt_row(self.text, name, self.templates).clone())
+                    tell(count, len(self.classes))
+                weight = torch.stack(rows)
+                entry.write_bytes(save({"weight": weight}))
+            else:
+                tell(done + len(names), len(self.classes))
+            shards.append(weight)
+            done += len(names)
+        return self._head(torch.cat(shards), "")
 
-    Its last bits are those of the machine that built it.
+    def classes_left(self) -> int:
+        """Returns the number of classes whose prompts `build` still has to encode."""
+        return sum(
+            len(names) for names, entry in self._shards() if _stored(entry, len(names)) is None
+        )
 
-    Args:
-        text: Text tower of the model.
-        classes: Class names.
-        templates: Prompt templates.
-        digest: What the weights, the architecture and the precision are.
-        width: Channels of the representation.
-        cache: Folder of heads; None for the user's cache folder.
+    def keep(self, head: Head) -> Path:
+        """Publishes the built head for `fetched`, under its SHA-256; returns the file."""
+        data = save({"weight": head.weight.float().cpu().contiguous()})
+        entry = Entry(self._folder(self.digest), f"{hashlib.sha256(data).hexdigest()}.safetensors")
+        entry.write_bytes(data)
+        return entry.path
 
-    Raises:
-        WeightsError: If the file is damaged, or holds no such head.
-    """
-    folder = (cache or cache_folder()) / head_key(digest, classes, templates)
-    for name in names_below(folder):
-        path = folder / name
-        if path.suffix != ".safetensors":  # left by a write that was killed
-            continue
-        data = _entry(path).read_bytes()
-        weight = _weight(data, len(classes))
-        intact = hashlib.sha256(data).hexdigest() == path.stem
-        if not intact or weight is None or weight.shape[1] != width:
-            raise WeightsError(
-                f"{path} is damaged: it is not the head that its name says. Delete it, and fetch "
-                "or copy it again"
-            )
-        return _zero_shot(text, weight, classes, templates, ", built by tuiprobe fetch")
-    return None
+    def fetched(self, width: int) -> Head | None:
+        """Returns a kept head, of this machine or a copied one; None if there is none.
 
+        Its last bits are those of the machine that built it.
 
-def classes_left(
-    classes: Sequence[str], templates: Sequence[str], *, digest: str, cache: Path | None = None
-) -> int:
-    """Returns the number of classes whose prompts a zero-shot head still has to encode.
+        Raises:
+            WeightsError: If the file is damaged, or holds no head of `width` channels.
+        """
+        folder = self._folder(self.digest)
+        for name in names_below(folder):
+            path = folder / name
+            if path.suffix != ".safetensors":  # left by a write that was killed
+                continue
+            data = Entry(folder, name).read_bytes()
+            weight = _weight(data, len(self.classes))
+            intact = hashlib.sha256(data).hexdigest() == path.stem
+            if not intact or weight is None or weight.shape[1] != width:
+                raise WeightsError(
+                    f"{path} is damaged: it is not the head that its name says. Delete it, and "
+                    "fetch or copy it again"
+                )
+            return self._head(weight, ", built by tuiprobe fetch")
+        return None
 
-    Args:
-        classes: Class names; this and the others are as for `zero_shot_head`.
-        templates: Prompt templates.
-        digest: Digest of the weights.
-        cache: Folder of heads.
-    """
-    folder = (cache or cache_folder()) / head_key(digest, classes, templates)
-    left = 0
-    for start in range(0, len(classes), CLASSES_PER_SHARD):
-        rows = len(classes[start : start + CLASSES_PER_SHARD])
-        if _read_shard(folder / f"{start:06d}.safetensors", rows) is None:
-            left += rows
-    return left
+    def _folder(self, digest: str) -> Path:
+        content = json.dumps([digest, self.classes, self.templates, CLASSES_PER_SHARD])
+        heads = self.cache or Path(platformdirs.user_cache_dir("tuiprobe")) / "heads"
+        return heads / hashlib.sha256(content.encode()).hexdigest()[:24]
+
+    def _shards(self) -> Iterator[tuple[tuple[str, ...], Entry]]:
+        """Yields the classes and the file of each shard of the build."""
+        folder = self._folder(f"{self.digest} {self.conditions}")
+        for start in range(0, len(self.classes), CLASSES_PER_SHARD):
+            names = self.classes[start : start + CLASSES_PER_SHARD]
+            yield names, Entry(folder, f"{start:06d}.safetensors")
+
+    def _head(self, weight: Tensor, origin: str) -> Head:
+        return Head(
+            weight=weight,
+            bias=None,
+            classes=self.classes,
+            templates=self.templates,
+            normalize=True,
+            source=f"zero-shot, {len(self.templates)} templates, {self.text.tokenizer}{origin}",
+            logit_scale=self.text.logit_scale,
+            logit_bias=self.text.logit_bias,
+        )
 
 
 def check_templates(templates: Sequence[str]) -> None:
@@ -241,62 +237,24 @@ def check_templates(templates: Sequence[str]) -> None:
             raise UsageError(f"template {template!r} must hold {{}} for the class name, once")
 
 
-def cache_folder() -> Path:
-    """Returns the cache folder of zero-shot heads."""
-    return Path(platformdirs.user_cache_dir("tuiprobe")) / "heads"
-
-
-def head_key(digest: str, classes: Sequence[str], templates: Sequence[str]) -> str:
-    """Returns the name of a zero-shot head in a folder of heads."""
-    content = json.dumps([digest, list(classes), list(templates), CLASSES_PER_SHARD])
-    return hashlib.sha256(content.encode()).hexdigest()[:24]
-
-
-def _shard(
-    text: TextTower,
-    names: Sequence[str],
-    templates: Sequence[str],
-    path: Path,
-    start: int,
-    total: int,
-    progress: Progress | None,
-) -> Tensor:
-    cached = _read_shard(path, len(names))
-    if cached is not None:
-        if progress is not None:
-            progress(start + len(names), total)
-        return cached
-    rows = []
-    for index, name in enumerate(names):
-        rows.append(_row(text, name, templates))
-        if progress is not None:
-            progress(start + index + 1, total)
-    weight = torch.stack(rows)
-    _publish(weight, path)
-    return weight
-
-
-def _row(text: TextTower, name: str, templates: Sequence[str]) -> Tensor:
+def prompt_row(text: TextTower, name: str, templates: Sequence[str]) -> Tensor:
+    """Returns the row of a class: the normalised mean of its prompts, float32 `[width]`."""
     prompts = [template.replace("{}", name) for template in templates]
     with torch.inference_mode():
         mean = text.encode(text.tokenize(prompts)).float().mean(dim=0)
-        row: Tensor = nn.functional.normalize(mean, dim=0).cpu().clone()
-    return row
+        return nn.functional.normalize(mean, dim=0).cpu()
 
 
-def _read_shard(path: Path, rows: int) -> Tensor | None:
+def _stored(entry: Entry, rows: int) -> Tensor | None:
     """Returns a finished shard; None if it has to be built again."""
     try:
-        return _weight(_entry(path).read_bytes(), rows)
+        return _weight(entry.read_bytes(), rows)
     except DamagedFileError:
         return None
 
 
 def _weight(data: bytes, rows: int) -> Tensor | None:
     """Returns the finite float32 weight `[rows, width]` in a file; None if it holds none."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     try:
         weight = load(data).get("weight")
     except (SafetensorError, KeyError):  # KeyError: a dtype unknown to torch
@@ -304,13 +262,3 @@ def _weight(data: bytes, rows: int) -> Tensor | None:
     if weight is None or weight.dtype != torch.float32 or weight.ndim != 2:
         return None
     return weight if len(weight) == rows and bool(weight.isfinite().all()) else None
-
-
-def _entry(path: Path) -> Entry:
-    return Entry(path.parent, path.name)
-
-
-def _publish(weight: Tensor, path: Path) -> None:
-    from safetensors.torch import save
-
-    _entry(path).write_bytes(save({"weight": weight}))

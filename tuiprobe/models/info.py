@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -9,7 +10,14 @@ from tuiprobe.results.subject import Preprocessing as PreprocessingInfo
 from tuiprobe.results.subject import Representation, Training
 from tuiprobe.results.subject import Weights as WeightsInfo
 
-__all__ = ["PreprocessingInfo", "Representation", "Training", "WeightsInfo", "state_digest"]
+__all__ = [
+    "PreprocessingInfo",
+    "Representation",
+    "Training",
+    "WeightsInfo",
+    "state_digest",
+    "weights_info",
+]
 
 
 def state_digest(state: Mapping[str, torch.Tensor]) -> str:
@@ -31,3 +39,8 @@ def state_digest(state: Mapping[str, torch.Tensor]) -> str:
         # Flattened first, because a scalar has no byte view.
         digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def weights_info(module: torch.nn.Module, kind: Any, source: str) -> WeightsInfo:
+    """Returns where the weights of a module came from, with the digest of what it holds."""
+    return WeightsInfo(kind=kind, source=source, digest=state_digest(module.state_dict()))

@@ -75,7 +75,8 @@ def _load(spec: str, path: Path | None, device: str, kind: torch.dtype) -> Encod
         )
     if path is not None and not loader.takes_checkpoint:
         raise UsageError(f"{spec} builds its own weights; --checkpoint does not go with it")
-    wanted = Wanted(spec, rest, preset, path, device, kind)
+    untrained = preset is not None and not preset.public and path is None
+    wanted = Wanted(spec, rest, preset, path, device, kind, untrained)
     package = LOADERS.package_of(scheme)
     return loader.load(wanted) if package is None else _foreign(loader, wanted, package)
 
@@ -100,28 +101,19 @@ def _foreign(loader: Loader, wanted: Wanted, package: str) -> Encoder:
 
 def _preset(name: str) -> Preset:
     preset = presets().get(name)
-    if preset is None:
-        near = near_presets(name) or _specs_of(name)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"name one as {model_forms()}"
-        raise UsageError(f"there is no preset {name!r}; {hint}")
-    return preset
+    if preset is not None:
+        return preset
+    specs = [m.spec for m in all_published().values() if m.architecture == name]
+    near = near_presets(name) or [right_spec(spec) for spec in specs[:3]]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"name one as {model_forms()}"
+    raise UsageError(f"there is no preset {name!r}; {hint}")
 
 
 def _training(encoder: Encoder) -> Training:
     """Returns how an encoder was trained, from the preset of the same weights, if there is one."""
-    asked = (encoder.loader, encoder.architecture, encoder.tag)
-    for one in presets().values():
-        spelt = encoder.weights.kind == "pretrained" and one.tag is not None
-        if one.name == encoder.name or (spelt and (one.loader, one.architecture, one.tag) == asked):
-            return cast(Training, one.training)
-    return encoder.training
-
-
-def _specs_of(architecture: str) -> list[str]:
-    """Suggests specs for an architecture that was named without its library.
-
-    >>> _specs_of("ViT-B-16")[0]
-    'open_clip:ViT-B-16-quickgelu/openai'
-    """
-    published = all_published().values()
-    return [right_spec(one.spec) for one in published if one.architecture == architecture][:3]
+    named = presets().get(encoder.name)
+    if named is None and encoder.weights.kind == "pretrained" and encoder.tag is not None:
+        own = (encoder.loader, encoder.architecture, encoder.tag)
+        same = (p for p in presets().values() if (p.loader, p.architecture, p.tag) == own)
+        named = next(same, None)
+    return encoder.training if named is None else cast(Training, named.training)

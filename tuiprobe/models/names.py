@@ -9,43 +9,39 @@ from __future__ import annotations
 
 import posixpath
 import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 from tuiprobe.catalog import labels
-from tuiprobe.catalog.names import FILE, Published, cached_list
+from tuiprobe.catalog.names import FILE, cached_list
 
 COLUMNS = "loader\tarchitecture\ttag\tquickgelu\trepository\tfile\turl"
 
 
-def open_clip_models() -> list[Published]:
-    """Returns every pair of architecture and tag that open_clip knows."""
+def _open_clip_rows() -> Iterator[tuple[object, ...]]:
+    """Yields a row for every pair of architecture and tag that open_clip knows."""
     from open_clip import pretrained
 
-    models = []
     for architecture, tag in pretrained.list_pretrained():
         config = pretrained.get_pretrained_cfg(architecture, tag)
         repository, file = posixpath.split(config.get("hf_hub", ""))
         url = "" if repository else config.get("url", "")
-        quick = bool(config.get("quick_gelu", False))
-        models.append(Published("open_clip", architecture, tag, quick, repository, file, url))
-    return models
+        quick = int(bool(config.get("quick_gelu", False)))
+        yield "open_clip", architecture, tag, quick, repository, file, url
 
 
-def timm_models() -> list[Published]:
-    """Returns every model that timm has weights for."""
+def _timm_rows() -> Iterator[tuple[object, ...]]:
+    """Yields a row for every model that timm has weights for."""
     import timm
 
-    models = []
     for name in timm.list_models(pretrained=True):
         architecture, _, tag = name.partition(".")
         config = timm.get_pretrained_cfg(name)
-        repository = config.hf_hub_id or ""
-        file = config.hf_hub_filename or ""
-        url = "" if repository else str(config.url or "")
-        quick = "quickgelu" in architecture or wants_quickgelu(config.notes)
-        models.append(Published("timm", architecture, tag, quick, repository, file, url))
-    return models
+        repository, file = config.hf_hub_id or "", config.hf_hub_filename or ""
+        url = "" if repository else config.url or ""
+        quick = int("quickgelu" in architecture or wants_quickgelu(config.notes))
+        yield "timm", architecture, tag, quick, repository, file, url
 
 
 def wants_quickgelu(notes: object) -> bool:
@@ -62,11 +58,7 @@ def generate(day: str) -> str:
     import open_clip
     import timm
 
-    rows = [
-        [m.loader, m.architecture, m.tag, str(int(m.quickgelu)), m.repository, m.file, m.url]
-        for m in (*open_clip_models(), *timm_models())
-    ]
-    lines = ["\t".join(row) for row in rows]
+    lines = ["\t".join(map(str, row)) for row in (*_open_clip_rows(), *_timm_rows())]
     versions = f"# open_clip=={open_clip.__version__} timm=={timm.__version__} {day}"
     return "\n".join([versions, COLUMNS, *lines]) + "\n"
 

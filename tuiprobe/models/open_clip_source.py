@@ -4,60 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tuiprobe.catalog.names import right_spec
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.files import DamagedFileError, parse_json, read_regular
+from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
 from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet
+from tuiprobe.models.registry import Wanted, near_names
 from tuiprobe.models.weights import resolve
 
 CONFIG_FILE = "open_clip_config.json"
 
-Kind = Literal["pretrained", "checkpoint"]
+_FILES = (
+    "open_clip_model.safetensors",
+    *(f"open_clip_pytorch_model.{suffix}" for suffix in ("safetensors", "bin", "pth")),
+    *("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth"),
+)
+"""File names of weights in a folder, in open_clip's order; other names come after these."""
 
-
-@dataclass(frozen=True)
-class OpenClipRequest:
-    """What to load.
-
-    Attributes:
-        name: What the user typed.
-        architecture: open_clip's model name, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
-        tag: Pretrained tag; None if there is none.
-        activation: `gelu` or `quickgelu` if the user asks for one, else None.
-        checkpoint: File with weights; None for the tag's.
-        untrained: Whether to allow random weights, from a fixed seed.
-        preprocess_source: What defines the preprocessing if no tag does.
-    """
-
-    name: str
-    architecture: str
-    tag: str | None = None
-    activation: str | None = None
-    checkpoint: Path | None = None
-    untrained: bool = False
-    preprocess_source: str | None = None
-
-
-def parse(spec: str, rest: str, checkpoint: Path | None) -> OpenClipRequest:
-    """Parses `ARCH[/TAG][@ACTIVATION]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
-
-    >>> parse("", "ViT-B-16/openai@gelu", None).activation
-    'gelu'
-    >>> parse("", "hf-hub:laion/model", None).architecture
-    'hf-hub:laion/model'
-    """
-    if rest.startswith(("hf-hub:", "local-dir:")):
-        return OpenClipRequest(spec, rest, checkpoint=checkpoint)
-    named, _, activation = rest.partition("@")
-    if activation not in ("", "gelu", "quickgelu"):
-        raise UsageError(f"unknown activation {activation!r} in {spec!r}; gelu or quickgelu")
-    architecture, _, tag = named.partition("/")
-    return OpenClipRequest(spec, architecture, tag or None, activation or None, checkpoint)
+_SUFFIXES = (".safetensors", ".bin", ".pth")
 
 
 @dataclass(frozen=True)
@@ -66,13 +33,15 @@ class OpenClipSource:
 
     Attributes:
         model_name: Model name for open_clip's factory.
-        architecture: Display name of the architecture.
+        architecture: Display name of the architecture, including a non-default activation.
         config: open_clip's model configuration.
         preprocess: Preprocessing of the weights; empty if unknown.
         preprocess_source: Source of the preprocessing.
         weights: Returns the file with the weights; None if there are none.
         weights_source: Display name of the weights.
-        kind: `pretrained`, or `checkpoint` for a user's folder.
+        published: Whether the weights are published; else they are those of a user's folder.
+        tag: Pretrained tag; None if there is none.
+        activation: `gelu` or `quickgelu` if the user asks for one, else empty.
     """
 
     model_name: str
@@ -82,127 +51,133 @@ class OpenClipSource:
     preprocess_source: str
     weights: Callable[[], Path] | None
     weights_source: str
-    kind: Kind
+    published: bool
+    tag: str | None = None
+    activation: str = ""
 
 
-def locate(request: OpenClipRequest) -> OpenClipSource:
-    """Finds configuration, preprocessing and weights of the requested model.
+def locate(wanted: Wanted) -> OpenClipSource:
+    """Finds a model named by `ARCH[/TAG][@ACTIVATION]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
 
     Raises:
-        UsageError: If the architecture is unknown.
+        UsageError: If the architecture or the activation is unknown.
         WeightsError: If no weights are named, or they need another activation.
     """
-    if request.architecture.startswith("local-dir:"):
-        return _from_folder(request, Path(request.architecture.removeprefix("local-dir:")))
-    if request.architecture.startswith("hf-hub:"):
-        return _from_hub(request, request.architecture.removeprefix("hf-hub:"))
-    return _from_registry(request)
+    kind, _, place = wanted.rest.partition(":")
+    if kind == "local-dir":
+        return _from_folder(wanted.rest, Path(place))
+    if kind == "hf-hub":
+        return _from_hub(wanted.rest, place)
+    return _from_registry(wanted)
 
 
-def _from_registry(request: OpenClipRequest) -> OpenClipSource:
+def _from_registry(wanted: Wanted) -> OpenClipSource:
     import open_clip
     from open_clip import pretrained
 
-    config = open_clip.get_model_config(request.architecture)
+    named, _, activation = wanted.rest.partition("@")
+    if activation not in ("", "gelu", "quickgelu"):
+        raise UsageError(f"unknown activation {activation!r} in {wanted.name!r}; gelu or quickgelu")
+    architecture, _, tag = named.partition("/")
+    config = open_clip.get_model_config(architecture)
     if config is None:
-        near = get_close_matches(request.architecture, open_clip.list_models(), n=3, cutoff=0.4)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UsageError(f"open_clip has no architecture {request.architecture!r}{hint}")
-    tag = _tag_config(request)
-    _check_activation(request, dict(config), tag)
-    spec = f"open_clip:{request.architecture}/{request.tag}"
+        near = near_names(architecture, open_clip.list_models(), cutoff=0.4)
+        raise UsageError(f"open_clip has no architecture {architecture!r}{near}")
+    own = "quickgelu" if config.get("quick_gelu", False) else "gelu"
+    other = bool(activation) and activation != own
+    weights = _tag_config(wanted, architecture, tag)
+    if weights and not activation:
+        _check_activation(architecture, tag, dict(config), weights)
+    spec = f"open_clip:{architecture}/{tag}"
 
     def download() -> Path:
         check_reachable(spec)
         with quiet():
-            file = resolve(lambda: pretrained.download_pretrained(tag), what=spec)
-        return verified(file)
+            return verified(
+                Path(resolve(lambda: pretrained.download_pretrained(weights), what=spec))
+            )
 
-    assumed = "preprocessing assumed: OpenAI's mean and std (the weights file names none)"
-    vouched = f"open_clip tag {request.architecture}/{request.tag}" if tag else None
+    source = f"open_clip tag {architecture}/{tag}"
+    if not weights:
+        defaults = "OpenAI's mean and std (the weights file names none)"
+        if wanted.preset is not None:
+            defaults = f"preset {wanted.preset.name}, {wanted.preset.normalization}'s mean and std"
+        source = f"preprocessing assumed: {defaults}"
     return OpenClipSource(
-        model_name=request.architecture,
-        architecture=_named(request, dict(config)),
+        model_name=architecture,
+        architecture=f"{architecture}@{activation}" if other else architecture,
         config=dict(config),
-        preprocess=tag,
-        preprocess_source=vouched or request.preprocess_source or assumed,
-        weights=download if tag else None,
-        weights_source=str(tag.get("hf_hub") or tag.get("url") or request.tag),
-        kind="pretrained",
+        preprocess=weights,
+        preprocess_source=source,
+        weights=download if weights else None,
+        weights_source=str(weights.get("hf_hub") or weights.get("url") or tag),
+        published=True,
+        tag=tag or None,
+        activation=activation,
     )
 
 
-def _named(request: OpenClipRequest, config: dict[str, Any]) -> str:
-    """Returns the architecture's name, including a non-default activation."""
-    own = "quickgelu" if config.get("quick_gelu", False) else "gelu"
-    if request.activation in (None, own):
-        return request.architecture
-    return f"{request.architecture}@{request.activation}"
-
-
-def _tag_config(request: OpenClipRequest) -> dict[str, Any]:
+def _tag_config(wanted: Wanted, architecture: str, tag: str) -> dict[str, Any]:
     from open_clip import pretrained
 
-    tags = pretrained.list_pretrained_tags_by_model(request.architecture)
-    if request.tag is None:
-        if request.checkpoint is None and not request.untrained:
+    tags = pretrained.list_pretrained_tags_by_model(architecture)
+    if not tag:
+        if wanted.checkpoint is None and not wanted.untrained:
             raise WeightsError(
-                f"{request.name} names no weights: add a tag ({', '.join(tags)}), "
+                f"{wanted.name} names no weights: add a tag ({', '.join(tags)}), "
                 "or pass --checkpoint FILE"
                 if tags
-                else f"{request.name} has no published weights: pass --checkpoint FILE"
+                else f"{wanted.name} has no published weights: pass --checkpoint FILE"
             )
         return {}
-    config = pretrained.get_pretrained_cfg(request.architecture, request.tag)
+    config = pretrained.get_pretrained_cfg(architecture, tag)
     if not config:
         have = f"its tags are {', '.join(tags)}" if tags else "it has no published weights"
-        raise WeightsError(f"{request.architecture} has no tag {request.tag!r}; {have}")
+        raise WeightsError(f"{architecture} has no tag {tag!r}; {have}")
     return dict(config)
 
 
 def _check_activation(
-    request: OpenClipRequest, config: dict[str, Any], tag: dict[str, Any]
+    architecture: str, tag: str, config: dict[str, Any], weights: dict[str, Any]
 ) -> None:
     """Refuses a tag whose weights were trained with another activation than the model has.
 
     open_clip only warns, and builds a model that gives wrong numbers.
     """
-    if not tag or request.activation is not None:
-        return
-    trained = bool(tag.get("quick_gelu", False))
+    trained = bool(weights.get("quick_gelu", False))
     built = bool(config.get("quick_gelu", False))
     if trained == built or "timm_model_name" in config.get("vision_cfg", {}):
         return
-    spec = f"open_clip:{request.architecture}/{request.tag}"
+    spec = f"open_clip:{architecture}/{tag}"
     right = right_spec(spec) if trained else spec.replace("-quickgelu/", "/")
     names = {True: "QuickGELU", False: "GELU"}
     insist = "quickgelu" if built else "gelu"
     fix = f"use {right}" if right != spec else f"use {spec}@{'quickgelu' if trained else 'gelu'}"
     raise WeightsError(
-        f"the weights {request.tag!r} were trained with {names[trained]}, but "
-        f"{request.architecture} is built with {names[built]} and would give wrong numbers: {fix} "
-        f"(or insist with {spec}@{insist})"
+        f"the weights {tag!r} were trained with {names[trained]}, but {architecture} is built with "
+        f"{names[built]} and would give wrong numbers: {fix} (or insist with {spec}@{insist})"
     )
 
 
-def _from_folder(request: OpenClipRequest, folder: Path) -> OpenClipSource:
+def _from_folder(model_name: str, folder: Path) -> OpenClipSource:
     config_file = folder / CONFIG_FILE
     if not config_file.is_file():
         raise WeightsError(f"{folder} holds no {CONFIG_FILE}; it is no open_clip model folder")
 
+    def preference(file: Path) -> tuple[int, bool, str]:
+        place = _FILES.index(file.name) if file.name in _FILES else len(_FILES)
+        return place, file.suffix != ".safetensors", file.name
+
     def find() -> Path:
-        from open_clip.factory import _find_checkpoint_in_dir
+        files = [file for file in folder.iterdir() if file.suffix in _SUFFIXES]
+        if not files:
+            raise WeightsError(f"{folder} holds no weights ({', '.join(_SUFFIXES)})")
+        return min(files, key=preference)
 
-        with quiet():
-            found = _find_checkpoint_in_dir(folder)
-        if found is None:
-            raise WeightsError(f"{folder} holds no weights (.safetensors, .bin or .pth)")
-        return Path(found)
-
-    return _configured(request, config_file, find, str(folder), "checkpoint")
+    return _configured(model_name, config_file, find, str(folder), published=False)
 
 
-def _from_hub(request: OpenClipRequest, repository: str) -> OpenClipSource:
+def _from_hub(model_name: str, repository: str) -> OpenClipSource:
     from open_clip.pretrained import download_pretrained_from_hf
 
     spec = f"open_clip:hf-hub:{repository}"
@@ -211,29 +186,29 @@ def _from_hub(request: OpenClipRequest, repository: str) -> OpenClipSource:
     )
 
     def download() -> Path:
-        return verified(resolve(lambda: download_pretrained_from_hf(repository), what=spec))
+        return verified(Path(resolve(lambda: download_pretrained_from_hf(repository), what=spec)))
 
-    return _configured(request, config_file, download, repository, "pretrained")
+    return _configured(model_name, Path(config_file), download, repository, published=True)
 
 
 def _configured(
-    request: OpenClipRequest, config_file: Path, weights: Callable[[], Path], name: str, kind: Kind
+    model_name: str, config_file: Path, weights: Callable[[], Path], name: str, *, published: bool
 ) -> OpenClipSource:
     """Reads a configuration file as open_clip saves it with the weights."""
     try:
         content = parse_json(read_regular(config_file))
         config, preprocess = content["model_cfg"], content.get("preprocess_cfg") or {}
         embedding = int(config["embed_dim"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedFileError) as error:
+    except (OSError, DamagedFileError, *UNFIT) as error:
         raise WeightsError(f"{config_file} is no open_clip configuration ({error!r})") from error
     assumed = f"preprocessing assumed: {CONFIG_FILE} names none"
     return OpenClipSource(
-        model_name=request.architecture,
+        model_name=model_name,
         architecture=name,
         config={**config, "embed_dim": embedding},
         preprocess=preprocess,
         preprocess_source=f"{CONFIG_FILE} of {name}" if preprocess else assumed,
         weights=weights,
         weights_source=name,
-        kind=kind,
+        published=published,
     )

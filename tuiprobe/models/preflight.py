@@ -38,6 +38,12 @@ class Check:
     cause: Cause = "encoder"
 
 
+def broke(name: str, encoder: Encoder, error: Exception) -> Check:
+    """Returns the failed check of an encoder whose own code raised an error."""
+    detail = f"{type(error).__name__}: {error}"
+    return Check(name, "fail", detail, f"the check calls {encoder.name} itself")
+
+
 def check_encoder(encoder: Encoder, *, prompts: bool = True) -> list[Check]:
     """Checks an encoder without images.
 
@@ -57,19 +63,18 @@ def check_encoder(encoder: Encoder, *, prompts: bool = True) -> list[Check]:
         ("eval mode", _eval_mode),
         ("dtype", _dtype),
     ]
-    found = []
+    results = []
     for name, check in checks:
         if name == "tokenizer" and not prompts:
-            found.append(Check(name, "skip", "no prompts to encode"))
+            results.append(Check(name, "skip", "no prompts to encode"))
             continue
         try:
-            found.append(check(encoder))
+            results.append(check(encoder))
         except TuiprobeError as error:
-            found.append(Check(name, "fail", str(error)))
+            results.append(Check(name, "fail", str(error)))
         except Exception as error:  # A user's model or preprocessing may raise anything.
-            said = f"{type(error).__name__}: {error}"
-            found.append(Check(name, "fail", said, f"the check calls {encoder.name} itself"))
-    return found
+            results.append(broke(name, encoder, error))
+    return results
 
 
 def _weights(encoder: Encoder) -> Check:
@@ -86,12 +91,8 @@ def _weights(encoder: Encoder) -> Check:
         fix = "the file is damaged or was never trained; use another"
         return Check("zero weights", "warn", said, fix)
     if weights.kind == "untrained":
-        return Check(
-            "weights",
-            "warn",
-            said,
-            "pass --checkpoint FILE; the outlier outcome is withheld",
-        )
+        fix = "pass --checkpoint FILE; the outlier outcome is withheld"
+        return Check("weights", "warn", said, fix)
     return Check("weights", "pass", said)
 
 
@@ -131,34 +132,23 @@ def built_activations(encoder: Encoder) -> set[str]:
 
 
 def _activation(encoder: Encoder) -> Check:
-    built = built_activations(encoder)
-    wanted = expected_activation(encoder)
-    said = " and ".join(sorted(built)) or "no GELU"
-    if wanted == "relu" or (not built and wanted is None):
-        return Check("activation", "pass", said)
-    if wanted is None and _own_configuration(encoder):
-        return Check("activation", "pass", f"{said}, as the model's own configuration says")
-    if wanted is None:
+    built, trained = built_activations(encoder), expected_activation(encoder)
+    detail = " and ".join(sorted(built)) or "no GELU"
+    if trained == "relu" or built == {trained} or (not built and trained is None):
+        return Check("activation", "pass", detail)
+    if trained is None:
+        located = any(part in encoder.name for part in (":hf-hub:", ":local-dir:"))
+        tagged = encoder.loader == "timm" and encoder.tag is not None
+        if located or tagged or encoder.loader == "torchvision":
+            detail += ", as the model's own configuration says"
+            return Check("activation", "pass", detail)
         fix = "name the tag that the weights were trained under, as open_clip:ARCH/TAG"
-        return Check("activation", "warn", f"{said}; nothing says what the weights want", fix)
-    insisted = encoder.name.endswith(("@gelu", "@quickgelu"))
-    if built != {wanted} and insisted:
-        said = f"built with {said} as you insist, trained with {wanted}"
-        return Check("activation", "warn", said, "leave the @ out for the right one")
-    if built != {wanted}:
-        fix = "use the preset, or the architecture with the activation of the weights"
-        return Check("activation", "fail", f"built with {said}, trained with {wanted}", fix)
-    return Check("activation", "pass", said)
-
-
-def _own_configuration(encoder: Encoder) -> bool:
-    """Says whether the configuration of the library or the folder defines the activation."""
-    located = any(part in encoder.name for part in (":hf-hub:", ":local-dir:"))
-    return (
-        located
-        or encoder.loader == "torchvision"
-        or (encoder.loader == "timm" and encoder.tag is not None)
-    )
+        return Check("activation", "warn", f"{detail}; nothing says what the weights want", fix)
+    if encoder.name.endswith(("@gelu", "@quickgelu")):
+        detail = f"built with {detail} as you insist, trained with {trained}"
+        return Check("activation", "warn", detail, "leave the @ out for the right one")
+    fix = "use the preset, or the architecture with the activation of the weights"
+    return Check("activation", "fail", f"built with {detail}, trained with {trained}", fix)
 
 
 def _preprocessing_source(encoder: Encoder) -> Check:
@@ -167,14 +157,6 @@ def _preprocessing_source(encoder: Encoder) -> Check:
         fix = "name the tag whose preprocessing these weights were trained with"
         return Check("preprocessing", "warn", source, fix)
     return Check("preprocessing", "pass", source)
-
-
-def expected_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns mean and standard deviation that the weights were trained with."""
-    preset = presets().get(encoder.name)
-    if preset is not None:
-        return NORMALIZATIONS[preset.normalization]
-    return encoder.preprocessing.mean, encoder.preprocessing.std
 
 
 def measured_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -192,17 +174,20 @@ def measured_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[f
 
 
 def _normalisation(encoder: Encoder) -> Check:
-    wanted_mean, wanted_std = expected_normalisation(encoder)
-    mean, std = measured_normalisation(encoder)
-    said = f"mean {_numbers(mean)}, std {_numbers(std)}"
-    if not (_near(mean, wanted_mean) and _near(std, wanted_std)):
-        wanted = f"mean {_numbers(wanted_mean)}, std {_numbers(wanted_std)}"
-        if encoder.loader == "py":
-            said = f"images get {said}; it says {wanted}"
-            return Check("normalisation", "warn", said, "correct what it says of itself")
-        fix = "use the preprocessing that belongs to the weights"
-        return Check("normalisation", "fail", f"images get {said}; they need {wanted}", fix)
-    return Check("normalisation", "pass", said)
+    preset = presets().get(encoder.name)
+    stated = encoder.preprocessing.mean, encoder.preprocessing.std
+    needed = stated if preset is None else NORMALIZATIONS[preset.normalization]
+    measured = measured_normalisation(encoder)
+    images, weights = (
+        f"mean {_numbers(mean)}, std {_numbers(std)}" for mean, std in (measured, needed)
+    )
+    if _near(measured[0], needed[0]) and _near(measured[1], needed[1]):
+        return Check("normalisation", "pass", images)
+    if encoder.loader == "py":
+        detail = f"images get {images}; it says {weights}"
+        return Check("normalisation", "warn", detail, "correct what it says of itself")
+    fix = "use the preprocessing that belongs to the weights"
+    return Check("normalisation", "fail", f"images get {images}; they need {weights}", fix)
 
 
 def _near(values: tuple[float, ...], wanted: tuple[float, ...]) -> bool:
@@ -269,10 +254,9 @@ def _eval_mode(encoder: Encoder) -> Check:
 
 def _dtype(encoder: Encoder) -> Check:
     kinds = {p.dtype for p in encoder.module.parameters()}
-    said = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+    detail = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
     if kinds - {encoder.dtype}:
-        return Check("dtype", "fail", f"parameters are {said}, asked for {encoder.dtype}")
-    status: Status = "pass" if encoder.dtype == torch.float32 else "warn"
-    return Check(
-        "dtype", status, said, "" if status == "pass" else "published figures are float32's"
-    )
+        return Check("dtype", "fail", f"parameters are {detail}, asked for {encoder.dtype}")
+    if encoder.dtype != torch.float32:
+        return Check("dtype", "warn", detail, "published figures are float32's")
+    return Check("dtype", "pass", detail)

@@ -16,7 +16,7 @@ from tuiprobe.catalog.labels import imagenet_labels, imagenet_wnids
 from tuiprobe.datasets.base import UnreadableImageError
 from tuiprobe.datasets.decode import has_deep_values
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import Head
+from tuiprobe.models.heads import Head, prompt_row
 from tuiprobe.models.preflight import Check
 from tuiprobe.numbers import interval, number
 
@@ -65,48 +65,48 @@ def check_labels(
     if not classes:
         return [Check("label map", "skip", "no labels")]
     if all(name.lower() in _PARTS for name in classes):
-        said = f"its classes are called {', '.join(classes)}, as the parts of a data set are"
-        return [
-            Check(
-                "label map",
-                "fail",
-                said,
-                f"give the folder of one part ({classes[0]}), which holds the classes",
-                "labels",
-            )
-        ]
+        detail = f"its classes are called {', '.join(classes)}, as the parts of a data set are"
+        fix = f"give the folder of one part ({classes[0]}), which holds the classes"
+        return [Check("label map", "fail", detail, fix, "labels")]
+    count = len(classes)
     if imagenet is not None:
         answering = sum(label >= 0 for label in imagenet)
-        said = f"{answering} ImageNet classes answer for {len(set(imagenet) - {-1})} of its classes"
+        detail = (
+            f"{answering} ImageNet classes answer for {len(set(imagenet) - {-1})} of its classes"
+        )
         return [
-            Check("label map", "pass", f"{len(classes)} classes by the set's own mapping"),
-            Check("class mask", "pass", said),
+            Check("label map", "pass", f"{count} classes by the set's own mapping"),
+            Check("class mask", "pass", detail),
         ]
     labels = imagenet_labels(classes)
     if labels is None:
-        digits = all(name.isdigit() for name in classes)
-        if digits and named:
-            return [Check("label map", "pass", f"{len(classes)} index folders, named by --classes")]
-        if digits:
-            fix = "give the names in label order by --classes FILE"
-            said = f"{len(classes)} index folders, but not ImageNet's 1,000: names unknown"
-            return [Check("label map", "warn", said, fix)]
-        return [Check("label map", "pass", f"{len(classes)} classes by their own names")]
-    kind = _kind(classes)
-    jumbled = " in string order (1, 10, 100, 2), mapped by value" if _jumbled(labels) else ""
-    found = [Check("label map", "pass", f"{len(classes)} {kind}{jumbled}")]
-    if len(classes) < 1000:
-        said = f"{len(classes)} of 1,000 classes: the head is masked to them"
-        found.append(Check("class mask", "pass", said))
-    name = KNOWN_COUNTS.get((len(classes), images))
+        if not all(name.isdigit() for name in classes):
+            return [Check("label map", "pass", f"{count} classes by their own names")]
+        if named:
+            return [Check("label map", "pass", f"{count} index folders, named by --classes")]
+        detail = f"{count} index folders, but not ImageNet's 1,000: names unknown"
+        return [
+            Check("label map", "warn", detail, "give the names in label order by --classes FILE")
+        ]
+    kind = "names in the order of the labels"
+    if classes[0].isdigit():
+        kind = "index folders"
+    elif classes[0] in imagenet_wnids():
+        kind = "WordNet ids"
+    jumbled = list(labels) != sorted(labels)
+    order = " in string order (1, 10, 100, 2), mapped by value" if jumbled else ""
+    checks = [Check("label map", "pass", f"{count} {kind}{order}")]
+    if count < 1000:
+        detail = f"{count} of 1,000 classes: the head is masked to them"
+        checks.append(Check("class mask", "pass", detail))
+    name = KNOWN_COUNTS.get((count, images))
     if name is not None:
-        found.append(Check("image count", "pass", f"{images:,} images, as {name} has"))
+        checks.append(Check("image count", "pass", f"{images:,} images, as {name} has"))
     else:
-        said = f"{images:,} images in {len(classes)} classes: no complete ImageNet set"
-        found.append(
-            Check("image count", "warn", said, "fine for a sample; else files are missing")
-        )
-    return found
+        detail = f"{images:,} images in {count} classes: no complete ImageNet set"
+        fix = "fine for a sample; else files are missing"
+        checks.append(Check("image count", "warn", detail, fix))
+    return checks
 
 
 def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
@@ -136,27 +136,17 @@ def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
     if not deep:
         return None
     level = int(np.searchsorted(np.cumsum(counts), 0.999 * counts.sum()))
-    said = f"99.9 % of the values in {len(deep)} of the 16-bit images are at most {level} of 255"
+    detail = f"99.9 % of the values in {len(deep)} of the 16-bit images are at most {level} of 255"
     if level >= 255 / 8:
-        return Check("value range", "pass", said)
+        return Check("value range", "pass", detail)
     return Check(
         "value range",
         "fail",
-        f"{said}, so they would be measured as black ({', '.join(deep[:3])})",
+        f"{detail}, so they would be measured as black ({', '.join(deep[:3])})",
         "scale the values of all files to the full range of 16 bits, by one factor, or save them "
         "with 8 bits",
         "images",
     )
-
-
-def _kind(classes: Sequence[str]) -> str:
-    if classes[0].isdigit():
-        return "index folders"
-    return "WordNet ids" if classes[0] in imagenet_wnids() else "names in the order of the labels"
-
-
-def _jumbled(labels: Sequence[int]) -> bool:
-    return list(labels) != sorted(labels)
 
 
 @dataclass(frozen=True)
@@ -197,9 +187,6 @@ class KnownAnswer:
         expected: Published accuracy.
         hits: Images classified correctly.
         n: Images classified.
-        low: Lower end of the 95 % interval (Wilson) of the measured accuracy.
-        high: Upper end of that interval.
-        agrees: Whether the published figure lies in the 99.9 % interval.
         causes: Parts each of which, restored alone, restores the accuracy; all differing parts if
             only restoring them together does.
     """
@@ -207,25 +194,34 @@ class KnownAnswer:
     expected: float
     hits: int
     n: int
-    low: float
-    high: float
-    agrees: bool
     causes: tuple[str, ...] = ()
 
+    def _interval(self, confidence: float) -> tuple[float, float]:
+        """Returns the Wilson interval of the measured accuracy."""
+        test = binomtest(self.hits, self.n, self.expected)
+        ends = test.proportion_ci(confidence_level=confidence, method="wilson")
+        return float(ends.low), float(ends.high)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the published figure lies in the 99.9 % interval."""
+        low, high = self._interval(0.999)
+        return low <= self.expected <= high
+
     def check(self) -> Check:
-        """Returns the result as a check."""
-        said = (
-            f"accuracy {interval(self.hits / self.n, self.low, self.high, 'share')} on {self.n:,} "
-            f"images, published {number(self.expected, 'share')}"
+        """Returns the result as a check, with the 95 % interval."""
+        detail = (
+            f"accuracy {interval(self.hits / self.n, *self._interval(0.95), 'share')} on "
+            f"{self.n:,} images, published {number(self.expected, 'share')}"
         )
         if self.agrees:
-            return Check("known answer", "pass", said)
+            return Check("known answer", "pass", detail)
         if not self.causes:
             fix = "none of the parts that differ explains it; check weights and data"
-            return Check("known answer", "fail", said, fix)
+            return Check("known answer", "fail", detail, fix)
         fix = f"restoring the {' and the '.join(self.causes)} restores it"
         labels = CAUSES["labels"] in self.causes
-        return Check("known answer", "fail", said, fix, "labels" if labels else "encoder")
+        return Check("known answer", "fail", detail, fix, "labels" if labels else "encoder")
 
 
 def sample_of(images: Dataset, seed: int = 0) -> list[Sample]:
@@ -257,21 +253,14 @@ def known_answer(
         used: The settings of the run.
         reference: The right settings by catalog and libraries; None to skip the search.
     """
-    seen: dict[tuple[int, str | None], Tensor] = {}
+    views: dict[tuple[int, str | None], Tensor] = {}
 
-    def answer(setup: ClassifierSetup, causes: tuple[str, ...] = ()) -> KnownAnswer:
+    def answer(setup: ClassifierSetup) -> KnownAnswer:
         # Names, labels and prompts do not change h.
         view = (id(setup.preprocess), setup.activation)
-        if view not in seen:
-            seen[view] = _representations(encoder, images, samples, setup)
-        hits = _hits(encoder, samples, setup, seen[view])
-        test = binomtest(hits, len(samples), expected)
-        interval = test.proportion_ci(method="wilson")
-        inside = test.proportion_ci(confidence_level=0.999, method="wilson")
-        agrees = bool(inside.low <= expected <= inside.high)
-        return KnownAnswer(
-            expected, hits, len(samples), float(interval.low), float(interval.high), agrees, causes
-        )
+        if view not in views:
+            views[view] = _representations(encoder, images, samples, setup)
+        return KnownAnswer(expected, _hits(encoder, samples, setup, views[view]), len(samples))
 
     first = answer(used)
     if first.agrees or reference is None:
@@ -312,16 +301,13 @@ def _hits(encoder: Encoder, samples: Sequence[Sample], setup: ClassifierSetup, h
 
 
 def _head(encoder: Encoder, setup: ClassifierSetup) -> Head:
-    if encoder.text is None:
-        if encoder.classifier is None:
-            raise ValueError(f"{encoder.name} has no head to answer with")
-        return encoder.classifier
-    rows = []
-    for name in setup.classes:  # Not cached: its activation is not the model's.
-        prompts = [template.replace("{}", name) for template in setup.templates]
-        mean = encoder.text.encode(encoder.text.tokenize(prompts)).float().mean(dim=0).cpu()
-        rows.append(nn.functional.normalize(mean, dim=0))
-    return Head(torch.stack(rows), None, setup.classes, setup.templates, normalize=True)
+    """Returns the model's classifier, or a head that is not cached: its activation is replaced."""
+    if encoder.text is not None:
+        rows = [prompt_row(encoder.text, name, setup.templates) for name in setup.classes]
+        return Head(torch.stack(rows), None, setup.classes, setup.templates, normalize=True)
+    if encoder.classifier is None:
+        raise ValueError(f"{encoder.name} has no head to answer with")
+    return encoder.classifier
 
 
 @contextmanager

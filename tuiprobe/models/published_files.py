@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tuiprobe.catalog.cached import cached_file
-from tuiprobe.catalog.names import Published, all_published, published
+from tuiprobe.catalog.names import all_published, published
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.weights import resolve
 
 
-def fetch_published(spec: str, download: Callable[[Published], object]) -> Path:
+def fetch_published(spec: str, download: Callable[[], object]) -> Path:
     """Caches the weights of a spec and returns their file; only checks a file already cached.
 
     Args:
@@ -28,14 +28,10 @@ def fetch_published(spec: str, download: Callable[[Published], object]) -> Path:
     if model is None:
         raise unpublished(spec, spec)
 
-    def downloaded() -> str:
-        with quiet():
-            download(model)
-        return ""
-
     check_reachable(model.spec)
     if cached_file(model) is None:
-        resolve(downloaded, what=model.spec)
+        with quiet():
+            resolve(download, what=model.spec)
     file = cached_file(model)
     if file is None:
         raise WeightsError(f"{model.spec} was downloaded, but is not where its library keeps it")

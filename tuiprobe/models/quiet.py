@@ -1,9 +1,14 @@
-"""Keeps libraries from writing to the log and to stderr while they build models."""
+"""Keeps libraries from writing to the log and to stderr while they build models.
+
+Models without weights of their own get random ones from a fixed seed.
+"""
 
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import torch
 
 
 @contextmanager
@@ -21,3 +26,11 @@ def quiet() -> Iterator[None]:
     finally:
         logging.disable(before)
         logging.root.removeHandler(handler)
+
+
+@contextmanager
+def seeded() -> Iterator[None]:
+    """Silences libraries, and draws random weights alike every time; draws elsewhere go on."""
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ class Wanted:
         checkpoint: File whose weights replace the published ones.
         device: Device of the encoder.
         dtype: Floating point type of the encoder.
+        untrained: Whether to build random weights, from a fixed seed, in place of published ones.
     """
 
     name: str
@@ -39,10 +41,7 @@ class Wanted:
     checkpoint: Path | None
     device: str
     dtype: torch.dtype
-
-
-def _no_models() -> tuple[str, ...]:
-    return ()
+    untrained: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Loader:
     forms: tuple[str, ...]
     load: Callable[[Wanted], Encoder]
     takes_checkpoint: bool = True
-    models: Callable[[], Iterable[str]] = _no_models
+    models: Callable[[], Iterable[str]] = tuple
     fetch: Callable[[str, str], list[Path]] | None = None
 
 
@@ -76,6 +75,16 @@ BUILTIN = {
 """All built-in loaders, in the order that messages list them."""
 
 LOADERS = Registry(MODELS, "loader", Loader, BUILTIN)
+
+
+def near_names(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """Returns the end of a sentence that asks for names like a wrong one; empty without any.
+
+    >>> near_names("resnet5O", ["resnet50", "vit"])
+    '; did you mean resnet50?'
+    """
+    near = get_close_matches(name, list(names), n=3, cutoff=cutoff)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def model_forms() -> str:

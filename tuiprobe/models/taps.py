@@ -18,21 +18,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.spec import FINAL_TAP
-
-__all__ = [
-    "FINAL_TAP",
-    "DerivedTap",
-    "Extract",
-    "NotTappableError",
-    "Tap",
-    "TapContext",
-    "TapTable",
-    "discover",
-    "first_tensor",
-    "layout",
-]
-
 Extract = Callable[[object], Tensor]
 """Converts a module's output to the tensor of a tap."""
 

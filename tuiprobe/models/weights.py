@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -15,15 +15,17 @@ from torch import Tensor, nn
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.limits import ARRAY_HEADER_BYTES
-from tuiprobe.models.stored import UnsafePickleError
-from tuiprobe.models.torch_files import DAMAGED, open_torch_file
 from tuiprobe.models.wrappers import State, check_names, listed, unwrap, without_prefix
 from tuiprobe.plaintext import plain
+from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
+from tuiprobe.torchfiles.stored import UnsafePickleError
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
 """Buffers that libraries add and remove between versions; they hold no learned values."""
 
 _LONGEST = 200
+
+Resolved = TypeVar("Resolved")
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """Dtypes of weights; others need more than a conversion, such as the scales of float8."""
@@ -60,7 +62,10 @@ def read_checkpoint(path: Path) -> State:
             "pass that file"
         ) from error
     except DAMAGED as error:
-        raise _damaged(path, error) from error
+        raise WeightsError(
+            f"{path} cannot be read as a checkpoint ({_reason(error)}); it may be cut short or of "
+            "another format. Copy or download it again; safetensors, .pt, .pth and .bin are read"
+        ) from error
 
 
 def _read_safetensors(path: Path, file: IO[bytes]) -> State:
@@ -70,13 +75,6 @@ def _read_safetensors(path: Path, file: IO[bytes]) -> State:
     state: State = load_file(path)
     check_names(state, path)
     return state
-
-
-def _damaged(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(
-        f"{path} cannot be read as a checkpoint ({_reason(error)}); it may be cut short or of "
-        "another format. Copy or download it again; safetensors, .pt, .pth and .bin are read"
-    )
 
 
 def _reason(error: Exception) -> str:
@@ -105,29 +103,28 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
     Raises:
         WeightsError: If names are missing or left over, or shapes differ; lists them.
     """
-    wanted = model.state_dict()
-    state = _without_own_prefix(state, wanted)
-    missing = [n for n in wanted if n not in state and not n.endswith(_BOOKKEEPING)]
-    unexpected = [n for n in state if n not in wanted and not n.endswith(_BOOKKEEPING)]
-    shapes = [
-        f"{n} is {tuple(state[n].shape)} in the file, {tuple(wanted[n].shape)} in the model"
-        for n in wanted
-        if n in state and state[n].shape != wanted[n].shape
-    ]
-    if missing or unexpected or shapes:
-        problems = [
-            _problem("missing", missing),
-            _problem("not part of it", unexpected),
-            _problem("of another shape", shapes),
-        ]
+    own = model.state_dict()
+    state = _without_own_prefix(state, own)
+    pairs = [(n, state[n], own[n]) for n in own if n in state]
+    problems = {
+        "missing": [n for n in own if n not in state and not n.endswith(_BOOKKEEPING)],
+        "not part of it": [n for n in state if n not in own and not n.endswith(_BOOKKEEPING)],
+        "of another shape": [
+            f"{n} is {tuple(given.shape)} in the file, {tuple(mine.shape)} in the model"
+            for n, given, mine in pairs
+            if given.shape != mine.shape
+        ],
+    }
+    if any(problems.values()):
+        causes = (f"{len(n)} {what} ({listed(n)})" for what, n in problems.items() if n)
         raise WeightsError(
-            f"{source} does not fit {target}: {'; '.join(p for p in problems if p)}. Name the "
-            "architecture that these weights were trained in"
+            f"{source} does not fit {target}: {'; '.join(causes)}. Name the architecture that "
+            "these weights were trained in"
         )
     numbers = [
-        f"{n} is {_dtype(state[n])} in the file, {_dtype(wanted[n])} in the model"
-        for n in wanted
-        if n in state and not converts(state[n], wanted[n].dtype)
+        f"{n} is {_dtype(given)} in the file, {_dtype(mine)} in the model"
+        for n, given, mine in pairs
+        if not converts(given, mine.dtype)
     ]
     if numbers:
         raise WeightsError(
@@ -135,7 +132,7 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
             f"({listed(numbers)}). Quantised or truncated weights are not converted; pass the "
             "floating-point file"
         )
-    model.load_state_dict({n: t for n, t in state.items() if n in wanted}, strict=False)
+    model.load_state_dict({n: given for n, given, _ in pairs}, strict=False)
 
 
 def _without_own_prefix(state: State, wanted: Mapping[str, Tensor]) -> State:
@@ -184,18 +181,14 @@ def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _problem(what: str, names: list[str]) -> str:
-    return f"{len(names)} {what} ({listed(names)})" if names else ""
-
-
-def resolve(fetch: Callable[[], str | Path], *, what: str) -> Path:
-    """Calls a library's download function and turns its failures into one message.
+def resolve(fetch: Callable[[], Resolved], *, what: str) -> Resolved:
+    """Returns what a library's download function does; turns its failures into one message.
 
     Raises:
         WeightsError: If the weights are neither cached nor available for download.
     """
     try:
-        return Path(fetch())
+        return fetch()
     except WeightsError:
         raise
     except Exception as error:  # Libraries pass on their HTTP client's errors.

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.limits import NAME_LENGTH, PICKLE_VALUES, WRAPPERS
-from tuiprobe.models.stored import Module, StoredTensor, Unread
 from tuiprobe.plaintext import plain
+from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread
 
 State = dict[str, Tensor]
 

@@ -6,7 +6,7 @@ ranks that run. No shard is read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -133,6 +133,22 @@ def published_shards(run: RunDir) -> set[Place]:
     return found
 
 
+def in_turns(sets: Sequence[SetPlan]) -> Iterator[Place]:
+    """Yields the first shard of every set, then the second, and so on: the order of measuring.
+
+    So every set has figures after its first shard, however many images the others have.
+
+    >>> list(in_turns([SetPlan("val", 30, 3), SetPlan("rotated", 10, 1)]))
+    [('val', 0), ('rotated', 0), ('val', 1), ('val', 2)]
+    """
+    number, left = 0, [one for one in sets if one.shards > 0]
+    while left:
+        for one in left:
+            yield one.name, number
+        number += 1
+        left = [one for one in left if number < one.shards]
+
+
 def ranks_missing(
     sets: Sequence[SetPlan], published: Collection[Place], world: int
 ) -> tuple[int, ...]:
@@ -141,11 +157,10 @@ def ranks_missing(
     Args:
         sets: The planned sets.
         published: Set and number of the published shards.
-        world: Number of ranks: the shards of all sets in their order go round.
+        world: Number of ranks: the shards of all sets, as `in_turns` yields them, go round.
     """
-    places = ((one.name, number) for one in sets for number in range(one.shards))
     missing: set[int] = set()
-    for index, place in enumerate(islice(places, limits.SHARDS)):
+    for index, place in enumerate(islice(in_turns(sets), limits.SHARDS)):
         if place not in published:
             missing.add(index % world)
             if len(missing) == world:

@@ -45,7 +45,7 @@ class Snapshot:
             if what is there cannot be read, see `stage_message`.
         stage: What the engine does; of several ranks, the furthest.
         stage_message: The engine's own words for it.
-        set: Set of images that is measured.
+        unit: What `done` and `total` count: images, or classes of a head that is built.
         done: Images that are measured or unreadable, those of earlier attempts included.
         skipped: Unreadable images of this attempt.
         total: Images to measure.
@@ -66,7 +66,7 @@ class Snapshot:
     state: State = "starting"
     stage: str = "load"
     stage_message: str = ""
-    set: str = ""
+    unit: str = "images"
     done: int = 0
     skipped: int = 0
     total: int = 0
@@ -168,7 +168,6 @@ class Watch:
             state="unreadable" if damaged else state,
             stage=shown.phase if shown else "load",
             stage_message=self._damage if damaged else shown.message if shown else "",
-            set=next((one.set for one in (*running, shown) if one is not None and one.set), ""),
             done=count.done,
             skipped=sum(view.status.skipped for view in views),
             total=count.total,
@@ -187,7 +186,7 @@ class Watch:
         if shown is None or shown.phase != "head" or not shown.to_build:
             return snapshot
         return replace(
-            snapshot, set="head", done=shown.built, total=shown.to_build, rate=shown.rate,
+            snapshot, unit="classes", done=shown.built, total=shown.to_build, rate=shown.rate,
             eta=shown.eta,
         )  # fmt: skip
 

@@ -57,19 +57,17 @@ def title_warning(about: Mapping[str, object], short: bool = False) -> str:
 
 
 def progress_line(snapshot: Snapshot, width: int) -> str:
-    """Returns set, images, a bar, rate and time left as one line.
+    """Returns images, a bar, rate and time left as one line.
 
-    >>> one = Snapshot(set="val", done=50, total=100, rate=20.0, eta=2.5)
+    >>> one = Snapshot(done=50, total=100, rate=20.0, eta=2.5)
     >>> progress_line(one, 60).rstrip()
-    'val 50 of 100 ━━━━━━━━━━────────── 50 % 20 img/s ETA 0:02'
+    '50 of 100 images ━━━━━━━━━──────── 50 % 20 images/s ETA 0:02'
     """
     part = snapshot.done / snapshot.total if snapshot.total else 0.0
-    sets = list(snapshot.sets)
-    which = f" ({sets.index(snapshot.set) + 1} of {len(sets)}) ·" if snapshot.set in sets else ""
-    head = f"{snapshot.set}{which} {snapshot.done:,} of {snapshot.total:,} "
+    head = f"{snapshot.done:,} of {snapshot.total:,} {snapshot.unit} "
     skipped = f" {snapshot.skipped} skipped" if snapshot.skipped else ""
     eta = f" ETA {clock(snapshot.eta)}" if snapshot.eta is not None else ""
-    rate = f" {snapshot.rate:.0f} img/s" if snapshot.rate else ""
+    rate = f" {snapshot.rate:.0f} {snapshot.unit}/s" if snapshot.rate else ""
     tail = f" {int(100 * part)} %{rate}{eta}{skipped}"
     room = min(max(width - len(head) - len(tail), 0), 20)
     return head + _line(part, room) + tail

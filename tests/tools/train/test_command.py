@@ -1,18 +1,14 @@
-"""All trainings side by side: which runs when, what lands where, and going on after a stop."""
+"""All trainings: which runs when, what lands where, and going on after a stop."""
 
 import dataclasses
 import json
-import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from threading import Barrier, Lock
 
 import pytest
 
 from tools.train import command
-from tools.train.command import next_job, run_jobs
+from tools.train.command import next_job
 from tools.train.recipes import MODELS, RECIPES, SEEDS, Job, jobs_for
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import weights
@@ -45,38 +41,14 @@ def test_a_model_waits_for_the_one_it_starts_from_and_others_go_ahead() -> None:
     assert next_job([elsewhere], [elsewhere, first]) == elsewhere  # of another seed
 
 
-def test_jobs_run_side_by_side_but_never_more_than_asked() -> None:
-    together, lock, running, most = Barrier(2, timeout=20), Lock(), 0, 0
-
-    def work(job: Job) -> int:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        together.wait()  # each of the four runs beside one other, or this breaks
-        with lock:
-            running -= 1
-        return job.seed
-
-    jobs = [Job(LABELS, seed) for seed in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(found for _, found in run_jobs(jobs, work, pool, 2)) == [0, 1, 2, 3]
-    assert most == 2
-
-
-def test_jobs_that_wait_for_each_other_are_an_error() -> None:
-    jobs = [Job(CLIP, 0, TUNED), Job(TUNED, 0, CLIP)]
-    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="waits"):
-        list(run_jobs(jobs, lambda job: job, pool, 2))
-
-
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_path: Path) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
     models = [Job(TUNED, 3, CLIP), Job(CLIP, 3), Job(LABELS, 3)]
     others = [Job(LABELS, 3), Job(LABELS, 4)]
 
-    cards = command.train_all(models, others, cache, output, jobs=2, images=40)
+    cards = command.train_all(models, others, cache, output, jobs=2, images=20)
     assert set(cards) == {*models, *others}
     assert {path.name for path in output.iterdir()} == {
         f"tiny_{kind}.{suffix}"
@@ -85,14 +57,14 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
     }
     card = json.loads((output / "tiny_labels.json").read_text())
     assert card == {"sha256": card["sha256"], **cards[Job(LABELS, 3)]}
-    assert card["accuracy"]["sketch"]["n"] == 40
+    assert card["accuracy"]["sketch"]["n"] == 20
     assert (cache / "tiny_labels-4" / "tiny_labels.safetensors").is_file()
 
     # Again, after the card of one was lost: it goes on from its end, another is kept as it is.
     before = {p: p.stat().st_mtime_ns for p in cache.glob("*/*.safetensors")}
     (cache / "tiny_tuned-3" / "tiny_tuned.json").unlink()
     for job in (models[0], others[1]):
-        assert command.make(job, cache, images=40)["accuracy"] == cards[job]["accuracy"]
+        assert command.make(job, cache, images=20)["accuracy"] == cards[job]["accuracy"]
     changed = [p.stem for p, when in before.items() if p.stat().st_mtime_ns != when]
     assert changed == ["tiny_tuned"]
 
@@ -100,49 +72,5 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
     longer = Job(dataclasses.replace(LABELS, steps=3), 3)
     endless = Job(dataclasses.replace(LABELS, name="tiny_endless", steps=10**6), 3)
     with pytest.raises(UsageError, match=r"tiny_labels-3\.ckpt was trained by another recipe"):
-        command.train_all([endless, longer], [], cache, output, jobs=2, images=40)
+        command.train_all([endless, longer], [], cache, output, jobs=2, images=20)
     assert json.loads((output / "tiny_labels.json").read_text()) == card
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Job], list[Job], object]]:
-    """Run the command line and return what it would train and where files would go."""
-
-    def run(*words: str) -> tuple[list[Job], list[Job], object]:
-        calls: list[tuple[list[Job], list[Job], object]] = []
-
-        def noted(
-            models: list[Job], others: list[Job], cache: Path, output: Path | None, **_: int
-        ) -> dict[Job, command.Card]:
-            calls.append((models, others, output))
-            return {}
-
-        monkeypatch.setattr(command, "train_all", noted)
-        monkeypatch.setattr(command, "write_baseline", lambda cards, path: None)
-        monkeypatch.setattr(sys, "argv", ["train", *words])
-        command.main()
-        return calls[0]
-
-    return run
-
-
-def test_only_the_shipped_seed_replaces_what_ships(asked: Callable[..., tuple], tmp_path) -> None:
-    models, others, output = asked()
-    assert output == weights.FOLDER
-    assert len(others) == 12
-    assert asked("mini_clip", "--seed", "1")[2] is None
-    assert asked("--seed", "5", "--output", str(tmp_path))[2] == tmp_path
-    assert asked("--seed", "5")[1] == []
-    assert asked("mini_finetuned")[0] == [job for job in models if job.start is not None]
-    models, others, _ = asked("baseline_tiny")  # of the table alone: never a file that ships
-    assert (models, [job.recipe.name for job in others]) == ([], ["baseline_tiny"])
-
-
-@pytest.mark.parametrize(
-    ("words", "said"), [(("maxi_clip",), "Unknown model"), (("--jobs", "0"), "at least one")]
-)
-def test_what_cannot_be_trained_is_refused(
-    asked: Callable[..., tuple], words: tuple[str, ...], said: str
-) -> None:
-    with pytest.raises(SystemExit, match=said):
-        asked(*words)

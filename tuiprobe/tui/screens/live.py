@@ -249,14 +249,12 @@ class LiveScreen(RunningScreen):
         return progress.progress_line(snapshot, width) if snapshot.total else ""
 
     def _current_place(self, snapshot: Snapshot) -> Place | None:
-        sets = [place[0] for place in snapshot.taps]
-        wanted = self._chosen_set if self._chosen_set in sets else snapshot.set
-        if wanted not in sets:  # a head is being built: keeps the last set and figures visible
-            last = sets[-1] if sets else ""
-            wanted = self._place[0] if self._place and self._place[0] in sets else last
-        taps = self._taps(snapshot, wanted)
-        if not taps:
+        sets = [name for name in snapshot.sets if self._taps(snapshot, name)]
+        sets = sets or [place[0] for place in snapshot.taps]
+        if not sets:
             return None
+        wanted = self._chosen_set if self._chosen_set in sets else sets[0]
+        taps = self._taps(snapshot, wanted)
         return wanted, self._chosen_tap if self._chosen_tap in taps else taps[-1]
 
     @staticmethod
@@ -295,7 +293,7 @@ class LiveScreen(RunningScreen):
             self._show_figures()
 
     def action_set(self) -> None:
-        """Selects the next set of images; the view no longer follows the run from set to set."""
+        """Selects the next set of images."""
         sets = list(dict.fromkeys(place[0] for place in self._shown.taps))
         if self._place is not None and sets:
             self._chosen_set = sets[(sets.index(self._place[0]) + 1) % len(sets)]

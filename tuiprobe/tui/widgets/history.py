@@ -1,4 +1,4 @@
-"""Kurtosis of every set of a run so far: what is done, what is measured now, what waits."""
+"""Kurtosis of every set of a run so far: what is done, what is under way, what waits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SetLine:
         name: Name of the set.
         forms: The rest of the line, from the longest form to the shortest.
         shown: Whether the other panels show this set.
-        now: Whether it is measured now.
+        now: Whether it is under way; sets take turns.
     """
 
     sign: str
@@ -45,15 +45,15 @@ def sets_so_far(snapshot: Snapshot, tap: str, shown: str, going: bool = True) ->
         snapshot: The run.
         tap: Of which tap the kurtosis is.
         shown: The set that the other panels show.
-        going: Whether the run goes on; if not, no set is measured now.
+        going: Whether the run goes on; if not, no set is under way.
     """
-    now = snapshot.set if going and snapshot.state != "ended" else None
+    going = going and snapshot.state != "ended"
     names = list(snapshot.sets) or list(dict.fromkeys(place[0] for place in snapshot.taps))
-    return [_line(snapshot, name, tap, shown, now) for name in names]
+    return [_line(snapshot, name, tap, shown, going) for name in names]
 
 
-def _line(snapshot: Snapshot, name: str, tap: str, shown: str, now: str | None) -> SetLine:
-    sign, word = _state(snapshot, name, now)
+def _line(snapshot: Snapshot, name: str, tap: str, shown: str, going: bool) -> SetLine:
+    sign, word = _state(snapshot, name, going)
     figures = snapshot.taps.get((name, tap))
     if figures is None or figures.kurtosis is None:
         before = sign == "✓"
@@ -69,21 +69,19 @@ def _line(snapshot: Snapshot, name: str, tap: str, shown: str, now: str | None) 
     return SetLine(sign, name, forms, shown=name == shown, now=sign == "●")
 
 
-def _state(snapshot: Snapshot, name: str, now: str | None) -> tuple[str, str]:
+def _state(snapshot: Snapshot, name: str, going: bool) -> tuple[str, str]:
     progress = snapshot.sets.get(name)
     if progress is None:
-        return ("●", "now") if name == now else (" ", "")
+        return " ", ""
     if progress.total and progress.done >= progress.total:
         return "✓", "done"
-    if name == now:
-        return "●", "now"
     if progress.done:
-        return "◐", f"{progress.done:,} of {progress.total:,}"
-    return "○", "waiting" if now is not None else "not measured"
+        return ("●", "now") if going else ("◐", f"{progress.done:,} of {progress.total:,}")
+    return "○", "waiting" if going else "not measured"
 
 
 class SetHistory(Widget):
-    """The sets of the run with their kurtosis; as many as fit, around the one measured now."""
+    """The sets of the run with their kurtosis; as many as fit, around one under way."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"history--dim"}
@@ -118,7 +116,7 @@ class SetHistory(Widget):
         return one.forms[min(form, len(one.forms) - 1)]
 
     def _first(self) -> int:
-        """Returns the first set that is shown: the one measured now and what came before it."""
+        """Returns the first set that is shown: one under way and what came before it."""
         now = next((i for i, one in enumerate(self._sets) if one.now), len(self._sets) - 1)
         last = min(max(now + 2, self.size.height), len(self._sets))
         return max(last - self.size.height, 0)

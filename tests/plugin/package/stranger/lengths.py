@@ -71,30 +71,21 @@ class Lengths(Probe[tuple[str, np.ndarray, np.ndarray, dict[int, str]], LengthRe
         series = Series(name="length", x=places, y=values, mark="bars")
         return Section(
             title=self.title,
-            headline=(
-                "Representations are ",
-                result.mean,
-                " long on ",
-                Code(code=result.data),
-                ".",
-            ),
+            headline=("Representations are ", result.mean, " long on ", Code(code=result.data)),
             card=(("length ", result.mean),),
             content=(
                 prose("Longer than most <b>say</b> little."),
                 table(
-                    "longest",
-                    [("image", "image"), ("length", "length")],
-                    [[Code(code=one.path or ""), one.value] for one in result.longest],
+                    "longest", [("image", "image"), ("length", "length")],
+                    [[Code(code=image.path or ""), image.value] for image in result.longest],
                 ),
                 Chart(id="lengths", title="Lengths", x_label="", y_label="", series=(series,)),
                 Strip(
-                    id="longest",
-                    title=("The longest",),
-                    data=result.data,
+                    id="longest", title=("The longest",), data=result.data,
                     ends=(StripEnd(label="largest", images=result.longest),),
                 ),
             ),
-        )
+        )  # fmt: skip
 
     def named(self, result: LengthResult) -> Named:
         return Named(

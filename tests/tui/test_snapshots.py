@@ -1,0 +1,266 @@
+"""Every kind of screen as a picture: sizes, the light theme, ASCII.
+
+`pytest tests/tui/test_snapshots.py --snapshot-update` renews them after a wanted change.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, Static
+
+from tests.report.samples import estimate, outliers, report
+from tests.tui.asked import answered, one_set
+from tests.tui.conftest import drawn, until
+from tests.tui.finished import bare_report, full_report, write_run
+from tests.tui.live_run import live_run, write_live, write_pictures
+from tuiprobe.results.report import Report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
+from tuiprobe.tui.screens.export import ExportTable
+from tuiprobe.tui.screens.help import HelpScreen
+from tuiprobe.tui.screens.models import ModelsScreen
+from tuiprobe.tui.screens.results import ResultsScreen
+from tuiprobe.tui.screens.runs import RunsScreen, RunTable
+from tuiprobe.tui.screens.setup import SetupScreen
+from tuiprobe.tui.widgets.bars import ChannelBars
+from tuiprobe.tui.widgets.pictures import PictureGrid
+
+pytestmark = [
+    pytest.mark.skipif(
+        sys.version_info[:2] != (3, 11), reason="pictures are compared on one version of Python"
+    ),
+    pytest.mark.slow,
+]
+
+Act = Callable[[Pilot[None]], Awaitable[None]]
+Make = Callable[[pytest.MonkeyPatch], tuple[TuiprobeApp, Act]]
+RUN = Path("run")
+"""Relative paths are the same on every machine."""
+PARTS = {"2": "outliers", "3": "directions", "4": "concepts", "5": "images", "6": "robustness"}
+
+
+def arrived(app: TuiprobeApp, key: str) -> bool:
+    """Returns whether the screen is where a key leads, with its pictures."""
+    leaves = not isinstance(app.screen, ResultsScreen)
+    if key in ("enter", "e") and not leaves:
+        return False
+    part = app.screen if leaves else app.screen.tab
+    if key in PARTS and part.id != f"part-{PARTS[key]}":
+        return False
+    return all(grid.shown for grid in part.query(PictureGrid))
+
+
+def results(
+    *keys: str, found: Report | None = None, pictures: bool = False, light: bool = False,
+    ascii: bool = False,
+) -> Make:  # fmt: skip
+    def make(_: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
+        app = TuiprobeApp(open_run=write_run(RUN, found, pictures), ascii=ascii)
+
+        async def act(pilot: Pilot[None]) -> None:
+            await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
+            if light:
+                app.action_switch_theme()
+            for key in keys:
+                await pilot.press(key)
+                await until(pilot, partial(arrived, app, key))
+
+        return app, act
+
+    return make
+
+
+def export(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
+    app, open_dialog = results("e")(patch)
+
+    async def act(pilot: Pilot[None]) -> None:
+        await open_dialog(pilot)
+        await until(pilot, lambda: app.screen.query("#to"))
+        app.screen.query_one("#to").value = "reports"
+        await until(pilot, lambda: "into reports" in app.screen.query_one("#written").whole.plain)
+        table = app.screen.query_one(ExportTable)
+        await until(pilot, lambda: "…" not in "".join(table.render_line(i).text for i in range(8)))
+        await pilot.pause()
+
+    return app, act
+
+
+def runs(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
+    """Two finished runs, one that was killed, and one that failed before its plan."""
+    patch.setenv("TZ", "UTC")
+    time.tzset()
+    write_run(RUN / "strong", pictures=False)
+    write_run(RUN / "weak", report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),)), False)
+    run = RunDir(RUN / "stopped")
+    run.key_file.write_text("0" * 64 + "\n")
+    run.spec_file.write_json({"model": "timm:resnet50.a1_in1k", "data": "imagefolder:/data/val"})
+    run.plan_file.write_json({"sets": [{"name": "val", "planned": 500, "shards": 5}]})
+    for number in range(3):
+        run.shard_file("val", number).write_bytes(b"")
+    RunDir(RUN / "failed").log_file.write_text("error: /data/val has no images: name another\n")
+    files = ("strong/results.json", "weak/results.json", "stopped/key", "failed/log.txt")
+    for number, file in enumerate(files):
+        os.utime(RUN / file, (1_700_000_000 - 1000 * number,) * 2)
+    app = TuiprobeApp(runs=RUN)
+
+    async def act(pilot: Pilot[None]) -> None:
+        app.push_screen(RunsScreen(RUN))
+        await until(pilot, lambda: app.screen.query(RunTable))
+        await until(pilot, lambda: len(app.screen.table.rows) == len(files))
+        await pilot.press("space", "end")
+        await pilot.pause()
+
+    return app, act
+
+
+def compared(*keys: str, ascii: bool = False) -> Make:
+    def make(_: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
+        app = TuiprobeApp(runs=RUN, ascii=ascii)
+        weak = full_report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
+        pair = [write_run(Path("strong"), None, False), write_run(Path("weak"), weak, False)]
+
+        async def act(pilot: Pilot[None]) -> None:
+            app.push_screen(CompareScreen(pair))
+            await until(pilot, lambda: app.screen.query(ForestTable))
+            await until(pilot, lambda: app.screen.query_one(ForestTable).rows)
+            await pilot.press(*keys)
+            await pilot.pause()
+
+        return app, act
+
+    return make
+
+
+def live(*keys: str, final: bool = False, ascii: bool = False) -> Make:
+    def make(_: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
+        run = live_run(RUN)
+        if final:
+            write_live(run, 2, sets=("val", "r"), layers=("embedding",))
+            write_pictures(run, "r")
+        app = TuiprobeApp(open_run=run, ascii=ascii)
+
+        async def act(pilot: Pilot[None]) -> None:
+            await until(pilot, lambda: app.screen.query(ChannelBars))
+            await until(pilot, lambda: app.screen.query_one(ChannelBars).channel == 13)
+            parts = ["measuring", "random rotation", *["▀▀"] * (not ascii)]
+            await until(pilot, lambda: all(part in drawn(app) for part in parts))
+            await pilot.press(*keys)
+            if "l" in keys:
+                await until(pilot, lambda: "measuring 2000 images" in drawn(app))
+            if "question_mark" in keys:
+                await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+
+        return app, act
+
+    return make
+
+
+def models(*keys: str) -> Make:
+    def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
+        patch.setattr(ModelsScreen, "_load", lambda self: None)  # the presets alone
+        versions = {"open_clip": "3.3.0", "timm": "1.0.31"}
+        patch.setattr("tuiprobe.catalog.names.generated_with", lambda file: versions)
+        patch.setattr("tuiprobe.catalog.names.listed_on", lambda file: "2026-11-24")
+
+        async def act(pilot: Pilot[None]) -> None:
+            await pilot.press(*keys)
+            await pilot.pause()
+
+        return TuiprobeApp(), act
+
+    return make
+
+
+def setup(fields: dict[str, str] | None = None, light: bool = False, **finds: Any) -> Make:
+    def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
+        answered(patch).finds(**finds)
+        patch.setattr(ModelsScreen, "_load", lambda self: None)
+        app = TuiprobeApp()
+
+        async def act(pilot: Pilot[None]) -> None:
+            if light:
+                await pilot.press("ctrl+t")
+            app.push_screen(SetupScreen(["mini_clip"]))
+            await until(pilot, lambda: app.screen.query("#understood"))
+            for field in app.screen.query(Input):
+                field.cursor_blink = False
+            words = app.screen.query_one("#understood", Static)
+            await until(
+                pilot, lambda: "PROBES" in str(words.content) and not app.screen._trial_note
+            )
+            for name, text in (fields or {}).items():
+                app.screen.query_one(f"#{name}", Input).value = text
+            await pilot.pause()
+            await until(pilot, lambda: app.screen._found is not None)
+
+        return app, act
+
+    return make
+
+
+GONE = "imagefolder:photos: there is no such folder; name one of images"
+ROWS = [one_set("img_emb", 1_000_000, "unlabelled", width=512)]
+SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
+    "overview": ((120, 40), results()),
+    "overview_small": ((80, 24), results()),
+    "outliers": ((120, 40), results("2")),
+    "outliers_small": ((60, 20), results("2")),
+    "directions": ((120, 40), results("3")),
+    "concepts_wide": ((200, 50), results("4")),
+    "images": ((80, 24), results("5", "p", "right", pictures=True)),
+    "images_ascii": ((80, 24), results("5", ascii=True)),
+    "robustness_light": ((120, 40), results("6", light=True)),
+    "not_run": ((80, 24), results("4", found=bare_report())),
+    "evidence": ((120, 40), results("2", "enter")),
+    "enlarged": ((80, 24), results("5", "p", "enter", pictures=True)),
+    "export": ((80, 24), export),
+    "runs": ((80, 24), runs),
+    "compare": ((110, 36), compared()),
+    "compare_ascii": ((60, 20), compared(ascii=True)),
+    "compare_all": ((110, 36), compared("f")),
+    "live": ((120, 40), live()),
+    "live_small": ((80, 24), live("l")),
+    "live_smallest": ((60, 20), live("w")),
+    "live_light": ((120, 40), live("ctrl+t", "left")),
+    "live_ascii": ((80, 24), live(ascii=True)),
+    "live_final": ((110, 36), live("down", final=True)),
+    "live_help": ((100, 40), live("question_mark")),
+    "models": ((110, 36), models()),
+    "models_small": ((80, 24), models("space")),
+    "models_smallest": ((60, 20), models("end")),
+    "models_too_small": ((50, 12), models()),
+    "setup": ((110, 36), setup()),
+    "setup_light": ((80, 24), setup(light=True)),
+    "setup_smallest": ((60, 20), setup()),
+    "setup_wrong": (
+        (80, 24),
+        setup(
+            {"data": "imagefolder:photos", "sample": "many"},
+            problems={"data": GONE}, sets=[], images={},
+        ),
+    ),
+    "setup_vectors": (
+        (110, 36),
+        setup({"embeddings": "img_emb/*.npy"}, sets=ROWS, images={"embeddings": 1_000_000}),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_screen(
+    name: str, snap_compare: Callable[..., bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    size, make = SHOWN[name]
+    app, act = make(monkeypatch)
+    assert snap_compare(app, terminal_size=size, run_before=act)

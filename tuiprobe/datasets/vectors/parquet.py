@@ -1,0 +1,262 @@
+"""Vectors and ids in Parquet files, by pyarrow (the extra `parquet`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.datasets.vectors.matrix import (
+    FileStamp,
+    as_floats,
+    refuse_changed,
+    refuse_shape,
+    stamp_of,
+)
+from tuiprobe.errors import DataError
+from tuiprobe.files import open_regular, reading
+from tuiprobe.limits import CHANNELS, NAME_LENGTH
+from tuiprobe.plaintext import plain
+
+_TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
+_BATCH_ROWS = 8192
+_BATCH_VALUES = 2**24
+_SHOWN = 6
+
+
+def _parquet(path: Path) -> Any:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise DataError(
+            f"{path}: Parquet needs pyarrow: pip install 'tuiprobe[parquet]'"
+        ) from error
+    return parquet
+
+
+def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
+    """Opens a Parquet file; the caller closes the first of the two.
+
+    Args:
+        path: The file.
+        names: A column of texts of which each is decoded once, however many rows have it.
+    """
+    parquet = _parquet(path)
+    with reading(path):
+        file = open_regular(path)
+    try:
+        opened = parquet.ParquetFile(file)
+        if names in opened.schema_arrow.names:
+            opened = parquet.ParquetFile(file, read_dictionary=[names])
+        return file, opened
+    except Exception as error:  # pyarrow raises its own kinds, and OSError without a number
+        file.close()
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    first = plain(str(error).partition("\n")[0]) or type(error).__name__
+    return DataError(f"{path} cannot be read as Parquet: {first}")
+
+
+class ParquetMatrix:
+    """Vectors of a Parquet file: one column of lists, or one column a channel.
+
+    Rows are decoded in their order, a batch at a time; reading back starts at their row group.
+
+    Args:
+        path: The file.
+        column: The column of lists; None for the only one, or else all columns of floats.
+
+    Raises:
+        DataError: If the file cannot be read, or holds no vectors of one width.
+    """
+
+    kind = "parquet"
+
+    def __init__(self, path: Path, column: str | None = None) -> None:
+        self.path = path
+        file, opened = _open(path)
+        try:
+            with file:
+                self.stamp: FileStamp = stamp_of(file)
+                schema = opened.schema_arrow
+                self._columns, self.dtype = self._choose(schema, column)
+                self._listed = _is_list(schema.field(self._columns[0]).type)
+                groups = range(opened.metadata.num_row_groups)
+                sizes = [opened.metadata.row_group(g).num_rows for g in groups]
+                self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+                self._batch_rows = self._few_rows(opened)
+                width = self._width(opened) if self._listed else len(self._columns)
+        except DataError:
+            raise
+        except Exception as error:
+            raise _damaged(path, error) from error
+        self.rows, self.channels = refuse_shape(path, (int(self._starts[-1]), width))
+        self._at = -1
+        self._batches: Iterator[NDArray[Any]] = iter(())
+        self._rest: NDArray[Any] = np.empty((0, self.channels))
+
+    def _few_rows(self, opened: Any) -> int:
+        """Returns how many rows are decoded at once.
+
+        A few bytes can stand for millions of equal values, so what the file says of their number is
+        compared with the widest vectors before any is decoded.
+        """
+        widest = 1
+        for g in range(opened.metadata.num_row_groups):
+            group = opened.metadata.row_group(g)
+            columns = (group.column(i) for i in range(group.num_columns))
+            wanted = [c for c in columns if c.path_in_schema.partition(".")[0] in self._columns]
+            values = sum(one.num_values for one in wanted)
+            if values > CHANNELS * group.num_rows:
+                raise DataError(
+                    f"{self.path} has {values:,} values in {group.num_rows:,} rows, above the "
+                    f"limit of {CHANNELS:,} channels"
+                )
+            widest = max(widest, values // max(group.num_rows, 1))
+        return max(1, min(_BATCH_ROWS, _BATCH_VALUES // widest))
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Returns rows as `tuiprobe.datasets.vectors.matrix.Matrix.read` says."""
+        if start != self._at:
+            group = int(np.searchsorted(self._starts, start, side="right")) - 1
+            self._batches, self._at = self._decoded(group), int(self._starts[group])
+            self._rest = np.empty((0, self.channels))
+            self._take(start - self._at)
+        return self._take(stop - start)
+
+    def _take(self, count: int) -> NDArray[Any]:
+        found, left = [self._rest[:0]] if not count else [], count
+        while left:
+            if not len(self._rest):
+                self._rest = next(self._batches, self._rest)
+                if not len(self._rest):
+                    raise DataError(f"{self.path} holds fewer rows than it says")
+            piece, self._rest = self._rest[:left], self._rest[left:]
+            found.append(piece)
+            left -= len(piece)
+        self._at += count
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _decoded(self, group: int) -> Iterator[NDArray[Any]]:
+        file, opened = _open(self.path)
+        with file:
+            refuse_changed(self.path, self.stamp, stamp_of(file))
+            groups = list(range(group, len(self._starts) - 1))
+            batches = opened.iter_batches(
+                self._batch_rows, row_groups=groups, columns=self._columns
+            )
+            try:
+                for batch in batches:
+                    yield as_floats(self._matrix(batch), self.dtype)
+            except DataError:
+                raise
+            except Exception as error:
+                raise _damaged(self.path, error) from error
+
+    def _matrix(self, batch: Any) -> NDArray[Any]:
+        if not self._listed:
+            columns = [batch.column(name) for name in self._columns]
+            return np.column_stack([one.to_numpy(zero_copy_only=False) for one in columns])
+        column = batch.column(self._columns[0])
+        lengths = _lengths(column)
+        missing = lengths < 0
+        if (lengths[~missing] != self.channels).any():
+            wrong = lengths[~missing & (lengths != self.channels)][0]
+            raise DataError(
+                f"{self.path}: {self._columns[0]} holds vectors of {wrong:,} and of "
+                f"{self.channels:,} channels"
+            )
+        found = np.full((len(column), self.channels), np.nan, np.dtype(self.dtype))
+        values = column.flatten().to_numpy(zero_copy_only=False)
+        found[~missing] = values.reshape(-1, self.channels)
+        return found
+
+    def _width(self, opened: Any) -> int:
+        kind = opened.schema_arrow.field(self._columns[0]).type
+        if hasattr(kind, "list_size"):
+            return int(kind.list_size)
+        for batch in opened.iter_batches(self._batch_rows, columns=self._columns):
+            lengths = _lengths(batch.column(0))
+            if (lengths >= 0).any():
+                return int(lengths[lengths >= 0][0])
+        return 0
+
+    def _choose(self, schema: Any, column: str | None) -> tuple[list[str], str]:
+        """Returns the columns to read and the type of their values."""
+        fields = {field.name: field.type for field in schema}
+        listed = (name for name, kind in fields.items() if _is_list(kind))
+        lists = [name for name in listed if str(fields[name].value_type) in _TYPES]
+        if column is not None:
+            if column not in lists:
+                raise DataError(f"{self.path} has no column {column!r} of lists of floats")
+            lists = [column]
+        if len(lists) > 1:
+            shown = ", ".join(plain(name[:80]) for name in lists[:_SHOWN])
+            raise DataError(
+                f"{self.path} has several columns of vectors ({shown}); name one as "
+                f"{self.path.name}::{lists[0][:80]}"
+            )
+        if lists:
+            return lists, _TYPES[str(fields[lists[0]].value_type)]
+        plainly = [name for name, kind in fields.items() if str(kind) in _TYPES]
+        if not plainly:
+            raise DataError(f"{self.path} has no column of floats, nor of lists of floats")
+        kinds = {_TYPES[str(fields[name])] for name in plainly}
+        return plainly, kinds.pop() if len(kinds) == 1 else "float64"
+
+
+def _is_list(kind: Any) -> bool:
+    return str(kind).startswith(("list<", "large_list<", "fixed_size_list<"))
+
+
+def _lengths(column: Any) -> NDArray[np.int64]:
+    """Returns the length of each list of a column, -1 for a missing one."""
+    import pyarrow.compute as compute
+
+    lengths = compute.list_value_length(column).fill_null(-1)
+    return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def read_names(path: Path, column: str, wanted: Sequence[int]) -> tuple[list[str], int]:
+    """Returns the ids of some rows, and how many rows the file has.
+
+    Args:
+        path: A Parquet file.
+        column: Name of the column of ids.
+        wanted: Rows, ascending.
+
+    Raises:
+        DataError: If the file cannot be read or has no such column.
+    """
+    file, opened = _open(path, column)
+    with file:
+        names = opened.schema_arrow.names
+        if column not in names:
+            shown = ", ".join(plain(name[:80]) for name in names[:_SHOWN])
+            raise DataError(f"{path} has no column {column!r}; its columns are {shown}")
+        found: list[str] = []
+        places = np.asarray(wanted, dtype=np.int64)
+        start = 0
+        try:
+            for batch in opened.iter_batches(_BATCH_ROWS, columns=[column]):
+                if not len(places) or start > places[-1]:
+                    break
+                stop = start + batch.num_rows
+                here = places[(places >= start) & (places < stop)] - start
+                values = batch.column(0).take(_indices(here)) if len(here) else []
+                found += [str(value.as_py())[:NAME_LENGTH] for value in values]
+                start = stop
+        except Exception as error:
+            raise _damaged(path, error) from error
+        return found, int(opened.metadata.num_rows)
+
+
+def _indices(places: NDArray[np.int64]) -> Any:
+    import pyarrow
+
+    return pyarrow.array(places)

@@ -1,0 +1,238 @@
+"""The two file formats of `torch.save`: a zip archive, and the older sequence of pickles.
+
+Both readers return the pickle first and then the data of the requested tensors, so a file's claims
+are checked before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from tokenize import TokenError
+from typing import IO
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from tuiprobe.files import UNFIT
+from tuiprobe.limits import ARCHIVE_LIST_BYTES, ARCHIVE_SPARE_BYTES, PICKLE_BYTES
+from tuiprobe.torchfiles.pickles import PickleReader
+from tuiprobe.torchfiles.stored import Storage, StoredTensor
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+
+DAMAGED = (
+    *UNFIT, OSError, EOFError, RuntimeError, MemoryError, SyntaxError, TokenError, struct.error,
+    zlib.error, zipfile.BadZipFile, SafetensorError,
+)  # fmt: skip
+"""Errors that readers of weights and vectors raise for damaged and hostile files."""
+
+_CHUNK_BYTES = 2**20
+_LOCAL_HEADER_BYTES = 30
+
+
+class TorchFile(ABC):
+    """A file of `torch.save` or `torch.jit.save`.
+
+    Attributes:
+        content: The saved object, with descriptions in place of tensors.
+    """
+
+    content: object
+
+    @abstractmethod
+    def offset(self, storage: Storage) -> int:
+        """Returns where the data of a storage begin in the file, without reading them."""
+
+    @abstractmethod
+    def data(self, storage: Storage) -> Tensor:
+        """Reads the data of a storage, uint8 `[nbytes]`."""
+
+    def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+        """Reads tensors; tensors that share data in the file share memory.
+
+        Verifies every checksum of the file, if the format has any.
+        """
+        data: dict[str, Tensor] = {}
+        state: dict[str, Tensor] = {}
+        for name, stored in wanted.items():
+            key = stored.storage.key
+            if key not in data:
+                data[key] = self.data(stored.storage)
+            tensor = data[key].view(stored.dtype)
+            tensor = tensor.as_strided(stored.size, stored.stride, stored.offset)
+            tensor = tensor.conj().resolve_conj() if stored.conjugate else tensor
+            state[name] = tensor.neg() if stored.negative else tensor
+        return state
+
+
+def open_torch_file(file: IO[bytes]) -> TorchFile:
+    """Opens a file of either format.
+
+    Args:
+        file: A file at its beginning; must stay open while tensors are read.
+
+    Raises:
+        UnsafePickleError: If the pickle could run code.
+        ValueError, zipfile.BadZipFile, ...: If the file is damaged.
+    """
+    start = file.read(4)
+    file.seek(0)
+    return _ZipFile(file) if start == b"PK\x03\x04" else _LegacyFile(file)
+
+
+def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
+    """Opens a zip archive whose list of entries is no longer than any real one.
+
+    Raises:
+        ValueError: If it is longer.
+        zipfile.BadZipFile: If the file is no archive.
+    """
+    return zipfile.ZipFile(_ShortReads(file))
+
+
+def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
+    """Returns where the content of a stored entry begins, which its local header tells.
+
+    Raises:
+        ValueError: If there is no such header.
+    """
+    file.seek(entry.header_offset)
+    header = file.read(_LOCAL_HEADER_BYTES)
+    if len(header) != _LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
+        raise ValueError("the archive's directory and entries contradict each other")
+    name, extra = struct.unpack("<HH", header[-4:])
+    return entry.header_offset + _LOCAL_HEADER_BYTES + int(name) + int(extra)
+
+
+class _ZipFile(TorchFile):
+    def __init__(self, file: IO[bytes]) -> None:
+        size = file.seek(0, io.SEEK_END)
+        self._file = file
+        self._archive = open_archive(file)
+        entries = self._archive.infolist()
+        self._entries = {entry.filename: entry for entry in entries}
+        if sum(entry.file_size for entry in entries) > size + ARCHIVE_SPARE_BYTES:
+            raise ValueError("the archive claims to hold more than the file's size")
+        if not any(entry.CRC for entry in entries):  # saved without checksums
+            for entry in entries:
+                entry.CRC = None  # type: ignore[assignment]
+        pickles = [n for n in self._entries if n.endswith("/data.pkl") and n.count("/") == 1]
+        if len(pickles) != 1:
+            raise ValueError("the archive has no data.pkl")
+        self._root = pickles[0].removesuffix("data.pkl")
+        ordered = self._root + "byteorder" in self._entries
+        if ordered and self._small("byteorder").strip() != b"little":
+            raise ValueError("it was saved on a big-endian machine")
+        reader = PickleReader()
+        self.content = reader.read(io.BytesIO(self._small("data.pkl")))
+
+    def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+        """Reads tensors and verifies the checksum of every archive entry."""
+        state = super().tensors(wanted)
+        read = {f"{self._root}data/{one.storage.key}" for one in wanted.values()}
+        for name in self._entries.keys() - read:
+            with self._archive.open(name) as stream:
+                while stream.read(_CHUNK_BYTES):
+                    pass
+        return state
+
+    def offset(self, storage: Storage) -> int:
+        """Returns the place of an entry's content, which its local header tells."""
+        entry = self._archive.getinfo(f"{self._root}data/{storage.key}")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != storage.nbytes:
+            raise ValueError(f"tensor data {storage.key} of the archive are cut short")
+        return content_offset(self._file, entry)
+
+    def _small(self, name: str) -> bytes:
+        return self._data_of(self._root + name, PICKLE_BYTES).numpy().tobytes()
+
+    def data(self, storage: Storage) -> Tensor:
+        """Reads an entry, which verifies its checksum."""
+        data = self._data_of(f"{self._root}data/{storage.key}", storage.nbytes)
+        if len(data) != storage.nbytes:
+            raise ValueError(f"tensor data {storage.key} of the archive are cut short")
+        return data
+
+    def _data_of(self, name: str, most: int) -> Tensor:
+        entry = self._archive.getinfo(name)
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+            raise ValueError(f"entry {name} of the archive is compressed, which torch never does")
+        if entry.file_size > most:
+            raise ValueError(f"entry {name} of the archive is larger than it may be")
+        with self._archive.open(entry) as stream:  # verifies the checksum at the end
+            return _read(stream, entry.file_size)
+
+
+class _ShortReads:
+    """Limits the only read whose size the archive decides: that of its directory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+        self.seekable, self.close = file.seekable, file.close
+
+    def read(self, size: int = -1) -> bytes:
+        if size > ARCHIVE_LIST_BYTES:
+            raise ValueError("the archive has too many entries")
+        return self._file.read(size)
+
+
+class _LegacyFile(TorchFile):
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        head = io.BytesIO(file.read(PICKLE_BYTES))
+        if head.getvalue()[257:262] == b"ustar":
+            raise ValueError("it is a tar archive, as torch wrote before 2017")
+        reader = PickleReader()
+        if reader.read(head) != _MAGIC or reader.read(head) != _PROTOCOL:
+            raise ValueError("it is a pickle, but not one that torch.save writes")
+        about = reader.read(head)
+        if isinstance(about, dict) and about.get("little_endian") is False:
+            raise ValueError("it was saved on a big-endian machine")
+        self.content = reader.read(head)
+        keys = reader.read(head)
+        if not isinstance(keys, list) or set(keys) != reader.storages.keys():
+            raise ValueError("it does not list the data of its tensors")
+        self._places: dict[str, int] = {}
+        place = head.tell()
+        for key in keys:
+            self._places[key] = place + 8
+            place += 8 + reader.storages[key].nbytes
+        if place > size:
+            raise ValueError("tensor data are cut short")
+
+    def offset(self, storage: Storage) -> int:
+        """Returns the place that the order of the data gives."""
+        return self._places[storage.key]
+
+    def data(self, storage: Storage) -> Tensor:
+        """Reads the data after their number of elements; this format has no checksums."""
+        self._file.seek(self._places[storage.key] - 8)
+        (count,) = struct.unpack("<q", self._file.read(8))
+        if count != storage.count:
+            raise ValueError("the size of a tensor's data is told in two ways")
+        return _read(self._file, storage.nbytes)
+
+
+def _read(stream: IO[bytes], size: int) -> Tensor:
+    """Returns the next bytes of a stream, uint8 `[size]`."""
+    data = torch.empty(size, dtype=torch.uint8)
+    view = data.numpy()
+    done = 0
+    while done < size:
+        chunk = stream.read(min(size - done, _CHUNK_BYTES))
+        if not chunk:
+            raise ValueError("tensor data are cut short")
+        view[done : done + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
+        done += len(chunk)
+    return data
