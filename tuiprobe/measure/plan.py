@@ -124,7 +124,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Listed:
+class PlannedImages:
     """The images of a run in processing order, which does not depend on encoder or device.
 
     Attributes:
@@ -138,7 +138,7 @@ class Listed:
     stamps: dict[str, dict[int, Stamp]]
 
 
-def list_images(suite: Suite, spec: RunSpec) -> Listed:
+def list_images(suite: Suite, spec: RunSpec) -> PlannedImages:
     """Determines which images of each set are measured, and takes their stamps.
 
     Raises:
@@ -155,7 +155,7 @@ def list_images(suite: Suite, spec: RunSpec) -> Listed:
         if len(chosen) == 0:
             raise DataError(f"{dataset.source}: no image to measure")
         order[name], stamps[name] = chosen, stamps_of(dataset, chosen)
-    return Listed(suite, order, stamps)
+    return PlannedImages(suite, order, stamps)
 
 
 def stamps_of(dataset: Dataset, ids: NDArray[np.int64]) -> dict[int, Stamp]:
@@ -166,7 +166,7 @@ def stamps_of(dataset: Dataset, ids: NDArray[np.int64]) -> dict[int, Stamp]:
 def make_plan(
     spec: RunSpec,
     encoder: Encoder,
-    listed: Listed,
+    listed: PlannedImages,
     *,
     files: Mapping[str, Stamp] | None = None,
     rank: Rank = Rank(),  # noqa: B008 - frozen
