@@ -124,6 +124,7 @@ async def test_the_list_is_walked_filtered_sorted_and_explained(app: TuiprobeApp
 
 async def test_models_are_checked_marked_and_go_to_the_setup(app: TuiprobeApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: table(app).models[0].cached == "yes")
         await pilot.press("d")
         await until(pilot, lambda: "preflight 1 of 2 !" in text(app, "#preflight"))
         shown = text(app, "#preflight")

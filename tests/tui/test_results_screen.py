@@ -327,8 +327,8 @@ async def test_channels_show_outcome_figures_layers_and_sets(finished: Path) -> 
         main, aside = (screen.tab.query_one(name) for name in (".main", ".aside"))
         for key, seen in (("", True), ("m", False), ("m", True)):
             await pilot.press(*[key] * bool(key))
-            await until(pilot, lambda: (main.size.area > 0) is seen)  # noqa: B023
-            assert (aside.size.area > 0) is not seen
+            areas = (seen, not seen)
+            await until(pilot, lambda: (main.size.area > 0, aside.size.area > 0) == areas)  # noqa: B023
         await pilot.press("escape")
         assert isinstance(app.screen, ResultsScreen)
         assert not screen.has_class("-only-main")
