@@ -178,12 +178,11 @@ def finish(job: Job, inventory: Inventory, measured: bool) -> RunOutcome:
         if not file.exists():
             raise RunError(f"{file} is gone; {_AGAIN}")
     waits = _others_missing(plan) if measured else ""
-    ending = _Ending(merged=False, complete=measured)
-    if not waits:
-        ending = _merge_once(job, measured)
     if waits:
+        ending = _Ending(merged=False, complete=True)
         job.status.end("measured", waits)
     else:
+        ending = _merge_once(job, measured)
         job.status.end("done" if ending.complete else "interrupted")
     untrained = plan.encoder.weights.kind == "untrained"
     resumed = _resumed(plan, inventory)
