@@ -207,7 +207,7 @@ def test_nothing_is_wider_than_the_screen_in_light_and_dark(
 def test_everything_is_read_without_the_script(browser: Browser, folder: Path) -> None:
     for tab in shown(browser, folder / "report.html", script=False):
         said = tab.text()
-        for words in ("On your images", "Highest channels on val", "How to reproduce"):
+        for words in ("Your images", "Highest channels on val", "How to reproduce"):
             assert words in said
         assert "models of the figure" in said
         assert "arrow keys" not in said  # offers nothing that does not work

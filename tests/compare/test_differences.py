@@ -11,14 +11,12 @@ from tuiprobe.answer import answer
 from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import (
     Comparison,
-    IncomparableError,
     compare,
     compare_runs,
     difference,
     read_run,
 )
 from tuiprobe.compare.holm import p_value
-from tuiprobe.errors import UsageError
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
@@ -57,10 +55,14 @@ def test_a_difference_beyond_both_intervals_is_told():
     assert rows["persistence.value"].differs is False
 
 
-def test_other_representation_kinds_are_refused():
-    with pytest.raises(IncomparableError, match="within one kind"):
-        compare(report(), report(model=model(representation="pooled")))
-    assert IncomparableError("").exit_code == UsageError.exit_code
+def test_over_kinds_of_representation_only_answers_are_compared():
+    pooled = head_report().model_copy(update={"model": model(representation="pooled")})
+    found = compare(head_report(), pooled)
+    assert {"top1", "mean_shift"} <= {one.id for one in found.differences}
+    assert not {"kurtosis", "height", "offset.share"} & {one.id for one in found.differences}
+    assert not found.facts
+    assert not found.overlaps
+    assert "figures of channels are not" in found.notes[0]
 
 
 def test_what_weakens_a_comparison_is_noted():

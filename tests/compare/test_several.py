@@ -75,7 +75,9 @@ def test_runs_of_other_kinds_stand_beside_each_other_but_do_not_compare_inside()
     found = {one.id: one for one in forests([run(), other])}
     assert found["forest_kurtosis"].ticks == ("open_clip:RN50-quickgelu",)
     assert found["forest_kurtosis"].note == "Not comparable, left out: token one."
-    assert [one.name for one in found["forest_top1"].series] == ["the first, or not compared"]
+    assert [one.name for one in found["forest_top1"].series] == [
+        "not told apart from the first", "the first, or not compared"
+    ]  # fmt: skip
     text = section_markdown(describe_several([run(), other])[1])
     assert "The runs are of 2 kinds of representation (projected, token)" in text
 

@@ -90,8 +90,8 @@ def test_every_format_shows_it_where_the_package_is_not_installed(
 def test_runs_are_compared_and_gated_by_it(runs: Path, typed: Typed) -> None:
     told = typed(None, "compare", str(runs / "a"), str(runs / "b"), "--all")
     assert told.returncode == 0, told.stderr
-    assert "| mean length | `mean_length` |" in told.stdout
-    assert "longest images on `bands`" in told.stdout
+    assert "mean_length" in told.stdout
+    assert "longest images on bands" in told.stdout
     for gate, code in (
         ("mean_length > 100", 0), ("mean_length < 100", 1), ("reach differs", 0),
         ("longest differ", 1),

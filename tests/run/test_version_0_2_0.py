@@ -30,6 +30,8 @@ from tuiprobe.spec import command_of
 EARLIER = Path(__file__).with_name("version_0_2_0")
 GONE_PARTS = frozenset({"population"})
 """Probes that 0.2.0 had and that are gone."""
+OTHER_FIGURES = GONE_PARTS | {"targets"}
+"""Its headline was the estimate as it stood, which is now scaled; its result is compared."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def figures(report: Report) -> dict[str, Any]:
         f"{part.probe} {one.id} {one.data} {one.place}": one.figure.model_dump()
         for part in report.parts
         for one in part.figures
-        if part.probe not in GONE_PARTS
+        if part.probe not in OTHER_FIGURES
     }
 
 

@@ -47,7 +47,6 @@ def compare(
     """
     from tuiprobe.compare.differences import compare_runs, read_run
     from tuiprobe.compare.gates import parse_gate, tripped
-    from tuiprobe.compare.several import SEVERAL
     from tuiprobe.plaintext import plain
     from tuiprobe.run.directory import RunDir
 
@@ -60,8 +59,7 @@ def compare(
         return
     gates = [parse_gate(text) for text in fail_if or ()]
     runs = [read_run(RunDir(path)) for path in (first, *others)]
-    strict = bool(gates) or len(runs) < SEVERAL
-    found = [compare_runs(runs[0], run, strict) for run in runs[1:]]
+    found = [compare_runs(runs[0], run) for run in runs[1:]]
     trips = {
         gate.text: [
             f"gate tripped by {plain(str(path))}: {gate.text}: {reason}"

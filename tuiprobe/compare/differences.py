@@ -15,7 +15,6 @@ from tuiprobe.compare.holm import LEVEL, holm, p_value
 from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.compare.paired import KEEPS_NONE, Pairing
 from tuiprobe.datasets.registry import last_part
-from tuiprobe.errors import UsageError
 from tuiprobe.numbers import unit_of_difference
 from tuiprobe.report import read_report
 from tuiprobe.results import DataSet, Estimate, Figure, Frozen, NotRun, Report, given
@@ -30,9 +29,8 @@ Place = tuple[str, str, str, str]
 ESTIMATES: Final = "estimates without labels: their errors are no matter of sampling"
 """Why a difference of estimates has no interval."""
 
-
-class IncomparableError(UsageError):
-    """Raised when two reports are about different kinds of representation."""
+_OF_ANSWERS: Final = frozenset({"your images", "shifts"})
+"""Blocks whose figures are about answers, so that they compare over kinds of representation."""
 
 
 class Difference(Frozen):
@@ -131,54 +129,26 @@ def read_run(directory: RunDir) -> Run:
     return Run(read_report(directory), read_per_image(directory))
 
 
-def compare_runs(first: Run, second: Run, strict: bool = True) -> Comparison:
-    """Compares two runs figure by figure, in pairs where they measured the same images.
-
-    Args:
-        first: The run that the other one is compared with.
-        second: The other run.
-        strict: Whether runs of different representation kinds are an error. Otherwise their
-            comparison has no figures, and the reason is its note.
-
-    Raises:
-        IncomparableError: They are about different representation kinds, and `strict`.
-    """
-    try:
-        return compare(first.report, second.report, Pairing(first.images, second.images))
-    except IncomparableError as error:
-        if strict:
-            raise
-        return Comparison(
-            titles=(first.report.title, second.report.title),
-            models=(first.report.model.name, second.report.model.name),
-            facts=(), differences=(), overlaps=(), notes=(str(error),), unmatched=(),
-        )  # fmt: skip
+def compare_runs(first: Run, second: Run) -> Comparison:
+    """Compares two runs figure by figure, in pairs where they measured the same images."""
+    return compare(first.report, second.report, Pairing(first.images, second.images))
 
 
 def compare(first: Report, second: Report, pairing: Pairing | None = None) -> Comparison:
-    """Compares two reports figure by figure.
+    """Compares two reports figure by figure; over kinds of representation only their answers.
 
     Args:
         first: The report that the other one is compared with.
         second: The other report.
         pairing: What the runs know of single images; None for nothing.
-
-    Raises:
-        IncomparableError: They are about different representation kinds.
     """
     pairing = pairing or Pairing({}, {})
-    kinds = first.model.representation, second.model.representation
-    if kinds[0] != kinds[1]:
-        raise IncomparableError(
-            f"{first.model.name} gives {kinds[0]} representations and {second.model.name} "
-            f"{kinds[1]} ones; figures compare only within one kind. For a CLIP's ViT, compare at "
-            "the tap before its projection"
-        )
-    ours, theirs = _by_place(first), _by_place(second)
+    alike = first.model.representation == second.model.representation
+    ours, theirs = (_by_place(one, whole=alike) for one in (first, second))
     return Comparison(
         titles=(first.title, second.title),
         models=(first.model.name, second.model.name),
-        facts=tuple(_facts(first, second)),
+        facts=tuple(_facts(first, second)) if alike else (),
         differences=_corrected(
             [
                 _difference(place[0], one, theirs[place], pairing)
@@ -186,7 +156,7 @@ def compare(first: Report, second: Report, pairing: Pairing | None = None) -> Co
                 if place in theirs
             ]
         ),
-        overlaps=tuple(overlaps(first, second)),
+        overlaps=tuple(overlaps(first, second)) if alike else (),
         notes=tuple(_notes(first, second, pairing)),
         unmatched=tuple(
             f"{data}/{place}" for data, place in sorted(_places(ours) ^ _places(theirs))
@@ -217,11 +187,14 @@ def difference(first: Figure, second: Figure) -> Figure:
     return Estimate(value=value, low=value - down, high=value + up, unit=unit, n=n, method="MOVER")
 
 
-def _by_place(report: Report) -> dict[Place, NamedFigure]:
+def _by_place(report: Report, whole: bool) -> dict[Place, NamedFigure]:
+    """Returns the figures of a report; only those about answers unless `whole`."""
+    of_any_kind = {one.rank for one in HEADLINES if not one.within_kind}
     return {
         (part.probe, one.data, one.place, one.id): one
         for part in report.parts
         for one in part.figures
+        if whole or part.block in _OF_ANSWERS or one.headline in of_any_kind
     }
 
 
@@ -296,6 +269,13 @@ def _facts(first: Report, second: Report) -> Iterator[FactPair]:
 
 
 def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
+    kinds = first.model.representation, second.model.representation
+    if kinds[0] != kinds[1]:
+        yield (
+            f"{first.model.name} gives {kinds[0]} representations and {second.model.name} "
+            f"{kinds[1]} ones: answers are compared, figures of channels are not; for those of a "
+            "CLIP's ViT, compare at the tap before its projection"
+        )
     widths = first.model.width, second.model.width
     if widths[0] != widths[1]:
         yield (

@@ -81,7 +81,7 @@ def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
 def forests(runs: Sequence[Run]) -> tuple[Chart, ...]:
     """Returns a plot of every headline figure that a run has, in the order of ranks."""
     names = names_of([run.report for run in runs])
-    pairs = [None, *(compare_runs(runs[0], run, strict=False) for run in runs[1:])]
+    pairs = [None, *(compare_runs(runs[0], run) for run in runs[1:])]
     found = (_forest(headline, runs, names, pairs) for headline in HEADLINES)
     return tuple(one for one in found if one is not None)
 
@@ -136,8 +136,7 @@ def _notes(runs: Sequence[Run]) -> Iterator[Content]:
     if len(kinds) > 1:
         lines.append(
             f"The runs are of {len(kinds)} kinds of representation ({', '.join(sorted(kinds))}): "
-            "heights, offset share and kurtosis compare only within one kind, and runs of another "
-            "kind than the first are not told apart from it."
+            "heights, offset share and kurtosis compare only within one kind; answers compare."
         )
     warned = Counter(warning for run in runs for warning in run.report.warnings)
     for warning, count in warned.items():

@@ -9,7 +9,7 @@ from tuiprobe.report.text import line
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 
-_BESIDE: Final = 16
+_BESIDE: Final = 13
 """Columns of the titles of blocks, which stand beside their lines."""
 
 
@@ -28,6 +28,10 @@ def _rows(text: str, heading: str = "", beside: int = 0) -> list[str]:
     """Returns a text as rows; a heading stands beside the first, and all others are indented."""
     start, indent = f"{heading:<{beside}}", " " * (beside or 2)
     rows = textwrap.wrap(
-        text, WIDTH, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False
+        text.strip(),
+        WIDTH,
+        initial_indent=start,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
     )
     return rows or [start.rstrip()]

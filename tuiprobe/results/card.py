@@ -15,7 +15,7 @@ from tuiprobe.results.report import Part, Report
 from tuiprobe.results.section import Block, Chart, Id, NamedFigure, Strip, Text
 
 TITLES: Final[dict[Block, str]] = {
-    "your images": "On your images",
+    "your images": "Your images",
     "shifts": "Under shifts",
     "inside": "Inside",
     "deploy": "To deploy",

@@ -59,7 +59,8 @@ def told(found: tuple[Robustness | NotRun, Forecast | NotRun]) -> tuple[Forecast
     """Returns a forecast, which must be there, and the card of its report."""
     robustness, forecast = found
     assert isinstance(forecast, Forecast), forecast
-    return forecast, summary(report(robustness=robustness, forecast=forecast))
+    text = summary(report(robustness=robustness, forecast=forecast))
+    return forecast, " ".join(text.split())
 
 
 def refused(found: tuple[Robustness | NotRun, Forecast | NotRun]) -> str:

@@ -65,22 +65,22 @@ def _sentence(found: ChannelAblations) -> Text:
     named = channels_in_words(found.channels, 3)
     zero, mean = (_changes(found, mode) for mode in ("zero", "mean"))
     named = named[0].upper() + named[1:]
-    return (f"{named} ({WHY[found.why]}) set to zero: {zero}; set to their mean: {mean}.",)
+    return (f"{named} set to zero: {zero}; set to their mean: {mean}.",)
 
 
 def _changes(found: ChannelAblations, mode: str) -> str:
     """Returns the largest loss of a mode, or that none lies beyond what controls lose."""
     lost = [one for one in found.ablations if one.mode == mode and _beyond(one)]
     if not lost:
-        return "no change beyond random channels"
+        return "no more than random channels"
     worst = min(lost, key=lambda one: one.difference.value if given(one.difference) else 0.0)
     random, matched = (
         figure.alone(signed=True, bare=True)
         for figure in (worst.random_difference, worst.matched_difference)
     )
     return (
-        f"{worst.difference.alone(signed=True)} on {worst.data} (random channels {random}, those "
-        f"of nearest energy {matched})"
+        f"{worst.difference.alone(signed=True)} on {worst.data} (random {random}, "
+        f"nearest energy {matched})"
     )
 
 

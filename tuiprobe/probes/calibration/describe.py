@@ -112,12 +112,11 @@ def _largest_loss(worst: ClassChange, data: str, compared: int) -> str:
         return ""
     images = worst.shift.n
     right = round(worst.shift.value * images)
-    line = f"{right or 'None'} of {images:,} images of {worst.name} on {data} "
-    line += "is right" if right < 2 else "are right"
+    line = f"{worst.name} on {data}, {right:,} of {images:,} right"
     if worst.taken_for:
         taken = "all" if worst.taken == images else f"{worst.taken:,}"
-        line += f", {taken} taken for {worst.taken_for}"
-    return f"{line}: the worst of {several(compared, 'class and set pair')}."
+        line += f", {taken} called {worst.taken_for}"
+    return f"Worst of {several(compared, 'class and set pair')}: {line}."
 
 
 def _upper(change: Figure) -> float:

@@ -71,7 +71,7 @@ def _card(found: Concepts) -> Iterator[Text]:
     over = found.excess if given(found.excess) else lead.excess
     if not given(lead.unique):
         return
-    said = f"{lead.directions} {lead.family} separate {lead.unique.alone()} of {found.tried} "
+    said = f"{lead.directions} {lead.family.removesuffix(' of W')} separate {lead.unique.alone()} of {found.tried} "
     said += "concepts"
     if over is not None and given(over):
         said += f", {_than_random(over)}"
@@ -85,7 +85,7 @@ def _than_random(over: Estimate) -> str:
     low, high = ends if ends else (None, None)
     value, _, spread = interval(sign * over.value, low, high, over.unit).partition(" (")
     draws = f" ({spread.removesuffix(')')} over {SEEDS} draws)" if spread else ""
-    return f"{value} {side} than random directions{draws}"
+    return f"{value} {side} than random{draws}"
 
 
 def _content(found: Concepts) -> Iterator[Content]:

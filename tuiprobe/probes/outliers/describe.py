@@ -42,7 +42,7 @@ LIMITS = (
     "Figures compare on identical images only, and only within one representation kind.",
 )
 PAPER = (
-    "In the paper only robust zero-shot CLIPs had outlier channels; that is evidence, and no more."
+    "In the paper only robust zero-shot CLIPs had outlier channels: a hint only."
 )
 NEARLY_ALL = 0.95
 """Part from which the card says that the offset explains all."""
@@ -89,7 +89,7 @@ def _card(final: Outliers, model: Model) -> Iterator[Text]:
         highest = one_channel(final.outlier_channels[0])
         count = several(len(final.outlier_channels), "outlier channel")
         said = f"{count}, highest {highest}"
-    line: Text = (f"{said[0].upper()}{said[1:]} on {final.data}", *_explained(final), ".")
+    line: Text = (f"{said[0].upper()}{said[1:]}", *_explained(final), ".")
     yield line if model.training == "unknown" else (*line, f" {PAPER}")
 
 
@@ -121,7 +121,8 @@ def _explained(final: Outliers) -> Text:
     if not given(kurtosis) or not given(explained) or (kurtosis.low or 0.0) <= heavy:
         return ()
     part = "all" if explained.value >= NEARLY_ALL else explained.alone()
-    return (f"; the offset explains {part} of its kurtosis, ", kurtosis)
+    explains = " explains" if final.outcome is Outcome.OFFSET else "; the offset explains"
+    return (f"{explains} {part} of the kurtosis, ", kurtosis)
 
 
 def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
