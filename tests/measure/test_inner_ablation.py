@@ -102,11 +102,11 @@ def answered(path: Path, **about: object) -> Report:
 
 
 def test_titles_and_comparisons_name_what_is_ablated(tmp_path: Path) -> None:
-    title = f"fake, ABLATED ({SAID}), on val"
+    title = f"fake, ABLATED ({SAID})"
     changed, plain = answered(tmp_path / "a", ablated=(SAID,)), answered(tmp_path / "plain")
-    assert changed.title == f"{title}: outlier outcome withheld"
+    assert changed.title == f"{title} on val: outlier outcome withheld"
     random = Weights(kind="untrained", source="x", digest="0" * 64)
     untrained = answered(tmp_path / "b", ablated=(SAID,), weights=random)
-    assert untrained.title == f"UNTRAINED network {title}: random weights"
+    assert untrained.title == f"UNTRAINED network {title} on val: random weights"
     assert f"fake is ablated: {SAID}" in compare(plain, changed).notes
     assert not any("ablated" in note for note in compare(plain, plain).notes)

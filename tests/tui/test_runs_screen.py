@@ -79,7 +79,7 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
         ):  # fmt: skip
             assert all(part in line for part in parts), line
         title = app.screen.query_one("#runs-title", Static)
-        await until(pilot, lambda: "outlier channel" in str(title.content))
+        await until(pilot, lambda: " right on " in str(title.content))
         await pilot.press("y")
         assert copied == [str(root / EVIL)]
         await pilot.press("enter")

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 Found: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
 """What the probes that this one asks for found, by id."""
 
-Need: TypeAlias = Literal["head", "texts", "labels", "target", "concepts", "peers", "channel"]
-"""What a built-in probe needs: a head; one whose rows are texts; labels of the first set; a target
-set; a concept set; published models to compare with; a channel that stands out, which only the run
-can tell."""
+Need: TypeAlias = Literal[
+    "head", "no head", "texts", "labels", "target", "concepts", "peers", "channel"
+]
+"""What a built-in probe needs: a head; none of the model's own; one whose rows are texts; labels of
+the first set; a target set; a concept set; published models to compare with; a channel that stands
+out, which only the run can tell."""
 
 
 @dataclass(frozen=True)

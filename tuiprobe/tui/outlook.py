@@ -332,6 +332,7 @@ def _missing(setup: Setup, trial: Trial | None, found: Found) -> dict[str, str]:
         texts = "its head is no text tower's"
     return {
         "head": head,
+        "no head": _own_head(setup, head),
         "texts": texts,
         "labels": "" if "labelled" in roles[:1] else "the images have no labels",
         "target": "" if "target" in roles else f"no images under {option}",
@@ -339,6 +340,13 @@ def _missing(setup: Setup, trial: Trial | None, found: Found) -> dict[str, str]:
         "peers": next((why for why in found["peers"].values()), "?"),
         "channel": "",
     }
+
+
+def _own_head(setup: Setup, headless: str) -> str:
+    """Returns that a model's own head will be used; `?` where a trial will tell, empty if not."""
+    if setup["head"] == "probe" or (headless and headless != "?"):
+        return ""
+    return headless or "the model has a head, whose accuracy is measured"
 
 
 def _headless(setup: Setup, trial: Trial | None, found: Found) -> str:

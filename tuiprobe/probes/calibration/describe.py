@@ -94,16 +94,16 @@ def _mean(gaps: Sequence[float | None]) -> float | None:
 
 def _before_and_after(before: float | None, after: float | None, scaling: str) -> str:
     """Returns by how much confidence is too high or too low, before and after scaling."""
-    scaled = "" if after is None else f"{_too(after)} after {scaling}"
+    scaled = "" if after is None else f"{_too(after, bare=before is not None)} after {scaling}"
     if before is None:
         return scaled
     return f"{_too(before)} ({scaled})" if scaled else _too(before)
 
 
-def _too(gap: float) -> str:
+def _too(gap: float, bare: bool = False) -> str:
     if abs(gap) < RIGHT:
         return "right"
-    return f"{number(abs(gap), 'points')} too {'high' if gap > 0 else 'low'}"
+    return f"{number(abs(gap), 'points', bare=bare)} too {'high' if gap > 0 else 'low'}"
 
 
 def _largest_loss(worst: ClassChange, data: str, compared: int) -> str:

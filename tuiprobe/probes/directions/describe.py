@@ -29,7 +29,7 @@ def describe(result: Directions) -> Section:
         title="Privileged directions",
         headline=()
         if basis is None
-        else (f"The first of {several(basis.rank, 'direction')} without the mean row has ",
+        else (f"The first of {several(basis.rank, 'direction')} of the head has ",
               f"{basis.top_share.alone()} of the importance."),
         content=tuple(_content(result)),
     )  # fmt: skip

@@ -3,4 +3,4 @@
 from tuiprobe.probes.protocol import Need
 
 TITLE = "Nearest neighbours"
-NEEDS: tuple[Need, ...] = ("labels",)
+NEEDS: tuple[Need, ...] = ("no head", "labels")

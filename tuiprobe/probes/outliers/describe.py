@@ -41,9 +41,7 @@ LIMITS = (
     "and removes outlier channels.",
     "Figures compare on identical images only, and only within one representation kind.",
 )
-PAPER = (
-    "In the paper only robust zero-shot CLIPs had outlier channels: a hint only."
-)
+PAPER = "In the paper only robust zero-shot CLIPs had outlier channels: a hint only."
 NEARLY_ALL = 0.95
 """Part from which the card says that the offset explains all."""
 SKEWED = (

@@ -51,7 +51,10 @@ def clause(figures: RowFigures) -> str:
     }[outcome]
     notes = ["skewed, not comparable"] if skewed(figures) else []
     notes += ["provisional"] if figures.finding.provisional else []
-    return f"{said} ({', '.join(notes)})" if notes else said
+    if not notes:
+        return said
+    start = f"{said.removesuffix(')')}, " if said.endswith(")") else f"{said} ("
+    return f"{start}{', '.join(notes)})"
 
 
 def skewed(figures: RowFigures) -> bool:
