@@ -167,7 +167,7 @@ def test_the_card_holds_the_loss_against_the_controls_of_the_same_set():
     more = found.model_copy(update={"ablations": (within, beyond, mean)})
     [text] = describe(more).headline
     assert "set to zero: \N{MINUS SIGN}6" in text
-    assert "on r (random channels \N{MINUS SIGN}1" in text
+    assert "on r (random \N{MINUS SIGN}1" in text
     alike = found.model_copy(update={"stand_out": False})
     assert describe(alike).card == ()
     assert describe(alike).headline

@@ -204,7 +204,7 @@ def test_a_title_names_the_channel_its_height_and_its_energy():
     assert many.endswith("; and 2 more)")
     assert clause(of(gaussian(N, 512))) == "no channel stands out"
     assert "skewed, not comparable" in clause(of(np.abs(gaussian(N, 512))))
-    assert clause(of(lifted(128, 20, n=100))).endswith("(provisional)")
+    assert clause(of(lifted(128, 20, n=100))).endswith(", provisional)")
 
 
 def test_the_paper_is_mentioned_for_zero_shot_projections_only():

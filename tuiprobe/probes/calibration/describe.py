@@ -66,7 +66,7 @@ def _card(result: Calibration) -> Iterator[Text]:
         before, after = _mean(gaps), _mean(scaled)
         if before is not None or after is not None:
             over = several(len(shifts), "shift")
-            line += f"; over {over} {_before_and_after(before, after, 'it')}"
+            line += f"; over {over} {_before_and_after(before, after, 'it', bare=own is not None)}"
         if before is not None and after is not None and abs(after) > abs(before):
             line += ": scaling made it worse"
         yield (f"{line}.",)
@@ -92,12 +92,21 @@ def _mean(gaps: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _before_and_after(before: float | None, after: float | None, scaling: str) -> str:
-    """Returns by how much confidence is too high or too low, before and after scaling."""
-    scaled = "" if after is None else f"{_too(after, bare=before is not None)} after {scaling}"
+def _before_and_after(
+    before: float | None, after: float | None, scaling: str, bare: bool = False
+) -> str:
+    """Returns by how much confidence is too high or too low, before and after scaling.
+
+    Args:
+        before: The gap before scaling; None where it is not known.
+        after: The gap after it, likewise.
+        scaling: What the scaling is called.
+        bare: Whether the unit was said before.
+    """
+    scaled = "" if after is None else f"{_too(after, bare or before is not None)} after {scaling}"
     if before is None:
         return scaled
-    return f"{_too(before)} ({scaled})" if scaled else _too(before)
+    return f"{_too(before, bare)} ({scaled})" if scaled else _too(before, bare)
 
 
 def _too(gap: float, bare: bool = False) -> str:

@@ -71,8 +71,8 @@ def _card(found: Concepts) -> Iterator[Text]:
     over = found.excess if given(found.excess) else lead.excess
     if not given(lead.unique):
         return
-    said = f"{lead.directions} {lead.family.removesuffix(' of W')} separate {lead.unique.alone()} of {found.tried} "
-    said += "concepts"
+    family = lead.family.removesuffix(" of W")
+    said = f"{lead.directions} {family} separate {lead.unique.alone()} of {found.tried} concepts"
     if over is not None and given(over):
         said += f", {_than_random(over)}"
     yield (f"{said}.",)

@@ -88,7 +88,8 @@ def _card(final: Outliers, model: Model) -> Iterator[Text]:
         count = several(len(final.outlier_channels), "outlier channel")
         said = f"{count}, highest {highest}"
     line: Text = (f"{said[0].upper()}{said[1:]}", *_explained(final), ".")
-    yield line if model.training == "unknown" else (*line, f" {PAPER}")
+    evidence = model.training != "unknown" and not final.finding.provisional
+    yield (*line, f" {PAPER}") if evidence else line
 
 
 def _registers(result: OutlierResult, data: str) -> Iterator[Text]:
