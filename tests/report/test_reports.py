@@ -119,9 +119,9 @@ def test_the_summary_is_the_card_in_rows_of_a_terminal():
     assert max(map(len, rows)) <= 100
     blocks = card(found)
     assert [one.block for one in blocks] == ["inside", "how sure"]
-    beside = [row[:16].strip() for row in rows[2:]]
+    beside = [row[:13].strip() for row in rows[2:]]
     assert [one for one in beside if one] == ["Inside", "How sure"]
-    told = " ".join(row[16:] for row in rows[2:])
+    told = " ".join(row[13:] for row in rows[2:])
     assert told == " ".join(line(text) for one in blocks for text in one.lines)
     assert rows[:2] == [found.title, "warning: 1 image skipped"]
     assert "Not known: Concepts: no concept set (pass --concepts broden:DIR)." in told
