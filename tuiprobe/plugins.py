@@ -7,7 +7,7 @@ that names its package, and does not affect other parts.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -45,20 +45,26 @@ RUNS_CODE = "py"
 """The built-in loader that runs the user's code; no file may name it."""
 
 
-def is_foreign(group: str, source: str) -> bool:
+def foreign_names(group: str) -> frozenset[str]:
+    """Returns the names of a group that run code that is not tuiprobe's; loads nothing.
+
+    A built-in name that another package registers too is among them.
+    """
+    return frozenset((RUNS_CODE, *(entry.name for entry in entry_points(group=group))))
+
+
+def is_foreign(source: str, foreign: Container[str]) -> bool:
     """Says whether a name that stands in a file would run code that is not tuiprobe's.
 
-    Loads nothing. A built-in name that another package registers too counts as foreign.
+    Args:
+        source: The name, such as `timm:resnet50.a1_in1k`.
+        foreign: The `foreign_names` of its group, which look at all installed packages.
 
-    >>> is_foreign(MODELS, "py:my.module:build"), is_foreign(MODELS, "timm:resnet50.a1_in1k")
+    >>> foreign = foreign_names(MODELS)
+    >>> is_foreign("py:my.module:build", foreign), is_foreign("timm:resnet50.a1_in1k", foreign)
     (True, False)
     """
-    return source.partition(":")[0] in foreign_names(group)
-
-
-def foreign_names(group: str) -> frozenset[str]:
-    """Returns the names of a group that run code that is not tuiprobe's; see `is_foreign`."""
-    return frozenset((RUNS_CODE, *(entry.name for entry in entry_points(group=group))))
+    return source.partition(":")[0] in foreign
 
 
 def is_extended(group: str) -> bool:

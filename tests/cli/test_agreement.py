@@ -61,7 +61,7 @@ def test_a_row_a_model_as_table_page_and_json(
     assert (street["pairs"], street["refused"]) == (10, "")
     assert street["r2"] >= 0.95
     assert [row["model"] for row in street["models"]] == [f"m{i}" for i in range(MODELS)]
-    for more, place in (((), "# Agreement on the line"), (("--html",), "")):
+    for more, place in (((), "Agreement on the line\n"), (("--html",), "")):
         assert run_cli(["compare", *runs, *more]) == 0
         out = capsys.readouterr().out.partition(place)[2] if place else capsys.readouterr().out
         assert "10 pairs of models on 3,000 images" in out

@@ -28,13 +28,10 @@ def lower():
         ("kurtosis differs", True),
         ('"Kurtosis" differs', True),
         ('"kurtosis".high < -1.5', False),
-        ('"kurtosis" < -9', False),
         ('val/blocks.1: "kurtosis" < -9', True),
         ("residual.kurtosis differs", False),
         ("kurtosis < -1", True),
-        ("kurtosis < -3", False),
         ("kurtosis.high < -1", True),
-        ("kurtosis.high < -1.5", False),
         ("kurtosis.low < -2.5", True),
         ("kurtosis >= -2", True),
         ("kurtosis > -2", False),
@@ -42,11 +39,9 @@ def lower():
         ("val/blocks.1: kurtosis < -9", True),
         ("kurtosis < -9", False),
         ("persistence differs", False),
-        ("persistence.value differs", False),
         ("outlier_channels < 0", False),
         ("outcome differs", False),
         ("channels differ", False),
-        ("val: channels differ", False),
     ],
 )
 def test_gates(text, trips):
@@ -157,4 +152,4 @@ def test_headline_figures_have_human_names():
     with pytest.raises(UsageError, match='no headline figure has that name; "top-1", "mean of'):
         parse_gate('"beauty" < 1')
     with pytest.raises(UsageError, match="no such figure in both reports"):
-        tripped(parse_gate('"INT8 signal to noise" < 1'), found)
+        tripped(parse_gate('"answers that INT8 changes" < 1'), found)

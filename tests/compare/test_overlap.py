@@ -56,19 +56,6 @@ def test_shared_and_own_concepts_by_family(first: Concepts) -> None:
         assert one.jaccard.value == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize(("ours", "theirs", "tried"), [(20, 30, 100), (2, 5, 9), (6, 6, 7)])
-def test_chance_is_hypergeometric(first: Concepts, ours: int, theirs: int, tried: int) -> None:
-    names = [f"c{i}" for i in range(tried)]
-    pair = (
-        encoding(first, *names[:ours], tried=tried),
-        encoding(first, *names[:theirs], tried=tried),
-    )
-    found = in_common(*pair)[0].by_chance
-    oracle = stats.hypergeom(tried, ours, theirs)
-    assert found.value == pytest.approx(oracle.mean())
-    assert (found.low, found.high) == (oracle.ppf(0.025), oracle.ppf(0.975))
-
-
 @pytest.mark.parametrize("ours", [1, 5, 9, 11])
 @pytest.mark.parametrize("theirs", [2, 6, 11])
 def test_the_range_of_chance_is_that_of_scipy(ours: int, theirs: int) -> None:
@@ -81,9 +68,6 @@ def test_the_range_of_chance_is_that_of_scipy(ours: int, theirs: int) -> None:
 def test_nothing_and_everything_leave_no_choice(ours: int, theirs: int, shared: int) -> None:
     found = by_chance(ours, theirs, 12)
     assert (found.value, found.low, found.high) == (shared, shared, shared)
-
-
-def test_more_than_all_is_no_draw() -> None:
     assert by_chance(5, 1, 4) == NotRun(reason="4 cannot hold 5")
     assert by_chance(0, 0, 0) == NotRun(reason="0 cannot hold 0")
 

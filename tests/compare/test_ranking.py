@@ -1,4 +1,4 @@
-"""Three models in one table: by what they are ranked, and who is not told apart."""
+"""Which model to take: what orders models, and when that is left undecided."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from tests.report.strangers import strange_report
 from tuiprobe.compare.differences import Run
 from tuiprobe.compare.ranking import Ranking, describe_ranking, rank, write_ranking
 from tuiprobe.report.markdown import section_markdown
+from tuiprobe.report.terminal import WIDTH, section_text
 from tuiprobe.report.text import line
-from tuiprobe.results import Estimate, Part
-from tuiprobe.results.headlines import MEAN_SHIFT, TARGET, TARGET_ERROR
+from tuiprobe.results import Estimate, Part, given
+from tuiprobe.results.headlines import MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.section import MeanOf, NamedFigure
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import write_results
@@ -35,43 +36,79 @@ def run(name: str, *figures: NamedFigure, images: dict[str, SetValues] | None = 
     return Run(found.model_copy(update={"parts": (*found.parts, part)}), images or {})
 
 
-def shifted(name: str, value: float, **more: Any) -> Run:
-    images = more.pop("images", None)
-    return run(
-        name, figure("mean_shift", estimate(value, 0.02), "val", MEAN_SHIFT, **more), images=images
-    )
+def shifted(name: str, value: float, half: float = 0.02, **more: Any) -> Run:
+    return run(name, figure("mean_shift", estimate(value, half), "val", MEAN_SHIFT, **more))
 
 
-def test_the_mean_of_shifts_ranks_without_a_target() -> None:
-    found = rank([shifted("b", 0.5), shifted("c", 0.3), shifted("a", 0.51)])
+def costing(found: Run, parameters: int, speed: float | None = None) -> Run:
+    about = found.report.model.model_copy(update={"parameters": parameters})
+    timings = found.report.timings.model_copy(update={"images_per_second": speed})
+    changes = {"model": about, "timings": timings}
+    return found._replace(report=found.report.model_copy(update=changes))
+
+
+def decisions(found: Ranking) -> list[tuple[str, str]]:
+    return [(one.model, one.decision) for one in found.models]
+
+
+def test_the_measured_mean_of_shifts_orders_and_decides() -> None:
+    found = rank([shifted("b", 0.5), shifted("c", 0.3), shifted("a", 0.6)])
     assert (found.by, found.data) == ("mean_shift", "val")
-    assert [one.model for one in found.models] == ["a", "b", "c"]
-    told = [one.from_first and one.from_first.differs for one in found.models]
-    assert told == [None, False, True]
-    assert line(describe_ranking(found).headline) == (
-        "Ranked by mean of shifts on val. a is not told apart by it from b (separate)."
+    assert decisions(found) == [("a", "take"), ("b", "behind"), ("c", "behind")]
+    assert line(describe_ranking(found).headline).startswith("Take a: the best on the mean of")
+    # two tests at once: error .02 sqrt(2) / 1.96 of each, (2.2414 + .8416) of it
+    assert found.detectable == pytest.approx(0.0445, abs=1e-4)
+
+
+def test_neither_apart_nor_equal_is_undecided() -> None:
+    found = rank([shifted("a", 0.51), shifted("b", 0.5), shifted("c", 0.3)])
+    assert decisions(found) == [("a", "undecided"), ("b", "undecided"), ("c", "behind")]
+    headline = line(describe_ranking(found).headline)
+    assert headline.startswith("Undecided between a and b")
+    assert "Label some of your own pictures (about 50" in headline
+
+
+def test_the_cheapest_is_advised_only_within_the_margin() -> None:
+    """Equal means that the interval of the difference lies within 2 points."""
+    best = costing(shifted("best", 0.51, 0.005), 300, 10.0)
+    equal = costing(shifted("equal", 0.505, 0.005), 200, 40.0)
+    small = costing(shifted("small", 0.5, 0.005), 100, 20.0)
+    far = costing(shifted("far", 0.3, 0.005), 1, 99.0)
+    found = rank([equal, far, small, best])
+    assert decisions(found) == [
+        ("best", "as good"), ("equal", "take"), ("small", "as good"), ("far", "behind"),
+    ]  # fmt: skip
+    assert line(describe_ranking(found).headline).startswith(
+        "Take equal, the cheapest of 3 models within 2.0 points of the best"
     )
+    untimed = costing(shifted("small", 0.5, 0.005), 100)
+    assert ("small", "take") in decisions(rank([equal, untimed, best]))  # then by parameters
 
 
-def test_an_estimate_on_the_target_comes_first_with_its_error() -> None:
-    def model_of(name: str, value: float, mean: float, checked: bool = True) -> Run:
+def test_neither_estimates_nor_accuracy_in_distribution_order_models() -> None:
+    def known(name: str, estimated: float, top1: float) -> Run:
         return run(
             name,
-            figure("target", estimate(value, 0.02), "photos", TARGET, role="estimate"),
-            *([figure(TARGET_ERROR, estimate(0.09, 0.02), "val")] if checked else []),
-            figure("mean_shift", estimate(mean, 0.02), "val", MEAN_SHIFT),
+            figure("target", estimate(estimated, 0.02), "photos", TARGET, role="estimate"),
+            figure(TARGET_ERROR, estimate(0.09, 0.02), "val"),
+            figure("top1", estimate(top1, 0.001), "val", TOP1),
         )
 
-    found = rank([model_of("a", 0.6, 0.9), model_of("b", 0.8, 0.5), shifted("lost", 0.99)])
-    assert [one.model for one in found.models] == ["b", "a", "lost"]
-    text = section_markdown(describe_ranking(found))
-    assert "Ranked by estimated accuracy on photos, estimated without labels. b is told" in text
-    assert "| estimated accuracy | error of the estimate on labelled shifts |" in text
-    assert "| 0.800 (0.780 to 0.820) | 0.090 (0.070 to 0.110) |" in text
-    assert "memory" not in text
-    unchecked = rank([model_of("a", 0.6, 0.9, False), model_of("b", 0.8, 0.5, False)])
-    said = line(describe_ranking(unchecked).headline)
-    assert "; how wrong that is was not checked on any labelled shift. b is told" in said
+    found = rank([known("a", 0.6, 0.7), known("b", 0.8, 0.9)])
+    assert (found.by, decisions(found)) == ("", [("a", "undecided"), ("b", "undecided")])
+    text = section_text(describe_ranking(found))
+    assert "Undecided: label some of your own pictures" in " ".join(text.split())
+    assert "0.800 (0.780 to 0.820)" in text
+    assert "| 0.090 (0.070 to 0.110) |" in section_markdown(describe_ranking(found))
+
+
+def test_means_over_other_shifts_do_not_order_each_other() -> None:
+    two, three = (MeanOf(values="correct", sets=sets) for sets in (("r", "v2"), ("r", "v2", "a")))
+    runs = [shifted("a", 0.5, mean_of=two), shifted("b", 0.2, mean_of=three)]
+    assert rank(runs).by == ""
+    found = rank([*runs, shifted("c", 0.7, mean_of=two)])
+    assert decisions(found) == [("c", "take"), ("a", "behind"), ("b", "undecided")]
+    assert found.models[2].from_first is None
 
 
 def test_the_same_images_are_compared_in_pairs() -> None:
@@ -82,42 +119,60 @@ def test_the_same_images_are_compared_in_pairs() -> None:
     for name, rate in (("a", 0.5), ("b", 0.48), ("c", 0.2)):
         right = (hard < rate).astype(np.uint8)
         images = {"r": SetValues("list", "", np.arange(4000), {"correct": right})}
-        runs.append(shifted(name, float(right.mean()), mean_of=about, images=images))
+        runs.append(shifted(name, float(right.mean()), mean_of=about)._replace(images=images))
     found = rank(runs)
     assert [one.from_first and one.from_first.paired for one in found.models] == [None, True, True]
     # .02 apart with separate half-widths of .02, but every difference is of the same sign
-    assert found.models[1].from_first is not None
-    assert found.models[1].from_first.differs
-    assert found.models[1].from_first.difference.value == pytest.approx(0.02, abs=0.01)  # type: ignore[union-attr]
+    against = found.models[1].from_first
+    assert against is not None
+    assert given(against.difference)
+    assert against.differs
+    assert against.difference.value == pytest.approx(0.02, abs=0.01)
 
 
-def test_models_without_accuracies_are_not_ranked() -> None:
-    found = rank([Run(report(), {}), Run(strange_report(), {}), Run(report(), {})])
-    assert found.by == ""
-    text = section_markdown(describe_ranking(found))
-    assert "Not ranked: no two models have accuracies on the same set." in text
-    assert (
-        "| outlier features | shape of edges | highest channel | offset share | kurtosis |" in text
+def test_the_largest_loss_is_against_the_same_classes() -> None:
+    found = rank(
+        [
+            run(
+                name,
+                figure("top1", estimate(0.9, 0.01), "val", TOP1),
+                figure("top1", estimate(0.6, 0.01), "r", TOP1),
+                figure("id_own_classes", estimate(0.7, 0.01), "r"),
+                figure("top1", estimate(0.5, 0.01), "a", TOP1),
+            )
+            for name in "ab"
+        ]
     )
-    assert text.count(": concepts: not run: no concept set (pass --concepts broden:DIR)") == 3
+    one = found.models[0]
+    assert given(one.largest_loss)
+    assert one.lost_on == "a"
+    assert one.largest_loss.value == pytest.approx(-0.4)
 
 
-def test_the_file_is_named_by_the_runs(tmp_path: Path) -> None:
+def test_the_terminal_has_seven_columns_in_a_hundred() -> None:
+    named = [shifted(f"open_clip:ViT-H-14-quickgelu-{at}", 0.5 - at / 10) for at in range(3)]
+    text = section_text(describe_ranking(rank([*named, Run(strange_report(), {})])))
+    assert max(map(len, text.splitlines())) <= WIDTH == 100
+    rule = next(row for row in text.splitlines() if row.startswith("---"))
+    assert len(rule.split()) == 7
+    assert "\\" not in text
+    assert text.count("concepts: not run: no concept set") == 1  # once for all runs
+
+
+def test_a_ranking_is_written_as_a_file_and_comes_back_from_json(tmp_path: Path) -> None:
     directories = []
     for name, value in (("a", 0.5), ("b", 0.6), ("c", 0.7)):
         directory = RunDir(tmp_path / name)
         write_results(directory, shifted(name, value).report)
         directories.append(directory)
-    path, text = write_ranking(directories, tmp_path)
-    assert path.read_text() == text
+    path, text = write_ranking(directories, tmp_path, ["d: no weights"])
     assert path.name.startswith("comparison-")
-    assert text.index("| c |") < text.index("| b |") < text.index("| a |")
-
-
-def test_a_ranking_comes_back_from_json_as_it_was() -> None:
-    found = rank([shifted("a", 0.5), shifted("b", 0.4), shifted("c", 0.3)])
-    plain = json.loads(json.dumps(found.model_dump(mode="json")))
-    assert Ranking.model_validate(plain) == found
+    written = path.read_text()
+    assert written.index("| c |") < written.index("| b |") < written.index("| a |")
+    assert "d: no weights" in written
+    assert "d: no weights" in text
+    found = rank([shifted("a", 0.5), shifted("b", 0.4)])
+    assert Ranking.model_validate(json.loads(found.model_dump_json())) == found
 
 
 def test_other_contents_are_other_images_whatever_the_folder_is_called() -> None:

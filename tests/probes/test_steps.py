@@ -50,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
     }
     directory = write_run(
         tmp_path_factory.mktemp("steps") / "run", sets, weight, about=ABOUT, normalize=True,
-        extra_head={"answers/street": np.arange(4)},
+        extra_head={"answers/street": np.arange(4)}, spec={"head": "probe"},
     )  # fmt: skip
     plan = directory.plan_file.read_json()
     directory.plan_file.write_json({**plan, "concept_set": "concepts"})
@@ -150,6 +150,7 @@ def test_names_are_those_that_programs_look_up(found: Found) -> None:
         "outlier_channels",
     } <= figures["outliers"]
     assert {"top1", "mean_shift", "confidence"} <= figures["robustness"]
+    assert {"knn"} <= figures["neighbours"]
     assert {"forecast", "forecast.beyond"} <= figures["forecast"]
     assert {"target", "target_error", "target.dispersion"} <= figures["targets"]
     assert {"temperature", "ece", "ece.before"} <= figures["calibration"]

@@ -88,10 +88,10 @@ def test_estimates_stand_beside_what_labels_tell():
     found = targets()
     chart = next(one for one in charts(report(targets=found)) if one.id == "targets")
     by_role = {one.role: one for one in chart.series}
-    estimates = [one.of("atc_entropy") for one in found.checks]
-    estimates += [one.of("atc_entropy") for one in found.targets]
-    assert by_role["main"].y == tuple(one.value for one in estimates)
-    assert by_role["main"].low == tuple(one.low for one in estimates)
+    values = [one.measured.value + one.left_out.value for one in found.checks]
+    target = found.targets[0].headline
+    assert by_role["main"].y == (*values, target.value)
+    assert by_role["main"].low == (*values, target.low)
     assert by_role["second"].y == tuple(one.measured.value for one in found.checks)
     assert chart.ticks == ("v2", "photos")
     unchecked = found.model_copy(update={"checks": ()})  # no label checks them

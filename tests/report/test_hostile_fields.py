@@ -235,7 +235,7 @@ def test_text_is_planted_in_every_kind_of_field() -> None:
         "Estimate.method", "NotRun.reason", "NotRun.remedy", "DataSet.name", "Skipped.path",
         "Model.name", "Model.ablated", "Weights.source", "Preprocessing.source",
     }  # fmt: skip
-    for id in PROBES:
+    for id in set(PROBES) - {"neighbours"}:  # whose result a model with a head has not
         assert planted(_result(full_report(), id), HARMLESS)[1], id
 
 
@@ -259,7 +259,11 @@ def test_no_format_obeys_a_hostile_field(
             check_table(name, content, expected[name])
         if name.endswith((".svg", ".html")):
             assert elements(name, content) == elements(name, expected[name]), name
-    assert len(found["summary"].splitlines()) == len(expected["summary"].splitlines())
+    starts = [
+        [row[:1] == " " for row in one["summary"].splitlines()].count(False)
+        for one in (found, expected)
+    ]
+    assert starts[0] <= starts[1]  # no text begins a row of its own
     assert Report.parse(found["results.json"].encode(), "again") == report
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.samples import estimate, model, outliers, report, without_outliers
+from tests.report.samples import model, outliers, report, without_outliers
 from tests.report.samples_head import head_report
 from tuiprobe.errors import DataError
 from tuiprobe.probes.concepts.result import Concepts
@@ -18,6 +18,7 @@ from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
+from tuiprobe.report.text import line
 from tuiprobe.results import DataSet, NotRun, Skipped
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
@@ -112,19 +113,33 @@ def test_many_skipped_images_are_cut_in_the_report_only():
     assert tables(report(data=(data,)))["skipped"].count("\n") == 31
 
 
-def test_figures_without_interval_show_none():
-    one = outliers(kurtosis=estimate(5, 0).model_copy(update={"low": None, "high": None}))
-    assert "  Kurtosis 5; the offset explains" in summary(report(outliers=(one,)))
-
-
-def test_the_summary_is_the_card():
+def test_the_summary_is_the_card_in_rows_of_a_terminal():
     found = report()
-    lines = summary(found).splitlines()
-    assert lines[0] == found.title
-    assert lines[1] == "warning: 1 image skipped"
+    rows = summary(found).splitlines()
+    assert max(map(len, rows)) <= 100
     blocks = card(found)
     assert [one.block for one in blocks] == ["inside", "how sure"]
-    told = [line for line in lines[2:] if not line.startswith(" ")]
-    assert told == ["Inside:", "How sure:"]
-    assert "  Not known: Concepts: no concept set (pass --concepts broden:DIR)." in lines
-    assert len(lines) == 2 + sum(1 + len(one.lines) for one in blocks)
+    beside = [row[:16].strip() for row in rows[2:]]
+    assert [one for one in beside if one] == ["Inside", "How sure"]
+    told = " ".join(row[16:] for row in rows[2:])
+    assert told == " ".join(line(text) for one in blocks for text in one.lines)
+    assert rows[:2] == [found.title, "warning: 1 image skipped"]
+    assert "Not known: Concepts: no concept set (pass --concepts broden:DIR)." in told
+
+
+def test_a_part_that_asks_for_no_result_is_not_missed():
+    found = report()
+    parts = [one.model_copy(update={"applies": False}) for one in found.parts]
+    assert "Not known" not in summary(found.model_copy(update={"parts": tuple(parts)}))
+
+
+def test_blocks_that_explain_have_three_lines_at_most_and_lose_none():
+    found = report()
+    inside = next(one for one in found.parts if one.block == "inside")
+    section = inside.section.model_copy(update={"card": tuple((f"s{i}.",) for i in range(5))})
+    more = inside.model_copy(update={"section": section})
+    block = card(found.model_copy(update={"parts": (more,)}))[0]
+    assert [line(text) for text in block.lines] == ["s0.", "s1.", "s2. s3. s4."]
+    assert block.folded
+    none = inside.model_copy(update={"section": section.model_copy(update={"card": ()})})
+    assert [one.block for one in card(found.model_copy(update={"parts": (none,)}))] == ["how sure"]

@@ -97,7 +97,7 @@ def test_charts_and_tables_of_one_id_are_files_of_their_own(files: dict[str, str
 
 
 def test_summary_json_and_pictures_have_it(files: dict[str, str]) -> None:
-    assert "  texture bias 0.62 (0.57 to 0.67)" in summary(strange_report()).splitlines()
+    assert "texture bias 0.62 (0.57 to 0.67)" in summary(strange_report())
     found = Report.parse(files["results.json"].encode(), "x")
     assert found.part_of("edges") == stranger()
     assert strange_report().pictured("val") == {3, 7, 9}

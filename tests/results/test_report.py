@@ -86,7 +86,7 @@ def test_the_title_says_untrained_and_withheld_first():
     assert report().title == f"open_clip:RN50-quickgelu on val: {said}"
     assert report(partial=True).title == f"PARTIAL: {report().title}"
     ablated = report(model=model(ablated=("channel 3", "channel 5")))
-    assert ablated.title.startswith("open_clip:RN50-quickgelu, ABLATED (channel 3; channel 5), on")
+    assert ablated.title.startswith("open_clip:RN50-quickgelu, ABLATED (channel 3; channel 5) on")
     assert report(outliers=NotRun(reason="x")).title == "open_clip:RN50-quickgelu on val"
 
 

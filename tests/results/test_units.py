@@ -22,7 +22,8 @@ UNITS = {
     "height": "sigma",
     "offset.share": "share",
     "kurtosis": "none",
-    "int8": "dB",
+    "int8.changed": "share",
+    "int8.neighbours": "share",
 }
 
 

@@ -135,9 +135,12 @@ async def test_the_overview_is_the_card_at_every_size_and_leads_to_the_evidence(
         await pilot.press("down")
         assert app.focused is blocks[1]
         await pilot.press("up")
-        await until(pilot, lambda: "mean 50.0 % (49.0 to 51.0)" in said(app, "#block-lines"))
+        await until(
+            pilot, lambda: "50.0 % (49.0 to 51.0) as the mean of" in said(app, "#block-lines")
+        )
         assert screen.query_one("#block-lines-panel").size.height > 4
-        assert "top-1 68.0 % on val" in str(blocks[0].query_one(".short", Static).content)
+        short = str(blocks[0].query_one(".short", Static).content)
+        assert "68.0 % right on val" in short
         next(view for view in blocks if view.block.block == "inside").focus()
         await pilot.press("enter")
         await until(pilot, lambda: screen.tab.id == "part-outliers")

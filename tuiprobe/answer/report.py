@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -20,7 +20,8 @@ from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
 from tuiprobe.probes.vectors import vector_notes
-from tuiprobe.results import DataSet, Model, NotRun, Part, ProbeResult, Report
+from tuiprobe.results import DataSet, Inapplicable, Model, NotRun, Part, ProbeResult, Report
+from tuiprobe.results.section import Block
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import begin_again, write_results
 from tuiprobe.run.head_file import head_digest
@@ -172,6 +173,7 @@ def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject)
             block=probe.block,
             not_run=result.reason,
             remedy=result.remedy,
+            applies=not isinstance(result, Inapplicable),
         )
     named = probe.named(result)
     return Part(
@@ -201,20 +203,30 @@ def _probe_key(run: RunReader) -> str:
 def title(
     model: Model, data: tuple[DataSet, ...], parts: tuple[Part, ...], *, partial: bool = False
 ) -> str:
-    """Returns the title: what was probed, on what data, and what a reader must know first."""
-    said = _subject(model, data)
-    clauses = [one.section.clause for one in parts if one.section and one.section.clause]
+    """Returns the title: the model and the best answer there is, or what else stands out.
+
+    The answer is the clause of the first block of the card that has one; on random weights there
+    is none.
+    """
+    answers = [
+        one.section
+        for block in get_args(Block)
+        for one in parts
+        if one.block == block and one.section is not None and one.section.clause
+    ]
+    name = f"{model.name}, ABLATED ({'; '.join(model.ablated)})" if model.ablated else model.name
     if model.weights.kind == "untrained":
-        clauses = ["random weights"]
-    whole = f"{said}: {', '.join(clauses)}" if clauses else said
+        whole = f"UNTRAINED network {name} on {_names(data)}: random weights"
+    elif not answers:
+        whole = f"{name} on {_names(data)}"
+    else:
+        on = f" on {answers[0].clause_on}" if answers[0].clause_on else ""
+        whole = f"{name}{on}: {answers[0].clause}"
     return f"PARTIAL: {whole}" if partial else whole
 
 
-def _subject(model: Model, data: tuple[DataSet, ...]) -> str:
-    sets = ", ".join(one.name for one in data) or "no images"
-    name = f"{model.name}, ABLATED ({'; '.join(model.ablated)})," if model.ablated else model.name
-    untrained = "UNTRAINED network " if model.weights.kind == "untrained" else ""
-    return f"{untrained}{name} on {sets}"
+def _names(data: tuple[DataSet, ...]) -> str:
+    return ", ".join(one.name for one in data) or "no images"
 
 
 def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:

@@ -40,10 +40,10 @@ def compare(
         ),
     ] = False,
 ) -> None:
-    """Compare runs: headline figures and their differences, paired where the images are the same.
+    """Compare runs: which model to take, then differences, paired where the images are the same.
 
-    Three or more runs end with a ranked table of the models, their outlier figures against
-    effective robustness, and, for five or more of one kind of training, agreement on the line.
+    Three or more runs end with their outlier figures against effective robustness and, for five or
+    more of one kind of training, agreement on the line.
     """
     from tuiprobe.compare.differences import compare_runs, read_run
     from tuiprobe.compare.gates import parse_gate, tripped
@@ -62,19 +62,22 @@ def compare(
     runs = [read_run(RunDir(path)) for path in (first, *others)]
     strict = bool(gates) or len(runs) < SEVERAL
     found = [compare_runs(runs[0], run, strict) for run in runs[1:]]
-    reasons = [
-        f"gate tripped by {plain(str(path))}: {gate.text}: {reason}"
-        for path, one in zip(others, found, strict=True)
+    trips = {
+        gate.text: [
+            f"gate tripped by {plain(str(path))}: {gate.text}: {reason}"
+            for path, one in zip(others, found, strict=True)
+            for reason in tripped(gate, one)
+        ]
         for gate in gates
-        for reason in tripped(gate, one)
-    ]
+    }
     if as_json:
         print(_json((first, *others), runs, found))
     else:
         print(_text((first, *others), runs, found, everything, as_html), end="")
-    for reason in reasons:
-        print(reason, file=sys.stderr)
-    raise typer.Exit(int(bool(reasons)))
+    for gate, reasons in trips.items():
+        for text in reasons or [f"gate passed: {plain(gate)}"]:
+            print(text, file=sys.stderr)
+    raise typer.Exit(int(any(trips.values())))
 
 
 def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
@@ -98,16 +101,17 @@ def _text(
     from tuiprobe.compare.describe import describe
     from tuiprobe.compare.several import SEVERAL, describe_models
     from tuiprobe.report.html import sections_html
-    from tuiprobe.report.markdown import section_markdown
+    from tuiprobe.report.terminal import section_text
 
-    sections = [describe(one, everything) for one in found]
+    models, *indicator = describe_models(runs)
+    sections = [models, *(describe(one, everything) for one in found), *indicator]
     if len(runs) >= SEVERAL:
         from tuiprobe.probes.targets.agreement import describe_agreement
 
-        sections += [*describe_models(runs), describe_agreement(_agreement(paths, runs))]
+        sections.append(describe_agreement(_agreement(paths, runs)))
     if as_html:
         return sections_html("Comparison", sections)
-    return "\n".join(section_markdown(one) for one in sections)
+    return "".join(map(section_text, sections))
 
 
 def _json(paths: tuple[Path, ...], runs: list[Run], found: list[Comparison]) -> str:
@@ -118,13 +122,17 @@ def _json(paths: tuple[Path, ...], runs: list[Run], found: list[Comparison]) -> 
         {"first": str(paths[0]), "second": str(path), **one.model_dump(mode="json")}
         for path, one in zip(paths[1:], found, strict=True)
     ]
-    several: dict[str, Any] = dict.fromkeys(("ranking", "correlations", "agreement"))
+    content: dict[str, Any] = {
+        "schema_version": 2,
+        "comparisons": pairs,
+        "ranking": rank(runs).model_dump(mode="json"),
+        "correlations": None,
+        "agreement": None,
+    }
     if len(runs) >= SEVERAL:
-        parts = (rank(runs), correlations(runs), _agreement(paths, runs))
-        several = {
-            name: one.model_dump(mode="json") for name, one in zip(several, parts, strict=True)
-        }
-    return json.dumps({"schema_version": 2, "comparisons": pairs, **several}, indent=1)
+        content["correlations"] = correlations(runs).model_dump(mode="json")
+        content["agreement"] = _agreement(paths, runs).model_dump(mode="json")
+    return json.dumps(content, indent=1)
 
 
 def _agreement(paths: tuple[Path, ...], runs: list[Run]) -> Agreement:

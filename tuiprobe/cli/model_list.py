@@ -10,7 +10,7 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 from tuiprobe.plaintext import text_of
-from tuiprobe.plugins import MODELS, foreign_names
+from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 
 PAPER = "paper"
 """What a user types in place of a file for the encoders of the paper."""
@@ -54,7 +54,7 @@ def read_models(path: str) -> tuple[Listed, ...]:
 
 
 def _models(file: Path, lines: list[str]) -> Iterator[Listed]:
-    foreign = foreign_names(MODELS)  # looks at all installed packages
+    foreign = foreign_names(MODELS)
     for number, line in enumerate(lines, start=1):
         place = f"{file}, line {number}"
         try:
@@ -67,7 +67,7 @@ def _models(file: Path, lines: list[str]) -> Iterator[Listed]:
         key, _, checkpoint = rest[0].partition("=") if rest else ("", "", "")
         if not model or len(rest) > 1 or (rest and (key != "checkpoint" or not checkpoint)):
             raise UsageError(f"{place}: write MODEL or MODEL checkpoint=FILE")
-        if model.partition(":")[0] in foreign:
+        if is_foreign(model, foreign):
             raise UsageError(f"{place}: {model!r} runs code; name it by --model yourself")
         try:
             base = file.absolute().parent

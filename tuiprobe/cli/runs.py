@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from tuiprobe.errors import UsageError
-from tuiprobe.numbers import number
+from tuiprobe.numbers import MISSING
 from tuiprobe.texttable import TextColumn, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tuiprobe.run.listing import RunRow
+
+_MODEL: Final = 20
+_DATA: Final = 14
+"""Columns of the model and the data; longer ones are cut, and `--json` has them whole."""
 
 
 def runs(
@@ -51,7 +56,7 @@ def runs(
     found = find_runs(root)
     rows: Iterable[RunRow] = read_runs(found, words or ())
     if sort != "changed":
-        rows = sorted(rows, key=SORTS[sort], reverse=sort not in ("name", "state", "model"))
+        rows = sorted(rows, key=SORTS[sort], reverse=sort not in ("name", "state", "model", "data"))
     if delete:
         _delete(list(rows), words or [], yes)
         return
@@ -94,10 +99,12 @@ def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
 
     columns = [
         TextColumn("run", max((len(plain(name)) for name in names), default=0)),
+        TextColumn("model", _MODEL),
+        TextColumn("data", _DATA),
+        *(TextColumn(one.heading, len(one.usual), right=True) for one in LISTED if one.shown),
         TextColumn("state", max(map(len, STATES))),
-        TextColumn("images", len("1,281,167"), right=True),
-        *(TextColumn(one.heading, len(one.usual), right=True) for one in LISTED),
-        TextColumn("outcome"),
+        TextColumn("date", len("2026-01-31 12:00")),
+        TextColumn(""),
     ]
     yield from text_table(columns, map(_cells, rows))
 
@@ -106,10 +113,18 @@ def _cells(row: RunRow) -> tuple[str, ...]:
     from tuiprobe.plaintext import plain
     from tuiprobe.results.headlines import LISTED
 
-    figures = (getattr(row, one.field).plus_minus() for one in LISTED)
-    said = "" if row.state == "done" else plain(row.status.words)
-    last = "; ".join(one for one in (row.outcome, said) if one) or "-"
-    return (plain(row.name), row.state, number(row.images), *figures, last)
+    figures = (getattr(row, one.field).plus_minus() for one in LISTED if one.shown)
+    words = "" if row.state == "done" else plain(row.status.words)
+    changed = datetime.fromtimestamp(row.changed / 1e9).strftime("%Y-%m-%d %H:%M")
+    about = (_cut(row.model, _MODEL), _cut(row.source or row.data, _DATA))
+    return (plain(row.name), *about, *figures, row.state, changed, words)
+
+
+def _cut(text: str, width: int) -> str:
+    from tuiprobe.plaintext import plain
+
+    whole = plain(text) or MISSING
+    return whole if len(whole) <= width else f"{whole[: width - 1]}…"
 
 
 def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:

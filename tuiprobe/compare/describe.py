@@ -7,9 +7,12 @@ from typing import Final
 
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.compare.forest import difference_chart, forest_rows, verdict
+from tuiprobe.compare.holm import detectable
 from tuiprobe.compare.overlap import Overlap
-from tuiprobe.probes.telling import heading, points, prose, table
+from tuiprobe.numbers import number
+from tuiprobe.probes.telling import heading, listed, points, prose, table
 from tuiprobe.results import given
+from tuiprobe.results.headlines import BY_RANK
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
 
 LISTED: Final = 24
@@ -18,10 +21,9 @@ LISTED: Final = 24
 READ: Final = (
     "Intervals are 95 %. Paired: both runs measured the same images, which were drawn together "
     "2,000 times. Separate: Newcombe's interval from the two separate ones, too wide for runs on "
-    "the same images. Which headline figures differ is corrected for looking at all of them (Holm)."
+    "the same images. Which headline figures differ is corrected for looking at several (Holm): "
+    "accuracies are one family, all others another. Estimates without labels are not tested."
 )
-
-_MARKS = {True: "yes", False: "no", None: "-"}
 
 
 def describe(found: Comparison, everything: bool = False) -> Section:
@@ -66,8 +68,9 @@ def _headlines(found: Comparison) -> Iterator[Content]:
     rows = found.headlines()
     if not rows:
         return
-    yield _table("headlines", rows, ids=False)
+    yield _headline_table(rows)
     yield prose(READ)
+    yield from _smallest(rows)
     if (drawn := difference_chart(forest_rows(found))) is not None:
         yield drawn
 
@@ -80,34 +83,68 @@ def _others(found: Comparison, everything: bool) -> Iterator[Content]:
         yield prose(f"{len(rest)} more figures: --all shows them.")
         return
     yield heading("All other figures")
-    yield _table("others", rest, ids=True)
+    columns = [("id", "id"), ("data", "data"), ("place", "of"), ("first", "first"),
+               ("second", "second"), *_DIFFERENCE]  # fmt: skip
+    yield table(
+        "others",
+        columns,
+        [[Code(code=one.id), Code(code=one.data), Code(code=one.place), one.first, one.second,
+          *_difference_cells(one)] for one in rest],
+        shown=len(rest),
+        file=False,
+    )  # fmt: skip
 
 
-def _table(id: str, rows: Sequence[Difference], ids: bool) -> Content:
-    columns = [("figure", "figure"), ("data", "of"), ("first", "first"), ("second", "second")]
-    columns += [("difference", "second - first"), ("interval", "interval"), ("differs", "differs")]
-    if ids:
-        columns[1:2] = [("id", "id"), ("data", "data"), ("place", "of")]
-    cells: list[list[Value]] = []
-    for one in rows:
-        where: list[Value] = [Code(code=one.data)]
-        if ids:
-            where = [Code(code=one.id), *where, Code(code=one.place)]
-        told: list[Value] = [
-            one.first,
-            one.second,
-            one.difference.with_interval(signed=True),
-            kind(one),
-            _MARKS[one.differs],
-        ]
-        cells.append([one.name, *where, *told])
-    return table(id, columns, cells, shown=len(cells), file=False)
+_DIFFERENCE: Final = (("difference", "second - first"), ("differs", "differs"))
+
+
+def _headline_table(rows: Sequence[Difference]) -> Content:
+    columns = [("figure", "figure"), ("first", "first"), ("second", "second"), *_DIFFERENCE]
+    return table(
+        "headlines",
+        columns,
+        [[_name(one), one.first.plus_minus(), one.second.plus_minus(), *_difference_cells(one)]
+         for one in rows],
+        shown=len(rows),
+        file=False,
+    )  # fmt: skip
+
+
+def _name(one: Difference) -> str:
+    return f"{one.name} on {one.data}" if BY_RANK[one.headline or 0].of_a_set else one.name
+
+
+def _difference_cells(one: Difference) -> list[Value]:
+    """Returns the difference with its interval, and the word that belongs to it."""
+    word = {True: "yes", False: "no", None: "-"}[one.differs]
+    if one.undone:
+        word = "no, after correction"
+    if one.differs is not None:
+        word += f" ({kind(one)})"
+    return [one.difference.with_interval(signed=True), word]
+
+
+def _smallest(rows: Sequence[Difference]) -> Iterator[Content]:
+    """Yields how small a difference of each measured accuracy would show on these images."""
+    limits = [
+        f"{number(limit, 'points')} of {_name(one)}"
+        for one in rows
+        if BY_RANK[one.headline or 0].is_accuracy and given(one.difference)
+        if (limit := detectable(one.difference)) is not None
+    ]
+    if limits:
+        yield prose(f"Smallest differences that these images show (80 % power): {listed(limits)}.")
 
 
 def _common(found: Comparison) -> Iterator[Content]:
-    if found.overlaps:
+    some = [
+        one
+        for one in found.overlaps
+        if one.shared or one.first_only or one.second_only or one.not_comparable
+    ]
+    if some:
         yield heading("In common")
-        yield points(overlap_line(one) for one in found.overlaps)
+        yield points(map(overlap_line, some))
 
 
 def overlap_line(one: Overlap) -> Text:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import hypot
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tuiprobe.compare.holm import LEVEL, holm, p_value
 from tuiprobe.compare.overlap import Overlap, overlaps
@@ -26,6 +26,9 @@ from tuiprobe.run.per_image import Images, read_per_image
 
 Place = tuple[str, str, str, str]
 """Probe, set, place and id of a figure."""
+
+ESTIMATES: Final = "estimates without labels: their errors are no matter of sampling"
+"""Why a difference of estimates has no interval."""
 
 
 class IncomparableError(UsageError):
@@ -46,7 +49,7 @@ class Difference(Frozen):
         difference: Second minus first; `NotRun` where one of them is missing.
         paired: Whether its interval comes from the same images in both runs.
         differs: Whether the interval excludes zero; None without an interval. For headline figures
-            after Holm's correction over all of them.
+            after Holm's correction, over accuracies and over all others.
         p: Of a headline figure, adjusted by Holm; None for the others and without an interval.
         inner: Whether this is a layer before the final representation.
         headline: Rank of a headline figure; None for the others.
@@ -65,6 +68,11 @@ class Difference(Frozen):
     p: float | None = None
     inner: bool = False
     headline: int | None = None
+
+    @property
+    def undone(self) -> bool:
+        """Whether the interval excludes zero, and the correction says that this may be chance."""
+        return self.differs is False and given(self.difference) and excludes_zero(self.difference)
 
 
 class FactPair(Frozen):
@@ -221,12 +229,18 @@ def _places(figures: Mapping[Place, NamedFigure]) -> set[tuple[str, str]]:
     return {(data, place) for _, data, place, _ in figures}
 
 
+def excludes_zero(one: Estimate) -> bool:
+    """Returns whether a difference has an interval, and zero lies outside it."""
+    return one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
+
+
 def _difference(probe: str, ours: NamedFigure, theirs: NamedFigure, pairing: Pairing) -> Difference:
     paired = pairing.difference(ours, theirs)
     found = paired or difference(ours.figure, theirs.figure)
-    differs = None
-    if given(found) and found.low is not None and found.high is not None:
-        differs = found.low > 0 or found.high < 0
+    if ours.role == "estimate" and given(found):
+        found = found.model_copy(update={"low": None, "high": None, "method": ESTIMATES})
+    known = given(found) and found.low is not None
+    differs = excludes_zero(found) if known and given(found) else None
     return Difference(
         probe=probe,
         data=ours.data,
@@ -245,18 +259,22 @@ def _difference(probe: str, ours: NamedFigure, theirs: NamedFigure, pairing: Pai
 
 def _corrected(found: list[Difference]) -> tuple[Difference, ...]:
     """Keeps the ranks of the headline figures alone, and corrects which of them differ."""
-    chosen: dict[int, float | None] = {}
+    leading: set[int] = set()
+    families: dict[bool, dict[int, float]] = {True: {}, False: {}}
     for one in HEADLINES:
-        wanted = [i for i, d in enumerate(found) if d.id == one.id and _leads(d)]
-        for i in wanted[:1]:
-            told = found[i].difference
-            chosen[i] = p_value(told) if given(told) else None
+        places = [i for i, d in enumerate(found) if d.id == one.id and _leads(d)]
+        for i in places[:1]:
+            leading.add(i)
+            change = found[i].difference
+            p = p_value(change) if given(change) else None
+            if p is not None:
+                families[one.is_accuracy][i] = p
             found[i] = found[i].model_copy(update={"name": one.name, "headline": one.rank})
-    tested = {i: p for i, p in chosen.items() if p is not None}
-    for i, p in zip(tested, holm(list(tested.values())), strict=True):
-        found[i] = found[i].model_copy(update={"p": p, "differs": p < LEVEL})
+    for tested in families.values():
+        for i, p in zip(tested, holm(list(tested.values())), strict=True):
+            found[i] = found[i].model_copy(update={"p": p, "differs": p < LEVEL})
     return tuple(
-        one if i in chosen else one.model_copy(update={"headline": None})
+        one if i in leading else one.model_copy(update={"headline": None})
         for i, one in enumerate(found)
     )
 

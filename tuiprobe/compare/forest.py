@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from tuiprobe.compare.differences import Comparison, Difference
+from tuiprobe.compare.differences import Comparison, Difference, excludes_zero
 from tuiprobe.numbers import number
+from tuiprobe.probes.telling import listed
 from tuiprobe.results import Estimate, Figure, Frozen, Report, given
 from tuiprobe.results.base import Real
 from tuiprobe.results.headlines import BY_RANK
@@ -207,6 +208,7 @@ def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
     if not rows:
         return "No headline figure is in both runs."
     known = [one for one in rows if one.paired and one.differs is not None]
+    same = listed([_with_correction(one) for one in known if not one.differs])
     if not known:
         return (
             f"Image by image, {first} and {second} cannot be compared: each interval comes from "
@@ -214,15 +216,19 @@ def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
         )
     differing = [one for one in known if one.differs]
     if not differing:
-        alike = _listed([one.name for one in known])
-        return f"On the same images, {second} and {first} are not told apart by {alike}."
-    moved = _listed(_points(differing))
-    others = _listed(_others(differing))
-    same = _listed([one.name for one in known if not one.differs])
+        return f"On the same images, {second} and {first} are not told apart by {same}."
+    moved = listed(_points(differing))
+    others = listed(_others(differing))
     clauses = [f"{second} {moved}" if moved else ""]
     clauses.append(f"{'its' if moved else f'of {second} the'} {others}" if others else "")
     clauses.append(f"not told apart by {same}" if same else "")
     return f"On the same images, {'; '.join(one for one in clauses if one)}."
+
+
+def _with_correction(one: ForestRow) -> str:
+    """Returns the name of a figure that does not differ, and whether the correction says so."""
+    undone = given(one.difference) and excludes_zero(one.difference)
+    return f"{one.name} (after correction)" if undone else one.name
 
 
 def _points(rows: Sequence[ForestRow]) -> list[str]:
@@ -234,7 +240,7 @@ def _points(rows: Sequence[ForestRow]) -> list[str]:
             amount = _amount(one.difference)
             amount = amount.removesuffix(" points") if found else amount
             found.append(f"{amount} {place.format(data=one.data)}")
-    return [f"{verb} {_listed(found)}" for verb, found in told.items()]
+    return [f"{verb} {listed(found)}" for verb, found in told.items()]
 
 
 def _others(rows: Sequence[ForestRow]) -> list[str]:
@@ -250,15 +256,6 @@ def _amount(difference: Estimate) -> str:
     """Returns the size of a difference, with the digits that its interval allows."""
     value = abs(difference.value)
     return number(value, difference.unit, difference.low, difference.high)
-
-
-def _listed(parts: Sequence[str]) -> str:
-    """Returns parts as one list.
-
-    >>> _listed([]), _listed(["a"]), _listed(["a", "b", "c"])
-    ('', 'a', 'a, b and c')
-    """
-    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
 
 
 class BarPair(Frozen):

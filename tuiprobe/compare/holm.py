@@ -1,15 +1,18 @@
-"""Which of several figures differ: Holm's correction for looking at all of them."""
+"""Which of several figures differ (Holm's correction), and how small a difference could show."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import erfc, sqrt
+from statistics import NormalDist
 from typing import Final
 
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.results import Estimate
 
 LEVEL: Final = 0.05
+POWER: Final = 0.8
+"""Chance of telling two runs apart that the smallest difference is said for."""
 
 
 def p_value(one: Estimate) -> float | None:
@@ -41,3 +44,20 @@ def holm(values: Sequence[float]) -> list[float]:
         largest = max(largest, (len(values) - place) * values[i])
         adjusted[i] = min(1.0, largest)
     return adjusted
+
+
+def detectable(difference: Estimate, tests: int = 1) -> float | None:
+    """Returns the smallest true difference that would be told apart in `POWER` of such samples.
+
+    Args:
+        difference: One that was measured; its interval says how precisely. None without.
+        tests: Number of differences that are tested together.
+
+    >>> round(detectable(Estimate(value=0.1, low=0.08, high=0.12, n=9, method="m")), 4)
+    0.0286
+    """
+    if difference.low is None or difference.high is None:
+        return None
+    error = (difference.high - difference.low) / 2 / NORMAL_95
+    normal = NormalDist()
+    return error * (normal.inv_cdf(1 - LEVEL / 2 / tests) + normal.inv_cdf(POWER))

@@ -79,6 +79,7 @@ class CorrelatedRun(Frozen):
         robustness: Effective robustness.
         height: Highest channel of the final representation in distribution, in sigmas.
         kurtosis: Likewise.
+        outcome: Of rule v3 on outlier features, in a word; empty without.
     """
 
     run: str
@@ -89,6 +90,7 @@ class CorrelatedRun(Frozen):
     robustness: Estimate
     height: Figure
     kurtosis: Figure
+    outcome: str = ""
 
 
 class RunLeftOut(Frozen):
@@ -197,6 +199,7 @@ def _correlated(name: str, report: Report, robustness: Estimate) -> CorrelatedRu
         robustness=robustness,
         height=report.figure("height"),
         kurtosis=report.figure("kurtosis"),
+        outcome=report.fact("outcome"),
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tuiprobe.compare.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
-from tuiprobe.probes.telling import points, prose, several, table
+from tuiprobe.probes.telling import listed, points, prose, several, table
 from tuiprobe.results import Estimate, Figure, given
 from tuiprobe.results.section import Chart, Content, Drawn, Section, Series, Value
 
@@ -41,6 +41,7 @@ def describe_indicator(result: Correlations) -> Section:
 
 def _content(result: Correlations) -> Iterator[Content]:
     if result.runs:
+        yield prose(outcomes_line([(one.run, one.training, one.outcome) for one in result.runs]))
         yield from _charts(result)
         yield _encoders(result.runs)
         strata = Counter((one.representation, one.backbone) for one in result.runs)
@@ -58,6 +59,25 @@ def _content(result: Correlations) -> Iterator[Content]:
         left_out[run.reason].append(run.run)
     if left_out:
         yield points(f"left out, {why}: {', '.join(names)}" for why, names in left_out.items())
+
+
+def outcomes_line(runs: Iterable[tuple[str, str, str]]) -> str:
+    """Returns which outcome goes with which models, beside what the paper saw.
+
+    Args:
+        runs: Name, training and outcome of each.
+
+    >>> outcomes_line([("a", "zero-shot", "outlier channels"), ("b", "supervised", "none")])[:70]
+    'Outcome: outlier channels in a (zero-shot); none in b (supervised). In'
+    """
+    by_outcome = defaultdict(list)
+    for name, training, outcome in runs:
+        by_outcome[outcome or "unknown"].append(f"{name} ({training})")
+    each = "; ".join(f"{outcome} in {listed(names)}" for outcome, names in by_outcome.items())
+    return (
+        f"Outcome: {each}. In the paper only robust zero-shot CLIPs had outlier channels; that is "
+        "evidence, and no more."
+    )
 
 
 def _is_known(one: Indicator) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tuiprobe.catalog.presets import Preset, presets
+from tuiprobe.compare.indicator_section import outcomes_line
 from tuiprobe.errors import UsageError
 from tuiprobe.report.text import escaped, opening
 from tuiprobe.results import Figure, Frozen, NotRun, Report, given
@@ -159,8 +160,11 @@ def paper_markdown(content: Paper) -> str:
         cells = {name: f.with_interval() for name, f in figures.items() if given(f)}
         lines += _table(title, content.models, cells)
         if title == "Effective robustness":
-            outcomes = {m.model: m.outcome for m in content.models if m.outcome}
-            lines += _table(OUTCOME, content.models, outcomes)
+            known = [m for m in content.models if m.outcome]
+            lines += _table(OUTCOME, content.models, {m.model: m.outcome for m in known})
+            if known:
+                each = outcomes_line([(m.model, m.training, m.outcome) for m in known])
+                lines += [escaped(each), ""]
     gaps = [f"- {opening(escaped(gap.model))}: {escaped(gap.reason)}" for gap in content.gaps]
     lines += ["## Gaps", "", *(gaps or ["None."])]
     return "\n".join(lines).rstrip("\n") + "\n"

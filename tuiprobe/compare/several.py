@@ -26,7 +26,7 @@ NAMED: Final = 4
 READ: Final = (
     "Intervals are 95 %, each of its own run. Whether a run differs from the first comes from "
     "the interval of their difference, paired where both measured the same images and corrected "
-    "for the eight figures (Holm); overlapping intervals do not answer it."
+    "for looking at several figures (Holm); overlapping intervals do not answer it."
 )
 
 
@@ -56,7 +56,7 @@ def describe_several(runs: Sequence[Run]) -> tuple[Section, ...]:
 
 
 def describe_models(runs: Sequence[Run]) -> tuple[Section, ...]:
-    """Describes the ranked table and, of three or more runs, outlier figures against robustness."""
+    """Describes which model to take and, of three or more runs, outlier figures and robustness."""
     ranking = describe_ranking(rank(runs))
     if len(runs) < SEVERAL:
         return (ranking,)

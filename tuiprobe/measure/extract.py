@@ -145,16 +145,11 @@ class Extraction:
         if len(batch.ids):
             for images, some in self._cut(batch):
                 features = self._forward(images, some, current.measures)
-                kept = self._kept(current.shard, some)
+                kept = current.measures[FINAL_TAP].kept
                 current.features.append(features.float()[kept])  # stays there: nothing waits
                 current.ids.append(some[kept])
         lost = len(batch.skipped) + len(batch.nonfinite)
         self.live.advance(len(batch.ids), lost, current.features)
-
-    def _kept(self, shard: Shard, ids: torch.Tensor) -> torch.Tensor | slice:
-        """Returns which of some ids are kept with their representation: of vectors, a sample."""
-        rows = self._plan.row_sets.get(shard.set_name)
-        return slice(None) if rows is None else torch.from_numpy(rows.keeps(ids.numpy()))
 
     def publish(self) -> None:
         """Writes the shard's file; after this the shard is final."""

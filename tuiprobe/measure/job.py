@@ -53,9 +53,8 @@ class Job:
         """Returns the job of a plan whose directory is locked."""
         directory, encoder = plan.directory, plan.encoder
         fingerprint = current_fingerprint(plan.device, plan.spec.top_k, encoder.memory_format)
-        sampled = {name: one.sampled for name, one in plan.row_sets.items()}
         states = empty_states(plan)
-        reader = ShardReader(directory, plan.set_keys, fingerprint, states, sampled, mix)
+        reader = ShardReader(directory, plan.set_keys, fingerprint, states, plan.row_sets, mix)
         stop = StopRequest(directory.cancel_file)
         status = StatusWriter(directory, plan.rank.number, plan.rank.world)
         before = directory.results_file.modified()

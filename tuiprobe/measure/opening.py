@@ -170,7 +170,7 @@ def _encoder(spec: RunSpec, suite: Suite) -> Encoder:
         return identity_encoder(
             spec.model,
             source=own.source,
-            digest=content_key({ROWS: own.content()}),
+            digest=content_key({ROWS: own.content}),
             width=own.channels,
             representation=spec.representation,
             training=spec.training,

@@ -297,7 +297,7 @@ def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, An
 def _content_of(dataset: Dataset, stamps: dict[int, Stamp]) -> dict[str, Any]:
     """Returns path, label and size of each image in order, and digests of the first ones."""
     if isinstance(dataset, RowSet):
-        return dataset.content()
+        return dataset.content
     samples = dataset.samples
     first = islice(stamps, KEYED_CONTENTS)
     return {

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError, Entry
@@ -40,7 +41,7 @@ class ShardReader:
         keys: The required key of a set's shards, by set name.
         fingerprint: Fingerprint of this process.
         states: Empty states of the run's taps; see `tuiprobe.measure.merge.empty_states`.
-        sampled: Rows whose vectors are kept, by set of stored vectors.
+        row_sets: The sets of stored vectors, of which a sample is kept.
         mix: Whether to accept shards with another fingerprint.
     """
 
@@ -48,7 +49,7 @@ class ShardReader:
     keys: Mapping[str, str]
     fingerprint: Fingerprint
     states: States
-    sampled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    row_sets: Mapping[str, RowSet] = field(default_factory=dict)
     mix: bool = False
 
     def read(self, shard: Shard, *, whole: bool = True) -> ShardFile:
@@ -79,9 +80,9 @@ class ShardReader:
     def _check(self, found: ShardFile, set_name: str, planned: NDArray[np.int64]) -> None:
         try:
             readable = planned[~np.isin(planned, [i for i, _ in found.skipped])]
-            if set_name in self.sampled:
+            if (rows := self.row_sets.get(set_name)) is not None:
                 lost = CheckedArrays(found.entry, found.arrays).shaped("nonfinite", "i8", None)
-                readable = readable[np.isin(readable, self.sampled[set_name])]
+                readable = readable[rows.keeps(readable)]
                 readable = readable[~np.isin(readable, lost)]
                 if len(np.unique(lost)) != len(lost) or not np.isin(lost, planned).all():
                     raise DamagedFileError(f"{found.entry} is damaged: it left out other rows")

@@ -178,12 +178,11 @@ def finish(job: Job, inventory: Inventory, measured: bool) -> RunOutcome:
         if not file.exists():
             raise RunError(f"{file} is gone; {_AGAIN}")
     waits = _others_missing(plan) if measured else ""
-    ending = _Ending(merged=False, complete=measured)
-    if not waits:
-        ending = _merge_once(job, measured)
     if waits:
+        ending = _Ending(merged=False, complete=True)
         job.status.end("measured", waits)
     else:
+        ending = _merge_once(job, measured)
         job.status.end("done" if ending.complete else "interrupted")
     untrained = plan.encoder.weights.kind == "untrained"
     resumed = _resumed(plan, inventory)
@@ -264,10 +263,9 @@ def _merge_and_probe(job: Job, measured: bool) -> _Ending:
     with job.clock.stage("probe"):
         job.say("stage", "probing", stage="probe")
         report = job.answer(directory)
-        concepts = plan.suite.concept_set
-        if concepts is not None:
-            shown = sorted(report.pictured(concepts))
-            write_thumbnails(directory, concepts, plan.suite.sets[concepts], shown)
+        for name in plan.suite.own_keys:  # whose pictures the report shows
+            shown = sorted(report.pictured(name))
+            write_thumbnails(directory, name, plan.suite.sets[name], shown)
     report = report.model_copy(update={"timings": job.clock.timings()})
     write_results(directory, report)
     job.say("done", report.title)

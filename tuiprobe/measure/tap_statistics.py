@@ -28,6 +28,9 @@ class TapMeasure:
         device: Device of the statistics; activations elsewhere are copied.
         rows_wanted: Number of images of this shard that contribute one row each.
         seed: Seed of the position of a row.
+
+    Attributes:
+        kept: Which images of the last batch are kept with their representation: all.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class TapMeasure:
     ) -> None:
         self.tap = tap
         self.stats = ActivationStats(tap.channels, k=top_k, device=device)
+        self.kept = slice(None)
         self._tokens, self._seed, self._rows_wanted = tokens, seed, rows_wanted
         self._device = torch.device(device)
         self._rows: list[torch.Tensor] = []
@@ -79,6 +83,9 @@ class RowMeasure:
         tap: The final representation.
         top_k: Rows stored per channel and end.
         rows: The set of the shard.
+
+    Attributes:
+        kept: bool `[B]`, the sampled rows of the last batch.
     """
 
     def __init__(self, tap: Tap, top_k: int, rows: RowSet) -> None:
@@ -86,15 +93,16 @@ class RowMeasure:
         self.stats = ActivationStats(tap.channels, k=top_k)  # of the sampled rows
         self._all = ChannelStats(tap.channels, k=top_k)
         self._set = rows
+        self.kept = torch.empty(0, dtype=torch.bool)
 
     def update(
         self, vectors: torch.Tensor, ids: torch.Tensor, there: torch.Tensor | None = None
     ) -> None:
         """Adds rows `[B, C]`; see `TapMeasure.update`."""
         self._all.update(vectors, ids)
-        kept = torch.from_numpy(self._set.keeps(ids.numpy()))
-        if kept.any():
-            self.stats.update(vectors[kept], ids[kept])
+        self.kept = torch.from_numpy(self._set.keeps(ids.numpy()))
+        if self.kept.any():
+            self.stats.update(vectors[self.kept], ids[self.kept])
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Returns the mergeable state by field."""

@@ -23,6 +23,7 @@ BUILT_IN = {
     "targets": "tuiprobe.probes.targets.probe:ExpectedAccuracy",
     "calibration": "tuiprobe.probes.calibration.probe:CalibrationOfTheHead",
     "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
+    "neighbours": "tuiprobe.probes.neighbours.probe:AccuracyOfNeighbours",
     "forecast": "tuiprobe.probes.forecast.probe:ForecastFromPeers",
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
     "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tuiprobe.probes.heads import SetFeatures, usable_images
-from tuiprobe.probes.outliers.channel_result import Offset
+from tuiprobe.probes.outliers.channel_result import Offset, Outcome
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, ProbeResult
@@ -13,6 +13,7 @@ from tuiprobe.run.checked_arrays import HeadArrays
 WHY = {"outlier": "outlier channels", "offset": "half of the offset"}
 """What channels are that probes act on, in words."""
 NO_CHANNEL = NotRun(reason="no channel stands out")
+_STANDING_OUT = (Outcome.CHANNELS, Outcome.OFFSET, Outcome.MOVING_AND_CONSTANT)
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,12 @@ class Chosen:
     Attributes:
         channels: Their indices; empty where there is neither an outlier channel nor an offset.
         why: Whether they are outlier channels, or the fewest that carry half of the offset.
+        stand_out: Whether the outcome of the outlier probe says that a channel stands out.
     """
 
     channels: tuple[int, ...]
     why: Literal["outlier", "offset"]
+    stand_out: bool = True
 
     @property
     def named(self) -> str:
@@ -46,7 +49,8 @@ def acted_on(result: OutlierResult) -> Chosen:
     final = result.finals()[0]
     if final.outlier_channels:
         return Chosen(tuple(one.channel for one in final.outlier_channels), "outlier")
-    return Chosen(final.offset.half if isinstance(final.offset, Offset) else (), "offset")
+    half = final.offset.half if isinstance(final.offset, Offset) else ()
+    return Chosen(half, "offset", final.outcome in _STANDING_OUT)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,15 @@ def several(count: int, one: str, more: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
+def listed(parts: Sequence[str]) -> str:
+    """Returns parts as one list.
+
+    >>> listed([]), listed(["a"]), listed(["a", "b", "c"])
+    ('', 'a', 'a, b and c')
+    """
+    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
+
+
 def channels_in_words(channels: Sequence[int], most: int = 4) -> str:
     """Returns the numbers of channels as a phrase; of many, the first and a count.
 
@@ -117,6 +126,4 @@ def channels_in_words(channels: Sequence[int], most: int = 4) -> str:
     named = [str(channel) for channel in channels[:most]]
     if len(channels) > most:
         named.append(f"{len(channels) - most:,} more")
-    if len(named) < 2:
-        return f"channel {', '.join(named)}"
-    return f"channels {', '.join(named[:-1])} and {named[-1]}"
+    return f"{'channel' if len(named) < 2 else 'channels'} {listed(named)}"

@@ -34,7 +34,7 @@ from tuiprobe.results.section import (
 from tuiprobe.results.subject import PROBE as PREFLIGHT
 
 LISTED_IMAGES = 20
-CARD_IMAGES = 5
+CARD_IMAGES = 8
 """Images at each end of a channel beside the card."""
 
 READ = (
@@ -221,9 +221,13 @@ class _Report:
             self._block(place, block, number, owners)
 
     def _block(self, place: Element, block: CardBlock, number: int, owners: dict[str, str]) -> None:
-        kind = "" if block.pictures else "plain"
-        section = inside(place, "section", id=f"card{number}", **({"class_": kind} if kind else {}))
-        inside(section, "h2", block.title)
+        kind = {} if block.pictures else {"class_": "plain"}
+        if block.folded:
+            place = inside(place, "details")
+            inside(inside(place, "summary"), "h2", block.title)
+        section = inside(place, "section", id=f"card{number}", **kind)
+        if not block.folded:
+            inside(section, "h2", block.title)
         self._pieces.points(inside(section, "div", class_="lines"), block.lines)
         if not block.pictures:
             return

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
 
-from tuiprobe.numbers import number, suffix
+from tuiprobe.numbers import suffix
 from tuiprobe.plaintext import plain
 from tuiprobe.report.common import (
     NAMED_IMAGES,
@@ -259,7 +259,7 @@ def _cells(one: Table, row: Sequence[Value]) -> list[str]:
 def _strip(one: Strip) -> Iterator[str]:
     for end in one.ends:
         images = ", ".join(
-            f"{code(image_name(i))} ({number(i.value)})" for i in end.images[:NAMED_IMAGES]
+            f"{code(image_name(i))} ({escaped(text)})" for i, text in end.captioned(NAMED_IMAGES)
         )
         yield f"- {_line(one.title)}, {escaped(end.label)}: {images}"
     yield ""

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.report.common import NAMED_IMAGES, image_name
 from tuiprobe.report.elements import append, inside
@@ -235,8 +234,8 @@ class Pieces:
         self.text(inside(figure, "figcaption"), (*one.title, ", images of ", Code(code=one.data)))
         for end in one.ends:
             shown = [
-                image
-                for image in end.images[:most]
+                (image, text)
+                for image, text in end.captioned(most)
                 if _is_jpeg(self.shown.pictures.get((one.data, image.sample_id)))
             ]
             if not shown:
@@ -244,14 +243,14 @@ class Pieces:
                 continue
             inside(figure, "p", f"{end.label}:", class_="end")
             row = inside(figure, "div", class_="pictures")
-            for image in shown:
-                _picture(row, image, self.shown.pictures[one.data, image.sample_id])
+            for image, text in shown:
+                _picture(row, image, text, self.shown.pictures[one.data, image.sample_id])
 
     def _named(self, place: Element, end: StripEnd) -> None:
         """Names the images at one end, where there are no pictures of them."""
         text: list[Value] = [f"{end.label}: "]
-        for i, image in enumerate(end.images[:NAMED_IMAGES]):
-            text += [", " if i else None, Code(code=image_name(image)), f" ({number(image.value)})"]
+        for i, (image, below) in enumerate(end.captioned(NAMED_IMAGES)):
+            text += [", " if i else None, Code(code=image_name(image)), f" ({below})"]
         self.text(inside(place, "p", class_="end"), tuple(text))
 
     def _id(self, probe: str, id: str) -> str:
@@ -301,11 +300,11 @@ def _is_jpeg(content: bytes | None) -> bool:
     return content is not None and content.startswith(b"\xff\xd8\xff")
 
 
-def _picture(row: Element, image: TopImage, content: bytes) -> None:
+def _picture(row: Element, image: TopImage, text: str, content: bytes) -> None:
     box, name = inside(row, "div"), image_name(image)
     encoded = base64.b64encode(content).decode("ascii")
     inside(box, "img", src=f"data:image/jpeg;base64,{encoded}", alt=shortened(name, LONGEST_LABEL))
-    inside(box, "b", number(image.value)).tail = " "
+    inside(box, "b", shortened(text)).tail = " "
     for i, piece in enumerate(caption(name)):
         if i:
             inside(box, "wbr")

@@ -1,16 +1,33 @@
 """The card of a report as plain text, for standard output."""
 
+import textwrap
+from typing import Final
+
 from tuiprobe.plaintext import plain
+from tuiprobe.report.terminal import WIDTH
 from tuiprobe.report.text import line
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 
+_BESIDE: Final = 16
+"""Columns of the titles of blocks, which stand beside their lines."""
+
 
 def summary(report: Report) -> str:
-    """Returns the title, the warnings and the blocks of the card."""
-    lines = [plain(report.title)]
-    lines += [plain(f"warning: {warning}") for warning in report.warnings]
+    """Returns title, warnings and blocks of the card, in rows of at most `WIDTH` columns."""
+    rows = [*_rows(plain(report.title))]
+    for warning in report.warnings:
+        rows += _rows(plain(f"warning: {warning}"))
     for block in card(report):
-        lines.append(f"{block.title}:")
-        lines += [f"  {line(one)}" for one in block.lines]
-    return "\n".join(lines) + "\n"
+        for number, text in enumerate(block.lines):
+            rows += _rows(line(text), "" if number else block.title, _BESIDE)
+    return "\n".join(rows) + "\n"
+
+
+def _rows(text: str, heading: str = "", beside: int = 0) -> list[str]:
+    """Returns a text as rows; a heading stands beside the first, and all others are indented."""
+    start, indent = f"{heading:<{beside}}", " " * (beside or 2)
+    rows = textwrap.wrap(
+        text, WIDTH, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False
+    )
+    return rows or [start.rstrip()]

@@ -5,7 +5,7 @@ figure is an `Estimate` with n and a 95 % interval, or a `NotRun` with the reaso
 that stands for "unknown". No torch in this package.
 """
 
-from tuiprobe.results.base import Estimate, Figure, Frozen, NotRun, given
+from tuiprobe.results.base import Estimate, Figure, Frozen, Inapplicable, NotRun, given
 from tuiprobe.results.report import Part, ProbeResult, Report, Timings
 from tuiprobe.results.section import TopImage
 from tuiprobe.results.subject import (
@@ -23,6 +23,7 @@ __all__ = [
     "Figure",
     "Fingerprint",
     "Frozen",
+    "Inapplicable",
     "Model",
     "NotRun",
     "Part",

@@ -223,6 +223,10 @@ class NotRun(Frozen):
         return numbers.MISSING
 
 
+class Inapplicable(NotRun):
+    """What does not ask for a result: nothing is missing, and the card does not mention it."""
+
+
 Figure = Estimate | NotRun
 """A figure in a unit that it says itself; without one it is a plain number."""
 

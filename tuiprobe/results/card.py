@@ -23,6 +23,11 @@ TITLES: Final[dict[Block, str]] = {
 }
 """Title of each block."""
 
+FOLDED: Final[frozenset[Block]] = frozenset({"inside", "deploy"})
+"""Blocks that explain the answers: pages fold them, and they have at most `MOST_FOLDED` lines."""
+
+MOST_FOLDED: Final = 3
+
 _NEEDED: Final[tuple[Block, ...]] = ("your images", "shifts")
 """Blocks that say for themselves why they have no answer; for the others the last block does."""
 
@@ -51,6 +56,11 @@ class CardBlock(Frozen):
     marks: Many[NamedFigure] = ()
     pictures: Many[Picture] = ()
 
+    @property
+    def folded(self) -> bool:
+        """Whether a page shows it folded."""
+        return self.block in FOLDED
+
 
 def card(report: Report) -> tuple[CardBlock, ...]:
     """Returns the blocks of the card, in order; blocks with nothing to say are left out."""
@@ -59,10 +69,12 @@ def card(report: Report) -> tuple[CardBlock, ...]:
         parts = [one for one in report.parts if one.block == block]
         lines = [line for one in parts for line in _lines(one)]
         if block in _NEEDED and not lines:
-            lost = [one for one in parts if one.not_run is not None][:1]
+            lost = [one for one in parts if one.not_run is not None and one.applies][:1]
             lines = [(f"{one.title}: {report.why_not(one.probe)}.",) for one in lost]
         if block == "how sure":
             lines = [*_measured(report), *lines, *_unknown(report)]
+        if block in FOLDED:
+            lines = _joined(lines)
         if lines:
             ids = tuple(one.probe for one in parts)
             blocks.append(
@@ -82,9 +94,17 @@ def card(report: Report) -> tuple[CardBlock, ...]:
 def _lines(part: Part) -> tuple[Text, ...]:
     if part.section is None:
         return ()
-    if part.section.card:
+    if part.section.card is not None:
         return part.section.card
     return (part.section.headline,) if part.section.headline else ()
+
+
+def _joined(lines: list[Text]) -> list[Text]:
+    """Returns at most `MOST_FOLDED` lines: those that are more follow the last one as sentences."""
+    kept, rest = lines[:MOST_FOLDED], lines[MOST_FOLDED:]
+    for line in rest:
+        kept[-1] = (*kept[-1], " ", *line)
+    return kept
 
 
 def _drawn(parts: list[Part], headline: int) -> tuple[NamedFigure, ...]:
@@ -117,11 +137,13 @@ def _measured(report: Report) -> Iterator[Text]:
 
 
 def _unknown(report: Report) -> Iterator[Text]:
-    """Yields what is not known: the probes that did not run, once for each reason."""
+    """Yields what is missing: the probes that did not run and should, once for each reason."""
     lost: dict[str, list[str]] = {}
     answered = {one.block for one in report.parts if one.section is not None}
     for one in report.parts:
-        if one.not_run is not None and (one.block not in _NEEDED or one.block in answered):
+        if not one.applies or one.not_run is None:
+            continue
+        if one.block not in _NEEDED or one.block in answered:
             lost.setdefault(report.why_not(one.probe), []).append(one.title)
     for reason, titles in lost.items():
         yield (f"Not known: {', '.join(titles)}: {reason}.",)

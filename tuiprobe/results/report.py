@@ -68,6 +68,8 @@ class Part(Frozen):
         block: Block of the card that it belongs to; None for none.
         not_run: Why there is no result; None where there is one.
         remedy: What would make it run; empty if nothing would.
+        applies: Whether a result is missing where there is none: False where this model or these
+            data do not ask for one.
         result: As plain data; `Report.part` gives it its type.
         section: The description of the result.
         figures: Figures by name.
@@ -80,6 +82,7 @@ class Part(Frozen):
     block: Block | None = None
     not_run: str | None = None
     remedy: str = ""
+    applies: bool = True
     result: Plain = None
     section: Section | None = None
     figures: Many[NamedFigure] = ()

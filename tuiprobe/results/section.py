@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tuiprobe.numbers import number
 from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, Named, NotRun, Real, Unit
 
 
@@ -237,10 +238,28 @@ def _apart(low: float, high: float) -> tuple[float, float]:
 
 
 class StripEnd(Frozen):
-    """Images at one end of a channel or direction, most extreme first."""
+    """Images at one end of a channel or direction, most extreme first.
+
+    Attributes:
+        label: What they are.
+        images: In order.
+        captions: What stands below each, in place of its value; empty for the values.
+    """
 
     label: str
     images: Many[TopImage]
+    captions: Many[str] = ()
+
+    def captioned(self, most: int | None = None) -> list[tuple[TopImage, str]]:
+        """Returns the first images, each with what stands below it."""
+        texts = self.captions or tuple(number(one.value) for one in self.images)
+        return list(zip(self.images, texts, strict=True))[:most]
+
+    @model_validator(mode="after")
+    def _a_caption_each(self) -> "StripEnd":
+        if len(self.captions) not in (0, len(self.images)):
+            raise ValueError("each image takes a caption, or none does")
+        return self
 
 
 class Strip(Frozen):
@@ -271,8 +290,10 @@ class Section(Frozen):
     Attributes:
         title: Heading of the section and the tab.
         headline: The answer in one line; empty if there is none.
-        clause: What the title of the whole report says about it; may be empty.
-        card: Lines of the card; where empty, the headline stands there.
+        clause: The answer as the title of the report, behind the model's name; may be empty. The
+            title is that of the first block of the card that has one.
+        clause_on: The set that the clause is about, where the title names it first.
+        card: Lines of the card, none where nothing is worth one; None for the headline.
         warnings: What a reader must know before any figure.
         pictures: Ids of the charts and strips of `content` that stand beside the card. Of several
             sections in one block of the card, those of the last one that names any.
@@ -282,7 +303,8 @@ class Section(Frozen):
     title: str
     headline: Text = ()
     clause: str = ""
-    card: Many[Text] = ()
+    clause_on: str = ""
+    card: Many[Text] | None = None
     warnings: Many[str] = ()
     pictures: Many[Id] = ()
     content: Annotated[Many[Content], Field(max_length=MOST_BLOCKS)] = ()

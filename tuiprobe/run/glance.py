@@ -68,6 +68,7 @@ class Summary(Frozen):
         outcome: Outcome on outlier features; empty without one.
         kurtosis: Kurtosis of the final representation on the first set.
         persistence: Persistence, likewise.
+        target: Estimated accuracy on the first target set.
         accuracy: Top-1 accuracy on the first set.
         shifts: Mean top-1 accuracy over the shifted sets.
     """
@@ -83,6 +84,7 @@ class Summary(Frozen):
     outcome: str
     kurtosis: Figure
     persistence: Figure
+    target: Figure = _NOTHING
     accuracy: Figure
     shifts: Figure
 

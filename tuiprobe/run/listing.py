@@ -42,6 +42,7 @@ class RunRow:
         outcome: Outcome on outlier features; empty without results.
         kurtosis: Kurtosis of the final representation on the first set.
         persistence: Persistence, likewise.
+        target: Estimated accuracy on the first target set.
         accuracy: Top-1 accuracy on the first set.
         shifts: Mean top-1 accuracy over the shifted sets.
         changed: Time when results were last written, or when the run began, in nanoseconds since
@@ -60,6 +61,7 @@ class RunRow:
     outcome: str = ""
     kurtosis: Figure = _NOTHING
     persistence: Figure = _NOTHING
+    target: Figure = _NOTHING
     accuracy: Figure = _NOTHING
     shifts: Figure = _NOTHING
     changed: int = 0
@@ -210,6 +212,7 @@ SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
     "images": lambda row: row.images,
     "kurtosis": lambda row: _value(row.kurtosis),
     "persistence": lambda row: _value(row.persistence),
+    "target": lambda row: _value(row.target),
     "accuracy": lambda row: _value(row.accuracy),
     "shifts": lambda row: _value(row.shifts),
 }

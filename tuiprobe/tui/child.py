@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuiprobe.errors import RunError, UsageError
-from tuiprobe.plugins import DATASETS, MODELS, is_foreign
+from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
 from tuiprobe.run.directory import LOG_MARK, RunDir, refusing_without_locks
 from tuiprobe.spec import headless_arguments
 from tuiprobe.spec import shown_command as shown_command
@@ -52,7 +52,7 @@ def resuming_arguments(run: Path) -> list[str]:
     if spec.get("embeddings"):  # files of vectors stand in place of both
         sources = []
     for group, name in sources:
-        if name and is_foreign(group, name):
+        if name and is_foreign(name, foreign_names(group)):
             raise UsageError(
                 f"{name} runs code, which no file may start: if it is yours, type "
                 f"{shown_command(words)}"

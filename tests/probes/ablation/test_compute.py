@@ -144,15 +144,33 @@ def test_random_channels_are_seeded_and_the_result_survives_strict_json():
     assert ChannelAblations.model_validate_json(text) == found
 
 
-def test_the_card_names_the_channels_and_the_set_that_loses_most():
+def test_the_card_holds_the_loss_against_the_controls_of_the_same_set():
     head, one = signal()
-    shift = SetFeatures("shift", one.features[::-1].copy(), one.labels[::-1].copy())
-    found = ablate_channels(head, [one, shift], Chosen((5,), "offset"), 0)
+    found = ablate_channels(head, [one], Chosen((5,), "offset"), 0)
     assert isinstance(found, ChannelAblations)
-    zero, mean = describe(found).card
-    assert zero[0] == "Without channel 5 (half of the offset): "
-    assert "points on " in zero[1]
-    assert mean[0] == "Set to their mean instead: "
+    zero, mean = found.ablations
+
+    def with_loss(loss, random):
+        low, value, high = random
+        changes = {
+            "difference": zero.difference.model_copy(update={"value": loss}),
+            "random_difference": zero.random_difference.model_copy(
+                update={"low": low, "value": value, "high": high}
+            ),
+        }
+        return zero.model_copy(update={"data": "r", **changes})
+
+    within, beyond = with_loss(-0.04, (-0.05, -0.01, 0)), with_loss(-0.06, (-0.05, -0.01, 0))
+    bare = found.model_copy(update={"ablations": (within, mean)})
+    [text] = describe(bare).headline
+    assert text.startswith("Channel 5 (half of the offset) set to zero: no change beyond random")
+    more = found.model_copy(update={"ablations": (within, beyond, mean)})
+    [text] = describe(more).headline
+    assert "set to zero: \N{MINUS SIGN}6" in text
+    assert "on r (random channels \N{MINUS SIGN}1" in text
+    alike = found.model_copy(update={"stand_out": False})
+    assert describe(alike).card == ()
+    assert describe(alike).headline
 
 
 @pytest.mark.slow

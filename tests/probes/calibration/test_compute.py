@@ -60,9 +60,34 @@ def test_classes_that_fall_are_named_with_their_images():
     assert worst.change.value == pytest.approx(worst.shift.value - worst.first.value)
     assert found.compared == 10
     assert found.fell >= 1
+    answers = features[broken].argmax(axis=1)
+    wrong = np.bincount(answers[answers != 4], minlength=10)
+    assert (worst.taken_for, worst.taken) == (f"kind {wrong.argmax()}", wrong.max())
+    right, images = int((answers == 4).sum()), int(broken.sum())
     lines = [line(text) for text in described(result).card]
-    assert lines[1].startswith("Largest loss of a class: kind 4,")
-    assert "v2" in lines[1]
+    assert lines[1] == (
+        f"{right or 'None'} of {images} images of kind 4 on v2 {'is' if right < 2 else 'are'} "
+        f"right, {wrong.max()} taken for kind {wrong.argmax()}: the worst of 10 class and set "
+        "pairs."
+    )
+
+
+def test_the_card_says_by_how_much_confidence_is_off_and_whether_scaling_helps():
+    """A shift that is calibrated as it is comes out wrong after another set's temperature."""
+    first = calibrated("val", n=8000, temperature=2.5)
+    result = probe_calibration(head(), [first, calibrated("v2", n=8000, seed=3)], NAMES)
+    text = line(described(result).card[0])
+    own, shift = result.sets
+    gaps = [
+        np.average([b.confidence - b.accuracy.value for b in bins],
+                   weights=[b.accuracy.n for b in bins])
+        for bins in (own.bins_before, own.bins, shift.bins_before, shift.bins)
+    ]  # fmt: skip
+    words = [f"{100 * abs(gap):.1f} points too {'high' if gap > 0 else 'low'}" for gap in gaps]
+    assert text == (
+        f"Confidence on val is {words[0]} (right after temperature scaling); over 1 shift right "
+        f"({words[3]} after it): scaling made it worse."
+    )
 
 
 def test_classes_are_compared_under_the_mask_of_the_shift():

@@ -3,7 +3,9 @@ import pytest
 
 from tests.probes import planted
 from tests.probes.planted import final, inner
+from tests.report.samples import model, outliers
 from tuiprobe.probes.outliers.compute import probe_outliers
+from tuiprobe.probes.outliers.describe import describe
 from tuiprobe.probes.outliers.neighbours import (
     llm_int8,
     massive_activations,
@@ -12,6 +14,8 @@ from tuiprobe.probes.outliers.neighbours import (
     second_mode,
     six_sigma,
 )
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 
 
@@ -49,6 +53,24 @@ def test_registers_are_a_second_mode_of_the_norms():
     assert found.met
     assert found.figure.value == pytest.approx(1 / 7)
     assert registers(inner(tokens(n=200))).met is False
+
+
+def test_the_card_says_where_tokens_of_large_norm_begin_only_if_there_are_any():
+    def at(tap, share):
+        found = registers(inner(tokens()))
+        figure = found.figure.model_copy(update={"value": share})
+        one = found.model_copy(update={"met": share > 0, "figure": figure})
+        return outliers(tap=tap, final=False, criteria=(one,))
+
+    def lines(*taps):
+        section = describe(OutlierResult(taps=(*taps, outliers())), model())
+        return [line(text) for text in section.card]
+
+    first, most = at("blocks.5", 0.01), at("blocks.8", 0.025)
+    _, said = lines(at("blocks.1", 0.0), first, most)
+    assert said.startswith("Tokens of large norm begin at blocks.5; at blocks.8 they are 2.5 % of")
+    assert "dense tasks show it" in said
+    assert len(lines(at("blocks.1", 0.0))) == len(lines()) == 1
 
 
 def test_a_shoulder_or_a_stray_token_is_no_second_mode():

@@ -42,15 +42,97 @@ def test_errors_are_those_of_predicted_beside_measured():
     for one, shift in zip(result.checks, shifts, strict=True):
         assert one.measured.value == pytest.approx(accuracy(shift))
     away = [abs(one.of("atc_entropy").value - one.measured.value) for one in result.checks]
-    error = result.error()
+    error = next(one for one in result.errors if one.estimator == "atc_entropy")
     assert error.mean_absolute.value == pytest.approx(np.mean(away))
     assert error.worst.value == pytest.approx(max(away))
     assert (error.worst_on, error.mean_absolute.n) == ("hot", 2)
     # Confidence does not see that labels are noisier there: the error is large, and said.
     assert error.worst.value > 0.2
-    assert card(result)[0].startswith("street (500, unlabelled): about 51 % (46 to 56)")
-    assert "on 2 labelled shifts this estimate was off by" in card(result)[0]
-    assert card(result)[0].endswith("at worst (hot).")
+
+
+def by_rule(own, expected, shifts, prior):
+    """The scaled estimate, its k and half its 80 % range, in plain numpy."""
+
+    def k_of(rows):
+        p = np.array([r[0] - r[1] for r in rows])
+        m = np.array([r[0] - r[2] for r in rows])
+        return float(np.clip(((p * m).sum() + 0.005 * prior) / ((p * p).sum() + 0.005), 0.25, 4))
+
+    k = k_of(shifts)
+    left = [
+        r[0] - k_of(shifts[:i] + shifts[i + 1 :]) * (r[0] - r[1]) - r[2]
+        for i, r in enumerate(shifts)
+    ]
+    half = 1.34 * (0.05 + 0.1 * max(k * (own - expected), 0))
+    if len(left) >= 2:
+        half = max(half, 1.6 * np.mean(np.abs(left)))
+    return own - k * (own - expected), k, half, left
+
+
+def test_the_estimate_is_scaled_by_the_labelled_shifts():
+    shifts = [
+        calibrated("v2", seed=2), calibrated("hot", seed=3, temperature=2.0),
+        calibrated("blur", seed=4, sharpness=1.5),
+    ]  # fmt: skip
+    target = unlabelled("street", n=900, seed=5, sharpness=1.2)
+    result = found(shifts=shifts, targets=[target])
+    (one,) = result.targets
+    for scaled, prior in zip(one.scaled, (1.35, 2.0), strict=True):
+        rows = [
+            (c.own.value, c.of(scaled.estimator).value, c.measured.value) for c in result.checks
+        ]
+        own = result.checks[0].own.value  # no set masks classes
+        value, k, half, left = by_rule(own, one.of(scaled.estimator).value, rows, prior)
+        assert scaled.k == pytest.approx(k)
+        assert scaled.half == pytest.approx(half)
+        assert scaled.accuracy.value == pytest.approx(value)
+        assert scaled.accuracy.low == pytest.approx(max(value - half, 0))
+        assert scaled.accuracy.high == pytest.approx(min(value + half, 1))
+        if scaled.estimator == "atc_entropy":
+            assert [c.left_out.value for c in result.checks] == pytest.approx(left)
+            assert result.left_out.mean_absolute.value == pytest.approx(np.mean(np.abs(left)))
+            worst = max(left, key=abs)
+            assert result.left_out.worst.value == pytest.approx(worst)
+            assert result.left_out.too_high == sum(e > 0 for e in left)
+    assert one.headline == one.scaled[0].accuracy
+    lines = card(result)
+    assert lines[0].startswith("street (900 images, no labels): about ")
+    assert lines[0].endswith("were at most this far off.")
+    assert lines[-1].startswith("The same estimate of 3 labelled shifts, each from the others, was")
+
+
+def test_few_wrong_answers_and_no_shift_leave_the_estimate_as_it_is():
+    first = calibrated("val", n=300, sharpness=9.0, seed=1)
+    result = found(first=first)
+    (one,) = result.targets
+    assert one.wrong == round(300 * (1 - accuracy(first)))
+    assert 0 < one.wrong < 50
+    raw, scaled = one.of("atc_entropy").value, one.scaled[0]
+    assert scaled.k == 1
+    assert scaled.accuracy.value == pytest.approx(raw)
+    own = accuracy(first)
+    assert scaled.half == pytest.approx(1.34 * (0.05 + 0.1 * max(1.35 * (own - raw), 0)))
+    assert one.more_labelled == pytest.approx(300 * 50 / one.wrong - 300, abs=1)
+    said = card(result)[0]
+    assert f"It rests on {one.wrong} wrong answers in distribution, too few to say in which" in said
+    assert f"{one.more_labelled:,} more labelled images, or {one.labels} labels of street" in said
+
+
+def test_a_second_opinion_outside_the_range_is_said():
+    """Confidences fall while entropies keep their order: the two estimators part."""
+    result = found(targets=[unlabelled("street", n=900, seed=5, sharpness=0.4)])
+    (one,) = result.targets
+    first, second = (each.accuracy.value for each in one.scaled)
+    assert one.opinions_differ == (abs(first - second) > one.scaled[0].half)
+    closer = one.model_copy(update={"scaled": (one.scaled[0], one.scaled[0])})
+    far = one.scaled[1].model_copy(
+        update={"accuracy": one.scaled[0].accuracy.model_copy(update={"value": first + 0.3})}
+    )
+    parted = one.model_copy(update={"scaled": (one.scaled[0], far)})
+    assert not closer.opinions_differ
+    assert parted.opinions_differ
+    lines = card(result.model_copy(update={"targets": (parted,)}))
+    assert "outside that range: label some pictures of street" in lines[1]
 
 
 def test_a_shift_of_one_class_checks_no_estimate():
@@ -61,14 +143,14 @@ def test_a_shift_of_one_class_checks_no_estimate():
     result = found(shifts=[alone])
     assert "only one class may answer" in result.checks[0].measured.reason
     assert "only one class may answer" in result.checks[0].expected.reason
-    assert not given(result.error().mean_absolute)
+    assert not given(result.left_out.mean_absolute)
 
 
 def test_without_a_labelled_shift_the_error_is_unknown():
     result = found(shifts=[unlabelled("v2", seed=2)])
     assert result.checks == ()
-    assert result.error().mean_absolute.reason == "unknown: no labelled shift in this run"
-    assert "unknown: no labelled shift in this run" in card(result)[0]
+    assert result.left_out.mean_absolute.reason == "unknown: no labelled shift in this run"
+    assert card(result)[-1] == "How wrong this is on a labelled shift is unknown: the run has none."
 
 
 def test_without_labels_the_average_confidence_is_not_validated():
@@ -97,7 +179,7 @@ def test_without_labels_and_scale_there_is_no_estimate():
     by = HeadArrays(np.eye(10, dtype=np.float32), normalize=True)
     result = found(first=unlabelled("val"), by=by)
     assert result.targets[0].headline == NotRun(reason="logit scale unknown")
-    assert card(result) == ["street (500, unlabelled): no estimate: logit scale unknown."]
+    assert card(result) == ["street (500 images, no labels): no estimate: logit scale unknown."]
     # With labels the temperature gives the scale.
     assert given(found(by=by).targets[0].headline)
 
@@ -140,7 +222,7 @@ def test_every_class_is_counted_and_the_ends_are_named():
 def test_the_card_has_at_most_three_sets_and_counts_the_rest():
     targets = [unlabelled(f"t{i}", n=60, seed=i) for i in range(5)]
     lines = card(found(targets=targets))
-    assert len(lines) == 4
+    assert sum("no labels" in line for line in lines) == 3
     assert lines[-1] == "2 more target sets in the section of estimates."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,8 +123,9 @@ class RowSet:
         )
         return RowsRecord(format=matrix.kind, dtype=matrix.dtype, files=tuple(files))
 
+    @cached_property
     def content(self) -> dict[str, object]:
-        """Returns what determines the numbers of the set, without the paths of its files.
+        """What determines the numbers of the set, without the paths of its files.
 
         The first and last rows are read; all rows are compared when a run is resumed, if a file
         was moved or touched.

@@ -90,6 +90,7 @@ def ablate_channels(
     return ChannelAblations(
         channels=chosen.channels,
         why=chosen.why,
+        stand_out=chosen.stand_out,
         mean_of=sets[0].name,
         matched=tuple(matched),
         matched_energy=float(energy[matched].sum()) / total if total else 0.0,

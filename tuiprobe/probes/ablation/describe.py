@@ -40,8 +40,8 @@ def describe(found: ChannelAblations) -> Section:
     short += [(id, NAMES[id]) for id in shown]
     return Section(
         title="Channel ablation",
-        headline=_changes(found, "zero"),
-        card=(_changes(found, "zero"), _changes(found, "mean")),
+        headline=_sentence(found),
+        card=(_sentence(found),) if found.stand_out else (),
         content=(
             points(_reading(found)),
             table(
@@ -60,20 +60,36 @@ def describe(found: ChannelAblations) -> Section:
     )
 
 
-def _changes(found: ChannelAblations, mode: str) -> Text:
-    """Returns what the first set and the one that loses most lose, beside random channels."""
-    told = [one for one in found.ablations if one.mode == mode]
-    worst = min(told, key=lambda one: one.difference.value if given(one.difference) else 0.0)
-    first = told[0]
-    pieces: list[Value] = [f"{first.difference.alone(signed=True)} on ", Code(code=first.data)]
-    if worst is not first:
-        amount = worst.difference.alone(signed=True, bare=True)
-        pieces += [f", {amount} on ", Code(code=worst.data)]
-    random = f" (random channels: {first.random_difference.alone(signed=True, bare=True)})."
-    if mode == "mean":
-        return ("Set to their mean instead: ", *pieces, random)
+def _sentence(found: ChannelAblations) -> Text:
+    """Returns what the set loses that loses most, beside its own controls, in both modes."""
     named = channels_in_words(found.channels, 3)
-    return (f"Without {named} ({WHY[found.why]}): ", *pieces, random)
+    zero, mean = (_changes(found, mode) for mode in ("zero", "mean"))
+    named = named[0].upper() + named[1:]
+    return (f"{named} ({WHY[found.why]}) set to zero: {zero}; set to their mean: {mean}.",)
+
+
+def _changes(found: ChannelAblations, mode: str) -> str:
+    """Returns the largest loss of a mode, or that none lies beyond what controls lose."""
+    lost = [one for one in found.ablations if one.mode == mode and _beyond(one)]
+    if not lost:
+        return "no change beyond random channels"
+    worst = min(lost, key=lambda one: one.difference.value if given(one.difference) else 0.0)
+    random, matched = (
+        figure.alone(signed=True, bare=True)
+        for figure in (worst.random_difference, worst.matched_difference)
+    )
+    return (
+        f"{worst.difference.alone(signed=True)} on {worst.data} (random channels {random}, those "
+        f"of nearest energy {matched})"
+    )
+
+
+def _beyond(one: Ablation) -> bool:
+    """Returns whether a set loses more than nearly all random choices of channels cost it."""
+    random = one.random_difference
+    if not given(one.difference) or not given(random) or random.low is None:
+        return False
+    return one.difference.value < random.low
 
 
 def _reading(found: ChannelAblations) -> Iterator[Value | tuple[Value, ...]]:

@@ -65,6 +65,7 @@ class ChannelAblations(ProbeResult):
     Attributes:
         channels: The ablated channels.
         why: Whether they are outlier channels, or the fewest that carry half of the offset.
+        stand_out: Whether the outcome of the outlier probe says that a channel stands out.
         mean_of: Set whose means replace the channels.
         matched: Other channels whose energy on that set is as near as attainable.
         matched_energy: Their energy there as a fraction of the ablated channels'.
@@ -75,6 +76,7 @@ class ChannelAblations(ProbeResult):
 
     channels: PerChannel[Channel]
     why: Why
+    stand_out: bool = True
     mean_of: str
     matched: PerChannel[Channel]
     matched_energy: Real

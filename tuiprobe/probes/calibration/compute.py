@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -126,13 +126,36 @@ def _by_class(
     ]
     ends = np.array([_ends(change.change) for change in changes])
     ranked = np.lexsort((ends.mean(axis=1), ends[:, 1]))[:WORST]
+    answers, labels = Logits(head, one).confidences().answer, np.asarray(one.labels)
+    called = {int(c): class_name(names, int(r)) for c, r in zip(classes, row_of, strict=True)}
+    worst = []
+    for i in ranked:
+        own = int(classes[both[i]])
+        worst.append(_taken(changes[i], answers[labels == own], own, called))
     return ShiftClasses(
         data=one.name,
         compared=len(changes),
         fell=int((ends[:, 1] < 0).sum()),
         rose=int((ends[:, 0] > 0).sum()),
-        worst=tuple(changes[i] for i in ranked),
+        worst=tuple(worst),
     )
+
+
+def _taken(change: ClassChange, answers: Int64, own: int, names: Mapping[int, str]) -> ClassChange:
+    """Returns the change with the class that most of its images were wrongly taken for.
+
+    Args:
+        change: Of the class.
+        answers: int64 [n], answers to its images on the shift.
+        own: The class.
+        names: Name of each class that may answer.
+    """
+    wrong, counts = np.unique(answers[answers != own], return_counts=True)
+    if not wrong.size:
+        return change
+    most = int(counts.argmax())
+    taken = {"taken_for": names[int(wrong[most])], "taken": int(counts[most])}
+    return change.model_copy(update=taken)
 
 
 def _counts(head: HeadArrays, one: SetFeatures, classes: Int64) -> tuple[Int64, Int64]:

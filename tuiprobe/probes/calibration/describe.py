@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from tuiprobe.numbers import number
-from tuiprobe.probes.calibration.result import Bin, Calibration, ShiftClasses
+from tuiprobe.probes.calibration.result import Bin, Calibration, ClassChange, ShiftClasses
 from tuiprobe.probes.telling import heading, prose, several, table
 from tuiprobe.results import Figure, given
 from tuiprobe.results.section import Chart, Code, Content, Drawn, Section, Series, Text, Value
@@ -22,11 +22,14 @@ UNKNOWN: Final = (
     "Logit scale unknown: the head does not tell what its cosines are multiplied by, so there is "
     "no figure before temperature scaling."
 )
+SCALING: Final = "temperature scaling"
 BY_CHANCE: Final = (
     "Classes are ordered by the upper end of the interval of their change. Without any change, "
     "about 2.5 % of classes would count as fallen."
 )
 SHOWN: Final = 5
+RIGHT: Final = 0.01
+"""Gap up to which confidence is called right."""
 
 
 def describe(result: Calibration) -> Section:
@@ -55,22 +58,66 @@ def _headline(result: Calibration) -> Iterator[Value]:
 
 def _card(result: Calibration) -> Iterator[Text]:
     first, *shifts = result.sets
-    known = [one.after.value for one in shifts if given(one.after)]
-    if given(first.after):
-        said = f"Confidence is off by {first.after.alone()} on {first.data} after "
-        said += "temperature scaling"
-        if known:
-            mean = number(float(np.mean(known)), "points", bare=True)
-            said += f", by {mean} on average over {several(len(known), 'shift')}"
-        yield (f"{said}.",)
+    own, own_scaled = _gap(first.before, first.bins_before), _gap(first.after, first.bins)
+    gaps = [_gap(one.before, one.bins_before) for one in shifts]
+    scaled = [_gap(one.after, one.bins) for one in shifts]
+    if own is not None or own_scaled is not None:
+        line = f"Confidence on {first.data} is {_before_and_after(own, own_scaled, SCALING)}"
+        before, after = _mean(gaps), _mean(scaled)
+        if before is not None or after is not None:
+            over = several(len(shifts), "shift")
+            line += f"; over {over} {_before_and_after(before, after, 'it')}"
+        if before is not None and after is not None and abs(after) > abs(before):
+            line += ": scaling made it worse"
+        yield (f"{line}.",)
     fallen = [one for one in result.classes if one.worst and one.fell]
     if fallen:
         shift = min(fallen, key=lambda one: _upper(one.worst[0].change))
-        worst = shift.worst[0]
-        if given(worst.first) and given(worst.shift):
-            yield (f"Largest loss of a class: {worst.name}, {worst.first.alone()} on "
-                   f"{result.data} ({worst.first.n:,} images), {worst.shift.alone()} on "
-                   f"{shift.data} ({worst.shift.n:,}).",)  # fmt: skip
+        yield (_largest_loss(shift.worst[0], shift.data, sum(one.compared for one in fallen)),)
+
+
+def _gap(error: Figure, bins: Sequence[Bin]) -> float | None:
+    """Returns mean confidence less accuracy, from bins; None without a calibration error."""
+    if not given(error):
+        return None
+    known = [(one.confidence, one.accuracy) for one in bins if given(one.accuracy)]
+    images = sum(accuracy.n for _, accuracy in known if given(accuracy))
+    if not images:
+        return None
+    return sum((c - a.value) * a.n for c, a in known if given(a)) / images
+
+
+def _mean(gaps: Sequence[float | None]) -> float | None:
+    known = [one for one in gaps if one is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _before_and_after(before: float | None, after: float | None, scaling: str) -> str:
+    """Returns by how much confidence is too high or too low, before and after scaling."""
+    scaled = "" if after is None else f"{_too(after)} after {scaling}"
+    if before is None:
+        return scaled
+    return f"{_too(before)} ({scaled})" if scaled else _too(before)
+
+
+def _too(gap: float) -> str:
+    if abs(gap) < RIGHT:
+        return "right"
+    return f"{number(abs(gap), 'points')} too {'high' if gap > 0 else 'low'}"
+
+
+def _largest_loss(worst: ClassChange, data: str, compared: int) -> str:
+    """Returns how the class fares that falls most, and what its images are taken for."""
+    if not given(worst.first) or not given(worst.shift):
+        return ""
+    images = worst.shift.n
+    right = round(worst.shift.value * images)
+    line = f"{right or 'None'} of {images:,} images of {worst.name} on {data} "
+    line += "is right" if right < 2 else "are right"
+    if worst.taken_for:
+        taken = "all" if worst.taken == images else f"{worst.taken:,}"
+        line += f", {taken} taken for {worst.taken_for}"
+    return f"{line}: the worst of {several(compared, 'class and set pair')}."
 
 
 def _upper(change: Figure) -> float:

@@ -42,12 +42,17 @@ class ClassChange(Frozen):
         first: In distribution, with the answers that the shift allows.
         shift: On the shift.
         change: Newcombe's interval.
+        taken_for: The class that most of its images on the shift were wrongly taken for; empty
+            where none was, or where an earlier version answered.
+        taken: Number of those images.
     """
 
     name: str
     first: Share
     shift: Share
     change: Points
+    taken_for: str = ""
+    taken: Count = 0
 
 
 class ShiftClasses(Frozen):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuiprobe.numbers import number
+from tuiprobe.numbers import interval, number
 from tuiprobe.probes.concepts.result import Concepts, DirectionConcepts, DirectionFamily
+from tuiprobe.probes.directions.pruning import SEEDS
 from tuiprobe.probes.telling import heading, known, prose, series, table
-from tuiprobe.results import given
+from tuiprobe.results import Estimate, given
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -68,12 +69,23 @@ def _headline(found: Concepts) -> Text:
 def _card(found: Concepts) -> Iterator[Text]:
     lead = found.families[0]
     over = found.excess if given(found.excess) else lead.excess
-    unique: Value = lead.unique.value if given(lead.unique) else "no figure"
-    more: Text = () if over is None else ("; less those of random directions: ", over)
-    yield (
-        "Unique concepts: ", unique, f" of {found.tried} in {lead.directions} {lead.family}", *more,
-        ".",
-    )  # fmt: skip
+    if not given(lead.unique):
+        return
+    said = f"{lead.directions} {lead.family} separate {lead.unique.alone()} of {found.tried} "
+    said += "concepts"
+    if over is not None and given(over):
+        said += f", {_than_random(over)}"
+    yield (f"{said}.",)
+
+
+def _than_random(over: Estimate) -> str:
+    """Returns a difference from random directions in words, with its range over their draws."""
+    sign, side = (1, "more") if over.value >= 0 else (-1, "fewer")
+    ends = sorted(sign * end for end in (over.low, over.high) if end is not None)
+    low, high = ends if ends else (None, None)
+    value, _, spread = interval(sign * over.value, low, high, over.unit).partition(" (")
+    draws = f" ({spread.removesuffix(')')} over {SEEDS} draws)" if spread else ""
+    return f"{value} {side} than random directions{draws}"
 
 
 def _content(found: Concepts) -> Iterator[Content]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tuiprobe.numbers import number
 from tuiprobe.probes.directions.result import Basis, Directions, PruningCurve
-from tuiprobe.probes.telling import heading, known, prose, series, table
+from tuiprobe.probes.telling import heading, known, prose, series, several, table
 from tuiprobe.results.section import Chart, Code, Content, Drawn, Section, Series, Table, Value
 
 SHOWN_FRACTIONS = (0.0, 0.5, 0.8, 0.9)
@@ -23,13 +23,14 @@ ROLES: dict[str, Drawn] = {
 
 def describe(result: Directions) -> Section:
     """Describes importances, the leading directions, and pruning with its controls."""
-    first = result.bases[0] if result.bases else None
+    # The mean row, nearly all of a zero-shot head's importance, changes no answer.
+    basis = next((one for one in reversed(result.bases) if one.centred), None)
     return Section(
         title="Privileged directions",
         headline=()
-        if first is None
-        else ("The most important direction of the head has ", first.top_share,
-              " of the total importance."),
+        if basis is None
+        else (f"The first of {several(basis.rank, 'direction')} of the head has ",
+              f"{basis.top_share.alone()} of the importance (without the mean row)."),
         content=tuple(_content(result)),
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import family_of, published_of
 from tuiprobe.probes.robustness.result import Accuracy, Robustness
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import Inapplicable, NotRun, given
 from tuiprobe.results.section import NamedFigure, Section
 
 
@@ -76,10 +76,10 @@ def _accuracies(found: Found) -> Sequence[Accuracy]:
     return robustness.accuracies if isinstance(robustness, Robustness) else ()
 
 
-def _too_few(own: ShiftFamily) -> NotRun:
+def _too_few(own: ShiftFamily) -> Inapplicable:
     models = [row for rows in own.models().values() for row in rows]
     families = {family_of_row(row) for row in models}
-    return NotRun(
+    return Inapplicable(
         reason=f"accuracies of {len(models)} models ({len(families)} families) are "
         f"known for these sets, and a forecast needs {FEWEST_MODELS} models of {FEWEST_FAMILIES} "
         "families"

@@ -28,19 +28,20 @@ Sigmas = Annotated[Figure, *in_unit("sigma")]
 
 
 class Outcome(StrEnum):
-    """What rule v2 says of a set of rows; it describes, and claims nothing about robustness."""
+    """What rule v3 says of a set of rows; it describes, and claims nothing about robustness."""
 
     WITHHELD = "withheld"
     CHANNELS = "outlier channels"
     OFFSET = "concentrated offset"
     MOVING = "moving tails"
+    MOVING_AND_CONSTANT = "moving tails, one constant channel"
     UNEVEN = "uneven channels"
     NONE = "none"
     UNDETERMINED = "undetermined"
 
 
 class OutlierFinding(Frozen):
-    """The outcome of rule v2 with its grounds.
+    """The outcome of rule v3 with its grounds.
 
     Attributes:
         outcome: The first outcome whose condition holds.
@@ -185,7 +186,7 @@ class Residual(Frozen):
 
 
 class RowFigures(Frozen):
-    """The figures of a set of rows that rule v2 rests on.
+    """The figures of a set of rows that rule v3 rests on.
 
     Attributes:
         channels: Width C.
@@ -200,7 +201,7 @@ class RowFigures(Frozen):
         nearest_cosine: How much rows repeat each other: median over rows of the cosine with the
             nearest other row, after centring; only of images without labels.
         centred_cosine: Mean cosine over pairs of centred rows.
-        finding: The outcome of rule v2.
+        finding: The outcome of rule v3.
     """
 
     channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
@@ -217,7 +218,7 @@ class RowFigures(Frozen):
 
     @property
     def outcome(self) -> Outcome:
-        """The outcome of rule v2."""
+        """The outcome of rule v3."""
         return self.finding.outcome
 
     @property

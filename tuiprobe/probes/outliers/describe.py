@@ -8,7 +8,9 @@ from tuiprobe.numbers import number
 from tuiprobe.probes.outliers.channel_result import CurveRow, Heights, Outcome
 from tuiprobe.probes.outliers.describe_evidence import evidence
 from tuiprobe.probes.outliers.heights import OUTLIER
+from tuiprobe.probes.outliers.neighbours import REGISTERS
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers, UntrainedReference
+from tuiprobe.probes.outliers.rule import HEAVY
 from tuiprobe.probes.outliers.saying import (
     MEANING,
     clause,
@@ -39,6 +41,11 @@ LIMITS = (
     "and removes outlier channels.",
     "Figures compare on identical images only, and only within one representation kind.",
 )
+PAPER = (
+    "In the paper only robust zero-shot CLIPs had outlier channels; that is evidence, and no more."
+)
+NEARLY_ALL = 0.95
+"""Part from which the card says that the offset explains all."""
 SKEWED = (
     "No value of this representation is negative: channel means alone look like an offset, and "
     "heights are skewed and do not compare with those of other representations."
@@ -53,7 +60,8 @@ def describe(result: OutlierResult, model: Model) -> Section:
         title="Outlier features",
         headline=_headline(final),
         clause=clause(final),
-        card=tuple(_card(final)),
+        clause_on=final.data,
+        card=(*_card(final, model), *_registers(result, final.data)),
         pictures=_pictures(content),
         content=content,
     )
@@ -71,25 +79,49 @@ def _headline(final: Outliers) -> Text:
     return (Strong(strong=said[0].upper() + said[1:]), " on ", Code(code=final.data), ".")
 
 
-def _card(final: Outliers) -> Iterator[Text]:
-    """Yields at most three sentences: the outcome, the offset, and what limits them."""
-    on = (" on ", Code(code=final.data), ".")
+def _card(final: Outliers, model: Model) -> Iterator[Text]:
+    """Yields the outcome, what of the kurtosis the offset explains, and what it is evidence of."""
     outcome, said = final.outcome, clause(final)
+    if outcome is Outcome.WITHHELD:
+        yield (f"{said[0].upper()}{said[1:]} on {final.data}: {final.finding.reasons[0]}.",)
+        return
     if outcome is Outcome.CHANNELS and len(final.outlier_channels) > 1:
         highest = one_channel(final.outlier_channels[0])
         count = several(len(final.outlier_channels), "outlier channel")
         said = f"{count}, highest {highest}"
-    yield (said[0].upper() + said[1:], *on)
-    if given(final.offset.share):
-        yield ("Offset, the same in all images: ", final.offset.share, " of the variance.")
-    if outcome is Outcome.WITHHELD:
-        reason = final.finding.reasons[0]
-        yield (reason[0].upper() + reason[1:] + ".",)
-    elif given(final.offset.explained):
-        yield ("Kurtosis ", final.kurtosis, "; the offset explains ", final.offset.explained,
-               " of its excess over a random rotation.")  # fmt: skip
-    else:
-        yield ("Kurtosis ", final.kurtosis, "; ", final.basis_reference, " in a random basis.")
+    line: Text = (f"{said[0].upper()}{said[1:]} on {final.data}", *_explained(final), ".")
+    yield line if model.training == "unknown" else (*line, f" {PAPER}")
+
+
+def _registers(result: OutlierResult, data: str) -> Iterator[Text]:
+    """Yields where tokens of large norm begin, if all tokens of layers were measured and any has.
+
+    Args:
+        result: Of all taps.
+        data: The set.
+    """
+    shares = {
+        tap.tap: one.figure
+        for tap in result.taps
+        if tap.data == data and not tap.final
+        for one in tap.criteria
+        if one.name == REGISTERS and one.met and given(one.figure)
+    }
+    if shares:
+        most = max(shares, key=lambda tap: shares[tap].value)
+        yield (f"Tokens of large norm begin at {next(iter(shares))}; at {most} they are ",
+               f"{shares[most].alone()} of all. Classification hides it, dense tasks show it; a "
+               "model trained with registers has none.")  # fmt: skip
+
+
+def _explained(final: Outliers) -> Text:
+    """Returns what the offset explains of a kurtosis that is heavy; nothing of one that is not."""
+    kurtosis, explained = final.kurtosis, final.offset.explained
+    heavy = HEAVY * final.basis_reference
+    if not given(kurtosis) or not given(explained) or (kurtosis.low or 0.0) <= heavy:
+        return ()
+    part = "all" if explained.value >= NEARLY_ALL else explained.alone()
+    return (f"; the offset explains {part} of its kurtosis, ", kurtosis)
 
 
 def _content(result: OutlierResult, model: Model) -> Iterator[Content]:

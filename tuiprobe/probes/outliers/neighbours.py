@@ -18,6 +18,8 @@ MASSIVE_MAGNITUDE, MASSIVE_RATIO = 100.0, 1000.0
 INT8_LAYERS, INT8_POSITIONS = 0.25, 0.06
 SIX_SIGMA = 6.0
 LISTED = 32
+REGISTERS = "registers"
+"""Name of the criterion of tokens with large norms."""
 NO_STREAM = "magnitude rules need a transformer's residual stream; this tap is not one"
 
 
@@ -106,7 +108,7 @@ def registers(tap: TapArrays) -> Criterion:
             if cut is not None:
                 note = f"cut at norm {number(2 ** ((cut - 32) / 4))}, the valley between the modes"
     return Criterion(
-        name="registers",
+        name=REGISTERS,
         source="Darcet et al. 2024",
         rule="token norms above a model-specific cut, seen as a second mode of the histogram",
         figure=figure,

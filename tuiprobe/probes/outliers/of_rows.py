@@ -1,4 +1,4 @@
-"""The figures of a set of rows that rule v2 rests on, and its outcome.
+"""The figures of a set of rows that rule v3 rests on, and its outcome.
 
 Rows are the representations of images, one position of each at an inner tap, or a head's.
 """
@@ -83,7 +83,7 @@ def figures_of_rows(
 
 
 def outlying_channels(rows: Float32) -> tuple[int, ...] | NotRun:
-    """Returns the outlier channels of rows by rule v2, highest first, or why they have none.
+    """Returns the outlier channels of rows by rule v3, highest first, or why they have none.
 
     Args:
         rows: float32 [n, C].

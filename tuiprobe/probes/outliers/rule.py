@@ -1,4 +1,4 @@
-"""Rule v2: what a set of rows shows, in one word.
+"""Rule v3: what a set of rows shows, in one word.
 
 It describes, and claims nothing about robustness. Every inequality is on the end of an interval;
 the first outcome whose condition holds is the answer. Cuts and their reasons: docs/outliers.md.
@@ -76,7 +76,7 @@ def circumstances(model: Model, data: DataSet, labels: Int64 | None) -> Circumst
 
 
 def finding(figures: RowFigures, about: Circumstances) -> OutlierFinding:
-    """Applies rule v2.
+    """Applies rule v3.
 
     Args:
         figures: Of the rows; their `finding` is not read.
@@ -120,13 +120,16 @@ def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:
             f"{count} channel{'s' if count > 1 else ''} above a height of 6 in at least 90 % of "
             "the rows by Wilson's lower bound",
         )
-    tall = [one for one in _leading(figures) if _tall_offset(one)]
-    if tall:
-        one = tall[0]
-        return Outcome.OFFSET, (
-            f"channel {one.channel} has a median height of {_said(one.height)}, and "
-            f"{_said(one.offset)} of its energy is constant",
-        )
+    tall = next((one for one in _leading(figures) if _tall_offset(one)), None)
+    said_tall = "" if tall is None else (
+        f"channel {tall.channel} has a median height of {_said(tall.height)}, and "
+        f"{_said(tall.offset)} of its energy is constant"
+    )  # fmt: skip
+    light = high is not None and high <= heavy
+    if tall is not None and light:
+        return Outcome.OFFSET, (said_tall, said_kurtosis)
+    if tall is not None and _at_least(explained, CONSTANT):
+        return Outcome.OFFSET, (said_tall, said_part)
     concentrated = _above(figures.offset.kurtosis, figures.offset.null_999)
     is_heavy = low is not None and low > heavy
     if concentrated and is_heavy and _at_least(explained, CONSTANT):
@@ -136,6 +139,8 @@ def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:
             said_part,
         )
     if is_heavy and p_high is not None and p_high < MOVING:
+        if tall is not None:
+            return Outcome.MOVING_AND_CONSTANT, (said_kurtosis, said_p, said_tall, said_part)
         return Outcome.MOVING, (said_kurtosis, said_p)
     if is_heavy and p_low is not None and p_low >= MOVING and _below(explained, CONSTANT):
         return Outcome.UNEVEN, (said_kurtosis, said_p, said_part)

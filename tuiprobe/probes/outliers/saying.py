@@ -1,4 +1,4 @@
-"""What the outcome of rule v2 is called: in titles, on cards, in tables."""
+"""What the outcome of rule v3 is called: in titles, on cards, in tables."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ MEANING = {
     "but the part that all images share lies on few channels.",
     Outcome.MOVING: "Single channels dominate images, but not the same ones from image to image. "
     "Sparse features of an ordinary network look like this.",
+    Outcome.MOVING_AND_CONSTANT: "Single channels dominate images, but not the same ones from "
+    "image to image; beside them, one channel has a large constant part.",
     Outcome.UNEVEN: "The same channels often dominate, without a constant part that explains it: "
     "they vary more than the others.",
     Outcome.NONE: "No channel stands out.",
@@ -42,6 +44,7 @@ def clause(figures: RowFigures) -> str:
         Outcome.CHANNELS: _channels(figures.outlier_channels),
         Outcome.OFFSET: f"concentrated offset{_highest(figures)}",
         Outcome.MOVING: "moving tails, no outlier channel",
+        Outcome.MOVING_AND_CONSTANT: f"moving tails, one constant channel{_highest(figures)}",
         Outcome.UNEVEN: "uneven channels, no outlier channel",
         Outcome.NONE: "no channel stands out",
         Outcome.UNDETERMINED: "outlier features undetermined",

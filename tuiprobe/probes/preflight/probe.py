@@ -72,6 +72,7 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
         return Section(
             title=self.title,
             headline=(said,),
+            card=() if counts["pass"] == asked else None,
             warnings=warnings_of(result.checks),
             content=(table("preflight", columns, rows, folded=True),),
         )

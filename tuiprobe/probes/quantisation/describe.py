@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 from tuiprobe.numbers import number
-from tuiprobe.probes.quantisation.result import Quantisation, Quantised
+from tuiprobe.probes.quantisation.result import (
+    AnswersChanged,
+    Quantisation,
+    Quantised,
+    Scheme,
+)
 from tuiprobe.probes.telling import channels_in_words, known, points, series, table
-from tuiprobe.results import Estimate, given
+from tuiprobe.results import Estimate, Figure, given
 from tuiprobe.results.section import Chart, Code, Content, Section, Text, Value
 
 NAMES = {
@@ -20,6 +25,7 @@ NAMES = {
     "gain": "dB that the channels apart cost",
 }
 WHY = {"outlier": "outlier channels", "offset": "half of the offset", None: ""}
+SCHEMES: dict[Scheme, str] = {"tensor": "one scale", "apart": "one scale, channels apart"}
 _SCHEMES = (
     ("tensor", "one scale"),
     ("apart", "one scale, channels apart"),
@@ -31,33 +37,86 @@ _TICKS = ("one for all", "channels apart", "one a row", "one a channel")
 
 
 def describe(found: Quantisation) -> Section:
-    """Describes the final representation, the profile over layers, and every tap."""
+    """Describes what changes, the final representation, the profile over layers, and every tap."""
     final = found.final()
     drawn = tuple(_profile(found) or _schemes(final))
     return Section(
         title="INT8 quantisation",
-        headline=_headline(final),
-        card=tuple(_card(final)),
+        headline=_headline(found),
+        card=tuple(_card(found)),
         pictures=tuple(one.id for one in drawn),
-        content=(*_reading(final), *drawn, _table(found)),
+        content=(*_changes(found), *_reading(final), *drawn, _table(found)),
     )
 
 
-def _headline(final: Quantised) -> Text:
-    figure = final.tensor.energy
-    if not given(figure):
-        return (f"Final representation, {final.channels} channels, as INT8: ", figure, ".")
-    return (
-        f"{final.channels:,} channels; INT8 with one scale leaves ", figure,
-        f" over rounding noise ({_percent(figure)} of the signal).",
-    )  # fmt: skip
+def _headline(found: Quantisation) -> Text:
+    for changed in found.answers:
+        return ("Rounded to INT8 with one scale, ", changed.changed, " of the answers on ",
+                Code(code=changed.data), " change", *_accuracy(changed), ".")  # fmt: skip
+    for one in found.neighbours:
+        return ("Rounded to INT8 with one scale, ", one.kept,
+                " of the ten nearest neighbours on ", Code(code=one.data), " stay.")  # fmt: skip
+    return ("There are too few images to say what INT8 changes.",)
 
 
-def _card(final: Quantised) -> Iterator[Text]:
-    yield _headline(final)
-    if given(final.gain) and given(final.apart.energy):
+def _accuracy(changed: AnswersChanged) -> Text:
+    return (", and accuracy by ", changed.top1) if given(changed.top1) else ()
+
+
+def _card(found: Quantisation) -> Iterator[Text]:
+    whole = [one for one in found.answers if one.scheme == "tensor" and given(one.changed)]
+    worst = max(whole, key=lambda one: _share(one.changed), default=None)
+    if worst is None:
+        yield _headline(found)
+        return
+    first = whole[0]
+    line: Text = ("INT8 with one scale changes ", first.changed,
+                  f" of the answers on {first.data}{_accuracy_in_brackets(first)}")  # fmt: skip
+    if worst is not first:
+        most = _accuracy_in_brackets(worst)
+        line = (*line, ", at most ", worst.changed, f" on {worst.data}{most}")
+    yield (*line, ".")
+    final = found.final()
+    apart = next((one for one in found.answers if one.scheme == "apart"), None)
+    if apart is not None and _below(apart.changed, first.changed):
         named = channels_in_words(final.apart_channels, 3)
-        yield (f"Kept apart, {named} ({WHY[final.apart_why]}) would give back ", final.gain, ".")
+        yield (f"With own scales for {named} ({WHY[final.apart_why]}), ", apart.changed,
+               " change on ", Code(code=apart.data), ".")  # fmt: skip
+
+
+def _accuracy_in_brackets(changed: AnswersChanged) -> str:
+    return f", accuracy by {changed.top1.alone(signed=True)}" if given(changed.top1) else ""
+
+
+def _share(figure: Figure) -> float:
+    return figure.value if given(figure) else 0.0
+
+
+def _below(figure: Figure, other: Figure) -> bool:
+    """Returns whether the interval of a figure ends below that of another."""
+    if not given(figure) or not given(other) or figure.high is None or other.low is None:
+        return False
+    return figure.high < other.low
+
+
+def _changes(found: Quantisation) -> Iterator[Content]:
+    """Yields the tables of what changes; none without any image."""
+    if found.answers:
+        yield table(
+            "int8_answers",
+            [("data", "data"), ("scheme", "scales"), ("changed", "answers that change"),
+             ("top1", "change of accuracy")],
+            [[Code(code=one.data), SCHEMES[one.scheme], one.changed, one.top1]
+             for one in found.answers],
+            "Answers from the rounded representation",
+        )  # fmt: skip
+    if found.neighbours:
+        yield table(
+            "int8_neighbours",
+            [("data", "data"), ("scheme", "scales"), ("kept", "nearest neighbours kept")],
+            [[Code(code=one.data), SCHEMES[one.scheme], one.kept] for one in found.neighbours],
+            "The ten nearest neighbours in the rounded representation",
+        )
 
 
 def _percent(figure: Estimate) -> str:
@@ -74,12 +133,19 @@ def _reading(final: Quantised) -> Iterator[Content]:
         "An offset that is the same in every image counts as signal. Of what varies between ",
         "images, INT8 with one scale leaves ", final.tensor.variance, ".",
     )  # fmt: skip
+    whole: tuple[Value, ...] = ("INT8 with one scale leaves ", final.tensor.energy, ".")
+    if given(final.tensor.energy):
+        whole = (
+            f"Of {final.channels:,} channels, INT8 with one scale leaves ", final.tensor.energy,
+            f" over rounding noise, which is {_percent(final.tensor.energy)} of the signal.",
+        )  # fmt: skip
     items: list[Value | tuple[Value, ...]] = [
+        whole,
         "Symmetric rounding by the largest absolute value, measured on the rows that the run "
         "keeps. 6 dB are one bit.",
         varying,
-        "A scale a channel rarely deploys: an integer product sums over channels, and cannot take "
-        "out a factor that differs from one to the next.",
+        "Few runtimes support one scale per channel: an integer product sums over channels, and "
+        "cannot take out a factor that differs from one to the next.",
     ]
     if final.apart_channels:
         named = channels_in_words(final.apart_channels)
@@ -108,7 +174,7 @@ def _schemes(final: Quantised) -> list[Chart]:
             y_label="dB over rounding noise",
             series=tuple(drawn),
             ticks=_TICKS,
-            note="6 dB are one bit. A scale a channel rarely deploys.",
+            note="6 dB are one bit. Few runtimes support one scale per channel.",
         )
     ]
 

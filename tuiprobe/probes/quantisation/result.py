@@ -4,11 +4,24 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from tuiprobe.results.base import MOST_CHANNELS, Channel, Count, Decibels, Frozen, Many, PerChannel
+from tuiprobe.results.base import (
+    MOST_CHANNELS,
+    Channel,
+    Count,
+    Decibels,
+    Frozen,
+    Many,
+    PerChannel,
+    Points,
+    Share,
+)
 from tuiprobe.results.report import ProbeResult
 
 Apart = Literal["outlier", "offset"]
 """Why channels get a scale of their own: outlier channels, or channels that carry the offset."""
+
+Scheme = Literal["tensor", "apart"]
+"""One scale for all values, or one for each of a few channels and one for the others."""
 
 
 class Sqnr(Frozen):
@@ -62,16 +75,50 @@ class Quantised(Frozen):
         return self
 
 
+class AnswersChanged(Frozen):
+    """Answers of the head from the rounded representation of one set.
+
+    Attributes:
+        data: Name of the data set.
+        scheme: Scales of the rounding.
+        changed: Share of images with another answer.
+        top1: Accuracy after rounding less that before, on the same images.
+    """
+
+    data: str
+    scheme: Scheme
+    changed: Share
+    top1: Points
+
+
+class NeighboursKept(Frozen):
+    """Nearest neighbours in the rounded representation of one set.
+
+    Attributes:
+        data: Name of the data set.
+        scheme: Scales of the rounding.
+        kept: Share of the ten nearest other images by cosine that stay among the ten.
+    """
+
+    data: str
+    scheme: Scheme
+    kept: Share
+
+
 class Quantisation(ProbeResult):
     """The quantisation probe.
 
     Attributes:
         taps: Figures, one entry per set and tap, the taps of a set in the order of the encoder.
+        answers: With a head: its answers, one entry per set and scheme.
+        neighbours: Without a head: nearest neighbours, one entry per set and scheme.
     """
 
     probe: ClassVar[str] = "quantisation"
 
     taps: Many[Quantised]
+    answers: Many[AnswersChanged] = ()
+    neighbours: Many[NeighboursKept] = ()
 
     def final(self) -> Quantised:
         """Returns the figures of the final representation on the first set."""

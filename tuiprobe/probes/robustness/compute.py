@@ -239,7 +239,7 @@ def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
 
 def _entry(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobustness:
     line = baseline.line
-    value, prediction, percentile, above, extrapolated = _measured(baseline, accuracies)
+    value, prediction, percentile, above, extrapolated, nearest = _measured(baseline, accuracies)
     return EffectiveRobustness(
         baseline=line.baseline,
         target=line.target,
@@ -255,10 +255,11 @@ def _entry(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobus
         above=above,
         percentile=percentile,
         extrapolated=extrapolated,
+        nearest=nearest,
     )
 
 
-_Measured = tuple[Figure, Figure, Figure, bool | None, bool | None]
+_Measured = tuple[Figure, Figure, Figure, bool | None, bool | None, float | None]
 
 
 def _measured(baseline: Baseline, accuracies: Sequence[Accuracy]) -> _Measured:
@@ -293,12 +294,18 @@ def _measured(baseline: Baseline, accuracies: Sequence[Accuracy]) -> _Measured:
         )
     )
     percentile = _percentile(baseline, x.value, mean)
-    return precision, prediction, percentile, found.above, found.extrapolated
+    distances = [
+        abs(row.imagenet - x.value)
+        for row in baseline.models
+        if row.imagenet is not None and mean_of(line.target, row.shifts) is not None
+    ]
+    nearest = min(distances, default=None)
+    return precision, prediction, percentile, found.above, found.extrapolated, nearest
 
 
 def _nothing(reason: str) -> _Measured:
     why = NotRun(reason=reason)
-    return why, why, why, None, None
+    return why, why, why, None, None, None
 
 
 def _percentile(baseline: Baseline, x: float, mean: float | None) -> Figure:

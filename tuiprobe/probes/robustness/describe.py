@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tuiprobe.catalog.accuracies import ZERO_SHOT
+from tuiprobe.catalog.baselines import SUPERVISED
+from tuiprobe.numbers import number
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, OwnNames, Robustness
 from tuiprobe.probes.robustness.scatter import scatter
 from tuiprobe.probes.telling import heading, points, prose, several, table
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
 
 AXES = {
@@ -16,6 +19,16 @@ AXES = {
     "val": "full val",
     "own classes": "validation images of the shift's own classes",
 }
+
+BASELINE_MODELS = {
+    **dict.fromkeys(SUPERVISED, "supervised models"),
+    ZERO_SHOT: "zero-shot models",
+    "miniature": "supervised runs",
+}
+"""What the models of a baseline are called."""
+
+NEAR = 0.02
+"""Distance in in-distribution accuracy up to which a model of the baseline is near."""
 
 NOTE = (
     "Effective robustness is shift accuracy minus the baseline's prediction at the in-distribution "
@@ -30,6 +43,7 @@ def describe(result: Robustness, subject: Subject) -> Section:
     return Section(
         title="Accuracy under shift",
         headline=tuple(_headline(result)),
+        clause=_clause(result),
         card=tuple(_card(result)),
         pictures=tuple(one.id for one in drawn[:1]),
         content=(
@@ -50,27 +64,60 @@ def _headline(result: Robustness) -> Iterator[Value]:
     yield "."
 
 
+def _clause(result: Robustness) -> str:
+    """Returns accuracy in distribution and over the shifts, for the title."""
+    first, *shifts = result.accuracies
+    if not given(first.top1):
+        return ""
+    clause = f"{first.top1.alone()} right on {first.data}"
+    if given(result.mean_shift):
+        clause += f", {result.mean_shift.alone()} over {several(len(shifts), 'shift')}"
+    return clause
+
+
 def _card(result: Robustness) -> Iterator[Text]:
     first, *shifts = result.accuracies
-    if not shifts:
-        yield ("Top-1 ", first.top1, f" on {first.data}.")
-        return
-    each: list[Value] = []
-    for one in shifts:
-        value = one.top1.alone() if given(one.top1) else "no figure"
-        each += [", " if each else "", f"{one.data} ", value]
-    yield ("Measured: top-1 ", first.top1, f" on {first.data}, mean ", result.mean_shift,
-           f" over {several(len(shifts), 'shift')} (", *each, ").")  # fmt: skip
-    if isinstance(result.effective, NotRun):
-        yield ("Effective robustness: ", result.effective)
-        return
+    line: list[Value] = [first.top1, f" right on {first.data}"]
+    if shifts:
+        each = ", ".join(f"{one.data} {one.top1.alone(bare=True)}" for one in shifts)
+        mean = f" as the mean of {several(len(shifts), 'labelled shift')} ({each})"
+        line += [", ", result.mean_shift, mean]
+    yield (*line, ".")
+    yield from _among_all(result)
     for er in result.headlines()[:1]:
-        above = {True: ", above the baseline", False: ", within the baseline", None: ""}[er.above]
-        extrapolated = ", extrapolated" if er.extrapolated else ""
-        yield (
-            f"Effective robustness by {er.baseline} ({several(len(er.target), 'shift')}): ",
-            er.value, "; prediction interval ", er.prediction, f"{above}{extrapolated}.",
-        )  # fmt: skip
+        if given(er.value) and given(er.prediction) and given(first.top1):
+            yield (_beside_the_line(er, first.top1),)
+
+
+def _among_all(result: Robustness) -> Iterator[Text]:
+    """Yields both accuracies of the sets in which not every class of the head may answer."""
+    each = [
+        f"{one.data} {one.classes:,}: {one.top1.alone()}, among all {one.top1_all.alone()}"
+        for one in result.accuracies
+        if given(one.top1_all)
+    ]
+    if each:
+        classes = max(one.head_classes for one in result.accuracies)
+        yield (f"Answers among a set's own classes, not all {classes:,} of the head: "
+               f"{'; '.join(each)}.",)  # fmt: skip
+
+
+def _beside_the_line(er: EffectiveRobustness, own: Estimate) -> str:
+    """Returns where a model lies beside its baseline, and whether the baseline has one near it."""
+    lies = er.prediction
+    if not given(lies):
+        return ""
+    models = f"{er.models:,} {BASELINE_MODELS.get(er.baseline, f'models of {er.baseline}')}"
+    amount, bracket, ends = lies.with_interval(signed=not er.above).partition(" (")
+    spread = f"{bracket}{ends.removesuffix(')')} with their scatter)"
+    if er.above:
+        line = f"{amount} above the line of {models}{spread}"
+    else:
+        line = f"Not above the line of {models}: {amount}{spread}"
+    if er.nearest is not None and er.nearest > NEAR:
+        about = number(own.value, "share", own.value - 0.05, own.value + 0.05)
+        line += f"; none of them is near {about}"
+    return f"{line}."
 
 
 def _accuracies(result: Robustness) -> Iterator[Content]:

@@ -52,6 +52,7 @@ class EffectiveRobustness(Frozen):
         above: Whether the model is above the baseline, that is outside the prediction interval.
         percentile: Share of baseline models that lie lower relative to the line, 0 to 1.
         extrapolated: Whether no baseline model reaches this in-distribution accuracy.
+        nearest: Distance of the nearest baseline model in in-distribution accuracy; None without.
     """
 
     baseline: str
@@ -68,6 +69,7 @@ class EffectiveRobustness(Frozen):
     above: bool | None
     percentile: Share
     extrapolated: bool | None
+    nearest: Real | None = None
 
 
 class BaselineNotRun(Frozen):

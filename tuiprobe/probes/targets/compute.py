@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final, get_args
 
@@ -28,12 +28,24 @@ from tuiprobe.probes.targets.result import (
     Error,
     Estimator,
     Expected,
+    LeftOut,
     Predicted,
+    ScaledEstimate,
     ShiftCheck,
+    TargetPicture,
     Targets,
     TargetSet,
 )
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.probes.targets.scaling import (
+    PRIOR_K,
+    PRIOR_K_DIFFERENCE,
+    ShiftEstimate,
+    fit_scale,
+    half_width,
+    left_out_errors,
+    scaled,
+)
+from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 HALF_WIDTH = 0.05
@@ -44,6 +56,16 @@ UNCONFIDENT = 0.05
 
 MOST_VALUES = 4096
 """Images or classes up to which singular values are computed; more images are sampled."""
+
+PRIORS: Final[dict[Estimator, float]] = {HEADLINE: PRIOR_K, "difference": PRIOR_K_DIFFERENCE}
+"""The estimators that are scaled, each with its `k` where there is no labelled shift."""
+
+FEW_WRONG: Final = 50
+"""Wrong answers in distribution below which the threshold of confidence is mostly noise."""
+
+LEAST_SURE: Final = 8
+COMMON: Final = 4
+"""Images of each kind that are shown."""
 
 NO_SHIFT: Final = NotRun(reason="unknown: no labelled shift in this run")
 NO_IMAGE: Final = NotRun(reason="no image with a finite representation")
@@ -58,12 +80,14 @@ class Images:
         shifts: Its shifts; those without labels are passed over.
         targets: Sets without labels.
         names: Class name of each row of the head.
+        listed: Sample id of each image, int64 [n], and its path, by name of the target set.
     """
 
     first: SetFeatures
     shifts: Sequence[SetFeatures]
     targets: Sequence[SetFeatures]
     names: Sequence[str]
+    listed: Mapping[str, tuple[Int64, Mapping[int, str | None]]] = field(default_factory=dict)
 
 
 def estimate_targets(head: HeadArrays, images: Images) -> Targets:
@@ -77,8 +101,10 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
         DataError: If a label of a labelled set has no row of the head.
     """
     fitted = _cached(head, images.first)
-    checks = tuple(_check(head, one, fitted(one)) for one in images.shifts if _labelled(head, one))
-    found = tuple(_target(head, one, fitted(one), images.names) for one in images.targets)
+    labelled = [one for one in images.shifts if _labelled(head, one)]
+    checks, left_out = _left_out([_check(head, one, fitted(one)) for one in labelled])
+    shifts = {name: shift_estimates(checks, name) for name in PRIORS}
+    found = tuple(_target(head, one, fitted(one), shifts, images) for one in images.targets)
     whole = fitted(images.first)
     return Targets(
         data=images.first.name,
@@ -87,6 +113,7 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
         targets=found,
         checks=checks,
         errors=tuple(_error(estimator, checks) for estimator in get_args(Estimator)),
+        left_out=left_out,
     )
 
 
@@ -120,10 +147,53 @@ def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> 
     if isinstance(source, NotRun) or not right.size:
         why = source if isinstance(source, NotRun) else NO_IMAGE
         return ShiftCheck(
-            data=one.name, measured=ONE_CLASS if why is ONE_CLASS else measured, expected=why
+            data=one.name,
+            measured=ONE_CLASS if why is ONE_CLASS else measured,
+            expected=why,
+            own=why,
+            left_out=why,
         )
     return ShiftCheck(
-        data=one.name, measured=measured, expected=_expected(estimates(source, found)[0])
+        data=one.name,
+        measured=measured,
+        expected=_expected(estimates(source, found)[0]),
+        own=wilson(int(source.right.sum()), source.right.size),
+        left_out=NO_SHIFT,
+    )
+
+
+def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[ShiftEstimate]:
+    """Returns the labelled shifts that an estimator says something of."""
+    return [
+        ShiftEstimate(one.data, own.value, expected.value, measured.value)
+        for one in checks
+        if given(own := one.own) and given(expected := one.of(estimator))
+        if given(measured := one.measured)
+    ]
+
+
+def _left_out(checks: Sequence[ShiftCheck]) -> tuple[tuple[ShiftCheck, ...], LeftOut]:
+    """Returns the checks with the error of each, scaled by the others, and these errors."""
+    shifts = shift_estimates(checks, HEADLINE)
+    errors = {s.data: e for s, e in zip(shifts, left_out_errors(shifts), strict=True)}
+    if not errors:
+        return tuple(checks), LeftOut(shifts=0, too_high=0, mean_absolute=NO_SHIFT, worst=NO_SHIFT)
+    method = "no interval: one labelled shift, estimated from the others"
+    with_errors = tuple(
+        one.model_copy(update={"left_out": exact(errors[one.data], 1, method, "points")})
+        if one.data in errors
+        else one
+        for one in checks
+    )
+    worst = max(errors, key=lambda name: abs(errors[name]))
+    mean = float(np.mean([abs(error) for error in errors.values()]))
+    method = f"no interval: {len(errors)} labelled shifts, each estimated from the others"
+    return with_errors, LeftOut(
+        shifts=len(errors),
+        too_high=sum(error > 0 for error in errors.values()),
+        mean_absolute=exact(mean, len(errors), method),
+        worst=exact(errors[worst], len(errors), method),
+        worst_on=worst,
     )
 
 
@@ -132,7 +202,11 @@ def _expected(found: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
 
 
 def _target(
-    head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun, names: Sequence[str]
+    head: HeadArrays,
+    one: SetFeatures,
+    source: CrossFitted | NotRun,
+    shifts: Mapping[Estimator, Sequence[ShiftEstimate]],
+    images: Images,
 ) -> TargetSet:
     found = Logits(head, one)
     plain = found.confidences()
@@ -142,7 +216,7 @@ def _target(
         uncalibrated=NO_IMAGE,
         less_confident=NO_IMAGE,
         dispersion=NO_IMAGE,
-        predicted=_predicted(found, plain, names),
+        predicted=_predicted(found, plain, images.names),
     )
     if not plain.answer.size:
         return empty
@@ -156,18 +230,73 @@ def _target(
                 "labels": _labels(value),
                 "less_confident": NotRun(reason=source.reason),
                 "dispersion": _dispersion(head, one, 1.0) if known else UNKNOWN_SCALE,
+                **_pictured(found, plain, images),
             }
         )
     expected, said = estimates(source, found)
+    wrong = int((~source.right).sum())
+    few = wrong < FEW_WRONG and not shifts[HEADLINE]
     return empty.model_copy(
         update={
             "expected": _expected(expected),
+            "scaled": tuple(
+                _scaled(name, float(source.right.mean()), raw, shifts[name], wrong if few else None)
+                for name in PRIORS
+                if given(raw := expected[name])
+            ),
+            "wrong": wrong,
+            "too_few_wrong": few,
+            "more_labelled": _more_labelled(wrong, source.right.size) if few else None,
             "uncalibrated": NotRun(reason="the estimates are calibrated"),
             "labels": _labels(expected[HEADLINE]),
             "less_confident": _less_confident(source, said),
             "dispersion": _dispersion(head, one, source.whole),
+            **_pictured(found, said, images),
         }
     )
+
+
+def _scaled(
+    estimator: Estimator,
+    own: float,
+    expected: Estimate,
+    shifts: Sequence[ShiftEstimate],
+    too_few: int | None,
+) -> ScaledEstimate:
+    """Scales an estimate by labelled shifts, and gives it its 80 % range.
+
+    Args:
+        estimator: Which estimate it is.
+        own: Accuracy in distribution among the classes of the set.
+        expected: The estimate as it stands.
+        shifts: The labelled shifts.
+        too_few: Wrong answers in distribution where they are too few to scale by; else None.
+    """
+    prior = PRIORS[estimator]
+    k = fit_scale(shifts, prior)
+    half = half_width(k * (own - expected.value), left_out_errors(shifts, prior))
+    if too_few is not None:
+        k, method = 1.0, f"80 % range; not scaled: {too_few} wrong answers in distribution"
+    elif shifts:
+        method = f"80 % range; drop scaled by k of {len(shifts)} labelled shifts"
+    else:
+        method = "80 % range; drop scaled by k of published shifts"
+    value = scaled(own, expected.value, k)
+    # Of a few images the sampling interval is the wider one.
+    low, high = (value if end is None else scaled(own, end, k)
+                 for end in (expected.low, expected.high))  # fmt: skip
+    low, high = max(min(value - half, low), 0.0), min(max(value + half, high), 1.0)
+    accuracy = Estimate(value=value, low=low, high=high, unit="share", n=expected.n, method=method)
+    return ScaledEstimate(estimator=estimator, accuracy=accuracy, k=k, half=half)
+
+
+def _more_labelled(wrong: int, images: int) -> int | None:
+    """Returns how many more labelled images would give enough wrong answers, at this rate.
+
+    >>> _more_labelled(10, 200), _more_labelled(0, 200)
+    (800, None)
+    """
+    return ceil(images * FEW_WRONG / wrong) - images if wrong else None
 
 
 def _labels(estimate: Figure) -> int | None:
@@ -222,6 +351,34 @@ def _predicted(found: Logits, said: Confidences, names: Sequence[str]) -> tuple[
     return tuple(
         Predicted(name=class_name(names, int(rows[i])), images=int(counts[i])) for i in order
     )
+
+
+def _pictured(
+    found: Logits, said: Confidences, images: Images
+) -> dict[str, tuple[TargetPicture, ...]]:
+    """Returns the images of a set that are shown: the least sure, and the most common answers."""
+    if found.set.name not in images.listed:
+        return {}
+    ids, paths = images.listed[found.set.name]
+    classes, at = np.unique(found.classes, return_index=True)
+    row_of = dict(zip(classes.tolist(), found.rows[at].tolist(), strict=True))
+
+    def picture(i: int) -> TargetPicture:
+        return TargetPicture(
+            sample_id=int(ids[i]),
+            path=paths.get(int(ids[i])),
+            answer=class_name(images.names, row_of[int(said.answer[i])]),
+            confidence=float(said.confidence[i]),
+        )
+
+    surest_last = np.lexsort((ids, said.confidence))
+    counts = np.bincount(np.searchsorted(classes, said.answer), minlength=classes.size)
+    common = classes[np.argsort(-counts, kind="stable")[:COMMON]]
+    groups = [surest_last[said.answer[surest_last] == answer] for answer in common]
+    return {
+        "least_sure": tuple(picture(int(i)) for i in surest_last[:LEAST_SURE]),
+        "common": tuple(picture(int(one[one.size // 2])) for one in groups if one.size),
+    }
 
 
 def _error(estimator: Estimator, checks: Sequence[ShiftCheck]) -> Error:

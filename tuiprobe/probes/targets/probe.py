@@ -10,7 +10,7 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.targets import TITLE
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.describe import ESTIMATORS, describe
-from tuiprobe.probes.targets.result import HEADLINE, Targets
+from tuiprobe.probes.targets.result import Targets
 from tuiprobe.results import NotRun
 from tuiprobe.results.headlines import TARGET, TARGET_ERROR
 from tuiprobe.results.section import NamedFigure, Section
@@ -43,7 +43,11 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
             return NotRun(reason=run.head)
         first, *shifts = run.head_sets
         names = read_class_names(run.directory)
-        return Inputs(run.head, Images(first, shifts, run.target_sets, names))
+        listed = {
+            one.name: (run.features(one.name)["ids"], run.paths(one.name))
+            for one in run.target_sets
+        }
+        return Inputs(run.head, Images(first, shifts, run.target_sets, names, listed))
 
     def compute(self, inputs: Inputs, options: Options) -> Targets:
         """Estimates accuracy on targets and labelled shifts."""
@@ -61,19 +65,21 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
 def _of_targets(result: Targets) -> Iterator[NamedFigure]:
     for one in result.targets:
         # What nothing validates ranks no models: it has another id and no rank.
-        place = "estimate" if one.expected else "not validated"
+        place = "estimate" if one.scaled else "not validated"
         yield NamedFigure(
-            id="target" if one.expected else "target.uncalibrated",
-            name="estimated accuracy" if one.expected else "average confidence, not calibrated",
+            id="target" if one.scaled else "target.uncalibrated",
+            name="estimated accuracy" if one.scaled else "average confidence, not calibrated",
             data=one.data,
             place=place,
             figure=one.headline,
-            headline=TARGET if one.expected else None,
+            headline=TARGET if one.scaled else None,
             role="estimate",
         )
         others = [
+            *((f"target.{each.estimator}.scaled", f"{ESTIMATORS[each.estimator]}, scaled",
+               each.accuracy) for each in one.scaled[1:]),
             *((f"target.{each.estimator}", ESTIMATORS[each.estimator], each.accuracy)
-              for each in one.expected if each.estimator != HEADLINE),
+              for each in one.expected),
             ("target.less_confident", "share less confident", one.less_confident),
             ("target.dispersion", "dispersion", one.dispersion),
         ]  # fmt: skip
@@ -84,13 +90,14 @@ def _of_targets(result: Targets) -> Iterator[NamedFigure]:
 
 
 def _errors(result: Targets) -> Iterator[NamedFigure]:
-    for one in result.errors:
-        headline = one.estimator == HEADLINE
+    errors = [
+        (TARGET_ERROR, "mean absolute error of the estimate", result.left_out.mean_absolute),
+        *((f"{TARGET_ERROR}.{one.estimator}",
+           f"mean absolute error of {ESTIMATORS[one.estimator]}", one.mean_absolute)
+          for one in result.errors),
+    ]  # fmt: skip
+    for id, name, figure in errors:
         yield NamedFigure(
-            id=TARGET_ERROR if headline else f"{TARGET_ERROR}.{one.estimator}",
-            name=f"mean absolute error of {ESTIMATORS[one.estimator]}",
-            data=result.data,
-            place="labelled shifts",
-            figure=one.mean_absolute,
+            id=id, name=name, data=result.data, place="labelled shifts", figure=figure,
             role="estimate",
-        )
+        )  # fmt: skip

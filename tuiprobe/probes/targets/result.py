@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Final, Literal
 
-from tuiprobe.results.base import Count, Figure, Frozen, Many, NotRun, Points, Share
+from tuiprobe.results.base import Count, Figure, Frozen, Many, NotRun, Points, Real, Share
 from tuiprobe.results.report import ProbeResult
 
 Estimator = Literal["atc_entropy", "atc_confidence", "difference", "average"]
@@ -18,11 +18,43 @@ class Expected(Frozen):
     accuracy: Share
 
 
+class ScaledEstimate(Frozen):
+    """An estimate whose predicted drop is scaled by what labelled shifts lost.
+
+    Attributes:
+        estimator: The estimator that predicts the drop.
+        accuracy: The estimate with its 80 % range, both within 0 and 1.
+        k: What the predicted drop is multiplied by.
+        half: Half the range before it is cut at 0 and 1, in accuracy.
+    """
+
+    estimator: Estimator
+    accuracy: Share
+    k: Real
+    half: Real
+
+
 class Predicted(Frozen):
     """How many images of a set the head puts into a class."""
 
     name: str
     images: Count
+
+
+class TargetPicture(Frozen):
+    """An image of a set with what it was taken for.
+
+    Attributes:
+        sample_id: Id in the run's sample list.
+        path: Relative path in the data set; None where the run knows none.
+        answer: The class that it was taken for.
+        confidence: Of that answer, after temperature scaling where there is a temperature.
+    """
+
+    sample_id: Count
+    path: str | None
+    answer: str
+    confidence: Real
 
 
 class TargetSet(Frozen):
@@ -31,23 +63,35 @@ class TargetSet(Frozen):
     Attributes:
         data: Name of the set.
         images: Images with a finite representation.
-        expected: By every estimator; empty where nothing is calibrated.
+        expected: By every estimator, as it stands; empty where nothing is calibrated.
+        scaled: The headline estimate, then the second opinion; empty where nothing is calibrated.
+        wrong: Wrong answers in distribution among the classes of the set, on which all rests.
+        too_few_wrong: Whether they are too few to scale the estimate, and no labelled shift helps.
+        more_labelled: More labelled in-distribution images that would be enough; None if there are.
         uncalibrated: Average confidence at the head's own scale, where there are no labels to
             calibrate with.
         labels: Random labels that would give an interval of +-5 points at the estimate.
         less_confident: Share of images less confident than 95 % of in-distribution ones.
         dispersion: Nuclear norm of the probabilities over sqrt(n min(n, K)).
         predicted: Every class that may be answered, most predicted first.
+        least_sure: The images of lowest confidence, lowest first.
+        common: An image of middle confidence of each of the most common answers.
     """
 
     data: str
     images: Count
     expected: Many[Expected] = ()
+    scaled: Many[ScaledEstimate] = ()
+    wrong: Count | None = None
+    too_few_wrong: bool = False
+    more_labelled: Count | None = None
     uncalibrated: Share = NotRun(reason="the estimates are calibrated")
     labels: Count | None = None
     less_confident: Share
     dispersion: Figure
     predicted: Many[Predicted]
+    least_sure: Many[TargetPicture] = ()
+    common: Many[TargetPicture] = ()
 
     def of(self, estimator: Estimator) -> Figure:
         """Returns the accuracy that an estimator expects."""
@@ -55,8 +99,18 @@ class TargetSet(Frozen):
 
     @property
     def headline(self) -> Figure:
-        """The estimate that is quoted: of the headline estimator, or uncalibrated."""
-        return self.of(HEADLINE) if self.expected else self.uncalibrated
+        """The estimate that is quoted: the scaled one, or the uncalibrated confidence."""
+        return self.scaled[0].accuracy if self.scaled else self.uncalibrated
+
+    @property
+    def opinions_differ(self) -> bool:
+        """Whether the second opinion lies outside the range of the estimate."""
+        if len(self.scaled) < 2:
+            return False
+        first, second = (one.accuracy for one in self.scaled[:2])
+        if isinstance(first, NotRun) or isinstance(second, NotRun):
+            return False
+        return abs(first.value - second.value) > self.scaled[0].half
 
 
 class ShiftCheck(Frozen):
@@ -66,11 +120,15 @@ class ShiftCheck(Frozen):
         data: Name of the set.
         measured: Accuracy, with Wilson's interval.
         expected: By every estimator; the reason where there is none.
+        own: Accuracy in distribution among the classes of the set.
+        left_out: Estimate less measured accuracy, scaled by the other shifts alone.
     """
 
     data: str
     measured: Share
     expected: Many[Expected] | NotRun
+    own: Share
+    left_out: Points
 
     def of(self, estimator: Estimator) -> Figure:
         """Returns the accuracy that an estimator expects."""
@@ -95,6 +153,24 @@ class Error(Frozen):
     worst_on: str = ""
 
 
+class LeftOut(Frozen):
+    """How wrong the scaled estimate was on each labelled shift, left out and estimated.
+
+    Attributes:
+        shifts: Labelled shifts.
+        too_high: Shifts whose estimate was above the measured accuracy.
+        mean_absolute: Mean absolute error; n counts shifts.
+        worst: The error of largest magnitude, with its sign.
+        worst_on: The shift that has it.
+    """
+
+    shifts: Count
+    too_high: Count
+    mean_absolute: Points
+    worst: Points
+    worst_on: str = ""
+
+
 class Targets(ProbeResult):
     """Accuracy expected on images without labels.
 
@@ -104,7 +180,8 @@ class Targets(ProbeResult):
         temperature: Fitted to the whole in-distribution set.
         targets: In the order of the run.
         checks: The same estimators on every labelled shift.
-        errors: One per estimator.
+        errors: One per estimator, as it stands.
+        left_out: Errors of the scaled estimate.
     """
 
     probe: ClassVar[str] = "targets"
@@ -115,10 +192,7 @@ class Targets(ProbeResult):
     targets: Many[TargetSet]
     checks: Many[ShiftCheck] = ()
     errors: Many[Error]
-
-    def error(self, estimator: Estimator = HEADLINE) -> Error:
-        """Returns how wrong an estimator was."""
-        return next(one for one in self.errors if one.estimator == estimator)
+    left_out: LeftOut
 
 
 def _of(expected: Many[Expected], estimator: Estimator) -> Figure:

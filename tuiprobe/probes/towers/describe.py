@@ -30,7 +30,7 @@ def describe(found: Towers) -> Section:
     return Section(
         title="Both towers",
         headline=_headline(found),
-        card=(_headline(found),),
+        card=(),
         content=(
             points(_reading(found)),
             table("towers", columns, rows, "Images of each set against the rows of the head"),

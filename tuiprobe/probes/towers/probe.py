@@ -11,7 +11,7 @@ from tuiprobe.probes.towers import TITLE
 from tuiprobe.probes.towers.compute import compare_towers
 from tuiprobe.probes.towers.describe import HEAD_NAMES, NAMES, describe
 from tuiprobe.probes.towers.result import Towers
-from tuiprobe.results import NotRun
+from tuiprobe.results import Inapplicable, NotRun
 from tuiprobe.results.base import figures_in
 from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -29,7 +29,7 @@ class BothTowers(Probe[ChannelInputs, Towers]):
     def inputs(self, run: RunReader, options: Options, found: Found) -> ChannelInputs | NotRun:
         """Reads a zero-shot head and the images of every set."""
         if isinstance(run.head, HeadArrays) and not run.head.normalize:
-            return NotRun(reason="the head is no zero-shot head: its rows are not texts")
+            return Inapplicable(reason="the head is no zero-shot head: its rows are not texts")
         return read_channels(run, found["outliers"])
 
     def compute(self, inputs: ChannelInputs, options: Options) -> Towers | NotRun:

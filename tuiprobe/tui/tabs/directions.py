@@ -174,5 +174,5 @@ def basis_text(basis: Basis, about: ShownRun) -> Content:
         text = f"channels not ablated: {about.report.why_not('ablation')}; a ablates the row below"
         lines.append(inert(text, DIM))
     else:
-        lines += [inert(line(text)) for text in part.section.card]
+        lines.append(inert(line(part.section.headline)))
     return Content("\n").join(lines)

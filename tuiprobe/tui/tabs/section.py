@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
@@ -75,7 +76,10 @@ class SectionTab(ResultTab):
                 [
                     (
                         f"{line(strip.title)}, {end.label}",
-                        [self.found.picture(strip.data, image) for image in end.images[:SHOWN]],
+                        [
+                            replace(self.found.picture(strip.data, image), value=text)
+                            for image, text in end.captioned(SHOWN)
+                        ],
                     )
                     for end in strip.ends
                 ]

@@ -1,0 +1,101 @@
+"""Scales a label-free estimate by what labelled shifts lost, and says how far off it may be.
+
+An estimate without labels predicts a drop, s - ATC, from the accuracy s in distribution. On natural
+shifts the drop that is measured is larger on average: its ratio to the predicted one is `k`. It is
+fitted to the run's labelled shifts, and pulled towards `PRIOR_K`, which stands alone where there is
+no labelled shift. `benchmarks/estimates.py` recomputes the constants and their coverage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Level = Literal[50, 80, 90, 95]
+"""Share of such estimates, in per cent, that a range is meant to hold."""
+
+PRIOR_K: Final = 1.35
+"""`k` of ATC by entropy without labelled shifts."""
+PRIOR_K_DIFFERENCE: Final = 2.0
+"""`k` of the difference of confidences, likewise."""
+PRIOR_WEIGHT: Final = 0.005
+"""Weight of the prior, in squared accuracy: a shift that was predicted to lose 7 points."""
+LEAST_K: Final = 0.25
+MOST_K: Final = 4.0
+
+FLOOR: Final = 0.05
+SLOPE: Final = 0.1
+"""A range grows with the scaled drop: `FLOOR + SLOPE * drop`, times the multiplier of its level."""
+MULTIPLIERS: Final[dict[Level, float]] = {50: 0.74, 80: 1.34, 90: 1.94, 95: 2.52}
+LEFT_OUT: Final = 1.6
+"""Half of the 80 % range is at least this many times the mean error of the left-out shifts."""
+CHECKED_FROM: Final = 2
+"""Labelled shifts from which on their errors widen the range."""
+
+
+@dataclass(frozen=True)
+class ShiftEstimate:
+    """A set with labels beside what was expected of it; accuracies are shares.
+
+    Attributes:
+        data: Name of the set.
+        own: Accuracy in distribution, under the set's class mask.
+        expected: Accuracy that the estimator expects.
+        measured: Accuracy by the labels.
+    """
+
+    data: str
+    own: float
+    expected: float
+    measured: float
+
+
+def fit_scale(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> float:
+    """Returns `k`: the measured drops over the predicted ones, by least squares with a prior.
+
+    >>> fit_scale([])
+    1.35
+    >>> round(fit_scale([ShiftEstimate("sketch", 0.9, 0.8, 0.7)]), 3)
+    1.783
+    """
+    products = sum((one.own - one.expected) * (one.own - one.measured) for one in shifts)
+    squares = sum((one.own - one.expected) ** 2 for one in shifts)
+    k = (products + PRIOR_WEIGHT * prior) / (squares + PRIOR_WEIGHT)
+    return min(max(k, LEAST_K), MOST_K)
+
+
+def scaled(own: float, expected: float, k: float) -> float:
+    """Returns the scaled estimate, a share.
+
+    >>> round(scaled(0.9, 0.8, 1.5), 3)
+    0.75
+    """
+    return min(max(own - k * (own - expected), 0.0), 1.0)
+
+
+def left_out_errors(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> list[float]:
+    """Returns estimate less measured accuracy of each shift, with the `k` of the others."""
+    errors = []
+    for at, shift in enumerate(shifts):
+        k = fit_scale([*shifts[:at], *shifts[at + 1 :]], prior)
+        errors.append(scaled(shift.own, shift.expected, k) - shift.measured)
+    return errors
+
+
+def half_width(drop: float, errors: Sequence[float] = (), level: Level = 80) -> float:
+    """Returns half the range around a scaled estimate, in accuracy.
+
+    Args:
+        drop: The scaled drop, `k` times the predicted one.
+        errors: Errors of the left-out shifts.
+        level: Share of such estimates that the range is meant to hold, in per cent.
+
+    >>> round(half_width(0.2), 4), round(half_width(0.2, [0.1, -0.1], 95), 4)
+    (0.0938, 0.3009)
+    """
+    half = MULTIPLIERS[level] * (FLOOR + SLOPE * max(drop, 0.0))
+    if len(errors) < CHECKED_FROM:
+        return half
+    mean = sum(abs(error) for error in errors) / len(errors)
+    return max(half, LEFT_OUT * MULTIPLIERS[level] / MULTIPLIERS[80] * mean)
