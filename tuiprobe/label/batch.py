@@ -1,0 +1,105 @@
+"""Pictures handed out as a table, and the answers that come back."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tuiprobe.datasets.csv_table import read_table
+from tuiprobe.errors import UsageError
+from tuiprobe.label.answers import Draw
+from tuiprobe.label.files import COLUMNS, csv_cell, csv_content
+from tuiprobe.label.session import Labelling
+from tuiprobe.plaintext import plain
+
+_NEEDED: Final = ("sha256", "class")
+
+
+def todo_text(labelling: Labelling, count: int) -> str:
+    """Returns the pictures to label next as CSV, in the columns of the file of labels.
+
+    Args:
+        labelling: The session.
+        count: At most so many.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for picture in labelling.upcoming(count):
+        cells = (picture.name, picture.digest, "", labelling.plan.id, picture.how, "")
+        writer.writerow(map(csv_cell, cells))
+    return text.getvalue()
+
+
+@dataclass(frozen=True)
+class TakenAnswers:
+    """How many answers of a table were taken.
+
+    Attributes:
+        drawn: Answers about pictures that the plan drew.
+        outside: Answers about other pictures.
+        repeated: Answers that were there already.
+        blank: Pictures without an answer.
+    """
+
+    drawn: int
+    outside: int
+    repeated: int
+    blank: int
+
+
+def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
+    """Takes the answers of a table: that of `todo_text`, of the page, or of one's own.
+
+    A table has the columns `sha256` and `class`; `plan` says by which plan its pictures were drawn.
+    Every line is checked before the first answer is taken.
+
+    Raises:
+        UsageError: If a line is of another plan or picture or class, contradicts a label, or leaves
+            a picture of the plan out before a later one; names the line.
+        DataError: If the table cannot be read.
+    """
+    table = read_table(path, _NEEDED)
+    rows = [
+        (line, dict(zip(table.header, map(csv_content, cells), strict=False)))
+        for line, cells in table.rows
+    ]
+    places = {digest: place for place, digest in enumerate(labelling.matched.digests)}
+    planned = labelling.upcoming(len(rows))
+    taken: dict[int, tuple[Draw, str]] = {}
+    drawn = repeated = 0
+    skipped = ""
+    for line, row in rows:
+        where, plan, label = f"{path} line {line}", row.get("plan", ""), row["class"]
+        if plan not in ("", labelling.plan.id):
+            raise UsageError(f"{where} is of the plan {plain(plan)}, not of {labelling.plan.id}")
+        place = places.get(row["sha256"])
+        if place is None:
+            raise UsageError(f"{where} is about a picture that these runs did not measure")
+        if not label:
+            skipped = skipped or (where if plan else "")
+            continue
+        before = labelling.label_of(place) or taken.get(place, (None, None))[1]
+        if before is not None:
+            if before != plain(label):
+                raise UsageError(f"{where} says {plain(label)}, but an earlier label {before}")
+            repeated += 1
+            continue
+        labelling.number(label, where)
+        draw = Draw(place, "outside")
+        if plan and drawn < len(planned) and planned[drawn].place == place:
+            if skipped:
+                raise UsageError(
+                    f"{skipped} has no class and later lines do: leaving pictures out would void "
+                    "the guarantee; write (unsure) there"
+                )
+            draw = Draw(place, planned[drawn].how)
+            drawn += 1
+        taken[place] = draw, plain(label)
+    for draw, label in taken.values():
+        labelling.label(draw, label)
+    blank = sum(not row["class"] for _, row in rows)
+    return TakenAnswers(drawn, len(taken) - drawn, repeated, blank)
