@@ -101,29 +101,29 @@ def block_accuracies(
     """Returns accuracies from blocks of pictures within which the labelled ones were random.
 
     Args:
-        right: float64 `[M, N]`, 1 where a candidate is right; read on labelled pictures alone.
+        right: float64 `[M, n + k]`, 1 where a candidate is right, on `sampled` and on `known`.
         expected: float64 `[M, N]`, a guess at `right` without labels; it reduces the variance, and
             stands for a block without labels.
         blocks: int64 `[N]`, the block of each picture.
         sampled: int64 `[n]`, pictures that were drawn at random within their blocks.
         known: int64 `[k]`, pictures labelled before the first draw: a block of their own.
     """
-    size = right.shape[1]
-    blocks = blocks.copy()
-    own = int(blocks.max(initial=0)) + 1
-    blocks[known] = own
-    estimate = right[:, known].sum(axis=1) / size
+    size, guess = expected.shape[1], expected[:, sampled]
+    unknown = np.ones(size, dtype=bool)
+    unknown[known] = False
+    estimate = right[:, len(sampled) :].sum(axis=1) / size
     variance = np.zeros(len(right))
-    for block in np.unique(blocks[blocks != own]):
-        inside = blocks == block
-        mine = sampled[inside[sampled]]
-        count, n = int(inside.sum()), len(mine)
-        weight, mean = count / size, expected[:, inside].mean(axis=1)
+    for block in range(int(blocks.min()), int(blocks.max()) + 1):
+        inside, mine = (blocks == block) & unknown, blocks[sampled] == block
+        count, n = int(inside.sum()), int(mine.sum())
+        if not count:
+            continue
+        weight, mean = count / size, expected @ inside / count
         if not n:
             estimate += weight * mean
             variance += weight**2 * 0.25
             continue
-        rest = right[:, mine] - SUPPORT_WEIGHT * expected[:, mine]
+        rest = (right[:, : len(sampled)] - SUPPORT_WEIGHT * guess)[:, mine]
         estimate += weight * (rest.mean(axis=1) + SUPPORT_WEIGHT * mean)
         spread = (((rest - rest.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) + 0.5) / n
         variance += weight**2 * np.minimum(0.25, spread) / n * (1 - n / count)

@@ -24,7 +24,9 @@ SUPPORT_WEIGHT: Final = 0.5
 """How much the candidates' own votes are used to reduce the variance; any value is valid."""
 
 _BETS: Final = (0.3, 0.6, 0.9)
+_COLUMN: Final = np.array(_BETS)[:, None]
 _LEAST: Final = 1e-9
+_TINIEST: Final = 1e-300  # a stake that is lost has a logarithm too
 
 
 class Bet:
@@ -73,7 +75,7 @@ class Bet:
             self.best = inf
 
 
-Mark = tuple[int, int, tuple[float, ...], tuple[tuple[float, ...], ...], tuple[float, ...]]
+Mark = tuple[int, int, tuple[float, ...], tuple[tuple[float, ...], ...], tuple[float, float]]
 """What `Pair.back` needs."""
 
 
@@ -102,7 +104,7 @@ class Pair:
         self.better = (Bet(0, size), Bet(0, size))
         self.near = (Bet(-margin, size), Bet(-margin, size))
         self.sums = np.concatenate([[0.0], np.cumsum(support)])
-        self._lower, self._bounded = [-float(size), -float(size)], [0, 0]
+        self._lower = [-float(size), -float(size)]
         self.following = self._following()
 
     @property
@@ -133,15 +135,15 @@ class Pair:
         """Returns the state, so that `back` can return to it."""
         bets = (*self.better, *self.near)
         best, logs = tuple(bet.best for bet in bets), tuple(bet.logs for bet in bets)
-        return len(self.right), self.total, best, logs, (*self._lower, *self._bounded)
+        return len(self.right), self.total, best, logs, (self._lower[0], self._lower[1])
 
     def back(self, mark: Mark) -> None:
         """Returns to an earlier state."""
-        n, self.total, best, logs, (first, second, *bounded) = mark
+        n, self.total, best, logs, lower = mark
         del self.right[n:]
         for bet, stake, now in zip((*self.better, *self.near), best, logs, strict=True):
             bet.best, bet.logs = stake, now
-        self._lower, self._bounded = [first, second], [int(n) for n in bounded]
+        self._lower = list(lower)
         self.following = self._following()
 
     def lead(self, side: int) -> float:
@@ -164,26 +166,26 @@ class Pair:
         """
         n, sign = len(self.right), 1 - 2 * side
         d = sign * np.array(self.right, dtype=np.float64)
-        totals = np.cumsum(d)
         left = len(self.queue) - np.arange(n)
         mean_left = sign * (self.sums[-1] - self.sums[:n]) / left
         z = d - SUPPORT_WEIGHT * (sign * self.support[:n] - mean_left)
         room = 1 + SUPPORT_WEIGHT * (1 - mean_left)
+        after = np.cumsum(d)
+        before, most = after - d, after + left - 1
 
-        def margin(most: float, settled: int) -> float:
-            """Returns by how much the stake against a sum is above what refutes it."""
-            m = (most - (totals[:settled] - d[:settled])) / left[:settled]
+        def beyond(total: float) -> float:
+            """Returns by how much the largest stake against a sum is above what refutes it."""
+            settled = int(np.count_nonzero(most >= total))  # sums beyond `most` are impossible
+            if not settled:
+                return -needed
+            m = (total - before[:settled]) / left[:settled]
             gain = (z[:settled] - m) / np.maximum(m + room[:settled], _LEAST)
-            logs = np.log(np.maximum(1 + np.outer(_BETS, gain), 1e-300)).sum(axis=1)
-            top = float(logs.max())
-            return top + log(float(np.exp(logs - top).mean())) - needed
+            logs = np.cumsum(np.log(np.maximum(1 + _COLUMN * gain, _TINIEST)), axis=1)
+            top = logs.max(axis=0)
+            return float((top + np.log(np.exp(logs - top).mean(axis=0))).max()) - needed
 
-        for settled in range(self._bounded[side] + 1, n + 1):
-            remaining = len(self.queue) - settled
-            low = max(self._lower[side], float(totals[settled - 1]) - remaining)
-            high = float(totals[settled - 1]) + remaining
-            if high > low + _LEAST and margin(low + _LEAST, settled) >= 0:
-                low = brentq(margin, low + _LEAST, high, (settled,), xtol=_LEAST)
-            self._lower[side] = low
-        self._bounded[side] = n
-        return self._lower[side]
+        low = max(self._lower[side], sign * self.total - self.left)
+        if n and beyond(low + _LEAST) >= 0:
+            low = float(brentq(beyond, low + _LEAST, len(self.queue) + 1, xtol=_LEAST))
+        self._lower[side] = low
+        return low

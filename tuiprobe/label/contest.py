@@ -11,7 +11,6 @@ from typing import Final, Literal
 import numpy as np
 
 from tuiprobe.label.answers import (
-    NOBODY,
     Draw,
     How,
     LabelledAccuracy,
@@ -121,7 +120,7 @@ class Contest:
 
     def _waiting(self, order: Ints, eligible: Bools) -> Iterator[int]:
         """Yields the unlabelled pictures among some, in an order."""
-        return iter(order[(eligible & self._unlabelled)[order]].tolist())
+        yield from order[(eligible & self._unlabelled)[order]].tolist()
 
     def add(self, picture: int, label: int, how: How) -> None:
         """Adds the label of a picture; decides what follows.
@@ -235,29 +234,28 @@ class Contest:
     @property
     def progress(self) -> float:
         """How far the leader's closest rival is from being dropped: from 0 to 1, which drops it."""
-        rivals = self._rivals()
-        return min(*(self.better(self.leader, b) / self.needed for b in rivals), 1.0)
+        leader = self.leader
+        return min(*(self.better(leader, b) / self.needed for b in self._rivals(leader)), 1.0)
 
     @property
     def labels_left(self) -> int | None:
         """About how many more labels the decision takes; None while that is not known."""
         leader = self.leader
-        rival = min(self._rivals(), key=lambda b: self.better(leader, b))
+        rival = min(self._rivals(leader), key=lambda b: self.better(leader, b))
         stake, (pair, _) = self.better(leader, rival), self._side(leader, rival)
         if stake < _TOO_EARLY or stake >= self.needed:
             return None
         return ceil(len(pair.right) * (self.needed / stake - 1))
 
-    def _rivals(self) -> list[int]:
+    def _rivals(self, leader: int) -> list[int]:
         """Returns the surviving candidates besides the leader, or all others if there is none."""
-        leader = self.leader
         rivals = [b for b in self.survivors if b != leader]
         return rivals or [b for b in range(self.pool.candidates) if b != leader]
 
     def accuracies(self) -> list[LabelledAccuracy]:
         """Returns the accuracy of each candidate, from blocks of equal stage as of now."""
-        labels = np.full(self.pool.pictures, NOBODY)
-        labels[list(self.labels)] = list(self.labels.values())
-        right = (self.pool.answers == labels).astype(np.float64)
         drawn, known = (np.array(rows, dtype=np.int64) for rows in (self.drawn, self.known))
+        places = [*self.drawn, *self.known]
+        labels = np.array([self.labels[place] for place in places], dtype=np.int64)
+        right = (self.pool.answers[:, places] == labels).astype(np.float64)
         return block_accuracies(right, self.pool.support, self.stage, drawn, known)

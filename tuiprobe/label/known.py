@@ -13,7 +13,7 @@ import numpy as np
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.label.alone import Alone
-from tuiprobe.label.answers import NOBODY, LabelledAccuracy, block_accuracies
+from tuiprobe.label.answers import LabelledAccuracy, block_accuracies
 from tuiprobe.label.candidates import Matched, match, read_candidate
 from tuiprobe.label.files import LabelFiles, LabelPlan, label_targets
 from tuiprobe.label.session import CountedLabel, counted_labels, open_labelling
@@ -104,14 +104,13 @@ def _by_plan(
         for row in mine:
             alone.add(row.place, row.label, row.how(plan))
         return next(iter(alone.accuracies()), None)
-    drawn = [n for n, row in enumerate(mine) if row.how(plan) != "outside"]
-    labels = np.full(len(places), NOBODY)
-    labels[[row.place for row in mine]] = [row.label for row in mine]
-    right = (own.answers == labels).astype(np.float64)
-    sampled = np.array([mine[n].place for n in drawn])
-    known = np.array([row.place for row in mine[: drawn[0]]], dtype=np.int64)
-    stages = np.array(plan.stages)
-    return block_accuracies(right, own.confidences, stages, sampled, known)[0]
+    drawn = [row for row in mine if row.how(plan) != "outside"]
+    before = mine[: mine.index(drawn[0])]
+    sampled = np.array([row.place for row in drawn])
+    known = np.array([row.place for row in before], dtype=np.int64)
+    labels = np.array([row.label for row in (*drawn, *before)])
+    right = (own.answers[:, [*sampled, *known]] == labels).astype(np.float64)
+    return block_accuracies(right, own.confidences, np.array(plan.stages), sampled, known)[0]
 
 
 def _as_candidate(matched: Matched, plan: LabelPlan, number: int) -> LabelledAccuracy | None:
