@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tuiprobe.datasets.csv_table import read_table
 from tuiprobe.errors import UsageError
+from tuiprobe.files import Entry
 from tuiprobe.label.answers import Draw
 from tuiprobe.label.files import COLUMNS, csv_cell, csv_content
 from tuiprobe.label.session import Labelling
 from tuiprobe.plaintext import plain
 
 _NEEDED: Final = ("sha256", "class")
+
+
+def write_todo(labelling: Labelling, path: Path, count: int) -> None:
+    """Writes `todo_text` to a file; the plan is fixed from then on.
+
+    Raises:
+        UsageError: If the file exists, since it may hold answers.
+        RunError: If the operating system refuses.
+    """
+    if os.path.lexists(path):
+        raise UsageError(f"{path} exists and may hold answers: name another file")
+    labelling.write_plan()
+    Entry(path.absolute().parent, path.name).write_text(todo_text(labelling, count))
 
 
 def todo_text(labelling: Labelling, count: int) -> str:
@@ -49,6 +64,16 @@ class TakenAnswers:
     outside: int
     repeated: int
     blank: int
+
+    def words(self) -> str:
+        """Returns the counts in words."""
+        counts = (
+            (self.drawn, "drawn by the plan"),
+            (self.outside, "not drawn by it"),
+            (self.repeated, "there already"),
+            (self.blank, "without an answer"),
+        )
+        return "answers: " + ", ".join(f"{count:,} {text}" for count, text in counts if count)
 
 
 def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:

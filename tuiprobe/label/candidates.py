@@ -34,6 +34,7 @@ class Candidate:
         model: Name of the model.
         target: Name of the set.
         source: Where its pictures are, as a source of data.
+        notes: Remarks of that source.
         classes: Names of the classes that it may answer.
         ids: int64 `[n]`, sample ids of the pictures with a finite representation, ascending.
         answers: int64 `[n]`, index into `classes`.
@@ -46,6 +47,7 @@ class Candidate:
     model: str
     target: str
     source: str
+    notes: tuple[str, ...]
     classes: tuple[str, ...]
     ids: Ints
     answers: Ints
@@ -62,9 +64,12 @@ def read_candidate(directory: RunDir, target: str | None = None) -> Candidate:
         target: Name of the set; None for the only one.
 
     Raises:
-        DataError: If the run has no such target, no pictures or no head.
+        DataError: If the run is not finished, or has no such target, no pictures or no head.
         DamagedFileError: If a file of the run is damaged.
     """
+    directory.refuse_no_run()
+    if not directory.measured_file.exists():
+        raise DataError(f"{directory.path} is not finished: the same command resumes it")
     reader = RunReader(directory)
     features = _target(reader, target)
     head = reader.head
@@ -84,6 +89,7 @@ def read_candidate(directory: RunDir, target: str | None = None) -> Candidate:
         model=reader.plan.model.name,
         target=features.name,
         source=record.source,
+        notes=tuple(record.notes),
         classes=tuple(class_name(names, first_row[int(c)]) for c in classes),
         ids=ids[order],
         answers=np.searchsorted(classes, given.answer)[order],

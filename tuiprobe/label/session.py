@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.alone import Alone
 from tuiprobe.label.answers import NOBODY, Draw, How
 from tuiprobe.label.candidates import Matched, match, read_candidate
-from tuiprobe.label.contest import Contest
+from tuiprobe.label.contest import Contest, Verdict
 from tuiprobe.label.files import (
     NONE_OF_THESE,
     UNSURE,
@@ -58,6 +58,21 @@ class PictureToLabel:
     name: str
     digest: str
     choices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelDecision:
+    """A decision, once so many pictures were labelled.
+
+    Attributes:
+        labels: Number of labels.
+        verdict: What was decided.
+        winner: Place of the candidate that it is about; None if it is about none.
+    """
+
+    labels: int
+    verdict: Verdict | Literal["enough"]
+    winner: int | None
 
 
 @dataclass(frozen=True)
@@ -119,6 +134,7 @@ class Labelling:
     Attributes:
         survey: The contest, or what there is for one run alone.
         counted: The labels that it has, in their order.
+        decisions: Each decision when it was reached, in their order.
         narrow: Whether pictures are chosen to narrow the bounds of differences, rather than to
             decide.
 
@@ -132,6 +148,7 @@ class Labelling:
         pool = matched.pool(plan.seed)
         self.survey: Contest | Alone = Contest(pool) if pool.candidates > 1 else Alone(pool)
         self.counted: list[LabelLine] = []
+        self.decisions: list[LabelDecision] = []
         self._numbers = {plain(name): n for n, name in enumerate(matched.classes)}
         self._eliminations: list[Elimination] = []
         self._written = False
@@ -139,12 +156,20 @@ class Labelling:
             self._count(row)
 
     def _count(self, row: CountedLabel) -> None:
-        """Adds a label to the survey."""
-        before = self.dropped
+        """Adds a label to the survey; takes note of what it decides."""
+        dropped, decided = self.dropped, (self.survey.verdict, self.winner)
         self.survey.add(row.place, row.label, row.how(self.plan))
         self.counted.append(row.line)
-        if self.dropped != before:
-            self._eliminations.append(Elimination(labels=len(self.counted), dropped=self.dropped))
+        count = len(self.counted)
+        if self.dropped != dropped:
+            self._eliminations.append(Elimination(labels=count, dropped=self.dropped))
+        if (self.survey.verdict, self.winner) != decided:
+            self.decisions.append(LabelDecision(count, self.survey.verdict, self.winner))
+
+    @property
+    def winner(self) -> int | None:
+        """Place of the candidate that the verdict is about; None if it is about none."""
+        return self.survey.winner if isinstance(self.survey, Contest) else None
 
     @property
     def dropped(self) -> tuple[int, ...]:
@@ -251,14 +276,14 @@ class Labelling:
             raise UsageError(f"{path} is labelled already")
         number = self.number(label, path)
         if not self._written:
-            self._write_plan()
+            self.write_plan()
         plan = "" if draw.how == "outside" else self.plan.id
         line = LabelLine(path, digest, plain(label), plan, draw.how, now())
         before = self.dropped
         self.files.append(line)
         self._count(CountedLabel(place, number, line))
         if self.dropped != before:
-            self._write_plan()
+            self.write_plan()
 
     def number(self, label: str, where: str) -> int:
         """Returns the number of a class, or `NOBODY`.
@@ -294,9 +319,11 @@ class Labelling:
         self.files.remove_last(self.counted[-1])
         self.counted.pop()
         self.survey.undo()
+        if self.decisions and self.decisions[-1].labels > len(self.counted):
+            self.decisions.pop()
         if self._eliminations and self._eliminations[-1].labels > len(self.counted):
             self._eliminations.pop()
-            self._write_plan()
+            self.write_plan()
 
     def close(self) -> None:
         """Releases the file of labels for other processes."""
@@ -304,13 +331,13 @@ class Labelling:
 
     # Plan.
 
-    def _write_plan(self) -> None:
-        """Publishes the plan as it stands now, among the others of the set that have labels."""
+    def write_plan(self) -> None:
+        """Publishes the plan as it stands now; another seed of these candidates gives way to it."""
         stages, eliminations = self.survey.stage.tolist(), tuple(self._eliminations)
         update = {"stages": tuple(stages), "eliminations": eliminations}
         self.plan = self.plan.model_copy(update=update)
-        used = {line.plan for line in self.files.lines()}
-        others = [plan for plan in self.files.plans() if plan.id in used - {self.plan.id}]
+        own = sorted(_answers(self.plan))
+        others = [plan for plan in self.files.plans() if sorted(_answers(plan)) != own]
         self.files.write_plans([*others, self.plan])
         self._written = True
 
@@ -377,25 +404,19 @@ def open_labelling(
     files = _files(runs[0].resolve().parent, matched)
     digests = [matched.answers_digest(place) for place in range(len(matched.candidates))]
     plans = files.plans()
-    used = {line.plan for line in files.lines()}
     own = [plan for plan in plans if sorted(_answers(plan)) == sorted(digests)]
-    own = [plan for plan in own if plan.id in used] or [
-        plan for plan in own if seed in (None, plan.seed)
-    ]
-    if own:
-        plan = own[-1]
-        if seed not in (None, plan.seed):
-            raise UsageError(
-                f"these candidates are labelled by seed {plan.seed}: choosing among seeds would "
-                "void the guarantee; leave out --seed"
-            )
-        matched = _in_order(matched, digests, _answers(plan))
-        return Labelling(matched, files, plan)
-    taken = [plan.seed for plan in plans if plan.id in used]
+    if own and seed in (None, own[0].seed):
+        return Labelling(_in_order(matched, digests, _answers(own[0])), files, own[0])
+    if own and any(line.plan == own[0].id for line in files.lines()):
+        raise UsageError(
+            f"these candidates are labelled by seed {own[0].seed}: choosing among seeds would void "
+            "the guarantee; leave out --seed"
+        )
+    taken = [plan.seed for plan in plans if plan not in own]
     if seed in taken:
         raise UsageError(
-            f"seed {seed} belongs to other candidates on these pictures: more candidates take a "
-            "new seed; leave out --seed"
+            f"seed {seed} belongs to other candidates on these pictures, and a new list of "
+            "candidates takes a new seed; leave out --seed"
         )
     seed = max(taken, default=-1) + 1 if seed is None else seed
     return Labelling(matched, files, _new_plan(matched, digests, seed))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tuiprobe.label.answers import LabelledAccuracy
 from tuiprobe.label.contest import MARGIN, Contest, Verdict
-from tuiprobe.label.session import Labelling
+from tuiprobe.label.session import LabelDecision, Labelling
 from tuiprobe.numbers import number
 
 
@@ -58,6 +58,8 @@ class LabelStanding:
         leader: Place of the candidate that is ahead.
         progress: Part of the way to the next decision, from 0 to 1.
         more: Roughly how many more labels that takes; None while it is not known.
+        decisions: Each decision when it was reached, in their order; withdrawn ones too.
+        notes: Remarks of the source of the pictures.
         candidates: The candidates, in the order of the plan.
     """
 
@@ -73,6 +75,8 @@ class LabelStanding:
     leader: int
     progress: float
     more: int | None
+    decisions: tuple[LabelDecision, ...]
+    notes: tuple[str, ...]
     candidates: tuple[CandidateStanding, ...]
 
     @property
@@ -140,10 +144,12 @@ def standing(labelling: Labelling) -> LabelStanding:
         left_out=matched.left_out,
         doubles=matched.doubles,
         verdict=survey.verdict,
-        winner=None if contest is None else contest.winner,
+        winner=labelling.winner,
         leader=0 if contest is None else contest.leader,
         progress=0.0 if contest is None else contest.progress,
         more=None if contest is None else contest.labels_left,
+        decisions=tuple(labelling.decisions),
+        notes=matched.candidates[0].notes,
         candidates=_candidates(labelling, labelling.right(outside)),
     )
 
