@@ -40,7 +40,7 @@ def label(
     ] = None,
     difference: Annotated[
         bool,
-        typer.Option("--difference", help="Go on to narrow differences, not only to decide."),
+        typer.Option("--difference", help="Narrow the differences once the best is known."),
     ] = False,
     seed: Annotated[
         int | None,

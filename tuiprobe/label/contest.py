@@ -98,14 +98,14 @@ class Contest:
 
         Args:
             count: At most so many.
-            narrow: Whether to narrow the bounds of differences, rather than to decide.
+            narrow: Whether to narrow the bounds of differences once the best is known.
         """
         order, other = self.pool.orders
-        differ, agreed = self.stage == -1, self.stage >= 0
+        narrow = narrow and self.verdict == "best"
         turns = {
-            "order": self._waiting(order, self.stage != 0 if narrow else differ),
-            "other": self._waiting(other, agreed),
-            "rest": self._waiting(other, np.ones_like(differ)),
+            "order": self._waiting(order, self.stage != 0 if narrow else self.stage == -1),
+            "other": self._waiting(other, self.stage >= 0),
+            "rest": self._waiting(other, np.ones_like(self.stage, dtype=bool)),
         }
         draws: dict[int, How] = {}
         while len(draws) < count:

@@ -135,8 +135,8 @@ class Labelling:
         survey: The contest, or what there is for one run alone.
         counted: The labels that it has, in their order.
         decisions: Each decision when it was reached, in their order.
-        narrow: Whether pictures are chosen to narrow the bounds of differences, rather than to
-            decide.
+        narrow: Whether pictures are chosen to narrow the bounds of differences once the best is
+            known.
 
     Raises:
         UsageError: If a label is of a class that no candidate may answer, or one picture has two.
