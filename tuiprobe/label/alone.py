@@ -105,7 +105,7 @@ class Alone:
             weight, p = count / size, (sum(mine) + 1) / (n + 2)
             estimate += weight * sum(mine) / n
             variance += weight**2 * p * (1 - p) / n * (1 - n / count)
-        half = half_width(len(drawn) - STRATA, 2, variance)
+        half = half_width(len(hits) - STRATA, 2, variance)
         return [LabelledAccuracy(estimate, half, len(hits))]
 
     @property

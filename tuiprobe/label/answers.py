@@ -129,7 +129,7 @@ def block_accuracies(
         variance += weight**2 * np.minimum(0.25, spread) / n * (1 - n / count)
     labels = len(sampled) + len(known)
     return [
-        LabelledAccuracy(float(value), half_width(len(sampled) - 2, 1, float(square)), labels)
+        LabelledAccuracy(float(value), half_width(labels - 2, 1, float(square)), labels)
         for value, square in zip(estimate, variance, strict=True)
     ]
 
