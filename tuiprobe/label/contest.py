@@ -189,6 +189,8 @@ class Contest:
             return "contradictory", None
         if len(survivors) == 1:
             return "best", survivors[0]
+        if len(self.labels) == self.pool.pictures:
+            return "equal", None  # who is ahead by a picture is the best by then
         near = [
             a
             for a in survivors
@@ -196,8 +198,6 @@ class Contest:
         ]
         if near:
             return "within", max(near, key=self._lead)
-        if len(self.labels) == self.pool.pictures:
-            return "equal", None
         return "open", None
 
     def _side(self, a: int, b: int) -> tuple[Pair, int]:
