@@ -27,9 +27,16 @@ def label(
     todo: Annotated[
         Path | None, typer.Option(help="Write the pictures to label next to this CSV file.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many pictures --todo writes.")] = 200,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write the pictures to label next to this page, for a browser."),
+    ] = None,
+    count: Annotated[
+        int, typer.Option(min=1, help="How many pictures --todo and --page write.")
+    ] = 200,
     answers: Annotated[
-        Path | None, typer.Option(help="Take the answers of a CSV file, such as that of --todo.")
+        Path | None,
+        typer.Option(help="Take the answers of a CSV file, such as that of --todo or of the page."),
     ] = None,
     answers_from: Annotated[
         str | None,
@@ -70,6 +77,10 @@ def label(
         _answer_from(labelling, answers_from, difference)
     if todo is not None:
         write_todo(labelling, todo, count)
+    if page is not None:
+        from tuiprobe.report.label_page import write_label_page
+
+        print(write_label_page(labelling, page, count), file=sys.stderr)
     found = standing(labelling)
     print(_json(labelling, found) if as_json else section_text(describe_labels(found)), end="")
     raise typer.Exit(int(require_decision and not found.decided))
