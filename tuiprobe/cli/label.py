@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,15 +62,14 @@ def label(
     from tuiprobe.label.standing import standing
     from tuiprobe.report.terminal import section_text
 
-    labelling = open_labelling(runs, target, seed)
-    labelling.narrow = difference
-    if answers is not None:
-        taken = take_answers(labelling, answers)
-        print(taken.words(), file=sys.stderr)
-    if answers_from is not None:
-        _answer_from(labelling, answers_from, difference)
-    if todo is not None:
-        write_todo(labelling, todo, count)
+    with closing(open_labelling(runs, target, seed)) as labelling:
+        labelling.narrow = difference
+        if answers is not None:
+            print(take_answers(labelling, answers).words(), file=sys.stderr)
+        if answers_from is not None:
+            _answer_from(labelling, answers_from, difference)
+        if todo is not None:
+            write_todo(labelling, todo, count)
     found = standing(labelling)
     print(_json(labelling, found) if as_json else section_text(describe_labels(found)), end="")
     raise typer.Exit(int(require_decision and not found.decided))
