@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,21 +67,19 @@ def label(
     from tuiprobe.label.describe import describe_labels
     from tuiprobe.label.session import open_labelling
     from tuiprobe.label.standing import standing
+    from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.terminal import section_text
 
-    labelling = open_labelling(runs, target, seed)
-    labelling.narrow = difference
-    if answers is not None:
-        taken = take_answers(labelling, answers)
-        print(taken.words(), file=sys.stderr)
-    if answers_from is not None:
-        _answer_from(labelling, answers_from, difference)
-    if todo is not None:
-        write_todo(labelling, todo, count)
-    if page is not None:
-        from tuiprobe.report.label_page import write_label_page
-
-        print(write_label_page(labelling, page, count), file=sys.stderr)
+    with closing(open_labelling(runs, target, seed)) as labelling:
+        labelling.narrow = difference
+        if answers is not None:
+            print(take_answers(labelling, answers).words(), file=sys.stderr)
+        if answers_from is not None:
+            _answer_from(labelling, answers_from, difference)
+        if todo is not None:
+            write_todo(labelling, todo, count)
+        if page is not None:
+            print(write_label_page(labelling, page, count), file=sys.stderr)
     found = standing(labelling)
     print(_json(labelling, found) if as_json else section_text(describe_labels(found)), end="")
     raise typer.Exit(int(require_decision and not found.decided))
