@@ -113,13 +113,9 @@ function choice(label, number) {
   }
   button.type = "button";
   button.append(name);
-  button.addEventListener("click", event => once(event, label));
+  button.addEventListener("click", () => answer(label));
   item.append(button);
   return item;
-}
-
-function once(event, label) {
-  if (event.detail < 2) answer(label);  // the second half of a double click meant the last picture
 }
 
 // All classes.
@@ -170,6 +166,11 @@ function openClasses() {
   place("search").focus();
 }
 
+function closeClasses() {
+  place("classes").close();
+  place("count").focus();
+}
+
 // Keys and events.
 
 const KEYS = {
@@ -192,14 +193,17 @@ place("search").addEventListener("keydown", event => {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (step) choose(chosen + step);
   else if (event.key === "Enter" && !event.repeat) take(chosen);
-  else if (event.key === "Escape") place("classes").close();
+  else if (event.key === "Escape") closeClasses();
   else return;
   event.preventDefault();
 });
-place("close").addEventListener("click", () => place("classes").close());
+place("answer").addEventListener("click", event => {
+  if (event.detail > 1) event.stopPropagation();  // a double click meant the last picture
+}, true);
+place("close").addEventListener("click", closeClasses);
 place("other").addEventListener("click", openClasses);
-place("none").addEventListener("click", event => once(event, data.none));
-place("unsure").addEventListener("click", event => once(event, data.unsure));
+place("none").addEventListener("click", () => answer(data.none));
+place("unsure").addEventListener("click", () => answer(data.unsure));
 place("undo").addEventListener("click", undo);
 place("download").addEventListener("click", event => {
   const url = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
@@ -217,6 +221,8 @@ addEventListener("storage", event => {  // the page is open twice
 addEventListener("beforeunload", event => { if (!kept && !saved) event.preventDefault(); });
 
 place("command").textContent = `tuiprobe label RUN… --answers ${FILE}`;
+const most = Math.max(...pictures.map(picture => picture.choices.length));
+place("choices").style.minHeight = `${3.35 * Math.min(most, 4)}rem`;  // what is below stays in place
 read();
 keep();
 show();
