@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ from hypothesis import strategies as st
 
 from tests.power import disk_after, recording, write_tree
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.label.files import (
     COLUMNS,
     UNSURE,
     LabelFiles,
     LabelLine,
+    LabelPlan,
+    PlanCandidate,
     label_lines,
     label_targets,
     refuse_conflicts,
@@ -110,6 +114,32 @@ def test_what_is_no_label_is_named_by_its_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no first line image,sha256"):
         files.lines()
     assert label_targets(tmp_path) == ["photos"]
+
+
+def test_files_of_strangers_cost_a_sentence_at_most(tmp_path: Path) -> None:
+    files, draws = LabelFiles(tmp_path, "photos"), np.random.default_rng(0)
+    files.append(label(0))
+    files.close()
+    candidate = PlanCandidate(run="../elsewhere", model="m", answers="0" * 64)
+    pictures, stages = (f"{0:064x}",), (0,)
+    files.write_plans(
+        [LabelPlan(id="0" * 12, seed=0, candidates=(candidate,), pictures=pictures, stages=stages)]
+    )
+    for entry, read in ((files.csv, files.lines), (files.json, files.plans)):
+        content = entry.read_bytes()
+        for _ in range(300):
+            damaged = bytearray(content)
+            for place in draws.integers(0, len(content), draws.integers(1, 4)):
+                damaged[place : place + draws.integers(0, 3)] = draws.bytes(
+                    int(draws.integers(0, 3))
+                )
+            entry.path.write_bytes(damaged)
+            with suppress(DataError):
+                read()
+        entry.path.write_bytes(content)
+    files.json.path.write_text(files.json.read_text().replace('"stages":[0]', '"stages":[]'))
+    with pytest.raises(DamagedFileError, match="has not a stage a picture"):
+        files.plans()
 
 
 def test_two_labels_of_one_picture_are_both_named() -> None:

@@ -117,7 +117,7 @@ class LabelPlan(Record):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     candidates: tuple[PlanCandidate, ...]
     pictures: tuple[str, ...]
-    stages: tuple[int, ...]
+    stages: tuple[Annotated[int, Field(ge=-1, lt=2**31)], ...]
     eliminations: tuple[Elimination, ...] = ()
 
 
@@ -160,6 +160,8 @@ class LabelFiles:
         if not os.path.lexists(self.csv.path):
             return [], 0
         content = self.csv.read_bytes(limits.TEXT_BYTES)
+        if content.count(b"\n") > limits.TABLE_ROWS:
+            raise DamagedFileError(f"{self.csv} has more than {limits.TABLE_ROWS:,} lines")
         end = content.rfind(b"\n") + 1
         if end < len(content):
             try:
