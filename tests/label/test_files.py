@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.power import disk_after, recording, write_tree
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import DataError, RunError, UsageError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.label.files import (
     COLUMNS,
     UNSURE,
     LabelFiles,
     LabelLine,
+    LabelPlan,
+    PlanCandidate,
     label_lines,
     label_targets,
     refuse_conflicts,
@@ -71,6 +77,24 @@ def test_a_line_that_a_kill_cut_short_is_written_anew(tmp_path: Path) -> None:
         assert again.lines() == [label(number) for number in (*range(whole), 7)]
 
 
+def test_a_full_disk_costs_one_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, write = LabelFiles(tmp_path, "photos"), os.write
+    files.append(label(0))
+
+    def full(descriptor: int, content: bytes) -> int:
+        if len(content) < 40:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, content[:40])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(RunError, match=r"cannot write .*No space left"):
+            files.append(label(1))
+    assert files.lines() == [label(0)]
+    files.append(label(2))
+    assert files.lines() == [label(0), label(2)]
+
+
 def test_two_programs_do_not_mix_their_labels(tmp_path: Path) -> None:
     first, second = LabelFiles(tmp_path, "photos"), LabelFiles(tmp_path, "photos")
     first.append(label(0))
@@ -81,7 +105,12 @@ def test_two_programs_do_not_mix_their_labels(tmp_path: Path) -> None:
     with pytest.raises(BusyError, match="was changed by another program"):
         first.append(label(2))
     first.close()
+    late = LabelFiles(tmp_path, "photos")
+    assert len(late.lines()) == 2
     second.append(label(2))
+    second.close()
+    with pytest.raises(BusyError, match="was changed by another program"):
+        late.append(label(3))  # what it is about to add rests on labels that it has not read
     assert len(second.lines()) == 3
     with pytest.raises(DataError, match="is not the last label given here"):
         second.remove_last(label(1))
@@ -110,6 +139,32 @@ def test_what_is_no_label_is_named_by_its_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no first line image,sha256"):
         files.lines()
     assert label_targets(tmp_path) == ["photos"]
+
+
+def test_files_of_strangers_cost_a_sentence_at_most(tmp_path: Path) -> None:
+    files, draws = LabelFiles(tmp_path, "photos"), np.random.default_rng(0)
+    files.append(label(0))
+    files.close()
+    candidate = PlanCandidate(run="../elsewhere", model="m", answers="0" * 64)
+    pictures, stages = (f"{0:064x}",), (0,)
+    files.write_plans(
+        [LabelPlan(id="0" * 12, seed=0, candidates=(candidate,), pictures=pictures, stages=stages)]
+    )
+    for entry, read in ((files.csv, files.lines), (files.json, files.plans)):
+        content = entry.read_bytes()
+        for _ in range(300):
+            damaged = bytearray(content)
+            for place in draws.integers(0, len(content), draws.integers(1, 4)):
+                damaged[place : place + draws.integers(0, 3)] = draws.bytes(
+                    int(draws.integers(0, 3))
+                )
+            entry.path.write_bytes(damaged)
+            with suppress(DataError):
+                read()
+        entry.path.write_bytes(content)
+    files.json.path.write_text(files.json.read_text().replace('"stages":[0]', '"stages":[]'))
+    with pytest.raises(DamagedFileError, match="has not a stage a picture"):
+        files.plans()
 
 
 def test_two_labels_of_one_picture_are_both_named() -> None:

@@ -133,8 +133,10 @@ def test_what_cannot_be_labelled_together_is_refused_with_what_differs(
     with pytest.raises(DataError, match="no run directory"):
         open_labelling([tmp_path], "photos")
     fewer = tmp_path / "runs/fewer"
-    options = {"target": ("miniature:street",), "concepts": "none"}
-    probe(MODELS[0], "miniature:val", output=str(fewer), sample=30, **options)
+    street = ("miniature:street",)
+    probe(
+        MODELS[0], "miniature:val", output=str(fewer), sample=30, target=street, concepts="none"
+    )  # fmt: skip
     with pytest.raises(DataError, match="different pictures: 10 of 40 are only in the first, 0 of"):
         open_labelling([label_runs[1], fewer], "street")
     (fewer / "measured.json").unlink()
