@@ -237,6 +237,12 @@ def test_hostile_names_stay_text_on_the_way_out_and_back(tabs, tmp_path: Path) -
     assert tab.value("[document.scripts.length, document.images.length]") == [2, 1]
 
 
+def test_without_its_script_it_says_so_and_offers_nothing(tabs, tmp_path: Path) -> None:
+    tab = tabs(written(tmp_path), script=False)
+    assert "This page needs JavaScript" in tab.text()
+    assert "Which class" not in tab.text()
+
+
 @pytest.mark.skipif(
     not AXE.is_file(), reason="no axe-core: `npm install --prefix build/axe axe-core`"
 )

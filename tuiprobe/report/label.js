@@ -222,7 +222,8 @@ addEventListener("beforeunload", event => { if (!kept && !saved) event.preventDe
 
 place("command").textContent = `tuiprobe label RUN… --answers ${FILE}`;
 const most = Math.max(...pictures.map(picture => picture.choices.length));
-place("choices").style.minHeight = `${3.35 * Math.min(most, 4)}rem`;  // what is below stays in place
+place("choices").style.minHeight = `${3.35 * Math.min(most, 3)}rem`;  // what is below stays in place
+for (const id of ["progress", "stage"]) place(id).hidden = false;
 read();
 keep();
 show();
