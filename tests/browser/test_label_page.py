@@ -214,7 +214,7 @@ def test_a_bar_says_that_nothing_is_kept(tabs, tmp_path: Path, refusal: str) -> 
 
 
 def test_hostile_names_stay_text_on_the_way_out_and_back(tabs, tmp_path: Path) -> None:
-    how = {"classes": HOSTILE, "names": HOSTILE, "pictures": len(HOSTILE)}
+    how: Any = {"classes": HOSTILE, "names": HOSTILE, "pictures": len(HOSTILE)}
     file = written(tmp_path, len(HOSTILE), **how)
     pictures = painted(tmp_path, **how).upcoming(len(HOSTILE))
     tab = tabs(file, size=PHONE)
