@@ -78,6 +78,11 @@ def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys)
     assert (
         run_cli(command(label_runs, *photos, "--answers-from", folder, "--require-decision")) == 0
     )
-    (folder / next(folder.iterdir()).name).rename(folder / "unicorn")
+    first, second, *_ = sorted(folder.iterdir())
+    double = shutil.copy(next(first.iterdir()), second / "double.png")
+    assert run_cli(command(label_runs[:1], *photos, "--answers-from", folder)) == 2
+    assert "are the same picture in two classes" in capsys.readouterr().err
+    Path(double).unlink()
+    first.rename(folder / "unicorn")
     assert run_cli(command(label_runs[:1], *photos, "--answers-from", folder)) == 2
     assert "'unicorn' is no class of these runs" in capsys.readouterr().err

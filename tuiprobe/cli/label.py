@@ -12,6 +12,7 @@ import typer
 from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from tuiprobe.datasets.base import Sample
     from tuiprobe.label.session import Labelling
     from tuiprobe.label.standing import LabelStanding
 
@@ -119,11 +120,14 @@ def _folder_labels(labelling: Labelling, folder: str) -> dict[str, str]:
         raise DataError(f"{plain(folder)} has no class folders")
     for name in dataset.classes:
         labelling.number(name, f"the folder {plain(name)} of {plain(folder)}")
-    return {
-        digest_of(dataset, sample).hex(): dataset.classes[sample.label]
-        for sample in dataset.samples
-        if sample.label is not None
-    }
+    first: dict[str, Sample] = {}
+    for sample in dataset.samples:
+        other = first.setdefault(digest_of(dataset, sample).hex(), sample)
+        if other.label != sample.label:
+            paths = f"{plain(other.path)} and {plain(sample.path)}"
+            raise UsageError(f"{paths} are the same picture in two classes; delete one of them")
+    labels = ((digest, sample.label) for digest, sample in first.items())
+    return {digest: dataset.classes[label] for digest, label in labels if label is not None}
 
 
 def _miniature_labels(labelling: Labelling) -> dict[str, str]:

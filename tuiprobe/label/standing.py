@@ -116,6 +116,7 @@ class LabelStanding:
     def remarks(self) -> list[str]:
         """Returns what else whoever labels must know, a sentence each."""
         counts = (
+            (self.outside, "labelled outside the plan: differences count them, accuracies do not"),
             (self.unsure, "unsure: they count as right for nobody"),
             (self.left_out, "left out: a run could not read or represent them"),
             (self.doubles, "doubles of others: one label stands for all of them"),
