@@ -136,7 +136,7 @@ def _miniature_labels(labelling: Labelling) -> dict[str, str]:
     from tuiprobe.miniature import world
 
     matched = labelling.matched
-    kind, _, name = matched.candidates[0].source.partition(":")
+    kind, _, name = matched.shown.source.partition(":")
     if kind != MINIATURE:
         raise UsageError(
             "--answers-from miniature has labels of the demonstration alone; name a folder of "

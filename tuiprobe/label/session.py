@@ -204,7 +204,7 @@ class Labelling:
 
     @cached_property
     def _dataset(self) -> Dataset:
-        source = self.matched.candidates[0].source
+        source = self.matched.shown.source
         kind = source.partition(":")[0]
         if kind not in SOURCES.builtin_names:
             raise DataError(f"the pictures are of {kind}, whose code is not run to show them")
@@ -406,7 +406,7 @@ def open_labelling(
     plans = files.plans()
     own = [plan for plan in plans if sorted(_answers(plan)) == sorted(digests)]
     if own and seed in (None, own[0].seed):
-        return Labelling(_in_order(matched, digests, _answers(own[0])), files, own[0])
+        return Labelling(_in_order(matched, digests, own[0]), files, own[0])
     if own and any(line.plan == own[0].id for line in files.lines()):
         raise UsageError(
             f"these candidates are labelled by seed {own[0].seed}: choosing among seeds would void "
@@ -424,7 +424,7 @@ def open_labelling(
 
 def _files(folder: Path, matched: Matched) -> LabelFiles:
     """Returns the files of the target set, or those in which its pictures have labels."""
-    own, pictures = matched.candidates[0].target, set(matched.digests)
+    own, pictures = matched.shown.target, set(matched.digests)
     names = label_targets(folder)
     if own in names or not names:
         return LabelFiles(folder, own)
@@ -438,11 +438,14 @@ def _answers(plan: LabelPlan) -> list[str]:
     return [candidate.answers for candidate in plan.candidates]
 
 
-def _in_order(matched: Matched, digests: list[str], order: list[str]) -> Matched:
-    """Returns the candidates in the order of a plan."""
-    left = list(range(len(digests)))
-    places = []
-    for digest in order:
+def _in_order(matched: Matched, digests: list[str], plan: LabelPlan) -> Matched:
+    """Returns candidates and pictures in the order of a plan."""
+    numbers = {digest: number for number, digest in enumerate(matched.digests)}
+    if numbers.keys() != set(plan.pictures) or len(numbers) != len(plan.pictures):
+        raise DataError(f"the plan {plan.id} beside the runs is damaged: its pictures are others")
+    matched = matched.of(np.array([numbers[digest] for digest in plan.pictures], dtype=np.int64))
+    left, places = list(range(len(digests))), []
+    for digest in _answers(plan):
         places.append(next(place for place in left if digests[place] == digest))
         left.remove(places[-1])
     return replace(
