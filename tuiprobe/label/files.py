@@ -73,7 +73,7 @@ class LabelLine:
 def csv_cell(text: str) -> str:
     """Returns a text on one line that no spreadsheet takes for a formula."""
     clean = plain(text)
-    return f"'{clean}" if clean.startswith((*_FORMULA, "'")) else clean
+    return f"'{clean}" if clean.lstrip().startswith((*_FORMULA, "'")) else clean
 
 
 def csv_content(cell: str) -> str:
