@@ -16,8 +16,9 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.label.alone import Alone
 from tuiprobe.label.answers import LabelledAccuracy, block_accuracies
 from tuiprobe.label.candidates import Matched, NoCandidateError, match, read_candidate
+from tuiprobe.label.counted import CountedLabel, counted_labels
 from tuiprobe.label.files import LabelFiles, LabelPlan, label_targets
-from tuiprobe.label.session import CountedLabel, counted_labels, open_labelling
+from tuiprobe.label.session import open_labelling
 from tuiprobe.label.standing import unplanned
 from tuiprobe.numbers import interval
 from tuiprobe.run.directory import RunDir

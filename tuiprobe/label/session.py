@@ -20,6 +20,7 @@ from tuiprobe.label.alone import Alone
 from tuiprobe.label.answers import NOBODY, Draw, How
 from tuiprobe.label.candidates import Matched, match, read_candidate
 from tuiprobe.label.contest import Contest, Verdict
+from tuiprobe.label.counted import CountedLabel, counted_labels, some_classes
 from tuiprobe.label.files import (
     NONE_OF_THESE,
     UNSURE,
@@ -30,7 +31,6 @@ from tuiprobe.label.files import (
     PlanCandidate,
     label_targets,
     now,
-    refuse_conflicts,
 )
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
@@ -76,54 +76,6 @@ class LabelDecision:
     verdict: Verdict | Literal["enough"]
     winner: int | None
     dropped: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class CountedLabel:
-    """A label of a picture that candidates answer.
-
-    Attributes:
-        place: Place of the picture in the pool.
-        label: Number of a class, or `NOBODY`.
-        line: Its line in the file of labels.
-    """
-
-    place: int
-    label: int
-    line: LabelLine
-
-    def how(self, plan: LabelPlan) -> How:
-        """Returns how a plan came by it: `outside` if that plan did not draw it."""
-        return self.line.how if self.line.plan == plan.id else "outside"
-
-
-def counted_labels(
-    lines: Iterable[LabelLine], matched: Matched, files: LabelFiles
-) -> list[CountedLabel]:
-    """Returns the labels of the candidates' pictures, one for each, in their order.
-
-    Raises:
-        UsageError: If a label is of a class that no candidate may answer, or one picture has two.
-    """
-    places = {digest: place for place, digest in enumerate(matched.digests)}
-    numbers = {plain(name): n for n, name in enumerate(matched.classes)}
-    numbers |= {NONE_OF_THESE: NOBODY, UNSURE: NOBODY}
-    own = [line for line in lines if line.digest in places]
-    refuse_conflicts(files.csv.path, own)
-    rows: dict[int, CountedLabel] = {}
-    for line in own:
-        if line.label not in numbers:
-            raise UsageError(
-                f"{files.csv} labels {plain(line.image)} as {plain(line.label)!r}, which is no "
-                f"class of these runs; they answer {_some(matched.classes)}"
-            )
-        place = places[line.digest]
-        rows.setdefault(place, CountedLabel(place, numbers[line.label], line))
-    return list(rows.values())
-
-
-def _some(classes: Sequence[str]) -> str:
-    return ", ".join(map(plain, classes[:8])) + (" …" if len(classes) > 8 else "")
 
 
 class Labelling:
@@ -296,7 +248,7 @@ class Labelling:
         if label in (NONE_OF_THESE, UNSURE):
             return NOBODY
         if plain(label) not in self._numbers:
-            classes = _some(self.matched.classes)
+            classes = some_classes(self.matched.classes)
             raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {classes}")
         return self._numbers[plain(label)]
 
