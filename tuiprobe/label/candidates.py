@@ -138,7 +138,7 @@ class Matched:
 
     Attributes:
         candidates: The candidates.
-        shown: The candidate whose pictures are shown, the first that the user gave.
+        source_run: The candidate whose pictures are shown, the first that the user gave.
         classes: Class names, sorted.
         ids: int64 `[N]`, sample ids of its pictures, ascending in a new plan.
         digests: SHA-256 of each picture.
@@ -150,7 +150,7 @@ class Matched:
     """
 
     candidates: tuple[Candidate, ...]
-    shown: Candidate
+    source_run: Candidate
     classes: tuple[str, ...]
     ids: Ints
     digests: tuple[str, ...]
@@ -207,7 +207,7 @@ def match(candidates: Sequence[Candidate]) -> Matched:
     kept = np.array(ids, dtype=np.int64)[there]
     return Matched(
         candidates=tuple(candidates),
-        shown=first,
+        source_run=first,
         classes=classes,
         ids=kept,
         digests=tuple(first.digests[i] for i in kept.tolist()),

@@ -81,7 +81,7 @@ def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
     if not rows:
         return None
     right = sum(int(matched.answers[0, row.place]) == row.label for row in rows)
-    target, size = matched.shown.target, len(pictures)
+    target, size = matched.source_run.target, len(pictures)
     if len(rows) == size:
         return AccuracyBeside(target, LabelledAccuracy(right / size, 0.0, size), size, size, right)
     plans = [plan for plan in files.plans() if pictures.issuperset(plan.pictures)]
@@ -124,13 +124,13 @@ def _by_plan(
 
 def _as_candidate(matched: Matched, plan: LabelPlan, number: int) -> LabelledAccuracy | None:
     """Returns the accuracy of a candidate as its contest states it; None if a rival is gone."""
-    folder = matched.shown.directory.path.resolve().parent
+    folder = matched.source_run.directory.path.resolve().parent
     if any(Path(candidate.run).name != candidate.run for candidate in plan.candidates):
         return None  # a plan from a stranger opens nothing elsewhere
     try:
         labelling = open_labelling(
             [folder / candidate.run for candidate in plan.candidates],
-            matched.shown.target,
+            matched.source_run.target,
         )
     except TuiprobeError:
         return None

@@ -156,7 +156,7 @@ class Labelling:
 
     @cached_property
     def _dataset(self) -> Dataset:
-        source = self.matched.shown.source
+        source = self.matched.source_run.source
         kind = source.partition(":")[0]
         if kind not in SOURCES.builtin_names:
             raise DataError(f"the pictures are of {kind}, whose code is not run to show them")
@@ -376,7 +376,7 @@ def open_labelling(
 
 def _files(folder: Path, matched: Matched) -> LabelFiles:
     """Returns the files of the target set, or those in which its pictures have labels."""
-    own, pictures = matched.shown.target, set(matched.digests)
+    own, pictures = matched.source_run.target, set(matched.digests)
     names = label_targets(folder)
     if own in names or not names:
         return LabelFiles(folder, own)
