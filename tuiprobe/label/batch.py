@@ -114,8 +114,8 @@ def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
             repeated += 1
         elif row.planned and skipped:
             raise UsageError(
-                f"{skipped} has no class and later lines do: leaving pictures out would void the "
-                f"guarantee; write {UNSURE} there"
+                f"{skipped} has no class and later lines do: leaving pictures out would bias the "
+                f"accuracies; write {UNSURE} there"
             )
         elif row.planned and drawn < len(planned) and planned[drawn].place == row.place:
             taken[row.place] = Draw(row.place, planned[drawn].how), row.label
