@@ -33,10 +33,10 @@ PLANNED = (50, 100, 200)
 POOLS = (
     (2, 500, 400),
     (5, 500, 200),
-    (12, 500, 100),
-    (2, 20_000, 40),
-    (5, 20_000, 20),
-    (12, 20_000, 10),
+    (12, 500, 50),
+    (2, 20_000, 20),
+    (5, 20_000, 10),
+    (12, 20_000, 5),
 )
 """Candidates, pictures and number of the simulated pools."""
 
@@ -338,8 +338,8 @@ but for chance. Labelling ends at 1,500 labels.
         f"\n{figures['machine']['cpu']}, load before: {figures['machine']['load_before']:.1f}\n\n"
     )
     text += markdown(
-        ["what", "ms", "target", "met", ""],
-        [row("processor time from answer to next figures, 20,000 pictures, 12 models", ms["median"], 20, True),
+        ["what", "ms of processor time", "target", "met", ""],
+        [row("answer to next figures, 20,000 pictures, 12 models", ms["median"], 20, True),
          row("the same, 95th percentile", ms["95 %"], 20, True)],
     )  # fmt: skip
     return text
