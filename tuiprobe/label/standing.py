@@ -116,6 +116,7 @@ class LabelStanding:
     def remarks(self) -> list[str]:
         """Returns what else whoever labels must know, a sentence each."""
         counts = (
+            (self.outside, "labelled outside the plan: differences count them, accuracies do not"),
             (self.unsure, "unsure: they count as right for nobody"),
             (self.left_out, "left out: a run could not read or represent them"),
             (self.doubles, "doubles of others: one label stands for all of them"),
@@ -142,7 +143,7 @@ def standing(labelling: Labelling) -> LabelStanding:
     outside = labelling.outside
     contest = survey if isinstance(survey, Contest) else None
     return LabelStanding(
-        target=matched.candidates[0].target,
+        target=matched.source_run.target,
         pictures=len(matched.digests),
         labelled=len(survey.labels),
         unsure=labelling.unsure,
@@ -155,7 +156,7 @@ def standing(labelling: Labelling) -> LabelStanding:
         progress=0.0 if contest is None else contest.progress,
         more=None if contest is None else contest.labels_left,
         decisions=tuple(labelling.decisions),
-        notes=matched.candidates[0].notes,
+        notes=matched.source_run.notes,
         candidates=_candidates(labelling, labelling.right(outside)),
     )
 
