@@ -57,7 +57,9 @@ def painted(
         pictures=digests,
         stages=(0,) * pictures,
     )
-    matched = Matched(candidates, classes, ids, digests, paths, 0, 0, answers, confidences)
+    matched = Matched(
+        candidates, candidates[0], classes, ids, digests, paths, 0, 0, answers, confidences
+    )
     return PaintedLabelling(matched, LabelFiles(folder, "street"), plan)
 
 

@@ -70,7 +70,7 @@ def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
     Raises:
         DataError: If a picture is gone or has changed since the runs measured it.
     """
-    matched, target = labelling.matched, labelling.matched.candidates[0].target
+    matched, target = labelling.matched, labelling.matched.source_run.target
     numbers = {name: number for number, name in enumerate(matched.classes)}
     page = Page(f"Label {target}", page_file("label.css"), "label.js")
     page.main.append(fromstring(page_file("label.html")))  # noqa: S314  (a file of this package)
