@@ -110,6 +110,7 @@ class Tab:
         size: Width and height in pixels.
         dark: Whether the reader prefers dark colours.
         script: Whether scripts run.
+        first: A script that runs before those of the page.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Tab:
         size: tuple[int, int] = (1280, 800),
         dark: bool = False,
         script: bool = True,
+        first: str = "",
     ) -> None:
         self._browser = browser
         browser.events.clear()
@@ -133,6 +135,7 @@ class Tab:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._ask("Emulation.setEmulatedMedia", features=[scheme])
         self._ask("Emulation.setScriptExecutionDisabled", value=not script)
+        self._ask("Page.addScriptToEvaluateOnNewDocument", source=first)
         self._ask("Page.navigate", url=file.as_uri())
         browser.wait_for("Page.loadEventFired")
 
@@ -156,10 +159,28 @@ class Tab:
         nodes = self._ask("Accessibility.getFullAXTree")["nodes"]
         return "\n".join(str(one.get("name", {}).get("value", "")) for one in nodes)
 
-    def press(self, key: str) -> None:
-        """Presses a key."""
-        for kind in ("keyDown", "keyUp"):
-            self._ask("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+    def press(self, key: str, held: bool = False) -> None:
+        """Presses a key; one that is held repeats."""
+        enter = {"text": "\r", "windowsVirtualKeyCode": 13} if key == "Enter" else {}
+        kinds = ["keyDown", *["keyDown"] * held, "keyUp"]
+        for number, kind in enumerate(kinds):
+            self._ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, **enter,
+                      autoRepeat=number == 1 and held)  # fmt: skip
+
+    def write(self, text: str) -> None:
+        """Writes into the focused field."""
+        self._ask("Input.insertText", text=text)
+
+    def click(self, selector: str, times: int = 1) -> None:
+        """Clicks on the middle of an element, several times at the same place."""
+        box = self.value(
+            f"(box => [box.x + box.width / 2, box.y + box.height / 2])"
+            f"(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
+        )
+        for count in range(1, times + 1):
+            for kind in ("mousePressed", "mouseReleased"):
+                self._ask("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left",
+                          clickCount=count)  # fmt: skip
 
     def picture(self) -> bytes:
         """Returns what is seen, as a PNG file."""

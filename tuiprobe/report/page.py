@@ -22,26 +22,29 @@ class Page:
 
     Args:
         title: Of the document, and its first heading.
+        style: What is added to the style of every page.
+        script: File of its script.
 
     Attributes:
         header: Holds the title; warnings follow it.
         main: Holds everything that is said.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, style: str = COLOURS, script: str = "page.js") -> None:
+        style, script = page_file("page.css") + style, page_file(script)
         self._html = element("html", lang="en")
         head = inside(self._html, "head")
         inside(head, "meta", charset="utf-8")
-        inside(head, "meta", http_equiv="Content-Security-Policy", content=_policy())
+        inside(head, "meta", http_equiv="Content-Security-Policy", content=_policy(style, script))
         inside(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
         inside(head, "title", title)
-        inside(head, "style").text = _style()
+        inside(head, "style").text = style
         body = inside(self._html, "body")
         inside(body, "a", "Skip to the answer", class_="skip", href="#main")
         self.header = inside(body, "header")
         inside(self.header, "h1", title)
         self.main = inside(body, "main", id="main")
-        inside(body, "script").text = _script()
+        inside(body, "script").text = script
 
     def written(self) -> str:
         """Returns the page as HTML."""
@@ -70,24 +73,15 @@ class Contents:
 
 
 @cache
-def _style() -> str:
-    return _own("page.css") + COLOURS
-
-
-@cache
-def _script() -> str:
-    return _own("page.js")
-
-
-def _own(name: str) -> str:
+def page_file(name: str) -> str:
+    """Returns a file of this folder that pages are made of."""
     return Path(__file__).with_name(name).read_text("utf-8")
 
 
-@cache
-def _policy() -> str:
+def _policy(style: str, script: str) -> str:
     return (
-        f"default-src 'none'; img-src data:; style-src {_hash(_style())}; "
-        f"script-src {_hash(_script())}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
+        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -1,0 +1,172 @@
+"""`tuiprobe label`: which run is best on one's pictures, by labelling a few of them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tuiprobe.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from tuiprobe.datasets.base import Sample
+    from tuiprobe.label.session import Labelling
+    from tuiprobe.label.standing import LabelStanding
+
+MINIATURE = "miniature"
+
+
+def label(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Runs on the same target; one for its accuracy alone.")
+    ],
+    target: Annotated[
+        str | None, typer.Option(help="Name of the target set, where runs have several.")
+    ] = None,
+    todo: Annotated[
+        Path | None, typer.Option(help="Write the pictures to label next to this CSV file.")
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write the pictures to label next to this page, for a browser."),
+    ] = None,
+    count: Annotated[
+        int, typer.Option(min=1, help="How many pictures --todo and --page write.")
+    ] = 200,
+    answers: Annotated[
+        Path | None,
+        typer.Option(help="Take the answers of a CSV file, such as that of --todo or of the page."),
+    ] = None,
+    answers_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Take labels from a folder of class folders, or from the miniature, until it is "
+            "decided."
+        ),
+    ] = None,
+    difference: Annotated[
+        bool,
+        typer.Option("--difference", help="Narrow the differences once the best is known."),
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of the order; fixed by the first label. Default: 0."),
+    ] = None,
+    require_decision: Annotated[
+        bool, typer.Option("--require-decision", help="Exit 1 if it is not decided.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Label a few pictures of a target and know which run is best there, with at most 5 % risk.
+
+    Labels are kept beside the runs. Prints how they stand.
+    """
+    from tuiprobe.label.batch import take_answers, write_todo
+    from tuiprobe.label.describe import describe_labels
+    from tuiprobe.label.session import open_labelling
+    from tuiprobe.label.standing import standing
+    from tuiprobe.report.label_page import write_label_page
+    from tuiprobe.report.terminal import section_text
+
+    with closing(open_labelling(runs, target, seed)) as labelling:
+        labelling.narrow = difference
+        if answers is not None:
+            print(take_answers(labelling, answers).words(), file=sys.stderr)
+        if answers_from is not None:
+            _answer_from(labelling, answers_from, difference)
+        if todo is not None:
+            write_todo(labelling, todo, count)
+        if page is not None:
+            print(write_label_page(labelling, page, count), file=sys.stderr)
+    state = standing(labelling)
+    print(_json(labelling, state) if as_json else section_text(describe_labels(state)), end="")
+    raise typer.Exit(int(require_decision and not state.decided))
+
+
+def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
+    """Labels pictures by known labels: as drawn if all have one, else those that have one.
+
+    Args:
+        labelling: The session.
+        source: A folder of class folders, or `miniature`.
+        whole: Whether to go on after the decision.
+    """
+    from tuiprobe.label.answers import Draw
+
+    classes = (
+        _miniature_labels(labelling) if source == MINIATURE else _folder_labels(labelling, source)
+    )
+    digests = labelling.matched.digests
+    without = [place for place, digest in enumerate(digests) if digest not in classes]
+    if without:
+        print(
+            f"{source} has labels of {len(digests) - len(without):,} of {len(digests):,} pictures: "
+            "they are not taken as drawn at random",
+            file=sys.stderr,
+        )
+        for place, digest in enumerate(digests):
+            if digest in classes and labelling.label_of(place) is None:
+                labelling.label(Draw(place, "outside"), classes[digest])
+        return
+    final = ("best", "equal", "contradictory", "enough")
+    while (picture := labelling.following()) is not None:
+        if labelling.survey.verdict in final and not whole:
+            return
+        labelling.label(Draw(picture.place, picture.how), classes[picture.digest])
+
+
+def _folder_labels(labelling: Labelling, folder: str) -> dict[str, str]:
+    """Returns the class of each picture below class folders, by digest."""
+    from tuiprobe.datasets.dataset import digest_of
+    from tuiprobe.datasets.load import load_dataset
+    from tuiprobe.datasets.registry import source_named
+    from tuiprobe.plaintext import plain
+
+    dataset = load_dataset(source_named(folder))
+    if not dataset.classes:
+        raise DataError(f"{plain(folder)} has no class folders")
+    for name in dataset.classes:
+        labelling.number(name, f"the folder {plain(name)} of {plain(folder)}")
+    first: dict[str, Sample] = {}
+    for sample in dataset.samples:
+        other = first.setdefault(digest_of(dataset, sample).hex(), sample)
+        if other.label != sample.label:
+            paths = f"{plain(other.path)} and {plain(sample.path)}"
+            raise UsageError(f"{paths} are the same picture in two classes; delete one of them")
+    labels = ((digest, sample.label) for digest, sample in first.items())
+    return {digest: dataset.classes[label] for digest, label in labels if label is not None}
+
+
+def _miniature_labels(labelling: Labelling) -> dict[str, str]:
+    """Returns the class of each picture of a set of the miniature, by digest."""
+    from tuiprobe.label.files import NONE_OF_THESE
+    from tuiprobe.miniature import world
+
+    matched = labelling.matched
+    kind, _, name = matched.source_run.source.partition(":")
+    if kind != MINIATURE:
+        raise UsageError(
+            "--answers-from miniature has labels of the demonstration alone; name a folder of "
+            "class folders for your own pictures"
+        )
+    labels = [world.CLASS_NAMES[world.label(name, i)] for i in matched.ids.tolist()]
+    known = [label if label in matched.classes else NONE_OF_THESE for label in labels]
+    return dict(zip(matched.digests, known, strict=True))
+
+
+def _json(labelling: Labelling, state: LabelStanding) -> str:
+    from dataclasses import asdict
+
+    from tuiprobe.plaintext import json_text
+
+    content = {
+        "schema_version": 1,
+        "plan": labelling.plan.id,
+        "seed": labelling.plan.seed,
+        "decided": state.decided,
+        **asdict(state),
+    }
+    return json_text(content) + "\n"

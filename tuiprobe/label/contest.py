@@ -1,0 +1,261 @@
+"""The contest of several candidates: which picture to label next, and what the labels say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from math import ceil, log
+from typing import Final, Literal
+
+import numpy as np
+
+from tuiprobe.label.answers import (
+    Draw,
+    How,
+    LabelledAccuracy,
+    Pool,
+    block_accuracies,
+)
+from tuiprobe.label.betting import Bools, Duel, Ints, Mark
+
+ALPHA: Final = 0.05
+"""Chance that the best candidate is dropped, or that a winner is named wrongly."""
+
+MARGIN: Final = 0.02
+"""Share of the pictures that counts as no difference: "within 2 points of the best"."""
+
+_AGREED_EVERY: Final = 5  # every fifth picture is one on which the candidates agree
+_TOO_EARLY: Final = 0.5  # log of a stake from which no number of labels is guessed
+
+Verdict = Literal["open", "best", "within", "equal", "contradictory"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What `Contest.undo` needs to take a label back."""
+
+    picture: int
+    drawn: bool
+    known: bool
+    marks: dict[tuple[int, int], Mark]
+    dropped: Bools
+    stage: Ints
+    drops: int
+    decided: tuple[Verdict, int | None]
+
+
+class Contest:
+    """Candidates, what was labelled, and what follows from it.
+
+    Args:
+        pool: The answers of two or more candidates.
+
+    Attributes:
+        labels: Class by picture, in the order of labelling; `NOBODY` where none is right.
+        drawn: Pictures among them that this contest asked for.
+        known: Pictures among them that were labelled before the first of those.
+        dropped: bool `[M]`.
+        stage: int64 `[N]`: -1 where the surviving candidates differ, 0 where all agreed from the
+            start, k where they came to agree at the k-th label that dropped a candidate.
+        drops: Number of such labels.
+        verdict: What is decided.
+        winner: The candidate that it is about; None if it is about none.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.labels: dict[int, int] = {}
+        self.drawn: list[int] = []
+        self.known: list[int] = []
+        self.dropped = np.zeros(pool.candidates, dtype=bool)
+        self.stage = np.where(pool.agreed(~self.dropped), 0, -1)
+        self.drops = 0
+        self.verdict: Verdict = "open"
+        self.winner: int | None = None
+        self._steps: list[_Step] = []
+        self._unlabelled = np.ones(pool.pictures, dtype=bool)
+        order, support = pool.orders[0], pool.support
+        margin = ceil(MARGIN * pool.pictures - 1e-9)
+        self._pairs = {}
+        for a, b in combinations(range(pool.candidates), 2):
+            queue = order[pool.answers[a, order] != pool.answers[b, order]]
+            self._pairs[a, b] = Duel(queue, (support[a] - support[b])[queue], margin)
+        self._decide()
+
+    @property
+    def survivors(self) -> list[int]:
+        """Candidates that are not dropped."""
+        return np.flatnonzero(~self.dropped).tolist()
+
+    @property
+    def needed(self) -> float:
+        """Log of the stake that drops a candidate."""
+        return log((self.pool.candidates - 1) / ALPHA)
+
+    def upcoming(self, count: int = 1, narrow: bool = False) -> list[Draw]:
+        """Returns the pictures to label next, as if no candidate were dropped meanwhile.
+
+        Args:
+            count: At most so many.
+            narrow: Whether to narrow the bounds of differences once the best is known.
+        """
+        order, other = self.pool.orders
+        narrow = narrow and self.verdict == "best"
+        turns = {
+            "order": self._waiting(order, self.stage != 0 if narrow else self.stage == -1),
+            "other": self._waiting(other, self.stage >= 0),
+            "rest": self._waiting(other, np.ones_like(self.stage, dtype=bool)),
+        }
+        draws: dict[int, How] = {}
+        while len(draws) < count:
+            fifth = (len(self.drawn) + len(draws)) % _AGREED_EVERY == _AGREED_EVERY - 1
+            names = ("order",) if narrow else ("other",) * fifth + ("order", "rest")
+            following = ((name, i) for name in names for i in turns[name] if i not in draws)
+            name, picture = next(following, ("", -1))
+            if not name:
+                break
+            draws[picture] = "order" if name == "order" else "other"
+        return [Draw(picture, how) for picture, how in draws.items()]
+
+    def _waiting(self, order: Ints, eligible: Bools) -> Iterator[int]:
+        """Yields the unlabelled pictures among some, in an order."""
+        yield from order[(eligible & self._unlabelled)[order]].tolist()
+
+    def add(self, picture: int, label: int, how: How) -> None:
+        """Adds the label of a picture; decides what follows.
+
+        Args:
+            picture: Its place in the pool.
+            label: Number of a class, or `NOBODY`.
+            how: `order` or `other` if this contest asked for it, else `outside`.
+        """
+        drawn, known = how != "outside", how == "outside" and not self.drawn
+        marks: dict[tuple[int, int], Mark] = {}
+        decided = (self.verdict, self.winner)
+        self._steps.append(
+            _Step(picture, drawn, known, marks, self.dropped, self.stage, self.drops, decided)
+        )
+        self.labels[picture] = label
+        self._unlabelled[picture] = False
+        if drawn:
+            self.drawn.append(picture)
+        elif known:
+            self.known.append(picture)
+        for place, pair in self._pairs.items():
+            if pair.following == picture:
+                marks[place] = pair.mark()
+                self._settle(place, pair)
+        self._decide()
+
+    def _settle(self, place: tuple[int, int], pair: Duel) -> None:
+        """Settles what is labelled at the front of a queue."""
+        while (at := pair.following) in self.labels:
+            a, b = (int(self.pool.answers[c, at] == self.labels[at]) for c in place)
+            pair.settle(a - b)
+
+    def undo(self) -> None:
+        """Takes the last label back."""
+        step = self._steps.pop()
+        del self.labels[step.picture]
+        self._unlabelled[step.picture] = True
+        if step.drawn:
+            self.drawn.pop()
+        if step.known:
+            self.known.pop()
+        for place, mark in step.marks.items():
+            self._pairs[place].back(mark)
+        self.dropped, self.stage, self.drops = step.dropped, step.stage, step.drops
+        self.verdict, self.winner = step.decided
+
+    def _decide(self) -> None:
+        dropped = np.zeros(self.pool.candidates, dtype=bool)
+        for (a, b), pair in self._pairs.items():
+            dropped[b] |= pair.better[0].best >= self.needed
+            dropped[a] |= pair.better[1].best >= self.needed
+        contradictory = bool(dropped.all())
+        if contradictory:
+            dropped[:] = False
+        if (dropped != self.dropped).any():
+            self.drops += 1
+            agreed = self.pool.agreed(~dropped)
+            self.stage = np.where((self.stage == -1) & agreed, self.drops, self.stage)
+            self.dropped = dropped
+        self.verdict, self.winner = self._verdict(contradictory)
+
+    def _verdict(self, contradictory: bool) -> tuple[Verdict, int | None]:
+        survivors = self.survivors
+        if contradictory:
+            return "contradictory", None
+        if len(survivors) == 1:
+            return "best", survivors[0]
+        if len(self.labels) == self.pool.pictures:
+            return "equal", None  # who is ahead by a picture is the best by then
+        near = [
+            a
+            for a in survivors
+            if all(self._near(a, b) >= self.needed for b in survivors if b != a)
+        ]
+        if near:
+            return "within", max(near, key=self._lead)
+        return "open", None
+
+    def _side(self, a: int, b: int) -> tuple[Duel, int]:
+        return (self._pairs[a, b], 0) if a < b else (self._pairs[b, a], 1)
+
+    def _near(self, a: int, b: int) -> float:
+        pair, side = self._side(a, b)
+        return pair.near[side].best
+
+    def better(self, a: int, b: int) -> float:
+        """Returns the log of the largest stake against "a is not more often right than b"."""
+        pair, side = self._side(a, b)
+        return pair.better[side].best
+
+    def _lead(self, a: int) -> float:
+        sides = (self._side(a, b) for b in self.survivors if b != a)
+        return sum(pair.lead(side) for pair, side in sides) / self.pool.pictures
+
+    @property
+    def leader(self) -> int:
+        """The surviving candidate that is ahead, of several the first."""
+        return max(self.survivors, key=self._lead)
+
+    def bounds(self, a: int, b: int) -> tuple[float, float]:
+        """Returns bounds of the accuracy of a minus that of b on all pictures.
+
+        All bounds of all pairs hold together, at all times, with 95 %.
+        """
+        m, n = self.pool.candidates, self.pool.pictures
+        needed = log(m * (m - 1) / ALPHA)
+        pair, side = self._side(a, b)
+        return pair.lower(side, needed) / n, -pair.lower(1 - side, needed) / n
+
+    @property
+    def progress(self) -> float:
+        """How far the leader's closest rival is from being dropped: from 0 to 1, which drops it."""
+        leader = self.leader
+        return min(*(self.better(leader, b) / self.needed for b in self._rivals(leader)), 1.0)
+
+    @property
+    def labels_left(self) -> int | None:
+        """About how many more labels the decision takes; None while that is not known."""
+        leader = self.leader
+        rival = min(self._rivals(leader), key=lambda b: self.better(leader, b))
+        stake, (pair, _) = self.better(leader, rival), self._side(leader, rival)
+        if stake < _TOO_EARLY or stake >= self.needed:
+            return None
+        return ceil(len(pair.right) * (self.needed / stake - 1))
+
+    def _rivals(self, leader: int) -> list[int]:
+        """Returns the surviving candidates besides the leader, or all others if there is none."""
+        rivals = [b for b in self.survivors if b != leader]
+        return rivals or [b for b in range(self.pool.candidates) if b != leader]
+
+    def accuracies(self) -> list[LabelledAccuracy]:
+        """Returns the accuracy of each candidate, from blocks of equal stage as of now."""
+        drawn, known = (np.array(rows, dtype=np.int64) for rows in (self.drawn, self.known))
+        places = [*self.drawn, *self.known]
+        labels = np.array([self.labels[place] for place in places], dtype=np.int64)
+        right = (self.pool.answers[:, places] == labels).astype(np.float64)
+        return block_accuracies(right, self.pool.support, self.stage, drawn, known)

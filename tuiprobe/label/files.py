@@ -1,0 +1,324 @@
+"""The labels of a target set and the plans they were drawn by, beside the run directories.
+
+`labels-<target>.csv` has a line for each label in the order of labelling. Each is on disk before
+the next picture shows; a line that a kill cut short was never acknowledged and is dropped.
+`labels-<target>.plan.json` has the plans: seed, candidates, pictures and what was eliminated.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import fcntl
+import io
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal, get_args
+
+from pydantic import Field, ValidationError
+
+from tuiprobe import limits
+from tuiprobe.errors import DataError
+from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, writing
+from tuiprobe.label.answers import How
+from tuiprobe.plaintext import plain, text_of
+from tuiprobe.results.base import Record
+from tuiprobe.run.directory import BusyError
+
+NONE_OF_THESE: Final = "(none of these)"
+"""The class of a picture that shows none of the classes."""
+
+UNSURE: Final = "(unsure)"
+"""The class of a picture of which the labeller was not sure."""
+
+COLUMNS: Final = ("image", "sha256", "class", "plan", "how", "time")
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_FORMULA: Final = ("=", "+", "-", "@")  # what a spreadsheet takes for a formula
+_NAME = re.compile(r"labels-(.+)\.csv")
+
+
+@dataclass(frozen=True)
+class LabelLine:
+    """A label, as a line of the file.
+
+    Attributes:
+        image: Path of the picture in its set, for people.
+        digest: SHA-256 of the picture.
+        label: Name of a class, `NONE_OF_THESE` or `UNSURE`.
+        plan: Id of the plan that drew it; empty where none did.
+        how: How it was drawn.
+        time: UTC.
+    """
+
+    image: str
+    digest: str
+    label: str
+    plan: str
+    how: How
+    time: str
+
+    def text(self) -> str:
+        """Returns the line; its line break is its last character."""
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(map(csv_cell, astuple(self)))
+        return line.getvalue()
+
+
+def csv_cell(text: str) -> str:
+    """Returns a text on one line that no spreadsheet takes for a formula."""
+    clean = plain(text)
+    return f"'{clean}" if clean.lstrip().startswith((*_FORMULA, "'")) else clean
+
+
+def csv_content(cell: str) -> str:
+    """Returns the text of a cell that `csv_cell` wrote."""
+    return cell.removeprefix("'")
+
+
+def now() -> str:
+    """Returns the time of a label."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class PlanCandidate(Record):
+    """A candidate: name of its run directory, its model, SHA-256 of pictures and its answers."""
+
+    run: str
+    model: str
+    answers: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Elimination(Record):
+    """Candidates that were dropped, by place, once so many pictures were labelled."""
+
+    labels: Annotated[int, Field(ge=0)]
+    dropped: tuple[Annotated[int, Field(ge=0)], ...]
+
+
+class LabelPlan(Record):
+    """A plan of labelling.
+
+    Attributes:
+        id: Its name in the file of labels: from its seed and its candidates.
+        seed: Seed of the orders.
+        candidates: The candidates; one if a run is labelled alone.
+        pictures: SHA-256 of each picture, in the order of their ids.
+        stages: The block of each picture that draws were random in, as of now.
+        eliminations: What was dropped when.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    candidates: tuple[PlanCandidate, ...]
+    pictures: tuple[str, ...]
+    stages: tuple[Annotated[int, Field(ge=-1, lt=2**31)], ...]
+    eliminations: tuple[Elimination, ...] = ()
+
+
+class PlanFile(Record):
+    """The content of `labels-<target>.plan.json`."""
+
+    schema_version: Literal[1] = 1
+    plans: tuple[LabelPlan, ...] = ()
+
+
+class LabelFiles:
+    """The labels of one target set.
+
+    Args:
+        folder: Folder of the run directories.
+        target: Name of the set, safe as a file name.
+
+    Attributes:
+        csv: The labels.
+        json: The plans.
+    """
+
+    def __init__(self, folder: Path, target: str) -> None:
+        self.csv = Entry(folder, f"labels-{target}.csv")
+        self.json = Entry(folder, f"labels-{target}.plan.json")
+        self._descriptor: int | None = None
+        self._size = 0
+        self._read: int | None = None
+
+    def lines(self) -> list[LabelLine]:
+        """Returns the labels in their order; none without a file.
+
+        Raises:
+            DataError: If a line is no label; says which.
+            DamagedFileError: If the file cannot be read.
+        """
+        lines, self._read = self._whole()
+        return lines
+
+    def _whole(self) -> tuple[list[LabelLine], int]:
+        """Returns the labels and how many bytes are whole lines."""
+        if not os.path.lexists(self.csv.path):
+            return [], 0
+        content = self.csv.read_bytes(limits.TEXT_BYTES)
+        if content.count(b"\n") > limits.TABLE_ROWS:
+            raise DamagedFileError(f"{self.csv} has more than {limits.TABLE_ROWS:,} lines")
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            try:
+                label_lines(self.csv.path, content[end:].decode("utf-8"), header=False)
+                end = len(content)  # an editor left out the last line break
+            except (DataError, UnicodeDecodeError):
+                pass  # a kill cut it short
+        if not end:
+            return [], 0
+        try:
+            text = text_of(content[:end])
+        except ValueError as error:
+            raise DamagedFileError(f"{self.csv} is damaged: {error}") from error
+        return label_lines(self.csv.path, text), end
+
+    def append(self, line: LabelLine) -> None:
+        """Adds a label; it is on disk when this returns.
+
+        Raises:
+            BusyError: If another process labels the same set.
+            RunError: If the operating system refuses.
+        """
+        descriptor, start = self.held(), self._size
+        with writing(self.csv):
+            try:
+                self._write(descriptor, line.text().encode("utf-8", "backslashreplace"))
+                os.fsync(descriptor)
+            except OSError:
+                self._size = start
+                os.ftruncate(descriptor, start)
+                raise
+
+    def _write(self, descriptor: int, content: bytes) -> None:
+        """Writes behind the last whole line."""
+        os.lseek(descriptor, self._size, os.SEEK_SET)
+        while content:
+            written = os.write(descriptor, content)
+            content = content[written:]
+            self._size += written
+
+    def held(self) -> int:
+        """Returns the file, locked and opened for writing behind its last whole line.
+
+        Raises:
+            BusyError: If another process holds it, or changed it since it was read.
+        """
+        changed = BusyError(f"{self.csv} was changed by another program: start labelling again")
+        if self._descriptor is not None:
+            if os.fstat(self._descriptor).st_size != self._size:
+                raise changed
+            return self._descriptor
+        with writing(self.csv):
+            descriptor = self.csv.descriptor(os.O_RDWR | os.O_CREAT)
+            try:
+                self._lock(descriptor)
+                _, self._size = self._whole()
+                if self._read not in (None, self._size):
+                    raise changed
+                os.ftruncate(descriptor, self._size)
+                if not self._size:
+                    self._write(descriptor, (",".join(COLUMNS) + "\n").encode())
+                elif os.pread(descriptor, 1, self._size - 1) != b"\n":
+                    self._write(descriptor, b"\n")
+                os.fsync(descriptor)
+                flush_folder(self.csv.root)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        self._descriptor = descriptor
+        return descriptor
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            raise BusyError(f"another process writes {self.csv}: end it first") from error
+
+    def remove_last(self, line: LabelLine) -> None:
+        """Removes the last label from the file.
+
+        Args:
+            line: What is expected there.
+
+        Raises:
+            DataError: If another one stands there.
+        """
+        descriptor, content = self.held(), line.text().encode("utf-8", "backslashreplace")
+        start = self._size - len(content)
+        with writing(self.csv):
+            if os.pread(descriptor, len(content), max(start, 0)) != content:
+                raise DataError(f"the last line of {self.csv} is not the last label given here")
+            os.ftruncate(descriptor, start)
+            os.fsync(descriptor)
+            self._size = start
+
+    def close(self) -> None:
+        """Releases the file for other processes."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def plans(self) -> tuple[LabelPlan, ...]:
+        """Returns all plans; none without a file.
+
+        Raises:
+            DamagedFileError: If the file is damaged.
+        """
+        if not os.path.lexists(self.json.path):
+            return ()
+        value = self.json.read_json()
+        try:
+            plans = PlanFile.model_validate(value).plans
+        except ValidationError as error:
+            cause = error.errors()[0]["msg"]
+            raise DamagedFileError(f"{self.json} is damaged: {plain(cause)}") from error
+        for plan in plans:
+            if len(plan.stages) != len(plan.pictures):
+                raise DamagedFileError(f"{self.json} is damaged: a plan has not a stage a picture")
+        return plans
+
+    def write_plans(self, plans: Iterable[LabelPlan]) -> None:
+        """Publishes all plans, atomically and durably."""
+        self.json.write_text(PlanFile(plans=tuple(plans)).model_dump_json() + "\n")
+
+
+def label_lines(path: Path, text: str, header: bool = True) -> list[LabelLine]:
+    """Returns the labels of a text in the format of the file of labels.
+
+    Args:
+        path: For messages.
+        text: The lines.
+        header: Whether the first one names the columns.
+
+    Raises:
+        DataError: If a line is no label; says which.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(text), strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path} is no table: {error}") from error
+    if header and (not rows or tuple(rows.pop(0)) != COLUMNS):
+        raise DataError(f"{path} has no first line {','.join(COLUMNS)}")
+    lines = []
+    for number, row in enumerate(rows, 1 + header):
+        cells = list(map(csv_content, row))
+        fits = len(cells) == len(COLUMNS) and _DIGEST.fullmatch(cells[1]) and cells[2]
+        if not fits or cells[4] not in get_args(How) or not _TIME.fullmatch(cells[5]):
+            raise DataError(f"{path} line {number} is no label: {plain(','.join(row))[:200]}")
+        lines.append(LabelLine(*cells))  # type: ignore[arg-type]
+    return lines
+
+
+def label_targets(folder: Path) -> list[str]:
+    """Returns the sets that have labels beside the run directories of a folder, by name."""
+    matches = map(_NAME.fullmatch, names_below(folder))
+    return [match[1] for match in matches if match is not None]

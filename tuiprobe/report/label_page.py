@@ -1,0 +1,126 @@
+"""The page to label pictures in a browser: one file that works without a server.
+
+It holds the next pictures of a plan, made anew and so without position or camera, the classes that
+candidates answer, and no name of a model. Everything from outside is data in JSON, which the page's
+script sets as text alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+from xml.etree.ElementTree import fromstring
+
+from PIL import Image
+
+from tuiprobe.errors import UsageError
+from tuiprobe.files import Entry
+from tuiprobe.label.files import COLUMNS, NONE_OF_THESE, UNSURE
+from tuiprobe.label.session import Labelling, PictureToLabel
+from tuiprobe.plaintext import plain
+from tuiprobe.report.elements import inside
+from tuiprobe.report.page import Page, page_file
+
+SIDE: Final = 224
+"""Pixels of the shorter side of a picture; the longer one has twice as many at most."""
+
+LARGEST: Final = 27 * 1024
+"""Bytes of a picture: 200 of them, in base64, leave 600 kB of 8 MB for all else."""
+
+_QUALITIES: Final = (90, 85, 80, 70, 60, 50, 40, 30, 20, 10)
+_IN_SCRIPT: Final = str.maketrans({letter: f"\\u{ord(letter):04x}" for letter in "<>&"})
+
+
+def write_label_page(labelling: Labelling, path: Path, count: int) -> str:
+    """Writes `label_page` to a file; the plan is fixed from then on.
+
+    Returns:
+        What was written, in words.
+
+    Raises:
+        UsageError: If the file exists, or every picture is labelled.
+        DataError: If a picture is gone or has changed since the runs measured it.
+        RunError: If the operating system refuses.
+    """
+    if os.path.lexists(path):
+        raise UsageError(f"{path} exists: name another file")
+    pictures = labelling.upcoming(count)
+    if not pictures:
+        raise UsageError("every picture is labelled: there is none for a page")
+    text = label_page(labelling, pictures)
+    labelling.write_plan()
+    Entry(path.absolute().parent, path.name).write_text(text)
+    return (
+        f"{path}: {len(pictures):,} pictures, {len(text) / 1e6:.1f} MB; label them in a browser, "
+        "save the labels there and read them with --answers FILE"
+    )
+
+
+def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
+    """Returns a page to label some pictures, as HTML.
+
+    Args:
+        labelling: The session.
+        pictures: The pictures in the order of the plan.
+
+    Raises:
+        DataError: If a picture is gone or has changed since the runs measured it.
+    """
+    matched, target = labelling.matched, labelling.matched.source_run.target
+    numbers = {name: number for number, name in enumerate(matched.classes)}
+    page = Page(f"Label {target}", page_file("label.css"), "label.js")
+    page.main.append(fromstring(page_file("label.html")))  # noqa: S314  (a file of this package)
+    data = inside(page.main, "script", id="data", type="application/json")
+    data.text = script_json(
+        {
+            "plan": labelling.plan.id,
+            "target": target,
+            "columns": COLUMNS,
+            "classes": [plain(name) for name in matched.classes],
+            "none": NONE_OF_THESE,
+            "unsure": UNSURE,
+            "pictures": [
+                {
+                    "image": plain(picture.name),
+                    "sha256": picture.digest,
+                    "how": picture.how,
+                    "choices": [numbers[name] for name in picture.choices],
+                    "jpeg": base64.b64encode(small_jpeg(labelling.image(picture.place))).decode(),
+                }
+                for picture in pictures
+            ],
+        }
+    )
+    return page.written()
+
+
+def script_json(value: Any) -> str:
+    r"""Returns a value as JSON that no text in it can end the script element of.
+
+    >>> script_json("</script>")
+    '"\\u003c/script\\u003e"'
+    """
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).translate(_IN_SCRIPT)
+
+
+def small_jpeg(image: Image.Image) -> bytes:
+    """Returns a small JPEG file of a picture, with its pixels and nothing else of its file.
+
+    Args:
+        image: RGB, of any size. One smaller than the page's is not enlarged.
+    """
+    shorter, longer = sorted(image.size)
+    scale = min(1.0, SIDE / shorter, 2 * SIDE / longer)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    small = image.resize((width, height), Image.Resampling.LANCZOS)
+    small.info = {}  # a comment would be written
+    for quality in _QUALITIES:
+        file = io.BytesIO()
+        small.save(file, "JPEG", quality=quality, optimize=True)
+        if file.tell() <= LARGEST:
+            break
+    return file.getvalue()
