@@ -63,7 +63,7 @@ def report(
         write_reports,
     )
     from tuiprobe.run.directory import RunDir
-    from tuiprobe.run.glance import read_report
+    from tuiprobe.report.reading import read_report
 
     if len(runs) > 1:
         files = _several(runs, format or SEVERAL[:1])

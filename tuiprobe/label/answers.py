@@ -85,6 +85,11 @@ class LabelledAccuracy:
     labels: int
 
     @property
+    def share(self) -> float:
+        """The estimate, from 0 to 1."""
+        return max(min(self.estimate, 1.0), 0.0)
+
+    @property
     def low(self) -> float:
         """Lower end of the range, at least 0."""
         return min(max(self.estimate - self.half, 0.0), 1.0)

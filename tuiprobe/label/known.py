@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.errors import DataError, TuiprobeError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.label.alone import Alone
 from tuiprobe.label.answers import LabelledAccuracy, block_accuracies
 from tuiprobe.label.candidates import Matched, match, read_candidate
@@ -29,7 +30,7 @@ class AccuracyBeside:
     Attributes:
         target: Name of the target set.
         accuracy: Its accuracy; None where the selection of the labelled pictures is not known.
-        pictures: Pictures that the accuracy is about; 0 without one.
+        pictures: Pictures of the set that can be labelled.
         labelled: Labelled pictures that the run answers.
         right: On how many of them it is right.
     """
@@ -45,28 +46,39 @@ class AccuracyBeside:
         known = self.accuracy
         if known is None:
             return unplanned(self.right, self.labelled)
-        share = interval(known.estimate, known.low, known.high, "share")
+        share = interval(known.share, known.low, known.high, "share")
         return f"measured on {known.labels:,} of your pictures: {share}"
 
 
-def accuracy_beside(directory: RunDir, target: str | None = None) -> AccuracyBeside | None:
-    """Returns what the labels beside a run say of it; None without labels of its pictures.
+def accuracy_beside(directory: RunDir, target: str) -> AccuracyBeside | None:
+    """Returns what the labels beside a run say of it.
+
+    None without labels of its pictures, and where it gives no answers on pictures.
 
     Args:
         directory: A finished run.
-        target: Name of the target set; None for the only one.
+        target: Name of the target set. Labels under another name count if there are none under
+            this one.
 
     Raises:
         UsageError: If labels contradict each other, or are of classes that the run does not have.
-        DataError: If the run cannot be read, or has no such target set, or a file is damaged.
+        DataError: If a file is damaged, or equal pictures got different answers.
     """
     folder = directory.path.resolve().parent
-    targets = label_targets(folder)
-    if not targets:
+    names = sorted(label_targets(folder), key=lambda name: name != target)
+    if not names:
         return None
-    matched = match([read_candidate(directory, target)])
-    results = [_beside(LabelFiles(folder, name), matched) for name in targets]
-    return max((r for r in results if r is not None), key=lambda r: r.labelled, default=None)
+    try:
+        candidate = read_candidate(directory, target)
+    except DamagedFileError:
+        raise
+    except DataError:
+        return None
+    matched = match([candidate])
+    for name in names:
+        if (result := _beside(LabelFiles(folder, name), matched)) is not None:
+            return result
+    return None
 
 
 def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
@@ -78,11 +90,11 @@ def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
     right = sum(int(matched.answers[0, row.place]) == row.label for row in rows)
     plans = [plan for plan in files.plans() if pictures.issuperset(plan.pictures)]
     draws = {plan.id: sum(row.how(plan) != "outside" for row in rows) for plan in plans}
-    target = matched.candidates[0].target
+    target, count = matched.candidates[0].target, len(pictures)
     for plan in sorted(plans, key=lambda plan: -draws[plan.id]):
         if draws[plan.id] and (accuracy := _by_plan(matched, plan, rows)):
             return AccuracyBeside(target, accuracy, len(plan.pictures), len(rows), right)
-    return AccuracyBeside(target, None, 0, len(rows), right)
+    return AccuracyBeside(target, None, count, len(rows), right)
 
 
 def _by_plan(
