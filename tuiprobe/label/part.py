@@ -81,9 +81,9 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     targets = tuple(data.name for data in report.data if data.target)
     state = labels_state(directory)
     part, faults = _part(directory.path.resolve(), targets, state) if state else (None, ())
-    if part is None and not faults:
+    if part is None:
         return report
-    parts = report.parts if part is None else _placed(part, report.parts)
+    parts = _placed(part, report.parts)
     return report.model_copy(
         update={
             "parts": parts,
@@ -102,7 +102,9 @@ def labels_state(directory: RunDir) -> tuple[object, ...]:
     names = label_targets(folder)
     if not names:
         return ()
-    files = [Entry(folder, f"labels-{name}{end}") for name in names for end in (".csv", ".plan.json")]
+    files = [
+        Entry(folder, f"labels-{name}{end}") for name in names for end in (".csv", ".plan.json")
+    ]
     files += [directory.results_file, directory.at(MANIFEST)]
     return (*names, *(file.changed() for file in files), folder.stat().st_mtime_ns)
 
@@ -111,7 +113,7 @@ def labels_state(directory: RunDir) -> tuple[object, ...]:
 def _part(
     path: Path, targets: tuple[str, ...], state: tuple[object, ...]
 ) -> tuple[Part | None, tuple[str, ...]]:
-    """Returns the part, if there are labels, and why labels could not be read.
+    """Returns the part, if there are labels, and why labels do not count.
 
     Args:
         path: The run directory.
@@ -128,7 +130,11 @@ def _part(
             faults.append(f"labels of {target} do not count: {message}")
         else:
             sets += [beside] if beside is not None else []
-    return (labels_part(sets) if sets else None), tuple(dict.fromkeys(faults))
+    reasons = tuple(dict.fromkeys(faults))
+    if reasons and not sets:
+        about = {"probe": LABELS, "title": TITLE, "block": "your images", "applies": False}
+        return Part(not_run="; ".join(reasons), **about), reasons  # a warning says it
+    return (labels_part(sets) if sets else None), reasons
 
 
 def _placed(part: Part, parts: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -222,4 +228,10 @@ def _clause(beside: AccuracyBeside) -> str:
 
 def _row(labelled: LabelledSet) -> list[Value]:
     accuracy = labelled.accuracy if isinstance(labelled.accuracy, Estimate) else "-"
-    return [Code(code=labelled.data), accuracy, labelled.labelled, labelled.right, labelled.pictures]
+    return [
+        Code(code=labelled.data),
+        accuracy,
+        labelled.labelled,
+        labelled.right,
+        labelled.pictures,
+    ]
