@@ -193,6 +193,7 @@ def _among_runs(
     pairs: dict[tuple[int, int], LabelledPair],
 ) -> LabelsAmong:
     survey = labelling.survey
+    same = isinstance(survey, Contest) and survey.pool.candidates == len(dropped)
     others = [a for a in range(len(dropped)) if a != first]
     others.sort(key=lambda a: (dropped[a], pairs[first, a].value))
     return LabelsAmong(
@@ -203,6 +204,6 @@ def _among_runs(
         winner=winner,
         order=(first, *others),
         dropped=dropped,
-        more=survey.labels_left if isinstance(survey, Contest) else None,
+        more=survey.labels_left if isinstance(survey, Contest) and same else None,
         pairs=pairs,
     )
