@@ -99,6 +99,11 @@ class LabelledAccuracy:
         """Upper end of the range, at most 1."""
         return max(min(self.estimate + self.half, 1.0), 0.0)
 
+    @property
+    def tells(self) -> bool:
+        """Whether its range leaves anything out."""
+        return self.low > 0 or self.high < 1
+
 
 def block_accuracies(
     right: Floats, expected: Floats, blocks: Ints, sampled: Ints, known: Ints

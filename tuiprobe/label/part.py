@@ -30,7 +30,8 @@ METHOD: Final = "labels of pictures drawn by a plan; 95 % for a planned number o
 TITLE: Final = "Labels on your images"
 
 READ: Final = (
-    "The accuracy is that on all pictures of the set, from labels of pictures that a plan drew. "
+    "The accuracy is that on all pictures of the set, from labels of pictures that a plan drew. It "
+    "is not the share right among them: plans draw more of those on which models differ. "
     "Its range has 95 % for a number of labels that was planned, not for someone who watches and "
     "stops at will. Which of several models is ahead follows from the pictures on which they "
     "differ: compare says it."
@@ -132,8 +133,14 @@ def _part(
             sets += [beside] if beside is not None else []
     reasons = tuple(dict.fromkeys(faults))
     if reasons and not sets:
-        about = {"probe": LABELS, "title": TITLE, "block": "your images", "applies": False}
-        return Part(not_run="; ".join(reasons), **about), reasons  # a warning says it
+        lost = Part(
+            probe=LABELS,
+            title=TITLE,
+            block="your images",
+            not_run="; ".join(reasons),
+            applies=False,  # a warning says it
+        )
+        return lost, reasons
     return (labels_part(sets) if sets else None), reasons
 
 
@@ -148,12 +155,14 @@ def _placed(part: Part, parts: tuple[Part, ...]) -> tuple[Part, ...]:
 def labels_part(sets: list[AccuracyBeside]) -> Part:
     """Returns the part of a report about labelled sets.
 
+    Labels are the headline, and name a figure, once the range of the accuracy leaves anything out.
+
     Args:
         sets: One or more.
     """
     result = TargetLabels(targets=tuple(map(_labelled_set, sets)))
-    measured = [one for one in sets if one.accuracy is not None]
-    lines = tuple(_line(one) for one in (*measured, *(s for s in sets if s.accuracy is None)))
+    measured = [one for one in sets if one.accuracy is not None and one.accuracy.tells]
+    lines = tuple(_line(one) for one in (*measured, *(s for s in sets if s not in measured)))
     return Part(
         probe=LABELS,
         title=TITLE,
@@ -178,20 +187,19 @@ def labels_part(sets: list[AccuracyBeside]) -> Part:
                     [_row(one) for one in result.targets],
                 ),
                 *([prose(READ)] if measured else []),
-                *([prose(UNKNOWN)] if len(measured) < len(sets) else []),
+                *([prose(UNKNOWN)] if any(one.accuracy is None for one in sets) else []),
             ),
         ),
         figures=tuple(
             NamedFigure(
                 id=LABELLED_ID,
                 name="accuracy by labels",
-                data=one.data,
+                data=one.target,
                 place="labels",
-                figure=one.accuracy,
+                figure=_labelled_set(one).accuracy,
                 headline=LABELLED,
             )
-            for one in result.targets
-            if isinstance(one.accuracy, Estimate)
+            for one in measured
         ),
     )
 
