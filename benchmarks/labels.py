@@ -30,8 +30,15 @@ STREET = Path(__file__).parent.parent / "tests/label/street.npz"
 PLANNED = (50, 100, 200)
 """Numbers of labels at which accuracies are compared with the truth."""
 
-POOLS = ((2, 500), (5, 500), (12, 500), (2, 20_000), (5, 20_000), (12, 20_000))
-"""Candidates and pictures of the simulated pools."""
+POOLS = (
+    (2, 500, 400),
+    (5, 500, 200),
+    (12, 500, 100),
+    (2, 20_000, 40),
+    (5, 20_000, 20),
+    (12, 20_000, 10),
+)
+"""Candidates, pictures and number of the simulated pools."""
 
 
 class Street(NamedTuple):
@@ -275,8 +282,8 @@ def run(quick: bool) -> dict[str, Any]:
         ],
         "alone": alone_figures(street, seeds // 4),
         "pools": [
-            pool_figures(candidates, pictures, spread, seeds if pictures < 1000 else seeds // 10)
-            for candidates, pictures in POOLS
+            pool_figures(candidates, pictures, spread, pools // 10 if quick else pools)
+            for candidates, pictures, pools in POOLS
             for spread in (0.0, 0.15)
         ],
         "speed": speed(600),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from tuiprobe.datasets.base import Sample
     from tuiprobe.label.session import Labelling
     from tuiprobe.label.standing import LabelStanding
 
@@ -61,15 +63,14 @@ def label(
     from tuiprobe.label.standing import standing
     from tuiprobe.report.terminal import section_text
 
-    labelling = open_labelling(runs, target, seed)
-    labelling.narrow = difference
-    if answers is not None:
-        taken = take_answers(labelling, answers)
-        print(taken.words(), file=sys.stderr)
-    if answers_from is not None:
-        _answer_from(labelling, answers_from, difference)
-    if todo is not None:
-        write_todo(labelling, todo, count)
+    with closing(open_labelling(runs, target, seed)) as labelling:
+        labelling.narrow = difference
+        if answers is not None:
+            print(take_answers(labelling, answers).words(), file=sys.stderr)
+        if answers_from is not None:
+            _answer_from(labelling, answers_from, difference)
+        if todo is not None:
+            write_todo(labelling, todo, count)
     found = standing(labelling)
     print(_json(labelling, found) if as_json else section_text(describe_labels(found)), end="")
     raise typer.Exit(int(require_decision and not found.decided))
@@ -119,11 +120,14 @@ def _folder_labels(labelling: Labelling, folder: str) -> dict[str, str]:
         raise DataError(f"{plain(folder)} has no class folders")
     for name in dataset.classes:
         labelling.number(name, f"the folder {plain(name)} of {plain(folder)}")
-    return {
-        digest_of(dataset, sample).hex(): dataset.classes[sample.label]
-        for sample in dataset.samples
-        if sample.label is not None
-    }
+    first: dict[str, Sample] = {}
+    for sample in dataset.samples:
+        other = first.setdefault(digest_of(dataset, sample).hex(), sample)
+        if other.label != sample.label:
+            paths = f"{plain(other.path)} and {plain(sample.path)}"
+            raise UsageError(f"{paths} are the same picture in two classes; delete one of them")
+    labels = ((digest, sample.label) for digest, sample in first.items())
+    return {digest: dataset.classes[label] for digest, label in labels if label is not None}
 
 
 def _miniature_labels(labelling: Labelling) -> dict[str, str]:

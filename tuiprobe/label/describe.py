@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tuiprobe.label.standing import CandidateStanding, LabelStanding, unplanned
 from tuiprobe.numbers import interval
-from tuiprobe.probes.telling import points, prose, several, table
+from tuiprobe.probes.telling import listed, points, prose, several, table
 from tuiprobe.results.section import Content, Section, Value
 
 READ = (
@@ -39,17 +39,14 @@ def describe_labels(found: LabelStanding) -> Section:
 def _points(found: LabelStanding) -> Iterator[Value | tuple[Value, ...]]:
     more = "" if found.more is None else f", roughly {found.more:,} more to the next decision"
     yield f"{several(found.labelled, 'picture')} of {found.pictures:,} labelled{more}"
+    verdict, gone = "open", set[int]()
     for decision in found.decisions:
-        winner = "" if decision.winner is None else found.candidates[decision.winner].model
-        words = {
-            "open": "no longer decided",
-            "best": f"{winner} is the best",
-            "within": f"{winner} is within 2 points of the best",
-            "equal": "equal",
-            "contradictory": "labels contradict each other",
-            "enough": "known to 5 points",
-        }[decision.verdict]
+        models = [found.candidates[n].model for n in decision.dropped if n not in gone]
+        words = found.words(decision.verdict, decision.winner, names=True)
+        if models and decision.verdict == verdict:
+            words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
         yield f"after {decision.labels:,} labels: {words}"
+        verdict, gone = decision.verdict, set(decision.dropped)
     yield from found.remarks()
     yield from found.notes
 

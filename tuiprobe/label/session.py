@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,7 +32,7 @@ from tuiprobe.label.files import (
     now,
     refuse_conflicts,
 )
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
@@ -62,17 +63,19 @@ class PictureToLabel:
 
 @dataclass(frozen=True)
 class LabelDecision:
-    """A decision, once so many pictures were labelled.
+    """What is decided once so many pictures are labelled.
 
     Attributes:
         labels: Number of labels.
-        verdict: What was decided.
+        verdict: The verdict.
         winner: Place of the candidate that it is about; None if it is about none.
+        dropped: Places of the candidates that are dropped.
     """
 
     labels: int
     verdict: Verdict | Literal["enough"]
     winner: int | None
+    dropped: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class Labelling:
     Attributes:
         survey: The contest, or what there is for one run alone.
         counted: The labels that it has, in their order.
-        decisions: Each decision when it was reached, in their order.
+        decisions: Each change of what is decided, in their order.
         narrow: Whether pictures are chosen to narrow the bounds of differences once the best is
             known.
 
@@ -150,32 +153,26 @@ class Labelling:
         self.counted: list[LabelLine] = []
         self.decisions: list[LabelDecision] = []
         self._numbers = {plain(name): n for n, name in enumerate(matched.classes)}
-        self._eliminations: list[Elimination] = []
         self._written = False
         for row in counted_labels(files.lines(), matched, files):
             self._count(row)
 
     def _count(self, row: CountedLabel) -> None:
         """Adds a label to the survey; takes note of what it decides."""
-        dropped, decided = self.dropped, (self.survey.verdict, self.winner)
+        before = self.decided
         self.survey.add(row.place, row.label, row.how(self.plan))
         self.counted.append(row.line)
-        count = len(self.counted)
-        if self.dropped != dropped:
-            self._eliminations.append(Elimination(labels=count, dropped=self.dropped))
-        if (self.survey.verdict, self.winner) != decided:
-            self.decisions.append(LabelDecision(count, self.survey.verdict, self.winner))
+        if replace(self.decided, labels=before.labels) != before:
+            self.decisions.append(self.decided)
 
     @property
-    def winner(self) -> int | None:
-        """Place of the candidate that the verdict is about; None if it is about none."""
-        return self.survey.winner if isinstance(self.survey, Contest) else None
-
-    @property
-    def dropped(self) -> tuple[int, ...]:
-        """The candidates that are dropped, by place."""
-        survey = self.survey
-        return tuple(np.flatnonzero(survey.dropped).tolist()) if isinstance(survey, Contest) else ()
+    def decided(self) -> LabelDecision:
+        """What is decided now."""
+        survey, count = self.survey, len(self.counted)
+        if isinstance(survey, Alone):
+            return LabelDecision(count, survey.verdict, None, ())
+        dropped = tuple(np.flatnonzero(survey.dropped).tolist())
+        return LabelDecision(count, survey.verdict, survey.winner, dropped)
 
     # Pictures.
 
@@ -275,14 +272,15 @@ class Labelling:
         if place in self.survey.labels:
             raise UsageError(f"{path} is labelled already")
         number = self.number(label, path)
+        self.files.held()  # so that nobody else has labelled since this session was opened
         if not self._written:
             self.write_plan()
         plan = "" if draw.how == "outside" else self.plan.id
         line = LabelLine(path, digest, plain(label), plan, draw.how, now())
-        before = self.dropped
+        before = len(self.decisions)
         self.files.append(line)
         self._count(CountedLabel(place, number, line))
-        if self.dropped != before:
+        if len(self.decisions) > before:
             self.write_plan()
 
     def number(self, label: str, where: str) -> int:
@@ -321,8 +319,6 @@ class Labelling:
         self.survey.undo()
         if self.decisions and self.decisions[-1].labels > len(self.counted):
             self.decisions.pop()
-        if self._eliminations and self._eliminations[-1].labels > len(self.counted):
-            self._eliminations.pop()
             self.write_plan()
 
     def close(self) -> None:
@@ -333,8 +329,12 @@ class Labelling:
 
     def write_plan(self) -> None:
         """Publishes the plan as it stands now; another seed of these candidates gives way to it."""
-        stages, eliminations = self.survey.stage.tolist(), tuple(self._eliminations)
-        update = {"stages": tuple(stages), "eliminations": eliminations}
+        eliminations = tuple(
+            Elimination(labels=decision.labels, dropped=decision.dropped)
+            for before, decision in pairwise([None, *self.decisions])
+            if decision is not None and decision.dropped != (before.dropped if before else ())
+        )
+        update = {"stages": tuple(self.survey.stage.tolist()), "eliminations": eliminations}
         self.plan = self.plan.model_copy(update=update)
         own = sorted(_answers(self.plan))
         others = [plan for plan in self.files.plans() if sorted(_answers(plan)) != own]
@@ -456,7 +456,11 @@ def _in_order(matched: Matched, digests: list[str], order: list[str]) -> Matched
 def _new_plan(matched: Matched, digests: list[str], seed: int) -> LabelPlan:
     name = hashlib.sha256(" ".join((str(seed), *digests)).encode()).hexdigest()[:12]
     candidates = tuple(
-        PlanCandidate(run=candidate.directory.path.name, model=candidate.model, answers=digest)
+        PlanCandidate(
+            run=encodable(candidate.directory.path.name),
+            model=encodable(candidate.model),
+            answers=digest,
+        )
         for candidate, digest in zip(matched.candidates, digests, strict=True)
     )
     return LabelPlan(
