@@ -14,8 +14,9 @@ from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
 
-from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.errors import UsageError
 from tuiprobe.label.contest import MARGIN, Contest, Verdict
+from tuiprobe.label.known import labelling_of
 from tuiprobe.label.part import labels_state
 from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.run.directory import RunDir
@@ -100,7 +101,7 @@ def _among(
     contest = chosen.survey
     if not isinstance(contest, Contest):
         raise UsageError("labels say which run is ahead of two or more")
-    if larger is None or larger.winner in places:  # the best of many is the best of some
+    if larger is None or contest.winner in places:  # the best of many is the best of some
         return _decided(chosen, contest, places)
     return _bounded(chosen, contest, places)
 
@@ -117,17 +118,13 @@ def _own_answers(labelling: Labelling, runs: tuple[Path, ...]) -> list[str]:
 def _larger(labelling: Labelling, own: list[str], folder: Path, target: str) -> Labelling | None:
     """Returns a contest that these runs and others take part in; None if theirs drew labels."""
     drawn = {line.plan for line in labelling.counted}
-    if labelling.plan.id in drawn:
+    if labelling.plan.id in drawn or len(set(own)) < len(own):
         return None
     for plan in labelling.files.plans():
         answers = [candidate.answers for candidate in plan.candidates]
         if plan.id not in drawn or not set(own) < set(answers):
             continue
-        try:
-            whole = open_labelling([folder / one.run for one in plan.candidates], target)
-        except TuiprobeError:  # another candidate is gone
-            continue
-        if whole.plan.id == plan.id:
+        if (whole := labelling_of(plan, folder, target)) is not None:
             return whole
     return None
 
@@ -145,7 +142,7 @@ def _places(labelling: Labelling, own: list[str], runs: tuple[Path, ...]) -> lis
 def _decided(labelling: Labelling, contest: Contest, places: list[int]) -> LabelsAmong:
     """Returns what a contest says of its candidates, or of those with its winner among them."""
     count = range(len(places))
-    winner = None if labelling.winner is None else places.index(labelling.winner)
+    winner = None if contest.winner is None else places.index(contest.winner)
     best = winner if contest.verdict == "best" else None
     pairs = {
         (a, b): _pair(contest, places, a, b, best in (a, b)) for a, b in permutations(count, 2)

@@ -18,7 +18,7 @@ from tuiprobe.label.alone import Alone
 from tuiprobe.label.answers import LabelledAccuracy, block_accuracies
 from tuiprobe.label.candidates import Matched, match, read_candidate
 from tuiprobe.label.files import LabelFiles, LabelPlan, label_targets
-from tuiprobe.label.session import CountedLabel, counted_labels, open_labelling
+from tuiprobe.label.session import CountedLabel, Labelling, counted_labels, open_labelling
 from tuiprobe.label.standing import unplanned
 from tuiprobe.numbers import interval
 from tuiprobe.run.directory import RunDir
@@ -129,14 +129,23 @@ def _by_plan(
 def _as_candidate(matched: Matched, plan: LabelPlan, number: int) -> LabelledAccuracy | None:
     """Returns the accuracy of a candidate as its contest states it; None if a rival is gone."""
     folder = matched.candidates[0].directory.path.resolve().parent
-    if any(Path(candidate.run).name != candidate.run for candidate in plan.candidates):
+    labelling = labelling_of(plan, folder, matched.candidates[0].target)
+    return None if labelling is None else labelling.survey.accuracies()[number]
+
+
+def labelling_of(plan: LabelPlan, folder: Path, target: str) -> Labelling | None:
+    """Returns the labelling of the candidates of a plan; None if one is gone or answers otherwise.
+
+    Args:
+        plan: The plan.
+        folder: Where its candidates lie.
+        target: Name of the target set.
+    """
+    names = [candidate.run for candidate in plan.candidates]
+    if any(Path(name).name != name for name in names):
         return None  # a plan from a stranger opens nothing elsewhere
     try:
-        labelling = open_labelling(
-            [folder / candidate.run for candidate in plan.candidates],
-            matched.candidates[0].target,
-        )
+        labelling = open_labelling([folder / name for name in names], target)
     except TuiprobeError:
         return None
-    same = labelling.plan.id == plan.id
-    return labelling.survey.accuracies()[number] if same else None
+    return labelling if labelling.plan.id == plan.id else None

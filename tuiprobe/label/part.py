@@ -18,7 +18,7 @@ from tuiprobe.manifest import MANIFEST
 from tuiprobe.numbers import interval
 from tuiprobe.plaintext import plain
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.telling import prose, several, table
+from tuiprobe.probes.telling import listed, prose, several, table
 from tuiprobe.results import Estimate, Frozen, NotRun, Part, ProbeResult, Report
 from tuiprobe.results.base import Count, Many, Share
 from tuiprobe.results.card import title
@@ -122,16 +122,18 @@ def _part(
         state: Changes where the result may.
     """
     sets: list[AccuracyBeside] = []
-    faults: list[str] = []
+    faults: dict[str, list[str]] = {}
     for target in targets:
         try:
             beside = accuracy_beside(RunDir(path), target)
         except TuiprobeError as error:
             message = plain(str(error).replace(f"{path.parent}/", ""))  # reports hold no folders
-            faults.append(f"labels of {target} do not count: {message}")
+            faults.setdefault(message, []).append(target)
         else:
             sets += [beside] if beside is not None else []
-    reasons = tuple(dict.fromkeys(faults))
+    reasons = tuple(
+        f"labels of {listed(names)} do not count: {message}" for message, names in faults.items()
+    )
     if reasons and not sets:
         lost = Part(
             probe=LABELS,
