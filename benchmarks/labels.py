@@ -119,10 +119,10 @@ def contested(pool: Pool, truth: Ints, most: int | None = None) -> Contested:
         best = best or count * (contest.verdict == "best")
         wrong |= bool((contest.dropped & (rates >= rates.max())).any())
         if count in PLANNED:
-            found = contest.accuracies()
-            errors[count] = [a.estimate - r for a, r in zip(found, rates, strict=True)]
+            accuracies = contest.accuracies()
+            errors[count] = [a.estimate - r for a, r in zip(accuracies, rates, strict=True)]
             inside[count] = [
-                abs(a.estimate - r) <= a.half for a, r in zip(found, rates, strict=True)
+                abs(a.estimate - r) <= a.half for a, r in zip(accuracies, rates, strict=True)
             ]
     pairs = [(a, b) for a in range(len(rates)) for b in range(a)]
     bounds = {(a, b): contest.bounds(a, b) for a, b in pairs}
@@ -192,10 +192,10 @@ def alone_figures(street: Street, seeds: int) -> list[dict[str, Any]]:
             while alone.verdict == "open":
                 draw = alone.upcoming()[0]
                 alone.add(draw.picture, int(street.truth[draw.picture]), draw.how)
-            (found,) = alone.accuracies()
+            (accuracy,) = alone.accuracies()
             rate = float((street.answers[model] == street.truth).mean())
             counts.append(len(alone.labels))
-            inside.append(abs(found.estimate - rate) <= found.half)
+            inside.append(abs(accuracy.estimate - rate) <= accuracy.half)
         figures.append(
             {"model": name, "labels": float(np.median(counts)), "inside": float(np.mean(inside))}
         )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.power import disk_after, recording, write_tree
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.label.counted import refuse_conflicts
 from tuiprobe.label.files import (
     COLUMNS,
     UNSURE,
@@ -24,7 +25,6 @@ from tuiprobe.label.files import (
     PlanCandidate,
     label_lines,
     label_targets,
-    refuse_conflicts,
 )
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import BusyError

@@ -71,9 +71,9 @@ def label(
             _answer_from(labelling, answers_from, difference)
         if todo is not None:
             write_todo(labelling, todo, count)
-    found = standing(labelling)
-    print(_json(labelling, found) if as_json else section_text(describe_labels(found)), end="")
-    raise typer.Exit(int(require_decision and not found.decided))
+    state = standing(labelling)
+    print(_json(labelling, state) if as_json else section_text(describe_labels(state)), end="")
+    raise typer.Exit(int(require_decision and not state.decided))
 
 
 def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
@@ -136,7 +136,7 @@ def _miniature_labels(labelling: Labelling) -> dict[str, str]:
     from tuiprobe.miniature import world
 
     matched = labelling.matched
-    kind, _, name = matched.candidates[0].source.partition(":")
+    kind, _, name = matched.source_run.source.partition(":")
     if kind != MINIATURE:
         raise UsageError(
             "--answers-from miniature has labels of the demonstration alone; name a folder of "
@@ -147,7 +147,7 @@ def _miniature_labels(labelling: Labelling) -> dict[str, str]:
     return dict(zip(matched.digests, known, strict=True))
 
 
-def _json(labelling: Labelling, found: LabelStanding) -> str:
+def _json(labelling: Labelling, state: LabelStanding) -> str:
     from dataclasses import asdict
 
     from tuiprobe.plaintext import json_text
@@ -156,7 +156,7 @@ def _json(labelling: Labelling, found: LabelStanding) -> str:
         "schema_version": 1,
         "plan": labelling.plan.id,
         "seed": labelling.plan.seed,
-        "decided": found.decided,
-        **asdict(found),
+        "decided": state.decided,
+        **asdict(state),
     }
     return json_text(content) + "\n"

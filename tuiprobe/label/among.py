@@ -194,7 +194,7 @@ def _among_runs(
     others = [a for a in range(len(dropped)) if a != first]
     others.sort(key=lambda a: (dropped[a], pairs[first, a].value))
     return LabelsAmong(
-        target=labelling.matched.candidates[0].target,
+        target=labelling.matched.source_run.target,
         pictures=len(labelling.matched.digests),
         labels=len(survey.labels),
         verdict=verdict,

@@ -22,7 +22,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import Field, ValidationError
 
 from tuiprobe import limits
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, writing
 from tuiprobe.label.answers import How
 from tuiprobe.plaintext import plain, text_of
@@ -73,7 +73,7 @@ class LabelLine:
 def csv_cell(text: str) -> str:
     """Returns a text on one line that no spreadsheet takes for a formula."""
     clean = plain(text)
-    return f"'{clean}" if clean.startswith((*_FORMULA, "'")) else clean
+    return f"'{clean}" if clean.lstrip().startswith((*_FORMULA, "'")) else clean
 
 
 def csv_content(cell: str) -> str:
@@ -322,20 +322,3 @@ def label_targets(folder: Path) -> list[str]:
     """Returns the sets that have labels beside the run directories of a folder, by name."""
     matches = map(_NAME.fullmatch, names_below(folder))
     return [match[1] for match in matches if match is not None]
-
-
-def refuse_conflicts(path: Path, lines: Iterable[LabelLine]) -> None:
-    """Refuses two labels of one picture.
-
-    Raises:
-        UsageError: If there are two; names them.
-    """
-    first: dict[str, tuple[int, LabelLine]] = {}
-    for number, line in enumerate(lines, 2):
-        before, other = first.setdefault(line.digest, (number, line))
-        if other.label != line.label:
-            raise UsageError(
-                f"{path} labels one picture twice: line {before} says that {plain(other.image)} is "
-                f"{plain(other.label)}, line {number} that {plain(line.image)} is "
-                f"{plain(line.label)}; delete one of the lines"
-            )

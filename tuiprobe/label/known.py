@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tuiprobe.errors import DataError, TuiprobeError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.errors import TuiprobeError
 from tuiprobe.label.alone import Alone
 from tuiprobe.label.answers import LabelledAccuracy, block_accuracies
-from tuiprobe.label.candidates import Matched, match, read_candidate
+from tuiprobe.label.candidates import Matched, NoCandidateError, match, read_candidate
+from tuiprobe.label.counted import CountedLabel, counted_labels
 from tuiprobe.label.files import LabelFiles, LabelPlan, label_targets
-from tuiprobe.label.session import CountedLabel, Labelling, counted_labels, open_labelling
+from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.label.standing import unplanned
 from tuiprobe.numbers import interval
 from tuiprobe.run.directory import RunDir
@@ -52,9 +52,7 @@ class AccuracyBeside:
 
 
 def accuracy_beside(directory: RunDir, target: str) -> AccuracyBeside | None:
-    """Returns what the labels beside a run say of it.
-
-    None without labels of its pictures, and where it gives no answers on pictures.
+    """Returns what the labels beside a run say of it; None without labels of its answers.
 
     Args:
         directory: A finished run.
@@ -70,12 +68,9 @@ def accuracy_beside(directory: RunDir, target: str) -> AccuracyBeside | None:
     if not names:
         return None
     try:
-        candidate = read_candidate(directory, target)
-    except DamagedFileError:
-        raise
-    except DataError:
+        matched = match([read_candidate(directory, target)])
+    except NoCandidateError:
         return None
-    matched = match([candidate])
     for name in names:
         if (result := _beside(LabelFiles(folder, name), matched)) is not None:
             return result
@@ -89,13 +84,15 @@ def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
     if not rows:
         return None
     right = sum(int(matched.answers[0, row.place]) == row.label for row in rows)
+    target, size = matched.source_run.target, len(pictures)
+    if len(rows) == size:
+        return AccuracyBeside(target, LabelledAccuracy(right / size, 0.0, size), size, size, right)
     plans = [plan for plan in files.plans() if pictures.issuperset(plan.pictures)]
     draws = {plan.id: sum(row.how(plan) != "outside" for row in rows) for plan in plans}
-    target, count = matched.candidates[0].target, len(pictures)
     for plan in sorted(plans, key=lambda plan: -draws[plan.id]):
         if draws[plan.id] and (accuracy := _by_plan(matched, plan, rows)):
             return AccuracyBeside(target, accuracy, len(plan.pictures), len(rows), right)
-    return AccuracyBeside(target, None, count, len(rows), right)
+    return AccuracyBeside(target, None, size, len(rows), right)
 
 
 def _by_plan(
@@ -118,6 +115,8 @@ def _by_plan(
             alone.add(row.place, row.label, row.how(plan))
         return next(iter(alone.accuracies()), None)
     drawn = [row for row in mine if row.how(plan) != "outside"]
+    if not drawn:
+        return None
     before = mine[: mine.index(drawn[0])]
     sampled = np.array([row.place for row in drawn])
     known = np.array([row.place for row in before], dtype=np.int64)
@@ -128,8 +127,8 @@ def _by_plan(
 
 def _as_candidate(matched: Matched, plan: LabelPlan, number: int) -> LabelledAccuracy | None:
     """Returns the accuracy of a candidate as its contest states it; None if a rival is gone."""
-    folder = matched.candidates[0].directory.path.resolve().parent
-    labelling = labelling_of(plan, folder, matched.candidates[0].target)
+    folder = matched.source_run.directory.path.resolve().parent
+    labelling = labelling_of(plan, folder, matched.source_run.target)
     return None if labelling is None else labelling.survey.accuracies()[number]
 
 

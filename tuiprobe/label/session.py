@@ -20,6 +20,7 @@ from tuiprobe.label.alone import Alone
 from tuiprobe.label.answers import NOBODY, Draw, How
 from tuiprobe.label.candidates import Matched, match, read_candidate
 from tuiprobe.label.contest import Contest, Verdict
+from tuiprobe.label.counted import CountedLabel, counted_labels, some_classes
 from tuiprobe.label.files import (
     NONE_OF_THESE,
     UNSURE,
@@ -30,7 +31,6 @@ from tuiprobe.label.files import (
     PlanCandidate,
     label_targets,
     now,
-    refuse_conflicts,
 )
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
@@ -76,54 +76,6 @@ class LabelDecision:
     verdict: Verdict | Literal["enough"]
     winner: int | None
     dropped: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class CountedLabel:
-    """A label of a picture that candidates answer.
-
-    Attributes:
-        place: Place of the picture in the pool.
-        label: Number of a class, or `NOBODY`.
-        line: Its line in the file of labels.
-    """
-
-    place: int
-    label: int
-    line: LabelLine
-
-    def how(self, plan: LabelPlan) -> How:
-        """Returns how a plan came by it: `outside` if that plan did not draw it."""
-        return self.line.how if self.line.plan == plan.id else "outside"
-
-
-def counted_labels(
-    lines: Iterable[LabelLine], matched: Matched, files: LabelFiles
-) -> list[CountedLabel]:
-    """Returns the labels of the candidates' pictures, one for each, in their order.
-
-    Raises:
-        UsageError: If a label is of a class that no candidate may answer, or one picture has two.
-    """
-    places = {digest: place for place, digest in enumerate(matched.digests)}
-    numbers = {plain(name): n for n, name in enumerate(matched.classes)}
-    numbers |= {NONE_OF_THESE: NOBODY, UNSURE: NOBODY}
-    own = [line for line in lines if line.digest in places]
-    refuse_conflicts(files.csv.path, own)
-    rows: dict[int, CountedLabel] = {}
-    for line in own:
-        if line.label not in numbers:
-            raise UsageError(
-                f"{files.csv} labels {plain(line.image)} as {plain(line.label)!r}, which is no "
-                f"class of these runs; they answer {_some(matched.classes)}"
-            )
-        place = places[line.digest]
-        rows.setdefault(place, CountedLabel(place, numbers[line.label], line))
-    return list(rows.values())
-
-
-def _some(classes: Sequence[str]) -> str:
-    return ", ".join(map(plain, classes[:8])) + (" …" if len(classes) > 8 else "")
 
 
 class Labelling:
@@ -204,7 +156,7 @@ class Labelling:
 
     @cached_property
     def _dataset(self) -> Dataset:
-        source = self.matched.candidates[0].source
+        source = self.matched.source_run.source
         kind = source.partition(":")[0]
         if kind not in SOURCES.builtin_names:
             raise DataError(f"the pictures are of {kind}, whose code is not run to show them")
@@ -296,7 +248,7 @@ class Labelling:
         if label in (NONE_OF_THESE, UNSURE):
             return NOBODY
         if plain(label) not in self._numbers:
-            classes = _some(self.matched.classes)
+            classes = some_classes(self.matched.classes)
             raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {classes}")
         return self._numbers[plain(label)]
 
@@ -406,7 +358,7 @@ def open_labelling(
     plans = files.plans()
     own = [plan for plan in plans if sorted(_answers(plan)) == sorted(digests)]
     if own and seed in (None, own[0].seed):
-        return Labelling(_in_order(matched, digests, _answers(own[0])), files, own[0])
+        return Labelling(_in_order(matched, digests, own[0]), files, own[0])
     if own and any(line.plan == own[0].id for line in files.lines()):
         raise UsageError(
             f"these candidates are labelled by seed {own[0].seed}: choosing among seeds would void "
@@ -424,7 +376,7 @@ def open_labelling(
 
 def _files(folder: Path, matched: Matched) -> LabelFiles:
     """Returns the files of the target set, or those in which its pictures have labels."""
-    own, pictures = matched.candidates[0].target, set(matched.digests)
+    own, pictures = matched.source_run.target, set(matched.digests)
     names = label_targets(folder)
     if own in names or not names:
         return LabelFiles(folder, own)
@@ -438,11 +390,14 @@ def _answers(plan: LabelPlan) -> list[str]:
     return [candidate.answers for candidate in plan.candidates]
 
 
-def _in_order(matched: Matched, digests: list[str], order: list[str]) -> Matched:
-    """Returns the candidates in the order of a plan."""
-    left = list(range(len(digests)))
-    places = []
-    for digest in order:
+def _in_order(matched: Matched, digests: list[str], plan: LabelPlan) -> Matched:
+    """Returns candidates and pictures in the order of a plan."""
+    numbers = {digest: number for number, digest in enumerate(matched.digests)}
+    if numbers.keys() != set(plan.pictures) or len(numbers) != len(plan.pictures):
+        raise DataError(f"the plan {plan.id} beside the runs is damaged: its pictures are others")
+    matched = matched.of(np.array([numbers[digest] for digest in plan.pictures], dtype=np.int64))
+    left, places = list(range(len(digests))), []
+    for digest in _answers(plan):
         places.append(next(place for place in left if digests[place] == digest))
         left.remove(places[-1])
     return replace(

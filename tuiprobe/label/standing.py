@@ -143,7 +143,7 @@ def standing(labelling: Labelling) -> LabelStanding:
     outside = labelling.outside
     contest = survey if isinstance(survey, Contest) else None
     return LabelStanding(
-        target=matched.candidates[0].target,
+        target=matched.source_run.target,
         pictures=len(matched.digests),
         labelled=len(survey.labels),
         unsure=labelling.unsure,
@@ -156,7 +156,7 @@ def standing(labelling: Labelling) -> LabelStanding:
         progress=0.0 if contest is None else contest.progress,
         more=None if contest is None else contest.labels_left,
         decisions=tuple(labelling.decisions),
-        notes=matched.candidates[0].notes,
+        notes=matched.source_run.notes,
         candidates=_candidates(labelling, labelling.right(outside)),
     )
 
