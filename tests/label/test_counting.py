@@ -203,7 +203,7 @@ def test_some_candidates_of_a_larger_contest_keep_what_it_says_of_them() -> None
     contest = Contest(street([0, 1, 2, 3], 0))
     labelled(contest, 500)
     assert contest.winner == 1
-    matched = SimpleNamespace(candidates=[SimpleNamespace(target="street")], digests=range(500))
+    matched = SimpleNamespace(source_run=SimpleNamespace(target="street"), digests=range(500))
     labelling = cast(Any, SimpleNamespace(survey=contest, matched=matched))
     rights = [(answers == TRUTH).mean() for answers in contest.pool.answers]
     for places in ([0, 2], [3, 0], [0, 2, 3]):
