@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuiprobe.errors import UsageError
 from tuiprobe.label.contest import MARGIN, Contest, Verdict
-from tuiprobe.label.known import labelling_of
 from tuiprobe.label.part import labels_state
-from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.run.directory import RunDir
+
+if TYPE_CHECKING:
+    from tuiprobe.label.session import Labelling
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ def labels_among(runs: Sequence[RunDir], target: str) -> LabelsAmong | None:
 def _among(
     runs: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
 ) -> LabelsAmong | None:
+    from tuiprobe.label.session import open_labelling  # scipy, which runs without labels spare
+
     labelling = open_labelling(runs, target)
     if not labelling.survey.labels:
         return None
@@ -117,6 +121,8 @@ def _own_answers(labelling: Labelling, runs: tuple[Path, ...]) -> list[str]:
 
 def _larger(labelling: Labelling, own: list[str], folder: Path, target: str) -> Labelling | None:
     """Returns a contest that these runs and others take part in; None if theirs drew labels."""
+    from tuiprobe.label.known import labelling_of
+
     drawn = {line.plan for line in labelling.counted}
     if labelling.plan.id in drawn or len(set(own)) < len(own):
         return None

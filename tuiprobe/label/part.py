@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.label.files import label_targets
-from tuiprobe.label.known import AccuracyBeside, accuracy_beside
 from tuiprobe.manifest import MANIFEST
 from tuiprobe.numbers import interval
 from tuiprobe.plaintext import plain
@@ -25,6 +24,9 @@ from tuiprobe.results.card import title
 from tuiprobe.results.headlines import LABELLED, LABELLED_ID
 from tuiprobe.results.section import Code, NamedFigure, Section, Text, Value
 from tuiprobe.run.directory import RunDir
+
+if TYPE_CHECKING:
+    from tuiprobe.label.known import AccuracyBeside
 
 METHOD: Final = "labels of pictures drawn by a plan; 95 % for a planned number of labels"
 TITLE: Final = "Labels on your images"
@@ -121,6 +123,8 @@ def _part(
         targets: Its target sets.
         state: Changes where the result may.
     """
+    from tuiprobe.label.known import accuracy_beside  # scipy, which runs without labels spare
+
     sets: list[AccuracyBeside] = []
     faults: dict[str, list[str]] = {}
     for target in targets:
