@@ -14,7 +14,7 @@ from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.answer.schema import json_schema
 from tuiprobe.label.part import TargetLabels
-from tuiprobe.results import Frozen
+from tuiprobe.results import Frozen, ProbeResult
 
 SCHEMA = json_schema()
 TYPES: dict[str, Any] = {
@@ -106,7 +106,10 @@ def test_every_probe_describes_its_result_under_its_id() -> None:
         one["if"]["properties"]["probe"]["const"]: one["then"]["properties"]["result"]["anyOf"][0]
         for one in cases
     }
-    results = {**{id: probe.Result for id, probe in PROBES.items()}, "labels": TargetLabels}
+    results: dict[str, type[ProbeResult]] = {
+        **{id: probe.Result for id, probe in PROBES.items()},
+        "labels": TargetLabels,
+    }
     assert list(described) == list(results)
     for id, reference in described.items():
         name = reference["$ref"].rpartition("/")[2]
