@@ -207,6 +207,14 @@ class Entry:
         status = self.status()
         return None if status is None else status.st_mtime_ns
 
+    def changed(self) -> int:
+        """Returns when the file or its times were last set, in nanoseconds; -1 without it.
+
+        An edit can restore the time of modification (`cp -p`, `rsync -t`), not that of the change.
+        """
+        status = self.status()
+        return -1 if status is None else max(status.st_mtime_ns, status.st_ctime_ns)
+
     def open(self, limit: int | None = None) -> IO[bytes]:
         """Opens the file for reading.
 

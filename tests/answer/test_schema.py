@@ -13,7 +13,8 @@ from tests.report.samples import PROBES, report
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.answer.schema import json_schema
-from tuiprobe.results import Frozen
+from tuiprobe.label.part import TargetLabels
+from tuiprobe.results import Frozen, ProbeResult
 
 SCHEMA = json_schema()
 TYPES: dict[str, Any] = {
@@ -105,10 +106,14 @@ def test_every_probe_describes_its_result_under_its_id() -> None:
         one["if"]["properties"]["probe"]["const"]: one["then"]["properties"]["result"]["anyOf"][0]
         for one in cases
     }
-    assert list(described) == list(PROBES)
+    results: dict[str, type[ProbeResult]] = {
+        **{id: probe.Result for id, probe in PROBES.items()},
+        "labels": TargetLabels,
+    }
+    assert list(described) == list(results)
     for id, reference in described.items():
         name = reference["$ref"].rpartition("/")[2]
-        own = PROBES[id].Result.model_json_schema()
+        own = results[id].model_json_schema()
         assert SCHEMA["$defs"][name]["properties"].keys() == own["properties"].keys()
 
 

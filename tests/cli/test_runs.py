@@ -74,7 +74,7 @@ def test_a_row_comes_from_the_summary_or_from_results_without_one(root, monkeypa
     run = RunDir(root / "first")
     write_results(run, report())
     with monkeypatch.context() as patch:
-        patch.setattr(glance, "read_report", None)
+        patch.setattr(glance, "read_results", None)
         assert glance.summary(run).kurtosis == outliers().kurtosis
     run.summary_file.unlink()
     assert by_name(root)["first"].kurtosis == outliers().kurtosis

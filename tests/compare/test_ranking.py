@@ -12,7 +12,8 @@ import pytest
 from tests.report.samples import estimate, model, report
 from tests.report.strangers import strange_report
 from tuiprobe.compare.differences import Run
-from tuiprobe.compare.ranking import Ranking, describe_ranking, rank, write_ranking
+from tuiprobe.compare.ranking import Ranking, rank
+from tuiprobe.compare.ranking_section import describe_ranking, write_ranking
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import WIDTH, section_text
 from tuiprobe.report.text import line

@@ -43,6 +43,7 @@ from tuiprobe.datasets.vectors.labels import read_labels
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
 from tuiprobe.models.weights import read_checkpoint
+from tuiprobe.report import read_report
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.pictures import pictures
 from tuiprobe.report.summary import summary
@@ -50,7 +51,7 @@ from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_report, read_summary
+from tuiprobe.run.glance import read_summary
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuiprobe.answer.report import part, title
+from tuiprobe.answer.report import part
 from tuiprobe.probes import registry
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.outliers.channel_result import (
@@ -42,6 +42,7 @@ from tuiprobe.results import (
     TopImage,
     Weights,
 )
+from tuiprobe.results.card import title
 from tuiprobe.results.section import Chart
 
 NO_CONCEPTS = NotRun(reason="no concept set", remedy="pass --concepts broden:DIR")

@@ -27,7 +27,8 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run, compare
 from tuiprobe.compare.paper import paper, paper_markdown
-from tuiprobe.compare.ranking import describe_ranking, rank
+from tuiprobe.compare.ranking import rank
+from tuiprobe.compare.ranking_section import describe_ranking
 from tuiprobe.compare.several import describe_several
 from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames

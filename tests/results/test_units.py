@@ -15,6 +15,7 @@ from tuiprobe.results.base import Frozen, Share, in_unit
 from tuiprobe.results.headlines import BY_ID
 
 UNITS = {
+    "labelled": "share",
     "top1": "share",
     "mean_shift": "share",
     "value": "points",

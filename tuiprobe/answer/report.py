@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -20,8 +20,8 @@ from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
 from tuiprobe.probes.vectors import vector_notes
-from tuiprobe.results import DataSet, Inapplicable, Model, NotRun, Part, ProbeResult, Report
-from tuiprobe.results.section import Block
+from tuiprobe.results import DataSet, Inapplicable, NotRun, Part, ProbeResult, Report
+from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import begin_again, write_results
 from tuiprobe.run.head_file import head_digest
@@ -198,35 +198,6 @@ def _probe_key(run: RunReader) -> str:
     if spec.probe:
         content["probe"] = list(spec.probe)
     return content_key(content)
-
-
-def title(
-    model: Model, data: tuple[DataSet, ...], parts: tuple[Part, ...], *, partial: bool = False
-) -> str:
-    """Returns the title: the model and the best answer there is, or what else stands out.
-
-    The answer is the clause of the first block of the card that has one; on random weights there
-    is none.
-    """
-    answers = [
-        one.section
-        for block in get_args(Block)
-        for one in parts
-        if one.block == block and one.section is not None and one.section.clause
-    ]
-    name = f"{model.name}, ABLATED ({'; '.join(model.ablated)})" if model.ablated else model.name
-    if model.weights.kind == "untrained":
-        whole = f"UNTRAINED network {name} on {_names(data)}: random weights"
-    elif not answers:
-        whole = f"{name} on {_names(data)}"
-    else:
-        on = f" on {answers[0].clause_on}" if answers[0].clause_on else ""
-        whole = f"{name}{on}: {answers[0].clause}"
-    return f"PARTIAL: {whole}" if partial else whole
-
-
-def _names(data: tuple[DataSet, ...]) -> str:
-    return ", ".join(one.name for one in data) or "no images"
 
 
 def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:

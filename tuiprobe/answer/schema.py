@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tuiprobe.probes import registry
-from tuiprobe.results import Part, Report
+from tuiprobe.label.part import TargetLabels
+from tuiprobe.probes import LABELS, registry
+from tuiprobe.results import Part, ProbeResult, Report
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -16,22 +17,22 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """Returns the schema of a report in which each part's result is described by its probe.
 
-    A part of a probe that is not installed may hold any value.
+    A part of a probe that is not installed may hold any value. Labels beside a run make a part of
+    its exported report.
     """
-    probes = registry().probes
-    models: list[type[BaseModel]] = [Report, Part, *(one.Result for one in probes)]
+    results: dict[str, type[ProbeResult]] = {one.id: one.Result for one in registry().probes}
+    results[LABELS] = TargetLabels
+    models: list[type[BaseModel]] = [Report, Part, *results.values()]
     refs, schema = models_json_schema([(one, "validation") for one in models])
     definitions = schema["$defs"]
     definitions[_name(refs[Part, "validation"])]["allOf"] = [
         {
-            "if": {"properties": {"probe": {"const": one.id}}},
+            "if": {"properties": {"probe": {"const": id}}},
             "then": {
-                "properties": {
-                    "result": {"anyOf": [refs[one.Result, "validation"], {"type": "null"}]}
-                }
+                "properties": {"result": {"anyOf": [refs[result, "validation"], {"type": "null"}]}}
             },
         }
-        for one in probes
+        for id, result in results.items()
     ]
     report = definitions.pop(_name(refs[Report, "validation"]))
     return {"$schema": DRAFT, **report, "$defs": definitions}

@@ -211,7 +211,7 @@ class _Command:
 
     def _compare(self, outcomes: list[RunOutcome]) -> None:
         """Writes and prints the table of all runs that have results, if there are two or more."""
-        from tuiprobe.compare.ranking import write_ranking
+        from tuiprobe.compare.ranking_section import write_ranking
 
         rank = current_rank()
         shared = rank.world > 1  # then the rank that merges last finds all results

@@ -62,8 +62,8 @@ def report(
         write_files,
         write_reports,
     )
+    from tuiprobe.report.reading import read_report
     from tuiprobe.run.directory import RunDir
-    from tuiprobe.run.glance import read_report
 
     if len(runs) > 1:
         files = _several(runs, format or SEVERAL[:1])

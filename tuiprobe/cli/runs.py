@@ -45,6 +45,7 @@ def runs(
     """
     from tuiprobe.errors import TuiprobeError
     from tuiprobe.plaintext import plain
+    from tuiprobe.report.reading import rows_with_labels
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.listing import SORTS, command_of_run, find_runs, read_runs
     from tuiprobe.run.listing import as_json as plain_row
@@ -54,7 +55,7 @@ def runs(
     if not root.is_dir():
         raise UsageError(f"{root} is no directory; name one with --root")
     found = find_runs(root)
-    rows: Iterable[RunRow] = read_runs(found, words or ())
+    rows: Iterable[RunRow] = rows_with_labels(read_runs(found, words or ()))
     if sort != "changed":
         rows = sorted(rows, key=SORTS[sort], reverse=sort not in ("name", "state", "model", "data"))
     if delete:
@@ -113,7 +114,7 @@ def _cells(row: RunRow) -> tuple[str, ...]:
     from tuiprobe.plaintext import plain
     from tuiprobe.results.headlines import LISTED
 
-    figures = (getattr(row, one.field).plus_minus() for one in LISTED if one.shown)
+    figures = (row.cell(one.field) for one in LISTED if one.shown)
     words = "" if row.state == "done" else plain(row.status.words)
     changed = datetime.fromtimestamp(row.changed / 1e9).strftime("%Y-%m-%d %H:%M")
     about = (_cut(row.model, _MODEL), _cut(row.source or row.data, _DATA))

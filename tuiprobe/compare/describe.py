@@ -12,7 +12,7 @@ from tuiprobe.compare.overlap import Overlap
 from tuiprobe.numbers import number
 from tuiprobe.probes.telling import heading, listed, points, prose, table
 from tuiprobe.results import given
-from tuiprobe.results.headlines import BY_RANK
+from tuiprobe.results.headlines import BY_RANK, LABELLED_ID
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
 
 LISTED: Final = 24
@@ -22,7 +22,8 @@ READ: Final = (
     "Intervals are 95 %. Paired: both runs measured the same images, which were drawn together "
     "2,000 times. Separate: Newcombe's interval from the two separate ones, too wide for runs on "
     "the same images. Which headline figures differ is corrected for looking at several (Holm): "
-    "accuracies are one family, all others another. Estimates without labels are not tested."
+    "accuracies are one family, all others another. Estimates without labels are not tested. "
+    "Accuracy by labels is decided by bets on the labels, whose bounds hold at any time."
 )
 
 
@@ -48,6 +49,8 @@ def _headline(found: Comparison) -> str:
 
 def kind(one: Difference) -> str:
     """Returns how the interval of a difference was obtained, in a word."""
+    if one.id == LABELLED_ID and one.differs is not None:
+        return "by labels"
     if not given(one.difference) or one.difference.low is None:
         return "-"
     return "paired" if one.paired else "separate"
@@ -130,6 +133,7 @@ def _smallest(rows: Sequence[Difference]) -> Iterator[Content]:
         f"{number(limit, 'points')} of {_name(one)}"
         for one in rows
         if BY_RANK[one.headline or 0].is_accuracy and given(one.difference)
+        if one.id != LABELLED_ID  # it grows tighter with each label
         if (limit := detectable(one.difference)) is not None
     ]
     if limits:

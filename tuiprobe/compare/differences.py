@@ -7,18 +7,21 @@ separate ones (MOVER), which is too wide where both vary together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import hypot
 from typing import Final, NamedTuple
 
 from tuiprobe.compare.holm import LEVEL, holm, p_value
+from tuiprobe.compare.labelled import by_labels, labelled_difference
 from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.compare.paired import KEEPS_NONE, Pairing
 from tuiprobe.datasets.registry import last_part
+from tuiprobe.label.among import LabelsAmong
 from tuiprobe.numbers import unit_of_difference
+from tuiprobe.probes import LABELS
 from tuiprobe.report import read_report
 from tuiprobe.results import DataSet, Estimate, Figure, Frozen, NotRun, Report, given
-from tuiprobe.results.headlines import HEADLINES
+from tuiprobe.results.headlines import HEADLINES, LABELLED_ID
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import Images, read_per_image
@@ -48,7 +51,8 @@ class Difference(Frozen):
         paired: Whether its interval comes from the same images in both runs.
         differs: Whether the interval excludes zero; None without an interval. For headline figures
             after Holm's correction, over accuracies and over all others.
-        p: Of a headline figure, adjusted by Holm; None for the others and without an interval.
+        p: Of a headline figure, adjusted by Holm; None for the others, by labels, and without an
+            interval.
         inner: Whether this is a layer before the final representation.
         headline: Rank of a headline figure; None for the others.
     """
@@ -114,10 +118,11 @@ class Comparison(Frozen):
 
 
 class Run(NamedTuple):
-    """A run to compare: its report, and what it knows of single images."""
+    """A run to compare: its report, what it knows of single images, and where its labels lie."""
 
     report: Report
     images: Images
+    directory: RunDir | None = None
 
 
 def read_run(directory: RunDir) -> Run:
@@ -126,21 +131,28 @@ def read_run(directory: RunDir) -> Run:
     Raises:
         DamagedFileError: If its report is missing or damaged, or its per-image values are damaged.
     """
-    return Run(read_report(directory), read_per_image(directory))
+    return Run(read_report(directory), read_per_image(directory), directory)
 
 
 def compare_runs(first: Run, second: Run) -> Comparison:
     """Compares two runs figure by figure, in pairs where they measured the same images."""
-    return compare(first.report, second.report, Pairing(first.images, second.images))
+    labels = by_labels((first.report, second.report), (first.directory, second.directory))
+    return compare(first.report, second.report, Pairing(first.images, second.images), labels)
 
 
-def compare(first: Report, second: Report, pairing: Pairing | None = None) -> Comparison:
+def compare(
+    first: Report,
+    second: Report,
+    pairing: Pairing | None = None,
+    labels: LabelsAmong | NotRun | None = None,
+) -> Comparison:
     """Compares two reports figure by figure; over kinds of representation only their answers.
 
     Args:
         first: The report that the other one is compared with.
         second: The other report.
         pairing: What the runs know of single images; None for nothing.
+        labels: What labels say of which is ahead, see `tuiprobe.compare.labelled.by_labels`.
     """
     pairing = pairing or Pairing({}, {})
     alike = first.model.representation == second.model.representation
@@ -151,13 +163,15 @@ def compare(first: Report, second: Report, pairing: Pairing | None = None) -> Co
         facts=tuple(_facts(first, second)) if alike else (),
         differences=_corrected(
             [
-                _difference(place[0], one, theirs[place], pairing)
+                _labelled(place[0], one, theirs[place], labels)
+                if one.id == LABELLED_ID
+                else _difference(place[0], one, theirs[place], pairing)
                 for place, one in ours.items()
                 if place in theirs
             ]
         ),
         overlaps=tuple(overlaps(first, second)) if alike else (),
-        notes=tuple(_notes(first, second, pairing)),
+        notes=(*_notes(first, second, pairing), *_label_notes((first, second), labels)),
         unmatched=tuple(
             f"{data}/{place}" for data, place in sorted(_places(ours) ^ _places(theirs))
         ),
@@ -230,6 +244,26 @@ def _difference(probe: str, ours: NamedFigure, theirs: NamedFigure, pairing: Pai
     )
 
 
+def _labelled(
+    probe: str, ours: NamedFigure, theirs: NamedFigure, labels: LabelsAmong | NotRun | None
+) -> Difference:
+    """Returns the difference of two accuracies by labels, with the bounds that labels give it."""
+    change, ahead = labelled_difference(labels, ours.data, 1, 0)
+    return Difference(
+        probe=probe,
+        data=ours.data,
+        place=ours.place,
+        id=ours.id,
+        name=ours.name,
+        first=ours.figure,
+        second=theirs.figure,
+        difference=change,
+        paired=ahead is not None,
+        differs=ahead,
+        headline=ours.headline,
+    )
+
+
 def _corrected(found: list[Difference]) -> tuple[Difference, ...]:
     """Keeps the ranks of the headline figures alone, and corrects which of them differ."""
     leading: set[int] = set()
@@ -240,7 +274,7 @@ def _corrected(found: list[Difference]) -> tuple[Difference, ...]:
             leading.add(i)
             change = found[i].difference
             p = p_value(change) if given(change) else None
-            if p is not None:
+            if p is not None and one.id != LABELLED_ID:  # labels decide by themselves
                 families[one.is_accuracy][i] = p
             found[i] = found[i].model_copy(update={"name": one.name, "headline": one.rank})
     for tested in families.values():
@@ -313,3 +347,12 @@ def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
                 f"{data.name}: images left out because their representation is not finite: "
                 f"{data.nonfinite} against {other.nonfinite}"
             )
+
+
+def _label_notes(reports: Sequence[Report], labels: LabelsAmong | NotRun | None) -> Iterator[str]:
+    """Yields why labels do not count, once each."""
+    parts = [part for report in reports if (part := report.part_of(LABELS)) is not None]
+    reasons = [part.not_run for part in parts if part.not_run is not None]
+    if parts and not reasons and isinstance(labels, NotRun):
+        reasons.append(f"labels do not tell these runs apart: {labels.reason}")
+    yield from dict.fromkeys(reasons)

@@ -1,43 +1,38 @@
-"""Which model to take: the table of several, in the order of what was measured, or in none."""
+"""Which model to take: in the order of what labels measured, the best evidence first, or in none.
+
+Labels on the target come first, then the mean of labelled shifts. An estimate without labels
+orders no models, nor does accuracy in distribution: both have ordered models wrongly, the latter
+backwards.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final, Literal
 
-from tuiprobe.compare.describe import kind
-from tuiprobe.compare.differences import Difference, Run, difference, images_of, read_run
+from tuiprobe.compare.differences import Difference, Run, difference, images_of
 from tuiprobe.compare.holm import LEVEL, detectable, holm, p_value
+from tuiprobe.compare.labelled import by_labels, labelled_difference
 from tuiprobe.compare.paired import Pairing
-from tuiprobe.files import Entry
-from tuiprobe.numbers import number
-from tuiprobe.probes.telling import listed, points, several, table
-from tuiprobe.report.markdown import section_markdown
-from tuiprobe.report.terminal import section_text
-from tuiprobe.results import Figure, Frozen, Report, given
-from tuiprobe.results.base import Real
-from tuiprobe.results.headlines import BY_ID, TARGET_ERROR
+from tuiprobe.label.among import LabelsAmong
+from tuiprobe.label.contest import Verdict
+from tuiprobe.label.part import TargetLabels
+from tuiprobe.probes import LABELS
+from tuiprobe.probes.telling import listed
+from tuiprobe.report.text import line
+from tuiprobe.results import Figure, Frozen, NotRun, Report, given
+from tuiprobe.results.base import Count, Real
+from tuiprobe.results.headlines import BY_ID, LABELLED_ID, TARGET_ERROR
 from tuiprobe.results.report import ABSENT
-from tuiprobe.results.section import Content, NamedFigure, Section, Value
-from tuiprobe.run.directory import RunDir
+from tuiprobe.results.section import NamedFigure
 
-ORDERED_BY: Final = ("mean_shift",)
-"""Ids of what models are ordered by, the best evidence first: figures that labels measured.
-
-An estimate without labels is none of them, nor is accuracy in distribution: both have ordered
-models wrongly, the latter backwards.
-"""
+MEAN_SHIFT_ID: Final = "mean_shift"
 
 MARGIN: Final = 0.02
 """Models are as good as each other if the interval of their difference lies within this."""
 
-LABELS: Final = "about 50 for a difference of 11 points, more for less"
-"""How many labelled pictures tell two models apart."""
-
-Decision = Literal["take", "as good", "behind", "undecided"]
+Decision = Literal["take", "as good", "behind", "not the best", "undecided"]
 
 
 class RankedModel(Frozen):
@@ -54,7 +49,8 @@ class RankedModel(Frozen):
         largest_loss: Accuracy on the labelled shift that loses most, less that in distribution.
         lost_on: That shift; empty without.
         from_first: First model minus this one by the figure of the order; None for the first.
-        decision: `take` it; `as good` as the best within `MARGIN`; `behind` it; or `undecided`.
+        decision: `take` it; `as good` as the best within `MARGIN`; `behind` it; `not the best` by
+            labels; or `undecided`.
     """
 
     model: str
@@ -70,14 +66,35 @@ class RankedModel(Frozen):
     decision: Decision = "undecided"
 
 
+class DecidedByLabels(Frozen):
+    """What labels decide among models.
+
+    Attributes:
+        labels: Labelled pictures.
+        pictures: Pictures that can be labelled.
+        verdict: What is decided.
+        more: Roughly how many more labels the next decision takes; None while that is not known.
+        meanwhile: The model to take by the mean of labelled shifts while labels do not decide;
+            empty if it does not either.
+    """
+
+    labels: Count
+    pictures: Count
+    verdict: Verdict
+    more: Count | None
+    meanwhile: str = ""
+
+
 class Ranking(Frozen):
     """Models in the order of a figure, and which to take.
 
     Attributes:
-        by: Id of the figure; empty where no two models have one of `ORDERED_BY` of the same sets.
+        by: Id of the figure: that by labels where these decide or all models have it, or that of
+            the mean of shifts; empty where no two models have either.
         data: The set that the figure is of.
         sets: Number of the labelled shifts that it is the mean of; 0 where that is not known.
         target: The first set without labels, whose pictures could be labelled; empty without.
+        labels: What labels decide, where models are ordered by them.
         models: In order; those without the figure at the end. Without a figure as they were given.
         detectable: Smallest difference from the first that shows in 80 % of such samples of images.
         facts: Names of the findings by id.
@@ -92,16 +109,111 @@ class Ranking(Frozen):
     detectable: Real | None
     facts: dict[str, str]
     notes: tuple[str, ...]
+    labels: DecidedByLabels | None = None
 
 
 def rank(runs: Sequence[Run]) -> Ranking:
     """Orders runs by what labels measured, and decides which to take.
 
     Args:
-        runs: Two or more. Whether a model is told apart from the first is corrected for the number
-            of models (Holm).
+        runs: Two or more. By labels of shifts, whether a model is told apart from the first is
+            corrected for the number of models (Holm).
     """
-    by, ordered = _question(runs)
+    labels = by_labels([run.report for run in runs], [run.directory for run in runs])
+    if isinstance(labels, LabelsAmong):
+        decided = labels.verdict not in ("open", "contradictory")
+        if decided or all(_labelled(run, labels.target) for run in runs):
+            return _rank_by_labels(runs, labels)
+    ranking = _rank_by_shifts(runs)
+    if isinstance(labels, NotRun) and any(run.report.part(TargetLabels) for run in runs):
+        note = f"labels do not order these models: {labels.reason}"
+        ranking = ranking.model_copy(update={"notes": (*ranking.notes, note)})
+    return ranking
+
+
+def _labelled(run: Run, data: str) -> bool:
+    return given(run.report.figure(LABELLED_ID, data))
+
+
+def _rank_by_labels(runs: Sequence[Run], labels: LabelsAmong) -> Ranking:
+    """Orders runs as the labels of a target do: the winner, then by accuracy, if all have it."""
+    accuracies = [run.report.figure(LABELLED_ID, labels.target) for run in runs]
+    values = [figure.value for figure in accuracies if given(figure)]
+    order = labels.order
+    if len(values) == len(runs):
+        order = tuple(
+            sorted(order, key=lambda n: (n != labels.winner, labels.dropped[n], -values[n]))
+        )
+    first, decisions = order[0], _by_verdict(runs, labels)
+    models = [
+        _row(runs[n], None if n == first else _behind(runs, labels, first, n)).model_copy(
+            update={"decision": decisions[n]}
+        )
+        for n in order
+    ]
+    meanwhile = ""
+    if labels.verdict in ("open", "contradictory"):
+        others = _rank_by_shifts(runs).models
+        meanwhile = next((one.model for one in others if one.decision == "take"), "")
+    return Ranking(
+        by=LABELLED_ID,
+        data=labels.target,
+        sets=0,
+        target=labels.target,
+        models=tuple(models),
+        detectable=None,
+        facts=_fact_names(runs),
+        notes=tuple(_notes(runs)),
+        labels=DecidedByLabels(
+            labels=labels.labels,
+            pictures=labels.pictures,
+            verdict=labels.verdict,
+            more=labels.more,
+            meanwhile=meanwhile,
+        ),
+    )
+
+
+def _behind(runs: Sequence[Run], labels: LabelsAmong, first: int, place: int) -> Difference:
+    """Returns the model that is ahead minus another, with the bounds of the labels."""
+    change, ahead = labelled_difference(labels, labels.target, first, place)
+    return Difference(
+        probe=LABELS,
+        data=labels.target,
+        place="labels",
+        id=LABELLED_ID,
+        name=BY_ID[LABELLED_ID].name,
+        first=runs[place].report.figure(LABELLED_ID, labels.target),
+        second=runs[first].report.figure(LABELLED_ID, labels.target),
+        difference=change,
+        paired=True,
+        differs=ahead,
+    )
+
+
+def _by_verdict(runs: Sequence[Run], labels: LabelsAmong) -> list[Decision]:
+    """Returns the decision about each run."""
+    decisions: list[Decision] = [
+        "not the best" if dropped else "undecided" for dropped in labels.dropped
+    ]
+    if labels.winner is not None:
+        decisions[labels.winner] = "take"
+    elif labels.verdict == "equal":
+        equal = [n for n, decision in enumerate(decisions) if decision == "undecided"]
+        costs = dict(zip(equal, _costs([_row(runs[n], None) for n in equal]), strict=True))
+        for n in equal:
+            decisions[n] = "as good"
+        decisions[min(equal, key=costs.__getitem__)] = "take"
+    return decisions
+
+
+def _fact_names(runs: Sequence[Run]) -> dict[str, str]:
+    return {fact.id: fact.name for run in runs for part in run.report.parts for fact in part.facts}
+
+
+def _rank_by_shifts(runs: Sequence[Run]) -> Ranking:
+    """Orders runs by the measured mean of the same labelled shifts, or not at all."""
+    ordered = _by_shifts(runs)
     rest = [run for run in runs if not any(run is one for one, _ in ordered)]
     against = _corrected([_against(ordered[0], one) for one in ordered[1:]])
     models = [_row(run, None) for run, _ in ordered[:1]]
@@ -114,31 +226,30 @@ def rank(runs: Sequence[Run]) -> Ranking:
         if (limit := detectable(one.difference, len(against))) is not None
     ]
     return Ranking(
-        by=by,
+        by=MEAN_SHIFT_ID if ordered else "",
         data=first.data if first is not None else "",
         sets=len(first.mean_of.sets) if first is not None and first.mean_of is not None else 0,
         target=next((one.name for run in runs for one in run.report.data if one.target), ""),
         models=(*_decided(models), *(_row(run, None) for run in rest)),
         detectable=max(limits, default=None),
-        facts={one.id: one.name for run in runs for part in run.report.parts for one in part.facts},
+        facts=_fact_names(runs),
         notes=tuple(_notes(runs)),
     )
 
 
-def _question(runs: Sequence[Run]) -> tuple[str, list[tuple[Run, NamedFigure]]]:
-    """Returns the id of what models are ordered by, and those that have it, the best first."""
-    for id in ORDERED_BY:
-        found = [
-            (run, one)
-            for run in runs
-            if (one := run.report.headline(id)) is not None and given(one.figure)
-        ]
-        counts = Counter(_about(one) for _, one in found)
-        for about, count in counts.most_common(1):
-            if count > 1:
-                same = [pair for pair in found if _about(pair[1]) == about]
-                return id, sorted(same, key=lambda pair: -_value(pair[1]))
-    return "", []
+def _by_shifts(runs: Sequence[Run]) -> list[tuple[Run, NamedFigure]]:
+    """Returns the runs with a mean of the same labelled shifts, the best first; two or none."""
+    found = [
+        (run, one)
+        for run in runs
+        if (one := run.report.headline(MEAN_SHIFT_ID)) is not None and given(one.figure)
+    ]
+    counts = Counter(_about(one) for _, one in found)
+    for about, count in counts.most_common(1):
+        if count > 1:
+            same = [pair for pair in found if _about(pair[1]) == about]
+            return sorted(same, key=lambda pair: -_value(pair[1]))
+    return []
 
 
 def _about(one: NamedFigure) -> tuple[str, ...]:
@@ -259,150 +370,6 @@ def _called(report: Report) -> str:
     return f"{partial}{untrained}{report.model.name}"
 
 
-def describe_ranking(found: Ranking) -> Section:
-    """Describes which model to take and why, the table, and all figures of each model."""
-    return Section(
-        title="Models", headline=(_sentence(found),), content=tuple(_content(found))
-    )  # fmt: skip
-
-
-def _sentence(found: Ranking) -> str:
-    pictures = f"pictures of {found.target}" if found.target else "some of your own pictures"
-    if not found.by:
-        return (
-            f"Undecided: label {pictures} ({LABELS}). No two of these models have a measured mean "
-            "over the same labelled shifts, and neither estimates without labels nor accuracy in "
-            "distribution order models."
-        )
-    over = f"{several(found.sets, 'labelled shift')}" if found.sets else "labelled shifts"
-    ordered = [one for one in found.models if found.by in one.figures]
-    best = ordered[0]
-    names = [one.model for one in ordered if one.decision == "undecided"]
-    if names:
-        return (
-            f"Undecided between {listed(names)}: on the mean of {over} they are neither told "
-            f"apart from {best.model} nor within {number(MARGIN, 'points')} of it. Label "
-            f"{pictures} ({LABELS})."
-        )
-    take = next(one for one in ordered if one.decision == "take")
-    equal = sum(one.decision == "as good" for one in ordered)
-    if equal:
-        return (
-            f"Take {take.model}, the cheapest of {equal + 1} models within "
-            f"{number(MARGIN, 'points')} of the best on the mean of {over}."
-            f"{_stronger(found, pictures)}"
-        )
-    return (
-        f"Take {take.model}: the best on the mean of {over}, which was measured."
-        f"{_stronger(found, pictures)}"
-    )
-
-
-def _stronger(found: Ranking, pictures: str) -> str:
-    if not found.target:
-        return ""
-    return f" Labels of {pictures} would be stronger evidence ({LABELS})."
-
-
-def _content(found: Ranking) -> Iterator[Content]:
-    yield table(
-        "models",
-        [
-            ("model", "model"),
-            ("target", "on your pictures"),
-            ("top1", "in distribution"),
-            ("mean_shift", "mean of shifts"),
-            ("largest_loss", "largest loss"),
-            ("images_per_second", "speed"),
-            ("decision", "decision"),
-        ],
-        [_decision_row(one) for one in found.models],
-        shown=len(found.models),
-        file=False,
-    )
-    yield points(_reading(found))
-    yield _all_figures(found)
-    yield points(found.notes)
-
-
-def _decision_row(one: RankedModel) -> list[Value]:
-    speed = "-" if one.images_per_second is None else f"{one.images_per_second:,.0f}/s"
-    loss = "-"
-    if given(one.largest_loss):
-        loss = f"{one.lost_on} {one.largest_loss.alone(signed=True, bare=True)}"
-    target = one.figures.get("target", ABSENT)
-    return [
-        one.model,
-        target if given(target) else "-",
-        one.figures.get("top1", ABSENT).plus_minus(),
-        one.figures.get("mean_shift", ABSENT).plus_minus(),
-        loss,
-        speed,
-        one.decision,
-    ]
-
-
-def _reading(found: Ranking) -> Iterator[str]:
-    if any(given(one.figures.get("target", ABSENT)) for one in found.models):
-        yield (
-            f"On your pictures: estimated without labels of {found.target}, with the 80 % range. "
-            "It does not order models."
-        )
-    if any(given(one.largest_loss) for one in found.models):
-        yield (
-            "Largest loss: points lost on the labelled shift that loses most, against the same "
-            "classes in distribution."
-        )
-    yield "Speed: images per second while the run was measured, decoding included."
-    for one in found.models:
-        against = one.from_first
-        if against is not None and given(against.difference):
-            after = ""
-            if against.undone:
-                after = "; it excludes zero, but not after correction for the number of models"
-            yield (
-                f"{found.models[0].model} minus {one.model}, {BY_ID[found.by].name}: "
-                f"{against.difference.with_interval(signed=True)}, {kind(against)}{after}."
-            )
-    if found.detectable is not None:
-        limit = number(found.detectable, "points")
-        yield f"These images show a difference of {limit} or more from the first (80 % power)."
-
-
-def _all_figures(found: Ranking) -> Content:
-    """Returns the table of everything that compares, which pages fold."""
-    ids = [id for id in (*BY_ID, TARGET_ERROR) if any(id in one.figures for one in found.models)]
-    if TARGET_ERROR in ids:  # stands beside the estimate
-        ids.remove(TARGET_ERROR)
-        ids.insert(ids.index("target") + 1, TARGET_ERROR)
-    names = {id: one.name for id, one in BY_ID.items()}
-    names[TARGET_ERROR] = "error of the estimate on labelled shifts"
-    return table(
-        "models_figures",
-        [
-            ("model", "model"),
-            ("representation", "representation"),
-            ("parameters", "parameters"),
-            *((id, name) for id, name in found.facts.items()),
-            *((id, names[id]) for id in ids),
-        ],
-        [
-            [
-                one.model,
-                one.representation,
-                one.parameters,
-                *(one.facts.get(id) or "-" for id in found.facts),
-                *(one.figures.get(id, "-") for id in ids),
-            ]
-            for one in found.models
-        ],
-        "All headline figures",
-        shown=len(found.models),
-        folded=True,
-        file=False,
-    )
-
-
 def _notes(runs: Sequence[Run]) -> Iterator[str]:
     reports = [run.report for run in runs]
     yield "± and all other parentheses are 95 % intervals."
@@ -419,6 +386,9 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
                     f"{report.model.name}: {one.nonfinite} of {one.measured} images of {one.name} "
                     "are left out, because their representation is not finite"
                 )
+        labels = report.part_of(LABELS)
+        if labels is not None and labels.section is not None and not labels.section.clause:
+            yield f"{report.model.name}: {line(labels.section.headline)}"
     lost: dict[str, list[str]] = {}
     for report in reports:
         for part in report.parts:
@@ -443,29 +413,3 @@ def _saw_the_same(first: Run, other: Run) -> bool:
         if not same:
             return False
     return True
-
-
-def write_ranking(
-    directories: Sequence[RunDir], place: Path, gaps: Sequence[str] = ()
-) -> tuple[Path, str]:
-    """Writes the table of finished runs, named by their keys.
-
-    Returns its path, and the same as text for a terminal.
-
-    Args:
-        directories: The runs.
-        place: Folder of the file.
-        gaps: Models that have no run, each with the reason.
-
-    Raises:
-        DataError: If a run has no readable report.
-        RunError: If the table cannot be written.
-    """
-    runs = [read_run(directory) for directory in directories]
-    keys = "".join(sorted(run.report.key for run in runs))
-    file = Entry(place, f"comparison-{hashlib.sha256(keys.encode()).hexdigest()[:8]}.md")
-    sections = [describe_ranking(rank(runs))]
-    if gaps:
-        sections.append(Section(title="Not measured", headline=(), content=(points(gaps),)))
-    file.write_text("\n".join(map(section_markdown, sections)))
-    return file.path, "".join(map(section_text, sections))

@@ -10,7 +10,8 @@ from tuiprobe.compare.differences import Comparison, Run, compare_runs
 from tuiprobe.compare.forest import Groups, Interval, forest_chart
 from tuiprobe.compare.indicator import Correlations, correlate
 from tuiprobe.compare.indicator_section import describe_indicator
-from tuiprobe.compare.ranking import describe_ranking, rank
+from tuiprobe.compare.ranking import rank
+from tuiprobe.compare.ranking_section import describe_ranking
 from tuiprobe.numbers import suffix
 from tuiprobe.probes.telling import points, prose, several
 from tuiprobe.results import Report, given

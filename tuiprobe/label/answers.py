@@ -85,6 +85,11 @@ class LabelledAccuracy:
     labels: int
 
     @property
+    def share(self) -> float:
+        """The estimate, from 0 to 1."""
+        return max(min(self.estimate, 1.0), 0.0)
+
+    @property
     def low(self) -> float:
         """Lower end of the range, at least 0."""
         return min(max(self.estimate - self.half, 0.0), 1.0)
@@ -93,6 +98,11 @@ class LabelledAccuracy:
     def high(self) -> float:
         """Upper end of the range, at most 1."""
         return max(min(self.estimate + self.half, 1.0), 0.0)
+
+    @property
+    def tells(self) -> bool:
+        """Whether its range leaves anything out."""
+        return self.low > 0 or self.high < 1
 
 
 def block_accuracies(

@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -188,6 +187,8 @@ class Duel:
 
         low = max(self._lower[side], sign * self.total - self.left)
         if beyond(low + _LEAST) >= 0:
+            from scipy.optimize import brentq  # late: readers of reports need no bounds
+
             low = float(brentq(beyond, low + _LEAST, len(self.queue) + 1, xtol=_LEAST))
         self._lower[side], self._bounded[side] = low, n
         return low

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from tuiprobe.datasets.content import DIGEST_BYTES, UNREADABLE
 from tuiprobe.errors import DataError
 from tuiprobe.label.answers import Pool
 from tuiprobe.label.betting import Floats, Ints
+from tuiprobe.manifest import MANIFEST
 from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.crossfit import CrossFitted, cross_fit
 from tuiprobe.probes.heads import SetFeatures, class_name
@@ -61,7 +64,7 @@ class Candidate:
 
 
 def read_candidate(directory: RunDir, target: str | None = None) -> Candidate:
-    """Reads what a run answers on a target set.
+    """Reads what a run answers on a target set; cached until the run changes.
 
     Args:
         directory: A finished run.
@@ -72,14 +75,21 @@ def read_candidate(directory: RunDir, target: str | None = None) -> Candidate:
         DataError: If it is not finished, or has no target of this name.
         DamagedFileError: If a file of the run is damaged.
     """
+    files = (directory.measured_file, directory.results_file, directory.at(MANIFEST))
+    return _read(directory.path, target, tuple(file.changed() for file in files))
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate:
+    directory = RunDir(path)
     directory.refuse_no_run()
     if not directory.measured_file.exists():
-        raise DataError(f"{directory.path} is not finished: the same command resumes it")
+        raise DataError(f"{path} is not finished: the same command resumes it")
     reader = RunReader(directory)
     features = _target(reader, target)
     head = reader.head
     if isinstance(head, str):
-        raise NoCandidateError(f"{directory.path} has no head, so it gives no answers: {head}")
+        raise NoCandidateError(f"{path} has no head, so it gives no answers: {head}")
     fitted = cross_fit(head, reader.head_sets[0], features)
     logits = Logits(head, features)
     given = logits.confidences(fitted.whole if isinstance(fitted, CrossFitted) else 1.0)

@@ -212,6 +212,11 @@ class Contest:
         pair, side = self._side(a, b)
         return pair.better[side].best
 
+    def lead(self, a: int, b: int) -> float:
+        """Returns an estimate of the accuracy of a minus that of b on all pictures."""
+        pair, side = self._side(a, b)
+        return pair.lead(side) / self.pool.pictures
+
     def _lead(self, a: int) -> float:
         sides = (self._side(a, b) for b in self.survivors if b != a)
         return sum(pair.lead(side) for pair, side in sides) / self.pool.pictures

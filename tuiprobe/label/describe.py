@@ -70,7 +70,7 @@ def _accuracy(row: CandidateStanding) -> str:
     known = row.accuracy
     if known is None:
         return "-"
-    return interval(known.estimate, known.low, known.high, "share")
+    return interval(known.share, known.low, known.high, "share")
 
 
 def _difference(row: CandidateStanding) -> str:

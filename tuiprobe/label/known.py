@@ -18,7 +18,7 @@ from tuiprobe.label.answers import LabelledAccuracy, block_accuracies
 from tuiprobe.label.candidates import Matched, NoCandidateError, match, read_candidate
 from tuiprobe.label.counted import CountedLabel, counted_labels
 from tuiprobe.label.files import LabelFiles, LabelPlan, label_targets
-from tuiprobe.label.session import open_labelling
+from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.label.standing import unplanned
 from tuiprobe.numbers import interval
 from tuiprobe.run.directory import RunDir
@@ -31,7 +31,7 @@ class AccuracyBeside:
     Attributes:
         target: Name of the target set.
         accuracy: Its accuracy; None where the selection of the labelled pictures is not known.
-        pictures: Pictures that the accuracy is about; 0 without one.
+        pictures: Pictures of the set that can be labelled.
         labelled: Labelled pictures that the run answers.
         right: On how many of them it is right.
     """
@@ -47,31 +47,34 @@ class AccuracyBeside:
         known = self.accuracy
         if known is None:
             return unplanned(self.right, self.labelled)
-        share = interval(known.estimate, known.low, known.high, "share")
+        share = interval(known.share, known.low, known.high, "share")
         return f"measured on {known.labels:,} of your pictures: {share}"
 
 
-def accuracy_beside(directory: RunDir, target: str | None = None) -> AccuracyBeside | None:
+def accuracy_beside(directory: RunDir, target: str) -> AccuracyBeside | None:
     """Returns what the labels beside a run say of it; None without labels of its answers.
 
     Args:
         directory: A finished run.
-        target: Name of the target set; None for the only one.
+        target: Name of the target set. Labels under another name count if there are none under
+            this one.
 
     Raises:
         UsageError: If labels contradict each other, or are of classes that the run does not have.
-        DataError: If the run cannot be read, or has no such target set, or a file is damaged.
+        DataError: If a file is damaged, or equal pictures got different answers.
     """
     folder = directory.path.resolve().parent
-    targets = label_targets(folder)
-    if not targets:
+    names = sorted(label_targets(folder), key=lambda name: name != target)
+    if not names:
         return None
     try:
         matched = match([read_candidate(directory, target)])
     except NoCandidateError:
         return None
-    results = [_beside(LabelFiles(folder, name), matched) for name in targets]
-    return max((r for r in results if r is not None), key=lambda r: r.labelled, default=None)
+    for name in names:
+        if (result := _beside(LabelFiles(folder, name), matched)) is not None:
+            return result
+    return None
 
 
 def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
@@ -89,7 +92,7 @@ def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
     for plan in sorted(plans, key=lambda plan: -draws[plan.id]):
         if draws[plan.id] and (accuracy := _by_plan(matched, plan, rows)):
             return AccuracyBeside(target, accuracy, len(plan.pictures), len(rows), right)
-    return AccuracyBeside(target, None, 0, len(rows), right)
+    return AccuracyBeside(target, None, size, len(rows), right)
 
 
 def _by_plan(
@@ -125,14 +128,23 @@ def _by_plan(
 def _as_candidate(matched: Matched, plan: LabelPlan, number: int) -> LabelledAccuracy | None:
     """Returns the accuracy of a candidate as its contest states it; None if a rival is gone."""
     folder = matched.source_run.directory.path.resolve().parent
-    if any(Path(candidate.run).name != candidate.run for candidate in plan.candidates):
+    labelling = labelling_of(plan, folder, matched.source_run.target)
+    return None if labelling is None else labelling.survey.accuracies()[number]
+
+
+def labelling_of(plan: LabelPlan, folder: Path, target: str) -> Labelling | None:
+    """Returns the labelling of the candidates of a plan; None if one is gone or answers otherwise.
+
+    Args:
+        plan: The plan.
+        folder: Where its candidates lie.
+        target: Name of the target set.
+    """
+    names = [candidate.run for candidate in plan.candidates]
+    if any(Path(name).name != name for name in names):
         return None  # a plan from a stranger opens nothing elsewhere
     try:
-        labelling = open_labelling(
-            [folder / candidate.run for candidate in plan.candidates],
-            matched.source_run.target,
-        )
+        labelling = open_labelling([folder / name for name in names], target)
     except TuiprobeError:
         return None
-    same = labelling.plan.id == plan.id
-    return labelling.survey.accuracies()[number] if same else None
+    return labelling if labelling.plan.id == plan.id else None

@@ -34,6 +34,9 @@ BUILT_IN = {
 }
 """Where each built-in probe is, in the order in which a report tells them."""
 
+LABELS = "labels"
+"""What reports call the part about labels, which no probe may be called."""
+
 _ID = re.compile(r"[a-z0-9_]{1,64}")  # what a report and a file name allow
 
 PROBES = plugins.Registry(PROBE_GROUP, "probe", type, BUILT_IN)
@@ -63,7 +66,7 @@ def registry() -> InstalledProbes:
     found = {name: _made(name, PROBES.builtin(name)) for name in PROBES.builtin_names}
     faults = list(PROBES.warnings(PROBES.builtin_names))
     for one in PROBES.foreign():
-        if one.name in found:
+        if one.name in (*found, LABELS):
             faults.append(f"the probe {one.name!r} of {one.package} is left out: it is there twice")
             continue
         try:

@@ -12,11 +12,11 @@ from tuiprobe.errors import RunError, UsageError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.report.common import free_name
+from tuiprobe.report.reading import read_report
 from tuiprobe.report.summary import summary
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_report
 
 Files = dict[str, str]
 """Text by path relative to the destination."""

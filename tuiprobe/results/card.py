@@ -1,4 +1,4 @@
-"""The card: the answers of all probes as one description, in fixed order.
+"""The card: the answers of all probes as one description, in fixed order, and the title.
 
 Every format and the screens show the same lines. Each probe says by its `block` where its answer
 belongs and by `Section.card` what it is.
@@ -13,6 +13,7 @@ from tuiprobe.results.base import Frozen, Many, given
 from tuiprobe.results.headlines import EFFECTIVE, TOP1
 from tuiprobe.results.report import Part, Report
 from tuiprobe.results.section import Block, Chart, Id, NamedFigure, Strip, Text
+from tuiprobe.results.subject import DataSet, Model
 
 TITLES: Final[dict[Block, str]] = {
     "your images": "Your images",
@@ -147,3 +148,32 @@ def _unknown(report: Report) -> Iterator[Text]:
             lost.setdefault(report.why_not(one.probe), []).append(one.title)
     for reason, titles in lost.items():
         yield (f"Not known: {', '.join(titles)}: {reason}.",)
+
+
+def title(
+    model: Model, data: tuple[DataSet, ...], parts: tuple[Part, ...], *, partial: bool = False
+) -> str:
+    """Returns the title: the model and the best answer there is, or what else stands out.
+
+    The answer is the clause of the first block of the card that has one; on random weights there
+    is none.
+    """
+    answers = [
+        one.section
+        for block in get_args(Block)
+        for one in parts
+        if one.block == block and one.section is not None and one.section.clause
+    ]
+    name = f"{model.name}, ABLATED ({'; '.join(model.ablated)})" if model.ablated else model.name
+    if model.weights.kind == "untrained":
+        whole = f"UNTRAINED network {name} on {_names(data)}: random weights"
+    elif not answers:
+        whole = f"{name} on {_names(data)}"
+    else:
+        on = f" on {answers[0].clause_on}" if answers[0].clause_on else ""
+        whole = f"{name}{on}: {answers[0].clause}"
+    return f"PARTIAL: {whole}" if partial else whole
+
+
+def _names(data: tuple[DataSet, ...]) -> str:
+    return ", ".join(one.name for one in data) or "no images"

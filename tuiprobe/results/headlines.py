@@ -6,6 +6,7 @@ Probes take their ranks from here (`NamedFigure.headline`), readers find them wi
 
 from typing import Final, NamedTuple
 
+LABELLED: Final = 9
 TOP1: Final = 10
 MEAN_SHIFT: Final = 11
 EFFECTIVE: Final = 12
@@ -44,7 +45,14 @@ class Headline(NamedTuple):
         return bool(self.place)
 
 
+LABELLED_ID: Final = "labelled"
+"""Id of the accuracy that labels beside a run give it."""
+
 HEADLINES: Final = (
+    Headline(
+        LABELLED_ID, LABELLED, "accuracy by labels", "accuracy-by-labels", "on {data} by labels",
+        of_a_set=True,
+    ),
     Headline("top1", TOP1, "top-1", "top-1", "on {data}", of_a_set=True),
     Headline(
         "mean_shift", MEAN_SHIFT, "mean of shifts", "mean-of-shifts", "on the mean of the shifts"
@@ -69,7 +77,7 @@ HEADLINES: Final = (
     Headline("kurtosis", KURTOSIS, "kurtosis", "kurtosis", within_kind=True),
 )  # fmt: skip
 """In the order of their ranks: accuracy first, kurtosis last. Of several sets, the figure of the
-first one counts: top-1 of the in-distribution set, estimated accuracy of the first target set."""
+first one counts: top-1 of the in-distribution set, accuracies of the first target set."""
 
 BY_ID: Final = {one.id: one for one in HEADLINES}
 BY_RANK: Final = {one.rank: one for one in HEADLINES}
@@ -99,7 +107,7 @@ class ListedFigure(NamedTuple):
 
 
 LISTED: Final = (
-    ListedFigure("target", "target", "on your pictures", "estimate", "56 ± 19 %"),
+    ListedFigure("target", "target", "on your pictures", "estimate", "56 ± 19 % measured"),
     ListedFigure("accuracy", "top1", "in distribution", "top-1", "93.2 ± 1.1 %"),
     ListedFigure("shifts", "mean_shift", "mean of shifts", "mean-of-shifts", "93.2 ± 1.1 %"),
     ListedFigure("kurtosis", "kurtosis", "kurtosis", "kurtosis", "1,200 ± 300", shown=False),

@@ -39,7 +39,7 @@ _KEPT = 10_000
 _MOST_BYTES = 2**20
 
 
-def read_report(run: RunDir) -> Report:
+def read_results(run: RunDir) -> Report:
     """Reads the report of a run directory, which is not trusted.
 
     Raises:
@@ -169,10 +169,10 @@ def summary(run: RunDir) -> Summary:
     """Returns what a list of runs shows of a report, cached until the report changes.
 
     Raises:
-        DamagedFileError: If there is no valid summary, and `read_report` refuses the results.
+        DamagedFileError: If there is no valid summary, and `read_results` refuses the results.
     """
     files = (run.results_file, run.summary_file, run.at(MANIFEST))
-    return _summary(run.path, *map(_changed, files))
+    return _summary(run.path, *(file.changed() for file in files))
 
 
 @lru_cache(maxsize=_KEPT)
@@ -181,21 +181,12 @@ def _summary(path: Path, results: int, _summary: int, manifest: int) -> Summary:
     if manifest >= results:  # else the results were edited, or the run was copied
         with suppress(DamagedFileError):
             return read_summary(run)
-    return summary_of(read_report(run))
-
-
-def _changed(file: Entry) -> int:
-    """Returns when a file or its times were last set, in nanoseconds; -1 without it.
-
-    An edit can restore the time of modification (`cp -p`, `rsync -t`), not that of the change.
-    """
-    status = file.status()
-    return -1 if status is None else max(status.st_mtime_ns, status.st_ctime_ns)
+    return summary_of(read_results(run))
 
 
 def is_partial(run: RunDir) -> bool:
     """Says whether a run's results are of a part of the images, or cannot be read."""
     try:
-        return read_report(run).partial
+        return read_results(run).partial
     except DamagedFileError:
         return True

@@ -13,7 +13,7 @@ from typing import Any, Final
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import holds_all, plain
-from tuiprobe.results import Figure, NotRun
+from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.headlines import LISTED
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import summary
@@ -23,6 +23,7 @@ from tuiprobe.spec import command_of
 
 _MOST = 10_000
 _NOTHING: Final = NotRun(reason="no results yet")
+_NO_LABELS: Final = NotRun(reason="no labels of its pictures, or chosen in an unknown way")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class RunRow:
         kurtosis: Kurtosis of the final representation on the first set.
         persistence: Persistence, likewise.
         target: Estimated accuracy on the first target set.
+        labelled: Accuracy there by labels beside the run, where its reader looks for them.
         accuracy: Top-1 accuracy on the first set.
         shifts: Mean top-1 accuracy over the shifted sets.
         changed: Time when results were last written, or when the run began, in nanoseconds since
@@ -62,6 +64,7 @@ class RunRow:
     kurtosis: Figure = _NOTHING
     persistence: Figure = _NOTHING
     target: Figure = _NOTHING
+    labelled: Figure = _NO_LABELS
     accuracy: Figure = _NOTHING
     shifts: Figure = _NOTHING
     changed: int = 0
@@ -70,6 +73,13 @@ class RunRow:
     def state(self) -> State:
         """The state in one word."""
         return self.status.kind
+
+    def cell(self, field: str) -> str:
+        """Returns a figure of `LISTED` as text; that on your pictures as measured, if labels do."""
+        if field == "target" and given(self.labelled):
+            return f"{self.labelled.plus_minus()} measured"
+        figure: Figure = getattr(self, field)
+        return figure.plus_minus()
 
     @property
     def deletable(self) -> bool:
@@ -212,7 +222,7 @@ SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
     "images": lambda row: row.images,
     "kurtosis": lambda row: _value(row.kurtosis),
     "persistence": lambda row: _value(row.persistence),
-    "target": lambda row: _value(row.target),
+    "target": lambda row: _value(row.labelled if given(row.labelled) else row.target),
     "accuracy": lambda row: _value(row.accuracy),
     "shifts": lambda row: _value(row.shifts),
 }
@@ -257,4 +267,5 @@ def as_json(row: RunRow) -> dict[str, Any]:
         "outcome": row.outcome or None,
         "command": command,
         **figures,
+        "labelled": row.labelled.model_dump(mode="json"),
     }

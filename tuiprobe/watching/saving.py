@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe import __version__
-from tuiprobe.answer.report import part, title
+from tuiprobe.answer.report import part
 from tuiprobe.errors import DataError
 from tuiprobe.manifest import write_record
 from tuiprobe.measure.fingerprint import current_fingerprint
@@ -21,6 +21,7 @@ from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import DataSet, Model, NotRun, Report
+from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import write_results
 from tuiprobe.spec import WATCHED

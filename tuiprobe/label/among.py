@@ -1,0 +1,212 @@
+"""What the labels beside several runs say of which is ahead.
+
+A contest of exactly these runs decides as `tuiprobe label` does. Some candidates of a larger
+contest take its decision, if its winner is among them, and else what its bounds say, because these
+hold for all of its pairs together. Runs that no plan compares yet take a plan of their own, whose
+order finds few of the labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuiprobe.errors import UsageError
+from tuiprobe.label.contest import MARGIN, Contest, Verdict
+from tuiprobe.label.part import labels_state
+from tuiprobe.run.directory import RunDir
+
+if TYPE_CHECKING:
+    from tuiprobe.label.session import Labelling
+
+
+@dataclass(frozen=True)
+class LabelledPair:
+    """The accuracy of one run minus that of another, on all pictures.
+
+    Attributes:
+        value: Estimate, within the bounds.
+        low: Lower bound, always valid.
+        high: Upper bound.
+        ahead: Whether one of them is known to be ahead.
+    """
+
+    value: float
+    low: float
+    high: float
+    ahead: bool
+
+    @property
+    def still(self) -> bool:
+        """Whether it was decided before the bounds left 0, where they stand still."""
+        return self.ahead and self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True)
+class LabelsAmong:
+    """What labels say among runs.
+
+    Attributes:
+        target: Name of the target set.
+        pictures: Pictures that can be labelled.
+        labels: Pictures that are.
+        verdict: What is decided.
+        winner: Place of the run that it is about; None if it is about none.
+        order: Places of the runs, the one that is ahead first.
+        dropped: Whether each run is known not to be the best.
+        more: Roughly how many more labels the next decision takes; None while that is not known.
+        pairs: Each run minus each other, by their places.
+    """
+
+    target: str
+    pictures: int
+    labels: int
+    verdict: Verdict
+    winner: int | None
+    order: tuple[int, ...]
+    dropped: tuple[bool, ...]
+    more: int | None
+    pairs: Mapping[tuple[int, int], LabelledPair]
+
+
+def labels_among(runs: Sequence[RunDir], target: str) -> LabelsAmong | None:
+    """Returns what the labels beside runs say of which is ahead; None without labels.
+
+    Args:
+        runs: Two or more finished runs, in folders that may differ; labels are those beside the
+            first one.
+        target: Name of the target set.
+
+    Raises:
+        UsageError: If labels contradict each other, or a run is named twice.
+        DataError: If runs differ in pictures or classes, or a file is damaged.
+    """
+    states = tuple(labels_state(run) for run in runs)
+    return _among(tuple(run.path for run in runs), target, states) if states[0] else None
+
+
+@lru_cache(maxsize=64)
+def _among(
+    runs: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
+) -> LabelsAmong | None:
+    from tuiprobe.label.session import open_labelling  # scipy, which runs without labels spare
+
+    labelling = open_labelling(runs, target)
+    if not labelling.survey.labels:
+        return None
+    own = _own_answers(labelling, runs)
+    larger = _larger(labelling, own, runs[0].resolve().parent, target)
+    chosen = labelling if larger is None else larger
+    places = _places(chosen, own, runs)
+    contest = chosen.survey
+    if not isinstance(contest, Contest):
+        raise UsageError("labels say which run is ahead of two or more")
+    if larger is None or contest.winner in places:  # the best of many is the best of some
+        return _decided(chosen, contest, places)
+    return _bounded(chosen, contest, places)
+
+
+def _own_answers(labelling: Labelling, runs: tuple[Path, ...]) -> list[str]:
+    """Returns the digest of the answers of each run."""
+    answers = {
+        candidate.directory.path: labelling.matched.answers_digest(place)
+        for place, candidate in enumerate(labelling.matched.candidates)
+    }
+    return [answers[run] for run in runs]
+
+
+def _larger(labelling: Labelling, own: list[str], folder: Path, target: str) -> Labelling | None:
+    """Returns a contest that these runs and others take part in; None if theirs drew labels."""
+    from tuiprobe.label.known import labelling_of
+
+    drawn = {line.plan for line in labelling.counted}
+    if labelling.plan.id in drawn or len(set(own)) < len(own):
+        return None
+    for plan in labelling.files.plans():
+        answers = [candidate.answers for candidate in plan.candidates]
+        if plan.id not in drawn or not set(own) < set(answers):
+            continue
+        if (whole := labelling_of(plan, folder, target)) is not None:
+            return whole
+    return None
+
+
+def _places(labelling: Labelling, own: list[str], runs: tuple[Path, ...]) -> list[int]:
+    """Returns the place of each run among the candidates."""
+    paths = [one.directory.path.resolve() for one in labelling.matched.candidates]
+    answers = [labelling.matched.answers_digest(place) for place in range(len(paths))]
+    return [
+        paths.index(run.resolve()) if run.resolve() in paths else answers.index(digest)
+        for run, digest in zip(runs, own, strict=True)
+    ]
+
+
+def _decided(labelling: Labelling, contest: Contest, places: list[int]) -> LabelsAmong:
+    """Returns what a contest says of its candidates, or of those with its winner among them."""
+    count = range(len(places))
+    winner = None if contest.winner is None else places.index(contest.winner)
+    best = winner if contest.verdict == "best" else None
+    pairs = {
+        (a, b): _pair(contest, places, a, b, best in (a, b)) for a, b in permutations(count, 2)
+    }
+    dropped = tuple(bool(contest.dropped[place]) for place in places)
+    first = places.index(contest.leader) if winner is None else winner
+    return _among_runs(labelling, contest.verdict, winner, first, dropped, pairs)
+
+
+def _bounded(labelling: Labelling, contest: Contest, places: list[int]) -> LabelsAmong:
+    """Returns what the bounds of a larger contest say of some of its candidates."""
+    count = range(len(places))
+    pairs = {(a, b): _pair(contest, places, a, b, False) for a, b in permutations(count, 2)}
+    others = {a: [pairs[a, b] for b in count if b != a] for a in count}
+    dropped = tuple(any(pair.high < 0 for pair in others[a]) for a in count)
+    crossed = any(pair.low > pair.high for pair in pairs.values()) or all(dropped)
+    if crossed:
+        dropped = (False,) * len(places)
+    survivors = [a for a in count if not dropped[a]]
+    first = max(survivors, key=lambda a: sum(pair.value for pair in others[a]))
+    verdict: Verdict = "open"
+    if crossed:
+        verdict = "contradictory"
+    elif len(survivors) == 1:
+        verdict = "best"
+    elif all(pair.low >= -MARGIN for pair in others[first]):
+        verdict = "within"
+    winner = first if verdict in ("best", "within") else None
+    return _among_runs(labelling, verdict, winner, first, dropped, pairs)
+
+
+def _pair(contest: Contest, places: list[int], a: int, b: int, decided: bool) -> LabelledPair:
+    """Returns one run minus another; `decided` if one of them is the best of a contest."""
+    low, high = contest.bounds(places[a], places[b])
+    value = min(max(contest.lead(places[a], places[b]), low), high)
+    return LabelledPair(value, low, high, decided or low > 0 or high < 0)
+
+
+def _among_runs(
+    labelling: Labelling,
+    verdict: Verdict,
+    winner: int | None,
+    first: int,
+    dropped: tuple[bool, ...],
+    pairs: dict[tuple[int, int], LabelledPair],
+) -> LabelsAmong:
+    survey = labelling.survey
+    same = isinstance(survey, Contest) and survey.pool.candidates == len(dropped)
+    others = [a for a in range(len(dropped)) if a != first]
+    others.sort(key=lambda a: (dropped[a], pairs[first, a].value))
+    return LabelsAmong(
+        target=labelling.matched.source_run.target,
+        pictures=len(labelling.matched.digests),
+        labels=len(survey.labels),
+        verdict=verdict,
+        winner=winner,
+        order=(first, *others),
+        dropped=dropped,
+        more=survey.labels_left if isinstance(survey, Contest) and same else None,
+        pairs=pairs,
+    )
