@@ -392,7 +392,7 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
     lost: dict[str, list[str]] = {}
     for report in reports:
         for part in report.parts:
-            if part.not_run is not None:
+            if part.not_run is not None and part.applies:
                 why = f"{part.title.lower()}: not run: {report.why_not(part.probe)}"
                 lost.setdefault(why, []).append(report.model.name)
     yield from (f"{listed(names)}: {why}" for why, names in lost.items())
