@@ -100,9 +100,10 @@ class LabelScreen(ProbeScreen):
     LabelScreen #picture-words { padding: 1 2; height: auto; }
     LabelScreen .answers { width: 36; height: 1fr; padding-left: 1; }
     LabelScreen #choices { height: auto; max-height: 60%; margin-bottom: 1; }
-    LabelScreen #so-far { height: 1fr; }
-    .-normal LabelScreen .answers { width: 44; }
-    .-wide LabelScreen .answers { width: 60; }
+    LabelScreen.-low #choices { margin-bottom: 0; }
+    LabelScreen #so-far { height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
+    LabelScreen.-normal .answers { width: 44; }
+    LabelScreen.-wide .answers { width: 60; }
     """
 
     def __init__(
@@ -271,11 +272,8 @@ class LabelScreen(ProbeScreen):
         bounds = self._labelling.narrow
         forest = self.query_one(LabelForest)
         forest.show_labels(view.found, view.last, names=self._named, bounds=bounds)
-        panel = self.query_one("#so-far")
-        panel.border_title = "so far" + self._hint(" (names: v)", view.found)
-
-    def _hint(self, words: str, found: LabelStanding) -> str:
-        return words if found.labelled and not self._named and len(found.candidates) > 1 else ""
+        other = "" if view.last is None else f" ({'letters' if self._named else 'names'}: v)"
+        self.query_one("#so-far").border_title = f"so far{other}"
 
     def _end(self, found: LabelStanding) -> Content:
         """Returns what stands in place of a picture where none is to be labelled."""
@@ -287,8 +285,8 @@ class LabelScreen(ProbeScreen):
             lines.append(inert("every picture is labelled"))
         else:
             lines.append(inert("d labels on and narrows what is known"))
-        if hint := self._hint("v shows the names of the models", found):
-            lines.append(inert(hint))
+        if not self._named:
+            lines.append(inert("v shows the names of the models"))
         lines.append(inert("u takes the last label back, esc goes back"))
         if files is not None:
             lines.append(inert(f"the labels are in {files.csv}", DIM))
@@ -394,7 +392,8 @@ def view_of(labelling: Labelling) -> LabelView:
     if labelling.counted:
         matched, line = labelling.matched, labelling.counted[-1]
         answers = matched.answers[:, matched.digests.index(line.digest)].tolist()
-        last = LastLabel(line.label, tuple(matched.classes[answer] for answer in answers))
+        names = (matched.classes[answer] for answer in answers)
+        last = LastLabel(line.label, dict(zip(labelling.letters, names, strict=True)))
     ended = found.verdict in FINAL and not labelling.narrow
     return LabelView(found, last, None if ended else labelling.following())
 

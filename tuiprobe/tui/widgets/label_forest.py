@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -19,6 +19,8 @@ from tuiprobe.tui.widgets.spans import span
 
 ROOMY, LOWEST = 24, 12
 """Cells of the plot that an interval in digits leaves, and below which names get own lines."""
+AIRY = 20
+"""Lines of a window from which on parts are set apart."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,11 @@ class LastLabel:
 
     Attributes:
         label: The class, or what stands for one.
-        answers: What each candidate answers there.
+        answers: What each candidate answers there, by letter.
     """
 
     label: str
-    answers: tuple[str, ...]
+    answers: Mapping[str, str]
 
 
 class LabelForest(Told):
@@ -59,44 +61,33 @@ class LabelForest(Told):
         width = self.scrollable_content_region.width
         if self._known is not None and width:
             found, last, bounds = self._known
-            lines = standing_lines(found, last, self._names, bounds, width)
-            self.show(Content("\n").join(lines))
+            parts = (
+                _verdict(found, self._names, width),
+                _forest(found, self._names, width),
+                _differences(found, self._names, bounds),
+                _remarks(found, last, self._names),
+            )
+            between = "\n\n" if self.app.size.height >= AIRY else "\n"
+            joined = (Content("\n").join(part) for part in parts)
+            self.show(Content(between).join(part for part in joined if part.plain))
 
 
-def standing_lines(
-    found: LabelStanding, last: LastLabel | None, names: bool, bounds: bool, width: int
-) -> Iterator[Content]:
-    """Yields how the labels stand; arguments as for `LabelForest.show_labels`.
-
-    Args:
-        found: The labels.
-        last: The label that was given last.
-        names: Whether models are named.
-        bounds: Whether all differences are wanted.
-        width: Cells of a line.
-    """
+def _verdict(found: LabelStanding, names: bool, width: int) -> Iterator[Content]:
     yield inert(found.sentence(names), "bold")
-    contest = len(found.candidates) > 1
-    if contest and found.verdict not in FINAL:
-        percent = f"{int(100 * found.progress)} % of the way to a decision"
-        room = max(min(width - len(percent) - 1, 20), 0)
-        yield Content(f"{part_line(found.progress, room)} {percent}".strip())
-    yield from _forest(found, names, width)
-    if contest:
-        yield from _differences(found, names, bounds)
-    elif found.outside:
-        yield inert(unplanned(found.candidates[0].outside, found.outside))
-    if last is not None:
-        answers = zip(found.candidates, last.answers, strict=True)
-        said = ", ".join(f"{row.name(names)} {answer}" for row, answer in answers)
-        yield inert(f"last picture: {last.label} · answers: {said}", DIM)
-    for remark in found.remarks():
-        yield inert(remark, DIM)
+    if len(found.candidates) > 1 and found.verdict not in FINAL:
+        words, percent = "to a decision ", f" {int(100 * found.progress)} %"
+        room = max(min(width - len(words) - len(percent), 24), 3)
+        yield Content(f"{words}{part_line(found.progress, room)}{percent}")
+
+
+def _by_letter(found: LabelStanding) -> list[CandidateStanding]:
+    """Returns the candidates so that their order does not tell which is which."""
+    return sorted(found.candidates, key=lambda row: (len(row.letter), row.letter))
 
 
 def _forest(found: LabelStanding, names: bool, width: int) -> Iterator[Content]:
     """Yields accuracies from 0 to 100 %; a candidate that is not the best is in brackets."""
-    rows = found.candidates
+    rows = _by_letter(found)
     marks = [plain(row.name(names)) for row in rows]
     marks = [f"({mark})" if row.dropped else mark for row, mark in zip(rows, marks, strict=True)]
     head = max(map(cell_len, marks))
@@ -129,12 +120,23 @@ def _accuracy(row: CandidateStanding, whole: bool) -> str:
 
 
 def _differences(found: LabelStanding, names: bool, bounds: bool) -> Iterator[Content]:
+    if len(found.candidates) == 1 and found.outside:
+        yield inert(unplanned(found.candidates[0].outside, found.outside))
     leader = found.candidates[found.leader].name(names)
     beaten = []
-    for row in found.candidates:
+    for row in _by_letter(found):
         if row.dropped and not bounds:
             beaten.append(row.name(names))
         elif row.difference is not None:
             yield inert(f"{leader} minus {row.name(names)}: {difference_words(row)}")
     if beaten:
         yield inert(f"not the best: {', '.join(beaten)}")
+
+
+def _remarks(found: LabelStanding, last: LastLabel | None, names: bool) -> Iterator[Content]:
+    if last is not None:
+        rows = _by_letter(found)
+        answers = ", ".join(f"{row.name(names)} {last.answers[row.letter]}" for row in rows)
+        yield inert(f"last picture: {last.label} ({answers})", DIM)
+    for remark in found.remarks():
+        yield inert(remark, DIM)
