@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -58,6 +59,32 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, images in pictures.items():
         write_crops(root / name, images, crops=12)
     return root
+
+
+@pytest.fixture(scope="session")
+def runs_on_targets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with runs of two models on 40 pictures of the targets street and photos.
+
+    `photos` beside them has files: the first pictures of the street.
+    """
+    from tuiprobe import miniature, probe
+
+    place = tmp_path_factory.mktemp("targets")
+    miniature.export(place / "all", sets=("street",), layouts=("imagefolder",), images=40)
+    shutil.move(place / "all/imagefolder/street", place / "photos")
+    targets = ("miniature:street", f"imagefolder:{place / 'photos'}")
+    for model in ("mini_clip_soft", "mini_finetuned"):
+        output = str(place / "runs" / model)
+        probe(model, "miniature:val", output=output, target=targets, sample=40, concepts="none")
+    return place
+
+
+@pytest.fixture
+def label_runs(runs_on_targets: Path, tmp_path: Path) -> list[Path]:
+    """Returns these run directories in a folder of the test's own, for labels beside them."""
+    for run in sorted((runs_on_targets / "runs").iterdir()):
+        shutil.copytree(run, tmp_path / "runs" / run.name, copy_function=os.link)
+    return sorted((tmp_path / "runs").iterdir())
 
 
 def write_crops(folder: Path, images: list, crops: int) -> None:

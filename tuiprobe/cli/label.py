@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,15 +68,14 @@ def label(
     headless = (todo, answers, answers_from) != (None, None, None) or require_decision or as_json
     if not headless and has_terminal():
         raise typer.Exit(_screen(runs, target, seed, difference, ascii))
-    labelling = open_labelling(runs, target, seed)
-    labelling.narrow = difference
-    if answers is not None:
-        taken = take_answers(labelling, answers)
-        print(taken.words(), file=sys.stderr)
-    if answers_from is not None:
-        _answer_from(labelling, answers_from, difference)
-    if todo is not None:
-        write_todo(labelling, todo, count)
+    with closing(open_labelling(runs, target, seed)) as labelling:
+        labelling.narrow = difference
+        if answers is not None:
+            print(take_answers(labelling, answers).words(), file=sys.stderr)
+        if answers_from is not None:
+            _answer_from(labelling, answers_from, difference)
+        if todo is not None:
+            write_todo(labelling, todo, count)
     found = standing(labelling)
     print(_json(labelling, found) if as_json else section_text(describe_labels(found)), end="")
     raise typer.Exit(int(require_decision and not found.decided))

@@ -113,7 +113,7 @@ def block_accuracies(
     unknown[known] = False
     estimate = right[:, len(sampled) :].sum(axis=1) / size
     variance = np.zeros(len(right))
-    for block in range(int(blocks.min()), int(blocks.max()) + 1):
+    for block in np.unique(blocks):
         inside, mine = (blocks == block) & unknown, blocks[sampled] == block
         count, n = int(inside.sum()), int(mine.sum())
         if not count:

@@ -13,7 +13,7 @@ from tuiprobe.datasets.csv_table import read_table
 from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
 from tuiprobe.label.answers import Draw
-from tuiprobe.label.files import COLUMNS, csv_cell, csv_content
+from tuiprobe.label.files import COLUMNS, UNSURE, csv_cell, csv_content
 from tuiprobe.label.session import Labelling
 from tuiprobe.plaintext import plain
 
@@ -76,6 +76,16 @@ class TakenAnswers:
         return "answers: " + ", ".join(f"{count:,} {text}" for count, text in counts if count)
 
 
+@dataclass(frozen=True)
+class _AnswerRow:
+    """A line of a table: where it stands, its picture, its class, whether the plan drew it."""
+
+    where: str
+    place: int
+    label: str
+    planned: bool
+
+
 def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
     """Takes the answers of a table: that of `todo_text`, of the page, or of one's own.
 
@@ -87,44 +97,48 @@ def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
             a picture of the plan out before a later one; names the line.
         DataError: If the table cannot be read.
     """
-    table = read_table(path, _NEEDED)
-    rows = [
-        (line, dict(zip(table.header, map(csv_content, cells), strict=False)))
-        for line, cells in table.rows
-    ]
-    places = {digest: place for place, digest in enumerate(labelling.matched.digests)}
+    rows = _answer_rows(labelling, path)
     planned = labelling.upcoming(len(rows))
     taken: dict[int, tuple[Draw, str]] = {}
     drawn = repeated = 0
     skipped = ""
-    for line, row in rows:
-        where, plan, label = f"{path} line {line}", row.get("plan", ""), row["class"]
-        if plan not in ("", labelling.plan.id):
-            raise UsageError(f"{where} is of the plan {plain(plan)}, not of {labelling.plan.id}")
-        place = places.get(row["sha256"])
-        if place is None:
-            raise UsageError(f"{where} is about a picture that these runs did not measure")
-        if not label:
-            skipped = skipped or (where if plan else "")
-            continue
-        before = labelling.label_of(place) or taken.get(place, (None, None))[1]
-        if before is not None:
-            if before != plain(label):
-                raise UsageError(f"{where} says {plain(label)}, but an earlier label {before}")
+    for row in rows:
+        earlier = labelling.label_of(row.place) or taken.get(row.place, ("", ""))[1]
+        if not row.label:
+            skipped = skipped or (row.where if row.planned and not earlier else "")
+        elif earlier:
+            if earlier != row.label:
+                raise UsageError(f"{row.where} says {row.label}, but an earlier label {earlier}")
             repeated += 1
-            continue
-        labelling.number(label, where)
-        draw = Draw(place, "outside")
-        if plan and drawn < len(planned) and planned[drawn].place == place:
-            if skipped:
-                raise UsageError(
-                    f"{skipped} has no class and later lines do: leaving pictures out would void "
-                    "the guarantee; write (unsure) there"
-                )
-            draw = Draw(place, planned[drawn].how)
+        elif row.planned and skipped:
+            raise UsageError(
+                f"{skipped} has no class and later lines do: leaving pictures out would void the "
+                f"guarantee; write {UNSURE} there"
+            )
+        elif row.planned and drawn < len(planned) and planned[drawn].place == row.place:
+            taken[row.place] = Draw(row.place, planned[drawn].how), row.label
             drawn += 1
-        taken[place] = draw, plain(label)
+        else:
+            taken[row.place] = Draw(row.place, "outside"), row.label
     for draw, label in taken.values():
         labelling.label(draw, label)
-    blank = sum(not row["class"] for _, row in rows)
+    blank = sum(not row.label for row in rows)
     return TakenAnswers(drawn, len(taken) - drawn, repeated, blank)
+
+
+def _answer_rows(labelling: Labelling, path: Path) -> list[_AnswerRow]:
+    """Returns the lines of a table; refuses those of another plan, picture or class."""
+    table = read_table(path, _NEEDED)
+    places = {digest: place for place, digest in enumerate(labelling.matched.digests)}
+    rows = []
+    for line, cells in table.rows:
+        row = dict(zip(table.header, map(csv_content, cells), strict=True))
+        where, plan, label = f"{path} line {line}", row.get("plan", ""), plain(row["class"])
+        if plan not in ("", labelling.plan.id):
+            raise UsageError(f"{where} is of the plan {plain(plan)}, not of {labelling.plan.id}")
+        if row["sha256"] not in places:
+            raise UsageError(f"{where} is about a picture that these runs did not measure")
+        if label:
+            labelling.number(label, where)
+        rows.append(_AnswerRow(where, places[row["sha256"]], label, bool(plan)))
+    return rows

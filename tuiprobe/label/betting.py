@@ -76,10 +76,10 @@ class Bet:
 
 
 Mark = tuple[int, int, tuple[float, ...], tuple[tuple[float, ...], ...], tuple[float, float]]
-"""What `Pair.back` needs."""
+"""What `Duel.back` needs."""
 
 
-class Pair:
+class Duel:
     """All bets about two candidates, a and b.
 
     Side 0 stands for "a minus b", side 1 for "b minus a".

@@ -17,7 +17,7 @@ from tuiprobe.label.answers import (
     Pool,
     block_accuracies,
 )
-from tuiprobe.label.betting import Bools, Ints, Mark, Pair
+from tuiprobe.label.betting import Bools, Duel, Ints, Mark
 
 ALPHA: Final = 0.05
 """Chance that the best candidate is dropped, or that a winner is named wrongly."""
@@ -80,7 +80,7 @@ class Contest:
         self._pairs = {}
         for a, b in combinations(range(pool.candidates), 2):
             queue = order[pool.answers[a, order] != pool.answers[b, order]]
-            self._pairs[a, b] = Pair(queue, (support[a] - support[b])[queue], margin)
+            self._pairs[a, b] = Duel(queue, (support[a] - support[b])[queue], margin)
         self._decide()
 
     @property
@@ -148,7 +148,7 @@ class Contest:
                 self._settle(place, pair)
         self._decide()
 
-    def _settle(self, place: tuple[int, int], pair: Pair) -> None:
+    def _settle(self, place: tuple[int, int], pair: Duel) -> None:
         """Settles what is labelled at the front of a queue."""
         while (at := pair.following) in self.labels:
             a, b = (int(self.pool.answers[c, at] == self.labels[at]) for c in place)
@@ -200,7 +200,7 @@ class Contest:
             return "within", max(near, key=self._lead)
         return "open", None
 
-    def _side(self, a: int, b: int) -> tuple[Pair, int]:
+    def _side(self, a: int, b: int) -> tuple[Duel, int]:
         return (self._pairs[a, b], 0) if a < b else (self._pairs[b, a], 1)
 
     def _near(self, a: int, b: int) -> float:

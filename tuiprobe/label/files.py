@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 
 from tuiprobe import limits
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.files import DamagedFileError, Entry, names_below, writing
+from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, writing
 from tuiprobe.label.answers import How
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.results.base import Record
@@ -117,7 +117,7 @@ class LabelPlan(Record):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     candidates: tuple[PlanCandidate, ...]
     pictures: tuple[str, ...]
-    stages: tuple[int, ...]
+    stages: tuple[Annotated[int, Field(ge=-1, lt=2**31)], ...]
     eliminations: tuple[Elimination, ...] = ()
 
 
@@ -160,6 +160,8 @@ class LabelFiles:
         if not os.path.lexists(self.csv.path):
             return [], 0
         content = self.csv.read_bytes(limits.TEXT_BYTES)
+        if content.count(b"\n") > limits.TABLE_ROWS:
+            raise DamagedFileError(f"{self.csv} has more than {limits.TABLE_ROWS:,} lines")
         end = content.rfind(b"\n") + 1
         if end < len(content):
             try:
@@ -184,12 +186,16 @@ class LabelFiles:
         """
         with writing(self.csv):
             descriptor = self._opened()
-            content = line.text().encode("utf-8", "backslashreplace")
-            at = self._size
-            while at < self._size + len(content):
-                at += os.pwrite(descriptor, content[at - self._size :], at)
+            self._write(descriptor, line.text().encode("utf-8", "backslashreplace"))
             os.fsync(descriptor)
-            self._size = at
+
+    def _write(self, descriptor: int, content: bytes) -> None:
+        """Writes behind the last whole line."""
+        os.lseek(descriptor, self._size, os.SEEK_SET)
+        while content:
+            written = os.write(descriptor, content)
+            content = content[written:]
+            self._size += written
 
     def _opened(self) -> int:
         """Opens and locks the file for writing, after its last whole line."""
@@ -209,10 +215,11 @@ class LabelFiles:
         _, self._size = self._whole()
         os.ftruncate(descriptor, self._size)
         if not self._size:
-            self._size = os.pwrite(descriptor, (",".join(COLUMNS) + "\n").encode(), 0)
+            self._write(descriptor, (",".join(COLUMNS) + "\n").encode())
         elif os.pread(descriptor, 1, self._size - 1) != b"\n":
-            self._size += os.pwrite(descriptor, b"\n", self._size)
+            self._write(descriptor, b"\n")
         os.fsync(descriptor)
+        flush_folder(self.csv.root)
         return descriptor
 
     def remove_last(self, line: LabelLine) -> None:

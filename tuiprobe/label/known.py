@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -116,6 +117,8 @@ def _by_plan(
 def _as_candidate(matched: Matched, plan: LabelPlan, number: int) -> LabelledAccuracy | None:
     """Returns the accuracy of a candidate as its contest states it; None if a rival is gone."""
     folder = matched.candidates[0].directory.path.resolve().parent
+    if any(Path(candidate.run).name != candidate.run for candidate in plan.candidates):
+        return None  # a plan from a stranger opens nothing elsewhere
     try:
         labelling = open_labelling(
             [folder / candidate.run for candidate in plan.candidates],

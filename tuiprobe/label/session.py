@@ -31,7 +31,7 @@ from tuiprobe.label.files import (
     now,
     refuse_conflicts,
 )
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
@@ -456,7 +456,11 @@ def _in_order(matched: Matched, digests: list[str], order: list[str]) -> Matched
 def _new_plan(matched: Matched, digests: list[str], seed: int) -> LabelPlan:
     name = hashlib.sha256(" ".join((str(seed), *digests)).encode()).hexdigest()[:12]
     candidates = tuple(
-        PlanCandidate(run=candidate.directory.path.name, model=candidate.model, answers=digest)
+        PlanCandidate(
+            run=encodable(candidate.directory.path.name),
+            model=encodable(candidate.model),
+            answers=digest,
+        )
         for candidate, digest in zip(matched.candidates, digests, strict=True)
     )
     return LabelPlan(

@@ -1,0 +1,83 @@
+"""`tuiprobe label`: decisions, exit codes, tables of pictures, labels of folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tuiprobe.cli.app import run_cli
+from tuiprobe.miniature import world
+
+PICTURES = 40
+
+
+def command(runs: list[Path], *options: object) -> list[str]:
+    return ["label", *map(str, runs), *map(str, options)]
+
+
+def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
+    street = ("--target", "street")
+    assert run_cli(command(label_runs, *street, "--require-decision")) == 1
+    assert "not decided\n" in capsys.readouterr().out
+    labels = ("--answers-from", "miniature", "--json")
+    assert run_cli(command(label_runs, *street, *labels, "--require-decision")) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["decided"]
+    assert found["verdict"] in ("best", "equal")
+    assert found["decisions"][-1]["labels"] == found["labelled"] <= PICTURES
+    assert any("a demonstration" in note for note in found["notes"])
+    assert run_cli(command(label_runs, *street)) == 0  # kept beside the runs
+    out = capsys.readouterr().out
+    assert f"- {found['labelled']} pictures of {PICTURES} labelled\n" in out
+    assert run_cli(command(label_runs, *street, *labels, "--difference")) == 0
+    after = json.loads(capsys.readouterr().out)
+    (low, high) = next(row["difference"] for row in after["candidates"] if row["difference"])
+    assert low == pytest.approx(high, abs=1e-8)  # all pictures on which they differ are labelled
+    assert run_cli(command(label_runs, "--target", "photos", *labels)) == 2
+    assert "has labels of the demonstration alone" in capsys.readouterr().err
+    assert run_cli(command(label_runs[:1], *street, "--answers-from", "miniature")) == 0
+    assert "known to 5 points\n" in capsys.readouterr().out
+
+
+def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, capsys):
+    todo, photos = tmp_path / "todo.csv", ("--target", "photos")
+    assert run_cli(command(label_runs, *photos, "--seed", 4, "--todo", todo, "--count", 5)) == 0
+    assert run_cli(command(label_runs, *photos, "--todo", todo)) == 2
+    assert "exists and may hold answers" in capsys.readouterr().err
+    head, *rows = todo.read_text().splitlines()
+    assert len(rows) == 5
+    todo.write_text("\n".join([head, *(row.replace(",,", ",(unsure),", 1) for row in rows)]))
+    assert (
+        run_cli(command(label_runs, *photos, "--answers", todo, "--json")) == 0
+    )  # the seed is kept
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert err == "answers: 5 drawn by the plan\n"
+    assert (found["seed"], found["labelled"], found["unsure"]) == (4, 5, 5)
+
+
+def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys):
+    folder, photos = tmp_path / "sorted", ("--target", "photos")
+    pictures = sorted((runs_on_targets / "photos").glob("*.png"))
+    for path in pictures:
+        name = world.CLASS_NAMES[world.label("street", int(path.stem))]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / name)
+    some = tmp_path / "some"
+    for path in pictures[:7]:
+        name = world.CLASS_NAMES[world.label("street", int(path.stem))]
+        (some / name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, some / name)
+    assert run_cli(command(label_runs, *photos, "--answers-from", some, "--json")) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["labelled"] == 7
+    assert f"has labels of 7 of {PICTURES} pictures: they are not taken as drawn at random" in err
+    assert (
+        run_cli(command(label_runs, *photos, "--answers-from", folder, "--require-decision")) == 0
+    )
+    (folder / next(folder.iterdir()).name).rename(folder / "unicorn")
+    assert run_cli(command(label_runs[:1], *photos, "--answers-from", folder)) == 2
+    assert "'unicorn' is no class of these runs" in capsys.readouterr().err

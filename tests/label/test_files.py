@@ -1,0 +1,148 @@
+"""The file of labels: what was answered is there, whatever ends the program or edits the file."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.power import disk_after, recording, write_tree
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.files import DamagedFileError
+from tuiprobe.label.files import (
+    COLUMNS,
+    UNSURE,
+    LabelFiles,
+    LabelLine,
+    LabelPlan,
+    PlanCandidate,
+    label_lines,
+    label_targets,
+    refuse_conflicts,
+)
+from tuiprobe.plaintext import plain
+from tuiprobe.run.directory import BusyError
+
+TIME = "2026-01-31T12:00:00Z"
+
+
+def label(number: int, name: str = "cat") -> LabelLine:
+    return LabelLine(f"{number}.jpg", f"{number:064x}", name, "0" * 12, "order", TIME)
+
+
+def test_a_loss_of_power_takes_no_answer_that_was_acknowledged(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    root.mkdir()
+    files, acknowledged, draws = LabelFiles(root, "photos"), [(0, 0)], np.random.default_rng(0)
+    with recording(root) as recorder:
+        for number in range(4):
+            files.append(label(number))
+            acknowledged.append((len(recorder.changes), number + 1))
+        assert len(recorder.changes) >= 4 * 2  # each is written and flushed
+        files.remove_last(label(3))
+        files.append(label(3, UNSURE))
+    files.close()
+    every = [label(0), label(1), label(2), label(3, UNSURE)]
+    assert files.lines() == every
+    for moment in range(acknowledged[-1][0] + 1):
+        least = max(count for at, count in acknowledged if at <= moment)
+        for share in (0, 0.5, 1):
+            place = tmp_path / f"{moment}-{share}"
+            kept = draws.random(moment) < share
+            write_tree(disk_after(recorder.changes[:moment], kept.__getitem__), place)
+            there = LabelFiles(place, "photos").lines()
+            assert least <= len(there) <= least + 1
+            assert there == [label(number) for number in range(len(there))]
+
+
+def test_a_line_that_a_kill_cut_short_is_written_anew(tmp_path: Path) -> None:
+    files = LabelFiles(tmp_path, "photos")
+    for number in range(2):
+        files.append(label(number))
+    files.close()
+    content = files.csv.read_bytes()
+    for cut in range(len(content) + 1):
+        files.csv.path.write_bytes(content[:cut])
+        again = LabelFiles(tmp_path, "photos")
+        whole = content[:cut].count(b"Z\n") + content[:cut].endswith(b"Z")  # some editors cut it
+        assert len(again.lines()) == whole
+        again.append(label(7))
+        again.close()
+        assert again.lines() == [label(number) for number in (*range(whole), 7)]
+
+
+def test_two_programs_do_not_mix_their_labels(tmp_path: Path) -> None:
+    first, second = LabelFiles(tmp_path, "photos"), LabelFiles(tmp_path, "photos")
+    first.append(label(0))
+    with pytest.raises(BusyError, match=r"another process writes .*labels-photos\.csv"):
+        second.append(label(1))
+    with first.csv.path.open("a") as file:
+        file.write(label(1).text())
+    with pytest.raises(BusyError, match="was changed by another program"):
+        first.append(label(2))
+    first.close()
+    second.append(label(2))
+    assert len(second.lines()) == 3
+    with pytest.raises(DataError, match="is not the last label given here"):
+        second.remove_last(label(1))
+
+
+@settings(deadline=None, max_examples=50)
+@given(image=st.text(), name=st.text(min_size=1))
+def test_any_name_comes_back_from_a_line_that_no_program_obeys(image, name) -> None:
+    line = LabelLine(plain(image), "0" * 64, plain(name), "", "outside", TIME)
+    text = line.text()
+    assert text.count("\n") == 1
+    assert not text.startswith(("=", "+", "-", "@", '"=', '"+', '"-', '"@'))
+    encoded = text.encode("utf-8", "backslashreplace").decode()
+    assert label_lines(Path("x.csv"), encoded, header=False) == [line]
+
+
+def test_what_is_no_label_is_named_by_its_line(tmp_path: Path) -> None:
+    files = LabelFiles(tmp_path, "photos")
+    good = label(0).text()
+    for wrong in ("a,b\n", good.replace("order", "chosen"), good.replace(",cat,", ",,"),
+                  good.replace("0" * 64, "0" * 63), good.replace(TIME, "today")):  # fmt: skip
+        files.csv.path.write_text(",".join(COLUMNS) + "\n" + good + wrong + good)
+        with pytest.raises(DataError, match=r"labels-photos\.csv line 3 is no label"):
+            files.lines()
+    files.csv.path.write_text(good)
+    with pytest.raises(DataError, match="has no first line image,sha256"):
+        files.lines()
+    assert label_targets(tmp_path) == ["photos"]
+
+
+def test_files_of_strangers_cost_a_sentence_at_most(tmp_path: Path) -> None:
+    files, draws = LabelFiles(tmp_path, "photos"), np.random.default_rng(0)
+    files.append(label(0))
+    files.close()
+    candidate = PlanCandidate(run="../elsewhere", model="m", answers="0" * 64)
+    pictures, stages = (f"{0:064x}",), (0,)
+    files.write_plans(
+        [LabelPlan(id="0" * 12, seed=0, candidates=(candidate,), pictures=pictures, stages=stages)]
+    )
+    for entry, read in ((files.csv, files.lines), (files.json, files.plans)):
+        content = entry.read_bytes()
+        for _ in range(300):
+            damaged = bytearray(content)
+            for place in draws.integers(0, len(content), draws.integers(1, 4)):
+                damaged[place : place + draws.integers(0, 3)] = draws.bytes(
+                    int(draws.integers(0, 3))
+                )
+            entry.path.write_bytes(damaged)
+            with suppress(DataError):
+                read()
+        entry.path.write_bytes(content)
+    files.json.path.write_text(files.json.read_text().replace('"stages":[0]', '"stages":[]'))
+    with pytest.raises(DamagedFileError, match="has not a stage a picture"):
+        files.plans()
+
+
+def test_two_labels_of_one_picture_are_both_named() -> None:
+    lines = [label(0), label(1), label(1), label(0, "dog")]
+    with pytest.raises(UsageError, match=r"line 2 says that 0\.jpg is cat, line 5 .* dog"):
+        refuse_conflicts(Path("x.csv"), lines)

@@ -1,0 +1,247 @@
+"""Sessions of labelling over finished runs: resuming, plans, refusals, accuracies beside runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tuiprobe import probe
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.label.answers import Draw
+from tuiprobe.label.batch import take_answers, todo_text
+from tuiprobe.label.files import NONE_OF_THESE, UNSURE
+from tuiprobe.label.known import accuracy_beside
+from tuiprobe.label.session import Labelling, open_labelling
+from tuiprobe.label.standing import standing
+from tuiprobe.miniature import world
+from tuiprobe.run.directory import RunDir
+
+MODELS, PICTURES = ("mini_clip_soft", "mini_finetuned"), 40
+
+
+def truth(labelling: Labelling, place: int) -> str:
+    name = world.CLASS_NAMES[world.label("street", int(Path(labelling.matched.paths[place]).stem))]
+    return name if name in labelling.matched.classes else NONE_OF_THESE
+
+
+def answer(labelling: Labelling, count: int) -> None:
+    for _ in range(count):
+        picture = labelling.following()
+        assert picture is not None
+        labelling.answer(truth(labelling, picture.place))
+
+
+def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    states = []
+    for count in range(12):
+        states.append((standing(labelling), labelling.following()))
+        if count % 4 == 3:
+            labelling.answer(UNSURE)
+        else:
+            answer(labelling, 1)
+        again = open_labelling(label_runs[::-1], "photos")  # nothing was closed: as after a kill
+        assert standing(again) == standing(labelling)
+        assert again.following() == labelling.following()
+        assert again.matched.candidates[0].model == MODELS[0]  # the order of the plan
+    assert standing(labelling).unsure == 3
+    while states:
+        labelling.undo()
+        before = states.pop()
+        assert (standing(labelling), labelling.following()) == before
+        assert len(open_labelling(label_runs, "photos").counted) == len(states)
+    with pytest.raises(UsageError, match="no label to take back"):
+        labelling.undo()
+    labelling.close()
+
+
+def test_nobody_is_favoured_while_labelling(label_runs: list[Path]) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    answers = labelling.matched.answers
+    upcoming = labelling.upcoming(PICTURES)
+    assert sorted(picture.place for picture in upcoming) == list(range(PICTURES))
+    first = 0
+    for picture in upcoming:
+        own = [labelling.matched.classes[number] for number in answers[:, picture.place]]
+        assert sorted(picture.choices) == sorted(set(own))
+        first += len(picture.choices) > 1 and picture.choices[0] == own[0]
+    differ = sum(len(picture.choices) > 1 for picture in upcoming)
+    assert 0.2 * differ < first < 0.8 * differ
+    assert sorted(labelling.letters) == ["A", "B"]
+    words = json.dumps([standing(labelling).sentence(), standing(labelling).headline()])
+    assert not any(model in words for model in MODELS)
+
+
+def test_the_picture_shown_is_the_one_that_was_measured(
+    label_runs: list[Path], runs_on_targets: Path
+) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    assert labelling.image(3).size == (64, 64)
+    path = labelling.path(3)
+    assert path is not None
+    assert path.is_relative_to(runs_on_targets / "photos")
+    assert open_labelling(label_runs, "street").path(3) is None  # the miniature has no files
+    other = labelling.path(4)
+    assert other is not None
+    kept = path.read_bytes()
+    try:
+        shutil.copy(other, path)
+        with pytest.raises(DataError, match="has changed since the runs measured it"):
+            labelling.image(3)
+        path.unlink()
+        with pytest.raises(DataError, match=r"no longer in"):
+            open_labelling(label_runs, "photos").image(3)
+    finally:
+        path.write_bytes(kept)
+
+
+def test_a_plan_keeps_its_seed_and_new_candidates_take_another(label_runs: list[Path]) -> None:
+    labelling = open_labelling(label_runs, "photos", seed=5)
+    answer(labelling, 6)
+    labelling.close()
+    assert open_labelling(label_runs, "photos").plan.seed == 5
+    with pytest.raises(UsageError, match="labelled by seed 5: choosing among seeds"):
+        open_labelling(label_runs, "photos", seed=6)
+    third = label_runs[0].parent / "third"
+    shutil.copytree(label_runs[0], third)
+    with pytest.raises(UsageError, match="seed 5 belongs to other candidates"):
+        open_labelling([*label_runs, third], "photos", seed=5)
+    more = open_labelling([*label_runs, third], "photos")
+    assert more.plan.seed == 6
+    assert len(more.survey.known) == 6  # the same labels; drawn by another plan
+    answer(more, 1)
+    more.close()
+    assert [plan.seed for plan in more.files.plans()] == [5, 6]
+    assert standing(open_labelling(label_runs, "photos")).outside == 1
+
+
+def test_what_cannot_be_labelled_together_is_refused_with_what_differs(
+    label_runs: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="several target sets: choose one of street, photos"):
+        open_labelling(label_runs)
+    with pytest.raises(DataError, match="no target set park; it has street, photos"):
+        open_labelling(label_runs, "park")
+    with pytest.raises(UsageError, match="named twice"):
+        open_labelling([label_runs[0], label_runs[0]], "photos")
+    with pytest.raises(DataError, match="no run directory"):
+        open_labelling([tmp_path], "photos")
+    fewer = tmp_path / "runs/fewer"
+    street = ("miniature:street",)
+    probe(
+        MODELS[0], "miniature:val", output=str(fewer), sample=30, target=street, concepts="none"
+    )  # fmt: skip
+    with pytest.raises(DataError, match="different pictures: 10 of 40 are only in the first, 0 of"):
+        open_labelling([label_runs[1], fewer], "street")
+    (fewer / "measured.json").unlink()
+    with pytest.raises(DataError, match="is not finished: the same command resumes it"):
+        open_labelling([fewer])
+    labelling = open_labelling(label_runs, "photos")
+    with pytest.raises(UsageError, match="'unicorn' is no class of these runs: "):
+        labelling.answer("unicorn")
+    answer(labelling, 1)
+    labelling.close()
+    path = labelling.files.csv.path
+    path.write_text(path.read_text().replace(labelling.counted[0].label, "unicorn"))
+    with pytest.raises(UsageError, match="as 'unicorn', which is no class of these runs"):
+        open_labelling(label_runs, "photos")
+
+
+def test_labels_are_found_by_digest_for_any_run_beside_them(label_runs: list[Path]) -> None:
+    assert accuracy_beside(RunDir(label_runs[0]), "photos") is None
+    labelling = open_labelling(label_runs, "photos")
+    answer(labelling, 15)
+    stranger = label_runs[0].parent / "stranger"
+    shutil.copytree(label_runs[1], stranger)
+    for run, row in zip(label_runs, standing(labelling).candidates, strict=True):
+        found = accuracy_beside(RunDir(run), "photos")
+        assert found is not None
+        assert (found.accuracy, found.pictures, found.labelled) == (row.accuracy, PICTURES, 15)
+        assert found.sentence().startswith("measured on 15 of your pictures: ")
+    assert accuracy_beside(RunDir(stranger), "street") is None  # rendered, so of other contents
+    shutil.rmtree(
+        label_runs[0]
+    )  # a rival is gone: the blocks of the plan still say how they were drawn
+    found = accuracy_beside(RunDir(label_runs[1]), "photos")
+    assert found is not None
+    assert found.accuracy is not None
+    assert abs(found.accuracy.estimate - row.accuracy.estimate) < found.accuracy.half
+    labelling.close()
+
+
+def test_labels_of_unknown_selection_make_no_accuracy(label_runs: list[Path]) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    for place in range(10):
+        labelling.label(Draw(place, "outside"), truth(labelling, place))
+    labelling.close()
+    found = accuracy_beside(RunDir(label_runs[0]), "photos")
+    assert found is not None
+    right = labelling.right(range(10))[0]
+    assert found.accuracy is None
+    words = f"right on {right} of 10 labelled pictures, which were not drawn at random"
+    assert found.sentence() == words
+
+
+def test_the_truth_is_within_the_accuracy_of_a_run_that_was_no_candidate(
+    label_runs: list[Path],
+) -> None:
+    labelling = open_labelling(label_runs[:1], "photos")
+    answer(labelling, 25)
+    labelling.close()
+    found = accuracy_beside(RunDir(label_runs[1]), "photos")
+    assert found is not None
+    assert found.accuracy is not None
+    other = open_labelling(label_runs[1:], "photos").matched
+    rights = [
+        other.classes[number] == truth(labelling, place)
+        for place, number in enumerate(other.answers[0].tolist())
+    ]
+    assert found.accuracy.low <= np.mean(rights) <= found.accuracy.high
+    assert found.accuracy.labels == 25
+
+
+def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_path: Path) -> None:
+    labelling, table = open_labelling(label_runs, "photos"), tmp_path / "todo.csv"
+    places = [picture.place for picture in labelling.upcoming(8)]
+    head, *rows = todo_text(labelling, 8).splitlines()
+    filled = [
+        row.replace(",,", f",{truth(labelling, place)},", 1)
+        for row, place in zip(rows, places, strict=True)
+    ]
+    refused = {
+        "line 3 has no class and later lines do": [filled[0], rows[1], *filled[2:]],
+        "is of the plan 0{12}, not of": [filled[0].replace(labelling.plan.id, "0" * 12)],
+        "line 2 is about a picture that these": [f"x.jpg,{'0' * 64},cat,,outside,"],
+        "line 3: 'unicorn' is no class": [filled[0], rows[1].replace(",,", ",unicorn,", 1)],
+        "an earlier label": [filled[0], rows[0].replace(",,", f",{UNSURE},", 1)],
+    }
+    for message, lines in refused.items():
+        table.write_text("\n".join([head, *lines]) + "\n")
+        with pytest.raises(UsageError, match=message):
+            take_answers(labelling, table)
+        assert not labelling.counted  # every line is checked before the first answer is taken
+    table.write_text("\n".join([head, *filled[:6], *rows[6:]]) + "\n")
+    taken = take_answers(labelling, table)
+    assert (taken.drawn, taken.outside, taken.repeated, taken.blank) == (6, 0, 0, 2)
+    assert labelling.survey.drawn == places[:6]
+    assert take_answers(labelling, table).repeated == 6
+    table.write_text(f"sha256,class\n{labelling.matched.digests[places[7]]},{UNSURE}\n")
+    assert take_answers(labelling, table).outside == 1
+    assert standing(labelling).outside == 1
+    labelling.close()
+
+
+def test_no_torch_is_loaded_for_labels(label_runs: list[Path]) -> None:
+    program = (
+        "import sys; from pathlib import Path; from tuiprobe.label.session import open_labelling;"
+        f"open_labelling([Path({str(label_runs[0])!r})], 'photos').following();"
+        "print({'torch', 'textual'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
