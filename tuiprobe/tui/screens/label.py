@@ -271,8 +271,9 @@ class LabelScreen(ProbeScreen):
         self.query_one("#choices", Told).show(_choices(view.picture))
         bounds = self._labelling.narrow
         forest = self.query_one(LabelForest)
-        forest.show_labels(view.found, view.last, names=self._named, bounds=bounds)
-        other = "" if view.last is None else f" ({'letters' if self._named else 'names'}: v)"
+        names = self._named or len(self.runs) == 1
+        forest.show_labels(view.found, view.last, names=names, bounds=bounds)
+        other = f" ({'letters' if self._named else 'names'}: v)" if self._nameable else ""
         self.query_one("#so-far").border_title = f"so far{other}"
 
     def _end(self, found: LabelStanding) -> Content:
@@ -285,7 +286,7 @@ class LabelScreen(ProbeScreen):
             lines.append(inert("every picture is labelled"))
         else:
             lines.append(inert("d labels on and narrows what is known"))
-        if not self._named:
+        if self._nameable and not self._named:
             lines.append(inert("v shows the names of the models"))
         lines.append(inert("u takes the last label back, esc goes back"))
         if files is not None:
@@ -306,11 +307,18 @@ class LabelScreen(ProbeScreen):
             return int(str(parameters[0])) < len(choices)
         if action in ("another", "answer", "open"):
             return view is not None and view.picture is not None
-        if action in ("undo", "names"):
+        if action == "undo":
             return view is not None and view.last is not None
+        if action == "names":
+            return self._nameable
         if action == "more":
             return view is not None and view.picture is None and not self._finished
         return True
+
+    @property
+    def _nameable(self) -> bool:
+        """Whether there are letters in place of names, and a label was given without names."""
+        return len(self.runs) > 1 and self.view is not None and self.view.last is not None
 
     @property
     def _finished(self) -> bool:
@@ -359,16 +367,20 @@ class LabelScreen(ProbeScreen):
         if path is None:
             self.app.fail("this picture has no file of its own to open")
             return
+        threading.Thread(target=self._open, args=(path.absolute(),), daemon=True).start()
+
+    def _open(self, path: Path) -> None:
         program = {"darwin": "open"}.get(sys.platform, "xdg-open")
+        none = subprocess.DEVNULL
         try:
-            subprocess.Popen(  # noqa: S603  (a list of words, and the path is absolute)
-                [program, str(path.absolute())],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )  # fmt: skip
+            code = subprocess.run(  # noqa: S603  (a list of words, and the path is absolute)
+                [program, str(path)], stdin=none, stdout=none, stderr=none, start_new_session=True
+            ).returncode
+            cause = f"{program} ended with {code}" if code else ""
         except OSError as error:
-            cause = os.strerror(error.errno or 0)
-            self.app.fail(f"{program} cannot be started: {cause}", plain(str(path)))
+            cause = f"{program} cannot be started: {os.strerror(error.errno or 0)}"
+        if cause and self.is_running:
+            self.app.call_later(self.app.fail, cause, plain(str(path)))
 
 
 def shared_targets(runs: Sequence[Path]) -> list[str]:
