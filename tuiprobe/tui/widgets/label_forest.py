@@ -128,7 +128,8 @@ def _differences(found: LabelStanding, names: bool, bounds: bool) -> Iterator[Co
         if row.dropped and not bounds:
             beaten.append(row.name(names))
         elif row.difference is not None:
-            yield inert(f"{leader} minus {row.name(names)}: {difference_words(row)}")
+            words = difference_words(row).replace(" ", "\N{NO-BREAK SPACE}")
+            yield inert(f"{leader} minus {row.name(names)}: {words}")
     if beaten:
         yield inert(f"not the best: {', '.join(beaten)}")
 
