@@ -10,13 +10,16 @@ import pytest
 from textual.widgets import Input, OptionList
 
 from tests.tui.conftest import drawn, unexplained, until
+from tuiprobe.cli.app import run_cli
 from tuiprobe.label import session
 from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles
 from tuiprobe.miniature import world
+from tuiprobe.tui import start
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import Told
 from tuiprobe.tui.screens.choice import ChoiceScreen
+from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.widgets.label_forest import LabelForest
@@ -264,6 +267,46 @@ async def test_what_cannot_be_labelled_says_why(
             assert labels(label_runs, "photos") == [UNSURE]
         finally:
             away.rename(photos)
+
+
+async def test_compare_opens_it_for_all_runs_and_results_without_a_target_do_not(
+    label_runs: list[Path], run: Path
+) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen.tab)
+        results = app.screen
+        assert "label" not in {binding.action for binding, _ in working_keys(results)}
+        app.push_screen(CompareScreen(label_runs))
+        await until(pilot, lambda: app.screen.query(ForestTable))
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
+        await pilot.press("escape")  # no target, nothing to label
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.picture)
+        assert app.screen.runs == label_runs
+
+
+async def test_the_command_opens_it_in_a_terminal_unless_something_else_is_asked_for(
+    label_runs: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[LabelScreen] = []
+    monkeypatch.setattr(start, "has_terminal", lambda: True)
+    monkeypatch.setattr(
+        start, "start", lambda ascii, first: opened.append(first()) or int(not ascii)
+    )
+    words = ["label", *map(str, label_runs), "--target", "street"]
+    assert run_cli([*words, "--difference", "--ascii"]) == 0
+    (screen,) = opened
+    assert (screen.runs, screen._target, screen._narrow) == (label_runs, "street", True)
+    assert run_cli([*words, "--require-decision"]) == 1
+    assert run_cli([*words, "--json"]) == 0
+    assert run_cli(["label", str(label_runs[0].parent / "none")]) != 0
+    assert "is no directory" in capsys.readouterr().err
+    assert len(opened) == 1
 
 
 async def test_the_file_of_a_picture_is_opened(
