@@ -191,6 +191,7 @@ async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.picture)
         screen = app.screen
+        assert isinstance(screen, LabelScreen)
         await pressed(pilot, screen, "1")
         assert labels(label_runs, "photos") == [screen.view.last.label]
         assert "mini_clip_soft" in said(screen, "#forest")
