@@ -24,14 +24,14 @@ def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
     assert "not decided\n" in capsys.readouterr().out
     labels = ("--answers-from", "miniature", "--json")
     assert run_cli(command(label_runs, *street, *labels, "--require-decision")) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["decided"]
-    assert found["verdict"] in ("best", "equal")
-    assert found["decisions"][-1]["labels"] == found["labelled"] <= PICTURES
-    assert any("a demonstration" in note for note in found["notes"])
+    state = json.loads(capsys.readouterr().out)
+    assert state["decided"]
+    assert state["verdict"] in ("best", "equal")
+    assert state["decisions"][-1]["labels"] == state["labelled"] <= PICTURES
+    assert any("a demonstration" in note for note in state["notes"])
     assert run_cli(command(label_runs, *street)) == 0  # kept beside the runs
     out = capsys.readouterr().out
-    assert f"- {found['labelled']} pictures of {PICTURES} labelled\n" in out
+    assert f"- {state['labelled']} pictures of {PICTURES} labelled\n" in out
     assert run_cli(command(label_runs, *street, *labels, "--difference")) == 0
     after = json.loads(capsys.readouterr().out)
     (low, high) = next(row["difference"] for row in after["candidates"] if row["difference"])
@@ -54,9 +54,9 @@ def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, capsys):
         run_cli(command(label_runs, *photos, "--answers", todo, "--json")) == 0
     )  # the seed is kept
     out, err = capsys.readouterr()
-    found = json.loads(out)
+    state = json.loads(out)
     assert err == "answers: 5 drawn by the plan\n"
-    assert (found["seed"], found["labelled"], found["unsure"]) == (4, 5, 5)
+    assert (state["seed"], state["labelled"], state["unsure"]) == (4, 5, 5)
 
 
 def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys):
@@ -78,6 +78,11 @@ def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys)
     assert (
         run_cli(command(label_runs, *photos, "--answers-from", folder, "--require-decision")) == 0
     )
-    (folder / next(folder.iterdir()).name).rename(folder / "unicorn")
+    first, second, *_ = sorted(folder.iterdir())
+    double = shutil.copy(next(first.iterdir()), second / "double.png")
+    assert run_cli(command(label_runs[:1], *photos, "--answers-from", folder)) == 2
+    assert "are the same picture in two classes" in capsys.readouterr().err
+    Path(double).unlink()
+    first.rename(folder / "unicorn")
     assert run_cli(command(label_runs[:1], *photos, "--answers-from", folder)) == 2
     assert "'unicorn' is no class of these runs" in capsys.readouterr().err

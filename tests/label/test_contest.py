@@ -42,15 +42,15 @@ def test_two_models_are_told_apart_as_the_method_says() -> None:
     assert list(contest.labels)[:6] == [334, 375, 378, 290, 308, 181]
     assert contest.better(0, 1) == pytest.approx(1.847, abs=6e-4)
     assert in_points(contest.bounds(0, 1)) == [-10.06, 34.88]
-    found = contest.accuracies()
-    assert in_points(x.estimate for x in found) == [54.33, 39.20]
-    assert in_points(x.half for x in found) == [28.81, 26.26]
+    accuracies = contest.accuracies()
+    assert in_points(x.estimate for x in accuracies) == [54.33, 39.20]
+    assert in_points(x.half for x in accuracies) == [28.81, 26.26]
     labelled(contest, 40)
     assert contest.better(0, 1) == pytest.approx(2.220, abs=6e-4)
     assert in_points(contest.bounds(0, 1)) == [-7.28, 21.20]
-    found = contest.accuracies()
-    assert in_points(x.estimate for x in found) == [51.35, 43.75]
-    assert in_points(x.half for x in found) == [19.18, 18.43]
+    accuracies = contest.accuracies()
+    assert in_points(x.estimate for x in accuracies) == [51.35, 43.75]
+    assert in_points(x.half for x in accuracies) == [19.18, 18.43]
     labelled(contest, 45)
     assert contest.verdict == "open"
     labelled(contest, 46)
@@ -98,9 +98,9 @@ def test_one_run_alone_is_known_to_five_points() -> None:
         while alone.verdict == "open":
             draw = alone.upcoming()[0]
             alone.add(draw.picture, int(TRUTH[draw.picture]), draw.how)
-        (found,) = alone.accuracies()
-        assert 160 <= found.labels <= 205  # 216 at random
-        assert abs(found.estimate - accuracy) <= found.half <= 0.05
+        (stated,) = alone.accuracies()
+        assert 160 <= stated.labels <= 205  # 216 at random
+        assert abs(stated.estimate - accuracy) <= stated.half <= 0.05
 
 
 # Toys.
@@ -161,10 +161,10 @@ def test_only_pictures_of_known_selection_make_an_accuracy() -> None:
     whole, later = Contest(street([1, 3], 0)), Contest(street([1, 3], 0))
     for picture in range(500):
         whole.add(picture, int(TRUTH[picture]), "outside")
-    found = whole.accuracies()
-    assert [x.half for x in found] == [0, 0]  # labelled before the first draw, so known
+    accuracies = whole.accuracies()
+    assert [x.half for x in accuracies] == [0, 0]  # labelled before the first draw, so known
     truth = (whole.pool.answers == TRUTH).mean(axis=1)
-    assert [x.estimate for x in found] == pytest.approx(truth)
+    assert [x.estimate for x in accuracies] == pytest.approx(truth)
     labelled(later, 29)
     before, upcoming = later.accuracies(), later.upcoming()[0]
     for picture in np.flatnonzero(later.pool.answers[0] == TRUTH).tolist():
@@ -191,10 +191,10 @@ def contests(draw: st.DrawFn) -> tuple[Pool, list[int]]:
 
 
 def state(contest: Contest) -> tuple[object, ...]:
-    found = [(x.estimate, x.half) for x in contest.accuracies()] if contest.labels else []
+    accuracies = [(x.estimate, x.half) for x in contest.accuracies()] if contest.labels else []
     return (
         *facts(contest), contest.stage.tolist(), contest.drops, contest.drawn, contest.known,
-        contest.leader, contest.progress, contest.labels_left, contest.upcoming(3), found,
+        contest.leader, contest.progress, contest.labels_left, contest.upcoming(3), accuracies,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.power import disk_after, recording, write_tree
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.label.counted import refuse_conflicts
 from tuiprobe.label.files import (
     COLUMNS,
     UNSURE,
@@ -22,7 +25,6 @@ from tuiprobe.label.files import (
     PlanCandidate,
     label_lines,
     label_targets,
-    refuse_conflicts,
 )
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import BusyError
@@ -75,6 +77,24 @@ def test_a_line_that_a_kill_cut_short_is_written_anew(tmp_path: Path) -> None:
         assert again.lines() == [label(number) for number in (*range(whole), 7)]
 
 
+def test_a_full_disk_costs_one_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, write = LabelFiles(tmp_path, "photos"), os.write
+    files.append(label(0))
+
+    def full(descriptor: int, content: bytes) -> int:
+        if len(content) < 40:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, content[:40])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(RunError, match=r"cannot write .*No space left"):
+            files.append(label(1))
+    assert files.lines() == [label(0)]
+    files.append(label(2))
+    assert files.lines() == [label(0), label(2)]
+
+
 def test_two_programs_do_not_mix_their_labels(tmp_path: Path) -> None:
     first, second = LabelFiles(tmp_path, "photos"), LabelFiles(tmp_path, "photos")
     first.append(label(0))
@@ -85,7 +105,12 @@ def test_two_programs_do_not_mix_their_labels(tmp_path: Path) -> None:
     with pytest.raises(BusyError, match="was changed by another program"):
         first.append(label(2))
     first.close()
+    late = LabelFiles(tmp_path, "photos")
+    assert len(late.lines()) == 2
     second.append(label(2))
+    second.close()
+    with pytest.raises(BusyError, match="was changed by another program"):
+        late.append(label(3))  # what it is about to add rests on labels that it has not read
     assert len(second.lines()) == 3
     with pytest.raises(DataError, match="is not the last label given here"):
         second.remove_last(label(1))

@@ -160,18 +160,18 @@ def test_labels_are_found_by_digest_for_any_run_beside_them(label_runs: list[Pat
     stranger = label_runs[0].parent / "stranger"
     shutil.copytree(label_runs[1], stranger)
     for run, row in zip(label_runs, standing(labelling).candidates, strict=True):
-        found = accuracy_beside(RunDir(run), "photos")
-        assert found is not None
-        assert (found.accuracy, found.pictures, found.labelled) == (row.accuracy, PICTURES, 15)
-        assert found.sentence().startswith("measured on 15 of your pictures: ")
+        beside = accuracy_beside(RunDir(run), "photos")
+        assert beside is not None
+        assert (beside.accuracy, beside.pictures, beside.labelled) == (row.accuracy, PICTURES, 15)
+        assert beside.sentence().startswith("measured on 15 of your pictures: ")
     assert accuracy_beside(RunDir(stranger), "street") is None  # rendered, so of other contents
     shutil.rmtree(
         label_runs[0]
     )  # a rival is gone: the blocks of the plan still say how they were drawn
-    found = accuracy_beside(RunDir(label_runs[1]), "photos")
-    assert found is not None
-    assert found.accuracy is not None
-    assert abs(found.accuracy.estimate - row.accuracy.estimate) < found.accuracy.half
+    beside = accuracy_beside(RunDir(label_runs[1]), "photos")
+    assert beside is not None
+    assert beside.accuracy is not None
+    assert abs(beside.accuracy.estimate - row.accuracy.estimate) < beside.accuracy.half
     labelling.close()
 
 
@@ -180,12 +180,12 @@ def test_labels_of_unknown_selection_make_no_accuracy(label_runs: list[Path]) ->
     for place in range(10):
         labelling.label(Draw(place, "outside"), truth(labelling, place))
     labelling.close()
-    found = accuracy_beside(RunDir(label_runs[0]), "photos")
-    assert found is not None
+    beside = accuracy_beside(RunDir(label_runs[0]), "photos")
+    assert beside is not None
     right = labelling.right(range(10))[0]
-    assert found.accuracy is None
+    assert beside.accuracy is None
     words = f"right on {right} of 10 labelled pictures, which were not drawn at random"
-    assert found.sentence() == words
+    assert beside.sentence() == words
 
 
 def test_the_truth_is_within_the_accuracy_of_a_run_that_was_no_candidate(
@@ -194,16 +194,16 @@ def test_the_truth_is_within_the_accuracy_of_a_run_that_was_no_candidate(
     labelling = open_labelling(label_runs[:1], "photos")
     answer(labelling, 25)
     labelling.close()
-    found = accuracy_beside(RunDir(label_runs[1]), "photos")
-    assert found is not None
-    assert found.accuracy is not None
+    beside = accuracy_beside(RunDir(label_runs[1]), "photos")
+    assert beside is not None
+    assert beside.accuracy is not None
     other = open_labelling(label_runs[1:], "photos").matched
     rights = [
         other.classes[number] == truth(labelling, place)
         for place, number in enumerate(other.answers[0].tolist())
     ]
-    assert found.accuracy.low <= np.mean(rights) <= found.accuracy.high
-    assert found.accuracy.labels == 25
+    assert beside.accuracy.low <= np.mean(rights) <= beside.accuracy.high
+    assert beside.accuracy.labels == 25
 
 
 def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_path: Path) -> None:

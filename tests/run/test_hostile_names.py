@@ -21,6 +21,7 @@ COMMANDS = [
     "runs --root {root}", "runs --root {root} --json", "compare {run} {other} {run}",
     "report {run}", "report {run} --format html --to -", "report {run} --format card --to -",
     "compare {run} {other}", "compare {other} {run} --json", "verify {run}", "report {missing}",
+    "label {run} {other}",
 ]  # fmt: skip
 
 

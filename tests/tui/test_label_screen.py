@@ -47,7 +47,7 @@ def labels(runs: list[Path], target: str = "street") -> list[str]:
     return [line.label for line in LabelFiles(runs[0].parent, target).lines()]
 
 
-def said(screen: LabelScreen, selector: str) -> str:
+def text_of(screen: LabelScreen, selector: str) -> str:
     return screen.query_one(selector, Told).whole.plain.replace("\xa0", " ")
 
 
@@ -69,7 +69,7 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
         screen = await opened(pilot, label_runs)
         first = screen.picture
         assert "▀" in screen.query_one(WholePicture).render_line(0).text
-        assert first.choices[0] in said(screen, "#choices").splitlines()[0]
+        assert first.choices[0] in text_of(screen, "#choices").splitlines()[0]
         await pressed(pilot, screen, "1")
         assert labels(label_runs) == [first.choices[0]]
         assert screen.picture.place != first.place
@@ -82,7 +82,7 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
 
         screen = await opened(pilot, label_runs)
         assert screen.picture == fourth
-        assert screen.view.found.labelled == 3
+        assert screen.view.state.labelled == 3
         await pressed(pilot, screen, "u", "u")
         assert labels(label_runs) == [first.choices[0]]
         await pressed(pilot, screen, "u", "u")  # there is none left to take back
@@ -124,14 +124,14 @@ async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[P
         models = screen._labelling.models
         await pilot.press("v")  # does nothing yet
         picture = screen.picture
-        assert said(screen, "#choices").splitlines()[:-1] == [
+        assert text_of(screen, "#choices").splitlines()[:-1] == [
             f"{number} {choice}" for number, choice in enumerate(picture.choices, 1)
         ]
         assert not any(name in drawn(app) for name in models)
-        assert "last picture" not in said(screen, "#forest")
+        assert "last picture" not in text_of(screen, "#forest")
         await pressed(pilot, screen, "1")
-        assert f"last picture: {picture.choices[0]} (A " in said(screen, "#forest")
-        rows = said(screen, "#forest").splitlines()
+        assert f"last picture: {picture.choices[0]} (A " in text_of(screen, "#forest")
+        rows = text_of(screen, "#forest").splitlines()
         assert [row[0] for row in rows if "┼" in row] == ["A", "B"]
         assert not any(name in drawn(app) for name in models)
         assert "names: v" in drawn(app)
@@ -142,7 +142,7 @@ async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[P
             for name, row in zip(models, screen._labelling.matched.answers, strict=True)
         }
         assert all(
-            f"{name} {answer}" in said(screen, "#forest") for name, answer in answers.items()
+            f"{name} {answer}" in text_of(screen, "#forest") for name, answer in answers.items()
         )
         await pilot.press("v")
         await until(pilot, lambda: not any(name in drawn(app) for name in models))
@@ -159,22 +159,22 @@ async def test_the_decision_takes_the_place_of_the_picture_until_more_is_wanted(
             if screen.picture is None:
                 break
             await pressed(pilot, screen, truth(screen))
-        found = screen.view.found
-        assert found.verdict in ("best", "equal")
-        text = said(screen, "#picture-words")
-        assert text.startswith(found.sentence())
-        assert f"after {found.labelled} labels" in text
+        state = screen.view.state
+        assert state.verdict in ("best", "equal")
+        text = text_of(screen, "#picture-words")
+        assert text.startswith(state.sentence())
+        assert f"after {state.labelled} labels" in text
         actions = {binding.action for binding, _ in working_keys(screen)}
         assert not actions & {"choose(0)", "another", "answer('none')", "open"}
-        assert ("more" in actions) == (found.labelled < found.pictures)
+        assert ("more" in actions) == (state.labelled < state.pictures)
         await pressed(pilot, screen, "1")  # no picture waits for it
-        assert len(labels(label_runs)) == found.labelled
+        assert len(labels(label_runs)) == state.labelled
         if "more" in actions:
             await pressed(pilot, screen, "d")
             assert screen.picture is not None
-            assert " minus " in said(screen, "#forest")
+            assert " minus " in text_of(screen, "#forest")
         await pressed(pilot, screen, "u")
-        assert len(labels(label_runs)) == found.labelled - 1
+        assert len(labels(label_runs)) == state.labelled - 1
         assert screen.picture is not None
 
 
@@ -194,9 +194,9 @@ async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(
         assert isinstance(screen, LabelScreen)
         await pressed(pilot, screen, "1")
         assert labels(label_runs, "photos") == [screen.view.last.label]
-        assert "mini_clip_soft" in said(screen, "#forest")
+        assert "mini_clip_soft" in text_of(screen, "#forest")
         assert "names" not in {binding.action for binding, _ in working_keys(screen)}
-        assert "not known to 5 points yet" in said(screen, "#forest")
+        assert "not known to 5 points yet" in text_of(screen, "#forest")
 
 
 @pytest.mark.parametrize("plainly", ["ascii", "colourless"])
@@ -251,7 +251,7 @@ async def test_what_cannot_be_labelled_says_why(
         other_process._opened()
         await pressed(pilot, screen, "1")
         assert "another process writes" in errors(app)
-        assert screen.view.found.labelled == 0
+        assert screen.view.state.labelled == 0
         other_process.close()
         await pressed(pilot, screen, "1")
         assert len(labels(label_runs)) == 1
@@ -261,7 +261,7 @@ async def test_what_cannot_be_labelled_says_why(
         photos.rename(away)
         try:
             screen = await opened(pilot, label_runs, "photos")
-            assert "photos" in said(screen, "#picture-words")
+            assert "photos" in text_of(screen, "#picture-words")
             await pilot.press("o")
             assert "no file of its own" in errors(app)
             await pressed(pilot, screen, "s")  # it may be left behind

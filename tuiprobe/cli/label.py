@@ -12,6 +12,7 @@ import typer
 from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from tuiprobe.datasets.base import Sample
     from tuiprobe.label.session import Labelling
     from tuiprobe.label.standing import LabelStanding
 
@@ -76,9 +77,9 @@ def label(
             _answer_from(labelling, answers_from, difference)
         if todo is not None:
             write_todo(labelling, todo, count)
-    found = standing(labelling)
-    print(_json(labelling, found) if as_json else section_text(describe_labels(found)), end="")
-    raise typer.Exit(int(require_decision and not found.decided))
+    state = standing(labelling)
+    print(_json(labelling, state) if as_json else section_text(describe_labels(state)), end="")
+    raise typer.Exit(int(require_decision and not state.decided))
 
 
 def _screen(
@@ -139,11 +140,14 @@ def _folder_labels(labelling: Labelling, folder: str) -> dict[str, str]:
         raise DataError(f"{plain(folder)} has no class folders")
     for name in dataset.classes:
         labelling.number(name, f"the folder {plain(name)} of {plain(folder)}")
-    return {
-        digest_of(dataset, sample).hex(): dataset.classes[sample.label]
-        for sample in dataset.samples
-        if sample.label is not None
-    }
+    first: dict[str, Sample] = {}
+    for sample in dataset.samples:
+        other = first.setdefault(digest_of(dataset, sample).hex(), sample)
+        if other.label != sample.label:
+            paths = f"{plain(other.path)} and {plain(sample.path)}"
+            raise UsageError(f"{paths} are the same picture in two classes; delete one of them")
+    labels = ((digest, sample.label) for digest, sample in first.items())
+    return {digest: dataset.classes[label] for digest, label in labels if label is not None}
 
 
 def _miniature_labels(labelling: Labelling) -> dict[str, str]:
@@ -152,7 +156,7 @@ def _miniature_labels(labelling: Labelling) -> dict[str, str]:
     from tuiprobe.miniature import world
 
     matched = labelling.matched
-    kind, _, name = matched.candidates[0].source.partition(":")
+    kind, _, name = matched.source_run.source.partition(":")
     if kind != MINIATURE:
         raise UsageError(
             "--answers-from miniature has labels of the demonstration alone; name a folder of "
@@ -163,7 +167,7 @@ def _miniature_labels(labelling: Labelling) -> dict[str, str]:
     return dict(zip(matched.digests, known, strict=True))
 
 
-def _json(labelling: Labelling, found: LabelStanding) -> str:
+def _json(labelling: Labelling, state: LabelStanding) -> str:
     from dataclasses import asdict
 
     from tuiprobe.plaintext import json_text
@@ -172,7 +176,7 @@ def _json(labelling: Labelling, found: LabelStanding) -> str:
         "schema_version": 1,
         "plan": labelling.plan.id,
         "seed": labelling.plan.seed,
-        "decided": found.decided,
-        **asdict(found),
+        "decided": state.decided,
+        **asdict(state),
     }
     return json_text(content) + "\n"

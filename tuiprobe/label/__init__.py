@@ -7,7 +7,7 @@ are right. It rests on Ville's inequality and on betting about a finite populati
 Ramdas, "Confidence sequences for sampling without replacement", 2020; "Estimating means of bounded
 random variables by betting", 2024).
 
-`betting.py` has the bets, `contest.py` the order of pictures and the decisions, `alone.py` one run
+`betting.py` has the bets, `contest.py` the order of pictures and the decisions, `alone.py` a run
 without rivals. `candidates.py` reads runs, `files.py` keeps the labels, `session.py` joins them,
 `standing.py` puts the state into words, `batch.py` hands pictures out as a table, and `known.py`
 says how accurate any run is by the labels beside it.

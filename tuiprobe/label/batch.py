@@ -24,11 +24,13 @@ def write_todo(labelling: Labelling, path: Path, count: int) -> None:
     """Writes `todo_text` to a file; the plan is fixed from then on.
 
     Raises:
-        UsageError: If the file exists, since it may hold answers.
+        UsageError: If the file exists, since it may hold answers; if every picture is labelled.
         RunError: If the operating system refuses.
     """
     if os.path.lexists(path):
         raise UsageError(f"{path} exists and may hold answers: name another file")
+    if labelling.following() is None:
+        raise UsageError("every picture is labelled")
     labelling.write_plan()
     Entry(path.absolute().parent, path.name).write_text(todo_text(labelling, count))
 
@@ -112,8 +114,8 @@ def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
             repeated += 1
         elif row.planned and skipped:
             raise UsageError(
-                f"{skipped} has no class and later lines do: leaving pictures out would void the "
-                f"guarantee; write {UNSURE} there"
+                f"{skipped} has no class and later lines do: leaving pictures out would bias the "
+                f"accuracies; write {UNSURE} there"
             )
         elif row.planned and drawn < len(planned) and planned[drawn].place == row.place:
             taken[row.place] = Draw(row.place, planned[drawn].how), row.label

@@ -75,7 +75,7 @@ class Bet:
             self.best = inf
 
 
-Mark = tuple[int, int, tuple[float, ...], tuple[tuple[float, ...], ...], tuple[float, float]]
+Mark = tuple[int, int, tuple[float, ...], tuple[tuple[float, ...], ...], tuple[float, ...]]
 """What `Duel.back` needs."""
 
 
@@ -104,7 +104,7 @@ class Duel:
         self.better = (Bet(0, size), Bet(0, size))
         self.near = (Bet(-margin, size), Bet(-margin, size))
         self.sums = np.concatenate([[0.0], np.cumsum(support)])
-        self._lower = [-float(size), -float(size)]
+        self._lower, self._bounded = [-float(size), -float(size)], [0, 0]
         self.following = self._following()
 
     @property
@@ -135,15 +135,15 @@ class Duel:
         """Returns the state, so that `back` can return to it."""
         bets = (*self.better, *self.near)
         best, logs = tuple(bet.best for bet in bets), tuple(bet.logs for bet in bets)
-        return len(self.right), self.total, best, logs, (self._lower[0], self._lower[1])
+        return len(self.right), self.total, best, logs, (*self._lower, *self._bounded)
 
     def back(self, mark: Mark) -> None:
         """Returns to an earlier state."""
-        n, self.total, best, logs, lower = mark
+        n, self.total, best, logs, (first, second, *bounded) = mark
         del self.right[n:]
         for bet, stake, now in zip((*self.better, *self.near), best, logs, strict=True):
             bet.best, bet.logs = stake, now
-        self._lower = list(lower)
+        self._lower, self._bounded = [first, second], [int(count) for count in bounded]
         self.following = self._following()
 
     def lead(self, side: int) -> float:
@@ -165,6 +165,8 @@ class Duel:
             needed: Log of the stake that refutes; the same in every call.
         """
         n, sign = len(self.right), 1 - 2 * side
+        if self._bounded[side] == n:
+            return self._lower[side]
         d = sign * np.array(self.right, dtype=np.float64)
         left = len(self.queue) - np.arange(n)
         mean_left = sign * (self.sums[-1] - self.sums[:n]) / left
@@ -185,7 +187,7 @@ class Duel:
             return float((top + np.log(np.exp(logs - top).mean(axis=0))).max()) - needed
 
         low = max(self._lower[side], sign * self.total - self.left)
-        if n and beyond(low + _LEAST) >= 0:
+        if beyond(low + _LEAST) >= 0:
             low = float(brentq(beyond, low + _LEAST, len(self.queue) + 1, xtol=_LEAST))
-        self._lower[side] = low
+        self._lower[side], self._bounded[side] = low, n
         return low

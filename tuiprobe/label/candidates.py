@@ -25,6 +25,10 @@ from tuiprobe.run.shard_file import read_shard
 UNREADABLE_PICTURE = UNREADABLE.hex()
 
 
+class NoCandidateError(DataError):
+    """A run answers on no pictures that could be labelled."""
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """What one run answers on the pictures of a target set.
@@ -64,7 +68,8 @@ def read_candidate(directory: RunDir, target: str | None = None) -> Candidate:
         target: Name of the set; None for the only one.
 
     Raises:
-        DataError: If the run is not finished, or has no such target, no pictures or no head.
+        NoCandidateError: If the run has no target, no pictures or no head.
+        DataError: If it is not finished, or has no target of this name.
         DamagedFileError: If a file of the run is damaged.
     """
     directory.refuse_no_run()
@@ -74,7 +79,7 @@ def read_candidate(directory: RunDir, target: str | None = None) -> Candidate:
     features = _target(reader, target)
     head = reader.head
     if isinstance(head, str):
-        raise DataError(f"{directory.path} has no head, so it gives no answers: {head}")
+        raise NoCandidateError(f"{directory.path} has no head, so it gives no answers: {head}")
     fitted = cross_fit(head, reader.head_sets[0], features)
     logits = Logits(head, features)
     given = logits.confidences(fitted.whole if isinstance(fitted, CrossFitted) else 1.0)
@@ -103,7 +108,7 @@ def _target(reader: RunReader, target: str | None) -> SetFeatures:
     """Returns the target set of a name, or the only one."""
     path, sets = reader.directory.path, {chosen.name: chosen for chosen in reader.target_sets}
     if not sets:
-        raise DataError(f"{path} has no target set: run it again with --target FOLDER")
+        raise NoCandidateError(f"{path} has no target set: run it again with --target FOLDER")
     if target is None and len(sets) > 1:
         raise DataError(f"{path} has several target sets: choose one of {', '.join(sets)}")
     if target is not None and target not in sets:
@@ -113,7 +118,7 @@ def _target(reader: RunReader, target: str | None) -> SetFeatures:
 
 def _digests(reader: RunReader, record: SetRecord) -> dict[int, str]:
     if record.rows is not None:
-        raise DataError(
+        raise NoCandidateError(
             f"{reader.directory.path} measured stored vectors: there is no picture to label"
         )
     digests: dict[int, str] = {}
@@ -132,11 +137,12 @@ class Matched:
     """Candidates on the same pictures and classes.
 
     Attributes:
-        candidates: The candidates, in the order that the user gave.
+        candidates: The candidates.
+        source_run: The candidate whose pictures are shown, the first that the user gave.
         classes: Class names, sorted.
-        ids: int64 `[N]`, sample ids of the first candidate, ascending.
+        ids: int64 `[N]`, sample ids of its pictures, ascending in a new plan.
         digests: SHA-256 of each picture.
-        paths: Path of each picture in the first candidate's target set.
+        paths: Path of each picture in its target set.
         left_out: Pictures that a candidate could not read, or has no finite representation of.
         doubles: Pictures with the contents of an earlier one, which stands for them.
         answers: int64 `[M, N]`, index into `classes`.
@@ -144,6 +150,7 @@ class Matched:
     """
 
     candidates: tuple[Candidate, ...]
+    source_run: Candidate
     classes: tuple[str, ...]
     ids: Ints
     digests: tuple[str, ...]
@@ -169,11 +176,10 @@ class Matched:
         )
 
     def answers_digest(self, candidate: int) -> str:
-        """Returns the SHA-256 of pictures and a candidate's answers on them."""
-        digest = hashlib.sha256()
-        for picture, answer in zip(self.digests, self.answers[candidate].tolist(), strict=True):
-            digest.update(f"{picture} {self.classes[answer]}\n".encode("utf-8", "backslashreplace"))
-        return digest.hexdigest()
+        """Returns the SHA-256 of pictures and a candidate's answers on them, in any order."""
+        pairs = zip(self.digests, self.answers[candidate].tolist(), strict=True)
+        lines = sorted(f"{picture} {self.classes[answer]}\n" for picture, answer in pairs)
+        return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def match(candidates: Sequence[Candidate]) -> Matched:
@@ -201,6 +207,7 @@ def match(candidates: Sequence[Candidate]) -> Matched:
     kept = np.array(ids, dtype=np.int64)[there]
     return Matched(
         candidates=tuple(candidates),
+        source_run=first,
         classes=classes,
         ids=kept,
         digests=tuple(first.digests[i] for i in kept.tolist()),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tuiprobe.label.standing import CandidateStanding, LabelStanding, unplanned
 from tuiprobe.numbers import interval
-from tuiprobe.probes.telling import points, prose, several, table
+from tuiprobe.probes.telling import listed, points, prose, several, table
 from tuiprobe.results.section import Content, Section, Value
 
 READ = (
@@ -22,40 +22,37 @@ READ_ALONE = (
 )
 
 
-def describe_labels(found: LabelStanding) -> Section:
+def describe_labels(state: LabelStanding) -> Section:
     """Describes a labelling, with the names of models."""
-    contest = len(found.candidates) > 1
+    contest = len(state.candidates) > 1
     return Section(
-        title=f"Labels on {found.target}",
-        headline=(found.sentence(names=True),),
+        title=f"Labels on {state.target}",
+        headline=(state.sentence(names=True),),
         content=(
-            points(_points(found)),
-            *([_contest_table(found)] if contest else _alone_points(found)),
+            points(_points(state)),
+            *([_contest_table(state)] if contest else _alone_points(state)),
             prose(READ if contest else READ_ALONE),
         ),
     )
 
 
-def _points(found: LabelStanding) -> Iterator[Value | tuple[Value, ...]]:
-    more = "" if found.more is None else f", roughly {found.more:,} more to the next decision"
-    yield f"{several(found.labelled, 'picture')} of {found.pictures:,} labelled{more}"
-    for decision in found.decisions:
-        winner = "" if decision.winner is None else found.candidates[decision.winner].model
-        words = {
-            "open": "no longer decided",
-            "best": f"{winner} is the best",
-            "within": f"{winner} is within 2 points of the best",
-            "equal": "equal",
-            "contradictory": "labels contradict each other",
-            "enough": "known to 5 points",
-        }[decision.verdict]
+def _points(state: LabelStanding) -> Iterator[Value | tuple[Value, ...]]:
+    more = "" if state.more is None else f", roughly {state.more:,} more to the next decision"
+    yield f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
+    verdict, gone = "open", set[int]()
+    for decision in state.decisions:
+        models = [state.candidates[n].model for n in decision.dropped if n not in gone]
+        words = state.words(decision.verdict, decision.winner, names=True)
+        if models and decision.verdict == verdict:
+            words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
         yield f"after {decision.labels:,} labels: {words}"
-    yield from found.remarks()
-    yield from found.notes
+        verdict, gone = decision.verdict, set(decision.dropped)
+    yield from state.remarks()
+    yield from state.notes
 
 
-def _contest_table(found: LabelStanding) -> Content:
-    leader = found.candidates[found.leader].model
+def _contest_table(state: LabelStanding) -> Content:
+    leader = state.candidates[state.leader].model
     columns = [
         ("model", "model"),
         ("accuracy", "accuracy"),
@@ -63,8 +60,8 @@ def _contest_table(found: LabelStanding) -> Content:
         ("standing", "standing"),
     ]
     rows = [
-        [row.model, _accuracy(row), difference_words(row), _standing(found, place, row)]
-        for place, row in enumerate(found.candidates)
+        [row.model, _accuracy(row), difference_words(row), _standing(state, place, row)]
+        for place, row in enumerate(state.candidates)
     ]
     return table("labels", columns, rows)
 
@@ -87,17 +84,17 @@ def difference_words(row: CandidateStanding) -> str:
     return f"{ends.rstrip(')')} points"
 
 
-def _standing(found: LabelStanding, place: int, row: CandidateStanding) -> str:
+def _standing(state: LabelStanding, place: int, row: CandidateStanding) -> str:
     if row.dropped:
         return "not the best"
-    if place == found.winner and found.verdict == "best":
+    if place == state.winner and state.verdict == "best":
         return "the best"
-    return "ahead" if place == found.leader and found.labelled else "-"
+    return "ahead" if place == state.leader and state.labelled else "-"
 
 
-def _alone_points(found: LabelStanding) -> Iterator[Content]:
-    (row,) = found.candidates
+def _alone_points(state: LabelStanding) -> Iterator[Content]:
+    (row,) = state.candidates
     if row.accuracy is not None:
         yield prose(f"{row.model}: {_accuracy(row)} right")
-    if found.outside:
-        yield prose(f"{row.model}: {unplanned(row.outside, found.outside)}")
+    if state.outside:
+        yield prose(f"{row.model}: {unplanned(row.outside, state.outside)}")

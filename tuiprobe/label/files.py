@@ -22,7 +22,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import Field, ValidationError
 
 from tuiprobe import limits
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, writing
 from tuiprobe.label.answers import How
 from tuiprobe.plaintext import plain, text_of
@@ -73,7 +73,7 @@ class LabelLine:
 def csv_cell(text: str) -> str:
     """Returns a text on one line that no spreadsheet takes for a formula."""
     clean = plain(text)
-    return f"'{clean}" if clean.startswith((*_FORMULA, "'")) else clean
+    return f"'{clean}" if clean.lstrip().startswith((*_FORMULA, "'")) else clean
 
 
 def csv_content(cell: str) -> str:
@@ -145,6 +145,7 @@ class LabelFiles:
         self.json = Entry(folder, f"labels-{target}.plan.json")
         self._descriptor: int | None = None
         self._size = 0
+        self._read: int | None = None
 
     def lines(self) -> list[LabelLine]:
         """Returns the labels in their order; none without a file.
@@ -153,7 +154,8 @@ class LabelFiles:
             DataError: If a line is no label; says which.
             DamagedFileError: If the file cannot be read.
         """
-        return self._whole()[0]
+        lines, self._read = self._whole()
+        return lines
 
     def _whole(self) -> tuple[list[LabelLine], int]:
         """Returns the labels and how many bytes are whole lines."""
@@ -184,10 +186,15 @@ class LabelFiles:
             BusyError: If another process labels the same set.
             RunError: If the operating system refuses.
         """
+        descriptor, start = self.held(), self._size
         with writing(self.csv):
-            descriptor = self._opened()
-            self._write(descriptor, line.text().encode("utf-8", "backslashreplace"))
-            os.fsync(descriptor)
+            try:
+                self._write(descriptor, line.text().encode("utf-8", "backslashreplace"))
+                os.fsync(descriptor)
+            except OSError:
+                self._size = start
+                os.ftruncate(descriptor, start)
+                raise
 
     def _write(self, descriptor: int, content: bytes) -> None:
         """Writes behind the last whole line."""
@@ -197,30 +204,44 @@ class LabelFiles:
             content = content[written:]
             self._size += written
 
-    def _opened(self) -> int:
-        """Opens and locks the file for writing, after its last whole line."""
+    def held(self) -> int:
+        """Returns the file, locked and opened for writing behind its last whole line.
+
+        Raises:
+            BusyError: If another process holds it, or changed it since it was read.
+        """
+        changed = BusyError(f"{self.csv} was changed by another program: start labelling again")
         if self._descriptor is not None:
             if os.fstat(self._descriptor).st_size != self._size:
-                raise BusyError(f"{self.csv} was changed by another program: start labelling again")
+                raise changed
             return self._descriptor
-        descriptor = self.csv.descriptor(os.O_RDWR | os.O_CREAT)
+        with writing(self.csv):
+            descriptor = self.csv.descriptor(os.O_RDWR | os.O_CREAT)
+            try:
+                self._lock(descriptor)
+                _, self._size = self._whole()
+                if self._read not in (None, self._size):
+                    raise changed
+                os.ftruncate(descriptor, self._size)
+                if not self._size:
+                    self._write(descriptor, (",".join(COLUMNS) + "\n").encode())
+                elif os.pread(descriptor, 1, self._size - 1) != b"\n":
+                    self._write(descriptor, b"\n")
+                os.fsync(descriptor)
+                flush_folder(self.csv.root)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        self._descriptor = descriptor
+        return descriptor
+
+    def _lock(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            os.close(descriptor)
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
             raise BusyError(f"another process writes {self.csv}: end it first") from error
-        self._descriptor = descriptor
-        _, self._size = self._whole()
-        os.ftruncate(descriptor, self._size)
-        if not self._size:
-            self._write(descriptor, (",".join(COLUMNS) + "\n").encode())
-        elif os.pread(descriptor, 1, self._size - 1) != b"\n":
-            self._write(descriptor, b"\n")
-        os.fsync(descriptor)
-        flush_folder(self.csv.root)
-        return descriptor
 
     def remove_last(self, line: LabelLine) -> None:
         """Removes the last label from the file.
@@ -231,11 +252,10 @@ class LabelFiles:
         Raises:
             DataError: If another one stands there.
         """
+        descriptor, content = self.held(), line.text().encode("utf-8", "backslashreplace")
+        start = self._size - len(content)
         with writing(self.csv):
-            descriptor = self._opened()
-            content = line.text().encode("utf-8", "backslashreplace")
-            start = self._size - len(content)
-            if os.pread(descriptor, len(content), start) != content:
+            if os.pread(descriptor, len(content), max(start, 0)) != content:
                 raise DataError(f"the last line of {self.csv} is not the last label given here")
             os.ftruncate(descriptor, start)
             os.fsync(descriptor)
@@ -302,20 +322,3 @@ def label_targets(folder: Path) -> list[str]:
     """Returns the sets that have labels beside the run directories of a folder, by name."""
     matches = map(_NAME.fullmatch, names_below(folder))
     return [match[1] for match in matches if match is not None]
-
-
-def refuse_conflicts(path: Path, lines: Iterable[LabelLine]) -> None:
-    """Refuses two labels of one picture.
-
-    Raises:
-        UsageError: If there are two; names them.
-    """
-    first: dict[str, tuple[int, LabelLine]] = {}
-    for number, line in enumerate(lines, 2):
-        before, other = first.setdefault(line.digest, (number, line))
-        if other.label != line.label:
-            raise UsageError(
-                f"{path} labels one picture twice: line {before} says that {plain(other.image)} is "
-                f"{plain(other.label)}, line {number} that {plain(line.image)} is "
-                f"{plain(line.label)}; delete one of the lines"
-            )

@@ -15,9 +15,10 @@ import numpy as np
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.label.alone import Alone
 from tuiprobe.label.answers import LabelledAccuracy, block_accuracies
-from tuiprobe.label.candidates import Matched, match, read_candidate
+from tuiprobe.label.candidates import Matched, NoCandidateError, match, read_candidate
+from tuiprobe.label.counted import CountedLabel, counted_labels
 from tuiprobe.label.files import LabelFiles, LabelPlan, label_targets
-from tuiprobe.label.session import CountedLabel, counted_labels, open_labelling
+from tuiprobe.label.session import open_labelling
 from tuiprobe.label.standing import unplanned
 from tuiprobe.numbers import interval
 from tuiprobe.run.directory import RunDir
@@ -51,7 +52,7 @@ class AccuracyBeside:
 
 
 def accuracy_beside(directory: RunDir, target: str | None = None) -> AccuracyBeside | None:
-    """Returns what the labels beside a run say of it; None without labels of its pictures.
+    """Returns what the labels beside a run say of it; None without labels of its answers.
 
     Args:
         directory: A finished run.
@@ -65,7 +66,10 @@ def accuracy_beside(directory: RunDir, target: str | None = None) -> AccuracyBes
     targets = label_targets(folder)
     if not targets:
         return None
-    matched = match([read_candidate(directory, target)])
+    try:
+        matched = match([read_candidate(directory, target)])
+    except NoCandidateError:
+        return None
     results = [_beside(LabelFiles(folder, name), matched) for name in targets]
     return max((r for r in results if r is not None), key=lambda r: r.labelled, default=None)
 
@@ -77,9 +81,11 @@ def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
     if not rows:
         return None
     right = sum(int(matched.answers[0, row.place]) == row.label for row in rows)
+    target, size = matched.source_run.target, len(pictures)
+    if len(rows) == size:
+        return AccuracyBeside(target, LabelledAccuracy(right / size, 0.0, size), size, size, right)
     plans = [plan for plan in files.plans() if pictures.issuperset(plan.pictures)]
     draws = {plan.id: sum(row.how(plan) != "outside" for row in rows) for plan in plans}
-    target = matched.candidates[0].target
     for plan in sorted(plans, key=lambda plan: -draws[plan.id]):
         if draws[plan.id] and (accuracy := _by_plan(matched, plan, rows)):
             return AccuracyBeside(target, accuracy, len(plan.pictures), len(rows), right)
@@ -106,6 +112,8 @@ def _by_plan(
             alone.add(row.place, row.label, row.how(plan))
         return next(iter(alone.accuracies()), None)
     drawn = [row for row in mine if row.how(plan) != "outside"]
+    if not drawn:
+        return None
     before = mine[: mine.index(drawn[0])]
     sampled = np.array([row.place for row in drawn])
     known = np.array([row.place for row in before], dtype=np.int64)
@@ -116,13 +124,13 @@ def _by_plan(
 
 def _as_candidate(matched: Matched, plan: LabelPlan, number: int) -> LabelledAccuracy | None:
     """Returns the accuracy of a candidate as its contest states it; None if a rival is gone."""
-    folder = matched.candidates[0].directory.path.resolve().parent
+    folder = matched.source_run.directory.path.resolve().parent
     if any(Path(candidate.run).name != candidate.run for candidate in plan.candidates):
         return None  # a plan from a stranger opens nothing elsewhere
     try:
         labelling = open_labelling(
             [folder / candidate.run for candidate in plan.candidates],
-            matched.candidates[0].target,
+            matched.source_run.target,
         )
     except TuiprobeError:
         return None

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ from tuiprobe.label.alone import Alone
 from tuiprobe.label.answers import NOBODY, Draw, How
 from tuiprobe.label.candidates import Matched, match, read_candidate
 from tuiprobe.label.contest import Contest, Verdict
+from tuiprobe.label.counted import CountedLabel, counted_labels, some_classes
 from tuiprobe.label.files import (
     NONE_OF_THESE,
     UNSURE,
@@ -29,7 +31,6 @@ from tuiprobe.label.files import (
     PlanCandidate,
     label_targets,
     now,
-    refuse_conflicts,
 )
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
@@ -62,65 +63,19 @@ class PictureToLabel:
 
 @dataclass(frozen=True)
 class LabelDecision:
-    """A decision, once so many pictures were labelled.
+    """What is decided once so many pictures are labelled.
 
     Attributes:
         labels: Number of labels.
-        verdict: What was decided.
+        verdict: The verdict.
         winner: Place of the candidate that it is about; None if it is about none.
+        dropped: Places of the candidates that are dropped.
     """
 
     labels: int
     verdict: Verdict | Literal["enough"]
     winner: int | None
-
-
-@dataclass(frozen=True)
-class CountedLabel:
-    """A label of a picture that candidates answer.
-
-    Attributes:
-        place: Place of the picture in the pool.
-        label: Number of a class, or `NOBODY`.
-        line: Its line in the file of labels.
-    """
-
-    place: int
-    label: int
-    line: LabelLine
-
-    def how(self, plan: LabelPlan) -> How:
-        """Returns how a plan came by it: `outside` if that plan did not draw it."""
-        return self.line.how if self.line.plan == plan.id else "outside"
-
-
-def counted_labels(
-    lines: Iterable[LabelLine], matched: Matched, files: LabelFiles
-) -> list[CountedLabel]:
-    """Returns the labels of the candidates' pictures, one for each, in their order.
-
-    Raises:
-        UsageError: If a label is of a class that no candidate may answer, or one picture has two.
-    """
-    places = {digest: place for place, digest in enumerate(matched.digests)}
-    numbers = {plain(name): n for n, name in enumerate(matched.classes)}
-    numbers |= {NONE_OF_THESE: NOBODY, UNSURE: NOBODY}
-    own = [line for line in lines if line.digest in places]
-    refuse_conflicts(files.csv.path, own)
-    rows: dict[int, CountedLabel] = {}
-    for line in own:
-        if line.label not in numbers:
-            raise UsageError(
-                f"{files.csv} labels {plain(line.image)} as {plain(line.label)!r}, which is no "
-                f"class of these runs; they answer {_some(matched.classes)}"
-            )
-        place = places[line.digest]
-        rows.setdefault(place, CountedLabel(place, numbers[line.label], line))
-    return list(rows.values())
-
-
-def _some(classes: Sequence[str]) -> str:
-    return ", ".join(map(plain, classes[:8])) + (" …" if len(classes) > 8 else "")
+    dropped: tuple[int, ...]
 
 
 class Labelling:
@@ -134,7 +89,7 @@ class Labelling:
     Attributes:
         survey: The contest, or what there is for one run alone.
         counted: The labels that it has, in their order.
-        decisions: Each decision when it was reached, in their order.
+        decisions: Each change of what is decided, in their order.
         narrow: Whether pictures are chosen to narrow the bounds of differences once the best is
             known.
 
@@ -150,32 +105,26 @@ class Labelling:
         self.counted: list[LabelLine] = []
         self.decisions: list[LabelDecision] = []
         self._numbers = {plain(name): n for n, name in enumerate(matched.classes)}
-        self._eliminations: list[Elimination] = []
         self._written = False
         for row in counted_labels(files.lines(), matched, files):
             self._count(row)
 
     def _count(self, row: CountedLabel) -> None:
         """Adds a label to the survey; takes note of what it decides."""
-        dropped, decided = self.dropped, (self.survey.verdict, self.winner)
+        before = self.decided
         self.survey.add(row.place, row.label, row.how(self.plan))
         self.counted.append(row.line)
-        count = len(self.counted)
-        if self.dropped != dropped:
-            self._eliminations.append(Elimination(labels=count, dropped=self.dropped))
-        if (self.survey.verdict, self.winner) != decided:
-            self.decisions.append(LabelDecision(count, self.survey.verdict, self.winner))
+        if replace(self.decided, labels=before.labels) != before:
+            self.decisions.append(self.decided)
 
     @property
-    def winner(self) -> int | None:
-        """Place of the candidate that the verdict is about; None if it is about none."""
-        return self.survey.winner if isinstance(self.survey, Contest) else None
-
-    @property
-    def dropped(self) -> tuple[int, ...]:
-        """The candidates that are dropped, by place."""
-        survey = self.survey
-        return tuple(np.flatnonzero(survey.dropped).tolist()) if isinstance(survey, Contest) else ()
+    def decided(self) -> LabelDecision:
+        """What is decided now."""
+        survey, count = self.survey, len(self.counted)
+        if isinstance(survey, Alone):
+            return LabelDecision(count, survey.verdict, None, ())
+        dropped = tuple(np.flatnonzero(survey.dropped).tolist())
+        return LabelDecision(count, survey.verdict, survey.winner, dropped)
 
     # Pictures.
 
@@ -207,7 +156,7 @@ class Labelling:
 
     @cached_property
     def _dataset(self) -> Dataset:
-        source = self.matched.candidates[0].source
+        source = self.matched.source_run.source
         kind = source.partition(":")[0]
         if kind not in SOURCES.builtin_names:
             raise DataError(f"the pictures are of {kind}, whose code is not run to show them")
@@ -275,14 +224,15 @@ class Labelling:
         if place in self.survey.labels:
             raise UsageError(f"{path} is labelled already")
         number = self.number(label, path)
+        self.files.held()  # so that nobody else has labelled since this session was opened
         if not self._written:
             self.write_plan()
         plan = "" if draw.how == "outside" else self.plan.id
         line = LabelLine(path, digest, plain(label), plan, draw.how, now())
-        before = self.dropped
+        before = len(self.decisions)
         self.files.append(line)
         self._count(CountedLabel(place, number, line))
-        if self.dropped != before:
+        if len(self.decisions) > before:
             self.write_plan()
 
     def number(self, label: str, where: str) -> int:
@@ -298,7 +248,7 @@ class Labelling:
         if label in (NONE_OF_THESE, UNSURE):
             return NOBODY
         if plain(label) not in self._numbers:
-            classes = _some(self.matched.classes)
+            classes = some_classes(self.matched.classes)
             raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {classes}")
         return self._numbers[plain(label)]
 
@@ -321,8 +271,6 @@ class Labelling:
         self.survey.undo()
         if self.decisions and self.decisions[-1].labels > len(self.counted):
             self.decisions.pop()
-        if self._eliminations and self._eliminations[-1].labels > len(self.counted):
-            self._eliminations.pop()
             self.write_plan()
 
     def close(self) -> None:
@@ -333,8 +281,12 @@ class Labelling:
 
     def write_plan(self) -> None:
         """Publishes the plan as it stands now; another seed of these candidates gives way to it."""
-        stages, eliminations = self.survey.stage.tolist(), tuple(self._eliminations)
-        update = {"stages": tuple(stages), "eliminations": eliminations}
+        eliminations = tuple(
+            Elimination(labels=decision.labels, dropped=decision.dropped)
+            for before, decision in pairwise([None, *self.decisions])
+            if decision is not None and decision.dropped != (before.dropped if before else ())
+        )
+        update = {"stages": tuple(self.survey.stage.tolist()), "eliminations": eliminations}
         self.plan = self.plan.model_copy(update=update)
         own = sorted(_answers(self.plan))
         others = [plan for plan in self.files.plans() if sorted(_answers(plan)) != own]
@@ -406,7 +358,7 @@ def open_labelling(
     plans = files.plans()
     own = [plan for plan in plans if sorted(_answers(plan)) == sorted(digests)]
     if own and seed in (None, own[0].seed):
-        return Labelling(_in_order(matched, digests, _answers(own[0])), files, own[0])
+        return Labelling(_in_order(matched, digests, own[0]), files, own[0])
     if own and any(line.plan == own[0].id for line in files.lines()):
         raise UsageError(
             f"these candidates are labelled by seed {own[0].seed}: choosing among seeds would void "
@@ -424,7 +376,7 @@ def open_labelling(
 
 def _files(folder: Path, matched: Matched) -> LabelFiles:
     """Returns the files of the target set, or those in which its pictures have labels."""
-    own, pictures = matched.candidates[0].target, set(matched.digests)
+    own, pictures = matched.source_run.target, set(matched.digests)
     names = label_targets(folder)
     if own in names or not names:
         return LabelFiles(folder, own)
@@ -438,11 +390,14 @@ def _answers(plan: LabelPlan) -> list[str]:
     return [candidate.answers for candidate in plan.candidates]
 
 
-def _in_order(matched: Matched, digests: list[str], order: list[str]) -> Matched:
-    """Returns the candidates in the order of a plan."""
-    left = list(range(len(digests)))
-    places = []
-    for digest in order:
+def _in_order(matched: Matched, digests: list[str], plan: LabelPlan) -> Matched:
+    """Returns candidates and pictures in the order of a plan."""
+    numbers = {digest: number for number, digest in enumerate(matched.digests)}
+    if numbers.keys() != set(plan.pictures) or len(numbers) != len(plan.pictures):
+        raise DataError(f"the plan {plan.id} beside the runs is damaged: its pictures are others")
+    matched = matched.of(np.array([numbers[digest] for digest in plan.pictures], dtype=np.int64))
+    left, places = list(range(len(digests))), []
+    for digest in _answers(plan):
         places.append(next(place for place in left if digests[place] == digest))
         left.remove(places[-1])
     return replace(

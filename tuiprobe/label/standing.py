@@ -8,7 +8,6 @@ from typing import Final, Literal
 from tuiprobe.label.answers import LabelledAccuracy
 from tuiprobe.label.contest import MARGIN, Contest, Verdict
 from tuiprobe.label.session import LabelDecision, Labelling
-from tuiprobe.numbers import number
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
 """Verdicts after which further labels only narrow what is known."""
@@ -61,7 +60,7 @@ class LabelStanding:
         leader: Place of the candidate that is ahead.
         progress: Part of the way to the next decision, from 0 to 1.
         more: Roughly how many more labels that takes; None while it is not known.
-        decisions: Each decision when it was reached, in their order; withdrawn ones too.
+        decisions: Each change of what is decided, in their order; withdrawals too.
         notes: Remarks of the source of the pictures.
         candidates: The candidates, in the order of the plan.
     """
@@ -93,17 +92,24 @@ class LabelStanding:
         Args:
             names: Whether models are named, rather than A, B and C.
         """
-        winner = "" if self.winner is None else self.candidates[self.winner].name(names)
+        words = self.words(self.verdict, self.winner, names)
+        sure = self.verdict in ("best", "within", "equal")
+        return f"{words} on these {self.pictures:,} pictures" if sure else words
+
+    def words(
+        self, verdict: Verdict | Literal["enough"], winner: int | None, names: bool = False
+    ) -> str:
+        """Returns a verdict in words; see `sentence`."""
+        name = "" if winner is None else self.candidates[winner].name(names)
         several = len(self.candidates) > 1
-        pictures = f"these {self.pictures:,} pictures"
         return {
             "open": "not decided" if several else "not known to 5 points yet",
-            "best": f"{winner} is the best of the {len(self.candidates)} on {pictures}",
-            "within": f"{winner} is within {number(MARGIN, 'points')} of the best on {pictures}",
-            "equal": f"equal on {pictures}",
+            "best": f"{name} is the best of the {len(self.candidates)}",
+            "within": f"{name} is within {100 * MARGIN:g} points of the best",
+            "equal": "equal",
             "contradictory": "labels contradict each other",
             "enough": "known to 5 points",
-        }[self.verdict]
+        }[verdict]
 
     def headline(self) -> str:
         """Returns target, labels and roughly how many more there are to come."""
@@ -113,6 +119,7 @@ class LabelStanding:
     def remarks(self) -> list[str]:
         """Returns what else whoever labels must know, a sentence each."""
         counts = (
+            (self.outside, "labelled outside the plan: differences count them, accuracies do not"),
             (self.unsure, "unsure: they count as right for nobody"),
             (self.left_out, "left out: a run could not read or represent them"),
             (self.doubles, "doubles of others: one label stands for all of them"),
@@ -139,7 +146,7 @@ def standing(labelling: Labelling) -> LabelStanding:
     outside = labelling.outside
     contest = survey if isinstance(survey, Contest) else None
     return LabelStanding(
-        target=matched.candidates[0].target,
+        target=matched.source_run.target,
         pictures=len(matched.digests),
         labelled=len(survey.labels),
         unsure=labelling.unsure,
@@ -147,12 +154,12 @@ def standing(labelling: Labelling) -> LabelStanding:
         left_out=matched.left_out,
         doubles=matched.doubles,
         verdict=survey.verdict,
-        winner=labelling.winner,
+        winner=labelling.decided.winner,
         leader=0 if contest is None else contest.leader,
         progress=0.0 if contest is None else contest.progress,
         more=None if contest is None else contest.labels_left,
         decisions=tuple(labelling.decisions),
-        notes=matched.candidates[0].notes,
+        notes=matched.source_run.notes,
         candidates=_candidates(labelling, labelling.right(outside)),
     )
 
@@ -160,14 +167,15 @@ def standing(labelling: Labelling) -> LabelStanding:
 def _candidates(labelling: Labelling, outside: tuple[int, ...]) -> tuple[CandidateStanding, ...]:
     survey = labelling.survey
     accuracies = survey.accuracies() if survey.labels else []
+    leader = survey.leader if isinstance(survey, Contest) else 0
     rows = []
     for place, candidate in enumerate(labelling.matched.candidates):
         dropped, difference = False, None
         bound: Literal["open", "decided", "contradictory"] = "open"
         if isinstance(survey, Contest):
             dropped = bool(survey.dropped[place])
-            if place != survey.leader:
-                low, high = difference = survey.bounds(survey.leader, place)
+            if place != leader:
+                low, high = difference = survey.bounds(leader, place)
                 decided = dropped or survey.verdict in ("best", "within")
                 bound = "contradictory" if low > high else "decided" if decided else "open"
         rows.append(

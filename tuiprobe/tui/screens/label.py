@@ -55,14 +55,14 @@ class LabelView:
     """What the screen shows.
 
     Attributes:
-        found: How the labels stand.
+        state: How the labels stand.
         last: The label that was given last; None before the first.
         picture: The picture to label; None where more labels decide nothing, or none is left.
         image: Its pixels; None where they cannot be shown.
         reason: Why not.
     """
 
-    found: LabelStanding
+    state: LabelStanding
     last: LastLabel | None
     picture: PictureToLabel | None
     image: Image | None = None
@@ -196,9 +196,9 @@ class LabelScreen(ProbeScreen):
         try:
             image = labelling.image(view.picture.place)
         except TuiprobeError as error:
-            return LabelView(view.found, view.last, view.picture, reason=str(error))
+            return LabelView(view.state, view.last, view.picture, reason=str(error))
         image.thumbnail((LARGEST, LARGEST))
-        return LabelView(view.found, view.last, view.picture, image)
+        return LabelView(view.state, view.last, view.picture, image)
 
     def _ask_target(self, names: Sequence[str]) -> None:
         def chosen(name: str | None) -> None:
@@ -255,7 +255,7 @@ class LabelScreen(ProbeScreen):
             " · ".join(filter(None, dict.fromkeys(title_warning(spec, short) for spec in about)))
             for short in (False, True)
         ]
-        title = headed(f"tuiprobe  {self.view.found.headline()}", *warnings)
+        title = headed(f"tuiprobe  {self.view.state.headline()}", *warnings)
         self.query_one("#place", Static).update(title(self.size.width - 2))
 
     def _show(self) -> None:
@@ -267,22 +267,22 @@ class LabelScreen(ProbeScreen):
             self.query_one("#picture-words").display = False
             self.query_one("#picture", WholePicture).show_image(view.image)
         else:
-            self._say(inert(view.reason, "$error") if view.reason else self._end(view.found))
+            self._say(inert(view.reason, "$error") if view.reason else self._end(view.state))
         self.query_one("#choices", Told).show(_choices(view.picture))
         bounds = self._labelling.narrow
         forest = self.query_one(LabelForest)
         names = self._named or len(self.runs) == 1
-        forest.show_labels(view.found, view.last, names=names, bounds=bounds)
+        forest.show_labels(view.state, view.last, names=names, bounds=bounds)
         other = f" ({'letters' if self._named else 'names'}: v)" if self._nameable else ""
         self.query_one("#so-far").border_title = f"so far{other}"
 
-    def _end(self, found: LabelStanding) -> Content:
+    def _end(self, state: LabelStanding) -> Content:
         """Returns what stands in place of a picture where none is to be labelled."""
         files = self._labelling.files if self._labelling is not None else None
-        lines = [Content.styled(plain(found.sentence(self._named)), "bold"), Content()]
-        if found.decisions:
-            lines.append(inert(f"after {found.decisions[-1].labels:,} labels"))
-        if found.labelled == found.pictures:
+        lines = [Content.styled(plain(state.sentence(self._named)), "bold"), Content()]
+        if state.decisions:
+            lines.append(inert(f"after {state.decisions[-1].labels:,} labels"))
+        if state.labelled == state.pictures:
             lines.append(inert("every picture is labelled"))
         else:
             lines.append(inert("d labels on and narrows what is known"))
@@ -322,7 +322,7 @@ class LabelScreen(ProbeScreen):
 
     @property
     def _finished(self) -> bool:
-        return self.view is not None and self.view.found.labelled == self.view.found.pictures
+        return self.view is not None and self.view.state.labelled == self.view.state.pictures
 
     def _label(self, label: str | None) -> None:
         """Gives the picture on the screen a label."""
@@ -400,14 +400,14 @@ def shared_targets(runs: Sequence[Path]) -> list[str]:
 
 def view_of(labelling: Labelling) -> LabelView:
     """Returns what to show of a labelling, without the pixels of the picture."""
-    found, last = standing(labelling), None
+    state, last = standing(labelling), None
     if labelling.counted:
         matched, line = labelling.matched, labelling.counted[-1]
         answers = matched.answers[:, matched.digests.index(line.digest)].tolist()
         names = (matched.classes[answer] for answer in answers)
         last = LastLabel(line.label, dict(zip(labelling.letters, names, strict=True)))
-    ended = found.verdict in FINAL and not labelling.narrow
-    return LabelView(found, last, None if ended else labelling.following())
+    ended = state.verdict in FINAL and not labelling.narrow
+    return LabelView(state, last, None if ended else labelling.following())
 
 
 def _narrow(labelling: Labelling) -> None:

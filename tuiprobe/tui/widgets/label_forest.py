@@ -43,51 +43,51 @@ class LabelForest(Told):
     _names = False
 
     def show_labels(
-        self, found: LabelStanding, last: LastLabel | None, *, names: bool, bounds: bool
+        self, state: LabelStanding, last: LastLabel | None, *, names: bool, bounds: bool
     ) -> None:
         """Shows how the labels stand.
 
         Args:
-            found: The labels.
+            state: The labels.
             last: The label that was given last; None before the first.
             names: Whether models are named, rather than A, B and C.
             bounds: Whether candidates that are not the best have their differences too.
         """
-        self._known, self._names = (found, last, bounds), names
+        self._known, self._names = (state, last, bounds), names
         self.on_resize()
 
     def on_resize(self) -> None:
         """Draws for the new width."""
         width = self.scrollable_content_region.width
         if self._known is not None and width:
-            found, last, bounds = self._known
+            state, last, bounds = self._known
             parts = (
-                _verdict(found, self._names, width),
-                _forest(found, self._names, width),
-                _differences(found, self._names, bounds),
-                _remarks(found, last, self._names),
+                _verdict(state, self._names, width),
+                _forest(state, self._names, width),
+                _differences(state, self._names, bounds),
+                _remarks(state, last, self._names),
             )
             between = "\n\n" if self.app.size.height >= AIRY else "\n"
             joined = (Content("\n").join(part) for part in parts)
             self.show(Content(between).join(part for part in joined if part.plain))
 
 
-def _verdict(found: LabelStanding, names: bool, width: int) -> Iterator[Content]:
-    yield inert(found.sentence(names), "bold")
-    if len(found.candidates) > 1 and found.verdict not in FINAL:
-        words, percent = "to a decision ", f" {int(100 * found.progress)} %"
+def _verdict(state: LabelStanding, names: bool, width: int) -> Iterator[Content]:
+    yield inert(state.sentence(names), "bold")
+    if len(state.candidates) > 1 and state.verdict not in FINAL:
+        words, percent = "to a decision ", f" {int(100 * state.progress)} %"
         room = max(min(width - len(words) - len(percent), 24), 3)
-        yield Content(f"{words}{part_line(found.progress, room)}{percent}")
+        yield Content(f"{words}{part_line(state.progress, room)}{percent}")
 
 
-def _by_letter(found: LabelStanding) -> list[CandidateStanding]:
+def _by_letter(state: LabelStanding) -> list[CandidateStanding]:
     """Returns the candidates so that their order does not tell which is which."""
-    return sorted(found.candidates, key=lambda row: (len(row.letter), row.letter))
+    return sorted(state.candidates, key=lambda row: (len(row.letter), row.letter))
 
 
-def _forest(found: LabelStanding, names: bool, width: int) -> Iterator[Content]:
+def _forest(state: LabelStanding, names: bool, width: int) -> Iterator[Content]:
     """Yields accuracies from 0 to 100 %; a candidate that is not the best is in brackets."""
-    rows = _by_letter(found)
+    rows = _by_letter(state)
     marks = [plain(row.name(names)) for row in rows]
     marks = [f"({mark})" if row.dropped else mark for row, mark in zip(rows, marks, strict=True)]
     head = max(map(cell_len, marks))
@@ -119,12 +119,12 @@ def _accuracy(row: CandidateStanding, whole: bool) -> str:
     return write(known.estimate, low=known.low, high=known.high, unit="share")
 
 
-def _differences(found: LabelStanding, names: bool, bounds: bool) -> Iterator[Content]:
-    if len(found.candidates) == 1 and found.outside:
-        yield inert(unplanned(found.candidates[0].outside, found.outside))
-    leader = found.candidates[found.leader].name(names)
+def _differences(state: LabelStanding, names: bool, bounds: bool) -> Iterator[Content]:
+    if len(state.candidates) == 1 and state.outside:
+        yield inert(unplanned(state.candidates[0].outside, state.outside))
+    leader = state.candidates[state.leader].name(names)
     beaten = []
-    for row in _by_letter(found):
+    for row in _by_letter(state):
         if row.dropped and not bounds:
             beaten.append(row.name(names))
         elif row.difference is not None:
@@ -134,10 +134,10 @@ def _differences(found: LabelStanding, names: bool, bounds: bool) -> Iterator[Co
         yield inert(f"not the best: {', '.join(beaten)}")
 
 
-def _remarks(found: LabelStanding, last: LastLabel | None, names: bool) -> Iterator[Content]:
+def _remarks(state: LabelStanding, last: LastLabel | None, names: bool) -> Iterator[Content]:
     if last is not None:
-        rows = _by_letter(found)
+        rows = _by_letter(state)
         answers = ", ".join(f"{row.name(names)} {last.answers[row.letter]}" for row in rows)
         yield inert(f"last picture: {last.label} ({answers})", DIM)
-    for remark in found.remarks():
+    for remark in state.remarks():
         yield inert(remark, DIM)
