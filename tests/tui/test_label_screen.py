@@ -82,7 +82,14 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
 
         screen = await opened(pilot, label_runs)
         assert screen.picture == fourth
-        assert screen.view.state.labelled == 3
+        screen.action_choose(0)
+        app.pop_screen()  # at once
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        await until(pilot, lambda: len(labels(label_runs)) == 4)
+        screen = await opened(pilot, label_runs)
+        assert screen.view.state.labelled == 4
+        await pressed(pilot, screen, "u")
+        assert screen.picture == fourth
         await pressed(pilot, screen, "u", "u")
         assert labels(label_runs) == [first.choices[0]]
         await pressed(pilot, screen, "u", "u")  # there is none left to take back
@@ -248,13 +255,14 @@ async def test_what_cannot_be_labelled_says_why(
 
         screen = await opened(pilot, label_runs)
         other_process = LabelFiles(label_runs[0].parent, "street")
-        other_process._opened()
+        other_process.held()
         await pressed(pilot, screen, "1")
         assert "another process writes" in errors(app)
+        await until(pilot, lambda: screen.picture)
         assert screen.view.state.labelled == 0
         other_process.close()
-        await pressed(pilot, screen, "1")
-        assert len(labels(label_runs)) == 1
+        await pressed(pilot, screen, "1", "1")  # what is on disk was read again
+        assert len(labels(label_runs)) == 2
         await pilot.press("escape")
 
         photos, away = runs_on_targets / "photos", runs_on_targets / "away"

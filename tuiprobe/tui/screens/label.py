@@ -44,8 +44,8 @@ NUMBERED = 9
 LARGEST = 600
 """Pixels of a side that no terminal can show."""
 
-SLOW = 0.3
-"""Seconds after which the screen says that it reads a picture."""
+SLOW, PATIENCE = 0.3, 2.0
+"""Seconds after which the screen says that it reads, and that leaving waits for a label."""
 
 Change = Callable[[Labelling], None]
 
@@ -121,6 +121,7 @@ class LabelScreen(ProbeScreen):
         self._lock = threading.Lock()
         self._busy = self._named = False
         self._slow: Timer | None = None
+        self._writer: threading.Thread | None = None
 
     def compose_body(self) -> ComposeResult:
         """Lays out the picture beside the answers and how they stand."""
@@ -138,10 +139,17 @@ class LabelScreen(ProbeScreen):
         self._do(None)
 
     def on_unmount(self) -> None:
-        """Releases the labels for other processes, once a label is written."""
+        """Releases the labels for other processes, once the last one is written."""
+        if self._writer is not None:
+            self._writer.join(PATIENCE)
+        self._close()
+
+    def _close(self) -> None:
         with self._lock:
             if self._labelling is not None:
+                self._narrow = self._labelling.narrow
                 self._labelling.close()
+                self._labelling = None
 
     def on_resize(self) -> None:
         """Fits the title to the new width."""
@@ -163,7 +171,9 @@ class LabelScreen(ProbeScreen):
         if not self._busy:
             self._busy = True
             self._slow = self.set_timer(SLOW, self._reading)
-            threading.Thread(target=self._work, args=(change,), daemon=True).start()
+            worker = threading.Thread(target=self._work, args=(change,), daemon=True)
+            worker.start()
+            self._writer = worker if change is not None else None
 
     def _work(self, change: Change | None) -> None:
         show: Callable[[], None]
@@ -176,7 +186,8 @@ class LabelScreen(ProbeScreen):
             else:
                 show = partial(self._arrived, self._changed(change))
         except TuiprobeError as error:
-            show = partial(self._refused, str(error))
+            show = partial(self._refused, str(error), again=change is not None)
+            self._close()  # another program may have changed the labels: they are read again
         if self.is_running:
             self.app.call_later(show)
 
@@ -191,6 +202,8 @@ class LabelScreen(ProbeScreen):
             if change is not None:
                 change(labelling)
             view = view_of(labelling)
+            if self._labelling is not labelling:  # the screen was left meanwhile
+                labelling.close()
         if view.picture is None:
             return view
         try:
@@ -210,15 +223,16 @@ class LabelScreen(ProbeScreen):
 
         self.app.push_screen(ChoiceScreen(names, "which pictures to label", ("target",)), chosen)
 
-    def _refused(self, reason: str) -> None:
+    def _refused(self, reason: str, again: bool) -> None:
         if not self.alive:
             return
         self._ready()
-        if self.view is None:
-            self._say(inert(f"{reason}\n\nesc goes back"))
-        else:
-            self._show()
+        if again:
             self.app.fail(plain(reason))
+            self._do(None)
+        else:
+            self.view = None
+            self._say(inert(f"{reason}\n\nesc goes back"))
 
     def _arrived(self, view: LabelView) -> None:
         if self.alive:
