@@ -96,8 +96,9 @@ class LabelScreen(ProbeScreen):
     ]
     DEFAULT_CSS = """
     LabelScreen #body { layout: horizontal; }
-    LabelScreen #picture-side { width: 1fr; height: 1fr; }
-    LabelScreen #picture-words { padding: 1 2; height: auto; }
+    LabelScreen #picture-side { width: 1fr; height: 1fr; layers: pixels words; }
+    LabelScreen #picture { layer: pixels; }
+    LabelScreen #picture-words { layer: words; padding: 1 2; height: auto; }
     LabelScreen .answers { width: 36; height: 1fr; padding-left: 1; }
     LabelScreen #choices { height: auto; max-height: 60%; margin-bottom: 1; }
     LabelScreen.-low #choices { margin-bottom: 0; }

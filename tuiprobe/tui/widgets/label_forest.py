@@ -75,7 +75,8 @@ class LabelForest(Told):
 def _verdict(state: LabelStanding, names: bool, width: int) -> Iterator[Content]:
     yield inert(state.sentence(names), "bold")
     if len(state.candidates) > 1 and state.verdict not in FINAL:
-        words, percent = "to a decision ", f" {int(100 * state.progress)} %"
+        words = "to a decision " if state.verdict == "open" else "to the best "
+        percent = f" {int(100 * state.progress)} %"
         room = max(min(width - len(words) - len(percent), 24), 3)
         yield Content(f"{words}{part_line(state.progress, room)}{percent}")
 
