@@ -170,6 +170,7 @@ async def test_the_decision_takes_the_place_of_the_picture_until_more_is_wanted(
         assert state.verdict in ("best", "equal")
         text = text_of(screen, "#picture-words")
         assert text.startswith(state.sentence())
+        assert state.sentence()[:30] in drawn(app).splitlines()[2]
         assert f"after {state.labelled} labels" in text
         actions = {binding.action for binding, _ in working_keys(screen)}
         assert not actions & {"choose(0)", "another", "answer('none')", "open"}
@@ -245,8 +246,10 @@ async def test_what_cannot_be_labelled_says_why(
             return candidate
 
         monkeypatch.setattr(session, "read_candidate", other)
-        app.push_screen(LabelScreen(label_runs, "street"))
-        await until(pilot, lambda: "measured different pictures" in drawn(app))
+        refused = LabelScreen(label_runs, "street")
+        app.push_screen(refused)
+        await until(pilot, lambda: "different pictures" in text_of(refused, "#picture-words"))
+        assert text_of(refused, "#picture-words").endswith("\n\nesc goes back")
         assert "esc goes back" in drawn(app)
         await pilot.press("1", "u", "slash", "v", "d", "o")
         assert labels(label_runs) == []

@@ -17,7 +17,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
-from textual.widgets import Static
+from textual.widgets import ContentSwitcher, Static
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.label.answers import Draw
@@ -31,7 +31,7 @@ from tuiprobe.tui.figures import DIM, Told, headed
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.choice import ChoiceScreen
-from tuiprobe.tui.text import inert
+from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.label_forest import LabelForest, LastLabel
 from tuiprobe.tui.widgets.thumbnail import WholePicture
 
@@ -96,9 +96,8 @@ class LabelScreen(ProbeScreen):
     ]
     DEFAULT_CSS = """
     LabelScreen #body { layout: horizontal; }
-    LabelScreen #picture-side { width: 1fr; height: 1fr; layers: pixels words; }
-    LabelScreen #picture { layer: pixels; }
-    LabelScreen #picture-words { layer: words; padding: 1 2; height: auto; }
+    LabelScreen ContentSwitcher { width: 1fr; height: 1fr; }
+    LabelScreen #picture-words { padding: 1 2; }
     LabelScreen .answers { width: 36; height: 1fr; padding-left: 1; }
     LabelScreen #choices { height: auto; max-height: 60%; margin-bottom: 1; }
     LabelScreen.-low #choices { margin-bottom: 0; }
@@ -127,7 +126,7 @@ class LabelScreen(ProbeScreen):
     def compose_body(self) -> ComposeResult:
         """Lays out the picture beside the answers and how they stand."""
         with Container(id="body"):
-            with Container(id="picture-side"):
+            with ContentSwitcher(initial="picture-words"):
                 yield Told("reading…", id="picture-words")
                 yield WholePicture(id="picture")
             with Vertical(classes="answers"):
@@ -233,7 +232,7 @@ class LabelScreen(ProbeScreen):
             self._do(None)
         else:
             self.view = None
-            self._say(inert(f"{reason}\n\nesc goes back"))
+            self._say(inert_lines([reason, "", "esc goes back"]))
 
     def _arrived(self, view: LabelView) -> None:
         if self.alive:
@@ -255,9 +254,8 @@ class LabelScreen(ProbeScreen):
 
     def _say(self, words: Content) -> None:
         """Shows words in place of the picture."""
-        self.query_one("#picture", WholePicture).show_image(None)
         self.query_one("#picture-words", Told).show(words)
-        self.query_one("#picture-words").display = True
+        self.query_one(ContentSwitcher).current = "picture-words"
 
     def _title(self) -> None:
         if self.view is None or self._labelling is None:
@@ -279,8 +277,8 @@ class LabelScreen(ProbeScreen):
             return
         self._title()
         if view.image is not None:
-            self.query_one("#picture-words").display = False
-            self.query_one("#picture", WholePicture).show_image(view.image)
+            self.query_one(WholePicture).show_image(view.image)
+            self.query_one(ContentSwitcher).current = "picture"
         else:
             self._say(inert(view.reason, "$error") if view.reason else self._end(view.state))
         self.query_one("#choices", Told).show(_choices(view.picture))

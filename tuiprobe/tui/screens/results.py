@@ -28,7 +28,7 @@ from tuiprobe.tui.tabs.evidence_of import EvidenceSubject
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
-from tuiprobe.tui.text import inert
+from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
 
@@ -108,7 +108,7 @@ class ResultsScreen(ProbeScreen):
             return
         reading = self.query_one("#reading", Static)
         if isinstance(found, str):
-            reading.update(inert(f"{found}\n\nesc goes back"))
+            reading.update(inert_lines([found, "", "esc goes back"]))
             return
         self.found = found
         self._title()
