@@ -17,6 +17,7 @@ from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.compare import CompareScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.help import HelpScreen
+from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.picker import PickerScreen
@@ -34,6 +35,7 @@ SCREENS: dict[str, Callable[[Path], Screen]] = {
     "runs": lambda runs: RunsScreen(runs),
     "compare": lambda runs: CompareScreen([runs / "a", runs / "b"]),
     "export": lambda runs: ExportScreen(runs / "a"),
+    "label": lambda runs: LabelScreen([runs / "a", runs / "b"]),
     "results": lambda runs: ResultsScreen(runs / "a"),
     "picker": lambda runs: PickerScreen(runs),
 }

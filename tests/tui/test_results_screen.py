@@ -440,7 +440,7 @@ async def test_directions_have_bases_and_curves(finished: Path) -> None:
         pruning = app.screen.query_one("#pruning", ChartView)
         assert pruning.chart.title == "Pruning on val, W minus its mean row"
         assert "6.00" in said(app, "#basis")
-        await pilot.press("b")
+        await pilot.press("B")
         assert pruning.chart.title == "Pruning on val, W"
         assert "5.00" in said(app, "#basis")
         await pilot.press("d")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
@@ -13,21 +14,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from tests.report.samples import estimate, outliers, report
 from tests.tui.asked import answered, one_set
 from tests.tui.conftest import drawn, until
-from tests.tui.finished import bare_report, full_report, write_run
+from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tests.tui.live_run import live_run, write_live, write_pictures
+from tuiprobe.label import session
+from tuiprobe.label.candidates import Candidate
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
 from tuiprobe.tui.screens.export import ExportTable
 from tuiprobe.tui.screens.help import HelpScreen
+from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
@@ -141,6 +147,47 @@ def compared(*keys: str, ascii: bool = False) -> Make:
     return make
 
 
+def candidate(directory: RunDir, target: str | None) -> Candidate:
+    """Reads what a run by the name of its skill answers on 60 pictures; target is the only one."""
+    files = sorted(Path("photos").glob("*.bmp"))
+    random = np.random.default_rng(len(directory.path.name))
+    right = random.random(len(files)) < (0.9 if directory.path.name == "strong" else 0.4)
+    answers = np.where(right, np.arange(len(files)) % 4, random.integers(0, 4, len(files)))
+    return Candidate(
+        directory=directory, model=f"a {directory.path.name} model", target="photos",
+        source="imagefolder:photos", notes=(), classes=("balloon", "lamp", EVIL, "airplane"),
+        ids=np.arange(len(files)), answers=answers, confidences=np.full(len(files), 0.5),
+        digests={i: hashlib.sha256(file.read_bytes()).hexdigest() for i, file in enumerate(files)},
+        paths={i: file.name for i, file in enumerate(files)},
+    )  # fmt: skip
+
+
+def label(*keys: str, ascii: bool = False) -> Make:
+    def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
+        patch.setattr(session, "read_candidate", candidate)
+        Path("photos").mkdir()
+        for i in range(60):  # uncompressed, so that their digests are the same everywhere
+            shape = np.add.outer(np.arange(9) * 9, np.arange(36) * 4) + 7 * i
+            pixels = np.stack([shape % 256, shape // 2 % 256, np.full_like(shape, 4 * i)], axis=2)
+            Image.fromarray(pixels.astype(np.uint8)).save(f"photos/{i:02}.bmp")
+        runs = [RUN / "strong", RUN / "weak", RUN / "weaker"]
+        for run in runs:
+            RunDir(run).create("0" * 64)
+        app = TuiprobeApp(runs=RUN, ascii=ascii)
+
+        async def act(pilot: Pilot[None]) -> None:
+            app.push_screen(LabelScreen(runs))
+            await until(pilot, lambda: app.screen.picture)
+            for key in keys:
+                await pilot.press(key)
+                await until(pilot, lambda: not app.screen._busy)
+            await pilot.pause()
+
+        return app, act
+
+    return make
+
+
 def live(*keys: str, final: bool = False, ascii: bool = False) -> Make:
     def make(_: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
         run = live_run(RUN)
@@ -228,6 +275,9 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "compare": ((110, 36), compared()),
     "compare_ascii": ((60, 20), compared(ascii=True)),
     "compare_all": ((110, 36), compared("f")),
+    "label": ((120, 40), label(*"1" * 9, "s", "v")),
+    "label_small": ((80, 24), label(*"1" * 9)),
+    "label_ascii": ((60, 15), label(*"12", ascii=True)),
     "live": ((120, 40), live()),
     "live_small": ((80, 24), live("l")),
     "live_smallest": ((60, 20), live("w")),

@@ -59,10 +59,12 @@ def label(
         bool, typer.Option("--require-decision", help="Exit 1 if it is not decided.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
 ) -> None:
     """Label a few pictures of a target and know which run is best there, with at most 5 % risk.
 
-    Labels are kept beside the runs. Prints how they stand.
+    Labels are kept beside the runs. In a terminal it opens the screen that shows the pictures, if
+    no option asks for a file, a decision or JSON; otherwise it prints how the labels stand.
     """
     from tuiprobe.label.batch import take_answers, write_todo
     from tuiprobe.label.describe import describe_labels
@@ -70,7 +72,12 @@ def label(
     from tuiprobe.label.standing import standing
     from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.terminal import section_text
+    from tuiprobe.tui.start import has_terminal
 
+    files = (todo, page, answers, answers_from)
+    headless = any(one is not None for one in files) or require_decision or as_json
+    if not headless and has_terminal():
+        raise typer.Exit(_screen(runs, target, seed, difference, ascii))
     with closing(open_labelling(runs, target, seed)) as labelling:
         labelling.narrow = difference
         if answers is not None:
@@ -86,6 +93,20 @@ def label(
     raise typer.Exit(int(require_decision and not state.decided))
 
 
+def _screen(
+    runs: list[Path], target: str | None, seed: int | None, narrow: bool, ascii: bool
+) -> int:
+    from functools import partial
+
+    from tuiprobe.run.directory import RunDir
+    from tuiprobe.tui.screens.label import LabelScreen
+    from tuiprobe.tui.start import start
+
+    for run in runs:
+        RunDir(run).refuse_no_run()
+    return start(ascii=ascii, first=partial(LabelScreen, runs, target, seed, narrow))
+
+
 def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
     """Labels pictures by known labels: as drawn if all have one, else those that have one.
 
@@ -95,6 +116,7 @@ def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
         whole: Whether to go on after the decision.
     """
     from tuiprobe.label.answers import Draw
+    from tuiprobe.label.standing import FINAL
 
     classes = (
         _miniature_labels(labelling) if source == MINIATURE else _folder_labels(labelling, source)
@@ -111,9 +133,8 @@ def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
             if digest in classes and labelling.label_of(place) is None:
                 labelling.label(Draw(place, "outside"), classes[digest])
         return
-    final = ("best", "equal", "contradictory", "enough")
     while (picture := labelling.following()) is not None:
-        if labelling.survey.verdict in final and not whole:
+        if labelling.survey.verdict in FINAL and not whole:
             return
         labelling.label(Draw(picture.place, picture.how), classes[picture.digest])
 

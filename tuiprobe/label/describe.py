@@ -60,7 +60,7 @@ def _contest_table(state: LabelStanding) -> Content:
         ("standing", "standing"),
     ]
     rows = [
-        [row.model, _accuracy(row), _difference(row), _standing(state, place, row)]
+        [row.model, _accuracy(row), difference_words(row), _standing(state, place, row)]
         for place, row in enumerate(state.candidates)
     ]
     return table("labels", columns, rows)
@@ -73,7 +73,8 @@ def _accuracy(row: CandidateStanding) -> str:
     return interval(known.share, known.low, known.high, "share")
 
 
-def _difference(row: CandidateStanding) -> str:
+def difference_words(row: CandidateStanding) -> str:
+    """Returns the bounds of the leader's accuracy minus a candidate's, or what they are."""
     if row.difference is None:
         return "-"
     low, high = row.difference

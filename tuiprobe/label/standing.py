@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from tuiprobe.label.answers import LabelledAccuracy
 from tuiprobe.label.contest import MARGIN, Contest, Verdict
 from tuiprobe.label.session import LabelDecision, Labelling
+
+FINAL: Final = ("best", "equal", "contradictory", "enough")
+"""Verdicts after which further labels only narrow what is known."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -62,6 +63,7 @@ class TuiprobeApp(EngineApp):
         runs: Where run directories are kept.
         open_run: A run to open at once; None starts with the list of models.
         ascii: Draw with ASCII characters only.
+        first: Makes the screen to begin with, in place of that of a run.
     """
 
     TITLE = "tuiprobe"
@@ -89,10 +91,15 @@ class TuiprobeApp(EngineApp):
     ]
 
     def __init__(
-        self, runs: Path = Path("runs"), open_run: Path | None = None, ascii: bool = False
+        self,
+        runs: Path = Path("runs"),
+        open_run: Path | None = None,
+        ascii: bool = False,
+        first: Callable[[], Screen[None]] | None = None,
     ) -> None:
         super().__init__(runs)
-        self.open_run, self.ascii = open_run, ascii
+        self.ascii = ascii
+        self._first = partial(self.screen_of, open_run) if open_run is not None else first
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         kept = read_theme()
@@ -117,10 +124,7 @@ class TuiprobeApp(EngineApp):
     def on_mount(self) -> None:
         """Shows the first screen, and keeps the theme that is chosen from now on."""
         self.theme_changed_signal.subscribe(self, self._keep_theme)
-        if self.open_run is None:
-            self.push_screen(self._models())
-        else:
-            self.push_screen(self.screen_of(self.open_run))
+        self.push_screen((self._first or self._models)())
 
     def _models(self) -> Screen[None]:
         from tuiprobe.tui.screens.models import ModelsScreen
@@ -157,8 +161,8 @@ class TuiprobeApp(EngineApp):
         """Closes the screen that is shown; from the first one goes to the models."""
         if len(self.screen_stack) > 2:
             self.pop_screen()
-        elif self.open_run is not None:
-            self.open_run = None
+        elif self._first is not None:
+            self._first = None
             self.action_go("models")
 
     def action_help(self) -> None:

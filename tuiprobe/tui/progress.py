@@ -70,7 +70,7 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
     rate = f" {snapshot.rate:.0f} {snapshot.unit}/s" if snapshot.rate else ""
     tail = f" {int(100 * part)} %{rate}{eta}{skipped}"
     room = min(max(width - len(head) - len(tail), 0), 20)
-    return head + _line(part, room) + tail
+    return head + part_line(part, room) + tail
 
 
 def ranks_line(ranks: Sequence[RankView], width: int) -> str:
@@ -114,7 +114,12 @@ def _rank(rank: RankView) -> str:
     return f"{signs.get(status.phase, '○')} {rank.number} {_doing(rank)}"
 
 
-def _line(part: float, room: int) -> str:
+def part_line(part: float, room: int) -> str:
+    """Returns how much of a whole is done as a line of `room` cells.
+
+    >>> part_line(0.5, 6)
+    '━━━───'
+    """
     full = min(len(bar(part, room).replace("▏", "")), room)
     return "━" * full + "─" * (room - full)
 
@@ -127,7 +132,7 @@ def kept_line(state: RunState) -> str:
     """
     if not state.planned:
         return ""
-    return f"kept {_line(state.part or 0.0, 20)} {state.percent} of {state.planned:,} images"
+    return f"kept {part_line(state.part or 0.0, 20)} {state.percent} of {state.planned:,} images"
 
 
 def sign(state: RunState) -> str:

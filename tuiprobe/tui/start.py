@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
 
 NO_TERMINAL = (
     "the screens need a terminal, and standard input, output or error is not one: run "
@@ -12,24 +17,33 @@ NO_TERMINAL = (
 )
 
 
-def start(open_run: Path | None = None, ascii: bool = False) -> int:
+def has_terminal() -> bool:
+    """Returns whether the screens can be shown; Textual writes to standard error."""
+    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    return terminal and os.environ.get("TERM") != "dumb"
+
+
+def start(
+    open_run: Path | None = None,
+    ascii: bool = False,
+    first: Callable[[], Screen[None]] | None = None,
+) -> int:
     """Runs the screens until the user leaves.
 
     Args:
         open_run: A run to open at once.
         ascii: Draw with ASCII characters only.
+        first: Makes the screen to begin with, in place of that of a run.
 
     Returns:
         The exit code: 2 without a terminal.
     """
-    # Textual writes to standard error.
-    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-    if not terminal or os.environ.get("TERM") == "dumb":
+    if not has_terminal():
         print(f"error: {NO_TERMINAL}", file=sys.stderr)
         return 2
     from tuiprobe.tui.app import TuiprobeApp
 
-    app = TuiprobeApp(open_run=open_run, ascii=ascii)
+    app = TuiprobeApp(open_run=open_run, ascii=ascii, first=first)
     app.run()
     if app.farewell:
         print(app.farewell, file=sys.stderr)

@@ -95,6 +95,7 @@ class CompareScreen(FilteredScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "everything", "all figures", tooltip="All figures, or the headline figures"),
         Binding("n", "pair", "next pair", tooltip="Next pair of runs; of two, the other way round"),
+        Binding("b", "label", "label", tooltip="Label a few pictures: which run is best there"),
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter all figures"),
         Binding("d", "differing", "differing", tooltip="Only figures that differ"),
         Binding("y", "copy", "copy", tooltip="Copy the row"),
@@ -312,6 +313,12 @@ class CompareScreen(FilteredScreen):
         if self._pairs:
             self._at = (self._at + 1) % len(self._pairs)
             self._start()
+
+    def action_label(self) -> None:
+        """Opens the labels of the target set of all runs."""
+        from tuiprobe.tui.screens.label import LabelScreen
+
+        self.app.push_screen(LabelScreen(self.runs))
 
     def action_copy(self) -> None:
         """Copies the row under the cursor."""

@@ -28,7 +28,7 @@ from tuiprobe.tui.tabs.evidence_of import EvidenceSubject
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
-from tuiprobe.tui.text import inert
+from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
 
@@ -57,7 +57,8 @@ class ResultsScreen(ProbeScreen):
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
         Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
         Binding("t", "threshold", "threshold", tooltip="Only above a higher average precision"),
-        Binding("b", "basis", "basis", tooltip="W, or W minus its mean row"),
+        Binding("b", "label", "label", tooltip="Label a few of your pictures: how many are right"),
+        Binding("B", "basis", "basis", tooltip="W, or W minus its mean row"),
         Binding("d", "data", "data", tooltip="Next set of images, or next baseline"),
         Binding("left", "layer(-1)", "layer", show=False, priority=True, tooltip="Previous layer"),
         Binding("right", "layer(1)", "layer", show=False, priority=True, tooltip="Next layer"),
@@ -107,7 +108,7 @@ class ResultsScreen(ProbeScreen):
             return
         reading = self.query_one("#reading", Static)
         if isinstance(found, str):
-            reading.update(inert(f"{found}\n\nesc goes back"))
+            reading.update(inert_lines([found, "", "esc goes back"]))
             return
         self.found = found
         self._title()
@@ -190,6 +191,9 @@ class ResultsScreen(ProbeScreen):
             return tab is not None and tab.first() is not None and action in tab.ANSWERS
         if action == "resume":
             return self.state is not None and self.state.resumable
+        if action == "label":
+            part = self.found.report.part_of("targets") if self.found is not None else None
+            return part is not None and part.section is not None
         if action == "part":
             return self._bar is not None and int(str(parameters[0])) < len(self._bar.names)
         if action == "pictures":
@@ -256,6 +260,12 @@ class ResultsScreen(ProbeScreen):
     def action_basis(self) -> None:
         """Shows the other basis."""
         self._call("switch_basis")
+
+    def action_label(self) -> None:
+        """Opens the labels of the target set."""
+        from tuiprobe.tui.screens.label import LabelScreen
+
+        self.app.push_screen(LabelScreen([self.run]))
 
     def action_data(self) -> None:
         """Shows the next set."""

@@ -92,7 +92,7 @@ class DirectionsTab(ResultTab):
         if basis is None or found is None:
             return
         other = "W" if basis.centred else "W minus its mean row"
-        self.query_one(".main").border_title = inert(f"{basis.matrix} · b shows {other}")
+        self.query_one(".main").border_title = inert(f"{basis.matrix} · B shows {other}")
         self.query_one("#basis", Told).show(basis_text(basis, self.found))
         ordered = sorted(basis.directions, key=lambda one: one.index)
         self.query_one("#directions", DirectionTable).show_rows(ordered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
@@ -11,6 +12,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tuiprobe.files import DamagedFileError, Entry
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _SHADES = " .:-=+*#%@"
 
@@ -20,8 +24,6 @@ Rows = tuple[tuple[tuple[int, int, int], ...], ...]
 
 def read_pixels(file: Entry, width: int, height: int) -> Rows | None:
     """Returns a picture scaled into `width` x `height` pixels, or None if it is none."""
-    from PIL.Image import Resampling
-
     from tuiprobe.datasets.base import UnreadableImageError
     from tuiprobe.datasets.decode import decode_image
 
@@ -29,6 +31,13 @@ def read_pixels(file: Entry, width: int, height: int) -> Rows | None:
         image = decode_image(BytesIO(file.read_bytes()))
     except (DamagedFileError, UnreadableImageError):
         return None
+    return scaled(image, width, height)
+
+
+def scaled(image: Image, width: int, height: int) -> Rows:
+    """Returns an RGB picture scaled into `width` x `height` pixels."""
+    from PIL.Image import Resampling
+
     data = image.resize((width, height), Resampling.BILINEAR).tobytes()
     pixels = [(data[i], data[i + 1], data[i + 2]) for i in range(0, len(data), 3)]
     return tuple(tuple(pixels[y * width : (y + 1) * width]) for y in range(height))
@@ -117,14 +126,44 @@ class Thumbnail(Widget):
         if pixels is None:
             blank = Strip([Segment("·" * width, self.rich_style)])
             self._strips = [blank] * height if self._file is not None else []
-        elif getattr(self.app, "ascii", False) or self.app.no_color:
-            self._strips = [Strip([Segment(line, self.rich_style)]) for line in shades(pixels)]
         else:
-            self._strips = [Strip(line) for line in half_blocks(pixels)]
+            self._strips = self._drawn(pixels)
         self.refresh()
+
+    def _drawn(self, pixels: Rows) -> list[Strip]:
+        if getattr(self.app, "ascii", False) or self.app.no_color:
+            return [Strip([Segment(line, self.rich_style)]) for line in shades(pixels)]
+        return [Strip(line) for line in half_blocks(pixels)]
 
     def render_line(self, y: int) -> Strip:
         """Returns one line of the picture."""
         if y < len(self._strips):
             return self._strips[y]
         return Strip.blank(self.size.width, self.rich_style)
+
+
+class WholePicture(Thumbnail):
+    """Shows a picture in its own shape, as large as fits; nothing before there is one."""
+
+    DEFAULT_CSS = "WholePicture { width: 1fr; height: 1fr; }"
+    _image: Image | None = None
+
+    def show_image(self, image: Image) -> None:
+        """Shows another picture, RGB."""
+        self._image = image
+        self._draw()
+
+    def _draw(self) -> None:
+        width, height = self.size
+        self._strips = []
+        if self._image is not None and width and height:
+            across, down = self._image.size
+            scale = min(width / across, 2 * height / down)  # a cell is two pixels high
+            columns = max(round(across * scale), 1)
+            lines = self._drawn(scaled(self._image, columns, 2 * max(round(down * scale / 2), 1)))
+            margin = Strip.blank((width - columns) // 2, self.rich_style)
+            self._strips = [
+                Strip.join([margin, line]).adjust_cell_length(width, self.rich_style)
+                for line in lines
+            ]
+        self.refresh()

@@ -1,0 +1,343 @@
+"""Label: answers, other classes, undo, names, decisions, and what cannot be labelled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input, OptionList
+
+from tests.tui.conftest import drawn, unexplained, until
+from tuiprobe.cli.app import run_cli
+from tuiprobe.label import session
+from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles
+from tuiprobe.miniature import world
+from tuiprobe.tui import start
+from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.commands import working_keys
+from tuiprobe.tui.figures import Told
+from tuiprobe.tui.screens.choice import ChoiceScreen
+from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
+from tuiprobe.tui.screens.label import LabelScreen
+from tuiprobe.tui.screens.models import ModelsScreen
+from tuiprobe.tui.widgets.label_forest import LabelForest
+from tuiprobe.tui.widgets.thumbnail import WholePicture
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
+
+
+async def opened(pilot, runs: list[Path], target: str | None = "street", **options) -> LabelScreen:
+    screen = LabelScreen(runs, target, **options)
+    pilot.app.push_screen(screen)
+    await until(pilot, lambda: screen.view is not None and not screen._busy)
+    return screen
+
+
+async def pressed(pilot, screen: LabelScreen, *keys: str) -> None:
+    """Presses keys that change labels, each once the change before it is on the screen."""
+    for key in keys:
+        await pilot.press(key)
+        await until(pilot, lambda: not screen._busy)
+
+
+def labels(runs: list[Path], target: str = "street") -> list[str]:
+    """Returns the labels on disk."""
+    return [line.label for line in LabelFiles(runs[0].parent, target).lines()]
+
+
+def text_of(screen: LabelScreen, selector: str) -> str:
+    return screen.query_one(selector, Told).whole.plain.replace("\xa0", " ")
+
+
+def errors(app: TuiprobeApp) -> str:
+    """Returns the errors that are shown."""
+    return " ".join(notice.message for notice in app._notifications)
+
+
+def truth(screen: LabelScreen) -> str:
+    """Returns the key of the right answer, or of none of these."""
+    picture = screen.picture
+    name = world.CLASS_NAMES[world.label("street", int(picture.name.partition(".")[0]))]
+    return str(picture.choices.index(name) + 1) if name in picture.choices else "n"
+
+
+async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Path]) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, label_runs)
+        first = screen.picture
+        assert "▀" in screen.query_one(WholePicture).render_line(0).text
+        assert first.choices[0] in text_of(screen, "#choices").splitlines()[0]
+        await pressed(pilot, screen, "1")
+        assert labels(label_runs) == [first.choices[0]]
+        assert screen.picture.place != first.place
+        await pressed(pilot, screen, "n", "s", "9")  # no candidate has a ninth answer
+        assert labels(label_runs) == [first.choices[0], NONE_OF_THESE, UNSURE]
+        assert "label street · 3 labelled" in drawn(app)
+        fourth = screen.picture
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+
+        screen = await opened(pilot, label_runs)
+        assert screen.picture == fourth
+        screen.action_choose(0)
+        app.pop_screen()  # at once
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        await until(pilot, lambda: len(labels(label_runs)) == 4)
+        screen = await opened(pilot, label_runs)
+        assert screen.view.state.labelled == 4
+        await pressed(pilot, screen, "u")
+        assert screen.picture == fourth
+        await pressed(pilot, screen, "u", "u")
+        assert labels(label_runs) == [first.choices[0]]
+        await pressed(pilot, screen, "u", "u")  # there is none left to take back
+        assert labels(label_runs) == []
+        assert screen.picture == first
+
+
+async def test_another_class_is_searched_among_all(label_runs: list[Path]) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, label_runs)
+        await pilot.press("slash")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
+        names = app.screen.query_one(OptionList)
+        assert names.option_count == len(world.CLASS_NAMES)
+        await pilot.press(*"ba")
+        await until(pilot, lambda: names.option_count < len(world.CLASS_NAMES))
+        matches = [name for name in sorted(world.CLASS_NAMES) if "ba" in name]
+        assert names.option_count == len(matches)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: app.screen is screen and screen.view.last is not None)
+        assert labels(label_runs) == [matches[1 % len(matches)]]
+        await until(pilot, lambda: not screen._busy)
+        await pilot.press("slash")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
+        app.screen.query_one(Input).value = "no such class"
+        await until(pilot, lambda: app.screen.query_one(OptionList).option_count == 0)
+        await pilot.press("enter", "f1")
+        await until(pilot, lambda: not isinstance(app.screen, (ChoiceScreen, LabelScreen)))
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: app.screen is screen)
+        assert len(labels(label_runs)) == 1
+
+
+async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[Path]) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, label_runs[::-1])
+        models = screen._labelling.models
+        await pilot.press("v")  # does nothing yet
+        picture = screen.picture
+        assert text_of(screen, "#choices").splitlines()[:-1] == [
+            f"{number} {choice}" for number, choice in enumerate(picture.choices, 1)
+        ]
+        assert not any(name in drawn(app) for name in models)
+        assert "last picture" not in text_of(screen, "#forest")
+        await pressed(pilot, screen, "1")
+        assert f"last picture: {picture.choices[0]} (A " in text_of(screen, "#forest")
+        rows = text_of(screen, "#forest").splitlines()
+        assert [row[0] for row in rows if "┼" in row] == ["A", "B"]
+        assert not any(name in drawn(app) for name in models)
+        assert "names: v" in drawn(app)
+        await pilot.press("v")
+        await until(pilot, lambda: all(name in drawn(app) for name in models))
+        answers = {
+            name: screen._labelling.matched.classes[row[picture.place]]
+            for name, row in zip(models, screen._labelling.matched.answers, strict=True)
+        }
+        assert all(
+            f"{name} {answer}" in text_of(screen, "#forest") for name, answer in answers.items()
+        )
+        await pilot.press("v")
+        await until(pilot, lambda: not any(name in drawn(app) for name in models))
+        assert unexplained(screen) == []
+
+
+async def test_the_decision_takes_the_place_of_the_picture_until_more_is_wanted(
+    label_runs: list[Path],
+) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, label_runs)
+        for _ in range(40):
+            if screen.picture is None:
+                break
+            await pressed(pilot, screen, truth(screen))
+        state = screen.view.state
+        assert state.verdict in ("best", "equal")
+        text = text_of(screen, "#picture-words")
+        assert text.startswith(state.sentence())
+        assert state.sentence()[:30] in drawn(app).splitlines()[2]
+        assert f"after {state.labelled} labels" in text
+        actions = {binding.action for binding, _ in working_keys(screen)}
+        assert not actions & {"choose(0)", "another", "answer('none')", "open"}
+        assert ("more" in actions) == (state.labelled < state.pictures)
+        await pressed(pilot, screen, "1")  # no picture waits for it
+        assert len(labels(label_runs)) == state.labelled
+        if "more" in actions:
+            await pressed(pilot, screen, "d")
+            assert screen.picture is not None
+            assert " minus " in text_of(screen, "#forest")
+        await pressed(pilot, screen, "u")
+        assert len(labels(label_runs)) == state.labelled - 1
+        assert screen.picture is not None
+
+
+async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(
+    label_runs: list[Path],
+) -> None:
+    app = TuiprobeApp(open_run=label_runs[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen.tab)
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))  # it has two targets
+        names = app.screen.query_one(OptionList)
+        assert [str(option.prompt) for option in names.options] == ["street", "photos"]
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.picture)
+        screen = app.screen
+        assert isinstance(screen, LabelScreen)
+        await pressed(pilot, screen, "1")
+        assert labels(label_runs, "photos") == [screen.view.last.label]
+        assert "mini_clip_soft" in text_of(screen, "#forest")
+        assert "names" not in {binding.action for binding, _ in working_keys(screen)}
+        assert "not known to 5 points yet" in text_of(screen, "#forest")
+
+
+@pytest.mark.parametrize("plainly", ["ascii", "colourless"])
+async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(
+    label_runs: list[Path], monkeypatch: pytest.MonkeyPatch, plainly: str
+) -> None:
+    if plainly == "colourless":
+        monkeypatch.setenv("NO_COLOR", "1")
+    app = TuiprobeApp(ascii=plainly == "ascii")
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, label_runs)
+        picture = screen.query_one(WholePicture)
+        wide = len(picture.render_line(0).text.strip())
+        assert wide > 60
+        await pressed(pilot, screen, "1")
+        for size in ((60, 15), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: app.screen.size.width == size[0])  # noqa: B023
+            assert "▀" not in drawn(app)
+            forest = screen.query_one(LabelForest)
+            assert forest.size.width >= 28
+            lines = [forest.render_line(y).text for y in range(forest.size.height)]
+            assert sum("◆" in line and "┤" in line for line in lines) == 2
+        assert drawn(app).isascii() or plainly == "colourless"
+
+
+async def test_what_cannot_be_labelled_says_why(
+    label_runs: list[Path], runs_on_targets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        read = session.read_candidate
+
+        def other(directory, target=None):
+            candidate = read(directory, target)
+            if directory.path == label_runs[1]:
+                digests = {i: "0" * 63 + str(i % 10) for i in candidate.digests}
+                object.__setattr__(candidate, "digests", digests)
+            return candidate
+
+        monkeypatch.setattr(session, "read_candidate", other)
+        refused = LabelScreen(label_runs, "street")
+        app.push_screen(refused)
+        await until(pilot, lambda: "different pictures" in text_of(refused, "#picture-words"))
+        assert text_of(refused, "#picture-words").endswith("\n\nesc goes back")
+        assert "esc goes back" in drawn(app)
+        await pilot.press("1", "u", "slash", "v", "d", "o")
+        assert labels(label_runs) == []
+        await pilot.press("escape")
+        monkeypatch.setattr(session, "read_candidate", read)
+
+        screen = await opened(pilot, label_runs)
+        other_process = LabelFiles(label_runs[0].parent, "street")
+        other_process.held()
+        await pressed(pilot, screen, "1")
+        assert "another process writes" in errors(app)
+        await until(pilot, lambda: screen.picture)
+        assert screen.view.state.labelled == 0
+        other_process.close()
+        await pressed(pilot, screen, "1", "1")  # what is on disk was read again
+        assert len(labels(label_runs)) == 2
+        await pilot.press("escape")
+
+        photos, away = runs_on_targets / "photos", runs_on_targets / "away"
+        photos.rename(away)
+        try:
+            screen = await opened(pilot, label_runs, "photos")
+            assert "photos" in text_of(screen, "#picture-words")
+            await pilot.press("o")
+            assert "no file of its own" in errors(app)
+            await pressed(pilot, screen, "s")  # it may be left behind
+            assert labels(label_runs, "photos") == [UNSURE]
+        finally:
+            away.rename(photos)
+
+
+async def test_compare_opens_it_for_all_runs_and_results_without_a_target_do_not(
+    label_runs: list[Path], run: Path
+) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen.tab)
+        results = app.screen
+        assert "label" not in {binding.action for binding, _ in working_keys(results)}
+        app.push_screen(CompareScreen(label_runs))
+        await until(pilot, lambda: app.screen.query(ForestTable))
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
+        await pilot.press("escape")  # no target, nothing to label
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.picture)
+        assert app.screen.runs == label_runs
+
+
+async def test_the_command_opens_it_in_a_terminal_unless_something_else_is_asked_for(
+    label_runs: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[LabelScreen] = []
+    monkeypatch.setattr(start, "has_terminal", lambda: True)
+    monkeypatch.setattr(
+        start, "start", lambda ascii, first: opened.append(first()) or int(not ascii)
+    )
+    words = ["label", *map(str, label_runs), "--target", "street"]
+    assert run_cli([*words, "--difference", "--ascii"]) == 0
+    (screen,) = opened
+    assert (screen.runs, screen._target, screen._narrow) == (label_runs, "street", True)
+    assert run_cli([*words, "--require-decision"]) == 1
+    assert run_cli([*words, "--json"]) == 0
+    assert run_cli(["label", str(label_runs[0].parent / "none")]) != 0
+    assert "is no directory" in capsys.readouterr().err
+    assert len(opened) == 1
+
+
+async def test_the_file_of_a_picture_is_opened(
+    label_runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "programs"
+    place.mkdir()
+    for name in ("open", "xdg-open"):
+        (place / name).write_text(f'#!/bin/sh\nprintf "%s" "$1" > {tmp_path}/given\n')
+        (place / name).chmod(0o755)
+    app = TuiprobeApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, label_runs, "photos")
+        monkeypatch.setenv("PATH", f"{place}{os.pathsep}{os.environ['PATH']}")
+        await pilot.press("o")
+        given = tmp_path / "given"
+        await until(pilot, lambda: given.exists() and given.read_text())
+        assert Path(given.read_text()).name == screen.picture.name
+        shutil.rmtree(place)
+        monkeypatch.setenv("PATH", str(place))
+        await pilot.press("o")
+        await until(pilot, lambda: "open cannot be started" in errors(app))

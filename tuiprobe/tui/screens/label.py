@@ -1,0 +1,445 @@
+"""Label: pictures of a target set, one after the other, until it is known which run is best."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import ContentSwitcher, Static
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.label.answers import Draw
+from tuiprobe.label.files import NONE_OF_THESE, UNSURE
+from tuiprobe.label.session import Labelling, PictureToLabel, open_labelling
+from tuiprobe.label.standing import FINAL, LabelStanding, standing
+from tuiprobe.plaintext import plain
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.figures import DIM, Told, headed
+from tuiprobe.tui.progress import title_warning
+from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.screens.choice import ChoiceScreen
+from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.widgets.label_forest import LabelForest, LastLabel
+from tuiprobe.tui.widgets.thumbnail import WholePicture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+NUMBERED = 9
+"""Answers of candidates that a number key gives."""
+
+LARGEST = 600
+"""Pixels of a side that no terminal can show."""
+
+SLOW, PATIENCE = 0.3, 2.0
+"""Seconds after which the screen says that it reads, and that leaving waits for a label."""
+
+Change = Callable[[Labelling], None]
+
+
+@dataclass(frozen=True)
+class LabelView:
+    """What the screen shows.
+
+    Attributes:
+        state: How the labels stand.
+        last: The label that was given last; None before the first.
+        picture: The picture to label; None where more labels decide nothing, or none is left.
+        image: Its pixels; None where they cannot be shown.
+        reason: Why not.
+    """
+
+    state: LabelStanding
+    last: LastLabel | None
+    picture: PictureToLabel | None
+    image: Image | None = None
+    reason: str = ""
+
+
+class LabelScreen(ProbeScreen):
+    """Say what a picture shows: labels decide which run is best, with at most 5 % risk.
+
+    Each label is on disk before the next picture shows: leave and come back at any time.
+
+    Args:
+        runs: The candidates; one for its accuracy alone.
+        target: Name of the target set; None for the only one, or to choose it here.
+        seed: Seed of the order; None for that of the plan.
+        narrow: Whether to narrow differences once the best is known.
+    """
+
+    AUTO_FOCUS = "#so-far"
+    IMPORTANT = ("choose(0)", "another", "answer('none')", "answer('unsure')", "undo", "more")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "choose(0)", "answer", key_display="1-9", tooltip="The answer of that number"),
+        *(Binding(str(i + 1), f"choose({i})", "answer", show=False) for i in range(1, NUMBERED)),
+        Binding("slash", "another", "another class", key_display="/", tooltip="Any other class"),
+        Binding("n", "answer('none')", "none of these", tooltip="It shows none of the classes"),
+        Binding("s", "answer('unsure')", "unsure", tooltip="Nobody is right here; it is counted"),
+        Binding("u", "undo", "undo", tooltip="Take the last label back, on disk too"),
+        Binding("d", "more", "go on", tooltip="Label on, to narrow the differences"),
+        Binding("v", "names", "names", tooltip="Models by name, or as A, B, C again"),
+        Binding("o", "open", "open", tooltip="Open the file of the picture in its program"),
+    ]
+    DEFAULT_CSS = """
+    LabelScreen #body { layout: horizontal; }
+    LabelScreen ContentSwitcher { width: 1fr; height: 1fr; }
+    LabelScreen #picture-words { padding: 1 2; }
+    LabelScreen .answers { width: 36; height: 1fr; padding-left: 1; }
+    LabelScreen #choices { height: auto; max-height: 60%; margin-bottom: 1; }
+    LabelScreen.-low #choices { margin-bottom: 0; }
+    LabelScreen #so-far { height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
+    LabelScreen.-normal .answers { width: 44; }
+    LabelScreen.-wide .answers { width: 60; }
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Path],
+        target: str | None = None,
+        seed: int | None = None,
+        narrow: bool = False,
+    ) -> None:
+        super().__init__()
+        self.runs = list(runs)
+        self.view: LabelView | None = None
+        self._target, self._seed, self._narrow = target, seed, narrow
+        self._labelling: Labelling | None = None
+        self._lock = threading.Lock()
+        self._busy = self._named = False
+        self._slow: Timer | None = None
+        self._writer: threading.Thread | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Lays out the picture beside the answers and how they stand."""
+        with Container(id="body"):
+            with ContentSwitcher(initial="picture-words"):
+                yield Told("reading…", id="picture-words")
+                yield WholePicture(id="picture")
+            with Vertical(classes="answers"):
+                yield Told(id="choices")
+                with VerticalScroll(id="so-far", classes="panel"):
+                    yield LabelForest(id="forest")
+
+    def on_mount(self) -> None:
+        """Opens or resumes the labels in a thread."""
+        self._do(None)
+
+    def on_unmount(self) -> None:
+        """Releases the labels for other processes, once the last one is written."""
+        if self._writer is not None:
+            self._writer.join(PATIENCE)
+        self._close()
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._labelling is not None:
+                self._narrow = self._labelling.narrow
+                self._labelling.close()
+                self._labelling = None
+
+    def on_resize(self) -> None:
+        """Fits the title to the new width."""
+        self._title()
+
+    @property
+    def shown_run(self) -> Path | None:
+        """The run directory that is shown; None where there are several."""
+        return self.runs[0] if len(self.runs) == 1 else None
+
+    @property
+    def picture(self) -> PictureToLabel | None:
+        """The picture that waits for an answer."""
+        return self.view.picture if self.view is not None and not self._busy else None
+
+    # The labels, one change at a time, in a thread.
+
+    def _do(self, change: Change | None) -> None:
+        if not self._busy:
+            self._busy = True
+            self._slow = self.set_timer(SLOW, self._reading)
+            worker = threading.Thread(target=self._work, args=(change,), daemon=True)
+            worker.start()
+            self._writer = worker if change is not None else None
+
+    def _work(self, change: Change | None) -> None:
+        show: Callable[[], None]
+        try:
+            if self._labelling is None and self._target is None:
+                names = shared_targets(self.runs)
+                self._target = names[0] if len(names) == 1 else None
+            if self._labelling is None and self._target is None and len(names) > 1:
+                show = partial(self._ask_target, names)
+            else:
+                show = partial(self._arrived, self._changed(change))
+        except TuiprobeError as error:
+            show = partial(self._refused, str(error), again=change is not None)
+            self._close()  # another program may have changed the labels: they are read again
+        if self.is_running:
+            self.app.call_later(show)
+
+    def _changed(self, change: Change | None) -> LabelView:
+        """Returns what to show after a change, which is on disk."""
+        if self._labelling is None:
+            labelling = open_labelling(self.runs, self._target, self._seed)
+            labelling.narrow = self._narrow
+            self._labelling = labelling
+        labelling = self._labelling
+        with self._lock:
+            if change is not None:
+                change(labelling)
+            view = view_of(labelling)
+            if self._labelling is not labelling:  # the screen was left meanwhile
+                labelling.close()
+        if view.picture is None:
+            return view
+        try:
+            image = labelling.image(view.picture.place)
+        except TuiprobeError as error:
+            return LabelView(view.state, view.last, view.picture, reason=str(error))
+        image.thumbnail((LARGEST, LARGEST))
+        return LabelView(view.state, view.last, view.picture, image)
+
+    def _ask_target(self, names: Sequence[str]) -> None:
+        def chosen(name: str | None) -> None:
+            self._busy, self._target = False, name
+            if name is None:
+                self.run_worker(self.app.run_action("back"))
+            else:
+                self._do(None)
+
+        self.app.push_screen(ChoiceScreen(names, "which pictures to label", ("target",)), chosen)
+
+    def _refused(self, reason: str, again: bool) -> None:
+        if not self.alive:
+            return
+        self._ready()
+        if again:
+            self.app.fail(plain(reason))
+            self._do(None)
+        else:
+            self.view = None
+            self._say(inert_lines([reason, "", "esc goes back"]))
+
+    def _arrived(self, view: LabelView) -> None:
+        if self.alive:
+            self.view = view
+            self._ready()
+            self._show()
+
+    def _ready(self) -> None:
+        self._busy = False
+        if self._slow is not None:
+            self._slow.stop()
+        self.refresh_bindings()
+
+    def _reading(self) -> None:
+        if self._busy and self.alive:
+            self._say(Content("reading…"))
+
+    # What is shown.
+
+    def _say(self, words: Content) -> None:
+        """Shows words in place of the picture."""
+        self.query_one("#picture-words", Told).show(words)
+        self.query_one(ContentSwitcher).current = "picture-words"
+
+    def _title(self) -> None:
+        if self.view is None or self._labelling is None:
+            return
+        about = [
+            {"model": candidate.model, "data": candidate.source}
+            for candidate in self._labelling.matched.candidates
+        ]
+        warnings = [
+            " · ".join(filter(None, dict.fromkeys(title_warning(spec, short) for spec in about)))
+            for short in (False, True)
+        ]
+        title = headed(f"tuiprobe  {self.view.state.headline()}", *warnings)
+        self.query_one("#place", Static).update(title(self.size.width - 2))
+
+    def _show(self) -> None:
+        view = self.view
+        if view is None or self._labelling is None:
+            return
+        self._title()
+        if view.image is not None:
+            self.query_one(WholePicture).show_image(view.image)
+            self.query_one(ContentSwitcher).current = "picture"
+        else:
+            self._say(inert(view.reason, "$error") if view.reason else self._end(view.state))
+        self.query_one("#choices", Told).show(_choices(view.picture))
+        bounds = self._labelling.narrow
+        forest = self.query_one(LabelForest)
+        names = self._named or len(self.runs) == 1
+        forest.show_labels(view.state, view.last, names=names, bounds=bounds)
+        other = f" ({'letters' if self._named else 'names'}: v)" if self._nameable else ""
+        self.query_one("#so-far").border_title = f"so far{other}"
+
+    def _end(self, state: LabelStanding) -> Content:
+        """Returns what stands in place of a picture where none is to be labelled."""
+        files = self._labelling.files if self._labelling is not None else None
+        lines = [Content.styled(plain(state.sentence(self._named)), "bold"), Content()]
+        if state.decisions:
+            lines.append(inert(f"after {state.decisions[-1].labels:,} labels"))
+        if state.labelled == state.pictures:
+            lines.append(inert("every picture is labelled"))
+        else:
+            lines.append(inert("d labels on and narrows what is known"))
+        if self._nameable and not self._named:
+            lines.append(inert("v shows the names of the models"))
+        lines.append(inert("u takes the last label back, esc goes back"))
+        if files is not None:
+            lines.append(inert(f"the labels are in {files.csv}", DIM))
+        return Content("\n").join(lines)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of labels, and of what they decide."""
+        return ("labelling", "not-the-best", "labelled-difference", "accuracy-by-labels", "target")
+
+    # Keys.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether a key does something now."""
+        view = self.view
+        if action == "choose":
+            choices = view.picture.choices if view is not None and view.picture else ()
+            return int(str(parameters[0])) < len(choices)
+        if action in ("another", "answer", "open"):
+            return view is not None and view.picture is not None
+        if action == "undo":
+            return view is not None and view.last is not None
+        if action == "names":
+            return self._nameable
+        if action == "more":
+            return view is not None and view.picture is None and not self._finished
+        return True
+
+    @property
+    def _nameable(self) -> bool:
+        """Whether there are letters in place of names, and a label was given without names."""
+        return len(self.runs) > 1 and self.view is not None and self.view.last is not None
+
+    @property
+    def _finished(self) -> bool:
+        return self.view is not None and self.view.state.labelled == self.view.state.pictures
+
+    def _label(self, label: str | None) -> None:
+        """Gives the picture on the screen a label."""
+        picture = self.picture
+        if picture is not None and label is not None:
+            draw = Draw(picture.place, picture.how)
+            self._do(lambda labelling: labelling.label(draw, label))
+
+    def action_choose(self, number: int) -> None:
+        """Takes the answer of this number."""
+        if self.picture is not None and number < len(self.picture.choices):
+            self._label(self.picture.choices[number])
+
+    def action_answer(self, kind: str) -> None:
+        """Says that it is none of the classes, or that one is not sure."""
+        self._label(NONE_OF_THESE if kind == "none" else UNSURE)
+
+    def action_another(self) -> None:
+        """Searches in all classes."""
+        if self.picture is not None and self._labelling is not None:
+            classes = self._labelling.matched.classes
+            self.app.push_screen(ChoiceScreen(classes, "another class", ("head",)), self._label)
+
+    def action_undo(self) -> None:
+        """Takes the last label back."""
+        self._do(Labelling.undo)
+
+    def action_more(self) -> None:
+        """Labels on after the decision."""
+        self._do(_narrow)
+
+    def action_names(self) -> None:
+        """Shows models by name, or as A, B and C again."""
+        self._named = not self._named
+        self._show()
+
+    def action_open(self) -> None:
+        """Opens the file of the picture in the program that the system has for it."""
+        if self.picture is None or self._labelling is None or self.view is None:
+            return
+        path = None if self.view.reason else self._labelling.path(self.picture.place)
+        if path is None:
+            self.app.fail("this picture has no file of its own to open")
+            return
+        threading.Thread(target=self._open, args=(path.absolute(),), daemon=True).start()
+
+    def _open(self, path: Path) -> None:
+        program = {"darwin": "open"}.get(sys.platform, "xdg-open")
+        none = subprocess.DEVNULL
+        try:
+            code = subprocess.run(  # noqa: S603  (a list of words, and the path is absolute)
+                [program, str(path)], stdin=none, stdout=none, stderr=none, start_new_session=True
+            ).returncode
+            cause = f"{program} ended with {code}" if code else ""
+        except OSError as error:
+            cause = f"{program} cannot be started: {os.strerror(error.errno or 0)}"
+        if cause and self.is_running:
+            self.app.call_later(self.app.fail, cause, plain(str(path)))
+
+
+def shared_targets(runs: Sequence[Path]) -> list[str]:
+    """Returns the target sets that all runs have; none where a run is not finished.
+
+    Raises:
+        DamagedFileError: If a directory is no run, or is damaged.
+    """
+    names: list[list[str]] = []
+    for run in map(RunDir, runs):
+        run.refuse_no_run()
+        if not run.measured_file.exists():
+            return []
+        names.append([record.name for record in RunReader(run).sets if record.target])
+    return [name for name in names[0] if all(name in others for others in names[1:])]
+
+
+def view_of(labelling: Labelling) -> LabelView:
+    """Returns what to show of a labelling, without the pixels of the picture."""
+    state, last = standing(labelling), None
+    if labelling.counted:
+        matched, line = labelling.matched, labelling.counted[-1]
+        answers = matched.answers[:, matched.digests.index(line.digest)].tolist()
+        names = (matched.classes[answer] for answer in answers)
+        last = LastLabel(line.label, dict(zip(labelling.letters, names, strict=True)))
+    ended = state.verdict in FINAL and not labelling.narrow
+    return LabelView(state, last, None if ended else labelling.following())
+
+
+def _narrow(labelling: Labelling) -> None:
+    labelling.narrow = True
+
+
+def _choices(picture: PictureToLabel | None) -> Content:
+    """Returns the answers with their keys, without who answers what."""
+    if picture is None:
+        return Content()
+    lines = [
+        Content.assemble((f"{number} ", "bold $accent"), plain(choice))
+        for number, choice in enumerate(picture.choices[:NUMBERED], 1)
+    ]
+    if len(picture.choices) > NUMBERED:
+        lines.append(inert(f"  {len(picture.choices) - NUMBERED} more: /", DIM))
+    others = (("/", "another class"), ("n", "none of these"), ("s", "unsure"))
+    keys = [
+        Content.assemble((key, "bold $accent"), f" {words}".replace(" ", "\N{NO-BREAK SPACE}"))
+        for key, words in others
+    ]
+    return Content("\n").join([*lines, Content("  ").join(keys)])
