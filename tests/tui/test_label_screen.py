@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -242,7 +243,7 @@ async def test_what_cannot_be_labelled_says_why(
             candidate = read(directory, target)
             if directory.path == label_runs[1]:
                 digests = {i: "0" * 63 + str(i % 10) for i in candidate.digests}
-                object.__setattr__(candidate, "digests", digests)
+                return replace(candidate, digests=digests)
             return candidate
 
         monkeypatch.setattr(session, "read_candidate", other)
