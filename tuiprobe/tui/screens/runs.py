@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
+from tuiprobe.report.reading import rows_with_labels
 from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
 from tuiprobe.run.state import Observer
@@ -179,13 +180,16 @@ class RunsScreen(FilteredScreen):
         while not self._stop.is_set():
             begun = time.monotonic()
             if not self._all or self.is_current:
-                self._show_soon(list_runs(self.root, observer=self._observer))
+                self._show_soon(self._listed())
             self._stop.wait(max(_SECONDS, _REST * (time.monotonic() - begun)))
+
+    def _listed(self) -> list[RunRow]:
+        return list(rows_with_labels(list_runs(self.root, observer=self._observer)))
 
     def _first(self) -> list[RunRow]:
         """Returns the latest runs, as many as are read at once; of hundreds, the rest follows."""
         enough, rows = time.monotonic() + _FIRST_SECONDS, []
-        for row in read_runs(find_runs(self.root), observer=self._observer):
+        for row in rows_with_labels(read_runs(find_runs(self.root), observer=self._observer)):
             rows.append(row)
             if time.monotonic() > enough:
                 break
@@ -306,7 +310,7 @@ class RunsScreen(FilteredScreen):
 
     def action_refresh_runs(self) -> None:
         """Reads the disk again at once."""
-        self._arrived(list_runs(self.root, observer=self._observer))
+        self._arrived(self._listed())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something for the run under the cursor."""
