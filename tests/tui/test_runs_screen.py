@@ -65,7 +65,7 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
     root: Path, copied: list[str]
 ) -> None:
     app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
+    async with app.run_test(size=(140, 30)) as pilot:
         await opened(pilot, app, root)
         latest = [EVIL, "weak", "half", "begun"]
         assert names(app) == latest
@@ -107,7 +107,7 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
         assert models() == sorted(models())
         await pilot.press("s", "s")  # date, latest first
         assert names(app) == latest
-        await pilot.press("s", "s", "s", "s", "s")  # kurtosis, largest first, what has none last
+        await pilot.press("s", "s", "s", "s", "s", "s")  # kurtosis, largest first, what has none last
         assert names(app)[-2:] == ["weak", "begun"]
         await pilot.press("s", "s")
         assert names(app)[0] == EVIL

@@ -26,9 +26,11 @@ from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
-SORTED = ("model", "data", "changed", "state", "progress", "accuracy", "shifts", "kurtosis")
+SORTED = (
+    "model", "data", "changed", "state", "progress", "target", "accuracy", "shifts", "kurtosis"
+)  # fmt: skip
 """Sort key of each column that has one."""
-_DOWN = {"changed", "progress", "accuracy", "shifts", "kurtosis"}
+_DOWN = {"changed", "progress", "target", "accuracy", "shifts", "kurtosis"}
 _TERMS = {
     "waiting": ("engine",),
     "running": ("running", "detach"),
@@ -58,6 +60,7 @@ def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
         RowColumn("date", date, drop=2),
         RowColumn("state", 12),
         RowColumn("measured", 8, right=True, drop=1, term="shard"),
+        RowColumn("your pictures", 18, right=True, drop=4, term="estimate"),
         RowColumn("top-1", 12, right=True, drop=5, term="top-1"),
         RowColumn("shifts", 12, right=True, drop=6, term="mean-of-shifts"),
         RowColumn("kurtosis", 11, right=True, drop=7, term="kurtosis"),
@@ -78,6 +81,7 @@ def run_cells(row: RunRow, marked: bool, width: int = _WIDE) -> list[str]:
         date[: _date_width(width)],
         f"{sign(row.status)} {row.state}",
         row.status.percent or "-",
+        row.cell("target"),
         row.accuracy.plus_minus(),
         row.shifts.plus_minus(),
         row.kurtosis.plus_minus(),
