@@ -107,7 +107,9 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
         assert models() == sorted(models())
         await pilot.press("s", "s")  # date, latest first
         assert names(app) == latest
-        await pilot.press("s", "s", "s", "s", "s", "s")  # kurtosis, largest first, what has none last
+        await pilot.press(
+            "s", "s", "s", "s", "s", "s"
+        )  # kurtosis, largest first, what has none last
         assert names(app)[-2:] == ["weak", "begun"]
         await pilot.press("s", "s")
         assert names(app)[0] == EVIL
