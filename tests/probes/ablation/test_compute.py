@@ -163,7 +163,7 @@ def test_the_card_holds_the_loss_against_the_controls_of_the_same_set():
     within, beyond = with_loss(-0.04, (-0.05, -0.01, 0)), with_loss(-0.06, (-0.05, -0.01, 0))
     bare = found.model_copy(update={"ablations": (within, mean)})
     [text] = describe(bare).headline
-    assert text.startswith("Channel 5 set to zero: no more than random channels")
+    assert text.startswith("Channel 5 set to zero: no more than random ones")
     more = found.model_copy(update={"ablations": (within, beyond, mean)})
     [text] = describe(more).headline
     assert "set to zero: \N{MINUS SIGN}6" in text

@@ -66,7 +66,7 @@ def test_classes_that_fall_are_named_with_their_images():
     right, images = int((answers == 4).sum()), int(broken.sum())
     lines = [line(text) for text in described(result).card]
     assert lines[1] == (
-        f"Worst of 10 class and set pairs: kind 4 on v2, {right} of {images} right, "
+        f"Worst class of a shift (10 tried): kind 4 on v2, {right} of {images} right, "
         f"{wrong.max()} called kind {wrong.argmax()}."
     )
 
@@ -84,8 +84,8 @@ def test_the_card_says_by_how_much_confidence_is_off_and_whether_scaling_helps()
     ]  # fmt: skip
     words = [f"{100 * abs(gap):.1f} points too {'high' if gap > 0 else 'low'}" for gap in gaps]
     assert text == (
-        f"Confidence on val is {words[0]} (right after temperature scaling); over 1 shift right "
-        f"({words[3].replace(' points', '')} after it): scaling made it worse."
+        f"Confidence is {words[0]} on val, right over 1 shift; after temperature scaling right on "
+        f"val, {words[3].replace(' points', '')} over 1 shift: scaling made it worse."
     )
 
 

@@ -73,7 +73,7 @@ def test_the_card_states_estimate_and_error(run: Path) -> None:
     block = next(one for one in card(report) if one.block == "your images")
     first, *_, last = ("".join(str(piece) for piece in text) for text in block.lines)
     assert first.startswith("street (200 images, no labels): about ")
-    assert last.startswith("Estimated in turn from the others, 5 labelled shifts were missed by")
+    assert last.startswith("With the labels of each of 5 shifts hidden in turn it was")
     assert report.title.startswith("mini_clip on street: about ")
     rows = summary(report).split("Not known: ")[0].splitlines()
     assert len(rows) <= len(report.warnings) + 20

@@ -72,15 +72,15 @@ def _changes(found: ChannelAblations, mode: str) -> str:
     """Returns the largest loss of a mode, or that none lies beyond what controls lose."""
     lost = [one for one in found.ablations if one.mode == mode and _beyond(one)]
     if not lost:
-        return "no more than random channels"
+        return "no more than random ones"
     worst = min(lost, key=lambda one: one.difference.value if given(one.difference) else 0.0)
     random, matched = (
         figure.alone(signed=True, bare=True)
         for figure in (worst.random_difference, worst.matched_difference)
     )
     return (
-        f"{worst.difference.alone(signed=True)} on {worst.data} (random {random}, "
-        f"nearest energy {matched})"
+        f"{worst.difference.alone(signed=True)} on {worst.data} (random "
+        f"{random}, like energy {matched})"
     )
 
 

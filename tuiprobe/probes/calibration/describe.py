@@ -22,7 +22,6 @@ UNKNOWN: Final = (
     "Logit scale unknown: the head does not tell what its cosines are multiplied by, so there is "
     "no figure before temperature scaling."
 )
-SCALING: Final = "temperature scaling"
 BY_CHANCE: Final = (
     "Classes are ordered by the upper end of the interval of their change. Without any change, "
     "about 2.5 % of classes would count as fallen."
@@ -59,17 +58,17 @@ def _headline(result: Calibration) -> Iterator[Value]:
 def _card(result: Calibration) -> Iterator[Text]:
     first, *shifts = result.sets
     own, own_scaled = _gap(first.before, first.bins_before), _gap(first.after, first.bins)
-    gaps = [_gap(one.before, one.bins_before) for one in shifts]
-    scaled = [_gap(one.after, one.bins) for one in shifts]
-    if own is not None or own_scaled is not None:
-        line = f"Confidence on {first.data} is {_before_and_after(own, own_scaled, SCALING)}"
-        before, after = _mean(gaps), _mean(scaled)
-        if before is not None or after is not None:
-            over = several(len(shifts), "shift")
-            line += f"; over {over} {_before_and_after(before, after, 'it', bare=own is not None)}"
-        if before is not None and after is not None and abs(after) > abs(before):
-            line += ": scaling made it worse"
-        yield (f"{line}.",)
+    shifted = _mean([_gap(one.before, one.bins_before) for one in shifts])
+    scaled = _mean([_gap(one.after, one.bins) for one in shifts])
+    places = f"on {first.data}", f"over {several(len(shifts), 'shift')}"
+    before = _gaps((own, shifted), places)
+    after = _gaps((own_scaled, scaled), places, bare="points" in before)
+    if before and after:
+        worse = shifted is not None and scaled is not None and abs(scaled) > abs(shifted)
+        why = ": scaling made it worse" if worse else ""
+        yield (f"Confidence is {before}; after temperature scaling {after}{why}.",)
+    elif before or after:
+        yield (f"Confidence{'' if before else ' after temperature scaling'} is {before or after}.",)
     fallen = [one for one in result.classes if one.worst and one.fell]
     if fallen:
         shift = min(fallen, key=lambda one: _upper(one.worst[0].change))
@@ -92,27 +91,25 @@ def _mean(gaps: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _before_and_after(
-    before: float | None, after: float | None, scaling: str, bare: bool = False
-) -> str:
-    """Returns by how much confidence is too high or too low, before and after scaling.
+def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = False) -> str:
+    """Returns by how much confidence is too high or too low at each place; empty if unknown.
 
     Args:
-        before: The gap before scaling; None where it is not known.
-        after: The gap after it, likewise.
-        scaling: What the scaling is called.
-        bare: Whether the unit was said before.
+        gaps: Mean confidence less accuracy; None where it is not known.
+        places: Of each gap.
+        bare: Whether the unit was named before; else the first number has it.
     """
-    scaled = "" if after is None else f"{_too(after, bare or before is not None)} after {scaling}"
-    if before is None:
-        return scaled
-    return f"{_too(before, bare)} ({scaled})" if scaled else _too(before, bare)
-
-
-def _too(gap: float, bare: bool = False) -> str:
-    if abs(gap) < RIGHT:
-        return "right"
-    return f"{number(abs(gap), 'points', bare=bare)} too {'high' if gap > 0 else 'low'}"
+    words = []
+    for gap, place in zip(gaps, places, strict=True):
+        if gap is None:
+            continue
+        if abs(gap) < RIGHT:
+            words.append(f"right {place}")
+            continue
+        amount = number(abs(gap), "points", bare=bare)
+        words.append(f"{amount} too {'high' if gap > 0 else 'low'} {place}")
+        bare = True
+    return ", ".join(words)
 
 
 def _largest_loss(worst: ClassChange, data: str, compared: int) -> str:
@@ -125,7 +122,7 @@ def _largest_loss(worst: ClassChange, data: str, compared: int) -> str:
     if worst.taken_for:
         taken = "all" if worst.taken == images else f"{worst.taken:,}"
         line += f", {taken} called {worst.taken_for}"
-    return f"Worst of {several(compared, 'class and set pair')}: {line}."
+    return f"Worst class of a shift ({compared:,} tried): {line}."
 
 
 def _upper(change: Figure) -> float:

@@ -85,7 +85,7 @@ def _than_random(over: Estimate) -> str:
     low, high = ends if ends else (None, None)
     value, _, spread = interval(sign * over.value, low, high, over.unit).partition(" (")
     draws = f" ({spread.removesuffix(')')} over {SEEDS} draws)" if spread else ""
-    return f"{value} {side} than random{draws}"
+    return f"{value}{draws} {side} than random ones"
 
 
 def _content(found: Concepts) -> Iterator[Content]:

@@ -121,7 +121,7 @@ def _explained(final: Outliers) -> Text:
         return ()
     part = "all" if explained.value >= NEARLY_ALL else explained.alone()
     explains = " explains" if final.outcome is Outcome.OFFSET else "; the offset explains"
-    return (f"{explains} {part} of the kurtosis, ", kurtosis)
+    return (f"{explains} {part} of the kurtosis of ", kurtosis)
 
 
 def _content(result: OutlierResult, model: Model) -> Iterator[Content]:

@@ -74,7 +74,7 @@ def _card(found: Quantisation) -> Iterator[Text]:
                   f" of the answers on {first.data}{_accuracy_in_brackets(first)}")  # fmt: skip
     if worst is not first:
         most = _accuracy_in_brackets(worst)
-        line = (*line, ", at most ", worst.changed, f" on {worst.data}{most}")
+        line = (*line, ", at worst ", worst.changed, f" on set {worst.data}{most}")
     yield (*line, ".")
     final = found.final()
     apart = next((one for one in found.answers if one.scheme == "apart"), None)
@@ -85,7 +85,7 @@ def _card(found: Quantisation) -> Iterator[Text]:
 
 
 def _accuracy_in_brackets(changed: AnswersChanged) -> str:
-    return f", accuracy by {changed.top1.alone(signed=True)}" if given(changed.top1) else ""
+    return f" (accuracy {changed.top1.alone(signed=True)})" if given(changed.top1) else ""
 
 
 def _share(figure: Figure) -> float:

@@ -110,12 +110,12 @@ def _beside_the_line(er: EffectiveRobustness, own: Estimate) -> str:
     models = f"{er.models:,} {BASELINE_MODELS.get(er.baseline, f'models of {er.baseline}')}"
     amount, bracket, ends = lies.with_interval(signed=not er.above).partition(" (")
     if er.above:
-        line = f"{amount} above the line of {models}{bracket}{ends}"
+        line = f"{amount}{bracket}{ends} above the line of {models}"
     else:
         line = f"Not above the line of {models}: {amount}{bracket}{ends}"
     if er.nearest is not None and er.nearest > NEAR:
         about = number(own.value, "share", own.value - 0.05, own.value + 0.05)
-        line += f"; none is near {about}"
+        line += f", none of which is near {about}"
     return f"{line}."
 
 

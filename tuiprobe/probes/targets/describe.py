@@ -214,9 +214,9 @@ def _left_out(result: Targets) -> Text:
         return (f"On the labelled shift {errors.worst_on} it was off by {worst} points, "
                 f"{direction}.",)  # fmt: skip
     return (
-        f"Estimated in turn from the others, {errors.shifts} labelled shifts were missed by "
-        f"{errors.mean_absolute.alone()} on average, {errors.worst_on} by {worst} ({direction}); "
-        f"{errors.too_high} of {errors.shifts} were too high.",
+        f"With the labels of each of {errors.shifts} shifts hidden in turn it was "
+        f"{errors.mean_absolute.alone()} off on average, at worst {worst} ({errors.worst_on}, "
+        f"{direction}); {errors.too_high} of {errors.shifts} were too high.",
     )
 
 
