@@ -255,13 +255,13 @@ async def test_what_differs_or_cannot_be_compared_is_told_above_the_plot(
         assert "! preprocessing differs" in head(app).splitlines()
 
         app.push_screen(CompareScreen([runs[0], pooled, runs[1]]))  # of another kind
-        await until(pilot, lambda: "within one kind" in head(app))
+        await until(pilot, lambda: "figures of channels are not" in head(app))
         await pilot.press("y", "Y", "f", "d", "enter", "f")
         assert isinstance(app.screen, CompareScreen)
         assert not forest(app).rows
         await pilot.press("n")
         await until(pilot, lambda: forest(app).rows)
-        assert "within one kind" not in head(app)
+        assert "figures of channels" not in head(app)
         assert head(app).startswith("A model a")
         assert "   C model b" in head(app)
 
