@@ -228,19 +228,8 @@ def _difference(probe: str, ours: NamedFigure, theirs: NamedFigure, pairing: Pai
         found = found.model_copy(update={"low": None, "high": None, "method": ESTIMATES})
     known = given(found) and found.low is not None
     differs = excludes_zero(found) if known and given(found) else None
-    return Difference(
-        probe=probe,
-        data=ours.data,
-        place=ours.place,
-        id=ours.id,
-        name=ours.name,
-        first=ours.figure,
-        second=theirs.figure,
-        difference=found,
-        paired=paired is not None,
-        differs=differs,
-        inner=ours.inner,
-        headline=ours.headline,
+    return difference_between(
+        probe, ours, theirs, found, paired=paired is not None, differs=differs
     )
 
 
@@ -249,6 +238,19 @@ def _labelled(
 ) -> Difference:
     """Returns the difference of two accuracies by labels, with the bounds that labels give it."""
     change, ahead = labelled_difference(labels, ours.data, 1, 0)
+    return difference_between(probe, ours, theirs, change, paired=ahead is not None, differs=ahead)
+
+
+def difference_between(
+    probe: str,
+    ours: NamedFigure,
+    theirs: NamedFigure,
+    change: Figure,
+    *,
+    paired: bool,
+    differs: bool | None,
+) -> Difference:
+    """Returns the same figure of two reports with their difference; see `Difference`."""
     return Difference(
         probe=probe,
         data=ours.data,
@@ -258,8 +260,9 @@ def _labelled(
         first=ours.figure,
         second=theirs.figure,
         difference=change,
-        paired=ahead is not None,
-        differs=ahead,
+        paired=paired,
+        differs=differs,
+        inner=ours.inner,
         headline=ours.headline,
     )
 

@@ -11,12 +11,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from tuiprobe.compare.differences import Difference, Run, difference, images_of
+from tuiprobe.compare.differences import (
+    Difference,
+    Run,
+    difference,
+    difference_between,
+    images_of,
+)
 from tuiprobe.compare.holm import LEVEL, detectable, holm, p_value
 from tuiprobe.compare.labelled import by_labels, labelled_difference
 from tuiprobe.compare.paired import Pairing
 from tuiprobe.label.among import LabelsAmong
-from tuiprobe.label.contest import Verdict
+from tuiprobe.label.contest import MARGIN, UNDECIDED, Verdict
 from tuiprobe.label.part import TargetLabels
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.telling import listed
@@ -28,9 +34,6 @@ from tuiprobe.results.report import ABSENT
 from tuiprobe.results.section import NamedFigure
 
 MEAN_SHIFT_ID: Final = "mean_shift"
-
-MARGIN: Final = 0.02
-"""Models are as good as each other if the interval of their difference lies within this."""
 
 Decision = Literal["take", "as good", "behind", "not the best", "undecided"]
 
@@ -120,10 +123,10 @@ def rank(runs: Sequence[Run]) -> Ranking:
             corrected for the number of models (Holm).
     """
     labels = by_labels([run.report for run in runs], [run.directory for run in runs])
-    if isinstance(labels, LabelsAmong):
-        decided = labels.verdict not in ("open", "contradictory")
-        if decided or all(_labelled(run, labels.target) for run in runs):
-            return _rank_by_labels(runs, labels)
+    if isinstance(labels, LabelsAmong) and (
+        labels.verdict not in UNDECIDED or all(_labelled(run, labels.target) for run in runs)
+    ):
+        return _rank_by_labels(runs, labels)
     ranking = _rank_by_shifts(runs)
     if isinstance(labels, NotRun) and any(run.report.part(TargetLabels) for run in runs):
         note = f"labels do not order these models: {labels.reason}"
@@ -144,15 +147,14 @@ def _rank_by_labels(runs: Sequence[Run], labels: LabelsAmong) -> Ranking:
         order = tuple(
             sorted(order, key=lambda n: (n != labels.winner, labels.dropped[n], -values[n]))
         )
-    first, decisions = order[0], _by_verdict(runs, labels)
-    models = [
-        _row(runs[n], None if n == first else _behind(runs, labels, first, n)).model_copy(
-            update={"decision": decisions[n]}
-        )
-        for n in order
+    first = order[0]
+    rows = [
+        _row(run, None if n == first else _behind(runs, labels, first, n))
+        for n, run in enumerate(runs)
     ]
+    models = _with_decisions(rows, _by_verdict(rows, labels))
     meanwhile = ""
-    if labels.verdict in ("open", "contradictory"):
+    if labels.verdict in UNDECIDED:
         others = _rank_by_shifts(runs).models
         meanwhile = next((one.model for one in others if one.decision == "take"), "")
     return Ranking(
@@ -160,7 +162,7 @@ def _rank_by_labels(runs: Sequence[Run], labels: LabelsAmong) -> Ranking:
         data=labels.target,
         sets=0,
         target=labels.target,
-        models=tuple(models),
+        models=tuple(models[n] for n in order),
         detectable=None,
         facts=_fact_names(runs),
         notes=tuple(_notes(runs)),
@@ -191,19 +193,16 @@ def _behind(runs: Sequence[Run], labels: LabelsAmong, first: int, place: int) ->
     )
 
 
-def _by_verdict(runs: Sequence[Run], labels: LabelsAmong) -> list[Decision]:
-    """Returns the decision about each run."""
+def _by_verdict(models: Sequence[RankedModel], labels: LabelsAmong) -> list[Decision]:
+    """Returns the decision about each model."""
     decisions: list[Decision] = [
         "not the best" if dropped else "undecided" for dropped in labels.dropped
     ]
     if labels.winner is not None:
         decisions[labels.winner] = "take"
     elif labels.verdict == "equal":
-        equal = [n for n, decision in enumerate(decisions) if decision == "undecided"]
-        costs = dict(zip(equal, _costs([_row(runs[n], None) for n in equal]), strict=True))
-        for n in equal:
-            decisions[n] = "as good"
-        decisions[min(equal, key=costs.__getitem__)] = "take"
+        decisions = ["as good" if one == "undecided" else one for one in decisions]
+        decisions[_cheapest(models, decisions)] = "take"
     return decisions
 
 
@@ -265,18 +264,9 @@ def _against(first: tuple[Run, NamedFigure], other: tuple[Run, NamedFigure]) -> 
     """Returns the first model minus another by the figure of the order."""
     ours, theirs = other[1], first[1]
     paired = Pairing(other[0].images, first[0].images).difference(ours, theirs)
-    return Difference(
-        probe="",
-        data=ours.data,
-        place=ours.place,
-        id=ours.id,
-        name=BY_ID[ours.id].name,
-        first=ours.figure,
-        second=theirs.figure,
-        difference=paired or difference(ours.figure, theirs.figure),
-        paired=paired is not None,
-        differs=None,
-    )
+    change = paired or difference(ours.figure, theirs.figure)
+    named = ours.model_copy(update={"name": BY_ID[ours.id].name, "headline": None})
+    return difference_between("", named, theirs, change, paired=paired is not None, differs=None)
 
 
 def _corrected(found: list[Difference]) -> list[Difference]:
@@ -298,13 +288,24 @@ def _decided(models: Sequence[RankedModel]) -> list[RankedModel]:
     if "undecided" in decisions:
         decisions[0] = "undecided"
     else:
-        equal = [i for i, one in enumerate(decisions) if one == "as good"]
-        costs = dict(zip(equal, _costs([models[i] for i in equal]), strict=True))
-        decisions[min(equal, key=costs.__getitem__)] = "take"
+        decisions[_cheapest(models, decisions)] = "take"
+    return _with_decisions(models, decisions)
+
+
+def _with_decisions(
+    models: Sequence[RankedModel], decisions: Sequence[Decision]
+) -> list[RankedModel]:
     return [
-        one.model_copy(update={"decision": decision})
-        for one, decision in zip(models, decisions, strict=True)
+        model.model_copy(update={"decision": decision})
+        for model, decision in zip(models, decisions, strict=True)
     ]
+
+
+def _cheapest(models: Sequence[RankedModel], decisions: Sequence[Decision]) -> int:
+    """Returns the place of the cheapest model of those that are as good as the best."""
+    equal = [place for place, decision in enumerate(decisions) if decision == "as good"]
+    costs = dict(zip(equal, _costs([models[place] for place in equal]), strict=True))
+    return min(equal, key=costs.__getitem__)
 
 
 def _beside(found: Difference | None) -> Decision:

@@ -9,8 +9,9 @@ from typing import Final
 
 from tuiprobe.compare.describe import kind
 from tuiprobe.compare.differences import read_run
-from tuiprobe.compare.ranking import MARGIN, DecidedByLabels, RankedModel, Ranking, rank
+from tuiprobe.compare.ranking import DecidedByLabels, RankedModel, Ranking, rank
 from tuiprobe.files import Entry
+from tuiprobe.label.contest import MARGIN
 from tuiprobe.numbers import number
 from tuiprobe.probes.telling import listed, points, several, table
 from tuiprobe.report.markdown import section_markdown

@@ -30,6 +30,9 @@ _TOO_EARLY: Final = 0.5  # log of a stake from which no number of labels is gues
 
 Verdict = Literal["open", "best", "within", "equal", "contradictory"]
 
+UNDECIDED: Final = ("open", "contradictory")
+"""Verdicts that are no decision."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Step:

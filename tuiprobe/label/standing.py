@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tuiprobe.label.answers import LabelledAccuracy
-from tuiprobe.label.contest import MARGIN, Contest, Verdict
+from tuiprobe.label.contest import MARGIN, UNDECIDED, Contest, Verdict
 from tuiprobe.label.session import LabelDecision, Labelling
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
@@ -84,7 +84,7 @@ class LabelStanding:
     @property
     def decided(self) -> bool:
         """Whether a decision was reached."""
-        return self.verdict not in ("open", "contradictory")
+        return self.verdict not in UNDECIDED
 
     def sentence(self, names: bool = False) -> str:
         """Returns what is decided, in words.
