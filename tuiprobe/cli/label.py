@@ -130,7 +130,7 @@ def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
             file=sys.stderr,
         )
         for place, digest in enumerate(digests):
-            if digest in classes and labelling.label_of(place) is None:
+            if digest in classes and place not in labelling.survey.labels:
                 labelling.label(Draw(place, "outside"), classes[digest])
         return
     while (picture := labelling.following()) is not None:

@@ -112,10 +112,9 @@ def _among(
 
 def _own_answers(labelling: Labelling, runs: tuple[Path, ...]) -> list[str]:
     """Returns the digest of the answers of each run."""
-    answers = {
-        candidate.directory.path: labelling.matched.answers_digest(place)
-        for place, candidate in enumerate(labelling.matched.candidates)
-    }
+    matched = labelling.matched
+    paths = [candidate.directory.path for candidate in matched.candidates]
+    answers = dict(zip(paths, matched.answers_digests, strict=True))
     return [answers[run] for run in runs]
 
 
@@ -138,7 +137,7 @@ def _larger(labelling: Labelling, own: list[str], folder: Path, target: str) -> 
 def _places(labelling: Labelling, own: list[str], runs: tuple[Path, ...]) -> list[int]:
     """Returns the place of each run among the candidates."""
     paths = [one.directory.path.resolve() for one in labelling.matched.candidates]
-    answers = [labelling.matched.answers_digest(place) for place in range(len(paths))]
+    answers = labelling.matched.answers_digests
     return [
         paths.index(run.resolve()) if run.resolve() in paths else answers.index(digest)
         for run, digest in zip(runs, own, strict=True)

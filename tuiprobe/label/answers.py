@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from tuiprobe.label.betting import SUPPORT_WEIGHT, Bools, Floats, Ints
-from tuiprobe.numbers import NORMAL_95
+from tuiprobe.numbers import NORMAL_95, interval
 
 NOBODY: Final = -1
 """Label of a picture on which no candidate is right."""
@@ -98,6 +98,10 @@ class LabelledAccuracy:
     def high(self) -> float:
         """Upper end of the range, at most 1."""
         return max(min(self.estimate + self.half, 1.0), 0.0)
+
+    def text(self) -> str:
+        """Returns share and range as people read them: `58 % (46 to 70)`."""
+        return interval(self.share, self.low, self.high, "share")
 
     @property
     def tells(self) -> bool:

@@ -100,12 +100,13 @@ def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
         DataError: If the table cannot be read.
     """
     rows = _answer_rows(labelling, path)
+    before = {labelling.matched.places[line.digest]: line.label for line in labelling.counted}
     planned = labelling.upcoming(len(rows))
     taken: dict[int, tuple[Draw, str]] = {}
     drawn = repeated = 0
     skipped = ""
     for row in rows:
-        earlier = labelling.label_of(row.place) or taken.get(row.place, ("", ""))[1]
+        earlier = before.get(row.place) or taken.get(row.place, ("", ""))[1]
         if not row.label:
             skipped = skipped or (row.where if row.planned and not earlier else "")
         elif earlier:
@@ -131,7 +132,7 @@ def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
 def _answer_rows(labelling: Labelling, path: Path) -> list[_AnswerRow]:
     """Returns the lines of a table; refuses those of another plan, picture or class."""
     table = read_table(path, _NEEDED)
-    places = {digest: place for place, digest in enumerate(labelling.matched.digests)}
+    places = labelling.matched.places
     rows = []
     for line, cells in table.rows:
         row = dict(zip(table.header, map(csv_content, cells), strict=True))

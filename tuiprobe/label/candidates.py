@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +170,11 @@ class Matched:
     answers: Ints
     confidences: Floats
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each picture, by its SHA-256."""
+        return {digest: place for place, digest in enumerate(self.digests)}
+
     def pool(self, seed: int) -> Pool:
         """Returns what a contest needs."""
         return Pool(self.answers, self.confidences, seed)
@@ -185,9 +190,13 @@ class Matched:
             confidences=self.confidences[:, places],
         )
 
-    def answers_digest(self, candidate: int) -> str:
-        """Returns the SHA-256 of pictures and a candidate's answers on them, in any order."""
-        pairs = zip(self.digests, self.answers[candidate].tolist(), strict=True)
+    @cached_property
+    def answers_digests(self) -> tuple[str, ...]:
+        """The SHA-256 of pictures and answers of each candidate, whatever the order of pictures."""
+        return tuple(map(self._answers_digest, self.answers))
+
+    def _answers_digest(self, answers: Ints) -> str:
+        pairs = zip(self.digests, answers.tolist(), strict=True)
         lines = sorted(f"{picture} {self.classes[answer]}\n" for picture, answer in pairs)
         return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
 

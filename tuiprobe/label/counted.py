@@ -40,9 +40,7 @@ def counted_labels(
     Raises:
         UsageError: If a label is of a class that no candidate may answer, or one picture has two.
     """
-    places = {digest: place for place, digest in enumerate(matched.digests)}
-    numbers = {plain(name): n for n, name in enumerate(matched.classes)}
-    numbers |= {NONE_OF_THESE: NOBODY, UNSURE: NOBODY}
+    places, numbers = matched.places, label_numbers(matched)
     own = [line for line in lines if line.digest in places]
     refuse_conflicts(files.csv.path, own)
     rows: dict[int, CountedLabel] = {}
@@ -55,6 +53,12 @@ def counted_labels(
         place = places[line.digest]
         rows.setdefault(place, CountedLabel(place, numbers[line.label], line))
     return list(rows.values())
+
+
+def label_numbers(matched: Matched) -> dict[str, int]:
+    """Returns what each label stands for: the number of a class, or `NOBODY`."""
+    numbers = {plain(name): n for n, name in enumerate(matched.classes)}
+    return numbers | {NONE_OF_THESE: NOBODY, UNSURE: NOBODY}
 
 
 def some_classes(classes: Sequence[str]) -> str:

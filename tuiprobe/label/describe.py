@@ -67,10 +67,7 @@ def _contest_table(state: LabelStanding) -> Content:
 
 
 def _accuracy(row: CandidateStanding) -> str:
-    known = row.accuracy
-    if known is None:
-        return "-"
-    return interval(known.share, known.low, known.high, "share")
+    return "-" if row.accuracy is None else row.accuracy.text()
 
 
 def difference_words(row: CandidateStanding) -> str:

@@ -20,7 +20,6 @@ from tuiprobe.label.counted import CountedLabel, counted_labels
 from tuiprobe.label.files import LabelFiles, LabelPlan, label_targets
 from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.label.standing import unplanned
-from tuiprobe.numbers import interval
 from tuiprobe.run.directory import RunDir
 
 
@@ -47,8 +46,7 @@ class AccuracyBeside:
         known = self.accuracy
         if known is None:
             return unplanned(self.right, self.labelled)
-        share = interval(known.share, known.low, known.high, "share")
-        return f"measured on {known.labels:,} of your pictures: {share}"
+        return f"measured on {known.labels:,} of your pictures: {known.text()}"
 
 
 def accuracy_beside(directory: RunDir, target: str) -> AccuracyBeside | None:
@@ -79,7 +77,7 @@ def accuracy_beside(directory: RunDir, target: str) -> AccuracyBeside | None:
 
 def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
     """Returns what one file of labels says of a run."""
-    pictures = set(matched.digests)
+    pictures = matched.places.keys()
     rows = counted_labels(files.lines(), matched, files)
     if not rows:
         return None
@@ -87,7 +85,7 @@ def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
     target, size = matched.source_run.target, len(pictures)
     if len(rows) == size:
         return AccuracyBeside(target, LabelledAccuracy(right / size, 0.0, size), size, size, right)
-    plans = [plan for plan in files.plans() if pictures.issuperset(plan.pictures)]
+    plans = [plan for plan in files.plans() if pictures >= set(plan.pictures)]
     draws = {plan.id: sum(row.how(plan) != "outside" for row in rows) for plan in plans}
     for plan in sorted(plans, key=lambda plan: -draws[plan.id]):
         if draws[plan.id] and (accuracy := _by_plan(matched, plan, rows)):
@@ -99,17 +97,17 @@ def _by_plan(
     matched: Matched, plan: LabelPlan, rows: Sequence[CountedLabel]
 ) -> LabelledAccuracy | None:
     """Returns the accuracy by one plan; None if it has not enough labels."""
-    place = {digest: n for n, digest in enumerate(matched.digests)}
-    places = np.array([place[digest] for digest in plan.pictures], dtype=np.int64)
+    places = np.array([matched.places[digest] for digest in plan.pictures], dtype=np.int64)
     own = matched.of(places)
     answers = [candidate.answers for candidate in plan.candidates]
-    if own.answers_digest(0) in answers and len(answers) > 1:
-        accuracy = _as_candidate(own, plan, answers.index(own.answers_digest(0)))
+    (digest,) = own.answers_digests
+    if digest in answers and len(answers) > 1:
+        accuracy = _as_candidate(own, plan, answers.index(digest))
         if accuracy is not None:
             return accuracy
     numbers = {int(n): i for i, n in enumerate(places)}
     mine = [replace(row, place=numbers[row.place]) for row in rows if row.place in numbers]
-    if len(answers) == 1 and own.answers_digest(0) in answers:
+    if answers == [digest]:
         alone = Alone(own.pool(plan.seed))
         for row in mine:
             alone.add(row.place, row.label, row.how(plan))

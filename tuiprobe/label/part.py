@@ -6,6 +6,7 @@ that every format, comparison and screen shows the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -14,7 +15,6 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.label.files import label_targets
 from tuiprobe.manifest import MANIFEST
-from tuiprobe.numbers import interval
 from tuiprobe.plaintext import plain
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.telling import listed, prose, several, table
@@ -96,20 +96,30 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     )
 
 
-def labels_state(directory: RunDir) -> tuple[object, ...]:
-    """Returns what changes where the labels beside a run may say something else.
-
-    It is empty where there are none.
-    """
-    folder = directory.path.resolve().parent
+def labels_beside(folder: Path) -> tuple[object, ...]:
+    """Returns what changes where the labels in a folder of runs do; empty where there are none."""
     names = label_targets(folder)
     if not names:
         return ()
-    files = [
-        Entry(folder, f"labels-{name}{end}") for name in names for end in (".csv", ".plan.json")
-    ]
-    files += [directory.results_file, directory.at(MANIFEST)]
-    return (*names, *(file.changed() for file in files), folder.stat().st_mtime_ns)
+    files = (f"labels-{name}{end}" for name in names for end in (".csv", ".plan.json"))
+    return (*names, *(Entry(folder, file).changed() for file in files), folder.stat().st_mtime_ns)
+
+
+def labels_state(
+    directory: RunDir, beside: Callable[[Path], tuple[object, ...]] = labels_beside
+) -> tuple[object, ...]:
+    """Returns what changes where the labels beside a run may say something else.
+
+    It is empty where there are none.
+
+    Args:
+        directory: The run.
+        beside: `labels_beside`, or what remembers it for the runs of one list.
+    """
+    state = beside(directory.path.resolve().parent)
+    if not state:
+        return ()
+    return (*state, directory.results_file.changed(), directory.at(MANIFEST).changed())
 
 
 @lru_cache(maxsize=256)
@@ -235,8 +245,7 @@ def _clause(beside: AccuracyBeside) -> str:
     known = beside.accuracy
     if known is None:
         return ""
-    share = interval(known.share, known.low, known.high, "share")
-    value, bracket, ends = share.partition(" (")
+    value, bracket, ends = known.text().partition(" (")
     return f"{value} right{bracket}{ends}, measured on {several(known.labels, 'picture')}"
 
 

@@ -17,10 +17,10 @@ from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.alone import Alone
-from tuiprobe.label.answers import NOBODY, Draw, How
+from tuiprobe.label.answers import Draw, How
 from tuiprobe.label.candidates import Matched, match, read_candidate
 from tuiprobe.label.contest import Contest, Verdict
-from tuiprobe.label.counted import CountedLabel, counted_labels, some_classes
+from tuiprobe.label.counted import CountedLabel, counted_labels, label_numbers, some_classes
 from tuiprobe.label.files import (
     NONE_OF_THESE,
     UNSURE,
@@ -104,7 +104,7 @@ class Labelling:
         self.survey: Contest | Alone = Contest(pool) if pool.candidates > 1 else Alone(pool)
         self.counted: list[LabelLine] = []
         self.decisions: list[LabelDecision] = []
-        self._numbers = {plain(name): n for n, name in enumerate(matched.classes)}
+        self._numbers = label_numbers(matched)
         self._written = False
         for row in counted_labels(files.lines(), matched, files):
             self._count(row)
@@ -245,17 +245,10 @@ class Labelling:
         Raises:
             UsageError: If it is no class.
         """
-        if label in (NONE_OF_THESE, UNSURE):
-            return NOBODY
         if plain(label) not in self._numbers:
             classes = some_classes(self.matched.classes)
             raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {classes}")
         return self._numbers[plain(label)]
-
-    def label_of(self, place: int) -> str | None:
-        """Returns what a picture is labelled as; None if it is not."""
-        digest = self.matched.digests[place]
-        return next((line.label for line in self.counted if line.digest == digest), None)
 
     def undo(self) -> None:
         """Takes the last label back, on disk too.
@@ -354,7 +347,7 @@ def open_labelling(
         if name in matched.classes:
             raise DataError(f"{name} is a class of these runs, and stands for an answer here")
     files = _files(runs[0].resolve().parent, matched)
-    digests = [matched.answers_digest(place) for place in range(len(matched.candidates))]
+    digests = matched.answers_digests
     plans = files.plans()
     own = [plan for plan in plans if sorted(_answers(plan)) == sorted(digests)]
     if own and seed in (None, own[0].seed):
@@ -390,9 +383,9 @@ def _answers(plan: LabelPlan) -> list[str]:
     return [candidate.answers for candidate in plan.candidates]
 
 
-def _in_order(matched: Matched, digests: list[str], plan: LabelPlan) -> Matched:
+def _in_order(matched: Matched, digests: Sequence[str], plan: LabelPlan) -> Matched:
     """Returns candidates and pictures in the order of a plan."""
-    numbers = {digest: number for number, digest in enumerate(matched.digests)}
+    numbers = matched.places
     if numbers.keys() != set(plan.pictures) or len(numbers) != len(plan.pictures):
         raise DataError(f"the plan {plan.id} beside the runs is damaged: its pictures are others")
     matched = matched.of(np.array([numbers[digest] for digest in plan.pictures], dtype=np.int64))
@@ -408,7 +401,7 @@ def _in_order(matched: Matched, digests: list[str], plan: LabelPlan) -> Matched:
     )
 
 
-def _new_plan(matched: Matched, digests: list[str], seed: int) -> LabelPlan:
+def _new_plan(matched: Matched, digests: Sequence[str], seed: int) -> LabelPlan:
     name = hashlib.sha256(" ".join((str(seed), *digests)).encode()).hexdigest()[:12]
     candidates = tuple(
         PlanCandidate(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.label.part import labels_state, with_labels
+from tuiprobe.label.part import labels_beside, labels_state, with_labels
 from tuiprobe.results import Figure, Report, given
 from tuiprobe.results.headlines import LABELLED_ID
 from tuiprobe.results.report import ABSENT
@@ -30,8 +30,9 @@ def read_report(run: RunDir) -> Report:
 
 def rows_with_labels(rows: Iterable[RunRow]) -> Iterator[RunRow]:
     """Yields the rows of a list of runs, each with title and accuracy by the labels beside it."""
+    beside = cache(labels_beside)  # each folder is listed once
     for row in rows:
-        state = labels_state(RunDir(row.path)) if row.state == "done" else ()
+        state = labels_state(RunDir(row.path), beside) if row.state == "done" else ()
         if state:
             title, labelled = _by_labels(row.path.absolute(), state)
             row = replace(row, title=title or row.title)

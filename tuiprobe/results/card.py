@@ -133,8 +133,9 @@ def _measured(report: Report) -> Iterator[Text]:
     counts = sorted({one.measured for one in report.data})
     sets = f"{len(report.data)} sets" if len(report.data) > 1 else "1 set"
     images = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    yield (f"{sets} of {images} images; {report.model.training} model, "
-           f"{report.model.weights.kind} weights.",)  # fmt: skip
+    training = report.model.training
+    model = "training unknown" if training == "unknown" else f"{training} model"
+    yield (f"{sets} of {images} images; {model}, {report.model.weights.kind} weights.",)
 
 
 def _unknown(report: Report) -> Iterator[Text]:

@@ -416,7 +416,7 @@ def view_of(labelling: Labelling) -> LabelView:
     state, last = standing(labelling), None
     if labelling.counted:
         matched, line = labelling.matched, labelling.counted[-1]
-        answers = matched.answers[:, matched.digests.index(line.digest)].tolist()
+        answers = matched.answers[:, matched.places[line.digest]].tolist()
         names = (matched.classes[answer] for answer in answers)
         last = LastLabel(line.label, dict(zip(labelling.letters, names, strict=True)))
     ended = state.verdict in FINAL and not labelling.narrow
