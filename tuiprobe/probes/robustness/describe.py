@@ -109,13 +109,14 @@ def _beside_the_line(er: EffectiveRobustness, own: Estimate) -> str:
         return ""
     models = f"{er.models:,} {BASELINE_MODELS.get(er.baseline, f'models of {er.baseline}')}"
     amount, bracket, ends = lies.with_interval(signed=not er.above).partition(" (")
+    amount += f"{bracket}{ends.removesuffix(')')} with scatter)"  # screens draw the other range
     if er.above:
-        line = f"{amount}{bracket}{ends} above the line of {models}"
+        line = f"{amount} above the line of {models}"
     else:
-        line = f"Not above the line of {models}: {amount}{bracket}{ends}"
+        line = f"Not above the line of {models}: {amount}"
     if er.nearest is not None and er.nearest > NEAR:
         about = number(own.value, "share", own.value - 0.05, own.value + 0.05)
-        line += f", none of which is near {about}"
+        line += f", none near {about}"
     return f"{line}."
 
 
