@@ -40,13 +40,13 @@ def narrated(name: str, seconds: float | None = None) -> Iterator[None]:
 
 
 def _watch(name: str, before: Mapping[Path, int], seconds: float, ended: threading.Event) -> None:
-    told = 0
+    last = ""
     while not ended.wait(seconds):
         now = _sizes()
         gained = sum(max(size - before.get(path, 0), 0) for path, size in now.items())
-        if gained > told:
-            told = gained
-            print(f"{name}: {gained / MEGABYTE:,.1f} MB downloaded", file=sys.stderr, flush=True)
+        line = f"{name}: {gained / MEGABYTE:,.1f} MB downloaded"
+        if gained and line != last:  # the same rounded size is not told twice
+            print(last := line, file=sys.stderr, flush=True)
 
 
 def _sizes() -> dict[Path, int]:
