@@ -138,7 +138,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     assert clip.seen == 0
 
     def check() -> None:
-        if clip.seen == 2 * 40:
+        if clip.seen == 2 * 50:  # the prompts of the second shard are tokenized
             raise Interrupted("SIGTERM")
 
     with pytest.raises(Interrupted):
@@ -151,7 +151,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
         status.hear(event)
 
     write_head(replace(plan(clip, data), directory=run), listen)
-    assert clip.seen == 2 * (40 + 35)  # the first shard of 25 classes is kept
+    assert clip.seen == 2 * (50 + 35)  # the first shard of 25 classes is kept
     assert events[0].message == "building the zero-shot head: 120 prompts, 50 of them cached"
     progress = [e.data for e in events if e.kind == "progress"]
     assert (progress[0]["done"], progress[-1]["done"], progress[-1]["eta"]) == (25, 60, 0)
@@ -161,7 +161,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     assert found is not None
     assert (found.phase, found.built, found.to_build) == ("head", 60, 60)
     write_head(replace(plan(clip, data), directory=run), events.append)
-    assert clip.seen == 2 * (40 + 35)
+    assert clip.seen == 2 * (50 + 35)
 
 
 def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> None:
