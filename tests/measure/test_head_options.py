@@ -107,7 +107,7 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         _ = plan(clip, data, head=str(tmp_path / "no.pt")).head
 
 
-def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path) -> None:
+def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Path) -> None:
     clip = Clip(tmp_path / "heads")
     names = [f"class {i}" for i in range(30)]
     data = images(names)
@@ -123,6 +123,11 @@ def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path)
         lambda event: None,
     )
     assert clip.seen == 10_020
+    short = Clip(tmp_path / "short")
+    short.text = replace(short.text, lengths=lambda tokens: torch.full((len(tokens),), 2))
+    whole = RunDir(tmp_path / "whole")
+    write_head(replace(plan(short, data, templates=many), directory=whole), lambda event: None)
+    assert short.seen == 10_020
     # Now it is cached, and no longer has to be asked for.
     other = RunDir(tmp_path / "other")
     write_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)

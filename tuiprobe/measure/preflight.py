@@ -160,7 +160,7 @@ def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> Preflight
         return skipped.model_copy(update={"detail": "the run uses another head"})
     if choice.kind == "zero-shot":
         left = plan.encoder.prompts_left(choice.classes, choice.templates)
-        if too_long(left, plan.device, choice):
+        if too_long(left, plan, choice):
             reason = f"{left:,} prompts are not encoded on a CPU unasked; see tuiprobe doctor"
             return skipped.model_copy(update={"detail": reason})
     spec = plan.spec
