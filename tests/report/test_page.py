@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from html import unescape
 
 import pytest
 
@@ -12,10 +13,12 @@ from tests.report.samples import outliers, report
 from tests.report.samples_head import head_results, quantisation, targets
 from tests.report.test_formats import JPEG, Page
 from tuiprobe.report.html import html, sections_html
+from tuiprobe.report.page import TEMPLATES
 from tuiprobe.results import Report
 from tuiprobe.results.card import card
 from tuiprobe.results.section import Chart, Column, Prose, Section, Series, Table
 
+SAFE = re.compile(r"\w+ *\| *safe")
 LINE = Series(name="line", x=(0.0, 1.0), y=(0.0, 1.0))
 
 
@@ -61,6 +64,15 @@ def test_the_policy_allows_the_style_and_the_script_of_the_page_alone(page: str)
         assert allowed[rule] == f"'sha256-{digest}'"
     assert allowed["default-src"] == "'none'"
     assert allowed["img-src"] == "data:"
+
+
+def test_markup_comes_from_templates_and_charts_alone() -> None:
+    templates = {path.name: path.read_text("utf-8") for path in TEMPLATES.glob("*.html")}
+    safe = [(name, found) for name, text in templates.items() for found in SAFE.findall(text)]
+    assert safe == [("page.html", "style|safe"), ("page.html", "script|safe")]  # of this package
+    assert not any("autoescape" in text for text in templates.values())
+    sources = {path.name: path.read_text("utf-8") for path in TEMPLATES.parent.glob("*.py")}
+    assert [name for name, text in sources.items() if "Markup(" in text] == ["svg.py"]
 
 
 def test_nothing_leads_out_of_the_page_but_the_tables_beside_it(page: str, full: Report) -> None:
@@ -131,7 +143,7 @@ def test_a_term_is_explained_once_a_section_and_at_the_end(page: str) -> None:
 def test_the_command_versions_key_and_checks_are_told(full: Report) -> None:
     spec = {"model": "mini_clip", "data": "imagefolder:my photos", "sample": 9}
     page = html(full.model_copy(update={"spec": spec}))
-    told = page.partition("<h2>How to reproduce</h2>")[2]
+    told = unescape(page.partition("<h2>How to reproduce</h2>")[2])
     assert "--data 'imagefolder:my photos' --sample 9" in told
     assert full.key in told
     assert full.fingerprint.torch in told
