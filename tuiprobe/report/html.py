@@ -8,7 +8,7 @@ from tuiprobe.report.common import data_rows, subject_rows, table_files
 from tuiprobe.report.page import environment, render
 from tuiprobe.report.pieces import PageState, Pictures, has_points, only_in_a_file
 from tuiprobe.results import Report
-from tuiprobe.results.card import card
+from tuiprobe.results.card import card, sets_axis
 from tuiprobe.results.reproduce import command, command_note, software, speed, verified
 from tuiprobe.results.section import Column, Section
 from tuiprobe.results.subject import PROBE as PREFLIGHT
@@ -41,6 +41,7 @@ def html(report: Report, pictures: Pictures | None = None, linked: bool = False)
     titles = [one.section.title for one in described if one.section is not None]
     return render(
         "report.html", report.title, page=page, report=report, blocks=blocks, owners=owners,
+        axis=sets_axis(report), date=(report.timings.finished or "")[:10],
         described=described, not_run=not_run, preflight=PREFLIGHT,
         titles=[*titles, *["Not run"] * bool(not_run), "How to reproduce"],
         command=command(report), command_note=command_note(report), checks=verified(report),
