@@ -47,21 +47,20 @@ def fill(
         A crop of the map, uint8, 0 outside and polygon number + 1 inside, and its box
         (top, bottom, left, right) in the map.
     """
-    low, high = corners.min(axis=0) // UNIT, corners.max(axis=0) // UNIT + 1
-    left, top = (int(v) for v in np.clip(low, 0, size))
-    right, bottom = (int(v) for v in np.clip(high, 0, size))
+    left, top = (min(max(v // UNIT, 0), size) for v in corners.min(axis=0).tolist())
+    right, bottom = (min(max(v // UNIT + 1, 0), size) for v in corners.max(axis=0).tolist())
     if right <= left or bottom <= top:
         return np.zeros((0, 0), np.uint8), top, top, left, left
     x0, y0, x1, y1, owner = _downwards(corners, ends, owner)
     # Rows whose centre lies in [y0, y1).
-    first = np.clip(-((UNIT // 2 - y0) // UNIT), top, bottom)
-    rows = np.clip(-((UNIT // 2 - y1) // UNIT), top, bottom) - first
+    first = _within(-((UNIT // 2 - y0) // UNIT), top, bottom)
+    rows = _within(-((UNIT // 2 - y1) // UNIT), top, bottom) - first
     edge = np.repeat(np.arange(len(rows)), rows)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(rows) - rows, rows) + first[edge]
     height = (y1 - y0)[edge]
     along = row * UNIT + UNIT // 2 - y0[edge]
     cross = (x0[edge] - UNIT // 2) * height + along * (x1 - x0)[edge]
-    column = np.clip(cross // (UNIT * height) + 1, left, right) - left
+    column = _within(cross // (UNIT * height) + 1, left, right) - left
     shape = (bottom - top, right - left + 1)
     # A bit for each polygon, which an edge toggles for all that lies to its right.
     toggles = np.zeros(shape, np.uint16)
@@ -69,6 +68,11 @@ def fill(
     np.bitwise_xor.at(toggles.reshape(-1), (row - top) * shape[1] + column, bits)
     inside = np.bitwise_xor.accumulate(toggles, axis=1)[:, :-1]
     return _HIGHEST[inside], top, bottom, left, right
+
+
+def _within(values: NDArray[np.int64], low: int, high: int) -> NDArray[np.int64]:
+    """Returns the values between two bounds; NumPy's clip looks up the limits of the type first."""
+    return np.minimum(np.maximum(values, low), high)
 
 
 def _downwards(

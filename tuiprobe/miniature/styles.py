@@ -123,6 +123,6 @@ def _finish(scene: Scene, picture: Field, draws: Draws) -> NDArray[np.uint8]:
     contrast = np.float32(scene.contrast)
     offset = np.float32(128 * (1 - scene.contrast) + scene.brightness)
     picture = picture * contrast + offset
-    picture = picture + np.float32(scene.noise) * np.moveaxis(draws.noise(SIZE, SIZE, 3), 2, 0)
+    picture = picture + np.float32(scene.noise) * draws.noise(SIZE, SIZE, 3).transpose(2, 0, 1)
     pixels = np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
-    return np.ascontiguousarray(np.moveaxis(pixels, 0, 2))
+    return np.ascontiguousarray(pixels.transpose(1, 2, 0))
