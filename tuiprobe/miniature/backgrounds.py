@@ -30,14 +30,16 @@ def _brick(draws: Draws) -> Field:
 def _grass(draws: Draws) -> Field:
     blades = np.repeat(draws.noise(SIZE // 2, SIZE), 2, axis=0)
     tone = 0.85 + 0.005 * _Y + 0.16 * blades + 0.1 * smooth_noise(draws, 5, SIZE)
-    return tone * _rgb(70, 140, 52)
+    meadow: Field = tone * _rgb(70, 140, 52)
+    return meadow
 
 
 def _night(draws: Draws) -> Field:
     tone = 1 + 0.2 * smooth_noise(draws, 3, SIZE) - 0.006 * _Y
     stars = draws.bytes(SIZE, SIZE)
     light = np.where(stars < 3, (stars.astype(np.float32) + 1) * 75, np.float32(0))
-    return tone * _rgb(20, 22, 58) + light
+    sky: Field = tone * _rgb(20, 22, 58) + light
+    return sky
 
 
 def _planks(draws: Draws) -> Field:
@@ -79,7 +81,8 @@ def _studio(draws: Draws) -> Field:
     gray = draws.uniform(175, 245)
     tint = _rgb(*(gray + draws.uniform(-9, 9) for _ in range(3)))
     slope = np.float32(draws.uniform(-0.002, 0.003))
-    return (1 + slope * (_Y - 32) + 0.012 * draws.noise(SIZE, SIZE)) * tint
+    wall: Field = (1 + slope * (_Y - 32) + 0.012 * draws.noise(SIZE, SIZE)) * tint
+    return wall
 
 
 def _water(draws: Draws) -> Field:

@@ -64,7 +64,8 @@ def _box_blur(picture: Field) -> Field:
     padded = np.concatenate([picture[..., :1, :], picture, picture[..., -1:, :]], axis=-2)
     rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
     padded = np.concatenate([rows[..., :1], rows, rows[..., -1:]], axis=-1)
-    return (padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]) * np.float32(1 / 9)
+    mean: Field = (padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]) * np.float32(1 / 9)
+    return mean
 
 
 def _flat_background(draws: Draws) -> Field:
