@@ -67,7 +67,10 @@ MAX_WORKERS = 32
 """Most processes that decode images by default."""
 
 MAX_CPU_PROMPTS = 10_000
-"""Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
+"""Most prompts that a CPU encodes by default, if the text tower sees their padding (SigLIP).
+
+1,000 classes x 80 templates take such a tower hours, and a CLIP's minutes.
+"""
 
 WHAT = "Model and images"
 MEASURED = "What is measured"

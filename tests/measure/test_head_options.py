@@ -107,7 +107,7 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         _ = plan(clip, data, head=str(tmp_path / "no.pt")).head
 
 
-def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path) -> None:
+def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Path) -> None:
     clip = Clip(tmp_path / "heads")
     names = [f"class {i}" for i in range(30)]
     data = images(names)
@@ -123,6 +123,11 @@ def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path)
         lambda event: None,
     )
     assert clip.seen == 10_020
+    short = Clip(tmp_path / "short")
+    short.text = replace(short.text, lengths=lambda tokens: torch.full((len(tokens),), 2))
+    whole = RunDir(tmp_path / "whole")
+    write_head(replace(plan(short, data, templates=many), directory=whole), lambda event: None)
+    assert short.seen == 10_020
     # Now it is cached, and no longer has to be asked for.
     other = RunDir(tmp_path / "other")
     write_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)
@@ -138,7 +143,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     assert clip.seen == 0
 
     def check() -> None:
-        if clip.seen == 2 * 40:
+        if clip.seen == 2 * 50:  # the prompts of the second shard are tokenized
             raise Interrupted("SIGTERM")
 
     with pytest.raises(Interrupted):
@@ -151,7 +156,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
         status.hear(event)
 
     write_head(replace(plan(clip, data), directory=run), listen)
-    assert clip.seen == 2 * (40 + 35)  # the first shard of 25 classes is kept
+    assert clip.seen == 2 * (50 + 35)  # the first shard of 25 classes is kept
     assert events[0].message == "building the zero-shot head: 120 prompts, 50 of them cached"
     progress = [e.data for e in events if e.kind == "progress"]
     assert (progress[0]["done"], progress[-1]["done"], progress[-1]["eta"]) == (25, 60, 0)
@@ -161,7 +166,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     assert found is not None
     assert (found.phase, found.built, found.to_build) == ("head", 60, 60)
     write_head(replace(plan(clip, data), directory=run), events.append)
-    assert clip.seen == 2 * (40 + 35)
+    assert clip.seen == 2 * (50 + 35)
 
 
 def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> None:

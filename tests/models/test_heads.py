@@ -109,29 +109,35 @@ class StopError(Exception):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, 2 * CLASSES_PER_SHARD + 7))
+@given(st.integers(1, 11))
 def test_an_interrupted_build_goes_on_where_it_stopped(
     tmp_path_factory: pytest.TempPathFactory, stop: int
 ) -> None:
     cache = tmp_path_factory.mktemp("heads")
     names = [f"class {i}" for i in range(2 * CLASSES_PER_SHARD + 7)]
-    whole = prompted(counting_tower()[0], cache / "whole", names).build()
+    templates = [f"{i} {{}}" for i in range(10)]
+    whole = prompted(counting_tower()[0], cache / "whole", names, templates).build()
     assert (whole.logit_scale, whole.logit_bias) == (50.0, -3.0)
+    told: list[int] = []
 
     def interrupt(done: int, total: int) -> None:
         assert total == len(names)
-        if done == stop:
+        told.append(done)
+        if len(told) == stop:
             raise StopError
 
     tower, seen = counting_tower()
-    head = prompted(tower, cache / "interrupted", names)
+    head = prompted(tower, cache / "interrupted", names, templates)
     with pytest.raises(StopError):
         head.build(interrupt)
+    # Before every batch of 64 prompts, and at the end.
+    assert told == [0, 6, 12, 19, 25, 31, 37, 44, 50, 56, 57][:stop]
+    kept = told[-1] // CLASSES_PER_SHARD * CLASSES_PER_SHARD if told[-1] < 57 else 57
+    assert len(names) - kept == head.classes_left()
     before = len(seen)
-    kept = (stop - 1) // CLASSES_PER_SHARD * CLASSES_PER_SHARD
     for _ in range(2):
         assert torch.equal(head.build().weight, whole.weight)
-        assert len(seen) - before == (len(names) - kept) * len(TEMPLATES)
+        assert len(seen) - before == (len(names) - kept) * len(templates)
 
 
 def test_another_digest_name_or_template_is_another_head(tmp_path: Path) -> None:

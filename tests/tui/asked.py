@@ -17,7 +17,7 @@ TRIAL: dict[str, Any] = {
     "cost": {
         "images_per_second": 100.0, "prompts_per_second": 40.0, "device": "cpu", "threads": 4,
     },
-    "text": {"templates": 8},
+    "text": {"templates": 8, "padded": False},
     "head": None,
 }  # fmt: skip
 

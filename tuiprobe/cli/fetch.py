@@ -28,8 +28,8 @@ def fetch(
     head: Annotated[
         Literal["zero-shot"] | None,
         typer.Option(
-            help="Build and keep the zero-shot head of every model too; takes a CPU hours for "
-            "ImageNet's classes.",
+            help="Build and keep the zero-shot head of every model too; takes a CPU minutes to "
+            "hours for ImageNet's classes.",
             metavar="zero-shot",
         ),
     ] = None,

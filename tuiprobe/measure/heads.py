@@ -164,7 +164,7 @@ def _zero_shot(
     left = plan.encoder.prompts_left(choice.classes, choice.templates)
     if left and hurried:
         return "stopped before the head was built; the same command resumes"
-    if too_long(left, plan.device, choice):
+    if too_long(left, plan, choice):
         return (
             f"{left:,} prompts take a CPU hours: ask for them with --head zero-shot (it resumes "
             "where it is stopped, and is kept), run on --device cuda, or pass fewer --templates"
@@ -204,13 +204,15 @@ def head_in_time(check: Callable[[], None]) -> Callable[[], None]:
     return within_time
 
 
-def too_long(prompts: int, device: str, choice: HeadChoice) -> bool:
+def too_long(prompts: int, plan: Plan, choice: HeadChoice) -> bool:
     """Says whether there are too many prompts to encode without being asked."""
-    return device == "cpu" and prompts > MAX_CPU_PROMPTS and not choice.asked
+    text = plan.encoder.text
+    padded = text is not None and text.lengths is None
+    return plan.device == "cpu" and padded and prompts > MAX_CPU_PROMPTS and not choice.asked
 
 
 def _most_prompts(plan: Plan, choice: HeadChoice) -> int | None:
-    return MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan.device, choice) else None
+    return MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan, choice) else None
 
 
 def answers_of(

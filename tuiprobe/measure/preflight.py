@@ -17,6 +17,7 @@ from tuiprobe.measure.plan import Plan
 from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
+from tuiprobe.models.preflight_text import check_text
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.preflight_file import read_preflight, said, write_preflight
 
@@ -39,7 +40,9 @@ def preflight(plan: Plan, listen: Listener) -> None:
     """
     choice, found = plan.head, list[PreflightCheck]()
     if not plan.row_sets:
-        of_encoder = check_encoder(plan.encoder, prompts=choice.kind == "zero-shot")
+        of_encoder = check_encoder(plan.encoder)
+        if choice.kind == "zero-shot":
+            of_encoder += check_text(plan.encoder, choice.classes, choice.templates)
         found += [PreflightCheck(**asdict(check)) for check in of_encoder]
     for name in plan.suite.sets:
         found += _of_rows(plan, name) if name in plan.row_sets else _of_labels(plan, name)
@@ -157,7 +160,7 @@ def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> Preflight
         return skipped.model_copy(update={"detail": "the run uses another head"})
     if choice.kind == "zero-shot":
         left = plan.encoder.prompts_left(choice.classes, choice.templates)
-        if too_long(left, plan.device, choice):
+        if too_long(left, plan, choice):
             reason = f"{left:,} prompts are not encoded on a CPU unasked; see tuiprobe doctor"
             return skipped.model_copy(update={"detail": reason})
     spec = plan.spec

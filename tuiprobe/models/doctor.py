@@ -36,6 +36,7 @@ from tuiprobe.models.preflight_data import (
     known_answer,
     sample_of,
 )
+from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.plugins import PluginError
 
@@ -48,6 +49,8 @@ PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy",
 TRIAL_BATCH = 8
 REPEATS = 3
 _PROMPT = "a photo of a dog."
+_CLASSES = ("dog", "fire engine")
+"""Classes whose prompts are checked if no others are known."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,12 @@ def examine(
         return Examination(checks)
     encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
     checks += check_encoder(encoder)
+    if encoder.text is not None:
+        checks += check_text(
+            encoder,
+            read_classes(classes) if classes is not None else _CLASSES,
+            read_templates(templates) if templates is not None else encoder.text.templates,
+        )
     description, trial = _try_batch(encoder)
     checks.append(trial)
     if data is None:
@@ -143,6 +152,7 @@ def describe(encoder: Encoder) -> dict[str, Any]:
         if text is None
         else {
             "context_length": text.context_length,
+            "padded": text.lengths is None,
             "tokenizer": text.tokenizer,
             "templates": len(text.templates),
         },
@@ -179,6 +189,8 @@ def _prompts_per_second(text: TextTower) -> float | None:
         tokens = text.tokenize([_PROMPT] * TRIAL_BATCH)
     except WeightsError:  # its tokenizer is not here
         return None
+    if text.lengths is not None:
+        tokens = tokens[:, : text.lengths(tokens).max()]
     return TRIAL_BATCH / _seconds(lambda: text.encode(tokens))
 
 

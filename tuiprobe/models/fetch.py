@@ -72,7 +72,7 @@ def fetch_head(
         device: Where prompts are encoded.
         classes: File with class names; None for those of ImageNet.
         templates: File with prompt templates; None for the model's own.
-        progress: Called after every class.
+        progress: Called while the head is built.
 
     Returns:
         The file; None for a model without a text tower.

@@ -364,7 +364,7 @@ def _headless(setup: Setup, trial: Trial | None, found: Found) -> str:
         return "" if trial["head"] is not None else "the model brings no head: head takes one"
     if not classes:
         return "no class names: classes takes a file of them"
-    prompts = _prompts(trial, found)
-    if prompts > MAX_CPU_PROMPTS and trial["cost"]["device"] == "cpu":
+    prompts, padded = _prompts(trial, found), trial["text"]["padded"]
+    if padded and prompts > MAX_CPU_PROMPTS and trial["cost"]["device"] == "cpu":
         return f"{prompts:,} prompts take a CPU hours: head zero-shot asks for them"
     return ""
