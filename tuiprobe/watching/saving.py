@@ -165,4 +165,6 @@ def _warnings(watched: Observed, final: Outliers) -> list[str]:
         )
     if watched.model.training:
         said.append("the model was in training mode; its weights may have changed meanwhile")
+    if watched.assumption:
+        said.append(watched.assumption)
     return said + [f"{name}: not measured: {why}" for name, why in watched.refused.items()]

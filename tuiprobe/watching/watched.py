@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from torch.utils.module_tracker import ModuleTracker
 
 from tuiprobe.errors import UsageError
+from tuiprobe.watching.batches import batch_of
 from tuiprobe.watching.figures import LayerFigures, figures_of, table
 from tuiprobe.watching.live import LiveFiles
 from tuiprobe.watching.observing import ROOT, Hook, register
@@ -40,15 +41,18 @@ class Watched(Observed):
         *,
         k: int = 0,
         every: int = 1,
+        batch_dim: int | None = None,
         output: str | Path | None = None,
     ) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise UsageError(f"every must be a whole number from 1, got {every!r}")
         if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= 65536:
             raise UsageError(f"k must be a whole number from 0 to 65,536, got {k!r}")
+        if batch_dim not in (None, 0, 1):
+            raise UsageError(f"batch_dim must be 0, 1 or None, got {batch_dim!r}")
         if not isinstance(output, str | os.PathLike | None):
             raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
-        super().__init__(_bare(model), _patterns(layers), every, k)
+        super().__init__(_bare(model), _patterns(layers), every, k, batch_dim)
         self._compiled = model is not self.model and hasattr(model, "_orig_mod")
         self._local, self._autograd = threading.local(), ModuleTracker()
         self._steps = self._arrived = 0
@@ -127,7 +131,7 @@ class Watched(Observed):
         begin = time.perf_counter()
         with self._lock:
             if index == ROOT:
-                self._local.batch = len(x) if x.ndim else None
+                self._local.batch = batch_of(x, self.model, self.batch_dim)
                 self._steps += 1
                 return
             layer = self.layers[index]
@@ -158,7 +162,8 @@ class Watched(Observed):
         measured = -(-self._steps // self.every)
         calls = f" of {measured:,} of {self._steps:,} calls" if self._steps else ""
         cost = f"measuring{calls} took {self._seconds:.2f} s"
-        return table(self.figures(), self.refused, cost)
+        footer = [self.assumption, cost] if self.assumption else [cost]
+        return table(self.figures(), self.refused, footer)
 
     def log(self, step: int, writer: Any) -> None:
         """Logs the figures of what was seen since the last call, and begins anew.
