@@ -58,6 +58,7 @@ def watch(
     *,
     k: int = 0,
     every: int = 1,
+    batch_dim: int | None = None,
     output: str | Path | None = None,
 ) -> Watched:
     """Watches layers of a torch model: statistics of their outputs while anyone's code runs it.
@@ -79,6 +80,9 @@ def watch(
             stops at a dot, `**` does not.
         k: Images to keep per channel and end, by their number in the order seen.
         every: Only every n-th call of the model is measured.
+        batch_dim: Dimension of the batch where tokens enter the model or leave a layer: 0 for
+            `[B, T, C]`, 1 for `[T, B, C]`. None takes what torch's transformers declare by
+            `batch_first`, else the one as long as dimension 0 of the model's input.
         output: A run directory: `tuiprobe open` shows it while the block runs, and the figures are
             saved there at its end. None for none.
 
@@ -90,4 +94,4 @@ def watch(
     """
     from tuiprobe.watching import Watched
 
-    return Watched(model, layers, k=k, every=every, output=output)
+    return Watched(model, layers, k=k, every=every, batch_dim=batch_dim, output=output)

@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +76,10 @@ class Reader:
     def follow(self, block: Block) -> None:
         """Does what a block says."""
         if block.language == "python":
-            with pytest.MonkeyPatch.context() as patch:
+            with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
                 patch.chdir(self._folder)
                 exec(compile(block.text, block.place, "exec"), self._names)
+            self.printed = printed.getvalue()
             return
         for line in lines(block.text):
             done = self._one(line)
@@ -102,7 +105,7 @@ class Reader:
 def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
     followed = False
     for block in blocks(page):
-        if block.language == "sh":
+        if block.language in ("sh", "python"):
             followed = runs(block)
         if runs(block):
             reader.follow(block)
