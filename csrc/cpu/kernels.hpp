@@ -10,7 +10,7 @@
 namespace tuiprobe::cpu {
 
 constexpr int kGroup = 16;  // rows a group: bounds the length of float32 chains
-constexpr int kFlush = 8;   // groups whose sums are added in float32: bounds its error likewise
+constexpr int kFlush = 4;   // groups whose sums are added in float32: bounds its error likewise
 constexpr int kLane = 16;   // channels; a multiple of every vector width
 
 static inline int64_t padded(int64_t channels) { return (channels + kLane - 1) / kLane * kLane; }

@@ -169,7 +169,7 @@ inline void finish_rows(const RowBatch& b, const RowSums& sums, bool leaders, Ro
     to.self_share[r] = sums[kEighth][r] / s4 / s4;
     to.accurate[r] = (highest[r] <= kHuge) & (variance > 0x1p-24f) & (variance < 0x1p24f) &
                      (m * m <= 1e-12f * variance);
-    to.norm[r] = norm_bin_f32(square_norm);
+    to.norm[r] = norm_bin_f32(square_norm * kNormSlack);
   }
 }
 

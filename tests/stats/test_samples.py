@@ -79,6 +79,23 @@ def test_offset_of_ten_thousand_sigma_within_a_row():
     check_samples(stats.compute(), as_rows(x), range(50), tolerance=1e-9)
 
 
+@pytest.mark.parametrize("channels", [40, 768])
+@pytest.mark.parametrize("isa", supported_instruction_sets())
+def test_small_integers_whose_norm_is_a_power_of_two(isa, channels, monkeypatch):
+    monkeypatch.setenv("TUIPROBE_ISA", isa)
+    rng = np.random.default_rng(channels)
+    x = np.zeros((400, channels), np.float32)
+    for row in x:
+        threes, twos = rng.integers(0, 2, 2)  # the others are ones: 32 or 256 in all
+        ones = (32 if channels < 64 else 256) - 9 * threes - 4 * twos
+        row[: threes + twos + ones] = [3] * threes + [2] * twos + [1] * ones
+    x = rng.permuted(x, axis=1) * rng.choice([-1, 1], x.shape).astype(np.float32)
+    stats = SampleMoments(channels)
+    stats.update(x)
+    wanted = 32 + 2 * int(np.log2(32 if channels < 64 else 256))
+    assert stats.compute().norm_histogram[wanted] == len(x)
+
+
 def test_ties_and_few_channels():
     tied = SampleMoments(5)
     tied.update(torch.tensor([[0.0, 3.0, 0.0, -3.0, 0.0]]))
