@@ -12,10 +12,10 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 
 from tuiprobe.errors import UsageError
+from tuiprobe.models.taps import bare
 from tuiprobe.watching.figures import LayerFigures, figures_of, table
 from tuiprobe.watching.live import LiveFiles
 from tuiprobe.watching.observing import ROOT, Hook, register
@@ -45,7 +45,7 @@ class Watched(Observed):
             raise UsageError(f"k must be a whole number from 0 to 65,536, got {k!r}")
         if not isinstance(output, str | os.PathLike | None):
             raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
-        super().__init__(_bare(model), _patterns(layers), every, k)
+        super().__init__(bare(model), _patterns(layers), every, k)
         self._compiled = model is not self.model and hasattr(model, "_orig_mod")
         self._local = threading.local()
         self._steps = self._arrived = 0
@@ -206,19 +206,6 @@ class Watched(Observed):
         kind = type(self.model).__name__
         images = max((seen.images for _, seen in self.shown), default=0)
         return f"Watched({kind}, {len(self.layers)} layers, {images:,} images)"
-
-
-def _bare(model: nn.Module) -> nn.Module:
-    """Returns the module that compiled and parallel wrappers hold."""
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    while True:
-        if isinstance(model, nn.DataParallel | DistributedDataParallel):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod  # type: ignore[assignment]
-        else:
-            return model
 
 
 def _patterns(layers: object) -> tuple[str, ...]:
