@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -67,7 +68,7 @@ def test_everything_is_found_out_and_the_module_stays_as_it_is() -> None:
         assert torch.allclose(head.logits(encoder.encode(IMAGES)), module.eval()(IMAGES))
 
 
-def same(module: nn.Module, **options: object) -> tuple[Tensor, tuple[str, ...]]:
+def same(module: nn.Module, **options: Any) -> tuple[Tensor, tuple[str, ...]]:
     """Returns the probabilities of an encoder with its head, and the names of the classes."""
     encoder = tuiprobe.Encoder.from_module(module, preprocess=TRANSFORM, **options)
     head = encoder.head()
@@ -113,7 +114,7 @@ def test_preprocessing_of_libraries() -> None:
     assert len(sources) == 2  # what they do tells them apart, not their names
 
 
-def of(module: nn.Module, **options: object) -> Callable[[], object]:
+def of(module: Any, **options: Any) -> Callable[[], object]:
     return lambda: tuiprobe.Encoder.from_module(module, **{"preprocess": TRANSFORM, **options})
 
 
