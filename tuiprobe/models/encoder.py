@@ -16,6 +16,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.models.heads import Head, Progress, PromptHead, TextTower
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.own import parts_of_module
 from tuiprobe.models.taps import DerivedTap, Extract, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
 from tuiprobe.spec import FINAL_TAP, AblateMode
@@ -133,9 +134,9 @@ class Encoder:
         Raises:
             UsageError: If the module, its output or the preprocessing do not fit; says what to do.
         """
-        from tuiprobe.models.own import encoder_of
-
-        return encoder_of(module, preprocess=preprocess, classes=classes, head=head, name=name)
+        return cls(
+            **parts_of_module(module, preprocess=preprocess, classes=classes, head=head, name=name)
+        )
 
     def encode(self, images: Tensor, ids: Tensor | None = None) -> Tensor:
         """Computes h, float32 `[B, width]`; call it under `torch.inference_mode()`.

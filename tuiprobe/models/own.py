@@ -1,31 +1,24 @@
-"""Encoders of a user's own: a torch module in Python, or one in a file, by `py:FILE.py:NAME`."""
+"""What makes an encoder of a user's own torch module: its head, its width, its preprocessing."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
-import importlib
-import importlib.util
 import os
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.errors import RunError, TuiprobeError, UsageError
-from tuiprobe.models.encoder import Encoder
+from tuiprobe.errors import UsageError
 from tuiprobe.models.head_files import read_classes
 from tuiprobe.models.heads import Head, classifier_head
-from tuiprobe.models.info import PreprocessingInfo, Representation, WeightsInfo, state_digest
-from tuiprobe.models.registry import Loader, Wanted, near_names
+from tuiprobe.models.info import PreprocessingInfo, Representation, weights_info
 from tuiprobe.models.taps import bare
 from tuiprobe.plugins import in_words
 
@@ -64,15 +57,15 @@ class ImagesAreTensors:
         raise UsageError(f"one set gives tensors and another one pictures: {_ASK}")
 
 
-def encoder_of(
+def parts_of_module(
     module: nn.Module,
     *,
     preprocess: object = None,
     classes: Sequence[str] | str | os.PathLike[str] | None = None,
     head: nn.Linear | Head | None = None,
     name: str | None = None,
-) -> Encoder:
-    """Returns the encoder of a module; see `Encoder.from_module`."""
+) -> dict[str, Any]:
+    """Returns the arguments of `Encoder` for a module; see `Encoder.from_module`."""
     module = bare(module)
     kind = _kind(module)
     transform, info = _preprocessing(module, preprocess, kind)
@@ -82,33 +75,28 @@ def encoder_of(
     if info.known:
         images = torch.stack([transform(picture) for picture in _pictures()])
     output, ending = _trial(own, images, kind)
-    layer = ending if head is None else own.get_submodule(place) if place else None
+    layer = ending
+    if head is not None:
+        layer = cast(nn.Linear, own.get_submodule(place)) if place else None
     forward: Callable[[Tensor], Tensor]
-    if isinstance(layer, nn.Linear):
+    if layer is not None:
         width, forward = layer.in_features, BeforeLayer(own, layer)
     else:
         width, forward = output.shape[1], _Flat(own)
-    last = layer if isinstance(layer, nn.Linear) else head
-    classifier = classifier_head(last) if isinstance(last, nn.Linear) else last
-    names = read_classes(Path(classes)) if isinstance(classes, str | os.PathLike) else classes
-    if classifier is None and names is not None:  # they say that the outputs are answers
-        classifier = Head(torch.eye(width), None, (), source=f"the {width} outputs of {kind}")
-    if classifier is not None:
-        classifier = _named(classifier, names, width, kind)
-    return Encoder(
-        name=f"py:{(name or kind).replace(':', '-')}",
-        architecture=kind,
-        representation=_representation(own),
-        width=width,
-        weights=WeightsInfo(
-            kind="checkpoint", source=f"a {kind} in Python", digest=state_digest(own.state_dict())
-        ),
-        preprocessing=info,
-        module=own,
-        preprocess=transform,
-        forward=forward,
-        classifier=classifier,
-    )
+    # Where h is read is part of what is measured.
+    where = "" if head is None else f" before {place}" if place else " output"
+    return {
+        "name": f"py:{(name or kind).replace(':', '-')}",
+        "architecture": kind + where,
+        "representation": _representation(own),
+        "width": width,
+        "weights": weights_info(own, "checkpoint", f"a {kind} in Python"),
+        "preprocessing": info,
+        "module": own,
+        "preprocess": transform,
+        "forward": forward,
+        "classifier": _classifier(layer or head, classes, width, kind),
+    }
 
 
 def _kind(thing: object) -> str:
@@ -221,12 +209,23 @@ def _one_vector(output: object, kind: str) -> Tensor:
     )
 
 
-def _named(head: Head, names: Sequence[str] | None, width: int, kind: str) -> Head:
-    """Returns the head with the user's names of its rows.
+def _classifier(
+    last: nn.Linear | Head | None,
+    classes: Sequence[str] | str | os.PathLike[str] | None,
+    width: int,
+    kind: str,
+) -> Head | None:
+    """Returns the head with the user's names of its rows; None if there is none.
 
     Raises:
         UsageError: If it does not fit the representation, or the names do not fit it.
     """
+    names = read_classes(Path(classes)) if isinstance(classes, str | os.PathLike) else classes
+    head = classifier_head(last) if isinstance(last, nn.Linear) else last
+    if head is None and names is not None:  # they say that the outputs are answers
+        head = Head(torch.eye(width), None, (), source=f"the {width} outputs of {kind}")
+    if head is None:
+        return None
     rows, channels = head.weight.shape
     if channels != width:
         raise UsageError(
@@ -348,77 +347,3 @@ def _interpolation(transform: object) -> str:
         if (kind := getattr(step, "interpolation", None)) is not None:
             return str(getattr(kind, "value", kind))
     return "interpolation not known"
-
-
-# A file.
-
-
-def load(wanted: Wanted) -> Encoder:
-    """Returns what a name in a file or a Python module stands for, as an encoder.
-
-    It is an `Encoder`, a torch module, or a function without arguments that returns one of them.
-    This runs code. Callers must pass only names from the user's own command line, never from a
-    suite, a spec.json or someone else's run directory.
-
-    Raises:
-        UsageError: If there is no such name, or it stands for something else.
-        RunError: If the user's code fails.
-    """
-    place, _, name = wanted.rest.rpartition(":")
-    if not place or not name:
-        raise UsageError(
-            f"{wanted.name!r} names no object of a file; write py:FILE.py:NAME or py:MODULE:NAME"
-        )
-    file = Path(place).expanduser() if place.endswith(".py") else None
-    folder = Path.cwd() if file is None else file.absolute().parent
-    with _importing_from(folder):
-        try:
-            module = importlib.import_module(place) if file is None else _run(file)
-            names = [one for one in vars(module) if not one.startswith("_")]
-            if not hasattr(module, name):
-                raise UsageError(f"{place} has no {name!r}{near_names(name, names)}")
-            found = getattr(module, name)
-            if isinstance(found, type):
-                raise UsageError(f"{wanted.name} is a class; name an object of it with its weights")
-            if callable(found) and not isinstance(found, nn.Module):
-                found = found()
-            encoder = encoder_of(found) if isinstance(found, nn.Module) else found
-        except TuiprobeError:
-            raise
-        except (FileNotFoundError, ModuleNotFoundError) as error:
-            raise UsageError(f"cannot import {place!r} for {wanted.name}: {error}") from error
-        except Exception as error:
-            raise RunError(f"{wanted.name} failed: {in_words(error)}") from error
-    if not isinstance(encoder, Encoder):
-        raise UsageError(
-            f"{wanted.name} gives a {_kind(encoder)}; it must be a torch.nn.Module, a "
-            "tuiprobe.Encoder, or a function that returns one"
-        )
-    encoder.name = wanted.name
-    encoder.move(wanted.device, wanted.dtype)
-    return encoder
-
-
-def _run(file: Path) -> ModuleType:
-    """Runs a file of Python as a module of its own."""
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None, "its name ends in .py"
-    assert spec.loader is not None, "its name ends in .py"
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(file.stem, module)  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-@contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
-    """Looks for modules beside a file, as `python FILE` does."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        if str(folder) in sys.path:
-            sys.path.remove(str(folder))
-
-
-LOADER = Loader(forms=("py:FILE.py:NAME", "py:MODULE:NAME"), load=load, takes_checkpoint=False)
