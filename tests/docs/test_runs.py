@@ -74,8 +74,10 @@ class Reader:
         }
 
     def follow(self, block: Block) -> None:
-        """Does what a block says."""
+        """Does what a block says; one that begins with `# NAME.py` is that file."""
         if block.language == "python":
+            if file := re.match(r"# (\w+\.py)\n", block.text):
+                (self._folder / file[1]).write_text(block.text, "utf-8")
             with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
                 patch.chdir(self._folder)
                 exec(compile(block.text, block.place, "exec"), self._names)

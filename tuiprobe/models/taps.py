@@ -18,6 +18,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tuiprobe.errors import UsageError
+
 Extract = Callable[[object], Tensor]
 """Converts a module's output to the tensor of a tap."""
 
@@ -105,6 +107,19 @@ class TapContext:
     def modules(self) -> Mapping[str, nn.Module]:
         """All modules by name."""
         return dict(self.tower.named_modules())
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """Returns the module that compiled and parallel wrappers hold."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
+            model = model._orig_mod  # type: ignore[assignment]
+        else:
+            return model
 
 
 def discover(

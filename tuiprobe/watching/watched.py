@@ -12,11 +12,11 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 from torch.utils.module_tracker import ModuleTracker
 
 from tuiprobe.errors import UsageError
+from tuiprobe.models.taps import bare
 from tuiprobe.watching.batches import batch_of
 from tuiprobe.watching.figures import LayerFigures, figures_of, table
 from tuiprobe.watching.live import LiveFiles
@@ -52,7 +52,7 @@ class Watched(Observed):
             raise UsageError(f"batch_dim must be 0, 1 or None, got {batch_dim!r}")
         if not isinstance(output, str | os.PathLike | None):
             raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
-        super().__init__(_bare(model), _patterns(layers), every, k, batch_dim)
+        super().__init__(bare(model), _patterns(layers), every, k, batch_dim)
         self._compiled = model is not self.model and hasattr(model, "_orig_mod")
         self._local, self._autograd = threading.local(), ModuleTracker()
         self._steps = self._arrived = 0
@@ -226,19 +226,6 @@ def _refuse_forked_child() -> None:
     """Refuses a forked child, where the model itself would wait for OpenMP's threads for ever."""
     if os.getpid() != _LOADED_IN:
         raise UsageError("tuiprobe.watch cannot measure in a forked child; use spawn")
-
-
-def _bare(model: nn.Module) -> nn.Module:
-    """Returns the module that compiled and parallel wrappers hold."""
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    while True:
-        if isinstance(model, nn.DataParallel | DistributedDataParallel):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod  # type: ignore[assignment]
-        else:
-            return model
 
 
 def _patterns(layers: object) -> tuple[str, ...]:
