@@ -10,7 +10,7 @@
 namespace tuiprobe::cpu {
 
 constexpr int kGroup = 16;  // rows a group: bounds the length of float32 chains
-constexpr int kFlush = 8;   // groups whose sums are added in float32: bounds its error likewise
+constexpr int kFlush = 4;   // groups whose sums are added in float32: bounds its error likewise
 constexpr int kLane = 16;   // channels; a multiple of every vector width
 
 static inline int64_t padded(int64_t channels) { return (channels + kLane - 1) / kLane * kLane; }
@@ -45,8 +45,10 @@ struct RowBatch {
   const void* next;     // prefetched meanwhile: half as much as the rows themselves
   int size;
   int64_t channels;
-  float scale;     // d = (x - shift) * scale
-  float* fourths;  // d^4 goes to fourths[row * width + c], 0 beyond the channels
+  float scale;         // d = (x - shift) * scale - rest
+  float rest[kGroup];  // what the shifts as float32 leave of the means
+  bool off_centre;     // whether any rest is not 0
+  float* fourths;      // d^4 goes to fourths[row * width + c], 0 beyond the channels
   int64_t width;
 };
 
@@ -56,9 +58,10 @@ struct RowFigures {
   float self_share[kGroup];  // sum of the squares of d^4 * inverse; only for `leaders`
   int64_t leading[kGroup];   // first channel of the largest d^4; only for `leaders`
   int32_t norm[kGroup];      // bin of the norm
-  // Whether float32 sums served: nothing left their range, and the shift was the mean but for a
-  // millionth of the spread.
+  // Whether float32 sums served: nothing left their range, and what was subtracted is the mean but
+  // for a millionth of the spread. Where only that was wrong, `rest` is what serves; else it is 0.
   int32_t accurate[kGroup];
+  float rest[kGroup];
 };
 
 // Fourth powers of rows, and what makes shares of them.

@@ -11,6 +11,9 @@
 namespace tuiprobe::cpu {
 namespace {
 
+constexpr float kHuge = 3.402823466e38f;  // the largest that is finite
+constexpr unsigned kAllLanes = (1u << kWidth) - 1;
+
 // The vector at channel c, 0 beyond the channels.
 template <class T>
 inline Vec load_padded(const T* row, int64_t c, int64_t channels) {
@@ -50,8 +53,12 @@ void moments_as(const Group& g, const MomentArrays& to, const T*) {
 }
 
 template <class T>
-void figures_as(const RowBatch& rows, bool leaders, RowFigures& to, const T*) {
-  leaders ? row_figures_of<T, true>(rows, to) : row_figures_of<T, false>(rows, to);
+void figures_as(const RowBatch& b, bool leaders, RowFigures& to, const T*) {
+  if (b.off_centre) {
+    leaders ? row_figures_of<T, true, true>(b, to) : row_figures_of<T, false, true>(b, to);
+  } else {
+    leaders ? row_figures_of<T, true, false>(b, to) : row_figures_of<T, false, false>(b, to);
+  }
 }
 
 template <class T>

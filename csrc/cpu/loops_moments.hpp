@@ -131,15 +131,26 @@ void flush(float* part, double* sum, int64_t channels) {
 template <class T>
 inline void exceed_of(const Group& g, const float* low, const float* high, float limit,
                       int32_t* counts) {
-  const Vec up = broadcast(limit), down = broadcast(-limit);
+  const Vec up = broadcast(limit), down = broadcast(-limit), huge = broadcast(kHuge);
+  const Vec below = broadcast(previous(limit));
   for (int64_t c = 0; c < g.channels; c += kWidth) {
-    if (!at_least(load(high + c), up) && !at_least(down, load(low + c))) continue;
-    const Vec huge = broadcast(3.402823466e38f);
-    for (int r = 0; r < g.size; ++r) {
-      const Vec x = absolute(load_padded(static_cast<const T*>(g.rows[r]), c, g.channels));
-      unsigned hit = at_least(x, up) & at_least(huge, x);
-      for (; hit; hit &= hit - 1) ++counts[c + __builtin_ctz(hit)];
+    const Vec lowest = load(low + c), highest = load(high + c);
+    if (!at_least(highest, up) && !at_least(down, lowest)) continue;
+    const auto count_beyond = [&](Vec bound) {
+      Vec count = broadcast(0);  // rows are few
+      for (int r = 0; r < g.size; ++r) {
+        const Vec x = load_padded(static_cast<const T*>(g.rows[r]), c, g.channels);
+        count = count_greater(count, absolute(x), bound);
+      }
+      return count;
+    };
+    Vec count = count_beyond(below);
+    if (at_least(huge, max(absolute(lowest), absolute(highest))) != kAllLanes) {
+      count = fma(count_beyond(huge), broadcast(-1), count);
     }
+    float rows[kWidth];
+    store(rows, count);
+    for (int i = 0; i < kWidth; ++i) counts[c + i] += static_cast<int32_t>(rows[i]);
   }
 }
 

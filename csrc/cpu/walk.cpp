@@ -198,14 +198,22 @@ class ImageSums {
   }
 
  private:
-  // Figures of the rows from this one on, as many as are taken together.
+  // Figures of the rows from this one on, as many as are taken together; twice where the float32
+  // sum of a row with a large mean has missed it.
   void measure(const Rows& g, int from) {
     batch_.size = std::min(step_, g.size - from);
     batch_.next =
         static_cast<const char*>(g.next) + (g.size + from) / 2 * g.channels * item_size(g.dtype);
     std::copy_n(g.rows + from, batch_.size, batch_.rows);
     std::copy_n(w_.row_means + from, batch_.size, batch_.shift);
+    std::fill_n(batch_.rest, kGroup, 0.0f);
+    batch_.off_centre = false;
     walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
+    for (int r = 0; r < batch_.size; ++r) {
+      batch_.rest[r] = figures_.rest[r];
+      batch_.off_centre |= figures_.rest[r] != 0;
+    }
+    if (batch_.off_centre) walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
   }
 
   // Rows [begin, end) of the batch, all of one image or each of its own.

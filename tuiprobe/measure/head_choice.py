@@ -176,6 +176,10 @@ def _classifier(
     _refuse_from_one(spec, first, count, f"{head.source} has {count:,} rows")
     if given and len(given) != count:
         raise UsageError(f"--classes holds {len(given)} names for {head.source}")
+    if not given and encoder.loader == "py" and not _are_numbers(head.classes):
+        given = head.classes  # as the user gave them
+        if first.classes:
+            place_of_each(first.classes, given)  # raises if they do not fit
     return _brought("classifier", head, given, first.classes)
 
 

@@ -121,7 +121,7 @@ def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
     """Returns a warning if the rows of the head have no names."""
     name, dataset = next(iter(plan.suite.sets.items()))
     rows, classes = len(choice.classes), len(dataset.classes)
-    fix = "name the rows by --classes FILE, one name a line, in the order of the rows"
+    fix = "name the rows, in their order, by --classes FILE (in Python: classes=)"
     strange = choice.unnamed and classes > 0 and not set(dataset.classes) <= set(choice.classes)
     if choice.assumed or (strange and choice.in_label_order and rows == classes):
         detail = (

@@ -132,8 +132,8 @@ def _activation(encoder: Encoder) -> Check:
     if trained is None:
         located = any(part in encoder.name for part in (":hf-hub:", ":local-dir:"))
         tagged = encoder.loader == "timm" and encoder.tag is not None
-        if located or tagged or encoder.loader == "torchvision":
-            detail += ", as the model's own configuration says"
+        if located or tagged or encoder.loader in ("torchvision", "py"):
+            detail += ", as the model itself says"
             return Check("activation", "pass", detail)
         fix = "name the tag that the weights were trained under, as open_clip:ARCH/TAG"
         return Check("activation", "warn", f"{detail}; nothing says what the weights want", fix)
@@ -148,6 +148,8 @@ def _preprocessing_source(encoder: Encoder) -> Check:
     source = encoder.preprocessing.source
     if encoder.preprocessing.assumed:
         fix = "name the tag whose preprocessing these weights were trained with"
+        if encoder.loader == "py":
+            fix = "pass preprocess= to say that it is that of these weights"
         return Check("preprocessing", "warn", source, fix)
     return Check("preprocessing", "pass", source)
 
@@ -168,6 +170,8 @@ def measured_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[f
 
 def _normalisation(encoder: Encoder) -> Check:
     preset = presets().get(encoder.name)
+    if not encoder.preprocessing.mean:
+        return Check("normalisation", "skip", "not one mean and deviation a channel")
     stated = encoder.preprocessing.mean, encoder.preprocessing.std
     needed = stated if preset is None else NORMALIZATIONS[preset.normalization]
     measured = measured_normalisation(encoder)
@@ -204,8 +208,10 @@ def _interpolation(encoder: Encoder) -> Check:
 def _input_size(encoder: Encoder) -> Check:
     from PIL import Image
 
-    tensor = encoder.preprocess(Image.new("RGB", (97, 61), "grey"))
     size = encoder.preprocessing.size
+    tensor = torch.zeros(3, *size)
+    if encoder.preprocessing.known:
+        tensor = encoder.preprocess(Image.new("RGB", (97, 61), "grey"))
     if tuple(tensor.shape) != (3, *size) or tensor.dtype != torch.float32:
         said = (
             f"preprocess gives {tuple(tensor.shape)} {tensor.dtype}, not (3, {size[0]}, {size[1]})"

@@ -140,15 +140,18 @@ def _about(basis: Basis, curve: PruningCurve) -> list[Value]:
 
 
 def importances(basis: Basis) -> Chart:
-    """Returns the importance of every direction, in the order of singular values."""
+    """Returns the share of the importance of every direction, in the order of singular values."""
     places = tuple(float(i) for i in range(len(basis.importances)))
-    bars = Series(name="importance", x=places, y=basis.importances, mark="bars")
+    whole = sum(basis.importances) or 1.0
+    shares = tuple(importance / whole for importance in basis.importances)
+    bars = Series(name="share of the importance", x=places, y=shares, mark="bars")
     return Chart(
         id=f"importance_{_slug(basis)}",
         title=f"Importance of directions, {basis.matrix}",
         x_label="direction, by singular value",
-        y_label="importance",
+        y_label="share of the importance",
         series=(bars,),
+        y_unit="share",
         ticks=tuple(str(i) for i in range(len(basis.importances))),
         note=f"All together {number(sum(basis.importances))}; shares are of this sum.",
     )
