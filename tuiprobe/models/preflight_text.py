@@ -21,7 +21,7 @@ _OPEN_CLIP = "https://github.com/mlfoundations/open_clip/blob/main/src/open_clip
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedForm:
     """What the published configuration of a family of text towers demands of their tokens.
 
     Attributes:
@@ -39,8 +39,8 @@ class Published:
     sources: tuple[str, ...]
 
 
-PUBLISHED = (
-    Published(
+PUBLISHED_FORMS = (
+    PublishedForm(
         "^(?!.*nllb).*siglip2",
         pad=0,
         end=1,
@@ -50,7 +50,7 @@ PUBLISHED = (
             f"{_OPEN_CLIP}ViT-B-16-SigLIP2.json",
         ),
     ),
-    Published(
+    PublishedForm(
         "^(?!.*nllb).*siglip",
         pad=1,
         end=1,
@@ -60,7 +60,7 @@ PUBLISHED = (
             f"{_OPEN_CLIP}ViT-B-16-SigLIP.json",
         ),
     ),
-    Published(
+    PublishedForm(
         "clipa.*bert-base-uncased",
         pad=0,
         end=None,
@@ -70,7 +70,7 @@ PUBLISHED = (
             "https://huggingface.co/google-bert/bert-base-uncased/blob/main/tokenizer_config.json",
         ),
     ),
-    Published(
+    PublishedForm(
         "open_clip's byte-pair tokenizer",
         pad=None,
         end=49407,
@@ -97,7 +97,7 @@ def check_text(encoder: Encoder, classes: Sequence[str], templates: Sequence[str
     if checks[0].status == "fail":
         return checks
     names = f"{encoder.architecture} {text.tokenizer}"
-    stated = next((p for p in PUBLISHED if re.search(p.family, names, re.IGNORECASE)), None)
+    stated = next((p for p in PUBLISHED_FORMS if re.search(p.family, names, re.IGNORECASE)), None)
     if stated is not None:
         checks.append(check("text form", encoder, lambda: _form(text, stated)))
     checks += [
@@ -125,7 +125,7 @@ def _tokenizer(text: TextTower) -> Check:
     return Check("tokenizer", "pass", f"{text.tokenizer}, context length {text.context_length}")
 
 
-def _form(text: TextTower, stated: Published) -> Check:
+def _form(text: TextTower, stated: PublishedForm) -> Check:
     """Compares padding, end, case and punctuation with what the model's publishers state."""
     plain, upper, pointed = text.tokenize(
         ["a photo of a cat", "A PHOTO OF A CAT", "a photo, of a cat!"]
