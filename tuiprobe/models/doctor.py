@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES, source_named
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.head_files import read_classes, read_templates
+from tuiprobe.models.head_files import read_templates
 from tuiprobe.models.heads import Progress, TextTower
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import (
@@ -72,7 +73,7 @@ def examine(
     *,
     checkpoint: Path | None = None,
     data: str | None = None,
-    classes: Path | None = None,
+    classes: str | None = None,
     templates: Path | None = None,
     device: str = "cpu",
     dtype: str = "float32",
@@ -271,7 +272,7 @@ def published_accuracy(encoder: Encoder) -> float | None:
 def check_answer(
     encoder: Encoder,
     images: Dataset,
-    classes: Path | None,
+    classes: str | None,
     templates: Path | None,
     progress: Progress | None = None,
 ) -> Check:

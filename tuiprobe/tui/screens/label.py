@@ -407,7 +407,7 @@ def shared_targets(runs: Sequence[Path]) -> list[str]:
         run.refuse_no_run()
         if not run.measured_file.exists():
             return []
-        names.append([record.name for record in RunReader(run).sets if record.target])
+        names.append([one.name for one in RunReader(run).targets])
     return [name for name in names[0] if all(name in others for others in names[1:])]
 
 
