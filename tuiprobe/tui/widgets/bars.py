@@ -31,9 +31,9 @@ LEVELS = " ▁▂▃▄▅▆▇█"
 EVEN = "┊"
 HEAD = 9
 """Cells before the bars: cursor, outlier mark, channel."""
-TAIL = 21
-"""Cells after the bars: share, and in how many images it is above 6 sigma and leads."""
-TAIL_HEADING = "  share   >6σ  leads"  # noqa: RUF001
+TAIL = 27
+"""Cells after the bars: share, and in how many images it stands out and is the largest."""
+TAIL_HEADING = "   share  stands out largest"[-TAIL:]
 FEWEST, MOST = 3, 12
 OVER_EVEN = 4.0
 """A channel gets a row if its share is this many times the even one."""
@@ -229,8 +229,8 @@ class ChannelBars(Widget, can_focus=True):
         cursor = "▸" if channel == self._channel else " "
         mark = "▲" if channel in self._of.outliers else " "
         share = self._shares[channel]
-        tail = f" {number(share, 'share'):>6} {_percent(self._of.above, channel)}"
-        tail += f" {_percent(self._of.leads, channel)}"
+        tail = f" {number(share, 'share'):>6} {_percent(self._of.above, channel):>11}"
+        tail += f" {_percent(self._of.leads, channel):>7}"
         return f"{cursor}{mark}{channel:>6} {fitted(bar(share, room), room)}{tail}"
 
     def render_line(self, y: int) -> Strip:
@@ -292,7 +292,7 @@ class ChannelBars(Widget, can_focus=True):
 
 
 def _percent(values: NDArray[np.float64] | None, channel: int) -> str:
-    return f"{number(None if values is None else float(values[channel]), 'share'):>6}"
+    return number(None if values is None else float(values[channel]), "share")
 
 
 def _with_even(text: str, cell: int, style: Style) -> list[Segment]:
