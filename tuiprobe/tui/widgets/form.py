@@ -40,7 +40,7 @@ EXPLAINED = {
     "training": ("training", "zero-shot"),
     "representation": ("representation-kind",),
     "target_embeddings": ("target", "estimate"),
-    "run": ("run", "resume", "cost"),
+    "run": ("run", "resume"),
 }
 """Terms of the glossary by field."""
 
