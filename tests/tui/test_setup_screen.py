@@ -18,6 +18,7 @@ from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.picker import Folders, PickerScreen
 from tuiprobe.tui.screens.setup import SetupScreen
 from tuiprobe.tui.widgets.form import EXPLAINED
+from tuiprobe.tui.widgets.keyline import KeyLine
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]  # two seconds each
 
@@ -137,10 +138,11 @@ async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
         await pilot.press("enter")
         await until(pilot, lambda: app.focused is app.screen.query(".field Input").first())
         await until(pilot, lambda: known(app))
-        visited = []
+        visited, line = [], app.screen.query_one(KeyLine)
         for _ in range(5):
             await pilot.press("down")
             visited.append(app.focused.id if app.focused is not None else None)
+            await until(pilot, lambda: "start" in {key.word for key in line.keys})
         assert visited == ["target", "concepts", "sample", "run", "layers"]
         await pilot.press("up", "up", "up", "up")
         hint = app.screen.query_one("#hint", Static)

@@ -98,6 +98,34 @@ def test_results_of_a_run_that_stopped_or_waits_are_partial(tmp_path: Path) -> N
     assert (state(tmp_path).kind, state(tmp_path).words) == ("done", "done")
 
 
+def test_a_stopped_run_is_listed_as_its_screen_says(tmp_path: Path) -> None:
+    plan(tmp_path, published=4)
+    here(tmp_path, "extract", begun=1.0)
+    (row,) = list_runs(tmp_path)
+    assert (row.status.word, row.status.words, row.images) == ("stopped", "stopped at 40 %", 400)
+
+
+def test_an_engine_that_was_killed_does_not_seem_to_start_again(tmp_path: Path) -> None:
+    run = plan(tmp_path, published=4)
+    run.engine_file.replace(b"")
+    here(tmp_path, "extract", begun=time.time() + 1)
+
+    def of_an_engine() -> str:
+        return run_state(run, held_locks(), alive=True).kind
+
+    assert of_an_engine() == "running"  # its lock is gone, its process not yet
+    assert state(tmp_path).words == "stopped at 40 %"
+    os.utime(run.engine_file.path, (time.time() + 9, time.time() + 9))  # the next one
+    assert of_an_engine() == "waiting"
+
+
+def test_a_damaged_run_says_so_once_and_in_one_line() -> None:
+    reason = "runs/x/results.json is damaged: 1 error\n\n  answer: missing"
+    for found in (RunState("damaged", reason), RunState("failed", reason)):
+        assert found.words == "runs/x/results.json is damaged: 1 error answer: missing"
+    assert RunState("damaged", "it holds no key").words == "damaged: it holds no key"
+
+
 def test_a_failure_counts_until_the_next_attempt(tmp_path: Path) -> None:
     plan(tmp_path, published=4)
     log = tmp_path / "log.txt"
@@ -294,14 +322,14 @@ async def test_screens_say_the_same_of_every_run_and_what_to_do(tmp_path: Path) 
     app = TuiprobeApp(runs=root, open_run=run.path)
     async with app.run_test(size=(120, 40)) as pilot:
         with run.locked():
-            await until(pilot, lambda: "● killed: measuring" in place(app))
+            await until(pilot, lambda: "● killed ━" in place(app))
         await until(pilot, lambda: "◐ killed: stopped at 60 % · r resumes" in place(app))
         await pilot.press("R")
         await go(pilot, app, RunsScreen)
         await choose(pilot, app, "killed", "◐ killed: stopped at 60 % · r resumes")
         table = app.screen.query_one(RunTable)
         line = table.render_line(1 + table.cursor).text
-        assert "◐ unfinished" in line
+        assert "◐ stopped" in line
         assert "60 %" in line
 
         with again.locked():  # a run that goes on opens live, whatever results it has

@@ -79,7 +79,7 @@ def run_cells(row: RunRow, marked: bool, width: int = _WIDE) -> list[str]:
         f"{'☑' if marked else '☐'} {row.model or row.name}",
         row.source or "-",
         date[: _date_width(width)],
-        f"{sign(row.status)} {row.state}",
+        f"{sign(row.status)} {row.status.word}",
         row.status.percent or "-",
         row.cell("target"),
         row.accuracy.plus_minus(),
