@@ -382,6 +382,7 @@ async def test_a_killed_engine_leaves_the_screen_alive_and_the_next_one_goes_on_
         await until(pilot, lambda: "SIGKILL" not in content(app, "#place"))
         await pilot.press("d")  # detaching and leaving let it go on
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        await until(pilot, lambda: content(app, "#place").endswith(" ● 1 running 32 %"))
         await pilot.press("q")
         engine = app.engines[1]
         assert engine.ended() is None

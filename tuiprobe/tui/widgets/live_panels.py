@@ -136,7 +136,7 @@ class LivePanels(Vertical):
             panel.styles.height = height
 
     def _show_pictures(self) -> bool:
-        """Shows the images at both ends of the channel under the cursor; says if there are any."""
+        """Shows pictures of both ends of the channel under the cursor; says if there are some."""
         from tuiprobe.report.pictures import picture_file
 
         data, channel = self._data, self.query_one(ChannelBars).channel
@@ -146,7 +146,7 @@ class LivePanels(Vertical):
         ends = data.snapshot.ends.get((name, channel)) if tap == FINAL_TAP else None
         if ends is None:
             return False
-        any_there = False
+        both = True
         for id, images, title in (
             ("#strongest", ends.strongest, f"channel {channel}, strongest"),
             ("#other", ends.other, "opposite end" if ends.crosses else "weakest"),
@@ -157,5 +157,5 @@ class LivePanels(Vertical):
                 if (file := picture_file(data.directory, name, image)) and file.exists()
             ]
             self.query_one(id, EndPictures).show(title, files)
-            any_there = any_there or bool(files)
-        return any_there
+            both = both and bool(files)
+        return both
