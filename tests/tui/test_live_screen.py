@@ -155,7 +155,7 @@ async def test_without_a_head_the_reason_stands_in_place_of_the_answers(tmp_path
         await until(pilot, lambda: "mean confidence 50 %" in answers(app)[0])
 
 
-async def test_keys_walk_channels_layers_spectrum_log_and_hold_the_view(tmp_path: Path) -> None:
+async def test_keys_walk_channels_layers_log_and_hold_the_view(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -168,23 +168,6 @@ async def test_keys_walk_channels_layers_spectrum_log_and_hold_the_view(tmp_path
         assert app.clipboard == "val\tembedding\t13\t0.6"
         await pilot.press("c")
         assert app.clipboard == f"tuiprobe open {run}"
-        narrow = bars.size.width
-        await pilot.press("m")
-        await until(pilot, lambda: bars.size.width > narrow)
-        await pilot.press("m")
-        await until(pilot, lambda: bars.size.width == narrow)
-
-        await pilot.press("w")
-        assert "rank 1 to 64 · full height: channel 13, 60.0 %" in lines(app, ChannelBars)
-        assert lines(app, ChannelBars).startswith("█")
-        await pilot.press("o")
-        assert "channel 0 to 63" in lines(app, ChannelBars)
-        assert lines(app, ChannelBars).splitlines()[0].index("█") == 13
-        await pilot.press("w")
-        channels = [int(line[2:8]) for line in lines(app, ChannelBars).splitlines()[1:4]]
-        assert channels == sorted(channels)
-        await pilot.press("o")
-
         await pilot.press("down")
         assert bars.channel == 0
         await until(pilot, lambda: pictures(app, "strongest") == [thumb(run, 8)])
@@ -266,7 +249,7 @@ async def test_keys_that_do_nothing_are_not_shown_and_sets_can_be_chosen(tmp_pat
         await until(pilot, shown(app))
         assert not app.screen.query_one(LayerStrip).display
         assert "[█]" not in drawn(app)
-        assert {"cancel", "detach", "help"} <= words(app)
+        assert {"stop", "detach", "help"} <= words(app)
         assert not {"layer", "next set", "next run"} & words(app)
         await pilot.press("l")
         await until(pilot, lambda: "warning: 3 of 2000" in lines(app, Lines))  # without a log
@@ -276,7 +259,7 @@ async def test_keys_that_do_nothing_are_not_shown_and_sets_can_be_chosen(tmp_pat
         await until(pilot, lambda: "[█] embedding" in drawn(app))
         await pilot.resize_terminal(60, 20)
         await until(pilot, lambda: len(words(app)) < 8)
-        assert {"cancel", "detach", "help"} <= words(app)
+        assert {"stop", "detach", "help"} <= words(app)
         await pilot.resize_terminal(200, 24)
         await until(pilot, lambda: {"layer", "next set"} <= words(app))
         assert "· val ·" in titles(app, "#channels")[0]
@@ -333,7 +316,7 @@ async def test_a_run_of_elsewhere_is_cancelled_by_a_file_and_may_vanish(tmp_path
         assert not (run / "cancel").exists()
         shutil.rmtree(run)
         await until(pilot, lambda: "the run directory is gone" in content(app, "#place"))
-        await pilot.press("down", "w", "left", "l", "x", "space", "enter", "y")
+        await pilot.press("down", "left", "l", "x", "space", "enter", "y")
         assert "    13" in lines(app, ChannelBars) or "█" in lines(app, ChannelBars)
         await pilot.press("escape")
         assert not app.screen.query_one("#log").display  # the log closes first
@@ -376,7 +359,7 @@ async def test_a_killed_engine_leaves_the_screen_alive_and_the_next_one_goes_on_
         os.kill(app.engines[0].pid, 9)
         await until(pilot, lambda: "killed by SIGKILL, so memory may" in content(app, "#place"))
         assert "    13" in lines(app, ChannelBars)
-        await pilot.press("down", "w")
+        await pilot.press("down")
         await pilot.press("r")
         await until(pilot, lambda: len(app.engines) == 2)
         await until(pilot, lambda: "SIGKILL" not in content(app, "#place"))

@@ -48,7 +48,7 @@ class LiveScreen(RunningScreen):
     AUTO_FOCUS = "ChannelBars"
     IMPORTANT = ("results", "cancel", "detach", "again", "log")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "cancel", "cancel", tooltip="Stop the run and report what it has"),
+        Binding("x", "cancel", "stop", tooltip="Stop the run; what it has is kept and reported"),
         Binding("d", "detach", "detach", tooltip="Leave this screen; the run goes on"),
         Binding("enter", "results", "results", tooltip="The results, once they are there"),
         Binding("r", "again", "resume", tooltip="Resume a stopped run, or try a failed one again"),
@@ -60,7 +60,6 @@ class LiveScreen(RunningScreen):
         Binding("n", "run_of_group", "next run", tooltip="Next model of the group"),
         Binding("X", "kill", "kill", show=False, tooltip="Kill the engine at once"),
         Binding("escape", "leave", "back", show=False, tooltip="Close the log, or leave"),
-        Binding("m", "maximise", "maximise", show=False, tooltip="Maximise this panel, or restore"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the channel under the cursor"),
         Binding("c", "copy_command", "command", show=False, tooltip="Copy the command of this run"),
     ]
@@ -295,20 +294,11 @@ class LiveScreen(RunningScreen):
         self._look_at_member()
 
     async def action_leave(self) -> None:
-        """Closes the log; restores the panels; then leaves. The run goes on."""
+        """Closes the log, or else leaves. The run goes on."""
         if self.query_one("#log").display:
             self.action_log()
-        elif self.maximized is not None:
-            self.minimize()
         else:
             await self.action_detach()
-
-    def action_maximise(self) -> None:
-        """Maximises the panel with the focus, or restores all."""
-        if self.maximized is not None:
-            self.minimize()
-        elif self.focused is not None:
-            self.maximize(self.focused)
 
     def action_copy(self) -> None:
         """Copies channel, share and lead of the channel under the cursor."""

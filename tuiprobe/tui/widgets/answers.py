@@ -135,7 +135,7 @@ class AnswersSoFar(Static):
 
     def _drawn(self, width: int, height: int) -> Iterator[Content]:
         if not self._lines:
-            yield Content.styled("no image measured yet", DIM)
+            yield inert(fitted(self._unanswered or "no image measured yet", width), DIM)
             return
         if self._unanswered:
             yield inert(fitted(self._unanswered, width), DIM)

@@ -27,7 +27,6 @@ QUESTION = "inside: do the same few channels dominate every image?"
 LEAST_CHANNELS = 5
 """Lines that the channels take at least, with their border."""
 LEAST_PICTURES, TALLEST = 6, 14
-SPECTRUM = 10
 BORDER = 2
 
 
@@ -122,7 +121,7 @@ class LivePanels(Vertical):
         answers = min(self.query_one(AnswersSoFar).wanted_height + BORDER, total)
         if total - answers < LEAST_CHANNELS:
             answers = total
-        wanted = BORDER + (SPECTRUM if bars.whole else bars.wanted_height) + int(layers.display)
+        wanted = BORDER + bars.wanted_height + int(layers.display)
         left = total - answers
         pictures = 0
         if left - wanted >= LEAST_PICTURES and self._show_pictures():
