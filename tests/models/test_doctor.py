@@ -29,7 +29,6 @@ def test_mini_clip_gives_its_known_answer() -> None:
     assert examination.encoder["training"] == "zero-shot"
     assert examination.encoder["text"]["templates"] == 8
     assert examination.encoder["head"] is None
-    assert examination.encoder["cost"]["prompts_per_second"] > 0
     assert "layer1" in {tap["name"] for tap in examination.encoder["taps"]}
 
 

@@ -199,7 +199,7 @@ def live(*keys: str, final: bool = False, ascii: bool = False) -> Make:
         async def act(pilot: Pilot[None]) -> None:
             await until(pilot, lambda: app.screen.query(ChannelBars))
             await until(pilot, lambda: app.screen.query_one(ChannelBars).channel == 13)
-            parts = ["measuring", "random rotation", *["▀▀"] * (not ascii)]
+            parts = ["about 57 %", *["▀▀"] * (app.size.height >= 36)]
             await until(pilot, lambda: all(part in drawn(app) for part in parts))
             await pilot.press(*keys)
             if "l" in keys:
@@ -242,8 +242,12 @@ def setup(fields: dict[str, str] | None = None, light: bool = False, **finds: An
             for field in app.screen.query(Input):
                 field.cursor_blink = False
             words = app.screen.query_one("#understood", Static)
+            ready = ("time left", "image", "✗")
             await until(
-                pilot, lambda: "PROBES" in str(words.content) and not app.screen._trial_note
+                pilot,
+                lambda: (
+                    any(word in str(words.content) for word in ready) and not app.screen._trial_note
+                ),
             )
             for name, text in (fields or {}).items():
                 app.screen.query_one(f"#{name}", Input).value = text
@@ -280,7 +284,7 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "label_ascii": ((60, 15), label(*"12", ascii=True)),
     "live": ((120, 40), live()),
     "live_small": ((80, 24), live("l")),
-    "live_smallest": ((60, 20), live("w")),
+    "live_smallest": ((60, 15), live("down")),
     "live_light": ((120, 40), live("ctrl+t", "left")),
     "live_ascii": ((80, 24), live(ascii=True)),
     "live_final": ((110, 36), live("down", final=True)),

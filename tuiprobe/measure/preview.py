@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from statistics import mean
 from typing import Any, TypeVar
 
 from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
@@ -37,7 +34,6 @@ from tuiprobe.spec import EMBEDDED, RunSpec
 FILES = ("checkpoint", "head", "templates", "labels", "baseline")
 """Options that name a file."""
 
-_TIMED_SETS, _TIMED_IMAGES = 4, 3
 _NO_FILES = ("probe", "zero-shot")  # values of --head that are no file
 
 T = TypeVar("T")
@@ -50,7 +46,6 @@ class Preview:
     Attributes:
         sets: What was found of each set, and how many images will be measured.
         images: Images to measure, by model.
-        decoding: Processor seconds to decode an image, of the first ones; None if unknown.
         templates: Prompts for each class of these data; None for the model's own.
         named: Classes that the user's file names.
         peers: Why published models say nothing about a model; empty where they do.
@@ -63,7 +58,6 @@ class Preview:
 
     sets: list[dict[str, Any]] = field(default_factory=list)
     images: dict[str, int] = field(default_factory=dict)
-    decoding: float | None = None
     templates: int | None = None
     named: int = 0
     peers: dict[str, str] = field(default_factory=dict)
@@ -157,25 +151,12 @@ def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], found:
     if len(whole) == len(specs) and not found.problems:
         for one, sets in zip(specs, whole, strict=True):
             found.images[one.model] = sum(planned_images(sets, one).values())
-    found.decoding = _time_to_decode(shown)
     classes = next(iter(suite.sets.values())).classes
     _look_at_names(spec, classes, found)
     for one in specs:
         found.peers[one.model] = without_peers(one, suite, trained.get(one.model))
     if spec.baseline is not None and "baseline" not in found.problems:
         _tried(found, "baseline", lambda: _read_baseline(shown, str(spec.baseline)))
-
-
-def _time_to_decode(suite: Suite) -> float | None:
-    """Times the first images of the first sets; those at a URL are not asked for."""
-    seconds = []
-    for dataset in [one for one in suite.sets.values() if "://" not in one.source][:_TIMED_SETS]:
-        for sample in dataset.samples[:_TIMED_IMAGES]:
-            begun = time.process_time()
-            with suppress(TuiprobeError, OSError):
-                dataset.open(sample)
-                seconds.append(time.process_time() - begun)
-    return mean(seconds) if seconds else None
 
 
 def _described(suite: Suite, name: str, planned: int) -> dict[str, Any]:

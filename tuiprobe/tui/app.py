@@ -124,6 +124,7 @@ class TuiprobeApp(EngineApp):
     def on_mount(self) -> None:
         """Shows the first screen, and keeps the theme that is chosen from now on."""
         self.theme_changed_signal.subscribe(self, self._keep_theme)
+        self.set_interval(1.0, self.look_at_running)
         self.push_screen((self._first or self._models)())
 
     def _models(self) -> Screen[None]:

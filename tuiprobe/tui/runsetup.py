@@ -37,7 +37,7 @@ class Kept:
 
     Attributes:
         texts: What was typed, by models.
-        trials: What trial batches found, by what determines them.
+        trials: What `doctor` says of loaded models, by what determines it.
     """
 
     texts: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.events import ScreenResume
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
@@ -21,6 +22,7 @@ from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
+from tuiprobe.tui.widgets.title import TitleLine
 
 SMALLEST = (60, 15)
 
@@ -57,7 +59,7 @@ class ProbeScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lays out the top line, the body and the footer."""
-        yield Static(self._top_line(), id="place")
+        yield TitleLine(self._top_line(), id="place")
         yield Static(
             f"the window is too small: {SMALLEST[0]} x {SMALLEST[1]} or more, please",
             id="too-small",
@@ -82,6 +84,11 @@ class ProbeScreen(Screen[None]):
     def place(self, text: str) -> None:
         """Shows other text in the line at the top."""
         self.query_one("#place", Static).update(inert(text))
+
+    @on(ScreenResume)
+    def show_running(self) -> None:
+        """Shows in the line at the top what runs meanwhile."""
+        self.query_one(TitleLine).show_badge(self.app.running_beside(self.shown_run))
 
     def _top_line(self) -> str:
         return f"tuiprobe  {self.PLACE}"

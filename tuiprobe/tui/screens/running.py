@@ -54,7 +54,7 @@ class RunningScreen(ProbeScreen):
         """Whether the run goes on, as far as it is known."""
         return self.state is None or self.state.kind in ("waiting", "running")
 
-    def state_text(self, snapshot: Snapshot) -> str:
+    def state_text(self, snapshot: Snapshot, width: int) -> str:
         """Returns the line that says how the run stands, with its sign."""
         name = self.run_path.name
         if snapshot.state == "gone":
@@ -62,7 +62,8 @@ class RunningScreen(ProbeScreen):
         state = self.state or RunState("waiting" if snapshot.state == "starting" else "running")
         if self.going:
             since = None if self._started is None else time.monotonic() - self._started
-            return progress.state_line(name, state, snapshot, since)
+            name = snapshot.about.get("model") or name
+            return progress.title(name, state, snapshot, since, width)
         return f"{progress.sign(state)} {name}: {progress.advice(state, self._cause(snapshot))}"
 
     def _cause(self, snapshot: Snapshot) -> str:

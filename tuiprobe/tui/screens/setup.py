@@ -1,4 +1,4 @@
-"""Run setup: data, layers and other options, with their meaning and cost before the start."""
+"""Run setup: data, layers and other options, with their meaning before the start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
-from tuiprobe.tui.outlook import Outlook, trial_of, unmatched_layers, warning
+from tuiprobe.tui.run_preview import RunPreview, trial_of, unmatched_layers, warning
 from tuiprobe.tui.runsetup import YES, Kept, Setup
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert_lines
@@ -41,9 +41,7 @@ class SetupScreen(ProbeScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "run", "start", show=False, tooltip="Start the run, or go on with it"),
         Binding("ctrl+o,o", "pick", "pick images", tooltip="Pick a folder or file of images"),
-        Binding(
-            "ctrl+l,t", "trial", "trial", tooltip="Load the model (downloads weights), time a batch"
-        ),
+        Binding("ctrl+l,t", "trial", "load", tooltip="Load the model now, downloading its weights"),
         Binding("ctrl+y,c,y", "copy", "copy command", tooltip="Copy this command line"),
         Binding("pagedown", "meaning(1)", "more", show=False, tooltip="What this means: further"),
         Binding("pageup", "meaning(-1)", "back", show=False, tooltip="What this means: back"),
@@ -99,7 +97,7 @@ class SetupScreen(ProbeScreen):
         focused = self.focused.id if self.focused is not None else None
         said = warning(self.setup, self._kept)
         warned = [term for term in ("untrained", "demonstration") if term.upper() in said]
-        return (*EXPLAINED.get(focused or "", ()), *warned, "trial", "cost", "probe")
+        return (*EXPLAINED.get(focused or "", ()), *warned, "trial", "probe")
 
     # What was typed.
 
@@ -168,9 +166,11 @@ class SetupScreen(ProbeScreen):
         if not self.alive:
             return
         setup = self.setup
-        ahead = Outlook(setup, self._found, self._kept.all_trials(setup), self._wrong(setup))
+        downloads = "" if setup.of_vectors else download_words(self._missing(setup))
+        trials, wrong = self._kept.all_trials(setup), self._wrong(setup)
+        ahead = RunPreview(setup, self._found, trials, wrong, downloads)
         command = shown_command(setup.arguments(self._runs))
-        self.form.show(setup, ahead.wrong, ahead.words, command)
+        self.form.show(setup, wrong, ahead.start_words, command)
         lines = ahead.lines(self._note, self._trial_note)
         self.query_one("#understood", Static).update(inert_lines(lines))
         if not self._refused:
@@ -183,7 +183,7 @@ class SetupScreen(ProbeScreen):
     # The trial of the models.
 
     def _try_anew(self) -> None:
-        """Times a batch again if what determines it was changed, unless that is under way."""
+        """Loads the model again if what determines it was changed, unless that is under way."""
         setup = self.setup
         wrong = self._wrong(setup)
         if setup.tried != self._tried and not {"checkpoint", "device", "dtype"} & wrong.keys():
@@ -191,18 +191,17 @@ class SetupScreen(ProbeScreen):
 
     @work(exclusive=True, group="trial")
     async def _try_models(self, offline: bool) -> None:
-        """Loads each model once while the program runs, so that the estimate stays the same."""
+        """Loads each model once while the program runs: its layers, its head, its training."""
         setup = self.setup
         self._tried = setup.tried
         for model in self._models:
             if self._kept.trial(model, setup) is not None:
                 continue
             if offline and any(one.model == model for one in self._missing(setup)):
-                told = download_words(self._missing(setup))
-                self._trial_note = f"! {told}; ctrl+l downloads now and times a batch"
+                self._trial_note = "known once the weights are there: ctrl+l downloads them now"
                 self._show()
                 return
-            self._trial_note = f"timing a batch of {model}"
+            self._trial_note = f"loading {model}"
             self._show()
             options = setup.words("checkpoint", "device", "dtype")
             answer = await ask(
@@ -233,7 +232,7 @@ class SetupScreen(ProbeScreen):
     # Actions of the keys.
 
     def action_trial(self) -> None:
-        """Loads the models, fetching weights where they are missing, and times a batch."""
+        """Loads the models, fetching weights where they are missing."""
         self._try_models(offline=self.setup["offline"] == YES)
 
     def action_copy(self) -> None:

@@ -40,7 +40,7 @@ EXPLAINED = {
     "training": ("training", "zero-shot"),
     "representation": ("representation-kind",),
     "target_embeddings": ("target", "estimate"),
-    "run": ("run", "resume", "cost"),
+    "run": ("run", "resume"),
 }
 """Terms of the glossary by field."""
 
@@ -50,6 +50,14 @@ class Field(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "start", tooltip="Start the run, or go on with it"),
+    ]
+
+
+class RunButton(Button):
+    """The button that starts the run; its key is shown like that of the fields."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "press", "start", tooltip="Start the run, or go on with it"),
     ]
 
 
@@ -80,7 +88,7 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
         """Lays out the first fields, the button, the command line and the other fields."""
         yield Static("", id="names", markup=False)
         yield from self._fields(FIRST)
-        yield Button("start", id="run", variant="primary", compact=True)
+        yield RunButton("start", id="run", variant="primary", compact=True)
         yield Static("", id="refused", markup=False)
         yield Static("", id="command", markup=False)
         yield from self._fields((*MORE, *VECTORS))
