@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes, shortened
-from tuiprobe.catalog.labels import imagenet_labels
+from tuiprobe.catalog.labels import imagenet_labels, prompt_names
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
@@ -123,7 +123,7 @@ def _ranges(plan: Plan) -> Iterator[PreflightCheck]:
 
 
 def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
-    """Returns a warning if the rows of the head have no names."""
+    """Returns a warning if the rows of the head have no names, or those of other classes."""
     name, dataset = next(iter(plan.suite.sets.items()))
     rows, classes = len(choice.classes), len(dataset.classes)
     fix = "name the rows, in their order, by --classes FILE (in Python: classes=)"
@@ -137,6 +137,11 @@ def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
         detail = (
             f"the head has {rows:,} rows without class names and the data have {classes:,} "
             "classes: no accuracy can be given"
+        )
+    elif _names_of_others(plan, choice, dataset.classes):
+        detail = (
+            f"none of the classes ({dataset.classes[0]}, …) has the name of an output "
+            f"({choice.classes[0]}, …); they are taken in label order"
         )
     else:
         return list(_unmatched_classes(plan, choice))
@@ -170,6 +175,14 @@ def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.in
     if not others or len(others) == len(known):
         return ""
     return f"{len(others):,} of {len(known):,} classes by their place alone: {shortened(others)}"
+
+
+def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> bool:
+    """Says whether an own model names its outputs otherwise than the data name their classes."""
+    own = plan.encoder.loader == "py" and choice.kind == "classifier" and plan.spec.classes is None
+    if not own or not choice.in_label_order or all(name.isdigit() for name in classes):
+        return False
+    return not {*classes, *prompt_names(classes)} & {*choice.classes}
 
 
 def _refuse(found: list[PreflightCheck]) -> None:
