@@ -142,7 +142,7 @@ def _meaning(name: str) -> frozenset[int]:
 
 
 @dataclass(frozen=True)
-class Matched:
+class ClassMatches:
     """The rows that each class of a data set may be.
 
     Attributes:
@@ -208,7 +208,7 @@ class Matched:
         return tuple(plain(shown[one][:80]) for one in near)
 
 
-def match_classes(classes: Sequence[str], rows: Sequence[str]) -> Matched:
+def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
     """Matches the classes of a data set to the rows of a head by name.
 
     Case and separators do not count. Classes of ImageNet are known by synset id and by every name
@@ -242,7 +242,7 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> Matched:
     # In ImageNet "cardigan" is a dog too, so that an equal name alone does not tell.
     steps = (by_meaning, by_name) if whole else (by_name, by_meaning)
     candidates = tuple(tuple(steps[0](name) or steps[1](name)) for name in classes)
-    return Matched(tuple(classes), tuple(rows), candidates)
+    return ClassMatches(tuple(classes), tuple(rows), candidates)
 
 
 @lru_cache(maxsize=4)
