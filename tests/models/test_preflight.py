@@ -123,7 +123,7 @@ def test_each_break_fails_its_own_check_and_no_other(clip: Encoder) -> None:
     assert text.lengths is not None
     end = text.lengths
     clip.text = replace(text, lengths=lambda tokens: end(tokens) - 1)
-    assert unsound(clip)["prompt length"].status == "fail"
+    assert unsound(clip)["short prompts"].status == "fail"
     clip.text = text
 
     next(clip.module.parameters()).data[0] = float("nan")
