@@ -137,6 +137,13 @@ class TuiprobeApp(EngineApp):
 
         return RunsScreen(self.runs)
 
+    def show_running(self) -> None:
+        """Shows in the title of the screen what runs meanwhile."""
+        from tuiprobe.tui.screens.base import ProbeScreen
+
+        if isinstance(self.screen, ProbeScreen):
+            self.screen.show_running()
+
     def screen_of(self, run: Path) -> Screen[None]:
         """Returns the screen that shows a run: its results, or the run as it goes on."""
         from tuiprobe.run.locks import held_locks

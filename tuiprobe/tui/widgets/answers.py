@@ -11,7 +11,6 @@ from textual.widgets import Static
 
 from tuiprobe.numbers import number, plus_minus
 from tuiprobe.plaintext import plain
-from tuiprobe.results import given
 from tuiprobe.tui.figures import DIM
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.text import fitted, inert
@@ -69,6 +68,7 @@ def set_lines(snapshot: Snapshot, going: bool) -> list[SetLine]:
 
 def _accuracy(name: str, answers: SetAnswers) -> SetLine:
     from tuiprobe.probes.proportions import wilson
+    from tuiprobe.results import given
 
     figure = wilson(answers.right or 0, answers.images)
     tail = f"n\N{NO-BREAK SPACE}{answers.images:,}"
