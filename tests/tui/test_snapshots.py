@@ -249,7 +249,7 @@ def setup(fields: dict[str, str] | None = None, light: bool = False, **finds: An
             for name, text in (fields or {}).items():
                 app.screen.query_one(f"#{name}", Input).value = text
             await pilot.pause()
-            await until(pilot, lambda: app.screen._found is not None)
+            await until(pilot, lambda: app.screen._contents is not None)
 
         return app, act
 

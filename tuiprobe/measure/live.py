@@ -105,9 +105,9 @@ class RunningHeights:
         keep = usable(rows)
         if not keep.any() or rows.shape[1] < MIN_CHANNELS:
             return self
-        found = scan_heights(rows, keep)
-        above = found.above[CUTS.index(OUTLIER)]
-        return RunningHeights(self.above + above, self.images + found.rows)
+        scan = scan_heights(rows, keep)
+        above = scan.above[CUTS.index(OUTLIER)]
+        return RunningHeights(self.above + above, self.images + scan.rows)
 
 
 class LiveView:
@@ -227,8 +227,10 @@ class LiveView:
             "unit": "images",
             "done": count.done,
             "total": count.total,
-            "rate": sum(one.rate for one in measuring),
-            "eta": max((one.eta for one in measuring if one.eta is not None), default=None),
+            "rate": sum(status.rate for status in measuring),
+            "eta": max(
+                (status.eta for status in measuring if status.eta is not None), default=None
+            ),
             **({} if self._ranks is None else {"ranks": len(measuring)}),
         }
 
@@ -282,8 +284,8 @@ class LiveView:
             if scan and features:
                 self._scan(features[-1])
             shown = {
-                (name, tap): one.shown(self._heights.get(name) if tap == FINAL_TAP else None)
-                for (name, tap), one in taps.items()
+                (name, tap): running.shown(self._heights.get(name) if tap == FINAL_TAP else None)
+                for (name, tap), running in taps.items()
             }
             self._status.write(shown)
         self._thumbs.write()

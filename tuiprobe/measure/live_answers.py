@@ -118,14 +118,14 @@ class LiveAnswers:
             with self._pace.piece():
                 self._estimate()
         return {
-            name: _shown(one, *self._estimates.get(name, (None, False)))
-            for name, one in self._sets.items()
-            if one.images
+            name: _shown(each, *self._estimates.get(name, (None, False)))
+            for name, each in self._sets.items()
+            if each.images
         }
 
     def _estimate(self) -> None:
         """Estimates accuracy on the sets without labels by the function of the results."""
-        kept = {name: one.kept for name, one in self._sets.items() if one.images}
+        kept = {name: each.kept for name, each in self._sets.items() if each.images}
         first, *others = [name for name in self._suite.sets if name != self._suite.concept_set]
         targets = [kept[name] for name in self._suite.targets if name in kept]
         if first in kept and targets:
@@ -138,16 +138,17 @@ def _on_host(batch: NDArray[np.generic] | torch.Tensor) -> NDArray[np.generic]:
 
 
 def _labels(dataset: Dataset, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.array([dataset.samples[i].label for i in ids.tolist()], dtype=np.int64)
+    samples = dataset.samples
+    return np.array([samples[i].label for i in ids.tolist()], dtype=np.int64)
 
 
-def _shown(one: _SetSoFar, estimate: Figure | None, calibrated: bool) -> SetAnswers:
-    if one.kept.labels is not None:
-        return SetAnswers(images=one.images, right=one.right)
+def _shown(each: _SetSoFar, estimate: Figure | None, calibrated: bool) -> SetAnswers:
+    if each.kept.labels is not None:
+        return SetAnswers(images=each.images, right=each.right)
     if estimate is None or not given(estimate):
-        return SetAnswers(images=one.images)
+        return SetAnswers(images=each.images)
     return SetAnswers(
-        images=one.images,
+        images=each.images,
         value=estimate.value,
         low=estimate.low,
         high=estimate.high,

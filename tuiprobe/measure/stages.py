@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from tuiprobe.errors import RunError
-from tuiprobe.files import sweep
+from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.contents import compare_contents
@@ -146,7 +146,10 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
     if not plan.directory.head_file.exists():
         job.status.update(unanswered="the head is built after measuring: answers follow then")
         return None
-    head = read_head(plan.directory)
+    try:
+        head = read_head(plan.directory)
+    except DamagedFileError as error:
+        head = str(error)
     if isinstance(head, str):
         job.status.update(unanswered=head[:1000])
         return None
@@ -155,9 +158,10 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
     own = {shard.place for shard in plan.rank.share(plan.all_shards)}
     for shard in inventory.published:
         if shard.place in own:
-            arrays = job.reader.read(shard).arrays
-            answers.count(shard.set_name, [arrays["features"]], [arrays["ids"]])
-            answers.end_shard()
+            with suppress(UnusableShardError):  # merging says so
+                arrays = job.reader.read(shard).arrays
+                answers.count(shard.set_name, [arrays["features"]], [arrays["ids"]])
+                answers.end_shard()
     return answers
 
 

@@ -166,19 +166,19 @@ class Watch:
         ended = bool(views) and all(view.status.ended for view in views)
         state: State = "ended" if ended else "running" if views else "starting"
         damaged = bool(self._damage) and not ended
-        shown = max(views, key=_furthest).status if views else None
+        furthest = max(views, key=_furthest).status if views else None
         running = [view.status for view in views if view.runs and view.status.place is not None]
         count = images_done(self._directory, views)
         snapshot = Snapshot(
             run=self._run_state(),
             state="unreadable" if damaged else state,
-            stage=shown.phase if shown else "load",
-            stage_message=self._damage if damaged else shown.message if shown else "",
+            stage=furthest.phase if furthest else "load",
+            stage_message=self._damage if damaged else furthest.message if furthest else "",
             done=count.done,
             skipped=sum(view.status.skipped for view in views),
             total=count.total,
-            rate=sum(one.rate for one in running),
-            eta=max((one.eta for one in running if one.eta is not None), default=None),
+            rate=sum(status.rate for status in running),
+            eta=max((status.eta for status in running if status.eta is not None), default=None),
             taps=self._taps,
             sets=count.sets,
             ends=self._ends,
@@ -192,21 +192,21 @@ class Watch:
             beat=self._beat,
             silence=min((view.silence for view in views), default=0.0),
         )
-        if shown is None or shown.phase != "head" or not shown.to_build:
+        if furthest is None or furthest.phase != "head" or not furthest.to_build:
             return snapshot
         return replace(
-            snapshot, unit="classes", done=shown.built, total=shown.to_build, rate=shown.rate,
-            eta=shown.eta,
+            snapshot, unit="classes", done=furthest.built, total=furthest.to_build,
+            rate=furthest.rate, eta=furthest.eta,
         )  # fmt: skip
 
     def _read_taps(self, views: Iterable[RankView]) -> dict[tuple[str, str], LiveTap]:
         from tuiprobe.run.status import read_taps
 
-        found: dict[tuple[str, str], list[LiveTap]] = {}
+        by_place: dict[tuple[str, str], list[LiveTap]] = {}
         for view in views:
             for place, tap in read_taps(self._directory, view.number, view.status):
-                found.setdefault(place, []).append(tap)
-        return {place: merged for place, taps in found.items() if (merged := _merge(taps))} or (
+                by_place.setdefault(place, []).append(tap)
+        return {place: merged for place, taps in by_place.items() if (merged := _merge(taps))} or (
             self._taps
         )
 
@@ -220,9 +220,9 @@ def _messages(views: Iterable[RankView]) -> tuple[Message, ...]:
     """Returns what all ranks say, unreadable images last."""
     from tuiprobe.run.status import Message
 
-    said = [one for view in views for one in view.status.messages]
+    messages = [message for view in views for message in view.status.messages]
     names = [name for view in views for name in view.status.unreadable]
-    return (*said, *(Message(kind="skipped", message=name) for name in names))
+    return (*messages, *(Message(kind="skipped", message=name) for name in names))
 
 
 class WatchThread:

@@ -53,10 +53,10 @@ def title_warning(about: Mapping[str, object], short: bool = False) -> str:
     model, data = str(about.get("model") or ""), str(about.get("data") or "")
     kind, preset = about.get("weights"), presets().get(model)
     without = preset is not None and not preset.public and not about.get("checkpoint")
-    said = [UNTRAINED] if kind == "untrained" or (kind is None and without) else []
+    warnings = [UNTRAINED] if kind == "untrained" or (kind is None and without) else []
     if model.startswith("mini_") or data.partition(":")[0] == "miniature":
-        said.append(DEMONSTRATION.partition(":")[0] if short else DEMONSTRATION)
-    return " · ".join(said)
+        warnings.append(DEMONSTRATION.partition(":")[0] if short else DEMONSTRATION)
+    return " · ".join(warnings)
 
 
 def title(name: str, state: RunState, snapshot: Snapshot, elapsed: float | None, width: int) -> str:
@@ -118,8 +118,8 @@ def ranks_line(ranks: Sequence[RankView], width: int) -> str:
     whole = "ranks " + " · ".join(map(_rank, ranks))
     if len(whole) <= width:
         return whole
-    gone = [one for one in ranks if _is_gone(one)]
-    counts = Counter(_doing(one) for one in ranks if one not in gone)
+    gone = [rank for rank in ranks if _is_gone(rank)]
+    counts = Counter(_doing(rank) for rank in ranks if rank not in gone)
     parts = [f"{count} {words}" for words, count in counts.items()]
     line = f"{len(ranks)} ranks: {' · '.join([*parts, *map(_rank, gone)])}"
     return line if len(line) <= width else f"{line[: width - 1]}…"

@@ -91,13 +91,13 @@ def run_cells(row: RunRow, marked: bool, width: int = _WIDE) -> list[str]:
 
 def about_run(row: RunRow) -> str:
     """Returns what the line below the list says: the whole reason, and what to do."""
-    said = row.title
+    text = row.title
     if row.state in ("waiting", "running"):
         words = "starting" if row.state == "waiting" else f"running {row.status.percent}"
-        said = f"{words}{row.status.waiting}: Enter shows it, x in there stops it"
+        text = f"{words}{row.status.waiting}: Enter shows it, x in there stops it"
     elif row.state != "done":
-        said = advice(row.status)
-    return f"{sign(row.status)} {row.name}: {said}"
+        text = advice(row.status)
+    return f"{sign(row.status)} {row.name}: {text}"
 
 
 class RunTable(RowTable[RunRow]):

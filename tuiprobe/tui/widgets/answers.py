@@ -53,7 +53,7 @@ def set_lines(snapshot: Snapshot, going: bool) -> list[SetLine]:
         going: Whether the run goes on; if not, no set waits.
     """
     names = dict.fromkeys([*snapshot.sets, *snapshot.answers])
-    targets = [name for name, one in snapshot.answers.items() if one.right is None]
+    targets = [name for name, answers in snapshot.answers.items() if answers.right is None]
     lines = []
     for name in names:
         answers = snapshot.answers.get(name)
@@ -143,7 +143,7 @@ class AnswersSoFar(Static):
         lines = self._lines if len(self._lines) <= height else self._lines[: max(height - 1, 1)]
         name, figure, tail = (
             max(len(plain(part)) for part in parts)
-            for parts in zip(*((one.name, one.figure, one.tail) for one in lines), strict=True)
+            for parts in zip(*((line.name, line.figure, line.tail) for line in lines), strict=True)
         )
         name = min(name, LONGEST_NAME, width // 3)
         plot = width - name - figure - tail - 3

@@ -76,7 +76,7 @@ def axis(width: int) -> str:
 
 
 def rows_that_matter(ranking: Sequence[int], shares: Sequence[float]) -> int:
-    """Returns how many leading channels get a row: those far above the even share, 3 to 12.
+    """Returns how many leading channels should get a row: those far above the even share, 3 to 12.
 
     >>> rows_that_matter([0, 1], [0.9, 0.1]), rows_that_matter(range(128), [1 / 128] * 128)
     (2, 3)
@@ -164,7 +164,7 @@ class ChannelBars(Widget, can_focus=True):
         width, height = self.size
         self._lines = []
         if self._shares and width > 0 and height > 2:
-            room = min(rows_that_matter(self._ranking, self._shares), max(height - 2, 1))
+            room = min(max(height - 2, 1), MOST)
             self._rows = self._ranking[:room]
             if self._channel is not None and self._channel not in self._rows:
                 self._rows = [*self._rows[: max(room - 1, 0)], self._channel]
