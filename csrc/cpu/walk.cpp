@@ -206,14 +206,21 @@ class ImageSums {
         static_cast<const char*>(g.next) + (g.size + from) / 2 * g.channels * item_size(g.dtype);
     std::copy_n(g.rows + from, batch_.size, batch_.rows);
     std::copy_n(w_.row_means + from, batch_.size, batch_.shift);
-    std::fill_n(batch_.rest, kGroup, 0.0f);
+    constexpr float kSmall = 2.5e-7f;  // of the spread, as far as that is known
     batch_.off_centre = false;
-    walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
     for (int r = 0; r < batch_.size; ++r) {
-      batch_.rest[r] = figures_.rest[r];
-      batch_.off_centre |= figures_.rest[r] != 0;
+      batch_.rest[r] = w_.row_rests[from + r] * batch_.scale;
+      batch_.off_centre |= std::abs(batch_.rest[r]) > kSmall;
     }
-    if (batch_.off_centre) walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
+    if (!batch_.off_centre) std::fill_n(batch_.rest, kGroup, 0.0f);
+    walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
+    const auto missed = [](float rest) { return rest != 0; };
+    if (std::none_of(figures_.rest, figures_.rest + batch_.size, missed)) return;
+    for (int r = 0; r < batch_.size; ++r) {
+      if (missed(figures_.rest[r])) batch_.rest[r] = figures_.rest[r];
+    }
+    batch_.off_centre = true;
+    walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
   }
 
   // Rows [begin, end) of the batch, all of one image or each of its own.
@@ -352,7 +359,10 @@ MomentArrays Walk::arrays(Worker& w, BlockSums& sums, int64_t c) const {
           sums.max.data() + c,
           w.group_min.data() + c,
           w.group_max.data() + c,
-          state.options.samples ? w.row_means : nullptr};
+          state.options.samples ? w.row_means : nullptr,
+          w.row_rests,
+          sums.exceed.data() + c,
+          0};
 }
 
 void Walk::flush_moments(Worker& w, BlockSums& sums, int64_t c, int64_t channels) const {
@@ -411,7 +421,7 @@ void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const 
     return lines_by_channels(first, last, w, sums);
   }
   Groups groups(x, kernels, first, last, w);
-  const MomentArrays to = arrays(w, sums, 0);
+  MomentArrays to = arrays(w, sums, 0);
   ImageSums image_sums(*this, first, w, sums);
   const auto flush = [&] {
     flush_moments(w, sums, 0, x.channels);
@@ -428,9 +438,8 @@ void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const 
     if (state.options.largest) collect(at, *this, w, w.group_max, w.largest);
     if (state.options.smallest) collect(at, *this, w, w.group_min, w.smallest);
     if (samples) {
-      kernels.exceed(at, at.dtype, w.group_min.data(), w.group_max.data(), kExceedance,
-                     sums.exceed.data());
       image_sums.take(at);
+      to.centre = is_finite(w.row_means[0]) ? w.row_means[0] : 0;
     }
     if (++groups_added % kFlush == 0) flush();
   }
