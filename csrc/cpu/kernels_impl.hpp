@@ -67,12 +67,6 @@ int64_t passing_as(const Group& g, const float* extreme, const Limits& limits, i
   return passing_of<T>(g, extreme, limits, from, out);
 }
 
-template <class T>
-void exceed_as(const Group& g, const float* low, const float* high, float limit, int32_t* counts,
-               const T*) {
-  exceed_of<T>(g, low, high, limit, counts);
-}
-
 void moments(const Group& g, DType dtype, const MomentArrays& to) {
   by_type(dtype, [&](auto* t) { moments_as(g, to, t); });
 }
@@ -91,16 +85,11 @@ void pack(const void* first, int64_t stride, int64_t channels, DType dtype, int6
   by_type(dtype, [&](auto* t) { pack_of(typed(first, t), stride, channels, count, rows, width); });
 }
 
-void exceed(const Group& g, DType dtype, const float* low, const float* high, float limit,
-            int32_t* counts) {
-  by_type(dtype, [&](auto* t) { exceed_as(g, low, high, limit, counts, t); });
-}
-
 }  // namespace
 }  // namespace tuiprobe::cpu
 
 #define TUIPROBE_KERNEL_TABLE(symbol, label)                                \
   namespace tuiprobe::cpu {                                                 \
   const Kernels symbol = {label,   moments, row_figures, row_shares, flush, \
-                          passing, rank,    pack,        exceed,     read}; \
+                          passing, rank,    pack,        read};             \
   }
