@@ -21,9 +21,9 @@ from tuiprobe.probes.outliers.saying import clause
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Subject
-from tuiprobe.tui.figures import DIM, Told
+from tuiprobe.tui.figures import Told
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
-from tuiprobe.tui.text import inert
+from tuiprobe.tui.text import DIM, inert
 from tuiprobe.tui.widgets.bars import bar
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable, kept_columns

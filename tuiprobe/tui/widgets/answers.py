@@ -11,9 +11,8 @@ from textual.widgets import Static
 
 from tuiprobe.numbers import number, plus_minus
 from tuiprobe.plaintext import plain
-from tuiprobe.tui.figures import DIM
 from tuiprobe.tui.livewatch import Snapshot
-from tuiprobe.tui.text import fitted, inert
+from tuiprobe.tui.text import DIM, fitted, inert
 from tuiprobe.tui.widgets.spans import span
 
 if TYPE_CHECKING:
