@@ -1,3 +1,18 @@
+// How the rows of a block are gone over. update.cpp cuts a batch into blocks (`Plan`), gives them to
+// workers, and merges in order what they leave.
+//
+//   group        16 rows (`Groups`); rows whose channels lie apart are first packed (`Tiles`)
+//   moments      power sums and extremes of each channel, sums of each row, large values counted
+//   candidates   `collect`: what beats the limit of its channel, into the worker's lists
+//   row figures  `ImageSums`, four rows at a time: powers about the row's mean; twice where the
+//                float32 mean has missed it, in float64 (`exact_row`) where float32 does not serve
+//   shares       fourth powers over their sum, by channel
+//   flush        every kFlush groups: float32 sums to float64
+//
+// A `Worker` owns what a group or an image at work needs (tiles, float32 sums, extremes, fourth
+// powers) and the candidates, which last from block to block of an update. `BlockSums` owns what a
+// block leaves: float64 sums, extremes, counts. Figures of images are written behind the end of
+// those that the state has (`Images`), and count only once the update has ended.
 #include "walk.hpp"
 
 #include <algorithm>
