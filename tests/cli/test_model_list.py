@@ -106,6 +106,10 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     assert output.out.endswith(again.out)
     assert again.out.startswith("Models\n======\n")
     assert "mini_clip: finished before, in out/mini_clip-" in again.err
+    assert probe("--json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    models = [json.loads(line)["model"]["name"] for line in lines]
+    assert models == ["mini_clip", "mini_supervised"]
 
     # altered results and another version: opened again
     run = next((folder / "out").glob("mini_clip-*"))
