@@ -180,7 +180,7 @@ def sets_of(report: Report) -> list[NamedFigure]:
 def axis_lines(figures: Sequence[NamedFigure], width: int) -> Iterator[str]:
     """Yields one axis from 0 to 100 % with each set on a line: name, accuracy and interval."""
     names = [plain(one.data) for one in figures]
-    values = [one.figure.plus_minus() for one in figures]
+    values = [one.figure.alone() for one in figures]
     head = min(max(map(cell_len, names)), width // 4)
     value_width = max(map(cell_len, values))
     room = max(width - head - value_width - 3, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,8 @@ def scaled(image: Image, width: int, height: int) -> Rows:
     from PIL.Image import Resampling
 
     data = image.resize((width, height), Resampling.BILINEAR).tobytes()
+    # 16 levels of each colour: every pair of colours is a style that Textual keeps.
+    data = bytes(value // 16 * 17 for value in data)
     pixels = [(data[i], data[i + 1], data[i + 2]) for i in range(0, len(data), 3)]
     return tuple(tuple(pixels[y * width : (y + 1) * width]) for y in range(height))
 
@@ -74,8 +77,9 @@ def _shade(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> str:
     return _SHADES[min(int(light / 256 * len(_SHADES)), len(_SHADES) - 1)]
 
 
+@lru_cache(4096)
 def _style(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Style:
-    """Returns both colours, kept by the picture alone: caches of all pictures grow without end."""
+    """Returns both colours."""
     return Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
 
 
