@@ -1,7 +1,8 @@
 """`tuiprobe.watch` on a real training loop: what watching costs a step.
 
-Trains the miniature's supervised model by its own recipe on 2,000 images, in blocks of steps that
-are watched in turn not at all, at every tenth step with a log, and at every step.
+Trains the miniature's supervised model by its own recipe on 2,000 images, eager and compiled with
+`torch.compile(fullgraph=True)`: three copies, of which one is not watched, one at every tenth step
+with a log, and one at every step. They train in turn, a block of steps at a time.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -28,6 +29,7 @@ from tools.train.recipes import RECIPES
 TITLE = "Watching a training loop"
 IMAGES, BLOCK = 2000, 20
 LAYERS = "visual visual.layer*.*"
+MODES = {"eager": False, "`fullgraph=True`": True}
 TARGET = 0.97
 """Part of the speed that must be left at every tenth step."""
 
@@ -44,9 +46,9 @@ class Scalars:
 
 
 class Training:
-    """The miniature's own training loop, a block of steps at a time."""
+    """The miniature's own training loop, a block of steps at a time; `every` 0 is not watched."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, every: int, compiled: bool, stack: ExitStack) -> None:
         torch.manual_seed(0)
         self.recipe = replace(RECIPES["mini_supervised"], images=IMAGES)
         self.model = new_model(self.recipe)
@@ -55,6 +57,17 @@ class Training:
         self.pixels, self.wanted = training_set(folder, self.recipe)
         self.numbers = cycle(batches(self.recipe, 0, 0))
         self.model.train()
+        watch = tuiprobe.watch(self.model, LAYERS, every=max(every, 1))
+        self.watched = stack.enter_context(watch) if every else None
+        self.run: Any = torch.compile(self.model, fullgraph=True) if compiled else self.model
+
+    def block(self, writer: Scalars) -> float:
+        """Returns the seconds a step of one block, with a log at its end."""
+        begin = time.perf_counter()
+        self.steps(BLOCK)
+        if self.watched is not None:
+            self.watched.log(0, writer)
+        return (time.perf_counter() - begin) / BLOCK
 
     def steps(self, count: int) -> float:
         """Trains a number of steps and returns the last loss."""
@@ -66,7 +79,7 @@ class Training:
     def step(self, numbers: Any) -> float:
         """Trains one step and returns the loss."""
         images = to_input(torch.from_numpy(self.pixels[numbers]))
-        found = loss_of(self.model, images, self.wanted[torch.from_numpy(numbers)], False)
+        found = loss_of(self.run, images, self.wanted[torch.from_numpy(numbers)], False)
         self.optimiser.zero_grad()
         found.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -74,64 +87,57 @@ class Training:
         return found.item()
 
 
-def _block(training: Training, every: int, writer: Scalars) -> float:
-    """Returns the seconds a step of one block; `every` 0 is not watched."""
-    if every:
-        watching: Any = tuiprobe.watch(training.model, LAYERS, every=every)
-    else:
-        watching = nullcontext()
-    with watching as watched:
-        begin = time.perf_counter()
-        training.steps(BLOCK)
-        if watched is not None:
-            watched.log(0, writer)
-        return (time.perf_counter() - begin) / BLOCK
+def _seconds(compiled: bool, rounds: int, folder: Path, writer: Scalars) -> dict[int, list[float]]:
+    """Returns the seconds a step of each block, by how often a step is measured."""
+    with ExitStack() as stack:
+        trainings = {n: Training(folder, n, compiled, stack) for n in (0, 10, 1)}
+        for training in trainings.values():
+            training.steps(5)
+        blocks = [{n: one.block(writer) for n, one in trainings.items()} for _ in range(rounds)]
+    return {n: [block[n] for block in blocks] for n in trainings}
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measures the training in turn; 200 steps of each kind, or 40."""
-    writer = Scalars()
-    seconds: dict[int, list[float]] = {0: [], 10: [], 1: []}
+    """Measures the trainings in turn; 200 steps of each, or 40."""
+    writer, rounds = Scalars(), 2 if quick else 10
     with tempfile.TemporaryDirectory() as folder:
-        training = Training(Path(folder))
-        training.steps(5)
-        for _ in range(2 if quick else 10):
-            for every, found in seconds.items():
-                found.append(_block(training, every, writer))
-        layers = len(tuiprobe.watch(training.model, LAYERS).layers)
+        modes = {
+            mode: _seconds(compiled, rounds, Path(folder), writer)
+            for mode, compiled in MODES.items()
+        }
     return {
         "machine": machine(),
-        "layers": layers,
         "scalars": writer.count,
-        "milliseconds": {str(every): 1000 * statistics.median(s) for every, s in seconds.items()},
-        "kept": {
-            str(every): statistics.median(
-                plain / one for plain, one in zip(seconds[0], seconds[every], strict=True)
-            )
-            for every in (10, 1)
+        "modes": {
+            mode: {
+                str(every): {
+                    "milliseconds": 1000 * statistics.median(found),
+                    "kept": statistics.median(
+                        plain / one for plain, one in zip(seconds[0], found, strict=True)
+                    ),
+                }
+                for every, found in seconds.items()
+            }
+            for mode, seconds in modes.items()
         },
     }
 
 
 def table(figures: dict[str, Any]) -> str:
     """Renders the figures."""
-    steps, kept = figures["milliseconds"], figures["kept"]
-    head = ["speed left", "ratio", "target", "met", "milliseconds a step"]
-    plain = f"{steps['0']:.1f} without"
-    rows = [
-        row(
-            f"every 10th step, a log each {BLOCK}",
-            kept["10"],
-            TARGET,
-            note=f"{steps['10']:.1f}, {plain}",
-        ),
-        ["every step", f"{kept['1']:.2f}", "none", "-", f"{steps['1']:.1f}, {plain}"],
-    ]
+    rows = []
+    for mode, found in figures["modes"].items():
+        times = {every: f"{one['milliseconds']:.1f}" for every, one in found.items()}
+        note = f"{times['10']}, {times['0']} without"
+        tenth = f"{mode}, every 10th step, a log each {BLOCK}"
+        rows.append(row(tenth, found["10"]["kept"], TARGET, note=note))
+        note = f"{times['1']}, {times['0']} without"
+        rows.append([f"{mode}, every step", f"{found['1']['kept']:.2f}", "none", "-", note])
     about = (
-        f"The miniature's supervised model, batches of 128, {figures['layers']} layers watched, "
-        f"on {figures['machine']['cpu']}, load {figures['machine']['load_before']:.1f} before.\n\n"
+        f"The miniature's supervised model, batches of 128, layers `{LAYERS}`, on "
+        f"{figures['machine']['cpu']}, load {figures['machine']['load_before']:.1f} before.\n\n"
     )
-    return about + markdown(head, rows)
+    return about + markdown(["speed left", "ratio", "target", "met", "milliseconds a step"], rows)
 
 
 if __name__ == "__main__":

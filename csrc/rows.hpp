@@ -21,6 +21,10 @@ TP_HD static inline int norm_bin(double square_norm) {
   return bin < 0 ? 0 : bin < kNormBins ? bin : kNormBins - 1;
 }
 
+// Float32 sums may put the square norm a little below an edge that it reaches exactly, as rows of
+// small integers do: what is this close to an edge counts as reaching it.
+constexpr float kNormSlack = 1 + 3e-6f;
+
 // The same without a branch, for loops over rows; at the edges of bins it is as exact as float32.
 TP_HD static inline int norm_bin_f32(float square_norm) {
   int32_t bits;

@@ -7,6 +7,7 @@ the lists of `index.md`, which are also the sidebar: the order of the pages stan
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,11 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_inherit_docstrings = False
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+DOCS = Path(__file__).resolve().parent
+README = DOCS.parent / "README.md"
 SECTION = re.compile(r"^## (?P<title>.+)\n(?P<body>(?:(?!## ).*\n?)*)", re.MULTILINE)
 LISTED = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<page>[^)#:]+)\.md\)", re.MULTILINE)
-OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?!README)([^)#]+)[^)]*\)")
+UPWARDS = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<path>(?:\.\./)+[^)#]+)(?P<anchor>#[^)]*)?\)")
 
 
 def as_page_of_the_site(app: Sphinx, page: str, source: list[str]) -> None:
@@ -50,8 +52,16 @@ def as_page_of_the_site(app: Sphinx, page: str, source: list[str]) -> None:
         lists = text[text.index("\n## ") :]
         readme = re.sub(r"\]\((?!docs/|\w+:)([^)]+)\)", r"](../\1)", README.read_text("utf-8"))
         text = readme.replace("](docs/", "](") + lists + _sidebar(lists)
-    text = OUTSIDE.sub(r"\1 (`\2` in the repository)", text)
-    source[0] = re.sub(r"\]\((\.\./)+README\.md(#[^)]*)?\)", r"](/index.md\2)", text)
+    source[0] = UPWARDS.sub(partial(_link_of_the_site, (DOCS / page).parent), text)
+
+
+def _link_of_the_site(folder: Path, link: re.Match[str]) -> str:
+    target = (folder / link["path"]).resolve()
+    if target == README:
+        return f"[{link['text']}](/index.md{link['anchor'] or ''})"
+    if target.is_relative_to(DOCS):
+        return link[0]
+    return f"{link['text']} (`{target.relative_to(DOCS.parent)}` in the repository)"
 
 
 def _sidebar(lists: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,15 @@ def run(prepared: Prepared, tmp_path: Path) -> Run:
 def only_run(folder: Path) -> Path:
     (found,) = (folder / "runs").iterdir()
     return found
+
+
+def test_json_is_all_that_stands_on_standard_output(tmp_path: Path, run: Run) -> None:
+    done = run("--headless", "--json", "--sample", "8", "--concepts", "none", "--target", "none")
+    assert done.returncode == 0, done.stderr
+    directory = only_run(tmp_path)
+    assert json.loads(done.stdout) == json.loads((directory / "results.json").read_text())
+    assert done.stdout.count("\n") == 1
+    assert done.stderr.splitlines()[-1] == f"report: runs/{directory.name}/report.md"
 
 
 def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:

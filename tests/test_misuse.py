@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import tuiprobe
 from tuiprobe.errors import TuiprobeError, UsageError
@@ -20,13 +21,21 @@ from tuiprobe.results import Report
 
 NETWORK = torch.nn.Sequential(torch.nn.Linear(3, 3))
 MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
-    "a module for a name": (lambda: tuiprobe.probe(NETWORK), "model takes text"),
-    "a number for a name": (lambda: tuiprobe.probe(42), "model takes text"),
-    "several models": (lambda: tuiprobe.probe(["mini_clip"]), "model takes text"),
-    "a list for data": (lambda: tuiprobe.probe("mini_clip", [1, 2]), "--data takes text"),
+    "a module alone": (lambda: tuiprobe.probe(NETWORK), "images of Sequential go through"),
+    "a class": (lambda: tuiprobe.probe(torch.nn.Flatten), "not the class Flatten"),
+    "a number for a name": (lambda: tuiprobe.probe(42), "model takes a name"),
+    "several models": (lambda: tuiprobe.probe(["mini_clip"]), "model takes a name"),
+    "a list for data": (lambda: tuiprobe.probe("mini_clip", [1, 2]), r"0 .* no image \(int 1\)"),
+    "a number for data": (lambda: tuiprobe.probe("mini_clip", 3), "int 3 is no set of images"),
+    "one image": (lambda: tuiprobe.probe("mini_clip", Image.new("RGB", (8, 8))), "no set of im"),
+    "no images": (lambda: tuiprobe.probe("mini_clip", []), "py:images holds no image"),
+    "a name with preprocess": (lambda: tuiprobe.probe("mini_clip", preprocess=id), "to a torch mo"),
+    "a module with checkpoint": (
+        lambda: tuiprobe.probe(NETWORK, checkpoint="w.pt"), "load yours into the module",
+    ),
     "a folder as data": (lambda: tuiprobe.probe("mini_clip", Path("/gone")), "/gone"),
     "a folder as target": (lambda: tuiprobe.probe("mini_clip", target=Path("/gone")), "/gone"),
-    "a number as target": (lambda: tuiprobe.probe("mini_clip", target=7), "--target takes text"),
+    "a number as target": (lambda: tuiprobe.probe("mini_clip", target=7), "int 7 is no set"),
     "a number as output": (lambda: tuiprobe.probe("mini_clip", output=5), "output takes the path"),
     "an array for a file": (
         lambda: tuiprobe.probe(embeddings=np.zeros((3, 4))), "--embeddings takes text.*ndarray",

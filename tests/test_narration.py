@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,19 @@ def test_lines_elsewhere_than_on_a_terminal(capsys: pytest.CaptureFixture[str]) 
     assert lines[0] == "measuring 5 images"
     assert sum(line.startswith("skipped") for line in lines) == 10
     assert lines[-1] == "warning: [bold]no markup[/bold]"
+
+
+def test_progress_that_was_shown_ends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter((0, 1, 2, 9, 9, 10, 11, 11, 12))
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    with narrated() as listen:
+        for done in 100, 200, 50, 100, 200, 200:
+            listen(Event("progress", "", {**STATE, "done": done, "eta": None}))
+    assert capsys.readouterr().err.splitlines() == [
+        f"measured: {done} of 200 images, 12.5 images/s" for done in (50, 200)
+    ]
 
 
 def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:

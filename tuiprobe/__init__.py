@@ -5,33 +5,68 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from os import PathLike
     from pathlib import Path
+    from typing import TypeAlias, Unpack
 
-    from torch import nn
+    from PIL.Image import Image
+    from torch import Tensor, nn
+    from torch.utils.data import Dataset
 
     from tuiprobe.events import Event
+    from tuiprobe.models.encoder import Encoder
+    from tuiprobe.models.heads import Head
     from tuiprobe.results.report import Report
+    from tuiprobe.run_options import RunOptions
     from tuiprobe.watching import Watched
 
+    Images: TypeAlias = str | PathLike[str] | Dataset[Any] | Iterable[Any]
+
 __version__ = "0.2.0"
-__all__ = ["__version__", "probe", "watch"]
+__all__ = ["Encoder", "__version__", "probe", "watch"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Encoder":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tuiprobe.models.encoder import Encoder  # imports torch
+
+    return Encoder
 
 
 def probe(
-    model: str | None = None,
-    data: str | None = None,
+    model: str | nn.Module | Encoder | None = None,
+    data: Images | None = None,
     *,
-    output: str | Path | None = None,
+    preprocess: Callable[[Image], Tensor] | Any = None,
+    classes: str | PathLike[str] | Sequence[str] | None = None,
+    head: str | PathLike[str] | nn.Linear | Head | None = None,
+    target: Images | Sequence[Images] | None = None,
+    output: str | PathLike[str] | None = None,
     progress: bool | Callable[[Event], None] | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Report:
     """Probes an encoder, or stored vectors, as the command line does.
 
+    An example, with a model and pictures of your own::
+
+        report = tuiprobe.probe(net, "photos", preprocess=transform, classes=["cat", "dog"])
+
     Args:
-        model: Encoder, for example `open_clip:RN50-quickgelu/openai`; None for the embedded one,
-            or with `embeddings`.
-        data: Data source, for example the folder `/data/val`, or `miniature`, likewise.
+        model: A torch module, an `Encoder`, or a name as on the command line, such as
+            `open_clip:RN50-quickgelu/openai`; None for the embedded one, or with `embeddings`. A
+            module is copied, and stays as it is; see `Encoder.from_module`.
+        data: A folder, a name as on the command line, a torch `Dataset`, or anything that gives
+            or yields pairs of image and label; None for `miniature`, or with `embeddings`.
+        preprocess: What images go through before a torch module, in validation: a function from a
+            PIL image to a float tensor `[3, H, W]`. None for that of a timm model, or where the
+            data are such tensors already.
+        classes: Names of the head's rows, in label order: a file with one a line, or for a torch
+            module also a list.
+        head: As on the command line: `probe`, `zero-shot` or a file. For a torch module also its
+            classifier, if that is not the linear layer it ends in.
+        target: Images without labels to estimate the accuracy on, as `data`, or several of them.
         output: The run directory; None makes one under `runs/`, named by content.
         progress: Whether to show stages and progress: a bar on a terminal, one line that is
             renewed in a notebook, lines on stderr elsewhere. None shows them only in a terminal
@@ -49,7 +84,8 @@ def probe(
     """
     from tuiprobe.api import run_probe
 
-    return run_probe(model, data, output, progress, options)
+    own = {"preprocess": preprocess, "classes": classes, "head": head, "target": target}
+    return run_probe(model, data, output, progress, {**options, **own})
 
 
 def watch(
@@ -58,6 +94,7 @@ def watch(
     *,
     k: int = 0,
     every: int = 1,
+    batch_dim: int | None = None,
     output: str | Path | None = None,
 ) -> Watched:
     """Watches layers of a torch model: statistics of their outputs while anyone's code runs it.
@@ -79,6 +116,9 @@ def watch(
             stops at a dot, `**` does not.
         k: Images to keep per channel and end, by their number in the order seen.
         every: Only every n-th call of the model is measured.
+        batch_dim: Dimension of the batch where tokens enter the model or leave a layer: 0 for
+            `[B, T, C]`, 1 for `[T, B, C]`. None takes what torch's transformers declare by
+            `batch_first`, else the one as long as dimension 0 of the model's input.
         output: A run directory: `tuiprobe open` shows it while the block runs, and the figures are
             saved there at its end. None for none.
 
@@ -90,4 +130,4 @@ def watch(
     """
     from tuiprobe.watching import Watched
 
-    return Watched(model, layers, k=k, every=every, output=output)
+    return Watched(model, layers, k=k, every=every, batch_dim=batch_dim, output=output)

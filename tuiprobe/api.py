@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+from torch.utils.data import Dataset
+
 from tuiprobe.answer import answer
 from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.datasets.base import safe_name
+from tuiprobe.datasets.own import OwnImages, name_of
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure import run as measuring
+from tuiprobe.measure.opening import Own
 from tuiprobe.measure.run import RunOutcome
 from tuiprobe.measure.stopping import Interrupted
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.own import ImagesAreTensors
 from tuiprobe.narration import narrated, somebody_looks
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
 from tuiprobe.spec import RunSpec
 
 __all__ = ["RunOutcome", "run", "run_probe", "run_several"]
+
+_SETS = (str, os.PathLike, Dataset)
+"""What names or is one set of images."""
 
 
 def run(spec: RunSpec, **options: Any) -> RunOutcome:
@@ -36,8 +47,8 @@ def run_several(
 
 
 def run_probe(
-    model: str | None,
-    data: str | None,
+    model: object,
+    data: object,
     output: str | os.PathLike[str] | None,
     progress: bool | Listener | None,
     options: dict[str, Any],
@@ -48,11 +59,11 @@ def run_probe(
         KeyboardInterrupt: If the run was interrupted; finished shards are kept.
         RunError: If another rank writes the report.
     """
-    spec = user_spec(model, data, options)
+    spec, own = _asked(model, data, options)
     if not isinstance(output, str | os.PathLike | None):
         raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
     with _told(progress) as listen:
-        outcome = run(spec, output=Path(output) if output else None, listen=listen)
+        outcome = run(spec, output=Path(output) if output else None, listen=listen, own=own)
     if not outcome.complete:
         raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")
     if not outcome.merged:
@@ -60,6 +71,74 @@ def run_probe(
         raise RunError(f"{why}; read {outcome.directory.results_file} when it is there")
     write_reports(outcome.directory)
     return read_report(outcome.directory)
+
+
+def _asked(model: object, data: object, options: Mapping[str, Any]) -> tuple[RunSpec, Own]:
+    """Returns the spec of a run, in which names stand for objects, and these objects."""
+    options = {name: value for name, value in options.items() if value is not None}
+    images: dict[str, OwnImages] = {}
+    source = _named(data, images)
+    targets = options.pop("target", ())
+    if not (isinstance(targets, list | tuple) and all(isinstance(one, _SETS) for one in targets)):
+        targets = [targets]  # one set, perhaps a list of images
+    if named := [_named(target, images, labelled=False) for target in targets]:
+        options["target"] = named
+    sizes = [images[one].tensor_size if one in images else None for one in (source, *named)]
+    encoder = _encoder(model, options, None if None in sizes else sizes[0])
+    if encoder is None:
+        return user_spec(model, source, options), Own(None, images)  # type: ignore[arg-type]
+    for one in images.values():
+        one.rows = encoder.classifier.classes if encoder.classifier is not None else ()
+    name = f"py:{safe_name(encoder.name.removeprefix('py:'))}"
+    return user_spec(name, source, options), Own(encoder, images)
+
+
+def _named(data: object, images: dict[str, OwnImages], *, labelled: bool = True) -> str | None:
+    """Returns the name of a source of images, and adds it to those that are objects."""
+    if data is None or isinstance(data, str | os.PathLike):
+        return data if data is None else os.fspath(data)
+    name, count = name_of(data), 1
+    while f"py:{name}" in images:
+        count += 1
+        name = f"{name_of(data)}-{count}"
+    found = OwnImages(data, name, labelled=labelled)
+    images[found.source] = found
+    return found.source
+
+
+def _encoder(
+    model: object, options: dict[str, Any], tensors: tuple[int, int] | None
+) -> Encoder | None:
+    """Returns the encoder that is an object; takes the options out that only a module has.
+
+    Args:
+        model: What the user gave.
+        options: Options of the run.
+        tensors: Height and width of the images, if all sets give tensors.
+    """
+    if isinstance(model, nn.Module):
+        other_head = isinstance(options.get("head"), str | os.PathLike)  # classes= are then its
+        names = ("preprocess",) if other_head else ("preprocess", "classes", "head")
+        own = {name: options.pop(name) for name in names if name in options}
+        if "checkpoint" in options:
+            raise UsageError("checkpoint= replaces published weights; load yours into the module")
+        if tensors is not None:
+            own.setdefault("preprocess", ImagesAreTensors(tensors))
+        return Encoder.from_module(model, **own)
+    if not isinstance(model, str | Encoder | None):
+        kind = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise UsageError(
+            "model takes a name that `tuiprobe models` lists, a torch module or a "
+            f"tuiprobe.Encoder, not {kind}"
+        )
+    if "preprocess" in options:
+        raise UsageError("preprocess= belongs to a torch module; any other model brings its own")
+    if not isinstance(model, Encoder):
+        return None
+    dtype = str(model.dtype).removeprefix("torch.")
+    if "ablate" in options or options.setdefault("dtype", dtype) != dtype:
+        raise UsageError("ablate= and dtype= would change the Encoder that you hold: pass a module")
+    return model
 
 
 @contextmanager

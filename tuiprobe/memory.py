@@ -13,6 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from tuiprobe.files import DamagedFileError
 
+_SMALL = 2**25
+"""Bytes that any process can take: asking for the limits takes longer than reading them."""
+
 _LIMITS = ("memory.max", "memory.high", "memory.limit_in_bytes")
 _USED = ("memory.current", "memory.usage_in_bytes")
 """Bytes in use, with the pages of files that the kernel can drop."""
@@ -31,6 +34,8 @@ def refuse_beyond_memory(path: object, size: int) -> None:
     Raises:
         DamagedFileError: If it is more than is available. Only Linux says so.
     """
+    if size < _SMALL:
+        return
     available = available_memory()
     if available is not None and size > available:
         raise DamagedFileError(

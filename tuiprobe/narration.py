@@ -121,16 +121,19 @@ class _Skips:
 
 
 class _Lines:
-    """Writes one line per event, and progress every few seconds."""
+    """Writes one line per event, and progress every few seconds and at its end."""
 
     def __init__(self) -> None:
         self._skips = _Skips()
         self._next = time.monotonic() + _LINE_SECONDS
+        self._begun = False  # progress that took less than a line's time is not shown
 
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
-            if time.monotonic() >= self._next:
+            ends = event.data["done"] == event.data["total"]
+            if time.monotonic() >= self._next or (ends and self._begun):
                 self._next = time.monotonic() + _LINE_SECONDS
+                self._begun = not ends
                 print(progress_line(event.data), file=sys.stderr, flush=True)
         elif self._skips.worth_showing(event):
             print(sentence(event), file=sys.stderr, flush=True)

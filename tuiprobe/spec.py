@@ -67,7 +67,10 @@ MAX_WORKERS = 32
 """Most processes that decode images by default."""
 
 MAX_CPU_PROMPTS = 10_000
-"""Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
+"""Most prompts that a CPU encodes by default, if the text tower sees their padding (SigLIP).
+
+1,000 classes x 80 templates take such a tower hours, and a CLIP's minutes.
+"""
 
 WHAT = "Model and images"
 MEASURED = "What is measured"
@@ -265,7 +268,8 @@ class RunSpec:
     classes: Annotated[
         str | None,
         Option(
-            "Class names of the head, one a line, in label order.",
+            "Class names of the head, in label order. A file with one a line, or names between "
+            "commas; of ImageNet's 1,000 some may be named, by any of their names or synset ids.",
             HEAD,
             common=True,
             metavar="FILE",
@@ -465,6 +469,15 @@ def rows_name(source: str) -> str:
     return f"{stem}-{member}" if colons else stem
 
 
+def is_object(name: object) -> bool:
+    """Says whether a name in a spec stands for an object that Python code handed over.
+
+    >>> is_object("py:SmallNet"), is_object("py:net.py:model"), is_object("photos")
+    (True, False, False)
+    """
+    return isinstance(name, str) and name.startswith("py:") and name.count(":") == 1
+
+
 def make_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -> RunSpec:
     """Returns the spec that the options describe.
 
@@ -511,9 +524,8 @@ def _typed(option: OptionField, value: Any) -> Any:
     elif isinstance(value, os.PathLike):
         return os.fspath(value)
     if option.kind is str and not isinstance(value, str):
-        name = "model" if option.name == "model" else option.flag
         hint = option.option.help.partition(". ")[0].rstrip(".")
-        raise UsageError(f"{name} takes text ({hint}), not a {type(value).__name__}")
+        raise UsageError(f"{option.flag} takes text ({hint}), not a {type(value).__name__}")
     return value
 
 
@@ -622,6 +634,10 @@ def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
     """Returns the arguments that do what a run did; see `command_of`."""
     if spec.get(WATCHED):
         raise UsageError("it was measured by tuiprobe.watch, and by no command")
+    targets = spec.get("target")
+    several = targets if isinstance(targets, list | tuple) else []
+    if any(map(is_object, (spec.get("model"), spec.get("data"), *several))):
+        raise UsageError("its model or its images were objects of Python, which no command has")
     known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
     return ["--headless", *arguments_of(validated(RunSpec, known), known)]
 

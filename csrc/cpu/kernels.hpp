@@ -10,7 +10,7 @@
 namespace tuiprobe::cpu {
 
 constexpr int kGroup = 16;  // rows a group: bounds the length of float32 chains
-constexpr int kFlush = 8;   // groups whose sums are added in float32: bounds its error likewise
+constexpr int kFlush = 4;   // groups whose sums are added in float32: bounds its error likewise
 constexpr int kLane = 16;   // channels; a multiple of every vector width
 
 static inline int64_t padded(int64_t channels) { return (channels + kLane - 1) / kLane * kLane; }
@@ -33,7 +33,11 @@ struct MomentArrays {
   float* max;
   float* group_min;  // of this group alone
   float* group_max;
-  float* row_means;  // [kGroup], to about float32; null where they are not wanted
+  // Only where figures of rows are wanted too; else null.
+  float* row_means;  // [kGroup], as float32
+  float* row_rests;  // [kGroup] what those leave of the means, as far as it is known
+  int32_t* exceed;   // rows with |x| >= kExceedance, x finite
+  float centre;      // near the means, or 0
 };
 
 constexpr int64_t kBeyond = 16 * kLane;  // floats readable from any of a row's fourth powers on
@@ -45,8 +49,10 @@ struct RowBatch {
   const void* next;     // prefetched meanwhile: half as much as the rows themselves
   int size;
   int64_t channels;
-  float scale;     // d = (x - shift) * scale
-  float* fourths;  // d^4 goes to fourths[row * width + c], 0 beyond the channels
+  float scale;         // d = (x - shift) * scale - rest
+  float rest[kGroup];  // what the shifts as float32 leave of the means
+  bool off_centre;     // whether any rest is not 0
+  float* fourths;      // d^4 goes to fourths[row * width + c], 0 beyond the channels
   int64_t width;
 };
 
@@ -56,9 +62,10 @@ struct RowFigures {
   float self_share[kGroup];  // sum of the squares of d^4 * inverse; only for `leaders`
   int64_t leading[kGroup];   // first channel of the largest d^4; only for `leaders`
   int32_t norm[kGroup];      // bin of the norm
-  // Whether float32 sums served: nothing left their range, and the shift was the mean but for a
-  // millionth of the spread.
+  // Whether float32 sums served: nothing left their range, and what was subtracted is the mean but
+  // for a millionth of the spread. Where only that was wrong, `rest` is what serves; else it is 0.
   int32_t accurate[kGroup];
+  float rest[kGroup];
 };
 
 // Fourth powers of rows, and what makes shares of them.
@@ -88,8 +95,8 @@ constexpr int64_t kHits = 1024;  // that `passing` lists at once; at least kLane
 
 struct Kernels {
   const char* name;
-  // Adds the group to the power sums, minima and maxima of each channel. Where the means of its
-  // rows are wanted too, `row_figures` will follow, and only the first half of the next group is
+  // Adds the group to the power sums, minima and maxima of each channel. Where figures of its rows
+  // are wanted too, `row_figures` will follow, and only the first half of the next group is
   // prefetched.
   void (*moments)(const Group&, DType, const MomentArrays&);
   void (*row_figures)(const RowBatch&, DType, bool leaders, RowFigures&);
@@ -108,9 +115,6 @@ struct Kernels {
   // floats `width` apart.
   void (*pack)(const void* first, int64_t stride, int64_t channels, DType, int64_t count,
                float* rows, int64_t width);
-  // counts[c] += rows with |x| >= limit, x finite; looks only where the group's extremes reach it.
-  void (*exceed)(const Group&, DType, const float* group_min, const float* group_max, float limit,
-                 int32_t* counts);
   // Reads every element once and returns something that depends on all: the benchmarks' yardstick.
   // `flavour` 0: sums in order, 1: maxima, 2: sums of four streams.
   float (*read)(const float* data, int64_t count, int flavour);

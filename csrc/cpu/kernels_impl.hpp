@@ -11,6 +11,9 @@
 namespace tuiprobe::cpu {
 namespace {
 
+constexpr float kHuge = 3.402823466e38f;  // the largest that is finite
+constexpr unsigned kAllLanes = (1u << kWidth) - 1;
+
 // The vector at channel c, 0 beyond the channels.
 template <class T>
 inline Vec load_padded(const T* row, int64_t c, int64_t channels) {
@@ -50,20 +53,18 @@ void moments_as(const Group& g, const MomentArrays& to, const T*) {
 }
 
 template <class T>
-void figures_as(const RowBatch& rows, bool leaders, RowFigures& to, const T*) {
-  leaders ? row_figures_of<T, true>(rows, to) : row_figures_of<T, false>(rows, to);
+void figures_as(const RowBatch& b, bool leaders, RowFigures& to, const T*) {
+  if (b.off_centre) {
+    leaders ? row_figures_of<T, true, true>(b, to) : row_figures_of<T, false, true>(b, to);
+  } else {
+    leaders ? row_figures_of<T, true, false>(b, to) : row_figures_of<T, false, false>(b, to);
+  }
 }
 
 template <class T>
 int64_t passing_as(const Group& g, const float* extreme, const Limits& limits, int64_t* from,
                    Hit* out, const T*) {
   return passing_of<T>(g, extreme, limits, from, out);
-}
-
-template <class T>
-void exceed_as(const Group& g, const float* low, const float* high, float limit, int32_t* counts,
-               const T*) {
-  exceed_of<T>(g, low, high, limit, counts);
 }
 
 void moments(const Group& g, DType dtype, const MomentArrays& to) {
@@ -84,16 +85,11 @@ void pack(const void* first, int64_t stride, int64_t channels, DType dtype, int6
   by_type(dtype, [&](auto* t) { pack_of(typed(first, t), stride, channels, count, rows, width); });
 }
 
-void exceed(const Group& g, DType dtype, const float* low, const float* high, float limit,
-            int32_t* counts) {
-  by_type(dtype, [&](auto* t) { exceed_as(g, low, high, limit, counts, t); });
-}
-
 }  // namespace
 }  // namespace tuiprobe::cpu
 
 #define TUIPROBE_KERNEL_TABLE(symbol, label)                                \
   namespace tuiprobe::cpu {                                                 \
   const Kernels symbol = {label,   moments, row_figures, row_shares, flush, \
-                          passing, rank,    pack,        exceed,     read}; \
+                          passing, rank,    pack,        read};             \
   }

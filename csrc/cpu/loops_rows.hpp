@@ -50,7 +50,7 @@ struct Leaders {
   }
 };
 
-// Sums over the channels of powers of d = (x - shift) * scale, by row.
+// Sums over the channels of powers of d, by row.
 enum Power { kFirst, kSecond, kFourth, kEighth, kPowers };
 using RowSums = float[kPowers][kGroup];
 
@@ -73,8 +73,7 @@ struct RowVecs {
   }
 
   template <bool kLeaders>
-  inline void take(int r, Vec x, Vec scale, Vec bias, float* fourth, Vec& peak) {
-    const Vec d = fma(x, scale, bias);
+  inline void take(int r, Vec d, float* fourth, Vec& peak) {
     const Vec d2 = mul(d, d);
     const Vec d4 = mul(d2, d2);
     sum[kFirst * kRows + r] = add(sum[kFirst * kRows + r], d);
@@ -102,10 +101,10 @@ struct RowVecs {
 };
 
 // Rows [from, from + kRows).
-template <class T, int kRows, bool kLeaders>
+template <class T, int kRows, bool kLeaders, bool kOffCentre>
 inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& to) {
   const Vec scale = broadcast(b.scale);
-  Vec bias[kRows], peak[4];
+  Vec bias[kRows], rest[kRows], peak[4];
   const T* rows[kRows];
   float* fourths[kRows];
 #pragma GCC unroll 4
@@ -113,7 +112,12 @@ inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& 
     rows[r] = static_cast<const T*>(b.rows[from + r]);
     fourths[r] = b.fourths + (from + r) * b.width;
     bias[r] = broadcast(-b.shift[from + r] * b.scale);
+    rest[r] = broadcast(b.rest[from + r]);
   }
+  const auto distance = [&](Vec x, Vec bias, Vec rest) {
+    const Vec d = fma(x, scale, bias);
+    return kOffCentre ? sub(d, rest) : d;
+  };
   Leaders leaders;
   const T* const next = static_cast<const T*>(b.next) + from * b.channels / 2;
   const int64_t whole = b.channels / kWidth * kWidth;
@@ -130,19 +134,18 @@ inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& 
         }
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
-          sums.template take<kLeaders>(r, load(rows[r] + c), scale, bias[r], fourths[r] + c,
-                                       peak[r]);
+          sums.template take<kLeaders>(r, distance(load(rows[r] + c), bias[r], rest[r]),
+                                       fourths[r] + c, peak[r]);
         }
       }
       if (kLeaders) leaders.look(peak, start);
     }
     if (c == whole && c < b.channels) {
-      const int rest = static_cast<int>(b.channels - c);
+      const int last = static_cast<int>(b.channels - c);
       for (Vec& p : peak) p = broadcast(0);
       for (int r = 0; r < kRows; ++r) {
-        // Beyond the channels bias is left out too, so that d is 0 there.
-        sums.template take<kLeaders>(r, load_part(rows[r] + c, rest), scale,
-                                     first_lanes(bias[r], rest), fourths[r] + c, peak[r]);
+        const Vec d = distance(load_part(rows[r] + c, last), bias[r], rest[r]);
+        sums.template take<kLeaders>(r, first_lanes(d, last), fourths[r] + c, peak[r]);
       }
       if (kLeaders) leaders.look(peak, whole);
       c = b.channels;
@@ -157,23 +160,24 @@ inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& 
 
 // Figures of all rows a batch can have, so that rows are lanes of vectors.
 inline void finish_rows(const RowBatch& b, const RowSums& sums, bool leaders, RowFigures& to) {
-  constexpr float kHuge = 3.402823466e38f;
   const float channels = static_cast<float>(b.channels), each = 1 / channels, unit = 1 / b.scale;
   const auto& highest = sums[leaders ? kEighth : kFourth];
   for (int r = 0; r < kGroup; ++r) {
     const float s1 = sums[kFirst][r], s2 = sums[kSecond][r], s4 = sums[kFourth][r];
-    const float m = s1 * each, variance = s2 * each - m * m, shift = b.shift[r];
+    const float m = s1 * each, variance = s2 * each - m * m;
+    const float shift = b.shift[r] + b.rest[r] * unit;
     const float square_norm = (s2 * unit + 2 * s1 * shift) * unit + channels * shift * shift;
     to.kurtosis[r] = channels * s4 / (s2 * s2);
     to.inverse[r] = 1 / s4;
     to.self_share[r] = sums[kEighth][r] / s4 / s4;
-    to.accurate[r] = (highest[r] <= kHuge) & (variance > 0x1p-24f) & (variance < 0x1p24f) &
-                     (m * m <= 1e-12f * variance);
-    to.norm[r] = norm_bin_f32(square_norm);
+    const int32_t in_range = (highest[r] <= kHuge) & (variance > 0x1p-24f) & (variance < 0x1p24f);
+    to.accurate[r] = in_range & (m * m <= 1e-12f * variance);
+    to.rest[r] = in_range & ~to.accurate[r] ? b.rest[r] + m : 0;
+    to.norm[r] = norm_bin_f32(square_norm * kNormSlack);
   }
 }
 
-template <class T, bool kLeaders>
+template <class T, bool kLeaders, bool kOffCentre>
 inline void row_figures_of(const RowBatch& b, RowFigures& to) {
   RowSums sums;
   for (auto& power : sums) {
@@ -181,9 +185,9 @@ inline void row_figures_of(const RowBatch& b, RowFigures& to) {
   }
   int r = 0;
   for (; r + kRowsAtOnce <= b.size; r += kRowsAtOnce) {
-    sum_rows<T, kRowsAtOnce, kLeaders>(b, r, sums, to);
+    sum_rows<T, kRowsAtOnce, kLeaders, kOffCentre>(b, r, sums, to);
   }
-  for (; r < b.size; ++r) sum_rows<T, 1, kLeaders>(b, r, sums, to);
+  for (; r < b.size; ++r) sum_rows<T, 1, kLeaders, kOffCentre>(b, r, sums, to);
   finish_rows(b, sums, kLeaders, to);
 }
 

@@ -10,7 +10,6 @@ namespace {
 
 // The rows that pass of one vector of channels, as bits: row by row, kWidth lanes each.
 constexpr int kWords = kGroup * kWidth / 64;
-constexpr unsigned kAllLanes = (1u << kWidth) - 1;
 
 template <class Passes>
 inline void passing_rows(int rows, Passes passes, uint64_t (&bits)[kWords]) {
@@ -23,7 +22,7 @@ inline void passing_rows(int rows, Passes passes, uint64_t (&bits)[kWords]) {
 template <class T>
 inline int64_t passing_of(const Group& g, const float* extreme, const Limits& limits, int64_t* from,
                           Hit* out) {
-  const Vec id = broadcast(limits.first_id), huge = broadcast(3.402823466e38f);
+  const Vec id = broadcast(limits.first_id), huge = broadcast(kHuge);
   const auto passes = [&](Vec x, Vec limit) {
     return limits.smallest ? at_least(limit, x) : at_least(x, limit);
   };

@@ -1,5 +1,6 @@
 // One pass over a batch: walks blocks of rows, merges the blocks in order, redoes in float64 what
 // float32 could not hold, and only then touches the state.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
@@ -71,6 +72,63 @@ void add(const From* more, int64_t n, To* sums) {
   for (int64_t i = 0; i < n; ++i) sums[i] += more[i];
 }
 
+// What float32 made of a channel.
+struct Quick {
+  PowerSums sums;
+  int64_t count = 0;
+  float min = INFINITY;
+  float max = -INFINITY;
+
+  Moments moments(const Scaling& at, int64_t c) const {
+    return central(sums, count, at.shift[c], at.scale[c], min, max);
+  }
+  // Adds a block, unless its sums are not finite.
+  bool add(const BlockSums& b, int64_t c, int64_t rows) {
+    const PowerSums more{b.power[0][c], b.power[1][c], b.power[2][c], b.power[3][c]};
+    if (!std::isfinite(more.s1) || !std::isfinite(more.s4)) return false;
+    sums = tuiprobe::merge(sums, more);
+    count += rows;
+    min = std::min(min, b.min[c]);
+    max = std::max(max, b.max[c]);
+    return true;
+  }
+};
+
+// Redoes in float64 the blocks whose sums of a doubtful channel are not finite, as one row of NaN
+// leaves them; returns the channels for which that does not serve.
+std::vector<int32_t> redo_blocks(Span<BlockSums> blocks, const std::vector<char>& doubtful,
+                                 const Scaling& at, const State& state, const View& x,
+                                 const Plan& plan, int threads, std::vector<Moments>& merged) {
+  std::vector<int32_t> rest;
+  std::vector<Quick> quick(x.channels);
+  std::vector<Moments> exact(x.channels);
+  for (int64_t b = 0; b < blocks.size; ++b) {
+    const View part = plan.rows(x, b);
+    std::vector<int32_t> broken;
+    for (int64_t c = 0; c < x.channels; ++c) {
+      if (doubtful[c] && !quick[c].add(blocks.data[b], c, part.images * positions(part))) {
+        broken.push_back(static_cast<int32_t>(c));
+      }
+    }
+    if (broken.empty()) continue;
+    const int64_t share = std::max<int64_t>(1, part.images / 16);
+    const std::vector<Moments> redone = exact_moments(part, broken, share, threads);
+    for (size_t i = 0; i < broken.size(); ++i) {
+      exact[broken[i]] = merge(exact[broken[i]], redone[i]);
+    }
+  }
+  for (int64_t c = 0; c < x.channels; ++c) {
+    if (!doubtful[c]) continue;
+    const Quick& q = quick[c];
+    const Moments part = q.moments(at, c);
+    merged[c] = merge(merge(state.moments[c], part), exact[c]);
+    if (q.count > 0 && !trustworthy(q.sums, q.count, part, merged[c], at.scale[c])) {
+      rest.push_back(static_cast<int32_t>(c));
+    }
+  }
+  return rest;
+}
+
 // The state's moments with those of the batch.
 std::vector<Moments> combine_moments(Span<BlockSums> blocks, const Scaling& at, const State& state,
                                      const View& x, const Plan& plan, int threads) {
@@ -90,16 +148,15 @@ std::vector<Moments> combine_moments(Span<BlockSums> blocks, const Scaling& at, 
       for (int64_t i = 0; i < n; ++i) high[i] = std::max(high[i], b.max[first + i]);
     }
     for (int64_t i = 0, c = first; i < n; ++i, ++c) {
-      const PowerSums sums{power[0][i], power[1][i], power[2][i], power[3][i]};
-      const Moments part = central(sums, rows, at.shift[c], at.scale[c], low[i], high[i]);
+      const Quick q{{power[0][i], power[1][i], power[2][i], power[3][i]}, rows, low[i], high[i]};
+      const Moments part = q.moments(at, c);
       merged[c] = merge(state.moments[c], part);
-      doubtful[c] = !trustworthy(sums, rows, part, merged[c], at.scale[c]);
+      doubtful[c] = !trustworthy(q.sums, rows, part, merged[c], at.scale[c]);
     }
   });
-  std::vector<int32_t> redo;
-  for (int64_t c = 0; c < x.channels; ++c) {
-    if (doubtful[c]) redo.push_back(static_cast<int32_t>(c));
-  }
+  if (std::none_of(doubtful.begin(), doubtful.end(), [](char d) { return d; })) return merged;
+  const std::vector<int32_t> redo =
+      redo_blocks(blocks, doubtful, at, state, x, plan, threads, merged);
   if (redo.empty()) return merged;
   const std::vector<Moments> exact = exact_moments(x, redo, plan.images_per_block, threads);
   for (size_t i = 0; i < redo.size(); ++i) {
@@ -162,7 +219,7 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   const char* error = nullptr;
   const Kernels* set = kernels(&error);
   if (set == nullptr) throw std::runtime_error(error);
-  const Plan plan(x);
+  const Plan plan(x, state.options.samples);
   const Scaling scaling = choose_scaling(state, x);
   static thread_local Workspace space;
   const int64_t width = padded(x.channels);
@@ -174,18 +231,17 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   for (BlockSums& b : blocks) b.reserve(width, state.options.samples);
   if (static_cast<int64_t>(space.workers.size()) < count) space.workers.resize(count);
   const Span<Worker> workers{space.workers.data(), count};
-  const bool distinct = all_different(ids, x.images);
+  const bool distinct = plan.pieces == 1 && all_different(ids, x.images);
   for (Worker& w : workers) w.reserve(x, state, distinct, *set);
   Images images{};
   if (state.options.samples) images = Images::behind(state.samples, x.images);
-  const Walk walk{x, state, *set, scaling, ids, images};
   parallel_for(static_cast<int>(count), plan.blocks, [&](int64_t b, int worker) {
     Worker& w = workers.begin()[worker];
     if (!w.ready) w.reset(state);
     BlockSums& sums = blocks.begin()[b];
     sums.reset(width, state.options.samples);
-    const int64_t first = b * plan.images_per_block;
-    walk.block(first, std::min(first + plan.images_per_block, x.images), w, sums);
+    const View rows = plan.rows(x, b);
+    Walk{rows, plan.first(b), state, *set, scaling, ids, images}.block(w, sums);
   });
   std::vector<Moments> moments;
   if (state.options.moments) moments = combine_moments(blocks, scaling, state, x, plan, threads);

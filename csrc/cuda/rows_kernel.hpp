@@ -71,7 +71,8 @@ TP_HD bool quick_figures(Ctx& ctx, const T* row, int channels, const Centre& cen
   const double fourth = s4 - 4 * m * s3 + 6 * m2 * s2 - 3 * m2 * m2;
   const double bias = static_cast<double>(centre.bias), unit = centre.unit(), area = unit * unit;
   const double square = (static_cast<double>(all.s2) - 2 * bias * s1 + n * bias * bias) * area;
-  out = {(m - bias) * unit, variance * area, fourth * area * area, norm_bin(square), true};
+  out = {(m - bias) * unit, variance * area, fourth * area * area,
+         norm_bin(square * static_cast<double>(kNormSlack)), true};
   constexpr double kRange = 16777216.0;  // 2^24
   return is_finite(all.s4) && variance > 1 / kRange && variance < kRange && m2 <= variance;
 }

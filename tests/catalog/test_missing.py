@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import huggingface_hub
 import pytest
+from huggingface_hub.errors import EntryNotFoundError
 
 from tuiprobe.catalog import missing
 from tuiprobe.catalog.missing import download_words, missing_weights
 from tuiprobe.cli.headless import announce_downloads
 from tuiprobe.events import Event
+from tuiprobe.models.downloads import with_sizes
 from tuiprobe.spec import make_spec
 
 TWO = ["vitb16_openai", "vitb32_openai"]
@@ -30,6 +34,34 @@ def test_one_total_says_what_is_known_and_what_is_not() -> None:
         "machine: the start downloads them, at least 696 MB (image towers in float32); the size of "
         "timm:resnet50.a1_in1k is unknown"
     )
+
+
+def test_the_hub_tells_the_size_of_what_it_has_and_is_left_alone_once_it_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def metadata(url: str, timeout: float) -> SimpleNamespace:
+        asked.append(url)
+        if url.endswith("open_clip_model.safetensors"):
+            raise EntryNotFoundError("404")
+        if "down" in url:
+            raise TimeoutError
+        return SimpleNamespace(size=605_000_000)
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", metadata)
+    hub = "open_clip:hf-hub:me"
+    assert download_words(with_sizes(missing_weights([f"{hub}/clip"]))) == (
+        f"the weights of {hub}/clip are not on this machine: the start downloads them, 605 MB"
+    )
+    assert [url.rpartition("/")[2] for url in asked] == [
+        "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
+    ]  # fmt: skip
+    models = [f"{hub}/clip", f"{hub}/down", "timm:hf-hub:me/other"]
+    assert download_words(with_sizes(missing_weights(models))).endswith(
+        f"at least 605 MB; the size of {hub}/down, timm:hf-hub:me/other is unknown"
+    )
+    assert not any("other" in url for url in asked)
 
 
 def test_what_is_here_or_has_no_published_weights_is_not_downloaded(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from markdown_it import MarkdownIt
@@ -20,6 +22,25 @@ def test_links_lead_to_files(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     missing = [link for link in links if not (page.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "docs" in page.parts], ids=name)
+def test_only_files_outside_docs_become_names_on_the_site(page: Path) -> None:
+    conf = runpy.run_path(str(ROOT / "docs" / "conf.py"))
+    source = [page.read_text("utf-8")]
+    document = page.relative_to(ROOT / "docs").with_suffix("").as_posix()
+    conf["as_page_of_the_site"](MagicMock(), document, source)
+    named = re.findall(r"\(`([^`]+)` in the repository\)", source[0])
+    assert [path for path in named if path.startswith("docs/")] == []
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", source[0])
+    assert [link for link in links if not _in_docs(page, link)] == []
+
+
+def _in_docs(page: Path, link: str) -> bool:
+    docs = ROOT / "docs"
+    path = docs / link[1:] if link.startswith("/") else page.parent / link
+    return path.resolve().is_relative_to(docs) and path.exists()
 
 
 def test_every_promise_names_tests_that_exist() -> None:

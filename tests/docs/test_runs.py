@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +74,14 @@ class Reader:
         }
 
     def follow(self, block: Block) -> None:
-        """Does what a block says."""
+        """Does what a block says; one that begins with `# NAME.py` is that file."""
         if block.language == "python":
-            with pytest.MonkeyPatch.context() as patch:
+            if file := re.match(r"# (\w+\.py)\n", block.text):
+                (self._folder / file[1]).write_text(block.text, "utf-8")
+            with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
                 patch.chdir(self._folder)
                 exec(compile(block.text, block.place, "exec"), self._names)
+            self.printed = printed.getvalue()
             return
         for line in lines(block.text):
             done = self._one(line)
@@ -102,7 +107,7 @@ class Reader:
 def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
     followed = False
     for block in blocks(page):
-        if block.language == "sh":
+        if block.language in ("sh", "python"):
             followed = runs(block)
         if runs(block):
             reader.follow(block)

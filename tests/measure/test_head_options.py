@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +26,12 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.heads import write_head
+from tuiprobe.measure.heads import answers_of, write_head
+from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
-from tuiprobe.models.heads import PromptHead, TextTower
+from tuiprobe.models.heads import PromptHead, TextTower, classifier_head
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Robustness
@@ -95,7 +98,10 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         (plan(clip, data, head="probe", templates=templates), "--templates belong"),
         (plan(classifier(2), data, head="zero-shot"), "has no text tower"),
         (plan(clip, flat, head="probe"), "the images have none"),
-        (plan(classifier(2), data, classes=three), "3 names for classifier, 2 classes"),
+        (
+            plan(classifier(2), data, classes=three),
+            "3 names for the 2 rows of classifier, 2 classes",
+        ),
         (plan(clip, data, classes=lines(tmp_path / "d", "x", "y", "z")), "3 class names for 2"),
         (plan(clip, data, classes=str(tmp_path / "none")), "cannot read class names"),
         (plan(clip, data, templates=lines(tmp_path / "e", "a cat")), "must hold {}"),
@@ -107,7 +113,7 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         _ = plan(clip, data, head=str(tmp_path / "no.pt")).head
 
 
-def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path) -> None:
+def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Path) -> None:
     clip = Clip(tmp_path / "heads")
     names = [f"class {i}" for i in range(30)]
     data = images(names)
@@ -123,6 +129,11 @@ def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path)
         lambda event: None,
     )
     assert clip.seen == 10_020
+    short = Clip(tmp_path / "short")
+    short.text = replace(short.text, lengths=lambda tokens: torch.full((len(tokens),), 2))
+    whole = RunDir(tmp_path / "whole")
+    write_head(replace(plan(short, data, templates=many), directory=whole), lambda event: None)
+    assert short.seen == 10_020
     # Now it is cached, and no longer has to be asked for.
     other = RunDir(tmp_path / "other")
     write_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)
@@ -138,7 +149,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     assert clip.seen == 0
 
     def check() -> None:
-        if clip.seen == 2 * 40:
+        if clip.seen == 2 * 50:  # the prompts of the second shard are tokenized
             raise Interrupted("SIGTERM")
 
     with pytest.raises(Interrupted):
@@ -151,7 +162,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
         status.hear(event)
 
     write_head(replace(plan(clip, data), directory=run), listen)
-    assert clip.seen == 2 * (40 + 35)  # the first shard of 25 classes is kept
+    assert clip.seen == 2 * (50 + 35)  # the first shard of 25 classes is kept
     assert events[0].message == "building the zero-shot head: 120 prompts, 50 of them cached"
     progress = [e.data for e in events if e.kind == "progress"]
     assert (progress[0]["done"], progress[-1]["done"], progress[-1]["eta"]) == (25, 60, 0)
@@ -161,7 +172,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     assert found is not None
     assert (found.phase, found.built, found.to_build) == ("head", 60, 60)
     write_head(replace(plan(clip, data), directory=run), events.append)
-    assert clip.seen == 2 * (40 + 35)
+    assert clip.seen == 2 * (50 + 35)
 
 
 def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> None:
@@ -204,6 +215,48 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
     for names, first in ((others, "class 0000"), (imagenet_wnids(), "tench")):
         choice = plan(classifier(2), images(names, each=1), **options).head
         assert (choice.classes[0], choice.assumed) == (first, names is others)
+
+
+def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(WIDTH, 1000)
+    model = SimpleNamespace(text=None, width=WIDTH, head=lambda: classifier_head(layer))
+
+    def chosen(*folders: str, **options: Any) -> tuple[Plan, HeadChoice]:
+        made = plan(model, images(folders), **options)
+        return made, made.head
+
+    def rows_of(made: Plan, choice: HeadChoice) -> list[int]:
+        answers = answers_of(made, choice, choice.classes, "val")
+        assert answers is not None
+        return [int(np.flatnonzero(answers == label).item()) for label in range(answers.max() + 1)]
+
+    named = chosen("Toilet-Paper", "great_white_shark", "tench")
+    assert rows_of(*named) == [999, 2, 0]
+    assert head_row_checks(*named) == []
+    some = chosen("n15075141", "tench", classes="toilet tissue,n01440764,goldfish")
+    assert rows_of(*some) == [0, 1]
+    assert some[1].classes == ("toilet tissue", "tench", "goldfish")
+    assert some[1].head is not None
+    assert torch.equal(some[1].head.weight, layer.weight[[999, 0, 1]])
+    with pytest.raises(UsageError, match=r"2 names for the 1,000 classes of .*'x' is not a class"):
+        chosen("tench", classes="tench,x")
+
+    for folders, problem in (
+        (("tench", "great_white_shrak"), r"'great_white_shrak' is not .* \(great white shark"),
+        (("tench", "crane"), "'crane' is 2 classes of the head: name it n02012849"),
+        (("Tench", "tench"), "'Tench' and 'tench' are the same class"),
+        (
+            ("cat", "dog"),
+            r"no class of val \(cat, dog\) is .*; fit a head to them by --head pro",
+        ),
+    ):
+        (check,) = head_row_checks(*chosen(*folders))
+        assert (check.status, check.name) == ("warn", "class names")
+        assert re.search(problem, check.detail)
+    clip = plan(Clip(tmp_path), images(["cat", "dog"]), classes="cat,hound")
+    assert [check.detail for check in head_row_checks(clip, clip.head)] == [
+        "1 of 2 classes by their place alone: dog = hound"
+    ]
 
 
 def test_labels_that_count_from_1_are_refused(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def painted(shapes: list[list[tuple[int, int]]]) -> np.ndarray:
     last = np.cumsum(counts) - 1
     ends[last] = last + 1 - np.array(counts)
     owner = np.repeat(np.arange(len(shapes)), counts)
-    crop, top, bottom, left, right = fill(corners, ends, owner, len(shapes), SIZE)
+    crop, top, bottom, left, right = fill(corners, ends, owner, SIZE)
     whole = np.zeros((SIZE, SIZE), dtype=int)
     whole[top:bottom, left:right] = crop
     return whole

@@ -37,7 +37,7 @@ def test_a_wrong_class_order_is_named(tmp_path: Path) -> None:
     names = miniature.class_names()
     path = tmp_path / "classes.txt"
     path.write_text("\n".join((*names[1:], names[0])))
-    checks = examine("mini_clip", data="miniature:val", classes=path).checks
+    checks = examine("mini_clip", data="miniature:val", classes=str(path)).checks
     answer = next(check for check in checks if check.name == "known answer")
     assert answer.status == "fail"
     assert answer.fix == "restoring the class order restores it"

@@ -16,9 +16,10 @@ from sklearn.linear_model import Ridge, RidgeCV
 from torch import Tensor
 
 from tests.models.conftest import Saved
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.head_files import read_classes, read_head, read_templates, ridge_head
+from tuiprobe.models.head_files import read_head, read_templates, ridge_head
 from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, PromptHead, TextTower, trained_scale
 from tuiprobe.models.load import load_encoder
 
@@ -109,29 +110,35 @@ class StopError(Exception):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, 2 * CLASSES_PER_SHARD + 7))
+@given(st.integers(1, 11))
 def test_an_interrupted_build_goes_on_where_it_stopped(
     tmp_path_factory: pytest.TempPathFactory, stop: int
 ) -> None:
     cache = tmp_path_factory.mktemp("heads")
     names = [f"class {i}" for i in range(2 * CLASSES_PER_SHARD + 7)]
-    whole = prompted(counting_tower()[0], cache / "whole", names).build()
+    templates = [f"{i} {{}}" for i in range(10)]
+    whole = prompted(counting_tower()[0], cache / "whole", names, templates).build()
     assert (whole.logit_scale, whole.logit_bias) == (50.0, -3.0)
+    told: list[int] = []
 
     def interrupt(done: int, total: int) -> None:
         assert total == len(names)
-        if done == stop:
+        told.append(done)
+        if len(told) == stop:
             raise StopError
 
     tower, seen = counting_tower()
-    head = prompted(tower, cache / "interrupted", names)
+    head = prompted(tower, cache / "interrupted", names, templates)
     with pytest.raises(StopError):
         head.build(interrupt)
+    # Before every batch of 64 prompts, and at the end.
+    assert told == [0, 6, 12, 19, 25, 31, 37, 44, 50, 56, 57][:stop]
+    kept = told[-1] // CLASSES_PER_SHARD * CLASSES_PER_SHARD if told[-1] < 57 else 57
+    assert len(names) - kept == head.classes_left()
     before = len(seen)
-    kept = (stop - 1) // CLASSES_PER_SHARD * CLASSES_PER_SHARD
     for _ in range(2):
         assert torch.equal(head.build().weight, whole.weight)
-        assert len(seen) - before == (len(names) - kept) * len(TEMPLATES)
+        assert len(seen) - before == (len(names) - kept) * len(templates)
 
 
 def test_another_digest_name_or_template_is_another_head(tmp_path: Path) -> None:
@@ -254,15 +261,15 @@ def test_text_files(tmp_path: Path) -> None:
         read_classes(tmp_path / "b.txt")
 
 
-def read(path: Path, state: dict[str, Tensor], classes: tuple[str, ...] = ()) -> Head:
+def read(path: Path, state: dict[str, Tensor]) -> Head:
     save_file(state, path)
-    return read_head(path, width=5, classes=classes)
+    return read_head(path, width=5)
 
 
 def test_heads_from_files(tmp_path: Path) -> None:
     path, weight, bias = tmp_path / "h.safetensors", torch.randn(3, 5), torch.randn(3)
     h, ones, nan = torch.randn(4, 5), torch.ones(3, 5), torch.tensor(float("nan"))
-    head = read(path, {"fc.weight": weight, "fc.bias": bias}, CLASSES)
+    head = read(path, {"fc.weight": weight, "fc.bias": bias})
     assert torch.allclose(head.logits(h), h @ weight.T + bias, atol=1e-6)
     assert (head.normalize, head.logit_scale, head.logit_bias) == (False, None, 0.0)
     factors = {"logit_scale": torch.tensor(100.0), "logit_bias": torch.tensor([-2.0])}
@@ -282,8 +289,6 @@ def test_heads_from_files(tmp_path: Path) -> None:
     ):
         with pytest.raises(WeightsError, match=message):
             read(path, state)
-    with pytest.raises(UsageError, match="2 class names for the 3 rows"):
-        read(path, {"weight": weight}, ("a", "b"))
 
 
 @given(st.floats(0.1, 10), st.integers(0, 100))

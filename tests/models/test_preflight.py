@@ -27,6 +27,7 @@ from tuiprobe.models.preflight_data import (
     known_answer,
     sample_of,
 )
+from tuiprobe.models.preflight_text import check_text
 
 TEMPLATES = ("a photo of a {}.", "a sketch of a {}.")
 WNIDS = list(imagenet_wnids())
@@ -83,7 +84,8 @@ def clip(weights: Path) -> Encoder:
 
 def unsound(encoder: Encoder) -> dict[str, Check]:
     """Returns the checks that do not pass, by name."""
-    return {c.name: c for c in check_encoder(encoder) if c.status not in ("pass", "skip")}
+    checks = [*check_encoder(encoder), *check_text(encoder, ("cat", "traffic light"), TEMPLATES)]
+    return {c.name: c for c in checks if c.status not in ("pass", "skip")}
 
 
 @pytest.mark.slow
@@ -118,6 +120,10 @@ def test_each_break_fails_its_own_check_and_no_other(clip: Encoder) -> None:
     assert unsound(clip)["tokenizer"].detail == "two prompts become the same tokens"
     clip.text = replace(text, context_length=77)
     assert unsound(clip)["tokenizer"].status == "fail"
+    assert text.lengths is not None
+    end = text.lengths
+    clip.text = replace(text, lengths=lambda tokens: end(tokens) - 1)
+    assert unsound(clip)["short prompts"].status == "fail"
     clip.text = text
 
     next(clip.module.parameters()).data[0] = float("nan")

@@ -1,7 +1,6 @@
-"""Encoders from torchvision, folders, a cached repository, and functions of the user's."""
+"""Encoders from torchvision, folders and a cached repository."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision import models as vision
 
-from tuiprobe.errors import RunError, UsageError, WeightsError
+from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.load import load_encoder
 
 MEAN = [0.1, 0.2, 0.3]
@@ -84,51 +83,3 @@ def test_a_timm_folder(tmp_path: Path) -> None:
     (tmp_path / "model" / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match="is no timm model folder"):
         load_encoder(f"timm:local-dir:{tmp_path / 'model'}")
-
-
-BUILDER = """
-import torch
-from tuiprobe.models import Encoder
-from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-
-def build():
-    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 4))
-    return Encoder(
-        name="mine", architecture="mlp", representation="pooled", width=4,
-        weights=WeightsInfo(kind="checkpoint", source="mine", digest="0"),
-        preprocessing=PreprocessingInfo(
-            size=(2, 2), mean=(0.5,), std=(0.5,), interpolation="bicubic", source="mine"
-        ),
-        module=module, preprocess=None, forward=module,
-    )
-
-def wrong():
-    return 3
-
-def broken():
-    raise ValueError("no disk")
-"""
-
-
-def test_a_function_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "builder_of_mine.py").write_text(BUILDER)
-    monkeypatch.chdir(tmp_path)
-    before = list(sys.path)
-    encoder = load_encoder("py:builder_of_mine:build", dtype="bfloat16")
-    assert encoder.name == "py:builder_of_mine:build"
-    with torch.inference_mode():
-        assert encoder.encode(torch.zeros(2, 3, 2, 2)).shape == (2, 4)
-    assert next(encoder.module.parameters()).dtype == torch.bfloat16
-    assert sys.path == before
-    for function, kind, message in (
-        (":wrong", UsageError, "returned a int"),
-        (":broken", RunError, "ValueError: no disk"),
-        (":none", UsageError, "has no function 'none'"),
-        ("", UsageError, "py:MODULE:FUNCTION"),
-    ):
-        with pytest.raises(kind, match=message):
-            load_encoder(f"py:builder_of_mine{function}")
-    with pytest.raises(UsageError, match="cannot import 'nothing_here'"):
-        load_encoder("py:nothing_here:build")
-    with pytest.raises(UsageError, match="does not go with it"):
-        load_encoder("py:builder_of_mine:build", checkpoint=tmp_path / "w.pt")

@@ -42,7 +42,10 @@ def test_a_pruning_curve_holds_every_point_with_its_interval(full, drawn):
     assert series.y == tuple(point.accuracy.value for point in curve.points)
     assert series.high == tuple(point.accuracy.high for point in curve.points)
     for basis, name in zip(full.part(Directions).bases, ("plain", "centred"), strict=True):
-        assert drawn[f"importance_{name}"].series[0].y == basis.importances
+        shares = drawn[f"importance_{name}"].series[0].y
+        assert sum(shares) == pytest.approx(1)
+        whole = sum(basis.importances)
+        assert shares == pytest.approx([one / whole for one in basis.importances])
 
 
 def test_a_figure_that_was_not_run_is_left_out():

@@ -21,6 +21,7 @@ from tuiprobe.report.markdown import markdown
 from tuiprobe.report.pictures import LARGEST, pictures
 from tuiprobe.report.svg import svg
 from tuiprobe.results import DataSet, NotRun, Skipped
+from tuiprobe.results.card import sets_axis
 from tuiprobe.results.section import TopImage
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import write_results
@@ -120,10 +121,9 @@ def test_every_figure_is_in_the_page_and_only_jpegs_are_embedded():
     page = Page(html(found))
     drawn = [a["id"] for tag, a in page.tags if tag == "figure"]
     assert len(drawn) == len(set(drawn)) > len(charts(found))  # strips of images too
-    assert [a.get("class") for tag, a in page.tags if tag == "svg"].count("chart") == len(
-        charts(found)
-    )
-    assert {chart.title for chart in charts(found)} <= set(page.words)
+    every = [*charts(found), sets_axis(found)]
+    assert [a.get("class") for tag, a in page.tags if tag == "svg"].count("chart") == len(every)
+    assert {chart.title for chart in every} <= set(page.words)
     text = html(report(), {("val", 3): b"<svg onload=alert(1)>", ("val", 9): JPEG})
     assert text.count("data:image/jpeg;base64,") == 1
 

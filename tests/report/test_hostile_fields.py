@@ -33,9 +33,8 @@ from tuiprobe.compare.several import describe_several
 from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
-from tuiprobe.report.html import sections_html
+from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
-from tuiprobe.report.notebook import card_html
 from tuiprobe.report.summary import summary
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.section import Chart, Series, Strip, Table

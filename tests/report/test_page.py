@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from html import unescape
 
 import pytest
 
@@ -12,10 +13,12 @@ from tests.report.samples import outliers, report
 from tests.report.samples_head import head_results, quantisation, targets
 from tests.report.test_formats import JPEG, Page
 from tuiprobe.report.html import html, sections_html
+from tuiprobe.report.page import TEMPLATES
 from tuiprobe.results import Report
-from tuiprobe.results.card import card
+from tuiprobe.results.card import card, sets_axis
 from tuiprobe.results.section import Chart, Column, Prose, Section, Series, Table
 
+SAFE = re.compile(r"\w+ *\| *safe")
 LINE = Series(name="line", x=(0.0, 1.0), y=(0.0, 1.0))
 
 
@@ -35,18 +38,36 @@ def attributes(page: str, tag: str) -> list[dict[str, str | None]]:
 
 def test_each_block_of_the_card_has_the_picture_of_its_answer(full: Report) -> None:
     drawn = {one.block: [picture.id for picture in one.pictures] for one in card(full)}
-    assert drawn["your images"][0] == "targets"
+    assert drawn.get("your images", []) == []  # the axis of all sets stands there
     assert drawn["shifts"] == ["forecast"]  # the last section of the block that draws one
     assert drawn["inside"][0] == "heights"
     assert drawn["inside"][1].startswith("channel_0_")
     assert drawn["deploy"] in (["int8_layers"], ["int8_schemes"])
 
 
-def test_the_card_and_its_pictures_come_before_the_evidence(page: str) -> None:
+def test_the_axis_has_every_set_that_an_accuracy_is_known_of(full: Report) -> None:
+    axis = sets_axis(full)
+    assert axis is not None
+    figures = [one for part in full.parts for one in part.figures]
+    [target] = [one for one in figures if one.id == "target"]
+    measured = [one for one in figures if one.id == "top1"]
+    assert axis.ticks[0] == target.data
+    assert set(axis.ticks) == {target.data, *(one.data for one in measured)}
+    estimated, known = axis.series
+    assert estimated.y == (target.figure.value,)
+    assert (estimated.low, estimated.high) == ((target.figure.low,), (target.figure.high,))
+    for place, value in zip(known.x, known.y, strict=True):
+        [figure] = [one.figure for one in measured if one.data == axis.ticks[int(place)]]
+        assert value == figure.value
+    only_one = full.model_copy(update={"parts": (full.part_of("targets"),)})
+    assert sets_axis(only_one) is None
+
+
+def test_the_answer_and_its_pictures_come_before_the_evidence(page: str) -> None:
     ids = [found.get("id") for name, found in Page(page).tags if found.get("id")]
     first = ids.index("s1")
     assert len(page.encode()) < 3_000_000
-    assert ids[:3] == ["main", "card0", "figure-targets-targets"]
+    assert ids[:3] == ["main", "card0", "figure-card-sets"]
     assert {"figure-forecast-forecast", "figure-outliers-heights"} <= set(ids[:first])
     assert 'Beside the card: <a href="#figure-outliers-heights">' in page
 
@@ -61,6 +82,15 @@ def test_the_policy_allows_the_style_and_the_script_of_the_page_alone(page: str)
         assert allowed[rule] == f"'sha256-{digest}'"
     assert allowed["default-src"] == "'none'"
     assert allowed["img-src"] == "data:"
+
+
+def test_markup_comes_from_templates_and_charts_alone() -> None:
+    templates = {path.name: path.read_text("utf-8") for path in TEMPLATES.glob("*.html")}
+    safe = [(name, found) for name, text in templates.items() for found in SAFE.findall(text)]
+    assert safe == [("page.html", "style|safe"), ("page.html", "script|safe")]  # of this package
+    assert not any("autoescape" in text for text in templates.values())
+    sources = {path.name: path.read_text("utf-8") for path in TEMPLATES.parent.glob("*.py")}
+    assert [name for name, text in sources.items() if "Markup(" in text] == ["svg.py"]
 
 
 def test_nothing_leads_out_of_the_page_but_the_tables_beside_it(page: str, full: Report) -> None:
@@ -124,14 +154,14 @@ def test_a_term_is_explained_once_a_section_and_at_the_end(page: str) -> None:
     for words, known in (("top-1 on objectnet", False), ("top-1 on ObjectNet", True)):
         text = html(with_section(Section(title="S", headline=(words,))))
         assert ("#term-objectnet" in text) == known  # a set is not the published one
-    inside = page.partition('id="card0"')[2].partition("<nav")[0]
+    inside = page.partition('id="card0"')[2].partition('id="s1"')[0]
     assert inside.count('href="#term-kurtosis"') == 1
 
 
 def test_the_command_versions_key_and_checks_are_told(full: Report) -> None:
     spec = {"model": "mini_clip", "data": "imagefolder:my photos", "sample": 9}
     page = html(full.model_copy(update={"spec": spec}))
-    told = page.partition("<h2>How to reproduce</h2>")[2]
+    told = unescape(page.partition("<h2>How to reproduce</h2>")[2])
     assert "--data 'imagefolder:my photos' --sample 9" in told
     assert full.key in told
     assert full.fingerprint.torch in told

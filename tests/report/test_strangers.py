@@ -65,7 +65,7 @@ def test_the_page_has_its_section_charts_and_pictures() -> None:
     assert "<title>Texture bias</title>" in own
     assert "Read with care." in own
     assert "<figcaption>Edge <code>3</code>, images of <code>val</code></figcaption>" in own
-    assert '<p class="end">roundest:</p><div class="pictures">' in own
+    assert '<p class="end">roundest:</p>\n<div class="pictures">' in own
     assert "<details><summary>Shares (1 row)</summary>" in own
 
 

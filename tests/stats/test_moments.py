@@ -6,8 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stats.oracle import as_rows, check_moments, examples
-from tuiprobe.stats import ChannelMoments, supported_instruction_sets
+from benchmarks._distributions import DISTRIBUTIONS
+from tests.stats.oracle import as_rows, check_moments, check_samples, examples
+from tuiprobe.stats import ActivationStats, ChannelMoments, supported_instruction_sets
 
 SHAPES = ("normal", "binary", "rare", "heavy", "uniform", "relu", "constant", "ternary")
 
@@ -119,6 +120,15 @@ def outliers_on_both_sides():
     return [np.random.default_rng(0).permuted(x, axis=0)]
 
 
+FEW = {
+    28: -0.8775366544723511,
+    31: -0.707476794719696,
+    113: -0.8900037407875061,
+    168: 0.6125292181968689,
+    173: 0.9450527429580688,
+    299: 1.0460258336119507,
+}
+
 HARD = {
     "the scale grows": lambda: [drawn(500, 20) * 1e-12, drawn(500, 20, seed=1) * 1e12],
     "the scale shrinks": lambda: [drawn(500, 20) * 1e12, drawn(500, 20, seed=1) * 1e-12],
@@ -126,7 +136,50 @@ HARD = {
     "far outliers": with_far_outliers,
     "outliers on both sides": outliers_on_both_sides,
     "a dead channel comes alive": lambda: [np.zeros((200, 64)), 142 + drawn(36, 64)],
+    "a few values of both signs": lambda: [sparse(400, FEW)],
+    "a rare ReLU": lambda: [np.maximum(drawn(160, 600) - 2.5, 0)],
 }
+
+
+def sparse(rows, values):
+    x = np.zeros((rows, 1))
+    x[list(values), 0] = list(values.values())
+    return x
+
+
+@pytest.mark.parametrize("isa", supported_instruction_sets())
+@given(
+    seed=st.integers(0, 2**32),
+    rows=st.integers(20, 1500),
+    values=st.integers(2, 11),
+    spread=st.sampled_from([0.0, 0.3, 1.0]),
+)
+@examples(8)
+def test_sparse_columns_whose_few_values_have_both_signs(isa, seed, rows, values, spread):
+    """The third moment cancels, its float32 error does not: a search found such columns."""
+    rng = np.random.default_rng(seed)
+    x = np.zeros((rows, 200), np.float32)
+    for column in x.T:
+        some = rng.choice(rows, values, replace=False)
+        size = 1 + spread * rng.uniform(-1, 1, values)
+        column[some] = size * rng.choice([-1, 1], values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUIPROBE_ISA", isa)
+        stats = ChannelMoments(x.shape[1])
+        stats.update(x)
+        check_moments(stats.compute(), as_rows(x))
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_distributions_of_the_benchmark(name):
+    x = DISTRIBUTIONS[name](torch.randn(300, 60, generator=torch.Generator().manual_seed(0)))
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        batch = x.to(dtype)
+        stats = ActivationStats(60, k=5)
+        stats.update(batch)
+        result, rows = stats.compute(), as_rows(batch)
+        check_moments(result.moments, rows)
+        check_samples(result.samples, rows, range(300))
 
 
 @pytest.mark.parametrize("name", HARD)

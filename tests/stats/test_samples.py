@@ -72,11 +72,37 @@ def test_maps_in_half_precision(dtype, channel_dim):
     check_samples(stats.compute(), as_rows(x), range(20))
 
 
-def test_offset_of_ten_thousand_sigma_within_a_row():
-    x = (np.random.default_rng(0).standard_normal((50, 96)) + 1e4).astype(np.float32)
-    stats = SampleMoments(96)
+@pytest.mark.parametrize("channels", [96, 768])
+@pytest.mark.parametrize("isa", supported_instruction_sets())
+def test_rows_whose_mean_is_many_sigma(isa, channels, monkeypatch):
+    """As a float32 their mean is off by more than a millionth of the spread."""
+    monkeypatch.setenv("TUIPROBE_ISA", isa)
+    x = np.random.default_rng(0).standard_normal((96, channels))
+    x += np.repeat([1, -5, 30, 1e3, -1e4, 1e6], 16)[:, None]
+    x = x.astype(np.float32)
+    x[3, 1] = x[40, 2] = 6  # between others that do not reach it
+    x[5, 7] = np.inf
+    for shape in ((96, 1, channels), (16, 6, channels)):
+        stats = SampleMoments(channels)
+        stats.update(x.reshape(shape))
+        check_samples(stats.compute(), as_rows(x.reshape(shape)), range(shape[0]), tolerance=3e-6)
+
+
+@pytest.mark.parametrize("channels", [40, 768])
+@pytest.mark.parametrize("isa", supported_instruction_sets())
+def test_small_integers_whose_norm_is_a_power_of_two(isa, channels, monkeypatch):
+    monkeypatch.setenv("TUIPROBE_ISA", isa)
+    rng = np.random.default_rng(channels)
+    x = np.zeros((400, channels), np.float32)
+    for row in x:
+        threes, twos = rng.integers(0, 2, 2)  # the others are ones: 32 or 256 in all
+        ones = (32 if channels < 64 else 256) - 9 * threes - 4 * twos
+        row[: threes + twos + ones] = [3] * threes + [2] * twos + [1] * ones
+    x = rng.permuted(x, axis=1) * rng.choice([-1, 1], x.shape).astype(np.float32)
+    stats = SampleMoments(channels)
     stats.update(x)
-    check_samples(stats.compute(), as_rows(x), range(50), tolerance=1e-9)
+    wanted = 32 + 2 * int(np.log2(32 if channels < 64 else 256))
+    assert stats.compute().norm_histogram[wanted] == len(x)
 
 
 def test_ties_and_few_channels():

@@ -15,7 +15,7 @@ TRIAL: dict[str, Any] = {
     "training": "zero-shot",
     "taps": [{"name": "layer1", "channels": 8}, {"name": "layer1.0", "channels": 8}],
     "cost": {"device": "cpu"},
-    "text": {"templates": 8},
+    "text": {"templates": 8, "padded": False},
     "head": None,
 }  # fmt: skip
 

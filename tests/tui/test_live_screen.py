@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,11 @@ async def test_keys_walk_channels_layers_log_and_hold_the_view(tmp_path: Path) -
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
 
 
+def shows(app: TuiprobeApp, words: tuple[str, ...]) -> bool:
+    """Says whether all words stand on the screen."""
+    return all(word in drawn(app) for word in words)
+
+
 async def test_every_panel_has_its_place_at_every_size(tmp_path: Path) -> None:
     app = TuiprobeApp(open_run=live_run(tmp_path))
     first = ("about 57 %", "38 to 76 %", "90.0 ± 2.3 %", "waiting")
@@ -215,7 +221,7 @@ async def test_every_panel_has_its_place_at_every_size(tmp_path: Path) -> None:
             ((220, 60), (*first, *bars, "strongest", "weakest", "▀▀▀▀▀▀")),
         ):  # fmt: skip
             await pilot.resize_terminal(*size)
-            await until(pilot, lambda panels=panels: all(word in drawn(app) for word in panels))
+            await until(pilot, partial(shows, app, panels))
             shapes = {view.size for view in app.screen.query(Thumbnail) if view.display}
             assert all(shape.width == 2 * shape.height for shape in shapes)
             for _ in ("without", "with the log"):

@@ -109,6 +109,11 @@ def probes(
     return first, "\n".join(others)
 
 
+def test_heads_of_a_thousand_classes_need_not_be_asked_for_if_prompts_are_not_padded() -> None:
+    first, _ = probes(templates=80, sets=[one_set("val", 9, classes=1000)])
+    assert "Privileged directions" in first
+
+
 def test_every_probe_is_told_and_why_it_will_not_run() -> None:
     first, others = probes()
     assert first == (
@@ -130,7 +135,8 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
          ("Both towers: its head is no text tower's",)),
         ({"head": "probe"}, TRIAL, {"sets": [one_set("x", 9, "unlabelled")]},
          ("head probe takes labelled images",)),
-        ({}, TRIAL, {"templates": 80, "sets": [one_set("val", 9, classes=1000)]},
+        ({}, {**TRIAL, "text": {"templates": 80, "padded": True}},
+         {"sets": [one_set("val", 9, classes=1000)]},
          ("directions: 80,000 prompts take a CPU hours: head zero-shot",)),
         ({"embeddings": "x.npy"}, None, {}, ("directions: no head: name a file under head",)),
         ({}, None, {}, ("directions: known once the model is loaded",)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import io
 import pickle
 import threading
 import weakref
@@ -16,6 +15,7 @@ import pytest
 import torch
 from scipy import stats
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 import tuiprobe
 from tests.watching.networks import LAYERS, WIDTH, Giving, network, pictures
@@ -122,15 +122,27 @@ def test_hooks_and_buffer_go_after_an_exception_too() -> None:
     assert not any(one._forward_hooks for one in model.modules())
 
 
-def test_copies_of_a_watched_model_are_not_watched() -> None:
+def of_the_user(*_: object) -> None:
+    """A hook that copies keep."""
+
+
+def test_copies_of_a_watched_model_are_not_watched_and_hold_nothing_of_a_watch() -> None:
     model = network()
-    with tuiprobe.watch(model, "head") as watched:
-        model(pictures(4))
-        copy.deepcopy(model)(pictures(8))
-        pickle.loads(pickle.dumps(model))(pictures(8))
-        file = io.BytesIO()
-        torch.save(model.state_dict(), file)
-    assert watched.figures()[0].images == 4
+    model.stem.register_forward_hook(of_the_user)
+    with tuiprobe.watch(model, LAYERS) as watched:
+        whole, part = copy.deepcopy(model), copy.deepcopy(model.blocks)
+        stored = pickle.dumps(model)
+        for one in (model, whole, pickle.loads(stored)):
+            one(pictures(4))
+        part[0](torch.randn(8, WIDTH))
+        average = AveragedModel(model, use_buffers=True)
+        average.update_parameters(model)
+        assert not dict(model.named_buffers())
+    assert b"tuiprobe" not in stored
+    for copied in (whole, part, average.module):
+        assert not any(one._forward_pre_hooks for one in copied.modules())
+        assert sum(len(one._forward_hooks) for one in copied.modules()) == (copied is not part)
+    assert {one.images for one in watched.figures()} == {4}
 
 
 def test_nested_watches_count_apart_and_may_end_in_any_order() -> None:

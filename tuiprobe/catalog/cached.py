@@ -38,11 +38,15 @@ def _in_hub(model: Published) -> Path | None:
         commit = (root / "refs" / "main").read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
-    names = _OPEN_CLIP_FILES if model.loader == "open_clip" else _TIMM_FILES
-    if model.file:
-        names = (model.file, str(PurePosixPath(model.file).with_suffix(".safetensors")))
-    found = (root / "snapshots" / commit / name for name in names)
+    found = (root / "snapshots" / commit / name for name in hub_names(model))
     return next((path for path in found if path.is_file()), None)
+
+
+def hub_names(model: Published) -> tuple[str, ...]:
+    """Returns the names that the weights of a model may have in its repository."""
+    if model.file:
+        return model.file, str(PurePosixPath(model.file).with_suffix(".safetensors"))
+    return _OPEN_CLIP_FILES if model.loader == "open_clip" else _TIMM_FILES
 
 
 def url_folder(loader: str) -> Path:

@@ -1,7 +1,7 @@
 """Accuracy under shift, forecast from published models of the same kind of training.
 
 The line of `baselines` through published models says what accuracy to expect; `left_out` says how
-far models lie from it whose family it does not hold. docs/forecast.md has the definitions.
+far models lie from it whose family it does not hold. docs/robustness.md has the definitions.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuiprobe.catalog.cached import cached_file
-from tuiprobe.catalog.names import published
+from tuiprobe.catalog.names import Published, published
 from tuiprobe.catalog.presets import presets
 
 FLOAT32_BYTES = 4
@@ -19,10 +19,14 @@ class Missing:
     Attributes:
         model: The model, as the user typed it.
         tower: Bytes of its image tower in float32, the least that its file holds; None if unknown.
+        weights: Where the weights are.
+        size: Bytes of their file, if somebody asked; None if unknown.
     """
 
     model: str
     tower: int | None
+    weights: Published
+    size: int | None = None
 
 
 def missing_weights(models: Sequence[str]) -> list[Missing]:
@@ -30,29 +34,34 @@ def missing_weights(models: Sequence[str]) -> list[Missing]:
     found = []
     for model in dict.fromkeys(models):
         preset = presets().get(model)
-        weights = published(preset.spec if preset is not None else model)
+        weights = published(preset.spec if preset is not None else model) or _at_hub(model)
         if weights is not None and cached_file(weights) is None:
             tower = None if preset is None else FLOAT32_BYTES * preset.parameters
-            found.append(Missing(model, tower))
+            found.append(Missing(model, tower, weights))
     return found
 
 
-def download_words(missing: Sequence[Missing]) -> str:
-    """Returns what will be downloaded, in one sentence; empty for nothing.
+def _at_hub(model: str) -> Published | None:
+    """Returns the weights of `LOADER:hf-hub:OWNER/NAME`, whose file has the library's name."""
+    loader, kind, repository = (*model.split(":", 2), "", "")[:3]
+    if loader not in ("open_clip", "timm") or kind != "hf-hub":
+        return None
+    return Published(loader, repository, "", False, repository, "", "")
 
-    >>> download_words([Missing("a", 2_000_000), Missing("b", 4_000_000)])[-65:]
-    'the start downloads them, at least 6 MB (image towers in float32)'
-    >>> download_words([Missing("a", 2_000_000), Missing("b", None)])[-65:]
-    'at least 2 MB (image towers in float32); the size of b is unknown'
-    """
+
+def download_words(missing: Sequence[Missing]) -> str:
+    """Returns what will be downloaded, in one sentence; empty for nothing."""
     if not missing:
         return ""
     names = ", ".join(one.model for one in missing)
-    known = [one.tower for one in missing if one.tower is not None]
-    unknown = [one.model for one in missing if one.tower is None]
-    said = f"the weights of {names} are not on this machine: the start downloads them"
+    known = [size for one in missing if (size := one.size or one.tower) is not None]
+    unknown = [one.model for one in missing if one.size is None and one.tower is None]
+    words = f"the weights of {names} are not on this machine: the start downloads them"
     if known:
-        said += f", at least {sum(known) / 1e6:,.0f} MB (image towers in float32)"
+        towers = any(one.size is None and one.tower is not None for one in missing)
+        least = "at least " if towers or unknown else ""
+        words += f", {least}{sum(known) / 1e6:,.0f} MB"
+        words += " (image towers in float32)" if towers else ""
     if unknown:
-        said += f"; the size of {', '.join(unknown)} is unknown"
-    return said
+        words += f"; the size of {', '.join(unknown)} is unknown"
+    return words

@@ -28,15 +28,16 @@ def fetch(
     head: Annotated[
         Literal["zero-shot"] | None,
         typer.Option(
-            help="Build and keep the zero-shot head of every model too; takes a CPU hours for "
-            "ImageNet's classes.",
+            help="Build and keep the zero-shot head of every model too; takes a CPU minutes to "
+            "hours for ImageNet's classes.",
             metavar="zero-shot",
         ),
     ] = None,
     classes: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Class names of that head, one a line.  [default: ImageNet's]", metavar="FILE"
+            help="Class names of that head, one a line, or with commas.  [default: ImageNet's]",
+            metavar="FILE",
         ),
     ] = None,
     templates: Annotated[Path | None, of_run("templates")] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 import traceback
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ def run_models(
     fresh: bool,
     mix: bool,
     options: dict[str, Any],
+    as_json: bool = False,
     debug: bool = False,
 ) -> int:
     """Runs every model; a failure does not stop the others.
@@ -45,6 +47,7 @@ def run_models(
         fresh: Start from the beginning.
         mix: Accept shards of another fingerprint.
         options: Further fields of the RunSpec.
+        as_json: Print the results as JSON in place of summaries and the comparison.
         debug: Print the traceback of what failed.
 
     Returns:
@@ -60,14 +63,17 @@ def run_models(
         go_offline()  # before a library is imported
     rank = current_rank()
     with listening(owner=True), narrated(rank) as listen:
-        command = _Command(output or Path("runs"), fresh, mix, listen, debug)
+        command = _Command(output or Path("runs"), fresh, mix, listen, as_json, debug)
         try:
             if listed is not None:
                 return command.run_listed(specs)
             announce_downloads(specs, listen)
             if len(specs) > 1:
                 return command.run_several(specs)
-            return _run_one(specs[0], output, fresh, mix, listen)
+            from tuiprobe.api import run
+
+            outcome = run(specs[0], output=output, fresh=fresh, mix=mix, listen=listen)
+            return _report(outcome, as_json)
         except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
             listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
             return INTERRUPTED
@@ -97,17 +103,12 @@ def _listed_specs(
 def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
     """Says once what all models will download, where that is anything."""
     from tuiprobe.catalog.missing import download_words, missing_weights
+    from tuiprobe.models.downloads import with_sizes
 
     loaded = [one for one in specs if one.checkpoint is None and one.embeddings is None]
     models = [one.model for one in loaded if not one.offline]
-    if words := download_words(missing_weights(models)):
+    if words := download_words(with_sizes(missing_weights(models))):
         listen(Event("stage", words))
-
-
-def _run_one(spec: RunSpec, output: Path | None, fresh: bool, mix: bool, listen: Listener) -> int:
-    from tuiprobe.api import run
-
-    return _report(run(spec, output=output, fresh=fresh, mix=mix, listen=listen))
 
 
 @dataclass
@@ -119,6 +120,7 @@ class _Command:
         fresh: Start from the beginning.
         mix: Accept shards of another fingerprint.
         listen: Told about all events.
+        as_json: Print the results as JSON.
         debug: Print the traceback of what failed.
         codes: The exit codes, in the order of the models.
         finished: Runs with results, in the order of the models.
@@ -129,6 +131,7 @@ class _Command:
     fresh: bool
     mix: bool
     listen: Listener
+    as_json: bool
     debug: bool
     codes: list[int] = field(default_factory=list)
     finished: list[RunDir] = field(default_factory=list)
@@ -175,6 +178,8 @@ class _Command:
             if before is not None and not self.fresh:
                 self.listen(Event("stage", f"{spec.model}: finished before, in {before.path}"))
                 self.finished.append(before)
+                if self.as_json and current_rank().number == 0:
+                    print(_json_line(before), end="", flush=True)
             elif preset is not None and not preset.public and spec.checkpoint is None:
                 self.gaps.append(
                     f"{spec.model}: no public weights exist; write checkpoint=FILE beside it"
@@ -205,7 +210,7 @@ class _Command:
                 self.codes.append(end.exit_code)
                 self.gaps.append(f"{spec.model}: {end}")
             else:
-                self.codes.append(_report(end))
+                self.codes.append(_report(end, self.as_json))
                 outcomes.append(end)
         return outcomes
 
@@ -224,22 +229,32 @@ class _Command:
         whole = not shared or len(measured) == len(outcomes)
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
         if len(there) > 1 and whole and last:
-            path, text = write_ranking(there, self.runs, self.gaps)
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            path, text, following = write_ranking(there, self.runs, self.gaps)
+            if not self.as_json:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            if following:
+                print(plain(f"next: {following}"), file=sys.stderr)
             print(plain(f"comparison: {path}"), file=sys.stderr)
 
 
-def _report(outcome: RunOutcome) -> int:
+def _report(outcome: RunOutcome, as_json: bool) -> int:
     """Writes the reports of a finished run, prints where they are, and returns the exit code."""
     from tuiprobe.report import write_reports
 
     if outcome.merged:
-        sys.stdout.write(write_reports(outcome.directory))
+        summary = write_reports(outcome.directory)
+        sys.stdout.write(_json_line(outcome.directory) if as_json else summary)
         sys.stdout.flush()
     if outcome.merged or outcome.waits or current_rank().local == 0:
         print(_last_line(outcome), file=sys.stderr)
     return 0 if outcome.complete else INTERRUPTED
+
+
+def _json_line(directory: RunDir) -> str:
+    from tuiprobe.report import read_report
+
+    return json.dumps(read_report(directory).model_dump(mode="json"), allow_nan=False) + "\n"
 
 
 def _last_line(outcome: RunOutcome) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 from tuiprobe.datasets.base import refuse_undecodable
 from tuiprobe.datasets.concepts import with_concepts
-from tuiprobe.datasets.dataset import Suite
-from tuiprobe.datasets.load import load_concepts, load_suite
+from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.load import load_concepts, load_suite, suite_of
 from tuiprobe.datasets.registry import source_named
-from tuiprobe.datasets.targets import load_target, with_targets
+from tuiprobe.datasets.targets import Target, load_target, with_targets
 from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionError, flag
 from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec, make_spec, typed
@@ -35,14 +35,20 @@ def _source(option: str, value: Any) -> Any:
         raise OptionError(option, str(error), f"{flag(option)}: {error}") from error
 
 
-def open_suite(spec: RunSpec) -> Suite:
+def open_suite(spec: RunSpec, own: Mapping[str, Dataset] | None = None) -> Suite:
     """Opens all sets of images of a run.
+
+    Args:
+        spec: The spec of the run.
+        own: Sets that Python code handed over, by the name that stands for them in the spec.
 
     Raises:
         UsageError: If a source is unknown.
         DataError: If a source cannot be used.
     """
-    return add_targets(add_concepts(load_suite(spec.data), spec), spec)
+    own = own or {}
+    suite = suite_of(own[spec.data]) if spec.data in own else load_suite(spec.data)
+    return add_targets(add_concepts(suite, spec), spec, own)
 
 
 def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
@@ -58,7 +64,7 @@ def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
     return with_concepts(suite, load_concepts(source))
 
 
-def add_targets(suite: Suite, spec: RunSpec) -> Suite:
+def add_targets(suite: Suite, spec: RunSpec, own: Mapping[str, Dataset] | None = None) -> Suite:
     """Returns the suite with the target sets that the user names, which completes it.
 
     Raises:
@@ -70,7 +76,9 @@ def add_targets(suite: Suite, spec: RunSpec) -> Suite:
         if len(sources) > 1:
             raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
         sources = ()
-    suite = with_targets(suite, [load_target(source) for source in sources])
+    own = own or {}
+    targets = [Target(own[one]) if one in own else load_target(one) for one in sources]
+    suite = with_targets(suite, targets)
     for dataset in suite.sets.values():
         refuse_undecodable(dataset.source, "the path")
         for name in dataset.classes:

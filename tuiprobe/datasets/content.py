@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.decode import decode_image
@@ -39,12 +39,15 @@ class Content:
         stamp: Stamp of the file, taken after the last byte was read.
         beside: Further files of the image, such as concept maps.
         decode: Decodes the bytes to an RGB image.
+        prepared: The float32 tensor `[3, H, W]` that goes to the encoder, if the data set gives
+            preprocessed ones; None to preprocess the image.
     """
 
     data: bytes | Image
     stamp: Stamp
     beside: tuple[bytes, ...] = ()
     decode: Callable[[bytes], Image] = _decode
+    prepared: Any = None
 
     def digest(self) -> bytes:
         """Returns the SHA-256 of image and further files, 32 bytes."""

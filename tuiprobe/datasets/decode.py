@@ -111,6 +111,11 @@ def _decoded(file: IO[bytes]) -> Image.Image:
         return _to_rgb(_upright(image), step, inverted)
 
 
+def rgb(image: Image.Image) -> Image.Image:
+    """Returns an opened image as RGB, by the same rules; one that is RGB is not copied."""
+    return _to_rgb(image, _STEP, inverted=False)
+
+
 def has_deep_values(data: bytes) -> bool:
     """Says whether an image file stores more than 8 bits a channel; not if it cannot be read."""
     try:

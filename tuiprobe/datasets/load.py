@@ -32,7 +32,11 @@ def load_suite(source: str) -> Suite:
     if known is not None and known.suite is not None and (rest or source in known.forms):
         with _naming(source, kind):
             return known.suite(rest)
-    dataset = load_dataset(source)
+    return suite_of(load_dataset(source))
+
+
+def suite_of(dataset: Dataset) -> Suite:
+    """Returns a suite of one set."""
     name = safe_name(dataset.name)
     return Suite(name, dataset.source, {name: dataset}, imagenet=imagenet_maps({name: dataset}))
 

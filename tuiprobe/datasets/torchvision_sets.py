@@ -11,6 +11,7 @@ import numpy as np
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import Content, StoredImages
+from tuiprobe.datasets.own import classes_of, labels_of
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError, UsageError
 
@@ -47,10 +48,6 @@ READERS: dict[str, tuple[str, ...]] = {
 
 _TRAIN_OR_TEST = frozenset(("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST", "USPS"))
 """Sets that take `train=True` in place of `split="train"`."""
-
-_LABELS = ("targets", "labels", "_labels", "y")
-_PAIRS = ("_samples", "samples")
-_CLASSES = ("classes", "categories")
 
 
 class TorchvisionSet(StoredImages):
@@ -90,15 +87,8 @@ class TorchvisionSet(StoredImages):
 
     @cached_property
     def _labels(self) -> list[int] | None:
-        for attribute in _LABELS:
-            values = getattr(self._rows, attribute, None)
-            if values is not None and len(values) == len(self._rows):
-                return [int(value) for value in values]
-        for attribute in _PAIRS:
-            pairs = getattr(self._rows, attribute, None)
-            if pairs is not None and len(pairs) == len(self._rows):
-                return [int(pair[1]) for pair in pairs]
-        return None
+        labels = labels_of(self._rows)
+        return None if labels is None else [int(label) for label in labels]
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -106,11 +96,7 @@ class TorchvisionSet(StoredImages):
         if self._labels is None or min(self._labels) < 0:
             return ()
         count = max(self._labels) + 1
-        for attribute in _CLASSES:
-            names = getattr(self._rows, attribute, None)
-            if names is not None and len(names) >= count:
-                return tuple(str(n[0] if isinstance(n, tuple) else n) for n in names)
-        return tuple(str(number) for number in range(count))
+        return classes_of(self._rows, count) or tuple(str(number) for number in range(count))
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:

@@ -165,6 +165,8 @@ class _Images:
         digest = content.digest()
         if content.stamp != self._stamps[set_name][sample_id]:
             return _Item(sample_id, digest, reason="it changed", changed=True)
+        if content.prepared is not None:
+            return _Item(sample_id, digest, [content.prepared] * len(self._preprocesses))
         try:
             image = content.image()
         except UnreadableImageError as error:

@@ -20,16 +20,14 @@ class HeadProgress:
 
     def __init__(self, what: str, listen: Listener, check: Callable[[], None]) -> None:
         self._what, self._listen, self._check = what, listen, check
-        self._last = self._from = 0
-        self._since = time.monotonic()
+        self._total = -1
+        self._from, self._since = 0, 0.0
 
     def __call__(self, done: int, total: int) -> None:
         """Reports that `done` of `total` are finished."""
         now = time.monotonic()
-        if self._what == "classes" and done - self._last > 1:
-            # A cached shard does not predict the speed of the rest.
-            self._from, self._since = done, now
-        self._last = done
+        if total != self._total:  # The first call: what was cached does not predict the speed.
+            self._total, self._from, self._since = total, done, now
         seconds = now - self._since
         rate = (done - self._from) / seconds if seconds > 0 else 0.0
         eta = bounded(max(total - done, 0) / rate) if rate > 0 else None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from tuiprobe.datasets import Suite
+from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.datasets.vectors import ROWS, RowSet
@@ -29,13 +30,26 @@ from tuiprobe.measure.rows import open_row_suite
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.identity import identity_encoder
-from tuiprobe.models.load import load_encoder
+from tuiprobe.models.load import DTYPES, load_encoder
 from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir, kept_files
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
+
+
+@dataclass(frozen=True)
+class Own:
+    """What Python code handed over, which a spec only names.
+
+    Attributes:
+        encoder: The encoder; None to load the one that the spec names.
+        images: Sets of images, by the name that stands for them in the spec.
+    """
+
+    encoder: Encoder | None = None
+    images: Mapping[str, Dataset] = field(default_factory=dict)
 
 
 def open_run(
@@ -48,6 +62,7 @@ def open_run(
     mix: bool,
     listen: Listener,
     answer: Answer,
+    own: Own = Own(),
 ) -> Job:
     """Plans a run and locks its directory until `locks` is closed.
 
@@ -60,6 +75,7 @@ def open_run(
         mix: Whether to accept shards with another fingerprint.
         listen: Told about all events.
         answer: Runs the probes on the merged run.
+        own: Encoder and images that have no name to load them by.
 
     Raises:
         TuiprobeError: If encoder, data or directory cannot be used.
@@ -72,7 +88,7 @@ def open_run(
     for warning in _hidden(spec):
         listen(Event("warning", warning))
     with clock.stage("load"):
-        plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh)
+        plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh, own=own)
     directory = plan.directory
     if fresh:
         _refuse_ranks(rank)
@@ -135,6 +151,7 @@ def plan_run(
     output: Path | None = None,
     runs: Path = Path("runs"),
     fresh: bool = False,
+    own: Own = Own(),
 ) -> Plan:
     """Loads the encoder, lists the images and plans; arguments and errors as for `open_run`.
 
@@ -143,8 +160,8 @@ def plan_run(
     batch size of another kind of device.
     """
     spec = settled(asked, rank, earlier(output) if not fresh else None)
-    suite = open_row_suite(spec) if spec.embeddings is not None else open_suite(spec)
-    files, encoder = file_stamps(spec), _encoder(spec, suite)
+    suite = open_row_suite(spec) if spec.embeddings is not None else open_suite(spec, own.images)
+    files, encoder = file_stamps(spec), _encoder(spec, suite, own)
     listed = list_images(suite, spec)
     planned = partial(make_plan, listed=listed, files=files, rank=rank, output=output, runs=runs)
     plan = planned(spec, encoder)
@@ -156,7 +173,7 @@ def plan_run(
         before = earlier(plan.directory.path)
         begun = settled(replace(asked, batch_size=plan.spec.batch_size), rank, before)
         if begun.device != spec.device:
-            plan = planned(begun, _encoder(begun, suite))
+            plan = planned(begun, _encoder(begun, suite, own))
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
     if spec.embeddings is not None:
@@ -164,24 +181,29 @@ def plan_run(
     return plan
 
 
-def _encoder(spec: RunSpec, suite: Suite) -> Encoder:
-    own = suite.sets.get(ROWS)
-    if isinstance(own, RowSet):
+def _encoder(spec: RunSpec, suite: Suite, own: Own) -> Encoder:
+    rows = suite.sets.get(ROWS)
+    if isinstance(rows, RowSet):
         return identity_encoder(
             spec.model,
-            source=own.source,
-            digest=content_key({ROWS: own.content}),
-            width=own.channels,
+            source=rows.source,
+            digest=content_key({ROWS: rows.content}),
+            width=rows.channels,
             representation=spec.representation,
             training=spec.training,
         )
-    checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
-    encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
+    if own.encoder is not None:
+        encoder = own.encoder
+        encoder.move(spec.device, DTYPES[spec.dtype])
+    else:
+        path = Path(spec.checkpoint) if spec.checkpoint else None
+        encoder = load_encoder(spec.model, checkpoint=path, device=spec.device, dtype=spec.dtype)
     if spec.require_weights and encoder.weights.kind == "untrained":
         raise WeightsError(
             f"{spec.model} has no public weights and --require-weights was given: pass its "
             "weights with --checkpoint FILE"
         )
     for name, channels in parse_ablations(spec.ablate).items():
-        encoder.ablate(name, channels, spec.ablate_mode)
+        if name not in encoder.ablated:
+            encoder.ablate(name, channels, spec.ablate_mode)
     return encoder

@@ -279,7 +279,8 @@ def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
 
 def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, Any]:
     """Returns what determines the numbers besides the images, without paths of weights or data."""
-    preprocessing = model.preprocessing.model_dump(mode="json", exclude={"source", "assumed"})
+    named = {"assumed"} if model.loader == "py" else {"source", "assumed"}  # nothing else knows it
+    preprocessing = model.preprocessing.model_dump(mode="json", exclude=named)
     return {
         "architecture": [model.loader, model.architecture, model.representation],
         "weights": model.weights.digest,

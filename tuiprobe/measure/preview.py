@@ -15,15 +15,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_templates, place_of_each
+from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
+from tuiprobe.catalog.labels import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, user_spec
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import TuiprobeError, UsageError
-from tuiprobe.files import DamagedFileError, open_regular, read_regular
+from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.manifest import earlier_version
 from tuiprobe.options import OptionError
-from tuiprobe.plaintext import text_of
 from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.probes.forecast.peers import NO_IMAGENET, without_peers
 from tuiprobe.run.counting import images_done
@@ -31,7 +31,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import PlanRecord, read_plan
 from tuiprobe.spec import EMBEDDED, RunSpec
 
-FILES = ("checkpoint", "head", "classes", "templates", "labels", "baseline")
+FILES = ("checkpoint", "head", "templates", "labels", "baseline")
 """Options that name a file."""
 
 _NO_FILES = ("probe", "zero-shot")  # values of --head that are no file
@@ -177,20 +177,15 @@ def _look_at_names(spec: RunSpec, classes: tuple[str, ...], found: Preview) -> N
     if imagenet_labels(classes) is not None:
         found.templates = len(imagenet_templates())
     if spec.templates is not None and "templates" not in found.problems:
-        found.templates = len(_lines(found, "templates", spec.templates))
-    if spec.classes is not None and "classes" not in found.problems:
-        names = _lines(found, "classes", spec.classes)
+        path = Path(spec.templates)
+        lines = _tried(found, "templates", lambda: read_lines(path, "prompt templates"))
+        found.templates = len(lines or ())
+    if spec.classes is not None:
+        given = spec.classes
+        names = _tried(found, "classes", lambda: read_classes(given)) or ()
         found.named = len(names)
         if names and classes:
             _tried(found, "classes", lambda: place_of_each(classes, names))
-
-
-def _lines(found: Preview, option: str, path: str) -> list[str]:
-    text = _tried(found, option, lambda: text_of(read_regular(path)))
-    lines = [line for line in (text or "").splitlines() if line.strip()]
-    if text is not None and not lines:
-        found.problems[option] = f"{path} is empty"
-    return lines
 
 
 def _read_baseline(suite: Suite, path: str) -> None:

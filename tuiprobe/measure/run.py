@@ -13,7 +13,7 @@ from tuiprobe.events import Listener
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.group import Group
 from tuiprobe.measure.job import Answer
-from tuiprobe.measure.opening import open_run
+from tuiprobe.measure.opening import Own, open_run
 from tuiprobe.measure.stages import RunOutcome, finish, measure, prepare
 from tuiprobe.measure.stopping import Interrupted, listening
 from tuiprobe.spec import RunSpec
@@ -48,6 +48,7 @@ def run(
     mix: bool = False,
     listen: Listener = lambda event: None,
     answer: Answer,
+    own: Own = Own(),  # noqa: B008 - frozen
 ) -> RunOutcome:
     """Measures, merges and probes; resumes an earlier attempt.
 
@@ -59,6 +60,7 @@ def run(
         mix: Whether to accept shards with another fingerprint.
         listen: Told about all events.
         answer: Runs the probes on the merged run.
+        own: Encoder and images that have no name to load them by.
 
     Raises:
         TuiprobeError: If anything fails; states the cause and the next step, and has the exit code.
@@ -68,7 +70,7 @@ def run(
     with listening(), explaining_failures(), ExitStack() as locks:
         job = open_run(
             spec, locks, output=output, runs=runs, fresh=fresh, mix=mix, listen=listen,
-            answer=answer,
+            answer=answer, own=own,
         )  # fmt: skip
         with job.noting_failure():
             inventory = prepare(job)

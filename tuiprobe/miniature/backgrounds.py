@@ -1,4 +1,4 @@
-"""The nine scenes behind an object, each a float32 picture `[64, 64, 3]` in 0 to 255."""
+"""The nine scenes behind an object, each a float32 picture `[3, 64, 64]` in 0 to 255."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,8 @@ _Y, _X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
 
 
 def _rgb(*values: float) -> Field:
-    return np.array(values, dtype=np.float32)
-
-
-def _shade(factor: Field, color: Field) -> Field:
-    return factor[..., None] * color
+    """Returns a colour `[3, 1, 1]`."""
+    return np.array(values, dtype=np.float32)[:, None, None]
 
 
 def _brick(draws: Draws) -> Field:
@@ -27,22 +24,22 @@ def _brick(draws: Draws) -> Field:
     across = _X + (row % 2) * height + draws.below(width)
     tone = draws.noise(16, 16)[(row % 16).astype(int), (np.floor(across / width) % 16).astype(int)]
     mortar = ((_Y + draws.below(2)) % height < 1.5) | (across % width < 1.5)
-    wall = _shade(1 + 0.13 * tone, _rgb(176, 84, 56))
-    return np.where(mortar[..., None], _rgb(196, 186, 174), wall)
+    return np.where(mortar, _rgb(196, 186, 174), (1 + 0.13 * tone) * _rgb(176, 84, 56))
 
 
 def _grass(draws: Draws) -> Field:
     blades = np.repeat(draws.noise(SIZE // 2, SIZE), 2, axis=0)
     tone = 0.85 + 0.005 * _Y + 0.16 * blades + 0.1 * smooth_noise(draws, 5, SIZE)
-    return _shade(tone, _rgb(70, 140, 52))
+    meadow: Field = tone * _rgb(70, 140, 52)
+    return meadow
 
 
 def _night(draws: Draws) -> Field:
     tone = 1 + 0.2 * smooth_noise(draws, 3, SIZE) - 0.006 * _Y
-    sky = _shade(tone, _rgb(20, 22, 58))
     stars = draws.bytes(SIZE, SIZE)
     light = np.where(stars < 3, (stars.astype(np.float32) + 1) * 75, np.float32(0))
-    return sky + light[..., None]
+    sky: Field = tone * _rgb(20, 22, 58) + light
+    return sky
 
 
 def _planks(draws: Draws) -> Field:
@@ -53,30 +50,30 @@ def _planks(draws: Draws) -> Field:
     grain = triangle((across + wobble) * np.float32(0.31) + board * np.float32(0.37))
     tone = 0.8 + 0.25 * grain + 0.1 * draws.noise(16)[board]
     tone = np.where(across % width < 1, 0.4, tone).astype(np.float32)
-    return _shade(tone, _rgb(150, 98, 56))
+    return tone * _rgb(150, 98, 56)
 
 
 def _room(draws: Draws) -> Field:
     walls = ((228, 190, 202), (232, 222, 180), (188, 214, 200), (198, 200, 228), (236, 214, 188))
     floors = ((140, 100, 70), (120, 110, 110), (170, 140, 110))
     edge = 40 + draws.below(14)
-    wall = _shade(1.04 - 0.002 * _Y + 0.02 * draws.noise(SIZE, SIZE), _rgb(*draws.pick(walls)))
-    floor = _shade(0.9 + 0.1 * triangle(_Y * np.float32(0.17)), _rgb(*draws.pick(floors)))
-    return np.where((edge <= _Y)[..., None], floor, wall)
+    wall = (1.04 - 0.002 * _Y + 0.02 * draws.noise(SIZE, SIZE)) * _rgb(*draws.pick(walls))
+    floor = (0.9 + 0.1 * triangle(_Y * np.float32(0.17))) * _rgb(*draws.pick(floors))
+    return np.where(edge <= _Y, floor, wall)
 
 
 def _sand(draws: Draws) -> Field:
     ripple = triangle((_Y + 3 * smooth_noise(draws, 4, SIZE)) * np.float32(0.11))
     tone = 0.9 + 0.1 * ripple + 0.06 * draws.noise(SIZE, SIZE)
-    return _shade(tone, _rgb(222, 190, 132))
+    return tone * _rgb(222, 190, 132)
 
 
 def _sky(draws: Draws) -> Field:
-    blue = _rgb(112, 172, 232) + _shade(_Y / SIZE, _rgb(70, 50, 18))
+    blue = _rgb(112, 172, 232) + (_Y / SIZE) * _rgb(70, 50, 18)
     cloud: Field = np.clip(
         smooth_noise(draws, 4, SIZE) + 0.4 * smooth_noise(draws, 9, SIZE) - 0.3, 0, 1
     )
-    mixed: Field = blue + cloud[..., None] * (_rgb(250, 250, 252) - blue)
+    mixed: Field = blue + cloud * (_rgb(250, 250, 252) - blue)
     return mixed
 
 
@@ -84,13 +81,14 @@ def _studio(draws: Draws) -> Field:
     gray = draws.uniform(175, 245)
     tint = _rgb(*(gray + draws.uniform(-9, 9) for _ in range(3)))
     slope = np.float32(draws.uniform(-0.002, 0.003))
-    return _shade(1 + slope * (_Y - 32) + 0.012 * draws.noise(SIZE, SIZE), tint)
+    wall: Field = (1 + slope * (_Y - 32) + 0.012 * draws.noise(SIZE, SIZE)) * tint
+    return wall
 
 
 def _water(draws: Draws) -> Field:
     wave = _Y + 5 * triangle(_X * np.float32(0.035) + np.float32(draws.uniform()))
     crest = triangle((wave + 2 * smooth_noise(draws, 5, SIZE)) * np.float32(0.12))
-    return _shade(0.7 + 0.5 * crest, _rgb(42, 108, 178))
+    return (0.7 + 0.5 * crest) * _rgb(42, 108, 178)
 
 
 BACKGROUNDS: dict[str, Callable[[Draws], Field]] = {
@@ -108,5 +106,5 @@ SCENES: tuple[str, ...] = tuple(BACKGROUNDS)
 
 
 def background(scene: str, draws: Draws) -> NDArray[np.float32]:
-    """Returns one random picture of a scene, float32 `[64, 64, 3]`."""
+    """Returns one random picture of a scene, float32 `[3, 64, 64]`."""
     return BACKGROUNDS[scene](draws).astype(np.float32, copy=False)

@@ -4,6 +4,7 @@ NumPy promises the raw output of a bit generator for good, but not how `Generato
 floats. So only `random_raw` is used here, and floats are made from it by exact arithmetic.
 """
 
+import math
 import zlib
 from collections.abc import Sequence
 from typing import TypeVar
@@ -62,7 +63,7 @@ class Draws:
 
     def bytes(self, *shape: int) -> NDArray[np.uint8]:
         """Returns uniform bytes of the given shape."""
-        count = int(np.prod(shape))
+        count = math.prod(shape)
         raw = self._bits.random_raw((count + 7) // 8).astype("<u8")
         return raw.view(np.uint8)[:count].reshape(shape)
 

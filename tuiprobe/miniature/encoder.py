@@ -14,6 +14,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head, TextTower, trained_scale
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.models.registry import Loader, Wanted
+from tuiprobe.models.text_side import TextSide
 from tuiprobe.models.weights import load_into, read_checkpoint
 
 
@@ -86,15 +87,12 @@ def _text_tower(model: Any, tokenizer: Any, card: dict[str, Any]) -> TextTower:
         tokens: Tensor = tokenizer(list(prompts))
         return tokens
 
-    def encode(tokens: Tensor) -> Tensor:
-        device = next(model.parameters()).device
-        embeddings: Tensor = model.encode_text(tokens.to(device), normalize=True)
-        return embeddings.float()
-
+    side = TextSide(model)
     scale, bias = trained_scale(model)
     return TextTower(
         tokenize=tokenize,
-        encode=encode,
+        encode=side.encode,
+        lengths=side.lengths,
         context_length=int(tokenizer.context_length),
         tokenizer="the miniature's word tokenizer",
         templates=tuple(card["templates"]),

@@ -23,6 +23,9 @@ from tuiprobe.miniature.scene import Bar, Figure, Scene
 
 MAP = 2 * SIZE
 UNIT = 8  # corners are given in eighths of a map pixel
+_MOST_PARTS = max(len(kind.parts) for kind in OBJECTS)
+_HIGHEST = np.frexp(np.arange(1 << _MOST_PARTS))[1].astype(np.uint8)
+"""For a set of parts, a bit each, the number of the last one plus 1."""
 _FIXED_COLORS = ("black", "brown", "green", "white")  # roles that are the name of a colour
 
 
@@ -30,7 +33,6 @@ def fill(
     corners: NDArray[np.int64],
     ends: NDArray[np.intp],
     owner: NDArray[np.intp],
-    count: int,
     size: int,
 ) -> tuple[NDArray[np.uint8], int, int, int, int]:
     """Paints polygons over each other and returns which one shows.
@@ -38,35 +40,39 @@ def fill(
     Args:
         corners: int64 `[edges, 2]`, column and row of each corner in eighths of a pixel.
         ends: For each corner the number of the next corner of its polygon.
-        owner: For each corner its polygon, 0 to count - 1, in painting order.
-        count: Number of polygons.
+        owner: For each corner its polygon in painting order, 0 to `_MOST_PARTS` - 1.
         size: Width and height of the map.
 
     Returns:
         A crop of the map, uint8, 0 outside and polygon number + 1 inside, and its box
         (top, bottom, left, right) in the map.
     """
-    low, high = corners.min(axis=0) // UNIT, corners.max(axis=0) // UNIT + 1
-    left, top = (int(v) for v in np.clip(low, 0, size))
-    right, bottom = (int(v) for v in np.clip(high, 0, size))
+    left, top = (min(max(v // UNIT, 0), size) for v in corners.min(axis=0).tolist())
+    right, bottom = (min(max(v // UNIT + 1, 0), size) for v in corners.max(axis=0).tolist())
     if right <= left or bottom <= top:
         return np.zeros((0, 0), np.uint8), top, top, left, left
     x0, y0, x1, y1, owner = _downwards(corners, ends, owner)
     # Rows whose centre lies in [y0, y1).
-    first = np.clip(-((UNIT // 2 - y0) // UNIT), top, bottom)
-    rows = np.clip(-((UNIT // 2 - y1) // UNIT), top, bottom) - first
+    first = _within(-((UNIT // 2 - y0) // UNIT), top, bottom)
+    rows = _within(-((UNIT // 2 - y1) // UNIT), top, bottom) - first
     edge = np.repeat(np.arange(len(rows)), rows)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(rows) - rows, rows) + first[edge]
     height = (y1 - y0)[edge]
     along = row * UNIT + UNIT // 2 - y0[edge]
     cross = (x0[edge] - UNIT // 2) * height + along * (x1 - x0)[edge]
-    column = np.clip(cross // (UNIT * height) + 1, left, right) - left
-    shape = (count, bottom - top, right - left + 1)
-    at = (owner[edge] * shape[1] + row - top) * shape[2] + column
-    toggles = np.bincount(at, minlength=shape[0] * shape[1] * shape[2]).astype(np.uint8)
-    inside = np.add.accumulate(toggles.reshape(shape), axis=2, dtype=np.uint8)[..., :-1] & 1
-    inside *= np.arange(1, count + 1, dtype=np.uint8)[:, None, None]
-    return inside.max(axis=0), top, bottom, left, right
+    column = _within(cross // (UNIT * height) + 1, left, right) - left
+    shape = (bottom - top, right - left + 1)
+    # A bit for each polygon, which an edge toggles for all that lies to its right.
+    toggles = np.zeros(shape, np.uint16)
+    bits = np.left_shift(1, owner).astype(np.uint16)[edge]
+    np.bitwise_xor.at(toggles.reshape(-1), (row - top) * shape[1] + column, bits)
+    inside = np.bitwise_xor.accumulate(toggles, axis=1)[:, :-1]
+    return _HIGHEST[inside], top, bottom, left, right
+
+
+def _within(values: NDArray[np.int64], low: int, high: int) -> NDArray[np.int64]:
+    """Returns the values between two bounds; NumPy's clip looks up the limits of the type first."""
+    return np.minimum(np.maximum(values, low), high)
 
 
 def _downwards(
@@ -145,7 +151,7 @@ def _place(figure: Figure) -> NDArray[np.int64]:
 def _draw_figure(figure: Figure, canvas: Canvas) -> None:
     shape = _OUTLINES[figure.label]
     parts = OBJECTS[figure.label].parts
-    box = _stamp(canvas, _place(figure), shape.ends, shape.owner, len(parts))
+    box = _stamp(canvas, _place(figure), shape.ends, shape.owner)
     paint = _paint(figure)
     for part in parts:
         color, delta = paint[part.role]
@@ -160,10 +166,9 @@ def _stamp(
     corners: NDArray[np.int64],
     ends: NDArray[np.intp],
     owner: NDArray[np.intp],
-    count: int,
 ) -> tuple[int, int, int, int]:
     """Fills polygons over the map under the next free numbers, and returns their box."""
-    crop, top, bottom, left, right = fill(corners, ends, owner, count, MAP)
+    crop, top, bottom, left, right = fill(corners, ends, owner, MAP)
     area = canvas.ids[top:bottom, left:right]
     np.copyto(area, crop + np.uint8(len(canvas.parts) - 1), where=crop > 0)
     return top, bottom, left, right
@@ -190,32 +195,32 @@ def _draw_bar(bar: Bar, canvas: Canvas) -> None:
     left, right = ((1 + bar.x + side * bar.width) * MAP / 2 for side in (-1, 1))
     top, bottom = ((1 + bar.y + side * bar.height) * MAP / 2 for side in (-1, 1))
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    _stamp(canvas, np.rint(corners * UNIT).astype(np.int64), _BAR_ENDS, _BAR_OWNER, 1)
+    _stamp(canvas, np.rint(corners * UNIT).astype(np.int64), _BAR_ENDS, _BAR_OWNER)
     canvas.parts.append((None, None))
     canvas.base.append(COLORS[bar.color])
     canvas.delta.append((0.0, 0.0, 0.0))
 
 
 def paint_map(canvas: Canvas, draws: Draws, flat: bool) -> Field:
-    """Returns the colours of the map, float32 `[128, 128, 3]`, 0 where the background shows."""
-    picture = np.array(canvas.base, dtype=np.float32)[canvas.ids]
+    """Returns the colours of the map, float32 `[3, 128, 128]`, 0 where the background shows."""
+    ids = canvas.ids.astype(np.intp)
+    picture = np.array(canvas.base, dtype=np.float32).T.take(ids, axis=1)
     if flat:
         return picture
-    delta = np.array(canvas.delta, dtype=np.float32)
+    delta = np.array(canvas.delta, dtype=np.float32).T
     for figure, top, bottom, left, right in canvas.boxes:
         if bottom <= top or right <= left:
             continue
-        box = (slice(top, bottom), slice(left, right))
         u, v = _surface(figure, top, bottom, left, right)
-        ids = canvas.ids[box]
-        own = np.array([owner is figure for owner, _ in canvas.parts])[ids]
+        here, box = ids[top:bottom, left:right], picture[:, top:bottom, left:right]
+        own = np.array([owner is figure for owner, _ in canvas.parts])[here]
         if figure.texture != "solid":
             share = texture_field(
                 figure.texture, u * np.float32(1 / figure.period), v * np.float32(1 / figure.period)
             )
-            picture[box] += delta[ids] * (share * own)[..., None]
+            box += delta.take(here, axis=1) * (share * own)
         factor = material_field(figure.material, u, v, draws)
-        picture[box] *= np.where(own, factor, np.float32(1))[..., None]
+        box *= np.where(own, factor, np.float32(1))
     return picture
 
 
@@ -230,10 +235,9 @@ def _surface(figure: Figure, top: int, bottom: int, left: int, right: int) -> tu
 
 
 def halve(values: NDArray[np.float32]) -> Field:
-    """Returns the mean of each 2 x 2 block."""
-    return (
-        (values[0::2, 0::2] + values[1::2, 0::2]) + (values[0::2, 1::2] + values[1::2, 1::2])
-    ) * np.float32(0.25)
+    """Returns the mean of each 2 x 2 block of the last two dimensions."""
+    rows = values[..., 0::2, :] + values[..., 1::2, :]
+    return (rows[..., 0::2] + rows[..., 1::2]) * np.float32(0.25)
 
 
 def outline(ids: NDArray[np.uint8], width: int = 1) -> Field:

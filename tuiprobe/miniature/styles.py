@@ -1,4 +1,8 @@
-"""Finishing: seven styles, then blur, noise and tone."""
+"""Finishing: seven styles, then blur, noise and tone.
+
+Pictures are float32 `[3, 64, 64]` until the last step: what is done to a pixel is done to the three
+channels alike, and NumPy is several times as fast over long rows.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,15 +32,15 @@ def render_scene(scene: Scene, draws: Draws) -> NDArray[np.uint8]:
 
 def _photo(scene: Scene, canvas: Canvas, draws: Draws) -> Field:
     cartoon = scene.style == "cartoon"
-    cover = halve((canvas.ids > 0).astype(np.float32))[..., None]
+    cover = halve((canvas.ids > 0).astype(np.float32))
     behind = _flat_background(draws) if cartoon else background(scene.scene, draws)
     if not cartoon:
         behind = behind * (1 - np.float32(scene.shadow) * _shadow(cover))
     picture = behind * (1 - cover) + halve(paint_map(canvas, draws, flat=cartoon))
     if not cartoon:
         x, y = np.float32(scene.light[0] / 32), np.float32(scene.light[1] / 32)
-        picture = picture * (1 + x * (_X - 32) + y * (_Y - 32)).astype(np.float32)[..., None]
-    edges = outline(canvas.ids, 2 if cartoon else 1)[..., None]
+        picture = picture * (1 + x * (_X - 32) + y * (_Y - 32)).astype(np.float32)
+    edges = outline(canvas.ids, 2 if cartoon else 1)
     picture = picture * (1 - np.float32(1.0 if cartoon else scene.edges) * edges)
     if scene.style == "inverted":
         negative: Field = 255 - np.clip(picture, 0, 255)
@@ -57,16 +61,22 @@ def _shadow(cover: Field) -> Field:
 
 def _box_blur(picture: Field) -> Field:
     """Returns the mean over 3 x 3 neighbours, edges repeated."""
-    padded = np.pad(picture, ((1, 1), (0, 0), (0, 0)), mode="edge")
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    padded = np.pad(rows, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    return (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]) * np.float32(1 / 9)
+    padded = np.concatenate([picture[..., :1, :], picture, picture[..., -1:, :]], axis=-2)
+    rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
+    padded = np.concatenate([rows[..., :1], rows, rows[..., -1:]], axis=-1)
+    mean: Field = (padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]) * np.float32(1 / 9)
+    return mean
 
 
 def _flat_background(draws: Draws) -> Field:
-    color = np.array(COLORS[draws.pick(COLOR_NAMES)], dtype=np.float32)
+    color = _color(draws.pick(COLOR_NAMES))
     pale = np.float32(draws.uniform(0.3, 0.8))
-    return np.broadcast_to(color + (245 - color) * pale, (SIZE, SIZE, 3))
+    return np.broadcast_to(color + (245 - color) * pale, (3, SIZE, SIZE))
+
+
+def _color(name: str) -> Field:
+    """Returns a colour `[3, 1, 1]`."""
+    return np.array(COLORS[name], dtype=np.float32)[:, None, None]
 
 
 def _sketch(canvas: Canvas, draws: Draws) -> Field:
@@ -78,24 +88,24 @@ def _sketch(canvas: Canvas, draws: Draws) -> Field:
     paper, ink = draws.uniform(205, 252), draws.uniform(10, 90)
     tint = np.array([draws.uniform(0.93, 1) for _ in range(3)], dtype=np.float32)
     gray = np.float32(paper) - np.float32(paper - ink) * lines
-    return (gray[..., None] * tint).astype(np.float32)
+    return (gray * tint[:, None, None]).astype(np.float32)
 
 
 def _silhouette(canvas: Canvas, draws: Draws) -> Field:
-    cover = halve((canvas.ids > 0).astype(np.float32))[..., None]
-    ink = np.array(COLORS[draws.pick(_INKS)], dtype=np.float32)
+    cover = halve((canvas.ids > 0).astype(np.float32))
+    ink = _color(draws.pick(_INKS))
     paper = _flat_background(draws)
     if draws.chance(0.15):
-        ink, paper = paper, np.broadcast_to(ink, (SIZE, SIZE, 3))
+        ink, paper = paper, np.broadcast_to(ink, (3, SIZE, SIZE))
     return paper * (1 - cover) + ink * cover
 
 
 def _pixels(picture: Field) -> Field:
     """Returns the picture in blocks of 4 x 4 and eight levels a channel."""
-    small = picture.reshape(SIZE // 4, 4, SIZE // 4, 4, 3)
-    small = small[:, 1, :, 1] + small[:, 2, :, 1] + small[:, 1, :, 2] + small[:, 2, :, 2]
+    four = picture.reshape(3, SIZE // 4, 4, SIZE // 4, 4)
+    small = four[..., 1, :, 1] + four[..., 2, :, 1] + four[..., 1, :, 2] + four[..., 2, :, 2]
     small = np.floor(small * np.float32(1 / 128)) * 32 + 16
-    return np.repeat(np.repeat(small, 4, axis=0), 4, axis=1)
+    return np.repeat(np.repeat(small, 4, axis=1), 4, axis=2)
 
 
 def _painting(picture: Field, draws: Draws) -> Field:
@@ -103,7 +113,7 @@ def _painting(picture: Field, draws: Draws) -> Field:
     jitter = draws.bytes(2, SIZE // 3 + 1, SIZE // 3 + 1).astype(np.intp) * 7 // 256 - 3
     jitter = np.repeat(np.repeat(jitter, 3, axis=1), 3, axis=2)[:, :SIZE, :SIZE]
     rows, columns = np.clip(_Y + jitter[0], 0, 63), np.clip(_X + jitter[1], 0, 63)
-    strokes = _box_blur(picture)[rows, columns]
+    strokes = _box_blur(picture)[:, rows, columns]
     levels: Field = np.floor(strokes * np.float32(1 / 40)) * 40 + 20
     return levels
 
@@ -114,5 +124,6 @@ def _finish(scene: Scene, picture: Field, draws: Draws) -> NDArray[np.uint8]:
     contrast = np.float32(scene.contrast)
     offset = np.float32(128 * (1 - scene.contrast) + scene.brightness)
     picture = picture * contrast + offset
-    picture = picture + np.float32(scene.noise) * draws.noise(SIZE, SIZE, 3)
-    return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+    picture = picture + np.float32(scene.noise) * draws.noise(SIZE, SIZE, 3).transpose(2, 0, 1)
+    pixels = np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+    return np.ascontiguousarray(pixels.transpose(1, 2, 0))

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES, source_named
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.head_files import read_classes, read_templates
+from tuiprobe.models.head_files import read_templates
 from tuiprobe.models.heads import Progress
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import (
@@ -36,6 +37,7 @@ from tuiprobe.models.preflight_data import (
     known_answer,
     sample_of,
 )
+from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.plugins import PluginError
 
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy", "safetensors")
 TRIAL_BATCH = 8
 REPEATS = 3
+_CLASSES = ("dog", "fire engine")
+"""Classes whose prompts are checked if no others are known."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def examine(
     *,
     checkpoint: Path | None = None,
     data: str | None = None,
-    classes: Path | None = None,
+    classes: str | None = None,
     templates: Path | None = None,
     device: str = "cpu",
     dtype: str = "float32",
@@ -86,6 +90,12 @@ def examine(
         return Examination(checks)
     encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
     checks += check_encoder(encoder)
+    if encoder.text is not None:
+        checks += check_text(
+            encoder,
+            read_classes(classes) if classes is not None else _CLASSES,
+            read_templates(templates) if templates is not None else encoder.text.templates,
+        )
     description, trial = _try_batch(encoder)
     checks.append(trial)
     if data is None:
@@ -142,6 +152,7 @@ def describe(encoder: Encoder) -> dict[str, Any]:
         if text is None
         else {
             "context_length": text.context_length,
+            "padded": text.lengths is None,
             "tokenizer": text.tokenizer,
             "templates": len(text.templates),
         },
@@ -248,7 +259,7 @@ def published_accuracy(encoder: Encoder) -> float | None:
 def check_answer(
     encoder: Encoder,
     images: Dataset,
-    classes: Path | None,
+    classes: str | None,
     templates: Path | None,
     progress: Progress | None = None,
 ) -> Check:

@@ -1,19 +1,53 @@
-"""Narrates a download by the growth of the folders that libraries download to."""
+"""How large a download will be, and how far it is, by the folders that libraries download to."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from tuiprobe.catalog.cached import hub_cache, url_folder
+from tuiprobe.catalog.cached import hub_cache, hub_names, url_folder
+from tuiprobe.catalog.missing import Missing
+from tuiprobe.catalog.names import Published
 
 SECONDS = 0.5
 """Between two lines."""
 
 MEGABYTE = 1e6
+
+HUB_SECONDS = 3.0
+"""Longest wait for the size of a file; the download itself may wait longer."""
+
+
+def with_sizes(missing: Sequence[Missing]) -> list[Missing]:
+    """Returns missing weights with the sizes that the Hugging Face hub tells.
+
+    Weights of other addresses keep what is known. The hub is not asked again if it fails.
+    """
+    sized = []
+    try:
+        for one in missing:
+            size = _size(one.weights) if one.weights.repository else None
+            sized.append(replace(one, size=size))
+    except Exception:  # No network, or HF_HUB_OFFLINE: the download will say so.
+        sized += missing[len(sized) :]
+    return sized
+
+
+def _size(weights: Published) -> int | None:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError
+
+    for name in hub_names(weights):
+        url = hf_hub_url(weights.repository, name)
+        try:
+            return get_hf_file_metadata(url, timeout=HUB_SECONDS).size
+        except EntryNotFoundError:  # it has another of the names
+            continue
+    return None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -15,6 +16,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.models.heads import Head, Progress, PromptHead, TextTower
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.own import parts_of_module
 from tuiprobe.models.taps import DerivedTap, Extract, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
 from tuiprobe.spec import FINAL_TAP, AblateMode
@@ -28,7 +30,7 @@ __all__ = ["Encoder", "Head", "Tap"]
 class Encoder:
     """A vision encoder in eval mode, without gradients.
 
-    A function named by `py:module:function` returns one of these.
+    `Encoder.from_module` makes one of a torch module; the constructor takes everything else too.
 
     Attributes:
         name: What the user typed.
@@ -102,6 +104,39 @@ class Encoder:
         self._forward = forward
         self._probes = dict(probes or {})
         self._watchers: list[Callable[[Tensor], None]] = []
+
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        *,
+        preprocess: object = None,
+        classes: Sequence[str] | str | os.PathLike[str] | None = None,
+        head: nn.Linear | Head | None = None,
+        name: str | None = None,
+    ) -> Encoder:
+        """Returns the encoder of a torch module; the module itself is left as it is.
+
+        Width and representation are found by a forward pass. If the module ends in a linear layer,
+        which a softmax may follow, that is its head, and h the input of the layer; else h is the
+        output.
+
+        Args:
+            module: Takes images `[B, 3, H, W]`, and returns one tensor `[B, channels]`.
+            preprocess: What images go through in validation: a function from a PIL image to a
+                float tensor `[3, H, W]`, or weights of torchvision. None takes the configuration
+                of a timm model, which is then marked as assumed.
+            classes: Name of each output, in their order, or a file with one a line.
+            head: The classifier, if it is not found: a linear layer of the module, or one that
+                takes its output.
+            name: Name in reports, behind `py:`; None for that of the class.
+
+        Raises:
+            UsageError: If the module, its output or the preprocessing do not fit; says what to do.
+        """
+        return cls(
+            **parts_of_module(module, preprocess=preprocess, classes=classes, head=head, name=name)
+        )
 
     def encode(self, images: Tensor, ids: Tensor | None = None) -> Tensor:
         """Computes h, float32 `[B, width]`; call it under `torch.inference_mode()`.

@@ -22,6 +22,7 @@ from tuiprobe.models.published_files import fetch_published
 from tuiprobe.models.quiet import quiet, seeded
 from tuiprobe.models.registry import Loader, Wanted
 from tuiprobe.models.taps import DerivedTap
+from tuiprobe.models.text_side import TextSide
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 from tuiprobe.models.wrappers import State
 
@@ -189,16 +190,12 @@ def _text_tower(source: OpenClipSource, model: Any) -> TextTower:
         tokens: Tensor = made[0](list(prompts))
         return tokens
 
-    def encode(tokens: Tensor) -> Tensor:
-        device = next(model.parameters()).device
-        embeddings: Tensor = model.encode_text(tokens.to(device), normalize=True)
-        return embeddings.float()
-
-    text = source.config.get("text_cfg", {})
+    text, side = source.config.get("text_cfg", {}), TextSide(model)
     scale, bias = trained_scale(model)
     return TextTower(
         tokenize=tokenize,
-        encode=encode,
+        encode=side.encode,
+        lengths=side.lengths,
         context_length=int(text.get("context_length", 77)),
         tokenizer=str(text.get("hf_tokenizer_name") or "open_clip's byte-pair tokenizer"),
         templates=imagenet_templates(),

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from torch import Tensor, nn
+from torch import nn
 
 from tuiprobe.catalog.cached import url_folder
 from tuiprobe.errors import UsageError, WeightsError
@@ -14,6 +14,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.offline import check_url, is_offline, sha256
+from tuiprobe.models.own import BeforeLayer
 from tuiprobe.models.quiet import seeded
 from tuiprobe.models.registry import Loader, Wanted, near_names
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
@@ -48,7 +49,7 @@ def load(wanted: Wanted) -> Encoder:
         preprocessing=preprocessing,
         module=model,
         preprocess=preprocess,
-        forward=_TorchvisionForward(model, linear),
+        forward=BeforeLayer(model, linear),
         device=wanted.device,
         dtype=wanted.dtype,
         loader="torchvision",
@@ -122,23 +123,6 @@ def _preprocessing(rest: str, entry: Any) -> tuple[Any, PreprocessingInfo]:
         assumed=entry is None,
     )
     return transform, info
-
-
-class _TorchvisionForward:
-    """Maps images to the input of the classifier, captured by a hook."""
-
-    def __init__(self, model: nn.Module, linear: nn.Linear) -> None:
-        self._model = model
-        self._caught: list[Tensor] = []
-        linear.register_forward_pre_hook(self._catch)
-
-    def _catch(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._caught.append(inputs[0])
-
-    def __call__(self, images: Tensor) -> Tensor:
-        self._caught.clear()
-        self._model(images)
-        return self._caught.pop().flatten(1)
 
 
 def _fetch(spec: str, rest: str) -> list[Path]:

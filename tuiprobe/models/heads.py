@@ -1,10 +1,10 @@
 """Linear heads: zero-shot from prompts, from a file, or a model's own classifier.
 
 A zero-shot row is the mean of the normalised text embeddings of all templates, normalised again
-(Radford et al. 2021). 1,000 classes x 80 templates take hours on a CPU, so rows are computed one
-class at a time and stored in shards of `CLASSES_PER_SHARD`. An interrupted build resumes after the
-last shard. A finished head is cached by weights digest, templates and names, and by what its last
-bits depend on; a head of `tuiprobe fetch` by the former alone, so that it serves any machine.
+(Radford et al. 2021). 1,000 classes x 80 templates take minutes to hours on a CPU, so rows are
+stored in shards of `CLASSES_PER_SHARD`. An interrupted build resumes after the last shard. A
+finished head is cached by weights digest, templates and names, and by what its last bits depend on;
+a head of `tuiprobe fetch` by the former alone, so that it serves any machine.
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, Entry, names_below
 
 CLASSES_PER_SHARD = 25
+PROMPTS_PER_BATCH = 64
 
 Progress = Callable[[int, int], None]
-"""Called with the number of finished classes and of all classes."""
+"""Called with the number of finished classes and of all classes.
+
+The prompts of a class are spread over batches; a class counts for as many prompts as it has.
+"""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class TextTower:
     Attributes:
         tokenize: Maps prompts to token ids `[n, context_length]`.
         encode: Maps token ids to normalised embeddings, float32 `[n, width]`.
+        lengths: Maps token ids to the number of leading tokens that each embedding depends on;
+            `encode` may be given no others. None if it depends on all.
         context_length: Tokens per prompt.
         tokenizer: Name of the tokenizer, for the report.
         templates: Default prompt templates.
@@ -100,6 +106,7 @@ class TextTower:
     templates: tuple[str, ...]
     logit_scale: float | None = None
     logit_bias: float = 0.0
+    lengths: Callable[[Tensor], Tensor] | None = None
 
 
 def trained_scale(model: nn.Module) -> tuple[float | None, float]:
@@ -138,7 +145,10 @@ class PromptHead:
     cache: Path | None = None
 
     def build(self, progress: Progress | None = None) -> Head:
-        """Builds the head; resumes an unfinished build. `progress` is called after every class.
+        """Builds the head; resumes an unfinished build.
+
+        Args:
+            progress: Called before every batch of prompts, and at the end.
 
         Raises:
             UsageError: If there are no classes or templates, or a template lacks `{}`.
@@ -146,22 +156,22 @@ class PromptHead:
         check_templates(self.templates)
         if not self.classes:
             raise UsageError("a zero-shot head needs class names; pass --classes FILE")
-        shards, done = [], 0
-        tell = progress or (lambda done, total: None)
-        for names, entry in self._shards():
-            weight = _stored(entry, len(names))
+        shards = [(names, entry, _stored(entry, len(names))) for names, entry in self._shards()]
+        done = sum(len(names) for names, _, weight in shards if weight is not None)
+
+        def tell(encoded: int) -> None:
+            if progress is not None:
+                progress(done + encoded // len(self.templates), len(self.classes))
+
+        weights = []
+        for names, entry, weight in shards:
             if weight is None:
-                rows = []
-                for count, name in enumerate(names, done + 1):
-                    rows.append(prompt_row(self.text, name, self.templates).clone())
-                    tell(count, len(self.classes))
-                weight = torch.stack(rows)
+                weight = prompt_rows(self.text, names, self.templates, tell)
                 entry.write_bytes(save({"weight": weight}))
-            else:
-                tell(done + len(names), len(self.classes))
-            shards.append(weight)
-            done += len(names)
-        return self._head(torch.cat(shards), "")
+                done += len(names)
+            weights.append(weight)
+        tell(0)
+        return self._head(torch.cat(weights), "")
 
     def classes_left(self) -> int:
         """Returns the number of classes whose prompts `build` still has to encode."""
@@ -237,12 +247,40 @@ def check_templates(templates: Sequence[str]) -> None:
             raise UsageError(f"template {template!r} must hold {{}} for the class name, once")
 
 
-def prompt_row(text: TextTower, name: str, templates: Sequence[str]) -> Tensor:
-    """Returns the row of a class: the normalised mean of its prompts, float32 `[width]`."""
-    prompts = [template.replace("{}", name) for template in templates]
+def prompt_rows(
+    text: TextTower,
+    names: Sequence[str],
+    templates: Sequence[str],
+    tell: Callable[[int], None] = lambda encoded: None,
+) -> Tensor:
+    """Returns the row of each class: the normalised mean of its prompts.
+
+    Prompts of about the same length share a batch, which is cut after its longest prompt.
+
+    Args:
+        text: The text tower.
+        names: Class names.
+        templates: Prompt templates with `{}` for the class name.
+        tell: Called before every batch with the number of prompts that are encoded.
+
+    Returns:
+        float32 `[len(names), width]` on the CPU.
+    """
+    tokens = text.tokenize(
+        [template.replace("{}", name) for name in names for template in templates]
+    )
+    whole = torch.full((len(tokens),), tokens.shape[1])
+    lengths = whole if text.lengths is None else text.lengths(tokens)
+    order = lengths.argsort(stable=True)
+    embeddings = []
     with torch.inference_mode():
-        mean = text.encode(text.tokenize(prompts)).float().mean(dim=0)
-        return nn.functional.normalize(mean, dim=0).cpu()
+        for start in range(0, len(order), PROMPTS_PER_BATCH):
+            tell(start)
+            batch = order[start : start + PROMPTS_PER_BATCH]
+            embeddings.append(text.encode(tokens[batch, : lengths[batch].max()]).float().cpu())
+        each = torch.cat(embeddings)[order.argsort()].reshape(len(names), len(templates), -1)
+        rows = nn.functional.normalize(each.mean(dim=1), dim=1)
+    return rows.clone()
 
 
 def _stored(entry: Entry, rows: int) -> Tensor | None:

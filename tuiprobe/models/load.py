@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import cast
 
 import torch
@@ -18,7 +18,7 @@ from tuiprobe.results.subject import Training
 _CHANNELS_LAST = ("open_clip", "timm", "torchvision")
 """Loaders of libraries whose models run with channels last; the code of others might not."""
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def load_encoder(
@@ -34,7 +34,7 @@ def load_encoder(
 
     Args:
         spec: A preset such as `rn50_openai`, or `open_clip:ARCH/TAG`, `timm:NAME`,
-            `torchvision:NAME/WEIGHTS`, `py:MODULE:FUNCTION`; for open_clip and timm also
+            `torchvision:NAME/WEIGHTS`, `py:FILE.py:NAME`; for open_clip and timm also
             `hf-hub:OWNER/NAME` and `local-dir:FOLDER`. An open_clip spec may end in `@gelu`
             or `@quickgelu` to force an activation, a timm spec in `@288` for its test size.
         checkpoint: File whose weights replace the published ones.
@@ -45,8 +45,8 @@ def load_encoder(
         UsageError: If the spec is invalid.
         WeightsError: If weights are missing, damaged or of another architecture.
     """
-    if dtype not in _DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}; one of {', '.join(_DTYPES)}")
+    if dtype not in DTYPES:
+        raise UsageError(f"unknown dtype {dtype!r}; one of {', '.join(DTYPES)}")
     if not isinstance(spec, str):
         raise UsageError(f"a model is named by text, such as {model_forms()}, not by {spec!r}")
     try:
@@ -54,7 +54,7 @@ def load_encoder(
     except RuntimeError as error:
         raise UsageError(f"there is no device {device!r}; name cpu, cuda or cuda:N") from error
     path = Path(checkpoint) if checkpoint is not None else None
-    encoder = _load(spec, path, device, _DTYPES[dtype])
+    encoder = _load(spec, path, device, DTYPES[dtype])
     encoder.training = _training(encoder)
     if encoder.loader in _CHANNELS_LAST:
         encoder.use_channels_last()
@@ -103,6 +103,13 @@ def _preset(name: str) -> Preset:
     preset = presets().get(name)
     if preset is not None:
         return preset
+    kind = PurePath(name).suffix
+    if kind in (".pt", ".pth", ".bin", ".safetensors", ".py"):
+        what = "a file of Python" if kind == ".py" else "weights, and no architecture"
+        raise UsageError(
+            f"{name!r} is {what}: for a module of your own write py:FILE.py:NAME, for one of a "
+            "library --model NAME --checkpoint FILE"
+        )
     specs = [m.spec for m in all_published().values() if m.architecture == name]
     near = near_presets(name) or [right_spec(spec) for spec in specs[:3]]
     hint = f"did you mean {' or '.join(near)}?" if near else f"name one as {model_forms()}"

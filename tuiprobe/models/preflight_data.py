@@ -16,7 +16,7 @@ from tuiprobe.catalog.labels import imagenet_labels, imagenet_wnids
 from tuiprobe.datasets.base import UnreadableImageError
 from tuiprobe.datasets.decode import has_deep_values
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import Head, prompt_row
+from tuiprobe.models.heads import Head, prompt_rows
 from tuiprobe.models.preflight import Check
 from tuiprobe.numbers import interval, number
 
@@ -303,8 +303,8 @@ def _hits(encoder: Encoder, samples: Sequence[Sample], setup: ClassifierSetup, h
 def _head(encoder: Encoder, setup: ClassifierSetup) -> Head:
     """Returns the model's classifier, or a head that is not cached: its activation is replaced."""
     if encoder.text is not None:
-        rows = [prompt_row(encoder.text, name, setup.templates) for name in setup.classes]
-        return Head(torch.stack(rows), None, setup.classes, setup.templates, normalize=True)
+        rows = prompt_rows(encoder.text, setup.classes, setup.templates)
+        return Head(rows, None, setup.classes, setup.templates, normalize=True)
     if encoder.classifier is None:
         raise ValueError(f"{encoder.name} has no head to answer with")
     return encoder.classifier

@@ -69,7 +69,7 @@ BUILTIN = {
     "open_clip": "tuiprobe.models.from_open_clip:LOADER",
     "timm": "tuiprobe.models.from_timm:LOADER",
     "torchvision": "tuiprobe.models.from_torchvision:LOADER",
-    "py": "tuiprobe.models.from_callable:LOADER",
+    "py": "tuiprobe.models.from_python:LOADER",
     "miniature": "tuiprobe.miniature.encoder:LOADER",
 }
 """All built-in loaders, in the order that messages list them."""

@@ -18,6 +18,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tuiprobe.errors import UsageError
+
 Extract = Callable[[object], Tensor]
 """Converts a module's output to the tensor of a tap."""
 
@@ -79,6 +81,10 @@ class NotTappableError(Exception):
     """Why the output of a module cannot be read as activations."""
 
 
+class UnknownBatchError(NotTappableError):
+    """Why the dimension that holds the images is not known."""
+
+
 @dataclass(frozen=True)
 class TapContext:
     """What the layout of an output is deduced from besides the module itself.
@@ -88,17 +94,32 @@ class TapContext:
         batch: Images in the batch.
         image: Height and width of the input; None if it is no image.
         tokens: Number of patches, and of class and register tokens, of a vision transformer.
+        batch_dim: Dimension of the batch in 3-D outputs; None if it is the one of that size.
     """
 
     tower: nn.Module
     batch: int
     image: tuple[int, int] | None = None
     tokens: tuple[int, int] = (0, 0)
+    batch_dim: int | None = None
 
     @cached_property
     def modules(self) -> Mapping[str, nn.Module]:
         """All modules by name."""
         return dict(self.tower.named_modules())
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """Returns the module that compiled and parallel wrappers hold."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
+            model = model._orig_mod  # type: ignore[assignment]
+        else:
+            return model
 
 
 def discover(
@@ -192,24 +213,34 @@ def layout(name: str, module: nn.Module, tensor: Tensor, scene: TapContext) -> t
     if not tensor.is_floating_point():
         raise NotTappableError(f"its output is {tensor.dtype}")
     layers = _surrounding(name, module, scene.modules, scene.tower)
-    shape, batch = tuple(tensor.shape), scene.batch
-    if tensor.ndim == 3 and shape[0] != batch and shape[1] == batch:
+    shape = tuple(tensor.shape)
+    if tensor.ndim == 3 and _batch_dim(shape, scene) == 1:
         # Sequence first: passed on as a batch-first view.
         dim = _channel_dim(module, (shape[1], shape[0], shape[2]), layers, [-1], None)
         tap = _token_tap(name, shape[0], shape[dim], scene.tokens)
         return tap, lambda o: _read(o).transpose(0, 1)
-    if tensor.ndim not in (2, 3, 4) or shape[0] != batch:
+    if tensor.ndim not in (2, 3, 4) or (tensor.ndim != 3 and shape[0] != scene.batch):
         raise NotTappableError(f"its output {shape} does not keep one entry an image in front")
     if tensor.ndim == 2:
         return Tap(name, "vector", shape[1]), _read
-    if tensor.ndim == 3 and shape[1] == batch:
-        raise NotTappableError(f"its output {shape} may be batch or sequence first")
     if tensor.ndim == 3:
         if _channel_dim(module, shape, layers, [1, -1], None) == 1:
             return Tap(name, "token", shape[1]), lambda o: _read(o).transpose(1, 2)
         return _token_tap(name, shape[1], shape[2], scene.tokens), _read
     dim = _channel_dim(module, shape, layers, [1, -1], scene.image)
     return Tap(name, "map", shape[dim], dim), _read
+
+
+def _batch_dim(shape: tuple[int, ...], scene: TapContext) -> int:
+    """Returns the dimension of a 3-D output that holds the images."""
+    possible = (0, 1) if scene.batch_dim is None else (scene.batch_dim,)
+    fitting = [dim for dim in possible if shape[dim] == scene.batch]
+    if len(fitting) == 2:
+        raise UnknownBatchError(f"its output {shape} may be batch or sequence first")
+    if not fitting:
+        where = "in front" if possible[0] == 0 else "in the second dimension"
+        raise UnknownBatchError(f"its output {shape} does not keep one entry an image {where}")
+    return fitting[0]
 
 
 def _token_tap(name: str, length: int, channels: int, tokens: tuple[int, int]) -> Tap:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import os
 from pathlib import Path
-from typing import Any, Final
-from xml.etree.ElementTree import fromstring
+from typing import Final
 
 from PIL import Image
 
@@ -22,8 +20,7 @@ from tuiprobe.files import Entry
 from tuiprobe.label.files import COLUMNS, NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, PictureToLabel
 from tuiprobe.plaintext import plain
-from tuiprobe.report.elements import inside
-from tuiprobe.report.page import Page, page_file
+from tuiprobe.report.page import page_file, render
 
 SIDE: Final = 224
 """Pixels of the shorter side of a picture; the longer one has twice as many at most."""
@@ -32,7 +29,6 @@ LARGEST: Final = 27 * 1024
 """Bytes of a picture: 200 of them, in base64, leave 600 kB of 8 MB for all else."""
 
 _QUALITIES: Final = (90, 85, 80, 70, 60, 50, 40, 30, 20, 10)
-_IN_SCRIPT: Final = str.maketrans({letter: f"\\u{ord(letter):04x}" for letter in "<>&"})
 
 
 def write_label_page(labelling: Labelling, path: Path, count: int) -> str:
@@ -72,39 +68,25 @@ def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
     """
     matched, target = labelling.matched, labelling.matched.source_run.target
     numbers = {name: number for number, name in enumerate(matched.classes)}
-    page = Page(f"Label {target}", page_file("label.css"), "label.js")
-    page.main.append(fromstring(page_file("label.html")))  # noqa: S314  (a file of this package)
-    data = inside(page.main, "script", id="data", type="application/json")
-    data.text = script_json(
-        {
-            "plan": labelling.plan.id,
-            "target": target,
-            "columns": COLUMNS,
-            "classes": [plain(name) for name in matched.classes],
-            "none": NONE_OF_THESE,
-            "unsure": UNSURE,
-            "pictures": [
-                {
-                    "image": plain(picture.name),
-                    "sha256": picture.digest,
-                    "how": picture.how,
-                    "choices": [numbers[name] for name in picture.choices],
-                    "jpeg": base64.b64encode(small_jpeg(labelling.image(picture.place))).decode(),
-                }
-                for picture in pictures
-            ],
-        }
-    )
-    return page.written()
-
-
-def script_json(value: Any) -> str:
-    r"""Returns a value as JSON that no text in it can end the script element of.
-
-    >>> script_json("</script>")
-    '"\\u003c/script\\u003e"'
-    """
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).translate(_IN_SCRIPT)
+    data = {
+        "plan": labelling.plan.id,
+        "target": target,
+        "columns": COLUMNS,
+        "classes": [plain(name) for name in matched.classes],
+        "none": NONE_OF_THESE,
+        "unsure": UNSURE,
+        "pictures": [
+            {
+                "image": plain(picture.name),
+                "sha256": picture.digest,
+                "how": picture.how,
+                "choices": [numbers[name] for name in picture.choices],
+                "jpeg": base64.b64encode(small_jpeg(labelling.image(picture.place))).decode(),
+            }
+            for picture in pictures
+        ],
+    }
+    return render("label.html", f"Label {target}", page_file("label.css"), "label.js", data=data)
 
 
 def small_jpeg(image: Image.Image) -> bytes:

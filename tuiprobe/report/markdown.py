@@ -57,8 +57,8 @@ SMALL_ROWS, SMALL_COLUMNS = 4, 6
 """Size of the largest table that a terminal shows well."""
 
 READ = (
-    "All intervals are 95 %. Full precision, n and method of every figure are in `results.json` "
-    "and `tables/`."
+    "Intervals are 95 % where nothing else is said. Full precision, n and method of every figure "
+    "are in `results.json` and `tables/`."
 )
 
 

@@ -1,8 +1,7 @@
 """The page around a report: one file that loads nothing and runs one script of its own.
 
-It is built as a tree of elements, so that an outside string can only be text. A content security
-policy allows the page's own style and script by their hashes, pictures inside the page, and nothing
-else.
+Templates escape every outside string. A content security policy allows the page's own style and
+script by their hashes, pictures inside the page, and nothing else.
 """
 
 from __future__ import annotations
@@ -11,78 +10,62 @@ import base64
 import hashlib
 from functools import cache
 from pathlib import Path
-from xml.etree.ElementTree import Element, tostring
+from typing import Any
 
-from tuiprobe.report.elements import element, inside
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tuiprobe.plaintext import plain
+from tuiprobe.report.pieces import FILTERS, LIMITS, TESTS
 from tuiprobe.report.svg import COLOURS
 
+TEMPLATES = Path(__file__).with_name("templates")
 
-class Page:
-    """A page while it is written.
+
+def render(
+    template: str, title: str, style: str = COLOURS, script: str = "page.js", **values: Any
+) -> str:
+    """Returns a page as HTML.
 
     Args:
+        template: File of the template, which extends page.html.
         title: Of the document, and its first heading.
         style: What is added to the style of every page.
         script: File of its script.
-
-    Attributes:
-        header: Holds the title; warnings follow it.
-        main: Holds everything that is said.
+        values: What the template shows; strings in it become text, whatever they hold.
     """
-
-    def __init__(self, title: str, style: str = COLOURS, script: str = "page.js") -> None:
-        style, script = page_file("page.css") + style, page_file(script)
-        self._html = element("html", lang="en")
-        head = inside(self._html, "head")
-        inside(head, "meta", charset="utf-8")
-        inside(head, "meta", http_equiv="Content-Security-Policy", content=_policy(style, script))
-        inside(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
-        inside(head, "title", title)
-        inside(head, "style").text = style
-        body = inside(self._html, "body")
-        inside(body, "a", "Skip to the answer", class_="skip", href="#main")
-        self.header = inside(body, "header")
-        inside(self.header, "h1", title)
-        self.main = inside(body, "main", id="main")
-        inside(body, "script").text = script
-
-    def written(self) -> str:
-        """Returns the page as HTML."""
-        return "<!DOCTYPE html>\n" + tostring(self._html, encoding="unicode", method="html")
+    style, script = page_file("page.css") + style, page_file(script)
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
+        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+    )
+    page = environment().get_template(template)
+    return page.render(title=title, style=style, script=script, policy=policy, **values)
 
 
-class Contents:
-    """The list of a page's sections.
-
-    Args:
-        place: Where the list stands.
-    """
-
-    def __init__(self, place: Element) -> None:
-        self._list = inside(inside(place, "nav", aria_label="Sections"), "ul")
-        self._count = 0
-
-    def section(self, place: Element, title: str) -> Element:
-        """Adds a section with its heading, and its place in the list."""
-        self._count += 1
-        name = f"s{self._count}"
-        made = inside(place, "section", id=name, class_="long")
-        inside(made, "h2", title)
-        inside(inside(self._list, "li"), "a", title, href=f"#{name}")
-        return made
+@cache
+def environment() -> Environment:
+    """Returns the environment of all templates; a name that a template lacks is an error."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        finalize=_inert, trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"],
+    )  # fmt: skip
+    made.filters |= FILTERS
+    made.tests |= TESTS
+    made.globals |= LIMITS
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    return made
 
 
 @cache
 def page_file(name: str) -> str:
-    """Returns a file of this folder that pages are made of."""
-    return Path(__file__).with_name(name).read_text("utf-8")
+    """Returns a style or script that pages are made of."""
+    return (TEMPLATES / name).read_text("utf-8")
 
 
-def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
-        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
-    )
+def _inert(value: Any) -> Any:
+    """Returns a value without control characters; what was escaped before stays as it is."""
+    return value if isinstance(value, Markup) else plain(str(value))
 
 
 def _hash(text: str) -> str:

@@ -1,19 +1,18 @@
-"""The pieces of a description as elements of a page: lines, tables, figures, pictures."""
+"""What templates ask of the pieces of a description: their order, words, rows and pictures."""
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from xml.etree.ElementTree import Element
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from tuiprobe.plaintext import plain
-from tuiprobe.report.common import NAMED_IMAGES, image_name
-from tuiprobe.report.elements import append, inside
+from tuiprobe.catalog.glossary import Term, mentions
+from tuiprobe.report.common import NAMED_IMAGES, image_name, nonfinite_rest, opening_pieces
 from tuiprobe.report.svg import legend, plot
-from tuiprobe.report.terms import Terms
 from tuiprobe.report.text import in_column, said
+from tuiprobe.report.text import line as line_of
 from tuiprobe.results import Estimate, TopImage
 from tuiprobe.results.section import (
     Chart,
@@ -21,8 +20,7 @@ from tuiprobe.results.section import (
     Column,
     Content,
     Heading,
-    Points,
-    Prose,
+    Section,
     Strip,
     StripEnd,
     Strong,
@@ -34,8 +32,6 @@ from tuiprobe.results.section import (
 Pictures = Mapping[tuple[str, int], bytes]
 """JPEG files by set and sample id."""
 
-SHOWN_IMAGES = 8
-"""Images at one end of a channel or direction that a page shows."""
 LISTED_ROWS = 100
 """Rows of a table that a page shows; files hold all."""
 LISTED_POINTS = 400
@@ -46,220 +42,210 @@ _LONG_WORD = re.compile(rf"\S{{{LONGEST_LABEL + 1},}}")
 _PIECE = 12
 _LONGEST_NAME = 36
 
+Words = list[tuple[str, Term | None]]
+"""Text in pieces, each with the term that it leads to."""
 
-@dataclass(frozen=True)
-class PageOptions:
-    """What a page shows.
+
+class Layout(NamedTuple):
+    """A section in the order of a page.
 
     Attributes:
-        pictures: Small JPEG files by set and sample id; other files are left out.
+        on_card: Figures that stand beside the card.
+        opening: What stands open; a list of charts is folded.
+        parts: Each heading with what is folded below it.
+        tables_folded: Whether tables of the opening are folded.
+    """
+
+    on_card: list[Chart | Strip]
+    opening: list[Content | list[Chart]]
+    parts: list[tuple[Heading, list[Content | list[Chart]]]]
+    tables_folded: bool
+
+
+class NamedPoints(NamedTuple):
+    """The named points of a chart as a table, for readers who cannot point at them."""
+
+    columns: list[Column]
+    rows: list[Sequence[Value]]
+
+
+@dataclass
+class PageState:
+    """What stands on a page, and which terms it has explained so far.
+
+    Attributes:
+        small: Small JPEG files to show; other files are left out.
         linked: Whether tables/ lies beside the page, so that links to it lead somewhere.
         open: Whether tables stand open.
+        on_card: Figures beside the card, by probe and id.
+        tables: Path and rows of the tables that only files hold in full, by probe.
     """
 
-    pictures: Pictures
+    small: Pictures = field(default_factory=dict)
     linked: bool = False
     open: bool = False
+    on_card: Collection[tuple[str, str]] = ()
+    tables: Mapping[str, Sequence[tuple[str, int]]] = field(default_factory=dict)
+    _used: dict[str, Term] = field(default_factory=dict)
+    _in_section: set[str] = field(default_factory=set)
 
+    @property
+    def terms(self) -> list[Term]:
+        """The terms used so far, by name."""
+        return sorted(self._used.values(), key=lambda term: term.name.casefold())
 
-class Pieces:
-    """Writes pieces of descriptions.
+    def begin_section(self) -> None:
+        """Begins a section, which marks its terms again."""
+        self._in_section.clear()
 
-    Args:
-        shown: What the page shows.
-        terms: Where terms are explained.
-    """
+    def files(self, probe: str) -> Sequence[tuple[str, int]]:
+        """Returns path and rows of a probe's tables that the page does not show in full."""
+        return self.tables.get(probe, ())
 
-    def __init__(self, shown: PageOptions, terms: Terms) -> None:
-        self.shown, self.terms = shown, terms
-        self._figures: dict[tuple[str, str], str] = {}
-
-    def content(self, place: Element, one: Content, probe: str, folded: bool = True) -> None:
-        """Appends one piece; tables that only files hold are left out.
-
-        Args:
-            place: Where it is appended.
-            one: The piece.
-            probe: Whose it is.
-            folded: Whether tables are folded.
-        """
-        if isinstance(one, Heading):
-            self.text(inside(place, "h3"), one.text)
-        elif isinstance(one, Prose):
-            self.text(inside(place, "p"), one.text, terms=True)
-        elif isinstance(one, Points):
-            self.points(place, one.items)
-        elif isinstance(one, Table):
-            self.table(place, one, folded and not self.shown.open)
-        elif isinstance(one, Chart):
-            self.chart(place, one, probe)
-        elif not one.folded:
-            self.strip(place, one, probe)
-
-    def text(self, place: Element, text: Text, terms: bool = False) -> None:
-        """Appends the pieces of one line.
+    def words(self, text: Text, explained: bool = False) -> Iterator[tuple[str, Words]]:
+        """Yields the pieces of a line: an element, empty for none, and the words inside it.
 
         Args:
-            place: Where they are appended.
             text: The line.
-            terms: Whether the first mention of a term is explained.
+            explained: Whether the first mention of a term in a section leads to the glossary.
         """
         for piece in text:
             if isinstance(piece, Code):
-                inside(place, "code", shortened(piece.code))
-            elif isinstance(piece, Strong):
-                strong = inside(place, "strong")
-                self._words(strong, shortened(piece.strong), terms)
-            else:
-                self._words(place, shortened(said(piece)), terms and isinstance(piece, str))
-
-    def _words(self, place: Element, text: str, terms: bool) -> None:
-        if terms:
-            self.terms.explain(place, text)
-        else:
-            append(place, text)
-
-    def points(self, place: Element, items: Iterable[Text]) -> None:
-        """Appends a list of sentences."""
-        listed = inside(place, "ul")
-        for item in items:
-            self.text(inside(listed, "li"), item, terms=True)
-
-    # Tables.
-
-    def table(self, place: Element, one: Table, folded: bool) -> None:
-        """Appends a table, folded or open; none that only files hold or that `long` says."""
-        if not one.rows or not one.reading or long(one):
-            return
-        shown = one.rows[:LISTED_ROWS]
-        name: Text = one.title or (one.id.replace("_", " ").capitalize(),)
-        if isinstance(name[-1], str):
-            name = (*name[:-1], name[-1].removesuffix(":"))
-        if folded:
-            place = inside(place, "details")
-            counted = f"{len(one.rows):,} row{'s' if len(one.rows) > 1 else ''}"
-            self.text(inside(place, "summary"), (*name, f" ({counted})"))
-        self.rows(place, name, one.columns, shown)
-        if (rest := len(one.rows) - len(shown)) > 0:
-            inside(place, "p", f"and {rest:,} more in tables/", class_="note")
-
-    def rows(
-        self, place: Element, name: Text, columns: Sequence[Column], rows: Sequence[Sequence[Value]]
-    ) -> None:
-        """Appends an open table."""
-        words = shortened("".join(said(piece) for piece in name), LONGEST_LABEL)
-        table = scrolled(place, words)
-        heads = inside(inside(table, "thead"), "tr")
-        for column in columns:
-            title = column.title if any(said(one) for one in column.title) else (column.id,)
-            self.text(inside(heads, "th", scope="col"), title)
-        body = inside(table, "tbody")
-        for row in rows:
-            cells = inside(body, "tr")
-            for value, column in zip(row, columns, strict=True):
-                self.text(inside(cells, "td", **_sorted_by(value)), (in_column(value, column),))
-
-    def pairs(self, place: Element, name: str, rows: Iterable[tuple[str, Text]]) -> None:
-        """Appends names and values as a table."""
-        body = inside(scrolled(place, name, pairs=True), "tbody")
-        for title, text in rows:
-            row = inside(body, "tr")
-            inside(row, "th", title, scope="row")
-            self.text(inside(row, "td"), text)
-
-    def files(self, place: Element, files: Sequence[tuple[str, int]]) -> None:
-        """Appends where the tables are that the page does not show in full."""
-        if not files:
-            return
-        line = inside(place, "p", "In full: ", class_="files")
-        for i, (name, rows) in enumerate(files):
-            path = f"tables/{name}.csv"
-            if self.shown.linked:
-                inside(line, "a", path, href=path)
-            else:
-                inside(line, "code", path)
-            append(line, f" ({rows:,} rows){'' if i + 1 == len(files) else ', '}")
-
-    # Figures.
-
-    def chart(self, place: Element, one: Chart, probe: str) -> None:
-        """Appends a chart with its title, legend and note; one without points is left out."""
-        if not any(series.x for series in one.series):
-            return
-        figure = inside(place, "figure", id=self._id(probe, one.id))
-        inside(figure, "figcaption", shortened(one.title, LONGEST_LABEL))
-        figure.append(plot(one))
-        listed = inside(figure, "ul", class_="legend")
-        for name, swatch in legend(one):
-            item = inside(listed, "li")
-            item.append(swatch)
-            swatch.tail = plain(shortened(name, LONGEST_LABEL))
-        if any(series.names for series in one.series):
-            inside(figure, "p", class_="reading", role="status")
-        if one.note:
-            inside(figure, "p", one.note, class_="note")
-        if not one.folded:
-            self._named_points(figure, one)
-
-    def _named_points(self, figure: Element, one: Chart) -> None:
-        """Lists the named points of a chart, for readers who cannot point at them."""
-        rows: list[Sequence[Value]] = [
-            (series.names[i], series.name, series.x[i], series.y[i])
-            for series in reversed(one.back_to_front())
-            if series.names
-            for i in range(len(series.x))
-        ]
-        if not rows:
-            return
-        shown = rows[:LISTED_POINTS]
-        titles = (
-            "model",
-            "shown as",
-            *(shortened(x, LONGEST_LABEL) for x in (one.x_label, one.y_label)),
-        )
-        units = ("none", "none", one.x_unit, one.y_unit)
-        columns = [
-            Column(id=f"c{i}", title=(title,), unit=unit)
-            for i, (title, unit) in enumerate(zip(titles, units, strict=True))
-        ]
-        folded = inside(figure, "details")
-        inside(folded, "summary", f"The {len(rows):,} models of the figure")
-        self.rows(folded, ("Models of the figure",), columns, shown)
-        if len(rows) > len(shown):
-            inside(folded, "p", f"and {len(rows) - len(shown):,} more in the figure", class_="note")
-
-    def strip(self, place: Element, one: Strip, probe: str, most: int = SHOWN_IMAGES) -> None:
-        """Appends the pictures at both ends, or the names of those without one."""
-        figure = inside(place, "figure", id=self._id(probe, one.id))
-        self.text(inside(figure, "figcaption"), (*one.title, ", images of ", Code(code=one.data)))
-        for end in one.ends:
-            shown = [
-                (image, text)
-                for image, text in end.captioned(most)
-                if _is_jpeg(self.shown.pictures.get((one.data, image.sample_id)))
-            ]
-            if not shown:
-                self._named(figure, end)
+                yield "code", [(shortened(piece.code), None)]
                 continue
-            inside(figure, "p", f"{end.label}:", class_="end")
-            row = inside(figure, "div", class_="pictures")
-            for image, text in shown:
-                _picture(row, image, text, self.shown.pictures[one.data, image.sample_id])
+            tag = "strong" if isinstance(piece, Strong) else ""
+            words = shortened(said(piece))
+            if explained and isinstance(piece, str | Strong):
+                yield tag, list(self._explained(words))
+            else:
+                yield tag, [(words, None)]
 
-    def _named(self, place: Element, end: StripEnd) -> None:
-        """Names the images at one end, where there are no pictures of them."""
-        text: list[Value] = [f"{end.label}: "]
-        for i, (image, below) in enumerate(end.captioned(NAMED_IMAGES)):
-            text += [", " if i else None, Code(code=image_name(image)), f" ({below})"]
-        self.text(inside(place, "p", class_="end"), tuple(text))
+    def _explained(self, text: str) -> Iterator[tuple[str, Term | None]]:
+        done = 0
+        for start, end, term in mentions(text):
+            name = text[start:end]
+            # A set that is called "objectnet" is not the published ObjectNet.
+            if term.id in self._in_section or (name.islower() and name not in term.words):
+                continue
+            self._in_section.add(term.id)
+            self._used[term.id] = term
+            yield text[done:start], None
+            yield name, term
+            done = end
+        yield text[done:], None
 
-    def _id(self, probe: str, id: str) -> str:
-        name = self._figures[probe, id] = f"figure-{probe}-{id}".replace("_", "-")
-        return name
+    def layout(self, section: Section, probe: str) -> Layout:
+        """Returns a section in the order of a page: figure, meaning, then folded evidence."""
+        visible = [piece for piece in section.content if _visible(piece)]
+        on_card = [
+            piece
+            for piece in visible
+            if isinstance(piece, Chart | Strip) and (probe, piece.id) in self.on_card
+        ]
+        rest = [piece for piece in visible if piece not in on_card]
+        charts = [piece for piece in rest if isinstance(piece, Chart) and not piece.folded]
+        first = charts[:1] if not on_card and not self.open else []
+        rest = [piece for piece in rest if piece not in first]
+        opening = rest[: opening_pieces(rest)]
+        parts: list[tuple[Heading, list[Content]]] = []
+        for piece in rest[len(opening) :]:
+            if isinstance(piece, Heading):
+                parts.append((piece, []))
+            else:
+                parts[-1][1].append(piece)
+        return Layout(
+            on_card,
+            [*first, *_figures_folded(opening, all_of_them=not self.open)],
+            [(head, _figures_folded(under)) for head, under in parts if self.open or under],
+            tables_folded=not self.open,
+        )
 
-    def drawn(self, probe: str, id: str) -> str:
-        """Returns the place of a figure that stands on the page already; empty if it does not."""
-        return self._figures.get((probe, id), "")
+    def pictures(self, data: str, end: StripEnd, most: int) -> list[tuple[TopImage, str, str]]:
+        """Returns the first images at an end that have a picture: image, caption, source."""
+        found = []
+        for image, below in end.captioned(most):
+            content = self.small.get((data, image.sample_id), b"")
+            if content.startswith(b"\xff\xd8\xff"):
+                encoded = base64.b64encode(content).decode("ascii")
+                found.append((image, below, f"data:image/jpeg;base64,{encoded}"))
+        return found
+
+
+def _visible(piece: Content) -> bool:
+    """Returns whether a page shows anything of a piece."""
+    if isinstance(piece, Table):
+        return piece.reading and bool(piece.rows) and not only_in_a_file(piece)
+    if isinstance(piece, Chart):
+        return has_points(piece)
+    return not (isinstance(piece, Strip) and piece.folded)
+
+
+def _figures_folded(
+    content: Sequence[Content], all_of_them: bool = False
+) -> list[Content | list[Chart]]:
+    """Returns pieces with the figures that are folded as one list, at the place of the first."""
+    folded = [one for one in content if isinstance(one, Chart) and (one.folded or all_of_them)]
+    arranged: list[Content | list[Chart]] = []
+    for piece in content:
+        if piece not in folded:
+            arranged.append(piece)
+        elif piece is folded[0]:
+            arranged.append(folded)
+    return arranged
+
+
+def only_in_a_file(table: Table) -> bool:
+    """Returns whether a page only says where a table is."""
+    return table.file and len(table.rows) > LISTED_ROWS
+
+
+def has_points(piece: Chart | Strip) -> bool:
+    """Returns whether there is anything to draw."""
+    return not isinstance(piece, Chart) or any(series.x for series in piece.series)
+
+
+def figure_id(piece: Chart | Strip, probe: str) -> str:
+    """Returns the id of a figure on a page."""
+    return f"figure-{probe}-{piece.id}".replace("_", "-")
+
+
+def _title_text(piece: Chart | Strip) -> str:
+    return piece.title if isinstance(piece, Chart) else line_of(piece.title)
+
+
+def _table_name(table: Table) -> Text:
+    name: Text = table.title or (table.id.replace("_", " ").capitalize(),)
+    if isinstance(name[-1], str):
+        name = (*name[:-1], name[-1].removesuffix(":"))
+    return name
+
+
+def _column_title(column: Column) -> Text:
+    return column.title if any(said(piece) for piece in column.title) else (column.id,)
+
+
+def _sort_key(value: Value) -> str:
+    """Returns the number by which a cell is sorted; empty for text."""
+    number = value.value if isinstance(value, Estimate) else value
+    if isinstance(number, int | float) and not isinstance(number, bool):
+        return f"{number:.6g}"
+    return ""
+
+
+def _named_points(chart: Chart) -> NamedPoints:
+    rows: list[Sequence[Value]] = [
+        (series.names[i], series.name, series.x[i], series.y[i])
+        for series in reversed(chart.back_to_front())
+        if series.names
+        for i in range(len(series.x))
+    ]
+    labels = (shortened(label, LONGEST_LABEL) for label in (chart.x_label, chart.y_label))
+    units = ("none", "none", chart.x_unit, chart.y_unit)
+    columns = [
+        Column(id=f"c{i}", title=(title,), unit=unit)
+        for i, (title, unit) in enumerate(zip(("model", "shown as", *labels), units, strict=True))
+    ]
+    return NamedPoints(columns, rows)
 
 
 def shortened(text: str, most: int = LONGEST_TEXT) -> str:
@@ -272,43 +258,6 @@ def shortened(text: str, most: int = LONGEST_TEXT) -> str:
         return text if len(text) <= most else f"{text[: most - 1]}…"
     words = _LONG_WORD.sub(lambda word: f"{word[0][: LONGEST_LABEL - 1]}…", text)
     return words if len(words) <= most else f"{words[: most - 1]}…"
-
-
-def long(one: Table) -> bool:
-    """Returns whether a page only says where a table is."""
-    return one.file and len(one.rows) > LISTED_ROWS
-
-
-def scrolled(place: Element, name: str, pairs: bool = False) -> Element:
-    """Appends a table that scrolls by itself where it is wider than the page."""
-    around = inside(place, "div", class_="table", role="group", aria_label=name, tabindex=0)
-    table = inside(around, "table", class_="pairs" if pairs else "data")
-    inside(table, "caption", name)
-    return table
-
-
-def _sorted_by(value: Value) -> dict[str, str]:
-    """Returns the number by which a cell is sorted; nothing for text."""
-    if isinstance(value, Estimate):
-        return {"data_v": f"{value.value:.6g}"}
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return {"data_v": f"{value:.6g}"}
-    return {}
-
-
-def _is_jpeg(content: bytes | None) -> bool:
-    return content is not None and content.startswith(b"\xff\xd8\xff")
-
-
-def _picture(row: Element, image: TopImage, text: str, content: bytes) -> None:
-    box, name = inside(row, "div"), image_name(image)
-    encoded = base64.b64encode(content).decode("ascii")
-    inside(box, "img", src=f"data:image/jpeg;base64,{encoded}", alt=shortened(name, LONGEST_LABEL))
-    inside(box, "b", shortened(text)).tail = " "
-    for i, piece in enumerate(caption(name)):
-        if i:
-            inside(box, "wbr")
-        append(box, piece)
 
 
 def caption(name: str) -> list[str]:
@@ -333,3 +282,31 @@ def caption(name: str) -> list[str]:
         for at in range(0, len(part), _PIECE)
     ]
     return [*pieces[:-1], f"{''.join(pieces[-1:])}{dot}{extension}"]
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "caption": caption,
+    "column_title": _column_title,
+    "figure_id": figure_id,
+    "image_name": image_name,
+    "in_column": in_column,
+    "legend": legend,
+    "named_points": _named_points,
+    "nonfinite_rest": nonfinite_rest,
+    "plot": plot,
+    "shortened": shortened,
+    "sort_key": _sort_key,
+    "table_name": _table_name,
+    "text": lambda text: "".join(said(piece) for piece in text),
+    "title_text": _title_text,
+}
+"""Functions of pieces that templates apply."""
+
+TESTS: Mapping[str, Callable[..., bool]] = {
+    "drawn": has_points,
+    "more_figures": lambda piece: isinstance(piece, list),
+}
+
+LIMITS = {
+    "listed_rows": LISTED_ROWS, "listed_points": LISTED_POINTS, "named_images": NAMED_IMAGES,
+}  # fmt: skip

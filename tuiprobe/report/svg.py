@@ -5,14 +5,15 @@ Colour never carries meaning alone: roles also differ in dash, marker or fill.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, floor, log10
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from markupsafe import Markup
 
 from tuiprobe.numbers import in_unit, number, with_minus
 from tuiprobe.plaintext import plain
-from tuiprobe.report.elements import element, inside
 from tuiprobe.results.section import Chart, Drawn, Series
 
 WIDTH, HEIGHT = 640, 320
@@ -64,7 +65,7 @@ def svg(chart: Chart) -> str:
     """Returns the chart as a complete SVG file."""
     root = figure(chart)
     root.set("xmlns", "http://www.w3.org/2000/svg")
-    style = element("style")
+    style = Element("style")
     style.text = COLOURS
     root.insert(1, style)
     return tostring(root, encoding="unicode") + "\n"
@@ -74,7 +75,7 @@ def figure(chart: Chart) -> Element:
     """Returns the chart with title, legend and note, all in one picture."""
     if chart.across:
         return rows(chart)
-    root = element("svg", class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
+    root = _svg(class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
     inside(root, "title", _cut(chart.title, _LONGEST))
     inside(root, "text", _cut(chart.title, 92), class_="title", x=_LEFT, y=18)
     _plot(root, chart)
@@ -84,28 +85,28 @@ def figure(chart: Chart) -> Element:
     return root
 
 
-def plot(chart: Chart) -> Element:
+def plot(chart: Chart) -> Markup:
     """Returns the plotted area for a page that holds `COLOURS` and tells the rest in its text.
 
     Points with names are groups of the class `point`; the picture is then a group of pictures.
     """
     if chart.across:
-        return rows(chart)
+        return _markup(rows(chart))
     box = f"0 {_TOP - 8} {_LEFT + _PLOT_WIDTH + 12} {_PLOT_HEIGHT + 44}"
     named = any(one.names for one in chart.series)
-    root = element("svg", class_="chart", viewBox=box, role="group" if named else "img")
+    root = _svg(class_="chart", viewBox=box, role="group" if named else "img")
     inside(root, "title", _cut(chart.title, _LONGEST))
     _plot(root, chart)
-    return root
+    return _markup(root)
 
 
-def legend(chart: Chart) -> list[tuple[str, Element]]:
+def legend(chart: Chart) -> list[tuple[str, Markup]]:
     """Returns the name of each series with a small picture of how it is drawn."""
     found = []
     for one in reversed(chart.back_to_front()):
-        root = element("svg", class_="chart swatch", viewBox="0 0 24 14", aria_hidden="true")
+        root = _svg(class_="chart swatch", viewBox="0 0 24 14", aria_hidden="true")
         _swatch(root, one, 3, 11)
-        found.append((one.name, root))
+        found.append((one.name, _markup(root)))
     return found
 
 
@@ -207,7 +208,7 @@ def rows(chart: Chart) -> Element:
     width = _LEFT + _PLOT_WIDTH + 12 - _NAMES - 14
     bottom = 8 + _ROW * len(chart.ticks)
     box = f"0 0 {_LEFT + _PLOT_WIDTH + 12} {bottom + 36}"
-    root = element("svg", class_="chart", viewBox=box, role="img")
+    root = _svg(class_="chart", viewBox=box, role="img")
     inside(root, "title", _cut(chart.title, _LONGEST))
 
     def at(value: float) -> float:
@@ -280,6 +281,31 @@ def _swatch(root: Element, one: Series, x: float, y: float) -> None:
     else:
         inside(root, "line", class_=f"line {one.role}", x1=x, x2=x + 18, y1=y - 4, y2=y - 4,
                stroke_dasharray=_DASHES[one.role])  # fmt: skip
+
+
+def _markup(root: Element) -> Markup:
+    """Returns a finished picture for a page; its tree escaped every text."""
+    return Markup(tostring(root, encoding="unicode"))  # noqa: S704
+
+
+def _svg(**attributes: str) -> Element:
+    return Element("svg", _named(attributes))
+
+
+def inside(parent: Element, tag: str, text: str = "", /, **attributes: str | float) -> Element:
+    """Appends a new element; `class_` becomes `class`, `stroke_width` becomes `stroke-width`."""
+    made = SubElement(parent, tag, _named(attributes))
+    made.text = plain(text) or None
+    return made
+
+
+def _named(attributes: Mapping[str, str | float]) -> dict[str, str]:
+    return {
+        name.rstrip("_").replace("_", "-"): f"{value:.2f}".rstrip("0").rstrip(".")
+        if isinstance(value, float)
+        else plain(str(value))
+        for name, value in attributes.items()
+    }
 
 
 def _cut(text: str, letters: int) -> str:

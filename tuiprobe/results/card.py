@@ -6,13 +6,13 @@ belongs and by `Section.card` what it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
-from tuiprobe.results.base import Frozen, Many, given
-from tuiprobe.results.headlines import EFFECTIVE, TOP1
+from tuiprobe.results.base import Estimate, Frozen, Many, given
+from tuiprobe.results.headlines import EFFECTIVE, LABELLED, TARGET, TOP1
 from tuiprobe.results.report import Part, Report
-from tuiprobe.results.section import Block, Chart, Id, NamedFigure, Strip, Text
+from tuiprobe.results.section import Block, Chart, Drawn, Id, NamedFigure, Series, Strip, Text
 from tuiprobe.results.subject import DataSet, Model
 
 TITLES: Final[dict[Block, str]] = {
@@ -90,6 +90,56 @@ def card(report: Report) -> tuple[CardBlock, ...]:
                 )
             )
     return tuple(blocks)
+
+
+def sets_axis(report: Report) -> Chart | None:
+    """Returns the accuracy on every set on one axis, the user's own first.
+
+    None where fewer than two accuracies are known.
+    """
+    figures = [figure for part in report.parts for figure in part.figures]
+    known = [
+        (figure.data, rank, figure.figure)
+        for rank in (LABELLED, TARGET, TOP1)
+        for figure in figures
+        if figure.headline == rank and isinstance(figure.figure, Estimate)
+    ]
+    names = list(dict.fromkeys(data for data, _, _ in known))
+    estimated = [one for one in known if one[1] == TARGET]
+    measured = [one for one in known if one[1] != TARGET]
+    if len(known) < 2:
+        return None
+    kinds: tuple[tuple[str, Drawn, Sequence[tuple[str, int, Estimate]]], ...] = (
+        ("estimated", "main", estimated),
+        ("measured", "second", measured),
+    )
+    return Chart(
+        id="sets",
+        title="Accuracy on each set",
+        x_label="set",
+        y_label="images that are right",
+        y_unit="share",
+        ticks=tuple(names),
+        across=True,
+        series=tuple(
+            Series(
+                name=name,
+                x=tuple(float(names.index(data)) for data, _, _ in drawn),
+                y=tuple(figure.value for _, _, figure in drawn),
+                low=tuple(
+                    figure.value if figure.low is None else figure.low for *_, figure in drawn
+                ),
+                high=tuple(
+                    figure.value if figure.high is None else figure.high for *_, figure in drawn
+                ),
+                mark="points",
+                role=role,
+            )
+            for name, role, drawn in kinds
+            if drawn
+        ),
+        note="Lines are 95 % intervals of what labels measured, and the range of the estimate.",
+    )
 
 
 def _lines(part: Part) -> tuple[Text, ...]:

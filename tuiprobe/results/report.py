@@ -211,7 +211,7 @@ class Report(Frozen):
 
     def _repr_html_(self) -> str:
         """Returns the card as HTML, which notebooks show."""
-        return _rendered("tuiprobe.report.notebook:card_html", self)
+        return _rendered("tuiprobe.report.html:card_html", self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Prints the card as text, as IPython shows it."""

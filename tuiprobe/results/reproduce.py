@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tuiprobe.errors import UsageError
+from tuiprobe.options import OptionError
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Code, Section, Text
 from tuiprobe.results.subject import PROBE
@@ -32,8 +33,12 @@ def command(report: Report) -> str:
 
 def command_note(report: Report) -> str:
     """Returns what a reader must know of the command; empty if there is nothing."""
-    if not command(report):
+    try:
+        command_of(report.spec)
+    except OptionError:
         return OTHER_VERSION
+    except UsageError as error:
+        return f"No command does what this run did: {error}."
     values = (report.spec.get(name) for name in path_options())
     texts = (text for one in values for text in (one if isinstance(one, list) else [one]))
     return WHOLE if any(text and not str(text).startswith(_NO_PATHS) for text in texts) else ""

@@ -35,36 +35,47 @@ _MAX_HEADER_BYTES = 100_000_000  # as the safetensors library has it
 _MOST_DIMENSIONS = 32
 _MEMBER, _EARLIER_MEMBER = "sha256", "checksum"
 _DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
-    "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+    "U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4",
+    "F16": "<f2", "U16": "<u2", "I16": "<i2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1",
 }  # fmt: skip
+"""Types of NumPy by the format's names, in the order in which its library writes arrays."""
 
 
 def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> str:
-    """Publishes named arrays as safetensors with a checksum; returns the checksum."""
-    import numpy as np
-    from safetensors.numpy import save as encode_tensors
+    """Publishes named arrays as safetensors with a checksum; returns the checksum.
 
-    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    content = memoryview(encode_tensors(contiguous))
-    start = _HEADER_LENGTH_BYTES + int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
+    Their order is that of the safetensors library, which would copy all of them twice.
+    """
+    import numpy as np
+
+    kinds = {dtype: name for name, dtype in _DTYPES.items()}
+    order = {dtype: place for place, dtype in enumerate(_DTYPES.values())}
     blank = "0" * hashlib.sha256().digest_size * 2
-    head = _described(bytes(content[_HEADER_LENGTH_BYTES:start]), {**metadata, _MEMBER: blank})
+    members: dict[str, Any] = {}
+    content, end = [], 0
+    for name, array in sorted(arrays.items(), key=lambda item: (order[item[1].dtype.str], item[0])):
+        start, end = end, end + array.nbytes
+        described = {"dtype": kinds[array.dtype.str], "shape": array.shape}
+        members[name] = {**described, "data_offsets": (start, end)}
+        content.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    head = _encoded(members, {**metadata, _MEMBER: blank})
     place = _place(head, blank)
     before, after = head[:place], head[place + len(blank) :]
     digest = hashlib.sha256(before + after)
-    digest.update(content[start:])
+    for piece in content:
+        digest.update(piece)
     give_way(entry, digest.hexdigest())
-    entry.write_chunks((before, digest.hexdigest().encode(), after, content[start:]))
+    entry.write_chunks((before, digest.hexdigest().encode(), after, *content))
     return digest.hexdigest()
 
 
-def _described(header: bytes, metadata: Mapping[str, str]) -> bytes:
-    """Returns the bytes before the arrays with metadata, which the library writes in any order."""
-    texts = json.dumps({"__metadata__": metadata}, sort_keys=True, separators=(",", ":"))
-    members = header.strip()[1:-1]
-    whole = texts[:-1].encode() + (b"," + members if members else b"") + b"}"
-    whole += b" " * (-len(whole) % _HEADER_LENGTH_BYTES)  # arrays begin at multiples of 8
+def _encoded(members: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
+    """Returns the bytes before the arrays, which begin at multiples of 8."""
+    compact = (",", ":")
+    texts = json.dumps({"__metadata__": metadata}, sort_keys=True, separators=compact)
+    rest = json.dumps(members, separators=compact, ensure_ascii=False)[1:-1]
+    whole = f"{texts[:-1]}{',' * bool(rest)}{rest}}}".encode()
+    whole += b" " * (-len(whole) % _HEADER_LENGTH_BYTES)
     return len(whole).to_bytes(_HEADER_LENGTH_BYTES, "little") + whole
 
 

@@ -95,11 +95,12 @@ class EngineApp(App[None]):
         self.call_from_thread(self._show_running, running)
 
     def _show_running(self, running: dict[Path, tuple[int, int]]) -> None:
-        from tuiprobe.tui.screens.base import ProbeScreen
-
         self._counts = running
-        if isinstance(self.screen, ProbeScreen):
-            self.screen.show_running()
+        self.show_running()
+
+    def show_running(self) -> None:
+        """Shows in the title of the screen what runs meanwhile."""
+        raise NotImplementedError
 
     def resume(self, run: Path) -> Engine | None:
         """Starts an engine that goes on with a run; says why if it cannot.

@@ -232,6 +232,6 @@ def _headless(setup: Setup, trial: Trial | None, contents: Contents) -> str:
     if not classes:
         return "no class names: classes takes a file of them"
     prompts = classes * int(contents["templates"] or trial["text"]["templates"])
-    if prompts > MAX_CPU_PROMPTS and trial["cost"]["device"] == "cpu":
+    if trial["text"]["padded"] and prompts > MAX_CPU_PROMPTS and trial["cost"]["device"] == "cpu":
         return f"{prompts:,} prompts take a CPU hours: head zero-shot asks for them"
     return ""

@@ -84,12 +84,12 @@ def figures_of(layer: str, seen: Seen) -> LayerFigures:
     )
 
 
-def table(figures: Iterable[LayerFigures], refused: dict[str, str], footer: str) -> str:
+def table(figures: Iterable[LayerFigures], refused: dict[str, str], footer: list[str]) -> str:
     """Returns the figures as aligned text, with the layers that were not measured below."""
     columns = [TextColumn(name, right=name in ("channels", "images")) for name in HEADINGS]
     lines = [*text_table(columns, [_row(one) for one in figures])]
     lines += [f"{name}: not measured: {reason}" for name, reason in refused.items()]
-    return "\n".join([*lines, footer])
+    return "\n".join([*lines, *footer])
 
 
 def _row(one: LayerFigures) -> tuple[str, ...]:

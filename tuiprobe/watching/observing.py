@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.jit._trace import is_tracing
+from torch.utils.hooks import RemovableHandle
 
 from tuiprobe.models.taps import first_tensor
 
@@ -30,6 +33,8 @@ class ActivationObserver(Protocol):
     def refuse(self, index: int, reason: str) -> None: ...  # noqa: D102
 
 
+_is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # torch 2.7
+_nothing = nullcontext().__exit__  # takes anything and returns None
 _numbers = itertools.count()
 _observers: weakref.WeakValueDictionary[int, ActivationObserver] = weakref.WeakValueDictionary()
 
@@ -47,7 +52,8 @@ def _observe(x: Tensor, seen: Tensor, number: int, index: int) -> None:
 
     Args:
         x: Output of a layer, or an input of the model for `ROOT`.
-        seen: int64 `[1]`, counts calls; its change keeps the operator in a graph, in order.
+        seen: int64 `[1]`, counts calls; its change keeps the operator in a graph, in order. It is
+            no buffer of the model, as those are broadcast, averaged and copied.
         number: Number of the observer.
         index: Index of the layer, or `ROOT`.
     """
@@ -65,21 +71,27 @@ def _(x: Tensor, seen: Tensor, number: int, index: int) -> None:
 class Hook:
     """A forward hook, or a pre-hook of the whole model.
 
-    A copied or unpickled model keeps a hook that does nothing: only the model itself is watched.
+    Only the model itself is watched: a copy has no hook, and an unpickled model one that does
+    nothing, even where tuiprobe is not installed.
 
     Args:
         observer: What receives the outputs.
         number: Its number.
         index: Index of the layer, or `ROOT`.
-        root: The whole model, which holds the buffer `seen`.
-        buffer: Name of that buffer.
+        seen: What the operator changes.
+        register: Registers the hook at its module.
     """
 
     def __init__(
-        self, observer: ActivationObserver, number: int, index: int, root: nn.Module, buffer: str
+        self,
+        observer: ActivationObserver,
+        number: int,
+        index: int,
+        seen: Tensor,
+        register: Callable[[Any], RemovableHandle],
     ) -> None:
-        self.observer, self.number, self.index = observer, number, index
-        self.root, self.buffer = root, buffer
+        self.observer, self.number, self.index, self.seen = observer, number, index, seen
+        self.handle = register(self)
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any = None) -> None:
         """Hands on the only tensor of a layer's output, or the first of the model's inputs."""
@@ -93,23 +105,20 @@ class Hook:
                 kind = type(output).__name__
                 self.observer.refuse(self.index, f"its output is a {kind}, not one tensor")
         elif torch.compiler.is_compiling():
-            seen = getattr(self.root, self.buffer)
+            # An exported program may change no tensor from outside that is not a buffer.
+            seen = torch.zeros(1, dtype=torch.int64) if _is_exporting() else self.seen
             _observe(x.detach(), seen, self.number, self.index)
         elif not isinstance(x, FakeTensor) and not is_tracing():  # type: ignore[no-untyped-call]
             self.observer.observe(self.index, x.detach())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """Returns a hook that does nothing."""
-        return ignore
+        """Returns what does nothing and is removed with the memo, once all is copied."""
+        end = nullcontext()
+        memo[id(end)] = end
+        hooks = memo.get(id(self.handle.hooks_dict_ref()), {})
+        weakref.finalize(end, hooks.pop, self.handle.id, None)
+        return _nothing
 
     def __reduce__(self) -> Any:
-        """Pickles as a hook that does nothing."""
-        return _ignoring, ()
-
-
-def ignore(module: nn.Module, inputs: Any, output: Any = None) -> None:
-    """Does nothing: the hook of a copy of a watched model."""
-
-
-def _ignoring() -> Any:
-    return ignore
+        """Pickles `_nothing` by names of Python alone."""
+        return getattr, (nullcontext(), "__exit__")

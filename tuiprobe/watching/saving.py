@@ -127,6 +127,8 @@ def _model(watched: Observed, final: Outliers, last: Seen) -> Model:
     name = type(model).__name__
     representation: Literal["token", "pooled"] = "pooled" if final.kind == "vector" else "token"
     source = f"layer {final.tap} of a model in memory"
+    state = model.state_dict()
+    local = {key: one.to_local() if hasattr(one, "to_local") else one for key, one in state.items()}
     return Model(
         name=name,
         loader="tuiprobe.watch",
@@ -134,9 +136,7 @@ def _model(watched: Observed, final: Outliers, last: Seen) -> Model:
         representation=representation,
         width=last.tap.channels,
         parameters=sum(one.numel() for one in model.parameters()),
-        weights=WeightsInfo(
-            kind="unknown", source="in memory", digest=state_digest(model.state_dict())
-        ),
+        weights=WeightsInfo(kind="unknown", source="in memory", digest=state_digest(local)),
         preprocessing=PreprocessingInfo(
             size=(0, 0), mean=(), std=(), interpolation="", source=source, known=False
         ),
@@ -165,4 +165,6 @@ def _warnings(watched: Observed, final: Outliers) -> list[str]:
         )
     if watched.model.training:
         said.append("the model was in training mode; its weights may have changed meanwhile")
+    if watched.assumption:
+        said.append(watched.assumption)
     return said + [f"{name}: not measured: {why}" for name, why in watched.refused.items()]

@@ -15,8 +15,16 @@ from tuiprobe.datasets.order import hash_ids
 from tuiprobe.errors import UsageError
 from tuiprobe.globs import matches
 from tuiprobe.measure.tap_statistics import MAX_ROWS, sampled_rows
-from tuiprobe.models.taps import Extract, NotTappableError, Tap, TapContext, layout
+from tuiprobe.models.taps import (
+    Extract,
+    NotTappableError,
+    Tap,
+    TapContext,
+    UnknownBatchError,
+    layout,
+)
 from tuiprobe.stats import ActivationStats
+from tuiprobe.watching.batches import InputBatch, declared_dim
 
 SEED = 0
 _NAMED = 8  # modules that an error lists
@@ -108,47 +116,62 @@ class Layer:
         name: Its name in the model.
         module: The module.
         k: Images kept per channel and end.
+        batch_dim: Dimension of the batch in outputs of tokens; None if it was not named.
+
+    Attributes:
+        assumed: Whether the batch of its tokens was taken to be in front.
     """
 
-    def __init__(self, name: str, module: nn.Module, k: int) -> None:
-        self.name, self.module, self._k = name, module, k
+    def __init__(self, name: str, module: nn.Module, k: int, batch_dim: int | None) -> None:
+        self.name, self.module, self._k, self._batch_dim = name, module, k, batch_dim
         self.calls = 0
+        self.assumed = False
         self.refused: str | None = None
         self.order: int | None = None
         self.seen: Seen | None = None
         self.logged: Seen | None = None
         self._layout: tuple[int, Tap, Extract] | None = None
 
-    def add(self, x: Tensor, model: nn.Module, batch: int | None) -> None:
+    def add(self, x: Tensor, model: nn.Module, batch: InputBatch | None) -> None:
         """Adds an output; one that cannot be read is refused, with its reason in `refused`.
 
         Args:
             x: The output.
             model: The model that holds the layer.
-            batch: Images of the model's input; None if they are not known.
+            batch: What entered the model; None if that is not known.
         """
         try:
             _refuse_unreadable(x)
-            tap, extract = self._layout_of(x, TapContext(model, batch or len(x)))
+            tap, extract = self._layout_of(x, model, batch)
             y = extract(x)
             if not len(y):
                 return
             seen = self.seen or Seen(tap, self._k)
             seen.add(y)
             self.seen = seen
-        except (NotTappableError, TypeError, ValueError) as error:
+        except UnknownBatchError as error:
+            self.refused = f"{error}: name the dimension of the batch with batch_dim"
+        except (NotTappableError, IndexError, TypeError, ValueError) as error:
             self.refused = str(error)
         else:
             self.refused = None
 
-    def _layout_of(self, x: Tensor, scene: TapContext) -> tuple[Tap, Extract]:
+    def _layout_of(
+        self, x: Tensor, model: nn.Module, batch: InputBatch | None
+    ) -> tuple[Tap, Extract]:
         if self._layout is None or self._layout[0] != x.ndim:
+            dim = self._batch_dim
+            if dim is None:
+                dim = declared_dim(model, self.name)
+            images = batch.images if batch else x.size(dim if dim and x.ndim == 3 else 0)
+            scene = TapContext(model, images, batch_dim=dim)
             tap, extract = layout(self.name, self.module, x, scene)
             if self._layout is not None and tap.channels != self._layout[1].channels:
                 raise ValueError(
                     f"its output changed from {self._layout[0]} dimensions to {x.ndim}"
                 )
             self._layout = x.ndim, tap, extract
+            self.assumed = x.ndim == 3 and dim is None and (batch is None or batch.assumed)
         return self._layout[1:]
 
     @property
@@ -165,6 +188,7 @@ class Observed:
         patterns: Globs of the names of its layers.
         every: Of how many calls one is measured.
         k: Images kept per channel and end.
+        batch_dim: Dimension of the batch in tokens; None if it was not named.
 
     Attributes:
         key: The key of its directories: nothing else has it, so nothing else is replaced.
@@ -174,10 +198,20 @@ class Observed:
         UsageError: If a pattern matches no module.
     """
 
-    def __init__(self, model: nn.Module, patterns: tuple[str, ...], every: int, k: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        patterns: tuple[str, ...],
+        every: int,
+        k: int,
+        batch_dim: int | None,
+    ) -> None:
         self.model, self.patterns, self.every, self.k = model, patterns, every, k
+        self.batch_dim = batch_dim
         self.key = secrets.token_hex(32)
-        self.layers = tuple(Layer(name, module, k) for name, module in _chosen(model, patterns))
+        self.layers = tuple(
+            Layer(name, module, k, batch_dim) for name, module in _chosen(model, patterns)
+        )
         self._lock = threading.RLock()
 
     @property
@@ -189,6 +223,12 @@ class Observed:
 
     def _in_order(self) -> list[Layer]:
         return sorted(self.layers, key=lambda one: math.inf if one.order is None else one.order)
+
+    @property
+    def assumption(self) -> str:
+        """Which dimension was taken as the batch where nothing says so; empty if that is known."""
+        names = ", ".join(one.name for one in self.layers if one.shown and one.assumed)
+        return names and f"dimension 0 was taken as the batch, batch_dim names another: {names}"
 
     @property
     def refused(self) -> dict[str, str]:

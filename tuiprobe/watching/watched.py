@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
+from torch.utils.module_tracker import ModuleTracker
 
 from tuiprobe.errors import UsageError
+from tuiprobe.models.taps import bare
+from tuiprobe.watching.batches import batch_of
 from tuiprobe.watching.figures import LayerFigures, figures_of, table
 from tuiprobe.watching.live import LiveFiles
 from tuiprobe.watching.observing import ROOT, Hook, register
 from tuiprobe.watching.saving import save
 from tuiprobe.watching.seen import Observed
+
+_LOADED_IN = os.getpid()
 
 
 class Watched(Observed):
@@ -37,21 +41,23 @@ class Watched(Observed):
         *,
         k: int = 0,
         every: int = 1,
+        batch_dim: int | None = None,
         output: str | Path | None = None,
     ) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise UsageError(f"every must be a whole number from 1, got {every!r}")
         if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= 65536:
             raise UsageError(f"k must be a whole number from 0 to 65,536, got {k!r}")
+        if batch_dim not in (None, 0, 1):
+            raise UsageError(f"batch_dim must be 0, 1 or None, got {batch_dim!r}")
         if not isinstance(output, str | os.PathLike | None):
             raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
-        super().__init__(_bare(model), _patterns(layers), every, k)
+        super().__init__(bare(model), _patterns(layers), every, k, batch_dim)
         self._compiled = model is not self.model and hasattr(model, "_orig_mod")
-        self._local = threading.local()
+        self._local, self._autograd = threading.local(), ModuleTracker()
         self._steps = self._arrived = 0
         self._seconds = 0.0
-        self._handles: list[RemovableHandle] = []
-        self._buffer = ""
+        self._hooks: list[Hook] = []
         self._live = None if output is None else LiveFiles(Path(output), self)
 
     # The block.
@@ -61,22 +67,22 @@ class Watched(Observed):
 
         Raises:
             RuntimeError: If it is watching already.
+            UsageError: In a forked child.
         """
-        if self._handles:
+        if self._hooks:
             raise RuntimeError("this model is being watched by the same object already")
+        _refuse_forked_child()
         if self._live is not None:
             self._live.begin()
         number = register(self)
-        self._buffer = f"_tuiprobe_watch_{number}"
         home = next(self.model.parameters(), torch.empty(0)).device
         seen = torch.zeros(1, dtype=torch.int64, device=home)
-        self.model.register_buffer(self._buffer, seen, persistent=False)
         try:
-            first = Hook(self, number, ROOT, self.model, self._buffer)
-            self._handles.append(self.model.register_forward_pre_hook(first))
+            place: Callable[[Any], RemovableHandle] = self.model.register_forward_pre_hook
+            self._hooks.append(Hook(self, number, ROOT, seen, place))
             for index, layer in enumerate(self.layers):
-                hook = Hook(self, number, index, self.model, self._buffer)
-                self._handles.append(layer.module.register_forward_hook(hook))
+                place = layer.module.register_forward_hook
+                self._hooks.append(Hook(self, number, index, seen, place))
         except BaseException as error:
             self._remove()
             if self._live is not None:
@@ -105,20 +111,27 @@ class Watched(Observed):
         self._live.end(error)
 
     def _remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
-        if self._buffer in self.model._buffers:
-            delattr(self.model, self._buffer)
+        for hook in self._hooks:
+            hook.handle.remove()
+        self._hooks = []
 
     # What the hooks call.
 
     def observe(self, index: int, x: Tensor) -> None:
-        """Takes an output of a layer, or an input of the model."""
+        """Takes an output of a layer, or an input of the model; nothing of a backward pass.
+
+        There, activation checkpointing computes what was seen before.
+
+        Raises:
+            UsageError: In a forked child.
+        """
+        if self._autograd.is_bw:
+            return
+        _refuse_forked_child()
         begin = time.perf_counter()
         with self._lock:
             if index == ROOT:
-                self._local.batch = len(x) if x.ndim else None
+                self._local.batch = batch_of(x, self.model, self.batch_dim)
                 self._steps += 1
                 return
             layer = self.layers[index]
@@ -149,7 +162,8 @@ class Watched(Observed):
         measured = -(-self._steps // self.every)
         calls = f" of {measured:,} of {self._steps:,} calls" if self._steps else ""
         cost = f"measuring{calls} took {self._seconds:.2f} s"
-        return table(self.figures(), self.refused, cost)
+        footer = [self.assumption, cost] if self.assumption else [cost]
+        return table(self.figures(), self.refused, footer)
 
     def log(self, step: int, writer: Any) -> None:
         """Logs the figures of what was seen since the last call, and begins anew.
@@ -208,17 +222,10 @@ class Watched(Observed):
         return f"Watched({kind}, {len(self.layers)} layers, {images:,} images)"
 
 
-def _bare(model: nn.Module) -> nn.Module:
-    """Returns the module that compiled and parallel wrappers hold."""
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    while True:
-        if isinstance(model, nn.DataParallel | DistributedDataParallel):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod  # type: ignore[assignment]
-        else:
-            return model
+def _refuse_forked_child() -> None:
+    """Refuses a forked child, where the model itself would wait for OpenMP's threads for ever."""
+    if os.getpid() != _LOADED_IN:
+        raise UsageError("tuiprobe.watch cannot measure in a forked child; use spawn")
 
 
 def _patterns(layers: object) -> tuple[str, ...]:

@@ -105,9 +105,12 @@ def test_classes_are_compared_under_the_mask_of_the_shift():
 
 
 def test_the_section_has_a_reliability_diagram():
-    result = probe_calibration(head(), [calibrated("val"), calibrated("v2", seed=2)], NAMES)
+    sets = [calibrated("val"), *(calibrated(f"v{seed}", seed=seed) for seed in (2, 3, 4))]
+    result = probe_calibration(head(), sets, NAMES)
     chart = next(one for one in described(result).content if isinstance(one, Chart))
-    assert [one.role for one in chart.series] == ["reference", "main", "second", "context"]
+    assert [one.role for one in chart.series] == ["reference", "main", "second", "third"]
+    worst = max(result.sets[1:], key=lambda one: one.after.value)
+    assert chart.series[3].name == f"{worst.data}, scaled (worst)"  # five lines would overlap
     assert len(chart.series[1].x) == 15
 
 

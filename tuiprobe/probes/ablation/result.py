@@ -1,4 +1,4 @@
-"""Result types of the ablation probe (definitions: docs/ablation.md)."""
+"""Result types of the ablation probe (definitions: docs/inside.md)."""
 
 from typing import ClassVar, Literal
 

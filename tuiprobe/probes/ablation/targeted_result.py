@@ -56,7 +56,7 @@ class SetNotRun(Frozen):
 
 
 class TargetedAblation(Frozen):
-    """The answer to `tuiprobe reprobe RUN --ablate ...` (schema: docs/ablation.md).
+    """The answer to `tuiprobe reprobe RUN --ablate ...` (schema: docs/inside.md).
 
     Attributes:
         schema_version: Version of this schema.

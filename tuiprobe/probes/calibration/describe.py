@@ -33,13 +33,11 @@ RIGHT: Final = 0.01
 
 def describe(result: Calibration) -> Section:
     """Describes calibration of every set, then the classes that lost most."""
-    drawn = tuple(_reliability(result))
     return Section(
         title="Calibration",
         headline=tuple(_headline(result)),
         card=tuple(_card(result)),
-        pictures=tuple(one.id for one in drawn),
-        content=(*_errors(result), *drawn, *_classes(result)),
+        content=(*_errors(result), *_reliability(result), *_classes(result)),
     )
 
 
@@ -152,11 +150,14 @@ def _errors(result: Calibration) -> Iterator[Content]:
 
 def _reliability(result: Calibration) -> Iterator[Chart]:
     first, *shifts = result.sets
+    known = [one for one in shifts if given(one.after)]
+    worst = max(known, key=lambda one: one.after.value if given(one.after) else 0.0, default=None)
     drawn = [
         _line(f"{first.data}, scaled", first.bins, "main"),
         _line(f"{first.data}, before", first.bins_before, "second"),
-        *(_line(f"{one.data}, scaled", one.bins, "context") for one in shifts),
     ]
+    if worst is not None:
+        drawn.append(_line(f"{worst.data}, scaled (worst)", worst.bins, "third"))
     kept = [one for one in drawn if one.x]
     if not kept:
         return

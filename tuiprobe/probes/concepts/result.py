@@ -1,4 +1,4 @@
-"""Result types of the concept probe (definitions: docs/concepts.md)."""
+"""Result types of the concept probe (definitions: docs/inside.md)."""
 
 from typing import Annotated, ClassVar, Literal
 

@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from tuiprobe.numbers import number
 from tuiprobe.probes.directions.result import Basis, Directions, PruningCurve
 from tuiprobe.probes.telling import heading, known, prose, series, several, table
-from tuiprobe.results.section import Chart, Code, Content, Drawn, Section, Series, Table, Value
+from tuiprobe.results.section import (
+    Chart,
+    Code,
+    Content,
+    Drawn,
+    Section,
+    Series,
+    Subject,
+    Table,
+    Value,
+)
 
 SHOWN_FRACTIONS = (0.0, 0.5, 0.8, 0.9)
 LEADING = 8
@@ -109,8 +119,14 @@ def _leading(basis: Basis) -> Table:
         ]
         for one in basis.directions
     ]  # fmt: skip
+    subjects = [
+        [Subject(kind="direction", number=one.index, centred=basis.centred),
+         *(Subject(kind="channel", number=channel) for channel in one.channels)]
+        for one in basis.directions
+    ]  # fmt: skip
     title = f"The most important directions of {basis.matrix}:"
-    return table(f"leading_{_slug(basis)}", columns, rows, title, shown=LEADING, file=False)
+    return table(f"leading_{_slug(basis)}", columns, rows, title, subjects=subjects,
+                 shown=LEADING, file=False)  # fmt: skip
 
 
 def _all_directions(bases: tuple[Basis, ...]) -> Iterator[Table]:
@@ -140,15 +156,18 @@ def _about(basis: Basis, curve: PruningCurve) -> list[Value]:
 
 
 def importances(basis: Basis) -> Chart:
-    """Returns the importance of every direction, in the order of singular values."""
+    """Returns the share of the importance of every direction, in the order of singular values."""
     places = tuple(float(i) for i in range(len(basis.importances)))
-    bars = Series(name="importance", x=places, y=basis.importances, mark="bars")
+    whole = sum(basis.importances) or 1.0
+    shares = tuple(importance / whole for importance in basis.importances)
+    bars = Series(name="share of the importance", x=places, y=shares, mark="bars")
     return Chart(
         id=f"importance_{_slug(basis)}",
         title=f"Importance of directions, {basis.matrix}",
         x_label="direction, by singular value",
-        y_label="importance",
+        y_label="share of the importance",
         series=(bars,),
+        y_unit="share",
         ticks=tuple(str(i) for i in range(len(basis.importances))),
         note=f"All together {number(sum(basis.importances))}; shares are of this sum.",
     )

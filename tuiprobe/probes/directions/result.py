@@ -1,4 +1,4 @@
-"""Result types of the directions probe (definitions: docs/directions.md)."""
+"""Result types of the directions probe (definitions: docs/inside.md)."""
 
 from typing import Annotated, ClassVar, Literal
 

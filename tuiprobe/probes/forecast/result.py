@@ -1,4 +1,4 @@
-"""Result types of the forecast (definitions: docs/forecast.md)."""
+"""Result types of the forecast (definitions: docs/robustness.md)."""
 
 from typing import ClassVar, Literal
 

@@ -1,4 +1,4 @@
-"""Result types of the probe of nearest neighbours (definitions: docs/neighbours.md)."""
+"""Result types of the probe of nearest neighbours (definitions: docs/inside.md)."""
 
 from typing import ClassVar
 

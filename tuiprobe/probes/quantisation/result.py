@@ -1,4 +1,4 @@
-"""Result types of the quantisation probe (definitions: docs/quantisation.md)."""
+"""Result types of the quantisation probe (definitions: docs/inside.md)."""
 
 from typing import Annotated, ClassVar, Literal
 

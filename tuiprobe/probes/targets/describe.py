@@ -79,7 +79,7 @@ def describe(result: Targets, subject: Subject) -> Section:
         clause=_clause(result.targets[0]),
         clause_on=result.targets[0].data,
         card=tuple(lines),
-        pictures=tuple(one.id for one in drawn if not (isinstance(one, Strip) and one.folded)),
+        pictures=tuple(one.id for one in drawn if isinstance(one, Strip) and not one.folded),
         content=(
             *drawn,
             *_estimates(result),

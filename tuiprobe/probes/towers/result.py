@@ -1,4 +1,4 @@
-"""Result types of the probe of both towers (definitions: docs/towers.md)."""
+"""Result types of the probe of both towers (definitions: docs/inside.md)."""
 
 from typing import ClassVar, Literal
 

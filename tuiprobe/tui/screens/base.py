@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.events import ScreenResume
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tuiprobe.files import Entry
@@ -75,6 +76,11 @@ class ProbeScreen(Screen[None]):
     def shown_run(self) -> Path | None:
         """The run directory that is shown; None where the screen is not about one."""
         return None
+
+    def on_screen_suspend(self) -> None:
+        """Drops what was drawn: Textual keeps the lines of 1,024 widgets after their screens."""
+        for widget in self.walk_children(Widget):
+            widget.refresh()
 
     @property
     def alive(self) -> bool:

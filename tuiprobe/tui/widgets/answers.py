@@ -11,10 +11,8 @@ from textual.widgets import Static
 
 from tuiprobe.numbers import number, plus_minus
 from tuiprobe.plaintext import plain
-from tuiprobe.results import given
-from tuiprobe.tui.figures import DIM
 from tuiprobe.tui.livewatch import Snapshot
-from tuiprobe.tui.text import fitted, inert
+from tuiprobe.tui.text import DIM, fitted, inert
 from tuiprobe.tui.widgets.spans import span
 
 if TYPE_CHECKING:
@@ -69,6 +67,7 @@ def set_lines(snapshot: Snapshot, going: bool) -> list[SetLine]:
 
 def _accuracy(name: str, answers: SetAnswers) -> SetLine:
     from tuiprobe.probes.proportions import wilson
+    from tuiprobe.results import given
 
     figure = wilson(answers.right or 0, answers.images)
     tail = f"n\N{NO-BREAK SPACE}{answers.images:,}"

@@ -1,0 +1,89 @@
+"""Loads an object of a user's own Python code: `py:FILE.py:NAME`, `py:MODULE:NAME`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from torch import nn
+
+from tuiprobe.errors import RunError, TuiprobeError, UsageError
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.registry import Loader, Wanted, near_names
+from tuiprobe.plugins import in_words
+
+
+def load(wanted: Wanted) -> Encoder:
+    """Returns what a name in a file or a Python module stands for, as an encoder.
+
+    It is an `Encoder`, a torch module, or a function without arguments that returns one of them.
+    This runs code. Callers must pass only names from the user's own command line, never from a
+    suite, a spec.json or someone else's run directory.
+
+    Raises:
+        UsageError: If there is no such name, or it stands for something else.
+        RunError: If the user's code fails.
+    """
+    place, _, name = wanted.rest.rpartition(":")
+    if not place or not name:
+        raise UsageError(
+            f"{wanted.name!r} names no object of a file; write py:FILE.py:NAME or py:MODULE:NAME"
+        )
+    file = Path(place).expanduser() if place.endswith(".py") else None
+    folder = Path.cwd() if file is None else file.absolute().parent
+    with _importing_from(folder):
+        try:
+            module = importlib.import_module(place) if file is None else _run(file)
+            names = [one for one in vars(module) if not one.startswith("_")]
+            if not hasattr(module, name):
+                raise UsageError(f"{place} has no {name!r}{near_names(name, names)}")
+            found = getattr(module, name)
+            if isinstance(found, type):
+                raise UsageError(f"{wanted.name} is a class; name an object of it with its weights")
+            if callable(found) and not isinstance(found, nn.Module):
+                found = found()
+            encoder = Encoder.from_module(found) if isinstance(found, nn.Module) else found
+        except TuiprobeError:
+            raise
+        except (FileNotFoundError, ModuleNotFoundError) as error:
+            raise UsageError(f"cannot import {place!r} for {wanted.name}: {error}") from error
+        except Exception as error:
+            raise RunError(f"{wanted.name} failed: {in_words(error)}") from error
+    if not isinstance(encoder, Encoder):
+        raise UsageError(
+            f"{wanted.name} gives a {type(encoder).__name__}; it must be a torch.nn.Module, a "
+            "tuiprobe.Encoder, or a function that returns one"
+        )
+    encoder.name = wanted.name
+    encoder.move(wanted.device, wanted.dtype)
+    return encoder
+
+
+def _run(file: Path) -> ModuleType:
+    """Runs a file of Python as a module of its own."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None, "its name ends in .py"
+    assert spec.loader is not None, "its name ends in .py"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(file.stem, module)  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    """Looks for modules beside a file, as `python FILE` does."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        if str(folder) in sys.path:
+            sys.path.remove(str(folder))
+
+
+LOADER = Loader(forms=("py:FILE.py:NAME", "py:MODULE:NAME"), load=load, takes_checkpoint=False)

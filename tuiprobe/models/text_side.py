@@ -1,0 +1,66 @@
+"""Text towers of open_clip models, whose prompts need not be padded to the context length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+
+class TextSide(nn.Module):
+    """The text tower of an open_clip model.
+
+    A causal tower that pools at the end token computes the same embedding from the tokens up to
+    that one. It is then called with shorter tokens, which take a fraction of the time, and with its
+    positional embedding and attention mask cut to them. Towers that see the padding (SigLIP, those
+    of transformers) always get all tokens.
+
+    Attributes:
+        lengths: Maps tokens `[n, length]` to the number of tokens up to the end token; None if the
+            tower sees all.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        custom = isinstance(model, open_clip.CustomTextCLIP)
+        tower = model.text if custom else model
+        self._place = "model.text." if custom else "model."
+        self.lengths = _lengths(tower) if custom or isinstance(model, open_clip.CLIP) else None
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Computes normalised embeddings `[n, width]` from tokens on the model's device."""
+        embeddings: Tensor = self.model.encode_text(tokens, normalize=True)
+        return embeddings
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Computes normalised embeddings, float32 `[n, width]`, from tokens `[n, length]`."""
+        tokens = tokens.to(next(self.parameters()).device)
+        if self.lengths is None:
+            return self.forward(tokens).float()
+        length, place = tokens.shape[1], self._place
+        cut = {
+            f"{place}positional_embedding": self.get_parameter(f"{place}positional_embedding")[
+                :length
+            ],
+            f"{place}attn_mask": self.get_buffer(f"{place}attn_mask")[:length, :length],
+        }
+        embeddings: Tensor = torch.func.functional_call(self, cut, (tokens,))
+        return embeddings.float()
+
+
+def _lengths(tower: Any) -> Callable[[Tensor], Tensor] | None:
+    """Returns what finds the end of prompts if the tower is causal and pools there, else None."""
+    if getattr(tower, "attn_mask", None) is None or getattr(tower, "cls_emb", None) is not None:
+        return None
+    of_clip = "text_" if isinstance(tower, open_clip.CLIP) else ""
+    pool: str = getattr(tower, f"{of_clip}pool_type", "")
+    end: Any = getattr(tower, f"{of_clip}eos_id", None)
+    if pool == "argmax":
+        return lambda tokens: tokens.argmax(dim=1) + 1
+    if pool == "eos":
+        return lambda tokens: tokens.eq(end).int().argmax(dim=1) + 1
+    return None
