@@ -131,7 +131,7 @@ class LivePanels(Vertical):
         heights = {"answers": answers, "channels": left - pictures, "pictures": pictures}
         for id, height in heights.items():
             panel = self.query_one(f"#{id}")
-            panel.display = height > 0
+            panel.display = height > 0 or id == "channels"  # which keeps the focus
             panel.styles.height = height
 
     def _show_pictures(self) -> bool:
