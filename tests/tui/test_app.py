@@ -57,7 +57,9 @@ async def test_sizes_themes_and_ascii_on_both_first_screens(screen: str, tmp_pat
 
 
 @pytest.mark.asyncio
-async def test_no_color_sends_no_colour_not_even_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_color_sends_no_colour_not_even_grey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = TuiprobeApp(open_run=live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:

@@ -211,7 +211,7 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
 TABS = {
     "overview": ("under-shifts", ""),
     "inside": ("kurtosis", "1 outlier channel"),
-    "directions": ("importance", "direction 0, singular value 0.5, importance 0.5"),
+    "directions": ("importance", "direction 0, strength 0.5, importance 0.5"),
     "concepts": ("average-precision", "concept "),
     "shifts": ("effective-robustness", "Top-1 "),
     "channels": ("height", "channel ▲  133, height 14.0 ± 0.2"),
@@ -333,7 +333,7 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         about = said(app, "#about")
         assert "height         14.0 ± 0.2" in about
         assert "named in Privileged directions" in about  # the directions that lean on it
-        assert "direction 0, singular value 0.5, importance 0.50" in about
+        assert "direction 0, strength 0.5, importance 0.50" in about
         grid = app.screen.query_one(PictureGrid)
         assert [(name, len(pictures)) for name, pictures in grid.shown] == [
             ("highest values", 3), ("weakest (nearest to zero)", 1),
@@ -458,8 +458,8 @@ async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_image
         assert charts == ["Unique concepts on broden"]
         await to_tab(pilot, app, "directions")
         charts = [one.chart.title for one in screen.tab.query(ChartView)]
-        assert "Pruning on val, W minus its mean row" in charts
-        assert "Pruning on r, W" in charts
+        assert "Pruning on val, class weights, centred" in charts
+        assert "Pruning on r, class weights" in charts
         assert len(screen.tab.query(SubjectTable)) == 2
 
 
