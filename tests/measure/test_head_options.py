@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -26,7 +27,6 @@ from tuiprobe.catalog.labels import imagenet_wnids
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
-from tuiprobe.measure import head_progress
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.head_progress import LongHeadError
@@ -186,7 +186,7 @@ def test_a_head_that_will_take_longer_than_it_may_is_left_soon(
     prompts = lines(tmp_path / "t", *templates)  # 3,200 in 51 batches
     for seconds, told in ((1.0, 4), (0.1, 52)):
         clock = itertools.count(step=seconds)
-        monkeypatch.setattr(head_progress.time, "monotonic", lambda ticks=clock: next(ticks))
+        monkeypatch.setattr(time, "monotonic", lambda ticks=clock: next(ticks))
         clip, events = Clip(tmp_path / f"{seconds}"), list[Event]()
         run = replace(plan(clip, data, templates=prompts), directory=RunDir(tmp_path / "run"))
         with pytest.raises(LongHeadError) if told < 52 else nullcontext():
