@@ -112,19 +112,20 @@ TP_HD static inline bool trustworthy(const PowerSums& s, int64_t n, const Moment
   if (!(fabs(s.s1) <= 1.7976931348623157e308 && fabs(s.s4) <= 1.7976931348623157e308)) return false;
   if (part.min == part.max) return fabs(part.min) <= 1.7976931348623157e308;
   const double size = static_cast<double>(n), m = fabs(s.s1) / size, m2 = m * m;
-  const double spread = s.s2 / size;
   constexpr double kRange = 1099511627776.0;  // 2^40
-  if (!(spread > 1 / kRange && spread < kRange)) return false;
+  if (!(s.s2 * kRange > size && s.s2 < kRange * size)) return false;
   const double square = scale * scale;
   const double second = s.s2 + size * m2;
-  const double third = sqrt(s.s2 * s.s4);  // at least sum |d|^3
   const double fourth = s.s4 + 4 * m * fabs(s.s3) + 6 * m2 * s.s2 + 3 * size * m2 * m2;
-  const double sigma_cubed = all.m2 * sqrt(all.m2 / static_cast<double>(all.count));
-  const double found = fabs(all.m3);
-  const double known_third = (sigma_cubed > found ? sigma_cubed : found) * square * scale;
-  constexpr double kThirdError = 6e-7;
-  return second <= 1.25 * square * all.m2 && fourth <= 2 * square * square * all.m4 &&
-         kThirdError * third <= 2e-6 * known_third;
+  const double all2 = square * all.m2, all3 = square * scale * all.m3,
+               all4 = square * square * all.m4;
+  // Squares: roots and quotients would be most of the work on a small batch. s2 s4 is at least
+  // (sum |d|^3)^2, and all2^3 / count is (count sigma^3)^2.
+  constexpr double kThirdError = 6e-7, kLimit = 2e-6 / kThirdError;
+  const double count = static_cast<double>(all.count), cube = all2 * all2 * all2;
+  const double found = count * all3 * all3;
+  return second <= 1.25 * all2 && fourth <= 2 * all4 &&
+         count * s.s2 * s.s4 <= kLimit * kLimit * (cube > found ? cube : found);
 }
 
 struct MomentSummary {

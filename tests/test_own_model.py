@@ -115,6 +115,11 @@ def test_images_of_python_give_the_figures_of_their_folder(
     ]
     assert ["92 % right" in report.title for report in reports] == [True] * 4
     assert "taken as preprocessed" in str(reports[1].warnings)
+    assert "in label order" not in str([report.warnings for report in reports])
+    others = tuiprobe.probe(Colors(), data, **{**own, "classes": ["ant", "bee", "cow"]})
+    assert "none of the classes (blue, …) has the name of an output (ant, …)" in str(
+        others.warnings
+    )
     encoder = tuiprobe.Encoder.from_module(Colors(), preprocess=preprocess, classes=NAMES)
     unlabelled = [image for image, _ in named]
     report = tuiprobe.probe(encoder, data, target=[*unlabelled], **ALIKE)

@@ -81,7 +81,7 @@ def _asked(model: object, data: object, options: Mapping[str, Any]) -> tuple[Run
     targets = options.pop("target", ())
     if not (isinstance(targets, list | tuple) and all(isinstance(one, _SETS) for one in targets)):
         targets = [targets]  # one set, perhaps a list of images
-    if named := [_named(target, images) for target in targets]:
+    if named := [_named(target, images, labelled=False) for target in targets]:
         options["target"] = named
     sizes = [images[one].tensor_size if one in images else None for one in (source, *named)]
     encoder = _encoder(model, options, None if None in sizes else sizes[0])
@@ -93,7 +93,7 @@ def _asked(model: object, data: object, options: Mapping[str, Any]) -> tuple[Run
     return user_spec(name, source, options), Own(encoder, images)
 
 
-def _named(data: object, images: dict[str, OwnImages]) -> str | None:
+def _named(data: object, images: dict[str, OwnImages], *, labelled: bool = True) -> str | None:
     """Returns the name of a source of images, and adds it to those that are objects."""
     if data is None or isinstance(data, str | os.PathLike):
         return data if data is None else os.fspath(data)
@@ -101,7 +101,7 @@ def _named(data: object, images: dict[str, OwnImages]) -> str | None:
     while f"py:{name}" in images:
         count += 1
         name = f"{name_of(data)}-{count}"
-    found = OwnImages(data, name)
+    found = OwnImages(data, name, labelled=labelled)
     images[found.source] = found
     return found.source
 

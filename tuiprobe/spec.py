@@ -268,7 +268,8 @@ class RunSpec:
     classes: Annotated[
         str | None,
         Option(
-            "Class names of the head, one a line, in label order.",
+            "Class names of the head, in label order. A file with one a line, or names between "
+            "commas; of ImageNet's 1,000 some may be named, by any of their names or synset ids.",
             HEAD,
             common=True,
             metavar="FILE",

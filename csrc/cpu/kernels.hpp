@@ -33,7 +33,11 @@ struct MomentArrays {
   float* max;
   float* group_min;  // of this group alone
   float* group_max;
-  float* row_means;  // [kGroup], to about float32; null where they are not wanted
+  // Only where figures of rows are wanted too; else null.
+  float* row_means;  // [kGroup], as float32
+  float* row_rests;  // [kGroup] what those leave of the means, as far as it is known
+  int32_t* exceed;   // rows with |x| >= kExceedance, x finite
+  float centre;      // near the means, or 0
 };
 
 constexpr int64_t kBeyond = 16 * kLane;  // floats readable from any of a row's fourth powers on
@@ -91,8 +95,8 @@ constexpr int64_t kHits = 1024;  // that `passing` lists at once; at least kLane
 
 struct Kernels {
   const char* name;
-  // Adds the group to the power sums, minima and maxima of each channel. Where the means of its
-  // rows are wanted too, `row_figures` will follow, and only the first half of the next group is
+  // Adds the group to the power sums, minima and maxima of each channel. Where figures of its rows
+  // are wanted too, `row_figures` will follow, and only the first half of the next group is
   // prefetched.
   void (*moments)(const Group&, DType, const MomentArrays&);
   void (*row_figures)(const RowBatch&, DType, bool leaders, RowFigures&);
@@ -111,9 +115,6 @@ struct Kernels {
   // floats `width` apart.
   void (*pack)(const void* first, int64_t stride, int64_t channels, DType, int64_t count,
                float* rows, int64_t width);
-  // counts[c] += rows with |x| >= limit, x finite; looks only where the group's extremes reach it.
-  void (*exceed)(const Group&, DType, const float* group_min, const float* group_max, float limit,
-                 int32_t* counts);
   // Reads every element once and returns something that depends on all: the benchmarks' yardstick.
   // `flavour` 0: sums in order, 1: maxima, 2: sums of four streams.
   float (*read)(const float* data, int64_t count, int flavour);

@@ -49,7 +49,8 @@ const T* typed(const void* p, const T*) {
 
 template <class T>
 void moments_as(const Group& g, const MomentArrays& to, const T*) {
-  to.row_means != nullptr ? moments_of<T, true>(g, to) : moments_of<T, false>(g, to);
+  if (to.row_means == nullptr) return moments_of<T, false, false>(g, to);
+  to.centre != 0 ? moments_of<T, true, true>(g, to) : moments_of<T, true, false>(g, to);
 }
 
 template <class T>
@@ -65,12 +66,6 @@ template <class T>
 int64_t passing_as(const Group& g, const float* extreme, const Limits& limits, int64_t* from,
                    Hit* out, const T*) {
   return passing_of<T>(g, extreme, limits, from, out);
-}
-
-template <class T>
-void exceed_as(const Group& g, const float* low, const float* high, float limit, int32_t* counts,
-               const T*) {
-  exceed_of<T>(g, low, high, limit, counts);
 }
 
 void moments(const Group& g, DType dtype, const MomentArrays& to) {
@@ -91,16 +86,11 @@ void pack(const void* first, int64_t stride, int64_t channels, DType dtype, int6
   by_type(dtype, [&](auto* t) { pack_of(typed(first, t), stride, channels, count, rows, width); });
 }
 
-void exceed(const Group& g, DType dtype, const float* low, const float* high, float limit,
-            int32_t* counts) {
-  by_type(dtype, [&](auto* t) { exceed_as(g, low, high, limit, counts, t); });
-}
-
 }  // namespace
 }  // namespace tuiprobe::cpu
 
 #define TUIPROBE_KERNEL_TABLE(symbol, label)                                \
   namespace tuiprobe::cpu {                                                 \
   const Kernels symbol = {label,   moments, row_figures, row_shares, flush, \
-                          passing, rank,    pack,        exceed,     read}; \
+                          passing, rank,    pack,        read};             \
   }

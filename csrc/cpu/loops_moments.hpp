@@ -46,12 +46,44 @@ struct MomentVecs {
   }
 };
 
+// Adds the rows of a vector of channels whose |x| reaches what counts as large; infinite ones do
+// not count. `load_row` reads the rows once more, which are in the L1 cache, where extremes and
+// sums do not answer for all channels.
+template <class T, class LoadRow>
+inline void count_large(const Group& g, int64_t c, const MomentArrays& to, LoadRow load_row) {
+  const Vec limit = broadcast(kExceedance), opposite = broadcast(-kExceedance);
+  const Vec low = load(to.group_min + c), high = load(to.group_max + c);
+  const unsigned some = at_least(high, limit) | at_least(opposite, low);
+  if (!some) return;
+  const Vec huge = broadcast(kHuge);
+  const bool finite = at_least(huge, absolute(load(to.s1 + c))) == kAllLanes;
+  const unsigned all = at_least(low, limit) | at_least(opposite, high);
+  int32_t* const counts = to.exceed + c;
+  if (finite && some == all) {
+    for (int i = 0; i < kWidth; ++i) counts[i] += all >> i & 1 ? g.size : 0;
+    return;
+  }
+  const auto count_beyond = [&](Vec bound) {
+    Vec count = broadcast(0);  // rows are few
+    for (int r = 0; r < g.size; ++r) {
+      const Vec x = load_row(static_cast<const T*>(g.rows[r]) + c);
+      count = count_greater(count, absolute(x), bound);
+    }
+    return count;
+  };
+  Vec count = count_beyond(broadcast(previous(kExceedance)));
+  if (!finite) count = fma(count_beyond(huge), broadcast(-1), count);
+  float rows[kWidth];
+  store(rows, count);
+  for (int i = 0; i < kWidth; ++i) counts[i] += static_cast<int32_t>(rows[i]);
+}
+
 // `kVecs` vectors of channels of all rows, as `load_row` reads them, with at least two chains in
 // all, so that none waits for itself. Meanwhile fetches as much of the next group to the L2 cache,
 // or half as much where the figures of its rows do the rest, in the order of its addresses: memory
 // serves one stream of them twice as fast as 16 rows side by side.
-template <class T, bool kMeans, int kVecs, class LoadRow>
-inline void add_moments(const Group& g, int64_t c, const MomentArrays& to,
+template <class T, bool kMeans, bool kCentred, int kVecs, class LoadRow>
+inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec centre,
                         float (*row_sums)[kWidth], LoadRow load_row) {
   constexpr int kStep = 4;  // rows at once, which the registers hold
   constexpr int kVecsALine = 64 / sizeof(T) / kWidth;
@@ -73,7 +105,7 @@ inline void add_moments(const Group& g, int64_t c, const MomentArrays& to,
         __builtin_prefetch(next + done * kWidth / kParts, 0, 2);
       }
       const Vec x = load_row(static_cast<const T*>(g.rows[r]) + c + v * kWidth);
-      sum = add(sum, x);
+      if (kMeans) sum = add(sum, kCentred ? sub(x, centre) : x);
       sums[v].take(x, scale[v], bias[v], chain);
     }
     if (kMeans) store(row_sums[r], sum);
@@ -86,38 +118,51 @@ inline void add_moments(const Group& g, int64_t c, const MomentArrays& to,
   }
   for (; r < g.size; ++r) take(r, r % kChains);
 #pragma GCC unroll 2
-  for (int v = 0; v < kVecs; ++v) sums[v].flush(to, c + v * kWidth);
+  for (int v = 0; v < kVecs; ++v) {
+    sums[v].flush(to, c + v * kWidth);
+    if (kMeans) count_large<T>(g, c + v * kWidth, to, load_row);
+  }
 }
 
-template <class T, bool kMeans>
+// Sums of x - centre as means, in two parts whose sum is closer than a float32.
+inline void leave_means(const Group& g, const float (*row_sums)[kWidth], const MomentArrays& to) {
+  for (int r = 0; r < kGroup; r += 4) {
+    float folded[4];
+    fold<Sum>(load(row_sums[r]), load(row_sums[r + 1]), load(row_sums[r + 2]),
+              load(row_sums[r + 3]), folded);
+    for (int k = 0; k < 4; ++k) {
+      const float more = folded[k] / static_cast<float>(g.channels), mean = to.centre + more;
+      const float added = mean - to.centre;
+      to.row_means[r + k] = mean;
+      to.row_rests[r + k] = (to.centre - (mean - added)) + (more - added);
+    }
+  }
+}
+
+template <class T, bool kMeans, bool kCentred>
 inline void moments_of(const Group& g, const MomentArrays& to) {
   alignas(64) float row_sums[kMeans ? kGroup : 1][kWidth];
   // Two, where registers hold them, halve the work on the rows' sums; without those, memory alone
   // sets the pace, and serves one better.
   constexpr int kVecs = kMeans && kWidth != 8 ? 2 : 1;
+  const Vec centre = broadcast(to.centre);
   const auto whole = [](const T* p) { return load(p); };
   int64_t c = 0;
   for (; c + kVecs * kWidth <= g.channels; c += kVecs * kWidth) {
-    add_moments<T, kMeans, kVecs>(g, c, to, row_sums, whole);
+    add_moments<T, kMeans, kCentred, kVecs>(g, c, to, centre, row_sums, whole);
   }
   if (kVecs > 1 && c + kWidth <= g.channels) {
-    add_moments<T, kMeans, 1>(g, c, to, row_sums, whole);
+    add_moments<T, kMeans, kCentred, 1>(g, c, to, centre, row_sums, whole);
     c += kWidth;
   }
   if (c < g.channels) {
     const int rest = static_cast<int>(g.channels - c);
-    add_moments<T, kMeans, 1>(g, c, to, row_sums, [=](const T* p) { return load_part(p, rest); });
+    add_moments<T, kMeans, kCentred, 1>(g, c, to, first_lanes(centre, rest), row_sums,
+                                        [=](const T* p) { return load_part(p, rest); });
   }
   if constexpr (kMeans) {
     for (int r = g.size; r < kGroup; ++r) store(row_sums[r], broadcast(0));
-    for (int r = 0; r < kGroup; r += 4) {
-      float folded[4];
-      fold<Sum>(load(row_sums[r]), load(row_sums[r + 1]), load(row_sums[r + 2]),
-                load(row_sums[r + 3]), folded);
-      for (int k = 0; k < 4; ++k) {
-        to.row_means[r + k] = folded[k] / static_cast<float>(g.channels);
-      }
-    }
+    leave_means(g, row_sums, to);
   }
 }
 
@@ -125,32 +170,6 @@ void flush(float* part, double* sum, int64_t channels) {
   for (int64_t c = 0; c < channels; c += kWidth) {
     add_to(sum + c, load(part + c));
     store(part + c, broadcast(0));
-  }
-}
-
-template <class T>
-inline void exceed_of(const Group& g, const float* low, const float* high, float limit,
-                      int32_t* counts) {
-  const Vec up = broadcast(limit), down = broadcast(-limit), huge = broadcast(kHuge);
-  const Vec below = broadcast(previous(limit));
-  for (int64_t c = 0; c < g.channels; c += kWidth) {
-    const Vec lowest = load(low + c), highest = load(high + c);
-    if (!at_least(highest, up) && !at_least(down, lowest)) continue;
-    const auto count_beyond = [&](Vec bound) {
-      Vec count = broadcast(0);  // rows are few
-      for (int r = 0; r < g.size; ++r) {
-        const Vec x = load_padded(static_cast<const T*>(g.rows[r]), c, g.channels);
-        count = count_greater(count, absolute(x), bound);
-      }
-      return count;
-    };
-    Vec count = count_beyond(below);
-    if (at_least(huge, max(absolute(lowest), absolute(highest))) != kAllLanes) {
-      count = fma(count_beyond(huge), broadcast(-1), count);
-    }
-    float rows[kWidth];
-    store(rows, count);
-    for (int i = 0; i < kWidth; ++i) counts[c + i] += static_cast<int32_t>(rows[i]);
   }
 }
 

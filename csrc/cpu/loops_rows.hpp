@@ -112,11 +112,11 @@ inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& 
     rows[r] = static_cast<const T*>(b.rows[from + r]);
     fourths[r] = b.fourths + (from + r) * b.width;
     bias[r] = broadcast(-b.shift[from + r] * b.scale);
-    rest[r] = broadcast(-b.rest[from + r]);
+    rest[r] = broadcast(b.rest[from + r]);
   }
   const auto distance = [&](Vec x, Vec bias, Vec rest) {
     const Vec d = fma(x, scale, bias);
-    return kOffCentre ? add(d, rest) : d;
+    return kOffCentre ? sub(d, rest) : d;
   };
   Leaders leaders;
   const T* const next = static_cast<const T*>(b.next) + from * b.channels / 2;

@@ -14,19 +14,53 @@
 
 namespace tuiprobe::cpu {
 
-// Blocks depend on the shape alone, never on the number of threads: merged in block order they
+// An image of a batch, and a position in it.
+struct Place {
+  int64_t image;
+  int64_t position;
+};
+
+// Blocks are images, or pieces of a few long ones where no figures of whole images are wanted. They
+// depend on that and the shape alone, never on the number of threads: merged in block order they
 // give the same bits on any number of threads.
 struct Plan {
   int64_t images_per_block;
+  int64_t rows_per_piece;  // positions, where an image is several blocks
+  int64_t pieces;          // blocks an image; 1 where blocks are whole images
   int64_t blocks;
 
-  explicit Plan(const View& x) {
+  Plan(const View& x, bool whole_images) {
     constexpr int64_t kMaxBlocks = 32, kMinRows = 128;
-    const int64_t rows = x.images * positions(x);
+    const int64_t each = positions(x), rows = x.images * each;
     const int64_t wanted = std::max(kMinRows, (rows + kMaxBlocks - 1) / kMaxBlocks);
-    images_per_block = std::max<int64_t>(1, (wanted + positions(x) - 1) / positions(x));
-    if (positions(x) == 1) images_per_block = (images_per_block + kGroup - 1) / kGroup * kGroup;
-    blocks = (x.images + images_per_block - 1) / images_per_block;
+    images_per_block = std::max<int64_t>(1, (wanted + each - 1) / each);
+    if (each == 1) images_per_block = (images_per_block + kGroup - 1) / kGroup * kGroup;
+    rows_per_piece = each;
+    const bool even = x.height == 1 || x.row_stride == x.width * x.column_stride;
+    if (!whole_images && even && 2 * x.images <= kMaxBlocks) {
+      const int64_t most = kMaxBlocks / x.images, share = (each + most - 1) / most;
+      rows_per_piece = std::min(each, std::max(kMinRows, (share + kGroup - 1) / kGroup * kGroup));
+    }
+    pieces = images_per_block > 1 ? 1 : (each + rows_per_piece - 1) / rows_per_piece;
+    blocks = (x.images + images_per_block - 1) / images_per_block * pieces;
+  }
+
+  // Where a block begins.
+  Place first(int64_t block) const {
+    return {block / pieces * images_per_block, block % pieces * rows_per_piece};
+  }
+
+  // The rows of a block alone.
+  View rows(const View& x, int64_t block) const {
+    const Place at = first(block);
+    View part = x;
+    part.data = row_address(x, at.image, at.position);
+    part.images = std::min(images_per_block, x.images - at.image);
+    if (pieces > 1) {
+      part.height = 1;
+      part.width = std::min(rows_per_piece, positions(x) - at.position);
+    }
+    return part;
   }
 };
 
@@ -76,7 +110,7 @@ struct Worker {
   Floats tiles[2];  // packed rows, where channels are not contiguous
   Floats power[4];  // float32 sums of the groups since the last flush
   Floats group_min, group_max;
-  float row_means[kGroup];
+  float row_means[kGroup], row_rests[kGroup];
   Floats shares;         // of the rows since the last flush
   Floats fourths;        // [rows_at_once, row_stride]
   Doubles image_shares;  // of the current image, or of one exact row

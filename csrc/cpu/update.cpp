@@ -72,15 +72,6 @@ void add(const From* more, int64_t n, To* sums) {
   for (int64_t i = 0; i < n; ++i) sums[i] += more[i];
 }
 
-// The images of one block alone.
-View block_of(const View& x, const Plan& plan, int64_t block) {
-  View part = x;
-  const int64_t first = block * plan.images_per_block;
-  part.data = row_address(x, first, 0);
-  part.images = std::min(plan.images_per_block, x.images - first);
-  return part;
-}
-
 // What float32 made of a channel.
 struct Quick {
   PowerSums sums;
@@ -112,10 +103,10 @@ std::vector<int32_t> redo_blocks(Span<BlockSums> blocks, const std::vector<char>
   std::vector<Quick> quick(x.channels);
   std::vector<Moments> exact(x.channels);
   for (int64_t b = 0; b < blocks.size; ++b) {
-    const View part = block_of(x, plan, b);
+    const View part = plan.rows(x, b);
     std::vector<int32_t> broken;
     for (int64_t c = 0; c < x.channels; ++c) {
-      if (doubtful[c] && !quick[c].add(blocks.data[b], c, part.images * positions(x))) {
+      if (doubtful[c] && !quick[c].add(blocks.data[b], c, part.images * positions(part))) {
         broken.push_back(static_cast<int32_t>(c));
       }
     }
@@ -228,7 +219,7 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   const char* error = nullptr;
   const Kernels* set = kernels(&error);
   if (set == nullptr) throw std::runtime_error(error);
-  const Plan plan(x);
+  const Plan plan(x, state.options.samples);
   const Scaling scaling = choose_scaling(state, x);
   static thread_local Workspace space;
   const int64_t width = padded(x.channels);
@@ -240,18 +231,17 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   for (BlockSums& b : blocks) b.reserve(width, state.options.samples);
   if (static_cast<int64_t>(space.workers.size()) < count) space.workers.resize(count);
   const Span<Worker> workers{space.workers.data(), count};
-  const bool distinct = all_different(ids, x.images);
+  const bool distinct = plan.pieces == 1 && all_different(ids, x.images);
   for (Worker& w : workers) w.reserve(x, state, distinct, *set);
   Images images{};
   if (state.options.samples) images = Images::behind(state.samples, x.images);
-  const Walk walk{x, state, *set, scaling, ids, images};
   parallel_for(static_cast<int>(count), plan.blocks, [&](int64_t b, int worker) {
     Worker& w = workers.begin()[worker];
     if (!w.ready) w.reset(state);
     BlockSums& sums = blocks.begin()[b];
     sums.reset(width, state.options.samples);
-    const int64_t first = b * plan.images_per_block;
-    walk.block(first, std::min(first + plan.images_per_block, x.images), w, sums);
+    const View rows = plan.rows(x, b);
+    Walk{rows, plan.first(b), state, *set, scaling, ids, images}.block(w, sums);
   });
   std::vector<Moments> moments;
   if (state.options.moments) moments = combine_moments(blocks, scaling, state, x, plan, threads);

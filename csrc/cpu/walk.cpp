@@ -1,3 +1,18 @@
+// How the rows of a block are gone over. update.cpp cuts a batch into blocks (`Plan`), gives them
+// to workers, and merges in order what they leave.
+//
+//   group        16 rows (`Groups`); rows whose channels lie apart are first packed (`Tiles`)
+//   moments      power sums and extremes of each channel, sums of each row, large values counted
+//   candidates   `collect`: what beats the limit of its channel, into the worker's lists
+//   row figures  `ImageSums`, four rows at a time: powers about the row's mean; twice where the
+//                float32 mean has missed it, in float64 (`exact_row`) where float32 does not serve
+//   shares       fourth powers over their sum, by channel
+//   flush        every kFlush groups: float32 sums to float64
+//
+// A `Worker` owns what a group or an image at work needs (tiles, float32 sums, extremes, fourth
+// powers) and the candidates, which last from block to block of an update. `BlockSums` owns what a
+// block leaves: float64 sums, extremes, counts. Figures of images are written behind the end of
+// those that the state has (`Images`), and count only once the update has ended.
 #include "walk.hpp"
 
 #include <algorithm>
@@ -7,12 +22,6 @@
 
 namespace tuiprobe::cpu {
 namespace {
-
-// A row's image, and its position there.
-struct Place {
-  int64_t image;
-  int64_t position;
-};
 
 struct Rows : Group {
   Place first;
@@ -59,10 +68,10 @@ struct Line {
 // made.
 class Tiles {
  public:
-  Tiles(const View& x, const Kernels& kernels, int64_t last_image, Worker& w)
+  Tiles(const View& x, const Kernels& kernels, Worker& w)
       : line_(x),
         kernels_(kernels),
-        end_(line_.of_images ? last_image : line_.rows()),
+        end_(line_.rows()),
         tiles_(w.tiles),
         stride_(row_stride(x.channels)) {}
 
@@ -102,11 +111,10 @@ class Tiles {
   int turn_ = 0;
 };
 
-// Cuts images [first, last) into groups.
+// Cuts the rows of a block into groups.
 class Groups {
  public:
-  Groups(const View& x, const Kernels& kernels, int64_t first, int64_t last, Worker& w)
-      : x_(x), tiles_(x, kernels, last, w), at_{first, 0}, last_(last) {}
+  Groups(const View& x, const Kernels& kernels, Worker& w) : x_(x), tiles_(x, kernels, w) {}
 
   bool next(Rows& out) {
     const bool packed = x_.channel_stride != 1;
@@ -114,7 +122,7 @@ class Groups {
     out.channels = x_.channels;
     out.dtype = packed ? DType::f32 : x_.dtype;
     out.first = at_;
-    while (out.size < kGroup && at_.image < last_) {
+    while (out.size < kGroup && at_.image < x_.images) {
       // Of a group of one image, few values are candidates: long images share none.
       if (out.size > 0 && at_.position == 0 && positions(x_) >= kLong) break;
       // A group lies in one tile: the one before may be packed anew for the group after it.
@@ -136,7 +144,7 @@ class Groups {
   void add_run(Rows& out) {
     const bool of_images = positions(x_) == 1;
     const bool even = x_.row_stride == x_.width * x_.column_stride;
-    const int64_t left = of_images ? last_ - at_.image
+    const int64_t left = of_images ? x_.images - at_.image
                          : even    ? positions(x_) - at_.position
                                    : x_.width - at_.position % x_.width;
     const int count = static_cast<int>(std::min<int64_t>(kGroup - out.size, left));
@@ -158,22 +166,20 @@ class Groups {
 
   const View& x_;
   Tiles tiles_;
-  Place at_;
-  int64_t last_;
+  Place at_{0, 0};
 };
 
 // The images of one block: accumulates rows into images, images into the block.
 class ImageSums {
  public:
-  ImageSums(const Walk& walk, int64_t first_image, Worker& worker, BlockSums& sums)
+  ImageSums(const Walk& walk, Worker& worker, BlockSums& sums)
       : walk_(walk),
         w_(worker),
         sums_(sums),
         width_(padded(walk.x.channels)),
         per_image_(positions(walk.x)),
         weight_(1 / static_cast<float>(per_image_)),
-        step_(Worker::rows_at_once(walk.x.channels)),
-        at_{first_image, 0} {
+        step_(Worker::rows_at_once(walk.x.channels)) {
     batch_.channels = walk.x.channels;
     batch_.scale = walk.scaling.row_scale;
     batch_.fourths = worker.fourths.data();
@@ -206,14 +212,21 @@ class ImageSums {
         static_cast<const char*>(g.next) + (g.size + from) / 2 * g.channels * item_size(g.dtype);
     std::copy_n(g.rows + from, batch_.size, batch_.rows);
     std::copy_n(w_.row_means + from, batch_.size, batch_.shift);
-    std::fill_n(batch_.rest, kGroup, 0.0f);
+    constexpr float kSmall = 2.5e-7f;  // of the spread, as far as that is known
     batch_.off_centre = false;
-    walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
     for (int r = 0; r < batch_.size; ++r) {
-      batch_.rest[r] = figures_.rest[r];
-      batch_.off_centre |= figures_.rest[r] != 0;
+      batch_.rest[r] = w_.row_rests[from + r] * batch_.scale;
+      batch_.off_centre |= std::abs(batch_.rest[r]) > kSmall;
     }
-    if (batch_.off_centre) walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
+    if (!batch_.off_centre) std::fill_n(batch_.rest, kGroup, 0.0f);
+    walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
+    const auto missed = [](float rest) { return rest != 0; };
+    if (std::none_of(figures_.rest, figures_.rest + batch_.size, missed)) return;
+    for (int r = 0; r < batch_.size; ++r) {
+      if (missed(figures_.rest[r])) batch_.rest[r] = figures_.rest[r];
+    }
+    batch_.off_centre = true;
+    walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
   }
 
   // Rows [begin, end) of the batch, all of one image or each of its own.
@@ -291,19 +304,21 @@ class ImageSums {
 
   void record(int64_t image, double kurtosis, double self_share, int64_t leading) {
     const Images& to = walk_.images;
-    to.id[image] = walk_.id(image);
-    to.kurtosis[image] = kurtosis;
-    to.self_share[image] = self_share;
-    to.leading[image] = static_cast<int32_t>(leading);
+    const int64_t at = walk_.first.image + image;
+    to.id[at] = walk_.id(image);
+    to.kurtosis[at] = kurtosis;
+    to.self_share[at] = self_share;
+    to.leading[at] = static_cast<int32_t>(leading);
     sums_.share_squares += self_share;
     ++sums_.leading[leading];
   }
 
   void record_degenerate(int64_t image) {
     const Images& to = walk_.images;
-    to.id[image] = walk_.id(image);
-    to.kurtosis[image] = to.self_share[image] = NAN;
-    to.leading[image] = -1;
+    const int64_t at = walk_.first.image + image;
+    to.id[at] = walk_.id(image);
+    to.kurtosis[at] = to.self_share[at] = NAN;
+    to.leading[at] = -1;
     ++sums_.degenerate;
   }
 
@@ -312,9 +327,9 @@ class ImageSums {
   BlockSums& sums_;
   int64_t width_;
   int64_t per_image_;
-  float weight_;  // of a position in its image
-  int step_;      // rows measured together
-  Place at_;      // of the row that comes
+  float weight_;    // of a position in its image
+  int step_;        // rows measured together
+  Place at_{0, 0};  // of the row that comes
   RowBatch batch_{};
   RowFigures figures_;
   double kurtosis_ = 0;
@@ -326,7 +341,7 @@ void collect(const Rows& g, const Walk& walk, Worker& w, const Floats& extreme, 
   const int64_t last = g.place(g.size - 1, per_image).image;
   int64_t first_id = INT64_MAX;
   for (int64_t i = g.first.image; i <= last; ++i) first_id = std::min(first_id, walk.id(i));
-  to.begin_group(g.first.image, last);
+  to.begin_group(walk.first.image + g.first.image, walk.first.image + last);
   const Limits limits = to.limits(first_id);
   for (int64_t from = 0; from < g.channels;) {
     const int64_t n =
@@ -334,7 +349,8 @@ void collect(const Rows& g, const Walk& walk, Worker& w, const Floats& extreme, 
     for (int64_t i = 0; i < n; ++i) {
       const Hit& hit = w.hits[i];
       const Place at = g.place(hit.row, per_image);
-      to.offer(hit.channel, hit.value, static_cast<int32_t>(at.position), walk.id(at.image));
+      const auto position = static_cast<int32_t>(walk.first.position + at.position);
+      to.offer(hit.channel, hit.value, position, walk.id(at.image));
     }
   }
 }
@@ -352,7 +368,10 @@ MomentArrays Walk::arrays(Worker& w, BlockSums& sums, int64_t c) const {
           sums.max.data() + c,
           w.group_min.data() + c,
           w.group_max.data() + c,
-          state.options.samples ? w.row_means : nullptr};
+          state.options.samples ? w.row_means : nullptr,
+          w.row_rests,
+          state.options.samples ? sums.exceed.data() + c : nullptr,
+          0};
 }
 
 void Walk::flush_moments(Worker& w, BlockSums& sums, int64_t c, int64_t channels) const {
@@ -363,7 +382,7 @@ void Walk::flush_moments(Worker& w, BlockSums& sums, int64_t c, int64_t channels
 
 // Channels apart in memory, and nothing wanted of whole rows: a few channels of several images at a
 // time, so that what is packed never leaves the L1 cache.
-void Walk::lines_by_channels(int64_t first, int64_t last, Worker& w, BlockSums& sums) const {
+void Walk::lines_by_channels(Worker& w, BlockSums& sums) const {
   constexpr int64_t kGroups = 16, kRows = kGroups * kGroup;
   alignas(64) float tile[kRows * kLane];
   Group groups[kGroups];
@@ -393,10 +412,9 @@ void Walk::lines_by_channels(int64_t first, int64_t last, Worker& w, BlockSums& 
     count = rows = 0;
   };
   const Line line(x);
-  for (int64_t image = first; image < last; image = line.of_images ? last : image + 1) {
-    const int64_t end = line.of_images ? last : line.rows();
-    for (int64_t row = line.of_images ? first : 0, run; row < end; row += run) {
-      run = line.neighbours(row, std::min(row + kRows, end));
+  for (int64_t image = 0; image < (line.of_images ? 1 : x.images); ++image) {
+    for (int64_t row = 0, run; row < line.rows(); row += run) {
+      run = line.neighbours(row, std::min(row + kRows, line.rows()));
       if (rows + run > kRows) take();
       runs[count++] = {static_cast<const char*>(line.address(image, row)), run};
       rows += run;
@@ -405,14 +423,14 @@ void Walk::lines_by_channels(int64_t first, int64_t last, Worker& w, BlockSums& 
   take();
 }
 
-void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const {
+void Walk::block(Worker& w, BlockSums& sums) const {
   const bool samples = state.options.samples;
   if (x.channel_stride != 1 && !samples && !state.options.largest && !state.options.smallest) {
-    return lines_by_channels(first, last, w, sums);
+    return lines_by_channels(w, sums);
   }
-  Groups groups(x, kernels, first, last, w);
-  const MomentArrays to = arrays(w, sums, 0);
-  ImageSums image_sums(*this, first, w, sums);
+  Groups groups(x, kernels, w);
+  MomentArrays to = arrays(w, sums, 0);
+  ImageSums image_sums(*this, w, sums);
   const auto flush = [&] {
     flush_moments(w, sums, 0, x.channels);
     if (samples) image_sums.flush();
@@ -428,9 +446,10 @@ void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const 
     if (state.options.largest) collect(at, *this, w, w.group_max, w.largest);
     if (state.options.smallest) collect(at, *this, w, w.group_min, w.smallest);
     if (samples) {
-      kernels.exceed(at, at.dtype, w.group_min.data(), w.group_max.data(), kExceedance,
-                     sums.exceed.data());
       image_sums.take(at);
+      // Only from some sigma on does the sum of a row need it.
+      const float mean = w.row_means[0];
+      to.centre = is_finite(mean) && std::abs(mean) * scaling.row_scale > 2 ? mean : 0;
     }
     if (++groups_added % kFlush == 0) flush();
   }

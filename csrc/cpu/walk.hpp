@@ -19,23 +19,28 @@ struct Scaling {
   explicit Scaling(int64_t channels) : shift(channels), scale(channels, 1.0f), bias(channels) {}
 };
 
+// Of one block.
 struct Walk {
-  const View& x;
+  const View& x;  // its rows
+  Place first;    // where they begin in the batch
   const State& state;
   const Kernels& kernels;
   const Scaling& scaling;
   const int64_t* ids;
   const Images& images;
 
-  int64_t id(int64_t image) const { return ids ? ids[image] : state.images + image; }
+  // Of an image of the block.
+  int64_t id(int64_t image) const {
+    return ids ? ids[first.image + image] : state.images + first.image + image;
+  }
 
-  // Images [first, last), their sums into `sums`.
-  void block(int64_t first, int64_t last, Worker& worker, BlockSums& sums) const;
+  // Goes over the rows, their sums into `sums`.
+  void block(Worker& worker, BlockSums& sums) const;
 
  private:
   MomentArrays arrays(Worker& worker, BlockSums& sums, int64_t from_channel) const;
   void flush_moments(Worker& worker, BlockSums& sums, int64_t from_channel, int64_t channels) const;
-  void lines_by_channels(int64_t first, int64_t last, Worker& worker, BlockSums& sums) const;
+  void lines_by_channels(Worker& worker, BlockSums& sums) const;
 };
 
 }  // namespace tuiprobe::cpu

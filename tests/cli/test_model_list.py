@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from tuiprobe import miniature
 from tuiprobe.catalog.presets import presets
 from tuiprobe.cli.app import run_cli
 from tuiprobe.cli.model_list import paper_models, read_models
 from tuiprobe.errors import UsageError
-from tuiprobe.measure.group import BYTES_A_PARAMETER, SHARE_OF_MEMORY, affordable
+from tuiprobe.measure.group import BYTES_A_PARAMETER, FILE_SIZES, SHARE_OF_MEMORY, affordable
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.miniature.weights import FOLDER
 from tuiprobe.models.encoder import Encoder
@@ -68,6 +70,19 @@ def probe(*more: str) -> int:
 
 
 @pytest.mark.slow
+def test_an_undecided_list_ends_with_the_command_that_decides(
+    folder: Path, capsys: Captured
+) -> None:
+    names = ",".join(miniature.class_names())
+    assert probe("--data", "imagefolder:pictures/cat", "--classes", names) == 0
+    following = capsys.readouterr().err.partition("next: tuiprobe ")[2].splitlines()[0]
+    assert following.startswith("label out/mini_clip-cat-")
+    assert run_cli([*shlex.split(following), "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    assert len(state["candidates"]) == 2
+
+
+@pytest.mark.slow
 def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     folder: Path, opened: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +91,7 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     assert opened == ["mini_clip", "mini_supervised"]
     gap = "rn101_cc12m: no public weights exist; write checkpoint=FILE beside it"
     assert output.err.splitlines()[-1] == f"not measured: {gap}"
+    assert "next:" not in output.err  # without pictures of one's own
     (comparison,) = (folder / "out").glob("comparison-*.md")
     table = comparison.read_text()
     assert output.out.endswith(f"- {gap}\n\n")
@@ -258,7 +274,7 @@ def test_mistakes_name_file_and_line(tmp_path: Path, text: str, cause: str) -> N
         read_models(str(path))
 
 
-def test_models_are_opened_together_only_as_memory_allows() -> None:
+def test_models_are_opened_together_only_as_memory_allows(tmp_path: Path) -> None:
     names = ["mini_clip", "mini_supervised", "py:a:b", "mini_clip", "mini_finetuned", "mini_clip"]
     specs = [make_spec(name, None, {}) for name in names]
     two = 2 * presets()["mini_clip"].parameters * BYTES_A_PARAMETER / SHARE_OF_MEMORY
@@ -272,3 +288,8 @@ def test_models_are_opened_together_only_as_memory_allows() -> None:
     assert sizes(10) == [1] * 6
     assert sizes(two + 1) == [2, 1, 2, 1]
     assert sizes(1e12) == [2, 1, 3]
+
+    file = tmp_path / "own.pt"
+    file.write_bytes(bytes(1000))
+    specs = [make_spec("timm:resnet18", None, {"checkpoint": str(file)})] * 3
+    assert sizes(2 * FILE_SIZES * 1000 / SHARE_OF_MEMORY + 1) == [2, 1]

@@ -166,12 +166,13 @@ def test_a_ranking_is_written_as_a_file_and_comes_back_from_json(tmp_path: Path)
         directory = RunDir(tmp_path / name)
         write_results(directory, shifted(name, value).report)
         directories.append(directory)
-    path, text = write_ranking(directories, tmp_path, ["d: no weights"])
+    path, text, following = write_ranking(directories, tmp_path, ["d: no weights"])
     assert path.name.startswith("comparison-")
     written = path.read_text()
     assert written.index("| c |") < written.index("| b |") < written.index("| a |")
     assert "d: no weights" in written
     assert "d: no weights" in text
+    assert following == ""  # no pictures of one's own to label
     found = rank([shifted("a", 0.5), shifted("b", 0.4)])
     assert Ranking.model_validate(json.loads(found.model_dump_json())) == found
 

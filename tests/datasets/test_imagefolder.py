@@ -30,7 +30,7 @@ def test_ids_follow_the_byte_order_of_paths_and_folders_give_labels(
     assert [s.id for s in folder.samples] == list(range(len(names)))
     assert folder.classes == classes
     assert [s.label for s in folder.samples] == labels
-    mixed = "labels are not used: 1 images lie beside the class folders"
+    mixed = "labels are not used: a.png lies beside the class folders"
     assert folder.notes == ((mixed,) if names == ["a.png", "cats/b.png"] else ())
 
 

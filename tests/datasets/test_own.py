@@ -79,6 +79,8 @@ def test_every_form_gives_the_same_pictures_and_labels(folder: Path) -> None:
     assert [sample.label for sample in named.samples] == [2, 1, 0]
     read = OwnImages(ImageFolder(str(folder)))
     assert (read.name, read.classes) == ("ImageFolder", ("blue", "green", "red"))
+    unlabelled = OwnImages([(picture, -1) for picture in PICTURES], labelled=False)
+    assert unlabelled.classes == ()
     lone = OwnImages(PICTURES)
     assert (lone.classes, [sample.label for sample in lone.samples]) == ((), [None] * 3)
 
@@ -91,7 +93,10 @@ def test_labels_that_a_dataset_lists_are_taken_if_they_are_those_of_its_items() 
     assert listed.asked < 10  # no image is read for its label
     other = Items(PAIRS * 10, targets=[7] * 30)  # a target_transform changes them
     assert [sample.label for sample in OwnImages(other).samples] == [0, 1, 2] * 10
-    images = OwnImages(Items(PAIRS))
+    swapped = OwnImages(Items([*PAIRS, PAIRS[0]], targets=[0, 2, 1, 0]))  # only both ends agree
+    with pytest.raises(DataError, match=r"image 1 .* has the label 1, and its list .* 2: correct"):
+        swapped.read(swapped.samples[1])
+    images = OwnImages(Items(PAIRS, targets=torch.eye(3)))
     images.rows = ("rot", "grün", "blau", "gelb")  # names of the model's outputs
     assert images.classes == images.rows
 
@@ -118,6 +123,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[TuiprobeError], str]] = {
     "grey tensors": (lambda: [torch.zeros(1, 4, 4)], UsageError, r"Tensor \[1, 4, 4\]"),
     "a draw": (lambda: Items([lambda: torch.randn(3, 4, 4)]), DataError, "its transform draws"),
     "a failure": (lambda: Items([lambda: {}["x"]]), DataError, "image 0 of py:Items: KeyError"),
+    "a file that is gone": (lambda: ["/gone.png"], DataError, "image 0 of py:images: the file is"),
     "a score": (lambda: [(PICTURES[0], 0.5)], DataError, "has the label float 0.5: give the num"),
     "one-hot": (lambda: [(PICTURES[0], torch.zeros(3))], DataError, r"the label Tensor \[3\]"),
     "no class": (lambda: [*PAIRS, (PICTURES[0], -1)], DataError, "image 3 .* has the label int -1"),

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tests.datasets.trees import jpeg, write_tar
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.measure.opening import plan_run
-from tuiprobe.models.head_files import read_classes
 from tuiprobe.spec import RunSpec, make_spec
 
 NAME = os.fsdecode(b"caf\xe9")

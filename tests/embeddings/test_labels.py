@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.embeddings.conftest import planted
-from tuiprobe.catalog.labels import place_of_each
+from tuiprobe.catalog.class_names import place_of_each
 from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event
@@ -136,7 +136,7 @@ def test_a_name_that_is_there_twice_stands_for_no_class(tmp_path: Path) -> None:
         labels_of(tmp_path, "l.txt", column(["ant", "crane"] * 3), names=names)
     found = labels_of(tmp_path, "l.txt", column(["ant", "bee"] * 3), names=names)
     assert found.values.tolist() == [0, 2] * 3
-    with pytest.raises(UsageError, match="the class names hold 'crane' twice"):
+    with pytest.raises(UsageError, match="'crane' is 2 classes of --classes: name it n02012849"):
         place_of_each(["ant", "crane"], names)
 
 

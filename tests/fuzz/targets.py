@@ -31,6 +31,7 @@ from tests.measure.fake_run import vouch
 from tests.models.test_fuzz_checkpoints import saved, scripted, states
 from tuiprobe.answer import answer
 from tuiprobe.answer.paths import without_folders
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.model_list import read_models
 from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run as Compared
@@ -41,7 +42,7 @@ from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.datasets.vectors.labels import read_labels
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.head_files import read_head, read_templates
 from tuiprobe.models.weights import read_checkpoint
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import FORMATS, files_of

@@ -33,7 +33,7 @@ from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import Observer
 from tuiprobe.run.status import StatusWatch, StatusWriter, read_status
 from tuiprobe.tui.livewatch import Watch
-from tuiprobe.tui.progress import progress_line, ranks_line
+from tuiprobe.tui.progress import ranks_line
 
 SECONDS = seconds("readers")
 SLOWEST = 20.0
@@ -136,7 +136,6 @@ def read_ranks(run: RunDir) -> None:
     shown = Watch(run.path).poll()
     assert shown.eta is None or math.isfinite(shown.eta)
     ranks_line(shown.ranks, 80)
-    progress_line(shown, 80)
 
 
 def ask(reader: str, root: Path, name: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -25,14 +27,15 @@ from tuiprobe.catalog.labels import imagenet_wnids
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
-from tuiprobe.measure import head_progress
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.head_progress import LongHeadError
-from tuiprobe.measure.heads import write_head
+from tuiprobe.measure.heads import answers_of, write_head
+from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
-from tuiprobe.models.heads import PromptHead, TextTower
+from tuiprobe.models.heads import PromptHead, TextTower, classifier_head
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Robustness
@@ -99,7 +102,10 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         (plan(clip, data, head="probe", templates=templates), "--templates belong"),
         (plan(classifier(2), data, head="zero-shot"), "has no text tower"),
         (plan(clip, flat, head="probe"), "the images have none"),
-        (plan(classifier(2), data, classes=three), "3 names for classifier, 2 classes"),
+        (
+            plan(classifier(2), data, classes=three),
+            "3 names for the 2 rows of classifier, 2 classes",
+        ),
         (plan(clip, data, classes=lines(tmp_path / "d", "x", "y", "z")), "3 class names for 2"),
         (plan(clip, data, classes=str(tmp_path / "none")), "cannot read class names"),
         (plan(clip, data, templates=lines(tmp_path / "e", "a cat")), "must hold {}"),
@@ -180,7 +186,7 @@ def test_a_head_that_will_take_longer_than_it_may_is_left_soon(
     prompts = lines(tmp_path / "t", *templates)  # 3,200 in 51 batches
     for seconds, told in ((1.0, 4), (0.1, 52)):
         clock = itertools.count(step=seconds)
-        monkeypatch.setattr(head_progress.time, "monotonic", lambda ticks=clock: next(ticks))
+        monkeypatch.setattr(time, "monotonic", lambda ticks=clock: next(ticks))
         clip, events = Clip(tmp_path / f"{seconds}"), list[Event]()
         run = replace(plan(clip, data, templates=prompts), directory=RunDir(tmp_path / "run"))
         with pytest.raises(LongHeadError) if told < 52 else nullcontext():
@@ -228,6 +234,48 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
     for names, first in ((others, "class 0000"), (imagenet_wnids(), "tench")):
         choice = plan(classifier(2), images(names, each=1), **options).head
         assert (choice.classes[0], choice.assumed) == (first, names is others)
+
+
+def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(WIDTH, 1000)
+    model = SimpleNamespace(text=None, width=WIDTH, head=lambda: classifier_head(layer))
+
+    def chosen(*folders: str, **options: Any) -> tuple[Plan, HeadChoice]:
+        made = plan(model, images(folders), **options)
+        return made, made.head
+
+    def rows_of(made: Plan, choice: HeadChoice) -> list[int]:
+        answers = answers_of(made, choice, choice.classes, "val")
+        assert answers is not None
+        return [int(np.flatnonzero(answers == label).item()) for label in range(answers.max() + 1)]
+
+    named = chosen("Toilet-Paper", "great_white_shark", "tench")
+    assert rows_of(*named) == [999, 2, 0]
+    assert head_row_checks(*named) == []
+    some = chosen("n15075141", "tench", classes="toilet tissue,n01440764,goldfish")
+    assert rows_of(*some) == [0, 1]
+    assert some[1].classes == ("toilet tissue", "tench", "goldfish")
+    assert some[1].head is not None
+    assert torch.equal(some[1].head.weight, layer.weight[[999, 0, 1]])
+    with pytest.raises(UsageError, match=r"2 names for the 1,000 classes of .*'x' is not a class"):
+        chosen("tench", classes="tench,x")
+
+    for folders, problem in (
+        (("tench", "great_white_shrak"), r"'great_white_shrak' is not .* \(great white shark"),
+        (("tench", "crane"), "'crane' is 2 classes of the head: name it n02012849"),
+        (("Tench", "tench"), "'Tench' and 'tench' are the same class"),
+        (
+            ("cat", "dog"),
+            r"no class of val \(cat, dog\) is .*; fit a head to them by --head pro",
+        ),
+    ):
+        (check,) = head_row_checks(*chosen(*folders))
+        assert (check.status, check.name) == ("warn", "class names")
+        assert re.search(problem, check.detail)
+    clip = plan(Clip(tmp_path), images(["cat", "dog"]), classes="cat,hound")
+    assert [check.detail for check in head_row_checks(clip, clip.head)] == [
+        "1 of 2 classes by their place alone: dog = hound"
+    ]
 
 
 def test_labels_that_count_from_1_are_refused(tmp_path: Path) -> None:

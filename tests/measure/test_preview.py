@@ -17,7 +17,7 @@ from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.results.report import Report
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.outlook import probe_lines
+from tuiprobe.tui.run_preview import probe_lines
 from tuiprobe.tui.runsetup import Setup
 
 
@@ -46,16 +46,6 @@ def test_the_default_run_counts_concepts_and_target_and_options_change_it() -> N
     remote = looked_at(data="hf:owner/name:val")
     assert remote.later == "hf:owner/name:val is looked at when the run starts"
     assert not remote.problems
-
-
-def test_the_first_images_say_what_decoding_takes(tmp_path: Path) -> None:
-    decoding = looked_at(sample=5).decoding
-    assert decoding is not None
-    assert 0 < decoding < 1
-    bad = tmp_path / "class" / "bad.png"
-    bad.parent.mkdir()
-    bad.write_bytes(b"no image")
-    assert looked_at(data=f"imagefolder:{tmp_path}", concepts="none").decoding is None
 
 
 def test_what_is_wrong_is_told_at_its_option() -> None:

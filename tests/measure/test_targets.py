@@ -18,15 +18,18 @@ from tests.parts import part
 from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.label.candidates import read_candidate
 from tuiprobe.miniature.encoder import load
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results import Report
+from tuiprobe.probes.targets.result import Targets
+from tuiprobe.results import Report, given
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import head_digest
 from tuiprobe.run.records import PlanRecord, read_plan, read_samples
+from tuiprobe.run.status import read_status
 from tuiprobe.run.verify import verify
 from tuiprobe.spec import make_spec
 
@@ -64,6 +67,34 @@ def default(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
         probe(output, data="miniature", sample=64, concepts="none")
     return output
+
+
+def test_data_without_labels_are_the_target_that_labels_are_asked_for(tmp_path: Path) -> None:
+    options = {"data": "miniature:street", "classes": ",".join(miniature.class_names())}
+    report = probe(tmp_path / "run", **options, target="none", concepts="none")
+    assert [(one.name, one.target) for one in report.data] == [("street", True)]
+    assert given(report.figure("target.uncalibrated", "street"))
+    assert "on street" in report.title
+    assert "not validated" in report.title
+    candidate = read_candidate(RunDir(tmp_path / "run"))
+    assert (candidate.target, len(candidate.ids)) == ("street", 40)
+    both = probe(tmp_path / "both", **options, target="miniature:v2", concepts="none")
+    assert [one.name for one in both.data if one.target] == ["v2"]  # what is named goes first
+
+
+def test_while_it_measures_a_run_shows_the_answers_that_it_ends_with(default):
+    report, status = Report.read(default / "results.json"), read_status(RunDir(default), 0)
+    assert status is not None
+    assert not status.unanswered
+    accuracies = {one.data: one.top1 for one in part(report, Robustness).accuracies}
+    shown = {name: (one.right, one.images) for name, one in status.answers.items()}
+    assert shown.pop("street") == (None, 64)
+    assert shown == {name: (round(top1.value * 64), 64) for name, top1 in accuracies.items()}
+    (target,), street = part(report, Targets).targets, status.answers["street"]
+    headline = target.headline
+    assert (street.value, street.low, street.high) == (headline.value, headline.low, headline.high)
+    assert street.calibrated == bool(target.scaled)
+    assert street.estimated == 64
 
 
 def test_the_default_run_brings_its_target_which_no_probe_takes_for_a_labelled_set_or_a_shift(

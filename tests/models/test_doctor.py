@@ -29,7 +29,6 @@ def test_mini_clip_gives_its_known_answer() -> None:
     assert examination.encoder["training"] == "zero-shot"
     assert examination.encoder["text"]["templates"] == 8
     assert examination.encoder["head"] is None
-    assert examination.encoder["cost"]["prompts_per_second"] > 0
     assert "layer1" in {tap["name"] for tap in examination.encoder["taps"]}
 
 
@@ -38,7 +37,7 @@ def test_a_wrong_class_order_is_named(tmp_path: Path) -> None:
     names = miniature.class_names()
     path = tmp_path / "classes.txt"
     path.write_text("\n".join((*names[1:], names[0])))
-    checks = examine("mini_clip", data="miniature:val", classes=path).checks
+    checks = examine("mini_clip", data="miniature:val", classes=str(path)).checks
     answer = next(check for check in checks if check.name == "known answer")
     assert answer.status == "fail"
     assert answer.fix == "restoring the class order restores it"

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from tests.fuzz.budget import SEED, seconds
 from tests.fuzz.mutate import mutated, mutated_json
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.head_files import read_head, read_templates
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.weights import read_checkpoint
 

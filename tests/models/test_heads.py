@@ -16,9 +16,10 @@ from sklearn.linear_model import Ridge, RidgeCV
 from torch import Tensor
 
 from tests.models.conftest import Saved
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.head_files import read_classes, read_head, read_templates, ridge_head
+from tuiprobe.models.head_files import read_head, read_templates, ridge_head
 from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, PromptHead, TextTower, trained_scale
 from tuiprobe.models.load import load_encoder
 
@@ -260,15 +261,15 @@ def test_text_files(tmp_path: Path) -> None:
         read_classes(tmp_path / "b.txt")
 
 
-def read(path: Path, state: dict[str, Tensor], classes: tuple[str, ...] = ()) -> Head:
+def read(path: Path, state: dict[str, Tensor]) -> Head:
     save_file(state, path)
-    return read_head(path, width=5, classes=classes)
+    return read_head(path, width=5)
 
 
 def test_heads_from_files(tmp_path: Path) -> None:
     path, weight, bias = tmp_path / "h.safetensors", torch.randn(3, 5), torch.randn(3)
     h, ones, nan = torch.randn(4, 5), torch.ones(3, 5), torch.tensor(float("nan"))
-    head = read(path, {"fc.weight": weight, "fc.bias": bias}, CLASSES)
+    head = read(path, {"fc.weight": weight, "fc.bias": bias})
     assert torch.allclose(head.logits(h), h @ weight.T + bias, atol=1e-6)
     assert (head.normalize, head.logit_scale, head.logit_bias) == (False, None, 0.0)
     factors = {"logit_scale": torch.tensor(100.0), "logit_bias": torch.tensor([-2.0])}
@@ -288,8 +289,6 @@ def test_heads_from_files(tmp_path: Path) -> None:
     ):
         with pytest.raises(WeightsError, match=message):
             read(path, state)
-    with pytest.raises(UsageError, match="2 class names for the 3 rows"):
-        read(path, {"weight": weight}, ("a", "b"))
 
 
 @given(st.floats(0.1, 10), st.integers(0, 100))

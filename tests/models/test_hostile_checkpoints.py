@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.models import hostile
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
-from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.head_files import read_head, read_templates
 from tuiprobe.models.weights import load_into, read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -207,5 +207,11 @@ def test_an_object_of_a_file_and_of_a_module(
     ):
         with pytest.raises(kind, match=message):
             load_encoder(f"py:{name}")
+    for name, message in (
+        ("my-net.py", "is a file of Python"),
+        ("w.pt", "is weights, and no arch"),
+    ):
+        with pytest.raises(UsageError, match=f"{message}.*: for a module of your own write py:"):
+            load_encoder(name)
     with pytest.raises(UsageError, match="does not go with it"):
         load_encoder("py:my-net.py:model", checkpoint=tmp_path / "w.pt")

@@ -120,6 +120,15 @@ def outliers_on_both_sides():
     return [np.random.default_rng(0).permuted(x, axis=0)]
 
 
+FEW = {
+    28: -0.8775366544723511,
+    31: -0.707476794719696,
+    113: -0.8900037407875061,
+    168: 0.6125292181968689,
+    173: 0.9450527429580688,
+    299: 1.0460258336119507,
+}
+
 HARD = {
     "the scale grows": lambda: [drawn(500, 20) * 1e-12, drawn(500, 20, seed=1) * 1e12],
     "the scale shrinks": lambda: [drawn(500, 20) * 1e12, drawn(500, 20, seed=1) * 1e-12],
@@ -129,15 +138,6 @@ HARD = {
     "a dead channel comes alive": lambda: [np.zeros((200, 64)), 142 + drawn(36, 64)],
     "a few values of both signs": lambda: [sparse(400, FEW)],
     "a rare ReLU": lambda: [np.maximum(drawn(160, 600) - 2.5, 0)],
-}
-
-FEW = {
-    28: -0.8775366544723511,
-    31: -0.707476794719696,
-    113: -0.8900037407875061,
-    168: 0.6125292181968689,
-    173: 0.9450527429580688,
-    299: 1.0460258336119507,
 }
 
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stats.oracle import as_rows, check_topk, examples
-from tuiprobe.stats import ActivationStats, ChannelTopK
+from tests.stats.oracle import as_rows, check_moments, check_topk, examples
+from tuiprobe.stats import ActivationStats, ChannelMoments, ChannelStats, ChannelTopK
 
 
 @st.composite
@@ -92,3 +92,32 @@ def test_an_infinite_value_does_not_hide_the_best_finite_one(largest):
     stats.update(x)
     top = stats.compute().largest if largest else stats.compute().smallest
     check_topk(top, as_rows(x), range(30), 4, largest)
+
+
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("channel_dim", [1, -1])
+@pytest.mark.parametrize("special", [0.0, np.nan])
+def test_pieces_of_long_images_on_several_threads(images, channel_dim, special):
+    """Without figures of whole images, several threads share one: ties, equal ids, a row of NaN."""
+    rng = np.random.default_rng(images)
+    x = np.round(rng.standard_normal((images, 23, 41, 19)), 1).astype(np.float32)
+    x[0, 11, 7] = special
+    ids = [4, 9, 4][:images]
+    view = torch.from_numpy(x if channel_dim == -1 else np.moveaxis(x, -1, 1).copy())
+    made = []
+    before = torch.get_num_threads()
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        stats, moments = ChannelStats(19, k=2), ChannelMoments(19)
+        for accumulator in (stats, moments):
+            accumulator.update(view, ids, channel_dim=channel_dim)
+        made.append((*stats.compute(), moments.compute()))
+    torch.set_num_threads(before)
+    rows = as_rows(x)
+    for some, largest, smallest, alone in made:
+        check_moments(some, rows)
+        check_moments(alone, rows)
+        check_topk(largest, rows, ids, 2)
+        check_topk(smallest, rows, ids, 2, largest=False)
+        np.testing.assert_equal(vars(some), vars(made[0][0]))
+        np.testing.assert_equal(vars(alone), vars(made[0][3]))

@@ -14,9 +14,7 @@ TRIAL: dict[str, Any] = {
     "width": 128,
     "training": "zero-shot",
     "taps": [{"name": "layer1", "channels": 8}, {"name": "layer1.0", "channels": 8}],
-    "cost": {
-        "images_per_second": 100.0, "prompts_per_second": 40.0, "device": "cpu", "threads": 4,
-    },
+    "cost": {"device": "cpu"},
     "text": {"templates": 8, "padded": False},
     "head": None,
 }  # fmt: skip
@@ -44,7 +42,6 @@ FOUND: dict[str, Any] = {
         one_set("street", 50, "target"),
     ],
     "images": {"mini_clip": 1550},
-    "decoding": 0.004,
     "templates": None,
     "named": 0,
     "peers": {"mini_clip": "too few models are published on these sets"},

@@ -76,8 +76,6 @@ def write_live(
                 "kurtosis": value,
                 "low": value - 1.5,
                 "high": value + 1.5,
-                "persistence": 0.93,
-                "effective_channels": 2.7,
                 "n": done if set_name == sets[-1] else total,
                 "scanned": 200 if tap == "embedding" else 0,
             }
@@ -88,8 +86,15 @@ def write_live(
     change(
         run, rank, sequence=sequence, phase="extract", set=sets[-1], shard=rank, images=done,
         rate=212.0, eta=(total - done) / 212.0, taps=taps, world=rank + 1,
-        ends=dict.fromkeys(sets, ends),
+        ends=dict.fromkeys(sets, ends), answers=answers_of(done, sets),
     )  # fmt: skip
+
+
+def answers_of(done: int, sets: tuple[str, ...]) -> dict[str, Any]:
+    """Returns answers: nine of ten are right, and of `street` 57 % are expected to be."""
+    labelled = {name: {"images": done, "right": done * 9 // 10} for name in sets}
+    street = {"images": 200, "value": 0.57, "low": 0.38, "high": 0.76, "estimated": 200}
+    return {**labelled, "street": {**street, "calibrated": True}}
 
 
 def write_plan(run: Path, sets: tuple[str, ...], images: int, shards: int) -> None:

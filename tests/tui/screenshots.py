@@ -27,7 +27,6 @@ from tuiprobe.tui.screens.models import ModelTable
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
-from tuiprobe.tui.tabs.bar import PartBar
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -61,7 +60,7 @@ async def setup() -> None:
         app.push_screen(SetupScreen(["mini_clip"]))
         await until(pilot, lambda: app.screen.query("#understood"))
         words = app.screen.query_one("#understood", Static)
-        await until(pilot, lambda: "disk" in str(words.content), 120)
+        await until(pilot, lambda: "time left" in str(words.content), 120)
         save(app, "setup")
 
 
@@ -92,8 +91,8 @@ async def results() -> None:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab, 60)
         await pilot.pause(1.0)
         save(app, "overview")
-        for tab, name in (("outliers", "results"), ("directions", "directions"), ("images",) * 2):
-            app.screen.query_one(PartBar).active = tab
+        for tab, name in (("channels", "results"), ("directions",) * 2):
+            app.screen.go(tab)
             await until(pilot, partial(_shows, app, f"part-{tab}"))
             await pilot.pause(1.0)
             save(app, name)

@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,11 @@ from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
+from tuiprobe.tui.widgets.answers import AnswersSoFar
 from tuiprobe.tui.widgets.bars import ChannelBars
-from tuiprobe.tui.widgets.history import SetHistory
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.lines import Lines
-from tuiprobe.tui.widgets.plot import KurtosisPlot
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -47,6 +47,10 @@ def lines(app: TuiprobeApp, kind: type[Widget]) -> str:
 
 def shown(app: TuiprobeApp) -> Callable[[], bool]:
     return lambda: "share" in lines(app, ChannelBars)
+
+
+def answers(app: TuiprobeApp) -> list[str]:
+    return str(app.screen.query_one(AnswersSoFar).content).splitlines()
 
 
 def titles(app: TuiprobeApp, selector: str) -> tuple[str, str]:
@@ -70,69 +74,63 @@ def words(app: TuiprobeApp) -> set[str]:
 async def test_every_panel_follows_the_run(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     shutil.rmtree(run / "thumbs")
-    change(run, phase="head", shard=None, built=3, to_build=9)  # what was measured is shown
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
         assert isinstance(app.screen, LiveScreen)
+        # The answer first: what has no labels, then what is measured, then what waits.
+        street, val, sketch = answers(app)[:3]
+        assert street.startswith("your pictures (street) about 57 %")
+        assert "├" in street
+        assert street.rstrip().endswith("38 to 76 %")
+        assert val.startswith("val")
+        assert "90.0 ± 2.3 %" in val
+        assert val.rstrip().endswith("n\xa0640")
+        assert sketch.split() == ["sketch", "waiting"]
         row = lines(app, ChannelBars).splitlines()[1]
         assert row.startswith("▸▲    13 █")
-        assert row.endswith("60.0 %  100 % 97.0 %")
-        assert "… 61 more, together 37.6 %" in lines(app, ChannelBars)
+        assert row.endswith("60.0 %       100 %  97.0 %")
+        assert re.search(r"… \d+ more, together \d", lines(app, ChannelBars))
         assert "[█]" in lines(app, LayerStrip)
         assert "embedding · kurtosis 54 · layer 5 of 5" in lines(app, LayerStrip)
         assert titles(app, "#channels") == (
-            "do the same few channels dominate every image? · val · embedding",
-            "64 channels · ┊ even share 1.6 %",
+            "inside: do the same few channels dominate every image? · val · embedding",
+            "kurtosis 54.0 (52.5 to 55.5) · ┊ 1.6 % if all were equal",
         )
-        assert titles(app, "#kurtosis") == (
-            "kurtosis 54.0 (52.5 to 55.5)", "persistence 0.93 · effective channels 2.7",
-        )  # fmt: skip
-        await until(pilot, lambda: "random rotation" in lines(app, KurtosisPlot))
-        await until(pilot, lambda: "2.91┤" in lines(app, KurtosisPlot))
-        assert "54┤" in lines(app, KurtosisPlot)
-        assert "○ sketch waiting" in lines(app, SetHistory)
         for node in (app.screen, *app.screen.query("*")):
             for id in getattr(node, "explained", tuple)():
                 assert term(id).short
         assert app.screen.query_one(ChannelBars).explained()[0] == "outlier-channel"
 
-        assert titles(app, "#strongest") == ("ch 13 strongest (−2,000)", "−2,000  −1,990")  # noqa: RUF001
-        assert titles(app, "#other") == ("weakest (−670)", "−670  −677")  # noqa: RUF001
-        assert pictures(app, "strongest") == [thumb(run, 5), thumb(run, 6)]
-        assert pictures(app, "other") == [thumb(run, 7), thumb(run, 6)]
-        picture = app.screen.query(Thumbnail).first()
-        assert "▀" not in picture.render_line(0).text
+        assert not app.screen.query_one("#pictures").display  # there are none yet
         write_pictures(run)  # pictures that come later are shown
         write_live(run, 2)
+        picture = app.screen.query(Thumbnail).first()
         await until(pilot, lambda: "▀" in picture.render_line(0).text)
-        before, bars = lines(app, KurtosisPlot), app.screen.query_one(ChannelBars)
+        assert titles(app, "#strongest") == ("channel 13, strongest", "−2,000  −1,990")  # noqa: RUF001
+        assert titles(app, "#other") == ("weakest", "−670  −677")  # noqa: RUF001
+        assert pictures(app, "strongest") == [thumb(run, 5), thumb(run, 6)]
+        bars = app.screen.query_one(ChannelBars)
         write_live(run, 3, done=1000, loud=20, kurtosis=40.0)
         await until(pilot, lambda: "▲    20 █" in lines(app, ChannelBars))
         assert app.screen.query_one(ChannelBars) is bars  # updated in place, not replaced
         assert bars.channel == 13  # bound to its channel, which lost its line
-        assert content(app, "#progress").startswith("1,000 of 2,000 images ")
-        assert "● val    40.0 (38.5 to 41.5)  n\xa01,000  now" in lines(app, SetHistory)
+        assert " 50 %  212 img/s  0:05 left" in content(app, "#place")
+        assert "90.0 ± 1.9 %" in answers(app)[1]
         assert "3 of 2000 images" in content(app, "#warning")
-        await until(pilot, lambda: "measuring" in content(app, "#place"))
-        await until(pilot, lambda: lines(app, KurtosisPlot) != before)
-        write_live(run, 4, done=64, kurtosis=40.0)  # a run that starts again
-        await until(pilot, lambda: "40┤" in lines(app, KurtosisPlot))
 
         ends = status_of(run)["ends"]
         ends["val"]["13"] = {"largest": [[5, 3.25]], "smallest": [[6, -1.5]]}
         change(run, sequence=5, ends=ends)
-        await until(pilot, lambda: titles(app, "#other")[0] == "opposite end (−1.5)")  # noqa: RUF001
-        assert titles(app, "#strongest")[0] == "ch 13 strongest (+3.25)"
+        await until(pilot, lambda: titles(app, "#other") == ("opposite end", "−1.5"))  # noqa: RUF001
 
         path = run / "status" / "0.json"  # damage keeps the last figures
         path.write_text(path.read_text().replace('"low": 38.5', '"low": 1e308'))
         path.write_text(path.read_text().replace('"sequence": 5', '"sequence": 6'))
         await until(pilot, lambda: "cannot read the live state" in content(app, "#place"))
-        assert "40.0" in titles(app, "#kurtosis")[0]
+        assert "40.0" in titles(app, "#channels")[1]
         write_live(run, 7, done=1200)
-        await until(pilot, lambda: "measuring" in content(app, "#place"))
-        assert "1,200 of 2,000" in content(app, "#progress")
+        await until(pilot, lambda: " 60 % " in content(app, "#place"))
 
         assert not app.screen.query_one("#ranks").display
         change(run, world=8, sequence=8)
@@ -143,7 +141,22 @@ async def test_every_panel_follows_the_run(tmp_path: Path) -> None:
         await until(pilot, lambda: line in drawn(app))
 
 
-async def test_keys_walk_channels_layers_spectrum_log_and_hold_the_view(tmp_path: Path) -> None:
+async def test_without_a_head_the_reason_stands_in_place_of_the_answers(tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    change(run, sequence=2, answers={}, unanswered="the model has no head", messages=[])
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(60, 15)) as pilot:
+        await until(pilot, lambda: len(answers(app)) > 2)
+        assert [line.rstrip() for line in answers(app)[:2]] == [
+            "the model has no head", "val    640 of 2,000 images",
+        ]  # fmt: skip
+        change(run, sequence=3, answers={
+            "street": {"images": 20, "value": 0.5, "low": 0.4, "high": 0.6, "estimated": 20}
+        })  # fmt: skip
+        await until(pilot, lambda: "mean confidence 50 %" in answers(app)[0])
+
+
+async def test_keys_walk_channels_layers_log_and_hold_the_view(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -156,33 +169,15 @@ async def test_keys_walk_channels_layers_spectrum_log_and_hold_the_view(tmp_path
         assert app.clipboard == "val\tembedding\t13\t0.6"
         await pilot.press("c")
         assert app.clipboard == f"tuiprobe open {run}"
-        narrow, low = bars.size
-        await pilot.press("m")
-        await until(pilot, lambda: bars.size.width > narrow)
-        await pilot.press("m")
-        await until(pilot, lambda: bars.size.width == narrow)
-
-        await pilot.press("w")
-        await until(pilot, lambda: bars.size.height > low)
-        assert "rank 1 to 64 · full height: channel 13, 60.0 %" in lines(app, ChannelBars)
-        assert lines(app, ChannelBars).startswith("█")
-        await pilot.press("o")
-        assert "channel 0 to 63" in lines(app, ChannelBars)
-        assert lines(app, ChannelBars).splitlines()[0].index("█") == 13
-        await pilot.press("w")
-        channels = [int(line[2:8]) for line in lines(app, ChannelBars).splitlines()[1:4]]
-        assert channels == sorted(channels)
-        await pilot.press("o")
-
         await pilot.press("down")
         assert bars.channel == 0
         await until(pilot, lambda: pictures(app, "strongest") == [thumb(run, 8)])
-        assert titles(app, "#strongest")[0] == "ch 0 strongest (+41.5)"
+        assert titles(app, "#strongest") == ("channel 0, strongest", "+41.5")
         await pilot.press("down")
-        assert content(app, "#strongest Static").startswith("Only the eight channels")
+        await until(pilot, lambda: not app.screen.query_one("#pictures").display)
         await pilot.press("left", "left")
         assert "layer3 · kurtosis" in lines(app, LayerStrip)
-        assert "Inner layers have no pictures" in content(app, "#strongest Static")
+        assert not app.screen.query_one("#pictures").display
         await pilot.press(*["left"] * 9)
         assert "layer1 · kurtosis" in lines(app, LayerStrip)
         await pilot.click(LayerStrip, offset=(3, 0))
@@ -195,9 +190,9 @@ async def test_keys_walk_channels_layers_spectrum_log_and_hold_the_view(tmp_path
         write_live(run, 2, done=1500)
         await until(pilot, lambda: app.screen._watch.latest.done == 1500)
         app.screen._tick()
-        assert "640 of 2,000" in content(app, "#progress")
+        assert "90.0 ± 2.3 %" in answers(app)[1]
         await pilot.press("space")
-        await until(pilot, lambda: "1,500 of 2,000" in content(app, "#progress"))
+        await until(pilot, lambda: "90.0 ± 1.5 %" in answers(app)[1])
 
         (run / "log.txt").write_text("[bold]\x1b[31mred\u202e\n")
         await pilot.press("l")
@@ -211,24 +206,44 @@ async def test_keys_walk_channels_layers_spectrum_log_and_hold_the_view(tmp_path
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
 
 
+def shows(app: TuiprobeApp, words: tuple[str, ...]) -> bool:
+    """Says whether all words stand on the screen."""
+    return all(word in drawn(app) for word in words)
+
+
 async def test_every_panel_has_its_place_at_every_size(tmp_path: Path) -> None:
     app = TuiprobeApp(open_run=live_run(tmp_path))
-    bars = ("channel", "50 %", "together", "┊ even share 1.6 %", "13", "60.0 %")
-    panels = (
-        "kurtosis 54.0", "random rotation", "sets so far", "val", "strongest",
-        "weakest (−670)", "▀▀▀▀▀▀",  # noqa: RUF001
-    )  # fmt: skip
+    first = ("about 57 %", "38 to 76 %", "90.0 ± 2.3 %", "waiting")
+    bars = ("channel", "50 %", "stands out", "1.6 % if all were equal", "13", "60.0 %")
     async with app.run_test(size=(80, 24)) as pilot:
-        for size in ((60, 20), (80, 24), (220, 60)):
+        for size, panels in (
+            ((60, 15), first), ((80, 24), (*first, *bars)),
+            ((220, 60), (*first, *bars, "strongest", "weakest", "▀▀▀▀▀▀")),
+        ):  # fmt: skip
             await pilot.resize_terminal(*size)
-            await until(pilot, lambda: all(word in drawn(app) for word in (*bars, *panels)))
+            await until(pilot, partial(shows, app, panels))
             shapes = {view.size for view in app.screen.query(Thumbnail) if view.display}
             assert all(shape.width == 2 * shape.height for shape in shapes)
             for _ in ("without", "with the log"):
-                await until(pilot, lambda: all(word in drawn(app) for word in bars))
+                await until(pilot, lambda: "about 57 %" in drawn(app))
                 for panel in app.screen.query(".panel"):
                     assert not panel.display or panel.region.bottom < size[1]
                 await pilot.press("l")
+
+
+async def test_a_title_and_a_warning_are_drawn_anew_at_once_and_end_in_an_ellipsis(
+    tmp_path: Path,
+) -> None:
+    run = live_run(tmp_path)
+    say(run, "warning", "a long warning " * 20)
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "─ 32 %" in content(app, "#place"))
+        app.screen._timer.pause()  # no tick draws it
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: len(content(app, "#warning").rstrip()) <= 58)
+        assert content(app, "#warning").endswith("…  (and 1 more: l)")
+        assert len(content(app, "#place")) <= 58
 
 
 async def test_keys_that_do_nothing_are_not_shown_and_sets_can_be_chosen(tmp_path: Path) -> None:
@@ -240,7 +255,7 @@ async def test_keys_that_do_nothing_are_not_shown_and_sets_can_be_chosen(tmp_pat
         await until(pilot, shown(app))
         assert not app.screen.query_one(LayerStrip).display
         assert "[█]" not in drawn(app)
-        assert {"cancel", "detach", "help"} <= words(app)
+        assert {"stop", "detach", "help"} <= words(app)
         assert not {"layer", "next set", "next run"} & words(app)
         await pilot.press("l")
         await until(pilot, lambda: "warning: 3 of 2000" in lines(app, Lines))  # without a log
@@ -250,7 +265,7 @@ async def test_keys_that_do_nothing_are_not_shown_and_sets_can_be_chosen(tmp_pat
         await until(pilot, lambda: "[█] embedding" in drawn(app))
         await pilot.resize_terminal(60, 20)
         await until(pilot, lambda: len(words(app)) < 8)
-        assert {"cancel", "detach", "help"} <= words(app)
+        assert {"stop", "detach", "help"} <= words(app)
         await pilot.resize_terminal(200, 24)
         await until(pilot, lambda: {"layer", "next set"} <= words(app))
         assert "· val ·" in titles(app, "#channels")[0]
@@ -271,22 +286,21 @@ async def test_a_group_shows_a_run_at_a_time_and_warns_before_any_figure(
         (live_run(tmp_path / name) / "plan.json").write_text("{}")
     app = TuiprobeApp(open_run=tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "measuring" in content(app, "#place"))
+        await until(pilot, lambda: content(app, "#place").startswith("● mini_clip: measuring"))
         await until(pilot, lambda: "DEMONSTRATION" in content(app, "#place"))
         assert content(app, "#place").endswith("says nothing about real CLIPs")
-        await pilot.resize_terminal(60, 20)  # the warning never cuts the state
-        await until(pilot, lambda: len(content(app, "#place").splitlines()) == 2)
-        assert "measuring" in content(app, "#place").splitlines()[0]
-        assert content(app, "#place").splitlines()[1].endswith("says nothing about real CLIPs")
-        await until(pilot, lambda: "says nothing about real CLIPs" in drawn(app))
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: content(app, "#place").endswith(" DEMONSTRATION"))
+        say(tmp_path / long, "stage", "probing", phase="probe")
+        await until(pilot, lambda: "mini_clip: probing" in content(app, "#place"))
         await pilot.press("n")
-        await until(pilot, lambda: content(app, "#place").startswith("● one: measuring"))
+        await until(pilot, lambda: content(app, "#place").startswith("● rn50: measuring"))
         await until(pilot, lambda: content(app, "#place").endswith("UNTRAINED"))
         live_run(tmp_path / "later")
         await until(pilot, lambda: len(app.screen._members) == 3)
-        assert "one" in content(app, "#place")
+        assert "rn50" in content(app, "#place")
         await pilot.press("n")
-        await until(pilot, lambda: long in content(app, "#place"))
+        await until(pilot, lambda: "mini_clip" in content(app, "#place"))
         await pilot.press("n")
         await until(pilot, lambda: "later" in content(app, "#place"))
 
@@ -308,7 +322,7 @@ async def test_a_run_of_elsewhere_is_cancelled_by_a_file_and_may_vanish(tmp_path
         assert not (run / "cancel").exists()
         shutil.rmtree(run)
         await until(pilot, lambda: "the run directory is gone" in content(app, "#place"))
-        await pilot.press("down", "w", "left", "l", "x", "space", "enter", "y")
+        await pilot.press("down", "left", "l", "x", "space", "enter", "y")
         assert "    13" in lines(app, ChannelBars) or "█" in lines(app, ChannelBars)
         await pilot.press("escape")
         assert not app.screen.query_one("#log").display  # the log closes first
@@ -351,12 +365,13 @@ async def test_a_killed_engine_leaves_the_screen_alive_and_the_next_one_goes_on_
         os.kill(app.engines[0].pid, 9)
         await until(pilot, lambda: "killed by SIGKILL, so memory may" in content(app, "#place"))
         assert "    13" in lines(app, ChannelBars)
-        await pilot.press("down", "w")
+        await pilot.press("down")
         await pilot.press("r")
         await until(pilot, lambda: len(app.engines) == 2)
         await until(pilot, lambda: "SIGKILL" not in content(app, "#place"))
         await pilot.press("d")  # detaching and leaving let it go on
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        await until(pilot, lambda: content(app, "#place").endswith(" ● 1 running 32 %"))
         await pilot.press("q")
         engine = app.engines[1]
         assert engine.ended() is None

@@ -57,6 +57,8 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
 
     async def shown(shares: np.ndarray, tap: str = "embedding") -> list[str]:
         bars.show(Channels(tap, shares))
+        bars.styles.height = bars.wanted_height
+        await pilot.pause()
         await pilot.pause()
         return lines(bars)
 

@@ -23,7 +23,7 @@ from tuiprobe.run.locks import this_host
 from tuiprobe.run.state import RunState
 from tuiprobe.run.status import Ends, LiveTap, StatusWriter
 from tuiprobe.tui.livewatch import Snapshot, Tail, Watch, WatchThread, outliers_of
-from tuiprobe.tui.progress import ranks_line, state_line
+from tuiprobe.tui.progress import ranks_line, title
 
 Damage = Callable[[Path], object]
 
@@ -59,8 +59,9 @@ def test_ranks_are_merged_by_their_images(tmp_path: Path) -> None:
     assert tap.high is not None
     assert tap.high - 17.5 == pytest.approx(1.5 * np.hypot(0.25, 0.75))
     assert set(shot.ends) == {("val", 0), ("val", 1), ("val", 2)}
-    both = shot.ends["val", 0]  # both ranks have the same image here
-    assert (both.largest, both.smallest) == (((8, 41.5),) * 2, ((8, 3.0),) * 2)
+    assert shot.ends["val", 0].largest == ((8, 41.5),)  # of one rank, and one shard
+    val, street = shot.answers["val"], shot.answers["street"]
+    assert (val.images, val.right, street.images, street.value) == (400, 90 + 270, 400, 0.57)
     assert (shot.sets["val"].done, shot.sets["val"].total) == (400, 4000)
     assert tap.scanned == 400
     assert tap.above is not None
@@ -75,7 +76,7 @@ def test_ranks_are_merged_by_their_images(tmp_path: Path) -> None:
 def test_outlier_channels_are_those_of_the_rule_of_the_results(tmp_path: Path) -> None:
     def marked(above: float, scanned: int) -> frozenset[int]:
         run = RunDir(tmp_path / f"{above}-{scanned}")
-        tap = LiveTap(9.0, 8.0, 10.0, 640, 0.9, 3.0, shares_of(13, 0.6),
+        tap = LiveTap(9.0, 8.0, 10.0, 640, shares_of(13, 0.6),
                       above=np.eye(CHANNELS)[13] * above, scanned=scanned)  # fmt: skip
         StatusWriter(run).write({("val", "embedding"): tap})
         return outliers_of(Watch(run.path).poll().taps["val", "embedding"])
@@ -173,6 +174,10 @@ HOSTILE: list[Damage] = [
         field("ends", f'{{"val": {{"3": {{"largest": {text}}}}}}}')
         for text in ("[5]", "[[-1, 2.0]]", "[[1, 1e308]]", "[[1]]", "[" + "[1, 2.0]," * 65 + "[]]")
     ),
+    *(
+        field("answers", f'{{"val": {{"images": 9, {text}}}}}')
+        for text in ('"right": 10', '"right": -1', '"value": 1.1', '"low": NaN', '"estimated": -1')
+    ),
     *(field("phase", text) for text in ("7", '"rests"', "null")),
     *(field("world", text) for text in ("0", "-1", "1e9", "null")),
     *(field("messages", text) for text in ("7", "[3]", '[{"kind": "warning"}]')),
@@ -206,7 +211,7 @@ def test_a_hostile_status_is_told_keeps_the_last_figures_and_whole_files_are_sho
     write_live(run, sequence=2)  # arrays are read again once the status has changed
     damage(run)
     shot = watch.poll()
-    assert "status/0." in state_line("run", RunState("running"), shot, None)
+    assert "status/0." in title("run", RunState("running"), shot, None, 80)
     assert (shot.state, shot.done, shot.taps) == ("unreadable", 640, whole.taps)
     (run / "status" / "0.json").unlink()
     write_live(run, sequence=3, done=900)
@@ -252,7 +257,7 @@ def test_a_thread_that_cannot_read_says_so_and_goes_on(
     monkeypatch.setattr(watch, "poll", fail)
     thread = WatchThread(watch, seconds=0.005)
     shot = seen(thread, lambda shot: shot.state == "unreadable")
-    assert "cannot read the live state" in state_line("run", RunState("running"), shot, None)
+    assert "cannot read the live state" in title("run", RunState("running"), shot, None, 80)
     monkeypatch.undo()
     seen(thread, lambda shot: (shot.state, shot.done) == ("running", 640))
     write_live(tmp_path, 2, done=900)
@@ -263,9 +268,9 @@ def test_a_thread_that_cannot_read_says_so_and_goes_on(
 def test_readers_see_what_the_writer_wrote(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     shares = shares_of(13, 0.6)
-    first = LiveTap(None, None, None, 1, None, None, shares)
+    first = LiveTap(None, None, None, 1, shares)
     loud = np.eye(CHANNELS)[13]
-    last = LiveTap(54.0, 52.5, 55.5, 640, 0.93, None, shares, loud, loud * 0.5, 200)
+    last = LiveTap(54.0, 52.5, 55.5, 640, shares, loud, loud * 0.5, 200)
     ends = Ends(largest=((5, -3.0),), smallest=((6, -9.5), (7, -9.0)))
     writer = StatusWriter(run, 3)
     writer.update(

@@ -111,14 +111,14 @@ async def test_the_list_is_walked_filtered_sorted_and_explained(app: TuiprobeApp
         assert names(app) == sorted(names(app), key=str.lower)
         await pilot.resize_terminal(160, 30)
         await until(pilot, lambda: table(app).size.width > 80)
-        place = (table(app).render_line(0).text.index("IN"), 0)
+        place = (table(app).render_line(0).text.index("ImageNet"), 0)
         await pilot.click(ModelTable, offset=place)
         best = [row.imagenet for row in table(app).models[:50]]
         assert None not in best
         assert best == sorted(best, reverse=True)  # type: ignore[type-var]
-        assert "↓IN" in table(app).render_line(0).text
+        assert "↓ImageNet %" in table(app).render_line(0).text
         await pilot.click(ModelTable, offset=place)
-        assert "↑IN" in table(app).render_line(0).text
+        assert "↑ImageNet %" in table(app).render_line(0).text
         assert table(app).models[0].imagenet < best[0]  # type: ignore[operator]
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import gc
 import json
-import re
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.segment import Segment
 from textual.widgets import Input, Static
 
 from tests.measure.fake_run import FakeSet
 from tests.measure.fake_run import write_run as engine_run
 from tests.report.samples import data_sets, model
+from tests.tui.conftest import drawn as drawn_screen
 from tests.tui.conftest import unexplained, until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tuiprobe.catalog.glossary import term
@@ -34,14 +34,17 @@ from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
-from tuiprobe.tui.tabs.bar import PartBar
-from tuiprobe.tui.tabs.overview import BlockView, CardPicture
+from tuiprobe.tui.tabs.overview import BlockView
+from tuiprobe.tui.tabs.section import SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
+from tuiprobe.tui.widgets.jump import JumpScreen
 from tuiprobe.tui.widgets.pictures import PictureGrid, PictureScreen
 from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
+
+FOLDED_LOW = {"inside", "deploy", "how sure"}
 
 TOP = {"top1": 0.9, "low": 0.88, "high": 0.92}
 ABLATION = {
@@ -66,7 +69,7 @@ async def at_overview(pilot, app) -> ResultsScreen:
 
 async def to_tab(pilot, app, name: str) -> ResultsScreen:
     await at_overview(pilot, app)
-    app.screen.query_one(PartBar).active = name
+    app.screen.go(name)
     await until(pilot, lambda: app.screen.tab.id == f"part-{name}")
     await pilot.pause()
     return app.screen
@@ -92,58 +95,57 @@ def said(app, selector: str) -> str:
     return text.replace("\xa0", " ")
 
 
+def text(view: BlockView) -> str:
+    """The text of a block, as it is drawn for its width."""
+    return str(view.content)
+
+
 def offered(app) -> set[str]:
     return {binding.action for binding, _ in working_keys(app.screen)}
 
 
-async def test_the_overview_is_the_card_at_every_size_and_leads_to_the_evidence(
-    finished: Path,
-) -> None:
+async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Path) -> None:
     app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(120, 44)) as pilot:
         screen = await at_overview(pilot, app)
         blocks = list(screen.tab.query(BlockView))
         assert [block.block for block in blocks] == list(card(screen.found.report))
         assert app.focused is blocks[0]
-        for block in blocks:
-            text = block.query_one(".lines", Told).whole.plain
-            assert text == "\n".join(line(item) for item in block.block.lines)
         assert said(app, "#place").endswith("DEMONSTRATION: says nothing about real CLIPs")
 
         block = next(view for view in blocks if view.block.bars)
-        names = ["val", EVIL, "r", "sketch", "objectnet", "a"]
-        assert [bar.data for bar in block.block.bars] == names
-        picture = block.query_one(CardPicture)
-        await until(pilot, lambda: "█" in str(picture.content))
-        lines = str(picture.content).splitlines()
-        bars = re.findall(r"(\S+) +[\d.]+ % (█+)", "\n".join(lines[:-1]))
-        lengths = {name: len(bar) for name, bar in bars}
-        assert len(lengths) == 6
-        assert lengths["val"] > lengths["r"] > lengths["a"]  # .68, .50, .35: one scale
-        assert lines[-1].startswith("over the baseline standard  ┼")
-        assert "├" in lines[-1]
-        assert lines[-1].endswith("+31.0 points (+29.0 to +33.0)")
+        await until(pilot, lambda: "◆" in text(block))
+        lines = text(block).splitlines()
+        assert lines[0] == "68.0 % right on val, 50.0 % over 5 shifts"  # the answer, once
+        assert "as the mean of" not in text(block)
+        names = ["val", plain(EVIL), "r", "sketch", "objectnet", "a"]
+        drawn = [one for one in lines if "◆" in one]
+        assert [one.split()[0] for one in drawn] == names
+        places = [one.index("◆") for one in drawn]
+        assert places[0] > places[2] > places[-1]  # .68, .50, .35: one scale
+        assert all("├" in one and "┤" in one for one in drawn)
+        assert "0 " in lines[7]
+        assert "100 %" in lines[7]
 
-        await pilot.resize_terminal(60, 40)
-        await until(pilot, lambda: str(picture.content).splitlines() != lines)
-        assert all(len(text) <= 56 for text in str(picture.content).splitlines())
+        await pilot.resize_terminal(60, 44)
+        await until(pilot, lambda: text(block).splitlines() != lines)
+        assert all(len(one) <= 56 for one in text(block).splitlines())
         await until(pilot, lambda: said(app, "#place").endswith("  DEMONSTRATION"))
         assert len(said(app, "#place")) == 58
 
-        await pilot.resize_terminal(80, 24)  # low: a line a block, the chosen one in full
-        await until(pilot, lambda: {view.outer_size.height for view in blocks} == {1})
-        await pilot.press("down")
-        assert app.focused is blocks[1]
-        await pilot.press("up")
-        await until(
-            pilot, lambda: "50.0 % (49.0 to 51.0) as the mean of" in said(app, "#block-lines")
-        )
-        assert screen.query_one("#block-lines-panel").size.height > 4
-        short = str(blocks[0].query_one(".short", Static).content)
-        assert "68.0 % right on val" in short
-        next(view for view in blocks if view.block.block == "inside").focus()
+        await pilot.resize_terminal(80, 24)  # low: what explains the answer is a line each
+        inside = next(view for view in blocks if view.block.block == "inside")
+        await until(pilot, lambda: inside.outer_size.height == 1)
+        for view in blocks[1:]:
+            assert view.has_class("-folded") is (view.block.block in FOLDED_LOW)
+        drawn = [one for one in text(block).splitlines() if "◆" in one]
+        assert len(drawn) == 6  # every set, whatever the window
+        inside.focus()
+        await pilot.press("enter")  # first all of its lines, then the evidence behind them
+        await until(pilot, lambda: inside.outer_size.height > 3)
+        assert "outlier channel" in text(inside)
         await pilot.press("enter")
-        await until(pilot, lambda: screen.tab.id == "part-outliers")
+        await until(pilot, lambda: screen.tab.id == "part-channels")
 
 
 async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed(
@@ -160,11 +162,11 @@ async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed
     RunDir(run).spec_file.write_json(whole)
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await to_tab(pilot, app, "outliers")
+        await to_tab(pilot, app, "channels")
         assert said(app, "#place").startswith("rn50 · zero-shot · 38 M · 1,024 channels")
         assert " UNTRAINED" in said(app, "#place")
         assert "[bold][red]sky[/]\\x1b[31m\\u202e" in said(app, "#outcome")
-        assert ", 3 not finite" in said(app, "#figures")
+        assert "3 of val not finite" in said(app, "#outcome")
         assert "file:///" not in app.export_screenshot().replace("link=file:///]", "")
         await pilot.press("c")
         assert copied == ["tuiprobe --headless --model mini_clip --data '/home/me/my photos'"]
@@ -181,46 +183,26 @@ async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed
 
 
 async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Path) -> None:
-    more = [
-        Part(probe=f"extra_{i}", title=f"Extra {i}", not_run="no reason", block=None)
-        for i in range(8)
-    ]
+    gone = [Part(probe=f"extra_{i}", title="", not_run="no reason", block=None) for i in range(8)]
     report = full_report()
-    report = report.model_copy(update={"parts": (*report.parts, *more)})
+    report = report.model_copy(update={"parts": (*report.parts, *gone)})
     app = TuiprobeApp(open_run=write_run(tmp_path / "run", report), runs=tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await at_overview(pilot, app)
-        kinds = []
-        for _ in range(6):
-            kinds.append(type(screen.tab).__name__)
+        names = ["overview", "shifts", "channels", "inside", "directions", "concepts"]
+        for number, name in enumerate(names, 1):  # no part without content
+            await until(pilot, lambda: screen.tab.id == f"part-{name}")  # noqa: B023
             assert app.focused is screen.tab.first()
+            assert f"{number} {name}" in drawn_screen(app).splitlines()[1]
             await pilot.press("tab")
-            await pilot.pause()
-        assert kinds == [
-            "OverviewTab", "OutliersTab", "DirectionsTab", "ConceptsTab", "ImagesTab", "SectionTab",
-        ]  # fmt: skip
-        bar = screen.query_one(PartBar)
-        total = len(bar.names)
-        arrows = set()
-        for number, name in enumerate(bar.names, 1):
-            await pilot.press(str(number) if number < 10 else "tab")
-            await until(pilot, partial(lambda id: screen.tab.id == f"part-{id}", name.id))
-            text = bar.render_line(0).text
-            assert len(text) == 80
-            label = f"{number} {name.title}" if number < 10 else name.title
-            assert f"[{label}]" in text
-            assert text.endswith(f" {number} of {total} ")
-            arrows.add((text[0] == "◂", text.rstrip().split(" of ")[0].count("▸")))
-        assert total > 9
-        assert arrows == {(False, 1), (True, 1), (True, 0)}
-        await pilot.press("tab")
-        await until(pilot, lambda: type(screen.tab).__name__ == "OverviewTab")
+        await until(pilot, lambda: screen.tab.id == "part-overview")
         await pilot.press("shift+tab")
-        await until(pilot, lambda: screen.tab.id == f"part-{bar.names[-1].id}")
-        await pilot.press("5")
-        await until(pilot, lambda: screen.tab.id == "part-images")
-        await pilot.click(PartBar, offset=(bar.render_line(0).text.index("concepts"), 0))
         await until(pilot, lambda: screen.tab.id == "part-concepts")
+        await pilot.press("5")
+        await until(pilot, lambda: screen.tab.id == "part-directions")
+        await pilot.press("9")
+        await pilot.click("Tab#channels")
+        await until(pilot, lambda: screen.tab.id == "part-channels")
         await pilot.press("R")
         await goes_to(pilot, RunsScreen)
         await pilot.press("1")
@@ -231,11 +213,11 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
 
 TABS = {
     "overview": ("under-shifts", ""),
-    "outliers": ("height", "channel ▲  133, height 14.0 ± 0.2"),
-    "directions": ("importance", "direction v0, importance 0.5"),
+    "inside": ("kurtosis", "1 outlier channel"),
+    "directions": ("importance", "direction 0, strength 0.5, importance 0.5"),
     "concepts": ("average-precision", "concept "),
-    "robustness": ("effective-robustness", "Top-1 "),
-    "images": ("share", "channel 133: cats/1.jpg"),
+    "shifts": ("effective-robustness", "Top-1 "),
+    "channels": ("height", "channel ▲  133, height 14.0 ± 0.2"),
 }
 """By tab a term at its cursor, and how the copied row begins."""
 
@@ -253,8 +235,6 @@ async def test_every_tab_stands_every_size_explains_its_cursor_and_copies_its_ro
     async with app.run_test(size=(160, 40)) as pilot:
         for id, (wanted, row) in TABS.items():
             screen = await to_tab(pilot, app, id)
-            if id == "images":
-                await until(pilot, lambda: app.screen.query_one("#grid", PictureGrid).shown)
             terms = [
                 name
                 for node in app.focused.ancestors_with_self
@@ -279,35 +259,29 @@ async def test_every_tab_stands_every_size_explains_its_cursor_and_copies_its_ro
         assert terms[0] == "channel"
         assert {"height", "ablation"} <= set(terms)
         assert all(term(name) for name in terms)
-    assert {"ablate", "data"} <= keys["outliers"]
-    assert not {"filter", "threshold", "basis"} & keys["outliers"]
-    assert {"filter", "threshold", "sort"} <= keys["concepts"]
-    assert not {"ablate", "filter"} & keys["robustness"]
+    assert {"ablate", "data"} <= keys["channels"]
+    assert not {"filter", "sort"} & keys["channels"]
+    assert {"ablate", "filter", "sort"} <= keys["concepts"]
+    assert not {"ablate", "filter"} & keys["shifts"]
 
 
-async def test_channels_show_outcome_figures_layers_and_sets(finished: Path) -> None:
+async def test_channels_show_outcome_layers_sets_and_pictures(finished: Path) -> None:
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
-        screen = await to_tab(pilot, app, "outliers")
+        screen = await to_tab(pilot, app, "channels")
         outcome = "▲ 1 outlier channel (133: 14.0 sigma, 22.0 % of the energy)"
         assert outcome in said(app, "#outcome")
         assert "1 channel above a height of 6" in said(app, "#outcome")
-        for part in ("23.5 (23.1 to 23.9)  n 500", "2.99", "3.10 (3.00 to 3.20)", "at most"):
-            assert part in said(app, "#figures")
         lines = drawn(app, "#result-channels")
         assert lines[1].startswith("▲  133 █")
         assert "99.0 ± 0.5 %" in lines[1]
         assert app.screen.query_one("#result-channels").has_focus
+        grid = screen.query_one(PictureGrid)
+        assert "channel 133" in str(grid.border_title)
 
-        figures = app.screen.query_one("#figures", Told)
-        for width in range(100, 124, 4):  # a count stays beside its n
-            await pilot.resize_terminal(width, 40)
-            await pilot.pause()
-            shown = str(figures.content).splitlines()
-            assert not [text for text in shown if text.rstrip().endswith(" n")]
-            assert max(map(len, shown)) <= figures.scrollable_content_region.width
-        for room in range(20, 60):
-            shown = wrapped(figures.whole, room).plain.splitlines()
+        outcome_view = app.screen.query_one("#outcome", Told)
+        for room in range(20, 60):  # a count stays beside its n
+            shown = wrapped(outcome_view.whole, room).plain.splitlines()
             assert not [text for text in shown if text.rstrip("\xa0 ").endswith(" n")]
 
         await pilot.press("left")
@@ -323,7 +297,7 @@ async def test_channels_show_outcome_figures_layers_and_sets(finished: Path) -> 
         await pilot.press("d")
         assert screen.tab.shown.data == "val"
 
-        await pilot.resize_terminal(80, 24)  # a low window keeps one half for later
+        await pilot.resize_terminal(80, 24)  # a narrow window keeps one half for later
         main, aside = (screen.tab.query_one(name) for name in (".main", ".aside"))
         for key, seen in (("", True), ("m", False), ("m", True)):
             await pilot.press(*[key] * bool(key))
@@ -348,7 +322,7 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
     monkeypatch.setattr(evidence, "ask", answer)
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
-        await to_tab(pilot, app, "outliers")
+        await to_tab(pilot, app, "channels")
         app.screen.query_one("#result-layers").focus()
         await pilot.press("enter")
         assert app.screen.query_one("#result-channels").has_focus
@@ -360,19 +334,21 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await pilot.press("up", "enter")
         await until(pilot, lambda: app.screen.query_one(PictureGrid).shown)
         about = said(app, "#about")
-        assert "directions that lean on it" in about
-        assert f"{plain(EVIL)} (scene)  0.98 +" in about
+        assert "height         14.0 ± 0.2" in about
+        assert "named in Privileged directions" in about  # the directions that lean on it
+        assert "direction 0, strength 0.5, importance 0.50" in about
         grid = app.screen.query_one(PictureGrid)
         assert [(name, len(pictures)) for name, pictures in grid.shown] == [
-            ("strongest: largest values", 3), ("weakest: smallest values", 1),
+            ("highest values", 3), ("weakest (nearest to zero)", 1),
         ]  # fmt: skip
         first = grid.shown[0][1][0]
         assert first.file is not None
         assert first.file.path == finished / "thumbs" / "val" / "133.jpg"
         assert first.name == "cats/1.jpg"
-        await pilot.press("p", "right", "right", "right")
+        grid.focus()
+        await pilot.press("right", "right", "right")
         assert grid.current is grid.shown[1][1][0]
-        assert str(grid.query("_Cell.-here Static").last(Static).content).startswith("▸ 9.8")
+        assert "▸ 9.8" in drawn_screen(app)
         await pilot.press("enter")
         await goes_to(pilot, PictureScreen)
         await pilot.press("escape")
@@ -394,13 +370,14 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await pilot.press("escape")
 
         await to_tab(pilot, app, "directions")  # a direction in its own basis
+        list(app.screen.query(SubjectTable))[1].focus()
         await pilot.press("down", "a")
         await until(pilot, lambda: len(asked) == 3)
         assert asked[2][2:] == ["--ablate", "direction:1", "--centred", "--json"]
         await until(pilot, lambda: "no head [b]here[/]" in said(app, "#said"))
         await pilot.press("escape")
 
-        await to_tab(pilot, app, "outliers")  # an inner layer is not ablated, and says why
+        await to_tab(pilot, app, "channels")  # an inner layer is not ablated, and says why
         await pilot.press("left", "a")
         await until(pilot, lambda: app.screen.query("#said"))
         await pilot.pause()
@@ -408,7 +385,6 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await pilot.press("a", "n")
         assert len(asked) == 3
         assert not {"ablate", "zero"} & offered(app)
-        assert "of the final representation only" in said(app, "#about")
 
 
 async def test_a_real_process_ablates_a_real_head(tmp_path: Path) -> None:
@@ -422,7 +398,7 @@ async def test_a_real_process_ablates_a_real_head(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
     app = TuiprobeApp(open_run=tmp_path / "run")
     async with app.run_test(size=(120, 40)) as pilot:
-        await to_tab(pilot, app, "outliers")
+        await to_tab(pilot, app, "channels")
         await pilot.press("down", "down", "down", "a")
         await until(pilot, lambda: app.screen.query("#ablation") and rows(app, "#ablation"))
         row = rows(app, "#ablation")[0]
@@ -431,74 +407,84 @@ async def test_a_real_process_ablates_a_real_head(tmp_path: Path) -> None:
         assert drawn(app, "#ablation")[1].startswith("val")
 
 
-async def test_directions_have_bases_and_curves(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await to_tab(pilot, app, "directions")
-        assert "on ▲ channels" in said(app, "#basis")
-        assert "on ▲" in drawn(app, "#directions")[0]
-        pruning = app.screen.query_one("#pruning", ChartView)
-        assert pruning.chart.title == "Pruning on val, W minus its mean row"
-        assert "6.00" in said(app, "#basis")
-        await pilot.press("B")
-        assert pruning.chart.title == "Pruning on val, W"
-        assert "5.00" in said(app, "#basis")
-        await pilot.press("d")
-        assert pruning.chart.title == "Pruning on r, W"
-
-
-async def test_concepts_are_filtered_sorted_cut_and_followed_by_their_images(
+async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_images(
     finished: Path,
 ) -> None:
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(200, 40)) as pilot:
-        await to_tab(pilot, app, "concepts")
+        screen = await to_tab(pilot, app, "concepts")
 
         def names() -> list[str]:
-            return [row.concept.name for row in rows(app, "#concepts")]
+            return [table._texts[row][0] for row in table.rows]
 
-        everything = [EVIL, "grass", "dog"]
+        table = screen.query_one(SubjectTable)
+        everything = [plain(EVIL), "grass", "dog"]
         assert names() == everything
-        assert "\x1b" not in "".join(drawn(app, "#concepts"))
-        grid = app.screen.query_one("#exemplars", PictureGrid)
-        await until(pilot, lambda: [len(images) for _, images in grid.shown] == [3, 1])
-        await pilot.press("down")  # grass is told by the other end
-        await until(pilot, lambda: [len(images) for _, images in grid.shown] == [1, 3])
-        await pilot.press("enter")
+        assert table.has_focus
+        assert "\x1b" not in drawn_screen(app)
+        grid = screen.query_one(".aside", PictureGrid)
+        assert [len(images) for _, images in grid.shown] == [3, 1]
+        await pilot.press("end")  # a direction without pictures
+        await until(pilot, lambda: not grid.shown)
+        await pilot.press("home", "enter")
         await goes_to(pilot, EvidenceScreen)
-        assert app.screen.subject.question == ["--ablate", "direction:3"]
+        about = said(app, "#about")
+        assert "0.98" in about
+        assert "grass" in about  # the other concepts of the same direction
+        assert "directions of W" in about or "Privileged" in about
         await pilot.press("escape")
         await goes_to(pilot, ResultsScreen)
 
-        filter = app.screen.query_one("#concept-filter", Input)
+        filter = screen.query_one(Input)
         await pilot.press("slash", *"sadty")  # keys elsewhere, letters here
         assert filter.value == "sadty"
         filter.value = "obj"
         await until(pilot, lambda: names() == ["dog"])
         await pilot.press("enter")
-        assert app.screen.query_one("#concepts").has_focus
+        assert table.has_focus
         await pilot.press("escape")
         assert names() == everything
+        assert not filter.display
         await pilot.press("s")
-        assert names() == [EVIL, "dog", "grass"]
-        await pilot.press("s", "s", "s", "s", "s", "s")
-        assert names() == everything
-        for left in (everything, everything, everything[:2], everything[:2], [EVIL], everything):
-            await pilot.press("t")
-            assert names() == left
-
-        for order in ([EVIL, "dog", "grass"], ["grass", "dog", EVIL]):
-            await pilot.click("#concepts", offset=(2, 0))
-            assert names() == order
-        for _ in range(5):  # every heading stays whole beside the arrow
-            heading = drawn(app, "#concepts")[0]
+        assert sorted(names()) == names()
+        await pilot.press("s", "s")
+        assert names() == ["dog", "grass", plain(EVIL)]  # by precision, numbers by their value
+        while table.sorted_by is not None:
             await pilot.press("s")
-            await pilot.pause()
-            sorted_heading = drawn(app, "#concepts")[0]
-            assert "…" not in sorted_heading
-            assert sum(sorted_heading.count(arrow) for arrow in "↑↓") == 1
-            assert "▲" not in sorted_heading
-            assert heading.split() != sorted_heading.split()
+        assert names() == everything
+        await pilot.click(table, offset=(2, 0))
+        assert names() == sorted(everything)
+        await pilot.click(table, offset=(2, 0))
+        assert names() == sorted(everything, reverse=True)
+
+        charts = [one.chart.title for one in screen.query(ChartView)]
+        assert charts == ["Unique concepts on broden"]
+        await to_tab(pilot, app, "directions")
+        charts = [one.chart.title for one in screen.tab.query(ChartView)]
+        assert "Pruning on val, class weights, centred" in charts
+        assert "Pruning on r, class weights" in charts
+        assert len(screen.tab.query(SubjectTable)) == 2
+
+
+async def test_a_chart_is_zoomed_moved_and_names_its_points(finished: Path) -> None:
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(100, 40)) as pilot:
+        screen = await to_tab(pilot, app, "concepts")
+        chart = screen.query_one(ChartView)
+        chart.focus()
+        await pilot.pause()
+        whole = chart.render_line(5).text
+        await pilot.press("plus")
+        assert chart.view is not None
+        assert chart.view.right - chart.view.left < 0.4
+        left = chart.view.left
+        await pilot.press("left")
+        assert chart.view.left < left
+        await pilot.press("n", "n")
+        lines = [chart.render_line(y).text for y in range(chart.size.height)]
+        assert any("random directions, 0.5: 2.1" in one for one in lines), lines
+        await pilot.press("0")
+        assert chart.render_line(5).text == whole
 
 
 async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
@@ -506,54 +492,42 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
 ) -> None:
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
-        screen = await to_tab(pilot, app, "images")
+        screen = await to_tab(pilot, app, "channels")
         grid = screen.query_one("#grid", PictureGrid)
-        await until(pilot, lambda: grid.shown)
         assert "channel 133" in str(grid.border_title)
         await pilot.press("down")
         await until(pilot, lambda: "channel 17" in str(grid.border_title))
-        await pilot.press("enter")
-        await goes_to(pilot, EvidenceScreen)
-        await pilot.press("escape")
-        await until(pilot, lambda: app.screen is screen)
         await pilot.press("up")
         await until(pilot, lambda: "channel 133" in str(grid.border_title) and grid.shown)
+        assert "▀▀▀▀" in drawn_screen(app)
+        assert "no picture" in drawn_screen(app)
 
-        await pilot.press("p")
-        assert grid.has_focus
+        grid.focus()
         await pilot.press("right")
         assert grid.current.name == f"cats/{EVIL}.jpg"
         await pilot.press("enter")
         await goes_to(pilot, PictureScreen)
         await until(pilot, lambda: "8.8" in said(app, "#enlarged-about"))
-        lines = ["strongest: largest values: 8.8", f"cats/{plain(EVIL)}.jpg"]
+        lines = ["highest values: 8.8", f"cats/{plain(EVIL)}.jpg"]
         assert said(app, "#enlarged-about").splitlines() == lines
         large = app.screen.query_one("#enlarged-picture", Thumbnail)
         await until(pilot, lambda: large.size.height > 20)
         assert large.size.width == 2 * large.size.height
         assert "▀" in large.render_line(0).text
+        place = app.screen.query_one("#enlarged").region
         await pilot.press("right", "y")
         assert "the run keeps no picture of it" in said(app, "#enlarged-about")
+        await pilot.pause()
+        assert app.screen.query_one("#enlarged").region == place  # it does not jump
         assert copied == ["id 135"]
         await pilot.press("right", "escape")
         await until(pilot, lambda: app.screen is screen)
         assert grid.current is grid.shown[1][1][0]  # the cursor is where one has looked last
         await pilot.press("up")
-        assert grid.current is grid.shown[0][1][0]
+        assert grid.current in grid.shown[0][1]
         await pilot.press("escape")
         assert app.screen is screen
-        assert screen.query_one("#imaged").has_focus
-
-        wanted = [(name, list(pictures)) for name, pictures in grid.shown]
-        await grid.show([])
-        first = asyncio.ensure_future(grid.show(wanted))
-        await asyncio.sleep(0)
-        first.cancel()  # what was cut off is shown the next time
-        with contextlib.suppress(asyncio.CancelledError):
-            await first
-        await grid.show(wanted)
-        assert len(grid.query(".pictures-row")) == 2
-        assert len(grid.query("Thumbnail")) == 4
+        assert screen.query_one("#result-channels").has_focus
 
 
 async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: Path) -> None:
@@ -561,13 +535,12 @@ async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: 
     (damaged / "results.json").write_text('{"title": "[b]\\u001b"}')
     app = TuiprobeApp(open_run=write_run(tmp_path / "bare", bare_report()))
     async with app.run_test(size=(100, 30)) as pilot:
-        await to_tab(pilot, app, "concepts")
-        assert "no concept set" in said(app, "#no-concepts")
-        assert "--concepts" in said(app, "#no-concepts")
-        await to_tab(pilot, app, "directions")
-        assert "--classes FILE" in said(app, "#no-directions")
-        await to_tab(pilot, app, "robustness")
-        assert "no labels and no head" in said(app, ".none")
+        screen = await at_overview(pilot, app)
+        assert not {"concepts", "directions", "shifts"} & set(screen._parts)
+        said_ = "\n".join(line(one) for view in screen.query(BlockView) for one in view.block.lines)
+        assert "--concepts" in said_  # the overview says why, and what to pass
+        assert "--classes FILE" in said_
+        assert "no labels and no head" in said_
         await pilot.press(*"adbstmy")  # nothing to act on: nothing happens
         assert isinstance(app.screen, ResultsScreen)
 
@@ -580,3 +553,37 @@ async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: 
         await pilot.press("escape")
         await pilot.pause()
         assert app.screen.run != damaged
+
+
+async def test_a_letter_goes_to_each_panel(finished: Path) -> None:
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await to_tab(pilot, app, "channels")
+        chain = list(screen.focus_chain)
+        await pilot.press("apostrophe")
+        await goes_to(pilot, JumpScreen)
+        letters = [str(one.content).strip() for one in app.screen.query(Static)]
+        assert letters == ["a", "s", "d"]
+        assert chain[2] is screen.query_one("#grid")
+        await pilot.press("d")
+        await until(pilot, lambda: app.focused is chain[2])
+        await pilot.press("apostrophe", "escape")
+        await until(pilot, lambda: app.screen is screen)
+        assert app.focused is chain[2]
+
+
+async def test_screens_that_are_left_keep_no_pictures_in_memory(finished: Path) -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(one, Segment) for one in gc.get_objects())
+
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(160, 50)) as pilot:
+        counts = []
+        for _ in range(6):
+            await to_tab(pilot, app, "channels")
+            counts.append(kept())
+            app.pop_screen()
+            app.push_screen(ResultsScreen(finished))
+            await pilot.pause()
+        assert counts[-1] < 1.2 * counts[1], counts

@@ -74,7 +74,7 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
         for line, parts in zip(
             lines[1:],
             (("✓ done", "100 %", "23.5 ± 0.4"), ("✓ done", "4.00 ± 0.20"),
-             ("◐ partial",), ("mini_clip", "miniature", "○ unfinished", "-")),
+             ("◐ stopped",), ("mini_clip", "miniature", "○ stopped", "-")),
             strict=True,
         ):  # fmt: skip
             assert all(part in line for part in parts), line
@@ -149,7 +149,7 @@ async def test_runs_are_deleted_after_a_yes_and_never_while_they_run(root: Path)
             await pilot.press("end", "x")
             await pilot.pause()
             assert isinstance(app.screen, RunsScreen)
-        await until(pilot, lambda: "○ unfinished" in drawn(app)[4])
+        await until(pilot, lambda: "○ stopped" in drawn(app)[4])
         await pilot.press("home")
         for answer in ("n", "escape", "enter"):  # No is where the cursor is
             await pilot.press("x")

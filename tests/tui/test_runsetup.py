@@ -1,4 +1,4 @@
-"""The setup of a run as plain data: options, problems, command, directory, outlook."""
+"""The setup of a run as plain data: options, problems, command, directory, preview."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.tui.asked import FOUND, TRIAL, one_set
 from tuiprobe.spec import OF_EMBEDDINGS, OF_IMAGES, run_option
-from tuiprobe.tui import outlook, runsetup
+from tuiprobe.tui import run_preview, runsetup
 from tuiprobe.tui.runsetup import Setup
 
 
@@ -101,28 +101,11 @@ def test_the_same_measurement_goes_to_the_same_directory() -> None:
 # What is said before the start.
 
 
-def test_the_cost_grows_with_work_and_shrinks_with_what_is_done() -> None:
-    plain, both = Setup(("mini_clip",), {"head": "w.pt"}), {**FOUND, "images": {"a": 1550, "b": 64}}
-    one = outlook.estimate([TRIAL], FOUND, plain)
-    assert one.images == 1550
-    layers = Setup(("a", "b"), {"head": "w.pt", "layers": "layer*"})
-    two = outlook.estimate([TRIAL, TRIAL], both, layers)
-    assert two.images == 1614
-    assert (two.seconds > one.seconds, two.disk > one.disk) == (True, True)
-    half = outlook.estimate([TRIAL], {**FOUND, "done": 775}, plain)
-    assert half.seconds < one.seconds
-    assert half.lines()[0] == "1,550 images; 775 of them are measured"
-    fast = {**TRIAL["cost"], "device": "cuda:0", "images_per_second": 1e4}
-    many = {**FOUND, "images": {"m": 10**6}}
-    cost = outlook.estimate([{**TRIAL, "cost": fast}], many, plain)
-    assert cost.seconds > 10**6 * 0.004 / 4  # a GPU waits for what four cores decode
-
-
 def probes(
     texts: dict[str, str] | None = None, trial: Any = TRIAL, **found: Any
 ) -> tuple[str, str]:
     """Returns the line of the probes that run, and all other lines."""
-    first, *others = outlook.probe_lines(Setup(("m",), texts or {}), trial, {**FOUND, **found})
+    first, *others = run_preview.probe_lines(Setup(("m",), texts or {}), trial, {**FOUND, **found})
     return first, "\n".join(others)
 
 
@@ -156,7 +139,7 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
          {"sets": [one_set("val", 9, classes=1000)]},
          ("directions: 80,000 prompts take a CPU hours: head zero-shot",)),
         ({"embeddings": "x.npy"}, None, {}, ("directions: no head: name a file under head",)),
-        ({}, None, {}, ("directions: known after the trial",)),
+        ({}, None, {}, ("directions: known once the model is loaded",)),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named(

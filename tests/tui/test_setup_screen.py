@@ -18,6 +18,7 @@ from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.picker import Folders, PickerScreen
 from tuiprobe.tui.screens.setup import SetupScreen
 from tuiprobe.tui.widgets.form import EXPLAINED
+from tuiprobe.tui.widgets.keyline import KeyLine
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]  # two seconds each
 
@@ -37,6 +38,13 @@ def opened(tmp_path: Path, models: list[str] | None = None) -> TuiprobeApp:
 
 def understood(app: TuiprobeApp) -> str:
     return str(app.screen.query_one("#understood", Static).content)
+
+
+def known(app: TuiprobeApp) -> bool:
+    """Returns whether images and layers are known."""
+    return "images; " in understood(app) or (
+        "time left shows" in understood(app) and " of 2" in understood(app)
+    )
 
 
 def command(app: TuiprobeApp) -> str:
@@ -84,7 +92,7 @@ async def test_the_form_says_what_it_means_and_follows_its_fields(
 ) -> None:
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "disk" in understood(app))
+        await until(pilot, lambda: known(app))
         shown = understood(app)
         for part in (
             "✓ val: 1,000 of 4,000 images, 40 classes", "✓ concepts: 300 images", "! a note",
@@ -92,7 +100,7 @@ async def test_the_form_says_what_it_means_and_follows_its_fields(
             "- Forecast: too few models",
         ):  # fmt: skip
             assert part in shown
-        assert button(app) == "start: 1,550 images, about 0:37"
+        assert button(app) == "start: 1,550 images"
         assert "DEMONSTRATION" in title(app)
         assert "--model mini_clip --data miniature --output" in command(app)
         await pilot.press("ctrl+y")
@@ -129,11 +137,12 @@ async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("enter")
         await until(pilot, lambda: app.focused is app.screen.query(".field Input").first())
-        await until(pilot, lambda: "disk" in understood(app))
-        visited = []
+        await until(pilot, lambda: known(app))
+        visited, line = [], app.screen.query_one(KeyLine)
         for _ in range(5):
             await pilot.press("down")
             visited.append(app.focused.id if app.focused is not None else None)
+            await until(pilot, lambda: "start" in {key.word for key in line.keys})
         assert visited == ["target", "concepts", "sample", "run", "layers"]
         await pilot.press("up", "up", "up", "up")
         hint = app.screen.query_one("#hint", Static)
@@ -193,7 +202,7 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
             (Answer(2, "", f"error: {cuda}\n"), "device", "cuda", f"✗ {cuda}"),  # by the trial
             (Answer(3, "", f"error: {unfit}\n"), "checkpoint", "w.pt", f"✗ {unfit}"),
         ):
-            await until(pilot, lambda: "disk" in understood(app))
+            await until(pilot, lambda: known(app))
             asked.trial = trial
             fill(app, **{field: text})
             await until(pilot, lambda: wrong(app, field).startswith(said))  # noqa: B023
@@ -207,23 +216,28 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
             await until(pilot, lambda: not wrong(app, field))  # noqa: B023
 
 
-async def test_the_form_is_kept_on_escape_and_the_estimate_with_it(
+async def test_the_form_is_kept_on_escape_and_the_trial_with_it(
     asked: Asked, tmp_path: Path
 ) -> None:
     app = TuiprobeApp(runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("enter")
-        await until(pilot, lambda: is_setup(app) and "disk" in understood(app))
+        await until(
+            pilot,
+            lambda: is_setup(app) and known(app),
+        )
         said = understood(app)
         fill(app, sample="64", embeddings="")
         app.screen.query_one("#tokens", Select).value = "mean"
         await until(pilot, lambda: "--sample 64" in command(app))
         await pilot.press("escape")
         await until(pilot, lambda: not is_setup(app))
-        slow = {**TRIAL["cost"], "images_per_second": 1.0}
-        asked.trial = tried({**TRIAL, "cost": slow})
+        asked.trial = tried({**TRIAL, "taps": []})
         await pilot.press("enter")
-        await until(pilot, lambda: is_setup(app) and "disk" in understood(app))
+        await until(
+            pilot,
+            lambda: is_setup(app) and known(app),
+        )
         assert app.screen.query_one("#sample", Input).value == "64"
         assert app.screen.query_one("#tokens", Select).value == "mean"
         assert understood(app) == said
@@ -249,26 +263,29 @@ async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_onc
         await until(pilot, lambda: "! RuntimeError: [b]its own[/] code" in understood(app))
         asked.trial = tried(TRIAL, "activation: built with gelu")  # another check is no obstacle
         await pilot.press("ctrl+l")
-        await until(pilot, lambda: "disk" in understood(app))
+        await until(pilot, lambda: known(app))
         assert asked.models[-1] == ["doctor", "--model", "mini_clip", "--json"]
         count = len(asked.models)
-        app.screen.query_one("#dtype", Select).value = "float16"  # times a batch again
-        await until(pilot, lambda: "disk" in understood(app) and len(asked.models) == count + 1)
+        app.screen.query_one("#dtype", Select).value = "float16"  # loads it again
+        await until(
+            pilot,
+            lambda: known(app) and len(asked.models) == count + 1,
+        )
         assert asked.models[-1][-3:] == ["--dtype", "float16", "--offline"]
 
         monkeypatch.setattr("tuiprobe.catalog.missing.cached_file", lambda model: None)
         asked.models.clear()
         asked.trial = tried(TRIAL)
         app.push_screen(SetupScreen(["vitb16_openai"]))
-        await until(pilot, lambda: "the start downloads them" in understood(app))
+        await until(pilot, lambda: is_setup(app) and "the start downloads" in understood(app))
         await until(pilot, lambda: "✓ val" in understood(app))
-        assert understood(app).count("download") == 2  # the start's, and how to have it now
-        assert asked.models == []  # nothing to time, and no error about it
+        assert "\n! the weights of vitb16_openai are not on" in understood(app)
+        assert asked.models == []  # nothing to load, and no error about it
         app.screen.query_one("#offline", Select).value = "yes"
         await until(pilot, lambda: "vitb16_openai are not on this machine" in wrong(app, "offline"))
         app.screen.query_one("#offline", Select).value = "no"
         await pilot.press("ctrl+l")
-        await until(pilot, lambda: "disk" in understood(app))
+        await until(pilot, lambda: known(app))
         assert asked.models == [["doctor", "--model", "vitb16_openai", "--json"]]
 
 
@@ -331,7 +348,10 @@ async def test_the_start_does_what_the_command_says_or_says_why_not(
         asked.finds()
         (tmp_path / "runs").write_text("a file where the runs should go")
         fill(app, sample="64")
-        await until(pilot, lambda: "--sample 64" in command(app) and "disk" in understood(app))
+        await until(
+            pilot,
+            lambda: "--sample 64" in command(app) and known(app),
+        )
         await pilot.press("enter")
         await until(pilot, lambda: "cannot start the run in " in str(refused.content))
         said = str(refused.content)

@@ -39,7 +39,6 @@ from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
 from tuiprobe.tui.widgets.bars import ChannelBars
-from tuiprobe.tui.widgets.pictures import PictureGrid
 
 pytestmark = [
     pytest.mark.skipif(
@@ -52,7 +51,7 @@ Act = Callable[[Pilot[None]], Awaitable[None]]
 Make = Callable[[pytest.MonkeyPatch], tuple[TuiprobeApp, Act]]
 RUN = Path("run")
 """Relative paths are the same on every machine."""
-PARTS = {"2": "outliers", "3": "directions", "4": "concepts", "5": "images", "6": "robustness"}
+PARTS = {"2": "shifts", "3": "channels", "4": "inside", "5": "directions", "6": "concepts"}
 
 
 def arrived(app: TuiprobeApp, key: str) -> bool:
@@ -61,9 +60,7 @@ def arrived(app: TuiprobeApp, key: str) -> bool:
     if key in ("enter", "e") and not leaves:
         return False
     part = app.screen if leaves else app.screen.tab
-    if key in PARTS and part.id != f"part-{PARTS[key]}":
-        return False
-    return all(grid.shown for grid in part.query(PictureGrid))
+    return key not in PARTS or part.id == f"part-{PARTS[key]}"
 
 
 def results(
@@ -199,7 +196,7 @@ def live(*keys: str, final: bool = False, ascii: bool = False) -> Make:
         async def act(pilot: Pilot[None]) -> None:
             await until(pilot, lambda: app.screen.query(ChannelBars))
             await until(pilot, lambda: app.screen.query_one(ChannelBars).channel == 13)
-            parts = ["measuring", "random rotation", *["▀▀"] * (not ascii)]
+            parts = ["about 57 %", *["▀▀"] * (app.size.height >= 36)]
             await until(pilot, lambda: all(part in drawn(app) for part in parts))
             await pilot.press(*keys)
             if "l" in keys:
@@ -242,13 +239,17 @@ def setup(fields: dict[str, str] | None = None, light: bool = False, **finds: An
             for field in app.screen.query(Input):
                 field.cursor_blink = False
             words = app.screen.query_one("#understood", Static)
+            ready = ("time left", "image", "✗")
             await until(
-                pilot, lambda: "PROBES" in str(words.content) and not app.screen._trial_note
+                pilot,
+                lambda: (
+                    any(word in str(words.content) for word in ready) and not app.screen._trial_note
+                ),
             )
             for name, text in (fields or {}).items():
                 app.screen.query_one(f"#{name}", Input).value = text
             await pilot.pause()
-            await until(pilot, lambda: app.screen._found is not None)
+            await until(pilot, lambda: app.screen._contents is not None)
 
         return app, act
 
@@ -260,16 +261,15 @@ ROWS = [one_set("img_emb", 1_000_000, "unlabelled", width=512)]
 SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "overview": ((120, 40), results()),
     "overview_small": ((80, 24), results()),
-    "outliers": ((120, 40), results("2")),
-    "outliers_small": ((60, 20), results("2")),
-    "directions": ((120, 40), results("3")),
-    "concepts_wide": ((200, 50), results("4")),
-    "images": ((80, 24), results("5", "p", "right", pictures=True)),
-    "images_ascii": ((80, 24), results("5", ascii=True)),
-    "robustness_light": ((120, 40), results("6", light=True)),
-    "not_run": ((80, 24), results("4", found=bare_report())),
-    "evidence": ((120, 40), results("2", "enter")),
-    "enlarged": ((80, 24), results("5", "p", "enter", pictures=True)),
+    "overview_ascii": ((60, 15), results(ascii=True)),
+    "channels": ((120, 40), results("3", pictures=True)),
+    "channels_small": ((60, 20), results("3")),
+    "directions": ((120, 40), results("5")),
+    "concepts_wide": ((200, 50), results("6")),
+    "images_ascii": ((80, 24), results("3", "m", ascii=True)),
+    "shifts_light": ((120, 40), results("2", light=True)),
+    "not_run": ((80, 24), results(found=bare_report())),
+    "evidence": ((120, 40), results("3", "enter")),
     "export": ((80, 24), export),
     "runs": ((80, 24), runs),
     "compare": ((110, 36), compared()),
@@ -280,7 +280,7 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "label_ascii": ((60, 15), label(*"12", ascii=True)),
     "live": ((120, 40), live()),
     "live_small": ((80, 24), live("l")),
-    "live_smallest": ((60, 20), live("w")),
+    "live_smallest": ((60, 15), live("down")),
     "live_light": ((120, 40), live("ctrl+t", "left")),
     "live_ascii": ((80, 24), live(ascii=True)),
     "live_final": ((110, 36), live("down", final=True)),

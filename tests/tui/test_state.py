@@ -29,14 +29,13 @@ from tuiprobe.run.state import Observer, RunState, run_state
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.livewatch import Snapshot
-from tuiprobe.tui.progress import advice, cause_of_end, state_line
+from tuiprobe.tui.progress import advice, cause_of_end, title
 from tuiprobe.tui.screens.confirm import ConfirmScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
-from tuiprobe.tui.widgets.history import SetHistory
-from tuiprobe.tui.widgets.thumbnail import Thumbnail
+from tuiprobe.tui.widgets.answers import AnswersSoFar
 
 KEY = "0" * 64 + "\n"
 
@@ -97,6 +96,34 @@ def test_results_of_a_run_that_stopped_or_waits_are_partial(tmp_path: Path) -> N
     for rank, phase in enumerate(("done", "measured")):  # whose shards were deleted
         here(tmp_path, phase, rank, begun=4.0, time=5.0, world=2)
     assert (state(tmp_path).kind, state(tmp_path).words) == ("done", "done")
+
+
+def test_a_stopped_run_is_listed_as_its_screen_says(tmp_path: Path) -> None:
+    plan(tmp_path, published=4)
+    here(tmp_path, "extract", begun=1.0)
+    (row,) = list_runs(tmp_path)
+    assert (row.status.word, row.status.words, row.images) == ("stopped", "stopped at 40 %", 400)
+
+
+def test_an_engine_that_was_killed_does_not_seem_to_start_again(tmp_path: Path) -> None:
+    run = plan(tmp_path, published=4)
+    run.engine_file.replace(b"")
+    here(tmp_path, "extract", begun=time.time() + 1)
+
+    def of_an_engine() -> str:
+        return run_state(run, held_locks(), alive=True).kind
+
+    assert of_an_engine() == "running"  # its lock is gone, its process not yet
+    assert state(tmp_path).words == "stopped at 40 %"
+    os.utime(run.engine_file.path, (time.time() + 9, time.time() + 9))  # the next one
+    assert of_an_engine() == "waiting"
+
+
+def test_a_damaged_run_says_so_once_and_in_one_line() -> None:
+    reason = "runs/x/results.json is damaged: 1 error\n\n  answer: missing"
+    for found in (RunState("damaged", reason), RunState("failed", reason)):
+        assert found.words == "runs/x/results.json is damaged: 1 error answer: missing"
+    assert RunState("damaged", "it holds no key").words == "damaged: it holds no key"
 
 
 def test_a_failure_counts_until_the_next_attempt(tmp_path: Path) -> None:
@@ -228,14 +255,17 @@ def test_every_state_says_what_to_do_and_whom_it_waits_for(monkeypatch: pytest.M
     assert "r " not in advice(RunState("none", "x is no run directory"))
     stopped = RunState("unfinished", measured=1, planned=2, waits=(1, 3))
     assert advice(stopped).startswith("stopped at 50 %, waits for shards of ranks 1 and 3 · r ")
-    line = state_line("a", RunState("running", waits=(1,)), Snapshot("running", "extract"), None)
+    measuring = Snapshot("running", "extract")
+    line = title("a", RunState("running", waits=(1,)), measuring, None, 80)
     assert line == "● a: measuring, waits for shards of rank 1"
     monkeypatch.setattr(locks, "QUIET_SECONDS", 20.0)
     running = RunState("running")
     quiet = Snapshot("running", "extract", silence=30.0)
-    assert "no sign of life for 0:30" in state_line("a", running, quiet, None)
-    assert "no sign" not in state_line("a", running, Snapshot("running", "probe"), None)
-    assert "(0:04)" in state_line("a", RunState("waiting"), Snapshot(), 4.0)
+    assert "no sign of life for 0:30" in title("a", running, quiet, None, 80)
+    stopping = Snapshot("running", "probe", stopping=True)
+    assert title("a", running, stopping, None, 80) == "● a: stopping: probing"
+    assert "no sign" not in title("a", running, Snapshot("running", "probe"), None, 80)
+    assert "(0:04)" in title("a", RunState("waiting"), Snapshot(), 4.0, 80)
 
 
 # The screens.
@@ -292,14 +322,14 @@ async def test_screens_say_the_same_of_every_run_and_what_to_do(tmp_path: Path) 
     app = TuiprobeApp(runs=root, open_run=run.path)
     async with app.run_test(size=(120, 40)) as pilot:
         with run.locked():
-            await until(pilot, lambda: "● killed: measuring" in place(app))
+            await until(pilot, lambda: "● killed ━" in place(app))
         await until(pilot, lambda: "◐ killed: stopped at 60 % · r resumes" in place(app))
         await pilot.press("R")
         await go(pilot, app, RunsScreen)
         await choose(pilot, app, "killed", "◐ killed: stopped at 60 % · r resumes")
         table = app.screen.query_one(RunTable)
         line = table.render_line(1 + table.cursor).text
-        assert "◐ unfinished" in line
+        assert "◐ stopped" in line
         assert "60 %" in line
 
         with again.locked():  # a run that goes on opens live, whatever results it has
@@ -396,7 +426,7 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
             await until(pilot, lambda: "○ one: starting" in place(app))
         await measured(run, 6)
         with held(engine):
-            await until(pilot, lambda: "● one: measuring" in place(app))
+            await until(pilot, lambda: "● mini_clip " in place(app))
             engine.kill()
         await ended(pilot, engine, -9)
         await until(pilot, lambda: "◐ one: stopped at" in place(app))
@@ -439,8 +469,7 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         shares: list[int] = []
 
         def through() -> bool:
-            line = str(app.screen.query_one("#progress", Static).content)
-            shares.extend(int(share) for share in re.findall(r" (\d+) %", line))
+            shares.extend(int(share) for share in re.findall(r" (\d+) %  ", place(app)))
             return app.engines[1].ended() is not None
 
         await until(pilot, through, 200)
@@ -450,9 +479,7 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         assert "DEMONSTRATION" in place(app)
         assert {one: one.stat().st_mtime_ns for one in stamps} == stamps
         assert [one.name for one in (tmp_path / "runs").iterdir()] == ["one"]
-        history = app.screen.query_one(SetHistory)
-        assert "✓ val" in "".join(history.render_line(y).text for y in range(history.size.height))
-        picture = app.screen.query(Thumbnail).first()
-        await until(pilot, lambda: "▀" in picture.render_line(0).text)
+        lines = str(app.screen.query_one(AnswersSoFar).content).splitlines()
+        assert lines[0].rstrip().endswith("n\xa0400")  # of both attempts
         await pilot.press("enter")
         await go(pilot, app, ResultsScreen)

@@ -10,7 +10,7 @@ from tests.report.samples import charts
 from tests.tui.finished import full_report
 from tuiprobe.results.section import Chart, Series
 from tuiprobe.tui.ascii import to_ascii
-from tuiprobe.tui.widgets.textplot import Line, plot
+from tuiprobe.tui.widgets.textplot import SMALLEST, Line, View, plot, points, signs
 
 
 def as_text(lines: list[Line]) -> str:
@@ -31,33 +31,69 @@ def line(*drawn: Series, ticks: tuple[str, ...] = ()) -> Chart:
 
 def test_bars_stand_on_the_axis_and_keep_their_proportions() -> None:
     chart = line(series("s", (0.0, 1.0), (1.0, 0.5), mark="bars"), ticks=("a", "b"))
-    assert as_text(plot(chart, 20, 8)).split("\n") == [
-        "  1┤███████         ",
-        "   │███████         ",
-        "0.5┤███████         ",
-        "   │███████ ███████ ",
-        "   │███████ ███████ ",
-        "  0┤███████ ███████ ",
+    assert as_text(plot(chart, 20, 10)).split("\n") == [
+        "y                   ",
+        "  1┤ ██████         ",
+        "   │ ██████         ",
+        "0.5┤ ██████         ",
+        "   │ ██████  ██████ ",
+        "   │ ██████  ██████ ",
+        "  0┤ ██████  ██████ ",
         "   └────────────────",
-        "       a       b  x ",
+        "        a      b    ",
+        "                   x",
     ]
 
 
 def test_a_single_point_has_its_name_beside_it_and_an_interval() -> None:
     cloud = series("cloud", (0.0, 1.0), (0.0, 1.0), mark="points", role="context")
     own = series("m\x1b[0m", (0.9,), (0.5,), (0.2,), (0.8,), mark="points")
-    text = as_text(plot(line(cloud, own), 40, 14))
+    text = as_text(plot(line(cloud, own), 40, 16))
     assert r"m\x1b[0m ◆" in text
     assert "\x1b" not in text
     assert text.count("│") > 12  # axis and interval
-    points = [
+    several = [
         series(name, (1.0,), (y,), (0.0,), (1.0,), mark="points")
         for name, y in (("p", 0.2), ("q", 0.5), ("r", 0.8))
     ]
-    assert as_text(plot(line(*points), 40, 16)).count("◆") == 3  # no interval hides a point
+    text = as_text(plot(line(*several), 40, 18))
+    assert all(sign in text for sign in signs(line(*several)))  # no interval hides a point
 
 
-@pytest.mark.parametrize("size", [(16, 5), (30, 7), (60, 12), (140, 40)])
+@pytest.mark.parametrize("ascii", [False, True])
+def test_each_series_has_a_sign_of_its_own_in_the_chart_and_in_the_legend(ascii: bool) -> None:
+    for chart in charts(full_report()):
+        if len(chart.series) < 2:
+            continue
+        found = signs(chart)
+        assert len({to_ascii(one) for one in found}) == len(found), chart.id
+        lines = as_text(plot(chart, 100, 40, ascii=ascii)).splitlines()
+        legend = "\n".join(lines[-10:])
+        for sign, one in zip(found, chart.series, strict=True):
+            assert one.labelled or f"{sign}" in legend, (chart.id, one.name)
+        assert lines[0].startswith(chart.y_label[:20])
+        assert sum(text.strip() == chart.x_label for text in lines) == 1  # once
+        several = sum(one.mark == "line" for one in chart.series) > 1
+        assert not (ascii and several and "*" in to_ascii("\n".join(lines)))  # two are not one
+
+
+def test_a_part_of_a_chart_and_the_name_of_a_point_are_shown() -> None:
+    chart = line(
+        series("s", (0.0, 1.0, 2.0), (0.0, 0.5, 1.0), (0.0, 0.4, 0.9), (0.1, 0.6, 1.0),
+               mark="points", names=("one", "two", "thr\x1bee")),
+    )  # fmt: skip
+    whole = View.whole(chart)
+    part = whole.zoomed(0.5)
+    assert (part.left, part.right, part.bottom, part.top) == (0.5, 1.5, 0.25, 0.75)
+    assert part.moved(1.0, 0.0).left == 1.5
+    assert as_text(plot(chart, 40, 12, whole)).count("◆") == 3
+    assert as_text(plot(chart, 40, 12, part)).count("◆") == 1
+    assert [point.words for point in points(chart)][1] == "◆ two: 0.50 (0.40 to 0.60)"
+    named = as_text(plot(chart, 40, 12, cursor=2))
+    assert r"◆ thr\x1bee: 1" in named
+
+
+@pytest.mark.parametrize("size", [SMALLEST, (30, 9), (60, 14), (140, 40)])
 def test_every_chart_fills_exactly_its_place(size: tuple[int, int]) -> None:
     assert plot(charts(full_report())[0], 15, 10) == plot(line(), 40, 10) == []  # too small, empty
     width, height = size

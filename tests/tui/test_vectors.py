@@ -14,7 +14,6 @@ from tuiprobe.api import run
 from tuiprobe.spec import make_spec
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.results import ResultsScreen
-from tuiprobe.tui.tabs.bar import PartBar
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -32,8 +31,8 @@ async def test_every_tab_of_a_run_of_vectors_opens(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         await pilot.pause()
-        for tab in [one.id for one in app.screen.query_one(PartBar).names]:
-            app.screen.query_one(PartBar).active = tab
+        for tab in app.screen._parts:
+            app.screen.go(tab)
             await until(pilot, partial(shows, app, tab))
             await pilot.press("down", "enter")
             await pilot.pause()

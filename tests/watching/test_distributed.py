@@ -13,6 +13,7 @@ import torch
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 import tuiprobe
@@ -43,7 +44,8 @@ def wrapped(kind: str) -> nn.Module:
     mesh = init_device_mesh("cpu", (2,))
     for block in model.inner.blocks:
         fully_shard(block, mesh=mesh)
-    return fully_shard(model, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    return model
 
 
 def rank(number: int, folder: Path) -> None:
@@ -72,7 +74,7 @@ def rank(number: int, folder: Path) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which two ranks have saved what they saw."""
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(rank, (folder,), nprocs=2)
+    spawn(rank, (folder,), nprocs=2)
     return folder
 
 
@@ -89,9 +91,9 @@ def test_figures_of_two_ranks_are_those_of_one_process(kind: str, trained: Path)
         alone, found = layer.shown.stats.compute(), both.compute()
         np.testing.assert_array_equal(found.moments.count, alone.moments.count)
         for name in ("mean", "var", "kurtosis"):
-            pair = [getattr(one.moments, name) for one in (found, alone)]
-            np.testing.assert_allclose(*pair, rtol=1e-4, atol=1e-6)
-        kurtosis = [np.sort(one.samples.kurtosis) for one in (found, alone)]
-        np.testing.assert_allclose(*kurtosis, rtol=1e-4)
+            merged_values, values = getattr(found.moments, name), getattr(alone.moments, name)
+            np.testing.assert_allclose(merged_values, values, rtol=1e-4, atol=1e-6)
+        kurtosis = np.sort(found.samples.kurtosis)
+        np.testing.assert_allclose(kurtosis, np.sort(alone.samples.kurtosis), rtol=1e-4)
     for number in range(2):
         assert read_report(RunDir(trained / kind / str(number))).data[0].measured == 16

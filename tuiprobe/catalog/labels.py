@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
 
 FILE = Path(__file__).with_name("imagenet.tsv")
@@ -54,19 +53,20 @@ def whole_numbers(texts: Sequence[str]) -> list[int] | None:
 
 
 @lru_cache(maxsize=1)
-def _columns() -> tuple[tuple[str, ...], ...]:
+def imagenet_columns() -> tuple[tuple[str, ...], ...]:
+    """Returns the columns of `FILE`, each in the order of ImageNet's labels."""
     rows = [line.split("\t") for line in FILE.read_text("utf-8").splitlines()]
     return tuple(zip(*rows, strict=True))
 
 
 def imagenet_wnids() -> tuple[str, ...]:
     """Returns the 1,000 WordNet ids of ImageNet-1k, in the order of its labels."""
-    return _columns()[0]
+    return imagenet_columns()[0]
 
 
 def imagenet_names() -> tuple[str, ...]:
     """Returns open_clip's 1,000 class names of ImageNet-1k, made for prompts."""
-    return _columns()[1]
+    return imagenet_columns()[1]
 
 
 def imagenet_templates() -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def _named_in_order(classes: Sequence[str]) -> bool:
 @lru_cache(maxsize=1)
 def _known_names() -> tuple[frozenset[str], ...]:
     """Returns the names of each ImageNet class: open_clip's and WordNet's."""
-    _, names, descriptions = _columns()
+    _, names, descriptions = imagenet_columns()
     return tuple(
         frozenset((_first_name(name), _first_name(words)))
         for name, words in zip(names, descriptions, strict=True)
@@ -135,56 +135,3 @@ def prompt_names(classes: Sequence[str]) -> tuple[str, ...]:
         return tuple(name.replace("_", " ") for name in classes)
     names = imagenet_names()
     return tuple(names[label] for label in labels)
-
-
-def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
-    """Returns, for each class of a data set, its index in a user's list of names.
-
-    Matches by ImageNet label, by folder name, by the number of numbered folders (a string sort
-    gives 0, 1, 10, 2), or else by the order of the folders.
-
-    Args:
-        classes: Class names of the data set, by label.
-        names: The user's list of names.
-
-    Raises:
-        UsageError: If the list does not fit the classes.
-
-    >>> place_of_each(["0", "1", "10", "2"], [f"class {i}" for i in range(11)])
-    (0, 1, 10, 2)
-    >>> place_of_each(["cat", "dog"], ["dog", "cat"]), place_of_each(["a", "b"], ["x", "y"])
-    ((1, 0), (0, 1))
-    """
-    labels = imagenet_labels(classes)
-    if labels is not None and len(names) == len(imagenet_wnids()):
-        return labels
-    where = {name: place for place, name in enumerate(names)}
-    doubles = {name for place, name in enumerate(names) if where[name] != place}
-    double = next((one for one in classes if {one, one.replace("_", " ")} & doubles), None)
-    if double is not None:
-        raise UsageError(
-            f"the class names hold {double!r} twice, so which of them is the class of that name "
-            "cannot be told; give each class a name of its own"
-        )
-    known = [where.get(raw, where.get(raw.replace("_", " "))) for raw in classes]
-    if all(place is not None for place in known):
-        return tuple(place for place in known if place is not None)
-    if all(name.isdigit() for name in classes):
-        values = [int(name) for name in classes]
-        first = 1 if min(values) == 1 and max(values) == len(names) else 0
-        if max(values) - first < len(names):
-            return tuple(value - first for value in values)
-    if len(names) != len(classes):
-        raise UsageError(
-            f"{len(names)} class names for {len(classes)} classes of the data; give one a class, "
-            "in the order of the folders"
-        )
-    moved = [label for label, place in enumerate(known) if place not in (None, label)]
-    if moved:
-        unknown = next(name for name, place in zip(classes, known, strict=True) if place is None)
-        raise UsageError(
-            f"the class names are in another order than the folders ({classes[moved[0]]!r} is "
-            f"not number {moved[0] + 1}), and none of them is {unknown!r}: which name belongs to "
-            "which folder cannot be told"
-        )
-    return tuple(range(len(names)))

@@ -26,7 +26,7 @@ def doctor(
     model: Annotated[str | None, typer.Option(help="A preset or a spec to check.")] = None,
     checkpoint: Annotated[Path | None, of_run("checkpoint")] = None,
     data: Annotated[str | None, typer.Option(help="Images to check labels and answers on.")] = None,
-    classes: Annotated[Path | None, of_run("classes")] = None,
+    classes: Annotated[str | None, of_run("classes")] = None,
     templates: Annotated[Path | None, of_run("templates")] = None,
     device: Annotated[str, of_run("device")] = RunSpec.device,
     dtype: Annotated[str, of_run("dtype")] = RunSpec.dtype,

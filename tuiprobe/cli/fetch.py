@@ -34,9 +34,10 @@ def fetch(
         ),
     ] = None,
     classes: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Class names of that head, one a line.  [default: ImageNet's]", metavar="FILE"
+            help="Class names of that head, one a line, or with commas.  [default: ImageNet's]",
+            metavar="FILE",
         ),
     ] = None,
     templates: Annotated[Path | None, of_run("templates")] = None,

@@ -229,10 +229,12 @@ class _Command:
         whole = not shared or len(measured) == len(outcomes)
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
         if len(there) > 1 and whole and last:
-            path, text = write_ranking(there, self.runs, self.gaps)
+            path, text, following = write_ranking(there, self.runs, self.gaps)
             if not self.as_json:
                 sys.stdout.write(text)
                 sys.stdout.flush()
+            if following:
+                print(plain(f"next: {following}"), file=sys.stderr)
             print(plain(f"comparison: {path}"), file=sys.stderr)
 
 

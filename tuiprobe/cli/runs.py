@@ -118,7 +118,7 @@ def _cells(row: RunRow) -> tuple[str, ...]:
     words = "" if row.state == "done" else plain(row.status.words)
     changed = datetime.fromtimestamp(row.changed / 1e9).strftime("%Y-%m-%d %H:%M")
     about = (_cut(row.model, _MODEL), _cut(row.source or row.data, _DATA))
-    return (plain(row.name), *about, *figures, row.state, changed, words)
+    return (plain(row.name), *about, *figures, row.status.word, changed, words)
 
 
 def _cut(text: str, width: int) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from tuiprobe.compare.describe import kind
-from tuiprobe.compare.differences import read_run
+from tuiprobe.compare.differences import Run, read_run
 from tuiprobe.compare.ranking import DecidedByLabels, RankedModel, Ranking, rank
 from tuiprobe.files import Entry
 from tuiprobe.label.contest import MARGIN
@@ -16,7 +17,7 @@ from tuiprobe.numbers import number
 from tuiprobe.probes.telling import listed, points, several, table
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
-from tuiprobe.results import Estimate, given
+from tuiprobe.results import Estimate, Report, given
 from tuiprobe.results.headlines import BY_ID, LABELLED_ID, TARGET_ERROR
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.section import Content, Section, Value
@@ -219,12 +220,34 @@ def _all_figures(found: Ranking) -> Content:
     )
 
 
+def label_command(runs: Sequence[Run], found: Ranking) -> str:
+    """Returns what to type where labels must decide between runs; empty where they need not.
+
+    Args:
+        runs: The runs.
+        found: Their order.
+    """
+    places = [
+        str(run.directory.path)
+        for run in runs
+        if run.directory is not None and _answers(run.report, found.target)
+    ]
+    undecided = any(one.decision == "undecided" for one in found.models)
+    return f"tuiprobe label {shlex.join(places)}" if undecided and len(places) > 1 else ""
+
+
+def _answers(report: Report, target: str) -> bool:
+    """Says whether a run has answers on the pictures of a target: a head, and no stored vectors."""
+    estimated = (one for part in report.parts for one in part.figures if one.role == "estimate")
+    return not report.spec.get("embeddings") and any(one.data == target for one in estimated)
+
+
 def write_ranking(
     directories: Sequence[RunDir], place: Path, gaps: Sequence[str] = ()
-) -> tuple[Path, str]:
+) -> tuple[Path, str, str]:
     """Writes the table of finished runs, named by their keys.
 
-    Returns its path, and the same as text for a terminal.
+    Returns its path, the same as text for a terminal, and what to type next.
 
     Args:
         directories: The runs.
@@ -238,8 +261,10 @@ def write_ranking(
     runs = [read_run(directory) for directory in directories]
     keys = "".join(sorted(run.report.key for run in runs))
     file = Entry(place, f"comparison-{hashlib.sha256(keys.encode()).hexdigest()[:8]}.md")
-    sections = [describe_ranking(rank(runs))]
+    ranking = rank(runs)
+    sections = [describe_ranking(ranking)]
     if gaps:
         sections.append(Section(title="Not measured", headline=(), content=(points(gaps),)))
     file.write_text("\n".join(map(section_markdown, sections)))
-    return file.path, "".join(map(section_text, sections))
+    text = "".join(map(section_text, sections))
+    return file.path, text, label_command(runs, ranking)

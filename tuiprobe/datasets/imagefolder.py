@@ -80,9 +80,12 @@ class ImageFolder(ImageFiles):
     def notes(self) -> tuple[str, ...]:
         """Remarks on how the folder was read."""
         notes = []
-        flat = sum("/" not in path for path in self._paths)
-        if 0 < flat < len(self._paths):
-            notes.append(f"labels are not used: {flat} images lie beside the class folders")
+        flat = [path for path in self._paths if "/" not in path]
+        if 0 < len(flat) < len(self._paths):
+            more = f" and {len(flat) - 1:,} more lie" if len(flat) > 1 else " lies"
+            notes.append(
+                f"labels are not used: {encodable(flat[0])}{more} beside the class folders"
+            )
         if self.ignored:
             notes.append(f"files left out, no image extension: {_listed(self.ignored)}")
         return tuple(notes)

@@ -23,6 +23,9 @@ from tuiprobe.plugins import in_words
 
 _DIGITS = 7
 
+NO_LABEL = -1
+"""Stands for what is neither the number nor the name of a class."""
+
 _LABELS = ("targets", "labels", "_labels", "y")
 _PAIRS = ("_samples", "samples", "imgs")
 _CLASSES = ("classes", "categories")
@@ -44,6 +47,7 @@ class OwnImages(StoredImages):
         data: Has `len` and gives `(image, label)` by number, as a torch Dataset does, or yields
             such pairs. Of a `DataLoader` its Dataset counts.
         name: Name of the set; None for that of the class.
+        labelled: Whether labels are read; a target set has none.
 
     Attributes:
         rows: Names of the model's outputs, which number the labels where the data name no class.
@@ -53,14 +57,15 @@ class OwnImages(StoredImages):
         DataError: If it is empty, or draws at random.
     """
 
-    def __init__(self, data: object, name: str | None = None) -> None:
+    def __init__(self, data: object, name: str | None = None, *, labelled: bool = True) -> None:
         self.rows: tuple[str, ...] = ()
         self.name = name or name_of(data)
         self.source = f"py:{self.name}"
         self._items: Any = _numbered(data)
+        self._labelled = labelled
         if len(self._items) == 0:
             raise DataError(f"{self.source} holds no image")
-        first, again = (self._read(0) for _ in range(2))
+        first, again = (self._read(0)[0] for _ in range(2))
         if first.digest() != again.digest():
             raise DataError(
                 f"{self._nth(0)} differs each time it is read, as its transform draws at random: "
@@ -72,34 +77,28 @@ class OwnImages(StoredImages):
     @cached_property
     def _labels(self) -> list[int | str] | None:
         """The label of each image, a number or a name; None if no image has one."""
+        if not self._labelled:
+            return None
         places = range(len(self._items))
-        listed = labels_of(self._items)
-        labels = None if listed is None else [self._label(i, listed[i]) for i in places]
-        if labels is None or any(labels[i] != self._label(i) for i in (0, places[-1])):
-            labels = [self._label(i) for i in places]  # reads every image once
-        missing = [i for i in places if labels[i] is None]
-        if 0 < len(missing) < len(places):
+        given = labels_of(self._items)
+        if given is None or any(
+            _label(given[i]) != _label(self._item(i)[1]) for i in (0, places[-1])
+        ):
+            given = [self._item(i)[1] for i in places]  # reads every image once
+        labels = [_label(label) for label in given]
+        known = [label for label in labels if label is not None]
+        if known and len(known) < len(labels):
             raise DataError(
-                f"{self._nth(missing[0])} has no label and others have: give all of them labels, "
-                "or none"
+                f"{self._nth(labels.index(None))} has no label and others have: give all of them "
+                "labels, or none"
             )
-        return None if missing else [label for label in labels if label is not None]
-
-    def _label(self, place: int, label: Any = ...) -> int | str | None:
-        """Returns a label as a number or a name; by default reads that of an image."""
-        label = self._item(place)[1] if label is ... else label
-        if label is None or isinstance(label, str):
-            return label
-        try:
-            number = operator.index(label)
-        except (TypeError, ValueError, RuntimeError):
-            number = -1
-        if number < 0:
+        if NO_LABEL in labels:
+            place = labels.index(NO_LABEL)
             raise DataError(
-                f"{self._nth(place)} has the label {_described(label)}: give the number of its "
-                "class, from 0, or its name"
+                f"{self._nth(place)} has the label {_described(given[place])}: give the number of "
+                "its class, from 0, or its name"
             )
-        return number
+        return known or None
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -162,15 +161,26 @@ class OwnImages(StoredImages):
 
         Raises:
             UnreadableImageError: If it cannot be read or decoded.
+            DataError: If its label is not the one that was listed.
         """
-        return self._read(sample.id)
+        content, label = self._read(sample.id)
+        labels = self._labels
+        if labels is not None and label != labels[sample.id]:
+            raise DataError(
+                f"{self._nth(sample.id)} has the label {label}, and its list of labels (targets, "
+                f"labels or samples) {labels[sample.id]}: correct the list, or give it no such name"
+            )
+        return content
 
-    def _read(self, place: int) -> Content:
-        image = self._item(place)[0]
-        content = _content(image)
+    def _read(self, place: int) -> tuple[Content, int | str | None]:
+        image, label = self._item(place)
+        try:
+            content = _content(image)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"{self._nth(place)}: {error}") from error
         if content is None:
             raise UsageError(f"{self._nth(place)} is no image ({_described(image)}): {_IMAGES}")
-        return content
+        return content, _label(label)
 
     def _item(self, place: int) -> tuple[Any, Any]:
         try:
@@ -217,6 +227,16 @@ def _pair(item: Any) -> tuple[Any, Any]:
     if isinstance(item, tuple | list):
         return (item[0], item[1]) if len(item) > 1 else (item[0] if item else None, None)
     return item, None
+
+
+def _label(label: Any) -> int | str | None:
+    """Returns a label as a number or a name; `NO_LABEL` if it is neither, None if it is None."""
+    if label is None or isinstance(label, str):
+        return label
+    try:
+        return max(operator.index(label), NO_LABEL)
+    except (TypeError, ValueError, RuntimeError):
+        return NO_LABEL
 
 
 def _content(image: Any) -> Content | None:

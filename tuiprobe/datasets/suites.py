@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.catalog.labels import imagenet_labels, prompt_names
+from tuiprobe.catalog.class_names import match_classes
+from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.discover_suites import ROOT_VARIABLE, discover
@@ -131,19 +132,14 @@ def _check_classes(where: str, first: Dataset, shift: Dataset) -> None:
     """Refuses a labelled shift whose classes cannot be mapped to those of the first set."""
     if not shift.classes or not first.classes or getattr(shift, "imagenet", None) is not None:
         return
-    if imagenet_labels(first.classes) is not None:
-        strange = () if imagenet_labels(shift.classes) is not None else shift.classes
-        known = "a WordNet id of ImageNet, nor are they the index folders 0 to 999"
-    else:
-        names = set(prompt_names(first.classes))
-        strange = tuple(one for one in shift.classes if prompt_names([one])[0] not in names)
-        known = f"a class of {first.source}"
-    if strange:
-        shown = next((one for one in strange if imagenet_labels([one]) is None), strange[0])
-        raise DataError(
-            f"{where}: its {len(shift.classes)} classes match no label map: {shown!r} is not "
-            f"{known}"
-        )
+    of_imagenet = imagenet_labels(first.classes) is not None
+    if of_imagenet and imagenet_labels(shift.classes) is not None:
+        return
+    names = imagenet_names() if of_imagenet else prompt_names(first.classes)
+    matched = match_classes(shift.classes, names)
+    if matched.places is None:
+        known = "ImageNet" if of_imagenet else first.source
+        raise DataError(f"{where}: {matched.problems(known)}")
 
 
 def _load(where: str, value: Any, base: Path | None) -> Dataset:

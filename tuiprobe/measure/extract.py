@@ -149,7 +149,7 @@ class Extraction:
                 current.features.append(features.float()[kept])  # stays there: nothing waits
                 current.ids.append(some[kept])
         lost = len(batch.skipped) + len(batch.nonfinite)
-        self.live.advance(len(batch.ids), lost, current.features)
+        self.live.advance(len(batch.ids), lost, current.features, current.ids)
 
     def publish(self) -> None:
         """Writes the shard's file; after this the shard is final."""
@@ -178,7 +178,7 @@ class Extraction:
             **rows,
         }
         write_arrays(self._plan.directory.shard_file(*shard.place), arrays, metadata)
-        self.live.end_shard()
+        self.live.end_shard(current.features, current.ids)
 
     def _new_measures(self, shard: Shard) -> Measures:
         spec, encoder = self._plan.spec, self._plan.encoder

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
+from tuiprobe.catalog.cached import cached_file
+from tuiprobe.catalog.names import published
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
@@ -33,6 +36,9 @@ from tuiprobe.spec import RunSpec
 BYTES_A_PARAMETER = 16
 """Memory of a model while it is opened: its weights and the file's in float32, and a text tower."""
 
+FILE_SIZES = 4
+"""The same memory in sizes of the file with its weights."""
+
 SHARE_OF_MEMORY = 0.5
 """Part of the available memory that models opened together may take; the rest is for images."""
 
@@ -50,8 +56,7 @@ def affordable(specs: Sequence[RunSpec], available: int | None) -> list[list[Run
     groups: list[list[RunSpec]] = []
     left = -math.inf
     for spec in specs:
-        preset = presets().get(spec.model)
-        needed = math.inf if preset is None else preset.parameters * BYTES_A_PARAMETER
+        needed = _memory(spec)
         if needed <= left:
             groups[-1].append(spec)
         else:
@@ -59,6 +64,17 @@ def affordable(specs: Sequence[RunSpec], available: int | None) -> list[list[Run
             left = SHARE_OF_MEMORY * (available or 0)
         left -= needed
     return groups
+
+
+def _memory(spec: RunSpec) -> float:
+    """Returns the bytes that opening a model takes at most; infinity if nothing says so."""
+    preset = presets().get(spec.model)
+    if preset is not None:
+        return preset.parameters * BYTES_A_PARAMETER
+    weights = published(spec.model)
+    file = None if weights is None else cached_file(weights)
+    file = file if spec.checkpoint is None else Path(spec.checkpoint)
+    return math.inf if file is None or not file.is_file() else FILE_SIZES * file.stat().st_size
 
 
 class Opener(Protocol):

@@ -5,22 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from tuiprobe.catalog.class_names import (
+    match_classes,
+    of_imagenet,
+    place_of_each,
+    spelled_out,
+    written_classes,
+)
 from tuiprobe.catalog.labels import (
     imagenet_labels,
     imagenet_names,
     imagenet_templates,
-    place_of_each,
     prompt_names,
 )
 from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.vectors.labels import counts_from_one
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder
-from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.head_files import read_head, read_templates
 from tuiprobe.models.heads import Head
 from tuiprobe.models.identity import LOADER
 from tuiprobe.models.info import state_digest
@@ -89,7 +95,8 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     text = encoder.text
     first = next(iter(suite.sets.values()))
     labels = first.classes
-    given = read_classes(Path(spec.classes)) if spec.classes is not None else ()
+    written = written_classes(spec.classes) if spec.classes is not None else ()
+    given = tuple(map(spelled_out, written))
     if given:
         _refuse_from_one(spec, first, len(given), f"--classes holds {len(given):,} names")
     if given and labels:
@@ -106,15 +113,42 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     if spec.head == "probe":
         return _probe(spec.model, labels, given)
     if spec.head is not None:
-        head = read_head(Path(spec.head), width=encoder.width, classes=given)
+        head = read_head(Path(spec.head), width=encoder.width)
         count = len(head.classes)
         _refuse_from_one(spec, first, count, f"the head has {count:,} rows")
         thousand = len(imagenet_names())
         others = len(labels) == thousand and imagenet_labels(labels) is None
-        if not given and len(head.classes) == thousand and not others:
-            given = imagenet_names()
-        return _brought("file", head, given, labels)
-    return _classifier(spec, encoder, first, given)
+        if len(head.classes) == thousand and not others:
+            head = replace(head, classes=imagenet_names())
+            given = given or imagenet_names()
+        return _brought("file", _among(head, written), given, labels)
+    return _classifier(spec, encoder, first, written)
+
+
+def _among(head: Head, written: Sequence[str]) -> Head:
+    """Returns a head with the rows that `--classes` names, where these are some of ImageNet's.
+
+    Raises:
+        UsageError: If there are as many names as rows, or they are classes of the head.
+    """
+    count = len(head.classes)
+    if len(written) in (0, count):
+        return head
+    if not of_imagenet(head.classes):
+        raise UsageError(
+            f"--classes holds {len(written):,} names for the {count:,} rows of {head.source}"
+        )
+    matched = match_classes(written, head.classes)
+    if matched.places is None:
+        raise UsageError(
+            f"--classes holds {len(written):,} names for the {count:,} classes of {head.source}: "
+            f"{matched.problems()}"
+        )
+    rows = list(matched.places)
+    bias = None if head.bias is None else head.bias[rows]
+    source = f"{head.source}, {len(rows):,} of them"
+    classes = tuple(head.classes[row] for row in rows)
+    return replace(head, weight=head.weight[rows], bias=bias, classes=classes, source=source)
 
 
 def _refuse_from_one(spec: RunSpec, dataset: Dataset, count: int, other: str) -> None:
@@ -165,7 +199,7 @@ def _probe(model: str, labels: Sequence[str], given: tuple[str, ...]) -> HeadCho
 
 
 def _classifier(
-    spec: RunSpec, encoder: Encoder, first: Dataset, given: tuple[str, ...]
+    spec: RunSpec, encoder: Encoder, first: Dataset, written: Sequence[str]
 ) -> HeadChoice:
     head = encoder.head()
     if head is None:
@@ -174,13 +208,12 @@ def _classifier(
         return HeadChoice("none", reason=reason)
     count = len(head.classes)
     _refuse_from_one(spec, first, count, f"{head.source} has {count:,} rows")
-    if given and len(given) != count:
-        raise UsageError(f"--classes holds {len(given)} names for {head.source}")
+    given = tuple(map(spelled_out, written))
     if not given and encoder.loader == "py" and not _are_numbers(head.classes):
         given = head.classes  # as the user gave them
         if first.classes:
             place_of_each(first.classes, given)  # raises if they do not fit
-    return _brought("classifier", head, given, first.classes)
+    return _brought("classifier", _among(head, written), given, first.classes)
 
 
 def _brought(

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.catalog.labels import imagenet_labels, place_of_each, prompt_names
+from tuiprobe.catalog.class_names import match_classes, place_of_each, shortened
+from tuiprobe.catalog.labels import imagenet_labels, prompt_names
 from tuiprobe.datasets.vectors import ROWS
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event, Listener
@@ -85,7 +86,7 @@ def write_head(
         if answers is not None:
             arrays[ANSWERS + name] = answers
         elif plan.suite.sets[name].classes:
-            said[UNMATCHED + name] = _unmatched(choice, found.classes, name, plan)
+            said[UNMATCHED + name] = unmatched(plan, choice, found.classes, name)
     arrays |= _of_targets(plan, arrays)
     metadata = {
         "source": found.source,
@@ -231,18 +232,27 @@ def refuse_unmatched(plan: Plan) -> None:
     raise DataError(f"{path} holds the label {high:,}, and {head}, from 0; is it the right head?")
 
 
-def _unmatched(choice: HeadChoice, rows: Sequence[str], name: str, plan: Plan) -> str:
-    """Explains why no row of the head fits a labelled set, and what to do."""
-    classes = len(plan.suite.sets[name].classes)
+def unmatched(plan: Plan, choice: HeadChoice, rows: Sequence[str], name: str) -> str:
+    """Explains why the classes of a labelled set are not rows of the head, and what to do."""
+    dataset = plan.suite.sets[name]
+    classes = len(dataset.classes)
     if choice.unnamed:
         return (
             f"the head has {len(rows):,} rows without class names and {name} has {classes:,} "
             f"classes; name the rows by --classes FILE"
         )
-    return (
-        f"the names of the head's {len(rows):,} rows ({rows[0]}, …) are not those of the "
-        f"{classes:,} classes of {name}; name the rows by --classes FILE"
-    )
+    matched = match_classes(dataset.classes, rows)
+    if any(matched.candidates):
+        return f"{matched.problems()}; rename these folders of {name}"
+    deeper = {path.split("/")[1] for s in dataset.samples if (path := s.path).count("/") > 1}
+    inner = match_classes(sorted(deeper), rows)
+    below = [inner.classes[i] for i, place in enumerate(inner.known) if place is not None]
+    if below:
+        remedy = f"the folders below them are ({shortened(below)}): move these up"
+    else:
+        remedy = "fit a head to them by --head probe"
+    listed = shortened([plain(one[:80]) for one in dataset.classes])
+    return f"no class of {name} ({listed}) is a class of the head ({rows[0]}, …); {remedy}"
 
 
 def _inverted(places: Sequence[int], rows: int) -> NDArray[np.int64]:
@@ -272,14 +282,12 @@ def answers_for(
     >>> answers_for(("dog", "cow"), ("cat", "dog")) is None
     True
     """
-    names = prompt_names(classes)
-    if classes and names == tuple(rows):
+    if not classes:
+        return None
+    if prompt_names(classes) == tuple(rows):
         return np.arange(len(rows), dtype=np.int64)
     if imagenet is not None and len(rows) == IMAGENET_CLASSES:
         return np.array(imagenet, dtype=np.int64)
-    labels = imagenet_labels(classes) if classes and len(rows) == IMAGENET_CLASSES else None
-    if labels is not None:
-        return _inverted(labels, len(rows))
-    if classes and all(rows.count(name) == 1 for name in names):
-        return _inverted([rows.index(name) for name in names], len(rows))
-    return None
+    labels = imagenet_labels(classes) if len(rows) == IMAGENET_CLASSES else None
+    places = labels or match_classes(classes, rows).places
+    return None if places is None else _inverted(places, len(rows))

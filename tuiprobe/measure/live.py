@@ -1,4 +1,4 @@
-"""What a running rank shows: progress, shares and heights of channels, running kurtosis."""
+"""What a running rank shows: progress, answers, shares and heights of channels, kurtosis."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from tuiprobe.datasets import Dataset
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.clock import Pace
-from tuiprobe.measure.live_thumbs import EndsOf, LiveThumbs, RunningEnds
+from tuiprobe.measure.live_answers import LiveAnswers
+from tuiprobe.measure.live_thumbs import EndsOf, LiveThumbs, ends_of
 from tuiprobe.measure.shards import Shard
 from tuiprobe.models.taps import Tap
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
-from tuiprobe.probes.outliers.persistence import missing, ratio
 from tuiprobe.probes.rows import MIN_CHANNELS, usable
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
@@ -56,7 +56,6 @@ class RunningTap:
     images: int = 0
     kurtosis_sum: float = 0.0
     kurtosis_square_sum: float = 0.0
-    share_square_sum: float = 0.0
 
     def plus(self, samples: SampleSummary) -> RunningTap:
         """Returns the sums after adding the images of another summary."""
@@ -68,7 +67,6 @@ class RunningTap:
             self.images + len(kurtosis),
             self.kurtosis_sum + float(kurtosis.sum()),
             self.kurtosis_square_sum + float((kurtosis**2).sum()),
-            self.share_square_sum + samples.share_square_sum,
         )
 
     def shown(self, heights: RunningHeights | None = None) -> LiveTap:
@@ -77,36 +75,22 @@ class RunningTap:
         Args:
             heights: Of the final representation.
         """
-        kurtosis = low = high = persistence = effective = None
+        kurtosis = low = high = None
         if self.images >= 2:
             kurtosis = self.kurtosis_sum / self.images
             variance = max(self.kurtosis_square_sum / self.images - kurtosis**2, 0.0)
             half = NORMAL_95 * math.sqrt(variance / self.images)
             low, high = kurtosis - half, kurtosis + half
-            persistence, effective = self._sharing()
         return LiveTap(
             kurtosis=kurtosis,
             low=low,
             high=high,
             n=self.images,
-            persistence=persistence,
-            effective_channels=effective,
             shares=self.share_sum / max(self.images, 1),
             leads=self.leading_count / max(self.images, 1),
             above=heights.above / heights.images if heights and heights.images else None,
             scanned=heights.images if heights else 0,
         )
-
-    def _sharing(self) -> tuple[float | None, float | None]:
-        """Returns persistence and effective channels, without intervals."""
-        n, width = self.images, len(self.share_sum)
-        own = self.share_square_sum / n
-        if missing(n, width, own) is not None:
-            return None, None
-        square = float((self.share_sum**2).sum())
-        cross = (square - self.share_square_sum) / (n * (n - 1))
-        effective = bounded(1 / cross) if cross > 0 else None
-        return bounded(float(ratio(cross, own, width))), effective
 
 
 @dataclass
@@ -121,9 +105,9 @@ class RunningHeights:
         keep = usable(rows)
         if not keep.any() or rows.shape[1] < MIN_CHANNELS:
             return self
-        found = scan_heights(rows, keep)
-        above = found.above[CUTS.index(OUTLIER)]
-        return RunningHeights(self.above + above, self.images + found.rows)
+        scan = scan_heights(rows, keep)
+        above = scan.above[CUTS.index(OUTLIER)]
+        return RunningHeights(self.above + above, self.images + scan.rows)
 
 
 class LiveView:
@@ -138,6 +122,7 @@ class LiveView:
         sets: The planned sets.
         listen: Told about progress; of several ranks, about that of all.
         pictured: Data sets by set name, to make thumbnails from.
+        answers: Counts what the head answers; None if there is no head yet.
     """
 
     def __init__(
@@ -147,17 +132,17 @@ class LiveView:
         sets: Sequence[SetPlan],
         listen: Listener,
         pictured: Mapping[str, Dataset] | None = None,
+        answers: LiveAnswers | None = None,
     ) -> None:
         self._directory, self._status = directory, status
         self._sets, self._listen = sets, listen
         self._ranks = StatusWatch(directory) if status.status.world > 1 else None
         self._published = published_shards(directory)
         self._taps: dict[tuple[str, str], RunningTap] = {}
-        self._ends: dict[str, RunningEnds] = {}
         self._ends_of: dict[str, EndsOf] = {}
         self._heights: dict[str, RunningHeights] = {}  # with the shard that is measured
         self._finished: dict[str, RunningHeights] = {}
-        self._thumbs = LiveThumbs(directory, pictured or {})
+        self._thumbs, self._answers = LiveThumbs(directory, pictured or {}), answers
         self._shard: Shard | None = None
         self._measures: Mapping[str, RunningFigures] = {}
         self._pace, self._telling = live_pace(), live_pace()
@@ -175,18 +160,25 @@ class LiveView:
         self._within = 0
         self._published.discard(shard.place)
         self._heights = dict(self._finished)
+        if self._answers is not None:
+            self._answers.begin_shard()
         self._status.update(set=shard.set_name, shard=shard.number, images=0)
 
     def advance(
-        self, images: int, skipped: int, features: Sequence[NDArray[Any] | torch.Tensor] = ()
+        self,
+        images: int,
+        skipped: int,
+        features: Sequence[torch.Tensor] = (),
+        ids: Sequence[torch.Tensor] = (),
     ) -> None:
         """Counts processed images and updates the view if it is due.
 
         Args:
             images: Images of the batch that were measured.
             skipped: Images of the batch that were left out.
-            features: Final representations of the shard so far, `[n, C]` each, on the CPU; the
+            features: Final representations of the shard so far, `[n, C]` each, on any device; the
                 last is of this batch. A part of it is scanned for heights.
+            ids: Their sample ids.
         """
         self._within += images + skipped
         seconds = time.monotonic() - self._started
@@ -198,25 +190,30 @@ class LiveView:
             with self._telling.piece():
                 self._listen(Event("progress", "", self._progress()))
         if left == 0 or self._pace.due:
-            self._show(features if images else ())
+            self._show(features, ids, scan=images > 0, last=left == 0)
         else:
             self._status.flush()
 
-    def end_shard(self) -> None:
-        """Adds the finished shard to the running sums."""
+    def end_shard(
+        self, features: Sequence[torch.Tensor] = (), ids: Sequence[torch.Tensor] = ()
+    ) -> None:
+        """Adds the finished shard to the running sums; arguments as for `advance`."""
         assert self._shard is not None
+        self._answer(features, ids, last=False)
+        if self._answers is not None:
+            self._answers.end_shard()
         self._taps |= self._current()
-        measure = self._measures.get(FINAL_TAP)
-        if measure is not None:
-            running = RunningEnds(measure.tap.channels)
-            running = self._ends.setdefault(self._shard.set_name, running)
-            running.add(measure.stats.compute())
+        name, measure = self._shard.set_name, self._measures.get(FINAL_TAP)
+        if measure is not None and name not in self._ends_of:
+            share_sum = self._taps[name, FINAL_TAP].share_sum
+            self._ends_of[name] = ends_of(measure.stats.compute(), share_sum)
+            self._thumbs.begin(self._ends_of)
         self._finished = dict(self._heights)
         self._measures = {}
         self._published.add(self._shard.place)
         self._left -= self._shard.size
         self._before, self._within = self._before + self._within, 0
-        self._status.update(shard=None, images=0)
+        self._status.update(shard=None, images=0, ends=self._ends_of)
 
     def _progress(self) -> dict[str, Any]:
         """Returns set, images that are done and all, speed and time left, of all ranks."""
@@ -230,8 +227,10 @@ class LiveView:
             "unit": "images",
             "done": count.done,
             "total": count.total,
-            "rate": sum(one.rate for one in measuring),
-            "eta": max((one.eta for one in measuring if one.eta is not None), default=None),
+            "rate": sum(status.rate for status in measuring),
+            "eta": max(
+                (status.eta for status in measuring if status.eta is not None), default=None
+            ),
             **({} if self._ranks is None else {"ranks": len(measuring)}),
         }
 
@@ -246,37 +245,47 @@ class LiveView:
             current[place] = before.plus(samples)
         return current
 
-    def _leading(self, taps: dict[tuple[str, str], RunningTap]) -> EndsOf:
-        assert self._shard is not None
-        name = self._shard.set_name
-        measure = self._measures.get(FINAL_TAP)
-        if measure is None and name not in self._ends:
-            return {}
-        share_sum = taps[name, FINAL_TAP].share_sum
-        running = self._ends.setdefault(name, RunningEnds(len(share_sum)))
-        return running.leading(share_sum, None if measure is None else measure.stats.compute())
-
-    def _scan(self, features: Sequence[NDArray[Any] | torch.Tensor]) -> None:
+    def _scan(self, features: torch.Tensor) -> None:
         """Scans a part of the last batch for heights; images arrive in random order."""
         assert self._shard is not None
-        if not len(features) or not len(features[-1]):
+        if not len(features):
             return
-        last = np.asarray(features[-1], dtype=np.float32)
-        rows = last[: max(_SCANNED_VALUES // last.shape[1], 1)]
-        none = RunningHeights(np.zeros(last.shape[1], np.int64))
+        channels = features.shape[1]
+        rows = features[: max(_SCANNED_VALUES // channels, 1)].float().cpu().numpy()
+        none = RunningHeights(np.zeros(channels, np.int64))
         name = self._shard.set_name
         self._heights[name] = self._heights.get(name, none).plus(rows)
 
-    def _show(self, features: Sequence[NDArray[Any] | torch.Tensor] = ()) -> None:
+    def _answer(
+        self, features: Sequence[torch.Tensor], ids: Sequence[torch.Tensor], last: bool
+    ) -> None:
+        """Counts the answers so far; where that fails, the run goes on without them."""
         assert self._shard is not None
+        if self._answers is None:
+            return
+        try:
+            self._answers.count(self._shard.set_name, features, ids)
+            self._status.update(answers=self._answers.so_far(last))
+        except Exception as error:  # the report says why its own answers are missing
+            self._answers = None
+            self._status.update(answers={}, unanswered=f"no answers so far: {error}"[:1000])
+
+    def _show(
+        self,
+        features: Sequence[torch.Tensor],
+        ids: Sequence[torch.Tensor],
+        *,
+        scan: bool,
+        last: bool,
+    ) -> None:
+        self._answer(features, ids, last)
         with self._pace.piece():
             taps = self._taps | self._current()
-            self._scan(features)
-            ends = self._ends_of[self._shard.set_name] = self._leading(taps)
-            self._status.update(ends=self._ends_of)
+            if scan and features:
+                self._scan(features[-1])
             shown = {
-                (name, tap): one.shown(self._heights.get(name) if tap == FINAL_TAP else None)
-                for (name, tap), one in taps.items()
+                (name, tap): running.shown(self._heights.get(name) if tap == FINAL_TAP else None)
+                for (name, tap), running in taps.items()
             }
             self._status.write(shown)
-        self._thumbs.write(self._shard.set_name, ends)
+        self._thumbs.write()

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tuiprobe.catalog.labels import imagenet_labels
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.catalog.class_names import match_classes, shortened
+from tuiprobe.catalog.labels import imagenet_labels, prompt_names
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_progress import HeadProgress
-from tuiprobe.measure.heads import too_long
+from tuiprobe.measure.heads import answers_of, too_long, unmatched
 from tuiprobe.measure.plan import Plan
 from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
+from tuiprobe.plaintext import plain
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.preflight_file import read_preflight, said, write_preflight
 
@@ -118,7 +123,7 @@ def _ranges(plan: Plan) -> Iterator[PreflightCheck]:
 
 
 def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
-    """Returns a warning if the rows of the head have no names."""
+    """Returns a warning if the rows of the head have no names, or those of other classes."""
     name, dataset = next(iter(plan.suite.sets.items()))
     rows, classes = len(choice.classes), len(dataset.classes)
     fix = "name the rows, in their order, by --classes FILE (in Python: classes=)"
@@ -133,9 +138,51 @@ def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
             f"the head has {rows:,} rows without class names and the data have {classes:,} "
             "classes: no accuracy can be given"
         )
+    elif _names_of_others(plan, choice, dataset.classes):
+        detail = (
+            f"none of the classes ({dataset.classes[0]}, …) has the name of an output "
+            f"({choice.classes[0]}, …); they are taken in label order"
+        )
     else:
-        return []
+        return list(_unmatched_classes(plan, choice))
     return [PreflightCheck(name="head rows", status="warn", detail=detail, fix=fix, data=name)]
+
+
+def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[PreflightCheck]:
+    """Yields a warning for every labelled set some of whose classes are matched by no name."""
+    for name, dataset in plan.suite.sets.items():
+        if not dataset.classes or not choice.classes or name in plan.suite.own_keys:
+            continue
+        check = PreflightCheck(name="class names", status="warn", detail="", data=name)
+        answers = answers_of(plan, choice, choice.classes, name)
+        if answers is None:
+            detail = unmatched(plan, choice, choice.classes, name)
+            yield check.model_copy(update={"detail": f"no accuracy: {detail}"})
+        elif choice.in_label_order and (others := _by_place(dataset.classes, choice, answers)):
+            fix = "make sure that these are the same classes"
+            yield check.model_copy(update={"detail": others, "fix": fix})
+
+
+def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.int64]) -> str:
+    """Lists classes that --classes calls otherwise, where it calls others by their names."""
+    known = match_classes(classes, choice.classes).known
+    row_of = dict(zip(answers.tolist(), range(len(answers)), strict=True))
+    others = [
+        f"{plain(classes[i][:80])} = {plain(choice.classes[row_of[i]][:80])}"
+        for i, place in enumerate(known)
+        if place is None
+    ]
+    if not others or len(others) == len(known):
+        return ""
+    return f"{len(others):,} of {len(known):,} classes by their place alone: {shortened(others)}"
+
+
+def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> bool:
+    """Says whether an own model names its outputs otherwise than the data name their classes."""
+    own = plan.encoder.loader == "py" and choice.kind == "classifier" and plan.spec.classes is None
+    if not own or not choice.in_label_order or all(name.isdigit() for name in classes):
+        return False
+    return not {*classes, *prompt_names(classes)} & {*choice.classes}
 
 
 def _refuse(found: list[PreflightCheck]) -> None:
@@ -164,8 +211,6 @@ def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> Preflight
             reason = f"{left:,} prompts are not encoded on a CPU unasked; see tuiprobe doctor"
             return skipped.model_copy(update={"detail": reason})
     spec = plan.spec
-    classes, templates = (
-        Path(p) if p is not None else None for p in (spec.classes, spec.templates)
-    )
-    check = check_answer(plan.encoder, dataset, classes, templates, progress)
+    templates = Path(spec.templates) if spec.templates is not None else None
+    check = check_answer(plan.encoder, dataset, spec.classes, templates, progress)
     return PreflightCheck(**asdict(check), data=name)

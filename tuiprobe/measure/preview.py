@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from statistics import mean
 from typing import Any, TypeVar
 
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_templates, place_of_each
+from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
+from tuiprobe.catalog.labels import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, user_spec
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import TuiprobeError, UsageError
-from tuiprobe.files import DamagedFileError, open_regular, read_regular
+from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.manifest import earlier_version
 from tuiprobe.options import OptionError
-from tuiprobe.plaintext import text_of
 from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.probes.forecast.peers import NO_IMAGENET, without_peers
 from tuiprobe.run.counting import images_done
@@ -34,10 +31,9 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import PlanRecord, read_plan
 from tuiprobe.spec import EMBEDDED, RunSpec
 
-FILES = ("checkpoint", "head", "classes", "templates", "labels", "baseline")
+FILES = ("checkpoint", "head", "templates", "labels", "baseline")
 """Options that name a file."""
 
-_TIMED_SETS, _TIMED_IMAGES = 4, 3
 _NO_FILES = ("probe", "zero-shot")  # values of --head that are no file
 
 T = TypeVar("T")
@@ -50,7 +46,6 @@ class Preview:
     Attributes:
         sets: What was found of each set, and how many images will be measured.
         images: Images to measure, by model.
-        decoding: Processor seconds to decode an image, of the first ones; None if unknown.
         templates: Prompts for each class of these data; None for the model's own.
         named: Classes that the user's file names.
         peers: Why published models say nothing about a model; empty where they do.
@@ -63,7 +58,6 @@ class Preview:
 
     sets: list[dict[str, Any]] = field(default_factory=list)
     images: dict[str, int] = field(default_factory=dict)
-    decoding: float | None = None
     templates: int | None = None
     named: int = 0
     peers: dict[str, str] = field(default_factory=dict)
@@ -157,25 +151,12 @@ def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], found:
     if len(whole) == len(specs) and not found.problems:
         for one, sets in zip(specs, whole, strict=True):
             found.images[one.model] = sum(planned_images(sets, one).values())
-    found.decoding = _time_to_decode(shown)
     classes = next(iter(suite.sets.values())).classes
     _look_at_names(spec, classes, found)
     for one in specs:
         found.peers[one.model] = without_peers(one, suite, trained.get(one.model))
     if spec.baseline is not None and "baseline" not in found.problems:
         _tried(found, "baseline", lambda: _read_baseline(shown, str(spec.baseline)))
-
-
-def _time_to_decode(suite: Suite) -> float | None:
-    """Times the first images of the first sets; those at a URL are not asked for."""
-    seconds = []
-    for dataset in [one for one in suite.sets.values() if "://" not in one.source][:_TIMED_SETS]:
-        for sample in dataset.samples[:_TIMED_IMAGES]:
-            begun = time.process_time()
-            with suppress(TuiprobeError, OSError):
-                dataset.open(sample)
-                seconds.append(time.process_time() - begun)
-    return mean(seconds) if seconds else None
 
 
 def _described(suite: Suite, name: str, planned: int) -> dict[str, Any]:
@@ -196,20 +177,15 @@ def _look_at_names(spec: RunSpec, classes: tuple[str, ...], found: Preview) -> N
     if imagenet_labels(classes) is not None:
         found.templates = len(imagenet_templates())
     if spec.templates is not None and "templates" not in found.problems:
-        found.templates = len(_lines(found, "templates", spec.templates))
-    if spec.classes is not None and "classes" not in found.problems:
-        names = _lines(found, "classes", spec.classes)
+        path = Path(spec.templates)
+        lines = _tried(found, "templates", lambda: read_lines(path, "prompt templates"))
+        found.templates = len(lines or ())
+    if spec.classes is not None:
+        given = spec.classes
+        names = _tried(found, "classes", lambda: read_classes(given)) or ()
         found.named = len(names)
         if names and classes:
             _tried(found, "classes", lambda: place_of_each(classes, names))
-
-
-def _lines(found: Preview, option: str, path: str) -> list[str]:
-    text = _tried(found, option, lambda: text_of(read_regular(path)))
-    lines = [line for line in (text or "").splitlines() if line.strip()]
-    if text is not None and not lines:
-        found.problems[option] = f"{path} is empty"
-    return lines
 
 
 def _read_baseline(suite: Suite, path: str) -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import torch
 
+from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.vectors import RowSet, open_rows
 from tuiprobe.measure.decoding import Batch
 from tuiprobe.measure.shards import Shard
-from tuiprobe.models.head_files import read_classes
 from tuiprobe.spec import RunSpec
 
 
 def open_row_suite(spec: RunSpec) -> Suite:
     """Opens the vectors that a spec names; errors as for `open_rows`."""
-    return open_rows(spec, read_classes(Path(spec.classes)) if spec.classes is not None else ())
+    return open_rows(spec, written_classes(spec.classes) if spec.classes is not None else ())
 
 
 def read_rows(shards: Sequence[Shard], sets: Mapping[str, RowSet]) -> Iterator[Batch]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from tuiprobe.errors import RunError
-from tuiprobe.files import sweep
+from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.contents import compare_contents
@@ -16,6 +16,7 @@ from tuiprobe.measure.head_progress import LongHeadError
 from tuiprobe.measure.heads import write_head
 from tuiprobe.measure.job import Job
 from tuiprobe.measure.live import LiveView
+from tuiprobe.measure.live_answers import LiveAnswers
 from tuiprobe.measure.merge import MergedSet, merge_set, write_merged, write_names
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.plan_record import record_of, write_plan
@@ -29,6 +30,7 @@ from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.run.counting import count_images, named_ranks, published_shards, ranks_missing
 from tuiprobe.run.directory import MERGE_LOCK, BusyError, RunDir
 from tuiprobe.run.glance import is_partial, write_results
+from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import write_spec
 from tuiprobe.spec import FINAL_TAP
 
@@ -136,8 +138,35 @@ def new_extraction(job: Job, inventory: Inventory) -> Extraction:
     job.say("stage", f"measuring {inventory.images} {unit}", stage="extract")
     share, before = plan.spec.max_unreadable, inventory.unreadable
     limit = UnreadableLimit(plan.images, share, before, job.listen)
-    live = LiveView(plan.directory, job.status, plan.set_plans, job.listen, plan.suite.sets)
+    sets, pictured = plan.set_plans, plan.suite.sets
+    answers = _live_answers(job, inventory)
+    live = LiveView(plan.directory, job.status, sets, job.listen, pictured, answers)
     return Extraction(plan, job.reader.fingerprint, live, job.stop, limit, job.listen)
+
+
+def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
+    """Returns what counts the answers so far, those of an earlier attempt included."""
+    plan = job.plan
+    if not plan.directory.head_file.exists():
+        job.status.update(unanswered="the head is built after measuring: answers follow then")
+        return None
+    try:
+        head = read_head(plan.directory)
+    except DamagedFileError as error:
+        head = str(error)
+    if isinstance(head, str):
+        job.status.update(unanswered=head[:1000])
+        return None
+    job.status.update(unanswered="")
+    answers = LiveAnswers(plan.suite, *head)
+    own = {shard.place for shard in plan.rank.share(plan.all_shards)}
+    for shard in inventory.published:
+        if shard.place in own:
+            with suppress(UnusableShardError):  # merging says so
+                arrays = job.reader.read(shard).arrays
+                answers.count(shard.set_name, [arrays["features"]], [arrays["ids"]])
+                answers.end_shard()
+    return answers
 
 
 @contextmanager

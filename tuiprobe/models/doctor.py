@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES, source_named
-from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
+from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.head_files import read_classes, read_templates
-from tuiprobe.models.heads import Progress, TextTower
+from tuiprobe.models.head_files import read_templates
+from tuiprobe.models.heads import Progress
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import (
     Check,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy", "safetensors")
 TRIAL_BATCH = 8
 REPEATS = 3
-_PROMPT = "a photo of a dog."
 _CLASSES = ("dog", "fire engine")
 """Classes whose prompts are checked if no others are known."""
 
@@ -72,7 +72,7 @@ def examine(
     *,
     checkpoint: Path | None = None,
     data: str | None = None,
-    classes: Path | None = None,
+    classes: str | None = None,
     templates: Path | None = None,
     device: str = "cpu",
     dtype: str = "float32",
@@ -166,32 +166,20 @@ def describe(encoder: Encoder) -> dict[str, Any]:
 
 
 def trial_cost(encoder: Encoder) -> dict[str, Any]:
-    """Times one batch of blank images, and one of prompts if the encoder has a text tower."""
+    """Times one batch of blank images."""
     import torch
 
     height, width = encoder.preprocessing.size
     images = torch.zeros(TRIAL_BATCH, 3, height, width)
     with torch.inference_mode():
         seconds = _seconds(lambda: encoder.encode(images))
-        prompts = None if encoder.text is None else _prompts_per_second(encoder.text)
     return {
         "device": str(encoder.device),
         "threads": torch.get_num_threads(),
         "batch": TRIAL_BATCH,
         "seconds": seconds,
         "images_per_second": TRIAL_BATCH / seconds,
-        "prompts_per_second": prompts,
     }
-
-
-def _prompts_per_second(text: TextTower) -> float | None:
-    try:
-        tokens = text.tokenize([_PROMPT] * TRIAL_BATCH)
-    except WeightsError:  # its tokenizer is not here
-        return None
-    if text.lengths is not None:
-        tokens = tokens[:, : text.lengths(tokens).max()]
-    return TRIAL_BATCH / _seconds(lambda: text.encode(tokens))
 
 
 def _seconds(work: Callable[[], Tensor]) -> float:
@@ -271,7 +259,7 @@ def published_accuracy(encoder: Encoder) -> float | None:
 def check_answer(
     encoder: Encoder,
     images: Dataset,
-    classes: Path | None,
+    classes: str | None,
     templates: Path | None,
     progress: Progress | None = None,
 ) -> Check:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import WeightsError
-from tuiprobe.models.head_files import read_classes, read_templates
+from tuiprobe.models.head_files import read_templates
 from tuiprobe.models.heads import Progress
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import sha256
@@ -61,7 +62,7 @@ def fetch_head(
     name: str,
     *,
     device: str,
-    classes: Path | None = None,
+    classes: str | None = None,
     templates: Path | None = None,
     progress: Progress | None = None,
 ) -> Fetched | None:
@@ -70,7 +71,7 @@ def fetch_head(
     Args:
         name: A fetched model.
         device: Where prompts are encoded.
-        classes: File with class names; None for those of ImageNet.
+        classes: Class names as `--classes` takes them; None for those of ImageNet.
         templates: File with prompt templates; None for the model's own.
         progress: Called while the head is built.
 

@@ -1,4 +1,4 @@
-"""Reads heads, class names and templates from the user's files."""
+"""Reads heads and templates from the user's files."""
 
 from __future__ import annotations
 
@@ -8,37 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tuiprobe.catalog.class_names import read_lines
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.models.heads import Head, check_templates
 from tuiprobe.models.weights import converts, read_checkpoint
-from tuiprobe.plaintext import text_of
 from tuiprobe.run.checked_arrays import LARGEST_WEIGHT
 
 _WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
 """Names of the weight tensor, alone or as the last layer of a whole model."""
-
-
-def read_lines(path: Path, what: str) -> tuple[str, ...]:
-    """Returns the non-empty lines of a UTF-8 text file.
-
-    Args:
-        path: A file with one entry per line.
-        what: Description of the lines, for messages.
-    """
-    try:
-        text = text_of(read_regular(path))
-    except (OSError, ValueError, DamagedFileError) as error:
-        raise UsageError(f"cannot read {what} from {path}: {error}") from error
-    lines = tuple(line.strip() for line in text.splitlines() if line.strip())
-    if not lines:
-        raise UsageError(f"{path} holds no {what}; write one a line")
-    return lines
-
-
-def read_classes(path: Path) -> tuple[str, ...]:
-    """Reads class names, one per line, in label order."""
-    return read_lines(path, "class names")
 
 
 def read_templates(path: Path) -> tuple[str, ...]:
@@ -48,7 +25,7 @@ def read_templates(path: Path) -> tuple[str, ...]:
     return templates
 
 
-def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
+def read_head(path: Path, *, width: int) -> Head:
     """Reads a linear head from a checkpoint: `weight [K, width]` and optionally `bias [K]`.
 
     A file with `logit_scale`, one number, holds a zero-shot head: its logits are
@@ -58,7 +35,6 @@ def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
     Args:
         path: A safetensors, `.pt`, `.pth` or `.bin` file.
         width: Channels of the representation.
-        classes: Class names; by default the row numbers.
 
     Raises:
         WeightsError: If the file has no such tensors, or their values are invalid.
@@ -77,8 +53,6 @@ def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
     count = weight.shape[0]
     if bias is not None and tuple(bias.shape) != (count,):
         raise WeightsError(f"the bias in {path} is {tuple(bias.shape)}, not ({count},)")
-    if classes and len(classes) != count:
-        raise UsageError(f"{len(classes)} class names for the {count} rows of the head in {path}")
     values = weight if bias is None else torch.cat([weight.flatten(), bias])
     if not bool(values.isfinite().all()):
         raise WeightsError(f"the head in {path} holds values that are not finite")
@@ -86,7 +60,7 @@ def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
         raise WeightsError(f"the head in {path} holds values above {LARGEST_WEIGHT:g}")
     if not bool(weight.any()):
         raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
-    names = classes or tuple(str(i) for i in range(count))
+    names = tuple(str(i) for i in range(count))
     scale, shift = (_number(state, name, path) for name in ("logit_scale", "logit_bias"))
     if scale is not None and scale <= 0:
         raise WeightsError(f"logit_scale in {path} is {scale:g}; it is a factor above 0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import cast
 
 import torch
@@ -103,6 +103,13 @@ def _preset(name: str) -> Preset:
     preset = presets().get(name)
     if preset is not None:
         return preset
+    kind = PurePath(name).suffix
+    if kind in (".pt", ".pth", ".bin", ".safetensors", ".py"):
+        what = "a file of Python" if kind == ".py" else "weights, and no architecture"
+        raise UsageError(
+            f"{name!r} is {what}: for a module of your own write py:FILE.py:NAME, for one of a "
+            "library --model NAME --checkpoint FILE"
+        )
     specs = [m.spec for m in all_published().values() if m.architecture == name]
     near = near_presets(name) or [right_spec(spec) for spec in specs[:3]]
     hint = f"did you mean {' or '.join(near)}?" if near else f"name one as {model_forms()}"

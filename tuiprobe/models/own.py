@@ -8,15 +8,14 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.errors import UsageError
-from tuiprobe.models.head_files import read_classes
 from tuiprobe.models.heads import Head, classifier_head
 from tuiprobe.models.info import PreprocessingInfo, Representation, weights_info
 from tuiprobe.models.taps import bare
@@ -220,7 +219,7 @@ def _classifier(
     Raises:
         UsageError: If it does not fit the representation, or the names do not fit it.
     """
-    names = read_classes(Path(classes)) if isinstance(classes, str | os.PathLike) else classes
+    names = read_classes(os.fspath(classes)) if isinstance(classes, str | os.PathLike) else classes
     head = classifier_head(last) if isinstance(last, nn.Linear) else last
     if head is None and names is not None:  # they say that the outputs are answers
         head = Head(torch.eye(width), None, (), source=f"the {width} outputs of {kind}")

@@ -95,9 +95,8 @@ class RunReader:
     @cached_property
     def images(self) -> tuple[DataSet, ...]:
         """The measured sets without the one that carries concepts and without target sets."""
-        found = tuple(
-            one for one in self.data if not one.target and one.name != self.plan.concept_set
-        )
+        own = {one.name for one in self.sets if one.target} | {self.plan.concept_set}
+        found = tuple(one for one in self.data if one.name not in own)
         if not found:
             raise DamagedFileError(f"{self.directory.measured_file} names no set of images")
         return found
@@ -114,7 +113,7 @@ class RunReader:
 
     @cached_property
     def targets(self) -> tuple[DataSet, ...]:
-        """The measured target sets, without labels."""
+        """The target sets, or else the data if they have no labels."""
         return tuple(one for one in self.data if one.target)
 
     # Arrays.
@@ -256,6 +255,12 @@ class RunReader:
             answers=answers.get(one.name),
         )
 
+    @cached_property
+    def _without_labels(self) -> bool:
+        """Whether the images of the run have no labels, and none of its sets is a target."""
+        images = (one for one in self.sets if one.name != self.plan.concept_set)
+        return not any(one.classes or one.target for one in images)
+
     def _data_set(self, one: SetRecord) -> DataSet:
         samples, measured = self.samples.get(one.name, {}), self.measured.sets[one.name]
         features = self._features[one.name]
@@ -280,5 +285,5 @@ class RunReader:
             nonfinite_images=tuple(samples[i].path for i in nonfinite[:LISTED_NONFINITE]),
             classes=len(one.classes),
             labelled=bool(one.classes),
-            target=one.target,
+            target=one.target or (one == self.sets[0] and self._without_labels),
         )

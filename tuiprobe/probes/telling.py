@@ -13,6 +13,7 @@ from tuiprobe.results.section import (
     Points,
     Prose,
     Series,
+    Subject,
     Table,
     Value,
 )
@@ -38,6 +39,7 @@ def table(
     columns: Sequence[tuple[str, Value | tuple[Value, ...], *tuple[str, ...]]],
     rows: Iterable[Sequence[Value]],
     *title: Value,
+    subjects: Iterable[Sequence[Subject]] = (),
     shown: int | None = None,
     folded: bool = False,
     reading: bool = True,
@@ -50,6 +52,7 @@ def table(
         columns: Id and title of each, and the unit of its plain numbers where they have one.
         rows: One value per column.
         title: The line above it.
+        subjects: For each row what it is about and names; empty without.
         shown: See `tuiprobe.results.section.Table`.
         folded: Likewise.
         reading: Likewise.
@@ -65,6 +68,7 @@ def table(
             for name, one, *unit in columns
         ),
         rows=tuple(tuple(row) for row in rows),
+        subjects=tuple(tuple(row) for row in subjects),
         shown=shown,
         folded=folded,
         reading=reading,

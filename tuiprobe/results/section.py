@@ -83,6 +83,22 @@ class Points(Frozen):
     items: Many[Text]
 
 
+class Subject(Frozen):
+    """A channel or direction that a row or strip of images is about: what a reader can look into.
+
+    Attributes:
+        kind: A channel of a layer, or a direction of the head.
+        number: Its index; of a direction the place by singular value.
+        layer: Inner layer of a channel; empty for the final representation.
+        centred: Whether a direction is one of the class weights minus their mean.
+    """
+
+    kind: Literal["channel", "direction"]
+    number: Count
+    layer: str = ""
+    centred: bool = False
+
+
 class Column(Frozen):
     """A column of a table.
 
@@ -105,6 +121,7 @@ class Table(Frozen):
         title: One line above it; empty without.
         columns: Columns of every row.
         rows: One value per column.
+        subjects: For each row what it is about, then what else it names; empty without.
         shown: Rows that a page shows; None for all. Files hold all of them.
         folded: Whether a page may hide it until it is asked for.
         reading: Whether people read it; False for tables that only files hold.
@@ -116,6 +133,7 @@ class Table(Frozen):
     title: Text = ()
     columns: Many[Column]
     rows: Many[Many[Value]]
+    subjects: Many[Many[Subject]] = ()
     shown: Count | None = None
     folded: bool = False
     reading: bool = True
@@ -125,6 +143,8 @@ class Table(Frozen):
     def _one_value_a_column(self) -> "Table":
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"a row of table {self.id} has not one value a column")
+        if len(self.subjects) not in (0, len(self.rows)):
+            raise ValueError(f"table {self.id} has not one list of subjects a row")
         return self
 
 
@@ -271,6 +291,7 @@ class Strip(Frozen):
         data: The set that the images are of.
         ends: The images at each end.
         folded: Whether a page leaves the pictures out.
+        subject: The channel or direction; None where they show another thing.
     """
 
     kind: Literal["strip"] = "strip"
@@ -279,6 +300,7 @@ class Strip(Frozen):
     data: str
     ends: Many[StripEnd]
     folded: bool = False
+    subject: Subject | None = None
 
 
 Content = Annotated[Heading | Prose | Points | Table | Chart | Strip, Field(discriminator="kind")]

@@ -156,7 +156,8 @@ def list_runs(
 
 def matches(row: RunRow, words: Sequence[str]) -> bool:
     """Says whether a run contains all filter words."""
-    text = f"{row.name} {row.model} {row.data} {row.source} {row.state} {row.outcome} {row.kind}"
+    state = f"{row.state} {row.status.word}"
+    text = f"{row.name} {row.model} {row.data} {row.source} {state} {row.outcome} {row.kind}"
     return holds_all(text, words)
 
 
@@ -195,8 +196,8 @@ def _row(one: FoundRun, status: RunState) -> RunRow:
             found = {**_asked(run), "title": str(error)}
         about |= {name: one for name, one in found.items() if name in RunRow.__annotations__}
         return RunRow(status=status, **about)
-    title = status.reason if status.kind == "damaged" else "no results yet"
-    return RunRow(status=status, title=title, **about, **_asked(run))
+    title = status.words if status.kind == "damaged" else "no results yet"
+    return RunRow(status=status, title=title, images=status.measured, **about, **_asked(run))
 
 
 def _asked(run: RunDir) -> dict[str, Any]:

@@ -99,9 +99,16 @@ class RunState:
             silent = f", or silent on {self.host}" if self.host else ""
             return self._stopped() + silent + self.waiting
         if self.kind in ("failed", "damaged"):
-            return f"{self.kind}: {self.reason}"
+            reason = " ".join(self.reason.split())  # in one line
+            return reason if "is damaged" in reason else f"{self.kind}: {reason}"
         words = {"waiting": "starting", "none": self.reason}.get(self.kind, self.kind)
         return words + self.waiting
+
+    @property
+    def word(self) -> str:
+        """The state in one word, for a column."""
+        words = {"waiting": "starting", "partial": "stopped", "unfinished": "stopped"}
+        return words.get(self.kind, self.kind)
 
     @property
     def waiting(self) -> str:
@@ -147,8 +154,15 @@ def run_state(
     last = last_end(views)
     end = None if last is None else last.status
     ended = None if end is None else end.phase
-    if starting and (end is None or end.time * 1e9 <= (run.engine_file.modified() or 0)):
-        return replace(found, kind="waiting")
+    if starting:
+        engine, begun = (
+            run.engine_file.modified() or 0,
+            max((v.status.begun for v in views), default=0),
+        )
+        if end is None and begun * 1e9 > engine:  # it has let go of the run, and is about to end
+            return replace(found, kind="running")
+        if end is None or end.time * 1e9 <= engine:
+            return replace(found, kind="waiting")
     if any(view.runs for view in views):  # on another host
         return replace(found, kind="running", waits=_waits(run, views, held, busy))
     if last is not None and ended == "failed":

@@ -1,7 +1,7 @@
 """The status of a rank: its two files, their fields and bounds, for the writer and all readers.
 
-A rank replaces `status/<rank>.json` (phase, shard, speed, warnings, unreadable images, running
-figures, images at both ends of the leading channels) and, while it measures,
+A rank replaces `status/<rank>.json` (phase, shard, speed, warnings, unreadable images, answers so
+far, running figures, images at both ends of the leading channels) and, while it measures,
 `status/<rank>.safetensors` (shares and heights of the channels). A run directory may come from
 anywhere. The readers here accept only types, signs and ranges that an engine writes, so the screens
 check nothing again; anything else makes a status unreadable. What other versions write in other
@@ -48,6 +48,7 @@ ENDS: Final[tuple[Phase, ...]] = ("failed", "interrupted", "done", "measured")
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
 _Positive = Annotated[float, Field(ge=0, le=_LARGEST)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 _Text = Annotated[str, Field(max_length=1000)]
 _Channel = Annotated[int, Field(ge=0, lt=10**9)]
 _MOST_IMAGES = 64
@@ -67,8 +68,6 @@ class TapFigures(_Part):
         kurtosis: Mean kurtosis over images; None before two images.
         low: Lower end of its 95 % interval; None if `kurtosis` is.
         high: Upper end of that interval, likewise.
-        persistence: Persistence; None before two images.
-        effective_channels: Number of channels that share the fourth moment, likewise.
         n: Number of images.
         scanned: Images whose channels' heights were computed; 0 at inner taps and where the width
             is too small for heights.
@@ -77,8 +76,6 @@ class TapFigures(_Part):
     kurtosis: _Number | None = None
     low: _Number | None = None
     high: _Number | None = None
-    persistence: _Number | None = None
-    effective_channels: _Number | None = None
     n: _Count = 0
     scanned: _Count = 0
 
@@ -86,6 +83,34 @@ class TapFigures(_Part):
     def _whole_or_none(self) -> TapFigures:
         if len({one is None for one in (self.kurtosis, self.low, self.high)}) != 1:
             raise ValueError("kurtosis and its interval belong together")
+        return self
+
+
+class SetAnswers(_Part):
+    """What the head answers on the images of one set so far.
+
+    Attributes:
+        images: Images with a finite representation.
+        right: Right answers; None where there are no labels.
+        value: Estimated accuracy of a set without labels; None before there is one.
+        low: Lower end of its range.
+        high: Upper end of its range.
+        estimated: Images that the estimate rests on.
+        calibrated: Whether it is the estimate of the results; if not, it is the mean confidence.
+    """
+
+    images: _Count
+    right: _Count | None = None
+    value: _Share | None = None
+    low: _Share | None = None
+    high: _Share | None = None
+    estimated: _Count = 0
+    calibrated: bool = False
+
+    @model_validator(mode="after")
+    def _right_of_all(self) -> SetAnswers:
+        if self.right is not None and self.right > self.images:
+            raise ValueError("more right answers than images")
         return self
 
 
@@ -123,12 +148,6 @@ class Ends(_Part):
             -self.smallest[0][1] > abs(self.largest[0][1])
         )
 
-    def merged(self, others: Ends) -> Ends:
-        """Returns the ends over the images of both."""
-        largest = sorted(self.largest + others.largest, key=lambda one: (-one[1], one[0]))
-        smallest = sorted(self.smallest + others.smallest, key=lambda one: (one[1], one[0]))
-        return Ends(largest=tuple(largest[:_MOST_IMAGES]), smallest=tuple(smallest[:_MOST_IMAGES]))
-
 
 class Message(_Part):
     """A milestone, a warning or the end of a rank, for people."""
@@ -159,6 +178,8 @@ class Status(_Part):
         eta: Seconds until this rank has measured its shards, or built the head; None if unknown.
         built: Classes or images that the head is built from so far.
         to_build: All of them; 0 if no head is built.
+        answers: What the head answers so far, by set.
+        unanswered: Why there are no answers while images are measured; empty if there are.
         taps: Running figures by `<set>/<tap>`.
         ends: Images at both ends of the leading channels, by set and channel.
     """
@@ -181,6 +202,8 @@ class Status(_Part):
     eta: _Positive | None = None
     built: _Count = 0
     to_build: _Count = 0
+    answers: Annotated[dict[_Text, SetAnswers], Field(max_length=limits.TAPS)] = {}
+    unanswered: _Text = ""
     taps: Annotated[dict[_Text, TapFigures], Field(max_length=limits.TAPS)] = {}
     ends: dict[
         _Text, Annotated[dict[_Channel, Ends], Field(max_length=limits.PICTURED_CHANNELS)]
@@ -217,8 +240,6 @@ class LiveTap:
     low: float | None
     high: float | None
     n: int
-    persistence: float | None
-    effective_channels: float | None
     shares: NDArray[np.float64]
     leads: NDArray[np.float64] | None = None
     above: NDArray[np.float64] | None = None
@@ -335,6 +356,7 @@ class StatusWriter:
             rate, eta = event.data["rate"], event.data["eta"]
             self.update(phase="head", built=done, to_build=total, rate=rate, eta=eta)
             self._pending = True
+            self._due *= done < total  # the last one is written at once
             self.flush()
 
 

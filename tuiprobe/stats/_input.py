@@ -134,7 +134,9 @@ def _storage(x: torch.Tensor, what: str) -> tuple[torch.UntypedStorage, int]:
     except RuntimeError as error:  # fake tensors, functorch wrappers
         raise TypeError(f"{what} hold no readable memory: {type(x).__name__}") from error
     if x.numel():
-        last = sum((n - 1) * step for n, step in zip(x.shape, x.stride(), strict=True))
+        last = x.numel() - 1
+        if not x.is_contiguous():
+            last = sum((n - 1) * step for n, step in zip(x.shape, x.stride(), strict=True))
         needed = (x.storage_offset() + last + 1) * x.element_size()
         if needed > storage.nbytes():
             raise ValueError(
@@ -158,13 +160,16 @@ def _four_d(
     c = channel_dim % n
     if n == 4 and c == 2:
         raise ValueError("channel_dim of a map must be 1 or -1, got 2")
-    middle = [d for d in range(1, n) if d != c]
-    while len(middle) < 2:
-        middle.insert(0, -1)  # absent: size 1, stride 0
-    order = (0, *middle, c)
-    sizes = tuple(1 if d == -1 else int(shape[d]) for d in order)
-    steps = tuple(0 if d == -1 else int(strides[d]) for d in order)
-    return (sizes[0], sizes[1], sizes[2], sizes[3]), (steps[0], steps[1], steps[2], steps[3])
+    if n == 2:
+        return (shape[0], 1, 1, shape[1]), (strides[0], 0, 0, strides[1])
+    if n == 3:
+        t = 3 - c
+        return (shape[0], 1, shape[t], shape[c]), (strides[0], 0, strides[t], strides[c])
+    h = 1 + (c == 1)
+    return (
+        (shape[0], shape[h], shape[h + 1], shape[c]),
+        (strides[0], strides[h], strides[h + 1], strides[c]),
+    )
 
 
 def read_sample_ids(

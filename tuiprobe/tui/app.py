@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.filter import NoColor
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -105,6 +106,8 @@ class TuiprobeApp(EngineApp):
         kept = read_theme()
         self.theme = kept if kept in self.available_themes else DARK.name
         self.add_class("-ascii" if ascii else "-unicode")
+        if self.no_color:  # Textual's own filter leaves shades of grey
+            self._filters.append(NoColor())
         if ascii:
             self._filters.append(AsciiFilter())
         self._places: dict[str, Callable[[], Screen[None]]] = {
@@ -124,6 +127,7 @@ class TuiprobeApp(EngineApp):
     def on_mount(self) -> None:
         """Shows the first screen, and keeps the theme that is chosen from now on."""
         self.theme_changed_signal.subscribe(self, self._keep_theme)
+        self.set_interval(1.0, self.look_at_running)
         self.push_screen((self._first or self._models)())
 
     def _models(self) -> Screen[None]:
@@ -135,6 +139,13 @@ class TuiprobeApp(EngineApp):
         from tuiprobe.tui.screens.runs import RunsScreen
 
         return RunsScreen(self.runs)
+
+    def show_running(self) -> None:
+        """Shows in the title of the screen what runs meanwhile."""
+        from tuiprobe.tui.screens.base import ProbeScreen
+
+        if isinstance(self.screen, ProbeScreen):
+            self.screen.show_running()
 
     def screen_of(self, run: Path) -> Screen[None]:
         """Returns the screen that shows a run: its results, or the run as it goes on."""

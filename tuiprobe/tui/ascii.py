@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from rich.cells import get_character_cell_size
@@ -27,6 +28,7 @@ SIGNS = {
     "☑": "X",
     "☐": "_",
     "◆": "@",
+    "◇": "?",
     "├": "[",
     "┤": "]",
     "┼": "|",
@@ -50,6 +52,7 @@ _SAME = {
     "↑": "/",
     "↓": "\\",
     "▼▽": "V",
+    "□": "%",
     "▶›»→▸": ">",
     "◀‹«←◂": "<",
     "•∙·…": ".",
@@ -69,15 +72,20 @@ _SAME = {
 _ASCII = {character: ascii for group, ascii in _SAME.items() for character in group} | SIGNS
 
 
+_CUT = re.compile("…  |[!-~ ][!-~ ]…")
+"""Three cells for the ellipsis: blanks behind it, or else what is cut more."""
+
+
 @lru_cache(4096)
 def to_ascii(text: str) -> str:
     """Returns `text` in ASCII with the same width in cells; what has no likeness becomes `?`.
 
-    >>> to_ascii("▲ 133 ███ ±.01 獅")
-    '^ 133 ### ~.01 ??'
+    >>> to_ascii("▲ 133 ███ ±.01 獅"), to_ascii("reading…  "), to_ascii("channel 1…")
+    ('^ 133 ### ~.01 ??', 'reading...', 'channel...')
     """
     if text.isascii():
         return text
+    text = _CUT.sub("...", text)
     return "".join(c if c.isascii() else _ASCII.get(c) or _unknown(c) for c in text)
 
 

@@ -48,7 +48,7 @@ def resuming_arguments(run: Path) -> list[str]:
         raise UsageError(f"{run}/spec.json holds no options of a run")
     words = [*headless_arguments(spec), "--output", str(run)]
     images = (spec["data"], spec.get("concepts"), *(spec.get("target") or ()))
-    sources = [(MODELS, spec["model"]), *((DATASETS, one) for one in images)]
+    sources = [(MODELS, spec["model"]), *((DATASETS, name) for name in images)]
     if spec.get("embeddings"):  # files of vectors stand in place of both
         sources = []
     for group, name in sources:
@@ -80,8 +80,8 @@ class Engine:
         with _locked_for(run) as lock:
             descriptor = RunDir(run).log_file.descriptor(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             try:
-                said = shown_command(arguments).removeprefix("tuiprobe ")
-                os.write(descriptor, f"{LOG_MARK}{said}\n".encode("utf-8", "replace"))
+                words = shown_command(arguments).removeprefix("tuiprobe ")
+                os.write(descriptor, f"{LOG_MARK}{words}\n".encode("utf-8", "replace"))
                 self._process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
                     command(arguments),
                     stdin=subprocess.DEVNULL,
@@ -170,8 +170,8 @@ class Answer:
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
         if not lines:
             return f"the process ended with code {self.code}"
-        said = next((line for line in reversed(lines) if line.startswith("error:")), lines[-1])
-        return said.removeprefix("error:").strip()
+        last = next((line for line in reversed(lines) if line.startswith("error:")), lines[-1])
+        return last.removeprefix("error:").strip()
 
 
 async def ask(arguments: Sequence[str]) -> Answer:
@@ -210,14 +210,14 @@ async def _run(words: Sequence[str], heard: Callable[[str], None] | None = None)
 
     def listen() -> str:
         assert process.stderr is not None
-        said: list[str] = []
+        lines: list[str] = []
         with process.stderr:
             for line in process.stderr:
-                said.append(line.decode("utf-8", "replace"))
+                lines.append(line.decode("utf-8", "replace"))
                 if heard is not None:
                     with contextlib.suppress(RuntimeError):  # the loop is closed with the screens
-                        loop.call_soon_threadsafe(heard, said[-1].strip())
-        return "".join(said)
+                        loop.call_soon_threadsafe(heard, lines[-1].strip())
+        return "".join(lines)
 
     def read() -> str:
         assert process.stdout is not None

@@ -30,6 +30,7 @@ class EngineApp(App[None]):
         self.runs = runs
         self.engines: list[Engine] = []
         self.setups = Kept()
+        self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
 
     def screen_of(self, run: Path) -> Screen[None]:
         """Returns the screen that shows a run: its results, or the run as it goes on."""
@@ -57,6 +58,49 @@ class EngineApp(App[None]):
         """Notes an engine that a screen started."""
         if engine not in self.engines:
             self.engines.append(engine)
+
+    # What runs meanwhile.
+
+    def running_beside(self, shown: Path | None) -> str:
+        """Returns how many runs of this program go on and how far they are; empty for none.
+
+        Args:
+            shown: The run of the screen, which says more of it; it counts only beside others.
+        """
+        engine = None if shown is None else self.engine(shown)
+        if not self._counts or (engine is not None and [*self._counts] == [engine.run]):
+            return ""
+        done, planned = (sum(counts) for counts in zip(*self._counts.values(), strict=True))
+        percent = f" {int(100 * done / planned)} %" if planned else ""
+        return f"● {len(self._counts)} running{percent}"
+
+    def look_at_running(self) -> None:
+        """Reads how far the runs of this program are, in a thread: a disk may be slow."""
+        going = [engine.run for engine in self.engines if engine.ended() is None]
+        if going or self._counts:
+            self.run_worker(
+                lambda: self._read_running(going), thread=True, exclusive=True, group="running"
+            )
+
+    def _read_running(self, going: list[Path]) -> None:
+        from tuiprobe.run.counting import images_done
+        from tuiprobe.run.status import StatusWatch
+        from tuiprobe.tui.livewatch import runs_of
+
+        running = {}
+        for engine in going:
+            runs = [RunDir(run) for run in runs_of(engine)]
+            counts = [images_done(run, StatusWatch(run).look()) for run in runs]
+            running[engine] = (sum(c.done for c in counts), sum(c.total for c in counts))
+        self.call_from_thread(self._show_running, running)
+
+    def _show_running(self, running: dict[Path, tuple[int, int]]) -> None:
+        self._counts = running
+        self.show_running()
+
+    def show_running(self) -> None:
+        """Shows in the title of the screen what runs meanwhile."""
+        raise NotImplementedError
 
     def resume(self, run: Path) -> Engine | None:
         """Starts an engine that goes on with a run; says why if it cannot.

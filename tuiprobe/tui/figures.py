@@ -11,9 +11,7 @@ from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
 from tuiprobe.results import Figure, given
-from tuiprobe.tui.text import fitted
-
-DIM = "$foreground 60%"
+from tuiprobe.tui.text import DIM, fitted
 
 Entry = tuple[str, Figure | str]
 """A name, and a figure or a remark."""

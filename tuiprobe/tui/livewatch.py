@@ -26,7 +26,7 @@ from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import RunState, run_state
 
 if TYPE_CHECKING:
-    from tuiprobe.run.status import Ends, LiveTap, Message, RankView, StatusWatch
+    from tuiprobe.run.status import Ends, LiveTap, Message, RankView, SetAnswers, StatusWatch
 
 State = Literal["starting", "running", "ended", "gone", "unreadable"]
 
@@ -54,6 +54,9 @@ class Snapshot:
         sets: Progress by set, in the order of measuring.
         taps: By set and tap.
         ends: Images at both ends of the leading channels, by set and channel.
+        answers: What the head answers so far, by set.
+        unanswered: Why there are no answers; empty if there are.
+        stopping: Whether the run was asked to stop, and reports what it has.
         ranks: The ranks of the run; empty if it has only one.
         about: Model, data and kind of the weights as planned; empty before the plan is written.
         messages: The last milestones, warnings and unreadable images.
@@ -75,6 +78,9 @@ class Snapshot:
     taps: dict[tuple[str, str], LiveTap] = field(default_factory=dict)
     sets: dict[str, SetCount] = field(default_factory=dict)
     ends: dict[tuple[str, int], Ends] = field(default_factory=dict)
+    answers: dict[str, SetAnswers] = field(default_factory=dict)
+    unanswered: str = ""
+    stopping: bool = False
     ranks: tuple[RankView, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
@@ -160,22 +166,25 @@ class Watch:
         ended = bool(views) and all(view.status.ended for view in views)
         state: State = "ended" if ended else "running" if views else "starting"
         damaged = bool(self._damage) and not ended
-        shown = max(views, key=_furthest).status if views else None
+        furthest = max(views, key=_furthest).status if views else None
         running = [view.status for view in views if view.runs and view.status.place is not None]
         count = images_done(self._directory, views)
         snapshot = Snapshot(
             run=self._run_state(),
             state="unreadable" if damaged else state,
-            stage=shown.phase if shown else "load",
-            stage_message=self._damage if damaged else shown.message if shown else "",
+            stage=furthest.phase if furthest else "load",
+            stage_message=self._damage if damaged else furthest.message if furthest else "",
             done=count.done,
             skipped=sum(view.status.skipped for view in views),
             total=count.total,
-            rate=sum(one.rate for one in running),
-            eta=max((one.eta for one in running if one.eta is not None), default=None),
+            rate=sum(status.rate for status in running),
+            eta=max((status.eta for status in running if status.eta is not None), default=None),
             taps=self._taps,
             sets=count.sets,
             ends=self._ends,
+            answers=_merged_answers(views),
+            unanswered=next((view.status.unanswered for view in views), ""),
+            stopping=any(view.status.stopped and view.runs for view in views),
             ranks=views if any(view.status.world > 1 for view in views) else (),
             about=self._about or {},
             messages=_messages(views),
@@ -183,21 +192,21 @@ class Watch:
             beat=self._beat,
             silence=min((view.silence for view in views), default=0.0),
         )
-        if shown is None or shown.phase != "head" or not shown.to_build:
+        if furthest is None or furthest.phase != "head" or not furthest.to_build:
             return snapshot
         return replace(
-            snapshot, unit="classes", done=shown.built, total=shown.to_build, rate=shown.rate,
-            eta=shown.eta,
+            snapshot, unit="classes", done=furthest.built, total=furthest.to_build,
+            rate=furthest.rate, eta=furthest.eta,
         )  # fmt: skip
 
     def _read_taps(self, views: Iterable[RankView]) -> dict[tuple[str, str], LiveTap]:
         from tuiprobe.run.status import read_taps
 
-        found: dict[tuple[str, str], list[LiveTap]] = {}
+        by_place: dict[tuple[str, str], list[LiveTap]] = {}
         for view in views:
             for place, tap in read_taps(self._directory, view.number, view.status):
-                found.setdefault(place, []).append(tap)
-        return {place: merged for place, taps in found.items() if (merged := _merge(taps))} or (
+                by_place.setdefault(place, []).append(tap)
+        return {place: merged for place, taps in by_place.items() if (merged := _merge(taps))} or (
             self._taps
         )
 
@@ -211,9 +220,9 @@ def _messages(views: Iterable[RankView]) -> tuple[Message, ...]:
     """Returns what all ranks say, unreadable images last."""
     from tuiprobe.run.status import Message
 
-    said = [one for view in views for one in view.status.messages]
+    messages = [message for view in views for message in view.status.messages]
     names = [name for view in views for name in view.status.unreadable]
-    return (*said, *(Message(kind="skipped", message=name) for name in names))
+    return (*messages, *(Message(kind="skipped", message=name) for name in names))
 
 
 class WatchThread:
@@ -268,8 +277,6 @@ def _merge(taps: list[LiveTap]) -> LiveTap | None:
         low=low,
         high=high,
         n=n,
-        persistence=_mean(tap.persistence for tap in taps),
-        effective_channels=_mean(tap.effective_channels for tap in taps),
         shares=sum((tap.shares * tap.n for tap in taps[1:]), taps[0].shares * taps[0].n) / n,
         leads=sum(leads[1:], leads[0]) / n if len(leads) == len(taps) else None,
         above=sum(above[1:], above[0]) / scanned if scanned else None,
@@ -277,20 +284,31 @@ def _merge(taps: list[LiveTap]) -> LiveTap | None:
     )
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _merged_answers(views: Iterable[RankView]) -> dict[str, SetAnswers]:
+    """Returns the counts of all ranks together, and the estimate of the rank with most images."""
+    by_set: dict[str, list[SetAnswers]] = {}
+    for view in views:
+        for name, answers in view.status.answers.items():
+            by_set.setdefault(name, []).append(answers)
+    merged = {}
+    for name, ranks in by_set.items():
+        labelled = [rank.right for rank in ranks if rank.right is not None]
+        counts = {
+            "images": sum(rank.images for rank in ranks),
+            "right": sum(labelled) if len(labelled) == len(ranks) else None,
+        }
+        merged[name] = max(ranks, key=lambda rank: rank.estimated).model_copy(update=counts)
+    return merged
 
 
 def _merged_ends(views: Iterable[RankView]) -> dict[tuple[str, int], Ends]:
-    """Returns both ends by set and channel over all ranks."""
-    found: dict[tuple[str, int], Ends] = {}
-    for view in views:
-        for set_name, channels in view.status.ends.items():
-            for channel, ends in channels.items():
-                place = (set_name, channel)
-                found[place] = found[place].merged(ends) if place in found else ends
-    return found
+    """Returns both ends by set and channel, of the first rank that has them."""
+    return {
+        (name, channel): ends
+        for view in reversed(list(views))
+        for name, channels in view.status.ends.items()
+        for channel, ends in channels.items()
+    }
 
 
 def _about(directory: RunDir) -> Mapping[str, str]:

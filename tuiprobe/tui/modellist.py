@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 COLUMNS = (
     RowColumn("model", 18),
     RowColumn("backbone", 9, drop=2, term="encoder"),
-    RowColumn("pretraining", 12, drop=3, term="pretraining"),
+    RowColumn("pretraining", 12, drop=5, term="pretraining"),
     RowColumn("kind", 10, drop=4, term="training"),
     RowColumn("width", 5, right=True, drop=7, term="channel"),
     RowColumn("size", 5, right=True, drop=6, term="parameters"),
-    RowColumn("cached", 6, drop=5, term="cached"),
-    RowColumn("IN", 5, right=True, drop=1, term="published-accuracy"),
-    RowColumn("ER", 6, right=True, drop=1, term="effective-robustness"),
+    RowColumn("weights", 9, drop=3, term="cached"),
+    RowColumn("ImageNet %", 10, right=True, drop=1, term="published-accuracy"),
+    RowColumn("robustness +", 12, right=True, drop=1, term="effective-robustness"),
 )
-CACHED = {"yes": "✓", "no": "-", "none": "none", "": "…"}
+CACHED = {"yes": "✓", "no": "-", "none": "no public", "": "…"}
 
 
 GROUPS = {
@@ -118,8 +118,8 @@ def rows_of_packages(answer: str) -> list[ModelRow]:
     """Returns the models of other packages from what `tuiprobe models --json` printed."""
     from tuiprobe.catalog.listing import Listed
 
-    found = (Listed(**one) for one in json.loads(answer) if one["preset"] is None)
-    return [row_of(one) for one in found]
+    listed = (Listed(**each) for each in json.loads(answer) if each["preset"] is None)
+    return [row_of(each) for each in listed]
 
 
 def _preset_row(preset: Preset, listed: Listed | None = None) -> ModelRow:
@@ -149,12 +149,12 @@ def _group(preset: Preset) -> str:
 
 def grouped(rows: Sequence[ModelRow]) -> list[ModelRow | GroupHeading]:
     """Returns the rows by group, each group under its heading with its number of models."""
-    found: list[ModelRow | GroupHeading] = []
+    listed: list[ModelRow | GroupHeading] = []
     for group, title in GROUPS.items():
         own = [row for row in rows if row.group == group]
         if own:
-            found += [GroupHeading(f"{title} ({len(own):,})"), *own]
-    return found
+            listed += [GroupHeading(f"{title} ({len(own):,})"), *own]
+    return listed
 
 
 def catalogue(shown: int, rows: Sequence[ModelRow], marked: int) -> str:
@@ -267,7 +267,7 @@ def details(row: ModelRow) -> list[str]:
         lines += ["", f"published ImageNet {number(row.imagenet, 'share')}"]
         if row.robustness is not None:
             beyond = ", extrapolated" if row.extrapolated else ""
-            lines.append(f"published ER {_points(row.robustness)} (standard{beyond})")
+            lines.append(f"published robustness {_points(row.robustness)} (standard{beyond})")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Texts of the live screen: the line of progress, the stage, how a run ended."""
+"""Texts of the live screen: its title with the progress, its ranks, how a run ended."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tuiprobe.plaintext import clock
 from tuiprobe.run import locks
 from tuiprobe.run.state import RunState
 from tuiprobe.tui.livewatch import Snapshot
+from tuiprobe.tui.text import fitted
 from tuiprobe.tui.widgets.bars import bar
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ STAGES = {
 
 UNTRAINED = "UNTRAINED"
 DEMONSTRATION = "DEMONSTRATION: says nothing about real CLIPs"
+LEAST_LINE = 6
+"""Cells below which a line of progress says nothing."""
 
 
 def title_warning(about: Mapping[str, object], short: bool = False) -> str:
@@ -50,27 +53,55 @@ def title_warning(about: Mapping[str, object], short: bool = False) -> str:
     model, data = str(about.get("model") or ""), str(about.get("data") or "")
     kind, preset = about.get("weights"), presets().get(model)
     without = preset is not None and not preset.public and not about.get("checkpoint")
-    said = [UNTRAINED] if kind == "untrained" or (kind is None and without) else []
+    warnings = [UNTRAINED] if kind == "untrained" or (kind is None and without) else []
     if model.startswith("mini_") or data.partition(":")[0] == "miniature":
-        said.append(DEMONSTRATION.partition(":")[0] if short else DEMONSTRATION)
-    return " · ".join(said)
+        warnings.append(DEMONSTRATION.partition(":")[0] if short else DEMONSTRATION)
+    return " · ".join(warnings)
 
 
-def progress_line(snapshot: Snapshot, width: int) -> str:
-    """Returns images, a bar, rate and time left as one line.
+def title(name: str, state: RunState, snapshot: Snapshot, elapsed: float | None, width: int) -> str:
+    """Returns the line about a run that goes on or is about to, as long as `width` at most.
 
-    >>> one = Snapshot(done=50, total=100, rate=20.0, eta=2.5)
-    >>> progress_line(one, 60).rstrip()
-    '50 of 100 images ━━━━━━━━━──────── 50 % 20 images/s ETA 0:02'
+    Args:
+        name: Name of the run; cut where there is no room.
+        state: `waiting` or `running`.
+        snapshot: What the run says.
+        elapsed: Seconds since this screen started it; None if it did not.
+        width: Columns.
+
+    >>> shot = Snapshot("running", "extract", done=50, total=100, rate=20.0, eta=2.5)
+    >>> title("mini_clip", RunState("running"), shot, None, 60)
+    '● mini_clip ━━━━━━━━━━────────── 50 %  20 img/s  0:02 left'
+    >>> title("a_long_name_of_a_run", RunState("running"), shot, None, 44)
+    '● a_long_name_of… 50 %  20 img/s  0:02 left'
     """
-    part = snapshot.done / snapshot.total if snapshot.total else 0.0
-    head = f"{snapshot.done:,} of {snapshot.total:,} {snapshot.unit} "
-    skipped = f" {snapshot.skipped} skipped" if snapshot.skipped else ""
-    eta = f" ETA {clock(snapshot.eta)}" if snapshot.eta is not None else ""
-    rate = f" {snapshot.rate:.0f} {snapshot.unit}/s" if snapshot.rate else ""
-    tail = f" {int(100 * part)} %{rate}{eta}{skipped}"
-    room = min(max(width - len(head) - len(tail), 0), 20)
-    return head + part_line(part, room) + tail
+    if snapshot.state == "unreadable":
+        return f"✗ {name}: cannot read the live state: {snapshot.stage_message}"
+    if state.kind == "waiting" or snapshot.state == "starting":
+        since = f" ({clock(elapsed)})" if elapsed is not None else ""
+        return f"○ {name}: starting: libraries load, the model is built{since}"
+    doing = STAGES.get(snapshot.stage, snapshot.stage)
+    if snapshot.stage == "extract" and snapshot.silence >= locks.QUIET_SECONDS:
+        quiet = f"no sign of life for {clock(snapshot.silence)}"
+        return f"{sign(state)} {name}: {doing} · {quiet}{state.waiting}"
+    counting = snapshot.stage in ("extract", "head") and snapshot.total
+    if snapshot.stopping or not counting:
+        stopping = "stopping: " if snapshot.stopping else ""
+        return f"{sign(state)} {name}: {stopping}{doing}{state.waiting}"
+    part = snapshot.done / snapshot.total
+    tail = f" {int(100 * part)} %"
+    if snapshot.unit == "classes":
+        tail = f" building the head: {snapshot.done:,} of {snapshot.total:,} classes"
+    unit = "img" if snapshot.unit == "images" else snapshot.unit
+    tail += f"  {snapshot.rate:.0f} {unit}/s" if snapshot.rate else ""
+    tail += f"  {clock(snapshot.eta)} left" if snapshot.eta is not None else ""
+    tail += f"  {snapshot.skipped} skipped" if snapshot.skipped else ""
+    tail += state.waiting
+    room = width - len(tail) - 2
+    line = min(room - len(name) - 1, 20)
+    if line >= LEAST_LINE:
+        return f"{sign(state)} {name} {part_line(part, line)}{tail}"
+    return f"{sign(state)} {fitted(name, min(max(room, 8), len(name)))}{tail}"
 
 
 def ranks_line(ranks: Sequence[RankView], width: int) -> str:
@@ -87,8 +118,8 @@ def ranks_line(ranks: Sequence[RankView], width: int) -> str:
     whole = "ranks " + " · ".join(map(_rank, ranks))
     if len(whole) <= width:
         return whole
-    gone = [one for one in ranks if _is_gone(one)]
-    counts = Counter(_doing(one) for one in ranks if one not in gone)
+    gone = [rank for rank in ranks if _is_gone(rank)]
+    counts = Counter(_doing(rank) for rank in ranks if rank not in gone)
     parts = [f"{count} {words}" for words, count in counts.items()]
     line = f"{len(ranks)} ranks: {' · '.join([*parts, *map(_rank, gone)])}"
     return line if len(line) <= width else f"{line[: width - 1]}…"
@@ -124,17 +155,6 @@ def part_line(part: float, room: int) -> str:
     return "━" * full + "─" * (room - full)
 
 
-def kept_line(state: RunState) -> str:
-    """Returns what a run that does not go on has kept; empty before its plan.
-
-    >>> kept_line(RunState("partial", measured=62, planned=1500))
-    'kept ━─────────────────── 4 % of 1,500 images'
-    """
-    if not state.planned:
-        return ""
-    return f"kept {part_line(state.part or 0.0, 20)} {state.percent} of {state.planned:,} images"
-
-
 def sign(state: RunState) -> str:
     """Returns the sign of a state; it does not depend on colour.
 
@@ -166,27 +186,6 @@ def advice(state: RunState, cause: str = "") -> str:
     if state.results and state.resumable:
         steps.append("Enter shows the results so far")
     return " · ".join([words, *steps])
-
-
-def state_line(name: str, state: RunState, snapshot: Snapshot, elapsed: float | None) -> str:
-    """Returns the state of a run that goes on or is about to.
-
-    Args:
-        name: Name of the run.
-        state: `waiting` or `running`.
-        snapshot: What the run says.
-        elapsed: Seconds since this screen started it; None if it did not.
-    """
-    if snapshot.state == "unreadable":
-        return f"✗ {name}: cannot read the live state: {snapshot.stage_message}"
-    if state.kind == "waiting" or snapshot.state == "starting":
-        since = f" ({clock(elapsed)})" if elapsed is not None else ""
-        return f"○ {name}: starting: libraries load, the model is built{since}"
-    doing = STAGES.get(snapshot.stage, snapshot.stage)
-    quiet = ""
-    if snapshot.stage == "extract" and snapshot.silence >= locks.QUIET_SECONDS:
-        quiet = f" · no sign of life for {clock(snapshot.silence)}"
-    return f"{sign(state)} {name}: {doing}{quiet}{state.waiting}"
 
 
 def cause_of_end(code: int | None, killed: bool, log: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ class Kept:
 
     Attributes:
         texts: What was typed, by models.
-        trials: What trial batches found, by what determines them.
+        trials: What `doctor` says of loaded models, by what determines it.
     """
 
     texts: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
@@ -50,8 +50,8 @@ class Kept:
     def all_trials(self, setup: Setup) -> list[dict[str, Any]]:
         """Returns the trial of each model; empty if one is missing, or vectors have no model."""
         models = () if setup.of_vectors else setup.models
-        found = [one for model in models if (one := self.trial(model, setup)) is not None]
-        return found if len(found) == len(models) else []
+        trials = [trial for model in models if (trial := self.trial(model, setup)) is not None]
+        return trials if len(trials) == len(models) else []
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class Setup:
 
     def problems(self) -> dict[str, str]:
         """Returns what is wrong, by option, as far as the texts alone show it."""
-        found = {}
+        problems = {}
         if not self.of_vectors and not self["data"]:
-            found["data"] = "name a data set; ctrl+o picks a folder"
+            problems["data"] = "name a data set; ctrl+o picks a folder"
         for name in self.asked:
             option, text = run_option(name), self[name]
             if not text:
@@ -100,12 +100,12 @@ class Setup:
                 try:
                     shlex.split(text)
                 except ValueError:
-                    found[name] = "a quote is not closed"
+                    problems[name] = "a quote is not closed"
             elif problem := option.problem(text):
-                found[name] = problem
+                problems[name] = problem
         if self["checkpoint"] and len(self.models) > 1 and not self.of_vectors:
-            found["checkpoint"] = "one file of weights serves one model; mark one"
-        return found
+            problems["checkpoint"] = "one file of weights serves one model; mark one"
+        return problems
 
     def options(self) -> list[str]:
         """Returns the arguments of `tuiprobe` that differ from its defaults."""
@@ -115,7 +115,7 @@ class Setup:
     def words(self, *names: str) -> list[str]:
         """Returns the arguments that set some of the options."""
         asked = [option for option in run_options() if option.name in names]
-        return words_of(asked, {one.name: _value(one, self[one.name]) for one in asked})
+        return words_of(asked, {option.name: _value(option, self[option.name]) for option in asked})
 
     def directory(self, runs: Path) -> Path:
         """Returns where the run goes: the same options, the same directory, so they resume."""

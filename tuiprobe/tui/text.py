@@ -9,6 +9,7 @@ from textual.content import Content
 
 from tuiprobe.plaintext import plain
 
+DIM = "$foreground 60%"
 _BRAILLE = 0x2800
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 

@@ -44,6 +44,7 @@ class LiveFiles:
             stack.enter_context(self._directory.locked())
             claim(self._directory, self._watched.key, self._watched)
             self._status.begin()
+            self._status.update(unanswered="no answers: tuiprobe.watch looks at layers alone")
             self._status.hear(Event("stage", "measuring", {"stage": "extract"}))
             self._locked = stack.pop_all()
         self._started = time.monotonic()

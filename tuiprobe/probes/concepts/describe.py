@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from tuiprobe.numbers import interval, number
-from tuiprobe.probes.concepts.result import Concepts, DirectionConcepts, DirectionFamily
+from tuiprobe.probes.concepts.result import (
+    OF_CENTRED_HEAD,
+    OF_HEAD,
+    Concepts,
+    DirectionFamily,
+    EncodedConcept,
+)
 from tuiprobe.probes.directions.pruning import SEEDS
 from tuiprobe.probes.telling import heading, known, prose, series, table
 from tuiprobe.results import Estimate, given
@@ -19,11 +26,12 @@ from tuiprobe.results.section import (
     Strip,
     StripEnd,
     Strong,
+    Subject,
     Text,
     Value,
 )
 
-SHOWN_DIRECTIONS = 8
+SHOWN_CONCEPTS = 12
 PICTURED = 16
 """Leading directions whose exemplar images are shown."""
 UNFOLDED = 4
@@ -35,6 +43,15 @@ ROLES: dict[str, Drawn] = {
     "principal components": "context",
     "random directions": "control",
 }
+
+
+class EncodedRow(NamedTuple):
+    """A concept, the direction that separates it best, and what else that one encodes."""
+
+    concept: EncodedConcept
+    direction: int
+    precision: float
+    others: tuple[str, ...]
 
 
 def describe(found: Concepts) -> Section:
@@ -52,7 +69,7 @@ def _headline(found: Concepts) -> Text:
         return (
             found.excess,
             " more unique concepts than as many random directions of the head's row space "
-            "(W minus its mean row: ", found.excess_centred, ").",
+            "(class weights, centred: ", found.excess_centred, ").",
         )  # fmt: skip
     said: Text = ("Directions of a head: ", found.excess, ".")
     channels = next((one for one in found.families if one.family == "channels"), None)
@@ -182,14 +199,20 @@ def _top(found: Concepts) -> Iterator[Content]:
     if not found.top:
         return
     yield heading("What the leading directions encode")
+    rows = encoded_concepts(found)
     yield table(
-        "leading_directions",
-        [("direction", "direction"), ("concepts", "concepts (sign, lower average precision)")],
-        [[one.index, _told(one)] for one in found.top],
-        f"The concepts that the leading {found.top_of} separate best:",
-        shown=SHOWN_DIRECTIONS,
+        "best_concepts",
+        [("concept", "concept"), ("category", "category"), ("precision", "average precision"),
+         ("direction", "direction"), ("end", "end"), ("others", "also encoded by it")],
+        [[row.concept.name, row.concept.category, row.precision, row.direction,
+          "+" if row.concept.sign > 0 else "-", ", ".join(row.others)]
+         for row in rows],
+        f"The concepts that the leading {found.top_of} separate best (the lower of two average "
+        "precisions; + or - is the end that shows it):",
+        subjects=[_subject(found, row.direction) for row in rows],
+        shown=SHOWN_CONCEPTS,
         file=False,
-    )
+    )  # fmt: skip
     for place, one in enumerate(found.top[:PICTURED]):
         ends = (("largest", one.largest), ("smallest", one.smallest))
         named = ", ".join(concept.name for concept in one.concepts[:3])
@@ -201,14 +224,35 @@ def _top(found: Concepts) -> Iterator[Content]:
                 data=found.data,
                 ends=shown,
                 folded=place >= UNFOLDED,
+                subject=next(iter(_subject(found, one.index)), None),
             )
 
 
-def _told(one: DirectionConcepts) -> str:
-    return "; ".join(
-        f"{c.name} ({'+' if c.sign > 0 else '-'}, {number(min(c.train, c.val))})"
-        for c in one.concepts
-    )
+def encoded_concepts(found: Concepts) -> list[EncodedRow]:
+    """Returns a row for each concept, with the direction that separates it best, best first."""
+    best: dict[tuple[str, str], tuple[float, int, EncodedConcept]] = {}
+    for one in found.top:
+        for concept in one.concepts:
+            place, precision = (concept.category, concept.name), min(concept.train, concept.val)
+            if place not in best or precision > best[place][0]:
+                best[place] = (precision, one.index, concept)
+    encoded = {
+        one.index: [c.name for c in one.concepts if min(c.train, c.val) >= found.threshold]
+        for one in found.top
+    }
+    rows = [
+        EncodedRow(c, index, precision, tuple(n for n in encoded[index] if n != c.name))
+        for precision, index, c in best.values()
+    ]
+    return sorted(rows, key=lambda row: (-row.precision, row.concept.name))
+
+
+def _subject(found: Concepts, number: int) -> list[Subject]:
+    """Returns the direction of the head, if these are some: one that a reader can look into."""
+    if found.top_of in (OF_HEAD, OF_CENTRED_HEAD):
+        centred = found.top_of == OF_CENTRED_HEAD
+        return [Subject(kind="direction", number=number, centred=centred)]
+    return []
 
 
 def _files(found: Concepts) -> Iterator[Content]:

@@ -21,6 +21,7 @@ from tuiprobe.results.section import (
     Series,
     Strip,
     StripEnd,
+    Subject,
     Value,
 )
 
@@ -48,6 +49,7 @@ def _images(finals: list[Outliers]) -> Iterator[Content]:
                 data=one.data,
                 ends=_ends(channel),
                 folded=number > 0 or place >= PICTURED,
+                subject=Subject(kind="channel", number=channel.channel),
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final, get_args
@@ -17,12 +17,22 @@ from tuiprobe.probes.confidence import (
     probabilities,
     scale_known,
 )
-from tuiprobe.probes.crossfit import ONE_CLASS, CrossFitted, cross_fit
-from tuiprobe.probes.heads import SetFeatures, answers_of, class_name, first_images
+from tuiprobe.probes.crossfit import ONE_CLASS, CrossFitted
+from tuiprobe.probes.heads import SetFeatures, class_name, first_images
 from tuiprobe.probes.inputs import Float64, Int64
-from tuiprobe.probes.intervals import bootstrap_mean, exact
+from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.targets.estimators import estimates
+from tuiprobe.probes.targets.headline import (
+    FEW_WRONG,
+    NO_IMAGE,
+    PRIORS,
+    cached_fits,
+    few_wrong,
+    is_labelled,
+    mean_confidence,
+    scale,
+)
 from tuiprobe.probes.targets.result import (
     HEADLINE,
     Error,
@@ -30,22 +40,13 @@ from tuiprobe.probes.targets.result import (
     Expected,
     LeftOut,
     Predicted,
-    ScaledEstimate,
     ShiftCheck,
     TargetPicture,
     Targets,
     TargetSet,
 )
-from tuiprobe.probes.targets.scaling import (
-    PRIOR_K,
-    PRIOR_K_DIFFERENCE,
-    ShiftEstimate,
-    fit_scale,
-    half_width,
-    left_out_errors,
-    scaled,
-)
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.probes.targets.scaling import ShiftEstimate, left_out_errors
+from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 HALF_WIDTH = 0.05
@@ -57,18 +58,11 @@ UNCONFIDENT = 0.05
 MOST_VALUES = 4096
 """Images or classes up to which singular values are computed; more images are sampled."""
 
-PRIORS: Final[dict[Estimator, float]] = {HEADLINE: PRIOR_K, "difference": PRIOR_K_DIFFERENCE}
-"""The estimators that are scaled, each with its `k` where there is no labelled shift."""
-
-FEW_WRONG: Final = 50
-"""Wrong answers in distribution below which the threshold of confidence is mostly noise."""
-
 LEAST_SURE: Final = 8
 COMMON: Final = 4
 """Images of each kind that are shown."""
 
 NO_SHIFT: Final = NotRun(reason="unknown: no labelled shift in this run")
-NO_IMAGE: Final = NotRun(reason="no image with a finite representation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +94,8 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
     Raises:
         DataError: If a label of a labelled set has no row of the head.
     """
-    fitted = _cached(head, images.first)
-    labelled = [one for one in images.shifts if _labelled(head, one)]
+    fitted = cached_fits(head, images.first)
+    labelled = [one for one in images.shifts if is_labelled(head, one)]
     checks, left_out = _left_out([_check(head, one, fitted(one)) for one in labelled])
     shifts = {name: shift_estimates(checks, name) for name in PRIORS}
     found = tuple(_target(head, one, fitted(one), shifts, images) for one in images.targets)
@@ -115,28 +109,6 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
         errors=tuple(_error(estimator, checks) for estimator in get_args(Estimator)),
         left_out=left_out,
     )
-
-
-def _labelled(head: HeadArrays, one: SetFeatures) -> bool:
-    if one.labels is None:
-        return False
-    answers_of(one, head.weight.shape[0])
-    return True
-
-
-def _cached(head: HeadArrays, first: SetFeatures) -> Callable[[SetFeatures], CrossFitted | NotRun]:
-    """Returns a function that cross-fits once per class mask, and keeps the last two."""
-    kept: dict[bytes, CrossFitted | NotRun] = {}
-
-    def fitted(one: SetFeatures) -> CrossFitted | NotRun:
-        key = b"" if one.answers is None else np.asarray(one.answers, dtype=np.int64).tobytes()
-        if key not in kept:
-            if len(kept) > 1:
-                kept.pop(list(kept)[-1])
-            kept[key] = cross_fit(head, first, one)
-        return kept[key]
-
-    return fitted
 
 
 def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> ShiftCheck:
@@ -221,26 +193,25 @@ def _target(
     if not plain.answer.size:
         return empty
     if isinstance(source, NotRun):
-        known = scale_known(head)
-        value = bootstrap_mean(plain.confidence) if known else UNKNOWN_SCALE
+        value = mean_confidence(head, found)
         return TargetSet(
             **dict(empty)
             | {
                 "uncalibrated": value,
                 "labels": _labels(value),
                 "less_confident": NotRun(reason=source.reason),
-                "dispersion": _dispersion(head, one, 1.0) if known else UNKNOWN_SCALE,
+                "dispersion": _dispersion(head, one, 1.0) if scale_known(head) else UNKNOWN_SCALE,
                 **_pictured(found, plain, images),
             }
         )
     expected, said = estimates(source, found)
     wrong = int((~source.right).sum())
-    few = wrong < FEW_WRONG and not shifts[HEADLINE]
+    few = few_wrong(source, shifts[HEADLINE])
     return empty.model_copy(
         update={
             "expected": _expected(expected),
             "scaled": tuple(
-                _scaled(name, float(source.right.mean()), raw, shifts[name], wrong if few else None)
+                scale(name, source, raw, shifts[name], few)
                 for name in PRIORS
                 if given(raw := expected[name])
             ),
@@ -254,40 +225,6 @@ def _target(
             **_pictured(found, said, images),
         }
     )
-
-
-def _scaled(
-    estimator: Estimator,
-    own: float,
-    expected: Estimate,
-    shifts: Sequence[ShiftEstimate],
-    too_few: int | None,
-) -> ScaledEstimate:
-    """Scales an estimate by labelled shifts, and gives it its 80 % range.
-
-    Args:
-        estimator: Which estimate it is.
-        own: Accuracy in distribution among the classes of the set.
-        expected: The estimate as it stands.
-        shifts: The labelled shifts.
-        too_few: Wrong answers in distribution where they are too few to scale by; else None.
-    """
-    prior = PRIORS[estimator]
-    k = fit_scale(shifts, prior)
-    half = half_width(k * (own - expected.value), left_out_errors(shifts, prior))
-    if too_few is not None:
-        k, method = 1.0, f"80 % range; not scaled: {too_few} wrong answers in distribution"
-    elif shifts:
-        method = f"80 % range; drop scaled by k of {len(shifts)} labelled shifts"
-    else:
-        method = "80 % range; drop scaled by k of published shifts"
-    value = scaled(own, expected.value, k)
-    # Of a few images the sampling interval is the wider one.
-    low, high = (value if end is None else scaled(own, end, k)
-                 for end in (expected.low, expected.high))  # fmt: skip
-    low, high = max(min(value - half, low), 0.0), min(max(value + half, high), 1.0)
-    accuracy = Estimate(value=value, low=low, high=high, unit="share", n=expected.n, method=method)
-    return ScaledEstimate(estimator=estimator, accuracy=accuracy, k=k, half=half)
 
 
 def _more_labelled(wrong: int, images: int) -> int | None:

@@ -12,7 +12,7 @@ set (`tuiprobe.probes.crossfit`); what the halves give is averaged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -48,11 +48,8 @@ def estimates(
     entropy = (said[0].entropy + said[1].entropy) / 2
     pairs = [(~source.second, said[1]), (source.second, said[0])]
     found: dict[Estimator, Figure] = {
-        "atc_entropy": _thresholded(
-            [(-source.scores.entropy[half], source.right[half], -one.entropy)
-             for half, one in pairs]
-        ),
-        "atc_confidence": _thresholded(
+        "atc_entropy": with_interval(_by_entropy(source, said)),
+        "atc_confidence": with_interval(
             [(source.scores.confidence[half], source.right[half], one.confidence)
              for half, one in pairs]
         ),
@@ -62,8 +59,21 @@ def estimates(
     return found, Confidences(said[0].answer, confidence, entropy)
 
 
-_Half = tuple[Float64, Bool, Float64]
+Half = tuple[Float64, Bool, Float64]
 """In-distribution scores, whether each is right, and the set's scores."""
+
+
+def by_entropy(source: CrossFitted, target: Logits) -> list[Half]:
+    """Returns what the headline estimator compares, by half of the in-distribution set."""
+    return _by_entropy(source, [target.confidences(t) for t in source.halves])
+
+
+def _by_entropy(source: CrossFitted, target: Sequence[Confidences]) -> list[Half]:
+    pairs = [(~source.second, target[1]), (source.second, target[0])]
+    return [
+        (-source.scores.entropy[half], source.right[half], -scores.entropy)
+        for half, scores in pairs
+    ]
 
 
 def thresholded(scores: Float64, right: Bool, others: Float64) -> float:
@@ -81,8 +91,14 @@ def thresholded(scores: Float64, right: Bool, others: Float64) -> float:
     return 1 - float(cells.below(cells.counts.sum(axis=0)[None].astype(float), wrong)[0])
 
 
-def _thresholded(halves: list[_Half]) -> Figure:
-    value = float(np.mean([thresholded(*half) for half in halves]))
+def mean_thresholded(halves: Sequence[Half]) -> float:
+    """Returns the mean over the halves of the share that is taken for right."""
+    return float(np.mean([thresholded(*half) for half in halves]))
+
+
+def with_interval(halves: Sequence[Half]) -> Estimate:
+    """Returns the mean over the halves with its bootstrap interval."""
+    value = mean_thresholded(halves)
     rng = np.random.default_rng(SEED)
     below = np.zeros(DRAWS)
     for half in halves:

@@ -11,7 +11,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.events import ScreenResume
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tuiprobe.files import Entry
@@ -19,8 +21,10 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.commands import ScreenCommands
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.jump import JumpScreen, places_on
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
+from tuiprobe.tui.widgets.title import TitleLine
 
 SMALLEST = (60, 15)
 
@@ -49,15 +53,23 @@ class ProbeScreen(Screen[None]):
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.back", "back", tooltip="Back to where you came from"),
+        Binding(
+            "apostrophe",
+            "jump",
+            "jump",
+            show=False,
+            key_display="'",
+            tooltip="A letter goes to each panel",
+        ),
         Binding("M", "app.go('models')", "models", show=False, tooltip="The list of models"),
         Binding("R", "app.go('runs')", "runs", show=False, tooltip="All runs"),
-    ]
+    ]  # fmt: skip
     IMPORTANT: ClassVar[tuple[str, ...]] = ()
     PLACE = ""
 
     def compose(self) -> ComposeResult:
         """Lays out the top line, the body and the footer."""
-        yield Static(self._top_line(), id="place")
+        yield TitleLine(self._top_line(), id="place")
         yield Static(
             f"the window is too small: {SMALLEST[0]} x {SMALLEST[1]} or more, please",
             id="too-small",
@@ -74,6 +86,21 @@ class ProbeScreen(Screen[None]):
         """The run directory that is shown; None where the screen is not about one."""
         return None
 
+    def action_jump(self) -> None:
+        """Puts a letter on every panel in sight; the letter goes there."""
+        places = places_on(list(self.focus_chain), self.size)
+
+        def go(widget: Widget | None) -> None:
+            if widget is not None:
+                self.set_focus(widget)
+
+        self.app.push_screen(JumpScreen(places), go)
+
+    def on_screen_suspend(self) -> None:
+        """Drops what was drawn: Textual keeps the lines of 1,024 widgets after their screens."""
+        for widget in self.walk_children(Widget):
+            widget.refresh()
+
     @property
     def alive(self) -> bool:
         """Whether the widgets still exist; a result from a thread may arrive too late."""
@@ -82,6 +109,11 @@ class ProbeScreen(Screen[None]):
     def place(self, text: str) -> None:
         """Shows other text in the line at the top."""
         self.query_one("#place", Static).update(inert(text))
+
+    @on(ScreenResume)
+    def show_running(self) -> None:
+        """Shows in the line at the top what runs meanwhile."""
+        self.query_one(TitleLine).show_badge(self.app.running_beside(self.shown_run))
 
     def _top_line(self) -> str:
         return f"tuiprobe  {self.PLACE}"

@@ -36,10 +36,10 @@ from tuiprobe.tui.comparing import (
     forest_text,
     pairs_of,
 )
-from tuiprobe.tui.figures import DIM, Told, headed
+from tuiprobe.tui.figures import Told, headed
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.screens.base import FilteredScreen
-from tuiprobe.tui.text import inert
+from tuiprobe.tui.text import DIM, inert
 from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.spans import sparkline
 

@@ -1,7 +1,8 @@
-"""Evidence: the images, concepts and accuracies behind one channel or direction."""
+"""Evidence: the rows, images and accuracies behind one channel or direction."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,26 +15,18 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned, named
-from tuiprobe.numbers import interval, number, plus_minus
+from tuiprobe.numbers import interval, plus_minus
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
 from tuiprobe.report.ablation import REPLACED
-from tuiprobe.results import Figure
+from tuiprobe.report.text import line
+from tuiprobe.results.section import Subject, Table
 from tuiprobe.tui.child import ask
-from tuiprobe.tui.figures import DIM, Entry, Told, headed, listed
+from tuiprobe.tui.figures import Told, headed
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.tabs.evidence_of import (
-    EvidenceSubject,
-    channel_rows,
-    concepts_of,
-    direction_of,
-    family_of,
-    images_of,
-    leaning,
-    outliers_at,
-)
-from tuiprobe.tui.tabs.tab import SHOWN, ShownRun
-from tuiprobe.tui.text import inert
+from tuiprobe.tui.tabs.section import texts
+from tuiprobe.tui.tabs.tab import ShownRun
+from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
@@ -47,9 +40,7 @@ ABLATION = (
 _INNER = (
     "only channels of the final representation can be ablated here; for this layer start a new run"
 )
-
-
-_NO_HEAD = "cannot be ablated: the run has no head; pass --classes or --head"
+_OFFER = "a: accuracy with it set to its mean over the first set; n: set to zero"
 
 
 class AblationTable(RowTable[SetAblation]):
@@ -57,18 +48,19 @@ class AblationTable(RowTable[SetAblation]):
 
 
 class EvidenceScreen(ProbeScreen):
-    """The images and concepts behind one channel or direction; a ablates it.
+    """What the run holds about one channel or direction; a ablates it.
 
     Args:
         found: The run.
         subject: The channel or direction.
+        row: The figures of the row that led here, by name; empty for those of the tables.
+        data: The set that pictures are of, where there are some.
         ablate: Whether to ablate at once.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "ablate", "ablate", tooltip="Accuracy with it set to its mean"),
         Binding("n", "zero", "to zero", tooltip="Accuracy with it set to zero"),
-        Binding("p", "pictures", "pictures", tooltip="Put the cursor on the pictures, and back"),
         Binding("y", "copy", "copy", tooltip="Copy what is shown about it"),
         Binding("m", "maximise", "maximise", show=False, tooltip="The pictures alone, and back"),
     ]
@@ -77,9 +69,8 @@ class EvidenceScreen(ProbeScreen):
     EvidenceScreen #about-scroll { height: 1fr; }
     EvidenceScreen #about, EvidenceScreen #said { height: auto; }
     EvidenceScreen .main { width: 64; height: 1fr; }
-    EvidenceScreen #ablation { height: 9; }
+    EvidenceScreen #ablation { height: 9; display: none; }
     EvidenceScreen .aside { width: 1fr; height: 1fr; }
-    .-wide EvidenceScreen .main { width: 76; }
     EvidenceScreen.-wide .main { width: 76; }
     EvidenceScreen.-narrow #body { layout: vertical; }
     EvidenceScreen.-narrow .main { width: 1fr; height: 1fr; }
@@ -88,63 +79,90 @@ class EvidenceScreen(ProbeScreen):
     EvidenceScreen.-maximised .main { display: none; }
     """
 
-    def __init__(self, found: ShownRun, subject: EvidenceSubject, ablate: bool = False) -> None:
+    def __init__(
+        self,
+        found: ShownRun,
+        subject: Subject,
+        row: dict[str, str],
+        data: str = "",
+        ablate: bool = False,
+    ) -> None:
         super().__init__()
         self.found, self.subject = found, subject
         self.answer: TargetedAblation | None = None
-        self._at_once = ablate
+        self._row, self._data, self._at_once = row, data, ablate
 
     def compose_body(self) -> ComposeResult:
         """Lays out figures and ablation on the left, images on the right."""
         with Container(id="body"):
             with Vertical(classes="main panel") as main:
                 with VerticalScroll(id="about-scroll"):
-                    yield Told(about(self.found, self.subject), id="about")
-                yield Told(Content(self._offer), id="said")
+                    yield Told(Content("\n").join(self._about()), id="about")
+                yield Told(Content(_INNER if self.subject.layer else _OFFER), id="said")
                 yield AblationTable(ABLATION, ablation_cells, id="ablation")
-            main.border_title = inert(self.subject.title)
-            yield PictureGrid(id="evidence-images", classes="aside panel")
+            main.border_title = inert(self.title_text)
+            strip = self.found.strip(self.subject, self._data)
+            groups = self.found.groups(strip) or [("no pictures were kept of it", [])]
+            grid = PictureGrid(groups, classes="aside panel")
+            grid.border_title = inert(f"pictures of {strip.data}" if strip is not None else "")
+            yield grid
 
-    async def on_mount(self) -> None:
-        """Shows the images, and ablates if that was asked for."""
-        self._title()
-        groups = [
-            (name, [self.found.picture(data, image) for image in images[:SHOWN]])
-            for name, data, images in images_of(self.found, self.subject)
-        ]
-        grid = self.query_one(PictureGrid)
-        grid.border_title = "images at both ends"
-        await grid.show(groups or [("No images were kept for it.", [])])
+    def on_mount(self) -> None:
+        """Ablates if that was asked for."""
+        self.on_resize()
         self.query_one("#about-scroll").focus()
         if self._at_once:
             self.action_ablate()
 
     def on_resize(self) -> None:
         """Fits the title to the new width."""
-        self._title()
-
-    def _title(self) -> None:
-        left = f"{self.subject.title} · {self.found.about}"
-        about = headed(left, self.found.warning, self.found.short_warning)
+        left = f"{self.title_text} · {self.found.about}"
+        about = headed(left, self.found.warning(), self.found.warning(short=True))
         self.query_one("#place", Static).update(about(self.size.width - 2))
+
+    @property
+    def title_text(self) -> str:
+        """What it is, in words; quotes names from outside."""
+        if self.subject.kind == "channel":
+            where = self.subject.layer or "the final representation"
+            return f"channel {self.subject.number} of {where}"
+        matrix = "class weights, centred" if self.subject.centred else "class weights"
+        return f"direction {self.subject.number} of the {matrix}"
 
     @property
     def shown_run(self) -> Path:
         """The run directory that is shown."""
         return self.found.run.path
 
-    @property
-    def _headless(self) -> bool:
-        return self.found.directions is None
+    def _about(self) -> Iterator[Content]:
+        """Yields the figures of the subject, then the rows of other tables that name it."""
+        if self._row:
+            yield _listed(self._row)
+        for own in (True, False):
+            for section in self.found.sections:
+                for table in section.content:
+                    if isinstance(table, Table) and not (own and self._row):
+                        yield from self._rows(table, section.title, own)
 
-    @property
-    def _offer(self) -> str:
-        """What pressing a would do, or why it would do nothing."""
-        if not self.subject.final:
-            return _INNER
-        if self._headless:
-            return _NO_HEAD
-        return "a: accuracy with it set to its mean over the first set; n: set to zero"
+    def _rows(self, table: Table, title: str, own: bool) -> Iterator[Content]:
+        """Yields the rows of a table that are about the subject, or those that only name it."""
+        rows = [
+            i
+            for i, named in enumerate(table.subjects)
+            if (self.subject == named[0] if own else self.subject in named[1:])
+        ]
+        if not rows or not table.subjects:
+            return
+        names = [line(column.title) for column in table.columns]
+        where = f"{title}: {line(table.title)}".rstrip(": ")
+        yield Content.styled(where if own else f"named in {where}", "bold $secondary")
+        for i in rows:
+            cells = {
+                n: c for n, c in zip(names, texts(table, i), strict=True) if c not in ("", "-")
+            }
+            told = ", ".join(f"{name} {cell}" for name, cell in cells.items())
+            yield _listed(cells) if len(rows) == 1 else Content(told)
+        yield Content()
 
     def action_ablate(self) -> None:
         """Asks for the accuracy with it set to its mean."""
@@ -155,19 +173,18 @@ class EvidenceScreen(ProbeScreen):
         self._ask(["--ablate-mode", "zero"])
 
     def _ask(self, more: list[str]) -> None:
-        if not self.subject.final:
+        if self.subject.layer:
             self._say(_INNER)
-            return
-        if self._headless:
-            self._say(_NO_HEAD)
-            return
-        self._say("computing the accuracies without it, in a separate process")
-        self._measure(more)
+        else:
+            self._say("computing the accuracies without it, in a separate process…")
+            self._measure(more)
 
     @work(exclusive=True, group="ablation")
     async def _measure(self, more: list[str]) -> None:
         run = str(self.found.run.path.absolute())
-        answer = await ask(["reprobe", run, *self.subject.question, *more, "--json"])
+        words = ["--ablate", f"{self.subject.kind}:{self.subject.number}"]
+        words += ["--centred"] * self.subject.centred
+        answer = await ask(["reprobe", run, *words, *more, "--json"])
         try:
             found = TargetedAblation.model_validate_json(answer.out)
         except ValidationError:
@@ -175,33 +192,23 @@ class EvidenceScreen(ProbeScreen):
             return
         self.answer = found
         self._say(answered(found))
-        self.query_one("#ablation", AblationTable).show_rows(found.sets, 0)
+        table = self.query_one("#ablation", AblationTable)
+        table.display = True
+        table.show_rows(found.sets, 0)
 
     def _say(self, text: str) -> None:
         self.query_one("#said", Told).show(inert(text))
 
     def action_copy(self) -> None:
         """Copies the figures, and the accuracies if there are any."""
-        lines = [self.subject.title, about(self.found, self.subject).plain]
+        lines = [self.title_text, *self.query_one("#about", Told).whole.plain.splitlines()]
         if self.answer is not None:
             lines += [" ".join(ablation_cells(one)) for one in self.answer.sets]
-        self.app.copy(plain("\n".join(lines)).replace("\\n", "\n"), "evidence")
-
-    def action_pictures(self) -> None:
-        """Puts the cursor on the pictures, or back on the figures."""
-        grid = self.query_one(PictureGrid)
-        if grid.has_focus or not grid.pictures:
-            self.query_one("#about-scroll").focus()
-        else:
-            grid.focus()
+        self.app.copy("\n".join(map(plain, lines)), "evidence")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something here."""
-        if action in ("ablate", "zero"):
-            return self.subject.final and not self._headless
-        if action == "pictures":
-            return bool(self.query(PictureGrid)) and bool(self.query_one(PictureGrid).pictures)
-        return True
+        return not self.subject.layer if action in ("ablate", "zero") else True
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the figures that are shown, and of the ablation."""
@@ -216,70 +223,10 @@ class EvidenceScreen(ProbeScreen):
         self.toggle_class("-maximised")
 
 
-def about(found: ShownRun, subject: EvidenceSubject) -> Content:
-    """Returns the figures of a channel or direction, and the evidence behind it."""
-    entries: list[Entry] = []
-    lines: list[str] = []
-    if subject.kind == "channel":
-        entries, lines = _of_channel(found, subject)
-    else:
-        one = direction_of(found, subject)
-        if one is not None:
-            entries += [
-                ("importance", one.importance),
-                ("singular value", number(one.singular_value)),
-                ("leans on", ", ".join(str(channel) for channel in one.channels)),
-            ]
-            if one.outlier_share is not None:
-                entries.append(("on ▲ channels", number(one.outlier_share, "share")))
-    parts = [listed(entries)] if entries else []
-    if lines:
-        parts += [Content.styled("\ndirections that lean on it", "bold"), Content("\n".join(lines))]
-    told = concepts_of(found, subject)
-    parts.append(Content.styled("\nconcepts told best", "bold"))
-    rows = [
-        f"{plain(one.name)} ({plain(one.category)})  {number(min(one.train, one.val))} "
-        f"{'+' if one.sign > 0 else '-'}"
-        for one in sorted(told, key=lambda one: -min(one.train, one.val))
-    ]
-    parts.append(
-        Content("\n".join(rows)) if rows else Content.styled(_no_concepts(found, subject), DIM)
-    )
-    return Content("\n").join(parts)
-
-
-def _no_concepts(found: ShownRun, subject: EvidenceSubject) -> str:
-    if found.concepts is None:
-        return f"not run: {plain(found.report.why_not('concepts'))}"
-    if not subject.final:
-        return "of the final representation only"
-    if found.concepts.top_of != family_of(subject):
-        return f"listed for {found.concepts.top_of} only"
-    return "none among the leading directions"
-
-
-def _of_channel(found: ShownRun, subject: EvidenceSubject) -> tuple[list[Entry], list[str]]:
-    one = outliers_at(found, subject.data, subject.tap)
-    rows = channel_rows(one) if one is not None else []
-    row = next((row for row in rows if row.channel == subject.number), None)
-    entries: list[Entry] = []
-    if row is not None:
-        known: list[tuple[str, Figure | None]] = [
-            ("share", row.share.share if row.share else None),
-            ("leads in", row.share.leading if row.share else None),
-            ("height", row.height.height if row.height else None),
-            ("above 6 in", row.height.above if row.height else None),
-            ("energy", row.height.energy if row.height else None),
-            ("constant part", row.height.offset if row.height else None),
-        ]
-        entries += [(name, "-" if figure is None else figure) for name, figure in known]
-        entries.append(("mean", number(row.mean)))
-        entries.append(("std", number(row.sd)))
-    lean = leaning(found, subject.number) if subject.final else []
-    lines = [
-        f"v{d.index} of {basis.matrix}  importance {d.importance.plus_minus()}" for basis, d in lean
-    ]
-    return entries, lines
+def _listed(cells: dict[str, str]) -> Content:
+    """Returns one line for each figure: its name, then what it is."""
+    width = max(map(len, cells), default=0)
+    return inert_lines(f"{name:<{width}}  {cell}" for name, cell in cells.items())
 
 
 def answered(found: TargetedAblation) -> str:

@@ -30,8 +30,8 @@ from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 COLUMNS = (
-    RowColumn("what", 12, term="export"),
-    RowColumn("made", 49, drop=1),
+    RowColumn("format", 11, term="export"),
+    RowColumn("contents", 47, drop=1),
     RowColumn("size", 9, right=True),
 )
 PICTURES = "pictures"

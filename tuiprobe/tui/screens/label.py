@@ -27,11 +27,11 @@ from tuiprobe.label.standing import FINAL, LabelStanding, standing
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.figures import DIM, Told, headed
+from tuiprobe.tui.figures import Told, headed
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.choice import ChoiceScreen
-from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.text import DIM, inert, inert_lines
 from tuiprobe.tui.widgets.label_forest import LabelForest, LastLabel
 from tuiprobe.tui.widgets.thumbnail import WholePicture
 
@@ -407,7 +407,7 @@ def shared_targets(runs: Sequence[Path]) -> list[str]:
         run.refuse_no_run()
         if not run.measured_file.exists():
             return []
-        names.append([record.name for record in RunReader(run).sets if record.target])
+        names.append([one.name for one in RunReader(run).targets])
     return [name for name in names[0] if all(name in others for others in names[1:])]
 
 

@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.timer import Timer
 from textual.widgets import Static
 
+from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
@@ -22,27 +23,11 @@ from tuiprobe.tui.widgets.bars import ChannelBars
 from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.lines import Lines
 from tuiprobe.tui.widgets.live_panels import LivePanels, PanelData
-from tuiprobe.tui.widgets.plot import Point
 
 FRAME_SECONDS = 0.2
-MOST_POINTS = 1000
 
 Place = tuple[str, str]
 """Set and tap."""
-
-
-def _with_warning(state: str, forms: tuple[str, ...], width: int) -> list[str]:
-    """Returns the lines of the title: the state, and the longest form of a warning that fits.
-
-    The warning stands at the right; where not even the shortest form fits, on a line of its own.
-    """
-    if not forms[0]:
-        return [state]
-    for form in forms:
-        if len(state) + len(form) + 2 <= width:
-            return [f"{fitted(state, width - len(form))}{form}"]
-    form = next((one for one in forms if len(one) <= width), forms[-1])
-    return [state, form.rjust(width)]
 
 
 def _moved(before: Snapshot, now: Snapshot) -> bool:
@@ -63,7 +48,7 @@ class LiveScreen(RunningScreen):
     AUTO_FOCUS = "ChannelBars"
     IMPORTANT = ("results", "cancel", "detach", "again", "log")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "cancel", "cancel", tooltip="Stop the run and report what it has"),
+        Binding("x", "cancel", "stop", tooltip="Stop the run; what it has is kept and reported"),
         Binding("d", "detach", "detach", tooltip="Leave this screen; the run goes on"),
         Binding("enter", "results", "results", tooltip="The results, once they are there"),
         Binding("r", "again", "resume", tooltip="Resume a stopped run, or try a failed one again"),
@@ -75,12 +60,10 @@ class LiveScreen(RunningScreen):
         Binding("n", "run_of_group", "next run", tooltip="Next model of the group"),
         Binding("X", "kill", "kill", show=False, tooltip="Kill the engine at once"),
         Binding("escape", "leave", "back", show=False, tooltip="Close the log, or leave"),
-        Binding("m", "maximise", "maximise", show=False, tooltip="Maximise this panel, or restore"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the channel under the cursor"),
         Binding("c", "copy_command", "command", show=False, tooltip="Copy the command of this run"),
     ]
     DEFAULT_CSS = """
-    LiveScreen #progress { height: 1; padding: 0 1; color: $secondary; }
     LiveScreen #ranks { height: 1; padding: 0 1; display: none; }
     LiveScreen #warning { height: 1; padding: 0 1; color: $warning; display: none; }
     LiveScreen #warning.-whole { height: auto; max-height: 6; }
@@ -97,11 +80,9 @@ class LiveScreen(RunningScreen):
         self._chosen_set: str | None = None
         self._chosen_tap = "embedding"
         self._shown = Snapshot()
-        self._history: dict[Place, list[Point]] = {}
         self._timer: Timer | None = None
         self._choices: tuple[bool | None, ...] = ()
-        self._told_last: tuple[object, ...] = ()
-        self._ranks_line = ""
+        self._messages: tuple[object, ...] = ()
 
     @property
     def run_path(self) -> Path:
@@ -114,8 +95,7 @@ class LiveScreen(RunningScreen):
         return self.run_path
 
     def compose_body(self) -> ComposeResult:
-        """Lays out the progress, the panels, the last warning and the log."""
-        yield Static("", id="progress", markup=False)
+        """Lays out the panels, the last warning and the log."""
         yield Static("", id="ranks", markup=False)
         yield LivePanels(id="body")
         yield Static("", id="warning", markup=False)
@@ -133,8 +113,8 @@ class LiveScreen(RunningScreen):
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the panels and of the title."""
         return (
-            "kurtosis", "random-rotation", "persistence", "effective-channels", "interval", "set",
-            "shift", "strongest-images", "image-ends", "tap", "untrained", "demonstration",
+            "estimate", "top-1", "interval", "set", "shift", "kurtosis", "strongest-images",
+            "image-ends", "tap", "untrained", "demonstration",
         )  # fmt: skip
 
     def on_unmount(self) -> None:
@@ -143,21 +123,24 @@ class LiveScreen(RunningScreen):
 
     # The view.
 
+    def on_resize(self) -> None:
+        """Draws title and messages for the new width at once."""
+        self._messages = ()
+        self._tick()
+
     def _tick(self) -> None:
         self._find_members()
         snapshot = self._watch.latest
         self.note_end(snapshot)
-        self._remember(snapshot)
         self._show_title(snapshot)
         if self._paused:
             return
-        self._show_ranks(snapshot)
         kind = None if self.state is None else self.state.kind
-        told = (snapshot.log, snapshot.messages, self.end_text(snapshot), kind)
-        turned = told[-2:] != self._told_last[-2:]
-        if told != self._told_last:
-            self._told_last = told
-            self._show_said(snapshot)
+        messages = (snapshot.log, snapshot.messages, snapshot.ranks, self.end_text(snapshot), kind)
+        turned = messages[-2:] != self._messages[-2:]
+        if messages != self._messages:
+            self._messages = messages
+            self._show_messages(snapshot)
         before, self._shown = self._shown, snapshot
         if turned or _moved(before, snapshot):
             self._show_figures()
@@ -165,24 +148,44 @@ class LiveScreen(RunningScreen):
             self.refresh_bindings()
 
     def _show_title(self, snapshot: Snapshot) -> None:
-        """Shows the state, and what must be said before any figure."""
-        warnings = (progress.title_warning(snapshot.about, short) for short in (False, True))
+        """Shows the state, and at the right the longest form of a warning that fits.
+
+        Where not even the shortest form fits, the warning has a line of its own.
+        """
+        width = self.size.width - 2
         held = " · view paused, the run goes on" if self._paused and self.going else ""
-        state = self.state_text(snapshot) + held
-        lines = _with_warning(state, tuple(warnings), self.size.width - 2)
+        forms = [progress.title_warning(snapshot.about, short) for short in (False, True)]
+        room = width - len(held) - (len(forms[1]) + 2 if forms[1] else 0)
+        state = self.state_text(snapshot, max(room, 40)) + held
+        lines = [state]
+        if forms[0]:
+            form = next((f for f in forms if len(state) + len(f) + 2 <= width), "")
+            whole = next((f for f in forms if len(f) <= width), forms[1])
+            lines = [f"{fitted(state, width - len(form))}{form}"] if form else [
+                fitted(state, width), whole.rjust(width)
+            ]  # fmt: skip
         place = self.query_one("#place", Static)
         place.update(inert_lines(lines))
         place.styles.height = len(lines)
 
-    def _show_ranks(self, snapshot: Snapshot) -> None:
-        """Shows the ranks while a shared run goes on."""
-        line = progress.ranks_line(snapshot.ranks, self.size.width - 2) if self.going else ""
-        if line == self._ranks_line:
-            return
-        self._ranks_line = line
-        shown = self.query_one("#ranks", Static)
-        shown.update(inert(line))
-        shown.display = bool(line)
+    def _show_messages(self, snapshot: Snapshot) -> None:
+        """Shows log, ranks, the last warning, and in full how a run ended."""
+        width = self.size.width - 2
+        lines = [f"{message.kind}: {message.message}" for message in snapshot.messages]
+        self.query_one(Lines).show(snapshot.log or lines)
+        ranks = progress.ranks_line(snapshot.ranks, width) if self.going else ""
+        line = self.query_one("#ranks", Static)
+        line.update(inert(ranks))
+        line.display = bool(ranks)
+        warnings = [m.message for m in snapshot.messages if m.kind in ("warning", "failed")]
+        more = f"  (and {len(warnings) - 1} more: l)" if len(warnings) > 1 else ""
+        warning = f"! {warnings[-1]}" if warnings else ""
+        end = self.end_text(snapshot)
+        text = end or fitted(plain(warning), width - len(more)) + more
+        panel = self.query_one("#warning", Static)
+        panel.update(inert(text, "" if end else "dim"))
+        panel.set_class(bool(end), "-whole")
+        panel.display = bool(end or warning)
 
     def _find_members(self) -> None:
         """Finds the runs of a group, whose models begin one after the other."""
@@ -198,55 +201,18 @@ class LiveScreen(RunningScreen):
             self._member = 0
             self._look_at_member()
 
-    def _remember(self, snapshot: Snapshot) -> None:
-        if snapshot.beat == self._shown.beat:
-            return
-        for place, tap in snapshot.taps.items():
-            points = self._history.setdefault(place, [])
-            if tap.kurtosis is None or tap.low is None or tap.high is None:
-                continue
-            if points and points[-1].x > tap.n:
-                points.clear()  # the run was started again
-            if not points or points[-1].x < tap.n:
-                points.append(Point(tap.n, tap.kurtosis, tap.low, tap.high))
-            if len(points) > MOST_POINTS:
-                del points[1::2]
-
-    def _show_said(self, snapshot: Snapshot) -> None:
-        said = snapshot.log or tuple(f"{one.kind}: {one.message}" for one in snapshot.messages)
-        self.query_one(Lines).show(said)
-        warnings = [one.message for one in snapshot.messages if one.kind in ("warning", "failed")]
-        text = f"! {warnings[-1]}" if warnings else ""
-        end = self.end_text(snapshot)
-        if len(warnings) > 1:
-            text += f"  (and {len(warnings) - 1} more: l)"
-        shown = self.query_one("#warning", Static)
-        shown.update(inert(end) if end else inert(text, "dim"))
-        shown.set_class(bool(end), "-whole")
-        shown.display = bool(end or text)
-
     def _show_figures(self) -> None:
         snapshot = self._shown
-        counts = self._progress(snapshot)
-        self.query_one("#progress", Static).update(inert(counts))
-        self.query_one("#progress").display = bool(counts)  # else the title says where it stands
         self._place = self._current_place(snapshot)
-        points = self._history.get(self._place, []) if self._place else []
         taps = self._taps(snapshot, self._place[0]) if self._place else []
+        directory = RunDir(self.run_path)
         self.query_one(LivePanels).show(
-            PanelData(snapshot, RunDir(self.run_path), self._place, tuple(taps), points, self.going)
+            PanelData(snapshot, directory, self._place, tuple(taps), self.going)
         )
         choices = tuple(self.check_action(name, ()) for name in ("layer", "set", "run_of_group"))
         if choices != self._choices:
             self._choices = choices
             self.refresh_bindings()
-
-    def _progress(self, snapshot: Snapshot) -> str:
-        state = self.state
-        if state is not None and (state.kind != "running" or not snapshot.total):
-            return progress.kept_line(state)  # the live files may be those of an earlier attempt
-        width = self.size.width - 2
-        return progress.progress_line(snapshot, width) if snapshot.total else ""
 
     def _current_place(self, snapshot: Snapshot) -> Place | None:
         sets = [name for name in snapshot.sets if self._taps(snapshot, name)]
@@ -307,7 +273,7 @@ class LiveScreen(RunningScreen):
 
     def _look_at_member(self) -> None:
         self._watch.stop()
-        self._history, self._place, self._shown = {}, None, Snapshot()
+        self._place, self._shown, self._messages = None, Snapshot(), ()
         self._watch = self._new_watch()
         self.find_engine()
 
@@ -321,27 +287,18 @@ class LiveScreen(RunningScreen):
         panel = self.query_one("#log")
         panel.display = not panel.display
         if panel.display:
-            self._show_said(self._watch.latest)
+            self._show_messages(self._watch.latest)
 
     def resumed(self) -> None:
         """Shows the run from its beginning."""
         self._look_at_member()
 
     async def action_leave(self) -> None:
-        """Closes the log; restores the panels; then leaves. The run goes on."""
+        """Closes the log, or else leaves. The run goes on."""
         if self.query_one("#log").display:
             self.action_log()
-        elif self.maximized is not None:
-            self.minimize()
         else:
             await self.action_detach()
-
-    def action_maximise(self) -> None:
-        """Maximises the panel with the focus, or restores all."""
-        if self.maximized is not None:
-            self.minimize()
-        elif self.focused is not None:
-            self.maximize(self.focused)
 
     def action_copy(self) -> None:
         """Copies channel, share and lead of the channel under the cursor."""

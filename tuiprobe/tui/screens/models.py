@@ -107,7 +107,7 @@ class ModelsScreen(FilteredScreen):
         from tuiprobe.catalog import names
         from tuiprobe.catalog.listing import listed
 
-        rows = [modellist.row_of(one) for one in listed()]
+        rows = [modellist.row_of(model) for model in listed()]
         if self.is_running:
             self.app.call_later(self._arrived, rows, names.is_stale(), is_extended(MODELS))
 
@@ -147,24 +147,24 @@ class ModelsScreen(FilteredScreen):
 
     def _show(self) -> None:
         current = self.table.model
-        found = modellist.filtered(self._all, self._query)
-        rows: list[ModelRow | GroupHeading] = list(modellist.grouped(found))
+        matching = modellist.filtered(self._all, self._query)
+        rows: list[ModelRow | GroupHeading] = list(modellist.grouped(matching))
         if self._order is not None:
-            rows = list(modellist.ordered(found, *self._order))
+            rows = list(modellist.ordered(matching, *self._order))
         self.table.sorted_by = self._order
         same = (i for i, row in enumerate(rows) if isinstance(row, ModelRow) and row == current)
         name = current.name if current is not None else ""
         named = (i for i, row in enumerate(rows) if isinstance(row, ModelRow) and row.name == name)
         self.table.show_rows(rows, next(same, next(named, 0)))
-        count = modellist.catalogue(len(found), self._all, len(self._marked))
+        count = modellist.catalogue(len(matching), self._all, len(self._marked))
         self.query_one("#count", Static).update(inert(count))
 
     @on(RowTable.Highlighted, "#models")
     def _highlighted(self) -> None:
         row = self.table.model
         about, preflight = self.query_one("#about", Static), self.query_one("#preflight", Static)
-        told = row is not None and row.name in self._checks
-        self.query_one("#details").set_class(told, "-told")
+        checked = row is not None and row.name in self._checks
+        self.query_one("#details").set_class(checked, "-checked")
         if row is None:
             about.update("")
             preflight.update("")
@@ -255,11 +255,11 @@ class ModelsScreen(FilteredScreen):
 
     @work(group="fetch")
     async def _download(self, name: str) -> None:
-        def heard(text: str) -> None:
+        def show_line(text: str) -> None:
             self._note(name, ["", "fetching; esc stops it", text])
 
         try:
-            answer = await follow(["fetch", name, "--progress"], heard)
+            answer = await follow(["fetch", name, "--progress"], show_line)
         except asyncio.CancelledError:
             self._note(name, ["", "! stopped: what was downloaded is kept; f goes on with it"])
             raise

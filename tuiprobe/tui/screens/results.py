@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import ContentSwitcher, Static, Tab, Tabs
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
@@ -23,18 +22,14 @@ from tuiprobe.run.state import RunState, run_state
 from tuiprobe.tui.figures import headed
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.tabs.bar import NUMBERED, PartBar, PartName
-from tuiprobe.tui.tabs.evidence_of import EvidenceSubject
 from tuiprobe.tui.tabs.overview import BlockView
-from tuiprobe.tui.tabs.section import SectionTab
+from tuiprobe.tui.tabs.parts import MOST_PARTS, TAB_OF_BLOCK, Parts, read_parts
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
 
-_TABBED = {
-    "ablate", "data", "layer", "basis", "filter", "sort", "threshold", "copy", "maximise",
-}  # fmt: skip
+_TABBED = {"ablate", "data", "filter", "sort", "copy", "maximise"}
 
 
 class ResultsScreen(ProbeScreen):
@@ -51,19 +46,14 @@ class ResultsScreen(ProbeScreen):
             "shift+tab", "next_tab(-1)", "previous part", show=False, priority=True,
             tooltip="Previous part",
         ),
-        Binding("1", "part(0)", "part", show=False, key_display="1-9", tooltip="Part by number"),
-        *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, NUMBERED)),
+        Binding("1", "part(0)", "part", show=False, key_display="1-8", tooltip="Part by number"),
+        *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, MOST_PARTS)),
         Binding("a", "ablate", "ablate", tooltip="Accuracy without this channel or direction"),
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
         Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
-        Binding("t", "threshold", "threshold", tooltip="Only above a higher average precision"),
         Binding("b", "label", "label", tooltip="Label a few of your pictures: how many are right"),
-        Binding("B", "basis", "basis", tooltip="W, or W minus its mean row"),
-        Binding("d", "data", "data", tooltip="Next set of images, or next baseline"),
-        Binding("left", "layer(-1)", "layer", show=False, priority=True, tooltip="Previous layer"),
-        Binding("right", "layer(1)", "layer", show=False, priority=True, tooltip="Next layer"),
+        Binding("d", "data", "data", tooltip="Next set of images"),
         Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
-        Binding("p", "pictures", "pictures", tooltip="Put the cursor on the pictures, and back"),
         Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
         Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
@@ -73,6 +63,9 @@ class ResultsScreen(ProbeScreen):
     DEFAULT_CSS = """
     ResultsScreen ContentSwitcher { height: 1fr; }
     ResultsScreen #reading { padding: 1 2; }
+    ResultsScreen Tabs { height: 1; }
+    ResultsScreen Tabs Underline { display: none; }
+    ResultsScreen Tab.-active { text-style: bold reverse; }
     """
 
     def __init__(self, run: Path) -> None:
@@ -80,12 +73,12 @@ class ResultsScreen(ProbeScreen):
         self.run = run
         self.found: ShownRun | None = None
         self.state: RunState | None = None
-        self._bar: PartBar | None = None
+        self._parts: Parts = {}
 
     def compose_body(self) -> ComposeResult:
         """Lays out the place for the tabs, which appear when the results are read."""
         with Container(id="body"):
-            yield Static("reading results…", id="reading", markup=False)
+            yield Static("reading…", id="reading", markup=False)
 
     def on_mount(self) -> None:
         """Starts reading in a thread, so that a slow disk does not block the screen."""
@@ -93,46 +86,48 @@ class ResultsScreen(ProbeScreen):
         threading.Thread(target=self._read, args=(works,), daemon=True, name="results").start()
 
     def _read(self, works: Callable[[Path], bool]) -> None:
-        from tuiprobe.report import read_report
-
+        parts: Parts = {}
+        found: ShownRun | str
         try:
-            found: ShownRun | str = ShownRun.of(RunDir(self.run), read_report(RunDir(self.run)))
+            found, parts = read_parts(RunDir(self.run))
         except TuiprobeError as error:
             found = str(error)
         self.state = run_state(RunDir(self.run), held_locks(), alive=works(self.run))
         if self.is_running:
-            self.app.call_later(self._arrived, found)
+            self.app.call_later(self._arrived, found, parts)
 
-    async def _arrived(self, found: ShownRun | str) -> None:
+    async def _arrived(self, found: ShownRun | str, parts: Parts) -> None:
         if not self.alive:
             return
         reading = self.query_one("#reading", Static)
         if isinstance(found, str):
             reading.update(inert_lines([found, "", "esc goes back"]))
             return
-        self.found = found
-        self._title()
-        parts = _parts(found)
-        bar = PartBar([_named(probe, found) for probe in parts])
-        for probe, part in parts.items():
-            part.id = f"part-{probe}"
-        names = [part.id or "" for part in parts.values()]
+        self.found, self._parts = found, parts
+        self.on_resize()
+        bar = Tabs(
+            *(Tab(f"{i} {name.replace('-', ' ')}", id=name) for i, name in enumerate(parts, 1))
+        )
+        bar.can_focus = False
         await reading.remove()
-        switcher = ContentSwitcher(*parts.values(), initial=names[0])
-        await self.query_one("#body").mount_all([bar, switcher])
-        self._bar = bar
+        await self.query_one("#body").mount_all([bar, ContentSwitcher()])
+
+    @on(Tabs.TabActivated)
+    async def _activated(self, event: Tabs.TabActivated) -> None:
+        """Shows a part; it is laid out when it is first shown."""
+        name, switcher = event.tab.id or "", self.query_one(ContentSwitcher)
+        if not switcher.query(f"#part-{name}"):
+            part = self._parts[name]()
+            part.id = f"part-{name}"
+            await switcher.mount(part)
+        switcher.current = f"part-{name}"
         self._focus()
 
     def on_resize(self) -> None:
         """Fits the title to the new width."""
-        self._title()
-
-    def _title(self) -> None:
         if self.found is not None:
-            about = headed(
-                self._how_it_stands() + self.found.about, self.found.warning,
-                self.found.short_warning,
-            )  # fmt: skip
+            left, warnings = self._how_it_stands() + self.found.about, self.found.warning
+            about = headed(left, warnings(), warnings(short=True))
             self.query_one("#place", Static).update(about(self.size.width - 2))
 
     def _how_it_stands(self) -> str:
@@ -150,35 +145,24 @@ class ResultsScreen(ProbeScreen):
     @property
     def tab(self) -> ResultTab | None:
         """The part that is shown."""
-        if self._bar is None:
-            return None
-        current = self.query_one(ContentSwitcher).visible_content
+        switcher = next(iter(self.query(ContentSwitcher)), None)
+        current = switcher.visible_content if switcher is not None else None
         return current if isinstance(current, ResultTab) else None
 
     def _focus(self) -> None:
-        tab = self.tab
-        first = tab.first() if tab is not None else None
-        if first is not None:
-            first.focus()
-        else:
-            self.set_focus(None)
+        first = self.tab.first() if self.tab is not None else None
+        self.set_focus(first)
         self.refresh_bindings()
 
-    @on(PartBar.Changed)
-    def _part_changed(self, event: PartBar.Changed) -> None:
-        """Shows a part; a click or a key chose it."""
-        self.query_one(ContentSwitcher).current = f"part-{event.id}"
-        self._focus()
+    def go(self, name: str) -> None:
+        """Shows a part by its name; nothing where there is none."""
+        if name in self._parts:
+            self.query_one(Tabs).active = name
 
     @on(BlockView.Opened)
     def _block_opened(self, event: BlockView.Opened) -> None:
-        """Shows the tab of the first probe of a block that has a result."""
-        if self._bar is None or self.found is None:
-            return
-        ran = [one.probe for one in self.found.report.parts if one.section is not None]
-        for probe in sorted(event.probes, key=lambda one: one not in ran):
-            self._bar.active = probe
-            return
+        """Shows the part that holds the evidence behind a block."""
+        self.go(TAB_OF_BLOCK[event.block])
 
     @on(RowTable.Chosen)
     def _row_chosen(self) -> None:
@@ -187,63 +171,46 @@ class ResultsScreen(ProbeScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something in the part that is shown."""
         if action in _TABBED:
-            tab = self.tab
-            return tab is not None and tab.first() is not None and action in tab.ANSWERS
+            return self.tab is not None and action in self.tab.answers
         if action == "resume":
             return self.state is not None and self.state.resumable
         if action == "label":
-            part = self.found.report.part_of("targets") if self.found is not None else None
-            return part is not None and part.section is not None
+            return "your-images" in self._parts
         if action == "part":
-            return self._bar is not None and int(str(parameters[0])) < len(self._bar.names)
-        if action == "pictures":
-            return bool(self._grids())
+            return int(str(parameters[0])) < len(self._parts)
         if action in ("export", "command", "next_tab"):
-            return self._bar is not None
+            return bool(self._parts)
         return True
-
-    def _call(self, name: str, *arguments: Any) -> Any:
-        method = getattr(self.tab, name, None)
-        return method(*arguments) if method is not None else None
 
     def action_next_tab(self, by: int) -> None:
         """Shows the next part."""
-        if self._bar is not None:
-            self._bar.step(by)
+        names = list(self._parts)
+        self.go(names[(names.index(self.query_one(Tabs).active) + by) % len(names)])
 
     def action_part(self, index: int) -> None:
         """Shows a part by its number."""
-        if self._bar is not None:
-            self._bar.go(index)
+        self.go(list(self._parts)[index])
 
-    def _grids(self) -> list[PictureGrid]:
-        """Returns the pictures of the part that is shown, as far as they are visible."""
-        found = self.tab.query(PictureGrid) if self.tab is not None else ()
-        return [one for one in found if one.pictures and one.size.area]
-
-    def action_pictures(self) -> None:
-        """Puts the cursor on the next pictures; after the last of them, back to the table."""
-        grids = self._grids()
-        at = next((i for i, one in enumerate(grids) if one.has_focus), -1)
-        if at + 1 < len(grids):
-            grids[at + 1].focus()
-        else:
-            self._focus()
-
-    def action_leave(self) -> None:
-        """Leaves the pictures; then shows both halves again; then goes back."""
-        if any(one.has_focus for one in self._grids()):
+    async def action_leave(self) -> None:
+        """Leaves the pictures or the filter; then shows both halves again; then goes back."""
+        tab = self.tab
+        if tab is not None and tab.clear_filter():
+            return
+        if isinstance(self.focused, PictureGrid) and tab is not None and tab.first() is not None:
             self._focus()
         elif self.has_class("-only-aside") or self.has_class("-only-main"):
             self.remove_class("-only-aside", "-only-main")
         else:
-            self.run_worker(self.app.run_action("back"))
+            await self.app.run_action("back")
 
     def action_maximise(self) -> None:
-        """Gives the window to the evidence, then to the table, then to both again."""
+        """Gives the window to the pictures, then to the table, then to both again."""
         aside, main = self.has_class("-only-aside"), self.has_class("-only-main")
         self.set_class(not aside and not main, "-only-aside")
         self.set_class(aside, "-only-main")
+
+    def _call(self, name: str) -> Any:
+        return getattr(self.tab, name)()
 
     def action_filter(self) -> None:
         """Puts the cursor into the filter."""
@@ -253,13 +220,9 @@ class ResultsScreen(ProbeScreen):
         """Sorts by the next column."""
         self._call("switch_sort")
 
-    def action_threshold(self) -> None:
-        """Shows what passes the next threshold."""
-        self._call("switch_threshold")
-
-    def action_basis(self) -> None:
-        """Shows the other basis."""
-        self._call("switch_basis")
+    def action_data(self) -> None:
+        """Shows the next set."""
+        self._call("switch_data")
 
     def action_label(self) -> None:
         """Opens the labels of the target set."""
@@ -267,29 +230,23 @@ class ResultsScreen(ProbeScreen):
 
         self.app.push_screen(LabelScreen([self.run]))
 
-    def action_data(self) -> None:
-        """Shows the next set."""
-        self._call("switch_data")
-
-    def action_layer(self, by: int) -> None:
-        """Shows the next layer."""
-        self._call("switch_layer", by)
-
     def action_ablate(self) -> None:
         """Opens the evidence of the row and ablates it."""
         self._open(ablate=True)
 
     def _open(self, ablate: bool) -> None:
-        subject: EvidenceSubject | None = self._call("subject")
-        if subject is None or self.found is None:
-            return
-        from tuiprobe.tui.screens.evidence import EvidenceScreen
+        tab = self.tab
+        subject = tab.subject() if tab is not None else None
+        if tab is not None and subject is not None and self.found is not None:
+            from tuiprobe.tui.screens.evidence import EvidenceScreen
 
-        self.app.push_screen(EvidenceScreen(self.found, subject, ablate=ablate))
+            self.app.push_screen(
+                EvidenceScreen(self.found, subject, tab.figures(), tab.data, ablate)
+            )
 
     def action_copy(self) -> None:
         """Copies the row under the cursor."""
-        row = self._call("copied")
+        row = self.tab.copied() if self.tab is not None else ""
         if row:
             self.app.copy(plain(row), "row")
 
@@ -316,36 +273,3 @@ class ResultsScreen(ProbeScreen):
         from tuiprobe.tui.screens.export import ExportScreen
 
         self.app.push_screen(ExportScreen(self.run))
-
-
-OWN_TABS = {
-    "overview": "tuiprobe.tui.tabs.overview:OverviewTab",
-    "outliers": "tuiprobe.tui.tabs.outliers:OutliersTab",
-    "directions": "tuiprobe.tui.tabs.directions:DirectionsTab",
-    "concepts": "tuiprobe.tui.tabs.concepts:ConceptsTab",
-    "images": "tuiprobe.tui.tabs.images:ImagesTab",
-}
-"""Tabs with a file of their own, in the order in which they come first."""
-
-_TITLES = {"outliers": "channels"}
-"""Titles of parts that are not the name of their probe."""
-
-
-def _parts(found: ShownRun) -> dict[str, ResultTab]:
-    """Returns the parts by probe: those with a tab of their own, other results, then the rest."""
-    own = {name: _own_tab(where)(found) for name, where in OWN_TABS.items()}
-    others = [part for part in found.report.parts if part.probe not in OWN_TABS]
-    others.sort(key=lambda part: part.section is None)
-    return own | {part.probe: SectionTab(found, part) for part in others}
-
-
-def _named(probe: str, found: ShownRun) -> PartName:
-    part = found.report.part_of(probe)
-    title = _TITLES.get(probe, probe.replace("_", " "))
-    return PartName(probe, title, empty=part is not None and part.section is None)
-
-
-def _own_tab(where: str) -> type[ResultTab]:
-    module, _, name = where.partition(":")
-    found: type[ResultTab] = getattr(import_module(module), name)
-    return found

@@ -25,7 +25,7 @@ class RunningScreen(ProbeScreen):
         super().__init__()
         self.root, self.engine = run, engine
         self._started = time.monotonic() if engine is not None else None
-        self._told: Engine | None = None
+        self._noted: Engine | None = None
         self._watch = self._new_watch()
 
     def _new_watch(self) -> WatchThread:
@@ -54,7 +54,7 @@ class RunningScreen(ProbeScreen):
         """Whether the run goes on, as far as it is known."""
         return self.state is None or self.state.kind in ("waiting", "running")
 
-    def state_text(self, snapshot: Snapshot) -> str:
+    def state_text(self, snapshot: Snapshot, width: int) -> str:
         """Returns the line that says how the run stands, with its sign."""
         name = self.run_path.name
         if snapshot.state == "gone":
@@ -62,7 +62,8 @@ class RunningScreen(ProbeScreen):
         state = self.state or RunState("waiting" if snapshot.state == "starting" else "running")
         if self.going:
             since = None if self._started is None else time.monotonic() - self._started
-            return progress.state_line(name, state, snapshot, since)
+            name = snapshot.about.get("model") or name
+            return progress.title(name, state, snapshot, since, width)
         return f"{progress.sign(state)} {name}: {progress.advice(state, self._cause(snapshot))}"
 
     def _cause(self, snapshot: Snapshot) -> str:
@@ -80,16 +81,16 @@ class RunningScreen(ProbeScreen):
     def note_end(self, snapshot: Snapshot) -> None:
         """Shows once, in full, how the engine ended, as soon as its directory says so too."""
         engine, state = self.engine, self.state
-        if engine is None or engine is self._told or engine.ended() is None:
+        if engine is None or engine is self._noted or engine.ended() is None:
             return
         if state is None or self.going:
             return
-        self._told = engine
-        said = progress.advice(state, self._cause(snapshot))
+        self._noted = engine
+        message = progress.advice(state, self._cause(snapshot))
         if state.kind in ("done", "partial", "unfinished"):
-            self.notify(said, timeout=6, markup=False)
+            self.notify(message, timeout=6, markup=False)
         else:
-            self.notify(said, severity="error", timeout=12, markup=False)
+            self.notify(message, severity="error", timeout=12, markup=False)
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

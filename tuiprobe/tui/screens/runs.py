@@ -79,7 +79,7 @@ def run_cells(row: RunRow, marked: bool, width: int = _WIDE) -> list[str]:
         f"{'☑' if marked else '☐'} {row.model or row.name}",
         row.source or "-",
         date[: _date_width(width)],
-        f"{sign(row.status)} {row.state}",
+        f"{sign(row.status)} {row.status.word}",
         row.status.percent or "-",
         row.cell("target"),
         row.accuracy.plus_minus(),
@@ -91,13 +91,13 @@ def run_cells(row: RunRow, marked: bool, width: int = _WIDE) -> list[str]:
 
 def about_run(row: RunRow) -> str:
     """Returns what the line below the list says: the whole reason, and what to do."""
-    said = row.title
+    text = row.title
     if row.state in ("waiting", "running"):
         words = "starting" if row.state == "waiting" else f"running {row.status.percent}"
-        said = f"{words}{row.status.waiting}: Enter shows it, x in there stops it"
+        text = f"{words}{row.status.waiting}: Enter shows it, x in there stops it"
     elif row.state != "done":
-        said = advice(row.status)
-    return f"{sign(row.status)} {row.name}: {said}"
+        text = advice(row.status)
+    return f"{sign(row.status)} {row.name}: {text}"
 
 
 class RunTable(RowTable[RunRow]):
@@ -150,6 +150,7 @@ class RunsScreen(FilteredScreen):
         self._marked: dict[Path, None] = {}
         self._order: tuple[int, bool] | None = None
         self._stop = threading.Event()
+        self._reading = True
 
     def compose_body(self) -> ComposeResult:
         """Lays out the filter and the list."""
@@ -166,7 +167,7 @@ class RunsScreen(FilteredScreen):
 
     def on_mount(self) -> None:
         """Starts a thread that rereads the directories, so that a slow disk blocks nothing."""
-        self.table.empty = "reading…"
+        self.table.wait()
         self._observer = Observer(self.app.works_on)
         threading.Thread(target=self._watch, daemon=True, name="runs").start()
 
@@ -209,8 +210,8 @@ class RunsScreen(FilteredScreen):
             return
         there = {row.path for row in rows}
         self._marked = {path: None for path in self._marked if path in there}
-        if rows != self._all or self.table.empty == "reading…":
-            self._all = rows
+        if rows != self._all or self._reading:
+            self._all, self._reading = rows, False
             self._show()
 
     def on_resize(self) -> None:
@@ -218,7 +219,7 @@ class RunsScreen(FilteredScreen):
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
-        if self.alive:
+        if self.alive and not self._reading:
             self._show()
 
     def _cells(self, row: RunRow) -> list[str]:

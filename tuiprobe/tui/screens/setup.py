@@ -1,4 +1,4 @@
-"""Run setup: data, layers and other options, with their meaning and cost before the start."""
+"""Run setup: data, layers and other options, with their meaning before the start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
-from tuiprobe.tui.outlook import Outlook, trial_of, unmatched_layers, warning
+from tuiprobe.tui.run_preview import RunPreview, trial_of, unmatched_layers, warning
 from tuiprobe.tui.runsetup import YES, Kept, Setup
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert_lines
@@ -41,9 +41,7 @@ class SetupScreen(ProbeScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "run", "start", show=False, tooltip="Start the run, or go on with it"),
         Binding("ctrl+o,o", "pick", "pick images", tooltip="Pick a folder or file of images"),
-        Binding(
-            "ctrl+l,t", "trial", "trial", tooltip="Load the model (downloads weights), time a batch"
-        ),
+        Binding("ctrl+l,t", "trial", "load", tooltip="Load the model now, downloading its weights"),
         Binding("ctrl+y,c,y", "copy", "copy command", tooltip="Copy this command line"),
         Binding("pagedown", "meaning(1)", "more", show=False, tooltip="What this means: further"),
         Binding("pageup", "meaning(-1)", "back", show=False, tooltip="What this means: back"),
@@ -53,7 +51,7 @@ class SetupScreen(ProbeScreen):
         super().__init__()
         self._models = tuple(models)
         self._seen: dict[str, str] = {}
-        self._found: dict[str, Any] | None = None
+        self._contents: dict[str, Any] | None = None
         self._note = ""
         self._trial_note = ""
         self._trial_wrong: dict[str, str] = {}
@@ -97,9 +95,9 @@ class SetupScreen(ProbeScreen):
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the field under the cursor."""
         focused = self.focused.id if self.focused is not None else None
-        said = warning(self.setup, self._kept)
-        warned = [term for term in ("untrained", "demonstration") if term.upper() in said]
-        return (*EXPLAINED.get(focused or "", ()), *warned, "trial", "cost", "probe")
+        text = warning(self.setup, self._kept)
+        warned = [term for term in ("untrained", "demonstration") if term.upper() in text]
+        return (*EXPLAINED.get(focused or "", ()), *warned, "trial", "probe")
 
     # What was typed.
 
@@ -111,7 +109,7 @@ class SetupScreen(ProbeScreen):
             return
         tried = Setup(self._models, self._seen).tried
         self._seen = self._kept.texts[self._models] = texts
-        self._found, self._waits = None, False
+        self._contents, self._waits = None, False
         self.workers.cancel_group(self, "data")
         self._refused = False
         self.form.refuse("")
@@ -127,7 +125,7 @@ class SetupScreen(ProbeScreen):
     async def _ask_about_data(self) -> None:
         """Asks what the run would measure, in a process that may open data."""
         setup = self.setup
-        self._found, self._note = None, "looking at the data"
+        self._contents, self._note = None, "looking at the data"
         self._show()
         trained = {
             model: str(trial["training"])
@@ -137,7 +135,7 @@ class SetupScreen(ProbeScreen):
         request = setup.request(self._runs, trained)
         answer = await ask_python(["-P", "-m", "tuiprobe.measure.preview", request])
         try:
-            self._found = json.loads(answer.out)
+            self._contents = json.loads(answer.out)
         except ValueError:
             self._note = f"✗ {answer.reason}"
         self._show()
@@ -148,14 +146,16 @@ class SetupScreen(ProbeScreen):
 
     def _wrong(self, setup: Setup) -> dict[str, str]:
         """Returns what is wrong, by option: what the texts show, the data, and the model."""
-        wrong = dict(self._found["problems"]) if self._found is not None else {}
-        if self._found is not None and self._found["kept"]:
-            wrong["run"] = self._found["kept"]
+        wrong = dict(self._contents["problems"]) if self._contents is not None else {}
+        if self._contents is not None and self._contents["kept"]:
+            wrong["run"] = self._contents["kept"]
         if unmatched := unmatched_layers(self._kept.all_trials(setup), setup["layers"]):
             wrong["layers"] = unmatched
         if setup["offline"] == YES and not setup.of_vectors:
-            for one in self._missing(setup):
-                wrong["offline"] = f"the weights of {one.model} are not on this machine: choose no"
+            for missing in self._missing(setup):
+                wrong["offline"] = (
+                    f"the weights of {missing.model} are not on this machine: choose no"
+                )
         return wrong | self._trial_wrong | setup.problems()
 
     def _missing(self, setup: Setup) -> list[Missing]:
@@ -168,22 +168,24 @@ class SetupScreen(ProbeScreen):
         if not self.alive:
             return
         setup = self.setup
-        ahead = Outlook(setup, self._found, self._kept.all_trials(setup), self._wrong(setup))
+        downloads = "" if setup.of_vectors else download_words(self._missing(setup))
+        trials, wrong = self._kept.all_trials(setup), self._wrong(setup)
+        ahead = RunPreview(setup, self._contents, trials, wrong, downloads)
         command = shown_command(setup.arguments(self._runs))
-        self.form.show(setup, ahead.wrong, ahead.words, command)
+        self.form.show(setup, wrong, ahead.start_words, command)
         lines = ahead.lines(self._note, self._trial_note)
         self.query_one("#understood", Static).update(inert_lines(lines))
         if not self._refused:
             self.place(self._top_line())
 
     def _top_line(self) -> str:
-        said = warning(self.setup, self._kept) if self.is_attached and self.query(RunForm) else ""
-        return f"{self.PLACE}  {said}" if said else super()._top_line()
+        text = warning(self.setup, self._kept) if self.is_attached and self.query(RunForm) else ""
+        return f"{self.PLACE}  {text}" if text else super()._top_line()
 
     # The trial of the models.
 
     def _try_anew(self) -> None:
-        """Times a batch again if what determines it was changed, unless that is under way."""
+        """Loads the model again if what determines it was changed, unless that is under way."""
         setup = self.setup
         wrong = self._wrong(setup)
         if setup.tried != self._tried and not {"checkpoint", "device", "dtype"} & wrong.keys():
@@ -191,18 +193,17 @@ class SetupScreen(ProbeScreen):
 
     @work(exclusive=True, group="trial")
     async def _try_models(self, offline: bool) -> None:
-        """Loads each model once while the program runs, so that the estimate stays the same."""
+        """Loads each model once while the program runs: its layers, its head, its training."""
         setup = self.setup
         self._tried = setup.tried
         for model in self._models:
             if self._kept.trial(model, setup) is not None:
                 continue
-            if offline and any(one.model == model for one in self._missing(setup)):
-                told = download_words(self._missing(setup))
-                self._trial_note = f"! {told}; ctrl+l downloads now and times a batch"
+            if offline and any(missing.model == model for missing in self._missing(setup)):
+                self._trial_note = "known once the weights are there: ctrl+l downloads them now"
                 self._show()
                 return
-            self._trial_note = f"timing a batch of {model}"
+            self._trial_note = f"loading {model}"
             self._show()
             options = setup.words("checkpoint", "device", "dtype")
             answer = await ask(
@@ -233,7 +234,7 @@ class SetupScreen(ProbeScreen):
     # Actions of the keys.
 
     def action_trial(self) -> None:
-        """Loads the models, fetching weights where they are missing, and times a batch."""
+        """Loads the models, fetching weights where they are missing."""
         self._try_models(offline=self.setup["offline"] == YES)
 
     def action_copy(self) -> None:
@@ -263,7 +264,7 @@ class SetupScreen(ProbeScreen):
 
     def action_run(self) -> None:
         """Starts the engine, as soon as what was typed has been looked at."""
-        if self._found is None and not self.setup.problems() and not self._note.startswith("✗"):
+        if self._contents is None and not self.setup.problems() and not self._note.startswith("✗"):
             self._waits = True
             self.notify("starts once the data were looked at", timeout=2)
             return
@@ -304,8 +305,8 @@ class SetupScreen(ProbeScreen):
             cause: Why, with the remedy.
             shown: Whether it stands under its field already.
         """
-        said = f"✗ {cause}"
+        text = f"✗ {cause}"
         self._refused = True
-        self.form.refuse("" if shown else said)
-        self.place(said)
-        self.notify(said, severity="error", markup=False)
+        self.form.refuse("" if shown else text)
+        self.place(text)
+        self.notify(text, severity="error", markup=False)

@@ -1,14 +1,15 @@
-"""The overview: the card of a run, block by block; Enter opens the evidence behind a block."""
+"""The overview: the answer, all sets on one axis, and what is inside, folded where space is low."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
@@ -20,11 +21,14 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.card import CardBlock, card
-from tuiprobe.results.section import Block, NamedFigure, Text, Value
-from tuiprobe.tui.figures import Told
-from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
-from tuiprobe.tui.text import inert
-from tuiprobe.tui.widgets.spans import share_bar, span
+from tuiprobe.results.headlines import LABELLED, TARGET, TOP1
+from tuiprobe.results.report import Report
+from tuiprobe.results.section import Block, Chart, NamedFigure, Text
+from tuiprobe.tui.figures import wrapped
+from tuiprobe.tui.tabs.tab import ResultTab
+from tuiprobe.tui.text import fitted, inert
+from tuiprobe.tui.widgets.bars import axis, bar
+from tuiprobe.tui.widgets.spans import span
 
 _TERMS: dict[Block, str] = {
     "your images": "on-your-images",
@@ -35,131 +39,108 @@ _TERMS: dict[Block, str] = {
 }
 """What the glossary calls each block."""
 
-_BAR = 36
-"""Cells of a bar with its name: as many stand side by side as fit."""
+OPEN_FROM: dict[Block, int] = {"your images": 0, "shifts": 0, "inside": 34, "deploy": 44,
+                               "how sure": 44}  # fmt: skip
+"""Lines of a window from which on each block is open."""
 
-_SPAN = 12
-"""Cells of an interval at least."""
-
-
-class CardPicture(Static):
-    """The figures of a block as a picture, drawn for the width there is.
-
-    Args:
-        block: The block; None for none yet.
-    """
-
-    def __init__(self, block: CardBlock | None = None) -> None:
-        super().__init__("", classes="picture", markup=False)
-        self._block = block
-
-    def show(self, block: CardBlock) -> None:
-        """Shows another block."""
-        self._block = block
-        self.on_resize()
-
-    def on_resize(self) -> None:
-        """Draws for the new width."""
-        if self._block is not None:
-            self.update("\n".join(drawn(self._block, self.scrollable_content_region.width)))
+BARS = 5
+"""Channels that the open block inside draws."""
 
 
-def drawn(block: CardBlock, width: int) -> list[str]:
-    """Returns the pictures of a block: accuracies as bars, differences beside zero.
+class BlockView(Static, can_focus=True):
+    """One block of the card: a panel, or one line that Enter opens.
 
     Args:
         block: The block.
-        width: Cells of each line.
-    """
-    return [*_bars(block.bars, width), *(_mark(one, width) for one in block.marks)]
-
-
-def _bars(figures: tuple[NamedFigure, ...], width: int) -> Iterator[str]:
-    known = [(plain(one.data), one.figure) for one in figures if given(one.figure)]
-    if not known or width < _BAR:
-        return
-    rows = -(-len(known) // (width // _BAR))
-    columns = -(-len(known) // rows)  # as equal as can be
-    each = (width - 2 * (columns - 1)) // columns
-    head = min(max(len(name) for name, _ in known), each // 3) + 7
-    for at in range(0, len(known), columns):
-        row = known[at : at + columns]
-        yield "  ".join(
-            share_bar(name, one.alone(), one.value, each, head) for name, one in row
-        ).rstrip()
-
-
-def _mark(named: NamedFigure, width: int) -> str:
-    one = named.figure
-    if not given(one) or one.low is None or one.high is None:
-        return ""
-    bounds = min(0.0, one.low), max(0.0, one.high)
-    whole, brief = one.with_interval(signed=True), one.alone(signed=True)
-    name = f"over the baseline {plain(named.about[0]) if named.about else ''}".rstrip()
-    for told, points in ((name, whole), (name, brief), ("over the baseline", brief)):
-        room = min(width - len(told) - len(points) - 4, 40)
-        if room >= _SPAN:
-            return f"{told}  {span(one.low, one.value, one.high, bounds, room)}  {points}"
-    return ""
-
-
-class BlockView(Widget, can_focus=True):
-    """One block of the card: a panel with its lines, or one line where the window is low.
-
-    Args:
-        block: The block.
+        report: The report that it is from.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "evidence", tooltip="The figures behind this block"),
+        Binding("enter", "open", "open", tooltip="All lines of this block, then their evidence"),
         Binding("up,k", "app.focus_previous", "block above", show=False, tooltip="Block above"),
         Binding("down,j", "app.focus_next", "block below", show=False, tooltip="Block below"),
     ]
-
-    class Focused(Message):
-        """The cursor is on this block.
-
-        Args:
-            block: The block.
-        """
-
-        def __init__(self, block: CardBlock) -> None:
-            super().__init__()
-            self.block = block
 
     class Opened(Message):
         """The user asked for the evidence behind a block.
 
         Args:
-            probes: Ids of the probes that hold it.
+            block: Which one it is.
         """
 
-        def __init__(self, probes: tuple[str, ...]) -> None:
+        def __init__(self, block: Block) -> None:
             super().__init__()
-            self.probes = probes
+            self.block = block
 
-    def __init__(self, block: CardBlock) -> None:
-        super().__init__(classes="panel")
+    def __init__(self, block: CardBlock, report: Report) -> None:
+        super().__init__(classes="panel", markup=False)
         self.block = block
-        self.border_title = inert(block.title)
+        self._report = report
+        self._opened = False
 
-    def compose(self) -> ComposeResult:
-        """Lays both forms out; the style sheet shows the one that fits."""
-        lines = [line(one) for one in self.block.lines]
-        with Vertical(classes="full"):
-            yield Told(Content("\n".join(lines)), classes="lines")
-            if self.block.bars or self.block.marks:
-                yield CardPicture(self.block)
-        short = f"{self.block.title:<15}{short_line(self.block.lines[0])}"
-        yield Static(Content(short), classes="short")
+    @property
+    def folded(self) -> bool:
+        """Whether it is one line."""
+        return not self._opened and self.app.size.height < OPEN_FROM[self.block.block]
+
+    def on_mount(self) -> None:
+        """Draws for the width there is."""
+        self.draw()
+
+    def on_resize(self) -> None:
+        """Draws for the new width."""
+        self.draw()
+
+    def draw(self) -> None:
+        """Draws the block, folded or open."""
+        folded = self.folded
+        self.set_class(folded, "-folded")
+        if folded:
+            first = line(_values_alone(self.block.lines[0]))
+            self.update(Content(f"▸ {self.block.title:<12} {first}"))
+            return
+        width = self.scrollable_content_region.width or self.app.size.width - 6
+        self.border_title, body = self._body(width)
+        self.border_subtitle = "⏎ evidence" if self.has_focus else ""
+        self.update(Content("\n").join(body))
+
+    def _body(self, width: int) -> tuple[Content, list[Content]]:
+        """Returns the title and the lines of the open block."""
+        lines, title = list(self.block.lines), inert(self.block.title)
+        body: list[Content] = []
+        answer = answer_of(self._report, self.block)
+        if answer is not None:
+            headline, data, rest = answer
+            title = inert(data or self.block.title)
+            body.append(inert(headline, "bold $accent"))
+            lines = [tuple(piece for one in (rest, *lines[1:]) for piece in (*one, " "))]
+        figures = sets_of(self._report) if self.block.block == "shifts" else []
+        if figures:
+            title = Content("Right, by set: ◆ measured, ◇ estimated")
+            body += [inert(text, "$accent") for text in axis_lines(figures, width)]
+            drawn = [one.figure for one in figures]
+            lines = [one for one in lines if not any(piece in drawn for piece in one)]
+        body += [wrapped(Content(line(one)), width) for one in lines]
+        for chart in self.block.pictures:
+            if isinstance(chart, Chart):
+                body += [inert(text, "$accent") for text in bar_lines(chart, width)]
+        return title, body
 
     def on_focus(self, event: events.Focus) -> None:
-        """Tells the tab."""
-        self.post_message(self.Focused(self.block))
+        """Says what Enter does."""
+        self.draw()
+
+    def on_blur(self) -> None:
+        """Says it no longer."""
+        self.draw()
 
     def action_open(self) -> None:
-        """Asks for the evidence."""
-        self.post_message(self.Opened(self.block.probes))
+        """Unfolds the block, or asks for the evidence."""
+        if self.folded:
+            self._opened = True
+            self.draw()
+        else:
+            self.post_message(self.Opened(self.block.block))
 
     def on_click(self) -> None:
         """Opens the block where it has the focus already."""
@@ -172,20 +153,69 @@ class BlockView(Widget, can_focus=True):
         return tuple(dict.fromkeys([_TERMS[self.block.block], *(one.id for one in said), "card"]))
 
 
-def short_line(text: Text) -> str:
-    """Returns a line of the card with its values alone, for a window without room.
+def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
+    """Returns the answer of a block in a few words, what it is about, and the rest of its line."""
+    answers = (
+        (part.block, part.section)
+        for name in ("your images", "shifts")
+        for part in report.parts
+        if part.block == name and part.section is not None and part.section.clause
+    )
+    first, section = next(answers, (None, None))
+    if section is None or first != block.block:
+        return None
+    headline = f"{section.clause} on {section.clause_on}" if section.clause_on else section.clause
+    before, _, after = line(block.lines[0]).rpartition(section.clause)
+    return headline, before.rstrip(": "), (after.lstrip(". "),) if before else block.lines[0]
 
-    >>> one = Estimate(value=0.932, low=0.92, high=0.94, unit="share", n=9, method="")
-    >>> short_line(("top-1 ", one, " on val, r ", 0.567, " of ", 12))
-    'top-1 93.2 % on val, r 0.567 of 12'
-    """
-    return line(tuple(_brief(one) for one in text))
+
+def sets_of(report: Report) -> list[NamedFigure]:
+    """Returns the accuracy of every set: by labels, else estimated, then the measured ones."""
+    figures = [one for part in report.parts for one in part.figures if given(one.figure)]
+    first = {one.data: one for one in figures if one.headline == TARGET}
+    first |= {one.data: one for one in figures if one.headline == LABELLED}
+    return [*first.values(), *(one for one in figures if one.headline == TOP1)]
 
 
-def _brief(piece: Value) -> Value:
-    if isinstance(piece, Estimate):
-        return piece.alone()
-    return number(piece) if isinstance(piece, float) else piece
+def axis_lines(figures: Sequence[NamedFigure], width: int) -> Iterator[str]:
+    """Yields one axis from 0 to 100 % with each set on a line: name, accuracy and interval."""
+    names = [plain(one.data) for one in figures]
+    values = [one.figure.alone() for one in figures]
+    head = min(max(map(cell_len, names)), width // 4)
+    value_width = max(map(cell_len, values))
+    room = max(width - head - value_width - 3, 3)
+    for named, name, value in zip(figures, names, values, strict=True):
+        one = named.figure
+        if given(one):
+            low, high = (one.value if end is None else end for end in (one.low, one.high))
+            sign = "◇" if named.role == "estimate" else "◆"
+            drawn = span(low, one.value, high, (0.0, 1.0), room, sign, zero=False)
+            yield f"{fitted(name, head)} {value:>{value_width}}  {drawn}"
+    yield " " * (head + value_width + 3) + axis(room)
+
+
+def bar_lines(chart: Chart, width: int) -> Iterator[str]:
+    """Yields the first bars of a chart, one a line, with their values."""
+    bars = next((one for one in chart.series if one.mark == "bars"), None)
+    if bars is None:
+        return
+    largest = max(bars.y, default=0.0) or 1.0
+    yield fitted(f"{plain(chart.title)}: {plain(chart.y_label)}", width)
+    for name, value in list(zip(chart.ticks, bars.y, strict=False))[:BARS]:
+        room = max(width - 18, 1)
+        yield f"{plain(name):>6} {bar(value / largest, room)} {number(value, chart.y_unit)}"
+
+
+def _values_alone(text: Text) -> Text:
+    """Returns a line of the card with its values alone, for a window without room."""
+    return tuple(
+        piece.alone()
+        if isinstance(piece, Estimate)
+        else number(piece)
+        if isinstance(piece, float)
+        else piece
+        for piece in text
+    )
 
 
 class OverviewTab(ResultTab):
@@ -195,43 +225,21 @@ class OverviewTab(ResultTab):
         found: The run.
     """
 
-    ANSWERS = frozenset({"copy"})
+    answers = frozenset({"copy"})
     SCOPED_CSS = False
     DEFAULT_CSS = """
     OverviewTab { layout: vertical; }
-    OverviewTab #blocks { padding: 0; height: 1fr; }
+    OverviewTab VerticalScroll { padding: 0; height: 1fr; }
     OverviewTab BlockView { height: auto; padding: 0 1; }
-    OverviewTab BlockView Static, OverviewTab BlockView .full { height: auto; }
-    OverviewTab .picture { color: $accent; height: auto; }
-    OverviewTab BlockView .short { display: none; height: 1; text-wrap: nowrap;
-        text-overflow: ellipsis; }
-    OverviewTab #block-lines-panel { display: none; height: 1fr; }
-    .-low OverviewTab #blocks { height: auto; }
-    .-low OverviewTab #block-lines-panel { display: block; }
-    .-low OverviewTab BlockView .full { display: none; }
-    .-low OverviewTab BlockView .short { display: block; }
-    .-low OverviewTab BlockView:focus .short { text-style: reverse; }
+    OverviewTab BlockView.-folded { text-wrap: nowrap; text-overflow: ellipsis; }
+    OverviewTab BlockView.-folded:focus { text-style: reverse; }
     """
 
-    def __init__(self, found: ShownRun) -> None:
-        super().__init__(found)
-        self._blocks = card(found.report)
-
     def compose(self) -> ComposeResult:
-        """Lays the blocks out; a low window has all lines of one block below them."""
-        with VerticalScroll(id="blocks", can_focus=False):
-            for block in self._blocks:
-                yield BlockView(block)
-        with VerticalScroll(id="block-lines-panel", classes="panel", can_focus=False):
-            yield Told(id="block-lines")
-            yield CardPicture()
-
-    def on_block_view_focused(self, event: BlockView.Focused) -> None:
-        """Shows all lines of the block under the cursor."""
-        panel = self.query_one("#block-lines-panel")
-        panel.border_title = inert(event.block.title)
-        self.query_one("#block-lines", Told).show(Content("\n".join(map(line, event.block.lines))))
-        panel.query_one(CardPicture).show(event.block)
+        """Lays the blocks out."""
+        with VerticalScroll(can_focus=False):
+            for block in card(self.found.report):
+                yield BlockView(block, self.found.report)
 
     def first(self) -> Widget | None:
         """Returns the first block."""

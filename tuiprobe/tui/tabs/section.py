@@ -1,108 +1,138 @@
-"""The generic tab of a probe: renders its section."""
+"""The generic tab: the sections of some probes, with the pictures of the row at the cursor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
+from textual import on
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content as Styled
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Collapsible, Input, Static
 
-from tuiprobe.catalog.glossary import mentioned
-from tuiprobe.plaintext import plain
+from tuiprobe.catalog.glossary import mentioned, named
+from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.text import in_column, line
-from tuiprobe.results import Part
-from tuiprobe.results.section import Chart, Content, Heading, Points, Prose, Strip, Table
-from tuiprobe.tui.tabs.tab import SHOWN, ResultTab, ShownRun
+from tuiprobe.results import Estimate
+from tuiprobe.results.section import (
+    Chart,
+    Content,
+    Heading,
+    Points,
+    Prose,
+    Section,
+    Strip,
+    Subject,
+    Table,
+    Value,
+)
+from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 LISTED_ROWS = 100
 """Rows of a table that the tab shows; exported files hold all."""
 
+WIDEST = 30
+"""Cells of a column at most."""
+
+
+class SubjectTable(RowTable[int]):
+    """A table whose rows are about channels or directions: Enter opens the evidence behind one.
+
+    Args:
+        table: The table.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.of = table
+        self._texts = [texts(table, row) for row in range(len(table.rows))]
+        kept = _kept(self._texts, table)
+        super().__init__(_columns(table, self._texts, kept), self._cells, empty="no row matches")
+        self._kept = kept
+        self.show_rows(range(len(table.rows)))
+
+    def _cells(self, row: int) -> list[str]:
+        return [self._texts[row][i] for i in self._kept]
+
+    @property
+    def subject(self) -> Subject | None:
+        """What the row under the cursor is about."""
+        named = self.of.subjects[self.current] if self.current is not None else ()
+        return named[0] if named else None
+
+    def about_row(self) -> dict[str, str]:
+        """Returns the cells of the row under the cursor by their headings."""
+        if self.current is None:
+            return {}
+        cells = self._cells(self.current)
+        return {one.title: cell for one, cell in zip(self.columns, cells, strict=True) if cell}
+
+    def select(self, query: str) -> None:
+        """Shows the rows with all words, in the order of a column.
+
+        Args:
+            query: The words.
+        """
+        words = query.split()
+        rows = [i for i, cells in enumerate(self._texts) if holds_all(" ".join(cells), words)]
+        if self.sorted_by is not None:
+            column, down = self._kept[self.sorted_by[0]], self.sorted_by[1]
+            rows.sort(key=lambda i: _order(self.of.rows[i][column]), reverse=down)
+        self.show_rows(rows, 0)
+
 
 class SectionTab(ResultTab):
-    """The section of a probe, from top to bottom.
+    """Sections from top to bottom; beside them the pictures of the row at the cursor.
 
     Args:
         found: The run.
-        part: The part of the probe.
+        sections: The sections, each of one probe.
     """
 
-    ANSWERS = frozenset({"copy"})
+    answers = frozenset({"copy", "maximise"})
     SCOPED_CSS = False
     DEFAULT_CSS = """
     SectionTab VerticalScroll { padding: 0 1; }
     SectionTab Static { height: auto; margin: 0 0 1 0; }
     SectionTab .section-heading { color: $secondary; text-style: bold; }
     SectionTab .section-headline { text-style: bold; }
-    SectionTab ChartView { height: 16; }
-    SectionTab PictureGrid { height: 12; }
+    SectionTab ChartView { height: 18; margin: 0 0 1 0; }
+    SectionTab VerticalScroll PictureGrid { height: 12; }
+    SectionTab SubjectTable { margin: 0 0 1 0; }
+    SectionTab Collapsible { padding: 0; margin: 0 0 1 0; background: $surface; border-top: none; }
     """
 
-    def __init__(self, found: ShownRun, part: Part) -> None:
+    def __init__(self, found: ShownRun, sections: Sequence[Section]) -> None:
         super().__init__(found)
-        self._part = part
+        self._sections = tuple(sections)
+        content = [one for section in sections for one in section.content]
+        self._tables = any(isinstance(one, Table) and one.subjects for one in content)
+        self._query = ""
+        if self._tables:
+            self.answers = SectionTab.answers | {"ablate", "filter", "sort"}
 
     def compose(self) -> ComposeResult:
-        """Lays the section out."""
-        section = self._part.section
-        if section is None:
-            yield Static(inert(self.found.why_not(self._part.probe)), classes="none")
-            return
-        with VerticalScroll(classes="panel", can_focus=True) as scroll:
-            scroll.border_title = inert(section.title)
-            if section.headline:
-                yield Static(inert(line(section.headline)), classes="section-headline")
-            for one in section.content:
-                yield from self._widgets(one)
-
-    async def on_mount(self) -> None:
-        """Shows charts and pictures."""
-        section = self._part.section
-        content = section.content if section is not None else ()
-        charts = [one for one in content if isinstance(one, Chart)]
-        for view, chart in zip(self.query(ChartView), charts, strict=True):
-            view.show(chart)
-        strips = [one for one in content if isinstance(one, Strip) and not one.folded]
-        for grid, strip in zip(self.query(PictureGrid), strips, strict=True):
-            await grid.show(
-                [
-                    (
-                        f"{line(strip.title)}, {end.label}",
-                        [
-                            replace(self.found.picture(strip.data, image), value=text)
-                            for image, text in end.captioned(SHOWN)
-                        ],
-                    )
-                    for end in strip.ends
-                ]
-            )
-
-    def first(self) -> Widget | None:
-        """Returns the section, which scrolls."""
-        return next(iter(self.query(VerticalScroll)), None)
-
-    def explained(self) -> tuple[str, ...]:
-        """Returns the terms of the title, the headline and the headings of the tables."""
-        section = self._part.section
-        if section is None:
-            return ("not-run",)
-        tables = [one for one in section.content if isinstance(one, Table) and one.reading]
-        words = [section.title, line(section.headline)]
-        words += [line(column.title) for one in tables for column in one.columns]
-        return tuple(one.id for one in mentioned(" . ".join(words)))
-
-    def copied(self) -> str:
-        """Returns the headline, or why there is none."""
-        section = self._part.section
-        return line(section.headline) if section is not None else self._part.not_run or ""
+        """Lays the sections out; a filter stands above, pictures beside rows that can be opened."""
+        with Vertical(classes="main panel") as main:
+            main.border_title = inert(" · ".join(one.title for one in self._sections))
+            filter = Input(placeholder="/ filters the rows of tables", classes="filter")
+            filter.display = False
+            yield filter
+            with VerticalScroll(can_focus=True):
+                for section in self._sections:
+                    if section.headline:
+                        yield Static(inert(line(section.headline)), classes="section-headline")
+                    for one in sorted(section.content, key=_below_rows):
+                        yield from self._widgets(one)
+        if self._tables:
+            yield PictureGrid(classes="aside panel")
 
     def _widgets(self, one: Content) -> Iterator[Widget]:
         if isinstance(one, Heading):
@@ -111,25 +141,158 @@ class SectionTab(ResultTab):
             yield Static(inert(line(one.text)))
         elif isinstance(one, Points):
             yield Static(Styled("\n".join(f"- {line(item)}" for item in one.items)))
-        elif isinstance(one, Table):
-            if one.reading and one.rows:
-                yield Static(_table(one))
+        elif isinstance(one, Table) and one.reading and one.rows:
+            if one.title and one.subjects:
+                yield Static(inert(line(one.title)))
+            table = SubjectTable(one) if one.subjects else Static(rich_table(one))
+            if isinstance(table, SubjectTable):
+                table.styles.height = min(len(one.rows), one.shown or LISTED_ROWS) + 1
+            yield _folded(table, line(one.title) or one.id.replace("_", " "), one.folded)
         elif isinstance(one, Chart):
-            yield ChartView()
-        elif not one.folded:
-            yield PictureGrid()
+            chart = ChartView(one)
+            chart.add_class("panel")
+            yield _folded(chart, one.title, one.folded)
+        elif isinstance(one, Strip) and one.subject is None and not one.folded:
+            grid = PictureGrid(self.found.groups(one))
+            grid.border_title = inert(line(one.title))
+            yield grid
+
+    def first(self) -> Widget | None:
+        """Returns the first table whose rows can be opened, or else all of it, which scrolls."""
+        return next(iter([*self.query(SubjectTable), *self.query(VerticalScroll)]), None)
+
+    @property
+    def table(self) -> SubjectTable | None:
+        """The table with the focus, or else the first whose rows can be opened."""
+        tables = list(self.query(SubjectTable))
+        return next((one for one in tables if one.has_focus), tables[0] if tables else None)
+
+    @on(RowTable.Highlighted)
+    def _moved(self, event: RowTable.Highlighted) -> None:
+        table = event.table
+        if isinstance(table, SubjectTable) and table is self.table:
+            grid = self.query_one(".aside", PictureGrid)
+            grid.show(self.found.groups(self.found.strip(table.subject)))
+            row = ", ".join(list(table.about_row().values())[:2])
+            grid.border_title = inert(row)
+
+    @on(Input.Changed)
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self._query = event.value
+        for table in self.query(SubjectTable):
+            table.select(self._query)
+
+    @on(Input.Submitted)
+    def filter_done(self) -> None:
+        """Goes back to the rows; an empty filter leaves."""
+        filter, table = self.query_one(Input), self.first()
+        filter.display = bool(filter.value)
+        if table is not None:
+            table.focus()
+
+    def clear_filter(self) -> bool:
+        """Clears the filter; returns whether there was one."""
+        filter = self.query_one(Input)
+        there = filter.display
+        filter.value = ""
+        if there:
+            self.filter_done()
+        return there
+
+    def start_filter(self) -> None:
+        """Puts the cursor into the filter."""
+        filter = self.query_one(Input)
+        filter.display = True
+        filter.focus()
+
+    def switch_sort(self) -> None:
+        """Sorts by the next column; after the last one in the order of the report again."""
+        table = self.table
+        if table is not None:
+            column = 0 if table.sorted_by is None else table.sorted_by[0] + 1
+            table.sorted_by = (column, False) if column < len(table.columns) else None
+            table.select(self._query)
+
+    @on(RowTable.HeadingPressed)
+    def _heading(self, event: RowTable.HeadingPressed) -> None:
+        table = event.table
+        if isinstance(table, SubjectTable):
+            again = table.sorted_by == (event.column, False)
+            table.sorted_by = (event.column, again)
+            table.select(self._query)
+
+    def subject(self) -> Subject | None:
+        """Returns what the row under the cursor is about."""
+        return self.table.subject if self.table is not None else None
+
+    def copied(self) -> str:
+        """Returns the row under the cursor, or else the headlines."""
+        if self.table is not None:
+            return ", ".join(f"{name} {cell}" for name, cell in self.table.about_row().items())
+        return "\n".join(line(one.headline) for one in self._sections)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of titles, headlines and the headings of the tables."""
+        words = [text for one in self._sections for text in (one.title, line(one.headline))]
+        tables = [one for section in self._sections for one in section.content]
+        titles = [
+            line(column.title)
+            for one in tables
+            if isinstance(one, Table) and one.reading
+            for column in one.columns
+        ]
+        found = [*map(named, titles), *mentioned(" . ".join([*words, *titles]))]
+        return tuple(dict.fromkeys(one.id for one in found if one is not None))
 
 
-def _table(one: Table) -> RichTable:
+def _below_rows(one: Content) -> bool:
+    """Returns whether a piece stands below the rows that can be opened."""
+    return not (isinstance(one, Table) and one.subjects)
+
+
+def _folded(widget: Widget, title: str, folded: bool) -> Widget:
+    """Returns a widget, or its title, which Enter opens."""
+    return Collapsible(widget, title=plain(title), collapsed=True) if folded else widget
+
+
+def texts(table: Table, row: int) -> list[str]:
+    """Returns the cells of a row as people read them."""
+    pairs = zip(table.rows[row], table.columns, strict=True)
+    return [line((in_column(value, column),)) for value, column in pairs]
+
+
+def _kept(cells: list[list[str]], table: Table) -> list[int]:
+    """Returns the columns in which some row says anything."""
+    return [i for i in range(len(table.columns)) if {row[i] for row in cells} - {"", "-"}]
+
+
+def _columns(table: Table, cells: list[list[str]], kept: list[int]) -> list[RowColumn]:
+    found = []
+    for place, i in enumerate(kept):
+        title = line(table.columns[i].title)
+        width = min(max(cell_len(title), *(cell_len(row[i]) for row in cells)), WIDEST)
+        right = all(isinstance(row[i], int | float | Estimate) for row in table.rows)
+        term = next((one.id for one in (named(title), *mentioned(title)) if one), "")
+        found.append(RowColumn(title, width, right and place > 0, drop=place, term=term))
+    return found
+
+
+def _order(value: Value) -> tuple[bool, float, str]:
+    """Returns what a cell sorts by: numbers by their value, before words."""
+    if isinstance(value, Estimate):
+        return (False, value.value, "")
+    if isinstance(value, int | float):
+        return (False, float(value), "")
+    return (True, 0.0, line((value,)).lower())
+
+
+def rich_table(one: Table) -> RichTable:
     """Returns a table without the columns in which no row says anything."""
     table = RichTable(box=None, pad_edge=False, title_justify="left")
     if one.title:
         table.title = RichText(plain(line(one.title)))
-    rows = [
-        [line((in_column(value, column),)) for value, column in zip(row, one.columns, strict=True)]
-        for row in one.rows[:LISTED_ROWS]
-    ]
-    kept = [i for i in range(len(one.columns)) if {row[i] for row in rows} - {"", "-"}]
+    rows = [texts(one, row) for row in range(len(one.rows))][:LISTED_ROWS]
+    kept = _kept(rows, one)
     for i in kept:
         table.add_column(RichText(line(one.columns[i].title)), overflow="fold")
     for cells in rows:

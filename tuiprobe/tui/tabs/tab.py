@@ -1,20 +1,16 @@
-"""What the tabs of a run's results share."""
+"""What the tabs of a run's results share: the run, its pictures, and what a row is about."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from textual.containers import Container
 from textual.widget import Widget
 
-from tuiprobe.numbers import number
-from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.report.pictures import picture_file
 from tuiprobe.results.report import Report
-from tuiprobe.results.section import Chart, TopImage
+from tuiprobe.results.section import Section, Strip, StripEnd, Subject
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.widgets.pictures import Picture
@@ -22,39 +18,15 @@ from tuiprobe.tui.widgets.pictures import Picture
 SHOWN = 8
 """Pictures at an end: as many as a run keeps of its leading channels."""
 
+Groups = list[tuple[str, list[Picture]]]
+
 
 @dataclass(frozen=True)
 class ShownRun:
-    """The run that is shown: its directory and its report.
-
-    Attributes:
-        run: Its directory.
-        report: What it found.
-        outliers: Result of that probe; None where it gave none. Likewise the following.
-        directions: See there.
-        concepts: See there.
-    """
+    """The run that is shown: its directory and its report."""
 
     run: RunDir
     report: Report
-    outliers: OutlierResult | None
-    directions: Directions | None
-    concepts: Concepts | None
-
-    @classmethod
-    def of(cls, run: RunDir, report: Report) -> ShownRun:
-        """Reads the parts that tabs of their own show.
-
-        Raises:
-            DamagedFileError: If one of them does not fit this version of its probe.
-        """
-        return cls(
-            run,
-            report,
-            outliers=report.part(OutlierResult),
-            directions=report.part(Directions),
-            concepts=report.part(Concepts),
-        )
 
     @property
     def about(self) -> str:
@@ -67,39 +39,68 @@ class ShownRun:
         words += [_counted(model.parameters)] if model.parameters else []
         return " · ".join([*words, f"{model.width:,} channels"])
 
-    @property
-    def warning(self) -> str:
-        """What a title must say before any figure."""
-        return title_warning(self._warned)
+    def warning(self, short: bool = False) -> str:
+        """Returns what a title must say before any figure.
+
+        Args:
+            short: Whether without explanations.
+        """
+        return title_warning(
+            {**self.report.spec, "weights": self.report.model.weights.kind}, short=short
+        )
 
     @property
-    def short_warning(self) -> str:
-        """The same without explanations."""
-        return title_warning(self._warned, short=True)
+    def sections(self) -> Iterator[Section]:
+        """The sections of all probes."""
+        return (part.section for part in self.report.parts if part.section is not None)
 
-    @property
-    def _warned(self) -> dict[str, object]:
-        return {**self.report.spec, "weights": self.report.model.weights.kind}
+    def strip(self, subject: Subject | None, data: str = "") -> Strip | None:
+        """Returns the images that a channel or direction responds to.
 
-    @property
-    def taps(self) -> tuple[Outliers, ...]:
-        """Outlier figures of every set and layer."""
-        return self.outliers.taps if self.outliers is not None else ()
+        Args:
+            subject: The channel or direction.
+            data: The set that they are of, where there are some; empty for the first.
+        """
+        kept = [
+            one
+            for section in self.sections
+            for one in section.content
+            if isinstance(one, Strip) and subject is not None and one.subject == subject
+        ]
+        of_set = (one for one in kept if one.data == data)
+        return next(of_set, kept[0] if kept and not data else None)
 
-    def charts(self, probe: str, start: str = "") -> list[Chart]:
-        """Returns the charts of a probe's section whose id starts so."""
-        part = self.report.part_of(probe)
-        content = part.section.content if part is not None and part.section is not None else ()
-        return [one for one in content if isinstance(one, Chart) and one.id.startswith(start)]
+    def groups(self, strip: Strip | None) -> Groups:
+        """Returns the pictures of a strip under headings, the end farthest from zero first."""
+        if strip is None:
+            return []
+        ends = list(strip.ends)
+        if all(one.images and not one.captions for one in ends):
+            ends.sort(key=lambda one: -abs(one.images[0].value))
+        return [
+            (
+                _heading(end),
+                [
+                    Picture(
+                        picture_file(self.run, strip.data, image.sample_id),
+                        image.path if image.path is not None else f"id {image.sample_id}",
+                        text,
+                    )
+                    for image, text in end.captioned(SHOWN)
+                ],
+            )
+            for end in ends
+        ]
 
-    def why_not(self, probe: str) -> str:
-        """Returns why a probe gave no result, and what would make it run."""
-        return f"{probe}: not run: {self.report.why_not(probe)}"
 
-    def picture(self, data: str, image: TopImage) -> Picture:
-        """Returns an image at an end of a channel, with its value."""
-        name = image.path if image.path is not None else f"id {image.sample_id}"
-        return Picture(picture_file(self.run, data, image.sample_id), name, number(image.value))
+def _heading(end: StripEnd) -> str:
+    """Returns what the images of an end are, by the sign of their values."""
+    first = end.images[0].value if end.images else 0.0
+    if end.label == "largest":
+        return "highest values" if first > 0 else "weakest (nearest to zero)"
+    if end.label == "smallest":
+        return "far end (most negative)" if first < 0 else "weakest (nearest to zero)"
+    return end.label
 
 
 def _counted(parameters: int) -> str:
@@ -121,20 +122,16 @@ class ResultTab(Container):
 
     ALLOW_SELECT = False
     SCOPED_CSS = False  # the screen has the classes for narrow and low windows
-    ANSWERS: ClassVar[frozenset[str]] = frozenset()
+    answers: frozenset[str] = frozenset()
     """Which of the screen's actions this tab answers."""
     DEFAULT_CSS = """
     ResultTab { layout: horizontal; height: 1fr; }
     ResultTab .main { width: 1fr; height: 1fr; }
     ResultTab .aside { width: 42%; min-width: 34; height: 1fr; }
-    .-narrow ResultTab { layout: vertical; }
-    .-narrow ResultTab .aside { width: 1fr; height: 1fr; }
-    .-narrow.-low ResultTab .aside.spare { display: none; }
+    .-narrow ResultTab .aside { display: none; }
     ResultTab .line { height: auto; max-height: 3; }
-    ResultTab .none { color: $foreground 70%; padding: 1 2; }
     .-only-main ResultTab .aside, .-only-aside ResultTab .main { display: none; }
-    .-narrow.-low.-only-aside ResultTab .aside.spare { display: block; }
-    .-only-aside ResultTab .aside { width: 1fr; }
+    .-only-aside ResultTab .aside { width: 1fr; display: block; }
     """
 
     def __init__(self, found: ShownRun) -> None:
@@ -145,6 +142,23 @@ class ResultTab(Container):
         """Returns the widget that takes the focus when the tab is shown."""
         return None
 
+    def subject(self) -> Subject | None:
+        """Returns the channel or direction under the cursor."""
+        return None
+
+    def figures(self) -> dict[str, str]:
+        """Returns the figures of the row under the cursor, unless a table has them."""
+        return {}
+
+    def clear_filter(self) -> bool:
+        """Clears the filter; returns whether there was one."""
+        return False
+
+    @property
+    def data(self) -> str:
+        """The set that is shown; empty for none in particular."""
+        return ""
+
     def copied(self) -> str:
         """Returns the row under the cursor as text; empty where there is none."""
-        return ""
+        return ", ".join(f"{name} {cell}" for name, cell in self.figures().items())

@@ -1,4 +1,4 @@
-"""Shares of the fourth moment by channel: the leading ones as bars, or all as a spectrum.
+"""Shares of the fourth moment by channel: the leading ones as bars, the others as one line.
 
 The scale is absolute, from 0 to 1, with a mark at the even share 1 / C, so that two models can be
 told apart at a glance.
@@ -31,9 +31,9 @@ LEVELS = " ▁▂▃▄▅▆▇█"
 EVEN = "┊"
 HEAD = 9
 """Cells before the bars: cursor, outlier mark, channel."""
-TAIL = 21
-"""Cells after the bars: share, and in how many images it is above 6 sigma and leads."""
-TAIL_HEADING = "  share   >6σ  leads"  # noqa: RUF001
+TAIL = 27
+"""Cells after the bars: share, and in how many images it stands out and is the largest."""
+TAIL_HEADING = "   share  stands out largest"[-TAIL:]
 FEWEST, MOST = 3, 12
 OVER_EVEN = 4.0
 """A channel gets a row if its share is this many times the even one."""
@@ -50,16 +50,6 @@ def bar(value: float, width: int) -> str:
     return "█" * (eighths // 8) + rest
 
 
-def column(value: float, height: int) -> list[str]:
-    """Returns a vertical bar of `value` (0 to 1) as `height` characters, the top first.
-
-    >>> column(0.5, 3), column(1.0, 2)
-    ([' ', '▄', '█'], ['█', '█'])
-    """
-    eighths = round(max(0.0, min(value, 1.0)) * height * 8)
-    return [LEVELS[max(0, min(eighths - 8 * line, 8))] for line in reversed(range(height))]
-
-
 def binned(values: Sequence[float], bins: int) -> list[float]:
     """Returns the largest value of each of at most `bins` runs of equal length.
 
@@ -69,18 +59,6 @@ def binned(values: Sequence[float], bins: int) -> list[float]:
     count = min(bins, len(values))
     edges = [i * len(values) // count for i in range(count + 1)] if count else []
     return [max(values[a:b]) for a, b in pairwise(edges)]
-
-
-def spectrum(values: Sequence[float], width: int, height: int) -> list[str]:
-    """Returns all channels as columns over `height` lines, several channels a column if need be.
-
-    >>> spectrum([1.0, 0.0, 0.5], 3, 2)
-    ['█  ', '█ █']
-    """
-    shown = binned(values, width)
-    largest = max(shown, default=0.0)
-    columns = [column(value / largest if largest > 0 else 0.0, height) for value in shown]
-    return [fitted("".join(one[line] for one in columns), width) for line in range(height)]
 
 
 def axis(width: int) -> str:
@@ -98,7 +76,7 @@ def axis(width: int) -> str:
 
 
 def rows_that_matter(ranking: Sequence[int], shares: Sequence[float]) -> int:
-    """Returns how many leading channels get a row: those far above the even share, 3 to 12.
+    """Returns how many leading channels should get a row: those far above the even share, 3 to 12.
 
     >>> rows_that_matter([0, 1], [0.9, 0.1]), rows_that_matter(range(128), [1 / 128] * 128)
     (2, 3)
@@ -127,7 +105,7 @@ class Channels:
 
 
 class ChannelBars(Widget, can_focus=True):
-    """The leading channels with a cursor, or the whole spectrum; updated in place."""
+    """The leading channels with a cursor; updated in place."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"bars--dim", "bars--cursor"}
@@ -139,16 +117,13 @@ class ChannelBars(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "channel", key_display="↑↓", tooltip="Channel above"),
         Binding("down,j", "move(1)", "channel", show=False, tooltip="Channel below"),
-        Binding("w", "whole", "spectrum", tooltip="Whole spectrum or leading channels"),
-        Binding("o", "order", "order", show=False, tooltip="Sort by share or by index"),
     ]
 
     class Selected(Message):
-        """Another channel is under the cursor, or the channels are drawn in another way."""
+        """Another channel is under the cursor."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self.whole, self.by_share = False, True
         self._of: Channels | None = None
         self._shares: list[float] = []
         self._ranking: list[int] = []
@@ -184,31 +159,17 @@ class ChannelBars(Widget, can_focus=True):
             self.post_message(self.Selected())
         self._draw()
 
-    def _shown(self) -> list[int]:
-        """Returns the channels with a row; that of the cursor keeps its own whatever its share."""
-        room = min(rows_that_matter(self._ranking, self._shares), max(self.size.height - 2, 1))
-        rows = self._ranking[:room]
-        if self._channel is not None and self._channel not in rows:
-            rows = [*rows[: max(room - 1, 0)], self._channel]
-        return rows if self.by_share else sorted(rows)
-
     def _draw(self) -> None:
+        """Chooses the channels with a row; that of the cursor keeps its own whatever its share."""
         width, height = self.size
+        self._lines = []
         if self._shares and width > 0 and height > 2:
-            self._rows = self._shown()
-            self._lines = self._spectrum() if self.whole else self._leading(width)
-        else:
-            self._lines = []
+            room = min(max(height - 2, 1), MOST)
+            self._rows = self._ranking[:room]
+            if self._channel is not None and self._channel not in self._rows:
+                self._rows = [*self._rows[: max(room - 1, 0)], self._channel]
+            self._lines = self._leading(width)
         self.refresh()
-
-    def _spectrum(self) -> list[str]:
-        width, height = self.size
-        order = self._ranking if self.by_share else range(len(self._shares))
-        values = [self._shares[c] for c in order]
-        most = self._ranking[0]
-        foot = f"rank 1 to {len(values)}" if self.by_share else f"channel 0 to {len(values) - 1}"
-        foot += f" · full height: channel {most}, {number(self._shares[most], 'share')}"
-        return [*spectrum(values, width, height - 1), fitted(foot, width)]
 
     def _leading(self, width: int) -> list[str]:
         room = width - HEAD - TAIL
@@ -229,8 +190,8 @@ class ChannelBars(Widget, can_focus=True):
         cursor = "▸" if channel == self._channel else " "
         mark = "▲" if channel in self._of.outliers else " "
         share = self._shares[channel]
-        tail = f" {number(share, 'share'):>6} {_percent(self._of.above, channel)}"
-        tail += f" {_percent(self._of.leads, channel)}"
+        tail = f" {number(share, 'share'):>6} {_percent(self._of.above, channel):>11}"
+        tail += f" {_percent(self._of.leads, channel):>7}"
         return f"{cursor}{mark}{channel:>6} {fitted(bar(share, room), room)}{tail}"
 
     def render_line(self, y: int) -> Strip:
@@ -241,11 +202,7 @@ class ChannelBars(Widget, can_focus=True):
             text = "no image measured yet"
         row = y - 1
         dim = self.get_component_rich_style("bars--dim")
-        if not self._lines or self.whole:
-            plain = self.whole and y < len(self._lines) - 1
-            style = self.rich_style if plain else dim
-            return Strip([Segment(fitted(text, width), style)], width)
-        if not 0 <= row < len(self._rows):
+        if not self._lines or not 0 <= row < len(self._rows):
             return Strip([Segment(fitted(text, width), dim)], width)
         style = ends = self.rich_style
         if self._rows[row] == self._channel:
@@ -265,7 +222,7 @@ class ChannelBars(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Puts the cursor on the channel that was clicked."""
-        if not self.whole and 1 <= event.y <= len(self._rows):
+        if 1 <= event.y <= len(self._rows):
             self._go(event.y - 1)
 
     def _go(self, row: int) -> None:
@@ -279,20 +236,9 @@ class ChannelBars(Widget, can_focus=True):
         if self._channel in self._rows:
             self._go(self._rows.index(self._channel) + by)
 
-    def action_whole(self) -> None:
-        """Switches between leading channels and whole spectrum."""
-        self.whole = not self.whole
-        self._draw()
-        self.post_message(self.Selected())
-
-    def action_order(self) -> None:
-        """Switches between order by share and by index."""
-        self.by_share = not self.by_share
-        self._draw()
-
 
 def _percent(values: NDArray[np.float64] | None, channel: int) -> str:
-    return f"{number(None if values is None else float(values[channel]), 'share'):>6}"
+    return number(None if values is None else float(values[channel]), "share")
 
 
 def _with_even(text: str, cell: int, style: Style) -> list[Segment]:

@@ -1,4 +1,4 @@
-"""A chart as a widget: redrawn only when the chart or the size changes."""
+"""A chart as a widget: zoom, pan, and a cursor that names points; redrawn only on a change."""
 
 from __future__ import annotations
 
@@ -6,29 +6,41 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tuiprobe.results.section import Chart
-from tuiprobe.tui.text import fitted, inert
-from tuiprobe.tui.widgets.textplot import Line, plot
+from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.textplot import Line, View, plot, points
 
-_KINDS = ("main", "second", "third", "control", "reference", "context", "axis", "text")
+_KINDS = ("main", "second", "third", "control", "reference", "context", "axis", "text", "cursor")
 
 
-class ChartView(Widget):
-    """Shows one chart, or the reason why there is none.
+class ChartView(Widget, can_focus=True):
+    """Shows one chart.
 
     Args:
-        empty: Text if there is no chart.
-        id: Id of the widget.
-        classes: CSS classes.
+        chart: The chart.
     """
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"chart--{kind}" for kind in _KINDS}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("plus,equals_sign", "zoom(0.7)", "zoom", key_display="+ -", tooltip="Zoom in"),
+        Binding("minus", "zoom(1.4)", "zoom out", show=False, tooltip="Zoom out"),
+        Binding("left", "pan(-0.2, 0)", "left", show=False, tooltip="Move the view to the left"),
+        Binding("right", "pan(0.2, 0)", "right", show=False, tooltip="Move the view to the right"),
+        Binding("up", "pan(0, 0.2)", "up", show=False, tooltip="Move the view up"),
+        Binding("down", "pan(0, -0.2)", "down", show=False, tooltip="Move the view down"),
+        Binding("0", "reset", "whole", show=False, tooltip="The whole chart again"),
+        Binding("n", "point(1)", "point", tooltip="Name the next point"),
+        Binding("N", "point(-1)", "point before", show=False, tooltip="Name the point before"),
+    ]
     DEFAULT_CSS = """
-    ChartView { height: 1fr; min-height: 6; }
+    ChartView { height: 1fr; min-height: 8; }
+    ChartView:focus { background: $panel; }
     ChartView > .chart--main { color: $accent; }
     ChartView > .chart--second { color: $primary; }
     ChartView > .chart--third { color: $success; }
@@ -37,39 +49,64 @@ class ChartView(Widget):
     ChartView > .chart--context { color: $foreground 45%; }
     ChartView > .chart--axis { color: $foreground 60%; }
     ChartView > .chart--text { color: $foreground 70%; }
+    ChartView > .chart--cursor { text-style: reverse; }
     """
 
-    def __init__(
-        self, empty: str = "", *, id: str | None = None, classes: str | None = None
-    ) -> None:
-        super().__init__(id=id, classes=classes)
-        self.chart: Chart | None = None
-        self._empty = empty
+    def __init__(self, chart: Chart) -> None:
+        super().__init__()
+        self.chart = chart
+        self.view: View | None = None
+        self.point: int | None = None
+        self.border_title = inert(chart.title)
         self._lines: list[Line] = []
-
-    def show(self, chart: Chart | None, empty: str = "") -> None:
-        """Shows another chart in place."""
-        self.chart, self._empty = chart, empty or self._empty
-        self.border_title = inert(chart.title) if chart is not None else None
-        self._draw()
 
     def on_resize(self) -> None:
         """Draws for the new size."""
         self._draw()
 
     def _draw(self) -> None:
-        width, height = self.size
-        self._lines = plot(self.chart, width, height) if self.chart is not None else []
+        ascii = bool(getattr(self.app, "ascii", False))
+        self._lines = plot(self.chart, *self.size, self.view, self.point, ascii)
         self.refresh()
+
+    def action_zoom(self, factor: float) -> None:
+        """Shows a part around the middle, or more around it."""
+        self.view = (self.view or View.whole(self.chart)).zoomed(factor)
+        self._draw()
+
+    def action_pan(self, across: float, up: float) -> None:
+        """Moves the view."""
+        self.view = (self.view or View.whole(self.chart)).moved(across, up)
+        self._draw()
+
+    def action_reset(self) -> None:
+        """Shows the whole chart and names no point."""
+        self.view = self.point = None
+        self._draw()
+
+    def action_point(self, by: int) -> None:
+        """Names the next point."""
+        count = len(points(self.chart))
+        if count:
+            self.point = (-1 if self.point is None and by > 0 else self.point or 0) + by
+            self.point %= count
+            self._draw()
+
+    def on_click(self, event: events.Click) -> None:
+        """Names the point nearest to the pointer along x."""
+        view = self.view or View.whole(self.chart)
+        x = view.left + (view.right - view.left) * event.x / max(self.size.width - 1, 1)
+        places = [abs(point.x - x) for point in points(self.chart)]
+        if places:
+            self.point = places.index(min(places))
+            self._draw()
 
     def render_line(self, y: int) -> Strip:
         """Returns one line of the drawing."""
         width = self.size.width
-        if y < len(self._lines):
-            segments = [Segment(text, self._style(kind)) for text, kind in self._lines[y]]
-            return Strip(segments).adjust_cell_length(width, self.rich_style)
-        text = self._empty if y == 0 and not self._lines and self.chart is None else ""
-        return Strip([Segment(fitted(text, width), self.rich_style)], width)
+        parts = self._lines[y] if y < len(self._lines) else []
+        segments = [Segment(text, self._style(kind)) for text, kind in parts]
+        return Strip(segments).adjust_cell_length(width, self.rich_style)
 
     def _style(self, kind: str) -> Style:
         if kind not in _KINDS:

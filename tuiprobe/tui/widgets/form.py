@@ -40,7 +40,7 @@ EXPLAINED = {
     "training": ("training", "zero-shot"),
     "representation": ("representation-kind",),
     "target_embeddings": ("target", "estimate"),
-    "run": ("run", "resume", "cost"),
+    "run": ("run", "resume"),
 }
 """Terms of the glossary by field."""
 
@@ -50,6 +50,14 @@ class Field(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "start", tooltip="Start the run, or go on with it"),
+    ]
+
+
+class RunButton(Button):
+    """The button that starts the run; its key is shown like that of the fields."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "press", "start", tooltip="Start the run, or go on with it"),
     ]
 
 
@@ -80,7 +88,7 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
         """Lays out the first fields, the button, the command line and the other fields."""
         yield Static("", id="names", markup=False)
         yield from self._fields(FIRST)
-        yield Button("start", id="run", variant="primary", compact=True)
+        yield RunButton("start", id="run", variant="primary", compact=True)
         yield Static("", id="refused", markup=False)
         yield Static("", id="command", markup=False)
         yield from self._fields((*MORE, *VECTORS))
@@ -108,8 +116,8 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
     @property
     def setup(self) -> Setup:
         """The options as typed."""
-        typed = {str(one.id): one.value for one in self.query(Input)}
-        chosen = {str(one.id): str(one.value) for one in self.query(Select)}
+        typed = {str(field.id): field.value for field in self.query(Input)}
+        chosen = {str(field.id): str(field.value) for field in self.query(Select)}
         return Setup(self._models, typed | chosen)
 
     def show(self, setup: Setup, wrong: Mapping[str, str], words: str, command: str) -> None:
@@ -126,17 +134,17 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
         self.query_one("#names", Static).update(inert(f"{'model':<18}{names}"))
         for name in FIELDS:
             self.query_one(f"#{name}-field").display = name in asked or name == "embeddings"
-            shown = self.query_one(f"#{name}-wrong", Static)
-            shown.update(inert(f"✗ {wrong[name]}" if name in wrong else ""))
-            shown.display = name in wrong and name in asked
+            under = self.query_one(f"#{name}-wrong", Static)
+            under.update(inert(f"✗ {wrong[name]}" if name in wrong else ""))
+            under.display = name in wrong and name in asked
         self.query_one("#run", Button).label = inert(words)
         self.query_one("#command", Static).update(inert(f"$ {command}"))
 
-    def refuse(self, said: str) -> None:
+    def refuse(self, text: str) -> None:
         """Shows under the button why the run did not start; empty for nothing."""
         refused = self.query_one("#refused", Static)
-        refused.update(inert(said))
-        refused.display = bool(said)
+        refused.update(inert(text))
+        refused.display = bool(text)
 
     @on(events.DescendantFocus)
     def _focus_moved(self, event: events.DescendantFocus) -> None:

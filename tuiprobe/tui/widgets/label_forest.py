@@ -12,9 +12,9 @@ from tuiprobe.label.describe import difference_words
 from tuiprobe.label.standing import FINAL, CandidateStanding, LabelStanding, unplanned
 from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import plain
-from tuiprobe.tui.figures import DIM, Told
+from tuiprobe.tui.figures import Told
 from tuiprobe.tui.progress import part_line
-from tuiprobe.tui.text import fitted, inert
+from tuiprobe.tui.text import DIM, fitted, inert
 from tuiprobe.tui.widgets.spans import span
 
 ROOMY, LOWEST = 24, 12

@@ -49,8 +49,8 @@ class ModelTable(RowTable[ModelRow | GroupHeading]):
             return super().explained()
         untrained = ("untrained",) if row.cached == "none" else ()
         more = ("extrapolated",) if row.extrapolated else ()
-        found = (TERMS[row.group], *untrained, *super().explained(), *more, "weights")
-        return tuple(dict.fromkeys(found))
+        terms = (TERMS[row.group], *untrained, *super().explained(), *more, "weights")
+        return tuple(dict.fromkeys(terms))
 
     def row_line(self, row: ModelRow | GroupHeading, width: int) -> str:
         """Returns the text of a row; a long name takes the place of columns beside it."""
@@ -69,7 +69,7 @@ class ModelTable(RowTable[ModelRow | GroupHeading]):
         return Strip([Segment(self.row_line(row, width), style)], width)
 
     def _go(self, row: int) -> None:
-        places = [i for i, one in enumerate(self.rows) if isinstance(one, ModelRow)]
+        places = [i for i, row in enumerate(self.rows) if isinstance(row, ModelRow)]
         if places:
             down = row >= self.cursor
             at = bisect_left(places, row) if down else bisect_right(places, row) - 1

@@ -5,25 +5,29 @@ The cursor goes from picture to picture by the arrow keys; Enter or a click on i
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+from rich.segment import Segment
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
-from textual.content import Content
-from textual.message import Message
+from textual.containers import Vertical
+from textual.geometry import Region, Size
 from textual.screen import ModalScreen
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 from textual.widgets import Static
 
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
-from tuiprobe.tui.text import fitted, inert, inert_lines
-from tuiprobe.tui.widgets.thumbnail import Thumbnail
+from tuiprobe.tui.text import fitted, inert_lines
+from tuiprobe.tui.widgets.thumbnail import Thumbnail, picture_strips, read_pixels
 
 WIDTH, HEIGHT = 16, 8
+_CELL = WIDTH + 2
 
 
 @dataclass(frozen=True)
@@ -35,56 +39,26 @@ class Picture:
     value: str
 
 
-class _Cell(Vertical):
-    """One picture with its two lines."""
+class _Row(NamedTuple):
+    """A heading, or pictures side by side: where it begins, its words or its pictures."""
 
-    DEFAULT_CSS = f"""
-    _Cell {{ width: {WIDTH}; height: {HEIGHT + 2}; margin: 0 1 0 0; }}
-    _Cell Thumbnail {{ width: {WIDTH}; height: {HEIGHT}; }}
-    _Cell Static {{ height: 2; }}
-    PictureGrid:focus _Cell.-here Static {{ background: $primary 35%; text-style: bold; }}
-    """
-
-    class Pressed(Message):
-        """The picture was clicked."""
-
-        def __init__(self, cell: _Cell) -> None:
-            super().__init__()
-            self.cell = cell
-
-    def __init__(self, picture: Picture) -> None:
-        super().__init__()
-        self.picture = picture
-
-    def compose(self) -> ComposeResult:
-        """Lays out picture and lines."""
-        yield Thumbnail(self.picture.file)
-        yield Static(self._lines(""), markup=False)
-
-    def _lines(self, mark: str) -> Content:
-        name = plain(self.picture.name)
-        return inert_lines([f"{mark}{plain(self.picture.value)}", fitted(name, WIDTH)])
-
-    def mark(self, here: bool) -> None:
-        """Shows whether the cursor is here, by a sign beside the colour."""
-        self.set_class(here, "-here")
-        self.query_one(Static).update(self._lines("▸ " if here else ""))
-
-    def on_click(self, event: events.Click) -> None:
-        """Tells the grid."""
-        event.stop()
-        self.post_message(self.Pressed(self))
+    top: int
+    heading: str
+    first: int
+    pictures: int
 
 
-class PictureGrid(VerticalScroll, can_focus=True):
+class PictureGrid(ScrollView, can_focus=True):
     """Rows of pictures under a heading each, as many a row as fit, with a cursor.
 
     Args:
+        groups: Headings with their pictures.
         id: Id of the widget.
         classes: CSS classes.
     """
 
     ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"pictures--heading", "pictures--cursor"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move(-1)", "picture before", show=False, tooltip="Picture before"),
         Binding("right,l", "move(1)", "picture after", show=False, tooltip="Picture after"),
@@ -92,19 +66,24 @@ class PictureGrid(VerticalScroll, can_focus=True):
         Binding("down,j", "row(1)", "row below", show=False, tooltip="Pictures below"),
         Binding("enter", "enlarge", "enlarge", tooltip="This picture large, with path and value"),
     ]
-    DEFAULT_CSS = f"""
-    PictureGrid {{ height: 1fr; }}
-    PictureGrid .pictures-row {{
-        layout: grid; grid-gutter: 0 1; grid-rows: {HEIGHT + 2}; height: auto;
-    }}
-    PictureGrid .pictures-heading {{ height: 1; color: $secondary; text-style: bold; }}
+    DEFAULT_CSS = """
+    PictureGrid { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    PictureGrid > .pictures--heading { color: $secondary; text-style: bold; }
+    PictureGrid > .pictures--cursor { background: $primary 35%; text-style: bold; }
     """
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+    def __init__(
+        self,
+        groups: Sequence[tuple[str, Sequence[Picture]]] = (),
+        *,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
         super().__init__(id=id, classes=classes)
-        self._groups: Sequence[tuple[str, Sequence[Picture]]] = ()
+        self._groups = groups
+        self._rows: list[_Row] = []
+        self._strips: dict[int, list[Strip]] = {}
         self._cursor = 0
-        self._columns = 1
 
     @property
     def shown(self) -> Sequence[tuple[str, Sequence[Picture]]]:
@@ -122,51 +101,85 @@ class PictureGrid(VerticalScroll, can_focus=True):
         pictures = self.pictures
         return pictures[self._cursor][1] if pictures else None
 
-    async def show(self, groups: Sequence[tuple[str, Sequence[Picture]]]) -> None:
+    def show(self, groups: Sequence[tuple[str, Sequence[Picture]]]) -> None:
         """Shows other pictures."""
-        if groups == self._groups:
-            return
-        self._groups = ()  # all at once: the next call may cancel this one
-        async with self.batch():
-            await self.remove_children()
-            for heading, pictures in groups:
-                row = Vertical(*(_Cell(one) for one in pictures), classes="pictures-row")
-                await self.mount(Static(inert(heading), classes="pictures-heading"), row)
+        if groups != self._groups:
+            self._groups, self._cursor, self._strips = groups, 0, {}
             self._fit()
-        self._groups = groups
-        self._cursor = 0
-        self._mark()
-        self.scroll_home(animate=False)
+            self.scroll_home(animate=False)
+
+    def on_mount(self) -> None:
+        """Reads the pictures anew where they are drawn otherwise."""
+        self._fit()
 
     def on_resize(self) -> None:
         """Puts as many pictures into a row as fit."""
         self._fit()
 
     def _fit(self) -> None:
-        self._columns = max(self.scrollable_content_region.width // (WIDTH + 2), 1)
-        for row in self.query(".pictures-row"):
-            row.styles.grid_size_columns = self._columns
+        columns = max((self.scrollable_content_region.width + 2) // _CELL, 1)
+        self._rows, top, first = [], 0, 0
+        for heading, pictures in self._groups:
+            self._rows.append(_Row(top, plain(heading), first, 0))
+            top += 1
+            for start in range(0, len(pictures), columns):
+                count = min(columns, len(pictures) - start)
+                self._rows.append(_Row(top, "", first + start, count))
+                top += HEIGHT + 2
+            first += len(pictures)
+        self.virtual_size = Size(0, top)
+        self.refresh()
 
-    def on_focus(self) -> None:
-        """Shows the cursor."""
-        self._mark()
+    def _picture(self, index: int) -> list[Strip]:
+        """Returns the lines of a picture, read when it is first in sight."""
+        if index not in self._strips:
+            file = self.pictures[index][1].file
+            pixels = read_pixels(file, WIDTH, 2 * HEIGHT) if file is not None else None
+            self._strips[index] = (
+                picture_strips(pixels, self.app, self.rich_style)
+                if pixels is not None
+                else [Strip([Segment(fitted("no picture" * (y == 3), WIDTH), self.rich_style)])
+                      for y in range(HEIGHT)]
+            )  # fmt: skip
+        return self._strips[index]
 
-    def on_blur(self) -> None:
-        """Hides the cursor."""
-        self._mark()
-
-    def _mark(self) -> None:
-        for i, cell in enumerate(self.query(_Cell)):
-            here = self.has_focus and i == self._cursor
-            if here != cell.has_class("-here"):
-                cell.mark(here)
-            if here:
-                self.scroll_to_widget(cell, animate=False)
+    def render_line(self, y: int) -> Strip:
+        """Returns one line: of a heading, of pictures, or of the words below them."""
+        width, y = self.scrollable_content_region.width, y + self.scroll_offset.y
+        place = bisect_right(self._rows, y, key=lambda row: row.top) - 1
+        blank = Strip.blank(width, self.rich_style)
+        if place < 0 or y >= self.virtual_size.height:
+            return blank
+        row = self._rows[place]
+        if not row.pictures:
+            style = self.get_component_rich_style("pictures--heading")
+            return Strip([Segment(fitted(row.heading, width), style)], width)
+        parts, line, pictures = [], y - row.top, self.pictures
+        for index in range(row.first, row.first + row.pictures):
+            if line < HEIGHT:
+                parts.append(self._picture(index)[line])
+            else:
+                here = self.has_focus and index == self._cursor
+                mark = "▸ " if here and line == HEIGHT else ""
+                text = pictures[index][1].value if line == HEIGHT else pictures[index][1].name
+                cursor = self.get_component_rich_style("pictures--cursor")
+                style = cursor if here else self.rich_style
+                parts.append(Strip([Segment(fitted(mark + plain(text), WIDTH), style)], WIDTH))
+            parts.append(Strip.blank(2, self.rich_style))
+        return Strip.join(parts).adjust_cell_length(width, self.rich_style)
 
     def go(self, index: int) -> None:
         """Puts the cursor on a picture."""
         self._cursor = max(0, min(index, len(self.pictures) - 1))
-        self._mark()
+        row = self._row_of(self._cursor)
+        if row is not None:
+            self.scroll_to_region(Region(0, row.top, 1, HEIGHT + 2), animate=False)
+        self.refresh()
+
+    def _row_of(self, index: int) -> _Row | None:
+        return next(
+            (one for one in self._rows if one.first <= index < one.first + one.pictures), None
+        )
 
     def action_move(self, by: int) -> None:
         """Puts the cursor on the picture before or after."""
@@ -174,31 +187,22 @@ class PictureGrid(VerticalScroll, can_focus=True):
 
     def action_row(self, by: int) -> None:
         """Puts the cursor into the row above or below, which may be of another heading."""
-        places = list(self._places())
-        if not places:
-            return
-        row, column = places[self._cursor]
-        wanted = [i for i, place in enumerate(places) if place[0] == row + by]
-        if wanted:
-            self.go(wanted[min(column, len(wanted) - 1)])
+        rows = [one for one in self._rows if one.pictures]
+        here = self._row_of(self._cursor)
+        if here is not None and 0 <= rows.index(here) + by < len(rows):
+            there = rows[rows.index(here) + by]
+            self.go(there.first + min(self._cursor - here.first, there.pictures - 1))
 
-    def _places(self) -> list[tuple[int, int]]:
-        """Returns row and column of each picture as they are laid out."""
-        found: list[tuple[int, int]] = []
-        first = 0
-        for _, pictures in self._groups:
-            found += [(first + i // self._columns, i % self._columns) for i in range(len(pictures))]
-            first += -(-len(pictures) // self._columns)
-        return found
-
-    def on__cell_pressed(self, event: _Cell.Pressed) -> None:
+    def on_click(self, event: events.Click) -> None:
         """Puts the cursor on the clicked picture; enlarges it where the cursor is already."""
-        index = list(self.query(_Cell)).index(event.cell)
-        again = self.has_focus and index == self._cursor
-        self.focus()
-        self.go(index)
-        if again:
-            self.action_enlarge()
+        y = event.y + self.scroll_offset.y
+        for row in self._rows:
+            column = event.x // _CELL
+            if row.top <= y < row.top + HEIGHT + 2 and column < row.pictures:
+                again = self.has_focus and row.first + column == self._cursor
+                self.go(row.first + column)
+                if again:
+                    self.action_enlarge()
 
     def action_enlarge(self) -> None:
         """Shows the picture under the cursor large."""
@@ -235,7 +239,7 @@ class PictureScreen(ModalScreen[int]):
         width: auto; height: auto; max-width: 96%; max-height: 100%;
         border: round $primary; background: $surface; padding: 0 1; align-horizontal: center;
     }
-    PictureScreen #enlarged-about { height: auto; max-height: 4; }
+    PictureScreen #enlarged-about { height: 3; }
     .-ascii PictureScreen #enlarged { border: ascii $primary; }
     """
 
@@ -244,18 +248,24 @@ class PictureScreen(ModalScreen[int]):
         self._pictures, self._index = pictures, index
 
     def compose(self) -> ComposeResult:
-        """Lays out the picture above its text."""
+        """Lays out the picture above its text, in the size that it keeps."""
         with Vertical(id="enlarged"):
             yield Thumbnail(id="enlarged-picture")
             yield Static("", id="enlarged-about", markup=False)
 
     def on_mount(self) -> None:
         """Shows the picture."""
+        self._fit()
         self._show()
 
     def on_resize(self) -> None:
-        """Makes the picture as large as the window allows; two columns are as wide as a line."""
-        room = max(min(self.size.height - 7, (self.size.width - 8) // 2), 4)
+        """Makes the picture as large as the window allows."""
+        self._fit()
+
+    def _fit(self) -> None:
+        """Sets the size of the picture; two columns are as wide as a line is high."""
+        width, height = self.app.size
+        room = max(min(height - 6, (width - 8) // 2), 4)
         view = self.query_one("#enlarged-picture", Thumbnail)
         view.styles.width, view.styles.height = 2 * room, room
         self.query_one("#enlarged-about").styles.width = max(2 * room, 40)

@@ -20,6 +20,9 @@ from tuiprobe.tui.text import fitted
 T = TypeVar("T")
 
 
+READING = "reading…"
+
+
 @dataclass(frozen=True)
 class RowColumn:
     """One column.
@@ -185,6 +188,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         self._cells = cells
         self._rows: Sequence[T] = ()
         self._cursor = 0
+        self._early: list[Callable[[], None]] | None = None  # keys pressed while rows are read
 
     @property
     def rows(self) -> Sequence[T]:
@@ -201,12 +205,20 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         """The row under the cursor; None where there is none."""
         return self._rows[self._cursor] if self._rows else None
 
+    def wait(self) -> None:
+        """Says that rows are being read; keys that are pressed meanwhile count once they came."""
+        self.empty, self._early = READING, []
+        self.refresh()
+
     def show_rows(self, rows: Sequence[T], cursor: int | None = None) -> None:
         """Shows other rows; the cursor stays where it is, or goes to `cursor`."""
         self._rows = rows
         self.virtual_size = Size(0, len(rows) + 1)
         self._go(self._cursor if cursor is None else cursor)
         self.refresh()
+        early, self._early = self._early or [], None
+        for press in early:
+            press()
 
     def _go(self, row: int) -> None:
         self._cursor = max(0, min(row, len(self._rows) - 1))
@@ -219,21 +231,30 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         self.refresh()
         self.post_message(self.Highlighted(self))
 
+    def _press(self, act: Callable[[], None]) -> None:
+        """Does what a key asks for, once there are rows."""
+        if self._early is not None:
+            self._early.append(act)
+        else:
+            act()
+
     def action_move(self, by: int) -> None:
         """Moves the cursor."""
-        self._go(self._cursor + by)
+        self._press(lambda: self._go(self._cursor + by))
 
     def action_page(self, by: int) -> None:
         """Moves the cursor by a page."""
-        self._go(self._cursor + by * max(self.size.height - 2, 1))
+        self._press(lambda: self._go(self._cursor + by * max(self.size.height - 2, 1)))
 
     def action_end(self, last: int) -> None:
         """Moves the cursor to the first or the last row."""
-        self._go(last * (len(self._rows) - 1))
+        self._press(lambda: self._go(last * (len(self._rows) - 1)))
 
     def action_choose(self) -> None:
         """Chooses the row under the cursor."""
-        if self._rows:
+        if self._early is not None:
+            self._early.append(self.action_choose)
+        elif self._rows:
             self.post_message(self.Chosen(self))
 
     def on_resize(self) -> None:

@@ -1,21 +1,31 @@
-"""Intervals beside zero, bars of shares and rows of small bars, each as one line of text."""
+"""Intervals on a scale and rows of small bars, each as one line of text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuiprobe.tui.widgets.bars import LEVELS, bar
+from tuiprobe.tui.widgets.bars import LEVELS
 
 
-def span(low: float, value: float, high: float, bounds: tuple[float, float], width: int) -> str:
-    """Returns an interval with its value beside zero, on a scale between two bounds.
+def span(
+    low: float,
+    value: float,
+    high: float,
+    bounds: tuple[float, float],
+    width: int,
+    sign: str = "◆",
+    zero: bool = True,
+) -> str:
+    """Returns an interval with its value, on a scale between two bounds.
 
     Args:
         low: Low end.
         value: Between both ends.
         high: High end.
-        bounds: What the first and the last cell stand for; zero lies between them.
+        bounds: What the first and the last cell stand for.
         width: Cells; at least 3.
+        sign: What stands for the value.
+        zero: Whether zero, which lies between the bounds, is marked.
 
     >>> span(0.5, 0.75, 1.0, (-1, 1), 13), span(-1, 0.5, 1, (-1, 1), 9)
     ('      ┼  ├◆─┤', '├───┼─◆─┤')
@@ -30,20 +40,10 @@ def span(low: float, value: float, high: float, bounds: tuple[float, float], wid
     start, end = cell(low), cell(high)
     if end > start:
         cells[start : end + 1] = ["├", *"─" * (end - start - 1), "┤"]
-    cells[cell(0.0)] = "┼"
-    cells[cell(value)] = "◆"
+    if zero:
+        cells[cell(0.0)] = "┼"
+    cells[cell(value)] = sign
     return "".join(cells)
-
-
-def share_bar(name: str, text: str, share: float, width: int, head: int) -> str:
-    """Returns a name, a figure and its bar in `width` cells; name and figure get `head` of them.
-
-    >>> share_bar("val", ".500", 0.5, 17, 8)
-    'val .500 ████    '
-    """
-    room = max(width - head - 1, 0)
-    label = f"{name[: max(head - len(text) - 1, 1)]:<{max(head - len(text) - 1, 1)}} {text}"
-    return f"{label} {bar(share, room):<{room}}"[:width]
 
 
 def sparkline(values: Sequence[float], largest: float, width: int) -> str:

@@ -1,288 +1,322 @@
-"""Charts in characters: braille lines, block bars, shaded bands; pure functions.
+"""Charts in characters: braille lines, block bars, shaded bands, intervals; pure functions.
 
-Colour never carries meaning alone: bars and bands differ by shape, and each of several lines has
-its letter from the legend.
+Colour never carries meaning alone: each series has a sign of its own, which the legend explains.
+Not textual-plot: it tells lines apart by colour alone, has no bands and no names of points, takes
+numpy into screens that do without, and imports private parts of Textual.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 
+from rich.cells import cell_len
+
+from tuiprobe.numbers import interval
 from tuiprobe.plaintext import plain
 from tuiprobe.report.svg import round_ticks, tick_text
-from tuiprobe.results.section import Chart, Drawn, Series
+from tuiprobe.results.section import Chart, Series
 from tuiprobe.tui.text import braille, dot_bit, fitted
 
-Kind = Drawn | str
-"""What a cell shows: the role of a series, `axis`, `text` or `blank`."""
-
 Line = list[tuple[str, str]]
-"""Runs of text, each with its kind."""
+"""Runs of text, each with its kind: the role of a series, `axis`, `text`, `cursor` or `blank`."""
 
+SMALLEST = (16, 7)
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _LETTERS = "abcdefghijklmnop"
+_POINTS, _CLOUDS = "◆+○□▽△", "·:,;'"
+_CLOUD = 12
+"""Points of a series above which each has a small sign."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of a chart that is drawn, in its own units."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+    @classmethod
+    def whole(cls, chart: Chart) -> View:
+        """Returns the view of all that is drawn; intervals that are not drawn take no room."""
+        ends = [y for one in chart.series for y in one.y]
+        ends += [y for one in chart.series if _has_ends(one) for y in (*one.low, *one.high)]
+        low, high = min(ends, default=0.0), max(ends, default=1.0)
+        if any(one.mark == "bars" for one in chart.series):
+            low = min(low, 0.0)
+        low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
+        return cls(*chart.x_range(), low, high)
+
+    def zoomed(self, factor: float) -> View:
+        """Returns the view of a part around the middle."""
+        across, up = (self.right - self.left) / 2, (self.top - self.bottom) / 2
+        x, y = self.left + across, self.bottom + up
+        return View(x - factor * across, x + factor * across, y - factor * up, y + factor * up)
+
+    def moved(self, across: float, up: float) -> View:
+        """Returns the view beside this one, by parts of its size."""
+        x, y = across * (self.right - self.left), up * (self.top - self.bottom)
+        return View(self.left + x, self.right + x, self.bottom + y, self.top + y)
+
+
+def _has_ends(one: Series) -> bool:
+    """Returns whether the intervals of a series are drawn; those of companions would hide it."""
+    return bool(one.low) and (one.mark != "line" or one.banded)
+
+
+def signs(chart: Chart) -> list[str]:
+    """Returns the sign of each series: letters for several lines, shapes for points."""
+    letters, bars = iter(_LETTERS * 8), iter("█▒" * 50)
+    shapes, clouds = iter(_POINTS * 20), iter(_CLOUDS * 20)
+    several = sum(one.mark == "line" for one in chart.series) > 1
+    found = {}
+    for i, one in sorted(enumerate(chart.series), key=lambda pair: pair[1].role != "main"):
+        if one.mark == "line":
+            found[i] = next(letters) if several else "⠒"
+        elif one.mark == "bars":
+            found[i] = next(bars)
+        else:
+            found[i] = next(clouds if len(one.x) > _CLOUD else shapes)
+    return [found[i] for i in range(len(chart.series))]
 
 
 @dataclass
 class _Canvas:
     """Cells of the plotted area, each a character or braille dots, with a kind."""
 
+    view: View
     width: int
     height: int
+    ascii: bool
     cells: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict)
     dots: dict[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
+
+    def column(self, x: float, parts: int = 1) -> int:
+        """Returns the cell of an x, or one of `parts` parts of it."""
+        view = self.view
+        return round((x - view.left) / (view.right - view.left) * (self.width * parts - 1))
+
+    def row(self, y: float, parts: int = 1) -> int:
+        """Returns the line of a y, or one of `parts` parts of it."""
+        view = self.view
+        return round((view.top - y) / (view.top - view.bottom) * (self.height * parts - 1))
 
     def put(self, x: int, y: int, character: str, kind: str) -> None:
         """Writes a character."""
         if 0 <= x < self.width and 0 <= y < self.height:
             self.cells[x, y] = (character, kind)
 
-    def dot(self, x: int, y: int, kind: str) -> None:
-        """Sets one braille dot, in quarter rows and half columns."""
+    def dot(self, x: int, y: int, kind: str, sign: str) -> None:
+        """Sets one braille dot, in half columns and quarter rows; in ASCII the sign."""
         column, row = x // 2, y // 4
-        if 0 <= column < self.width and 0 <= row < self.height:
+        if self.ascii:
+            self.put(column, row, sign if sign.isascii() else "*", kind)
+        elif 0 <= column < self.width and 0 <= row < self.height:
             before = self.dots.get((column, row), (0, kind))[0]
             self.dots[column, row] = (before | dot_bit(x, y), kind)
 
-    def row(self, y: int) -> Line:
+    def line(self, y: int) -> Line:
         """Returns the cells of one row as runs of one kind."""
-        return list(_runs(self._cell(x, y) for x in range(self.width)))
+        cells = (self._cell(x, y) for x in range(self.width))
+        return [
+            ("".join(character for character, _ in run), kind)
+            for kind, run in groupby(cells, key=lambda cell: cell[1])
+        ]
 
     def _cell(self, x: int, y: int) -> tuple[str, str]:
         character, kind = self.cells.get((x, y), (" ", "blank"))
-        if (x, y) in self.dots and character in " ░":
+        if (x, y) in self.dots and character in " ░│":
             bits, kind = self.dots[x, y]
             character = braille(bits)
         return character, kind
 
 
-def _runs(cells: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    text, kind = "", ""
-    for character, other in cells:
-        if other != kind and text:
-            yield text, kind
-            text = ""
-        text, kind = text + character, other
-    if text:
-        yield text, kind
-
-
-def plot(chart: Chart, width: int, height: int) -> list[Line]:
-    """Draws a chart into `height` lines of `width` cells; nothing below 16 x 5.
+def plot(
+    chart: Chart,
+    width: int,
+    height: int,
+    view: View | None = None,
+    cursor: int | None = None,
+    ascii: bool = False,
+) -> list[Line]:
+    """Draws a chart into `height` lines of `width` cells; nothing where that is too small.
 
     Args:
         chart: What to draw.
         width: Cells.
         height: Lines, legend and axes included.
+        view: The part that is drawn; None for all of it.
+        cursor: Which of `points` is named; None for none.
+        ascii: Whether lines are made of their signs.
     """
-    if width < 16 or height < 5 or not chart.series:
+    if width < SMALLEST[0] or height < SMALLEST[1] or not chart.series:
         return []
-    legend = _legend(chart, width, max(height // 4, 1))
-    rows = height - len(legend) - 2
-    y_ticks = round_ticks(*_y_range(chart), max(rows // 3, 1))
+    view = view or View.whole(chart)
+    at = points(chart)[cursor] if cursor is not None else None
+    named = [[(fitted(at.words, width), "cursor")]] if at is not None else []
+    legend = named + _legend(chart, width, max(height // 4, 1) - len(named))
+    rows = height - len(legend) - 4
+    y_ticks = round_ticks(view.bottom, view.top, max(rows // 3, 1))
     margin = max(len(tick_text(value, chart.y_unit)) for value in y_ticks) + 1
-    canvas = _Canvas(width - margin, rows)
-    for series in chart.series:
-        _stems(canvas, chart, series)
-    for letter, series in _lettered(chart):
-        _draw(canvas, chart, series, letter)
-    lines = _with_axis(canvas, chart, y_ticks, margin)
-    lines.append(_x_axis(chart, canvas.width, margin))
+    canvas = _Canvas(view, width - margin, rows, ascii)
+    for sign, series in zip(signs(chart), chart.series, strict=True):
+        _intervals(canvas, series, sign)
+    drawn = zip(signs(chart), chart.series, strict=True)
+    for sign, series in sorted(drawn, key=lambda p: (p[1].mark != "bars", p[1].role == "main")):
+        _draw(canvas, series, sign)
+    if at is not None:
+        canvas.put(canvas.column(at.x), canvas.row(at.y), at.sign, "cursor")
+    texts = {canvas.row(value): tick_text(value, chart.y_unit) for value in y_ticks}
+    lines: list[Line] = [[(fitted(plain(chart.y_label), width), "axis")]]
+    for y in range(rows):
+        tick = f"{texts.get(y, ''):>{margin - 1}}{'┤' if y in texts else '│'}"
+        lines.append([(tick, "axis"), *canvas.line(y)])
+    lines.append([(" " * (margin - 1) + "└" + "─" * canvas.width, "axis")])
+    lines.append([(" " * margin + _x_ticks(chart, canvas), "axis")])
+    lines.append([(f"{fitted(plain(chart.x_label), min(len(chart.x_label), width)):>{width}}",
+                   "axis")])  # fmt: skip
     return [*lines, *legend]
-
-
-# Scales.
-
-
-def _y_range(chart: Chart) -> tuple[float, float]:
-    """Returns the range of what is drawn; companions show no intervals here."""
-    values = [y for one in chart.series for y in one.y]
-    values += [
-        y for one in chart.series if one.banded or one.labelled for y in (*one.low, *one.high)
-    ]
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    if any(one.mark == "bars" for one in chart.series):
-        low = min(low, 0.0)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _row(chart: Chart, y: float, rows: int) -> int:
-    low, high = _y_range(chart)
-    return round((1 - (y - low) / (high - low)) * (rows - 1))
-
-
-def _column(chart: Chart, x: float, columns: int) -> int:
-    low, high = chart.x_range()
-    return round((x - low) / (high - low) * (columns - 1))
 
 
 # Marks.
 
 
-def _lettered(chart: Chart) -> list[tuple[str, Series]]:
-    """Returns the series back to front, lines with a letter where there are several."""
-    lines = [one for one in reversed(chart.back_to_front()) if one.mark == "line"]
-    letters = {id(one): _LETTERS[i % 16] for i, one in enumerate(lines)} if len(lines) > 1 else {}
-    return [(letters.get(id(one), ""), one) for one in chart.back_to_front()]
-
-
-def _draw(canvas: _Canvas, chart: Chart, one: Series, letter: str) -> None:
+def _draw(canvas: _Canvas, one: Series, sign: str) -> None:
     if one.mark == "bars":
-        _bars(canvas, chart, one)
-    elif one.mark == "points":
-        _points(canvas, chart, one)
-    else:
-        _line(canvas, chart, one, letter)
+        _bars(canvas, one, sign)
+        return
+    if one.mark == "points":
+        for x, y in zip(one.x, one.y, strict=True):
+            canvas.put(canvas.column(x), canvas.row(y), sign, one.role)
+        if one.labelled:
+            _label(canvas, one)
+        return
+    places = [(canvas.column(x, 2), canvas.row(y, 4)) for x, y in zip(one.x, one.y, strict=True)]
+    for (x0, y0), (x1, y1) in pairwise(places):
+        steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+        for i in range(steps + 1):
+            canvas.dot(x0 + (x1 - x0) * i // steps, y0 + (y1 - y0) * i // steps, one.role, sign)
+    if places and sign in _LETTERS:
+        # Letters of several lines are at different points, so that none hides another.
+        x, y = places[(1 + 2 * _LETTERS.index(sign)) % len(places)]
+        canvas.put(x // 2, y // 4, sign, one.role)
 
 
-def _bars(canvas: _Canvas, chart: Chart, one: Series) -> None:
-    """Draws bars over the whole width; with more bars than columns, the tallest in each column."""
-    low, high = _y_range(chart)
-    count = len(one.y)
-    step = max(canvas.width // count, 1)
-    for i in range(count if step > 1 or count <= canvas.width else canvas.width):
-        if count > canvas.width:
-            first, last = i * count // canvas.width, (i + 1) * count // canvas.width
-            value, columns = max(one.y[first : max(last, first + 1)]), [i]
-        else:
-            value = one.y[i]
-            columns = list(range(i * step, i * step + max(step - (step > 2), 1)))
-        eighths = round((value - low) / (high - low) * canvas.height * 8)
+def _bars(canvas: _Canvas, one: Series, sign: str) -> None:
+    """Draws bars; with more bars than columns, the tallest in each column."""
+    tallest: dict[int, float] = {}
+    for x, y in zip(one.x, one.y, strict=True):
+        left, right = canvas.column(x - 0.35), canvas.column(x + 0.35)
+        for column in range(max(left, 0), min(right, canvas.width - 1) + 1):
+            tallest[column] = max(y, tallest.get(column, y))
+    span = canvas.view.top - canvas.view.bottom
+    for column, value in tallest.items():
+        eighths = round((value - canvas.view.bottom) / span * canvas.height * 8)
         for y in range(canvas.height):
             part = min(max(eighths - 8 * (canvas.height - 1 - y), 0), 8)
-            for x in columns if part else ():
-                canvas.put(x, y, _EIGHTHS[part], one.role)
+            if part and canvas.cells.get((column, y), " ")[0] != "│":
+                canvas.put(column, y, _EIGHTHS[part] if sign == "█" else sign, one.role)
 
 
-def _stems(canvas: _Canvas, chart: Chart, one: Series) -> None:
-    """Draws the intervals of points before any point, so that they hide none."""
-    if one.mark != "points":
+def _intervals(canvas: _Canvas, one: Series, sign: str) -> None:
+    """Draws intervals before what they belong to, so that they hide none; of controls a band."""
+    if not _has_ends(one):
         return
-    for x, low, high in zip(one.x, one.low, one.high, strict=False):
-        column = _column(chart, x, canvas.width)
-        top, bottom = _row(chart, high, canvas.height), _row(chart, low, canvas.height)
-        for row in range(top, bottom + 1):
-            canvas.put(column, row, "│", one.role)
+    if one.mark == "line" and one.role == "control":
+        for i, j in pairwise(range(len(one.x))):
+            left, right = canvas.column(one.x[i]), canvas.column(one.x[j])
+            for column in range(left, right + 1):
+                part = (column - left) / max(right - left, 1)
+                low = one.low[i] + (one.low[j] - one.low[i]) * part
+                high = one.high[i] + (one.high[j] - one.high[i]) * part
+                for row in range(canvas.row(high), canvas.row(low) + 1):
+                    canvas.put(column, row, "░", one.role)
+        return
+    for x, low, high in zip(one.x, one.low, one.high, strict=True):
+        for row in range(canvas.row(high), canvas.row(low) + 1) if high > low else ():
+            canvas.put(canvas.column(x), row, "│", one.role)
 
 
-def _points(canvas: _Canvas, chart: Chart, one: Series) -> None:
-    for x, y in zip(one.x, one.y, strict=True):
-        if one.role in ("main", "third"):
-            column, row = _column(chart, x, canvas.width), _row(chart, y, canvas.height)
-            canvas.put(column, row, "◆" if one.role == "main" else "+", one.role)
-        else:
-            column = _column(chart, x, canvas.width * 2)
-            canvas.dot(column, _row(chart, y, canvas.height * 4), one.role)
-    if one.labelled:
-        _label(canvas, chart, one)
-
-
-def _label(canvas: _Canvas, chart: Chart, one: Series) -> None:
+def _label(canvas: _Canvas, one: Series) -> None:
     """Writes the name beside its only point, on the side that has room."""
-    column = _column(chart, one.x[0], canvas.width)
-    row = _row(chart, one.y[0], canvas.height)
+    column, row = canvas.column(one.x[0]), canvas.row(one.y[0])
     name = plain(one.name)[: max(canvas.width // 2, 1)]
     start = column - 1 - len(name) if column > canvas.width // 2 else column + 2
     for i, character in enumerate(name):
         canvas.put(start + i, row, character, one.role)
 
 
-def _line(canvas: _Canvas, chart: Chart, one: Series, letter: str) -> None:
-    if one.banded and one.role == "control":
-        _band(canvas, chart, one)
-    places = [
-        (_column(chart, x, canvas.width * 2), _row(chart, y, canvas.height * 4))
-        for x, y in zip(one.x, one.y, strict=True)
-    ]
-    for (x0, y0), (x1, y1) in pairwise(places):
-        steps = max(abs(x1 - x0), abs(y1 - y0), 1)
-        for i in range(steps + 1):
-            canvas.dot(x0 + (x1 - x0) * i // steps, y0 + (y1 - y0) * i // steps, one.role)
-    if letter and places:
-        # Letters of several lines are at different points, so that none hides another.
-        at = (1 + 2 * _LETTERS.index(letter)) % len(places)
-        canvas.put(places[at][0] // 2, places[at][1] // 4, letter, one.role)
+# Points at the cursor.
 
 
-def _band(canvas: _Canvas, chart: Chart, one: Series) -> None:
-    columns = [_column(chart, x, canvas.width) for x in one.x]
-    for i in range(len(columns) - 1):
-        width = max(columns[i + 1] - columns[i], 1)
-        for column in range(columns[i], columns[i + 1] + 1):
-            part = (column - columns[i]) / width
-            low = one.low[i] + (one.low[i + 1] - one.low[i]) * part
-            high = one.high[i] + (one.high[i + 1] - one.high[i]) * part
-            for row in range(_row(chart, high, canvas.height), _row(chart, low, canvas.height) + 1):
-                canvas.put(column, row, "░", one.role)
+@dataclass(frozen=True)
+class PlottedPoint:
+    """A point that the cursor can be on: its place, its sign and what there is to say of it."""
+
+    x: float
+    y: float
+    sign: str
+    words: str
+
+
+def points(chart: Chart) -> list[PlottedPoint]:
+    """Returns the points of all series but reference lines, from left to right."""
+    found = []
+    for sign, one in zip(signs(chart), chart.series, strict=True):
+        for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
+            low, high = (one.low[i], one.high[i]) if one.low else (None, None)
+            place = chart.ticks[i] if i < len(chart.ticks) else tick_text(x, chart.x_unit)
+            name = one.names[i] if one.names else f"{one.name}, {place}"
+            words = f"{sign} {plain(name)}: {interval(y, low, high, chart.y_unit)}"
+            if one.role != "reference":
+                found.append(PlottedPoint(x, y, sign, words))
+    return sorted(found, key=lambda point: point.x)
 
 
 # Axes and legend.
 
 
-def _with_axis(canvas: _Canvas, chart: Chart, ticks: list[float], margin: int) -> list[Line]:
-    texts = {_row(chart, value, canvas.height): tick_text(value, chart.y_unit) for value in ticks}
-    lines: list[Line] = []
-    for y in range(canvas.height):
-        text = texts.get(y, "").rjust(margin - 1)
-        lines.append([(f"{text}{'┤' if y in texts else '│'}", "axis"), *canvas.row(y)])
-    corner = " " * (margin - 1) + "└"
-    lines.append([(corner + "─" * canvas.width, "axis")])
-    return lines
-
-
-def _x_axis(chart: Chart, width: int, margin: int) -> Line:
-    cells = [" "] * width
-    taken = -1
-    places = _x_places(chart, width)
-    for column, text in places:
-        start = min(max(column - len(text) // 2, 0), max(width - len(text), 0))
-        if start > taken:
-            for i, character in enumerate(text[:width]):
-                cells[start + i] = character
-            taken = start + len(text)
-    label = f" {chart.x_label} "
-    if len(label) < width // 2 and "".join(cells[-len(label) :]).strip() == "":
-        cells[-len(label) :] = label
-    return [(" " * margin + "".join(cells), "axis")]
-
-
-def _x_places(chart: Chart, width: int) -> list[tuple[int, str]]:
-    bars = next((one for one in chart.series if one.mark == "bars"), None)
-    if bars is not None:
-        step = max(width // len(bars.y), 1)
-        middle = max(step - (step > 2), 1) // 2
-        scale = step if len(bars.y) <= width else width / len(bars.y)
-        names = chart.ticks or tuple(tick_text(x, chart.x_unit) for x in bars.x)
-        return [(int(i * scale) + middle, plain(names[i])) for i in range(len(bars.y))]
+def _x_ticks(chart: Chart, canvas: _Canvas) -> str:
+    """Returns the names of the places along x, as many as fit."""
+    view = canvas.view
     if chart.ticks:
-        return [(_column(chart, i, width), plain(name)) for i, name in enumerate(chart.ticks)]
-    values = round_ticks(*chart.x_range(), max(width // 12, 1))
-    return [(_column(chart, value, width), tick_text(value, chart.x_unit)) for value in values]
+        places = [(float(i), plain(name)) for i, name in enumerate(chart.ticks)]
+    else:
+        ticks = round_ticks(view.left, view.right, max(canvas.width // 12, 1))
+        places = [(value, tick_text(value, chart.x_unit)) for value in ticks]
+    cells, taken = [" "] * canvas.width, -1
+    for x, text in places:
+        room = max(canvas.width - cell_len(text), 0)
+        start = min(max(canvas.column(x) - cell_len(text) // 2, 0), room)
+        if view.left <= x <= view.right and start > taken:
+            cells[start : start + cell_len(text)] = text[: canvas.width]
+            taken = start + cell_len(text)
+    return "".join(cells)
 
 
 def _legend(chart: Chart, width: int, most: int) -> list[Line]:
-    """Returns the legend: the letter or mark of each series, in at most `most` lines."""
-    marks: dict[Drawn, str] = {"context": "⠂", "third": "+", "main": "◆"}
-    parts = []
-    for letter, one in reversed(_lettered(chart)):
-        if one.labelled:
-            continue
-        sign = letter or ("█" if one.mark == "bars" else marks.get(one.role, "⠒"))
-        if one.mark == "line" and one.banded and one.role == "control":
-            sign += "░"
-        parts.append((f"{sign} {plain(one.name)}", one.role))
-    if len(parts) < 2 and not chart.note:
-        return []
+    """Returns the legend: the sign of each series, in at most `most` lines, then the note."""
+    parts: list[tuple[str, str]] = [
+        (f"{sign}{'░' if one.banded and one.role == 'control' else ''} {plain(one.name)}", one.role)
+        for sign, one in zip(signs(chart), chart.series, strict=True)
+        if not one.labelled
+    ]
+    lines = _broken(parts, width) if len(parts) > 1 else []
+    if chart.note:
+        lines.append([(fitted(plain(chart.note), width), "text")])
+    return lines[: max(most, 1)]
+
+
+def _broken(parts: list[tuple[str, str]], width: int) -> list[Line]:
+    """Returns parts one after the other, on as many lines as they take."""
     lines: list[Line] = [[]]
     used = 0
     for text, role in parts:
-        if used and used + len(text) + 2 > width:
+        if used and used + cell_len(text) > width:
             lines.append([])
             used = 0
-        lines[-1].append((fitted(text, min(len(text), width - used)) + "  ", role))
-        used += len(text) + 2
-    if chart.note:
-        lines.append([(fitted(plain(chart.note), width), "text")])
-    return [line for line in lines if line][:most]
+        lines[-1].append((fitted(text, min(cell_len(text), width - used)) + "  ", role))
+        used += cell_len(text) + 2
+    return lines

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
+from textual.app import App
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -73,9 +75,23 @@ def _shade(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> str:
     return _SHADES[min(int(light / 256 * len(_SHADES)), len(_SHADES) - 1)]
 
 
-@lru_cache(8192)
+@lru_cache(4096)
 def _style(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Style:
-    return Style.parse("#{:02x}{:02x}{:02x} on #{:02x}{:02x}{:02x}".format(*upper, *lower))
+    """Returns both colours."""
+    return Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
+
+
+def picture_strips(pixels: Rows, app: App[Any], style: Style) -> list[Strip]:
+    """Returns the lines of a picture as a terminal can show it.
+
+    Args:
+        pixels: The picture.
+        app: Says whether there are colours and characters beyond ASCII.
+        style: Of characters that stand for shades.
+    """
+    if getattr(app, "ascii", False) or app.no_color:
+        return [Strip([Segment(line, style)]) for line in shades(pixels)]
+    return [Strip(line) for line in half_blocks(pixels)]
 
 
 class Thumbnail(Widget):
@@ -131,9 +147,7 @@ class Thumbnail(Widget):
         self.refresh()
 
     def _drawn(self, pixels: Rows) -> list[Strip]:
-        if getattr(self.app, "ascii", False) or self.app.no_color:
-            return [Strip([Segment(line, self.rich_style)]) for line in shades(pixels)]
-        return [Strip(line) for line in half_blocks(pixels)]
+        return picture_strips(pixels, self.app, self.rich_style)
 
     def render_line(self, y: int) -> Strip:
         """Returns one line of the picture."""

@@ -1,0 +1,302 @@
+"""Which rows of a head the classes of a data set are, by their own names or ImageNet's."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+
+from tuiprobe.catalog.labels import imagenet_columns, imagenet_labels, imagenet_wnids
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.files import read_regular
+from tuiprobe.plaintext import plain, text_of
+
+_SEPARATORS = re.compile(r"[\s_\-'\u2019]+")
+_SYNSET = re.compile(r"(n\d{8})(?!\d)", re.IGNORECASE)
+_MOST_LISTED = 5
+_ALIKE = 0.8
+"""How similar a name must be to be suggested, as `difflib` counts."""
+
+
+def read_lines(path: Path, what: str) -> tuple[str, ...]:
+    """Returns the non-empty lines of a UTF-8 text file.
+
+    Args:
+        path: A file with one entry per line.
+        what: Description of the lines, for messages.
+
+    Raises:
+        UsageError: If it cannot be read, or has no such line.
+    """
+    try:
+        text = text_of(read_regular(path))
+    except (OSError, ValueError, DataError) as error:
+        raise UsageError(f"cannot read {what} from {path}: {error}") from error
+    lines = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not lines:
+        raise UsageError(f"{path} holds no {what}; write one a line")
+    return lines
+
+
+def written_classes(classes: str | Path) -> tuple[str, ...]:
+    """Returns class names as they are written: the lines of a file, or names between commas.
+
+    Raises:
+        UsageError: If it is neither.
+    """
+    text = str(classes)
+    if "," in text and not Path(text).exists():
+        names = tuple(name.strip() for name in text.split(",") if name.strip())
+        if names:
+            return names
+    return read_lines(Path(classes), "class names")
+
+
+def read_classes(classes: str | Path) -> tuple[str, ...]:
+    """Returns class names of `--classes` in label order; synset ids become ImageNet's names.
+
+    Raises:
+        UsageError: If they cannot be read, or an id is none of ImageNet's.
+    """
+    return tuple(map(spelled_out, written_classes(classes)))
+
+
+def spelled_out(name: str) -> str:
+    """Returns ImageNet's name for a synset id, and any other name as it is.
+
+    Raises:
+        UsageError: If an id is none of ImageNet's.
+
+    >>> spelled_out("n01440764"), spelled_out("fire truck")
+    ('tench', 'fire truck')
+    """
+    synset = _SYNSET.match(name)
+    if synset is None:
+        return name
+    if synset[1].lower() not in _known():
+        raise UsageError(
+            f"--classes: {plain(name[:80])!r} is none of ImageNet's 1,000 synset ids; write a name"
+        )
+    (label,) = _known()[synset[1].lower()]
+    return _prompt_name(label)
+
+
+def _prompt_name(label: int) -> str:
+    """Returns the name for prompts; where two classes share it, WordNet's (missile, projectile)."""
+    _, names, descriptions = imagenet_columns()
+    shared = names.count(names[label]) > 1
+    return descriptions[label].partition(",")[0] if shared else names[label]
+
+
+def shortened(entries: Sequence[str], separator: str = ", ") -> str:
+    """Returns the first entries, and how many more there are.
+
+    >>> shortened(["a", "b"]), shortened(list("abcdefgh"))
+    ('a, b', 'a, b, c, d, e, and 3 more')
+    """
+    more = len(entries) - _MOST_LISTED
+    rest = [f"and {more:,} more"] if more > 0 else []
+    return separator.join([*entries[:_MOST_LISTED], *rest])
+
+
+def _folded(name: str) -> str:
+    """Returns a name without case and separators.
+
+    >>> _folded("Great_white-Shark") == _folded("great white shark")
+    True
+    """
+    return _SEPARATORS.sub("", name).casefold() or name
+
+
+@lru_cache(maxsize=1)
+def _known() -> Mapping[str, frozenset[int]]:
+    """Returns the labels that each id and name of ImageNet may mean, by folded name.
+
+    A name that comes first in a class goes before the same name among the synonyms of another.
+    """
+    first, others = defaultdict(set), defaultdict(set)
+    for label, (wnid, name, words) in enumerate(zip(*imagenet_columns(), strict=True)):
+        leading, *synonyms = words.split(",")
+        for one in (wnid, name, leading):
+            first[_folded(one.strip())].add(label)
+        for one in synonyms:
+            others[_folded(one.strip())].add(label)
+    return {name: frozenset(labels) for name, labels in {**others, **first}.items()}
+
+
+def _meaning(name: str) -> frozenset[int]:
+    """Returns the labels of ImageNet that a name may mean.
+
+    >>> _meaning("Great_White_Shark") == _meaning("n01484850") == {2}, sorted(_meaning("crane"))
+    (True, [134, 517])
+    """
+    synset = _SYNSET.match(name)
+    if synset is not None:
+        return _known().get(synset[1].lower(), frozenset())
+    folded = _known().get(_folded(name))
+    return folded or _known().get(_folded(name.partition(",")[0].strip()), frozenset())
+
+
+@dataclass(frozen=True)
+class ClassMatches:
+    """The rows that each class of a data set may be.
+
+    Attributes:
+        classes: Class names of the data set, by label.
+        rows: Class names of the rows of a head.
+        candidates: For each class, the rows that it may be: exactly one if it is known.
+    """
+
+    classes: tuple[str, ...]
+    rows: tuple[str, ...]
+    candidates: tuple[tuple[int, ...], ...]
+
+    @property
+    def known(self) -> tuple[int | None, ...]:
+        """The row of each class; None where there is none or several."""
+        return tuple(of_one[0] if len(of_one) == 1 else None for of_one in self.candidates)
+
+    @property
+    def places(self) -> tuple[int, ...] | None:
+        """The row of each class, if every class has one of its own."""
+        places = tuple(place for place in self.known if place is not None)
+        whole = len(places) == len(self.classes) == len(set(places))
+        return places if whole else None
+
+    def problems(self, of: str = "the head") -> str:
+        """Lists the classes that have no row, several rows, or the row of another class.
+
+        Args:
+            of: What the rows are classes of.
+        """
+        return shortened(list(self._problems(of)), "; ")
+
+    def _problems(self, of: str) -> Iterator[str]:
+        owner: dict[int, str] = {}
+        suggested = 0
+        for name, rows in zip(self.classes, self.candidates, strict=True):
+            shown = repr(plain(name[:80]))
+            if not rows:
+                suggested += 1
+                near = self._near(name) if suggested <= _MOST_LISTED else ()
+                yield f"{shown} is not a class of {of}" + (
+                    f" ({' or '.join(near)}?)" if near else ""
+                )
+            elif len(rows) > 1:
+                yield f"{shown} is {len(rows)} classes of {of}{self._ids(name)}"
+            elif rows[0] in owner:
+                yield f"{owner[rows[0]]} and {shown} are the same class; join them"
+            else:
+                owner[rows[0]] = shown
+
+    def _ids(self, name: str) -> str:
+        ids = imagenet_wnids()
+        meant = [f"{ids[label]} ({_prompt_name(label)})" for label in sorted(_meaning(name))]
+        return f": name it {' or '.join(meant)}" if len(meant) > 1 else ""
+
+    def _near(self, name: str) -> tuple[str, ...]:
+        shown = {_folded(row): row for row in self.rows}
+        if of_imagenet(self.rows):
+            columns = zip(*imagenet_columns()[1:], strict=True)
+            words = (word.strip() for row in columns for one in row for word in one.split(","))
+            shown = {_folded(word): word for word in words}
+        near = get_close_matches(_folded(name), shown, n=2, cutoff=_ALIKE)
+        return tuple(plain(shown[one][:80]) for one in near)
+
+
+def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
+    """Matches the classes of a data set to the rows of a head by name.
+
+    Case and separators do not count. Classes of ImageNet are known by synset id and by every name
+    that ImageNet gives them, whichever of them the data and the head use.
+
+    >>> match_classes(["Dog", "cat"], ["cat", "dog"]).places
+    (1, 0)
+    >>> match_classes(["n01440764", "great_white_shark"], ["white shark", "tench"]).places
+    (1, 0)
+    >>> print(match_classes(["dgo", "cat"], ["cat", "dog"]).problems())
+    'dgo' is not a class of the head
+    """
+    named, folded, labelled = (defaultdict[object, list[int]](list) for _ in range(3))
+    whole = of_imagenet(rows)
+    meanings = [frozenset((i,)) for i in range(len(rows))] if whole else [*map(_meaning, rows)]
+    for place, row in enumerate(rows):
+        named[row].append(place)
+        folded[_folded(row)].append(place)
+        for label in meanings[place]:
+            labelled[label].append(place)
+
+    def by_name(name: str) -> list[int]:
+        exact = named.get(name) or named.get(name.replace("_", " "))
+        return exact or folded.get(_folded(name), [])
+
+    def by_meaning(name: str) -> list[int]:
+        meaning = _meaning(name)
+        places = sorted({place for label in meaning for place in labelled.get(label, ())})
+        return [place for place in places if meanings[place] == meaning] or places
+
+    # In ImageNet "cardigan" is a dog too, so that an equal name alone does not tell.
+    steps = (by_meaning, by_name) if whole else (by_name, by_meaning)
+    candidates = tuple(tuple(steps[0](name) or steps[1](name)) for name in classes)
+    return ClassMatches(tuple(classes), tuple(rows), candidates)
+
+
+@lru_cache(maxsize=4)
+def _labels_of(rows: tuple[str, ...]) -> bool:
+    return imagenet_labels(rows) == tuple(range(len(imagenet_wnids())))
+
+
+def of_imagenet(rows: Sequence[str]) -> bool:
+    """Says whether the rows of a head are ImageNet's 1,000 classes in their order."""
+    return _labels_of(tuple(rows))
+
+
+def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
+    """Returns, for each class of a data set, its index in a user's list of names.
+
+    Matches by name or ImageNet class, by the number of numbered folders (a string sort gives 0, 1,
+    10, 2), or else by the order of the labels.
+
+    Args:
+        classes: Class names of the data set, by label.
+        names: The user's list of names.
+
+    Raises:
+        UsageError: If the list does not fit the classes.
+
+    >>> place_of_each(["0", "1", "10", "2"], [f"class {i}" for i in range(11)])
+    (0, 1, 10, 2)
+    >>> place_of_each(["cat", "dog"], ["dog", "cat"]), place_of_each(["a", "b"], ["x", "y"])
+    ((1, 0), (0, 1))
+    """
+    matched = match_classes(classes, names)
+    if matched.places is not None:
+        return matched.places
+    order = _in_order(classes, names)
+    if order is not None and all(
+        place in (None, at) for place, at in zip(matched.known, order, strict=True)
+    ):
+        doubled = next((one for one in matched.candidates if len(one) > 1), None)
+        if doubled is None or imagenet_labels(classes) is not None:
+            return order
+    several = f"--classes holds {len(names):,} class names for {len(classes):,} classes of the data"
+    if not any(matched.candidates):
+        raise UsageError(f"{several}; give one a class, in the order of the folders")
+    raise UsageError(f"{several}: {matched.problems('--classes')}")
+
+
+def _in_order(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...] | None:
+    """Returns the place of each class by its label alone; None if the numbers do not fit."""
+    labels = imagenet_labels(classes)
+    if labels is not None and len(names) == len(imagenet_wnids()):
+        return labels
+    if all(name.isdigit() for name in classes):
+        values = [int(name) for name in classes]
+        first = 1 if min(values) == 1 and max(values) == len(names) else 0
+        if max(values) - first < len(names):
+            return tuple(value - first for value in values)
+    return tuple(range(len(names))) if len(names) == len(classes) else None

@@ -1,0 +1,279 @@
+"""Channels: the outcome, the layers, the channels of a layer, and the pictures at their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widget import Widget
+
+from tuiprobe.catalog.glossary import mentioned
+from tuiprobe.numbers import MISSING, number
+from tuiprobe.plaintext import plain
+from tuiprobe.probes.outliers.channel_result import Heights, Outcome, OutlierChannel
+from tuiprobe.probes.outliers.result import ChannelShare, OutlierResult, Outliers
+from tuiprobe.probes.outliers.saying import clause
+from tuiprobe.results import NotRun, given
+from tuiprobe.results.report import Report
+from tuiprobe.results.section import Subject
+from tuiprobe.tui.figures import Told
+from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
+from tuiprobe.tui.text import DIM, inert
+from tuiprobe.tui.widgets.bars import bar
+from tuiprobe.tui.widgets.pictures import PictureGrid
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable, kept_columns
+
+CHANNELS = (
+    RowColumn("  channel", 14, term="outlier-channel"),
+    RowColumn("height", 11, right=True, term="height"),
+    RowColumn("stands out in", 13, right=True, drop=1, term="above-6"),
+    RowColumn("largest in", 13, right=True, drop=2, term="leads"),
+    RowColumn("energy", 13, right=True, drop=3, term="energy"),
+    RowColumn("mean", 8, right=True, drop=4, term="channel-mean"),
+    RowColumn("std", 8, right=True, drop=5, term="channel-std"),
+)
+LAYERS = (
+    RowColumn("layer", 10, term="layer"),
+    RowColumn("kind", 6, drop=5, term="tap"),
+    RowColumn("channels", 8, right=True, drop=4, term="channel"),
+    RowColumn("kurtosis", 11, right=True, term="kurtosis"),
+    RowColumn("same channel leads", 18, right=True, drop=1, term="persistence"),
+    RowColumn("highest", 10, right=True, term="height"),
+    RowColumn("offset, %", 10, right=True, drop=2, term="offset-share"),
+    RowColumn("▲", 3, right=True, drop=3, term="outlier-channel"),
+)
+
+
+@dataclass(frozen=True)
+class ChannelRow:
+    """One channel of a layer, with its figures."""
+
+    channel: int
+    height: OutlierChannel | None
+    share: ChannelShare | None
+    outlier: bool
+
+    @property
+    def value(self) -> float:
+        """Its height; 0 where there is none."""
+        known = self.height.height if self.height is not None else None
+        return known.value if known is not None and given(known) else 0.0
+
+
+def channel_rows(one: Outliers) -> list[ChannelRow]:
+    """Returns the highest channels, then those of largest share that are not among them."""
+    outliers = {found.channel: found for found in one.outlier_channels}
+    leading = one.heights.leading if isinstance(one.heights, Heights) else ()
+    heights = {found.channel: found for found in leading} | outliers
+    shares = {share.channel: share for share in one.shares}
+    order = dict.fromkeys([*heights, *shares])
+    return [ChannelRow(c, heights.get(c), shares.get(c), c in outliers) for c in order]
+
+
+def channels_of(report: Report) -> Callable[[ShownRun], ChannelsTab] | None:
+    """Returns what lays out the channels of a report; None where it has none.
+
+    Raises:
+        DamagedFileError: If they do not fit this version of their probe.
+    """
+    result = report.part(OutlierResult)
+    return partial(ChannelsTab, result=result) if result is not None else None
+
+
+class ChannelTable(RowTable[ChannelRow]):
+    """The channels of a layer."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "layer(-1)", "layer", show=False, tooltip="Previous layer"),
+        Binding("right", "layer(1)", "layer", show=False, tooltip="Next layer"),
+    ]
+
+    def action_layer(self, by: int) -> None:
+        """Goes to the next or previous layer."""
+        self.screen.query_one("#result-layers", RowTable).action_move(by)
+
+
+class ChannelsTab(ResultTab):
+    """The outcome, layers, channels, and the pictures at both ends of the channel at the cursor.
+
+    Args:
+        found: The run.
+        result: Its channels.
+    """
+
+    answers = frozenset({"ablate", "data", "copy", "maximise"})
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    ChannelsTab #result-layers { height: auto; max-height: 8; }
+    ChannelsTab #outcome { height: auto; max-height: 7; }
+    .-low ChannelsTab #outcome { max-height: 2; }
+    """
+
+    def __init__(self, found: ShownRun, result: OutlierResult) -> None:
+        super().__init__(found)
+        self._taps = result.taps
+        self._sets = list(dict.fromkeys(one.data for one in self._taps))
+        self._set = 0
+        self._tap = ""
+
+    @property
+    def taps(self) -> list[Outliers]:
+        """The layers of the set that is shown, the final representation last."""
+        there = [one for one in self._taps if one.data == self.data]
+        return sorted(there, key=lambda one: one.final)
+
+    @property
+    def shown(self) -> Outliers:
+        """The figures that are shown."""
+        taps = self.taps
+        return next((one for one in taps if one.tap == self._tap), taps[-1])
+
+    @property
+    def data(self) -> str:
+        """The set that is shown."""
+        return self._sets[self._set]
+
+    def compose(self) -> ComposeResult:
+        """Lays out outcome and tables on the left, pictures on the right."""
+        with Vertical(classes="main panel"):
+            yield Told(self._outcome(), id="outcome")
+            layers: RowTable[Outliers] = RowTable(LAYERS, layer_cells, id="result-layers")
+            layers.display = len(self.taps) > 1
+            yield layers
+            yield ChannelTable(CHANNELS, self._cells, empty="no channel", id="result-channels")
+        yield PictureGrid(id="grid", classes="aside panel")
+
+    def on_mount(self) -> None:
+        """Shows the final representation of the first set."""
+        taps = self.taps
+        self.query_one("#result-layers", RowTable).show_rows(taps, len(taps) - 1)
+        self._show()
+
+    @property
+    def channels(self) -> ChannelTable:
+        """The table of channels."""
+        return self.query_one("#result-channels", ChannelTable)
+
+    def first(self) -> Widget | None:
+        """Returns the table of channels."""
+        return self.channels
+
+    def _outcome(self) -> Content:
+        """Returns the outcome on the first set, and the figures that decided."""
+        final = next(one for one in self._taps if one.final)
+        said = clause(final)
+        sign = {Outcome.CHANNELS: "▲ ", Outcome.WITHHELD: "! "}.get(final.outcome, "")
+        reasons = "; ".join(plain(reason) for reason in final.finding.reasons)
+        warnings = [plain(one) for one in self.found.report.warnings]
+        apart = [one for one in self.found.report.data if one.nonfinite]
+        warnings += [f"{one.nonfinite:,} of {plain(one.name)} not finite" for one in apart]
+        lines = [
+            Content.assemble((f"{sign}{said[0].upper()}{said[1:]}", "bold")),
+            Content.styled(reasons, DIM),
+            *(Content.styled(f"! {one}", "$warning") for one in warnings),
+        ]
+        return Content("\n").join(lines)
+
+    def _show(self) -> None:
+        one = self.shown
+        self._tap = one.tap
+        about = f"{one.tap} · {one.data}"
+        if len(self._sets) > 1:
+            about += f" · {self._set + 1} of {len(self._sets)} sets"
+        self.query_one(".main").border_title = inert(about)
+        self.channels.show_rows(channel_rows(one))
+
+    def _cells(self, row: ChannelRow) -> list[str]:
+        width = self.channels.size.width
+        kept = kept_columns(CHANNELS, width)
+        room = width - sum(CHANNELS[i].width + 1 for i in kept[1:])
+        return channel_cells(row, self.channels.rows[0].value, room)
+
+    @on(RowTable.Highlighted, "#result-layers")
+    def _layer_changed(self, event: RowTable.Highlighted) -> None:
+        row = event.table.current
+        if isinstance(row, Outliers) and row.tap != self._tap:
+            self._tap = row.tap
+            self._show()
+
+    @on(RowTable.Chosen, "#result-layers")
+    def _layer_chosen(self, event: RowTable.Chosen) -> None:
+        event.stop()  # Enter on a layer goes to its channels, on a channel to its evidence
+        self.channels.focus()
+
+    @on(RowTable.Highlighted, "#result-channels")
+    def _moved(self) -> None:
+        grid, subject = self.query_one(PictureGrid), self.subject()
+        if subject is not None:
+            grid.border_title = inert(f"channel {subject.number} · {self.data}")
+            strip = self.found.strip(subject, self.data)
+            grid.show(self.found.groups(strip) or [("no pictures were kept of it", [])])
+
+    def switch_data(self) -> None:
+        """Goes to the next set of images."""
+        self._set = (self._set + 1) % len(self._sets)
+        taps = self.taps
+        names = [one.tap for one in taps]
+        at = names.index(self._tap) if self._tap in names else len(taps) - 1
+        self.query_one("#result-layers", RowTable).show_rows(taps, at)
+        self._show()
+
+    def subject(self) -> Subject | None:
+        """Returns the channel under the cursor."""
+        row, one = self.channels.current, self.shown
+        if row is None:
+            return None
+        return Subject(kind="channel", number=row.channel, layer="" if one.final else one.tap)
+
+    def figures(self) -> dict[str, str]:
+        """Returns the figures of the channel under the cursor."""
+        row = self.channels.current
+        if row is None:
+            return {}
+        names = [column.title.strip() for column in CHANNELS]
+        cells = channel_cells(row, row.value, 0)
+        return {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the outcome."""
+        return tuple(one.id for one in mentioned(self.query_one("#outcome", Told).whole.plain))
+
+
+def layer_cells(one: Outliers) -> list[str]:
+    """Returns the cells of one row of the layers."""
+    kind = one.kind if one.tokens is None else one.tokens
+    return [
+        one.tap,
+        kind,
+        str(one.channels),
+        one.kurtosis.plus_minus(),
+        one.persistence.value.plus_minus(),
+        one.highest.plus_minus(bare=True),
+        one.offset.share.plus_minus(bare=True),
+        MISSING if isinstance(one.heights, NotRun) else str(len(one.outlier_channels)),
+    ]
+
+
+def channel_cells(row: ChannelRow, tallest: float, room: int) -> list[str]:
+    """Returns the cells of one row of the channels; the bar takes the first column's `room`."""
+    found, share = row.height, row.share
+    known = found or share
+    head = f"{'▲' if row.outlier else ' '} {row.channel:>4} "
+    drawn = bar(row.value / tallest if tallest > 0 else 0.0, max(room - len(head) - 1, 0))
+    sd = found.sd if found is not None else share.std if share is not None else 0.0
+    return [
+        head + drawn,
+        found.height.plus_minus(bare=True) if found is not None else MISSING,
+        found.above.plus_minus() if found is not None else MISSING,
+        share.leading.plus_minus() if share is not None else MISSING,
+        found.energy.plus_minus() if found is not None else MISSING,
+        number(known.mean if known is not None else 0.0),
+        number(sd),
+    ]

@@ -1,0 +1,86 @@
+"""Which parts the results of a run have: a tab for each question that has an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from tuiprobe.report import read_report
+from tuiprobe.results.report import Part
+from tuiprobe.results.section import Section, Table
+from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.tabs.channels import channels_of
+from tuiprobe.tui.tabs.overview import OverviewTab
+from tuiprobe.tui.tabs.section import SectionTab
+from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
+
+MOST_PARTS = 8
+
+Parts = dict[str, Callable[[], ResultTab]]
+"""What lays out each part, by its name."""
+
+TAB_OF_BLOCK = {
+    "your images": "your-images",
+    "shifts": "shifts",
+    "inside": "channels",
+    "deploy": "checks",
+    "how sure": "checks",
+}
+"""The part that holds the evidence behind a block of the card."""
+
+
+def read_parts(run: RunDir) -> tuple[ShownRun, Parts]:
+    """Reads a run, and returns its parts; what only files hold is dropped, which takes memory.
+
+    Raises:
+        DamagedFileError: If the report cannot be read.
+    """
+    report = read_report(run)
+    channels = channels_of(report)
+    shown = ShownRun(run, report.model_copy(update={"parts": tuple(map(_shown, report.parts))}))
+    return shown, parts_of(shown, channels)
+
+
+def _shown(part: Part) -> Part:
+    section = part.section
+    if section is not None:
+        kept = [one for one in section.content if not isinstance(one, Table) or one.reading]
+        section = section.model_copy(update={"content": tuple(kept)})
+    return part.model_copy(update={"result": None, "section": section})
+
+
+def parts_of(found: ShownRun, channels: Callable[[ShownRun], ResultTab] | None) -> Parts:
+    """Returns the parts with content, in order: what to expect, why, and how sure.
+
+    A section inside whose rows can be opened has a part of its own while there is room.
+    """
+    there = [part for part in found.report.parts if part.section is not None]
+    own = [part for part in there if part.block == "inside" and _opens(part)]
+    own = [part for part in own if part.probe != "outliers"][: MOST_PARTS - 6]
+    inside = [part for part in there if part.block == "inside" and part not in own]
+    checks = [part for part in there if part.block in ("deploy", "how sure", None)]
+    sections = {
+        "your-images": [part for part in there if part.block == "your images"],
+        "shifts": [part for part in there if part.block == "shifts"],
+        "channels": [],
+        "inside": inside,
+        **{part.probe.replace("_", "-"): [part] for part in own},
+        "checks": checks,
+    }
+    parts: Parts = {"overview": partial(OverviewTab, found)}
+    for name, members in sections.items():
+        if name == "channels" and channels is not None:
+            parts[name] = partial(channels, found)
+        elif members:
+            parts[name] = partial(SectionTab, found, _sections(members))
+    return parts
+
+
+def _sections(parts: list[Part]) -> list[Section]:
+    return [part.section for part in parts if part.section is not None]
+
+
+def _opens(part: Part) -> bool:
+    """Returns whether a row of a part is about a channel or direction."""
+    content = part.section.content if part.section is not None else ()
+    return any(isinstance(one, Table) and one.subjects for one in content)

@@ -1,0 +1,161 @@
+"""The answers of a run so far: an estimate or an accuracy of each set, with its range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widgets import Static
+
+from tuiprobe.numbers import number, plus_minus
+from tuiprobe.plaintext import plain
+from tuiprobe.tui.livewatch import Snapshot
+from tuiprobe.tui.text import DIM, fitted, inert
+from tuiprobe.tui.widgets.spans import span
+
+if TYPE_CHECKING:
+    from tuiprobe.run.status import SetAnswers
+
+LONGEST_NAME = 24
+LEAST_PLOT = 10
+"""Cells below which an axis says nothing, and figures stand alone."""
+
+AXIS = "├─◆─┤ on 0 to 100 %"
+
+
+@dataclass(frozen=True)
+class SetLine:
+    """A set so far.
+
+    Attributes:
+        name: Its name.
+        figure: What is known of it.
+        ends: Low end, value and high end, as shares; None before there is a figure.
+        tail: The range in digits, or how many images it is of.
+        target: Whether it is a set without labels.
+    """
+
+    name: str
+    figure: str
+    ends: tuple[float, float, float] | None = None
+    tail: str = ""
+    target: bool = False
+
+
+def set_lines(snapshot: Snapshot, going: bool) -> list[SetLine]:
+    """Returns a line for every set: those without labels, those with answers, the others.
+
+    Args:
+        snapshot: The run.
+        going: Whether the run goes on; if not, no set waits.
+    """
+    names = dict.fromkeys([*snapshot.sets, *snapshot.answers])
+    targets = [name for name, answers in snapshot.answers.items() if answers.right is None]
+    lines = []
+    for name in names:
+        answers = snapshot.answers.get(name)
+        if answers is None:
+            lines.append(SetLine(name, _progress(snapshot, name, going)))
+        elif answers.right is None:
+            lines.append(_estimate(name, answers, len(targets) == 1))
+        else:
+            lines.append(_accuracy(name, answers))
+    return sorted(lines, key=lambda line: (not line.target, line.name not in snapshot.answers))
+
+
+def _accuracy(name: str, answers: SetAnswers) -> SetLine:
+    from tuiprobe.probes.proportions import wilson
+    from tuiprobe.results import given
+
+    figure = wilson(answers.right or 0, answers.images)
+    tail = f"n\N{NO-BREAK SPACE}{answers.images:,}"
+    if not given(figure) or figure.low is None or figure.high is None:
+        return SetLine(name, "-", tail=tail)
+    ends = figure.low, figure.value, figure.high
+    text = plus_minus(figure.value, figure.low, figure.high, "share")
+    return SetLine(name, text, ends, tail)
+
+
+def _estimate(name: str, answers: SetAnswers, alone: bool) -> SetLine:
+    name = f"your pictures ({name})" if alone else name
+    if answers.value is None:
+        return SetLine(name, "no estimate yet", target=True)
+    low, high = answers.low, answers.high
+    about = "about" if answers.calibrated else "mean confidence"
+    text = f"{about} {number(answers.value, 'share', low, high)}"
+    if low is None or high is None:
+        return SetLine(name, text, target=True)
+    digits = [number(end, "share", low, high, bare=True) for end in (low, high)]
+    return SetLine(name, text, (low, answers.value, high), f"{' to '.join(digits)} %", target=True)
+
+
+def _progress(snapshot: Snapshot, name: str, going: bool) -> str:
+    count = snapshot.sets.get(name)
+    if count is None:
+        return ""
+    if count.done:
+        return f"{count.done:,} of {count.total:,} images"
+    return "waiting" if going else "not measured"
+
+
+class AnswersSoFar(Static):
+    """Every set with its figure, on one axis from 0 to 100 %; as many as fit."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = "AnswersSoFar { height: 1fr; width: 1fr; }"
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self._lines: list[SetLine] = []
+        self._unanswered = ""
+
+    @property
+    def wanted_height(self) -> int:
+        """Lines that all sets take."""
+        return max(len(self._lines) + bool(self._unanswered), 1)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the panel."""
+        return ("estimate", "average-confidence", "top-1", "interval", "n", "set", "shift")
+
+    def show(self, snapshot: Snapshot, going: bool) -> None:
+        """Shows another state of the run in place."""
+        self._lines = set_lines(snapshot, going)
+        self._unanswered = "" if snapshot.answers else snapshot.unanswered
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Draws for the size there is."""
+        width, height = self.size
+        if width and height:
+            self.update(Content("\n").join(self._drawn(width, height)))
+
+    def _drawn(self, width: int, height: int) -> Iterator[Content]:
+        if not self._lines:
+            yield inert(fitted(self._unanswered or "no image measured yet", width), DIM)
+            return
+        if self._unanswered:
+            yield inert(fitted(self._unanswered, width), DIM)
+            height -= 1
+        lines = self._lines if len(self._lines) <= height else self._lines[: max(height - 1, 1)]
+        name, figure, tail = (
+            max(len(plain(part)) for part in parts)
+            for parts in zip(*((line.name, line.figure, line.tail) for line in lines), strict=True)
+        )
+        name = min(name, LONGEST_NAME, width // 3)
+        plot = width - name - figure - tail - 3
+        if plot < LEAST_PLOT:
+            tail, plot = 0, width - name - figure - 2
+        for line in lines:
+            style = "bold" if line.target else "" if line.ends is not None else DIM
+            text = f"{fitted(plain(line.name), name)} {fitted(line.figure, figure)} "
+            axis = span(*line.ends, (0.0, 1.0), plot) if line.ends and plot >= LEAST_PLOT else ""
+            yield Content.assemble(
+                (text, style),
+                (fitted(axis, max(plot, 0)), "$primary"),
+                (f" {line.tail}" if tail else "", DIM),
+            )
+        if len(lines) < len(self._lines):
+            yield Content.styled(f"… {len(self._lines) - len(lines)} more sets", DIM)
