@@ -49,7 +49,8 @@ const T* typed(const void* p, const T*) {
 
 template <class T>
 void moments_as(const Group& g, const MomentArrays& to, const T*) {
-  to.row_means != nullptr ? moments_of<T, true>(g, to) : moments_of<T, false>(g, to);
+  if (to.row_means == nullptr) return moments_of<T, false, false>(g, to);
+  to.centre != 0 ? moments_of<T, true, true>(g, to) : moments_of<T, true, false>(g, to);
 }
 
 template <class T>

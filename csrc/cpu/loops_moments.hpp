@@ -82,7 +82,7 @@ inline void count_large(const Group& g, int64_t c, const MomentArrays& to, LoadR
 // all, so that none waits for itself. Meanwhile fetches as much of the next group to the L2 cache,
 // or half as much where the figures of its rows do the rest, in the order of its addresses: memory
 // serves one stream of them twice as fast as 16 rows side by side.
-template <class T, bool kMeans, int kVecs, class LoadRow>
+template <class T, bool kMeans, bool kCentred, int kVecs, class LoadRow>
 inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec centre,
                         float (*row_sums)[kWidth], LoadRow load_row) {
   constexpr int kStep = 4;  // rows at once, which the registers hold
@@ -105,7 +105,7 @@ inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec c
         __builtin_prefetch(next + done * kWidth / kParts, 0, 2);
       }
       const Vec x = load_row(static_cast<const T*>(g.rows[r]) + c + v * kWidth);
-      if (kMeans) sum = add(sum, sub(x, centre));
+      if (kMeans) sum = add(sum, kCentred ? sub(x, centre) : x);
       sums[v].take(x, scale[v], bias[v], chain);
     }
     if (kMeans) store(row_sums[r], sum);
@@ -139,7 +139,7 @@ inline void leave_means(const Group& g, const float (*row_sums)[kWidth], const M
   }
 }
 
-template <class T, bool kMeans>
+template <class T, bool kMeans, bool kCentred>
 inline void moments_of(const Group& g, const MomentArrays& to) {
   alignas(64) float row_sums[kMeans ? kGroup : 1][kWidth];
   // Two, where registers hold them, halve the work on the rows' sums; without those, memory alone
@@ -149,16 +149,16 @@ inline void moments_of(const Group& g, const MomentArrays& to) {
   const auto whole = [](const T* p) { return load(p); };
   int64_t c = 0;
   for (; c + kVecs * kWidth <= g.channels; c += kVecs * kWidth) {
-    add_moments<T, kMeans, kVecs>(g, c, to, centre, row_sums, whole);
+    add_moments<T, kMeans, kCentred, kVecs>(g, c, to, centre, row_sums, whole);
   }
   if (kVecs > 1 && c + kWidth <= g.channels) {
-    add_moments<T, kMeans, 1>(g, c, to, centre, row_sums, whole);
+    add_moments<T, kMeans, kCentred, 1>(g, c, to, centre, row_sums, whole);
     c += kWidth;
   }
   if (c < g.channels) {
     const int rest = static_cast<int>(g.channels - c);
-    add_moments<T, kMeans, 1>(g, c, to, first_lanes(centre, rest), row_sums,
-                              [=](const T* p) { return load_part(p, rest); });
+    add_moments<T, kMeans, kCentred, 1>(g, c, to, first_lanes(centre, rest), row_sums,
+                                        [=](const T* p) { return load_part(p, rest); });
   }
   if constexpr (kMeans) {
     for (int r = g.size; r < kGroup; ++r) store(row_sums[r], broadcast(0));

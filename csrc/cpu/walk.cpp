@@ -1,5 +1,5 @@
-// How the rows of a block are gone over. update.cpp cuts a batch into blocks (`Plan`), gives them to
-// workers, and merges in order what they leave.
+// How the rows of a block are gone over. update.cpp cuts a batch into blocks (`Plan`), gives them
+// to workers, and merges in order what they leave.
 //
 //   group        16 rows (`Groups`); rows whose channels lie apart are first packed (`Tiles`)
 //   moments      power sums and extremes of each channel, sums of each row, large values counted
@@ -370,7 +370,7 @@ MomentArrays Walk::arrays(Worker& w, BlockSums& sums, int64_t c) const {
           w.group_max.data() + c,
           state.options.samples ? w.row_means : nullptr,
           w.row_rests,
-          sums.exceed.data() + c,
+          state.options.samples ? sums.exceed.data() + c : nullptr,
           0};
 }
 
@@ -447,7 +447,9 @@ void Walk::block(Worker& w, BlockSums& sums) const {
     if (state.options.smallest) collect(at, *this, w, w.group_min, w.smallest);
     if (samples) {
       image_sums.take(at);
-      to.centre = is_finite(w.row_means[0]) ? w.row_means[0] : 0;
+      // Only from some sigma on does the sum of a row need it.
+      const float mean = w.row_means[0];
+      to.centre = is_finite(mean) && std::abs(mean) * scaling.row_scale > 2 ? mean : 0;
     }
     if (++groups_added % kFlush == 0) flush();
   }

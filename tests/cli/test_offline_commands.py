@@ -219,7 +219,7 @@ def put_by_url(home: Path) -> None:
 
 def carrying_lines() -> list[str]:
     """Returns the three lines of the documentation that carry caches to another machine."""
-    page = (Path(__file__).parents[2] / "docs/howto/offline.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/howto/install.md").read_text()
     return page.partition("```sh weights network\n")[2].partition("\n```")[0].splitlines()
 
 

@@ -34,7 +34,7 @@ def instructions() -> dict[str, list[str]]:
 def test_it_starts_the_program_of_the_project_and_not_as_root(instructions: Any) -> None:
     given = dict(rest.split("=") for rest in instructions["ARG"] if "=" in rest)
     assert f"Programming Language :: Python :: {given['PYTHON']}" in PROJECT["classifiers"]
-    page = (ROOT / "docs" / "howto" / "anywhere.md").read_text("utf-8")
+    page = (ROOT / "docs" / "howto" / "install.md").read_text("utf-8")
     for extras in (given["EXTRAS"], *re.findall(r"EXTRAS=([\w,]+)", page)):
         assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
     assert instructions["USER"] == ["probe"]

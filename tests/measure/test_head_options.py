@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +29,7 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
+from tuiprobe.measure.head_progress import LongHeadError
 from tuiprobe.measure.heads import answers_of, write_head
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import head_row_checks
@@ -173,6 +177,21 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     assert (found.phase, found.built, found.to_build) == ("head", 60, 60)
     write_head(replace(plan(clip, data), directory=run), events.append)
     assert clip.seen == 2 * (50 + 35)
+
+
+def test_a_head_that_will_take_longer_than_it_may_is_left_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, templates = images([f"class {i}" for i in range(40)]), [f"{i} {{}}" for i in range(80)]
+    prompts = lines(tmp_path / "t", *templates)  # 3,200 in 51 batches
+    for seconds, told in ((1.0, 4), (0.1, 52)):
+        clock = itertools.count(step=seconds)
+        monkeypatch.setattr(time, "monotonic", lambda ticks=clock: next(ticks))
+        clip, events = Clip(tmp_path / f"{seconds}"), list[Event]()
+        run = replace(plan(clip, data, templates=prompts), directory=RunDir(tmp_path / "run"))
+        with pytest.raises(LongHeadError) if told < 52 else nullcontext():
+            write_head(run, events.append, seconds=20)
+        assert sum(event.kind == "progress" for event in events) == told
 
 
 def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.segment import Segment
 from textual.widgets import Input, Static
 
 from tests.measure.fake_run import FakeSet
@@ -35,6 +37,7 @@ from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
+from tuiprobe.tui.widgets.jump import JumpScreen
 from tuiprobe.tui.widgets.pictures import PictureGrid, PictureScreen
 from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
@@ -211,7 +214,7 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
 TABS = {
     "overview": ("under-shifts", ""),
     "inside": ("kurtosis", "1 outlier channel"),
-    "directions": ("importance", "direction 0, singular value 0.5, importance 0.5"),
+    "directions": ("importance", "direction 0, strength 0.5, importance 0.5"),
     "concepts": ("average-precision", "concept "),
     "shifts": ("effective-robustness", "Top-1 "),
     "channels": ("height", "channel ▲  133, height 14.0 ± 0.2"),
@@ -333,7 +336,7 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         about = said(app, "#about")
         assert "height         14.0 ± 0.2" in about
         assert "named in Privileged directions" in about  # the directions that lean on it
-        assert "direction 0, singular value 0.5, importance 0.50" in about
+        assert "direction 0, strength 0.5, importance 0.50" in about
         grid = app.screen.query_one(PictureGrid)
         assert [(name, len(pictures)) for name, pictures in grid.shown] == [
             ("highest values", 3), ("weakest (nearest to zero)", 1),
@@ -458,8 +461,8 @@ async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_image
         assert charts == ["Unique concepts on broden"]
         await to_tab(pilot, app, "directions")
         charts = [one.chart.title for one in screen.tab.query(ChartView)]
-        assert "Pruning on val, W minus its mean row" in charts
-        assert "Pruning on r, W" in charts
+        assert "Pruning on val, class weights, centred" in charts
+        assert "Pruning on r, class weights" in charts
         assert len(screen.tab.query(SubjectTable)) == 2
 
 
@@ -550,3 +553,37 @@ async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: 
         await pilot.press("escape")
         await pilot.pause()
         assert app.screen.run != damaged
+
+
+async def test_a_letter_goes_to_each_panel(finished: Path) -> None:
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await to_tab(pilot, app, "channels")
+        chain = list(screen.focus_chain)
+        await pilot.press("apostrophe")
+        await goes_to(pilot, JumpScreen)
+        letters = [str(one.content).strip() for one in app.screen.query(Static)]
+        assert letters == ["a", "s", "d"]
+        assert chain[2] is screen.query_one("#grid")
+        await pilot.press("d")
+        await until(pilot, lambda: app.focused is chain[2])
+        await pilot.press("apostrophe", "escape")
+        await until(pilot, lambda: app.screen is screen)
+        assert app.focused is chain[2]
+
+
+async def test_screens_that_are_left_keep_no_pictures_in_memory(finished: Path) -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(one, Segment) for one in gc.get_objects())
+
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(160, 50)) as pilot:
+        counts = []
+        for _ in range(6):
+            await to_tab(pilot, app, "channels")
+            counts.append(kept())
+            app.pop_screen()
+            app.push_screen(ResultsScreen(finished))
+            await pilot.pause()
+        assert counts[-1] < 1.2 * counts[1], counts

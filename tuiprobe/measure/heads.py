@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -32,9 +31,6 @@ from tuiprobe.spec import MAX_CPU_PROMPTS
 
 IMAGENET_CLASSES = 1000
 
-HEAD_SECONDS = 20.0
-"""Time that the head may take before the first image is measured."""
-
 
 def write_head(
     plan: Plan,
@@ -42,6 +38,7 @@ def write_head(
     *,
     hurried: bool = False,
     check: Callable[[], None] = lambda: None,
+    seconds: float | None = None,
 ) -> None:
     """Publishes `head.safetensors`: the head, and the class of each row in each set.
 
@@ -54,6 +51,10 @@ def write_head(
         hurried: Whether the run was interrupted; then only a head that needs no computation is
             written.
         check: Called while the head is built; raises to stop. Finished parts are kept.
+        seconds: Most that it may take; None for no limit.
+
+    Raises:
+        LongHeadError: As soon as it will take longer.
     """
     choice, directory = plan.head, plan.directory
     wanted = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
@@ -61,7 +62,7 @@ def write_head(
     if kept is not None:
         _renew_targets(plan, *kept)
         return
-    progress = HeadProgress(_counted(choice), listen, check)
+    progress = HeadProgress(_counted(choice), listen, check, seconds)
     try:
         found = _build(plan, choice, listen, progress, hurried)
         own, said = own_name_heads(
@@ -178,31 +179,6 @@ def _zero_shot(
     if head is None:
         raise DataError(f"{plan.spec.model} gave no head for {len(choice.classes)} class names")
     return head
-
-
-class LongHeadError(Exception):
-    """The head takes longer than a run may wait for its first image."""
-
-
-def head_in_time(check: Callable[[], None]) -> Callable[[], None]:
-    """Returns a check for `write_head` that gives up once the head has taken `HEAD_SECONDS`.
-
-    What is built is kept, so nothing is lost.
-
-    Args:
-        check: Raises to stop for another reason.
-
-    Raises:
-        LongHeadError: From the check that is returned.
-    """
-    begun = time.monotonic()
-
-    def within_time() -> None:
-        check()
-        if time.monotonic() - begun > HEAD_SECONDS:
-            raise LongHeadError
-
-    return within_time
 
 
 def too_long(prompts: int, plan: Plan, choice: HeadChoice) -> bool:

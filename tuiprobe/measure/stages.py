@@ -12,7 +12,8 @@ from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.contents import compare_contents
 from tuiprobe.measure.extract import Extraction
-from tuiprobe.measure.heads import LongHeadError, head_in_time, write_head
+from tuiprobe.measure.head_progress import LongHeadError
+from tuiprobe.measure.heads import write_head
 from tuiprobe.measure.job import Job
 from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.live_answers import LiveAnswers
@@ -32,6 +33,9 @@ from tuiprobe.run.glance import is_partial, write_results
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import write_spec
 from tuiprobe.spec import FINAL_TAP
+
+HEAD_SECONDS = 20.0
+"""Time that the head may take before the first image is measured."""
 
 _AGAIN = "something deletes files of the run: stop it and run the same command again"
 
@@ -122,7 +126,7 @@ def _head_first(job: Job) -> None:
         return  # its images take as long as those of the run
     try:
         with current().deferred():
-            write_head(job.plan, job.listen, check=head_in_time(job.stop.check))
+            write_head(job.plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
     except LongHeadError:
         job.say("stage", "the head takes longer: it is built after measuring", stage="head")
 

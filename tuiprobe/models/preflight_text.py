@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -85,22 +85,33 @@ PUBLISHED = (
 
 
 def check_text(encoder: Encoder, classes: Sequence[str], templates: Sequence[str]) -> list[Check]:
-    """Checks tokenizer and text tower of an encoder on the prompts of a head."""
+    """Checks tokenizer and text tower of an encoder on the prompts of a head.
+
+    What nothing is known of is not checked: the form of prompts that no publisher states, and
+    shorter tokens for a tower that gets all.
+    """
     text = encoder.text
     if text is None:
         return []
-    tokenizer = check("tokenizer", encoder, lambda: _tokenizer(text))
-    if tokenizer.status == "fail":
-        return [tokenizer]
-    return [
-        tokenizer,
-        check("text form", encoder, lambda: _form(text, encoder.architecture)),
+    checks = [check("tokenizer", encoder, lambda: _tokenizer(text))]
+    if checks[0].status == "fail":
+        return checks
+    names = f"{encoder.architecture} {text.tokenizer}"
+    stated = next((p for p in PUBLISHED if re.search(p.family, names, re.IGNORECASE)), None)
+    if stated is not None:
+        checks.append(check("text form", encoder, lambda: _form(text, stated)))
+    checks += [
         check("prompt length", encoder, lambda: _length(text, classes, templates)),
         check("prompt names", encoder, lambda: _names(text, classes, templates)),
-        check(
-            "short prompts", encoder, lambda: _shortened(text, classes, templates, encoder.dtype)
-        ),
     ]
+    shorten, dtype = text.lengths, encoder.dtype
+    if shorten is not None:
+        longest = max(templates, key=len).replace("{}", max(classes, key=len))
+        prompts = [templates[0].replace("{}", classes[0]), longest]
+        checks.append(
+            check("short prompts", encoder, lambda: _shortened(text, shorten, prompts, dtype))
+        )
+    return checks
 
 
 def _tokenizer(text: TextTower) -> Check:
@@ -114,12 +125,8 @@ def _tokenizer(text: TextTower) -> Check:
     return Check("tokenizer", "pass", f"{text.tokenizer}, context length {text.context_length}")
 
 
-def _form(text: TextTower, architecture: str) -> Check:
+def _form(text: TextTower, stated: Published) -> Check:
     """Compares padding, end, case and punctuation with what the model's publishers state."""
-    names = f"{architecture} {text.tokenizer}"
-    stated = next((p for p in PUBLISHED if re.search(p.family, names, re.IGNORECASE)), None)
-    if stated is None:
-        return Check("text form", "skip", "no public configuration states what its prompts need")
     plain, upper, pointed = text.tokenize(
         ["a photo of a cat", "A PHOTO OF A CAT", "a photo, of a cat!"]
     )
@@ -185,14 +192,14 @@ def _names(text: TextTower, classes: Sequence[str], templates: Sequence[str]) ->
 
 
 def _shortened(
-    text: TextTower, classes: Sequence[str], templates: Sequence[str], dtype: torch.dtype
+    text: TextTower,
+    shorten: Callable[[Tensor], Tensor],
+    prompts: Sequence[str],
+    dtype: torch.dtype,
 ) -> Check:
     """Compares embeddings of tokens up to the end of prompts with those of all tokens."""
-    if text.lengths is None:
-        return Check("short prompts", "skip", "the text tower sees the padding")
-    longest = max(templates, key=len).replace("{}", max(classes, key=len))
-    tokens = text.tokenize([templates[0].replace("{}", classes[0]), longest])
-    lengths = text.lengths(tokens).tolist()
+    tokens = text.tokenize(prompts)
+    lengths = shorten(tokens).tolist()
     with torch.inference_mode():
         whole = text.encode(tokens)
         cut = [text.encode(row[None, :n]) for row, n in zip(tokens, lengths, strict=True)]

@@ -5,6 +5,7 @@ One registry feeds footer, help and palette: the bindings of the screens and the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Coroutine, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,6 +27,10 @@ def working_keys(screen: Screen[Any]) -> Iterator[tuple[Binding, DOMNode]]:
         if active.enabled and binding.tooltip and binding.action not in seen:
             seen.add(binding.action)
             yield binding, active.node
+
+
+_USED: Counter[str] = Counter()
+"""How often each action was chosen in the palette since the program started."""
 
 
 class Command(NamedTuple):
@@ -54,9 +59,14 @@ class ScreenCommands(Provider):
                 yield Hit(score, highlighted, one.run, text=one.text, help=one.key)
 
     def _commands(self) -> Iterator[Command]:
-        for binding, node in working_keys(self.screen):
-            run = partial(self.app.run_action, binding.action, default_namespace=node)
+        keys = sorted(working_keys(self.screen), key=lambda pair: -_USED[pair[0].action])
+        for binding, node in keys:
+            run = partial(self._run, binding.action, node)
             text = f"{binding.description}: {binding.tooltip}"
             yield Command(text, self.app.get_key_display(binding), run)
-        run = partial(self.app.run_action, "app.change_theme")
+        run = partial(self._run, "app.change_theme", None)
         yield Command("all themes: Choose one of all themes", "no key", run)
+
+    async def _run(self, action: str, node: DOMNode | None) -> bool:
+        _USED[action] += 1
+        return await self.app.run_action(action, default_namespace=node)

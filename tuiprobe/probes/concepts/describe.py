@@ -69,7 +69,7 @@ def _headline(found: Concepts) -> Text:
         return (
             found.excess,
             " more unique concepts than as many random directions of the head's row space "
-            "(W minus its mean row: ", found.excess_centred, ").",
+            "(class weights, centred: ", found.excess_centred, ").",
         )  # fmt: skip
     said: Text = ("Directions of a head: ", found.excess, ".")
     channels = next((one for one in found.families if one.family == "channels"), None)

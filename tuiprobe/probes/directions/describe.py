@@ -90,12 +90,12 @@ def _bases(bases: tuple[Basis, ...]) -> Table:
         "rank": [basis.rank for basis in bases],
         "share of the most important direction": [basis.top_share for basis in bases],
         "effective rank of the importances": [basis.effective_rank for basis in bases],
-        "Gini of the importances": [basis.gini for basis in bases],
+        "concentration of the importances": [basis.gini for basis in bases],
         "abs(cos(first direction, mean row))": [basis.mean_row_cosine for basis in bases],
         "share on the outlier channels": [basis.outlier_share for basis in bases],
         "expected for a random direction": [basis.outlier_expected for basis in bases],
     }
-    columns = [("figure", ""), *((f"matrix_{i}", one.matrix) for i, one in enumerate(bases))]
+    columns = [("figure", ""), *((f"matrix_{i}", _name(one)) for i, one in enumerate(bases))]
     return table(
         "both_forms_of_the_head",
         columns,
@@ -106,7 +106,7 @@ def _bases(bases: tuple[Basis, ...]) -> Table:
 
 def _leading(basis: Basis) -> Table:
     columns = (
-        ("direction", "direction"), ("singular_value", "singular value"),
+        ("direction", "direction"), ("singular_value", "strength"),
         ("importance", "importance"),
         ("on_outlier", "share on the outlier channels", "share"),
         ("channels", "channels of largest weight"),
@@ -124,7 +124,7 @@ def _leading(basis: Basis) -> Table:
          *(Subject(kind="channel", number=channel) for channel in one.channels)]
         for one in basis.directions
     ]  # fmt: skip
-    title = f"The most important directions of {basis.matrix}:"
+    title = f"The most important directions of the {_name(basis)}:"
     return table(f"leading_{_slug(basis)}", columns, rows, title, subjects=subjects,
                  shown=LEADING, file=False)  # fmt: skip
 
@@ -163,8 +163,8 @@ def importances(basis: Basis) -> Chart:
     bars = Series(name="share of the importance", x=places, y=shares, mark="bars")
     return Chart(
         id=f"importance_{_slug(basis)}",
-        title=f"Importance of directions, {basis.matrix}",
-        x_label="direction, by singular value",
+        title=f"Importance of directions, {_name(basis)}",
+        x_label="direction, by strength",
         y_label="share of the importance",
         series=(bars,),
         y_unit="share",
@@ -179,7 +179,7 @@ def prunings(basis: Basis) -> list[Chart]:
     return [
         Chart(
             id=f"pruning_{_slug(basis)}_{number}",
-            title=f"Pruning on {name}, {basis.matrix}",
+            title=f"Pruning on {name}, {_name(basis)}",
             x_label="fraction of the rank pruned",
             y_label="top-1 accuracy",
             series=tuple(_curve(curve) for curve in basis.curves if curve.data == name),
@@ -195,6 +195,11 @@ def _curve(curve: PruningCurve) -> Series:
     places, figures = known([point.accuracy for point in curve.points])
     x = [curve.points[int(place)].fraction for place in places]
     return series(curve.order, x, figures, ROLES[curve.order])
+
+
+def _name(basis: Basis) -> str:
+    """Returns what people call the matrix."""
+    return "class weights, centred" if basis.centred else "class weights"
 
 
 def _slug(basis: Basis) -> str:

@@ -158,7 +158,7 @@ def _finals(finals: list[Outliers]) -> Table:
         "predicted, each channel's own variance": [one.offset.predicted_uneven for one in finals],
         "part explained by the offset": [one.offset.explained for one in finals],
         "kurtosis after centring": [one.residual.kurtosis for one in finals],
-        "persistence P": [one.persistence.value for one in finals],
+        "same channel leads (P)": [one.persistence.value for one in finals],
         "P if channels were shuffled, at most": [one.persistence.null_high for one in finals],
         "P after centring": [one.residual.persistence for one in finals],
         "effective channels": [one.persistence.effective_channels for one in finals],
@@ -285,7 +285,7 @@ def _shares(one: Outliers) -> Iterator[Chart]:
         series=(
             series("share", [float(i) for i in range(len(figures))], figures, mark="bars"),
             Series(
-                name=f"evenly shared: {number(even, 'share')}",
+                name=f"if all were equal: {number(even, 'share')}",
                 x=ends,
                 y=(even, even),
                 role="reference",

@@ -32,8 +32,8 @@ NEAR = 0.02
 
 NOTE = (
     "Effective robustness is shift accuracy minus the baseline's prediction at the in-distribution "
-    "accuracy, sigmoid(a logit(x) + b). The precision interval shows how well the figure is "
-    "known. Only a model outside the wider prediction interval is above the baseline."
+    "accuracy, sigmoid(a logit(x) + b). The interval of sampling shows how well the figure is "
+    "known. Only a model outside the wider interval with model spread is above the baseline."
 )
 
 
@@ -60,7 +60,7 @@ def _headline(result: Robustness) -> Iterator[Value]:
     if shifts:
         yield from (", ", result.mean_shift, f" over {several(len(shifts), 'shift')}")
     for one in result.headlines()[:1]:
-        yield from (", ", one.value, f" effective robustness by {one.baseline}")
+        yield from (", ", one.value, f" above models of equal accuracy ({one.baseline})")
     yield "."
 
 
@@ -183,8 +183,8 @@ def _effective(result: Robustness) -> Iterator[Content]:
             ("axis", "x axis"),
             ("models", "models"),
             ("left_out", "left out"),
-            ("precision", "effective robustness, precision"),
-            ("prediction", "prediction"),
+            ("precision", "above models of equal accuracy, sampling"),
+            ("prediction", "with model spread"),
             ("above", "above the baseline"),
             ("percentile", "share of models below"),
         ],

@@ -2,5 +2,5 @@
 
 from tuiprobe.probes.protocol import Need
 
-TITLE = "Both towers"
+TITLE = "Image vs text"
 NEEDS: tuple[Need, ...] = ("head", "texts")

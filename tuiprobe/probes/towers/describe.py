@@ -28,7 +28,7 @@ def describe(found: Towers) -> Section:
     columns = [("data", "data"), *NAMES.items()]
     rows = [[Code(code=one.data), *(getattr(one, id) for id in NAMES)] for one in found.sets]
     return Section(
-        title="Both towers",
+        title="Image vs text",
         headline=_headline(found),
         card=(),
         content=(

@@ -21,6 +21,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.commands import ScreenCommands
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.jump import JumpScreen, places_on
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.title import TitleLine
@@ -52,9 +53,17 @@ class ProbeScreen(Screen[None]):
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.back", "back", tooltip="Back to where you came from"),
+        Binding(
+            "apostrophe",
+            "jump",
+            "jump",
+            show=False,
+            key_display="'",
+            tooltip="A letter goes to each panel",
+        ),
         Binding("M", "app.go('models')", "models", show=False, tooltip="The list of models"),
         Binding("R", "app.go('runs')", "runs", show=False, tooltip="All runs"),
-    ]
+    ]  # fmt: skip
     IMPORTANT: ClassVar[tuple[str, ...]] = ()
     PLACE = ""
 
@@ -76,6 +85,16 @@ class ProbeScreen(Screen[None]):
     def shown_run(self) -> Path | None:
         """The run directory that is shown; None where the screen is not about one."""
         return None
+
+    def action_jump(self) -> None:
+        """Puts a letter on every panel in sight; the letter goes there."""
+        places = places_on(list(self.focus_chain), self.size)
+
+        def go(widget: Widget | None) -> None:
+            if widget is not None:
+                self.set_focus(widget)
+
+        self.app.push_screen(JumpScreen(places), go)
 
     def on_screen_suspend(self) -> None:
         """Drops what was drawn: Textual keeps the lines of 1,024 widgets after their screens."""

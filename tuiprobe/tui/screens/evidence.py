@@ -69,7 +69,7 @@ class EvidenceScreen(ProbeScreen):
     EvidenceScreen #about-scroll { height: 1fr; }
     EvidenceScreen #about, EvidenceScreen #said { height: auto; }
     EvidenceScreen .main { width: 64; height: 1fr; }
-    EvidenceScreen #ablation { height: 9; }
+    EvidenceScreen #ablation { height: 9; display: none; }
     EvidenceScreen .aside { width: 1fr; height: 1fr; }
     EvidenceScreen.-wide .main { width: 76; }
     EvidenceScreen.-narrow #body { layout: vertical; }
@@ -192,7 +192,9 @@ class EvidenceScreen(ProbeScreen):
             return
         self.answer = found
         self._say(answered(found))
-        self.query_one("#ablation", AblationTable).show_rows(found.sets, 0)
+        table = self.query_one("#ablation", AblationTable)
+        table.display = True
+        table.show_rows(found.sets, 0)
 
     def _say(self, text: str) -> None:
         self.query_one("#said", Told).show(inert(text))

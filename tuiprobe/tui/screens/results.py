@@ -23,7 +23,7 @@ from tuiprobe.tui.figures import headed
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.overview import BlockView
-from tuiprobe.tui.tabs.parts import MOST_PARTS, TAB_OF_BLOCK, Parts, parts_of
+from tuiprobe.tui.tabs.parts import MOST_PARTS, TAB_OF_BLOCK, Parts, read_parts
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -86,13 +86,10 @@ class ResultsScreen(ProbeScreen):
         threading.Thread(target=self._read, args=(works,), daemon=True, name="results").start()
 
     def _read(self, works: Callable[[Path], bool]) -> None:
-        from tuiprobe.report import read_report
-
         parts: Parts = {}
         found: ShownRun | str
         try:
-            found = ShownRun(RunDir(self.run), read_report(RunDir(self.run)))
-            parts = parts_of(found)
+            found, parts = read_parts(RunDir(self.run))
         except TuiprobeError as error:
             found = str(error)
         self.state = run_state(RunDir(self.run), held_locks(), alive=works(self.run))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -75,13 +77,14 @@ def channel_rows(one: Outliers) -> list[ChannelRow]:
     return [ChannelRow(c, heights.get(c), shares.get(c), c in outliers) for c in order]
 
 
-def channels_of(report: Report) -> OutlierResult | None:
-    """Returns the channels of a report; None where it has none.
+def channels_of(report: Report) -> Callable[[ShownRun], ChannelsTab] | None:
+    """Returns what lays out the channels of a report; None where it has none.
 
     Raises:
         DamagedFileError: If they do not fit this version of their probe.
     """
-    return report.part(OutlierResult)
+    result = report.part(OutlierResult)
+    return partial(ChannelsTab, result=result) if result is not None else None
 
 
 class ChannelTable(RowTable[ChannelRow]):

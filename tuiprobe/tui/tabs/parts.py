@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from tuiprobe.report import read_report
 from tuiprobe.results.report import Part
 from tuiprobe.results.section import Section, Table
-from tuiprobe.tui.tabs.channels import ChannelsTab, channels_of
+from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.tabs.channels import channels_of
 from tuiprobe.tui.tabs.overview import OverviewTab
 from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
@@ -27,16 +29,32 @@ TAB_OF_BLOCK = {
 """The part that holds the evidence behind a block of the card."""
 
 
-def parts_of(found: ShownRun) -> Parts:
+def read_parts(run: RunDir) -> tuple[ShownRun, Parts]:
+    """Reads a run, and returns its parts; what only files hold is dropped, which takes memory.
+
+    Raises:
+        DamagedFileError: If the report cannot be read.
+    """
+    report = read_report(run)
+    channels = channels_of(report)
+    shown = ShownRun(run, report.model_copy(update={"parts": tuple(map(_shown, report.parts))}))
+    return shown, parts_of(shown, channels)
+
+
+def _shown(part: Part) -> Part:
+    section = part.section
+    if section is not None:
+        kept = [one for one in section.content if not isinstance(one, Table) or one.reading]
+        section = section.model_copy(update={"content": tuple(kept)})
+    return part.model_copy(update={"result": None, "section": section})
+
+
+def parts_of(found: ShownRun, channels: Callable[[ShownRun], ResultTab] | None) -> Parts:
     """Returns the parts with content, in order: what to expect, why, and how sure.
 
     A section inside whose rows can be opened has a part of its own while there is room.
-
-    Raises:
-        DamagedFileError: If the channels do not fit this version of their probe.
     """
     there = [part for part in found.report.parts if part.section is not None]
-    channels = channels_of(found.report)
     own = [part for part in there if part.block == "inside" and _opens(part)]
     own = [part for part in own if part.probe != "outliers"][: MOST_PARTS - 6]
     inside = [part for part in there if part.block == "inside" and part not in own]
@@ -52,7 +70,7 @@ def parts_of(found: ShownRun) -> Parts:
     parts: Parts = {"overview": partial(OverviewTab, found)}
     for name, members in sections.items():
         if name == "channels" and channels is not None:
-            parts[name] = partial(ChannelsTab, found, channels)
+            parts[name] = partial(channels, found)
         elif members:
             parts[name] = partial(SectionTab, found, _sections(members))
     return parts

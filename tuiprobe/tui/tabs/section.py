@@ -233,12 +233,16 @@ class SectionTab(ResultTab):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of titles, headlines and the headings of the tables."""
-        words = []
-        for section in self._sections:
-            words += [section.title, line(section.headline)]
-            tables = (one for one in section.content if isinstance(one, Table) and one.reading)
-            words += [line(column.title) for one in tables for column in one.columns]
-        return tuple(one.id for one in mentioned(" . ".join(words)))
+        words = [text for one in self._sections for text in (one.title, line(one.headline))]
+        tables = [one for section in self._sections for one in section.content]
+        titles = [
+            line(column.title)
+            for one in tables
+            if isinstance(one, Table) and one.reading
+            for column in one.columns
+        ]
+        found = [*map(named, titles), *mentioned(" . ".join([*words, *titles]))]
+        return tuple(dict.fromkeys(one.id for one in found if one is not None))
 
 
 def _below_rows(one: Content) -> bool:

@@ -41,8 +41,6 @@ def scaled(image: Image, width: int, height: int) -> Rows:
     from PIL.Image import Resampling
 
     data = image.resize((width, height), Resampling.BILINEAR).tobytes()
-    # 16 levels of each colour: every pair of colours is a style that Textual keeps.
-    data = bytes(value // 16 * 17 for value in data)
     pixels = [(data[i], data[i + 1], data[i + 2]) for i in range(0, len(data), 3)]
     return tuple(tuple(pixels[y * width : (y + 1) * width]) for y in range(height))
 
