@@ -168,6 +168,18 @@ def test_warnings_and_unreadable_images_survive_a_kill_and_stay_few(tmp_path: Pa
     assert [one.message for one in found.messages] == ["caf\\udce9: odd"]
 
 
+def test_the_last_class_of_a_head_is_seen_at_once(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    writer = StatusWriter(run)
+    writer.begin()
+    for done in (1, 25, 40):  # faster than the pace of the status
+        data = {"stage": "head", "done": done, "total": 40, "rate": 900.0, "eta": 0.0}
+        writer.hear(Event("progress", "", data))
+    status = read_status(run, 0)
+    assert status is not None
+    assert (status.phase, status.built, status.to_build) == ("head", 40, 40)
+
+
 def test_progress_of_several_ranks_is_that_of_all_that_run(tmp_path: Path) -> None:
     shards, run = shards_of("val", 256), RunDir(tmp_path)  # four shards of 64
     run.shard_file("val", 3).write_bytes(b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import find_runs
+from tuiprobe.run.listing import RunRow, find_runs
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
@@ -181,3 +182,24 @@ async def test_an_empty_place_says_how_to_fill_it_and_runs_appear(root: Path) ->
         await until(pilot, lambda: names(app) == ["later"])
         await pilot.press("f5")
         assert names(app) == ["later"]
+
+
+async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, first = threading.Event(), RunsScreen._first
+
+    def slowly(screen: RunsScreen) -> list[RunRow]:
+        read.wait(60)
+        return first(screen)
+
+    monkeypatch.setattr(RunsScreen, "_first", slowly)
+    monkeypatch.setattr(runs_module, "_FIRST_SECONDS", 60.0)
+    app = TuiprobeApp()
+    async with app.run_test(size=(140, 30)) as pilot:
+        app.push_screen(RunsScreen(root))
+        await until(pilot, lambda: "reading…" in table(app).render_line(1).text)
+        await pilot.press("down", "enter")
+        read.set()
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
+        assert app.screen.run.name == "weak"

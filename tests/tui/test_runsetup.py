@@ -139,7 +139,8 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
          {"sets": [one_set("val", 9, classes=1000)]},
          ("directions: 80,000 prompts take a CPU hours: head zero-shot",)),
         ({"embeddings": "x.npy"}, None, {}, ("directions: no head: name a file under head",)),
-        ({}, None, {}, ("directions: known once the model is loaded",)),
+        ({}, None, {},
+         ("… Privileged directions, Accuracy on your images, ", "Both towers: known once")),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named(

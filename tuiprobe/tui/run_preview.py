@@ -175,20 +175,22 @@ def unmatched_layers(trials: Sequence[Trial], layers: str) -> str:
 def probe_lines(setup: Setup, trial: Trial | None, contents: Contents) -> list[str]:
     """Returns which probes will run, and why each of the others will not."""
     missing = _missing(setup, trial, contents)
-    runs, perhaps, lines = [], [], []
+    runs, perhaps, unknown, lines = [], [], [], []
     for probe in contents["probes"]:
         if probe["needs"] is None:
             perhaps.append(f"… {probe['title']}: only this package's probe knows what it needs")
             continue
         why = [missing[need] for need in probe["needs"] if missing.get(need)]
         if "?" in why:
-            perhaps.append(f"… {probe['title']}: known once the model is loaded")
+            unknown.append(probe["title"])
         elif why:
             lines.append(f"- {probe['title']}: {why[0]}")
         elif "channel" in probe["needs"]:
             perhaps.append(f"✓ {probe['title']}, if a channel stands out")
         else:
             runs.append(probe["title"])
+    if unknown:
+        perhaps.append(f"… {', '.join(unknown)}: known once the model is loaded")
     return [f"✓ {', '.join(runs)}", *perhaps, *lines]
 
 
