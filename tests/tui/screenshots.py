@@ -27,6 +27,7 @@ from tuiprobe.tui.screens.models import ModelTable
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
+from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -94,6 +95,12 @@ async def results() -> None:
         for tab, name in (("channels", "results"), ("directions",) * 2):
             app.screen.go(tab)
             await until(pilot, partial(_shows, app, f"part-{tab}"))
+            if name == "directions":  # the curves in the whole window
+                await pilot.press("m", "m")
+                views = app.screen.tab.query(ChartView)
+                chart = next(one for one in views if one.chart.id == "pruning_centred_0")
+                chart.focus()
+                await pilot.press("n", "n", "n")
             await pilot.pause(1.0)
             save(app, name)
 

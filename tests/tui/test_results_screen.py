@@ -284,8 +284,14 @@ async def test_channels_show_outcome_layers_sets_and_pictures(finished: Path) ->
             shown = wrapped(outcome_view.whole, room).plain.splitlines()
             assert not [text for text in shown if text.rstrip("\xa0 ").endswith(" n")]
 
+        await pilot.press("down", "p")  # a pinned channel stays on top in every layer
+        assert [row.channel for row in rows(app, "#result-channels")][:2] == [17, 133]
+        assert drawn(app, "#result-channels")[1].startswith("    17p")
+        assert screen.tab.subject().number == 17
         await pilot.press("left")
         assert screen.tab.shown.tap == "blocks.3"
+        assert [row.channel for row in rows(app, "#result-channels")] == [17, 133]
+        await pilot.press("p")
         assert [row.channel for row in rows(app, "#result-channels")] == [133, 17]
         await pilot.press("right")
         assert screen.tab.shown.tap == "final"

@@ -109,6 +109,9 @@ class ChannelsTab(ResultTab):
     """
 
     answers = frozenset({"ablate", "data", "copy", "maximise"})
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "pin", "pin", tooltip="Keep this channel on top in every layer and set"),
+    ]
     SCOPED_CSS = False
     DEFAULT_CSS = """
     ChannelsTab #result-layers { height: auto; max-height: 8; }
@@ -122,6 +125,7 @@ class ChannelsTab(ResultTab):
         self._sets = list(dict.fromkeys(one.data for one in self._taps))
         self._set = 0
         self._tap = ""
+        self._pinned: set[int] = set()
 
     @property
     def taps(self) -> list[Outliers]:
@@ -188,13 +192,25 @@ class ChannelsTab(ResultTab):
         if len(self._sets) > 1:
             about += f" · {self._set + 1} of {len(self._sets)} sets"
         self.query_one(".main").border_title = inert(about)
-        self.channels.show_rows(channel_rows(one))
+        rows = channel_rows(one)
+        self._tallest = max((row.value for row in rows), default=0.0)
+        rows.sort(key=lambda row: row.channel not in self._pinned)
+        self.channels.show_rows(rows)
 
     def _cells(self, row: ChannelRow) -> list[str]:
         width = self.channels.size.width
         kept = kept_columns(CHANNELS, width)
         room = width - sum(CHANNELS[i].width + 1 for i in kept[1:])
-        return channel_cells(row, self.channels.rows[0].value, room)
+        return channel_cells(row, self._tallest, room, row.channel in self._pinned)
+
+    def action_pin(self) -> None:
+        """Keeps the channel under the cursor on top, or no longer."""
+        row = self.channels.current
+        if row is not None:
+            self._pinned ^= {row.channel}
+            self._show()
+            shown = [one.channel for one in self.channels.rows]
+            self.channels.show_rows(self.channels.rows, shown.index(row.channel))
 
     @on(RowTable.Highlighted, "#result-layers")
     def _layer_changed(self, event: RowTable.Highlighted) -> None:
@@ -261,11 +277,18 @@ def layer_cells(one: Outliers) -> list[str]:
     ]
 
 
-def channel_cells(row: ChannelRow, tallest: float, room: int) -> list[str]:
-    """Returns the cells of one row of the channels; the bar takes the first column's `room`."""
+def channel_cells(row: ChannelRow, tallest: float, room: int, pinned: bool = False) -> list[str]:
+    """Returns the cells of one row of the channels.
+
+    Args:
+        row: The channel.
+        tallest: Height of a full bar.
+        room: Cells of the first column, which the bar takes.
+        pinned: Whether it is kept on top, which a letter behind its number says.
+    """
     found, share = row.height, row.share
     known = found or share
-    head = f"{'▲' if row.outlier else ' '} {row.channel:>4} "
+    head = f"{'▲' if row.outlier else ' '} {row.channel:>4}{'p' if pinned else ' '}"
     drawn = bar(row.value / tallest if tallest > 0 else 0.0, max(room - len(head) - 1, 0))
     sd = found.sd if found is not None else share.std if share is not None else 0.0
     return [

@@ -117,13 +117,13 @@ class BlockView(Static, can_focus=True):
         figures = sets_of(self._report) if self.block.block == "shifts" else []
         if figures:
             title = Content("Right, by set: ◆ measured, ◇ estimated")
-            body += [inert(text, "$accent") for text in axis_lines(figures, width)]
+            body += [inert(text, "$primary") for text in axis_lines(figures, width)]
             drawn = [one.figure for one in figures]
             lines = [one for one in lines if not any(piece in drawn for piece in one)]
         body += [wrapped(Content(line(one)), width) for one in lines]
         for chart in self.block.pictures:
             if isinstance(chart, Chart):
-                body += [inert(text, "$accent") for text in bar_lines(chart, width)]
+                body += [inert(text, "$primary") for text in bar_lines(chart, width)]
         return title, body
 
     def on_focus(self, event: events.Focus) -> None:

@@ -106,7 +106,8 @@ class SectionTab(ResultTab):
     SectionTab ChartView { height: 18; margin: 0 0 1 0; }
     SectionTab VerticalScroll PictureGrid { height: 12; }
     SectionTab SubjectTable { margin: 0 0 1 0; }
-    SectionTab Collapsible { padding: 0; margin: 0 0 1 0; background: $surface; border-top: none; }
+    SectionTab Collapsible { padding: 0; background: $background; border-top: none; }
+    SectionTab CollapsibleTitle { margin: 0; padding: 0; }
     """
 
     def __init__(self, found: ShownRun, sections: Sequence[Section]) -> None:
