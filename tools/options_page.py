@@ -55,7 +55,7 @@ CODES = (
     ),
     (
         "5",
-        "the run failed: disk full, out of memory, an error in a model; or a check of `doctor`",
+        "the run, or a check of `doctor`, failed: disk full, out of memory, an error in a model",
         "`--debug` shows the traceback; the same command resumes",
     ),
     (
