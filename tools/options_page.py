@@ -1,4 +1,4 @@
-"""Writes docs/options.md, the page of all options and commands: `python -m tools.options_page`."""
+"""Writes docs/options.md, all options, commands and exit codes: `python -m tools.options_page`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from tuiprobe.options import Changes, OptionField
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 
 OPTIONS = """\
-# Options and commands
+# Options, commands and exit codes
 
-`tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless [OPTIONS]` measures. Other
-commands are [below](#commands). `tuiprobe --help` shows the options in bold, `tuiprobe --help-all`
-all of them.
-
-In Python, `tuiprobe.probe(model, data, **options)` takes the same options of a run:
-`--batch-size 8` is `batch_size=8`, and a repeatable option takes a list. The last column says what
-another value changes.
+`tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless [OPTIONS]` measures. `tuiprobe
+--help` shows the options in bold, `tuiprobe --help-all` all of them. In Python,
+`tuiprobe.probe(model, data, **options)` takes the same options of a run: `--batch-size 8` is
+`batch_size=8`, and a repeatable option takes a list. The last column says what another value
+changes.
 
 This page is made by `python -m tools.options_page`.
 """
@@ -30,7 +28,57 @@ This page is made by `python -m tools.options_page`.
 COMMANDS = """\
 ## Commands
 
-`tuiprobe COMMAND --help` says the same. [Exit codes](exit-codes.md) are those of all commands.
+`tuiprobe COMMAND --help` says the same. "As above" are the options of a run.
+"""
+
+CODES = (
+    ("0", "done", ""),
+    (
+        "1",
+        "a condition of `compare --fail-if` holds, or `label --require-decision` is not decided",
+        "look at the figures that the message names; label on",
+    ),
+    (
+        "2",
+        "the command line, or a file that it names, cannot be understood",
+        "the message names option, line or column",
+    ),
+    (
+        "3",
+        "weights are missing, damaged or of another architecture, or a check of the encoder failed",
+        "`tuiprobe fetch MODEL`, or `tuiprobe doctor --model MODEL`",
+    ),
+    (
+        "4",
+        "data are missing, empty or damaged; labels do not fit; a run is damaged",
+        "`tuiprobe doctor --data DATA`, or `tuiprobe verify RUN`",
+    ),
+    (
+        "5",
+        "the run, or a check of `doctor`, failed: disk full, out of memory, an error in a model",
+        "`--debug` shows the traceback; the same command resumes",
+    ),
+    (
+        "130",
+        "interrupted; what was measured is kept, with a partial report",
+        "the same command resumes",
+    ),
+)
+
+MORE_CODES = """
+Of several models in one command, those that can run do; the exit code is that of the first that
+did not. Of a list (`--models`), missing weights count only if no model has any, and an interruption
+counts before a failure.
+
+```sh
+tuiprobe compare A B --fail-if 'outcome differs'  # exit code 1
+tuiprobe --headless --tokens several  # exit code 2
+tuiprobe --headless --offline --model open_clip:RN50-quickgelu/openai  # exit code 3
+tuiprobe --headless --data imagefolder:no-such-folder  # exit code 4
+```
+
+In Python the same errors are subclasses of `tuiprobe.errors.TuiprobeError`: `UsageError` (2),
+`WeightsError` (3), `DataError` (4) and `RunError` (5). An interruption is a `KeyboardInterrupt`.
 """
 
 CHANGES: dict[Changes, str] = {
@@ -51,7 +99,9 @@ def page() -> str:
         head = _table(("option", "default", "meaning", "changes"))
         parts.append("\n".join([f"## {group}\n", *head, *map(_option_row, options), ""]))
     root = typer.main.get_command(app)
-    return "\n".join([*parts, COMMANDS, *_sections("tuiprobe", root)])
+    codes = [*_table(("code", "meaning", "what to do")), *(_row(*code) for code in CODES)]
+    sections = _sections("tuiprobe", root)
+    return "\n".join([*parts, COMMANDS, *sections, "## Exit codes\n", *codes, MORE_CODES])
 
 
 def _option_row(field: OptionField) -> str:
@@ -68,10 +118,18 @@ def _sections(path: str, group: Any) -> Iterator[str]:
             continue
         context = command.make_context(f"{path} {name}", [], resilient_parsing=True)
         records = [one.get_help_record(context) for one in command.params]
-        rows = [_row(f"`{name}`", text) for name, text in records]
+        rows = [_row(f"`{name}`", _as_above(name, text)) for name, text in records]
         yield "\n".join(
             [f"### {path} {name}\n", command.help, "", *_table(("", "meaning")), *rows, ""]
         )
+
+
+def _as_above(name: str, text: str) -> str:
+    """Returns the meaning of an option; only its default where a run has the same option."""
+    for option in all_options():
+        if name.startswith(option.flag) and text.startswith(option.help):
+            return "As above." + text.removeprefix(option.help)
+    return text
 
 
 def _table(head: tuple[str, ...]) -> list[str]:
