@@ -35,6 +35,7 @@ class SetLine:
         ends: Low end, value and high end, as shares; None before there is a figure.
         tail: The range in digits, or how many images it is of.
         target: Whether it is a set without labels.
+        alone: Whether it is the only one of them.
     """
 
     name: str
@@ -42,6 +43,7 @@ class SetLine:
     ends: tuple[float, float, float] | None = None
     tail: str = ""
     target: bool = False
+    alone: bool = False
 
 
 def set_lines(snapshot: Snapshot, going: bool) -> list[SetLine]:
@@ -79,16 +81,15 @@ def _accuracy(name: str, answers: SetAnswers) -> SetLine:
 
 
 def _estimate(name: str, answers: SetAnswers, alone: bool) -> SetLine:
-    name = f"your pictures ({name})" if alone else name
     if answers.value is None:
-        return SetLine(name, "no estimate yet", target=True)
+        return SetLine(name, "no estimate yet", target=True, alone=alone)
     low, high = answers.low, answers.high
     about = "about" if answers.calibrated else "mean confidence"
     text = f"{about} {number(answers.value, 'share', low, high)}"
     if low is None or high is None:
-        return SetLine(name, text, target=True)
+        return SetLine(name, text, target=True, alone=alone)
     digits = [number(end, "share", low, high, bare=True) for end in (low, high)]
-    return SetLine(name, text, (low, answers.value, high), f"{' to '.join(digits)} %", target=True)
+    return SetLine(name, text, (low, answers.value, high), f"{' to '.join(digits)} %", True, alone)
 
 
 def _progress(snapshot: Snapshot, name: str, going: bool) -> str:
@@ -140,17 +141,21 @@ class AnswersSoFar(Static):
             yield inert(fitted(self._unanswered, width), DIM)
             height -= 1
         lines = self._lines if len(self._lines) <= height else self._lines[: max(height - 1, 1)]
-        name, figure, tail = (
-            max(len(plain(part)) for part in parts)
-            for parts in zip(*((line.name, line.figure, line.tail) for line in lines), strict=True)
-        )
-        name = min(name, LONGEST_NAME, width // 3)
+        most = min(LONGEST_NAME, width // 3)
+        whole = [f"your pictures ({line.name})" if line.alone else line.name for line in lines]
+        names = [
+            name if len(name) <= most else line.name
+            for name, line in zip(whole, lines, strict=True)
+        ]
+        name = min(max(len(plain(each)) for each in names), most)
+        figure = max(len(line.figure) for line in lines)
+        tail = max(len(line.tail) for line in lines)
         plot = width - name - figure - tail - 3
         if plot < LEAST_PLOT:
             tail, plot = 0, width - name - figure - 2
-        for line in lines:
+        for line, shown in zip(lines, names, strict=True):
             style = "bold" if line.target else "" if line.ends is not None else DIM
-            text = f"{fitted(plain(line.name), name)} {fitted(line.figure, figure)} "
+            text = f"{fitted(plain(shown), name)} {fitted(line.figure, figure)} "
             axis = span(*line.ends, (0.0, 1.0), plot) if line.ends and plot >= LEAST_PLOT else ""
             yield Content.assemble(
                 (text, style),
