@@ -62,8 +62,7 @@ def probe(
         preprocess: What images go through before a torch module, in validation: a function from a
             PIL image to a float tensor `[3, H, W]`. None for that of a timm model, or where the
             data are such tensors already.
-        classes: Names of the head's rows, in label order: a file with one a line, or for a torch
-            module also a list.
+        classes: Names of the head's rows, in label order: a list, or a file with one a line.
         head: As on the command line: `probe`, `zero-shot` or a file. For a torch module also its
             classifier, if that is not the linear layer it ends in.
         target: Images without labels to estimate the accuracy on, as `data`, or several of them.

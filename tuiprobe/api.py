@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from tuiprobe.answer import answer
+from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.own import OwnImages, name_of
@@ -85,6 +86,8 @@ def _asked(model: object, data: object, options: Mapping[str, Any]) -> tuple[Run
         options["target"] = named
     sizes = [images[one].tensor_size if one in images else None for one in (source, *named)]
     encoder = _encoder(model, options, None if None in sizes else sizes[0])
+    if isinstance(options.get("classes"), list | tuple):
+        options["classes"] = joined_classes(options["classes"])
     if encoder is None:
         return user_spec(model, source, options), Own(None, images)  # type: ignore[arg-type]
     for one in images.values():

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tuiprobe.catalog.class_names import match_classes, place_of_each, read_classes
+from tuiprobe.catalog.class_names import (
+    joined_classes,
+    match_classes,
+    place_of_each,
+    read_classes,
+    written_classes,
+)
 from tuiprobe.catalog.labels import imagenet_names, imagenet_wnids
 from tuiprobe.errors import UsageError
 
@@ -79,3 +85,11 @@ def test_names_are_read_from_a_file_or_between_commas(tmp_path: Path) -> None:
         read_classes("cat,n99999999")
     with pytest.raises(UsageError, match=r"cannot read class names from tench: .*No such file"):
         read_classes("tench")
+
+
+def test_a_list_of_names_is_taken_however_long_it_is() -> None:
+    names = tuple(f"class number {number}" for number in range(60))  # more than a path may have
+    assert written_classes(joined_classes(names)) == names
+    assert written_classes(", ".join(names)) == names
+    with pytest.raises(UsageError, match="'bus, red' is no name without a comma"):
+        joined_classes(["bus, red"])

@@ -45,8 +45,11 @@ def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
 def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, capsys):
     todo, photos = tmp_path / "todo.csv", ("--target", "photos")
     assert run_cli(command(label_runs, *photos, "--seed", 4, "--todo", todo, "--count", 5)) == 0
+    first = capsys.readouterr()
     assert run_cli(command(label_runs, *photos, "--todo", todo)) == 2
     assert "exists and may hold answers" in capsys.readouterr().err
+    assert f"{todo}: 5 pictures of imagefolder:" in first.err
+    assert f"fill in the column class, and read it with --answers {todo}\n" in first.err
     head, *rows = todo.read_text().splitlines()
     assert len(rows) == 5
     todo.write_text("\n".join([head, *(row.replace(",,", ",(unsure),", 1) for row in rows)]))

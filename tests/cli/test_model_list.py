@@ -75,8 +75,13 @@ def test_an_undecided_list_ends_with_the_command_that_decides(
 ) -> None:
     names = ",".join(miniature.class_names())
     assert probe("--data", "imagefolder:pictures/cat", "--classes", names) == 0
-    following = capsys.readouterr().err.partition("next: tuiprobe ")[2].splitlines()[0]
+    last = capsys.readouterr().err.splitlines()[-1]
+    following = last.removeprefix("next: tuiprobe ")
     assert following.startswith("label out/mini_clip-cat-")
+    assert run_cli(["compare", *shlex.split(following)[1:]]) == 0
+    assert capsys.readouterr().err.splitlines() == [last]
+    assert run_cli(shlex.split(following)) == 0
+    assert capsys.readouterr().err.startswith("next: the same command with --page FILE")
     assert run_cli([*shlex.split(following), "--json"]) == 0
     state = json.loads(capsys.readouterr().out)
     assert len(state["candidates"]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,11 +50,29 @@ def written_classes(classes: str | Path) -> tuple[str, ...]:
         UsageError: If it is neither.
     """
     text = str(classes)
-    if "," in text and not Path(text).exists():
+    if "," in text and not os.path.exists(text):  # noqa: PTH110, Path raises on long names
         names = tuple(name.strip() for name in text.split(",") if name.strip())
         if names:
             return names
     return read_lines(Path(classes), "class names")
+
+
+def joined_classes(names: Sequence[str]) -> str:
+    """Returns a list of class names as `--classes` takes them.
+
+    Raises:
+        UsageError: If something is no name, or a name has a comma.
+
+    >>> written_classes(joined_classes(["fire truck"]))
+    ('fire truck',)
+    """
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or "," in name:
+            raise UsageError(
+                f"classes: {plain(repr(name)[:80])} is no name without a comma; write such names "
+                "to a file, one a line"
+            )
+    return ",".join(names) + ","
 
 
 def read_classes(classes: str | Path) -> tuple[str, ...]:

@@ -47,6 +47,8 @@ def compare(
     """
     from tuiprobe.compare.differences import compare_runs, read_run
     from tuiprobe.compare.gates import parse_gate, tripped
+    from tuiprobe.compare.ranking import rank
+    from tuiprobe.compare.ranking_section import label_command
     from tuiprobe.plaintext import plain
     from tuiprobe.run.directory import RunDir
 
@@ -71,7 +73,9 @@ def compare(
     if as_json:
         print(_json((first, *others), runs, found))
     else:
-        print(_text((first, *others), runs, found, everything, as_html), end="")
+        print(_text((first, *others), runs, found, everything, as_html), end="", flush=True)
+        if following := label_command(runs, rank(runs)):
+            print(plain(f"next: {following}"), file=sys.stderr)
     for gate, reasons in trips.items():
         for text in reasons or [f"gate passed: {plain(gate)}"]:
             print(text, file=sys.stderr)

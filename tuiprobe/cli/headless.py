@@ -125,6 +125,7 @@ class _Command:
         codes: The exit codes, in the order of the models.
         finished: Runs with results, in the order of the models.
         gaps: What was not measured, each with the reason.
+        following: What to type next, if labels must decide.
     """
 
     runs: Path
@@ -136,10 +137,12 @@ class _Command:
     codes: list[int] = field(default_factory=list)
     finished: list[RunDir] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    following: str = ""
 
     def run_several(self, specs: list[RunSpec]) -> int:
         """Measures models together, then compares them; returns the exit code."""
         self._compare(self._measure(specs, self.listen))
+        self._say_next()
         return next((code for code in self.codes if code), 0)
 
     def run_listed(self, specs: list[RunSpec]) -> int:
@@ -161,6 +164,7 @@ class _Command:
         if current_rank().local == 0:
             for gap in self.gaps:
                 print(plain(f"not measured: {gap}"), file=sys.stderr)
+        self._say_next()
         if INTERRUPTED in self.codes:
             return INTERRUPTED
         no_weights = WeightsError.exit_code
@@ -233,9 +237,12 @@ class _Command:
             if not self.as_json:
                 sys.stdout.write(text)
                 sys.stdout.flush()
-            if following:
-                print(plain(f"next: {following}"), file=sys.stderr)
             print(plain(f"comparison: {path}"), file=sys.stderr)
+            self.following = following
+
+    def _say_next(self) -> None:
+        if self.following:
+            print(plain(f"next: {self.following}"), file=sys.stderr)
 
 
 def _report(outcome: RunOutcome, as_json: bool) -> int:

@@ -85,11 +85,16 @@ def label(
         if answers_from is not None:
             _answer_from(labelling, answers_from, difference)
         if todo is not None:
-            write_todo(labelling, todo, count)
+            print(write_todo(labelling, todo, count), file=sys.stderr)
         if page is not None:
             print(write_label_page(labelling, page, count), file=sys.stderr)
     state = standing(labelling)
     print(_json(labelling, state) if as_json else section_text(describe_labels(state)), end="")
+    if not headless and not state.decided:
+        print(
+            "next: the same command with --page FILE, for a browser, or --todo FILE, for a table",
+            file=sys.stderr,
+        )
     raise typer.Exit(int(require_decision and not state.decided))
 
 

@@ -20,8 +20,11 @@ from tuiprobe.plaintext import plain
 _NEEDED: Final = ("sha256", "class")
 
 
-def write_todo(labelling: Labelling, path: Path, count: int) -> None:
+def write_todo(labelling: Labelling, path: Path, count: int) -> str:
     """Writes `todo_text` to a file; the plan is fixed from then on.
+
+    Returns:
+        What was written, and what to do with it, in words.
 
     Raises:
         UsageError: If the file exists, since it may hold answers; if every picture is labelled.
@@ -32,7 +35,13 @@ def write_todo(labelling: Labelling, path: Path, count: int) -> None:
     if labelling.following() is None:
         raise UsageError("every picture is labelled")
     labelling.write_plan()
-    Entry(path.absolute().parent, path.name).write_text(todo_text(labelling, count))
+    text = todo_text(labelling, count)
+    Entry(path.absolute().parent, path.name).write_text(text)
+    return (
+        f"{plain(str(path))}: {text.count(chr(10)) - 1:,} pictures of "
+        f"{plain(labelling.matched.source_run.source)}; fill in the column class, and read it with "
+        f"--answers {plain(str(path))}"
+    )
 
 
 def todo_text(labelling: Labelling, count: int) -> str:
