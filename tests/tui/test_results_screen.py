@@ -113,7 +113,7 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         assert app.focused is blocks[0]
         assert said(app, "#place").endswith("DEMONSTRATION: says nothing about real CLIPs")
 
-        block = next(view for view in blocks if view.block.bars)
+        block = next(view for view in blocks if view.block.block == "shifts")
         await until(pilot, lambda: "◆" in text(block))
         lines = text(block).splitlines()
         assert lines[0] == "68.0 % right on val, 50.0 % over 5 shifts"  # the answer, once

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
-from tuiprobe.results.base import Estimate, Frozen, Many, given
-from tuiprobe.results.headlines import EFFECTIVE, LABELLED, TARGET, TOP1
+from tuiprobe.results.base import Estimate, Frozen, Many
+from tuiprobe.results.headlines import LABELLED, TARGET, TOP1
 from tuiprobe.results.report import Part, Report
-from tuiprobe.results.section import Block, Chart, Drawn, Id, NamedFigure, Series, Strip, Text
+from tuiprobe.results.section import Block, Chart, Drawn, Id, Series, Strip, Text
 from tuiprobe.results.subject import DataSet, Model
 
 TITLES: Final[dict[Block, str]] = {
@@ -44,8 +44,6 @@ class CardBlock(Frozen):
         title: For people.
         lines: The answer, one line each.
         probes: Ids of the probes that hold the evidence, in the order of the lines.
-        bars: Accuracies to draw, one a set, on a scale from 0 to 1; empty for none.
-        marks: Differences from a baseline to draw with their intervals, beside zero.
         pictures: The charts and strips that show the answer; none where nothing is drawn.
     """
 
@@ -53,8 +51,6 @@ class CardBlock(Frozen):
     title: str
     lines: Many[Text]
     probes: Many[Id] = ()
-    bars: Many[NamedFigure] = ()
-    marks: Many[NamedFigure] = ()
     pictures: Many[Picture] = ()
 
     @property
@@ -84,8 +80,6 @@ def card(report: Report) -> tuple[CardBlock, ...]:
                     title=TITLES[block],
                     lines=tuple(lines),
                     probes=ids,
-                    bars=_drawn(parts, TOP1),
-                    marks=_drawn(parts, EFFECTIVE),
                     pictures=_pictures(parts),
                 )
             )
@@ -156,12 +150,6 @@ def _joined(lines: list[Text]) -> list[Text]:
     for line in rest:
         kept[-1] = (*kept[-1], " ", *line)
     return kept
-
-
-def _drawn(parts: list[Part], headline: int) -> tuple[NamedFigure, ...]:
-    """Returns the figures of a rank that there is something to draw of."""
-    named = (one for part in parts for one in part.figures)
-    return tuple(one for one in named if one.headline == headline and given(one.figure))
 
 
 def _pictures(parts: list[Part]) -> tuple[Picture, ...]:

@@ -1,45 +1,16 @@
-"""Figures as a person reads them on a screen: the value, and dimmed its interval and n."""
+"""Text with figures: titles, and lines that keep a number beside what it counts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
-from tuiprobe.results import Figure, given
-from tuiprobe.tui.text import DIM, fitted
-
-Entry = tuple[str, Figure | str]
-"""A name, and a figure or a remark."""
-
-
-def told(figure: Figure) -> Content:
-    r"""Returns the value and, dimmed, interval and n, which stays beside its number; or the reason.
-
-    >>> from tuiprobe.results import Estimate
-    >>> told(Estimate(value=3.896, low=3.829, high=3.964, n=2304, method="m")).plain
-    '3.90 (3.83 to 3.96)  n\xa02,304'
-    """
-    if not given(figure):
-        return Content.styled(plain(f"not run: {figure.reason}"), DIM)
-    value, _, ends = plain(figure.with_interval()).partition(" (")
-    parts = [f"({ends} "] if ends else []
-    parts += [f"n\N{NO-BREAK SPACE}{figure.n:,}"] if figure.n else []
-    rest = f" {' '.join(parts)}".rstrip()
-    return Content.assemble((value, "bold"), (rest, DIM))
-
-
-def listed(entries: Iterable[Entry], width: int = 18) -> Content:
-    """Returns one line per entry: the name, then the figure, then a dimmed remark."""
-    lines = []
-    for name, value in entries:
-        shown = Content.styled(plain(value), DIM) if isinstance(value, str) else told(value)
-        lines.append(Content.assemble(Content(plain(name).ljust(width) + " "), shown))
-    return Content("\n").join(lines)
+from tuiprobe.tui.text import fitted
 
 
 def headed(left: str, warning: str, short: str) -> Callable[[int], Content]:

@@ -129,7 +129,6 @@ class ResultTab(Container):
     ResultTab .main { width: 1fr; height: 1fr; }
     ResultTab .aside { width: 42%; min-width: 34; height: 1fr; }
     .-narrow ResultTab .aside { display: none; }
-    ResultTab .line { height: auto; max-height: 3; }
     .-only-main ResultTab .aside, .-only-aside ResultTab .main { display: none; }
     .-only-aside ResultTab .aside { width: 1fr; display: block; }
     """
