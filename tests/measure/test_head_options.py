@@ -57,6 +57,7 @@ class Clip:
     """A text tower whose prompts are counted, behind the encoder's own face."""
 
     device = torch.device("cpu")
+    loader = "open_clip"
 
     def __init__(self, folder: Path) -> None:
         self.width, self.seen, self.folder = WIDTH, 0, folder
@@ -238,7 +239,9 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
 
 def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_path: Path) -> None:
     layer = torch.nn.Linear(WIDTH, 1000)
-    model = SimpleNamespace(text=None, width=WIDTH, head=lambda: classifier_head(layer))
+    model = SimpleNamespace(
+        text=None, width=WIDTH, loader="timm", head=lambda: classifier_head(layer)
+    )
 
     def chosen(*folders: str, **options: Any) -> tuple[Plan, HeadChoice]:
         made = plan(model, images(folders), **options)

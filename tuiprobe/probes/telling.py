@@ -12,8 +12,8 @@ from tuiprobe.results.section import (
     Mark,
     Points,
     Prose,
+    RowSubject,
     Series,
-    Subject,
     Table,
     Value,
 )
@@ -39,7 +39,7 @@ def table(
     columns: Sequence[tuple[str, Value | tuple[Value, ...], *tuple[str, ...]]],
     rows: Iterable[Sequence[Value]],
     *title: Value,
-    subjects: Iterable[Sequence[Subject]] = (),
+    subjects: Iterable[Sequence[RowSubject]] = (),
     shown: int | None = None,
     folded: bool = False,
     reading: bool = True,

@@ -83,7 +83,7 @@ class Points(Frozen):
     items: Many[Text]
 
 
-class Subject(Frozen):
+class RowSubject(Frozen):
     """A channel or direction that a row or strip of images is about: what a reader can look into.
 
     Attributes:
@@ -133,7 +133,7 @@ class Table(Frozen):
     title: Text = ()
     columns: Many[Column]
     rows: Many[Many[Value]]
-    subjects: Many[Many[Subject]] = ()
+    subjects: Many[Many[RowSubject]] = ()
     shown: Count | None = None
     folded: bool = False
     reading: bool = True
@@ -300,7 +300,7 @@ class Strip(Frozen):
     data: str
     ends: Many[StripEnd]
     folded: bool = False
-    subject: Subject | None = None
+    subject: RowSubject | None = None
 
 
 Content = Annotated[Heading | Prose | Points | Table | Chart | Strip, Field(discriminator="kind")]

@@ -196,7 +196,8 @@ def _row(one: FoundRun, status: RunState) -> RunRow:
             found = {**_asked(run), "title": str(error)}
         about |= {name: one for name, one in found.items() if name in RunRow.__annotations__}
         return RunRow(status=status, **about)
-    title = status.words if status.kind == "damaged" else "no results yet"
+    reason = " ".join(status.reason.split())  # in one line
+    title = reason if status.kind == "damaged" else "no results yet"
     return RunRow(status=status, title=title, images=status.measured, **about, **_asked(run))
 
 

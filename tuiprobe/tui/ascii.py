@@ -72,7 +72,7 @@ _SAME = {
 _ASCII = {character: ascii for group, ascii in _SAME.items() for character in group} | SIGNS
 
 
-_CUT = re.compile("…  |[!-~ ][!-~ ]…")
+_CUT = re.compile("…  |[!-~ ][!-~ ]…(?!  )")
 """Three cells for the ellipsis: blanks behind it, or else what is cut more."""
 
 

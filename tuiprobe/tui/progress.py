@@ -73,7 +73,7 @@ def title(name: str, state: RunState, snapshot: Snapshot, elapsed: float | None,
     >>> title("mini_clip", RunState("running"), shot, None, 60)
     '● mini_clip ━━━━━━━━━━────────── 50 %  20 img/s  0:02 left'
     >>> title("a_long_name_of_a_run", RunState("running"), shot, None, 44)
-    '● a_long_name_of… 50 %  20 img/s  0:02 left'
+    '● a_long_name_of_… 50 %  20 img/s  0:02 left'
     """
     if snapshot.state == "unreadable":
         return f"✗ {name}: cannot read the live state: {snapshot.stage_message}"

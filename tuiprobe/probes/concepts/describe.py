@@ -21,12 +21,12 @@ from tuiprobe.results.section import (
     Code,
     Content,
     Drawn,
+    RowSubject,
     Section,
     Series,
     Strip,
     StripEnd,
     Strong,
-    Subject,
     Text,
     Value,
 )
@@ -247,11 +247,11 @@ def encoded_concepts(found: Concepts) -> list[EncodedRow]:
     return sorted(rows, key=lambda row: (-row.precision, row.concept.name))
 
 
-def _subject(found: Concepts, number: int) -> list[Subject]:
+def _subject(found: Concepts, number: int) -> list[RowSubject]:
     """Returns the direction of the head, if these are some: one that a reader can look into."""
     if found.top_of in (OF_HEAD, OF_CENTRED_HEAD):
         centred = found.top_of == OF_CENTRED_HEAD
-        return [Subject(kind="direction", number=number, centred=centred)]
+        return [RowSubject(kind="direction", number=number, centred=centred)]
     return []
 
 

@@ -12,9 +12,9 @@ from tuiprobe.results.section import (
     Code,
     Content,
     Drawn,
+    RowSubject,
     Section,
     Series,
-    Subject,
     Table,
     Value,
 )
@@ -120,8 +120,8 @@ def _leading(basis: Basis) -> Table:
         for one in basis.directions
     ]  # fmt: skip
     subjects = [
-        [Subject(kind="direction", number=one.index, centred=basis.centred),
-         *(Subject(kind="channel", number=channel) for channel in one.channels)]
+        [RowSubject(kind="direction", number=one.index, centred=basis.centred),
+         *(RowSubject(kind="channel", number=channel) for channel in one.channels)]
         for one in basis.directions
     ]  # fmt: skip
     title = f"The most important directions of the {_name(basis)}:"

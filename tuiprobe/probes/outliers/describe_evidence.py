@@ -18,10 +18,10 @@ from tuiprobe.results.section import (
     Chart,
     Code,
     Content,
+    RowSubject,
     Series,
     Strip,
     StripEnd,
-    Subject,
     Value,
 )
 
@@ -49,7 +49,7 @@ def _images(finals: list[Outliers]) -> Iterator[Content]:
                 data=one.data,
                 ends=_ends(channel),
                 folded=number > 0 or place >= PICTURED,
-                subject=Subject(kind="channel", number=channel.channel),
+                subject=RowSubject(kind="channel", number=channel.channel),
             )
 
 

@@ -20,7 +20,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
 from tuiprobe.report.ablation import REPLACED
 from tuiprobe.report.text import line
-from tuiprobe.results.section import Subject, Table
+from tuiprobe.results.section import RowSubject, Table
 from tuiprobe.tui.child import ask
 from tuiprobe.tui.figures import Told, headed
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -82,7 +82,7 @@ class EvidenceScreen(ProbeScreen):
     def __init__(
         self,
         found: ShownRun,
-        subject: Subject,
+        subject: RowSubject,
         row: dict[str, str],
         data: str = "",
         ablate: bool = False,

@@ -22,7 +22,7 @@ from tuiprobe.probes.outliers.result import ChannelShare, OutlierResult, Outlier
 from tuiprobe.probes.outliers.saying import clause
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.report import Report
-from tuiprobe.results.section import Subject
+from tuiprobe.results.section import RowSubject
 from tuiprobe.tui.figures import Told
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
 from tuiprobe.tui.text import DIM, inert
@@ -241,12 +241,12 @@ class ChannelsTab(ResultTab):
         self.query_one("#result-layers", RowTable).show_rows(taps, at)
         self._show()
 
-    def subject(self) -> Subject | None:
+    def subject(self) -> RowSubject | None:
         """Returns the channel under the cursor."""
         row, one = self.channels.current, self.shown
         if row is None:
             return None
-        return Subject(kind="channel", number=row.channel, layer="" if one.final else one.tap)
+        return RowSubject(kind="channel", number=row.channel, layer="" if one.final else one.tap)
 
     def figures(self) -> dict[str, str]:
         """Returns the figures of the channel under the cursor."""

@@ -24,9 +24,9 @@ from tuiprobe.results.section import (
     Heading,
     Points,
     Prose,
+    RowSubject,
     Section,
     Strip,
-    Subject,
     Table,
     Value,
 )
@@ -62,7 +62,7 @@ class SubjectTable(RowTable[int]):
         return [self._texts[row][i] for i in self._kept]
 
     @property
-    def subject(self) -> Subject | None:
+    def subject(self) -> RowSubject | None:
         """What the row under the cursor is about."""
         named = self.of.subjects[self.current] if self.current is not None else ()
         return named[0] if named else None
@@ -222,7 +222,7 @@ class SectionTab(ResultTab):
             table.sorted_by = (event.column, again)
             table.select(self._query)
 
-    def subject(self) -> Subject | None:
+    def subject(self) -> RowSubject | None:
         """Returns what the row under the cursor is about."""
         return self.table.subject if self.table is not None else None
 

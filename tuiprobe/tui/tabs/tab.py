@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from tuiprobe.report.pictures import picture_file
 from tuiprobe.results.report import Report
-from tuiprobe.results.section import Section, Strip, StripEnd, Subject
+from tuiprobe.results.section import RowSubject, Section, Strip, StripEnd
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.widgets.pictures import Picture
@@ -54,7 +54,7 @@ class ShownRun:
         """The sections of all probes."""
         return (part.section for part in self.report.parts if part.section is not None)
 
-    def strip(self, subject: Subject | None, data: str = "") -> Strip | None:
+    def strip(self, subject: RowSubject | None, data: str = "") -> Strip | None:
         """Returns the images that a channel or direction responds to.
 
         Args:
@@ -141,7 +141,7 @@ class ResultTab(Container):
         """Returns the widget that takes the focus when the tab is shown."""
         return None
 
-    def subject(self) -> Subject | None:
+    def subject(self) -> RowSubject | None:
         """Returns the channel or direction under the cursor."""
         return None
 
