@@ -81,7 +81,7 @@ def report_of(output: Path) -> Report:
 
 def beside(peer: str, images: int, rounds: int) -> dict[str, Any]:
     """Returns the seconds of both programs by round, and how many predictions agree."""
-    ours, theirs = list[dict[str, float]](), list[dict[str, float]]()
+    ours, theirs, load = list[dict[str, float]](), list[dict[str, float]](), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         request = prepare(folder, images)
@@ -108,7 +108,8 @@ def beside(peer: str, images: int, rounds: int) -> dict[str, Any]:
             theirs.append({**answer["seconds"], "whole": whole, "processor": used})
         mine = predictions(output)
     agree = sum(mine[path] == best for path, best in answer["predicted"].items())
-    return {"images": images, "ours": ours, "theirs": theirs, "agree": agree}
+    about = {"images": images, "load_before": load, "agree": agree}
+    return {**about, "ours": ours, "theirs": theirs}
 
 
 def processor_seconds() -> float:
@@ -177,7 +178,8 @@ def table(figures: dict[str, Any]) -> str:
     ]
     return (
         f"{text}\nBeside CLIP_benchmark 1.6.2 on the same weights (random), {len(CLASSES)} classes "
-        f"x {len(TEMPLATES)} templates, {both['images']} JPEG files, {len(ours)} rounds in turn; "
+        f"x {len(TEMPLATES)} templates, {both['images']} JPEG files, rounds in turn: {len(ours)}; "
+        f"load average before: {both['load_before']:.1f}; "
         f"predictions that agree: {both['agree']} of {both['images']}\n\n"
         + markdown(["ViT-B/32", "ratio", "target", "met", "seconds: theirs, ours"], rows)
     )
