@@ -126,7 +126,7 @@ async def test_formats_are_chosen_in_a_dialog_over_the_screen_it_belongs_to(
         assert screen.query_one("#export").region.width < 100
         drawn = app.export_screenshot()
         assert "export" in drawn
-        assert "Under" in drawn  # the overview is still there behind it
+        assert "Right" in drawn  # the overview is still there behind it
         await pilot.press("question_mark")
         await until(pilot, lambda: app.screen.query("#help"))
         await pilot.press("escape")
