@@ -78,6 +78,11 @@ def test_an_undecided_list_ends_with_the_command_that_decides(
     last = capsys.readouterr().err.splitlines()[-1]
     following = last.removeprefix("next: tuiprobe ")
     assert following.startswith("label out/mini_clip-cat-")
+    assert probe("--data", "imagefolder:pictures/cat", "--classes", names, "--json") == 0
+    first, _, second = capsys.readouterr().out.partition("\n}\n")  # of runs that were finished
+    assert [json.loads(text)["model"]["name"] for text in (first + "}", second)] == [
+        "mini_clip", "mini_supervised"
+    ]  # fmt: skip
     assert run_cli(["compare", *shlex.split(following)[1:]]) == 0
     assert capsys.readouterr().err.splitlines() == [last]
     assert run_cli(shlex.split(following)) == 0

@@ -177,6 +177,10 @@ class Invocation:
     headless: Annotated[
         bool, Option("Measure without a screen.", PROGRAM, common=True, changes="nothing")
     ] = False
+    json: Annotated[
+        bool,
+        Option("Print the results as JSON, one document a model.", PROGRAM, changes="nothing"),
+    ] = False
     debug: Annotated[
         bool, Option("Show the traceback of what failed.", PROGRAM, changes="nothing")
     ] = False
@@ -224,6 +228,7 @@ def probe(context: typer.Context, **values: Any) -> None:
         output=None if asked.output is None else Path(asked.output),
         fresh=asked.fresh,
         mix=asked.mix,
+        as_json=asked.json,
         debug=asked.debug,
         options=values,
     )

@@ -33,6 +33,7 @@ def run_models(
     fresh: bool,
     mix: bool,
     options: dict[str, Any],
+    as_json: bool = False,
     debug: bool = False,
 ) -> int:
     """Runs every model; a failure does not stop the others.
@@ -45,6 +46,7 @@ def run_models(
         fresh: Start from the beginning.
         mix: Accept shards of another fingerprint.
         options: Further fields of the RunSpec.
+        as_json: Print the results to stdout in place of summaries.
         debug: Print the traceback of what failed.
 
     Returns:
@@ -60,14 +62,14 @@ def run_models(
         go_offline()  # before a library is imported
     rank = current_rank()
     with listening(owner=True), narrated(rank) as listen:
-        command = _Command(output or Path("runs"), fresh, mix, listen, debug)
+        command = _Command(output or Path("runs"), fresh, mix, listen, as_json, debug)
         try:
             if listed is not None:
                 return command.run_listed(specs)
             announce_downloads(specs, listen)
             if len(specs) > 1:
                 return command.run_several(specs)
-            return _run_one(specs[0], output, fresh, mix, listen)
+            return command.run_one(specs[0], output)
         except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
             listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
             return INTERRUPTED
@@ -104,12 +106,6 @@ def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
         listen(Event("stage", words))
 
 
-def _run_one(spec: RunSpec, output: Path | None, fresh: bool, mix: bool, listen: Listener) -> int:
-    from tuiprobe.api import run
-
-    return _report(run(spec, output=output, fresh=fresh, mix=mix, listen=listen))
-
-
 @dataclass
 class _Command:
     """One command over several models.
@@ -119,6 +115,7 @@ class _Command:
         fresh: Start from the beginning.
         mix: Accept shards of another fingerprint.
         listen: Told about all events.
+        as_json: Print the results to stdout, and tables to stderr.
         debug: Print the traceback of what failed.
         codes: The exit codes, in the order of the models.
         finished: Runs with results, in the order of the models.
@@ -130,11 +127,19 @@ class _Command:
     fresh: bool
     mix: bool
     listen: Listener
+    as_json: bool
     debug: bool
     codes: list[int] = field(default_factory=list)
     finished: list[RunDir] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     following: str = ""
+
+    def run_one(self, spec: RunSpec, output: Path | None) -> int:
+        """Measures one model, in a directory of its own if that is named; returns the exit code."""
+        from tuiprobe.api import run
+
+        outcome = run(spec, output=output, fresh=self.fresh, mix=self.mix, listen=self.listen)
+        return self._report(outcome)
 
     def run_several(self, specs: list[RunSpec]) -> int:
         """Measures models together, then compares them; returns the exit code."""
@@ -172,6 +177,7 @@ class _Command:
         """Returns the models that are to be opened: not those finished or without weights."""
         from tuiprobe.catalog.presets import presets
         from tuiprobe.measure.finished import finished_runs
+        from tuiprobe.report import read_report
 
         waiting = []
         for spec, before in zip(specs, finished_runs(specs, self.runs), strict=True):
@@ -179,6 +185,8 @@ class _Command:
             if before is not None and not self.fresh:
                 self.listen(Event("stage", f"{spec.model}: finished before, in {before.path}"))
                 self.finished.append(before)
+                if self.as_json and current_rank().local == 0:
+                    print(read_report(before).to_json(), end="")
             elif preset is not None and not preset.public and spec.checkpoint is None:
                 self.gaps.append(
                     f"{spec.model}: no public weights exist; write checkpoint=FILE beside it"
@@ -209,7 +217,7 @@ class _Command:
                 self.codes.append(end.exit_code)
                 self.gaps.append(f"{spec.model}: {end}")
             else:
-                self.codes.append(_report(end))
+                self.codes.append(self._report(end))
                 outcomes.append(end)
         return outcomes
 
@@ -229,8 +237,7 @@ class _Command:
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
         if len(there) > 1 and whole and last:
             path, text, following = write_ranking(there, self.runs, self.gaps)
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            print(text, end="", flush=True, file=sys.stderr if self.as_json else sys.stdout)
             print(plain(f"comparison: {path}"), file=sys.stderr)
             self.following = following
 
@@ -238,17 +245,17 @@ class _Command:
         if self.following:
             print(plain(f"next: {self.following}"), file=sys.stderr)
 
+    def _report(self, outcome: RunOutcome) -> int:
+        """Writes the reports of a finished run, prints what and where, and returns the code."""
+        from tuiprobe.report import read_report, write_reports
 
-def _report(outcome: RunOutcome) -> int:
-    """Writes the reports of a finished run, prints where they are, and returns the exit code."""
-    from tuiprobe.report import write_reports
-
-    if outcome.merged:
-        sys.stdout.write(write_reports(outcome.directory))
-        sys.stdout.flush()
-    if outcome.merged or outcome.waits or current_rank().local == 0:
-        print(_last_line(outcome), file=sys.stderr)
-    return 0 if outcome.complete else INTERRUPTED
+        if outcome.merged:
+            summary = write_reports(outcome.directory)
+            text = read_report(outcome.directory).to_json() if self.as_json else summary
+            print(text, end="", flush=True)
+        if outcome.merged or outcome.waits or current_rank().local == 0:
+            print(_last_line(outcome), file=sys.stderr)
+        return 0 if outcome.complete else INTERRUPTED
 
 
 def _last_line(outcome: RunOutcome) -> str:
