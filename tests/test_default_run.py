@@ -105,9 +105,10 @@ def test_command_line_python_and_exported_files_agree(tmp_path, run, monkeypatch
     built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **options)
     done = run(
         "--headless", "--data", "miniature:val", "--sample", "80", "--workers", "0",
-        "--threads", "1", "--output", "cli",
+        "--threads", "1", "--output", "cli", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((tmp_path / "cli/results.json").read_text())
     assert Report.read(tmp_path / "cli" / "results.json").without_timings() == (
         built_in.without_timings()
     )

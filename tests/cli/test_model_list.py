@@ -78,6 +78,9 @@ def test_an_undecided_list_ends_with_the_command_that_decides(
     last = capsys.readouterr().err.splitlines()[-1]
     following = last.removeprefix("next: tuiprobe ")
     assert following.startswith("label out/mini_clip-cat-")
+    assert probe("--data", "imagefolder:pictures/cat", "--classes", names, "--json") == 0
+    lines = capsys.readouterr().out.splitlines()  # of runs that were finished
+    assert [json.loads(line)["model"]["name"] for line in lines] == ["mini_clip", "mini_supervised"]
     assert run_cli(["compare", *shlex.split(following)[1:]]) == 0
     assert capsys.readouterr().err.splitlines() == [last]
     assert run_cli(shlex.split(following)) == 0

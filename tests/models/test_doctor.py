@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
@@ -41,6 +42,17 @@ def test_a_wrong_class_order_is_named(tmp_path: Path) -> None:
     answer = next(check for check in checks if check.name == "known answer")
     assert answer.status == "fail"
     assert answer.fix == "restoring the class order restores it"
+
+
+def test_folders_without_a_row_of_the_head_are_listed(tmp_path: Path) -> None:
+    for folder in ("bsu", "car", "cat"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(miniature.render("val", 0)).save(tmp_path / folder / "0.png")
+    checks = {c.name: c for c in examine("mini_supervised", data=str(tmp_path)).checks}
+    assert checks["class names"].detail == "no accuracy: 'bsu' is not a class of the head"
+    (tmp_path / "bsu").rename(tmp_path / "bus")
+    checks = {c.name: c for c in examine("mini_supervised", data=str(tmp_path)).checks}
+    assert "class names" not in checks
 
 
 def test_a_model_whose_own_code_fails_is_a_failed_check_and_no_traceback(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
-from tuiprobe.catalog.class_names import read_classes
+from tuiprobe.catalog.class_names import match_classes, read_classes
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES, source_named
@@ -111,6 +111,8 @@ def examine(
             named=classes is not None,
             imagenet=suite.imagenet.get(name),
         )
+        if name not in suite.imagenet:
+            found += _unmatched(encoder, images.classes, classes)
         order = processing_order(images.samples, 0)[:SAMPLE].tolist()
         values = check_range(images, [images.samples[i] for i in order])
         found += [values] if values is not None else []
@@ -119,6 +121,20 @@ def examine(
     first = next(iter(suite.sets.values()))
     checks.append(check_answer(encoder, first, classes, templates, progress))
     return Examination(checks, description)
+
+
+def _unmatched(encoder: Encoder, folders: Sequence[str], classes: str | None) -> list[Check]:
+    """Returns a warning if class folders have no row of the head, by name or by their order."""
+    own = encoder.classifier.classes if encoder.classifier is not None else ()
+    rows = read_classes(classes) if classes is not None else own
+    matched = match_classes(folders, rows)
+    if matched.places is not None or len(rows) in (0, len(folders)):
+        return []
+    if all(map(str.isdigit, rows)) or all(map(str.isdigit, folders)):
+        return []
+    return [
+        Check("class names", "warn", f"no accuracy: {matched.problems()}", "rename these folders")
+    ]
 
 
 def _try_batch(encoder: Encoder) -> tuple[dict[str, Any] | None, Check]:
