@@ -18,7 +18,7 @@ TERMS = {
     "demonstration": "demonstration",
     "zero-shot": "zero-shot",
     "finetuned": "finetuned",
-    "supervised": "supervised",
+    "supervised": "training",
     "": "pretraining",
 }
 """Terms of the glossary by group."""
