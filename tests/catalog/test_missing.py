@@ -8,8 +8,8 @@ import pytest
 
 from tuiprobe.catalog import missing
 from tuiprobe.catalog.missing import download_words, missing_weights
-from tuiprobe.cli.headless import announce_downloads
 from tuiprobe.events import Event
+from tuiprobe.narration import announce_downloads
 from tuiprobe.spec import make_spec
 
 TWO = ["vitb16_openai", "vitb32_openai"]
