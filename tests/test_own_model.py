@@ -135,10 +135,16 @@ def test_what_is_read_once_resumes_with_the_same_images_alone(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    def run(change: Callable[[Image.Image], Image.Image]) -> Report:
+    def run(change: Callable[[Image.Image], Image.Image], *, fresh: bool = False) -> Report:
         images = ((change(Image.open(path)), name) for path, name in pairs(photos))
         return tuiprobe.probe(
-            Colors(), images, preprocess=preprocess, classes=NAMES, output="run", **ALIKE
+            Colors(),
+            images,
+            preprocess=preprocess,
+            classes=NAMES,
+            output="run",
+            fresh=fresh,
+            **ALIKE,
         )
 
     first = run(lambda image: image)
@@ -148,6 +154,7 @@ def test_what_is_read_once_resumes_with_the_same_images_alone(
     assert shard.stat().st_mtime_ns == written
     with pytest.raises(DataError, match="is not the image that run was begun with"):
         run(lambda image: image.rotate(90))
+    assert run(lambda image: image.rotate(90), fresh=True).key != first.key
 
 
 def test_the_options_are_typed_from_their_one_declaration(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def probe(
     head: str | PathLike[str] | nn.Linear | Head | None = None,
     target: Images | Sequence[Images] | None = None,
     output: str | PathLike[str] | None = None,
+    fresh: bool = False,
     progress: bool | Callable[[Event], None] | None = None,
     **options: Unpack[RunOptions],
 ) -> Report:
@@ -67,6 +68,7 @@ def probe(
             classifier, if that is not the linear layer it ends in.
         target: Images without labels to estimate the accuracy on, as `data`, or several of them.
         output: The run directory; None makes one under `runs/`, named by content.
+        fresh: Whether to begin anew in a run directory that is there.
         progress: Whether to show stages and progress: a bar on a terminal, one line that is
             renewed in a notebook, lines on stderr elsewhere. None shows them only in a terminal
             or notebook, so that logs of programs stay quiet. A function gets every event instead.
@@ -84,7 +86,7 @@ def probe(
     from tuiprobe.api import run_probe
 
     own = {"preprocess": preprocess, "classes": classes, "head": head, "target": target}
-    return run_probe(model, data, output, progress, {**options, **own})
+    return run_probe(model, data, output, fresh, progress, {**options, **own})
 
 
 def watch(

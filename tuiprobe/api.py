@@ -24,7 +24,7 @@ from tuiprobe.measure.run import RunOutcome
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.own import ImagesAreTensors
-from tuiprobe.narration import narrated, somebody_looks
+from tuiprobe.narration import announce_downloads, narrated, somebody_looks
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
 from tuiprobe.spec import RunSpec
@@ -51,6 +51,7 @@ def run_probe(
     model: object,
     data: object,
     output: str | os.PathLike[str] | None,
+    fresh: bool,
     progress: bool | Listener | None,
     options: dict[str, Any],
 ) -> Report:
@@ -64,7 +65,9 @@ def run_probe(
     if not isinstance(output, str | os.PathLike | None):
         raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
     with _told(progress) as listen:
-        outcome = run(spec, output=Path(output) if output else None, listen=listen, own=own)
+        announce_downloads([spec], listen)
+        place = Path(output) if output else None
+        outcome = run(spec, output=place, fresh=fresh, listen=listen, own=own)
     if not outcome.complete:
         raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")
     if not outcome.merged:

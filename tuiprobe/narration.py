@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from tuiprobe.catalog.missing import download_words, missing_weights
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.plaintext import clock, plain
+from tuiprobe.spec import RunSpec
 
 _LINE_SECONDS = 5.0
 _NOTEBOOK_SECONDS = 0.2
@@ -31,6 +33,16 @@ def _in_notebook() -> bool:
     shell = sys.modules.get("IPython")
     running = shell.get_ipython() if shell is not None else None
     return running is not None and hasattr(running, "kernel")
+
+
+def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
+    """Says once what all models will download, where that is anything."""
+    from tuiprobe.models.downloads import with_sizes
+
+    loaded = [one for one in specs if one.checkpoint is None and one.embeddings is None]
+    models = [one.model for one in loaded if not one.offline]
+    if words := download_words(with_sizes(missing_weights(models))):
+        listen(Event("stage", words))
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from tuiprobe.catalog import missing
 from tuiprobe.catalog.missing import download_words, missing_weights
-from tuiprobe.cli.headless import announce_downloads
 from tuiprobe.events import Event
 from tuiprobe.models.downloads import with_sizes
+from tuiprobe.narration import announce_downloads
 from tuiprobe.spec import make_spec
 
 TWO = ["vitb16_openai", "vitb32_openai"]

@@ -16,7 +16,7 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
 from tuiprobe.models.offline import go_offline
-from tuiprobe.narration import narrated
+from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.plaintext import plain
 from tuiprobe.spec import RunSpec
 
@@ -98,17 +98,6 @@ def _listed_specs(
         user_spec(model, data, {**options, "checkpoint": checkpoint})
         for model, checkpoint in read_models(listed)
     ]
-
-
-def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
-    """Says once what all models will download, where that is anything."""
-    from tuiprobe.catalog.missing import download_words, missing_weights
-    from tuiprobe.models.downloads import with_sizes
-
-    loaded = [one for one in specs if one.checkpoint is None and one.embeddings is None]
-    models = [one.model for one in loaded if not one.offline]
-    if words := download_words(with_sizes(missing_weights(models))):
-        listen(Event("stage", words))
 
 
 @dataclass

@@ -21,7 +21,11 @@ def export(
     directory: Annotated[Path, typer.Argument(help="Where to; must be new or empty.")],
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A set to write; repeats. Default val, shifts."),
+        typer.Option(
+            "--set",
+            help="val, v2, sketch, r, a, objectnet, street, concepts, web or train; repeats. "
+            "Default val and the shifts, v2 to objectnet.",
+        ),
     ] = None,
     layouts: Annotated[
         list[str] | None,
