@@ -126,8 +126,7 @@ class RunSpec:
     data: Annotated[
         str,
         Option(
-            "Images: a folder or another source. Class folders are labels; miniature, "
-            "webdataset:SHARDS, suite:FILE.toml and others are in docs/data.md.",
+            "Images: a folder or another source. Class folders are labels; more in docs/data.md.",
             WHAT,
             common=True,
             metavar="SOURCE",
@@ -149,8 +148,7 @@ class RunSpec:
     target: Annotated[
         tuple[str, ...],
         Option(
-            "Unlabelled images to estimate the accuracy on. A folder or another source, as for "
-            "--data, or none. Labels are ignored; --sample applies.",
+            "Unlabelled images to estimate the accuracy on. Labels are ignored; none: no target.",
             WHAT,
             common=True,
             metavar="SOURCE",
@@ -164,8 +162,7 @@ class RunSpec:
     layers: Annotated[
         tuple[str, ...],
         Option(
-            "Inner layers to measure too, such as `layer*`. `*` stays between two dots, `**` "
-            "crosses them, as in `blocks.**`; the final representation is always measured.",
+            "Inner layers to measure too, such as `layer*`. `**` crosses dots, `*` does not.",
             MEASURED,
             common=True,
             metavar="GLOB",
@@ -255,9 +252,8 @@ class RunSpec:
     head: Annotated[
         str | None,
         Option(
-            "Head: probe, zero-shot or FILE. `probe` fits a linear head to labelled images that "
-            "are not measured; `zero-shot` takes prompts, however long they take; FILE holds a "
-            "linear head.",
+            "Head: probe, zero-shot or FILE. `probe` fits one to labelled images that are not "
+            "measured; `zero-shot` takes prompts; FILE holds a linear head.",
             HEAD,
             common=True,
             metavar="HEAD",
@@ -269,7 +265,7 @@ class RunSpec:
         str | None,
         Option(
             "Class names of the head, in label order. A file with one a line, or names between "
-            "commas; of ImageNet's 1,000 some may be named, by any of their names or synset ids.",
+            "commas; they may be some of ImageNet's.",
             HEAD,
             common=True,
             metavar="FILE",
@@ -376,8 +372,8 @@ class RunSpec:
     balance: Annotated[
         Literal["calibrated", "sample"],
         Option(
-            "Average precision of concepts: calibrated to prevalence 1/2 from all negatives, or "
-            "over a drawn sample of as many negatives as positives.",
+            "Average precision of concepts: calibrated to prevalence 1/2, or over a sample of as "
+            "many negatives as positives.",
             CONCEPTS,
             changes="answers",
         ),

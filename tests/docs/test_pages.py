@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+from itertools import pairwise
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -22,6 +23,26 @@ def test_links_lead_to_files(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     missing = [link for link in links if not (page.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_headings(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:\s]*\.md)?#([^)\s]+)\)", page.read_text("utf-8"))
+    missing = [
+        f"{file}#{anchor}"
+        for file, anchor in links
+        if anchor not in anchors(page.parent / file if file else page)
+    ]
+    assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Returns what links may name within a page: its headings as GitHub writes them, and ids."""
+    tokens = MarkdownIt().parse(page.read_text("utf-8"))
+    after = [text for one, text in pairwise(tokens) if one.type == "heading_open"]
+    titles = ["".join(part.content for part in text.children or ()) for text in after]
+    slugs = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    return slugs | set(re.findall(r'<a id="([^"]+)">', page.read_text("utf-8")))
 
 
 @pytest.mark.parametrize("page", [one for one in PAGES if name(one).startswith("docs/")], ids=name)
