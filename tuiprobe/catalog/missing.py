@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import published
 from tuiprobe.catalog.presets import presets
@@ -32,9 +33,15 @@ def missing_weights(models: Sequence[str]) -> list[Missing]:
         preset = presets().get(model)
         weights = published(preset.spec if preset is not None else model)
         if weights is not None and cached_file(weights) is None:
-            tower = None if preset is None else FLOAT32_BYTES * preset.parameters
-            found.append(Missing(model, tower))
+            count = preset.parameters if preset is not None else _timm_parameters(model)
+            found.append(Missing(model, None if count is None else FLOAT32_BYTES * count))
     return found
+
+
+def _timm_parameters(model: str) -> int | None:
+    """Returns the parameters of a timm model by the published table; None for any other."""
+    row = published_row(model.partition("@")[0]) if model.startswith("timm:") else None
+    return None if row is None or row.parameters is None else int(row.parameters * 1e6)
 
 
 def download_words(missing: Sequence[Missing]) -> str:
