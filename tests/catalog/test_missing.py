@@ -28,12 +28,15 @@ def test_one_total_says_what_is_known_and_what_is_not() -> None:
     towers = [one.tower for one in missing_weights(TWO)]
     assert None not in towers
     assert len(set(towers)) == 2
-    said = download_words(missing_weights([*TWO, "mini_clip", "timm:resnet50.a1_in1k", *TWO]))
+    unknown, *timm = "open_clip:RN50-quickgelu/openai", "timm:resnet50.a1_in1k@288"
+    said = download_words(missing_weights([*TWO, "mini_clip", unknown, *TWO]))
     assert said == (
-        "the weights of vitb16_openai, vitb32_openai, timm:resnet50.a1_in1k are not on this "
+        f"the weights of vitb16_openai, vitb32_openai, {unknown} are not on this "
         "machine: the start downloads them, at least 696 MB (image towers in float32); the size of "
-        "timm:resnet50.a1_in1k is unknown"
+        f"{unknown} is unknown"
     )
+    (resnet,) = missing_weights(timm)
+    assert resnet.tower == pytest.approx(102_228_128, rel=1e-3)  # 25,557,032 parameters
 
 
 def test_the_hub_tells_the_size_of_what_it_has_and_is_left_alone_once_it_fails(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import Published, published
 from tuiprobe.catalog.presets import presets
@@ -36,9 +37,16 @@ def missing_weights(models: Sequence[str]) -> list[Missing]:
         preset = presets().get(model)
         weights = published(preset.spec if preset is not None else model) or _at_hub(model)
         if weights is not None and cached_file(weights) is None:
-            tower = None if preset is None else FLOAT32_BYTES * preset.parameters
+            count = preset.parameters if preset is not None else _timm_parameters(model)
+            tower = None if count is None else FLOAT32_BYTES * count
             found.append(Missing(model, tower, weights))
     return found
+
+
+def _timm_parameters(model: str) -> int | None:
+    """Returns the parameters of a timm model by the published table; None for any other."""
+    row = published_row(model.partition("@")[0]) if model.startswith("timm:") else None
+    return None if row is None or row.parameters is None else int(row.parameters * 1e6)
 
 
 def _at_hub(model: str) -> Published | None:
