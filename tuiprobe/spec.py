@@ -126,7 +126,8 @@ class RunSpec:
     data: Annotated[
         str,
         Option(
-            "Images: a folder or another source. Class folders are labels; more in docs/data.md.",
+            "Images: a folder or another source. Class folders are labels; miniature, "
+            "webdataset:SHARDS, suite:FILE.toml and others are in docs/data.md.",
             WHAT,
             common=True,
             metavar="SOURCE",
