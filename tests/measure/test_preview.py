@@ -124,9 +124,9 @@ RUNS: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     ),
 }
 TRIALS: dict[str, dict[str, Any]] = {
-    "all": {"text": {"templates": 8}, "head": None},
+    "all": {"text": {"templates": 8, "padded": False}, "head": None},
     "supervised": {"text": None, "head": {"classes": 40}},
-    "unlabelled": {"text": {"templates": 8}, "head": None},
+    "unlabelled": {"text": {"templates": 8, "padded": False}, "head": None},
 }
 
 

@@ -122,7 +122,7 @@ async def show():
         while getattr(app.screen, "tab", None) is None:
             await pilot.pause(0.02)
         for _ in range(20):
-            name = app.screen._bar.active
+            name = app.screen.tab.id
             texts = app.screen.tab.query("Static")
             print(name, " ".join(str(text.render()) for text in texts).replace("\\n", " "))
             await pilot.press("tab")
@@ -140,7 +140,7 @@ def test_the_screens_show_it_without_its_package_and_torch(runs: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     tabs = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
-    assert {"outliers", "ablation", "preflight", "lengths"} <= set(tabs)
-    assert "Representations are" in tabs["lengths"]
-    assert "<b>say</b>" in tabs["lengths"]
+    assert {"part-overview", "part-channels", "part-inside", "part-checks"} <= set(tabs)
+    assert "Representations are" in tabs["part-inside"]
+    assert "<b>say</b>" in tabs["part-inside"]
     assert done.stdout.splitlines()[-1] == "False False"

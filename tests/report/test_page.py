@@ -153,7 +153,7 @@ def test_a_term_is_explained_once_a_section_and_at_the_end(page: str) -> None:
         assert one["data-tip"]
     for words, known in (("top-1 on objectnet", False), ("top-1 on ObjectNet", True)):
         text = html(with_section(Section(title="S", headline=(words,))))
-        assert ("#term-objectnet" in text) == known  # a set is not the published one
+        assert ("#term-imagenet-shifts" in text) == known  # a set is not the published one
     inside = page.partition('id="card0"')[2].partition('id="s1"')[0]
     assert inside.count('href="#term-kurtosis"') == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,11 @@ def luminance(colour: Color) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def fills(app: TuiprobeApp, height: int) -> bool:
+    """Says whether the screen is drawn at a height; a change of size takes a moment."""
+    return len(drawn(app).splitlines()) == height
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("screen", ["models", "live"])
 @pytest.mark.slow
@@ -36,8 +42,8 @@ async def test_sizes_themes_and_ascii_on_both_first_screens(screen: str, tmp_pat
                 await until(pilot, lambda: "the window" in drawn(app))
                 assert "mini_clip" not in drawn(app)
             else:
+                await until(pilot, partial(fills, app, size[1]))
                 await until(pilot, lambda: content in drawn(app))
-                assert len(drawn(app).splitlines()) == size[1]
                 assert "too small" not in drawn(app)
         await until(pilot, lambda: ("about 57 %" if run else "mini_clip") in drawn(app))
         assert drawn(app).isascii()

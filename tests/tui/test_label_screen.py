@@ -226,7 +226,7 @@ async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(
             await until(pilot, lambda: app.screen.size.width == size[0])  # noqa: B023
             assert "▀" not in drawn(app)
             forest = screen.query_one(LabelForest)
-            assert forest.size.width >= 28
+            await until(pilot, lambda: forest.size.width >= 28)  # noqa: B023
             lines = [forest.render_line(y).text for y in range(forest.size.height)]
             assert sum("◆" in line and "┤" in line for line in lines) == 2
         assert drawn(app).isascii() or plainly == "colourless"

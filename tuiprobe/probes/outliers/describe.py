@@ -285,7 +285,7 @@ def _shares(one: Outliers) -> Iterator[Chart]:
         series=(
             series("share", [float(i) for i in range(len(figures))], figures, mark="bars"),
             Series(
-                name=f"if all were equal: {number(even, 'share')}",
+                name=f"if all equal: {number(even, 'share')}",
                 x=ends,
                 y=(even, even),
                 role="reference",
