@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mypy import api as mypy
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.datasets import ImageFolder
@@ -158,6 +157,7 @@ def test_what_is_read_once_resumes_with_the_same_images_alone(
 
 
 def test_the_options_are_typed_from_their_one_declaration(tmp_path: Path) -> None:
+    mypy = pytest.importorskip("mypy.api", reason="needs the extra dev: mypy")
     assert FILE.read_text("utf-8") == module(), "python -m tools.typed_options"
     assert {one.name for one in run_options()} > set(OWN)
     (tmp_path / "mypy.ini").write_text(
