@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
-from tuiprobe.results.base import Estimate, Frozen, Many
+from tuiprobe.results.base import Frozen, Many, given
 from tuiprobe.results.headlines import LABELLED, TARGET, TOP1
 from tuiprobe.results.report import Part, Report
-from tuiprobe.results.section import Block, Chart, Drawn, Id, Series, Strip, Text
+from tuiprobe.results.section import Block, Chart, Drawn, Id, NamedFigure, Series, Strip, Text
 from tuiprobe.results.subject import DataSet, Model
 
 TITLES: Final[dict[Block, str]] = {
@@ -86,24 +86,24 @@ def card(report: Report) -> tuple[CardBlock, ...]:
     return tuple(blocks)
 
 
+def set_accuracies(report: Report) -> list[NamedFigure]:
+    """Returns the known accuracies of sets: by labels, then estimated, then measured in the run."""
+    figures = [one for part in report.parts for one in part.figures if given(one.figure)]
+    return [one for rank in (LABELLED, TARGET, TOP1) for one in figures if one.headline == rank]
+
+
 def sets_axis(report: Report) -> Chart | None:
     """Returns the accuracy on every set on one axis, the user's own first.
 
     None where fewer than two accuracies are known.
     """
-    figures = [figure for part in report.parts for figure in part.figures]
-    known = [
-        (figure.data, rank, figure.figure)
-        for rank in (LABELLED, TARGET, TOP1)
-        for figure in figures
-        if figure.headline == rank and isinstance(figure.figure, Estimate)
-    ]
-    names = list(dict.fromkeys(data for data, _, _ in known))
-    estimated = [one for one in known if one[1] == TARGET]
-    measured = [one for one in known if one[1] != TARGET]
+    known = set_accuracies(report)
     if len(known) < 2:
         return None
-    kinds: tuple[tuple[str, Drawn, Sequence[tuple[str, int, Estimate]]], ...] = (
+    names = list(dict.fromkeys(one.data for one in known))
+    estimated = [one for one in known if one.headline == TARGET]
+    measured = [one for one in known if one.headline != TARGET]
+    series: tuple[tuple[str, Drawn, list[NamedFigure]], ...] = (
         ("estimated", "main", estimated),
         ("measured", "second", measured),
     )
@@ -115,24 +115,23 @@ def sets_axis(report: Report) -> Chart | None:
         y_unit="share",
         ticks=tuple(names),
         across=True,
-        series=tuple(
-            Series(
-                name=name,
-                x=tuple(float(names.index(data)) for data, _, _ in drawn),
-                y=tuple(figure.value for _, _, figure in drawn),
-                low=tuple(
-                    figure.value if figure.low is None else figure.low for *_, figure in drawn
-                ),
-                high=tuple(
-                    figure.value if figure.high is None else figure.high for *_, figure in drawn
-                ),
-                mark="points",
-                role=role,
-            )
-            for name, role, drawn in kinds
-            if drawn
-        ),
+        series=tuple(_on_axis(*one, names) for one in series if one[2]),
         note="Lines are 95 % intervals of what labels measured, and the range of the estimate.",
+    )
+
+
+def _on_axis(
+    name: str, role: Drawn, accuracies: Sequence[NamedFigure], names: Sequence[str]
+) -> Series:
+    figures = [one.figure for one in accuracies if given(one.figure)]
+    return Series(
+        name=name,
+        x=tuple(float(names.index(one.data)) for one in accuracies),
+        y=tuple(one.value for one in figures),
+        low=tuple(one.value if one.low is None else one.low for one in figures),
+        high=tuple(one.value if one.high is None else one.high for one in figures),
+        mark="points",
+        role=role,
     )
 
 

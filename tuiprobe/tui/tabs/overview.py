@@ -20,8 +20,8 @@ from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate, given
-from tuiprobe.results.card import CardBlock, card
-from tuiprobe.results.headlines import LABELLED, TARGET, TOP1
+from tuiprobe.results.card import CardBlock, card, set_accuracies
+from tuiprobe.results.headlines import LABELLED, TARGET
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Block, Chart, NamedFigure, Text
 from tuiprobe.tui.figures import wrapped
@@ -170,11 +170,10 @@ def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
 
 
 def sets_of(report: Report) -> list[NamedFigure]:
-    """Returns the accuracy of every set: by labels, else estimated, then the measured ones."""
-    figures = [one for part in report.parts for one in part.figures if given(one.figure)]
-    first = {one.data: one for one in figures if one.headline == TARGET}
-    first |= {one.data: one for one in figures if one.headline == LABELLED}
-    return [*first.values(), *(one for one in figures if one.headline == TOP1)]
+    """Returns the accuracy of every set, without the estimates that labels replace."""
+    known = set_accuracies(report)
+    labelled = {one.data for one in known if one.headline == LABELLED}
+    return [one for one in known if one.headline != TARGET or one.data not in labelled]
 
 
 def axis_lines(figures: Sequence[NamedFigure], width: int) -> Iterator[str]:
