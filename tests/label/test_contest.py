@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuiprobe.label.alone import Alone
-from tuiprobe.label.answers import NOBODY, How, Pool
+from tuiprobe.label.answers import NOBODY, Pool
+from tuiprobe.label.files import How
 from tuiprobe.label.contest import Contest
 
 STREET = np.load(Path(__file__).with_name("street.npz"))

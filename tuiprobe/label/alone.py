@@ -11,8 +11,9 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tuiprobe.label.answers import Draw, How, LabelledAccuracy, Pool, half_width
+from tuiprobe.label.answers import Draw, LabelledAccuracy, Pool, half_width
 from tuiprobe.label.betting import Ints
+from tuiprobe.label.files import How
 
 STRATA: Final = 5
 CLOSE_ENOUGH: Final = 0.05

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from tuiprobe.label.betting import SUPPORT_WEIGHT, Bools, Floats, Ints
+from tuiprobe.label.files import How
 from tuiprobe.numbers import NORMAL_95, interval
 
 NOBODY: Final = -1
 """Label of a picture on which no candidate is right."""
-
-How = Literal["order", "other", "stratum", "outside"]
-"""How a picture came to be labelled: from one of the orders, from a stratum, or unasked."""
 
 
 class Draw(NamedTuple):

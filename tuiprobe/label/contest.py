@@ -10,14 +10,9 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tuiprobe.label.answers import (
-    Draw,
-    How,
-    LabelledAccuracy,
-    Pool,
-    block_accuracies,
-)
+from tuiprobe.label.answers import Draw, LabelledAccuracy, Pool, block_accuracies
 from tuiprobe.label.betting import Bools, Duel, Ints, Mark
+from tuiprobe.label.files import How
 
 ALPHA: Final = 0.05
 """Chance that the best candidate is dropped, or that a winner is named wrongly."""

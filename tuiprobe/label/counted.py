@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuiprobe.errors import UsageError
-from tuiprobe.label.answers import NOBODY, How
+from tuiprobe.label.answers import NOBODY
 from tuiprobe.label.candidates import Matched
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, LabelPlan
+from tuiprobe.label.files import NONE_OF_THESE, UNSURE, How, LabelFiles, LabelLine, LabelPlan
 from tuiprobe.plaintext import plain
 
 

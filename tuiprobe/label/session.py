@@ -17,7 +17,7 @@ from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.alone import Alone
-from tuiprobe.label.answers import Draw, How
+from tuiprobe.label.answers import Draw
 from tuiprobe.label.candidates import Matched, match, read_candidate
 from tuiprobe.label.contest import Contest, Verdict
 from tuiprobe.label.counted import CountedLabel, counted_labels, label_numbers, some_classes
@@ -25,6 +25,7 @@ from tuiprobe.label.files import (
     NONE_OF_THESE,
     UNSURE,
     Elimination,
+    How,
     LabelFiles,
     LabelLine,
     LabelPlan,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -17,15 +17,19 @@ from tuiprobe.run.glance import read_results
 from tuiprobe.run.listing import RunRow
 
 
-def read_report(run: RunDir) -> Report:
+def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
     """Reads the report of a run directory, with what the labels beside it say.
 
     Labels that cannot be read are a warning of the report.
 
+    Args:
+        run: The directory.
+        results: Probes whose results are kept, as for `Report.read`.
+
     Raises:
         DamagedFileError: As `read_results` does.
     """
-    return with_labels(read_results(run), run)
+    return with_labels(read_results(run, results), run)
 
 
 def rows_with_labels(rows: Iterable[RunRow]) -> Iterator[RunRow]:

@@ -25,12 +25,12 @@ Rows = tuple[tuple[tuple[int, int, int], ...], ...]
 
 
 def read_pixels(file: Entry, width: int, height: int) -> Rows | None:
-    """Returns a picture scaled into `width` x `height` pixels, or None if it is none."""
+    """Returns a JPEG scaled into `width` x `height` pixels, or None if it is none."""
     from tuiprobe.datasets.base import UnreadableImageError
     from tuiprobe.datasets.decode import decode_image
 
     try:
-        image = decode_image(BytesIO(file.read_bytes()))
+        image = decode_image(BytesIO(file.read_bytes()), formats=("JPEG",))
     except (DamagedFileError, UnreadableImageError):
         return None
     return scaled(image, width, height)
