@@ -35,6 +35,7 @@ def _reader() -> SimpleQueue[Job]:
             job = jobs.get()
             gc.collect()  # the report before
             job()
+            del job  # with its screen
 
     Thread(target=work, daemon=True, name="reader").start()
     return jobs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +52,10 @@ def half_blocks(pixels: Rows) -> list[list[Segment]]:
     ('▀', '#ff0000', '#0000ff')
     """
     return [
-        [Segment("▀", _style(upper, lower)) for upper, lower in zip(top, bottom, strict=True)]
+        [
+            Segment("▀", Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower)))
+            for upper, lower in zip(top, bottom, strict=True)
+        ]
         for top, bottom in zip(pixels[::2], pixels[1::2], strict=False)
     ]
 
@@ -73,12 +75,6 @@ def shades(pixels: Rows) -> list[str]:
 def _shade(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> str:
     light = sum(0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2] for p in (upper, lower)) / 2
     return _SHADES[min(int(light / 256 * len(_SHADES)), len(_SHADES) - 1)]
-
-
-@lru_cache(4096)
-def _style(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Style:
-    """Returns both colours."""
-    return Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
 
 
 def picture_strips(pixels: Rows, app: App[Any], style: Style) -> list[Strip]:
