@@ -137,7 +137,7 @@ def test_none_leaves_the_target_out(default: Path, tmp_path: Path) -> None:
     report = probe(tmp_path / "run", data="miniature", sample=64, target=("none",), concepts="none")
     assert not any(one.target for one in report.data)
     assert report.key == Report.read(default / "results.json").key
-    with pytest.raises(UsageError, match="--target none"):
+    with pytest.raises(UsageError, match='target="none"'):
         probe(tmp_path / "other", target=("none", "miniature:street"))
 
 
@@ -251,5 +251,5 @@ def test_a_bad_source_ends_the_run_before_the_first_image(tmp_path, capsys, monk
     assert run_cli(words) == 4
     assert "error: --target imagefolder:nowhere: " in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
-    with pytest.raises(DataError, match="--target"):
+    with pytest.raises(DataError, match='target="miniature": it has'):
         probe(tmp_path / "run", target=("miniature",))

@@ -25,7 +25,7 @@ def read_report(run: RunDir) -> Report:
     Raises:
         DamagedFileError: As `read_results` does.
     """
-    return with_labels(read_results(run), run)
+    return with_labels(read_results(run), run).read_from(run.path)
 
 
 def rows_with_labels(rows: Iterable[RunRow]) -> Iterator[RunRow]:
