@@ -21,8 +21,8 @@ from tuiprobe.results import Estimate, Part, given
 from tuiprobe.results.headlines import MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.section import MeanOf, NamedFigure
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
 from tuiprobe.run.per_image import SetValues
+from tuiprobe.run.results import write_results
 
 
 def figure(

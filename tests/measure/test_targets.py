@@ -28,7 +28,8 @@ from tuiprobe.results import Report, given
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import head_digest
-from tuiprobe.run.records import PlanRecord, read_plan, read_samples
+from tuiprobe.run.records import PlanRecord, read_plan
+from tuiprobe.run.samples import read_samples
 from tuiprobe.run.status import read_status
 from tuiprobe.run.verify import verify
 from tuiprobe.spec import make_spec

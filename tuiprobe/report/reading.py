@@ -13,8 +13,8 @@ from tuiprobe.results import Figure, Report, given
 from tuiprobe.results.headlines import LABELLED_ID
 from tuiprobe.results.report import ABSENT
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_results
 from tuiprobe.run.listing import RunRow
+from tuiprobe.run.results import read_results
 
 
 def read_report(run: RunDir) -> Report:
