@@ -24,7 +24,7 @@ from tuiprobe.measure.opening import Own
 from tuiprobe.measure.run import RunOutcome
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.own import ImagesAreTensors
+from tuiprobe.models.from_module import ImagesAreTensors
 from tuiprobe.narration import announce_downloads, narrated, somebody_looks
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
