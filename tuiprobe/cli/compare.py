@@ -100,7 +100,7 @@ def _text(
     everything: bool,
     as_html: bool,
 ) -> str:
-    from tuiprobe.compare.describe import describe
+    from tuiprobe.compare.differences_section import describe
     from tuiprobe.compare.several import SEVERAL, describe_models
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
