@@ -30,7 +30,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.figures import Told, headed
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.screens.choice import ChoiceScreen
+from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert, inert_lines
 from tuiprobe.tui.widgets.label_forest import LabelForest, LastLabel
 from tuiprobe.tui.widgets.thumbnail import WholePicture

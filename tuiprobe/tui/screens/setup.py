@@ -249,7 +249,7 @@ class SetupScreen(ProbeScreen):
 
     def action_pick(self) -> None:
         """Opens the file picker."""
-        from tuiprobe.tui.screens.picker import PickerScreen
+        from tuiprobe.tui.screens.dialogs import PickerScreen
 
         self.app.push_screen(PickerScreen(Path.cwd()), self._picked)
 
