@@ -127,7 +127,8 @@ class Exporter:
         for name in formats:
             files |= self.make(name, pictures, linked)
         own_results = to.exists() and to.samefile(self.run.path) and self.run.results_file.name
-        same, replaced = [], []
+        same: list[str] = []
+        replaced: list[str] = []
         for name, text in files.items():
             file, content = to / name, encoded(text)
             if name == own_results:  # never replaced
