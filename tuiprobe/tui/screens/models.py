@@ -46,13 +46,6 @@ class ModelsScreen(FilteredScreen):
         Binding("y", "copy", "copy", show=False, tooltip="Copy the command that probes this model"),
     ]
 
-    DEFAULT_CSS = """
-    ModelsScreen #purpose { height: 1; padding: 0 1; color: $secondary; }
-    ModelsScreen.-tiny #purpose, ModelsScreen.-slim #purpose { display: none; }
-    ModelsScreen.-narrow #body { layout: vertical; }
-    ModelsScreen.-narrow #left { height: 1fr; }
-    """
-
     def __init__(self) -> None:
         super().__init__()
         self._fetching: dict[str, Worker[None]] = {}
@@ -160,10 +153,6 @@ class ModelsScreen(FilteredScreen):
         self.query_one("#about", Static).update(inert_lines(about))
         self.query_one("#preflight", Static).update(inert_lines(checks))
 
-    @on(RowTable.Chosen, "#models")
-    def _chosen(self) -> None:
-        self.action_setup()
-
     @on(RowTable.HeadingPressed, "#models")
     def _heading(self, event: RowTable.HeadingPressed) -> None:
         down = event.column >= 4
@@ -196,6 +185,7 @@ class ModelsScreen(FilteredScreen):
         self._show()
         self.table.action_move(1)
 
+    @on(RowTable.Chosen, "#models")
     def action_setup(self) -> None:
         """Goes on to the run's setup with the marked models, or the one under the cursor."""
         from tuiprobe.tui.screens.setup import SetupScreen
