@@ -32,7 +32,7 @@ from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart, NamedFigure
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 
 def run(

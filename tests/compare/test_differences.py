@@ -23,7 +23,7 @@ from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun, Part, given
 from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import NamedFigure
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 MINUS = "\N{MINUS SIGN}"
 

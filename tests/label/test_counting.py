@@ -29,7 +29,7 @@ from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_results
+from tuiprobe.run.results import read_results
 
 
 def first_lines(run: Path) -> list[str]:

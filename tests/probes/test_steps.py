@@ -21,7 +21,7 @@ from tuiprobe.results import NotRun, Part, ProbeResult
 from tuiprobe.results.section import Chart, Section, Strip, Table, Text
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.arrays import write_arrays
-from tuiprobe.run.preflight_file import write_preflight
+from tuiprobe.run.records import write_preflight
 
 IMAGES, CHANNELS = 300, 64
 ABOUT = {"training": "zero-shot"}

@@ -19,7 +19,7 @@ from tuiprobe.catalog.glossary import term
 from tuiprobe.compare.forest import forest_rows
 from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.commands import working_keys

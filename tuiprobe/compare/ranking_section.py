@@ -13,7 +13,7 @@ from tuiprobe.compare.differences import Run, read_run
 from tuiprobe.compare.ranking import DecidedByLabels, RankedModel, Ranking, rank
 from tuiprobe.files import Entry
 from tuiprobe.label.contest import MARGIN
-from tuiprobe.numbers import number
+from tuiprobe.numbers import MISSING, number
 from tuiprobe.probes.telling import listed, points, several, table
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
@@ -104,19 +104,18 @@ def _stronger(found: Ranking, pictures: str) -> str:
 
 
 def _content(found: Ranking) -> Iterator[Content]:
+    columns = (
+        ("model", "model"), ("target", "on your pictures"), ("top1", "in distribution"),
+        ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
+        ("images_per_second", "speed"), ("decision", "decision"),
+    )  # fmt: skip
+    rows = [_decision_row(one) for one in found.models]
+    filled = [i for i in range(len(columns)) if any(row[i] != MISSING for row in rows)]
     yield table(
         "models",
-        [
-            ("model", "model"),
-            ("target", "on your pictures"),
-            ("top1", "in distribution"),
-            ("mean_shift", "mean of shifts"),
-            ("largest_loss", "largest loss"),
-            ("images_per_second", "speed"),
-            ("decision", "decision"),
-        ],
-        [_decision_row(one) for one in found.models],
-        shown=len(found.models),
+        [columns[i] for i in filled],
+        [[row[i] for i in filled] for row in rows],
+        shown=len(rows),
         file=False,
     )
     yield points(_reading(found))
@@ -125,8 +124,8 @@ def _content(found: Ranking) -> Iterator[Content]:
 
 
 def _decision_row(one: RankedModel) -> list[Value]:
-    speed = "-" if one.images_per_second is None else f"{one.images_per_second:,.0f}/s"
-    loss = "-"
+    speed = MISSING if one.images_per_second is None else f"{one.images_per_second:,.0f}/s"
+    loss = MISSING
     if given(one.largest_loss):
         loss = f"{one.lost_on} {one.largest_loss.alone(signed=True, bare=True)}"
     return [
@@ -145,7 +144,7 @@ def _on_pictures(one: RankedModel) -> Value:
     measured, estimate = (one.figures.get(id, ABSENT) for id in (LABELLED_ID, "target"))
     if given(measured):
         return f"{measured.with_interval()} {MEASURED}"
-    return estimate if given(estimate) else "-"
+    return estimate if given(estimate) else MISSING
 
 
 def _reading(found: Ranking) -> Iterator[str]:
@@ -167,7 +166,8 @@ def _reading(found: Ranking) -> Iterator[str]:
             "Largest loss: points lost on the labelled shift that loses most, against the same "
             "classes in distribution."
         )
-    yield "Speed: images per second while the run was measured, decoding included."
+    if any(one.images_per_second is not None for one in found.models):
+        yield "Speed: images per second while the run was measured, decoding included."
     for one in found.models:
         against = one.from_first
         if against is None or not given(against.difference):

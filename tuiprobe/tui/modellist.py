@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     RowColumn("model", 18),
-    RowColumn("backbone", 9, drop=2, term="encoder"),
-    RowColumn("pretraining", 12, drop=5, term="pretraining"),
+    RowColumn("backbone", 9, drop=2, term="representation"),
+    RowColumn("pretraining", 12, drop=5, term="training"),
     RowColumn("kind", 10, drop=4, term="training"),
     RowColumn("width", 5, right=True, drop=7, term="channel"),
-    RowColumn("size", 5, right=True, drop=6, term="parameters"),
-    RowColumn("weights", 9, drop=3, term="cached"),
+    RowColumn("size", 5, right=True, drop=6, term="weights"),
+    RowColumn("weights", 9, drop=3, term="weights"),
     RowColumn("ImageNet %", 10, right=True, drop=1, term="published-accuracy"),
     RowColumn("robustness +", 12, right=True, drop=1, term="effective-robustness"),
 )

@@ -23,7 +23,7 @@ from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import DataSet, Model, NotRun, Report
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 from tuiprobe.spec import WATCHED
 from tuiprobe.watching.seen import Observed, Seen
 

@@ -308,7 +308,7 @@ class LabelScreen(ProbeScreen):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of labels, and of what they decide."""
-        return ("labelling", "not-the-best", "labelled-difference", "accuracy-by-labels", "target")
+        return ("labelling", "accuracy-by-labels", "target")
 
     # Keys.
 

@@ -101,7 +101,7 @@ class ModelsScreen(FilteredScreen):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the model under the cursor."""
-        return (*self.table.explained(), "preset", "doctor", "fetch")
+        return (*self.table.explained(), "preset", "preflight", "weights")
 
     def _load(self) -> None:
         from tuiprobe.catalog import names

@@ -97,7 +97,7 @@ class SetupScreen(ProbeScreen):
         focused = self.focused.id if self.focused is not None else None
         text = warning(self.setup, self._kept)
         warned = [term for term in ("untrained", "demonstration") if term.upper() in text]
-        return (*EXPLAINED.get(focused or "", ()), *warned, "trial", "probe")
+        return (*EXPLAINED.get(focused or "", ()), *warned, "probe")
 
     # What was typed.
 

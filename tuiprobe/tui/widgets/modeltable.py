@@ -16,10 +16,10 @@ from tuiprobe.tui.widgets.rows import RowTable
 
 TERMS = {
     "demonstration": "demonstration",
-    "zero-shot": "zero-shot",
-    "finetuned": "finetuned",
+    "zero-shot": "training",
+    "finetuned": "training",
     "supervised": "training",
-    "": "pretraining",
+    "": "training",
 }
 """Terms of the glossary by group."""
 
