@@ -149,7 +149,7 @@ async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
         await until(pilot, lambda: "Labels are ignored" in str(hint.content))
         assert app.screen.explained()[:2] == EXPLAINED["target"]
         fields = {str(field.id) for field in app.screen.query(".field Input, .field Select")}
-        assert fields | {"run"} == set(EXPLAINED)
+        assert set(EXPLAINED) <= fields | {"run"}
         panel = app.screen.query_one("#meaning")
         await pilot.press("pagedown")
         await until(pilot, lambda: panel.scroll_offset.y > 0)
