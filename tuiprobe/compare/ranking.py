@@ -122,6 +122,8 @@ def rank(runs: Sequence[Run]) -> Ranking:
         runs: Two or more. By labels of shifts, whether a model is told apart from the first is
             corrected for the number of models (Holm).
     """
+    names = names_of([run.report for run in runs])
+    runs = [_renamed(run, name) for run, name in zip(runs, names, strict=True)]
     labels = by_labels([run.report for run in runs], [run.directory for run in runs])
     if isinstance(labels, LabelsAmong) and (
         labels.verdict not in UNDECIDED or all(_labelled(run, labels.target) for run in runs)
@@ -132,6 +134,20 @@ def rank(runs: Sequence[Run]) -> Ranking:
         note = f"labels do not order these models: {labels.reason}"
         ranking = ranking.model_copy(update={"notes": (*ranking.notes, note)})
     return ranking
+
+
+def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
+    """Returns what each run is called: its model, and where several have it, its key too."""
+    counts = Counter(one.model.name for one in reports)
+    return tuple(
+        one.model.name if counts[one.model.name] == 1 else f"{one.model.name} ({one.key[:8]})"
+        for one in reports
+    )
+
+
+def _renamed(run: Run, name: str) -> Run:
+    model = run.report.model.model_copy(update={"name": name})
+    return run._replace(report=run.report.model_copy(update={"model": model}))
 
 
 def _labelled(run: Run, data: str) -> bool:
