@@ -19,7 +19,7 @@ from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.candidates import read_candidate
-from tuiprobe.miniature.encoder import load
+from tuiprobe.models.load import load_encoder
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.result import Robustness
@@ -117,7 +117,7 @@ def test_the_default_run_brings_its_target_which_no_probe_takes_for_a_labelled_s
     assert street.labels is None
     assert street.answers.tolist() == list(range(CLASSES))
     assert street.features.shape == (64, 128)
-    module: Any = load("mini_clip", None, device="cpu", dtype=torch.float32).module
+    module: Any = load_encoder("miniature:mini_clip").module
     assert run.head.normalize
     assert run.head.logit_scale == pytest.approx(float(module.logit_scale.exp()), rel=1e-6)
     assert run.head.logit_bias == 0
