@@ -273,7 +273,7 @@ async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_onc
         )
         assert asked.models[-1][-3:] == ["--dtype", "float16", "--offline"]
 
-        monkeypatch.setattr("tuiprobe.catalog.missing.cached_file", lambda model: None)
+        monkeypatch.setattr("tuiprobe.catalog.cached.cached_file", lambda model: None)
         asked.models.clear()
         asked.trial = tried(TRIAL)
         app.push_screen(SetupScreen(["vitb16_openai"]))

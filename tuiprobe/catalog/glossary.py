@@ -81,7 +81,7 @@ def term(id: str) -> Term:
 
 @lru_cache(maxsize=1)
 def _by_words() -> dict[str, Term]:
-    return {words.casefold(): one for one in terms() for words in one.words}
+    return {words.casefold(): term for term in terms() for words in term.words}
 
 
 def named(heading: str) -> Term | None:
@@ -96,40 +96,40 @@ def named(heading: str) -> Term | None:
 @lru_cache(maxsize=1)
 def _pattern() -> re.Pattern[str]:
     # A single letter is a term as a heading, and any letter in a sentence.
-    found = [w for one in terms() for w in one.words if len(w) > 1 and w not in one.common]
-    longest_first = sorted(found, key=len, reverse=True)
+    words = [w for term in terms() for w in term.words if len(w) > 1 and w not in term.common]
+    longest_first = sorted(words, key=len, reverse=True)
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
 
 
 def mentions(text: str) -> Iterator[tuple[int, int, Term]]:
     """Yields where a sentence uses a term: start, end and term; everyday words count for nothing.
 
-    >>> [(start, end, one.id) for start, end, one in mentions("its kurtosis")]
+    >>> [(start, end, term.id) for start, end, term in mentions("its kurtosis")]
     [(4, 12, 'kurtosis')]
     """
-    for found in _pattern().finditer(text):
-        yield found.start(), found.end(), _by_words()[found.group().casefold()]
+    for match in _pattern().finditer(text):
+        yield match.start(), match.end(), _by_words()[match.group().casefold()]
 
 
 def mentioned(text: str) -> tuple[Term, ...]:
     """Returns the terms that a sentence uses, in its order; everyday words count for nothing.
 
-    >>> [one.id for one in mentioned("Kurtosis after centring 3.35, effective channels 4.7.")]
+    >>> [term.id for term in mentioned("Kurtosis after centring 3.35, effective channels 4.7.")]
     ['centring', 'effective-channels']
     """
-    return tuple(dict.fromkeys(one for _, _, one in mentions(text)))
+    return tuple(dict.fromkeys(term for _, _, term in mentions(text)))
 
 
 def page() -> str:
     """Returns the page of all terms, by name."""
-    listed = sorted(terms(), key=lambda one: one.name.casefold())
+    listed = sorted(terms(), key=lambda term: term.name.casefold())
     return HEADER + "\n" + "\n".join(map(_entry, listed)) + "\n"
 
 
-def _entry(one: Term) -> str:
-    more = f" *{one.more}*" if one.more else ""
-    where = f"[{one.page}]({one.page})"
-    return f'- <a id="{one.id}"></a>**{one.name}**: {one.short}{more} {where}'
+def _entry(term: Term) -> str:
+    more = f" *{term.more}*" if term.more else ""
+    where = f"[{term.page}]({term.page})"
+    return f'- <a id="{term.id}"></a>**{term.name}**: {term.short}{more} {where}'
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.label.part import labels_beside, labels_state, with_labels
+from tuiprobe.label.report_part import labels_beside, labels_state, with_labels
 from tuiprobe.results import Figure, Report, given
 from tuiprobe.results.headlines import LABELLED_ID
 from tuiprobe.results.report import ABSENT

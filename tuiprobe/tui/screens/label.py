@@ -20,10 +20,10 @@ from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Static
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.label.answers import Draw
 from tuiprobe.label.files import NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, PictureToLabel, open_labelling
-from tuiprobe.label.standing import FINAL, LabelStanding, standing
+from tuiprobe.label.status import FINAL, LabelStatus, label_status
+from tuiprobe.label.survey import Draw
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.directory import RunDir
@@ -62,7 +62,7 @@ class LabelView:
         reason: Why not.
     """
 
-    state: LabelStanding
+    state: LabelStatus
     last: LastLabel | None
     picture: PictureToLabel | None
     image: Image | None = None
@@ -289,7 +289,7 @@ class LabelScreen(ProbeScreen):
         other = f" ({'letters' if self._named else 'names'}: v)" if self._nameable else ""
         self.query_one("#so-far").border_title = f"so far{other}"
 
-    def _end(self, state: LabelStanding) -> Content:
+    def _end(self, state: LabelStatus) -> Content:
         """Returns what stands in place of a picture where none is to be labelled."""
         files = self._labelling.files if self._labelling is not None else None
         lines = [Content.styled(plain(state.sentence(self._named)), "bold"), Content()]
@@ -413,7 +413,7 @@ def shared_targets(runs: Sequence[Path]) -> list[str]:
 
 def view_of(labelling: Labelling) -> LabelView:
     """Returns what to show of a labelling, without the pixels of the picture."""
-    state, last = standing(labelling), None
+    state, last = label_status(labelling), None
     if labelling.counted:
         matched, line = labelling.matched, labelling.counted[-1]
         answers = matched.answers[:, matched.places[line.digest]].tolist()

@@ -13,7 +13,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import Button, Input, Select, Static
 
-from tuiprobe.catalog.missing import Missing, download_words, missing_weights
+from tuiprobe.catalog.cached import Missing, download_words, missing_weights
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
