@@ -51,7 +51,8 @@ def dead_links(site: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site").resolve()
-    words = ["-q", "-E", "-W", "--keep-going", "-d", folder / "trees", ROOT / "docs", folder]
+    words = ["-q", "-E", "-W", "--keep-going", "-d", f"{folder}/trees"]
+    words += [str(ROOT / "docs"), str(folder)]
     subprocess.run([sys.executable, "-m", "sphinx", *words], check=True)
     return folder
 
