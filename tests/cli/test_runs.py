@@ -15,11 +15,11 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.report import read_report
 from tuiprobe.results import NotRun
-from tuiprobe.run import glance
+from tuiprobe.run import results
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
 from tuiprobe.run.listing import find_runs, list_runs, read_runs
 from tuiprobe.run.locks import held_locks, is_running
+from tuiprobe.run.results import write_results
 
 EVIL = "[red]a\u202eb"
 
@@ -74,8 +74,8 @@ def test_a_row_comes_from_the_summary_or_from_results_without_one(root, monkeypa
     run = RunDir(root / "first")
     write_results(run, report())
     with monkeypatch.context() as patch:
-        patch.setattr(glance, "read_results", None)
-        assert glance.summary(run).kurtosis == outliers().kurtosis
+        patch.setattr(results, "read_results", None)
+        assert results.summary(run).kurtosis == outliers().kurtosis
     run.summary_file.unlink()
     assert by_name(root)["first"].kurtosis == outliers().kurtosis
     other = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))

@@ -49,14 +49,13 @@ from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.pictures import pictures
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
-from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
-from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.arrays import BlockReader, read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_summary
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.records import read_plan, read_spec
+from tuiprobe.run.results import read_summary
 from tuiprobe.run.verify import verify
 from tuiprobe.torchfiles.pickles import PickleReader
 from tuiprobe.tui.livewatch import Watch

@@ -22,7 +22,7 @@ from tuiprobe.report.text import line
 from tuiprobe.results import DataSet, NotRun, Skipped
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 GOLDEN = Path(__file__).parent / "golden"
 

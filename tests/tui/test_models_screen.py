@@ -104,7 +104,7 @@ async def test_the_list_is_walked_filtered_sorted_and_explained(app: TuiprobeApp
         await until(pilot, lambda: names(app) == ["rn101_cc12m"])
         await pilot.press("down")
         assert table(app).has_focus
-        assert table(app).explained()[:2] == ("zero-shot", "untrained")
+        assert table(app).explained()[:2] == ("training", "untrained")
         await pilot.press("slash", *" nonesuch")
         await until(pilot, lambda: not listed_models(app))
         assert "No model matches" in table(app).render_line(1).text

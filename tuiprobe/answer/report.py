@@ -23,7 +23,6 @@ from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import DataSet, Inapplicable, NotRun, Part, ProbeResult, Report
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import begin_again, write_results
 from tuiprobe.run.head_file import head_digest
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
@@ -33,6 +32,7 @@ from tuiprobe.run.records import (
     write_baseline,
     write_spec,
 )
+from tuiprobe.run.results import begin_again, write_results
 from tuiprobe.spec import content_key
 
 NAMED_NONFINITE = 3

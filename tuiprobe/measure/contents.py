@@ -24,7 +24,8 @@ from tuiprobe.measure.plan_record import record_of
 from tuiprobe.measure.shards import Shard
 from tuiprobe.plaintext import encodable
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import PlanRecord, listed_samples, read_plan
+from tuiprobe.run.records import PlanRecord, read_plan
+from tuiprobe.run.samples import listed_samples
 from tuiprobe.run.shard_file import read_shard
 
 _READERS = 8  # threads: reading waits for I/O, and hashing releases the GIL

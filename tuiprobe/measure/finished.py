@@ -24,8 +24,8 @@ from tuiprobe.plaintext import encodable
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import find_runs
-from tuiprobe.run.records import read_plan, read_samples, read_spec
-from tuiprobe.run.row_samples import SampleRecord
+from tuiprobe.run.records import read_plan, read_spec
+from tuiprobe.run.samples import SampleRecord, read_samples
 from tuiprobe.spec import AUTO, RunSpec, run_options
 
 _FILES = ("checkpoint", "classes", "templates", "head", "baseline")

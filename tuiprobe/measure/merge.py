@@ -30,9 +30,8 @@ from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import ROW_SAMPLE, Measured, MeasuredRecord
-from tuiprobe.run.row_records import LISTED_ROWS, RowsMeasured
-from tuiprobe.run.row_samples import write_row_samples
+from tuiprobe.run.records import LISTED_ROWS, ROW_SAMPLE, Measured, MeasuredRecord, RowsMeasured
+from tuiprobe.run.samples import write_row_samples
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 

@@ -24,7 +24,7 @@ from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
 from tuiprobe.plaintext import plain
 from tuiprobe.results.subject import PreflightCheck
-from tuiprobe.run.preflight_file import read_preflight, said, write_preflight
+from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
 
 ANSWER = "known answer"
 
@@ -65,7 +65,7 @@ def preflight(plan: Plan, listen: Listener) -> None:
     listen(Event("stage", f"preflight: {passed} of {asked} checks passed", {"stage": "preflight"}))
     for check in found:
         if check.status == "warn":
-            listen(Event("warning", f"preflight, {said(check)}"))
+            listen(Event("warning", f"preflight, {check_sentence(check)}"))
 
 
 def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
@@ -189,7 +189,7 @@ def _refuse(found: list[PreflightCheck]) -> None:
     for check in found:
         if check.status == "fail":
             kind = WeightsError if check.cause == "encoder" else DataError
-            raise kind(f"preflight, {said(check)}")
+            raise kind(f"preflight, {check_sentence(check)}")
 
 
 def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> PreflightCheck:

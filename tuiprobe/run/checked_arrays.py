@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.records import TapRecord
-from tuiprobe.run.row_samples import SampleRecord
+from tuiprobe.run.samples import SampleRecord
 
 _LARGEST = 1e100
 LARGEST_WEIGHT = 1e15

@@ -16,8 +16,8 @@ from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.headlines import LISTED
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import summary
 from tuiprobe.run.locks import held_locks
+from tuiprobe.run.results import summary
 from tuiprobe.run.state import Observer, RunState, State
 from tuiprobe.spec import command_of
 

@@ -21,7 +21,7 @@ from tuiprobe.results.section import PerImage
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.row_samples import SampleRecord
+from tuiprobe.run.samples import SampleRecord
 
 _LISTED: Final = "samples/"
 _CONTENTS: Final = "contents/"

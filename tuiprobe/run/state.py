@@ -169,7 +169,7 @@ def run_state(
         who = f"rank {last.number}: " if last.status.world > 1 else ""
         return replace(found, kind="failed", reason=who + last.status.message)
     if results:
-        from tuiprobe.run.glance import summary
+        from tuiprobe.run.results import summary
 
         try:
             about = summary(run)

@@ -28,13 +28,8 @@ from tuiprobe.manifest import (
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays, read_own_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import (
-    SetRecord,
-    listed_samples,
-    read_measured,
-    read_plan,
-    saved_by_watch,
-)
+from tuiprobe.run.records import SetRecord, read_measured, read_plan, saved_by_watch
+from tuiprobe.run.samples import listed_samples
 from tuiprobe.run.shard_file import read_shard
 
 State = Literal[

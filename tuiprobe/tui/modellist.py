@@ -18,12 +18,12 @@ from tuiprobe.tui.widgets.rows import RowColumn, RowTable, kept_columns, row_tex
 
 COLUMNS = (
     RowColumn("model", 18),
-    RowColumn("backbone", 9, drop=2, term="encoder"),
-    RowColumn("pretraining", 12, drop=5, term="pretraining"),
+    RowColumn("backbone", 9, drop=2, term="representation"),
+    RowColumn("pretraining", 12, drop=5, term="training"),
     RowColumn("kind", 10, drop=4, term="training"),
     RowColumn("width", 5, right=True, drop=7, term="channel"),
-    RowColumn("size", 5, right=True, drop=6, term="parameters"),
-    RowColumn("weights", 9, drop=3, term="cached"),
+    RowColumn("size", 5, right=True, drop=6, term="weights"),
+    RowColumn("weights", 9, drop=3, term="weights"),
     RowColumn("ImageNet %", 10, right=True, drop=1, term="published-accuracy"),
     RowColumn("robustness +", 12, right=True, drop=1, term="effective-robustness"),
 )
@@ -224,8 +224,7 @@ class ModelTable(RowTable[ListedModel | str]):
         model = self.model
         if model is None:
             return super().explained()
-        group = {"supervised": "training", "": "pretraining"}
-        term = group.get(group_of(model), group_of(model))
+        term = "demonstration" if group_of(model) == "demonstration" else "training"
         untrained = ("untrained",) if model.cached == "none" else ()
         more = ("extrapolated",) if model.extrapolated else ()
         return tuple(dict.fromkeys((term, *untrained, *super().explained(), *more, "weights")))

@@ -164,7 +164,7 @@ class PickerScreen(Dialog[Path | None]):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of what may be picked."""
-        return ("set", "suite")
+        return ("set",)
 
     def compose(self) -> ComposeResult:
         """Lays out the path and the tree."""

@@ -30,7 +30,7 @@ from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 COLUMNS = (
-    RowColumn("format", 11, term="export"),
+    RowColumn("format", 11, term="card"),
     RowColumn("contents", 47, drop=1),
     RowColumn("size", 9, right=True),
 )
@@ -357,4 +357,4 @@ class ExportScreen(Dialog[None]):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the dialog."""
-        return ("export",)
+        return ("card",)

@@ -22,10 +22,10 @@ from textual.widgets import ContentSwitcher, Static
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
-from tuiprobe.label.answers import Draw
 from tuiprobe.label.files import NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, PictureToLabel, open_labelling
-from tuiprobe.label.standing import FINAL, LabelStanding, standing
+from tuiprobe.label.status import FINAL, LabelStatus, label_status
+from tuiprobe.label.survey import Draw
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.directory import RunDir
@@ -66,7 +66,7 @@ class LabelView:
         reason: Why not.
     """
 
-    state: LabelStanding
+    state: LabelStatus
     last: LastLabel | None
     picture: PictureToLabel | None
     image: Image | None = None
@@ -259,7 +259,7 @@ class LabelScreen(ProbeScreen):
         other = f" ({'letters' if self._named else 'names'}: v)" if self._nameable else ""
         self.query_one("#so-far").border_title = f"so far{other}"
 
-    def _end(self, state: LabelStanding, file: Entry) -> Content:
+    def _end(self, state: LabelStatus, file: Entry) -> Content:
         """Returns what stands in place of a picture where none is to be labelled."""
         lines = [Content.styled(plain(state.sentence(self._named)), "bold"), Content()]
         if state.decisions:
@@ -276,7 +276,7 @@ class LabelScreen(ProbeScreen):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of labels, and of what they decide."""
-        return ("labelling", "not-the-best", "labelled-difference", "accuracy-by-labels", "target")
+        return ("labelling", "accuracy-by-labels", "target")
 
     # Keys.
 
@@ -382,7 +382,7 @@ def shared_targets(runs: Sequence[Path]) -> list[str]:
 
 def view_of(labelling: Labelling) -> LabelView:
     """Returns what to show of a labelling, without the pixels of the picture."""
-    state, last = standing(labelling), None
+    state, last = label_status(labelling), None
     if labelling.counted:
         matched, line = labelling.matched, labelling.counted[-1]
         answers = matched.answers[:, matched.places[line.digest]].tolist()

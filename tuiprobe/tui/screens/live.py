@@ -112,8 +112,8 @@ class LiveScreen(ProbeScreen):
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the panels and of the title."""
         return (
-            "estimate", "top-1", "interval", "set", "shift", "kurtosis", "strongest-images",
-            "image-ends", "tap", "untrained", "demonstration",
+            "estimate", "top-1", "interval", "set", "shift", "kurtosis", "image-ends",
+            "tap", "untrained", "demonstration",
         )  # fmt: skip
 
     def on_unmount(self) -> None:

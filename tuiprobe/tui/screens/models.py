@@ -91,7 +91,7 @@ class ModelsScreen(FilteredScreen):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the model under the cursor."""
-        return (*self.table.explained(), "preset", "doctor", "fetch")
+        return (*self.table.explained(), "preset", "preflight", "weights")
 
     @work(group="catalog")
     async def _list_all(self) -> None:

@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Button, Input, Select, Static
 
-from tuiprobe.catalog.missing import Missing, download_words, missing_weights
+from tuiprobe.catalog.cached import Missing, download_words, missing_weights
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
@@ -92,7 +92,7 @@ class SetupScreen(ProbeScreen):
         focused = self.focused.id if self.focused is not None else None
         text = warning(self.setup, self._kept)
         warned = [term for term in ("untrained", "demonstration") if term.upper() in text]
-        return (*EXPLAINED.get(focused or "", ()), *warned, "trial", "probe")
+        return (*EXPLAINED.get(focused or "", ()), *warned, "probe")
 
     # What was typed.
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from tuiprobe.files import DamagedFileError
+from tuiprobe import limits
+from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.manifest import read_named, without_seal
 from tuiprobe.plaintext import encodable
+from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.arrays import read_own_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import read_plan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,9 +54,7 @@ class RowSamples(Mapping[int, SampleRecord]):
             raise KeyError(row)
         path = self._names.get(row) or row_name(row)
         label = self._labels.get(row)
-        return SampleRecord(
-            id=int(row), set=self._name, path=path, label=label, size=None, changed=None
-        )
+        return SampleRecord(id=int(row), set=self._name, path=path, label=label)
 
     def __contains__(self, row: object) -> bool:
         return isinstance(row, int) and 0 <= row < self._rows
@@ -108,7 +111,7 @@ def write_row_samples(
     if names:
         texts = [encodable(names[i]).encode()[:_MOST_NAME_BYTES] for i in rows]
         arrays["names"] = np.frombuffer(b"".join(texts), dtype=np.uint8)
-        arrays["ends"] = np.cumsum([len(one) for one in texts]).astype(np.int64)
+        arrays["ends"] = np.cumsum([len(text) for text in texts]).astype(np.int64)
     if labels is not None:
         arrays["labels"] = labels[arrays["rows"]].astype(np.int64)
     write_arrays(directory.rows_file(name), arrays, {"key": key})
@@ -132,16 +135,16 @@ def read_row_samples(directory: RunDir, name: str, rows: int) -> RowSamples:
         return RowSamples(name, rows, {}, {})
     arrays, _ = read_own_arrays(directory, file)
     try:
-        shown = arrays["rows"]
-        if shown.dtype != np.int64 or shown.ndim != 1:
+        named = arrays["rows"]
+        if named.dtype != np.int64 or named.ndim != 1:
             raise ValueError("its rows are no list of numbers")
-        if shown.size and not (shown[0] >= 0 and shown[-1] < rows and (np.diff(shown) > 0).all()):
+        if named.size and not (named[0] >= 0 and named[-1] < rows and (np.diff(named) > 0).all()):
             raise ValueError("its rows are not in order")
-        ids = shown.tolist()
+        ids = named.tolist()
         names = dict(zip(ids, _texts(arrays, len(ids)), strict=True)) if "names" in arrays else {}
         labels = arrays.get("labels", np.empty(0, np.int64))
         if "labels" in arrays and (
-            labels.dtype != np.int64 or labels.shape != shown.shape or labels.min(initial=0) < 0
+            labels.dtype != np.int64 or labels.shape != named.shape or labels.min(initial=0) < 0
         ):
             raise ValueError("its labels are not one a row")
         return RowSamples(name, rows, names, dict(zip(ids, labels.tolist(), strict=False)))
@@ -157,3 +160,52 @@ def _texts(arrays: Mapping[str, NDArray[Any]], count: int) -> list[str]:
         raise ValueError("its names are not one a row")
     pairs = zip(starts, ends, strict=True)
     return [content[a:b].decode("utf-8", "replace") for a, b in pairs]
+
+
+def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
+    """Returns the samples of every set by id; errors as for `read_plan`.
+
+    Stored vectors have no lines: their sets are made from `plan.json` and the file of their names.
+    """
+    samples = listed_samples(directory)
+    for record in read_plan(directory).sets if directory.plan_file.exists() else ():
+        samples.setdefault(record.name, {})
+        if record.rows is not None:
+            samples[record.name] = read_row_samples(directory, record.name, record.found)
+    return samples
+
+
+def listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
+    """Returns the samples that have a line in `samples.jsonl`; errors as for `read_plan`."""
+    file = directory.samples_file
+    samples: dict[str, dict[int, SampleRecord]] = {}
+    # Line by line: a list of all lines may take 30 times the memory.
+    for number, line in enumerate(BytesIO(without_seal(read_named(file)))):
+        if number >= limits.SAMPLES:
+            raise DamagedFileError(f"{file} is damaged: it has more than {limits.SAMPLES:,} lines")
+        text = line.decode("utf-8", "replace").removesuffix("\n")
+        record = _sample(text)
+        if record is None:
+            raise DamagedFileError(f"{file} is damaged: {text[:60]!r} is no image")
+        samples.setdefault(record.set, {})[record.id] = record
+    return dict(samples)
+
+
+def _sample(line: str) -> SampleRecord | None:
+    """Parses a line without pydantic, which refuses surrogates in undecodable file names."""
+    try:
+        record = SampleRecord(**parse_json(line))
+        counts = (record.id, record.label, record.size)
+        valid = (
+            record.id is not None
+            and all(n is None or (type(n) is int and 0 <= n < 2**53) for n in counts)
+            and isinstance(record.set, str)
+            and isinstance(record.path, str)
+            and len(record.path) <= LONGEST_TEXT
+            and isinstance(record.changed, str | None)
+        )
+        if valid and not record.path.isascii():
+            record = replace(record, path=encodable(record.path))
+        return record if valid else None
+    except (ValueError, TypeError, AttributeError):
+        return None
