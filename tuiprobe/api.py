@@ -16,7 +16,7 @@ from tuiprobe.answer import answer
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.base import safe_name
-from tuiprobe.datasets.own import OwnImages, name_of
+from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure import run as measuring
@@ -130,7 +130,7 @@ def _probe(
 def _asked(model: object, data: object, options: Mapping[str, Any]) -> tuple[RunSpec, Own]:
     """Returns the spec of a run, in which names stand for objects, and these objects."""
     options = {name: value for name, value in options.items() if value is not None}
-    images: dict[str, OwnImages] = {}
+    images: dict[str, PythonImages] = {}
     source = _named(data, images)
     targets = options.pop("target", ())
     if not (isinstance(targets, list | tuple) and all(isinstance(one, _SETS) for one in targets)):
@@ -149,7 +149,7 @@ def _asked(model: object, data: object, options: Mapping[str, Any]) -> tuple[Run
     return user_spec(name, source, options), Own(encoder, images)
 
 
-def _named(data: object, images: dict[str, OwnImages], *, labelled: bool = True) -> str | None:
+def _named(data: object, images: dict[str, PythonImages], *, labelled: bool = True) -> str | None:
     """Returns the name of a source of images, and adds it to those that are objects."""
     if data is None or isinstance(data, str | os.PathLike):
         return data if data is None else os.fspath(data)
@@ -157,7 +157,7 @@ def _named(data: object, images: dict[str, OwnImages], *, labelled: bool = True)
     while f"py:{name}" in images:
         count += 1
         name = f"{name_of(data)}-{count}"
-    found = OwnImages(data, name, labelled=labelled)
+    found = PythonImages(data, name, labelled=labelled)
     images[found.source] = found
     return found.source
 

@@ -174,9 +174,7 @@ def correlate(reports: Iterable[tuple[str, Report]]) -> Correlations:
         axis=question[2],
         runs=tuple(run for run, _ in kept),
         left_out=tuple(left_out),
-        signatures=probe_indicators(
-            [(run, values_of(report, "signature")) for run, report in kept]
-        ),
+        signatures=probe_indicators(signatures),
         predictors=probe_indicators([(run, _predictors(report)) for run, report in kept]),
     )
 

@@ -7,6 +7,7 @@ backwards.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
@@ -115,6 +116,8 @@ def rank(runs: Sequence[Run]) -> Ranking:
         runs: Two or more. By labels of shifts, whether a model is told apart from the first is
             corrected for the number of models (Holm).
     """
+    names = names_of([run.report for run in runs])
+    runs = [_renamed(run, name) for run, name in zip(runs, names, strict=True)]
     labels = by_labels([run.report for run in runs], [run.directory for run in runs])
     if isinstance(labels, LabelledRanking) and (
         labels.verdict not in UNDECIDED
@@ -126,6 +129,22 @@ def rank(runs: Sequence[Run]) -> Ranking:
         note = f"labels do not order these models: {labels.reason}"
         ranking = ranking.model_copy(update={"notes": (*ranking.notes, note)})
     return ranking
+
+
+def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
+    """Returns what each run is called: its model, and where several have it, its key too."""
+    counts = Counter(report.model.name for report in reports)
+    return tuple(
+        f"{report.model.name} ({report.key[:8]})"
+        if counts[report.model.name] > 1
+        else report.model.name
+        for report in reports
+    )
+
+
+def _renamed(run: Run, name: str) -> Run:
+    model = run.report.model.model_copy(update={"name": name})
+    return run._replace(report=run.report.model_copy(update={"model": model}))
 
 
 def _rank_by_labels(runs: Sequence[Run], labels: LabelledRanking) -> Ranking:

@@ -26,6 +26,12 @@ from tuiprobe.run.directory import RunDir
 HOW_MANY: Final = "about 50 for a difference of 11 points, more for less"
 """How many labelled pictures tell two models apart."""
 
+NAMED: Final = 4
+"""Models that a title names."""
+
+SIDE_BY_SIDE: Final = 3
+"""Models in one table of all figures, so that it fits a telephone."""
+
 MEASURED: Final = "measured"
 """What marks an accuracy by labels."""
 
@@ -51,21 +57,56 @@ def describe_ranking(ranking: Ranking) -> Section:
         shown=len(rows),
         file=False,
     )
-    content = (decisions, points(_reading(ranking)), _all_figures(ranking), points(ranking.notes))
+    content = (decisions, points(_reading(ranking)), *_all_figures(ranking), points(ranking.notes))
     return Section(title="Models", headline=(sentence,), content=content)
 
 
+def title_of(ranking: Ranking) -> str:
+    """Returns the decision in one line, which is the title of a page."""
+    labels, models = ranking.labels, ranking.models
+    take = next((model.model for model in models if model.decision == "take"), "")
+    if not take:
+        if labels is not None and labels.verdict == "contradictory":
+            return f"Undecided: the labels of {ranking.target} contradict each other"
+        names = [model.model for model in models if model.decision == "undecided"]
+        if len(names) > NAMED:
+            names = [*names[:NAMED], f"{len(names) - NAMED} more"]
+        count = "50"
+        if labels is not None:
+            count = "more" if labels.more is None else f"roughly {labels.more:,} more"
+        return f"Undecided between {listed(names)}: label {count} {_pictures(ranking)}"
+    where = f"on the mean of {_shifts(ranking)}"
+    if labels is not None:
+        where = f"on {ranking.target} by {several(labels.labels, 'label')}"
+    equal = [model.model for model in models if model.decision == "as good"]
+    if equal or (labels is not None and labels.verdict == "within"):
+        others = "the best" if len(equal) != 1 else equal[0]
+        cheaper = f", and the {'cheaper' if len(equal) == 1 else 'cheapest'}" if equal else ""
+        return f"{take} is within {number(MARGIN, 'points')} of {others} {where}{cheaper}"
+    second, *rest = models[1:]
+    change = second.from_first.difference if second.from_first is not None else ABSENT
+    by = f" by {change.with_interval()}" if given(change) and change.low is not None else ""
+    more = f" and of {len(rest)} more" if rest else ""
+    return f"{take} is ahead of {second.model}{by}{more} {where}"
+
+
+def _shifts(ranking: Ranking) -> str:
+    return several(ranking.sets, "labelled shift") if ranking.sets else "labelled shifts"
+
+
+def _pictures(ranking: Ranking) -> str:
+    return f"pictures of {ranking.target}" if ranking.target else "of your own pictures"
+
+
 def _sentence_by_shifts(ranking: Ranking) -> str:
-    target = ranking.target
-    pictures = f"pictures of {target}" if target else "some of your own pictures"
+    pictures = _pictures(ranking) if ranking.target else f"some {_pictures(ranking)}"
     if not ranking.by:
         return (
             f"Undecided: label {pictures} ({HOW_MANY}). No two of these models have a measured "
             "mean over the same labelled shifts, and neither estimates without labels nor accuracy "
             "in distribution order models."
         )
-    shifts = several(ranking.sets, "labelled shift") if ranking.sets else "labelled shifts"
-    margin = number(MARGIN, "points")
+    shifts, margin = _shifts(ranking), number(MARGIN, "points")
     ordered = [model for model in ranking.models if ranking.by in model.figures]
     undecided = [model.model for model in ordered if model.decision == "undecided"]
     if undecided:
@@ -74,7 +115,9 @@ def _sentence_by_shifts(ranking: Ranking) -> str:
             f"apart from {ordered[0].model} nor within {margin} of it. Label {pictures} "
             f"({HOW_MANY})."
         )
-    stronger = f" Labels of {pictures} would be stronger evidence ({HOW_MANY})." if target else ""
+    stronger = ""
+    if ranking.target:
+        stronger = f" Labels of {pictures} would be stronger evidence ({HOW_MANY})."
     take = next(model.model for model in ordered if model.decision == "take")
     equal = sum(model.decision == "as good" for model in ordered)
     if equal:
@@ -174,39 +217,35 @@ def _reading(ranking: Ranking) -> Iterator[str]:
         yield f"These images show a difference of {limit} or more from the first (80 % power)."
 
 
-def _all_figures(ranking: Ranking) -> Content:
-    """Returns the table of everything that compares, which pages fold."""
-    models = ranking.models
+def _all_figures(ranking: Ranking) -> Iterator[Content]:
+    """Yields tables of everything that compares, a row for each figure and a column for a model."""
     names = {id: headline.name for id, headline in BY_ID.items()}
     names[TARGET_ERROR] = "error of the estimate on labelled shifts"
-    ids = [id for id in names if any(id in model.figures for model in models)]
+    ids = [id for id in names if any(id in model.figures for model in ranking.models)]
     if TARGET_ERROR in ids:  # stands beside the estimate
         ids.remove(TARGET_ERROR)
         ids.insert(ids.index("target") + 1, TARGET_ERROR)
-    return table(
-        "models_figures",
-        [
-            ("model", "model"),
-            ("representation", "representation"),
-            ("parameters", "parameters"),
-            *ranking.facts.items(),
-            *((id, names[id]) for id in ids),
-        ],
-        [
-            [
-                model.model,
-                model.representation,
-                model.parameters,
-                *(model.facts.get(id) or MISSING for id in ranking.facts),
-                *(model.figures.get(id, MISSING) for id in ids),
-            ]
-            for model in models
-        ],
-        "All headline figures",
-        shown=len(models),
-        folded=True,
-        file=False,
-    )
+    count = len(ranking.models)
+    for begin in range(0, count, SIDE_BY_SIDE):
+        models = ranking.models[begin : begin + SIDE_BY_SIDE]
+        which = f", models {begin + 1} to {begin + len(models)}" if count > SIDE_BY_SIDE else ""
+        columns = ((f"model_{n}", model.model) for n, model in enumerate(models))
+        rows: list[list[Value]] = [
+            ["representation", *(model.representation for model in models)],
+            ["parameters", *(model.parameters for model in models)],
+        ]
+        for id, name in ranking.facts.items():
+            rows.append([name, *(model.facts.get(id) or MISSING for model in models)])
+        for id in ids:
+            rows.append([names[id], *(model.figures.get(id, MISSING) for model in models)])
+        yield table(
+            f"models_figures_{begin // SIDE_BY_SIDE + 1}",
+            [("figure", "figure"), *columns],
+            rows,
+            f"All headline figures{which}",
+            folded=True,
+            file=False,
+        )
 
 
 def label_command(runs: Sequence[Run], ranking: Ranking) -> str:

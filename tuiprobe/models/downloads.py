@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tuiprobe.catalog.cached import hub_cache, hub_names, url_folder
-from tuiprobe.catalog.missing import Missing
+from tuiprobe.catalog.cached import Missing, hub_cache, hub_names, url_folder
 from tuiprobe.catalog.names import Published
 
 SECONDS = 0.5
