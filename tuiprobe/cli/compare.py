@@ -108,11 +108,8 @@ def _text(
     from tuiprobe.report.terminal import section_text
 
     models, *indicator = describe_models(runs)
-    sections = [
-        models,
-        *(describe(comparison, everything) for comparison in comparisons),
-        *indicator,
-    ]
+    pairs = [describe(comparison, everything) for comparison in comparisons]
+    sections = [models, *pairs, *indicator]
     if len(runs) >= SEVERAL:
         from tuiprobe.probes.targets.agreement import describe_agreement
 

@@ -1,4 +1,4 @@
-"""`tuiprobe label`: which run is best on one's pictures, by labelling a few of them."""
+"""`tuiprobe label`: which run is best on your pictures, by labelling a few of them."""
 
 from __future__ import annotations
 
