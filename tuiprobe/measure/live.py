@@ -24,7 +24,8 @@ from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
 from tuiprobe.probes.rows import MIN_CHANNELS, usable
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.status import LiveTap, StatusWatch, StatusWriter, bounded
+from tuiprobe.run.state import StatusWatch
+from tuiprobe.run.status import LiveTap, StatusWriter, bounded
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 

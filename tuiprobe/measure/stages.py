@@ -28,8 +28,9 @@ from tuiprobe.measure.thumbs import candidates, write_thumbnails
 from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.run.counting import count_images, named_ranks, published_shards, ranks_missing
-from tuiprobe.run.directory import MERGE_LOCK, BusyError, RunDir
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
+from tuiprobe.run.locks import MERGE_LOCK, BusyError
 from tuiprobe.run.records import write_spec
 from tuiprobe.run.results import is_partial, write_results
 from tuiprobe.spec import FINAL_TAP

@@ -8,13 +8,16 @@ cannot be read counts as missing.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
+from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.files import DamagedFileError
+from tuiprobe.run import locks
 from tuiprobe.run.counting import (
     images_done,
     named_ranks,
@@ -24,6 +27,7 @@ from tuiprobe.run.counting import (
 )
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import (
+    held_locks,
     is_held,
     is_running,
     last_host,
@@ -32,13 +36,120 @@ from tuiprobe.run.locks import (
 )
 
 if TYPE_CHECKING:
-    from tuiprobe.run.status import RankView, StatusWatch
+    from tuiprobe.run.status import Status
 
 State = Literal["waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 
 _TAIL = 2**18
 _MOST_TEXT = 4000
+
+
+@dataclass(frozen=True)
+class RankView:
+    """A rank as a reader sees it.
+
+    Attributes:
+        number: Its number.
+        status: What it says.
+        silence: Seconds since the reader saw its status change.
+        runs: Whether its process runs: on this host by its lock, on another one by its status,
+            which changes. Clocks of other hosts do not matter.
+    """
+
+    number: int
+    status: Status
+    silence: float = 0.0
+    runs: bool = False
+
+    @property
+    def may_run(self) -> bool:
+        """Whether it may run: a rank of another host writes often only while it measures."""
+        status = self.status
+        quiet = status.phase == "extract" and self.silence >= locks.QUIET_SECONDS
+        return self.runs or not (status.here or status.ended or quiet)
+
+
+class StatusWatch:
+    """Sees the status of all ranks change.
+
+    Args:
+        run: The run directory.
+        now: The reader's own clock; only differences count.
+        trusting: Whether a status of another host counts as fresh when it is seen first.
+
+    Attributes:
+        damage: Why the status of a rank cannot be read; empty if all can.
+    """
+
+    def __init__(
+        self,
+        run: RunDir,
+        now: Callable[[], float] | None = None,
+        trusting: bool = True,
+    ) -> None:
+        self._run, self._now = run, now or time.monotonic
+        self._trusting = trusting
+        self._seen: dict[int, tuple[tuple[float, int], float, bool]] = {}
+        self.damage = ""
+
+    def look(self, held: frozenset[str] | None = None) -> tuple[RankView, ...]:
+        """Returns all ranks that have a readable status, by number.
+
+        Args:
+            held: From `held_locks`, which is asked if this is None.
+        """
+        from tuiprobe.run.status import read_status  # loads pydantic
+
+        self.damage, views = _too_large(self._run), []
+        numbers = [] if self.damage else self._run.status_ranks()
+        held = held_locks() if held is None and numbers else held
+        for number in numbers:
+            try:
+                status = read_status(self._run, number)
+            except DamagedFileError as error:
+                self.damage = str(error)
+                continue
+            if status is not None:
+                views.append(self._view(number, status, held))
+        return tuple(views)
+
+    def _view(self, number: int, status: Status, held: frozenset[str] | None) -> RankView:
+        beat, now = (status.begun, status.sequence), self._now()
+        before = self._seen.get(number)
+        if before is None or before[0] != beat:
+            fresh = before is not None or (self._trusting and status.sequence > 0)
+            before = self._seen[number] = (beat, now, fresh)
+        silence = now - before[1]
+        if status.here:
+            runs = is_held(self._run.at(lock_of(number)), held)
+        else:
+            runs = before[2] and silence < locks.QUIET_SECONDS and not status.ended
+        return RankView(number, status, silence, runs)
+
+
+def last_end(views: Sequence[RankView]) -> RankView | None:
+    """Returns the rank that tells how the last attempt ended; None if none does."""
+    from tuiprobe.run.status import ENDS
+
+    begun = max((view.status.begun for view in views), default=0.0)
+    # Within a rank the order decides, also where the clock was set back in between.
+    ends = [v for v in views if v.status.ended and max(v.status.begun, v.status.time) >= begun]
+    return min(ends, key=lambda view: ENDS.index(view.status.phase), default=None)
+
+
+def _too_large(run: RunDir) -> str:
+    """Says that the files of all ranks are too large together; empty if they are not."""
+    for suffix, most in (
+        ("json", limits.STATUSES_BYTES),
+        ("safetensors", limits.STATUSES_ARRAY_BYTES),
+    ):
+        files = (run.status_file(rank, suffix).status() for rank in run.status_ranks())
+        size = sum(file.st_size for file in files if file is not None)
+        if size > most:
+            folder = run.path / "status"
+            return f"{folder} holds {size:,} bytes of {suffix}, above the limit of {most:,}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -138,8 +249,6 @@ def run_state(
             whether those of other hosts run.
         alive: Whether the caller knows that an engine of its own is working on it.
     """
-    from tuiprobe.run.status import StatusWatch, last_end  # loads pydantic
-
     starting = alive or is_held(run.engine_file, held)
     if not run.key_file.exists():
         return _without_key(run, starting or is_running(run, held))
@@ -147,10 +256,10 @@ def run_state(
         return RunState("damaged", f"{run.key_file} holds no key of a run")
     views = StatusWatch(run, trusting=False).look(held) if views is None else views
     count, results = images_done(run, views), run.results_file.exists()
-    found = RunState("unfinished", "", count.done, count.total, results)
+    state = RunState("unfinished", "", count.done, count.total, results)
     host, busy = last_host(run), {view.number for view in views if view.may_run}
     if is_running(run, held):
-        return replace(found, kind="running", waits=_waits(run, views, held, busy))
+        return replace(state, kind="running", waits=_waits(run, views, held, busy))
     last = last_end(views)
     end = None if last is None else last.status
     ended = None if end is None else end.phase
@@ -160,33 +269,33 @@ def run_state(
             max((v.status.begun for v in views), default=0),
         )
         if end is None and begun * 1e9 > engine:  # it has let go of the run, and is about to end
-            return replace(found, kind="running")
+            return replace(state, kind="running")
         if end is None or end.time * 1e9 <= engine:
-            return replace(found, kind="waiting")
+            return replace(state, kind="waiting")
     if any(view.runs for view in views):  # on another host
-        return replace(found, kind="running", waits=_waits(run, views, held, busy))
+        return replace(state, kind="running", waits=_waits(run, views, held, busy))
     if last is not None and ended == "failed":
         who = f"rank {last.number}: " if last.status.world > 1 else ""
-        return replace(found, kind="failed", reason=who + last.status.message)
+        return replace(state, kind="failed", reason=who + last.status.message)
     if results:
         from tuiprobe.run.results import summary
 
         try:
             about = summary(run)
         except (TuiprobeError, OSError) as error:
-            return replace(found, kind="damaged", reason=str(error), results=False)
+            return replace(state, kind="damaged", reason=str(error), results=False)
         if not about.partial and ended not in ("interrupted", "measured"):
-            return replace(found, kind="done")
-        found = replace(found, kind="partial")
+            return replace(state, kind="done")
+        state = replace(state, kind="partial")
         if not count.total:  # the results alone were copied
-            found = replace(found, measured=about.images, planned=about.wanted)
+            state = replace(state, measured=about.images, planned=about.wanted)
     files = [run.results_file, *(run.status_file(view.number) for view in views)]
     written = max(file.modified() or 0 for file in files)
-    if (run.log_file.modified() or 0) > written and (said := _error(run)):
-        return replace(found, kind="failed", reason=said)
+    if (run.log_file.modified() or 0) > written and (cause := _error(run)):
+        return replace(state, kind="failed", reason=cause)
     if ended is not None or host == this_host():
-        host = next((one.status.host for one in views if one.may_run), "")
-    return replace(found, host=host, waits=_waits(run, views, held, set()))
+        host = next((view.status.host for view in views if view.may_run), "")
+    return replace(state, host=host, waits=_waits(run, views, held, set()))
 
 
 def _waits(
@@ -196,7 +305,7 @@ def _waits(
 
     A rank that holds its lock on this host is busy, whether it has a status yet or not.
     """
-    last = max((view.status for view in views), key=lambda one: one.begun, default=None)
+    last = max((view.status for view in views), key=lambda status: status.begun, default=None)
     if last is None or last.world == 1:
         return ()
     return tuple(
@@ -224,8 +333,6 @@ class Observer:
 
     def state(self, run: RunDir, held: frozenset[str] | None) -> RunState:
         """Returns the state of a run; `held` comes from `held_locks`."""
-        from tuiprobe.run.status import StatusWatch
-
         watch = self._watches.get(run.path)
         if watch is None:
             watch = StatusWatch(run, trusting=self._trusting)
@@ -240,26 +347,22 @@ def _without_key(run: RunDir, starting: bool) -> RunState:
         return RunState("none", f"{run.path} is no directory")
     if not run.log_file.exists():
         return RunState("none", f"{run.path} is no run directory: it holds no key")
-    said = _error(run)
-    return RunState("failed", said) if said else RunState("unfinished")
-
-
-def _tail(file: Entry) -> list[str]:
-    """Returns the last lines of a file; none if it cannot be read."""
-    try:
-        with file.open() as stream:
-            stream.seek(max(os.fstat(stream.fileno()).st_size - _TAIL, 0))
-            return stream.read(_TAIL).decode("utf-8", "replace").splitlines()
-    except (DamagedFileError, OSError):
-        return []
+    cause = _error(run)
+    return RunState("failed", cause) if cause else RunState("unfinished")
 
 
 def _error(run: RunDir) -> str:
     """Returns the error that the last engine of the log ended with; empty if it said none."""
-    said = ""
-    for line in _tail(run.log_file):
+    try:
+        with run.log_file.open() as stream:
+            stream.seek(max(os.fstat(stream.fileno()).st_size - _TAIL, 0))
+            lines = stream.read(_TAIL).decode("utf-8", "replace").splitlines()
+    except (DamagedFileError, OSError):
+        return ""
+    error = ""
+    for line in lines:
         if line.startswith(LOG_MARK):
-            said = ""
+            error = ""
         elif line.startswith("error:"):
-            said = line.removeprefix("error:").strip()[:_MOST_TEXT]
-    return said
+            error = line.removeprefix("error:").strip()[:_MOST_TEXT]
+    return error
