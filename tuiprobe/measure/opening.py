@@ -10,23 +10,23 @@ from pathlib import Path
 
 import torch
 
+from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.datasets.vectors import ROWS, RowSet
+from tuiprobe.datasets.vectors import ROWS, RowSet, open_rows
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.clock import Clock
-from tuiprobe.measure.contents import refuse_other_images
-from tuiprobe.measure.device import available_cores, choose_device, usual_batch
 from tuiprobe.measure.finished import file_stamps
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.heads import refuse_unmatched
 from tuiprobe.measure.job import Answer, Job
+from tuiprobe.measure.machine import available_cores, choose_device, usual_batch
 from tuiprobe.measure.plan import Plan, list_images, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
-from tuiprobe.measure.rows import open_row_suite
+from tuiprobe.measure.resume import refuse_other_images
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.identity import identity_encoder
@@ -99,7 +99,7 @@ def open_run(
     locks.enter_context(directory.locked(lock_of(rank.number)))
     if fresh and (kept := directory.clear()):
         listen(Event("warning", kept_files(directory.path, kept)))
-    return Job.of(plan, clock, listen, answer, mix)
+    return Job(plan, clock, listen, answer, mix)
 
 
 def earlier(output: Path | None) -> RunSpec | None:
@@ -179,6 +179,11 @@ def plan_run(
     if spec.embeddings is not None:
         refuse_unmatched(plan)
     return plan
+
+
+def open_row_suite(spec: RunSpec) -> Suite:
+    """Opens the vectors that a spec names; errors as for `open_rows`."""
+    return open_rows(spec, written_classes(spec.classes) if spec.classes is not None else ())
 
 
 def _encoder(spec: RunSpec, suite: Suite, own: Own) -> Encoder:

@@ -212,7 +212,7 @@ def _read_baseline(suite: Suite, path: str) -> None:
 
 def _look_at_vectors(spec: RunSpec, found: Preview) -> None:
     from tuiprobe.datasets.vectors import ROWS, RowSet
-    from tuiprobe.measure.rows import open_row_suite
+    from tuiprobe.measure.opening import open_row_suite
 
     own = replace(spec, target_embeddings=())
     suite = _tried(found, "embeddings", lambda: open_row_suite(replace(own, labels=None)))

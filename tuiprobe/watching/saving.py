@@ -12,7 +12,7 @@ from tuiprobe import __version__
 from tuiprobe.answer.report import part
 from tuiprobe.errors import DataError
 from tuiprobe.manifest import write_record
-from tuiprobe.measure.fingerprint import current_fingerprint
+from tuiprobe.measure.machine import current_fingerprint
 from tuiprobe.measure.tap_statistics import MAX_ROWS
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
