@@ -22,14 +22,11 @@ from tuiprobe.measure.machine import statistics_device
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.shards import Shard, stack_states
 from tuiprobe.measure.stopping import StopRequest
-from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, RowMeasure, TapMeasure
+from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, Measures, RowMeasure, TapMeasure
 from tuiprobe.models.taps import Tap
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.spec import FINAL_TAP
-
-Measures = dict[str, TapMeasure | RowMeasure]
-"""What measures a shard, by tap."""
 
 
 class Extraction:
@@ -186,7 +183,7 @@ class Extraction:
         if (of_rows := self._plan.row_sets.get(shard.set_name)) is not None:
             return {FINAL_TAP: RowMeasure(final, spec.top_k, of_rows)}
         device = statistics_device(self.device)
-        measures: Measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
+        measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
         for tap in self._plan.taps:
             measures[tap.name] = TapMeasure(tap, spec.tokens, INNER_TOP_K, device, rows, spec.seed)
         return measures

@@ -5,32 +5,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuiprobe.datasets import Dataset, Suite
+from tuiprobe.datasets import Dataset
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.clock import Pace
+from tuiprobe.measure.live_answers import LiveAnswers
 from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.tap_statistics import Measures
 from tuiprobe.measure.thumbnails import EndsOf, LiveThumbs, ends_of
-from tuiprobe.models.taps import Tap
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.heads import SetFeatures, hits, usable_images
 from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
 from tuiprobe.probes.rows import MIN_CHANNELS, usable
-from tuiprobe.probes.targets.headline import headline_estimates
-from tuiprobe.results import Figure, given
-from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.state import StatusWatch
-from tuiprobe.run.status import LiveTap, SetAnswers, StatusWriter, bounded
+from tuiprobe.run.status import LiveTap, StatusWriter, bounded
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.stats import ActivationStats, SampleSummary
+from tuiprobe.stats import SampleSummary
 
 MIN_SECONDS = 0.2
 MAX_COST = 0.01  # share of the run's time that the live view may take
@@ -40,15 +37,6 @@ _SCANNED_VALUES = 1 << 15  # of the last batch, so that heights take about a mil
 def live_pace() -> Pace:
     """Returns the pace of live files: at most five times a second, and 1 % of the time."""
     return Pace(MAX_COST, MIN_SECONDS)
-
-
-class RunningFigures(Protocol):
-    """What is read of a tap while its shard runs."""
-
-    @property
-    def tap(self) -> Tap: ...  # noqa: D102
-    @property
-    def stats(self) -> ActivationStats: ...  # noqa: D102
 
 
 @dataclass
@@ -73,7 +61,7 @@ class RunningTap:
             self.kurtosis_square_sum + float((kurtosis**2).sum()),
         )
 
-    def shown(self, heights: RunningHeights | None = None) -> LiveTap:
+    def figures(self, heights: RunningHeights | None = None) -> LiveTap:
         """Returns the running figures; those that need two images are None before that.
 
         Args:
@@ -148,7 +136,7 @@ class LiveView:
         self._finished: dict[str, RunningHeights] = {}
         self._thumbs, self._answers = LiveThumbs(directory, pictured or {}), answers
         self._shard: Shard | None = None
-        self._measures: Mapping[str, RunningFigures] = {}
+        self._measures: Measures = {}
         self._pace, self._telling = live_pace(), live_pace()
         self.begin(())
 
@@ -158,7 +146,7 @@ class LiveView:
         self._left = sum(shard.size for shard in shards)
         self._before = self._within = 0  # images in finished shards, and in the one under way
 
-    def begin_shard(self, shard: Shard, measures: Mapping[str, RunningFigures]) -> None:
+    def begin_shard(self, shard: Shard, measures: Measures) -> None:
         """Starts a shard, perhaps not for the first time."""
         self._shard, self._measures = shard, measures
         self._within = 0
@@ -194,7 +182,8 @@ class LiveView:
             with self._telling.piece():
                 self._listen(Event("progress", "", self._progress()))
         if left == 0 or self._pace.due:
-            self._show(features, ids, scan=images > 0, last=left == 0)
+            self._answer(features, ids, last=left == 0)
+            self._write(features[-1] if images and features else None)
         else:
             self._status.flush()
 
@@ -242,23 +231,10 @@ class LiveView:
         assert self._shard is not None
         current = {}
         for tap, measure in self._measures.items():
-            samples = measure.stats.samples.compute()
-            place = (self._shard.set_name, tap)
-            width = measure.tap.channels
+            place, width = (self._shard.set_name, tap), measure.tap.channels
             before = self._taps.get(place) or RunningTap(np.zeros(width), np.zeros(width, np.int64))
-            current[place] = before.plus(samples)
+            current[place] = before.plus(measure.stats.samples.compute())
         return current
-
-    def _scan(self, features: torch.Tensor) -> None:
-        """Scans a part of the last batch for heights; images arrive in random order."""
-        assert self._shard is not None
-        if not len(features):
-            return
-        channels = features.shape[1]
-        rows = features[: max(_SCANNED_VALUES // channels, 1)].float().cpu().numpy()
-        none = RunningHeights(np.zeros(channels, np.int64))
-        name = self._shard.set_name
-        self._heights[name] = self._heights.get(name, none).plus(rows)
 
     def _answer(
         self, features: Sequence[torch.Tensor], ids: Sequence[torch.Tensor], last: bool
@@ -274,162 +250,20 @@ class LiveView:
             self._answers = None
             self._status.update(answers={}, unanswered=f"no answers so far: {error}"[:1000])
 
-    def _show(
-        self,
-        features: Sequence[torch.Tensor],
-        ids: Sequence[torch.Tensor],
-        *,
-        scan: bool,
-        last: bool,
-    ) -> None:
-        self._answer(features, ids, last)
+    def _write(self, batch: torch.Tensor | None) -> None:
+        """Writes the status; scans a part of a batch for heights: images come in random order."""
+        assert self._shard is not None
         with self._pace.piece():
+            if batch is not None and len(batch):
+                name, channels = self._shard.set_name, batch.shape[1]
+                rows = batch[: max(_SCANNED_VALUES // channels, 1)].float().cpu().numpy()
+                none = RunningHeights(np.zeros(channels, np.int64))
+                self._heights[name] = self._heights.get(name, none).plus(rows)
             taps = self._taps | self._current()
-            if scan and features:
-                self._scan(features[-1])
-            shown = {
-                (name, tap): running.shown(self._heights.get(name) if tap == FINAL_TAP else None)
-                for (name, tap), running in taps.items()
-            }
-            self._status.write(shown)
-        self._thumbs.write()
-
-
-KEPT_IMAGES = 1000
-"""Images of each set that estimates rest on: its first ones, which are a fair sample."""
-
-MAX_COST = 0.03  # share of the run's time that estimates may take
-
-
-@dataclass(frozen=True, eq=False)
-class _SetSoFar:
-    """Counts of all images of a set so far, and the representations of the first ones."""
-
-    kept: SetFeatures
-    images: int = 0
-    right: int = 0
-
-    def plus(self, images: SetFeatures, head: HeadArrays) -> _SetSoFar:
-        """Returns the set with more images."""
-        right, labels, kept = 0, None, self.kept
-        if images.labels is not None and kept.labels is not None:
-            usable = usable_images(images)
-            right = hits(usable.features, head, usable)
-            labels = np.concatenate([kept.labels, images.labels])[:KEPT_IMAGES]
-        features = kept.features
-        if len(features) < KEPT_IMAGES:
-            features = np.concatenate([features, images.features])[:KEPT_IMAGES]
-        kept = replace(kept, features=features, labels=labels)
-        return _SetSoFar(kept, self.images + len(images.features), self.right + right)
-
-
-class LiveAnswers:
-    """Answers of a head, counted as the images pass.
-
-    Args:
-        suite: The sets.
-        head: The head.
-        answers: The class that each row of the head answers for, by name of the set.
-    """
-
-    def __init__(
-        self, suite: Suite, head: HeadArrays, answers: Mapping[str, NDArray[np.int64]]
-    ) -> None:
-        self._suite, self._head = suite, head
-        self._estimates: Mapping[str, tuple[Figure, bool]] = {}
-        self._pace = Pace(MAX_COST)
-        nothing = np.empty((0, head.weight.shape[1]), np.float32)
-        self._done = {
-            name: _SetSoFar(
-                SetFeatures(
-                    name, nothing, np.empty(0, np.int64) if self._labelled(name) else None, rows
-                )
+            self._status.write(
+                {
+                    (name, tap): sums.figures(self._heights.get(name) if tap == FINAL_TAP else None)
+                    for (name, tap), sums in taps.items()
+                }
             )
-            for name, rows in answers.items()
-            if name in suite.sets and name != suite.concept_set
-        }  # of finished shards
-        self.begin_shard()
-
-    def _labelled(self, name: str) -> bool:
-        return name not in self._suite.targets and bool(self._suite.sets[name].classes)
-
-    def begin_shard(self) -> None:
-        """Forgets what was counted of an unfinished shard."""
-        self._sets, self._batches = dict(self._done), 0
-
-    def end_shard(self) -> None:
-        """Keeps what was counted of the shard."""
-        self._done, self._batches = dict(self._sets), 0
-
-    def count(
-        self,
-        name: str,
-        features: Sequence[NDArray[np.float32] | torch.Tensor],
-        ids: Sequence[NDArray[np.int64] | torch.Tensor],
-    ) -> None:
-        """Counts the batches of the current shard that were not counted yet.
-
-        Args:
-            name: Its set.
-            features: Final representations of its batches so far, `[n, C]` each, on any device.
-            ids: Their sample ids.
-        """
-        new = slice(self._batches, len(features))
-        self._batches = len(features)
-        if name not in self._sets or not features[new]:
-            return
-        rows = np.concatenate([_on_host(batch) for batch in features[new]])
-        numbers = np.concatenate([_on_host(batch) for batch in ids[new]])
-        finite = np.isfinite(np.linalg.norm(rows, axis=1))
-        images, kept = replace(self._sets[name].kept, features=rows[finite]), numbers[finite]
-        if images.labels is not None:
-            images = replace(images, labels=_labels(self._suite.sets[name], kept))
-        self._sets[name] = self._sets[name].plus(images, self._head)
-
-    def so_far(self, last: bool = False) -> dict[str, SetAnswers]:
-        """Returns the answers on every set that has any; estimates are renewed at their pace.
-
-        Args:
-            last: Whether no image follows, so that the estimates have to be of all.
-        """
-        if last or self._pace.due:
-            with self._pace.piece():
-                self._estimate()
-        return {
-            name: _shown(each, *self._estimates.get(name, (None, False)))
-            for name, each in self._sets.items()
-            if each.images
-        }
-
-    def _estimate(self) -> None:
-        """Estimates accuracy on the sets without labels by the function of the results."""
-        kept = {name: each.kept for name, each in self._sets.items() if each.images}
-        first, *others = [name for name in self._suite.sets if name != self._suite.concept_set]
-        targets = [kept[name] for name in self._suite.targets if name in kept]
-        if first in kept and targets:
-            shifts = [kept[name] for name in others if name in kept]
-            self._estimates = headline_estimates(self._head, kept[first], shifts, targets)
-
-
-def _on_host(batch: NDArray[np.generic] | torch.Tensor) -> NDArray[np.generic]:
-    return batch.cpu().numpy() if isinstance(batch, torch.Tensor) else batch
-
-
-def _labels(dataset: Dataset, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    samples = dataset.samples
-    return np.array([samples[i].label for i in ids.tolist()], dtype=np.int64)
-
-
-def _shown(each: _SetSoFar, estimate: Figure | None, calibrated: bool) -> SetAnswers:
-    if each.kept.labels is not None:
-        return SetAnswers(images=each.images, right=each.right)
-    if estimate is None or not given(estimate):
-        return SetAnswers(images=each.images)
-    return SetAnswers(
-        images=each.images,
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        estimated=estimate.n,
-        calibrated=calibrated,
-    )
+        self._thumbs.write()

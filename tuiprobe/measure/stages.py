@@ -13,7 +13,8 @@ from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.extract import Extraction, UnreadableLimit
 from tuiprobe.measure.heads import LongHeadError, write_head
 from tuiprobe.measure.job import Job
-from tuiprobe.measure.live import LiveAnswers, LiveView
+from tuiprobe.measure.live import LiveView
+from tuiprobe.measure.live_answers import LiveAnswers
 from tuiprobe.measure.merge import MergedSet, merge_set, write_merged, write_names
 from tuiprobe.measure.plan import Plan, record_of, write_plan
 from tuiprobe.measure.preflight import preflight

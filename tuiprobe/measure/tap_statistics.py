@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -119,6 +120,10 @@ class RowMeasure:
 
     def rows(self) -> None:
         """Returns None: there is no inner tap."""
+
+
+Measures: TypeAlias = Mapping[str, TapMeasure | RowMeasure]
+"""What measures a shard, by tap."""
 
 
 def select_tokens(x: torch.Tensor, tap: Tap, tokens: str) -> torch.Tensor:

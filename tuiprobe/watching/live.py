@@ -72,4 +72,4 @@ class LiveFiles:
 def _shown(seen: Seen) -> LiveTap:
     width = seen.tap.channels
     none = RunningTap(np.zeros(width), np.zeros(width, np.int64))
-    return none.plus(seen.stats.samples.compute()).shown()
+    return none.plus(seen.stats.samples.compute()).figures()
