@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from tuiprobe.catalog.missing import download_words, missing_weights
+from tuiprobe.catalog.cached import download_words, missing_weights
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.plaintext import clock, plain

@@ -9,8 +9,8 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import EntryNotFoundError
 
-from tuiprobe.catalog import missing
-from tuiprobe.catalog.missing import download_words, missing_weights
+from tuiprobe.catalog import cached
+from tuiprobe.catalog.cached import download_words, missing_weights
 from tuiprobe.events import Event
 from tuiprobe.models.downloads import with_sizes
 from tuiprobe.narration import announce_downloads
@@ -21,7 +21,7 @@ TWO = ["vitb16_openai", "vitb32_openai"]
 
 @pytest.fixture(autouse=True)
 def nothing_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(missing, "cached_file", lambda model: None)
+    monkeypatch.setattr(cached, "cached_file", lambda model: None)
 
 
 def test_one_total_says_what_is_known_and_what_is_not() -> None:
@@ -71,7 +71,7 @@ def test_what_is_here_or_has_no_published_weights_is_not_downloaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert missing_weights(["mini_clip", "py:a:b"]) == []
-    monkeypatch.setattr(missing, "cached_file", lambda model: Path("x"))
+    monkeypatch.setattr(cached, "cached_file", lambda model: Path("x"))
     assert missing_weights(TWO) == []
     assert download_words([]) == ""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.catalog.own_baseline import read_own_baseline
+from tuiprobe.catalog.accuracies import SHIFTS, read_own_baseline
 from tuiprobe.errors import UsageError
 
 

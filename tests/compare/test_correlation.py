@@ -132,7 +132,7 @@ def test_runs_that_do_not_count_say_why() -> None:
     assert "no effective robustness" in reasons["bare"]
     text = text_of(found)
     assert "- left out, partial: not every image was measured: partial" in text
-    assert "Nothing is correlated: that takes 8 encoders." in text
+    assert "No correlation is computed: it takes 8 encoders." in text
 
 
 def test_the_baseline_is_the_one_that_most_runs_have() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 import yaml
 
 from tests.docs.blocks import (
@@ -21,6 +20,7 @@ from tests.docs.blocks import (
     Block,
     arguments,
     blocks,
+    command_line,
     expected_code,
     lines,
     name,
@@ -48,7 +48,7 @@ def check() -> Iterator[Check]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(headless, "run_models", run_models)
-        waiting: list[Any] = list(commands().values())
+        waiting: list[Any] = [*command_line().commands.values()]
         while waiting:
             command = waiting.pop()
             waiting += getattr(command, "commands", {}).values()
@@ -93,15 +93,9 @@ def test_commands_in_sentences_have_these_options(page: Path) -> None:
             assert unknown == [], f"{name(page)}: {span}"
 
 
-def commands() -> dict[str, Any]:
-    """Returns the commands by name."""
-    root: Any = typer.main.get_command(app.app)
-    return root.commands
-
-
 def unknown_words(given: list[str]) -> list[str]:
     """Returns the command or the options that the command line does not have."""
-    command: Any = typer.main.get_command(app.app)
+    command = command_line()
     while given and hasattr(command, "commands") and re.match("[a-z]", given[0]):
         if given[0] not in command.commands:
             return given[:1]

@@ -19,7 +19,7 @@ from tests.fuzz.budget import seconds, seeds
 from tests.fuzz.damage import damage
 from tests.measure.fake_run import FakeSet, model, vouch, write_run
 from tests.tui.live_run import HOST, live_run
-from tuiprobe.catalog.own_baseline import read_own_baseline
+from tuiprobe.catalog.accuracies import read_own_baseline
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.probes.targets.agreement import agreement_of

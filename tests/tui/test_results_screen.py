@@ -212,10 +212,10 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
 
 
 TABS = {
-    "overview": ("under-shifts", ""),
+    "overview": ("card", ""),
     "inside": ("kurtosis", "1 outlier channel"),
     "directions": ("importance", "direction 0, strength 0.5, importance 0.5"),
-    "concepts": ("average-precision", "concept "),
+    "concepts": ("encodes", "concept "),
     "shifts": ("effective-robustness", "Top-1 "),
     "channels": ("height", "channel ▲  133, height 14.0 ± 0.2"),
 }

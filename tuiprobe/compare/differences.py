@@ -16,7 +16,7 @@ from tuiprobe.compare.labelled import by_labels, labelled_difference
 from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.compare.paired import KEEPS_NONE, Pairing
 from tuiprobe.datasets.registry import last_part
-from tuiprobe.label.among import LabelsAmong
+from tuiprobe.label.ranking import LabelledRanking
 from tuiprobe.numbers import unit_of_difference
 from tuiprobe.probes import LABELS
 from tuiprobe.report import read_report
@@ -144,7 +144,7 @@ def compare(
     first: Report,
     second: Report,
     pairing: Pairing | None = None,
-    labels: LabelsAmong | NotRun | None = None,
+    labels: LabelledRanking | NotRun | None = None,
 ) -> Comparison:
     """Compares two reports figure by figure; over kinds of representation only their answers.
 
@@ -234,7 +234,7 @@ def _difference(probe: str, ours: NamedFigure, theirs: NamedFigure, pairing: Pai
 
 
 def _labelled(
-    probe: str, ours: NamedFigure, theirs: NamedFigure, labels: LabelsAmong | NotRun | None
+    probe: str, ours: NamedFigure, theirs: NamedFigure, labels: LabelledRanking | NotRun | None
 ) -> Difference:
     """Returns the difference of two accuracies by labels, with the bounds that labels give it."""
     change, ahead = labelled_difference(labels, ours.data, 1, 0)
@@ -352,7 +352,9 @@ def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
             )
 
 
-def _label_notes(reports: Sequence[Report], labels: LabelsAmong | NotRun | None) -> Iterator[str]:
+def _label_notes(
+    reports: Sequence[Report], labels: LabelledRanking | NotRun | None
+) -> Iterator[str]:
     """Yields why labels do not count, once each."""
     parts = [part for report in reports if (part := report.part_of(LABELS)) is not None]
     reasons = [part.not_run for part in parts if part.not_run is not None]

@@ -173,17 +173,25 @@ def forest_chart(
 
 
 def difference_chart(rows: Sequence[ForestRow]) -> Chart | None:
-    """Returns the differences of two runs on their scales from -1 to 1; None without any."""
-    drawn = [Interval(row.name, *row.ends, row.differs) for row in rows if row.ends is not None]
+    """Returns the differences of two runs that are in points; None without any.
+
+    Figures of other units have no axis in common: the table has their differences.
+    """
+    drawn = [
+        Interval.of(row.name, row.difference, row.differs)
+        for row in rows
+        if given(row.difference) and row.difference.unit == "points" and row.ends is not None
+        if not BY_RANK[row.rank].within_kind
+    ]
     if not drawn:
         return None
     chart = forest_chart(
         "forest",
-        "Differences of the headline figures",
-        "second - first, in parts of the scale",
+        "Differences of the headline figures in points",
+        "second - first, points",
         drawn,
         _DIFFERENCES,
-        note="Figures of one kind share a scale, which ends at the farthest end of an interval.",
+        "points",
     )
     zero = Series(
         name="no difference",

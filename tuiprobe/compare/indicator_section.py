@@ -53,7 +53,7 @@ def _content(result: Correlations) -> Iterator[Content]:
             yield _correlations("signatures", result.signatures, "signature")
             yield _correlations("predictors", result.predictors, "what one has anyway")
         else:
-            yield prose(f"Nothing is correlated: that takes {FEWEST} encoders.")
+            yield prose(f"No correlation is computed: it takes {FEWEST} encoders.")
     left_out = defaultdict(list)
     for run in result.left_out:
         left_out[run.reason].append(run.run)
@@ -98,7 +98,8 @@ def _charts(result: Correlations) -> Iterator[Chart]:
                     id=f"robustness_{id}_{place}",
                     title=f"Effective robustness by {name.partition(',')[0]}, {kind}",
                     x_label=name,
-                    y_label=f"effective robustness by {result.baseline}",
+                    y_label=f"effective robustness by {result.baseline}, points",
+                    y_unit="points",
                     series=tuple(_series(drawn)),
                 )
 

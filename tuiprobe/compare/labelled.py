@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.label.among import LabelsAmong, labels_among
+from tuiprobe.label.ranking import LabelledRanking, labelled_ranking
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.headlines import LABELLED_ID
 from tuiprobe.run.directory import RunDir
@@ -18,7 +18,7 @@ NO_BOUNDS: Final = NotRun(reason="labels say which of two runs is ahead where bo
 
 def by_labels(
     reports: Sequence[Report], directories: Sequence[RunDir | None]
-) -> LabelsAmong | NotRun | None:
+) -> LabelledRanking | NotRun | None:
     """Returns what labels say of which run is ahead, or why nothing; None without labels.
 
     The labels are those of one target set that all runs have by one name: the first by whose
@@ -35,7 +35,7 @@ def by_labels(
         return None
     measured = [name for name in common if all(_has(report, name) for report in reports)]
     try:
-        return labels_among(runs, (*measured, *common)[0])
+        return labelled_ranking(runs, (*measured, *common)[0])
     except TuiprobeError as error:
         return NotRun(reason=str(error))
 
@@ -45,7 +45,7 @@ def _has(report: Report, data: str) -> bool:
 
 
 def labelled_difference(
-    found: LabelsAmong | NotRun | None, data: str, a: int, b: int
+    found: LabelledRanking | NotRun | None, data: str, a: int, b: int
 ) -> tuple[Figure, bool | None]:
     """Returns one run minus another on all pictures, and whether one is known to be ahead.
 
@@ -58,7 +58,7 @@ def labelled_difference(
         a: Place of the first run.
         b: Place of the second run.
     """
-    if not isinstance(found, LabelsAmong) or found.target != data:
+    if not isinstance(found, LabelledRanking) or found.target != data:
         return (found if isinstance(found, NotRun) else NO_BOUNDS), None
     pair = found.pairs[a, b]
     if pair.low > pair.high:

@@ -21,9 +21,9 @@ from tuiprobe.compare.differences import (
 from tuiprobe.compare.holm import LEVEL, detectable, holm, p_value
 from tuiprobe.compare.labelled import by_labels, labelled_difference
 from tuiprobe.compare.paired import Pairing
-from tuiprobe.label.among import LabelsAmong
 from tuiprobe.label.contest import MARGIN, UNDECIDED, Verdict
-from tuiprobe.label.part import TargetLabels
+from tuiprobe.label.ranking import LabelledRanking
+from tuiprobe.label.report_part import TargetLabels
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.telling import listed
 from tuiprobe.report.text import line
@@ -122,8 +122,10 @@ def rank(runs: Sequence[Run]) -> Ranking:
         runs: Two or more. By labels of shifts, whether a model is told apart from the first is
             corrected for the number of models (Holm).
     """
+    names = names_of([run.report for run in runs])
+    runs = [_renamed(run, name) for run, name in zip(runs, names, strict=True)]
     labels = by_labels([run.report for run in runs], [run.directory for run in runs])
-    if isinstance(labels, LabelsAmong) and (
+    if isinstance(labels, LabelledRanking) and (
         labels.verdict not in UNDECIDED or all(_labelled(run, labels.target) for run in runs)
     ):
         return _rank_by_labels(runs, labels)
@@ -134,11 +136,25 @@ def rank(runs: Sequence[Run]) -> Ranking:
     return ranking
 
 
+def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
+    """Returns what each run is called: its model, and where several have it, its key too."""
+    counts = Counter(one.model.name for one in reports)
+    return tuple(
+        one.model.name if counts[one.model.name] == 1 else f"{one.model.name} ({one.key[:8]})"
+        for one in reports
+    )
+
+
+def _renamed(run: Run, name: str) -> Run:
+    model = run.report.model.model_copy(update={"name": name})
+    return run._replace(report=run.report.model_copy(update={"model": model}))
+
+
 def _labelled(run: Run, data: str) -> bool:
     return given(run.report.figure(LABELLED_ID, data))
 
 
-def _rank_by_labels(runs: Sequence[Run], labels: LabelsAmong) -> Ranking:
+def _rank_by_labels(runs: Sequence[Run], labels: LabelledRanking) -> Ranking:
     """Orders runs as the labels of a target do: the winner, then by accuracy, if all have it."""
     accuracies = [run.report.figure(LABELLED_ID, labels.target) for run in runs]
     values = [figure.value for figure in accuracies if given(figure)]
@@ -176,7 +192,7 @@ def _rank_by_labels(runs: Sequence[Run], labels: LabelsAmong) -> Ranking:
     )
 
 
-def _behind(runs: Sequence[Run], labels: LabelsAmong, first: int, place: int) -> Difference:
+def _behind(runs: Sequence[Run], labels: LabelledRanking, first: int, place: int) -> Difference:
     """Returns the model that is ahead minus another, with the bounds of the labels."""
     change, ahead = labelled_difference(labels, labels.target, first, place)
     return Difference(
@@ -193,7 +209,7 @@ def _behind(runs: Sequence[Run], labels: LabelsAmong, first: int, place: int) ->
     )
 
 
-def _by_verdict(models: Sequence[RankedModel], labels: LabelsAmong) -> list[Decision]:
+def _by_verdict(models: Sequence[RankedModel], labels: LabelledRanking) -> list[Decision]:
     """Returns the decision about each model."""
     decisions: list[Decision] = [
         "not the best" if dropped else "undecided" for dropped in labels.dropped

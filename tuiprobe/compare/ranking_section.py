@@ -13,7 +13,7 @@ from tuiprobe.compare.differences import Run, read_run
 from tuiprobe.compare.ranking import DecidedByLabels, RankedModel, Ranking, rank
 from tuiprobe.files import Entry
 from tuiprobe.label.contest import MARGIN
-from tuiprobe.numbers import number
+from tuiprobe.numbers import MISSING, number
 from tuiprobe.probes.telling import listed, points, several, table
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
@@ -26,6 +26,12 @@ from tuiprobe.run.directory import RunDir
 HOW_MANY: Final = "about 50 for a difference of 11 points, more for less"
 """How many labelled pictures tell two models apart."""
 
+NAMED: Final = 4
+"""Models that a title names."""
+
+SIDE_BY_SIDE: Final = 3
+"""Models in one table of all figures, so that it fits a telephone."""
+
 MEASURED: Final = "measured"
 """What marks an accuracy by labels."""
 
@@ -37,17 +43,58 @@ def describe_ranking(found: Ranking) -> Section:
     )  # fmt: skip
 
 
+def title_of(found: Ranking) -> str:
+    """Returns the decision in one line, which is the title of a page."""
+    where, labels = _where(found), found.labels
+    take = next((model.model for model in found.models if model.decision == "take"), "")
+    if not take:
+        if labels is not None and labels.verdict == "contradictory":
+            return f"Undecided: the labels of {found.target} contradict each other"
+        names = [model.model for model in found.models if model.decision == "undecided"]
+        if len(names) > NAMED:
+            names = [*names[:NAMED], f"{len(names) - NAMED} more"]
+        count = "50"
+        if labels is not None:
+            count = "more" if labels.more is None else f"roughly {labels.more:,} more"
+        return f"Undecided between {listed(names)}: label {count} {_pictures(found)}"
+    equal = [model.model for model in found.models if model.decision == "as good"]
+    if equal or (labels is not None and labels.verdict == "within"):
+        others = "the best" if len(equal) != 1 else equal[0]
+        cheaper = f", and the {'cheaper' if len(equal) == 1 else 'cheapest'}" if equal else ""
+        return f"{take} is within {number(MARGIN, 'points')} of {others} {where}{cheaper}"
+    second, *rest = found.models[1:]
+    against = second.from_first.difference if second.from_first is not None else ABSENT
+    by = f" by {against.with_interval()}" if given(against) and against.low is not None else ""
+    more = f" and of {len(rest)} more" if rest else ""
+    return f"{take} is ahead of {second.model}{by}{more} {where}"
+
+
+def _where(found: Ranking) -> str:
+    """Returns what models were compared on."""
+    if found.labels is not None:
+        return f"on {found.target} by {several(found.labels.labels, 'label')}"
+    return f"on the mean of {_shifts(found)}"
+
+
+def _shifts(found: Ranking) -> str:
+    return several(found.sets, "labelled shift") if found.sets else "labelled shifts"
+
+
+def _pictures(found: Ranking) -> str:
+    return f"pictures of {found.target}" if found.target else "of your own pictures"
+
+
 def _sentence(found: Ranking) -> str:
     if found.labels is not None:
         return _sentence_by_labels(found, found.labels)
-    pictures = f"pictures of {found.target}" if found.target else "some of your own pictures"
+    pictures = _pictures(found) if found.target else f"some {_pictures(found)}"
     if not found.by:
         return (
             f"Undecided: label {pictures} ({HOW_MANY}). No two of these models have a measured "
             "mean over the same labelled shifts, and neither estimates without labels nor accuracy "
             "in distribution order models."
         )
-    over = f"{several(found.sets, 'labelled shift')}" if found.sets else "labelled shifts"
+    over = _shifts(found)
     ordered = [one for one in found.models if found.by in one.figures]
     best = ordered[0]
     names = [one.model for one in ordered if one.decision == "undecided"]
@@ -104,29 +151,28 @@ def _stronger(found: Ranking, pictures: str) -> str:
 
 
 def _content(found: Ranking) -> Iterator[Content]:
+    columns = (
+        ("model", "model"), ("target", "on your pictures"), ("top1", "in distribution"),
+        ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
+        ("images_per_second", "speed"), ("decision", "decision"),
+    )  # fmt: skip
+    rows = [_decision_row(one) for one in found.models]
+    filled = [i for i in range(len(columns)) if any(row[i] != MISSING for row in rows)]
     yield table(
         "models",
-        [
-            ("model", "model"),
-            ("target", "on your pictures"),
-            ("top1", "in distribution"),
-            ("mean_shift", "mean of shifts"),
-            ("largest_loss", "largest loss"),
-            ("images_per_second", "speed"),
-            ("decision", "decision"),
-        ],
-        [_decision_row(one) for one in found.models],
-        shown=len(found.models),
+        [columns[i] for i in filled],
+        [[row[i] for i in filled] for row in rows],
+        shown=len(rows),
         file=False,
     )
     yield points(_reading(found))
-    yield _all_figures(found)
+    yield from _all_figures(found)
     yield points(found.notes)
 
 
 def _decision_row(one: RankedModel) -> list[Value]:
-    speed = "-" if one.images_per_second is None else f"{one.images_per_second:,.0f}/s"
-    loss = "-"
+    speed = MISSING if one.images_per_second is None else f"{one.images_per_second:,.0f}/s"
+    loss = MISSING
     if given(one.largest_loss):
         loss = f"{one.lost_on} {one.largest_loss.alone(signed=True, bare=True)}"
     return [
@@ -145,7 +191,7 @@ def _on_pictures(one: RankedModel) -> Value:
     measured, estimate = (one.figures.get(id, ABSENT) for id in (LABELLED_ID, "target"))
     if given(measured):
         return f"{measured.with_interval()} {MEASURED}"
-    return estimate if given(estimate) else "-"
+    return estimate if given(estimate) else MISSING
 
 
 def _reading(found: Ranking) -> Iterator[str]:
@@ -167,7 +213,8 @@ def _reading(found: Ranking) -> Iterator[str]:
             "Largest loss: points lost on the labelled shift that loses most, against the same "
             "classes in distribution."
         )
-    yield "Speed: images per second while the run was measured, decoding included."
+    if any(one.images_per_second is not None for one in found.models):
+        yield "Speed: images per second while the run was measured, decoding included."
     for one in found.models:
         against = one.from_first
         if against is None or not given(against.difference):
@@ -186,38 +233,33 @@ def _reading(found: Ranking) -> Iterator[str]:
         yield f"These images show a difference of {limit} or more from the first (80 % power)."
 
 
-def _all_figures(found: Ranking) -> Content:
-    """Returns the table of everything that compares, which pages fold."""
+def _all_figures(found: Ranking) -> Iterator[Content]:
+    """Yields tables of everything that compares, a row a figure and a column a model."""
     ids = [id for id in (*BY_ID, TARGET_ERROR) if any(id in one.figures for one in found.models)]
     if TARGET_ERROR in ids:  # stands beside the estimate
         ids.remove(TARGET_ERROR)
         ids.insert(ids.index("target") + 1, TARGET_ERROR)
     names = {id: one.name for id, one in BY_ID.items()}
     names[TARGET_ERROR] = "error of the estimate on labelled shifts"
-    return table(
-        "models_figures",
-        [
-            ("model", "model"),
-            ("representation", "representation"),
-            ("parameters", "parameters"),
-            *((id, name) for id, name in found.facts.items()),
-            *((id, names[id]) for id in ids),
-        ],
-        [
+    for begin in range(0, len(found.models), SIDE_BY_SIDE):
+        models = found.models[begin : begin + SIDE_BY_SIDE]
+        which = f", models {begin + 1} to {begin + len(models)}"
+        yield table(
+            f"models_figures_{begin // SIDE_BY_SIDE + 1}",
+            [("figure", "figure"), *((f"model_{n}", one.model) for n, one in enumerate(models))],
             [
-                one.model,
-                one.representation,
-                one.parameters,
-                *(one.facts.get(id) or "-" for id in found.facts),
-                *(one.figures.get(id, "-") for id in ids),
-            ]
-            for one in found.models
-        ],
-        "All headline figures",
-        shown=len(found.models),
-        folded=True,
-        file=False,
-    )
+                ["representation", *(one.representation for one in models)],
+                ["parameters", *(one.parameters for one in models)],
+                *(
+                    [name, *(one.facts.get(id) or "-" for one in models)]
+                    for id, name in found.facts.items()
+                ),
+                *([names[id], *(one.figures.get(id, "-") for one in models)] for id in ids),
+            ],
+            f"All headline figures{which if len(found.models) > SIDE_BY_SIDE else ''}",
+            folded=True,
+            file=False,
+        )
 
 
 def label_command(runs: Sequence[Run], found: Ranking) -> str:

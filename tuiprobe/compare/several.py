@@ -10,19 +10,16 @@ from tuiprobe.compare.differences import Comparison, Run, compare_runs
 from tuiprobe.compare.forest import Groups, Interval, forest_chart
 from tuiprobe.compare.indicator import Correlations, correlate
 from tuiprobe.compare.indicator_section import describe_indicator
-from tuiprobe.compare.ranking import rank
+from tuiprobe.compare.ranking import names_of, rank
 from tuiprobe.compare.ranking_section import describe_ranking
 from tuiprobe.numbers import suffix
 from tuiprobe.probes.telling import points, prose, several
-from tuiprobe.results import Report, given
+from tuiprobe.results import given
 from tuiprobe.results.headlines import HEADLINES, Headline
 from tuiprobe.results.section import Chart, Content, Section, Text
 
 SEVERAL: Final = 3
 """Runs from which on a comparison is one of several: models are ranked, figures correlated."""
-
-NAMED: Final = 4
-"""Runs that the title names."""
 
 READ: Final = (
     "Intervals are 95 %, each of its own run. Whether a run differs from the first comes from "
@@ -36,13 +33,6 @@ _GROUPS: Final[Groups] = {
     True: ("differs from the first", "main"),
     None: ("the first, or not compared", "control"),
 }
-
-
-def title_of(runs: Sequence[Run]) -> str:
-    """Returns the title of a report over several runs."""
-    names = names_of([run.report for run in runs])
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{len(names)} runs: {', '.join(names[:NAMED])}{more}"
 
 
 def describe_several(runs: Sequence[Run]) -> tuple[Section, ...]:
@@ -68,15 +58,6 @@ def correlations(runs: Sequence[Run]) -> Correlations:
     """Correlates outlier figures with effective robustness over the runs."""
     reports = [run.report for run in runs]
     return correlate(zip(names_of(reports), reports, strict=True))
-
-
-def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
-    """Returns what each run is called: its model, and where several have it, its key too."""
-    counts = Counter(one.model.name for one in reports)
-    return tuple(
-        one.model.name if counts[one.model.name] == 1 else f"{one.model.name} ({one.key[:8]})"
-        for one in reports
-    )
 
 
 def forests(runs: Sequence[Run]) -> tuple[Chart, ...]:

@@ -198,32 +198,35 @@ def _points(root: Element, one: Series, frame: _Frame, chart: Chart) -> None:
                x=frame.x(one.x[0]) - 8, y=frame.y(one.y[0]) + 4, text_anchor="end")  # fmt: skip
 
 
-_NAMES, _ROW = 170, 18
+_NAMES, _ROW = 240, 18
+_LETTER = 7  # pixels, as large as it is on a telephone
 
 
 def rows(chart: Chart) -> Element:
     """Returns a chart whose named places stand below each other, such as a forest plot."""
     low, high = chart.y_range()
     pad = 0.04 * (high - low)
-    width = _LEFT + _PLOT_WIDTH + 12 - _NAMES - 14
+    longest = max(map(len, chart.ticks), default=0)
+    left = min(_NAMES, max(80, 16 + _LETTER * longest))
+    width = _LEFT + _PLOT_WIDTH + 12 - left - 14
     bottom = 8 + _ROW * len(chart.ticks)
     box = f"0 0 {_LEFT + _PLOT_WIDTH + 12} {bottom + 36}"
     root = _svg(class_="chart", viewBox=box, role="img")
     inside(root, "title", _cut(chart.title, _LONGEST))
 
     def at(value: float) -> float:
-        return _NAMES + width * (value - low + pad) / (high - low + 2 * pad)
+        return left + width * (value - low + pad) / (high - low + 2 * pad)
 
     for value in round_ticks(low, high):
         kind = "reference" if value == 0 else "grid"
         inside(root, "line", class_=kind, x1=at(value), x2=at(value), y1=4, y2=bottom)
         inside(root, "text", tick_text(value, chart.y_unit), x=at(value), y=bottom + 14,
                text_anchor="middle")  # fmt: skip
-    middle = _NAMES + width / 2
+    middle = left + width / 2
     inside(root, "text", _cut(chart.y_label, 60), class_="dim", x=middle, y=bottom + 30,
            text_anchor="middle")  # fmt: skip
     for i, name in enumerate(chart.ticks):
-        inside(root, "text", _cut(name, _LETTERS), x=_NAMES - 10, y=8 + _ROW * i + 13,
+        inside(root, "text", _cut(name, (_NAMES - 16) // _LETTER), x=left - 8, y=8 + _ROW * i + 13,
                text_anchor="end")  # fmt: skip
     for one in chart.back_to_front():
         for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):

@@ -138,7 +138,7 @@ def columns(letters: tuple[str, str]) -> tuple[RowColumn, ...]:
     return (
         RowColumn("figure", 16),
         RowColumn("set", 8, drop=3, term="set"),
-        RowColumn("layer", 10, drop=4, term="layer"),
+        RowColumn("layer", 10, drop=4, term="tap"),
         RowColumn(first, 13, right=True, drop=1),
         RowColumn(second, 13, right=True, drop=2),
         RowColumn(f"{second} − {first}", 30, right=True, term="difference"),  # noqa: RUF001

@@ -159,7 +159,7 @@ class EngineApp(App[None]):
     def _ask(
         self, question: str, lines: list[str], yes: str, then: Callable[[bool | None], None]
     ) -> None:
-        from tuiprobe.tui.screens.confirm import ConfirmScreen
+        from tuiprobe.tui.screens.dialogs import ConfirmScreen
 
         self.push_screen(ConfirmScreen(question, lines, yes), then)
 

@@ -73,10 +73,8 @@ class ForestTable(RowTable[ForestRow]):
     def explained(self) -> tuple[str, ...]:
         """Returns the term of the figure at the cursor, then those of the columns."""
         row = self.current
-        own = (
-            (BY_ID[row.id].term, "paired" if row.paired else "separate") if row is not None else ()
-        )
-        return tuple(dict.fromkeys((*own, *super().explained(), "headline-figures")))
+        own = (BY_ID[row.id].term, "paired") if row is not None else ()
+        return tuple(dict.fromkeys((*own, *super().explained(), "differs")))
 
 
 class CompareTable(RowTable[Difference]):

@@ -216,7 +216,7 @@ class EvidenceScreen(ProbeScreen):
         kind = "channel" if self.subject.kind == "channel" else "privileged-direction"
         names = (named(text.partition("  ")[0]) for text in said.splitlines())
         found = [one.id for one in (*names, *mentioned(said)) if one is not None]
-        return tuple(dict.fromkeys((kind, *found, "ablation", "set-to-mean", "set-to-zero")))
+        return tuple(dict.fromkeys((kind, *found, "ablation")))
 
     def action_maximise(self) -> None:
         """Gives the whole window to the pictures, or takes it back."""

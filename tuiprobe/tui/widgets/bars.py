@@ -146,7 +146,7 @@ class ChannelBars(Widget, can_focus=True):
         """Returns the terms of the channel under the cursor."""
         marked = self._of is not None and self._channel in self._of.outliers
         first = ("outlier-channel",) if marked else ()
-        return (*first, "share", "even-share", "above-6", "leads", "channel")
+        return (*first, "share", "above-6", "channel")
 
     def show(self, of: Channels) -> None:
         """Shows other figures in place; the cursor stays on its channel."""

@@ -215,7 +215,7 @@ class PictureGrid(ScrollView, can_focus=True):
 
     def explained(self) -> tuple[str, ...]:
         """Returns what the glossary says about pictures at both ends."""
-        return ("strongest-images", "image-ends")
+        return ("image-ends",)
 
 
 class PictureScreen(ModalScreen[int]):
@@ -296,4 +296,4 @@ class PictureScreen(ModalScreen[int]):
 
     def explained(self) -> tuple[str, ...]:
         """Returns what the glossary says about pictures at both ends."""
-        return ("strongest-images", "image-ends")
+        return ("image-ends",)

@@ -1,4 +1,9 @@
-"""What candidates answer on the same pictures, and what a picture was labelled as."""
+"""Labels of random pictures: what candidates answer there, and the accuracies that follow.
+
+`StratifiedSample` is the survey of one run: its range has 95 % at the planned end, when it is at
+most 5 points to either side. It does not hold at every moment for someone who watches and stops at
+will. `contest.py` has that of several runs.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,13 @@ from tuiprobe.numbers import NORMAL_95, interval
 
 NOBODY: Final = -1
 """Label of a picture on which no candidate is right."""
+
+STRATA: Final = 5
+CLOSE_ENOUGH: Final = 0.05
+"""Half the width of the range at which enough is labelled."""
+
+FEWEST: Final = 25
+"""Labels before which nothing is said to be enough."""
 
 How = Literal["order", "other", "stratum", "outside"]
 """How a picture came to be labelled: from one of the orders, from a stratum, or unasked."""
@@ -151,3 +163,113 @@ def block_accuracies(
 def half_width(spare: int, least: int, variance: float) -> float:
     """Returns half the width of a 95 % range, wider where few labels estimate the variance."""
     return (NORMAL_95 + 2.4 / max(spare, least)) * sqrt(variance)
+
+
+class Survey:
+    """The labels of the pictures of a pool.
+
+    Args:
+        pool: What the candidates answer.
+
+    Attributes:
+        labels: Class by picture, in the order of labelling; `NOBODY` where none is right.
+        drawn: Pictures among them that this survey asked for.
+        known: Pictures among them that were labelled before the first of those: a block of their
+            own.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.labels: dict[int, int] = {}
+        self.drawn: list[int] = []
+        self.known: list[int] = []
+
+    def add(self, picture: int, label: int, how: How) -> None:
+        """Adds the label of a picture.
+
+        Args:
+            picture: Its place in the pool.
+            label: Number of a class, or `NOBODY`.
+            how: `outside` if this survey did not ask for it.
+        """
+        self.labels[picture] = label
+        if how != "outside":
+            self.drawn.append(picture)
+        elif not self.drawn:
+            self.known.append(picture)
+
+    def undo(self) -> None:
+        """Takes the last label back."""
+        picture, _ = self.labels.popitem()
+        for pictures in (self.drawn, self.known):
+            if pictures[-1:] == [picture]:
+                pictures.pop()
+
+    @property
+    def unlabelled(self) -> Bools:
+        """Whether each picture has no label yet, bool `[N]`."""
+        without = np.ones(self.pool.pictures, dtype=bool)
+        without[list(self.labels)] = False
+        return without
+
+
+class StratifiedSample(Survey):
+    """One candidate whose accuracy is asked for."""
+
+    @cached_property
+    def strata(self) -> list[Ints]:
+        """Five equal parts of the pictures by confidence, each in the order of labelling."""
+        place = np.empty(self.pool.pictures, dtype=np.int64)
+        place[self.pool.orders[0]] = np.arange(self.pool.pictures)
+        ranked = np.argsort(self.pool.confidences[0], kind="stable")
+        return [part[np.argsort(place[part])] for part in np.array_split(ranked, STRATA)]
+
+    @property
+    def stage(self) -> Ints:
+        """The number of each picture's stratum, int64 `[N]`."""
+        numbers = np.empty(self.pool.pictures, dtype=np.int64)
+        for number, part in enumerate(self.strata):
+            numbers[part] = number
+        return numbers
+
+    def upcoming(self, count: int = 1, narrow: bool = False) -> list[Draw]:
+        """Returns the pictures to label next; the strata take turns.
+
+        Args:
+            count: At most so many.
+            narrow: Has no meaning for one candidate; see `Contest.upcoming`.
+        """
+        unlabelled, stage = self.unlabelled, self.stage
+        drawn = np.array(self.drawn, dtype=np.int64)
+        turns = [
+            (int((stage[drawn] == number).sum()) + turn, number, picture)
+            for number, part in enumerate(self.strata)
+            for turn, picture in enumerate(part[unlabelled[part]][:count].tolist())
+        ]
+        return [Draw(picture, "stratum") for _, _, picture in sorted(turns)[:count]]
+
+    def accuracies(self) -> list[LabelledAccuracy]:
+        """Returns the accuracy on all pictures; none before each stratum has a label."""
+        answers, size = self.pool.answers[0], self.pool.pictures
+        hits = {i: int(answers[i]) == self.labels[i] for i in (*self.drawn, *self.known)}
+        drawn, known = set(self.drawn), set(self.known)
+        estimate, variance = sum(hits[i] for i in known) / size, 0.0
+        for part in self.strata:
+            rest = [i for i in part.tolist() if i not in known]
+            mine = [hits[i] for i in rest if i in drawn]
+            n, count = len(mine), len(rest)
+            if not count:
+                continue
+            if not n:
+                return []
+            weight, p = count / size, (sum(mine) + 1) / (n + 2)
+            estimate += weight * sum(mine) / n
+            variance += weight**2 * p * (1 - p) / n * (1 - n / count)
+        half = half_width(len(hits) - STRATA, 2, variance)
+        return [LabelledAccuracy(estimate, half, len(hits))]
+
+    @property
+    def verdict(self) -> Literal["open", "enough"]:
+        """Whether the accuracy is known to 5 points."""
+        close = any(accuracy.half <= CLOSE_ENOUGH for accuracy in self.accuracies())
+        return "enough" if close and len(self.labels) >= FEWEST else "open"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tuiprobe.errors import UsageError
 from tuiprobe.label.contest import MARGIN, Contest, Verdict
-from tuiprobe.label.part import labels_state
+from tuiprobe.label.report_part import labels_state
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class LabelledPair:
 
 
 @dataclass(frozen=True)
-class LabelsAmong:
+class LabelledRanking:
     """What labels say among runs.
 
     Attributes:
@@ -73,7 +73,7 @@ class LabelsAmong:
     pairs: Mapping[tuple[int, int], LabelledPair]
 
 
-def labels_among(runs: Sequence[RunDir], target: str) -> LabelsAmong | None:
+def labelled_ranking(runs: Sequence[RunDir], target: str) -> LabelledRanking | None:
     """Returns what the labels beside runs say of which is ahead; None without labels.
 
     Args:
@@ -86,81 +86,81 @@ def labels_among(runs: Sequence[RunDir], target: str) -> LabelsAmong | None:
         DataError: If runs differ in pictures or classes, or a file is damaged.
     """
     states = tuple(labels_state(run) for run in runs)
-    return _among(tuple(run.path for run in runs), target, states) if states[0] else None
+    return _ranking(tuple(run.path for run in runs), target, states) if states[0] else None
 
 
 @lru_cache(maxsize=64)
-def _among(
+def _ranking(
     runs: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
-) -> LabelsAmong | None:
+) -> LabelledRanking | None:
+    """Returns `labelled_ranking` of run directories; `states` changes where the result may."""
     from tuiprobe.label.session import open_labelling  # scipy, which runs without labels spare
 
     labelling = open_labelling(runs, target)
     if not labelling.survey.labels:
         return None
-    own = _own_answers(labelling, runs)
-    larger = _larger(labelling, own, runs[0].resolve().parent, target)
-    chosen = labelling if larger is None else larger
-    places = _places(chosen, own, runs)
+    matched = labelling.matched
+    paths = [candidate.directory.path for candidate in matched.candidates]
+    digest_of = dict(zip(paths, matched.answers_digests, strict=True))
+    digests = [digest_of[run] for run in runs]
+    larger = _larger_contest(labelling, digests, runs[0].resolve().parent, target)
+    chosen = larger or labelling
+    paths = [candidate.directory.path.resolve() for candidate in chosen.matched.candidates]
+    places = [
+        paths.index(run.resolve())
+        if run.resolve() in paths
+        else chosen.matched.answers_digests.index(digest)
+        for run, digest in zip(runs, digests, strict=True)
+    ]
     contest = chosen.survey
     if not isinstance(contest, Contest):
         raise UsageError("labels say which run is ahead of two or more")
     if larger is None or contest.winner in places:  # the best of many is the best of some
-        return _decided(chosen, contest, places)
-    return _bounded(chosen, contest, places)
+        return _by_decision(chosen, contest, places)
+    return _by_bounds(chosen, contest, places)
 
 
-def _own_answers(labelling: Labelling, runs: tuple[Path, ...]) -> list[str]:
-    """Returns the digest of the answers of each run."""
-    matched = labelling.matched
-    paths = [candidate.directory.path for candidate in matched.candidates]
-    answers = dict(zip(paths, matched.answers_digests, strict=True))
-    return [answers[run] for run in runs]
+def _larger_contest(
+    labelling: Labelling, digests: list[str], folder: Path, target: str
+) -> Labelling | None:
+    """Returns a contest of these runs and others; None if that of these alone drew labels.
 
+    Args:
+        labelling: The contest of these runs alone.
+        digests: The digest of the answers of each run.
+        folder: Where the candidates lie.
+        target: Name of the target set.
+    """
+    from tuiprobe.label.session import labelling_of
 
-def _larger(labelling: Labelling, own: list[str], folder: Path, target: str) -> Labelling | None:
-    """Returns a contest that these runs and others take part in; None if theirs drew labels."""
-    from tuiprobe.label.known import labelling_of
-
-    drawn = {line.plan for line in labelling.counted}
-    if labelling.plan.id in drawn or len(set(own)) < len(own):
+    plans_with_labels = {line.plan for line in labelling.counted}
+    if labelling.plan.id in plans_with_labels or len(set(digests)) < len(digests):
         return None
     for plan in labelling.files.plans():
-        answers = [candidate.answers for candidate in plan.candidates]
-        if plan.id not in drawn or not set(own) < set(answers):
+        if plan.id not in plans_with_labels or not set(digests) < set(plan.answers):
             continue
-        if (whole := labelling_of(plan, folder, target)) is not None:
-            return whole
+        if (larger := labelling_of(plan, folder, target)) is not None:
+            return larger
     return None
 
 
-def _places(labelling: Labelling, own: list[str], runs: tuple[Path, ...]) -> list[int]:
-    """Returns the place of each run among the candidates."""
-    paths = [one.directory.path.resolve() for one in labelling.matched.candidates]
-    answers = labelling.matched.answers_digests
-    return [
-        paths.index(run.resolve()) if run.resolve() in paths else answers.index(digest)
-        for run, digest in zip(runs, own, strict=True)
-    ]
-
-
-def _decided(labelling: Labelling, contest: Contest, places: list[int]) -> LabelsAmong:
+def _by_decision(labelling: Labelling, contest: Contest, places: list[int]) -> LabelledRanking:
     """Returns what a contest says of its candidates, or of those with its winner among them."""
-    count = range(len(places))
     winner = None if contest.winner is None else places.index(contest.winner)
     best = winner if contest.verdict == "best" else None
     pairs = {
-        (a, b): _pair(contest, places, a, b, best in (a, b)) for a, b in permutations(count, 2)
+        (a, b): _pair(contest, places[a], places[b], decided=best in (a, b))
+        for a, b in permutations(range(len(places)), 2)
     }
     dropped = tuple(bool(contest.dropped[place]) for place in places)
     first = places.index(contest.leader) if winner is None else winner
-    return _among_runs(labelling, contest.verdict, winner, first, dropped, pairs)
+    return _ordered(labelling, contest, contest.verdict, winner, first, dropped, pairs)
 
 
-def _bounded(labelling: Labelling, contest: Contest, places: list[int]) -> LabelsAmong:
+def _by_bounds(labelling: Labelling, contest: Contest, places: list[int]) -> LabelledRanking:
     """Returns what the bounds of a larger contest say of some of its candidates."""
     count = range(len(places))
-    pairs = {(a, b): _pair(contest, places, a, b, False) for a, b in permutations(count, 2)}
+    pairs = {(a, b): _pair(contest, places[a], places[b]) for a, b in permutations(count, 2)}
     others = {a: [pairs[a, b] for b in count if b != a] for a in count}
     dropped = tuple(any(pair.high < 0 for pair in others[a]) for a in count)
     crossed = any(pair.low > pair.high for pair in pairs.values()) or all(dropped)
@@ -176,36 +176,36 @@ def _bounded(labelling: Labelling, contest: Contest, places: list[int]) -> Label
     elif all(pair.low >= -MARGIN for pair in others[first]):
         verdict = "within"
     winner = first if verdict in ("best", "within") else None
-    return _among_runs(labelling, verdict, winner, first, dropped, pairs)
+    return _ordered(labelling, contest, verdict, winner, first, dropped, pairs)
 
 
-def _pair(contest: Contest, places: list[int], a: int, b: int, decided: bool) -> LabelledPair:
-    """Returns one run minus another; `decided` if one of them is the best of a contest."""
-    low, high = contest.bounds(places[a], places[b])
-    value = min(max(contest.lead(places[a], places[b]), low), high)
+def _pair(contest: Contest, a: int, b: int, decided: bool = False) -> LabelledPair:
+    """Returns one candidate minus another; `decided` if one of them is the best of a contest."""
+    low, high = contest.bounds(a, b)
+    value = min(max(contest.lead(a, b), low), high)
     return LabelledPair(value, low, high, decided or low > 0 or high < 0)
 
 
-def _among_runs(
+def _ordered(
     labelling: Labelling,
+    contest: Contest,
     verdict: Verdict,
     winner: int | None,
     first: int,
     dropped: tuple[bool, ...],
     pairs: dict[tuple[int, int], LabelledPair],
-) -> LabelsAmong:
-    survey = labelling.survey
-    same = isinstance(survey, Contest) and survey.pool.candidates == len(dropped)
+) -> LabelledRanking:
     others = [a for a in range(len(dropped)) if a != first]
     others.sort(key=lambda a: (dropped[a], pairs[first, a].value))
-    return LabelsAmong(
+    whole = contest.pool.candidates == len(dropped)
+    return LabelledRanking(
         target=labelling.matched.source_run.target,
         pictures=len(labelling.matched.digests),
-        labels=len(survey.labels),
+        labels=len(contest.labels),
         verdict=verdict,
         winner=winner,
         order=(first, *others),
         dropped=dropped,
-        more=survey.labels_left if isinstance(survey, Contest) and same else None,
+        more=contest.labels_left if whole else None,
         pairs=pairs,
     )

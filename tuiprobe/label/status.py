@@ -1,21 +1,25 @@
-"""How a labelling stands, as figures and in words."""
+"""How far a labelling is and what it has decided: as figures, in words, and as a section."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tuiprobe.label.answers import LabelledAccuracy
 from tuiprobe.label.contest import MARGIN, UNDECIDED, Contest, Verdict
 from tuiprobe.label.session import LabelDecision, Labelling
+from tuiprobe.label.survey import LabelledAccuracy
+from tuiprobe.numbers import MISSING, interval
+from tuiprobe.probes.telling import listed, points, prose, several, table
+from tuiprobe.results.section import Content, Section, Value
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
 """Verdicts after which further labels only narrow what is known."""
 
 
 @dataclass(frozen=True)
-class CandidateStanding:
-    """How a candidate stands.
+class CandidateStatus:
+    """What the labels say of a candidate.
 
     Attributes:
         letter: Its name before names are shown.
@@ -38,14 +42,19 @@ class CandidateStanding:
     bound: Literal["open", "decided", "contradictory"]
     outside: int
 
+    @property
+    def accuracy_text(self) -> str:
+        """The accuracy as people read it."""
+        return MISSING if self.accuracy is None else self.accuracy.text()
+
     def name(self, names: bool) -> str:
         """Returns its model or its letter."""
         return self.model if names else self.letter
 
 
 @dataclass(frozen=True)
-class LabelStanding:
-    """How a labelling stands.
+class LabelStatus:
+    """How far a labelling is, and what is decided.
 
     Attributes:
         target: Name of the set.
@@ -79,7 +88,7 @@ class LabelStanding:
     more: int | None
     decisions: tuple[LabelDecision, ...]
     notes: tuple[str, ...]
-    candidates: tuple[CandidateStanding, ...]
+    candidates: tuple[CandidateStatus, ...]
 
     @property
     def decided(self) -> bool:
@@ -140,12 +149,12 @@ def unplanned(right: int, labelled: int) -> str:
     return f"right on {right:,} of {labelled:,} labelled pictures, which were not drawn at random"
 
 
-def standing(labelling: Labelling) -> LabelStanding:
-    """Returns how a labelling stands."""
+def label_status(labelling: Labelling) -> LabelStatus:
+    """Returns how far a labelling is, and what is decided."""
     survey, matched = labelling.survey, labelling.matched
     outside = labelling.outside
     contest = survey if isinstance(survey, Contest) else None
-    return LabelStanding(
+    return LabelStatus(
         target=matched.source_run.target,
         pictures=len(matched.digests),
         labelled=len(survey.labels),
@@ -164,7 +173,7 @@ def standing(labelling: Labelling) -> LabelStanding:
     )
 
 
-def _candidates(labelling: Labelling, outside: tuple[int, ...]) -> tuple[CandidateStanding, ...]:
+def _candidates(labelling: Labelling, outside: tuple[int, ...]) -> tuple[CandidateStatus, ...]:
     survey = labelling.survey
     accuracies = survey.accuracies() if survey.labels else []
     leader = survey.leader if isinstance(survey, Contest) else 0
@@ -179,7 +188,7 @@ def _candidates(labelling: Labelling, outside: tuple[int, ...]) -> tuple[Candida
                 decided = dropped or survey.verdict in ("best", "within")
                 bound = "contradictory" if low > high else "decided" if decided else "open"
         rows.append(
-            CandidateStanding(
+            CandidateStatus(
                 letter=labelling.letters[place],
                 model=labelling.models[place],
                 run=candidate.directory.path.name,
@@ -191,3 +200,87 @@ def _candidates(labelling: Labelling, outside: tuple[int, ...]) -> tuple[Candida
             )
         )
     return tuple(rows)
+
+
+READ = (
+    "A candidate is dropped, or a winner named, with a risk of at most 5 % that the best of them "
+    "is dropped, if the labels are right; whoever labels may watch and stop at any time. The "
+    "bounds of differences hold likewise, all together, with 95 %. Ranges of accuracies have 95 % "
+    "for a number of labels that was planned, not while watching."
+)
+
+READ_ALONE = (
+    "The range has 95 % where labelling ends at 5 points to either side, or at a planned number of "
+    "labels; not for someone who watches and stops at will."
+)
+
+
+def describe_labels(state: LabelStatus) -> Section:
+    """Describes a labelling, with the names of models."""
+    contest = len(state.candidates) > 1
+    return Section(
+        title=f"Labels on {state.target}",
+        headline=(state.sentence(names=True),),
+        content=(
+            points(_points(state)),
+            *([_contest_table(state)] if contest else _accuracy_of_one(state)),
+            prose(READ if contest else READ_ALONE),
+        ),
+    )
+
+
+def _points(state: LabelStatus) -> Iterator[Value | tuple[Value, ...]]:
+    more = "" if state.more is None else f", roughly {state.more:,} more to the next decision"
+    yield f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
+    verdict, gone = "open", set[int]()
+    for decision in state.decisions:
+        models = [state.candidates[n].model for n in decision.dropped if n not in gone]
+        words = state.words(decision.verdict, decision.winner, names=True)
+        if models and decision.verdict == verdict:
+            words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
+        yield f"after {decision.labels:,} labels: {words}"
+        verdict, gone = decision.verdict, set(decision.dropped)
+    yield from state.remarks()
+    yield from state.notes
+
+
+def _contest_table(state: LabelStatus) -> Content:
+    leader = state.candidates[state.leader].model
+    columns = [
+        ("model", "model"),
+        ("accuracy", "accuracy"),
+        ("difference", f"{leader} minus it"),
+        ("standing", "standing"),
+    ]
+    rows = [
+        [row.model, row.accuracy_text, difference_words(row), _decision(state, place, row)]
+        for place, row in enumerate(state.candidates)
+    ]
+    return table("labels", columns, rows)
+
+
+def difference_words(row: CandidateStatus) -> str:
+    """Returns the bounds of the leader's accuracy minus a candidate's, or what they are."""
+    if row.difference is None:
+        return "-"
+    low, high = row.difference
+    if row.bound == "contradictory" or (row.bound == "decided" and low <= 0 <= high):
+        return row.bound  # bounds of a decided pair stand still, and would be misread
+    ends = interval((low + high) / 2, low, high, "points").partition("(")[2]
+    return f"{ends.rstrip(')')} points"
+
+
+def _decision(state: LabelStatus, place: int, row: CandidateStatus) -> str:
+    if row.dropped:
+        return "not the best"
+    if place == state.winner and state.verdict == "best":
+        return "the best"
+    return "ahead" if place == state.leader and state.labelled else "-"
+
+
+def _accuracy_of_one(state: LabelStatus) -> Iterator[Content]:
+    (row,) = state.candidates
+    if row.accuracy is not None:
+        yield prose(f"{row.model}: {row.accuracy_text} right")
+    if state.outside:
+        yield prose(f"{row.model}: {unplanned(row.outside, state.outside)}")

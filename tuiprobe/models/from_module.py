@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.errors import UsageError
 from tuiprobe.models.heads import Head, classifier_head
-from tuiprobe.models.info import PreprocessingInfo, Representation, weights_info
+from tuiprobe.models.info import PreprocessingInfo, measured_normalisation, weights_info
 from tuiprobe.models.taps import bare
 from tuiprobe.plugins import in_words
 
@@ -84,10 +85,11 @@ def parts_of_module(
         width, forward = output.shape[1], _Flat(own)
     # Where h is read is part of what is measured.
     where = "" if head is None else f" before {place}" if place else " output"
+    parameters = {name.rpartition(".")[2] for name, _ in own.named_parameters()}
     return {
         "name": f"py:{(name or kind).replace(':', '-')}",
         "architecture": kind + where,
-        "representation": _representation(own),
+        "representation": "pooled" if parameters.isdisjoint(_TOKENS) else "token",
         "width": width,
         "weights": weights_info(own, "checkpoint", f"a {kind} in Python"),
         "preprocessing": info,
@@ -111,11 +113,6 @@ def _copy(module: nn.Module, kind: str) -> nn.Module:
             f"{kind} cannot be copied ({in_words(error)}), and the one that you hold is left as "
             "it is: load its state dict into a new one, and pass that"
         ) from error
-
-
-def _representation(module: nn.Module) -> Representation:
-    names = (name.rpartition(".")[2] for name, _ in module.named_parameters())
-    return "token" if any(name in _TOKENS for name in names) else "pooled"
 
 
 # The forward pass.
@@ -179,7 +176,7 @@ def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Lin
     finally:
         for hook in hooks:
             hook.remove()
-    output = _one_vector(output, kind)
+    output = _vectors(output, kind)
     for layer, logits in reversed(calls):
         if logits.shape == output.shape:
             ends = (logits, logits.softmax(-1), logits.log_softmax(-1))
@@ -188,7 +185,7 @@ def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Lin
     return output, None
 
 
-def _one_vector(output: object, kind: str) -> Tensor:
+def _vectors(output: object, kind: str) -> Tensor:
     """Returns the output as one vector an image, or says how to get there."""
     if not isinstance(output, Tensor):
         names = f" of {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
@@ -256,56 +253,60 @@ def _pictures() -> list[Image]:
 
 
 def _preprocessing(
-    module: nn.Module, given: object, kind: str
+    module: nn.Module, preprocess: object, kind: str
 ) -> tuple[Callable[[Image], Tensor], PreprocessingInfo]:
     """Returns the preprocessing, and its description by what it does to some pictures.
 
     Raises:
         UsageError: If none is given nor deduced, or it does not give tensors of one size.
     """
-    if isinstance(given, ImagesAreTensors):
-        return given, PreprocessingInfo(
-            size=given.size, mean=(), std=(), interpolation="", source="tensors", known=False
+    if isinstance(preprocess, ImagesAreTensors):
+        return preprocess, PreprocessingInfo(
+            size=preprocess.size, mean=(), std=(), interpolation="", source="tensors", known=False
         )
-    transform, source = _transform(module, given, kind)
+    transform, source = _transform(module, preprocess, kind)
     wide, tall = _pictures()
-    first, second, again = (_applied(transform, picture) for picture in (wide, tall, wide))
+    first, second, repeated = (_applied(transform, picture) for picture in (wide, tall, wide))
     if first.shape != second.shape:
         raise UsageError(
             f"preprocess gives {[*first.shape]} for one picture and {[*second.shape]} for another; "
             "put torchvision.transforms.Resize((H, W)) before it, which leaves pictures of that "
             "size as they are"
         )
-    if not torch.equal(first, again):
+    if not torch.equal(first, repeated):
         raise UsageError("preprocess draws at random; pass the transform of validation images")
     digest = hashlib.sha256(torch.cat([first, second]).numpy().tobytes()).hexdigest()
-    mean, std = _normalisation(transform)
+    mean, std = measured_normalisation(transform, _SIZES[0])
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        mean = std = ()
     return transform, PreprocessingInfo(
         size=(first.shape[1], first.shape[2]),
-        mean=mean,
-        std=std,
+        mean=tuple(round(value, 4) for value in mean),
+        std=tuple(round(value, 4) for value in std),
         interpolation=_interpolation(transform),
         source=f"{source}, SHA-256 of two pictures {digest[:16]}",
-        assumed=given is None,
+        assumed=preprocess is None,
     )
 
 
-def _transform(module: nn.Module, given: object, kind: str) -> tuple[Any, str]:
+def _transform(module: nn.Module, preprocess: object, kind: str) -> tuple[Any, str]:
     """Returns the preprocessing and its name; that of timm's models is in their configuration."""
     config = getattr(module, "pretrained_cfg", None)
-    if given is None and isinstance(config, dict):
+    if preprocess is None and isinstance(config, dict):
         from timm.data import create_transform, resolve_model_data_config
 
-        found = create_transform(**resolve_model_data_config(module), is_training=False)
-        return found, f"assumed: timm's configuration of {config.get('architecture', kind)}"
-    if given is None:
+        transform = create_transform(**resolve_model_data_config(module), is_training=False)
+        return transform, f"assumed: timm's configuration of {config.get('architecture', kind)}"
+    if preprocess is None:
         raise UsageError(f"what the images of {kind} go through is not known: {_ASK}")
-    if not callable(given) and callable(getattr(given, "transforms", None)):
-        given = given.transforms()  # type: ignore[attr-defined]  # weights of torchvision
-    if not callable(given):
-        raise UsageError(f"preprocess is a {_kind(given)}; {_FORM}")
-    name = getattr(given, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(given))
-    return given, " ".join(name.split())
+    if not callable(preprocess) and callable(getattr(preprocess, "transforms", None)):
+        preprocess = preprocess.transforms()  # type: ignore[attr-defined]  # weights of torchvision
+    if not callable(preprocess):
+        raise UsageError(f"preprocess is a {_kind(preprocess)}; {_FORM}")
+    name = getattr(preprocess, "__qualname__", None) or re.sub(
+        r" at 0x[0-9a-f]+", "", repr(preprocess)
+    )
+    return preprocess, " ".join(name.split())
 
 
 def _applied(transform: Callable[[Image], object], picture: Image) -> Tensor:
@@ -321,23 +322,6 @@ def _applied(transform: Callable[[Image], object], picture: Image) -> Tensor:
         if tensor.ndim == 3 and tensor.shape[0] == 1:
             got += ", and a module of grey images wants three equal channels here and [:, :1] first"
     raise UsageError(f"preprocess gives {got}; {_FORM}")
-
-
-def _normalisation(
-    transform: Callable[[Image], Tensor],
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns mean and deviation, by a black and a white picture; empty if it has none."""
-    from PIL import Image
-
-    black, white = (
-        transform(Image.new("RGB", _SIZES[0], colour)).mean(dim=(1, 2)).double()
-        for colour in ("black", "white")
-    )
-    std = 1 / (white - black)
-    mean = -black * std
-    if not bool(std.isfinite().all() and mean.isfinite().all() and (std > 0).all()):
-        return (), ()
-    return tuple(round(x, 4) for x in mean.tolist()), tuple(round(x, 4) for x in std.tolist())
 
 
 def _interpolation(transform: object) -> str:

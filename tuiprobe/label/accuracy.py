@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from tuiprobe.errors import TuiprobeError
-from tuiprobe.label.alone import Alone
-from tuiprobe.label.answers import LabelledAccuracy, block_accuracies
-from tuiprobe.label.candidates import Matched, NoCandidateError, match, read_candidate
-from tuiprobe.label.counted import CountedLabel, counted_labels
+from tuiprobe.label.candidates import NoCandidateError, read_candidate
 from tuiprobe.label.files import LabelFiles, LabelPlan, label_targets
-from tuiprobe.label.session import Labelling, open_labelling
-from tuiprobe.label.standing import unplanned
+from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, match
+from tuiprobe.label.session import labelling_of
+from tuiprobe.label.status import unplanned
+from tuiprobe.label.survey import LabelledAccuracy, StratifiedSample, block_accuracies
 from tuiprobe.run.directory import RunDir
 
 
 @dataclass(frozen=True)
-class AccuracyBeside:
+class TargetAccuracy:
     """What the labels beside a run say of it.
 
     Attributes:
@@ -49,7 +46,7 @@ class AccuracyBeside:
         return f"measured on {known.labels:,} of your pictures: {known.text()}"
 
 
-def accuracy_beside(directory: RunDir, target: str) -> AccuracyBeside | None:
+def labelled_accuracy(directory: RunDir, target: str) -> TargetAccuracy | None:
     """Returns what the labels beside a run say of it; None without labels of its answers.
 
     Args:
@@ -70,12 +67,12 @@ def accuracy_beside(directory: RunDir, target: str) -> AccuracyBeside | None:
     except NoCandidateError:
         return None
     for name in names:
-        if (result := _beside(LabelFiles(folder, name), matched)) is not None:
+        if (result := _by_file(LabelFiles(folder, name), matched)) is not None:
             return result
     return None
 
 
-def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
+def _by_file(files: LabelFiles, matched: Matched) -> TargetAccuracy | None:
     """Returns what one file of labels says of a run."""
     pictures = matched.places.keys()
     rows = counted_labels(files.lines(), matched, files)
@@ -84,13 +81,13 @@ def _beside(files: LabelFiles, matched: Matched) -> AccuracyBeside | None:
     right = sum(int(matched.answers[0, row.place]) == row.label for row in rows)
     target, size = matched.source_run.target, len(pictures)
     if len(rows) == size:
-        return AccuracyBeside(target, LabelledAccuracy(right / size, 0.0, size), size, size, right)
+        return TargetAccuracy(target, LabelledAccuracy(right / size, 0.0, size), size, size, right)
     plans = [plan for plan in files.plans() if pictures >= set(plan.pictures)]
     draws = {plan.id: sum(row.how(plan) != "outside" for row in rows) for plan in plans}
     for plan in sorted(plans, key=lambda plan: -draws[plan.id]):
         if draws[plan.id] and (accuracy := _by_plan(matched, plan, rows)):
-            return AccuracyBeside(target, accuracy, len(plan.pictures), len(rows), right)
-    return AccuracyBeside(target, None, size, len(rows), right)
+            return TargetAccuracy(target, accuracy, len(plan.pictures), len(rows), right)
+    return TargetAccuracy(target, None, size, len(rows), right)
 
 
 def _by_plan(
@@ -99,19 +96,20 @@ def _by_plan(
     """Returns the accuracy by one plan; None if it has not enough labels."""
     places = np.array([matched.places[digest] for digest in plan.pictures], dtype=np.int64)
     own = matched.of(places)
-    answers = [candidate.answers for candidate in plan.candidates]
+    answers = plan.answers
     (digest,) = own.answers_digests
     if digest in answers and len(answers) > 1:
-        accuracy = _as_candidate(own, plan, answers.index(digest))
-        if accuracy is not None:
-            return accuracy
+        folder = own.source_run.directory.path.resolve().parent
+        labelling = labelling_of(plan, folder, own.source_run.target)
+        if labelling is not None:  # as its contest states it
+            return labelling.survey.accuracies()[answers.index(digest)]
     numbers = {int(n): i for i, n in enumerate(places)}
     mine = [replace(row, place=numbers[row.place]) for row in rows if row.place in numbers]
     if answers == [digest]:
-        alone = Alone(own.pool(plan.seed))
+        survey = StratifiedSample(own.pool(plan.seed))
         for row in mine:
-            alone.add(row.place, row.label, row.how(plan))
-        return next(iter(alone.accuracies()), None)
+            survey.add(row.place, row.label, row.how(plan))
+        return next(iter(survey.accuracies()), None)
     drawn = [row for row in mine if row.how(plan) != "outside"]
     if not drawn:
         return None
@@ -121,28 +119,3 @@ def _by_plan(
     labels = np.array([row.label for row in (*drawn, *before)])
     right = (own.answers[:, [*sampled, *known]] == labels).astype(np.float64)
     return block_accuracies(right, own.confidences, np.array(plan.stages), sampled, known)[0]
-
-
-def _as_candidate(matched: Matched, plan: LabelPlan, number: int) -> LabelledAccuracy | None:
-    """Returns the accuracy of a candidate as its contest states it; None if a rival is gone."""
-    folder = matched.source_run.directory.path.resolve().parent
-    labelling = labelling_of(plan, folder, matched.source_run.target)
-    return None if labelling is None else labelling.survey.accuracies()[number]
-
-
-def labelling_of(plan: LabelPlan, folder: Path, target: str) -> Labelling | None:
-    """Returns the labelling of the candidates of a plan; None if one is gone or answers otherwise.
-
-    Args:
-        plan: The plan.
-        folder: Where its candidates lie.
-        target: Name of the target set.
-    """
-    names = [candidate.run for candidate in plan.candidates]
-    if any(Path(name).name != name for name in names):
-        return None  # a plan from a stranger opens nothing elsewhere
-    try:
-        labelling = open_labelling([folder / name for name in names], target)
-    except TuiprobeError:
-        return None
-    return labelling if labelling.plan.id == plan.id else None

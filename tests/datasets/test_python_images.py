@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
-from tuiprobe.datasets.own import OwnImages
+from tuiprobe.datasets.python_images import PythonImages
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 
 COLORS = ("red", "green", "blue")
@@ -68,42 +68,42 @@ def test_every_form_gives_the_same_pictures_and_labels(folder: Path) -> None:
         "paths": [(path, 2 - label) for label, path in enumerate(files)][::-1],
     }
     for form, data in forms.items():
-        images = OwnImages(data)
+        images = PythonImages(data)
         assert [sample.label for sample in images.samples] == [0, 1, 2], form
         assert images.classes == ("0", "1", "2"), form
         assert images.notes == (), form
         colors = [images.open(sample).getpixel((0, 0)) for sample in images.samples]
         assert colors == [(255, 0, 0), (0, 128, 0), (0, 0, 255)], form
-    named = OwnImages([(picture, COLORS[label]) for picture, label in PAIRS])
+    named = PythonImages([(picture, COLORS[label]) for picture, label in PAIRS])
     assert named.classes == ("blue", "green", "red")
     assert [sample.label for sample in named.samples] == [2, 1, 0]
-    read = OwnImages(ImageFolder(str(folder)))
+    read = PythonImages(ImageFolder(str(folder)))
     assert (read.name, read.classes) == ("ImageFolder", ("blue", "green", "red"))
-    unlabelled = OwnImages([(picture, -1) for picture in PICTURES], labelled=False)
+    unlabelled = PythonImages([(picture, -1) for picture in PICTURES], labelled=False)
     assert unlabelled.classes == ()
-    lone = OwnImages(PICTURES)
+    lone = PythonImages(PICTURES)
     assert (lone.classes, [sample.label for sample in lone.samples]) == ((), [None] * 3)
 
 
 def test_labels_that_a_dataset_lists_are_taken_if_they_are_those_of_its_items() -> None:
     listed = Items(PAIRS * 10, targets=[0, 1, 2] * 10, classes=list(COLORS))
-    images = OwnImages(listed)
+    images = PythonImages(listed)
     assert images.classes == COLORS
     assert len(images.samples) == 30
     assert listed.asked < 10  # no image is read for its label
     other = Items(PAIRS * 10, targets=[7] * 30)  # a target_transform changes them
-    assert [sample.label for sample in OwnImages(other).samples] == [0, 1, 2] * 10
-    swapped = OwnImages(Items([*PAIRS, PAIRS[0]], targets=[0, 2, 1, 0]))  # only both ends agree
+    assert [sample.label for sample in PythonImages(other).samples] == [0, 1, 2] * 10
+    swapped = PythonImages(Items([*PAIRS, PAIRS[0]], targets=[0, 2, 1, 0]))  # only both ends agree
     with pytest.raises(DataError, match=r"image 1 .* has the label 1, and its list .* 2: correct"):
         swapped.read(swapped.samples[1])
-    images = OwnImages(Items(PAIRS, targets=torch.eye(3)))
+    images = PythonImages(Items(PAIRS, targets=torch.eye(3)))
     images.rows = ("rot", "grün", "blau", "gelb")  # names of the model's outputs
     assert images.classes == images.rows
 
 
 def test_tensors_go_to_the_model_as_they_are() -> None:
     tensors = torch.randn(3, 3, 5, 6)
-    images = OwnImages([(tensor, 0) for tensor in tensors])
+    images = PythonImages([(tensor, 0) for tensor in tensors])
     assert images.tensor_size == (5, 6)
     assert "taken as preprocessed" in images.notes[0]
     contents = [images.read(sample) for sample in images.samples]
@@ -138,7 +138,7 @@ def test_a_mistake_is_named_with_what_to_do(mistake: str) -> None:
     data, kind, message = MISTAKES[mistake]
 
     def classes() -> object:
-        images = OwnImages(data())
+        images = PythonImages(data())
         images.rows = COLORS
         return images.classes
 

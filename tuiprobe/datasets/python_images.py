@@ -37,7 +37,7 @@ _IMAGES = (
 )
 
 
-class OwnImages(StoredImages):
+class PythonImages(StoredImages):
     """Images and labels that an object gives by number.
 
     What can only be iterated is read once, whole, and kept in memory. An image that comes without
@@ -65,8 +65,8 @@ class OwnImages(StoredImages):
         self._labelled = labelled
         if len(self._items) == 0:
             raise DataError(f"{self.source} holds no image")
-        first, again = (self._read(0)[0] for _ in range(2))
-        if first.digest() != again.digest():
+        first, repeated = (self._read(0)[0] for _ in range(2))
+        if first.digest() != repeated.digest():
             raise DataError(
                 f"{self._nth(0)} differs each time it is read, as its transform draws at random: "
                 "give the data with that of validation"
@@ -80,12 +80,12 @@ class OwnImages(StoredImages):
         if not self._labelled:
             return None
         places = range(len(self._items))
-        given = labels_of(self._items)
-        if given is None or any(
-            _label(given[i]) != _label(self._item(i)[1]) for i in (0, places[-1])
+        listed = labels_of(self._items)
+        if listed is None or any(
+            _label(listed[i]) != _label(self._item(i)[1]) for i in (0, places[-1])
         ):
-            given = [self._item(i)[1] for i in places]  # reads every image once
-        labels = [_label(label) for label in given]
+            listed = [self._item(i)[1] for i in places]  # reads every image once
+        labels = [_label(label) for label in listed]
         known = [label for label in labels if label is not None]
         if known and len(known) < len(labels):
             raise DataError(
@@ -95,7 +95,7 @@ class OwnImages(StoredImages):
         if NO_LABEL in labels:
             place = labels.index(NO_LABEL)
             raise DataError(
-                f"{self._nth(place)} has the label {_described(given[place])}: give the number of "
+                f"{self._nth(place)} has the label {_described(listed[place])}: give the number of "
                 "its class, from 0, or its name"
             )
         return known or None

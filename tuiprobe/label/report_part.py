@@ -15,6 +15,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.label.files import label_targets
 from tuiprobe.manifest import MANIFEST
+from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import plain
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.telling import listed, prose, several, table
@@ -26,7 +27,7 @@ from tuiprobe.results.section import Code, NamedFigure, Section, Text, Value
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
-    from tuiprobe.label.known import AccuracyBeside
+    from tuiprobe.label.accuracy import TargetAccuracy
 
 METHOD: Final = "labels of pictures drawn by a plan; 95 % for a planned number of labels"
 TITLE: Final = "Labels on your images"
@@ -86,7 +87,12 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     part, faults = _part(directory.path.resolve(), targets, state) if state else (None, ())
     if part is None:
         return report
-    parts = _placed(part, report.parts)
+    # What was measured comes before the estimate, anything weaker after it.
+    measured = part.section is not None and part.section.clause
+    blocks = [other.block for other in report.parts]
+    last = max((n for n, block in enumerate(blocks) if block == part.block), default=-1)
+    at = 0 if measured else last + 1
+    parts = (*report.parts[:at], part, *report.parts[at:])
     return report.model_copy(
         update={
             "parts": parts,
@@ -133,42 +139,36 @@ def _part(
         targets: Its target sets.
         state: Changes where the result may.
     """
-    from tuiprobe.label.known import accuracy_beside  # scipy, which runs without labels spare
+    from tuiprobe.label.accuracy import labelled_accuracy  # scipy, which runs without labels spare
 
-    sets: list[AccuracyBeside] = []
+    sets: list[TargetAccuracy] = []
     faults: dict[str, list[str]] = {}
     for target in targets:
         try:
-            beside = accuracy_beside(RunDir(path), target)
+            accuracy = labelled_accuracy(RunDir(path), target)
         except TuiprobeError as error:
             message = plain(str(error).replace(f"{path.parent}/", ""))  # reports hold no folders
             faults.setdefault(message, []).append(target)
         else:
-            sets += [beside] if beside is not None else []
+            sets += [accuracy] if accuracy is not None else []
     reasons = tuple(
         f"labels of {listed(names)} do not count: {message}" for message, names in faults.items()
     )
-    if reasons and not sets:
-        lost = Part(
-            probe=LABELS,
-            title=TITLE,
-            block="your images",
-            not_run="; ".join(reasons),
-            applies=False,  # a warning says it
-        )
-        return lost, reasons
-    return (labels_part(sets) if sets else None), reasons
+    if sets:
+        return labels_part(sets), reasons
+    if not reasons:
+        return None, ()
+    part = Part(
+        probe=LABELS,
+        title=TITLE,
+        block="your images",
+        not_run="; ".join(reasons),
+        applies=False,  # a warning says it
+    )
+    return part, reasons
 
 
-def _placed(part: Part, parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Returns all parts: what was measured before the estimate, anything weaker after it."""
-    if part.section is not None and part.section.clause:
-        return (part, *parts)
-    after = 1 + max((n for n, one in enumerate(parts) if one.block == part.block), default=-1)
-    return (*parts[:after], part, *parts[after:])
-
-
-def labels_part(sets: list[AccuracyBeside]) -> Part:
+def labels_part(sets: list[TargetAccuracy]) -> Part:
     """Returns the part of a report about labelled sets.
 
     Labels are the headline, and name a figure, once the range of the accuracy leaves anything out.
@@ -176,85 +176,75 @@ def labels_part(sets: list[AccuracyBeside]) -> Part:
     Args:
         sets: One or more.
     """
-    result = TargetLabels(targets=tuple(map(_labelled_set, sets)))
-    measured = [one for one in sets if one.accuracy is not None and one.accuracy.tells]
-    lines = tuple(_line(one) for one in (*measured, *(s for s in sets if s not in measured)))
+    results = {data.target: _labelled_set(data) for data in sets}
+    measured = [data for data in sets if data.accuracy is not None and data.accuracy.tells]
+    ordered = (*measured, *(data for data in sets if data not in measured))
+    lines: tuple[Text, ...] = tuple((f"{data.target}, {data.sentence()}.",) for data in ordered)
+    clause = ""
+    if measured and (first := measured[0].accuracy) is not None:
+        # For the title: `58 % right (46 to 70), measured on 50 pictures`.
+        value, bracket, ends = first.text().partition(" (")
+        pictures = several(first.labels, "picture")
+        clause = f"{value} right{bracket}{ends}, measured on {pictures}"
+    columns = [
+        ("data", "data"),
+        ("accuracy", "accuracy"),
+        ("labelled", "labelled"),
+        ("right", "right among them"),
+        ("pictures", "pictures"),
+    ]
+    rows: list[list[Value]] = [
+        [
+            Code(code=data.data),
+            data.accuracy if isinstance(data.accuracy, Estimate) else MISSING,
+            data.labelled,
+            data.right,
+            data.pictures,
+        ]
+        for data in results.values()
+    ]
     return Part(
         probe=LABELS,
         title=TITLE,
         block="your images",
-        result=result.model_dump(mode="json"),
+        result=TargetLabels(targets=tuple(results.values())).model_dump(mode="json"),
         section=Section(
             title=TITLE,
             headline=lines[0],
-            clause=_clause(measured[0]) if measured else "",
+            clause=clause,
             clause_on=measured[0].target if measured else "",
             card=lines,
             content=(
-                table(
-                    "labels",
-                    [
-                        ("data", "data"),
-                        ("accuracy", "accuracy"),
-                        ("labelled", "labelled"),
-                        ("right", "right among them"),
-                        ("pictures", "pictures"),
-                    ],
-                    [_row(one) for one in result.targets],
-                ),
+                table("labels", columns, rows),
                 *([prose(READ)] if measured else []),
-                *([prose(UNKNOWN)] if any(one.accuracy is None for one in sets) else []),
+                *([prose(UNKNOWN)] if any(data.accuracy is None for data in sets) else []),
             ),
         ),
         figures=tuple(
             NamedFigure(
                 id=LABELLED_ID,
                 name="accuracy by labels",
-                data=one.target,
+                data=data.target,
                 place="labels",
-                figure=_labelled_set(one).accuracy,
+                figure=results[data.target].accuracy,
                 headline=LABELLED,
             )
-            for one in measured
+            for data in measured
         ),
     )
 
 
-def _labelled_set(beside: AccuracyBeside) -> LabelledSet:
-    known = beside.accuracy
-    accuracy: Estimate | NotRun = NotRun(reason=beside.sentence())
+def _labelled_set(data: TargetAccuracy) -> LabelledSet:
+    known = data.accuracy
+    accuracy: Estimate | NotRun = NotRun(reason=data.sentence())
     if known is not None:
         accuracy = Estimate(
             value=known.share, low=known.low, high=known.high, n=known.labels, method=METHOD
         )
     return LabelledSet(
-        data=beside.target,
-        pictures=beside.pictures,
-        labelled=beside.labelled,
-        right=beside.right,
+        data=data.target,
+        pictures=data.pictures,
+        labelled=data.labelled,
+        right=data.right,
         accuracy=accuracy,
     )
-
-
-def _line(beside: AccuracyBeside) -> Text:
-    return (f"{beside.target}, {beside.sentence()}.",)
-
-
-def _clause(beside: AccuracyBeside) -> str:
-    """Returns the accuracy for the title: `58 % right (46 to 70), measured on 50 pictures`."""
-    known = beside.accuracy
-    if known is None:
-        return ""
-    value, bracket, ends = known.text().partition(" (")
-    return f"{value} right{bracket}{ends}, measured on {several(known.labels, 'picture')}"
-
-
-def _row(labelled: LabelledSet) -> list[Value]:
-    accuracy = labelled.accuracy if isinstance(labelled.accuracy, Estimate) else "-"
-    return [
-        Code(code=labelled.data),
-        accuracy,
-        labelled.labelled,
-        labelled.right,
-        labelled.pictures,
-    ]

@@ -12,9 +12,9 @@ from typing import Final
 from tuiprobe.datasets.csv_table import read_table
 from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
-from tuiprobe.label.answers import Draw
 from tuiprobe.label.files import COLUMNS, UNSURE, csv_cell, csv_content
 from tuiprobe.label.session import Labelling
+from tuiprobe.label.survey import Draw
 from tuiprobe.plaintext import plain
 
 _NEEDED: Final = ("sha256", "class")
