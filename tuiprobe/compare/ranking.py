@@ -31,6 +31,7 @@ from tuiprobe.results import Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.base import Count, Real
 from tuiprobe.results.headlines import BY_ID, LABELLED_ID, TARGET_ERROR
 from tuiprobe.results.report import ABSENT
+from tuiprobe.results.reproduce import provenance
 from tuiprobe.results.section import NamedFigure
 
 MEAN_SHIFT_ID: Final = "mean_shift"
@@ -390,6 +391,11 @@ def _called(report: Report) -> str:
 def _notes(runs: Sequence[Run]) -> Iterator[str]:
     reports = [run.report for run in runs]
     yield "± and all other parentheses are 95 % intervals."
+    measured: dict[str, list[str]] = {}
+    for report in reports:
+        measured.setdefault(provenance(report), []).append(report.model.name)
+    for text, names in measured.items():
+        yield f"{text}: {listed(names)}" if len(measured) > 1 else text
     if len({one.model.representation for one in reports}) > 1:
         yield "Kurtosis and heights compare only within one kind of representation."
     for run in runs[1:]:
