@@ -24,7 +24,7 @@ from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
 from tuiprobe.probes.rows import MIN_CHANNELS, usable
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.state import StatusWatch
+from tuiprobe.run.ranks import StatusWatch
 from tuiprobe.run.status import LiveTap, StatusWriter, bounded
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import SampleSummary

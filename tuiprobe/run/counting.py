@@ -18,7 +18,7 @@ from tuiprobe.files import Entry
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
-    from tuiprobe.run.state import RankView
+    from tuiprobe.run.ranks import RankView
     from tuiprobe.run.status import Status
 
 _CACHED = 10_000

@@ -10,13 +10,9 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tuiprobe.errors import RunError, TuiprobeError
-from tuiprobe.files import Entry, process_lives
-
-if TYPE_CHECKING:
-    from tuiprobe.run.directory import RunDir
+from tuiprobe.files import Entry, names_below, process_lives
 
 ENGINE_LOCK = "lock-engine"
 MERGE_LOCK = "lock-merge"
@@ -120,16 +116,16 @@ def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
         return None
 
 
-def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
-    """Says whether a process of this machine holds one of the run's locks.
+def is_running(run: Path, held: frozenset[str] | None) -> bool:
+    """Says whether a process of this machine holds one of the locks of a run directory.
 
     Reads the kernel's list of locks and takes none: a reader that took one, however briefly, could
     keep an engine from starting. Without such a list, checks whether the process that last took the
     lock still runs.
     """
     others = (MERGE_LOCK, ENGINE_LOCK)
-    names = [name for name in run.names() if name.startswith("lock") and name not in others]
-    return any(is_held(run.at(name), held) for name in names)
+    names = [name for name in names_below(run) if name.startswith("lock") and name not in others]
+    return any(is_held(Entry(run, name), held) for name in names)
 
 
 def lock_of(rank: int) -> str:
@@ -146,12 +142,12 @@ def is_held(lock: Entry, held: frozenset[str] | None) -> bool:
     return host == this_host() and process_lives(process)
 
 
-def last_host(run: RunDir) -> str:
+def last_host(run: Path) -> str:
     """Returns the host whose process last wrote the run; empty if it is unknown.
 
     Locks are seen on their own host alone, so a run of this host that holds none has ended.
     """
-    return _holder(run.at("lock"))[1] or _holder(run.engine_file)[1]
+    return _holder(Entry(run, "lock"))[1] or _holder(Entry(run, ENGINE_LOCK))[1]
 
 
 def this_host() -> str:
