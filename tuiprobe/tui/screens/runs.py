@@ -336,7 +336,7 @@ class RunsScreen(FilteredScreen):
             return
         if not chosen:
             return
-        from tuiprobe.tui.screens.confirm import ConfirmScreen
+        from tuiprobe.tui.screens.dialogs import ConfirmScreen
 
         count = "this run" if len(chosen) == 1 else f"these {len(chosen)} runs"
         lines = [str(row.path) for row in chosen]
