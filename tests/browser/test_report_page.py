@@ -15,8 +15,8 @@ from tests.browser.chromium import PROGRAM, Browser, Tab
 from tests.report.samples import model, report
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
-from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run, compare
+from tuiprobe.compare.differences_section import describe
 from tuiprobe.compare.ranking import rank
 from tuiprobe.compare.ranking_section import describe_ranking, title_of
 from tuiprobe.compare.several import describe_several

@@ -8,15 +8,14 @@ from tests.report.samples import estimate, model, outliers, report, retold
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.answer import answer
-from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import (
     Comparison,
     compare,
     compare_runs,
-    difference,
     read_run,
 )
-from tuiprobe.compare.holm import p_value
+from tuiprobe.compare.differences_section import describe
+from tuiprobe.compare.inference import difference, p_value
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown

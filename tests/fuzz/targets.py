@@ -33,9 +33,9 @@ from tuiprobe.answer import answer
 from tuiprobe.answer.paths import without_folders
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.model_list import read_models
-from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run as Compared
 from tuiprobe.compare.differences import compare
+from tuiprobe.compare.differences_section import describe
 from tuiprobe.compare.several import describe_several
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index

@@ -100,7 +100,7 @@ def _text(
     everything: bool,
     as_html: bool,
 ) -> str:
-    from tuiprobe.compare.describe import describe
+    from tuiprobe.compare.differences_section import describe
     from tuiprobe.compare.ranking import rank
     from tuiprobe.compare.ranking_section import title_of
     from tuiprobe.compare.several import SEVERAL, describe_models

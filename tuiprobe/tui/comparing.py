@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from tuiprobe.compare.describe import kind
 from tuiprobe.compare.differences import Comparison, Difference
+from tuiprobe.compare.differences_section import kind
 from tuiprobe.compare.forest import ForestRow
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import holds_all

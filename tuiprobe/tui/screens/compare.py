@@ -14,8 +14,8 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from tuiprobe.compare.describe import describe, overlap_line
 from tuiprobe.compare.differences import Comparison, Difference, Run, compare_runs, read_run
+from tuiprobe.compare.differences_section import describe, overlap_line
 from tuiprobe.compare.forest import BarPair, ForestRow, bar_pair, forest_rows, verdict
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import number
