@@ -163,24 +163,25 @@ def _decimals(value: float, unit: str, low: float | None, high: float | None) ->
     half = in_unit(_half(low, high) or 0.0, unit)
     if half <= 0 or not isfinite(half):
         return None
-    if unit == "count" and all(one == int(one) for one in (value, low or 0.0, high or 0.0)):
+    if unit == "count" and all(n == int(n) for n in (value, low or 0.0, high or 0.0)):
         return 0
     exponent = floor(log10(half))
     return max(0, (1 if half / 10.0**exponent < 3.55 else 0) - exponent)
 
 
 def _bare(value: float, unit: str, decimals: int | None, signed: bool) -> str:
-    shown = in_unit(value, unit)
-    sign = "+" if signed and shown else "-"
-    if decimals is None and (isinstance(shown, int) or (unit == "count" and shown == int(shown))):
-        return with_minus(f"{int(shown):{sign},}")
-    if decimals is None and unit in ("share", "points") and abs(shown) >= _TENTH:
+    scaled = in_unit(value, unit)
+    sign = "+" if signed and scaled else "-"
+    whole = isinstance(scaled, int) or (unit == "count" and scaled == int(scaled))
+    if decimals is None and whole:
+        return with_minus(f"{int(scaled):{sign},}")
+    if decimals is None and unit in ("share", "points") and abs(scaled) >= _TENTH:
         decimals = 1  # columns of published accuracies have no intervals
-    exponent = floor(log10(abs(shown))) if shown else 0
+    exponent = floor(log10(abs(scaled))) if scaled else 0
     visible = _MOST_DIGITS if decimals is None else decimals + exponent + 1
-    if shown and visible > 0 and not _TINY <= abs(shown) < _HUGE:
-        return with_minus(f"{shown:{sign}.{min(visible, _MOST_DIGITS) - 1}e}")
-    return with_minus(_rounded(shown, decimals, sign))
+    if scaled and visible > 0 and not _TINY <= abs(scaled) < _HUGE:
+        return with_minus(f"{scaled:{sign}.{min(visible, _MOST_DIGITS) - 1}e}")
+    return with_minus(_rounded(scaled, decimals, sign))
 
 
 def _rounded(value: float, decimals: int | None, sign: str) -> str:
@@ -191,6 +192,6 @@ def _rounded(value: float, decimals: int | None, sign: str) -> str:
         places = places if decimals is None else min(places, decimals)
         step = 10.0**places
         rounded = copysign(floor(abs(value) * step + 0.5 + 1e-9) / step, value)  # half goes up
-    shown = max(places, 0)
-    text = f"{rounded:{sign},.{shown}f}" if rounded else f"{0:.{shown}f}"
-    return text.rstrip("0").rstrip(".") if decimals is None and shown else text
+    places = max(places, 0)
+    text = f"{rounded:{sign},.{places}f}" if rounded else f"{0:.{places}f}"
+    return text.rstrip("0").rstrip(".") if decimals is None and places else text

@@ -59,7 +59,7 @@ from tuiprobe.run.results import read_summary
 from tuiprobe.run.verify import verify
 from tuiprobe.torchfiles.pickles import PickleReader
 from tuiprobe.tui.livewatch import Watch
-from tuiprobe.tui.widgets.thumbnail import read_pixels
+from tuiprobe.tui.widgets.thumbnail import read_picture
 
 Ask = Callable[[bytes], object]
 
@@ -321,7 +321,7 @@ def look(run: Run, name: str) -> None:
             lambda: pictures(Report.read(kept.results_file), kept),
         ],
         "status/0.json": [lambda: read_ranks(kept), *watched],
-        "thumbs/val/5.jpg": [lambda: read_pixels(kept.thumbnail_file("val", 5), 4, 4)],
+        "thumbs/val/5.jpg": [lambda: read_picture(kept.thumbnail_file("val", 5), 4, 4)],
         "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
         "head.safetensors": [  # its header is read before its checksum is compared
             lambda: read_arrays(kept.head_file), lambda: read_unsealed(kept.head_file, 2**20),
