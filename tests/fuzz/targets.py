@@ -34,9 +34,9 @@ from tuiprobe.answer import answer
 from tuiprobe.answer.paths import without_folders
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.model_list import read_models
-from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run as Compared
 from tuiprobe.compare.differences import compare
+from tuiprobe.compare.differences_section import describe
 from tuiprobe.compare.several import describe_several
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
@@ -61,7 +61,7 @@ from tuiprobe.run.results import read_summary
 from tuiprobe.run.verify import verify
 from tuiprobe.torchfiles.pickles import PickleReader
 from tuiprobe.tui.livewatch import Watch
-from tuiprobe.tui.widgets.thumbnail import read_pixels
+from tuiprobe.tui.widgets.thumbnail import read_picture
 
 Ask = Callable[[bytes], object]
 
@@ -385,7 +385,7 @@ def look(run: Run, name: str) -> None:
             lambda: pictures(Report.read(kept.results_file), kept),
         ],
         "status/0.json": [lambda: read_ranks(kept), *watched],
-        "thumbs/val/5.jpg": [lambda: read_pixels(kept.thumbnail_file("val", 5), 4, 4)],
+        "thumbs/val/5.jpg": [lambda: read_picture(kept.thumbnail_file("val", 5), 4, 4)],
         "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
         "head.safetensors": [  # its header is read before its checksum is compared
             lambda: read_arrays(kept.head_file), lambda: read_unsealed(kept.head_file, 2**20),

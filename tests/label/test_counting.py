@@ -15,7 +15,7 @@ from tests.label.test_session import answer, truth
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.differences import compare_runs, read_run
 from tuiprobe.compare.ranking import rank
-from tuiprobe.compare.ranking_section import describe_ranking
+from tuiprobe.compare.ranking_section import describe_ranking, title_of
 from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.contest import Contest
 from tuiprobe.label.ranking import _by_bounds
@@ -146,6 +146,9 @@ def test_models_are_ordered_and_gated_by_labels(
             runs[other].report.model.name,
         ]
         assert [row.decision for row in ranking.models] == ["take", "not the best"]
+        ahead = f"{ranking.models[0].model} is ahead of {ranking.models[1].model}"
+        assert title_of(ranking).startswith(ahead)
+        assert title_of(ranking).endswith(" on photos by 40 labels")
         words = f"Take {ranking.models[0].model}: the best of the 2 on these 40 pictures of photos"
         assert words in str(describe_ranking(ranking).headline[0])
     row = next(

@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
-from tuiprobe.measure.fingerprint import current_fingerprint
+from tuiprobe.measure.machine import current_fingerprint
 from tuiprobe.measure.tap_statistics import TapMeasure
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import state_digest

@@ -115,7 +115,7 @@ async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
 
         await pilot.press("down", "down")
         terms = forest(app).explained()
-        assert terms[:2] == ("kurtosis", "separate")
+        assert terms[:2] == ("kurtosis", "paired")
         assert all(term(id) for id in (*terms, *table(app).explained()))
         await pilot.press("y", "Y", "c")
         assert copied[0] == (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +16,8 @@ from pathlib import Path
 HEADER = """\
 # Glossary
 
-Every term of the screens and reports. `?` on a screen explains those at the cursor. The sentence in
-italics is what the term does not say. This page is made by `python -m tuiprobe.catalog.glossary`.
+Terms of the screens and reports; `?` on a screen explains those at the cursor. Italics say what a
+term does not say. This page is made by `python -m tuiprobe.catalog.glossary`.
 """
 
 
@@ -32,7 +32,7 @@ class Term:
         page: The page of docs/ that defines it.
         more: One sentence on what it does not say; may be empty.
         also: Other words for it.
-        common: Whether its words are everyday ones, which mean the term only as a heading.
+        common: Its everyday words, which mean the term only as a heading.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Term:
     page: str
     more: str = ""
     also: tuple[str, ...] = ()
-    common: bool = False
+    common: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -52,10 +52,14 @@ class Term:
 @lru_cache(maxsize=1)
 def _glossary() -> dict[str, Term]:
     text = Path(__file__).with_name("glossary.toml").read_text("utf-8")
-    return {
-        id: Term(id=id, **{**row, "also": tuple(row.get("also", ()))})
-        for id, row in tomllib.loads(text).items()
-    }
+    return {id: _term(id, **row) for id, row in tomllib.loads(text).items()}
+
+
+def _term(
+    id: str, *, name: str, also: Sequence[str] = (), common: Sequence[str] | bool = (), **row: str
+) -> Term:
+    words = (name, *also) if common is True else tuple(common or ())
+    return Term(id=id, name=name, also=tuple(also), common=words, **row)
 
 
 def terms() -> tuple[Term, ...]:
@@ -92,7 +96,7 @@ def named(heading: str) -> Term | None:
 @lru_cache(maxsize=1)
 def _pattern() -> re.Pattern[str]:
     # A single letter is a term as a heading, and any letter in a sentence.
-    words = [w for term in terms() if not term.common for w in term.words if len(w) > 1]
+    words = [w for term in terms() for w in term.words if len(w) > 1 and w not in term.common]
     longest_first = sorted(words, key=len, reverse=True)
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
 
@@ -111,7 +115,7 @@ def mentioned(text: str) -> tuple[Term, ...]:
     """Returns the terms that a sentence uses, in its order; everyday words count for nothing.
 
     >>> [term.id for term in mentioned("Kurtosis after centring 3.35, effective channels 4.7.")]
-    ['centring', 'effective-channels']
+    ['centring', 'persistence']
     """
     return tuple(dict.fromkeys(term for _, _, term in mentions(text)))
 
@@ -124,8 +128,7 @@ def page() -> str:
 
 def _entry(term: Term) -> str:
     more = f" *{term.more}*" if term.more else ""
-    where = f"[{term.page}]({term.page})"
-    return f'- <a id="{term.id}"></a>**{term.name}**: {term.short}{more} {where}'
+    return f'- <a id="{term.id}"></a>[{term.name}]({term.page}): {term.short}{more}'
 
 
 if __name__ == "__main__":

@@ -52,12 +52,16 @@ class Timings(Frozen):
         finished: ISO 8601, UTC.
         seconds: Duration by stage.
         images_per_second: Images per second of the extraction.
+        measured_by: Version of tuiprobe that measured; None if `Report.tuiprobe`, or not known.
+        reprobed: When the figures were computed again from what was measured; ISO 8601, UTC.
     """
 
     started: str | None = None
     finished: str | None = None
     seconds: Named[Real] = Field(default_factory=dict)
     images_per_second: Real | None = None
+    measured_by: str | None = None
+    reprobed: str | None = None
 
 
 class Part(Frozen):

@@ -1,4 +1,4 @@
-"""What labels of a target say of which run is ahead, for comparisons and the table of several."""
+"""Which run is ahead by labels of a target, for comparisons and the table of several runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_BOUNDS: Final = NotRun(reason="labels say which of two runs is ahead where bo
 def by_labels(
     reports: Sequence[Report], directories: Sequence[RunDir | None]
 ) -> LabelledRanking | NotRun | None:
-    """Returns what labels say of which run is ahead, or why nothing; None without labels.
+    """Returns which run is ahead by labels, or why labels do not say; None without labels.
 
     The labels are those of one target set that all runs have by one name: the first by whose
     labels each has an accuracy, or else the first.
@@ -33,19 +33,19 @@ def by_labels(
     common = [name for name in targets[0] if all(name in names for names in targets)]
     if not common or len(runs) < len(reports):
         return None
-    measured = [name for name in common if all(_has(report, name) for report in reports)]
+    measured = [
+        name
+        for name in common
+        if all(given(report.figure(LABELLED_ID, name)) for report in reports)
+    ]
     try:
         return labelled_ranking(runs, (*measured, *common)[0])
     except TuiprobeError as error:
         return NotRun(reason=str(error))
 
 
-def _has(report: Report, data: str) -> bool:
-    return given(report.figure(LABELLED_ID, data))
-
-
 def labelled_difference(
-    found: LabelledRanking | NotRun | None, data: str, a: int, b: int
+    labels: LabelledRanking | NotRun | None, data: str, a: int, b: int
 ) -> tuple[Figure, bool | None]:
     """Returns one run minus another on all pictures, and whether one is known to be ahead.
 
@@ -53,14 +53,14 @@ def labelled_difference(
     still then, and would be misread.
 
     Args:
-        found: From `by_labels`.
+        labels: From `by_labels`.
         data: The set.
         a: Place of the first run.
         b: Place of the second run.
     """
-    if not isinstance(found, LabelledRanking) or found.target != data:
-        return (found if isinstance(found, NotRun) else NO_BOUNDS), None
-    pair = found.pairs[a, b]
+    if not isinstance(labels, LabelledRanking) or labels.target != data:
+        return (labels if isinstance(labels, NotRun) else NO_BOUNDS), None
+    pair = labels.pairs[a, b]
     if pair.low > pair.high:
         return NotRun(reason="labels contradict each other"), None
     difference = Estimate(
@@ -68,7 +68,7 @@ def labelled_difference(
         low=None if pair.still else pair.low,
         high=None if pair.still else pair.high,
         unit="points",
-        n=found.labels,
+        n=labels.labels,
         method=DECIDED if pair.still else BOUNDS,
     )
     return difference, pair.ahead
