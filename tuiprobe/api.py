@@ -111,10 +111,10 @@ def _probe(
     progress: bool | Listener | None,
     options: dict[str, Any],
 ) -> Report:
-    spec, own = _asked(model, data, options)
+    spec, own = _spec_and_objects(model, data, options)
     if not isinstance(output, str | os.PathLike | None):
         raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
-    with _told(progress) as listen:
+    with _listener(progress) as listen:
         announce_downloads([spec], listen)
         place = Path(output) if output else None
         outcome = run(spec, output=place, fresh=fresh, listen=listen, own=own)
@@ -127,24 +127,26 @@ def _probe(
     return read_report(outcome.directory)
 
 
-def _asked(model: object, data: object, options: Mapping[str, Any]) -> tuple[RunSpec, Own]:
+def _spec_and_objects(
+    model: object, data: object, options: Mapping[str, Any]
+) -> tuple[RunSpec, Own]:
     """Returns the spec of a run, in which names stand for objects, and these objects."""
     options = {name: value for name, value in options.items() if value is not None}
     images: dict[str, PythonImages] = {}
     source = _named(data, images)
     targets = options.pop("target", ())
-    if not (isinstance(targets, list | tuple) and all(isinstance(one, _SETS) for one in targets)):
+    if not (isinstance(targets, list | tuple) and all(isinstance(t, _SETS) for t in targets)):
         targets = [targets]  # one set, perhaps a list of images
     if named := [_named(target, images, labelled=False) for target in targets]:
         options["target"] = named
-    sizes = [images[one].tensor_size if one in images else None for one in (source, *named)]
+    sizes = [images[s].tensor_size if s in images else None for s in (source, *named)]
     encoder = _encoder(model, options, None if None in sizes else sizes[0])
     if isinstance(options.get("classes"), list | tuple):
         options["classes"] = joined_classes(options["classes"])
     if encoder is None:
         return user_spec(model, source, options), Own(None, images)  # type: ignore[arg-type]
-    for one in images.values():
-        one.rows = encoder.classifier.classes if encoder.classifier is not None else ()
+    for own_images in images.values():
+        own_images.rows = encoder.classifier.classes if encoder.classifier is not None else ()
     name = f"py:{safe_name(encoder.name.removeprefix('py:'))}"
     return user_spec(name, source, options), Own(encoder, images)
 
@@ -157,9 +159,9 @@ def _named(data: object, images: dict[str, PythonImages], *, labelled: bool = Tr
     while f"py:{name}" in images:
         count += 1
         name = f"{name_of(data)}-{count}"
-    found = PythonImages(data, name, labelled=labelled)
-    images[found.source] = found
-    return found.source
+    own_images = PythonImages(data, name, labelled=labelled)
+    images[own_images.source] = own_images
+    return own_images.source
 
 
 def _encoder(
@@ -198,8 +200,8 @@ def _encoder(
 
 
 @contextmanager
-def _told(progress: bool | Listener | None) -> Iterator[Listener]:
-    """Yields what hears the events of a run; an error is raised anyway, so it is not told."""
+def _listener(progress: bool | Listener | None) -> Iterator[Listener]:
+    """Yields what hears the events of a run; an error is raised anyway, so it is not repeated."""
     if callable(progress):
         yield progress
     elif progress or (progress is None and somebody_looks()):

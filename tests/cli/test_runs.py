@@ -160,16 +160,16 @@ def test_states_and_figures_come_from_the_directories_and_links_are_not_followed
 
 def test_a_held_lock_means_running_and_looking_never_takes_it(root, tmp_path):
     run, nowhere = RunDir(root / EVIL), held_locks(tmp_path / "none")
-    assert not is_running(run, held_locks())
+    assert not is_running(run.path, held_locks())
     assert nowhere is None  # without a list of locks the process is asked
     with run.locked():
-        assert is_running(run, held_locks())
-        assert is_running(run, nowhere)
+        assert is_running(run.path, held_locks())
+        assert is_running(run.path, nowhere)
         assert by_name(root)[EVIL].state == "running"
     assert by_name(root)[EVIL].state == "unfinished"
     with (run.path / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        is_running(run, held_locks())
+        is_running(run.path, held_locks())
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     ended = os.fork()
     if not ended:
@@ -177,9 +177,9 @@ def test_a_held_lock_means_running_and_looking_never_takes_it(root, tmp_path):
     os.waitpid(ended, 0)
     text = (run.path / "lock").read_text()
     run.at("lock").write_text(text.replace(str(os.getpid()), str(ended)))
-    assert not is_running(run, nowhere)
+    assert not is_running(run.path, nowhere)
     run.at("lock").write_text(f"process {os.getpid()} on another-host\n")
-    assert not is_running(run, nowhere)
+    assert not is_running(run.path, nowhere)
 
 
 def test_the_table_is_inert_and_words_filter_and_sort(root, tmp_path, capsys):

@@ -30,8 +30,9 @@ from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
+from tuiprobe.run.ranks import StatusWatch
 from tuiprobe.run.state import Observer
-from tuiprobe.run.status import StatusWatch, StatusWriter, read_status
+from tuiprobe.run.status import StatusWriter, read_status
 from tuiprobe.tui.livewatch import Watch
 from tuiprobe.tui.progress import ranks_line
 

@@ -27,7 +27,7 @@ from tuiprobe.label.files import (
 )
 from tuiprobe.label.matching import refuse_conflicts
 from tuiprobe.plaintext import plain
-from tuiprobe.run.directory import BusyError
+from tuiprobe.run.locks import BusyError
 
 TIME = "2026-01-31T12:00:00Z"
 

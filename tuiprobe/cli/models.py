@@ -164,10 +164,10 @@ def published_table(
     )
     for kind in BASELINE_OF:
         misses = errors(kind, target or SHIFTS)
-        mean = fmean(miss.error for miss in misses)
+        mean, worst = fmean(miss.error for miss in misses), misses[0]
         lines.append(
             f"  {kind}: families left out, it was off by {number(mean, 'points')} on average over "
-            f"{len(misses)} families, {number(misses[0].error, 'points', bare=True)} for {misses[0].family}"
+            f"{len(misses)} families, {number(worst.error, 'points', bare=True)} for {worst.family}"
         )
     for name in baselines:
         line = bundled(name, target)

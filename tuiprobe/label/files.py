@@ -27,7 +27,7 @@ from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, w
 from tuiprobe.label.survey import How
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.results.base import Record
-from tuiprobe.run.directory import BusyError
+from tuiprobe.run.locks import BusyError
 
 NONE_OF_THESE: Final = "(none of these)"
 """The class of a picture that shows none of the classes."""

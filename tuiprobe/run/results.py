@@ -100,10 +100,9 @@ def write_results(run: RunDir, report: Report) -> None:
     write_named(run.results_file, report.to_json())
     write_record(run.summary_file, summary_of(report).model_dump(mode="json"))
     kept = read_manifest(run.path) or {}
-    files = _files(run, (one.name for one in report.data))
-    write_manifest(
-        run.path, {**kept, **{one.name: _checksum(one) for one in files if one.name not in kept}}
-    )
+    files = _files(run, (data.name for data in report.data))
+    new = {file.name: _checksum(file) for file in files if file.name not in kept}
+    write_manifest(run.path, {**kept, **new})
 
 
 def begin_again(run: RunDir) -> None:
@@ -114,7 +113,8 @@ def begin_again(run: RunDir) -> None:
     """
     manifest = read_manifest(run.path)
     if manifest is None:
-        manifest = {one.name: _checksum(one) for one in _files(run, read_measured(run).sets)}
+        files = _files(run, read_measured(run).sets)
+        manifest = {file.name: _checksum(file) for file in files}
     kept = {name: checksum for name, checksum in manifest.items() if name not in ANSWERED}
     write_manifest(run.path, kept)
 
@@ -135,8 +135,8 @@ def _checksum(file: Entry) -> str:
 
 def summary_of(report: Report) -> Summary:
     """Returns the summary of a report."""
-    figures = {one.field: report.figure(one.id) for one in LISTED}
-    figures = {id: _NOTHING if one is ABSENT else one for id, one in figures.items()}
+    figures = {headline.field: report.figure(headline.id) for headline in LISTED}
+    figures = {id: _NOTHING if figure is ABSENT else figure for id, figure in figures.items()}
     return Summary(
         title=report.title,
         partial=report.partial,

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
-from tuiprobe.run.directory import LOG_MARK, RunDir, refusing_without_locks
+from tuiprobe.run.directory import LOG_MARK, RunDir
+from tuiprobe.run.locks import refusing_without_locks
 from tuiprobe.spec import headless_arguments
 from tuiprobe.spec import shown_command as shown_command
 

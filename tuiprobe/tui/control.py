@@ -84,7 +84,7 @@ class EngineApp(App[None]):
 
     def _read_running(self, going: list[Path]) -> None:
         from tuiprobe.run.counting import images_done
-        from tuiprobe.run.status import StatusWatch
+        from tuiprobe.run.ranks import StatusWatch
         from tuiprobe.tui.livewatch import runs_of
 
         running = {}

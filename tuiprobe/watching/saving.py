@@ -14,8 +14,8 @@ from tuiprobe.answer.report import part
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event
 from tuiprobe.manifest import write_record
-from tuiprobe.measure.fingerprint import current_fingerprint
 from tuiprobe.measure.live import RunningTap, live_pace
+from tuiprobe.measure.machine import current_fingerprint
 from tuiprobe.measure.tap_statistics import MAX_ROWS
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
@@ -226,4 +226,4 @@ class LiveFiles:
 def _live(seen: Seen) -> LiveTap:
     width = seen.tap.channels
     none = RunningTap(np.zeros(width), np.zeros(width, np.int64))
-    return none.plus(seen.stats.samples.compute()).shown()
+    return none.plus(seen.stats.samples.compute()).figures()

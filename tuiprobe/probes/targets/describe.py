@@ -164,7 +164,8 @@ def _lines(result: Targets, one: TargetSet) -> Iterator[Text]:
         yield (*about, "no estimate: ", f"{estimate.reason}.")
         return
     if not one.scaled:
-        labels = f"; {one.labels:,} labels would validate it" if one.labels else ""
+        enough = one.labels is not None and one.labels <= one.images
+        labels = f"; {one.labels:,} labels would validate it" if enough else ""
         yield (*about, "average confidence ", estimate,
                f", not calibrated and not validated{labels}.")  # fmt: skip
         return
@@ -336,7 +337,8 @@ def _answers(number: int, one: TargetSet) -> Iterator[Content]:
             f"Classes never predicted: {never:,} of {len(one.predicted):,}.",
         ]
     )
-    shown = one.predicted[:BARS]
+    answered = [each for each in one.predicted if each.images]
+    shown = answered[:BARS]
     yield Chart(
         id=f"predicted_{number}",
         title=f"Images of {one.data} by predicted class",
@@ -350,6 +352,7 @@ def _answers(number: int, one: TargetSet) -> Iterator[Content]:
                 mark="bars",
             ),
         ),
+        y_unit="count",
         ticks=tuple(each.name for each in shown),
-        note=f"the {BARS} most predicted classes" if len(one.predicted) > BARS else "",
+        note=f"the {BARS} most predicted classes" if len(answered) > BARS else "",
     )

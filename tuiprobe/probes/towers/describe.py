@@ -79,6 +79,7 @@ def _histogram(found: Towers) -> Chart:
         title=f"Conformity of the images of {found.sets[0].data}",
         x_label="cosine with the mean image",
         y_label="images",
+        y_unit="count",
         series=(
             Series(
                 name="images", x=tuple(middles), y=tuple(float(count) for count in found.images)
