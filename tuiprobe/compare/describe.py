@@ -10,7 +10,7 @@ from tuiprobe.compare.forest import difference_chart, forest_rows, verdict
 from tuiprobe.compare.holm import detectable
 from tuiprobe.compare.overlap import Overlap
 from tuiprobe.numbers import number
-from tuiprobe.probes.telling import heading, listed, points, prose, table
+from tuiprobe.probes.content import heading, listed, points, prose, table
 from tuiprobe.results import given
 from tuiprobe.results.headlines import BY_RANK, LABELLED_ID
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from tuiprobe.compare.differences import Comparison, Difference, excludes_zero
 from tuiprobe.numbers import number
-from tuiprobe.probes.telling import listed
+from tuiprobe.probes.content import listed
 from tuiprobe.results import Estimate, Figure, Frozen, Report, given
 from tuiprobe.results.base import Real
 from tuiprobe.results.headlines import BY_RANK

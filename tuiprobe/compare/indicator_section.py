@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tuiprobe.compare.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
-from tuiprobe.probes.telling import listed, points, prose, several, table
+from tuiprobe.probes.content import listed, points, prose, several, table
 from tuiprobe.results import Estimate, Figure, given
 from tuiprobe.results.section import Chart, Content, Drawn, Section, Series, Value
 

@@ -25,7 +25,7 @@ from tuiprobe.label.among import LabelsAmong
 from tuiprobe.label.contest import MARGIN, UNDECIDED, Verdict
 from tuiprobe.label.part import TargetLabels
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.telling import listed
+from tuiprobe.probes.content import listed
 from tuiprobe.report.text import line
 from tuiprobe.results import Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.base import Count, Real

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tuiprobe.label.standing import CandidateStanding, LabelStanding, unplanned
 from tuiprobe.numbers import interval
-from tuiprobe.probes.telling import listed, points, prose, several, table
+from tuiprobe.probes.content import listed, points, prose, several, table
 from tuiprobe.results.section import Content, Section, Value
 
 READ = (

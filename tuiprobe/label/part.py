@@ -17,7 +17,7 @@ from tuiprobe.label.files import label_targets
 from tuiprobe.manifest import MANIFEST
 from tuiprobe.plaintext import plain
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.telling import listed, prose, several, table
+from tuiprobe.probes.content import listed, prose, several, table
 from tuiprobe.results import Estimate, Frozen, NotRun, Part, ProbeResult, Report
 from tuiprobe.results.base import Count, Many, Share
 from tuiprobe.results.card import title
