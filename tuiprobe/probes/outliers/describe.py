@@ -144,7 +144,7 @@ def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
         f"Fourth moment by channel on {final.data}",
         "share of the fourth moment",
         "share",
-        [(row.channel, row.share) for row in final.shares],
+        [(row.channel, row.share) for row in final.shares if given(row.share)],
         (f"if all equal: {number(1 / final.channels, 'share')}", 1 / final.channels),
     )
     yield from evidence(result)
