@@ -15,7 +15,7 @@ from tests.measure.conftest import write_pictures
 from tests.prepared import Prepared
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.status import StatusWatch
+from tuiprobe.run.ranks import StatusWatch
 
 TERMINALS, WINDOW = 8, 15.0
 ROOT = Path(__file__).resolve().parent.parent

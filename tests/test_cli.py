@@ -14,7 +14,7 @@ from tuiprobe import __version__
 from tuiprobe.__main__ import main as program
 from tuiprobe.cli.app import GONE, run_cli
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 
 def tuiprobe(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -19,8 +19,7 @@ from tuiprobe.probes.ablation.targeted import ablation_span
 from tuiprobe.probes.ablation.targeted_result import TargetedAblation
 from tuiprobe.probes.proportions import paired_difference
 from tuiprobe.report.ablation import ablation_text
-from tuiprobe.run.arrays import write_arrays
-from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.arrays import BlockReader, write_arrays
 from tuiprobe.run.directory import RunDir
 
 pytestmark = pytest.mark.slow

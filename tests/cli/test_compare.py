@@ -7,7 +7,7 @@ import pytest
 from tests.report.samples import estimate, outliers, report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 
 @pytest.fixture

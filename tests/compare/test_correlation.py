@@ -16,7 +16,7 @@ from tests.report.strangers import stranger
 from tuiprobe.catalog.baselines import bundled
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.differences import Run
-from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, signatures_of
+from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, values_of
 from tuiprobe.compare.indicator_section import describe_indicator
 from tuiprobe.compare.several import describe_models, describe_several
 from tuiprobe.probes.heads import SetFeatures
@@ -32,7 +32,7 @@ from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart, NamedFigure
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 
 def run(
@@ -132,7 +132,7 @@ def test_runs_that_do_not_count_say_why() -> None:
     assert "no effective robustness" in reasons["bare"]
     text = text_of(found)
     assert "- left out, partial: not every image was measured: partial" in text
-    assert "Nothing is correlated: that takes 8 encoders." in text
+    assert "No correlation is computed: it takes 8 encoders." in text
 
 
 def test_the_baseline_is_the_one_that_most_runs_have() -> None:
@@ -160,7 +160,7 @@ def test_backbones_have_the_names_of_the_presets() -> None:
 def test_signatures_are_those_of_the_first_set_at_the_end() -> None:
     inner = outliers(tap="blocks.1", final=False, kurtosis=estimate(50, 1))
     second = outliers(data="r", kurtosis=estimate(70, 1))
-    found = signatures_of(sample(outliers=(inner, outliers(), second)))
+    found = values_of(sample(outliers=(inner, outliers(), second)), "signature")
     assert found == {
         "highest channel, final": 14.0,
         "kurtosis, final": 23.5,
@@ -178,7 +178,7 @@ def test_signatures_are_those_of_the_first_set_at_the_end() -> None:
 
 def test_signatures_of_a_head_are_named_by_their_matrix() -> None:
     results = head_results()
-    found = signatures_of(sample(**results))
+    found = values_of(sample(**results), "signature")
     plain, centred = results["directions"].bases
     assert found["effective rank of the importances, W"] == plain.effective_rank.value
     assert found["Gini of the importances, centred W"] == centred.gini.value
@@ -188,7 +188,7 @@ def test_signatures_of_a_head_are_named_by_their_matrix() -> None:
 
 def test_signatures_leave_out_what_was_not_measured() -> None:
     nothing = NotRun(reason="too few images")
-    found = signatures_of(sample(outliers=(outliers(kurtosis=nothing, heights=nothing),)))
+    found = values_of(sample(outliers=(outliers(kurtosis=nothing, heights=nothing),)), "signature")
     assert "kurtosis, final" not in found
     assert "outlier channels, final" not in found
     assert "persistence, final" in found
@@ -200,7 +200,7 @@ def test_of_several_sets_the_first_counts() -> None:
     other = part.figures[0].model_copy(update={"data": "r", "figure": estimate(9, 1)})
     part = part.model_copy(update={"figures": (*part.figures, other)})
     plain = sample()
-    found = signatures_of(plain.model_copy(update={"parts": (*plain.parts, part)}))
+    found = values_of(plain.model_copy(update={"parts": (*plain.parts, part)}), "signature")
     assert found["texture bias, final"] == 0.62
 
 

@@ -8,22 +8,21 @@ from tests.report.samples import estimate, model, outliers, report, retold
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.answer import answer
-from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import (
     Comparison,
     compare,
     compare_runs,
-    difference,
     read_run,
 )
-from tuiprobe.compare.holm import p_value
+from tuiprobe.compare.differences_section import describe
+from tuiprobe.compare.inference import difference, p_value
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun, Part, given
 from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import NamedFigure
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -192,6 +191,7 @@ def test_a_page_draws_the_headline_figures():
     page = sections_html("Comparison", [describe(compare(head_report(), head_report()))])
     assert page.count('class="chart"') == 1
     assert "Differences of the headline figures" in page
+    assert "second - first, points" in page
     assert "effective robustness" in page
 
 

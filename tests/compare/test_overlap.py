@@ -8,8 +8,8 @@ from scipy import stats
 
 from tests.report.samples import outlier_channel, outliers, report
 from tests.report.test_concept_sections import concept_set
-from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Comparison, compare
+from tuiprobe.compare.differences_section import describe
 from tuiprobe.compare.overlap import Overlap, by_chance, overlaps
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.result import RANDOM, Concepts

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.report.samples import estimate
-from tuiprobe.compare.differences import difference
+from tuiprobe.compare.inference import difference
 from tuiprobe.compare.paired import METHOD, Pairing
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure

@@ -9,7 +9,9 @@ import pytest
 from tests.report.samples import estimate, model, report, retold
 from tests.report.samples_head import head_report
 from tuiprobe.compare.differences import Run
-from tuiprobe.compare.several import describe_several, forests, names_of, title_of
+from tuiprobe.compare.ranking import names_of, rank
+from tuiprobe.compare.ranking_section import title_of
+from tuiprobe.compare.several import describe_several, forests
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
@@ -90,9 +92,10 @@ def test_warnings_of_the_runs_are_not_lost() -> None:
 @pytest.mark.slow
 def test_fifty_runs_make_one_page() -> None:
     runs = [run(key=f"{i:02}" * 32, model=model(name=f"model {i}")) for i in range(50)]
-    assert title_of(runs) == "50 runs: model 0, model 1, model 2, model 3 and 46 more"
+    names = "model 0, model 1, model 2, model 3 and 46 more"
+    assert title_of(rank(runs)) == f"Undecided between {names}: label 50 of your own pictures"
     began = time.process_time()
-    page = sections_html(title_of(runs), describe_several(runs))
+    page = sections_html("Runs", describe_several(runs))
     assert time.process_time() - began < 60
     assert len(page.encode()) < 3_000_000
     assert page.count(">model 49<") >= 2  # in the table, and beside its points

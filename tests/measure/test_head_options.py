@@ -29,8 +29,7 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.head_progress import LongHeadError
-from tuiprobe.measure.heads import answers_of, write_head
+from tuiprobe.measure.heads import LongHeadError, answers_of, write_head
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.stopping import Interrupted

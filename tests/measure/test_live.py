@@ -18,15 +18,8 @@ from tuiprobe.probes.outliers.row_figures import figures_of_rows
 from tuiprobe.run.counting import SetPlan, count_images, images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
-from tuiprobe.run.status import (
-    KEPT_MESSAGES,
-    LiveTap,
-    Status,
-    StatusWatch,
-    StatusWriter,
-    read_status,
-    read_taps,
-)
+from tuiprobe.run.ranks import StatusWatch
+from tuiprobe.run.status import KEPT_MESSAGES, LiveTap, Status, StatusWriter, read_status, read_taps
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.tui.livewatch import outliers_of
 

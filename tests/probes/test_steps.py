@@ -21,7 +21,7 @@ from tuiprobe.results import NotRun, Part, ProbeResult
 from tuiprobe.results.section import Chart, Section, Strip, Table, Text
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.arrays import write_arrays
-from tuiprobe.run.preflight_file import write_preflight
+from tuiprobe.run.records import write_preflight
 
 IMAGES, CHANNELS = 300, 64
 ABOUT = {"training": "zero-shot"}
@@ -164,7 +164,8 @@ def test_names_are_those_that_programs_look_up(found: Found) -> None:
 
 EVERYDAY = {
     "", "0% pruned", "50% pruned", "80% pruned", "90% pruned", "check", "of", "found", "on", "met",
-    "left out", "figure", "counts", "note", "model", "models", "number", "to", "imagenet_r",
+    "left out", "figure", "mean", "std", "labels",
+    "counts", "note", "model", "models", "number", "to", "imagenet_r",
 }  # fmt: skip
 """Headings that need no glossary."""
 

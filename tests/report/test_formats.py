@@ -24,7 +24,7 @@ from tuiprobe.results import DataSet, NotRun, Skipped
 from tuiprobe.results.card import sets_axis
 from tuiprobe.results.section import TopImage
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 GOLDEN = Path(__file__).parent / "golden"
 EVIL = (

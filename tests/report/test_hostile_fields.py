@@ -24,8 +24,8 @@ from tests.report.samples_head import calibration, head_results, quantisation, t
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run, compare
+from tuiprobe.compare.differences_section import describe
 from tuiprobe.compare.paper import paper, paper_markdown
 from tuiprobe.compare.ranking import rank
 from tuiprobe.compare.ranking_section import describe_ranking

@@ -30,7 +30,6 @@ from tuiprobe.tui.widgets.answers import AnswersSoFar
 from tuiprobe.tui.widgets.bars import ChannelBars
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.layers import LayerStrip
-from tuiprobe.tui.widgets.lines import Lines
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -196,10 +195,10 @@ async def test_keys_walk_channels_layers_log_and_hold_the_view(tmp_path: Path) -
 
         (run / "log.txt").write_text("[bold]\x1b[31mred\u202e\n")
         await pilot.press("l")
-        await until(pilot, lambda: "[bold]\\x1b[31mred\\u202e" in lines(app, Lines))
+        await until(pilot, lambda: "[bold]\\x1b[31mred\\u202e" in content(app, "#log-lines"))
         with (run / "log.txt").open("a") as file:
             file.write("one more\n")
-        await until(pilot, lambda: "one more" in lines(app, Lines))
+        await until(pilot, lambda: "one more" in content(app, "#log-lines"))
         await pilot.press("l")
         assert not app.screen.query_one("#log").display
         await pilot.press("d")
@@ -258,7 +257,9 @@ async def test_keys_that_do_nothing_are_not_shown_and_sets_can_be_chosen(tmp_pat
         assert {"stop", "detach", "help"} <= words(app)
         assert not {"layer", "next set", "next run"} & words(app)
         await pilot.press("l")
-        await until(pilot, lambda: "warning: 3 of 2000" in lines(app, Lines))  # without a log
+        await until(
+            pilot, lambda: "warning: 3 of 2000" in content(app, "#log-lines")
+        )  # without a log
         await pilot.press("l")
         write_live(run, 3, sets=("val", "r"))
         await until(pilot, lambda: app.screen.check_action("set", ()))

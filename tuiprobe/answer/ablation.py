@@ -20,18 +20,12 @@ from tuiprobe.options import validated
 from tuiprobe.probes.ablation.targeted import BlockedSet, ablate_set, ablation_span, mean_in
 from tuiprobe.probes.ablation.targeted_result import SetAblation, SetNotRun, TargetedAblation
 from tuiprobe.probes.algebra import fixed_threads
-from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.arrays import BlockReader
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
-from tuiprobe.run.records import (
-    MeasuredRecord,
-    SetRecord,
-    read_measured,
-    read_plan,
-    read_samples,
-)
-from tuiprobe.run.row_samples import SampleRecord
+from tuiprobe.run.records import MeasuredRecord, SetRecord, read_measured, read_plan
+from tuiprobe.run.samples import SampleRecord, read_samples
 from tuiprobe.spec import AblateMode, RunSpec
 
 ROWS = 2048

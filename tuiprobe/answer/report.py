@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from tuiprobe import __version__
+from tuiprobe import __version__, limits
 from tuiprobe.answer.paths import without_folders
 from tuiprobe.answer.per_image import images_of
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.manifest import require_manifest
 from tuiprobe.options import probe_options
 from tuiprobe.probes import BUILT_IN, registry
@@ -20,10 +22,9 @@ from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
 from tuiprobe.probes.vectors import vector_notes
-from tuiprobe.results import DataSet, Inapplicable, NotRun, Part, ProbeResult, Report
+from tuiprobe.results import DataSet, Inapplicable, NotRun, Part, ProbeResult, Report, Timings
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import begin_again, write_results
 from tuiprobe.run.head_file import head_digest
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
@@ -33,6 +34,7 @@ from tuiprobe.run.records import (
     write_baseline,
     write_spec,
 )
+from tuiprobe.run.results import begin_again, write_results
 from tuiprobe.spec import content_key
 
 NAMED_NONFINITE = 3
@@ -79,7 +81,9 @@ def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | 
         run.baseline = refuse_baseline(run.plan.sets, baseline)
     if changes:
         run.spec = changed_spec(directory, changes)
-    report, images = _answer(run), images_of(run)
+    timings = _timings_again(directory, run.plan.key)
+    report = _answer(run).model_copy(update={"timings": timings})
+    images = images_of(run)
     begin_again(directory)
     if baseline is not None and run.baseline is not None:
         write_baseline(directory, run.baseline)
@@ -87,6 +91,25 @@ def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | 
         write_spec(run.spec, directory)
     write_per_image(directory, run.plan.key, images)
     write_results(directory, report)
+
+
+def _timings_again(directory: RunDir, key: str) -> Timings:
+    """Returns when and how fast a run was measured, and that it is probed again now.
+
+    Results of any version say it, also where the rest of them is not of this version's schema.
+    """
+    timings, version = Timings(), None
+    with suppress(DamagedFileError, ValueError, KeyError):  # pydantic's errors are ValueErrors
+        tree = parse_json(directory.results_file.read_bytes(limits.REPORT_BYTES).decode("utf-8"))
+        if isinstance(tree, dict) and tree.get("key") == key:
+            timings = Timings.model_validate(tree["timings"])
+            version = str(tree["tuiprobe"])[:100]
+    return timings.model_copy(
+        update={
+            "measured_by": version if timings.reprobed is None else timings.measured_by,
+            "reprobed": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
 
 
 def _answer(run: RunReader) -> Report:

@@ -39,9 +39,9 @@ def whole_numbers(texts: Sequence[str]) -> list[int] | None:
     """
     numeric = [NUMBER.fullmatch(text) is not None for text in texts]
     if not all(numeric):
-        others = [i for i, one in enumerate(numeric) if not one]
-        if len(others) < len(texts) and all(texts[i].lower() in _MISSING for i in others):
-            raise ValueError(f"row {others[0]} has no label ({texts[others[0]]})")
+        words = [i for i, is_number in enumerate(numeric) if not is_number]
+        if len(words) < len(texts) and all(texts[i].lower() in _MISSING for i in words):
+            raise ValueError(f"row {words[0]} has no label ({texts[words[0]]})")
         return None
     numbers = []
     for row, text in enumerate(texts):

@@ -100,7 +100,9 @@ def _text(
     everything: bool,
     as_html: bool,
 ) -> str:
-    from tuiprobe.compare.describe import describe
+    from tuiprobe.compare.differences_section import describe
+    from tuiprobe.compare.ranking import rank
+    from tuiprobe.compare.ranking_section import title_of
     from tuiprobe.compare.several import SEVERAL, describe_models
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
@@ -112,7 +114,7 @@ def _text(
 
         sections.append(describe_agreement(_agreement(paths, runs)))
     if as_html:
-        return sections_html("Comparison", sections)
+        return sections_html(title_of(rank(runs)), sections)
     return "".join(map(section_text, sections))
 
 

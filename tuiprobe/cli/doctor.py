@@ -42,7 +42,7 @@ def doctor(
 
     if offline:
         go_offline()  # before a library is imported
-    from tuiprobe.measure.device import choose_device
+    from tuiprobe.measure.machine import choose_device
     from tuiprobe.measure.ranks import Rank
     from tuiprobe.models.doctor import examine
 

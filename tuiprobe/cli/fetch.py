@@ -55,7 +55,7 @@ def fetch(
     if head is None and (classes or templates):
         raise UsageError("--classes and --templates belong to --head zero-shot")
     from tuiprobe.cli.doctor import told
-    from tuiprobe.measure.device import choose_device
+    from tuiprobe.measure.machine import choose_device
     from tuiprobe.measure.ranks import Rank
     from tuiprobe.models.downloads import narrated
     from tuiprobe.models.fetch import fetch as fetch_model

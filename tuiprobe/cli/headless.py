@@ -136,8 +136,8 @@ class _Command:
 
     def run_listed(self, specs: list[RunSpec]) -> int:
         """Measures what is left of listed models, then compares all; returns the exit code."""
-        from tuiprobe.measure.device import choose_device, free_memory
         from tuiprobe.measure.group import affordable
+        from tuiprobe.measure.machine import choose_device, free_memory
 
         waiting = self._waiting(specs)
         announce_downloads(waiting, self.listen)

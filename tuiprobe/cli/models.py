@@ -15,7 +15,7 @@ from tuiprobe.numbers import MISSING, interval, number
 from tuiprobe.texttable import TextColumn, text_table
 
 if TYPE_CHECKING:
-    from tuiprobe.catalog.listing import Listed
+    from tuiprobe.catalog.presets import ListedModel
     from tuiprobe.catalog.published import PublishedRow
 
 PRINTED = ("standard", "zero_shot")
@@ -84,7 +84,7 @@ def _hint(shown: int, all_rows: int) -> str:
     return "" if shown == all_rows else "; name words to filter by, or --all"
 
 
-def table(rows: list[Listed]) -> list[str]:
+def table(rows: list[ListedModel]) -> list[str]:
     """Returns the list as aligned lines: accuracies in per cent, ER in points."""
     from tuiprobe.plaintext import plain
 

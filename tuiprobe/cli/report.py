@@ -91,7 +91,9 @@ def _several(runs: list[Path], formats: Sequence[str]) -> Files:
     import hashlib
 
     from tuiprobe.compare.differences import read_run
-    from tuiprobe.compare.several import describe_several, title_of
+    from tuiprobe.compare.ranking import rank
+    from tuiprobe.compare.ranking_section import title_of
+    from tuiprobe.compare.several import describe_several
     from tuiprobe.plaintext import plain
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.markdown import section_markdown
@@ -107,7 +109,7 @@ def _several(runs: list[Path], formats: Sequence[str]) -> Files:
     keys = "".join(sorted(run.report.key for run in found))
     name = f"report-{hashlib.sha256(keys.encode()).hexdigest()[:8]}"
     make = {
-        "html": lambda: sections_html(title_of(found), sections),
+        "html": lambda: sections_html(title_of(rank(found)), sections),
         "md": lambda: "\n".join(section_markdown(one) for one in sections),
     }
     return {f"{name}.{one}": make[one]() for one in formats}

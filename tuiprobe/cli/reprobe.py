@@ -52,7 +52,7 @@ def reprobe(
         raise UsageError("--ablate-mode, --centred and --json belong to --ablate")
     from tuiprobe.answer.report import answer_again
     from tuiprobe.report import write_reports
-    from tuiprobe.run.directory import MERGE_LOCK
+    from tuiprobe.run.locks import MERGE_LOCK
 
     with directory.locked(), directory.locked(MERGE_LOCK):
         answer_again(directory, changes, None if baseline is None else str(baseline))

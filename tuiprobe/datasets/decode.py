@@ -133,7 +133,7 @@ def _raw_modes(image: Image.Image) -> tuple[str, ...]:
     modes: list[str] = []
     for _, _, _, arguments in getattr(image, "tile", ()):
         several = (arguments,) if isinstance(arguments, str) else tuple(arguments or ())
-        modes += [one for one in several if isinstance(one, str)]
+        modes += [argument for argument in several if isinstance(argument, str)]
         if image.format == "PPM" and any(isinstance(n, int) and n > 255 for n in several):
             modes.append("I;16")
     return tuple(modes)

@@ -125,7 +125,7 @@ def with_targets(suite: Suite, targets: Sequence[Target]) -> Suite:
 
 def _unique(name: str, taken: dict[str, Dataset]) -> str:
     """Returns the name, or a variant that differs from all others on every file system."""
-    folded = {one.casefold() for one in taken}
+    folded = {other.casefold() for other in taken}
     candidate, count = name, 1
     while candidate.casefold() in folded:
         candidate = f"{name}-target" if count == 1 else f"{name}-target-{count}"

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 
 from tuiprobe.report.common import data_rows, subject_rows, table_files
 from tuiprobe.report.page import environment, render
-from tuiprobe.report.pieces import PageState, Pictures, has_points, only_in_a_file
+from tuiprobe.report.pieces import PageState, Pictures, has_points, only_in_a_file, shortened
 from tuiprobe.results import Report
 from tuiprobe.results.card import card, sets_axis
-from tuiprobe.results.reproduce import command, command_note, software, speed, verified
+from tuiprobe.results.reproduce import (
+    command,
+    command_note,
+    provenance,
+    software,
+    speed,
+    verified,
+)
 from tuiprobe.results.section import Column, Section
 from tuiprobe.results.subject import PROBE as PREFLIGHT
 
@@ -41,7 +48,7 @@ def html(report: Report, pictures: Pictures | None = None, linked: bool = False)
     titles = [one.section.title for one in described if one.section is not None]
     return render(
         "report.html", report.title, page=page, report=report, blocks=blocks, owners=owners,
-        axis=sets_axis(report), date=(report.timings.finished or "")[:10],
+        axis=sets_axis(report), note=f"{provenance(report)} · {shortened(report.model.name, 120)}",
         described=described, not_run=not_run, preflight=PREFLIGHT,
         titles=[*titles, *["Not run"] * bool(not_run), "How to reproduce"],
         command=command(report), command_note=command_note(report), checks=verified(report),
@@ -59,4 +66,6 @@ def sections_html(title: str, sections: Sequence[Section]) -> str:
 def card_html(report: Report) -> str:
     """Returns the card for the cell of a notebook: no script, no address, nothing to load."""
     template = environment().get_template("notebook.html")
-    return template.render(page=PageState(), report=report, blocks=card(report))
+    return template.render(
+        page=PageState(), report=report, blocks=card(report), measured=provenance(report)
+    )

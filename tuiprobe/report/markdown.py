@@ -32,7 +32,13 @@ from tuiprobe.report.text import (
 from tuiprobe.results import DataSet, Report, given
 from tuiprobe.results.card import card
 from tuiprobe.results.headlines import BY_ID
-from tuiprobe.results.reproduce import command, command_note, software, verified
+from tuiprobe.results.reproduce import (
+    command,
+    command_note,
+    provenance,
+    software,
+    verified,
+)
 from tuiprobe.results.section import (
     Chart,
     Content,
@@ -64,7 +70,8 @@ READ = (
 
 def markdown(report: Report) -> str:
     """Returns the report as GitHub-flavoured Markdown."""
-    lines = [f"# {escaped(report.title)}", *_warnings(report), *_card(report)]
+    lines = [f"# {escaped(report.title)}", *_warnings(report), escaped(provenance(report)), ""]
+    lines += _card(report)
     files: dict[str, list[tuple[str, Table]]] = {}
     for probe, name, one in table_files(report):
         files.setdefault(probe, []).append((name, one))
@@ -113,7 +120,7 @@ def model_card(report: Report) -> str:
         opening="\n".join([opening(escaped(report.title)), *_warnings(report)]).rstrip("\n"),
         card="\n".join(["", *_card(report, "###"), ""]),
         figures="\n".join(table) if rows else "",
-        version=escaped(report.tuiprobe),
+        measured=escaped(provenance(report)),
         command=_command(report),
     )
 

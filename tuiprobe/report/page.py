@@ -23,7 +23,12 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(
-    template: str, title: str, style: str = COLOURS, script: str = "page.js", **values: Any
+    template: str,
+    title: str,
+    style: str = COLOURS,
+    script: str = "page.js",
+    note: str = "",
+    **values: Any,
 ) -> str:
     """Returns a page as HTML.
 
@@ -32,6 +37,7 @@ def render(
         title: Of the document, and its first heading.
         style: What is added to the style of every page.
         script: File of its script.
+        note: The line below the heading: date and version, for example.
         values: What the template shows; strings in it become text, whatever they hold.
     """
     style, script = page_file("page.css") + style, page_file(script)
@@ -40,7 +46,7 @@ def render(
         f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
     page = environment().get_template(template)
-    return page.render(title=title, style=style, script=script, policy=policy, **values)
+    return page.render(title=title, note=note, style=style, script=script, policy=policy, **values)
 
 
 @cache

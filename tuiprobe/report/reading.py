@@ -8,13 +8,13 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.label.part import labels_beside, labels_state, with_labels
+from tuiprobe.label.report_part import labels_beside, labels_state, with_labels
 from tuiprobe.results import Figure, Report, given
 from tuiprobe.results.headlines import LABELLED_ID
 from tuiprobe.results.report import ABSENT
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_results
 from tuiprobe.run.listing import RunRow
+from tuiprobe.run.results import read_results
 
 
 def read_report(run: RunDir) -> Report:
@@ -25,7 +25,7 @@ def read_report(run: RunDir) -> Report:
     Raises:
         DamagedFileError: As `read_results` does.
     """
-    return with_labels(read_results(run), run)
+    return with_labels(read_results(run), run).read_from(run.path)
 
 
 def rows_with_labels(rows: Iterable[RunRow]) -> Iterator[RunRow]:

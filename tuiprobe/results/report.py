@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
@@ -14,7 +15,7 @@ from tuiprobe import limits
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, reading
 from tuiprobe.manifest import RESULTS, refuse_other, refuse_unfinished
-from tuiprobe.plaintext import json_text
+from tuiprobe.plaintext import json_text, plain
 from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Real, given
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
@@ -51,12 +52,16 @@ class Timings(Frozen):
         finished: ISO 8601, UTC.
         seconds: Duration by stage.
         images_per_second: Images per second of the extraction.
+        measured_by: Version of tuiprobe that measured; None if `Report.tuiprobe`, or not known.
+        reprobed: When the figures were computed again from what was measured; ISO 8601, UTC.
     """
 
     started: str | None = None
     finished: str | None = None
     seconds: Named[Real] = Field(default_factory=dict)
     images_per_second: Real | None = None
+    measured_by: str | None = None
+    reprobed: str | None = None
 
 
 class Part(Frozen):
@@ -122,6 +127,28 @@ class Report(Frozen):
     probe_key: str = ""
     warnings: Many[str] = ()
     timings: Timings = Timings()
+
+    @cached_property
+    def directory(self) -> Path | None:
+        """The run directory that it was read from; None where that is not known."""
+        return None
+
+    def read_from(self, directory: Path) -> "Report":
+        """Returns the same report, which knows its run directory. It is no field of the schema."""
+        copy = self.model_copy()
+        copy.__dict__["directory"] = directory
+        return copy
+
+    def __repr__(self) -> str:
+        where = "" if self.directory is None else f", report {self.directory / 'report.html'}"
+        return f"<Report {plain(self.title)!r}{where}>"
+
+    def __str__(self) -> str:
+        lines = [plain(self.title)]
+        if self.directory is not None:
+            report = self.directory / "report.html"
+            lines += [f"run directory: {self.directory}", f"report: {report}"]
+        return "\n".join(lines)
 
     def part_of(self, probe: str) -> Part | None:
         """Returns what a probe found, as plain data; None where it is not in this report."""

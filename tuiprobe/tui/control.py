@@ -84,7 +84,7 @@ class EngineApp(App[None]):
 
     def _read_running(self, going: list[Path]) -> None:
         from tuiprobe.run.counting import images_done
-        from tuiprobe.run.status import StatusWatch
+        from tuiprobe.run.ranks import StatusWatch
         from tuiprobe.tui.livewatch import runs_of
 
         running = {}
@@ -159,7 +159,7 @@ class EngineApp(App[None]):
     def _ask(
         self, question: str, lines: list[str], yes: str, then: Callable[[bool | None], None]
     ) -> None:
-        from tuiprobe.tui.screens.confirm import ConfirmScreen
+        from tuiprobe.tui.screens.dialogs import ConfirmScreen
 
         self.push_screen(ConfirmScreen(question, lines, yes), then)
 

@@ -26,7 +26,8 @@ from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import RunState, run_state
 
 if TYPE_CHECKING:
-    from tuiprobe.run.status import Ends, LiveTap, Message, RankView, SetAnswers, StatusWatch
+    from tuiprobe.run.ranks import RankView, StatusWatch
+    from tuiprobe.run.status import Ends, LiveTap, Message, SetAnswers
 
 State = Literal["starting", "running", "ended", "gone", "unreadable"]
 
@@ -143,7 +144,7 @@ class Watch:
 
     def _read_status(self) -> None:
         """Reads what the ranks say; keeps what they said before if a part is damaged."""
-        from tuiprobe.run.status import StatusWatch
+        from tuiprobe.run.ranks import StatusWatch
 
         if self._statuses is None:
             self._statuses = StatusWatch(self._directory, self._now)

@@ -14,7 +14,7 @@ from tuiprobe.results.base import Many
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import Code, Section, Strong, Value
 from tuiprobe.results.subject import PROBE, PreflightCheck, Status
-from tuiprobe.run.preflight_file import read_preflight, warnings_of
+from tuiprobe.run.records import read_preflight, warnings_of
 
 
 class Preflight(ProbeResult):

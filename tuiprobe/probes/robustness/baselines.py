@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import cast
 
 from tuiprobe import limits
-from tuiprobe.catalog.accuracies import IMAGENET, OWN_CLASSES, SHIFTS, ZERO_SHOT, Row, published_row
+from tuiprobe.catalog.accuracies import (
+    IMAGENET,
+    OWN_CLASSES,
+    SHIFTS,
+    ZERO_SHOT,
+    Row,
+    published_row,
+    read_own_baseline,
+)
 from tuiprobe.catalog.baselines import (
     BASELINES,
     ShiftFamily,
@@ -21,7 +29,6 @@ from tuiprobe.catalog.baselines import (
     on_own_classes,
 )
 from tuiprobe.catalog.names import right_spec
-from tuiprobe.catalog.own_baseline import read_own_baseline
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError

@@ -160,7 +160,8 @@ def _lines(target: TargetSet) -> Iterator[Text]:
         yield (*about, "no estimate: ", f"{estimate.reason}.")
         return
     if not target.scaled:
-        labels = f"; {target.labels:,} labels would validate it" if target.labels else ""
+        enough = target.labels is not None and target.labels <= target.images
+        labels = f"; {target.labels:,} labels would validate it" if enough else ""
         yield (*about, "average confidence ", estimate,
                f", not calibrated and not validated{labels}.")  # fmt: skip
         return
@@ -304,7 +305,8 @@ def _answers(number: int, target: TargetSet) -> Iterator[Content]:
             f"Classes never predicted: {never:,} of {len(target.predicted):,}.",
         ]
     )
-    bars = target.predicted[:BARS]
+    answered = [row for row in target.predicted if row.images]
+    bars = answered[:BARS]
     yield Chart(
         id=f"predicted_{number}",
         title=f"Images of {target.data} by predicted class",
@@ -318,6 +320,7 @@ def _answers(number: int, target: TargetSet) -> Iterator[Content]:
                 mark="bars",
             ),
         ),
+        y_unit="count",
         ticks=tuple(row.name for row in bars),
-        note=f"the {BARS} most predicted classes" if len(target.predicted) > BARS else "",
+        note=f"the {BARS} most predicted classes" if len(answered) > BARS else "",
     )

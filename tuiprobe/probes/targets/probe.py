@@ -36,6 +36,10 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head, target sets, and the labelled sets that estimates rest on."""
         if not run.targets:
+            planned = [record.name for record in run.plan.sets if record.target]
+            if planned:
+                reason = f"no image of {' or '.join(planned)} was measured yet"
+                return NotRun(reason=reason, remedy="the same command resumes the run")
             option = "--target-embeddings FILE" if run.spec.embeddings else "--target SOURCE"
             return NotRun(reason="no target set", remedy=f"pass {option}; it needs no labels")
         if isinstance(run.head, str):

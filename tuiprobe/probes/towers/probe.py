@@ -71,6 +71,7 @@ class BothTowers(Probe[ChannelInputs, Towers]):
                     title=f"Conformity of the images of {result.sets[0].data}",
                     x_label="cosine with the mean image",
                     y_label="images",
+                    y_unit="count",
                     series=(Series(name="images", x=tuple(middles), y=counts),),
                 ),
             ),

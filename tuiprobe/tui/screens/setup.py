@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,10 +11,9 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.timer import Timer
 from textual.widgets import Button, Input, Select, Static
 
-from tuiprobe.catalog.missing import Missing, download_words, missing_weights
+from tuiprobe.catalog.cached import Missing, download_words, missing_weights
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
@@ -58,7 +58,6 @@ class SetupScreen(ProbeScreen):
         self._tried: tuple[str, ...] = ()  # what determines the trial that was begun last
         self._refused = False  # the title says why the run did not start
         self._waits = False  # Enter was pressed before the answer of the preview
-        self._pause: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
         """Lays out the form, what it means, and the command line."""
@@ -88,16 +87,12 @@ class SetupScreen(ProbeScreen):
         """The options as typed."""
         return self.form.setup
 
-    @property
-    def _runs(self) -> Path:
-        return self.app.runs
-
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the field under the cursor."""
         focused = self.focused.id if self.focused is not None else None
         text = warning(self.setup, self._kept)
         warned = [term for term in ("untrained", "demonstration") if term.upper() in text]
-        return (*EXPLAINED.get(focused or "", ()), *warned, "trial", "probe")
+        return (*EXPLAINED.get(focused or "", ()), *warned, "probe")
 
     # What was typed.
 
@@ -109,21 +104,19 @@ class SetupScreen(ProbeScreen):
             return
         tried = Setup(self._models, self._seen).tried
         self._seen = self._kept.texts[self._models] = texts
-        self._contents, self._waits = None, False
-        self.workers.cancel_group(self, "data")
-        self._refused = False
+        self._contents, self._waits, self._refused = None, False, False
         self.form.refuse("")
-        if self._pause is not None:
-            self._pause.stop()
-        self._pause = self.set_timer(PAUSE_SECONDS, self._ask_about_data)
         if self.setup.tried != tried:
             self._trial_note, self._trial_wrong = "", {}
         self._note = "looking at what was typed"
         self._show()
+        self._ask_about_data(PAUSE_SECONDS)
 
     @work(exclusive=True, group="data")
-    async def _ask_about_data(self) -> None:
-        """Asks what the run would measure, in a process that may open data."""
+    async def _ask_about_data(self, pause: float = 0.0) -> None:
+        """Asks what the run would measure, in a process that may open data, after a pause."""
+        if pause:
+            await asyncio.sleep(pause)
         setup = self.setup
         self._contents, self._note = None, "looking at the data"
         self._show()
@@ -132,7 +125,7 @@ class SetupScreen(ProbeScreen):
             for model in self._models
             if (trial := self._kept.trial(model, setup)) is not None and "training" in trial
         }
-        request = setup.request(self._runs, trained)
+        request = setup.request(self.app.runs, trained)
         answer = await ask_python(["-P", "-m", "tuiprobe.measure.preview", request])
         try:
             self._contents = json.loads(answer.out)
@@ -171,7 +164,7 @@ class SetupScreen(ProbeScreen):
         downloads = "" if setup.of_vectors else download_words(self._missing(setup))
         trials, wrong = self._kept.all_trials(setup), self._wrong(setup)
         ahead = RunPreview(setup, self._contents, trials, wrong, downloads)
-        command = shown_command(setup.arguments(self._runs))
+        command = shown_command(setup.arguments(self.app.runs))
         self.form.show(setup, wrong, ahead.start_words, command)
         lines = ahead.lines(self._note, self._trial_note)
         self.query_one("#understood", Static).update(inert_lines(lines))
@@ -239,8 +232,7 @@ class SetupScreen(ProbeScreen):
 
     def action_copy(self) -> None:
         """Copies the command line."""
-        self.app.copy_to_clipboard(shown_command(self.setup.arguments(self._runs)))
-        self.notify("command copied", timeout=2)
+        self.app.copy(shown_command(self.setup.arguments(self.app.runs)), "command")
 
     def action_meaning(self, pages: int) -> None:
         """Scrolls what the form means."""
@@ -249,7 +241,7 @@ class SetupScreen(ProbeScreen):
 
     def action_pick(self) -> None:
         """Opens the file picker."""
-        from tuiprobe.tui.screens.picker import PickerScreen
+        from tuiprobe.tui.screens.dialogs import PickerScreen
 
         self.app.push_screen(PickerScreen(Path.cwd()), self._picked)
 
@@ -259,9 +251,6 @@ class SetupScreen(ProbeScreen):
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#run")
-    def _submitted(self) -> None:
-        self.action_run()
-
     def action_run(self) -> None:
         """Starts the engine, as soon as what was typed has been looked at."""
         if self._contents is None and not self.setup.problems() and not self._note.startswith("✗"):
@@ -283,9 +272,9 @@ class SetupScreen(ProbeScreen):
             label = "" if name == "run" else f"{run_option(name).label}: "
             self._refuse(f"{label}{wrong[name]}", shown=name != "run")
             return
-        directory = setup.directory(self._runs)
+        directory = setup.directory(self.app.runs)
         try:
-            engine = Engine(setup.arguments(self._runs), directory)
+            engine = Engine(setup.arguments(self.app.runs), directory)
         except RunError as error:
             self._refuse(f"cannot start the run: {error}")
             return

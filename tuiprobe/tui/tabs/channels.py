@@ -34,13 +34,13 @@ CHANNELS = (
     RowColumn("  channel", 14, term="outlier-channel"),
     RowColumn("height", 11, right=True, term="height"),
     RowColumn("stands out in", 13, right=True, drop=1, term="above-6"),
-    RowColumn("largest in", 13, right=True, drop=2, term="leads"),
+    RowColumn("largest in", 13, right=True, drop=2, term="share"),
     RowColumn("energy", 13, right=True, drop=3, term="energy"),
-    RowColumn("mean", 8, right=True, drop=4, term="channel-mean"),
-    RowColumn("std", 8, right=True, drop=5, term="channel-std"),
+    RowColumn("mean", 8, right=True, drop=4),
+    RowColumn("std", 8, right=True, drop=5),
 )
 LAYERS = (
-    RowColumn("layer", 10, term="layer"),
+    RowColumn("layer", 10, term="tap"),
     RowColumn("kind", 6, drop=5, term="tap"),
     RowColumn("channels", 8, right=True, drop=4, term="channel"),
     RowColumn("kurtosis", 11, right=True, term="kurtosis"),
