@@ -64,7 +64,7 @@ def _ablate(
 ) -> None:
     from tuiprobe.answer.ablation import ablate, parse_question
     from tuiprobe.plaintext import json_text
-    from tuiprobe.report.ablation import ablation_text
+    from tuiprobe.report.terminal import ablation_text
 
     question = parse_question(texts, centred=centred, mode=mode)
     answer = ablate(directory, question)

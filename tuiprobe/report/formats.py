@@ -13,7 +13,7 @@ from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.report.common import free_name
 from tuiprobe.report.reading import read_report
-from tuiprobe.report.summary import summary
+from tuiprobe.report.terminal import summary
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
@@ -40,7 +40,7 @@ class Format:
 
 def _html(report: Report, run: RunDir | None, linked: bool) -> Files:
     from tuiprobe.report.html import html
-    from tuiprobe.report.pictures import pictures
+    from tuiprobe.report.reading import pictures
 
     return {"report.html": html(report, None if run is None else pictures(report, run), linked)}
 

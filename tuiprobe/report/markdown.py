@@ -16,7 +16,7 @@ from tuiprobe.report.common import (
     NAMED_IMAGES,
     data_rows,
     image_name,
-    nonfinite_rest,
+    left_out,
     opening_pieces,
     subject_rows,
     table_files,
@@ -29,7 +29,7 @@ from tuiprobe.report.text import (
     markdown_text,
     opening,
 )
-from tuiprobe.results import DataSet, Report, given
+from tuiprobe.results import Report, given
 from tuiprobe.results.card import card
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.reproduce import (
@@ -55,8 +55,6 @@ from tuiprobe.results.section import (
 from tuiprobe.results.subject import PROBE as PREFLIGHT
 from tuiprobe.texttable import markdown_table
 
-LISTED_IMAGES = 20
-"""Images of a set that could not be used that a page names."""
 LISTED_ROWS = 40
 """Rows of a table that a comparison shows."""
 SMALL_ROWS, SMALL_COLUMNS = 4, 6
@@ -196,31 +194,9 @@ def _reproduce(report: Report) -> list[str]:
         "",
         *markdown_table(header, [[markdown_cell((cell,)) for cell in row] for row in rows]),
     ]
-    for one in report.data:
-        lines += _skipped(one) + _nonfinite(one)
+    for title, images in left_out(report):
+        lines += [_line(title), "", *(f"- {_line(image)}" for image in images), ""]
     return [*lines, READ]
-
-
-def _skipped(one: DataSet) -> list[str]:
-    if not one.skipped:
-        return []
-    lines = [f"Skipped images of {code(one.name)}:", ""]
-    lines += [f"- {code(i.path)}: {escaped(i.reason)}" for i in one.skipped[:LISTED_IMAGES]]
-    rest = len(one.skipped) - LISTED_IMAGES
-    return [*lines, *([f"- and {rest:,} more in results.json"] if rest > 0 else []), ""]
-
-
-def _nonfinite(one: DataSet) -> list[str]:
-    if not one.nonfinite:
-        return []
-    lines = [
-        f"Images of {code(one.name)} with a representation that is not finite, left out of every "
-        "figure of the final representation:",
-        "",
-    ]
-    lines += [f"- {code(path)}" for path in one.nonfinite_images[:LISTED_IMAGES]]
-    rest = nonfinite_rest(one, LISTED_IMAGES)
-    return [*lines, *([f"- and {rest:,} more"] if rest > 0 else []), ""]
 
 
 def _line(text: Text) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tuiprobe.catalog.glossary import Term, mentions
-from tuiprobe.report.common import NAMED_IMAGES, image_name, nonfinite_rest, opening_pieces
+from tuiprobe.report.common import NAMED_IMAGES, image_name, opening_pieces
 from tuiprobe.report.svg import legend, plot
 from tuiprobe.report.text import in_column, said
 from tuiprobe.report.text import line as line_of
@@ -292,7 +292,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "in_column": in_column,
     "legend": legend,
     "named_points": _named_points,
-    "nonfinite_rest": nonfinite_rest,
     "plot": plot,
     "shortened": shortened,
     "sort_key": _sort_key,

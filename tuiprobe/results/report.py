@@ -242,7 +242,7 @@ class Report(Frozen):
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Prints the card as text, as IPython shows it."""
-        printer.text(_rendered("tuiprobe.report.summary:summary", self).rstrip("\n"))
+        printer.text(_rendered("tuiprobe.report.terminal:summary", self).rstrip("\n"))
 
     @classmethod
     def read(cls, file: Path | Entry) -> "Report":
