@@ -63,9 +63,9 @@ def html(report: Report, pictures: Pictures | None = None, linked: bool = False)
     for probe, name, table in table_files(report):
         if not table.reading or only_in_a_file(table):
             tables.setdefault(probe, []).append((f"tables/{name}.csv", len(table.rows)))
-    drawn = [picture for block in blocks for picture in block.pictures if has_points(picture)]
+    drawn = [piece.id for block in blocks for piece in block.pictures if has_points(piece)]
     page = PageState(
-        pictures or {}, linked, on_card={(owners[one.id], one.id) for one in drawn}, tables=tables
+        pictures or {}, linked, on_card={(owners[id], id) for id in drawn}, tables=tables
     )
     columns, rows = data_rows(report)
     return render(
