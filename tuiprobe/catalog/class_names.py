@@ -261,14 +261,9 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
     return ClassMatches(tuple(classes), tuple(rows), candidates)
 
 
-@lru_cache(maxsize=4)
-def _labels_of(rows: tuple[str, ...]) -> bool:
-    return imagenet_labels(rows) == tuple(range(len(imagenet_wnids())))
-
-
 def of_imagenet(rows: Sequence[str]) -> bool:
     """Says whether the rows of a head are ImageNet's 1,000 classes in their order."""
-    return _labels_of(tuple(rows))
+    return imagenet_labels(rows) == tuple(range(len(imagenet_wnids())))
 
 
 def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
