@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
-from tuiprobe.catalog.labels import imagenet_columns, imagenet_labels, imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_columns, imagenet_labels, imagenet_wnids
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 from tuiprobe.plaintext import plain, text_of
