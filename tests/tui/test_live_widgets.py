@@ -57,7 +57,7 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
 
     async def shown(shares: np.ndarray, tap: str = "embedding") -> list[str]:
         bars.show(Channels(tap, shares))
-        bars.styles.height = bars.wanted_height
+        bars.styles.height = bars.full_height
         await pilot.pause()
         await pilot.pause()
         return lines(bars)
@@ -80,7 +80,7 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
         assert [int(line[2:8]) for line in rows[1:6]] == [12, 11, 40, 7, 99]
         assert "… 123 more, together 15.0 %" in rows[6]
         assert rows[6].rstrip().endswith("▁")
-        assert len(rows) == bars.wanted_height == 7
+        assert len(rows) == bars.full_height == 7
         even = [line for line in await shown(np.full(128, 1 / 128)) if line.strip()]
         assert len(even) == 5  # three rows at least
 

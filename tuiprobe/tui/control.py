@@ -11,7 +11,7 @@ from textual.screen import Screen
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.runsetup import Kept
+from tuiprobe.tui.runsetup import SetupMemory
 
 
 class EngineApp(App[None]):
@@ -29,7 +29,7 @@ class EngineApp(App[None]):
         super().__init__()
         self.runs = runs
         self.engines: list[Engine] = []
-        self.setups = Kept()
+        self.setups = SetupMemory()
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
 
     def screen_of(self, run: Path) -> Screen[None]:

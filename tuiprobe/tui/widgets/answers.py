@@ -92,7 +92,7 @@ class AnswersSoFar(Static):
         self._unanswered = ""
 
     @property
-    def wanted_height(self) -> int:
+    def full_height(self) -> int:
         """Lines that all sets take."""
         return max(len(self._lines) + bool(self._unanswered), 1)
 
