@@ -16,8 +16,8 @@ from pathlib import Path
 HEADER = """\
 # Glossary
 
-Terms of the screens and reports; `?` on a screen explains those at the cursor. Italics say what a term does
-not say. This page is made by `python -m tuiprobe.catalog.glossary`.
+Terms of the screens and reports; `?` on a screen explains those at the cursor. Italics say what a
+term does not say. This page is made by `python -m tuiprobe.catalog.glossary`.
 """
 
 
