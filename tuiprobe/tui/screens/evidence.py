@@ -142,8 +142,8 @@ class EvidenceScreen(ProbeScreen):
             cells = {
                 n: c for n, c in zip(names, texts(table, i), strict=True) if c not in ("", "-")
             }
-            told = ", ".join(f"{name} {cell}" for name, cell in cells.items())
-            yield _listed(cells) if len(rows) == 1 else Content(told)
+            text = ", ".join(f"{name} {cell}" for name, cell in cells.items())
+            yield _listed(cells) if len(rows) == 1 else Content(text)
         yield Content()
 
     def action_ablate(self) -> None:
