@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from tuiprobe.catalog.labels import imagenet_names
+from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, Entry, names_below
 
