@@ -22,14 +22,13 @@ from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.content import DIGEST_BYTES, Content
 from tuiprobe.events import Event
 from tuiprobe.measure.decoding import Batch
-from tuiprobe.measure.extract import Extraction
-from tuiprobe.measure.fingerprint import current_fingerprint
-from tuiprobe.measure.merge import MergedSet, empty_states, merge_set
+from tuiprobe.measure.extract import Extraction, UnreadableLimit
+from tuiprobe.measure.machine import current_fingerprint
+from tuiprobe.measure.merge import MergedSet, merge_set
 from tuiprobe.measure.plan import Plan, list_images, make_plan
 from tuiprobe.measure.resume import ShardReader
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import StopRequest
-from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.spec import RunSpec
@@ -126,7 +125,7 @@ def batch_of(ids: np.ndarray) -> Batch:
 def reader_of(plan: Plan) -> ShardReader:
     """Returns what reads and checks the shards of a run."""
     print_ = current_fingerprint("cpu", plan.spec.top_k)
-    return ShardReader(plan.directory, plan.set_keys, print_, empty_states(plan))
+    return ShardReader(plan, print_)
 
 
 class _NoView:

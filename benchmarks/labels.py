@@ -16,11 +16,11 @@ import numpy as np
 
 import tuiprobe
 from benchmarks._common import command, machine, markdown, row
-from tuiprobe.label.alone import Alone
-from tuiprobe.label.answers import NOBODY, Pool
 from tuiprobe.label.betting import Ints
-from tuiprobe.label.candidates import Matched, match, read_candidate
+from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.contest import Contest
+from tuiprobe.label.matching import Matched, match
+from tuiprobe.label.survey import NOBODY, Pool, StratifiedSample
 from tuiprobe.miniature import world
 from tuiprobe.run.directory import RunDir
 
@@ -194,7 +194,7 @@ def alone_figures(street: Street, seeds: int) -> list[dict[str, Any]]:
     for model, name in enumerate(MODELS):
         counts, inside = [], []
         for seed in range(seeds):
-            alone = Alone(street.pool((model,), seed))
+            alone = StratifiedSample(street.pool((model,), seed))
             while alone.verdict == "open":
                 draw = alone.upcoming()[0]
                 alone.add(draw.picture, int(street.truth[draw.picture]), draw.how)

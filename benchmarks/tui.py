@@ -176,7 +176,7 @@ def filtering(rounds: int) -> float:
     from tuiprobe.catalog.listing import listed
     from tuiprobe.tui import modellist
 
-    rows = [modellist.row_of(one) for one in listed()]
+    rows = [*listed()]
     rows = [replace(rows[i % len(rows)], name=f"{i}") for i in range(5000)]
     seconds = []
     for _ in range(rounds):

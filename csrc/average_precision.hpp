@@ -121,7 +121,7 @@ class PrecisionWalk {
 
   struct Sum {
     double precision = 0;
-    double found = 0;
+    double hits = 0;
     double weight = 1;
     int64_t group = 0;
   };
@@ -135,14 +135,14 @@ class PrecisionWalk {
   }
 
   void add(Sum& s) const {
-    s.precision += s.found / (s.found + s.weight * (passed_[s.group] - s.found));
+    s.precision += s.hits / (s.hits + s.weight * (passed_[s.group] - s.hits));
   }
 
   void single(uint32_t image) {
     pass(image);
     for (int64_t l = labels_.starts[image]; l < labels_.starts[image + 1]; ++l) {
       Sum& s = sums_[labels_.concepts[l]];
-      s.found += 1;
+      s.hits += 1;
       add(s);
     }
   }
@@ -150,7 +150,7 @@ class PrecisionWalk {
   void enter(uint32_t image) {
     pass(image);
     for (int64_t l = labels_.starts[image]; l < labels_.starts[image + 1]; ++l) {
-      sums_[labels_.concepts[l]].found += 1;
+      sums_[labels_.concepts[l]].hits += 1;
     }
   }
 

@@ -43,7 +43,7 @@ static inline const double* data_of(const double& field) { return &field; }
 static inline const int64_t* data_of(const int64_t& field) { return &field; }
 
 // How many entries a field has.
-enum class Extent { one, channels, norms };
+enum class Extent { scalar, channels, norms };
 
 TP_HD static inline int64_t entries(Extent extent, int64_t channels) {
   return extent == Extent::channels ? channels : extent == Extent::norms ? kNormBins : 1;
@@ -62,12 +62,12 @@ void visit_image_fields(Visit&& visit, S&... s) {
 template <class Visit, class... S>
 void visit_sum_fields(Visit&& visit, S&... s) {
   visit("share_sum", Extent::channels, s.share_sum...);
-  visit("share_square_sum", Extent::one, s.share_square_sum...);
+  visit("share_square_sum", Extent::scalar, s.share_square_sum...);
   visit("leading_count", Extent::channels, s.leading_count...);
   visit("exceed_count", Extent::channels, s.exceed_count...);
   visit("norm_histogram", Extent::norms, s.norm_histogram...);
-  visit("rows", Extent::one, s.rows...);
-  visit("degenerate", Extent::one, s.degenerate...);
+  visit("rows", Extent::scalar, s.rows...);
+  visit("degenerate", Extent::scalar, s.degenerate...);
 }
 
 // Of a channel; two states merge by `merge`.

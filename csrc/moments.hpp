@@ -24,14 +24,14 @@ struct Moments {
 };
 
 TP_HD static inline Moments lift(double x) {
-  Moments one;
+  Moments state;
   if (!(fabs(x) <= 1.7976931348623157e308)) {
-    one.nonfinite = 1;
-    return one;
+    state.nonfinite = 1;
+    return state;
   }
-  one.count = 1;
-  one.mean = one.min = one.max = x;
-  return one;
+  state.count = 1;
+  state.mean = state.min = state.max = x;
+  return state;
 }
 
 TP_HD static inline Moments merge(const Moments& a, const Moments& b) {
@@ -123,9 +123,9 @@ TP_HD static inline bool trustworthy(const PowerSums& s, int64_t n, const Moment
   // (sum |d|^3)^2, and all2^3 / count is (count sigma^3)^2.
   constexpr double kThirdError = 6e-7, kLimit = 2e-6 / kThirdError;
   const double count = static_cast<double>(all.count), cube = all2 * all2 * all2;
-  const double found = count * all3 * all3;
+  const double third = count * all3 * all3;
   return second <= 1.25 * all2 && fourth <= 2 * all4 &&
-         count * s.s2 * s.s4 <= kLimit * kLimit * (cube > found ? cube : found);
+         count * s.s2 * s.s4 <= kLimit * kLimit * (cube > third ? cube : third);
 }
 
 struct MomentSummary {

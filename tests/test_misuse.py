@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,10 +40,10 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "a number as target": (lambda: tuiprobe.probe("mini_clip", target=7), "int 7 is no set"),
     "a number as output": (lambda: tuiprobe.probe("mini_clip", output=5), "output takes the path"),
     "an array for a file": (
-        lambda: tuiprobe.probe(embeddings=np.zeros((3, 4))), "--embeddings takes text.*ndarray",
+        lambda: tuiprobe.probe(embeddings=np.zeros((3, 4))), "embeddings= takes text.*ndarray",
     ),
     "a file that is gone": (lambda: tuiprobe.probe(embeddings=Path("/gone.npy")), "/gone.npy"),
-    "a dtype of torch": (lambda: tuiprobe.probe(dtype=torch.float32), "--dtype takes text"),
+    "a dtype of torch": (lambda: tuiprobe.probe(dtype=torch.float32), "dtype= takes text"),
     "a number as class": (lambda: tuiprobe.probe(classes=[3]), "3 is no name without a comma"),
     "a name to watch": (lambda: tuiprobe.watch("resnet", "*"), "must be a torch.nn.Module"),
     "a number as layers": (lambda: tuiprobe.watch(NETWORK, 3), "layers takes patterns"),
@@ -62,6 +64,13 @@ def test_a_mistake_in_python_is_named(mistake: str) -> None:
     call, message = MISTAKES[mistake]
     with pytest.raises(TuiprobeError, match=message):
         call()
+
+
+def test_documented_modules_need_no_import_of_their_own() -> None:
+    code = "import tuiprobe; tuiprobe.results.Report, tuiprobe.errors.DataError"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'answers'"):
+        tuiprobe.answers  # noqa: B018
 
 
 def test_a_part_is_asked_for_by_its_class(tmp_path: Path) -> None:

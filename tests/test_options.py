@@ -63,7 +63,9 @@ def parsed(words: list[str]) -> list[RunSpec]:
 
 
 def test_every_field_is_in_the_help_under_its_group() -> None:
-    sections = re.split(r"^(\S[^\n]*):$", help_text(200, **{app.ALL: True}), flags=re.MULTILINE)
+    sections = re.split(
+        r"^(\S[^\n]*):$", help_text(200, **{app.SHOW_ALL: True}), flags=re.MULTILINE
+    )
     help_of = dict(zip(sections[1::2], sections[2::2], strict=True))
     for option in app.all_options():
         assert re.search(rf"^  {option.flag}\b", help_of[option.option.group], re.MULTILINE)
@@ -223,9 +225,9 @@ def test_a_spec_of_another_version_gives_no_command() -> None:
     [
         ({"sampel": 64}, "there is no option 'sampel'; did you mean sample?"),
         ({"zzz": 1}, "there is no option 'zzz'; there are checkpoint, sample"),
-        ({"batch_size": 0}, "--batch-size: .* greater than or equal to 1 .got 0."),
-        ({"tokens": "some"}, "--tokens: .*'all', 'class' or 'mean' .got 'some'."),
-        ({"layers": 3}, "--layers takes text .*, not a int"),
+        ({"batch_size": 0}, "batch_size: .* greater than or equal to 1 .got 0."),
+        ({"tokens": "some"}, "tokens: .*'all', 'class' or 'mean' .got 'some'."),
+        ({"layers": 3}, "layers= takes text .*, not a int"),
     ],
 )
 def test_python_answers_a_wrong_option_in_one_sentence(given: dict, said: str) -> None:

@@ -88,6 +88,8 @@ def test_a_module_with_a_folder_and_the_file_that_holds_it_are_the_same_run(
     other = Report.read(tmp_path / "file" / "results.json")
     assert (report.key, report.parts) == (other.key, other.parts)
     assert "92 % right" in report.title
+    assert str(report).splitlines()[1:] == ["run directory: python", "report: python/report.html"]
+    assert report.directory == Path("python")
     assert "head rows" not in str(report.warnings)
     # No command has the object; the file has one.
     assert command(other).startswith("tuiprobe --headless --model py:net.py:model")

@@ -19,7 +19,7 @@ from tuiprobe.miniature import encoder as from_miniature
 from tuiprobe.miniature.data import dataset
 from tuiprobe.models import from_open_clip, from_timm
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.registry import Wanted
+from tuiprobe.models.registry import ModelRequest
 
 IMAGES = 64
 """Images of `miniature:val`, evenly spaced over its labels."""
@@ -77,14 +77,15 @@ def architectures() -> list[tuple[str, str]]:
 
 def build(loader: str, architecture: str) -> Encoder:
     """Builds an architecture with random weights from the fixed seed."""
-    wanted = Wanted(architecture, architecture, None, None, "cpu", torch.float32, untrained=True)
-    if loader == "open_clip":
-        return from_open_clip.load(wanted)
-    if loader == "timm":
-        return from_timm.load(wanted)
-    return from_miniature.load(
-        architecture, None, device="cpu", dtype=torch.float32, untrained=True
+    request = ModelRequest(
+        architecture, architecture, None, None, "cpu", torch.float32, untrained=True
     )
+    loaders = {
+        "open_clip": from_open_clip.load,
+        "timm": from_timm.load,
+        "miniature": from_miniature.load,
+    }
+    return loaders[loader](request)
 
 
 def main() -> None:

@@ -27,12 +27,20 @@ __version__ = "0.2.0"
 __all__ = ["Encoder", "__version__", "probe", "watch"]
 
 
-def __getattr__(name: str) -> Any:
-    if name != "Encoder":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tuiprobe.models.encoder import Encoder  # imports torch
+_MODULES = frozenset(
+    {"datasets", "errors", "miniature", "models", "probes", "results", "stats", "watching"}
+)
+"""Modules of the Python interface, which are imported when they are first used."""
 
-    return Encoder
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "Encoder":
+        return import_module("tuiprobe.models").Encoder  # imports torch
+    if name in _MODULES:
+        return import_module(f"tuiprobe.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def probe(
@@ -76,8 +84,8 @@ def probe(
             `layers` or `sample`.
 
     Returns:
-        The report, also written to `results.json` in the run directory. A notebook shows its
-        card.
+        The report, also written to `results.json` in the run directory. Printing it shows where
+        that is (`report.directory`); a notebook shows its card.
 
     Raises:
         TuiprobeError: If the run fails; the subclass says why, as the exit code does on the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from tuiprobe.answer import answer
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.base import safe_name
-from tuiprobe.datasets.own import OwnImages, name_of
+from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure import run as measuring
@@ -23,13 +24,22 @@ from tuiprobe.measure.opening import Own
 from tuiprobe.measure.run import RunOutcome
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.own import ImagesAreTensors
+from tuiprobe.models.from_module import ImagesAreTensors
 from tuiprobe.narration import announce_downloads, narrated, somebody_looks
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
+from tuiprobe.run_options import RunOptions
 from tuiprobe.spec import RunSpec
 
 __all__ = ["RunOutcome", "run", "run_probe", "run_several"]
+
+_FLAGS = frozenset({"fresh", "require_weights", "offline"})
+_VALUES = frozenset(RunOptions.__annotations__) - _FLAGS | {
+    *("model", "data", "classes", "head", "target", "output")
+}
+"""Arguments of `tuiprobe.probe` that are True or False, and those that take values."""
+_VALUE = r"(?P<value>(?:[A-Z]+|\d+|probe|zero-shot|class|cpu|cuda|none)\b|[^\s:]+(?=: ))"
+"""What messages write behind an option."""
 
 _SETS = (str, os.PathLike, Dataset)
 """What names or is one set of images."""
@@ -60,11 +70,51 @@ def run_probe(
     Raises:
         KeyboardInterrupt: If the run was interrupted; finished shards are kept.
         RunError: If another rank writes the report.
+        TuiprobeError: If the run fails; its message names options as arguments of Python.
     """
-    spec, own = _asked(model, data, options)
+    try:
+        return _probe(model, data, output, fresh, progress, options)
+    except TuiprobeError as error:
+        error.args = (message_for_python(str(error)),)
+        raise
+
+
+def message_for_python(message: str) -> str:
+    """Returns a message of the command line with options named as arguments of `tuiprobe.probe`.
+
+    >>> message_for_python("--batch-size: too small; --fresh, --classes FILE, --mix")
+    'batch_size: too small; fresh=True, classes=FILE, --mix'
+    >>> message_for_python("--classes goes with --head zero-shot or --workers 0")
+    'classes= goes with head="zero-shot" or workers=0'
+    """
+
+    def argument(match: re.Match[str]) -> str:
+        name = (match["option"] or "").replace("-", "_")
+        if name in _FLAGS:
+            return f"{name}=True"
+        if name not in _VALUES:
+            return match[0]
+        value = match["value"] or ""
+        if not value and message[match.end() :].startswith(":"):
+            return name
+        return f'{name}="{value}"' if value.islower() else f"{name}={value}"
+
+    # Commands in backticks stay as they are typed.
+    return re.sub(rf"`[^`]*`|--(?P<option>[a-z][a-z-]*[a-z])(?: {_VALUE})?", argument, message)
+
+
+def _probe(
+    model: object,
+    data: object,
+    output: str | os.PathLike[str] | None,
+    fresh: bool,
+    progress: bool | Listener | None,
+    options: dict[str, Any],
+) -> Report:
+    spec, own = _spec_and_objects(model, data, options)
     if not isinstance(output, str | os.PathLike | None):
         raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
-    with _told(progress) as listen:
+    with _listener(progress) as listen:
         announce_downloads([spec], listen)
         place = Path(output) if output else None
         outcome = run(spec, output=place, fresh=fresh, listen=listen, own=own)
@@ -77,29 +127,31 @@ def run_probe(
     return read_report(outcome.directory)
 
 
-def _asked(model: object, data: object, options: Mapping[str, Any]) -> tuple[RunSpec, Own]:
+def _spec_and_objects(
+    model: object, data: object, options: Mapping[str, Any]
+) -> tuple[RunSpec, Own]:
     """Returns the spec of a run, in which names stand for objects, and these objects."""
     options = {name: value for name, value in options.items() if value is not None}
-    images: dict[str, OwnImages] = {}
+    images: dict[str, PythonImages] = {}
     source = _named(data, images)
     targets = options.pop("target", ())
-    if not (isinstance(targets, list | tuple) and all(isinstance(one, _SETS) for one in targets)):
+    if not (isinstance(targets, list | tuple) and all(isinstance(t, _SETS) for t in targets)):
         targets = [targets]  # one set, perhaps a list of images
     if named := [_named(target, images, labelled=False) for target in targets]:
         options["target"] = named
-    sizes = [images[one].tensor_size if one in images else None for one in (source, *named)]
+    sizes = [images[s].tensor_size if s in images else None for s in (source, *named)]
     encoder = _encoder(model, options, None if None in sizes else sizes[0])
     if isinstance(options.get("classes"), list | tuple):
         options["classes"] = joined_classes(options["classes"])
     if encoder is None:
         return user_spec(model, source, options), Own(None, images)  # type: ignore[arg-type]
-    for one in images.values():
-        one.rows = encoder.classifier.classes if encoder.classifier is not None else ()
+    for own_images in images.values():
+        own_images.rows = encoder.classifier.classes if encoder.classifier is not None else ()
     name = f"py:{safe_name(encoder.name.removeprefix('py:'))}"
     return user_spec(name, source, options), Own(encoder, images)
 
 
-def _named(data: object, images: dict[str, OwnImages], *, labelled: bool = True) -> str | None:
+def _named(data: object, images: dict[str, PythonImages], *, labelled: bool = True) -> str | None:
     """Returns the name of a source of images, and adds it to those that are objects."""
     if data is None or isinstance(data, str | os.PathLike):
         return data if data is None else os.fspath(data)
@@ -107,9 +159,9 @@ def _named(data: object, images: dict[str, OwnImages], *, labelled: bool = True)
     while f"py:{name}" in images:
         count += 1
         name = f"{name_of(data)}-{count}"
-    found = OwnImages(data, name, labelled=labelled)
-    images[found.source] = found
-    return found.source
+    own_images = PythonImages(data, name, labelled=labelled)
+    images[own_images.source] = own_images
+    return own_images.source
 
 
 def _encoder(
@@ -148,8 +200,8 @@ def _encoder(
 
 
 @contextmanager
-def _told(progress: bool | Listener | None) -> Iterator[Listener]:
-    """Yields what hears the events of a run; an error is raised anyway, so it is not told."""
+def _listener(progress: bool | Listener | None) -> Iterator[Listener]:
+    """Yields what hears the events of a run; an error is raised anyway, so it is not repeated."""
     if callable(progress):
         yield progress
     elif progress or (progress is None and somebody_looks()):

@@ -46,6 +46,7 @@ FOLDERS: Final = ("features/", "rows/")
 
 _MOST_BYTES = 2**22
 _SEAL = re.compile(rb'"sha256": "[0-9a-f]{64}"\s*\}\s*\Z')
+_SEAL_LINE = re.compile(rb'(?:# )?\{[^{}\n]{0,160}"sha256": "[0-9a-f]{64}"\}\s*\Z')
 _COMMAND = "the command that made the run writes it again"
 
 
@@ -175,6 +176,12 @@ def read_record(entry: Entry, limit: int = limits.TEXT_BYTES) -> Any:
     if isinstance(value, dict):
         value.pop("sha256", None)
     return value
+
+
+def without_seal(content: bytes) -> bytes:
+    """Returns the lines of a file without the last one, if that is the checksum that 0.2.0 kept."""
+    last = content.rstrip().rfind(b"\n") + 1
+    return content[:last] if _SEAL_LINE.match(content, last) else content
 
 
 def is_there(entry: Entry) -> bool:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from tuiprobe.catalog.missing import download_words, missing_weights
+from tuiprobe.catalog.cached import download_words, missing_weights
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.plaintext import clock, plain
@@ -39,8 +39,8 @@ def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
     """Says once what all models will download, where that is anything."""
     from tuiprobe.models.downloads import with_sizes
 
-    loaded = [one for one in specs if one.checkpoint is None and one.embeddings is None]
-    models = [one.model for one in loaded if not one.offline]
+    loaded = [spec for spec in specs if spec.checkpoint is None and spec.embeddings is None]
+    models = [spec.model for spec in loaded if not spec.offline]
     if words := download_words(with_sizes(missing_weights(models))):
         listen(Event("stage", words))
 
@@ -203,8 +203,8 @@ class _Troubles:
     def __call__(self, event: Event) -> None:
         if event.kind == "stage" and event.data.get("stage") == "extract":
             self._measuring = True
-        told = self._measuring and event.kind in ("warning", "skipped")
-        if event.kind == "failed" or (told and self._skips.worth_showing(event)):
+        trouble = self._measuring and event.kind in ("warning", "skipped")
+        if event.kind == "failed" or (trouble and self._skips.worth_showing(event)):
             print(f"rank {self._rank}: {sentence(event)}", file=sys.stderr, flush=True)
 
 

@@ -91,14 +91,19 @@ def plus_minus(
 ) -> str:
     """Returns a number and half the width of its interval, for narrow columns.
 
+    Both ends are given where the interval reaches much farther on one side: no accuracy is above
+    100 %.
+
     >>> plus_minus(0.9324, 0.921, 0.943, "share"), plus_minus(0.54, 0.49, 0.59, "points")
     ('93.2 ± 1.1 %', '54 ± 5 points')
-    >>> plus_minus(8.17, None, None)
-    '8.17'
+    >>> plus_minus(8.17, None, None), plus_minus(1.0, 0.44, 1.0, "share")
+    ('8.17', '100 % (44 to 100)')
     """
     if value is None or not isfinite(value):
         return MISSING
     places, half = _decimals(value, unit, low, high), _half(low, high)
+    if half and low is not None and high is not None and abs(2 * value - low - high) > half / 2:
+        return interval(value, low, high, unit, bare=bare)
     text = _bare(value, unit, places, signed=False)
     if half is not None:
         places = min(places or 0, len(text.partition(".")[2]))
@@ -158,24 +163,25 @@ def _decimals(value: float, unit: str, low: float | None, high: float | None) ->
     half = in_unit(_half(low, high) or 0.0, unit)
     if half <= 0 or not isfinite(half):
         return None
-    if unit == "count" and all(one == int(one) for one in (value, low or 0.0, high or 0.0)):
+    if unit == "count" and all(n == int(n) for n in (value, low or 0.0, high or 0.0)):
         return 0
     exponent = floor(log10(half))
     return max(0, (1 if half / 10.0**exponent < 3.55 else 0) - exponent)
 
 
 def _bare(value: float, unit: str, decimals: int | None, signed: bool) -> str:
-    shown = in_unit(value, unit)
-    sign = "+" if signed and shown else "-"
-    if decimals is None and (isinstance(shown, int) or (unit == "count" and shown == int(shown))):
-        return with_minus(f"{int(shown):{sign},}")
-    if decimals is None and unit in ("share", "points") and abs(shown) >= _TENTH:
+    scaled = in_unit(value, unit)
+    sign = "+" if signed and scaled else "-"
+    whole = isinstance(scaled, int) or (unit == "count" and scaled == int(scaled))
+    if decimals is None and whole:
+        return with_minus(f"{int(scaled):{sign},}")
+    if decimals is None and unit in ("share", "points") and abs(scaled) >= _TENTH:
         decimals = 1  # columns of published accuracies have no intervals
-    exponent = floor(log10(abs(shown))) if shown else 0
+    exponent = floor(log10(abs(scaled))) if scaled else 0
     visible = _MOST_DIGITS if decimals is None else decimals + exponent + 1
-    if shown and visible > 0 and not _TINY <= abs(shown) < _HUGE:
-        return with_minus(f"{shown:{sign}.{min(visible, _MOST_DIGITS) - 1}e}")
-    return with_minus(_rounded(shown, decimals, sign))
+    if scaled and visible > 0 and not _TINY <= abs(scaled) < _HUGE:
+        return with_minus(f"{scaled:{sign}.{min(visible, _MOST_DIGITS) - 1}e}")
+    return with_minus(_rounded(scaled, decimals, sign))
 
 
 def _rounded(value: float, decimals: int | None, sign: str) -> str:
@@ -186,6 +192,6 @@ def _rounded(value: float, decimals: int | None, sign: str) -> str:
         places = places if decimals is None else min(places, decimals)
         step = 10.0**places
         rounded = copysign(floor(abs(value) * step + 0.5 + 1e-9) / step, value)  # half goes up
-    shown = max(places, 0)
-    text = f"{rounded:{sign},.{shown}f}" if rounded else f"{0:.{shown}f}"
-    return text.rstrip("0").rstrip(".") if decimals is None and shown else text
+    places = max(places, 0)
+    text = f"{rounded:{sign},.{places}f}" if rounded else f"{0:.{places}f}"
+    return text.rstrip("0").rstrip(".") if decimals is None and places else text

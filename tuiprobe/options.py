@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from tuiprobe.errors import UsageError
@@ -151,16 +151,17 @@ class OptionField:
             return ""
         known = (("at least", operator.ge), ("above", operator.gt), ("at most", operator.le))
         limits = (self.option.ge, self.option.gt, self.option.le)
-        bounds = [(*one, at) for one, at in zip(known, limits, strict=True) if at is not None]
+        pairs = zip(known, limits, strict=True)
+        bounds = [(word, holds, at) for (word, holds), at in pairs if at is not None]
         try:
             number = float(self.kind(text))
         except (ValueError, OverflowError):
             number = math.nan
         if not math.isnan(number) and all(holds(number, at) for _, holds, at in bounds):
             return ""
-        said = " and".join(f" {word} {at:g}" for word, _, at in bounds)
+        words = " and".join(f" {word} {at:g}" for word, _, at in bounds)
         more = "" if self.option.typed_none is None else f", {self.option.typed_none} for all"
-        return f"give a {'whole ' * (self.kind is int)}number{said}{more}"
+        return f"give a {'whole ' * (self.kind is int)}number{words}{more}"
 
 
 _METAVARS = {bool: "", int: "N", float: "X", str: "TEXT"}
@@ -187,13 +188,13 @@ def options_of(kind: type) -> tuple[OptionField, ...]:
 
 def _defaults(kind: type) -> Iterator[tuple[str, Any]]:
     if is_dataclass(kind):
-        for one in fields(kind):
-            make = one.default_factory
-            yield one.name, one.default if make is MISSING else make()
+        for field in fields(kind):
+            make = field.default_factory
+            yield field.name, field.default if make is MISSING else make()
         return
-    for name, field in kind.model_fields.items():  # type: ignore[attr-defined]
-        missing = field.is_required()
-        yield name, MISSING if missing else field.get_default(call_default_factory=True)
+    for name, info in kind.model_fields.items():  # type: ignore[attr-defined]
+        missing = info.is_required()
+        yield name, MISSING if missing else info.get_default(call_default_factory=True)
 
 
 def _field(name: str, hint: Any, default: Any) -> OptionField:
@@ -202,7 +203,7 @@ def _field(name: str, hint: Any, default: Any) -> OptionField:
         hint, *marks = get_args(hint)
         option = next((mark for mark in marks if isinstance(mark, Option)), option)
     if get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(one for one in get_args(hint) if one is not types.NoneType)
+        hint = next(arg for arg in get_args(hint) if arg is not types.NoneType)
     many = get_origin(hint) is tuple
     if many:
         hint = get_args(hint)[0]
@@ -246,8 +247,8 @@ class OptionError(UsageError):
         cause: What is wrong.
     """
 
-    def __init__(self, name: str, cause: str, said: str) -> None:
-        super().__init__(said)
+    def __init__(self, name: str, cause: str, message: str) -> None:
+        super().__init__(message)
         self.name, self.cause = name, cause
 
 
@@ -272,8 +273,8 @@ def validated(kind: type[T], values: Any, called: Callable[[str], str] = flag) -
         cause = first["msg"]
         if odd := undecodable(str(first["input"])):
             cause = f"a name that is not UTF-8 ({odd}), and reports are; rename the file or folder"
-        said = f"{called(name)}: {cause} (got {first['input']!r})"
-        raise OptionError(name, cause, said) from error
+        message = f"{called(name)}: {cause} (got {first['input']!r})"
+        raise OptionError(name, cause, message) from error
 
 
 @cache
@@ -283,11 +284,11 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def refuse_unknown(said: str, name: str, known: Iterable[str]) -> None:
+def refuse_unknown(beginning: str, name: str, known: Iterable[str]) -> None:
     """Refuses an unknown name.
 
     Args:
-        said: Beginning of the error message.
+        beginning: Beginning of the error message.
         name: The name that was asked for.
         known: All known names.
 
@@ -300,7 +301,7 @@ def refuse_unknown(said: str, name: str, known: Iterable[str]) -> None:
     if name not in names:
         nearest = get_close_matches(name, names, n=1)
         advice = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
-        raise UsageError(f"{said} {name!r}; {advice if names else 'none is installed'}")
+        raise UsageError(f"{beginning} {name!r}; {advice if names else 'none is installed'}")
 
 
 def installed_probes() -> dict[str, Callable[[], type]]:
@@ -309,10 +310,10 @@ def installed_probes() -> dict[str, Callable[[], type]]:
 
     probes = Registry(PROBE_GROUP, "probe", type, {})
 
-    def loader(one: Foreign) -> Callable[[], type]:
-        return lambda: typing.cast(type, probes.load(one).Options)  # type: ignore[attr-defined]
+    def options_class(probe: Foreign) -> type:
+        return typing.cast(type, probes.load(probe).Options)  # type: ignore[attr-defined]
 
-    return {one.name: loader(one) for one in probes.foreign()}
+    return {probe.name: partial(options_class, probe) for probe in probes.foreign()}
 
 
 def probe_options(

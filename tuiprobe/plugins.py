@@ -112,64 +112,64 @@ class Registry(Generic[Part]):
             UsageError: If several packages register the name.
             PluginError: If the part of another package cannot be loaded.
         """
-        part = self.builtin(name)
-        if part is not None:
-            return part
-        found = [one for one in self.foreign() if one.name == name]
-        if len(found) > 1:
-            packages = " and ".join(one.package for one in found)
+        builtin = self.builtin(name)
+        if builtin is not None:
+            return builtin
+        parts = [part for part in self.foreign() if part.name == name]
+        if len(parts) > 1:
+            packages = " and ".join(part.package for part in parts)
             raise UsageError(
                 f"the {self._what} {name!r} is registered by {packages}; uninstall all but one"
             )
-        return self.load(found[0]) if found else None
+        return self.load(parts[0]) if parts else None
 
     def package_of(self, name: str) -> str | None:
         """Returns the package that provides a name; None if it is built in or unknown."""
         if name in self._builtin:
             return None
-        return next((one.package for one in self.foreign() if one.name == name), None)
+        return next((part.package for part in self.foreign() if part.name == name), None)
 
     def foreign(self) -> tuple[Foreign, ...]:
         """Returns the parts of other packages that no built-in part hides; loads nothing."""
-        return tuple(one for one in self._registered() if one.name not in self._builtin)
+        return tuple(part for part in self._registered() if part.name not in self._builtin)
 
     def warnings(self, names: Collection[str]) -> tuple[str, ...]:
         """Returns a warning for each of these names that a built-in part hides from a package."""
         return tuple(
-            f"the {self._what} {one.name!r} of {one.package} is not used: tuiprobe has one of "
+            f"the {self._what} {part.name!r} of {part.package} is not used: tuiprobe has one of "
             "that name"
-            for one in self._registered()
-            if one.name in self._builtin and one.name in names
+            for part in self._registered()
+            if part.name in self._builtin and part.name in names
         )
 
-    def load(self, one: Foreign) -> Part:
+    def load(self, foreign: Foreign) -> Part:
         """Imports a part of another package.
 
         Raises:
             PluginError: If the import fails, or the part is of the wrong kind.
         """
         try:
-            part = one.entry.load()
+            part = foreign.entry.load()
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"the {self._what} {one.name!r} of {one.package} cannot be loaded: "
+                f"the {self._what} {foreign.name!r} of {foreign.package} cannot be loaded: "
                 f"{in_words(error)}"
             ) from error
         if not isinstance(part, self._kind):
             raise PluginError(
-                f"the {self._what} {one.name!r} of {one.package} is a {type(part).__name__}; it "
-                f"must be a {self._kind.__module__}.{self._kind.__name__}"
+                f"the {self._what} {foreign.name!r} of {foreign.package} is a "
+                f"{type(part).__name__}; it must be a {self._kind.__module__}.{self._kind.__name__}"
             )
         return part
 
     def _registered(self) -> Iterator[Foreign]:
-        found = []
+        parts = []
         for entry in entry_points(group=self.group):
             package = "an unnamed package"
             if entry.dist is not None:
                 package = f"package {entry.dist.name} {entry.dist.version}"
-            found.append(Foreign(entry.name, package, entry))
-        yield from sorted(found, key=lambda one: (one.name, one.package))
+            parts.append(Foreign(entry.name, package, entry))
+        yield from sorted(parts, key=lambda part: (part.name, part.package))
 
 
 def in_words(error: BaseException) -> str:

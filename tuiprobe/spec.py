@@ -540,13 +540,13 @@ def _embedded(model: str | None, data: str | None, values: Mapping[str, Any]) ->
     return {"model": rows_name(values["embeddings"]), "data": EMBEDDED}
 
 
-def _refuse_options(values: Mapping[str, Any], names: Iterable[str], said: str) -> None:
+def _refuse_options(values: Mapping[str, Any], names: Iterable[str], template: str) -> None:
     """Refuses options that a run has no use for, unless they have their default."""
     for name in names:
         default = run_option(name).default
         value = values.get(name, default)
         if value not in (default, list(default) if isinstance(default, tuple) else default):
-            raise UsageError(said.format(run_option(name).flag))
+            raise UsageError(template.format(run_option(name).flag))
 
 
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -594,9 +594,9 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
     if spec.embeddings is not None:
         given |= {"model": None, "data": None}
     for name, nothing in unset.items():
-        wanted = getattr(spec, name)
-        if spec.embeddings is None and _filled(given)[name] != wanted:
-            given[name] = run_option(name).option.typed_none if wanted == nothing else wanted
+        value = getattr(spec, name)
+        if spec.embeddings is None and _filled(given)[name] != value:
+            given[name] = run_option(name).option.typed_none if value == nothing else value
     if given["data"] == DEFAULT_DATA:  # a folder may have this name where the command is run
         given["data"] = None
     known = [option for option in run_options() if names is None or option.name in names]
@@ -635,7 +635,7 @@ def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
     several = targets if isinstance(targets, list | tuple) else []
     if any(map(is_object, (spec.get("model"), spec.get("data"), *several))):
         raise UsageError("its model or its images were objects of Python, which no command has")
-    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
+    known = {o.name: spec[o.name] for o in run_options() if o.name in spec}
     return ["--headless", *arguments_of(validated(RunSpec, known), known)]
 
 

@@ -183,19 +183,19 @@ double row_variance(const T* row, int64_t channels, int64_t stride) {
 double sample_row_variance(const View& x) {
   constexpr int64_t kRows = 7;
   const int64_t rows = x.images * positions(x);
-  std::vector<double> found;
+  std::vector<double> variances;
   for (int64_t i = 0; i < std::min(rows, kRows); ++i) {
     const int64_t r = i * rows / std::min(rows, kRows);
     const void* row = row_address(x, r / positions(x), r % positions(x));
     by_type(x.dtype, [&](auto t) {
       const double v =
           row_variance(static_cast<const decltype(t)*>(row), x.channels, x.channel_stride);
-      if (v > 0) found.push_back(v);
+      if (v > 0) variances.push_back(v);
     });
   }
-  if (found.empty()) return 1;
-  std::sort(found.begin(), found.end());
-  return found[found.size() / 2];
+  if (variances.empty()) return 1;
+  std::sort(variances.begin(), variances.end());
+  return variances[variances.size() / 2];
 }
 
 bool exact_row(const void* row, int64_t channels, int64_t stride, DType dtype, double* shares,

@@ -38,12 +38,12 @@ class Growing {
   // Makes room for `n` values in all, with some to spare; on an exception nothing has changed.
   void reserve(size_t n) {
     if (n <= capacity_) return;
-    const size_t wanted = std::max(n, 2 * capacity_);
-    if (wanted > PTRDIFF_MAX / sizeof(T)) throw std::bad_alloc();
-    void* const more = std::realloc(data_, wanted * sizeof(T));
+    const size_t capacity = std::max(n, 2 * capacity_);
+    if (capacity > PTRDIFF_MAX / sizeof(T)) throw std::bad_alloc();
+    void* const more = std::realloc(data_, capacity * sizeof(T));
     if (more == nullptr) throw std::bad_alloc();
     data_ = static_cast<T*>(more);
-    capacity_ = wanted;
+    capacity_ = capacity;
   }
 
   // New values are whatever was written behind the end since room was made.

@@ -26,8 +26,8 @@ inline int64_t passing_of(const Group& g, const float* extreme, const Limits& li
   const auto passes = [&](Vec x, Vec limit) {
     return limits.smallest ? at_least(limit, x) : at_least(x, limit);
   };
-  int64_t found = 0, c = *from;
-  for (; c < g.channels && found + kWidth * kGroup <= kHits; c += kWidth) {
+  int64_t hits = 0, c = *from;
+  for (; c < g.channels && hits + kWidth * kGroup <= kHits; c += kWidth) {
     const Vec x = load(extreme + c), limit = load(limits.value + c);
     unsigned reached = passes(x, limit);
     if (!reached) continue;
@@ -51,12 +51,12 @@ inline int64_t passing_of(const Group& g, const float* extreme, const Limits& li
       for (uint64_t left = bits[w]; left; left &= left - 1) {
         const int bit = w * 64 + __builtin_ctzll(left);
         const int r = bit / kWidth, lane = bit % kWidth;
-        out[found++] = {to_float(row(r)[c + lane]), r, c + lane};
+        out[hits++] = {to_float(row(r)[c + lane]), r, c + lane};
       }
     }
   }
   *from = c;
-  return found;
+  return hits;
 }
 
 void rank(const float* keys, int count, float* ranks) {

@@ -200,9 +200,9 @@ void join_candidates(Span<Worker> workers, Span<Joiner> joiners, const Kernels& 
   parallel_for(threads, (channels + kChunk - 1) / kChunk, [&](int64_t chunk, int number) {
     Joiner& joiner = joiners.begin()[number];
     for (int64_t c = chunk * kChunk; c < std::min((chunk + 1) * kChunk, channels); ++c) {
-      int found = 0;
-      for (const Worker& w : workers) found += w.ready ? (w.*end).size(c) : 0;
-      if (found == 0) continue;  // mostly, once lists are full
+      int candidates = 0;
+      for (const Worker& w : workers) candidates += w.ready ? (w.*end).size(c) : 0;
+      if (candidates == 0) continue;  // mostly, once lists are full
       joiner.begin(to, c);
       for (const Worker& w : workers) {
         if (w.ready) joiner.add(w.*end, c);

@@ -91,7 +91,7 @@ TP_HD void take_batch(Ctx& ctx, const T* at, int64_t stride, int n, const Centre
 // Counts what exceeds in a run of channel c, which is rare enough to read it again.
 template <class T, class Ctx>
 TP_HD TP_RARE void count_exceeding(Ctx& ctx, const Job& job, int number, int64_t c) {
-  if (!job.wanted.samples) return;
+  if (!job.options.samples) return;
   const Run run = job.columns.run(number);
   const T* at = job.row<T>(run.line, run.first) + c;
   int64_t count = 0;
@@ -195,13 +195,13 @@ struct ColumnsKernel : Kernel<kColumnWarps, 6> {
     Centre centre[kVector];
     TP_UNROLL
     for (int v = 0; v < kVector; ++v) {
-      if (there && job.wanted.moments) centre[v] = centre_of<T>(job, c + v);
+      if (there && job.options.moments) centre[v] = centre_of<T>(job, c + v);
       sums.clear(ColumnSums::entry(thread_of(ctx), v));
     }
     for (int i = begin; there && i < end; i += kColumnWarps) {
       add_run<T, kVector>(ctx, job, i, c, centre, sums);
     }
-    if (!job.wanted.moments) return;
+    if (!job.options.moments) return;
     ctx.barrier();
     // The first warps leave the moments, each one of the neighbouring channels of every lane.
     const bool leaves = there && warp < kVector;

@@ -36,7 +36,7 @@ TP_HD void finish_images(Ctx& ctx, const Job& job) {
     negative += job.ids[i] < 0;
   }
   if (negative > 0) ctx.add(&progress.negative_ids, negative);
-  if (job.wanted.samples) {
+  if (job.options.samples) {
     const int64_t here = tiles(images - ctx.lane(), kLanes);
     double self = merge_in_order<double>(ctx, job.scratch.self + ctx.lane(), kLanes, here);
     self = reduce_warp(ctx, self, [](double a, double b) { return a + b; });
@@ -60,12 +60,12 @@ struct FinishKernel : Kernel<8, 1> {
     const int64_t channels = job.x.channels, c = ctx.block_x() * kLanes + ctx.lane();
     const int64_t here = c < channels ? c : channels - 1;  // the last tile's idle lanes only read
     const bool leaves = ctx.warp() == 0 && c < channels;
-    if (job.wanted.moments) {
+    if (job.options.moments) {
       const Moments all =
           merge_in_order<Moments>(ctx, job.scratch.parts + here, channels, job.columns.units);
       if (leaves) job.state.moments[c] = merge(job.state.moments[c], all);
     }
-    if (job.wanted.samples) {
+    if (job.options.samples) {
       const int64_t step = job.many_rows ? job.rows.per_line : 1;
       const double all = merge_in_order<double>(ctx, job.scratch.shares + here, step * channels,
                                                 job.rows.runs / step);

@@ -45,11 +45,12 @@ struct Cut {
   }
 };
 
-// A unit is for `workers` that share its runs. There are about `wanted` workers, with `grain` rows
-// at least; runs have a multiple of `grain` rows, about `most` at most, and the rest of a line.
-static inline Cut make_cut(int64_t lines, int64_t length, int64_t wanted, int64_t grain,
+// A unit is for `workers` that share its runs. There are about `worker_count` workers, with `grain`
+// rows at least; runs have a multiple of `grain` rows, about `most` at most, and the rest of a
+// line.
+static inline Cut make_cut(int64_t lines, int64_t length, int64_t worker_count, int64_t grain,
                            int64_t most, int workers) {
-  const int64_t all = tiles(lines * length, wanted), share = all < grain ? grain : all;
+  const int64_t all = tiles(lines * length, worker_count), share = all < grain ? grain : all;
   int64_t run = tiles(share < most ? share : most, grain) * grain;
   if (run > length) run = length;
   const int64_t per_line = tiles(length, run), runs = lines * per_line;
@@ -89,7 +90,7 @@ struct Scratch {
 
 // One update, as the kernels see it: channels are neighbours, rows one stride apart.
 struct Job {
-  Options wanted;
+  Options options;
   View x;              // `images` lines of `width` rows
   bool many_rows;      // whether each line is an image
   const int64_t* ids;  // [images] in device memory; null: running numbers
@@ -101,7 +102,7 @@ struct Job {
 
   TP_HD int64_t images() const { return many_rows ? x.images : x.width; }
   TP_HD int64_t positions() const { return many_rows ? x.width : 1; }
-  TP_HD bool wants_top() const { return wanted.largest > 0 || wanted.smallest > 0; }
+  TP_HD bool wants_top() const { return options.largest > 0 || options.smallest > 0; }
   TP_HD int64_t id_of(int64_t image) const {
     return ids != nullptr ? ids[image] : state.progress->images + image;
   }
@@ -118,11 +119,11 @@ struct Job {
 
 // The job for a view with one stride between positions, with its parts of `memory`, if that is not
 // null; `bytes` is how many of it they take.
-static inline Job make_job(const Options& wanted, const View& x, const int64_t* ids, void* state,
+static inline Job make_job(const Options& options, const View& x, const int64_t* ids, void* state,
                            void* memory, int64_t* bytes) {
   constexpr int64_t kColumnShares = 8192, kRowBlocks = 1056, kLongestRun = 64;
-  Job job{wanted, x, positions(x) > 1, ids, {}, {}, {}, 0, {}};
-  place(wanted, state, &job.state);
+  Job job{options, x, positions(x) > 1, ids, {}, {}, {}, 0, {}};
+  place(options, state, &job.state);
   if (!job.many_rows) {
     job.x.width = x.images;
     job.x.images = 1;
@@ -135,11 +136,11 @@ static inline Job make_job(const Options& wanted, const View& x, const int64_t* 
   job.row_warps = static_cast<int>(fit < kMaxRowWarps ? fit : kMaxRowWarps);
   job.rows = make_cut(lines, length, kRowBlocks, 2 * job.row_warps, length, 1);
   Carver carver(memory);
-  if (wanted.moments) job.scratch.parts = carver.take<Moments>(job.columns.units * c);
+  if (options.moments) job.scratch.parts = carver.take<Moments>(job.columns.units * c);
   for (int end = 0; end < 2 && job.wants_top(); ++end) {
     job.scratch.extremes[end] = carver.take<float>(job.columns.runs * c);
   }
-  if (wanted.samples) {
+  if (options.samples) {
     job.scratch.shares = carver.take<float>(job.rows.runs * c);
     job.scratch.kurtosis = carver.take<double>(job.rows.runs);
     job.scratch.self = carver.take<double>(job.images());

@@ -26,8 +26,8 @@ TP_HD void search_run(Ctx& ctx, const Job& job, const Run& run, int64_t c, int e
     }
     for (;;) {
       const int size = top.sizes[c];
-      const bool wanted = size < top.k || better(mine, list[top.k - 1]);
-      if (ctx.ballot(wanted && mine.key > -INFINITY) == 0) break;
+      const bool enters = size < top.k || better(mine, list[top.k - 1]);
+      if (ctx.ballot(enters && mine.key > -INFINITY) == 0) break;
       const Entry best = reduce_warp(ctx, mine, better_of);
       if (ctx.lane() == 0) top.sizes[c] = insert(list, size, top.k, best);
       if (mine.id == best.id) mine.key = -INFINITY;
@@ -53,8 +53,8 @@ struct SelectKernel : Kernel<8, 1> {
         key = end ? -extreme : extreme;
       }
       for (;;) {
-        const bool wanted = top.sizes[c] < top.k || key >= last.key;
-        const uint32_t open = ctx.ballot(wanted && key > -INFINITY);
+        const bool enters = top.sizes[c] < top.k || key >= last.key;
+        const uint32_t open = ctx.ballot(enters && key > -INFINITY);
         if (open == 0) break;
         int lane = 0;
         while ((open >> lane & 1) == 0) ++lane;

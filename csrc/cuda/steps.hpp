@@ -25,7 +25,7 @@ int run_passes(Launcher& launcher, const Job& job) {
       {tiles(job.x.channels, kLanes * kColumns), job.columns.units, kColumnWarps,
        static_cast<int64_t>(sizeof(ColumnSums))},
       job);
-  if (error != 0 || !job.wanted.samples) return error;
+  if (error != 0 || !job.options.samples) return error;
   return launcher.template run<RowsKernel<T, kRow>>(
       {job.rows.units, 1, job.row_warps, row_shared_bytes(job)}, job);
 }
@@ -41,14 +41,14 @@ int run_passes(Launcher& launcher, const Job& job) {
 // The whole update; state and scratch are as `place` and `make_job` say. What did not start leaves
 // scratch unwritten, so nothing that follows may run.
 template <class Launcher>
-int run_update(Launcher& launcher, const Options& wanted, const View& x, const int64_t* ids,
+int run_update(Launcher& launcher, const Options& options, const View& x, const int64_t* ids,
                void* state, void* scratch) {
   int64_t bytes;
-  const Job job = make_job(wanted, x, ids, state, scratch, &bytes);
+  const Job job = make_job(options, x, ids, state, scratch, &bytes);
   int error = x.dtype == DType::f32   ? run_passes<float>(launcher, job)
               : x.dtype == DType::f16 ? run_passes<Half>(launcher, job)
                                       : run_passes<BFloat16>(launcher, job);
-  if (error == 0 && wanted.samples && job.many_rows) {
+  if (error == 0 && options.samples && job.many_rows) {
     constexpr int kWarps = ImagesKernel::kWarps;
     error = launcher.template run<ImagesKernel>({tiles(job.images(), kWarps), 1, kWarps, 0}, job);
   }

@@ -50,14 +50,14 @@ struct DeviceGuard {
 
 }  // namespace
 
-const char* update(const Options& wanted, const View& x, const int64_t* ids, void* state,
+const char* update(const Options& options, const View& x, const int64_t* ids, void* state,
                    void* scratch, void* stream, int device) {
   const DeviceGuard guard(device);
   int error = guard.error;
   if (error == 0) {
     cudaGetLastError();  // an earlier error of someone else is not ours
     StreamLauncher launcher{static_cast<cudaStream_t>(stream)};
-    error = run_update(launcher, wanted, x, ids, state, scratch);
+    error = run_update(launcher, options, x, ids, state, scratch);
   }
   return error == 0 ? nullptr : cudaGetErrorString(static_cast<cudaError_t>(error));
 }

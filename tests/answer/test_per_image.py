@@ -14,9 +14,9 @@ from tests.measure.fake_run import FakeSet, vouch, write_run
 from tuiprobe.answer import answer
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
 from tuiprobe.run.per_image import list_digest, read_per_image
-from tuiprobe.run.row_samples import SampleRecord
+from tuiprobe.run.results import write_results
+from tuiprobe.run.samples import SampleRecord
 from tuiprobe.run.verify import verify
 
 N, C, K = 60, 8, 5

@@ -18,7 +18,7 @@ from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.report.markdown import markdown
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 Install = Callable[..., None]
 

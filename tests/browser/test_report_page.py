@@ -15,8 +15,10 @@ from tests.browser.chromium import PROGRAM, Browser, Tab
 from tests.report.samples import model, report
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
-from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run, compare
+from tuiprobe.compare.differences_section import describe
+from tuiprobe.compare.ranking import rank
+from tuiprobe.compare.ranking_section import describe_ranking, title_of
 from tuiprobe.compare.several import describe_several
 from tuiprobe.report.html import html, sections_html
 from tuiprobe.results import Report
@@ -67,11 +69,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = {("val", 3): picture(), ("val", 9): picture(), ("val", 7): picture()}
     (made / "report.html").write_text(html(found, shown, linked=True), "utf-8")
     other = found.model_copy(update={"key": "ef" * 32})
-    (made / "compare.html").write_text(
-        sections_html("Comparison", [describe(compare(found, other), everything=True)]), "utf-8"
-    )
     several = [Run(found, {}), Run(other, {}), Run(sample(model=model(name="third")), {})]
-    (made / "several.html").write_text(sections_html("Runs", describe_several(several)), "utf-8")
+    ranking = rank(several[:2])
+    sections = [describe_ranking(ranking), describe(compare(found, other), everything=True)]
+    (made / "compare.html").write_text(sections_html(title_of(ranking), sections), "utf-8")
+    (made / "several.html").write_text(
+        sections_html(title_of(rank(several)), describe_several(several)), "utf-8"
+    )
     return made
 
 
@@ -187,6 +191,9 @@ def test_tables_figures_terms_and_links_are_used_by_mouse_and_keys(page: Tab) ->
 OVERFLOW = """[...document.querySelectorAll("body *")].filter(one =>
     !one.closest(".table, .skip, svg") && one.getBoundingClientRect().right > innerWidth + 1
   ).map(one => one.outerHTML.slice(0, 120))"""
+ALL_FIGURES = """[...document.querySelectorAll(".table")].filter(one =>
+    one.textContent.includes("All headline figures")
+  ).map(one => one.scrollWidth <= one.clientWidth)"""
 UNFOLD = "document.querySelectorAll('details').forEach(one => { one.open = true; })"
 
 
@@ -202,6 +209,7 @@ def test_nothing_is_wider_than_the_screen_in_light_and_dark(
             tab.value(UNFOLD)
             assert tab.value(OVERFLOW) == []
             assert tab.value("document.documentElement.scrollWidth") <= size[0]
+            assert tab.value(ALL_FIGURES) == [True] * (name != "report")
 
 
 def test_everything_is_read_without_the_script(browser: Browser, folder: Path) -> None:

@@ -14,7 +14,7 @@ from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.results import Weights
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 CLASSES, IMAGES, MODELS = 6, 3000, 5
 

@@ -171,7 +171,7 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
     folder: Path, opened: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "models.txt").write_text("mini_clip\nmini_supervised\nmini_finetuned\n")
-    monkeypatch.setattr("tuiprobe.measure.device.free_memory", lambda device: None)  # alone
+    monkeypatch.setattr("tuiprobe.measure.machine.free_memory", lambda device: None)  # alone
 
     def stopped(*given: Any, **named: Any) -> Plan:
         if len(opened) == 2:

@@ -12,7 +12,7 @@ from tuiprobe.answer.schema import json_schema
 from tuiprobe.cli.app import run_cli
 from tuiprobe.report.formats import FORMATS
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.report import read_report
 from tuiprobe.results import NotRun
-from tuiprobe.run import glance
+from tuiprobe.run import results
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
 from tuiprobe.run.listing import find_runs, list_runs, read_runs
 from tuiprobe.run.locks import held_locks, is_running
+from tuiprobe.run.results import write_results
 
 EVIL = "[red]a\u202eb"
 
@@ -74,8 +74,8 @@ def test_a_row_comes_from_the_summary_or_from_results_without_one(root, monkeypa
     run = RunDir(root / "first")
     write_results(run, report())
     with monkeypatch.context() as patch:
-        patch.setattr(glance, "read_results", None)
-        assert glance.summary(run).kurtosis == outliers().kurtosis
+        patch.setattr(results, "read_results", None)
+        assert results.summary(run).kurtosis == outliers().kurtosis
     run.summary_file.unlink()
     assert by_name(root)["first"].kurtosis == outliers().kurtosis
     other = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
@@ -112,7 +112,7 @@ def test_verify_compares_the_summary_with_the_results(root, capsys):
         run.summary_file.write_json({**tree, "title": title})
         run_cli(["verify", str(run.path), "--json"])
         files = json.loads(capsys.readouterr().out)["files"]
-        assert {one["file"]: one["state"] for one in files}["summary.json"] == state
+        assert {file["file"]: file["state"] for file in files}["summary.json"] == state
 
 
 @pytest.mark.parametrize(
@@ -160,16 +160,16 @@ def test_states_and_figures_come_from_the_directories_and_links_are_not_followed
 
 def test_a_held_lock_means_running_and_looking_never_takes_it(root, tmp_path):
     run, nowhere = RunDir(root / EVIL), held_locks(tmp_path / "none")
-    assert not is_running(run, held_locks())
+    assert not is_running(run.path, held_locks())
     assert nowhere is None  # without a list of locks the process is asked
     with run.locked():
-        assert is_running(run, held_locks())
-        assert is_running(run, nowhere)
+        assert is_running(run.path, held_locks())
+        assert is_running(run.path, nowhere)
         assert by_name(root)[EVIL].state == "running"
     assert by_name(root)[EVIL].state == "unfinished"
     with (run.path / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        is_running(run, held_locks())
+        is_running(run.path, held_locks())
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     ended = os.fork()
     if not ended:
@@ -177,9 +177,9 @@ def test_a_held_lock_means_running_and_looking_never_takes_it(root, tmp_path):
     os.waitpid(ended, 0)
     text = (run.path / "lock").read_text()
     run.at("lock").write_text(text.replace(str(os.getpid()), str(ended)))
-    assert not is_running(run, nowhere)
+    assert not is_running(run.path, nowhere)
     run.at("lock").write_text(f"process {os.getpid()} on another-host\n")
-    assert not is_running(run, nowhere)
+    assert not is_running(run.path, nowhere)
 
 
 def test_the_table_is_inert_and_words_filter_and_sort(root, tmp_path, capsys):

@@ -11,8 +11,8 @@ from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
 from tuiprobe.run.listing import list_runs
+from tuiprobe.run.results import write_results
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import Report, Weights
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 
 def with_kurtosis(name: str, value: float, **changes: object) -> Report:

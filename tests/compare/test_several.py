@@ -9,7 +9,9 @@ import pytest
 from tests.report.samples import estimate, model, report, retold
 from tests.report.samples_head import head_report
 from tuiprobe.compare.differences import Run
-from tuiprobe.compare.several import describe_several, forests, names_of, title_of
+from tuiprobe.compare.ranking import names_of, rank
+from tuiprobe.compare.ranking_section import title_of
+from tuiprobe.compare.several import describe_several, forests
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
@@ -33,17 +35,17 @@ def better(found: Report, by: float) -> Report:
 
 def test_every_headline_figure_of_every_run_is_given_with_its_interval() -> None:
     runs = [run(), run(key="ef" * 32, model=model(name="other"))]
-    found = {one.id: one for one in forests(runs)}
-    ranks = [f"forest_{one.id.replace('.', '_')}" for one in HEADLINES]
+    found = {forest.id: forest for forest in forests(runs)}
+    ranks = [f"forest_{headline.id.replace('.', '_')}" for headline in HEADLINES]
     assert list(found) == [one for one in ranks if one in found]
     top1 = found["forest_top1"]
     figure = runs[0].report.figure("top1")
     assert top1.ticks == ("open_clip:RN50-quickgelu", "other")
-    assert [(one.x, one.y, one.low) for one in top1.series] == [
+    assert [(line.x, line.y, line.low) for line in top1.series] == [
         ((1.0,), (figure.value,), (figure.low,)),
         ((0.0,), (figure.value,), (figure.low,)),
     ]
-    assert [one.name for one in top1.series] == [
+    assert [line.name for line in top1.series] == [
         "not told apart from the first", "the first, or not compared",
     ]  # fmt: skip
     assert top1.y_unit == figure.unit == "share"
@@ -56,7 +58,7 @@ def test_a_run_that_differs_from_the_first_is_marked() -> None:
         for one in describe_several([Run(first, {}), Run(other, {})])[1].content
         if isinstance(one, Chart) and one.id == "forest_mean_shift"
     )
-    roles = {one.name: one.role for one in chart.series}
+    roles = {line.name: line.role for line in chart.series}
     assert roles == {"differs from the first": "main", "the first, or not compared": "control"}
     assert chart.across
 
@@ -72,10 +74,10 @@ def test_runs_of_one_model_are_told_apart_by_their_keys() -> None:
 
 def test_runs_of_other_kinds_stand_beside_each_other_but_do_not_compare_inside() -> None:
     other = run(model=model(name="token one", representation="token"))
-    found = {one.id: one for one in forests([run(), other])}
+    found = {forest.id: forest for forest in forests([run(), other])}
     assert found["forest_kurtosis"].ticks == ("open_clip:RN50-quickgelu",)
     assert found["forest_kurtosis"].note == "Not comparable, left out: token one."
-    assert [one.name for one in found["forest_top1"].series] == [
+    assert [line.name for line in found["forest_top1"].series] == [
         "not told apart from the first", "the first, or not compared"
     ]  # fmt: skip
     text = section_markdown(describe_several([run(), other])[1])
@@ -90,9 +92,10 @@ def test_warnings_of_the_runs_are_not_lost() -> None:
 @pytest.mark.slow
 def test_fifty_runs_make_one_page() -> None:
     runs = [run(key=f"{i:02}" * 32, model=model(name=f"model {i}")) for i in range(50)]
-    assert title_of(runs) == "50 runs: model 0, model 1, model 2, model 3 and 46 more"
+    names = "model 0, model 1, model 2, model 3 and 46 more"
+    assert title_of(rank(runs)) == f"Undecided between {names}: label 50 of your own pictures"
     began = time.process_time()
-    page = sections_html(title_of(runs), describe_several(runs))
+    page = sections_html("Runs", describe_several(runs))
     assert time.process_time() - began < 60
     assert len(page.encode()) < 3_000_000
     assert page.count(">model 49<") >= 2  # in the table, and beside its points

@@ -28,6 +28,7 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+OF_USERS = [page for page in PAGES if page.name not in ("CHANGELOG.md", "CONTRIBUTING.md")]
 MARKS = {"weights", "data", "gpu", "network", "screen", "clone", "long", "main", "tests"}
 
 COMMAND = re.compile(r"^\s*(?:[A-Z_]+=\S+ )*(?:\S*/)?(?:tuiprobe|torchrun|python3?|pip|pytest)\s")

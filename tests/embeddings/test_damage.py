@@ -16,7 +16,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import read_samples
+from tuiprobe.run.samples import read_samples
 from tuiprobe.run.verify import verify
 
 

@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 from tests.datasets.trees import jpeg, write_folders, write_objectnet
-from tuiprobe.catalog.own_baseline import read_own_baseline
+from tuiprobe.catalog.accuracies import read_own_baseline
 from tuiprobe.datasets.load import load_concepts, load_suite
 
 

@@ -25,7 +25,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
-from tuiprobe.run.status import StatusWatch
+from tuiprobe.run.ranks import StatusWatch
 from tuiprobe.run.verify import verify
 
 Change = Callable[[dict[str, Any]], object]

@@ -19,19 +19,20 @@ from tests.fuzz.budget import seconds, seeds
 from tests.fuzz.damage import damage
 from tests.measure.fake_run import FakeSet, model, vouch, write_run
 from tests.tui.live_run import HOST, live_run
-from tuiprobe.catalog.own_baseline import read_own_baseline
+from tuiprobe.catalog.accuracies import read_own_baseline
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.probes.targets.agreement import agreement_of
 from tuiprobe.report import read_report
-from tuiprobe.report.pictures import pictures
+from tuiprobe.report.reading import pictures
 from tuiprobe.results import Weights
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
+from tuiprobe.run.ranks import StatusWatch
 from tuiprobe.run.state import Observer
-from tuiprobe.run.status import StatusWatch, StatusWriter, read_status
+from tuiprobe.run.status import StatusWriter, read_status
 from tuiprobe.tui.livewatch import Watch
 from tuiprobe.tui.progress import ranks_line
 

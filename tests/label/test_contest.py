@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuiprobe.label.alone import Alone
-from tuiprobe.label.answers import NOBODY, Pool
-from tuiprobe.label.files import How
 from tuiprobe.label.contest import Contest
+from tuiprobe.label.files import How
+from tuiprobe.label.survey import NOBODY, Pool, StratifiedSample
 
 STREET = np.load(Path(__file__).with_name("street.npz"))
 TRUTH = STREET["truth"]
@@ -94,7 +93,7 @@ def test_four_models_are_dropped_one_by_one() -> None:
 
 def test_one_run_alone_is_known_to_five_points() -> None:
     for model, accuracy in enumerate((STREET["answers"] == TRUTH).mean(axis=1)):
-        alone = Alone(street([model], 0))
+        alone = StratifiedSample(street([model], 0))
         assert not alone.accuracies()
         while alone.verdict == "open":
             draw = alone.upcoming()[0]

@@ -15,13 +15,13 @@ from tests.label.test_session import answer, truth
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.differences import compare_runs, read_run
 from tuiprobe.compare.ranking import rank
-from tuiprobe.compare.ranking_section import describe_ranking
-from tuiprobe.label.among import _bounded
-from tuiprobe.label.answers import Draw
+from tuiprobe.compare.ranking_section import describe_ranking, title_of
 from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.contest import Contest
-from tuiprobe.label.part import TargetLabels
+from tuiprobe.label.ranking import _by_bounds
+from tuiprobe.label.report_part import TargetLabels
 from tuiprobe.label.session import Labelling, open_labelling
+from tuiprobe.label.survey import Draw
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import files_of
 from tuiprobe.report.terminal import section_text
@@ -29,7 +29,7 @@ from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_results
+from tuiprobe.run.results import read_results
 
 
 def first_lines(run: Path) -> list[str]:
@@ -146,6 +146,9 @@ def test_models_are_ordered_and_gated_by_labels(
             runs[other].report.model.name,
         ]
         assert [row.decision for row in ranking.models] == ["take", "not the best"]
+        ahead = f"{ranking.models[0].model} is ahead of {ranking.models[1].model}"
+        assert title_of(ranking).startswith(ahead)
+        assert title_of(ranking).endswith(" on photos by 40 labels")
         words = f"Take {ranking.models[0].model}: the best of the 2 on these 40 pictures of photos"
         assert words in str(describe_ranking(ranking).headline[0])
     row = next(
@@ -207,7 +210,7 @@ def test_some_candidates_of_a_larger_contest_keep_what_it_says_of_them() -> None
     labelling = cast(Any, SimpleNamespace(survey=contest, matched=matched))
     rights = [(answers == TRUTH).mean() for answers in contest.pool.answers]
     for places in ([0, 2], [3, 0], [0, 2, 3]):
-        found = _bounded(labelling, contest, places)
+        found = _by_bounds(labelling, contest, places)
         for (a, b), pair in found.pairs.items():
             assert pair.low <= rights[places[a]] - rights[places[b]] <= pair.high
         best = max(range(len(places)), key=lambda n: rights[places[n]])

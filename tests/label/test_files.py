@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from tests.power import disk_after, recording, write_tree
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.label.counted import refuse_conflicts
 from tuiprobe.label.files import (
     COLUMNS,
     UNSURE,
@@ -26,8 +25,9 @@ from tuiprobe.label.files import (
     label_lines,
     label_targets,
 )
+from tuiprobe.label.matching import refuse_conflicts
 from tuiprobe.plaintext import plain
-from tuiprobe.run.directory import BusyError
+from tuiprobe.run.locks import BusyError
 
 TIME = "2026-01-31T12:00:00Z"
 

@@ -13,12 +13,12 @@ import pytest
 
 from tuiprobe import probe
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.label.answers import Draw
-from tuiprobe.label.batch import take_answers, todo_text
+from tuiprobe.label.accuracy import labelled_accuracy
+from tuiprobe.label.answer_table import take_answers, todo_text
 from tuiprobe.label.files import NONE_OF_THESE, UNSURE
-from tuiprobe.label.known import accuracy_beside
 from tuiprobe.label.session import Labelling, open_labelling
-from tuiprobe.label.standing import standing
+from tuiprobe.label.status import label_status
+from tuiprobe.label.survey import Draw
 from tuiprobe.miniature import world
 from tuiprobe.run.directory import RunDir
 
@@ -41,20 +41,20 @@ def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
     labelling = open_labelling(label_runs, "photos")
     states = []
     for count in range(12):
-        states.append((standing(labelling), labelling.following()))
+        states.append((label_status(labelling), labelling.following()))
         if count % 4 == 3:
             labelling.answer(UNSURE)
         else:
             answer(labelling, 1)
         again = open_labelling(label_runs[::-1], "photos")  # nothing was closed: as after a kill
-        assert standing(again) == standing(labelling)
+        assert label_status(again) == label_status(labelling)
         assert again.following() == labelling.following()
         assert again.matched.candidates[0].model == MODELS[0]  # the order of the plan
-    assert standing(labelling).unsure == 3
+    assert label_status(labelling).unsure == 3
     while states:
         labelling.undo()
         before = states.pop()
-        assert (standing(labelling), labelling.following()) == before
+        assert (label_status(labelling), labelling.following()) == before
         assert len(open_labelling(label_runs, "photos").counted) == len(states)
     with pytest.raises(UsageError, match="no label to take back"):
         labelling.undo()
@@ -74,7 +74,7 @@ def test_nobody_is_favoured_while_labelling(label_runs: list[Path]) -> None:
     differ = sum(len(picture.choices) > 1 for picture in upcoming)
     assert 0.2 * differ < first < 0.8 * differ
     assert sorted(labelling.letters) == ["A", "B"]
-    words = json.dumps([standing(labelling).sentence(), standing(labelling).headline()])
+    words = json.dumps([label_status(labelling).sentence(), label_status(labelling).headline()])
     assert not any(model in words for model in MODELS)
 
 
@@ -118,7 +118,7 @@ def test_a_plan_keeps_its_seed_and_new_candidates_take_another(label_runs: list[
     answer(more, 1)
     more.close()
     assert [plan.seed for plan in more.files.plans()] == [5, 6]
-    assert standing(open_labelling(label_runs, "photos")).outside == 1
+    assert label_status(open_labelling(label_runs, "photos")).outside == 1
 
 
 def test_what_cannot_be_labelled_together_is_refused_with_what_differs(
@@ -154,21 +154,21 @@ def test_what_cannot_be_labelled_together_is_refused_with_what_differs(
 
 
 def test_labels_are_found_by_digest_for_any_run_beside_them(label_runs: list[Path]) -> None:
-    assert accuracy_beside(RunDir(label_runs[0]), "photos") is None
+    assert labelled_accuracy(RunDir(label_runs[0]), "photos") is None
     labelling = open_labelling(label_runs, "photos")
     answer(labelling, 15)
     stranger = label_runs[0].parent / "stranger"
     shutil.copytree(label_runs[1], stranger)
-    for run, row in zip(label_runs, standing(labelling).candidates, strict=True):
-        beside = accuracy_beside(RunDir(run), "photos")
+    for run, row in zip(label_runs, label_status(labelling).candidates, strict=True):
+        beside = labelled_accuracy(RunDir(run), "photos")
         assert beside is not None
         assert (beside.accuracy, beside.pictures, beside.labelled) == (row.accuracy, PICTURES, 15)
         assert beside.sentence().startswith("measured on 15 of your pictures: ")
-    assert accuracy_beside(RunDir(stranger), "street") is None  # rendered, so of other contents
+    assert labelled_accuracy(RunDir(stranger), "street") is None  # rendered, so of other contents
     shutil.rmtree(
         label_runs[0]
     )  # a rival is gone: the blocks of the plan still say how they were drawn
-    beside = accuracy_beside(RunDir(label_runs[1]), "photos")
+    beside = labelled_accuracy(RunDir(label_runs[1]), "photos")
     assert beside is not None
     assert beside.accuracy is not None
     assert abs(beside.accuracy.estimate - row.accuracy.estimate) < beside.accuracy.half
@@ -180,7 +180,7 @@ def test_labels_of_unknown_selection_make_no_accuracy(label_runs: list[Path]) ->
     for place in range(10):
         labelling.label(Draw(place, "outside"), truth(labelling, place))
     labelling.close()
-    beside = accuracy_beside(RunDir(label_runs[0]), "photos")
+    beside = labelled_accuracy(RunDir(label_runs[0]), "photos")
     assert beside is not None
     right = labelling.right(range(10))[0]
     assert beside.accuracy is None
@@ -194,7 +194,7 @@ def test_the_truth_is_within_the_accuracy_of_a_run_that_was_no_candidate(
     labelling = open_labelling(label_runs[:1], "photos")
     answer(labelling, 25)
     labelling.close()
-    beside = accuracy_beside(RunDir(label_runs[1]), "photos")
+    beside = labelled_accuracy(RunDir(label_runs[1]), "photos")
     assert beside is not None
     assert beside.accuracy is not None
     other = open_labelling(label_runs[1:], "photos").matched
@@ -233,7 +233,7 @@ def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_
     assert take_answers(labelling, table).repeated == 6
     table.write_text(f"sha256,class\n{labelling.matched.digests[places[7]]},{UNSURE}\n")
     assert take_answers(labelling, table).outside == 1
-    assert standing(labelling).outside == 1
+    assert label_status(labelling).outside == 1
     labelling.close()
 
 

@@ -22,7 +22,7 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.files import Entry
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import read_samples
+from tuiprobe.run.samples import read_samples
 
 IMAGES, BATCH = 24, 4
 LATE = 10

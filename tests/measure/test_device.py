@@ -7,7 +7,7 @@ import torch
 
 from tests.measure.conftest import write_pictures
 from tuiprobe.cli.app import run_cli
-from tuiprobe.measure.device import choose_device, statistics_device
+from tuiprobe.measure.machine import choose_device, statistics_device
 from tuiprobe.measure.opening import settled
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.run.directory import RunDir

@@ -16,7 +16,7 @@ from tests.measure.spread import memory
 from tuiprobe.errors import RunError
 from tuiprobe.events import Event
 from tuiprobe.measure import live
-from tuiprobe.measure.fingerprint import current_fingerprint
+from tuiprobe.measure.machine import current_fingerprint
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.status import read_status, read_taps

@@ -23,14 +23,13 @@ from sklearn.linear_model import Ridge
 import tuiprobe
 from tests.measure.fake_plan import fake_plan as plan
 from tests.parts import part
-from tuiprobe.catalog.labels import imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.head_progress import LongHeadError
-from tuiprobe.measure.heads import answers_of, write_head
+from tuiprobe.measure.heads import LongHeadError, answers_of, write_head
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.stopping import Interrupted

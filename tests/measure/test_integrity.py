@@ -17,7 +17,7 @@ from tests.run.test_directory import other_process_holding
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.measure.fingerprint import current_fingerprint
+from tuiprobe.measure.machine import current_fingerprint
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir

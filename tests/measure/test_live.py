@@ -14,19 +14,12 @@ from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.shards import Shard, split_into_shards
 from tuiprobe.measure.tap_statistics import TapMeasure
 from tuiprobe.models.taps import Tap
-from tuiprobe.probes.outliers.of_rows import figures_of_rows
+from tuiprobe.probes.outliers.row_figures import figures_of_rows
 from tuiprobe.run.counting import SetPlan, count_images, images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
-from tuiprobe.run.status import (
-    KEPT_MESSAGES,
-    LiveTap,
-    Status,
-    StatusWatch,
-    StatusWriter,
-    read_status,
-    read_taps,
-)
+from tuiprobe.run.ranks import StatusWatch
+from tuiprobe.run.status import KEPT_MESSAGES, LiveTap, Status, StatusWriter, read_status, read_taps
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.tui.livewatch import outliers_of
 

@@ -19,7 +19,7 @@ from tests.measure.conftest import SMALL
 from tests.measure.fake_plan import fake_plan
 from tuiprobe import probe
 from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.labels import imagenet_names, imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
 from tuiprobe.datasets.base import Sample, Stamp
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
@@ -33,7 +33,7 @@ from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.preflight_data import SAMPLE, sample_of
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.preflight_file import read_preflight
+from tuiprobe.run.records import read_preflight
 
 NAME = "timm:resnet50.a1_in1k"
 SIZE = 224
@@ -141,7 +141,7 @@ def test_a_broken_encoder_ends_the_run_before_the_first_image(tmp_path: Path) ->
 
 
 def test_weights_of_zeros_are_warned_of_in_events_and_report(tmp_path: Path) -> None:
-    from tuiprobe.run.preflight_file import warnings_of
+    from tuiprobe.run.records import warnings_of
 
     one = encoder()
     one.module = one.tower = nn.Linear(4, 4, bias=False)

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.measure.shard_check import check_shard
-from tuiprobe.measure.shard_states import LENGTHS, States, stack_states
+from tuiprobe.measure.shards import LENGTHS, States, check_shard, stack_states
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.stats import ActivationStats
 

@@ -19,7 +19,7 @@ from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.candidates import read_candidate
-from tuiprobe.miniature.encoder import load
+from tuiprobe.models.load import load_encoder
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.result import Robustness
@@ -28,7 +28,8 @@ from tuiprobe.results import Report, given
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import head_digest
-from tuiprobe.run.records import PlanRecord, read_plan, read_samples
+from tuiprobe.run.records import PlanRecord, read_plan
+from tuiprobe.run.samples import read_samples
 from tuiprobe.run.status import read_status
 from tuiprobe.run.verify import verify
 from tuiprobe.spec import make_spec
@@ -116,7 +117,7 @@ def test_the_default_run_brings_its_target_which_no_probe_takes_for_a_labelled_s
     assert street.labels is None
     assert street.answers.tolist() == list(range(CLASSES))
     assert street.features.shape == (64, 128)
-    module: Any = load("mini_clip", None, device="cpu", dtype=torch.float32).module
+    module: Any = load_encoder("miniature:mini_clip").module
     assert run.head.normalize
     assert run.head.logit_scale == pytest.approx(float(module.logit_scale.exp()), rel=1e-6)
     assert run.head.logit_bias == 0
@@ -137,7 +138,7 @@ def test_none_leaves_the_target_out(default: Path, tmp_path: Path) -> None:
     report = probe(tmp_path / "run", data="miniature", sample=64, target=("none",), concepts="none")
     assert not any(one.target for one in report.data)
     assert report.key == Report.read(default / "results.json").key
-    with pytest.raises(UsageError, match="--target none"):
+    with pytest.raises(UsageError, match='target="none"'):
         probe(tmp_path / "other", target=("none", "miniature:street"))
 
 
@@ -251,5 +252,5 @@ def test_a_bad_source_ends_the_run_before_the_first_image(tmp_path, capsys, monk
     assert run_cli(words) == 4
     assert "error: --target imagefolder:nowhere: " in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
-    with pytest.raises(DataError, match="--target"):
+    with pytest.raises(DataError, match='target="miniature": it has'):
         probe(tmp_path / "run", target=("miniature",))

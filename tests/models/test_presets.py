@@ -17,10 +17,11 @@ from tuiprobe.catalog.presets import NORMALIZATIONS, Preset, presets
 from tuiprobe.errors import WeightsError
 from tuiprobe.models import from_open_clip, from_timm, info
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.info import measured_normalisation
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.preflight import built_activations, measured_normalisation
+from tuiprobe.models.preflight import built_activations
 from tuiprobe.models.quiet import quiet
-from tuiprobe.models.registry import Wanted
+from tuiprobe.models.registry import ModelRequest
 
 pytestmark = pytest.mark.slow
 
@@ -124,7 +125,8 @@ def test_every_preset_loads_a_checkpoint(
     assert preprocessing.size == (preset.size, preset.size)
     assert preprocessing.interpolation == preset.interpolation
     if preset.loader == "open_clip":  # timm keeps both as tensors, which have no numbers here
-        assert measured_normalisation(encoder)[0] == pytest.approx(mean_and_std[0], abs=1e-3)
+        mean, _ = measured_normalisation(encoder.preprocess, preprocessing.size)
+        assert mean == pytest.approx(mean_and_std[0], abs=1e-3)
     expected = {"zero-shot": "projected", "captions": "projected"}.get(
         preset.training, "token" if preset.backbone.startswith("ViT") else "pooled"
     )
@@ -169,11 +171,11 @@ def test_published_weights_of_a_preset_are_known_by_any_name(
     def loaded(spec: str, checkpoint: Path | None = None) -> str:
         return load_encoder(spec, checkpoint=checkpoint).training
 
-    def build(wanted: Wanted) -> Any:
-        architecture, _, tag = wanted.rest.partition(".")
-        kind = "pretrained" if wanted.checkpoint is None else "checkpoint"
+    def build(request: ModelRequest) -> Any:
+        architecture, _, tag = request.rest.partition(".")
+        kind = "pretrained" if request.checkpoint is None else "checkpoint"
         return SimpleNamespace(
-            name=wanted.name, loader="timm", architecture=architecture, tag=tag,
+            name=request.name, loader="timm", architecture=architecture, tag=tag,
             weights=SimpleNamespace(kind=kind), training="unknown", use_channels_last=lambda: None,
         )  # fmt: skip
 

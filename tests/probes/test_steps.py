@@ -15,13 +15,13 @@ import pytest
 from tests.measure.fake_run import FakeSet, write_run
 from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.probes import BUILT_IN, registry
-from tuiprobe.probes.protocol import Probe, Subject
+from tuiprobe.probes.protocol import Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, Part, ProbeResult
 from tuiprobe.results.section import Chart, Section, Strip, Table, Text
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.arrays import write_arrays
-from tuiprobe.run.preflight_file import write_preflight
+from tuiprobe.run.records import write_preflight
 
 IMAGES, CHANNELS = 300, 64
 ABOUT = {"training": "zero-shot"}
@@ -164,7 +164,8 @@ def test_names_are_those_that_programs_look_up(found: Found) -> None:
 
 EVERYDAY = {
     "", "0% pruned", "50% pruned", "80% pruned", "90% pruned", "check", "of", "found", "on", "met",
-    "left out", "figure", "counts", "note", "model", "models", "number", "to", "imagenet_r",
+    "left out", "figure", "mean", "std", "labels",
+    "counts", "note", "model", "models", "number", "to", "imagenet_r",
 }  # fmt: skip
 """Headings that need no glossary."""
 
@@ -187,3 +188,9 @@ def test_every_heading_that_people_read_is_in_the_glossary(
 
 def words(text: Text) -> str:
     return "".join(one for one in text if isinstance(one, str)).strip()
+
+
+def test_the_former_name_of_results_is_deprecated() -> None:
+    with pytest.warns(DeprecationWarning, match="Results"):
+        from tuiprobe.probes.protocol import Found as former  # noqa: N813
+    assert former is Results

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tuiprobe.label.candidates import Candidate, Matched
+from tuiprobe.label.candidates import Candidate
 from tuiprobe.label.files import LabelFiles, LabelPlan, PlanCandidate
+from tuiprobe.label.matching import Matched
 from tuiprobe.label.session import Labelling
 from tuiprobe.run.directory import RunDir
 

@@ -24,8 +24,8 @@ from tests.report.samples_head import calibration, head_results, quantisation, t
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run, compare
+from tuiprobe.compare.differences_section import describe
 from tuiprobe.compare.paper import paper, paper_markdown
 from tuiprobe.compare.ranking import rank
 from tuiprobe.compare.ranking_section import describe_ranking
@@ -35,7 +35,7 @@ from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
-from tuiprobe.report.summary import summary
+from tuiprobe.report.terminal import summary
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.section import Chart, Series, Strip, Table
 from tuiprobe.results.subject import PreflightCheck

@@ -16,13 +16,13 @@ from tuiprobe.probes.outliers.channel_result import Outcome, Persistence
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown
-from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
+from tuiprobe.report.terminal import summary
 from tuiprobe.report.text import line
 from tuiprobe.results import DataSet, NotRun, Skipped
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -119,6 +119,7 @@ def test_the_summary_is_the_card_in_rows_of_a_terminal():
     assert max(map(len, rows)) <= 100
     blocks = card(found)
     assert [one.block for one in blocks] == ["inside", "how sure"]
+    assert rows.pop() == "Measured     with tuiprobe 0.2.0"
     beside = [row[:13].strip() for row in rows[2:]]
     assert [one for one in beside if one] == ["Inside", "How sure"]
     told = " ".join(row[13:] for row in rows[2:])

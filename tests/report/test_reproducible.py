@@ -15,7 +15,7 @@ from tests.report.strangers import stranger
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 
 def full() -> Report:

@@ -15,10 +15,10 @@ from pathlib import Path
 from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.results.report import Report
-from tuiprobe.run.arrays import read_arrays
-from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.arrays import BlockReader, read_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import read_plan, read_samples
+from tuiprobe.run.records import read_plan
+from tuiprobe.run.samples import read_samples
 from tuiprobe.tui.livewatch import Watch
 
 MEMORY_MB = 640

@@ -12,8 +12,7 @@ import pytest
 
 from tests.run.bombs import BOMBS
 from tuiprobe.files import DamagedFileError
-from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
-from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.arrays import BlockReader, read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.directory import RunDir
 
 SECONDS = 10

@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.run.arrays import read_arrays, write_arrays
-from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.arrays import BlockReader, read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import list_runs
 from tuiprobe.run.status import StatusWriter, read_status

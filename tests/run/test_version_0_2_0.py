@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.run.test_earlier_version import same
+from tuiprobe import __version__
 from tuiprobe.answer import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import RunError
@@ -23,6 +25,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.preview import preview
 from tuiprobe.results import Report
 from tuiprobe.results.base import RETIRED, Record
+from tuiprobe.results.reproduce import provenance
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import changed_spec, read_spec
 from tuiprobe.spec import command_of
@@ -141,6 +144,31 @@ def test_reprobe_answers_with_the_figures_it_had(answered: Path) -> None:
             same(now.result, part.result)
             same([one.model_dump() for one in now.facts], [one.model_dump() for one in part.facts])
             same([one.model_dump() for one in now.sets], [one.model_dump() for one in part.sets])
+
+
+def test_every_form_of_a_report_says_when_it_was_measured_and_reprobed(
+    answered: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    measured = "Measured 2026-11-28 with tuiprobe 0.2.0"
+    earlier, report = (Report.read(one / "results.json").timings for one in (EARLIER, answered))
+    again = {"measured_by": "0.2.0", "reprobed": report.reprobed}
+    assert report == earlier.model_copy(update=again)
+    words = f"{measured}, reprobed {today} with tuiprobe {__version__}"
+    assert provenance(Report.read(answered / "results.json")) == words
+    capsys.readouterr()
+    assert run_cli(["report", str(answered), "--format", "card", "--to", "-"]) == 0
+    assert run_cli(["report", str(answered)]) == 0
+    out = capsys.readouterr().out
+    assert words in out
+    assert "\nMeasured     2026-11-28 with tuiprobe 0.2.0, reprobed " in out
+    for name in ("report.html", "report.md"):
+        assert words in (answered / name).read_text("utf-8")
+    for form in ("--html", "--json", "--all"):
+        assert run_cli(["compare", str(answered), str(EARLIER), form]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"{words}: mini_clip (" in said
+        assert f"{measured}: mini_clip (" in said
 
 
 def test_retired_options_are_dropped_and_other_unknown_ones_refused(run, monkeypatch):

@@ -28,7 +28,7 @@ from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import TopImage
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 
 EVIL = "[red]sky[/]\x1b[31m\u202e"
 SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")

@@ -19,7 +19,7 @@ from tuiprobe.catalog.glossary import term
 from tuiprobe.compare.forest import forest_rows
 from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.commands import working_keys
@@ -115,7 +115,7 @@ async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
 
         await pilot.press("down", "down")
         terms = forest(app).explained()
-        assert terms[:2] == ("kurtosis", "separate")
+        assert terms[:2] == ("kurtosis", "paired")
         assert all(term(id) for id in (*terms, *table(app).explained()))
         await pilot.press("y", "Y", "c")
         assert copied[0] == (

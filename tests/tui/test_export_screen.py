@@ -10,10 +10,9 @@ from textual.widgets import Input
 from tests.tui.conftest import until
 from tuiprobe.report.formats import FORMATS
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.exporting import size_text
 from tuiprobe.tui.figures import Told
-from tuiprobe.tui.screens.confirm import ConfirmScreen
-from tuiprobe.tui.screens.export import ExportScreen, ExportTable
+from tuiprobe.tui.screens.dialogs import ConfirmScreen
+from tuiprobe.tui.screens.export import ExportScreen, ExportTable, size_text
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.tabs.overview import BlockView
 
@@ -55,7 +54,7 @@ async def test_enter_writes_what_is_chosen_and_asks_before_it_replaces(
         await pilot.press("space", "space")
 
         await until(pilot, lambda: not [line for line in lines(app)[:6] if line.endswith("…")])
-        await until(pilot, lambda: "other content" not in said(app))
+        await until(pilot, lambda: said(app).startswith("Writes") and "other" not in said(app))
         before, sizes = said(app), [line.split()[-2:] for line in lines(app)]
         await pilot.press("enter")
         await until(pilot, lambda: "✓ written" in said(app))

@@ -19,8 +19,8 @@ from tuiprobe.tui import start
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import Told
-from tuiprobe.tui.screens.choice import ChoiceScreen
 from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
+from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.widgets.label_forest import LabelForest

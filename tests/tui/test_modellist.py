@@ -6,24 +6,24 @@ import pytest
 from rich.cells import cell_len
 
 from tuiprobe.catalog.listing import listed
+from tuiprobe.catalog.presets import ListedModel
 from tuiprobe.tui import modellist
-from tuiprobe.tui.modellist import GroupHeading, ModelRow
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[ModelRow]:
-    return [modellist.row_of(one) for one in listed()]
+def rows() -> list[ListedModel]:
+    return [*listed()]
 
 
 def test_every_model_stands_in_one_group_and_the_demonstration_comes_first(
-    rows: list[ModelRow],
+    rows: list[ListedModel],
 ) -> None:
     lines = modellist.grouped(rows)
-    headings = [line.title for line in lines if isinstance(line, GroupHeading)]
+    headings = [line for line in lines if isinstance(line, str)]
     assert [title.split()[0] for title in headings] == [
         "DEMONSTRATION", "ZERO-SHOT", "FINETUNED", "SUPERVISED", "ALL",
     ]  # fmt: skip
-    models = [line for line in lines if isinstance(line, ModelRow)]
+    models = [line for line in lines if isinstance(line, ListedModel)]
     assert len(models) == len(rows)
     assert {row.name for row in models} == {row.name for row in rows}
     assert models[0].name == "mini_clip"
@@ -33,7 +33,7 @@ def test_every_model_stands_in_one_group_and_the_demonstration_comes_first(
 
 @pytest.mark.parametrize("width", [54, 76, 104, 160])
 def test_no_name_is_cut_that_is_not_longer_than_the_window(
-    rows: list[ModelRow], width: int
+    rows: list[ListedModel], width: int
 ) -> None:
     for row in rows:
         cells = modellist.cells(row, False)

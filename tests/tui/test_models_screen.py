@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.widgets import Input, Static
 
 from tests.tui.conftest import until
 from tuiprobe.catalog import names as catalog
+from tuiprobe.catalog.presets import ListedModel
 from tuiprobe.files import process_lives
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Answer
-from tuiprobe.tui.modellist import ModelRow
 from tuiprobe.tui.screens import models, setup
 from tuiprobe.tui.screens.models import ModelsScreen, ModelTable
 from tuiprobe.tui.screens.setup import SetupScreen
@@ -35,15 +36,21 @@ def text(app: TuiprobeApp, selector: str) -> str:
     return str(app.screen.query_one(selector, Static).content)
 
 
+def listed_models(app: TuiprobeApp) -> list[ListedModel]:
+    return [row for row in table(app).rows if isinstance(row, ListedModel)]
+
+
 def names(app: TuiprobeApp) -> list[str]:
-    return [row.name for row in table(app).models]
+    return [row.name for row in listed_models(app)]
 
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TuiprobeApp:
     """Returns an app whose questions are answered without a process."""
 
-    async def answer(words: list[str]) -> Answer:
+    async def answer(words: list[str], on_line: Any = None) -> Answer:
+        if words[0] == "fetch":
+            return await child.ask(words, on_line)
         asked.append(list(words))
         return Answer(
             5, json.dumps({"checks": CHECKS, "encoder": None}) if words[0] == "doctor" else "", ""
@@ -66,8 +73,8 @@ async def test_the_list_is_walked_filtered_sorted_and_explained(app: TuiprobeApp
         assert table(app).has_focus
         purpose = app.screen.query_one("#purpose", Static).render_line(0)
         assert "hold up on your images" in "".join(segment.text for segment in purpose)
-        await until(pilot, lambda: len(table(app).models) > 2000)
-        everything = len(table(app).models)
+        await until(pilot, lambda: len(listed_models(app)) > 2000)
+        everything = len(listed_models(app))
         assert table(app).model.name == "mini_clip"
         assert "models of open_clip" in text(app, "#count")
         assert "list of 20" in text(app, "#count")
@@ -80,14 +87,14 @@ async def test_the_list_is_walked_filtered_sorted_and_explained(app: TuiprobeApp
         for _ in range(5):  # over headings
             await pilot.press("down")
             walked.append(table(app).model)
-        assert [row.name for row in walked if row] == [row.name for row in table(app).models[:6]]
+        assert [row.name for row in walked if row] == [row.name for row in listed_models(app)[:6]]
         await pilot.press("end")
-        assert table(app).model == table(app).models[-1]
+        assert table(app).model == listed_models(app)[-1]
         await pilot.press("home")
         await pilot.pause()
         assert "DEMONSTRATION" in table(app).render_line(1).text
         await pilot.click(ModelTable, offset=(5, 1))  # a heading is no model
-        assert table(app).model == table(app).models[0]
+        assert table(app).model == listed_models(app)[0]
         await pilot.click(ModelTable, offset=(5, 4))
         await pilot.pause()
         assert table(app).cursor == 3
@@ -97,34 +104,34 @@ async def test_the_list_is_walked_filtered_sorted_and_explained(app: TuiprobeApp
         await until(pilot, lambda: names(app) == ["rn101_cc12m"])
         await pilot.press("down")
         assert table(app).has_focus
-        assert table(app).explained()[:2] == ("zero-shot", "untrained")
+        assert table(app).explained()[:2] == ("training", "untrained")
         await pilot.press("slash", *" nonesuch")
-        await until(pilot, lambda: not table(app).models)
+        await until(pilot, lambda: not listed_models(app))
         assert "No model matches" in table(app).render_line(1).text
         await pilot.press("enter")  # nothing to go on with, nothing breaks
         await pilot.press("escape")
-        await until(pilot, lambda: len(table(app).models) == everything)
+        await until(pilot, lambda: len(listed_models(app)) == everything)
         assert app.screen.query_one("#filter", Input).value == ""
 
         await pilot.press("s")
-        assert all(isinstance(row, ModelRow) for row in table(app).rows)  # sorted: no groups
+        assert listed_models(app) == table(app).rows  # sorted: no groups
         assert names(app) == sorted(names(app), key=str.lower)
         await pilot.resize_terminal(160, 30)
         await until(pilot, lambda: table(app).size.width > 80)
         place = (table(app).render_line(0).text.index("ImageNet"), 0)
         await pilot.click(ModelTable, offset=place)
-        best = [row.imagenet for row in table(app).models[:50]]
+        best = [row.imagenet for row in listed_models(app)[:50]]
         assert None not in best
         assert best == sorted(best, reverse=True)  # type: ignore[type-var]
         assert "↓ImageNet %" in table(app).render_line(0).text
         await pilot.click(ModelTable, offset=place)
         assert "↑ImageNet %" in table(app).render_line(0).text
-        assert table(app).models[0].imagenet < best[0]  # type: ignore[operator]
+        assert listed_models(app)[0].imagenet < best[0]  # type: ignore[operator]
 
 
 async def test_models_are_checked_marked_and_go_to_the_setup(app: TuiprobeApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: table(app).models[0].cached == "yes")
+        await until(pilot, lambda: listed_models(app)[0].cached == "yes")
         await pilot.press("d")
         await until(pilot, lambda: "preflight 1 of 2 !" in text(app, "#preflight"))
         shown = text(app, "#preflight")
@@ -206,7 +213,7 @@ async def test_other_libraries_and_packages_are_listed_in_processes(
     monkeypatch.setattr(models, "ask_python", refreshed)
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: len(calls) == 2 and "toy:8" in names(app))
-        await until(pilot, lambda: len(table(app).models) > 2000)
+        await until(pilot, lambda: len(listed_models(app)) > 2000)
         assert names(app).count("mini_clip") == names(app).count("toy:8") == 1
     refresh = ["-P", "-m", "tuiprobe.models.names", "--cache"]
     assert sorted(calls) == sorted([refresh, ["models", "--json"]])

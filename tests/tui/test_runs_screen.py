@@ -17,7 +17,7 @@ from tuiprobe.run.listing import RunRow, find_runs
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
-from tuiprobe.tui.screens.confirm import ConfirmScreen
+from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable

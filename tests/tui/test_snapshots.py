@@ -211,7 +211,7 @@ def live(*keys: str, final: bool = False, ascii: bool = False) -> Make:
 
 def models(*keys: str) -> Make:
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
-        patch.setattr(ModelsScreen, "_load", lambda self: None)  # the presets alone
+        patch.setattr(ModelsScreen, "_list_all", lambda self: None)  # the presets alone
         versions = {"open_clip": "3.3.0", "timm": "1.0.31"}
         patch.setattr("tuiprobe.catalog.names.generated_with", lambda file: versions)
         patch.setattr("tuiprobe.catalog.names.listed_on", lambda file: "2026-11-24")
@@ -228,7 +228,7 @@ def models(*keys: str) -> Make:
 def setup(fields: dict[str, str] | None = None, light: bool = False, **finds: Any) -> Make:
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
         answered(patch).finds(**finds)
-        patch.setattr(ModelsScreen, "_load", lambda self: None)
+        patch.setattr(ModelsScreen, "_list_all", lambda self: None)
         app = TuiprobeApp()
 
         async def act(pilot: Pilot[None]) -> None:

@@ -30,7 +30,7 @@ from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.progress import advice, cause_of_end, title
-from tuiprobe.tui.screens.confirm import ConfirmScreen
+from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from tuiprobe import __version__
+from tuiprobe import __version__, limits
 from tuiprobe.answer.paths import without_folders
 from tuiprobe.answer.per_image import images_of
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.manifest import require_manifest
 from tuiprobe.options import probe_options
 from tuiprobe.probes import BUILT_IN, registry
@@ -20,10 +22,9 @@ from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
 from tuiprobe.probes.vectors import vector_notes
-from tuiprobe.results import DataSet, Inapplicable, NotRun, Part, ProbeResult, Report
+from tuiprobe.results import DataSet, Inapplicable, NotRun, Part, ProbeResult, Report, Timings
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import begin_again, write_results
 from tuiprobe.run.head_file import head_digest
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
@@ -33,6 +34,7 @@ from tuiprobe.run.records import (
     write_baseline,
     write_spec,
 )
+from tuiprobe.run.results import begin_again, write_results
 from tuiprobe.spec import content_key
 
 NAMED_NONFINITE = 3
@@ -79,7 +81,9 @@ def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | 
         run.baseline = refuse_baseline(run.plan.sets, baseline)
     if changes:
         run.spec = changed_spec(directory, changes)
-    report, images = _answer(run), images_of(run)
+    timings = _timings_again(directory, run.plan.key)
+    report = _answer(run).model_copy(update={"timings": timings})
+    images = images_of(run)
     begin_again(directory)
     if baseline is not None and run.baseline is not None:
         write_baseline(directory, run.baseline)
@@ -89,11 +93,30 @@ def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | 
     write_results(directory, report)
 
 
+def _timings_again(directory: RunDir, key: str) -> Timings:
+    """Returns when and how fast a run was measured, and that it is probed again now.
+
+    Results of any version say it, also where the rest of them is not of this version's schema.
+    """
+    timings, version = Timings(), None
+    with suppress(DamagedFileError, ValueError, KeyError):  # pydantic's errors are ValueErrors
+        tree = parse_json(directory.results_file.read_bytes(limits.REPORT_BYTES).decode("utf-8"))
+        if isinstance(tree, dict) and tree.get("key") == key:
+            timings = Timings.model_validate(tree["timings"])
+            version = str(tree["tuiprobe"])[:100]
+    return timings.model_copy(
+        update={
+            "measured_by": version if timings.reprobed is None else timings.measured_by,
+            "reprobed": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
+
+
 def _answer(run: RunReader) -> Report:
     try:
         return _report_of(run)
     except ValidationError as error:
-        causes = {one["type"] for one in error.errors(include_input=False, include_url=False)}
+        causes = {detail["type"] for detail in error.errors(include_input=False, include_url=False)}
         if not causes & {"string_too_long", "too_long", "finite_number"}:
             raise
         raise DamagedFileError(
@@ -117,7 +140,7 @@ def _report_of(run: RunReader) -> Report:
             reason = f"the probe failed with {type(error).__name__}: {error}"
             results[probe.id] = NotRun(reason=reason)
             parts[probe.id] = part(probe, results[probe.id], subject)
-    ordered = tuple(parts[one.id] for one in known.probes)
+    ordered = tuple(parts[probe.id] for probe in known.probes)
     measured = run.measured.sets
     partial = not _complete(run.plan, measured)
     report = Report(
@@ -134,26 +157,26 @@ def _report_of(run: RunReader) -> Report:
         warnings=(
             *_warnings(run.plan, measured, run.data),
             *vector_notes(run),
-            *(one for part in ordered if part.section for one in part.section.warnings),
+            *(text for part in ordered if part.section for text in part.section.warnings),
             *known.faults,
         ),
     )
-    places = (str(run.directory.path.absolute()), *(one.source for one in run.plan.sets))
+    places = (str(run.directory.path.absolute()), *(planned.source for planned in run.plan.sets))
     return without_folders(report, places)
 
 
 def _result(
-    probe: Probe[Any, Any], run: RunReader, found: Mapping[str, ProbeResult | NotRun]
+    probe: Probe[Any, Any], run: RunReader, results: Mapping[str, ProbeResult | NotRun]
 ) -> ProbeResult | NotRun:
-    texts = [one for one in run.spec.probe if one.startswith(f"{probe.id}.")]
+    texts = [text for text in run.spec.probe if text.startswith(f"{probe.id}.")]
     try:
         chosen = probe_options(texts, {probe.id: lambda: probe.Options})
     except UsageError as error:
         return NotRun(reason=str(error))
     options = chosen.get(probe.id) or probe.Options()
-    wanted = {id: found[id] for id in probe.after}
+    earlier = {id: results[id] for id in probe.after}
     try:
-        inputs = probe.inputs(run, options, wanted)
+        inputs = probe.inputs(run, options, earlier)
         if isinstance(inputs, NotRun):
             return inputs
         result: ProbeResult | NotRun = probe.compute(inputs, options)
@@ -201,17 +224,24 @@ def _probe_key(run: RunReader) -> str:
 
 
 def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
-    return all(
-        one.name in measured and measured[one.name].shards == one.shards for one in plan.sets
-    )
+    counts = {name: record.shards for name, record in measured.items()}
+    return all(counts.get(planned.name) == planned.shards for planned in plan.sets)
 
 
 def _notes(plan: PlanRecord) -> list[str]:
     """Returns notes on each set, merged where one holds for all labelled sets and shifts."""
-    images = [one for one in plan.sets if not one.target and one.name != plan.concept_set]
-    common = [note for note in images[0].notes if all(note in one.notes for one in images)]
-    others = [(one.name, note) for one in plan.sets for note in one.notes if note not in common]
-    return common + [f"{name}: {note}" for name, note in others]
+    notes = [
+        set(planned.notes)
+        for planned in plan.sets
+        if not planned.target and planned.name != plan.concept_set
+    ]
+    common = [note for note in plan.sets[0].notes if all(note in of_set for of_set in notes)]
+    return common + [
+        f"{planned.name}: {note}"
+        for planned in plan.sets
+        for note in planned.notes
+        if note not in common
+    ]
 
 
 def _warnings(
@@ -221,7 +251,7 @@ def _warnings(
     if not _complete(plan, measured):
         done = ", ".join(f"{d.measured} of {d.images} images of {d.name}" for d in data)
         warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
-    warnings += [_said_nonfinite(one) for one in data if one.nonfinite]
+    warnings += [_nonfinite(images) for images in data if images.nonfinite]
     made = [fingerprint for record in measured.values() for fingerprint in record.fingerprints]
     if any(made[0].differences(other) for other in made[1:]):
         warnings.append("shards of different hardware or libraries were mixed (--mix)")
@@ -230,7 +260,7 @@ def _warnings(
             f"shards were measured on {len(processors)} models of processor with equal instruction "
             f"sets ({', '.join(processors)}): last bits may differ"
         )
-    pieces = max(one.pieces for one in measured.values())
+    pieces = max(record.pieces for record in measured.values())
     if pieces > 1:
         warnings.append(f"memory ran out: batches were cut into up to {pieces} pieces")
     if plan.model.preprocessing.assumed:
@@ -238,7 +268,7 @@ def _warnings(
     return tuple(warnings)
 
 
-def _said_nonfinite(data: DataSet) -> str:
+def _nonfinite(data: DataSet) -> str:
     named = ", ".join(data.nonfinite_images[:NAMED_NONFINITE])
     more = data.nonfinite - NAMED_NONFINITE
     return (

@@ -1,14 +1,16 @@
-"""Published top-1 accuracies on ImageNet and its shifts, from the tables in `accuracy/`."""
+"""Top-1 accuracies on ImageNet and its shifts: the published ones of `accuracy/`, or a user's."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 from tuiprobe.catalog.names import right_spec
+from tuiprobe.errors import UsageError
+from tuiprobe.limits import BASELINE_BYTES
 
 IMAGENET = "imagenet"
 """ImageNet's validation set, as the columns of the tables name it."""
@@ -77,6 +79,11 @@ class Row:
     own_classes: dict[str, float | None] = field(default_factory=dict)
     pretraining: str = ""
 
+    @property
+    def label(self) -> str:
+        """The model with its pretrained tag, for people."""
+        return f"{self.model}, {self.tag}" if self.tag else self.model
+
 
 @lru_cache(maxsize=1)
 def rows() -> tuple[Row, ...]:
@@ -96,10 +103,10 @@ def published_row(spec: str, size: int | None = None) -> Row | None:
     >>> published_row("timm:resnet50.a1_in1k", 288).imagenet
     0.8124
     """
-    found = _by_spec().get(spec, ())
-    if size is None or not found or found[0].size is None:
-        return found[0] if found else None
-    return next((row for row in found if row.size == size), None)
+    candidates = _by_spec().get(spec, ())
+    if size is None or not candidates or candidates[0].size is None:
+        return candidates[0] if candidates else None
+    return next((row for row in candidates if row.size == size), None)
 
 
 @lru_cache(maxsize=1)
@@ -148,18 +155,20 @@ def _open_clip_row(row: dict[str, str]) -> Row:
     )
 
 
-def _zero_shot(found: Iterable[Row]) -> Iterator[Row]:
+def _zero_shot(rows_of_table: Iterable[Row]) -> Iterator[Row]:
     """Marks the rows of the baseline `zero_shot`: each set of weights once, without noted rows.
 
     Two rows with the same six accuracies are of the same weights under two names.
     """
     first: dict[tuple[float | None, ...], Row] = {}
-    for row in found:
+    for row in rows_of_table:
         key = (row.imagenet, *row.shifts.values())
         if row.note or None in key:
             yield row
         elif key in first:
-            yield replace(row, pretraining=first[key].pretraining, note=_same_weights(first[key]))
+            same = first[key]
+            note = f"the same accuracies as {same.model} {same.tag}: the same weights"
+            yield replace(row, pretraining=same.pretraining, note=note)
         else:
             first[key] = row
             yield replace(row, baselines=frozenset({ZERO_SHOT}))
@@ -170,10 +179,6 @@ def _note(wrong: bool, tag: str) -> str:
         return "measured with the wrong activation function"
     captioner = tag.startswith("mscoco_finetuned")
     return "fine-tuned to write captions after pretraining" if captioner else ""
-
-
-def _same_weights(row: Row) -> str:
-    return f"the same accuracies as {row.model} {row.tag}: the same weights"
 
 
 def _pretraining(model: str, tag: str) -> str:
@@ -215,3 +220,82 @@ def _testbed_row(row: dict[str, str]) -> Row:
         shifts=_shifts(row),
         own_classes=_own_classes(row),
     )
+
+
+def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]) -> list[Row]:
+    r"""Reads one model a line from a CSV with a header.
+
+    Args:
+        text: Content of the file. Columns: `model`, the in-distribution set, any of the shifts,
+            and `imagenet_on_r_classes` and the like for accuracies on a shift's own classes.
+            Accuracies are fractions; empty cells are unknown; other columns are ignored.
+        source: Name of the file for errors.
+        id_set: Column of the in-distribution accuracy, such as `imagenet`.
+        shifts: Columns of the shifts.
+
+    Raises:
+        UsageError: If a column is missing or a cell is not a fraction; names line and column.
+
+    >>> rows = read_own_baseline("model,val,v2\nmine,0.9,0.7\n", "x.csv", "val", ("v2", "r"))
+    >>> rows[0].imagenet, rows[0].shifts
+    (0.9, {'v2': 0.7, 'r': None})
+    """
+    if len(text) > BASELINE_BYTES:
+        raise UsageError(f"{source} is larger than {BASELINE_BYTES:,} bytes")
+    try:
+        reader = csv.DictReader(text.lstrip("\ufeff").splitlines())
+        columns = tuple(reader.fieldnames or ())
+        _check_columns(columns, source, id_set, shifts)
+        lines = [(reader.line_num, cells) for cells in reader]
+    except csv.Error as error:
+        raise UsageError(f"{source} is no CSV: {error}") from error
+    models = []
+    for number, cells in lines:
+        place = f"{source}, line {number}"
+        if not (cells["model"] or "").strip():
+            raise UsageError(f"{place}: column 'model' is empty")
+        models.append(_own_row(cells, place, id_set, shifts))
+    if not models:
+        raise UsageError(f"{source} holds a header and no model")
+    return models
+
+
+def _check_columns(columns: Sequence[str], source: str, id_set: str, shifts: Sequence[str]) -> None:
+    missing = [name for name in ("model", id_set) if name not in columns]
+    if not missing and not any(shift in columns for shift in shifts):
+        missing = [" or ".join(shifts)]
+    if missing:
+        raise UsageError(
+            f"{source} lacks the column {missing[0]!r}; these sets need: model, {id_set}, and "
+            f"one or more of {', '.join(shifts)}"
+        )
+    twice = [name for name in columns if columns.count(name) > 1]
+    if twice:
+        raise UsageError(f"{source} has the column {twice[0]!r} twice")
+
+
+def _own_row(cells: Mapping[str, str], place: str, id_set: str, shifts: Sequence[str]) -> Row:
+    own = {shift: column for shift, column in OWN_CLASSES.items() if shift in shifts}
+    return Row(
+        table="own",
+        model=cells["model"].strip(),
+        baselines=frozenset({"own"}),
+        imagenet=_fraction(cells, id_set, place),
+        shifts={shift: _fraction(cells, shift, place) for shift in shifts},
+        own_classes={shift: _fraction(cells, column, place) for shift, column in own.items()},
+    )
+
+
+def _fraction(cells: Mapping[str, str], column: str, place: str) -> float | None:
+    text = (cells.get(column) or "").strip()
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:  # also rejects NaN
+        raise UsageError(
+            f"{place}, column {column!r}: {text!r} is no accuracy; give fractions, 0.761 for 76.1 %"
+        )
+    return value

@@ -270,12 +270,12 @@ def fit(baseline: str, models: Sequence[Row], target: tuple[str, ...], without: 
     points, infinite = points_of(models, target)
     if len(points) < FEWEST:
         raise ValueError(f"{len(points)} models have the accuracies; a line needs {FEWEST}")
-    if len({one.x for one in points}) == 1:
+    if len({point.x for point in points}) == 1:
         raise ValueError("all models have the same in-distribution accuracy")
     sums = sums_of(points)
     a, b = solve(total(list(sums.values())))
-    off = [one.y - a * one.x - b for one in points]
-    spread = variance([one.y for one in points]) * (len(points) - 1)
+    off = [point.y - a * point.x - b for point in points]
+    spread = variance([point.y for point in points]) * (len(points) - 1)
     return Line(
         baseline=baseline,
         target=target,
@@ -285,8 +285,8 @@ def fit(baseline: str, models: Sequence[Row], target: tuple[str, ...], without: 
         b=b,
         r2=1 - sum(r * r for r in off) / spread,
         scatter=sqrt(sum(r * r for r in off) / (len(points) - 2)),
-        low=sigmoid(min(one.x for one in points)),
-        high=sigmoid(max(one.x for one in points)),
+        low=sigmoid(min(point.x for point in points)),
+        high=sigmoid(max(point.x for point in points)),
         families=tuple(sums.values()),
         reach=reach(residuals(points), 0.95) if baseline == ZERO_SHOT else None,
         without=without,

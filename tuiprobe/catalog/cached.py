@@ -1,18 +1,38 @@
-"""Finds published weights that are already on this machine; opens no socket."""
+"""Which published weights are on this machine, and which a run has to download; opens no socket."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from tuiprobe.catalog.names import Published
+from tuiprobe.catalog.accuracies import published_row
+from tuiprobe.catalog.names import Published, published
+from tuiprobe.catalog.presets import presets
 
-_OPEN_CLIP_FILES = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.bin",
-)
+_OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
+
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Published weights that are not on this machine.
+
+    Attributes:
+        model: The model, as the user typed it.
+        tower: Bytes of its image tower in float32, the least that its file holds; None if unknown.
+        weights: Where the weights are.
+        size: Bytes of their file, if somebody asked; None if unknown.
+    """
+
+    model: str
+    tower: int | None
+    weights: Published
+    size: int | None = None
 
 
 def hub_cache() -> Path:
@@ -38,8 +58,8 @@ def _in_hub(model: Published) -> Path | None:
         commit = (root / "refs" / "main").read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
-    found = (root / "snapshots" / commit / name for name in hub_names(model))
-    return next((path for path in found if path.is_file()), None)
+    paths = (root / "snapshots" / commit / name for name in hub_names(model))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def hub_names(model: Published) -> tuple[str, ...]:
@@ -59,3 +79,48 @@ def url_folder(loader: str) -> Path:
 
 def _cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def missing_weights(models: Sequence[str]) -> list[Missing]:
+    """Returns which models of a run have published weights that are not cached."""
+    missing = []
+    for model in dict.fromkeys(models):
+        preset = presets().get(model)
+        weights = published(preset.spec if preset is not None else model) or _at_hub(model)
+        if weights is not None and cached_file(weights) is None:
+            count = preset.parameters if preset is not None else _timm_parameters(model)
+            tower = None if count is None else FLOAT32_BYTES * count
+            missing.append(Missing(model, tower, weights))
+    return missing
+
+
+def _timm_parameters(model: str) -> int | None:
+    """Returns the parameters of a timm model by the published table; None for any other."""
+    row = published_row(model.partition("@")[0]) if model.startswith("timm:") else None
+    return None if row is None or row.parameters is None else int(row.parameters * 1e6)
+
+
+def _at_hub(model: str) -> Published | None:
+    """Returns the weights of `LOADER:hf-hub:OWNER/NAME`, whose file has the library's name."""
+    loader, kind, repository = (*model.split(":", 2), "", "")[:3]
+    if loader not in ("open_clip", "timm") or kind != "hf-hub":
+        return None
+    return Published(loader, repository, "", False, repository, "", "")
+
+
+def download_words(missing: Sequence[Missing]) -> str:
+    """Returns what will be downloaded, in one sentence; empty for nothing."""
+    if not missing:
+        return ""
+    names = ", ".join(model.model for model in missing)
+    known = [size for model in missing if (size := model.size or model.tower) is not None]
+    unknown = [model.model for model in missing if model.size is None and model.tower is None]
+    words = f"the weights of {names} are not on this machine: the start downloads them"
+    if known:
+        towers = any(model.size is None and model.tower is not None for model in missing)
+        least = "at least " if towers or unknown else ""
+        words += f", {least}{sum(known) / 1e6:,.0f} MB"
+        words += " (image towers in float32)" if towers else ""
+    if unknown:
+        words += f"; the size of {', '.join(unknown)} is unknown"
+    return words

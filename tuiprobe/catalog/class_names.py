@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
-from tuiprobe.catalog.labels import imagenet_columns, imagenet_labels, imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_columns, imagenet_labels, imagenet_wnids
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 from tuiprobe.plaintext import plain, text_of
@@ -137,14 +137,14 @@ def _known() -> Mapping[str, frozenset[int]]:
 
     A name that comes first in a class goes before the same name among the synonyms of another.
     """
-    first, others = defaultdict(set), defaultdict(set)
+    first, later = defaultdict(set), defaultdict(set)
     for label, (wnid, name, words) in enumerate(zip(*imagenet_columns(), strict=True)):
         leading, *synonyms = words.split(",")
-        for one in (wnid, name, leading):
-            first[_folded(one.strip())].add(label)
-        for one in synonyms:
-            others[_folded(one.strip())].add(label)
-    return {name: frozenset(labels) for name, labels in {**others, **first}.items()}
+        for word in (wnid, name, leading):
+            first[_folded(word.strip())].add(label)
+        for word in synonyms:
+            later[_folded(word.strip())].add(label)
+    return {name: frozenset(labels) for name, labels in {**later, **first}.items()}
 
 
 def _meaning(name: str) -> frozenset[int]:
@@ -177,7 +177,7 @@ class ClassMatches:
     @property
     def known(self) -> tuple[int | None, ...]:
         """The row of each class; None where there is none or several."""
-        return tuple(of_one[0] if len(of_one) == 1 else None for of_one in self.candidates)
+        return tuple(rows[0] if len(rows) == 1 else None for rows in self.candidates)
 
     @property
     def places(self) -> tuple[int, ...] | None:
@@ -198,33 +198,30 @@ class ClassMatches:
         owner: dict[int, str] = {}
         suggested = 0
         for name, rows in zip(self.classes, self.candidates, strict=True):
-            shown = repr(plain(name[:80]))
+            quoted = repr(plain(name[:80]))
             if not rows:
                 suggested += 1
-                near = self._near(name) if suggested <= _MOST_LISTED else ()
-                yield f"{shown} is not a class of {of}" + (
-                    f" ({' or '.join(near)}?)" if near else ""
-                )
+                near = self._near(name) if suggested <= _MOST_LISTED else []
+                hint = f" ({' or '.join(near)}?)" if near else ""
+                yield f"{quoted} is not a class of {of}{hint}"
             elif len(rows) > 1:
-                yield f"{shown} is {len(rows)} classes of {of}{self._ids(name)}"
+                ids = imagenet_wnids()
+                meant = [f"{ids[i]} ({_prompt_name(i)})" for i in sorted(_meaning(name))]
+                hint = f": name it {' or '.join(meant)}" if len(meant) > 1 else ""
+                yield f"{quoted} is {len(rows)} classes of {of}{hint}"
             elif rows[0] in owner:
-                yield f"{owner[rows[0]]} and {shown} are the same class; join them"
+                yield f"{owner[rows[0]]} and {quoted} are the same class; join them"
             else:
-                owner[rows[0]] = shown
+                owner[rows[0]] = quoted
 
-    def _ids(self, name: str) -> str:
-        ids = imagenet_wnids()
-        meant = [f"{ids[label]} ({_prompt_name(label)})" for label in sorted(_meaning(name))]
-        return f": name it {' or '.join(meant)}" if len(meant) > 1 else ""
-
-    def _near(self, name: str) -> tuple[str, ...]:
-        shown = {_folded(row): row for row in self.rows}
+    def _near(self, name: str) -> list[str]:
+        words: Iterable[str] = self.rows
         if of_imagenet(self.rows):
-            columns = zip(*imagenet_columns()[1:], strict=True)
-            words = (word.strip() for row in columns for one in row for word in one.split(","))
-            shown = {_folded(word): word for word in words}
-        near = get_close_matches(_folded(name), shown, n=2, cutoff=_ALIKE)
-        return tuple(plain(shown[one][:80]) for one in near)
+            columns = (*imagenet_columns()[1], *imagenet_columns()[2])
+            words = (word.strip() for names in columns for word in names.split(","))
+        by_folded = {_folded(word): word for word in words}
+        near = get_close_matches(_folded(name), by_folded, n=2, cutoff=_ALIKE)
+        return [plain(by_folded[word][:80]) for word in near]
 
 
 def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
@@ -264,14 +261,9 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
     return ClassMatches(tuple(classes), tuple(rows), candidates)
 
 
-@lru_cache(maxsize=4)
-def _labels_of(rows: tuple[str, ...]) -> bool:
-    return imagenet_labels(rows) == tuple(range(len(imagenet_wnids())))
-
-
 def of_imagenet(rows: Sequence[str]) -> bool:
     """Says whether the rows of a head are ImageNet's 1,000 classes in their order."""
-    return _labels_of(tuple(rows))
+    return imagenet_labels(rows) == tuple(range(len(imagenet_wnids())))
 
 
 def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
@@ -299,8 +291,8 @@ def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ..
     if order is not None and all(
         place in (None, at) for place, at in zip(matched.known, order, strict=True)
     ):
-        doubled = next((one for one in matched.candidates if len(one) > 1), None)
-        if doubled is None or imagenet_labels(classes) is not None:
+        unique = all(len(rows) <= 1 for rows in matched.candidates)
+        if unique or imagenet_labels(classes) is not None:
             return order
     several = f"--classes holds {len(names):,} class names for {len(classes):,} classes of the data"
     if not any(matched.candidates):

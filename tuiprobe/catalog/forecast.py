@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from math import sqrt
 from statistics import NormalDist, fmean
 from typing import Literal
@@ -154,23 +155,23 @@ def peers(kind: Kind, target: tuple[str, ...] = SHIFTS, without: str = "") -> Pe
     Raises:
         ValueError: If too few are left.
     """
-    points, found = _left_out(kind, target, without)
+    points, left_out = _left_out(kind, target, without)
     line = fit(BASELINE_OF[kind], bundled_models(BASELINE_OF[kind], without), target, without)
-    half = {level: reach(found, level) for level in LEVELS}
+    half = {level: reach(left_out, level) for level in LEVELS}
     line = line.reaching(half[LEVELS[-1]])
-    return Peers(kind, line, half, len({one.family for one in points}))
+    return Peers(kind, line, half, len({point.family for point in points}))
 
 
 @lru_cache(maxsize=64)
 def errors(kind: Kind, target: tuple[str, ...] = SHIFTS) -> tuple[FamilyError, ...]:
     """Returns the errors of the forecast for families left out, largest first."""
-    points, found = _left_out(kind, target)
-    told = []
-    for name, values in found.items():
-        truth = [one.y for one in points if one.family == name]
+    points, left_out = _left_out(kind, target)
+    by_family = []
+    for name, values in left_out.items():
+        truth = [point.y for point in points if point.family == name]
         off = [abs(sigmoid(y) - sigmoid(y - r)) for y, r in zip(truth, values, strict=True)]
-        told.append(FamilyError(name, len(values), fmean(off)))
-    return tuple(sorted(told, key=lambda one: -one.error))
+        by_family.append(FamilyError(name, len(values), fmean(off)))
+    return tuple(sorted(by_family, key=lambda family: -family.error))
 
 
 @dataclass(frozen=True)
@@ -189,13 +190,12 @@ class Coverage:
 @lru_cache(maxsize=64)
 def coverage(kind: Kind, target: tuple[str, ...] = SHIFTS, level: float = 0.95) -> Coverage:
     """Returns how often the intervals held, with line and width from other families alone."""
-    _, found = _left_out(kind, target)
-    inside = {
-        name: [abs(value) <= peers(kind, target, name).reach[level] for value in values]
-        for name, values in found.items()
-    }
-    every = [one for members in inside.values() for one in members]
-    return Coverage(fmean(every), fmean(fmean(members) for members in inside.values()))
+    _, left_out = _left_out(kind, target)
+    inside = [
+        [abs(value) <= peers(kind, target, name).reach[level] for value in values]
+        for name, values in left_out.items()
+    ]
+    return Coverage(fmean(chain.from_iterable(inside)), fmean(map(fmean, inside)))
 
 
 @lru_cache(maxsize=1024)

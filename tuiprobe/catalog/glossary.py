@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +16,8 @@ from pathlib import Path
 HEADER = """\
 # Glossary
 
-Every term of the screens and reports. `?` on a screen explains those at the cursor. The sentence in
-italics is what the term does not say. This page is made by `python -m tuiprobe.catalog.glossary`.
+Terms of the screens and reports; `?` on a screen explains those at the cursor. Italics say what a
+term does not say. This page is made by `python -m tuiprobe.catalog.glossary`.
 """
 
 
@@ -32,7 +32,7 @@ class Term:
         page: The page of docs/ that defines it.
         more: One sentence on what it does not say; may be empty.
         also: Other words for it.
-        common: Whether its words are everyday ones, which mean the term only as a heading.
+        common: Its everyday words, which mean the term only as a heading.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Term:
     page: str
     more: str = ""
     also: tuple[str, ...] = ()
-    common: bool = False
+    common: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -52,10 +52,14 @@ class Term:
 @lru_cache(maxsize=1)
 def _glossary() -> dict[str, Term]:
     text = Path(__file__).with_name("glossary.toml").read_text("utf-8")
-    return {
-        id: Term(id=id, **{**row, "also": tuple(row.get("also", ()))})
-        for id, row in tomllib.loads(text).items()
-    }
+    return {id: _term(id, **row) for id, row in tomllib.loads(text).items()}
+
+
+def _term(
+    id: str, *, name: str, also: Sequence[str] = (), common: Sequence[str] | bool = (), **row: str
+) -> Term:
+    words = (name, *also) if common is True else tuple(common or ())
+    return Term(id=id, name=name, also=tuple(also), common=words, **row)
 
 
 def terms() -> tuple[Term, ...]:
@@ -77,7 +81,7 @@ def term(id: str) -> Term:
 
 @lru_cache(maxsize=1)
 def _by_words() -> dict[str, Term]:
-    return {words.casefold(): one for one in terms() for words in one.words}
+    return {words.casefold(): term for term in terms() for words in term.words}
 
 
 def named(heading: str) -> Term | None:
@@ -92,40 +96,39 @@ def named(heading: str) -> Term | None:
 @lru_cache(maxsize=1)
 def _pattern() -> re.Pattern[str]:
     # A single letter is a term as a heading, and any letter in a sentence.
-    found = [w for one in terms() if not one.common for w in one.words if len(w) > 1]
-    longest_first = sorted(found, key=len, reverse=True)
+    words = [w for term in terms() for w in term.words if len(w) > 1 and w not in term.common]
+    longest_first = sorted(words, key=len, reverse=True)
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
 
 
 def mentions(text: str) -> Iterator[tuple[int, int, Term]]:
     """Yields where a sentence uses a term: start, end and term; everyday words count for nothing.
 
-    >>> [(start, end, one.id) for start, end, one in mentions("its kurtosis")]
+    >>> [(start, end, term.id) for start, end, term in mentions("its kurtosis")]
     [(4, 12, 'kurtosis')]
     """
-    for found in _pattern().finditer(text):
-        yield found.start(), found.end(), _by_words()[found.group().casefold()]
+    for match in _pattern().finditer(text):
+        yield match.start(), match.end(), _by_words()[match.group().casefold()]
 
 
 def mentioned(text: str) -> tuple[Term, ...]:
     """Returns the terms that a sentence uses, in its order; everyday words count for nothing.
 
-    >>> [one.id for one in mentioned("Kurtosis after centring 3.35, effective channels 4.7.")]
-    ['centring', 'effective-channels']
+    >>> [term.id for term in mentioned("Kurtosis after centring 3.35, effective channels 4.7.")]
+    ['centring', 'persistence']
     """
-    return tuple(dict.fromkeys(one for _, _, one in mentions(text)))
+    return tuple(dict.fromkeys(term for _, _, term in mentions(text)))
 
 
 def page() -> str:
     """Returns the page of all terms, by name."""
-    listed = sorted(terms(), key=lambda one: one.name.casefold())
+    listed = sorted(terms(), key=lambda term: term.name.casefold())
     return HEADER + "\n" + "\n".join(map(_entry, listed)) + "\n"
 
 
-def _entry(one: Term) -> str:
-    more = f" *{one.more}*" if one.more else ""
-    where = f"[{one.page}]({one.page})"
-    return f'- <a id="{one.id}"></a>**{one.name}**: {one.short}{more} {where}'
+def _entry(term: Term) -> str:
+    more = f" *{term.more}*" if term.more else ""
+    return f'- <a id="{term.id}"></a>[{term.name}]({term.page}): {term.short}{more}'
 
 
 if __name__ == "__main__":

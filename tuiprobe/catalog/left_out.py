@@ -34,11 +34,11 @@ class ModelPoint:
 
 def sums_of(points: Sequence[ModelPoint]) -> dict[str, Sums]:
     """Returns the sums of each family, in the order in which the families appear."""
-    found: dict[str, Sums] = {}
-    for one in points:
-        more = (1.0, one.x, one.y, one.x * one.x, one.x * one.y)
-        found[one.family] = total([found.get(one.family, (0.0,) * 5), more])
-    return found
+    sums: dict[str, Sums] = {}
+    for point in points:
+        more = (1.0, point.x, point.y, point.x * point.x, point.x * point.y)
+        sums[point.family] = total([sums.get(point.family, (0.0,) * 5), more])
+    return sums
 
 
 def total(parts: Sequence[Sums | tuple[float, ...]]) -> Sums:
@@ -68,30 +68,30 @@ def residuals(points: Sequence[ModelPoint]) -> Residuals:
         ValueError: If there are too few models or families for a forecast.
     """
     by_family: dict[str, list[ModelPoint]] = {}
-    for one in points:
-        by_family.setdefault(one.family, []).append(one)
+    for point in points:
+        by_family.setdefault(point.family, []).append(point)
     if len(points) < FEWEST_MODELS or len(by_family) < FEWEST_FAMILIES:
         raise ValueError(
             f"{len(points)} published models of {len(by_family)} families are known, and a "
             f"forecast needs {FEWEST_MODELS} of {FEWEST_FAMILIES}"
         )
     sums = sums_of(points)
-    found = {}
+    left_out = {}
     for name, members in by_family.items():
         a, b = solve(total([s for other, s in sums.items() if other != name]))
-        found[name] = tuple(one.y - a * one.x - b for one in members)
-    return found
+        left_out[name] = tuple(point.y - a * point.x - b for point in members)
+    return left_out
 
 
-def reach(found: Residuals, level: float) -> float:
+def reach(by_family: Residuals, level: float) -> float:
     """Returns the half-width that covers a share `level` of models, families weighing the same.
 
     >>> reach({"a": (0.1, -0.2), "b": (0.3,)}, 0.8), reach({"a": (0.1, -0.2), "b": (0.3,)}, 0.5)
     (0.3, 0.2)
     """
     sizes = sorted(
-        (abs(value), 1 / (len(values) * len(found)))
-        for values in found.values()
+        (abs(value), 1 / (len(values) * len(by_family)))
+        for values in by_family.values()
         for value in values
     )
     covered = 0.0

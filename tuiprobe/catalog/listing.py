@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import all_published, right_spec
-from tuiprobe.catalog.presets import Preset, presets
+from tuiprobe.catalog.presets import ListedModel, Preset, presets
 from tuiprobe.catalog.published import robustness_of
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One model of the list.
-
-    Attributes:
-        name: What a user types: a preset or a spec.
-        spec: The explicit spec.
-        preset: The preset, with what the catalog knows of it; None for the libraries' models.
-        cached: `yes`, `no`, or `none` where no public weights exist.
-        parameters: In millions; None if unknown without loading the library.
-        imagenet: Published accuracy on ImageNet; None where there is none.
-        robustness: Published effective robustness by the `standard` baseline.
-        extrapolated: Whether this accuracy is outside the range of that baseline.
-    """
-
-    name: str
-    spec: str
-    preset: Preset | None
-    cached: str
-    parameters: float | None
-    imagenet: float | None
-    robustness: float | None
-    extrapolated: bool
-
-
-def listed(words: Sequence[str] = ()) -> Iterator[Listed]:
+def listed(words: Sequence[str] = ()) -> Iterator[ListedModel]:
     """Yields the models whose name, spec, backbone or pretraining contains all words.
 
     Specs that build a model with the wrong activation for its weights are left out; the list has
@@ -49,28 +23,23 @@ def listed(words: Sequence[str] = ()) -> Iterator[Listed]:
     for preset in presets().values():
         text = f"{preset.name} {preset.spec} {preset.backbone} {preset.pretraining}"
         if _holds(f"{text} {preset.training}", words):
-            yield _of_preset(preset)
+            cached = _cached(preset.spec) if preset.public else "none"
+            cached = "yes" if preset.shipped else cached
+            yield _row(preset.name, preset.spec, preset, cached, preset.parameters / 1e6)
     for spec in all_published():
         if right_spec(spec) == spec and _holds(spec, words):
             yield _row(spec, spec, None, _cached(spec), None)
 
 
-def of_package(specs: Sequence[str], words: Sequence[str] = ()) -> Iterator[Listed]:
+def of_package(specs: Sequence[str], words: Sequence[str] = ()) -> Iterator[ListedModel]:
     """Yields models of other packages; the catalog knows only their specs."""
     for spec in specs:
         if _holds(spec, words):
-            yield Listed(spec, spec, None, "", None, None, None, False)
+            yield ListedModel(spec, spec, None, "", None, None, None, False)
 
 
 def _holds(text: str, words: Sequence[str]) -> bool:
     return all(word.lower() in text.lower() for word in words)
-
-
-def _of_preset(preset: Preset) -> Listed:
-    cached = _cached(preset.spec) if preset.public else "none"
-    if preset.shipped:
-        cached = "yes"
-    return _row(preset.name, preset.spec, preset, cached, preset.parameters / 1e6)
 
 
 def _cached(spec: str) -> str:
@@ -80,12 +49,12 @@ def _cached(spec: str) -> str:
 
 def _row(
     name: str, spec: str, preset: Preset | None, cached: str, parameters: float | None
-) -> Listed:
+) -> ListedModel:
     row = published_row(spec, preset.size if preset is not None else None)
     if row is None:
-        return Listed(name, spec, preset, cached, parameters, None, None, False)
+        return ListedModel(name, spec, preset, cached, parameters, None, None, False)
     er = robustness_of(row, "standard")
-    return Listed(
+    return ListedModel(
         name=name,
         spec=spec,
         preset=preset,

@@ -74,6 +74,31 @@ class Preset:
         return f"{self.loader}:{self.architecture}{tag}"
 
 
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """One model of the list.
+
+    Attributes:
+        name: What a user types: a preset or a spec.
+        spec: The explicit spec.
+        preset: The preset, with what the catalog knows of it; None for the libraries' models.
+        cached: `yes`, `no`, or `none` where no public weights exist.
+        parameters: In millions; None if unknown without loading the library.
+        imagenet: Published accuracy on ImageNet; None where there is none.
+        robustness: Published effective robustness by the `standard` baseline.
+        extrapolated: Whether this accuracy is outside the range of that baseline.
+    """
+
+    name: str
+    spec: str
+    preset: Preset | None
+    cached: str
+    parameters: float | None
+    imagenet: float | None
+    robustness: float | None
+    extrapolated: bool
+
+
 @lru_cache(maxsize=1)
 def presets() -> dict[str, Preset]:
     """Returns all presets by name, in the order of the file."""

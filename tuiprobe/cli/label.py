@@ -1,4 +1,4 @@
-"""`tuiprobe label`: which run is best on one's pictures, by labelling a few of them."""
+"""`tuiprobe label`: which run is best on your pictures, by labelling a few of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuiprobe.errors import DataError, UsageError
 if TYPE_CHECKING:
     from tuiprobe.datasets.base import Sample
     from tuiprobe.label.session import Labelling
-    from tuiprobe.label.standing import LabelStanding
+    from tuiprobe.label.status import LabelStatus
 
 MINIATURE = "miniature"
 
@@ -64,18 +64,17 @@ def label(
     """Label a few pictures of a target and know which run is best there, with at most 5 % risk.
 
     Labels are kept beside the runs. In a terminal it opens the screen that shows the pictures, if
-    no option asks for a file, a decision or JSON; otherwise it prints how the labels stand.
+    no option asks for a file, a decision or JSON; otherwise it prints what the labels decide.
     """
-    from tuiprobe.label.batch import take_answers, write_todo
-    from tuiprobe.label.describe import describe_labels
+    from tuiprobe.label.answer_table import take_answers, write_todo
     from tuiprobe.label.session import open_labelling
-    from tuiprobe.label.standing import standing
+    from tuiprobe.label.status import describe_labels, label_status
     from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.terminal import section_text
     from tuiprobe.tui.start import has_terminal
 
     files = (todo, page, answers, answers_from)
-    headless = any(one is not None for one in files) or require_decision or as_json
+    headless = any(file is not None for file in files) or require_decision or as_json
     if not headless and has_terminal():
         raise typer.Exit(_screen(runs, target, seed, difference, ascii))
     with closing(open_labelling(runs, target, seed)) as labelling:
@@ -88,7 +87,7 @@ def label(
             print(write_todo(labelling, todo, count), file=sys.stderr)
         if page is not None:
             print(write_label_page(labelling, page, count), file=sys.stderr)
-    state = standing(labelling)
+    state = label_status(labelling)
     print(_json(labelling, state) if as_json else section_text(describe_labels(state)), end="")
     if not headless and not state.decided:
         print(
@@ -120,8 +119,8 @@ def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
         source: A folder of class folders, or `miniature`.
         whole: Whether to go on after the decision.
     """
-    from tuiprobe.label.answers import Draw
-    from tuiprobe.label.standing import FINAL
+    from tuiprobe.label.status import FINAL
+    from tuiprobe.label.survey import Draw
 
     classes = (
         _miniature_labels(labelling) if source == MINIATURE else _folder_labels(labelling, source)
@@ -183,7 +182,7 @@ def _miniature_labels(labelling: Labelling) -> dict[str, str]:
     return dict(zip(matched.digests, known, strict=True))
 
 
-def _json(labelling: Labelling, state: LabelStanding) -> str:
+def _json(labelling: Labelling, state: LabelStatus) -> str:
     from dataclasses import asdict
 
     from tuiprobe.plaintext import json_text

@@ -7,20 +7,18 @@ separate ones (MOVER), which is too wide where both vary together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import hypot
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from tuiprobe.compare.holm import LEVEL, holm, p_value
-from tuiprobe.compare.labelled import by_labels, labelled_difference
+from tuiprobe.compare.inference import LEVEL, difference, excludes_zero, holm, p_value
+from tuiprobe.compare.labels import by_labels, labelled_difference
 from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.compare.paired import KEEPS_NONE, Pairing
 from tuiprobe.datasets.registry import last_part
-from tuiprobe.label.among import LabelsAmong
-from tuiprobe.numbers import unit_of_difference
+from tuiprobe.label.ranking import LabelledRanking
 from tuiprobe.probes import LABELS
 from tuiprobe.report import read_report
-from tuiprobe.results import DataSet, Estimate, Figure, Frozen, NotRun, Report, given
+from tuiprobe.results import DataSet, Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.headlines import HEADLINES, LABELLED_ID
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
@@ -94,7 +92,7 @@ class Comparison(Frozen):
         models: Names of the two models.
         facts: Findings of one word each.
         differences: Figures that both have.
-        overlaps: Things that both found, by set of images.
+        overlaps: What both name, by set of images.
         notes: What makes the comparison weaker: other images, widths, preprocessing, untrained.
         unmatched: Sets and places that only one of them has figures of.
     """
@@ -109,12 +107,12 @@ class Comparison(Frozen):
 
     def fact(self, id: str) -> FactPair | None:
         """Returns a finding by its id; None where neither report has it."""
-        return next((one for one in self.facts if one.id == id), None)
+        return next((fact for fact in self.facts if fact.id == id), None)
 
     def headlines(self) -> tuple[Difference, ...]:
         """Returns the headline figures that both have, in order."""
-        found = [one for one in self.differences if one.headline is not None]
-        return tuple(sorted(found, key=lambda one: one.headline or 0))
+        headlines = [row for row in self.differences if row.headline is not None]
+        return tuple(sorted(headlines, key=lambda row: row.headline or 0))
 
 
 class Run(NamedTuple):
@@ -144,7 +142,7 @@ def compare(
     first: Report,
     second: Report,
     pairing: Pairing | None = None,
-    labels: LabelsAmong | NotRun | None = None,
+    labels: LabelledRanking | NotRun | None = None,
 ) -> Comparison:
     """Compares two reports figure by figure; over kinds of representation only their answers.
 
@@ -152,93 +150,64 @@ def compare(
         first: The report that the other one is compared with.
         second: The other report.
         pairing: What the runs know of single images; None for nothing.
-        labels: What labels say of which is ahead, see `tuiprobe.compare.labelled.by_labels`.
+        labels: Which run is ahead by labels, see `tuiprobe.compare.labels.by_labels`.
     """
     pairing = pairing or Pairing({}, {})
     alike = first.model.representation == second.model.representation
-    ours, theirs = (_by_place(one, whole=alike) for one in (first, second))
+    ours, theirs = (_figures_by_place(report, all_blocks=alike) for report in (first, second))
+    places = [{(data, place) for _, data, place, _ in figures} for figures in (ours, theirs)]
+    differences = []
+    for place, figure in ours.items():
+        if place not in theirs:
+            continue
+        if figure.id == LABELLED_ID:
+            change, ahead = labelled_difference(labels, figure.data, 1, 0)
+            paired, differs = ahead is not None, ahead
+        else:
+            change, paired, differs = _difference(figure, theirs[place], pairing)
+        differences.append(
+            difference_between(
+                place[0], figure, theirs[place], change, paired=paired, differs=differs
+            )
+        )
     return Comparison(
         titles=(first.title, second.title),
         models=(first.model.name, second.model.name),
         facts=tuple(_facts(first, second)) if alike else (),
-        differences=_corrected(
-            [
-                _labelled(place[0], one, theirs[place], labels)
-                if one.id == LABELLED_ID
-                else _difference(place[0], one, theirs[place], pairing)
-                for place, one in ours.items()
-                if place in theirs
-            ]
-        ),
+        differences=_corrected(differences),
         overlaps=tuple(overlaps(first, second)) if alike else (),
-        notes=(*_notes(first, second, pairing), *_label_notes((first, second), labels)),
-        unmatched=tuple(
-            f"{data}/{place}" for data, place in sorted(_places(ours) ^ _places(theirs))
+        notes=(
+            *_model_notes(first, second),
+            *_image_notes(first, second, pairing),
+            *_label_notes((first, second), labels),
         ),
+        unmatched=tuple(f"{data}/{place}" for data, place in sorted(places[0] ^ places[1])),
     )
 
 
-def difference(first: Figure, second: Figure) -> Figure:
-    """Returns second minus first, with Newcombe's square-and-add interval (Zou and Donner 2008).
-
-    >>> one = Estimate(value=3.0, low=2.7, high=3.3, n=9, method="m")
-    >>> two = Estimate(value=5.0, low=4.6, high=5.4, n=8, method="m")
-    >>> found = difference(one, two)
-    >>> found.value, round(found.low, 6), round(found.high, 6), found.n
-    (2.0, 1.5, 2.5, 8)
-    """
-    if not given(first):
-        return NotRun(reason=f"first: {first.reason}")
-    if not given(second):
-        return NotRun(reason=f"second: {second.reason}")
-    value, n = second.value - first.value, min(first.n, second.n)
-    unit = unit_of_difference(first.unit)
-    if first.low is None or first.high is None or second.low is None or second.high is None:
-        method = "no interval on both sides"
-        return Estimate(value=value, low=None, high=None, unit=unit, n=n, method=method)
-    down = hypot(second.value - second.low, first.high - first.value)
-    up = hypot(second.high - second.value, first.value - first.low)
-    return Estimate(value=value, low=value - down, high=value + up, unit=unit, n=n, method="MOVER")
-
-
-def _by_place(report: Report, whole: bool) -> dict[Place, NamedFigure]:
-    """Returns the figures of a report; only those about answers unless `whole`."""
-    of_any_kind = {one.rank for one in HEADLINES if not one.within_kind}
+def _figures_by_place(report: Report, all_blocks: bool) -> dict[Place, NamedFigure]:
+    """Returns the figures of a report; only those about answers unless `all_blocks`."""
+    of_any_kind = {headline.rank for headline in HEADLINES if not headline.within_kind}
     return {
-        (part.probe, one.data, one.place, one.id): one
+        (part.probe, figure.data, figure.place, figure.id): figure
         for part in report.parts
-        for one in part.figures
-        if whole or part.block in _OF_ANSWERS or one.headline in of_any_kind
+        for figure in part.figures
+        if all_blocks or part.block in _OF_ANSWERS or figure.headline in of_any_kind
     }
 
 
-def _places(figures: Mapping[Place, NamedFigure]) -> set[tuple[str, str]]:
-    return {(data, place) for _, data, place, _ in figures}
-
-
-def excludes_zero(one: Estimate) -> bool:
-    """Returns whether a difference has an interval, and zero lies outside it."""
-    return one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
-
-
-def _difference(probe: str, ours: NamedFigure, theirs: NamedFigure, pairing: Pairing) -> Difference:
+def _difference(
+    ours: NamedFigure, theirs: NamedFigure, pairing: Pairing
+) -> tuple[Figure, bool, bool | None]:
+    """Returns a difference, whether it is paired, and whether its interval excludes zero."""
     paired = pairing.difference(ours, theirs)
-    found = paired or difference(ours.figure, theirs.figure)
-    if ours.role == "estimate" and given(found):
-        found = found.model_copy(update={"low": None, "high": None, "method": ESTIMATES})
-    known = given(found) and found.low is not None
-    differs = excludes_zero(found) if known and given(found) else None
-    return difference_between(
-        probe, ours, theirs, found, paired=paired is not None, differs=differs
-    )
-
-
-def _labelled(
-    probe: str, ours: NamedFigure, theirs: NamedFigure, labels: LabelsAmong | NotRun | None
-) -> Difference:
-    """Returns the difference of two accuracies by labels, with the bounds that labels give it."""
-    change, ahead = labelled_difference(labels, ours.data, 1, 0)
-    return difference_between(probe, ours, theirs, change, paired=ahead is not None, differs=ahead)
+    change = paired or difference(ours.figure, theirs.figure)
+    if not given(change):
+        return change, False, None
+    if ours.role == "estimate":
+        change = change.model_copy(update={"low": None, "high": None, "method": ESTIMATES})
+    differs = None if change.low is None else excludes_zero(change)
+    return change, paired is not None, differs
 
 
 def difference_between(
@@ -267,26 +236,24 @@ def difference_between(
     )
 
 
-def _corrected(found: list[Difference]) -> tuple[Difference, ...]:
+def _corrected(differences: list[Difference]) -> tuple[Difference, ...]:
     """Keeps the ranks of the headline figures alone, and corrects which of them differ."""
-    leading: set[int] = set()
-    families: dict[bool, dict[int, float]] = {True: {}, False: {}}
-    for one in HEADLINES:
-        places = [i for i, d in enumerate(found) if d.id == one.id and _leads(d)]
-        for i in places[:1]:
-            leading.add(i)
-            change = found[i].difference
-            p = p_value(change) if given(change) else None
-            if p is not None and one.id != LABELLED_ID:  # labels decide by themselves
-                families[one.is_accuracy][i] = p
-            found[i] = found[i].model_copy(update={"name": one.name, "headline": one.rank})
-    for tested in families.values():
-        for i, p in zip(tested, holm(list(tested.values())), strict=True):
-            found[i] = found[i].model_copy(update={"p": p, "differs": p < LEVEL})
-    return tuple(
-        one if i in leading else one.model_copy(update={"headline": None})
-        for i, one in enumerate(found)
-    )
+    corrected = [row.model_copy(update={"headline": None}) for row in differences]
+    p_values: dict[bool, dict[int, float]] = {True: {}, False: {}}  # of accuracies, of all others
+    for headline in HEADLINES:
+        for i, row in enumerate(differences):
+            leads = row.headline is not None and not row.inner
+            if row.id == headline.id and leads and (given(row.first) or given(row.second)):
+                update = {"name": headline.name, "headline": headline.rank}
+                corrected[i] = row.model_copy(update=update)
+                p = p_value(row.difference) if given(row.difference) else None
+                if p is not None and row.id != LABELLED_ID:  # labels decide by themselves
+                    p_values[headline.is_accuracy][i] = p
+                break
+    for family in p_values.values():
+        for i, p in zip(family, holm(list(family.values())), strict=True):
+            corrected[i] = corrected[i].model_copy(update={"p": p, "differs": p < LEVEL})
+    return tuple(corrected)
 
 
 def images_of(data: DataSet) -> tuple[str, int]:
@@ -294,18 +261,14 @@ def images_of(data: DataSet) -> tuple[str, int]:
     return last_part(data.source), data.measured
 
 
-def _leads(one: Difference) -> bool:
-    known = given(one.first) or given(one.second)
-    return known and one.headline is not None and not one.inner
-
-
 def _facts(first: Report, second: Report) -> Iterator[FactPair]:
-    named = [one for report in (first, second) for part in report.parts for one in part.facts]
-    for id, name in dict.fromkeys((one.id, one.name) for one in named):
+    facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
+    for id, name in dict.fromkeys((fact.id, fact.name) for fact in facts):
         yield FactPair(id=id, name=name, first=first.fact(id), second=second.fact(id))
 
 
-def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
+def _model_notes(first: Report, second: Report) -> Iterator[str]:
+    """Yields how two models differ in what weakens the comparison."""
     kinds = first.model.representation, second.model.representation
     if kinds[0] != kinds[1]:
         yield (
@@ -319,28 +282,32 @@ def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
             f"widths differ, {widths[0]} and {widths[1]} channels: compare height, in "
             "sigmas, not kurtosis"
         )
-    for one in (first, second):
-        if one.model.weights.kind == "untrained":
-            yield f"{one.model.name} is untrained"
-        for ablation in one.model.ablated:
-            yield f"{one.model.name} is ablated: {ablation}"
-    ours, others = (
-        one.model.preprocessing.model_copy(update={"source": ""}) for one in (first, second)
+    for model in (first.model, second.model):
+        if model.weights.kind == "untrained":
+            yield f"{model.name} is untrained"
+        for ablation in model.ablated:
+            yield f"{model.name} is ablated: {ablation}"
+    ours, theirs = (
+        report.model.preprocessing.model_copy(update={"source": ""}) for report in (first, second)
     )
-    if ours != others:
+    if ours != theirs:
         yield "preprocessing differs"
-    for one, images in ((first, pairing.first), (second, pairing.second)):
+
+
+def _image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
+    """Yields why images are not compared in pairs, and which ones differ or are left out."""
+    for report, images in ((first, pairing.first), (second, pairing.second)):
         if not images and (pairing.first or pairing.second):
-            yield f"{one.model.name}: {KEEPS_NONE}, so differences are not paired"
+            yield f"{report.model.name}: {KEEPS_NONE}, so differences are not paired"
     theirs = {data.name: data for data in second.data}
     for data in first.data:
         other = theirs.get(data.name)
         if other is None:
             continue
-        why = pairing.why_not(data.name)
-        if why and data.name in pairing.first and data.name in pairing.second:
-            yield f"{data.name}: differences are not paired: {why}"
-        if why and images_of(data) != images_of(other):
+        reason = pairing.why_not(data.name)
+        if reason and data.name in pairing.first and data.name in pairing.second:
+            yield f"{data.name}: differences are not paired: {reason}"
+        if reason and images_of(data) != images_of(other):
             yield (
                 f"{data.name} differs: {data.measured} images of {data.source} against "
                 f"{other.measured} of {other.source}"
@@ -352,7 +319,9 @@ def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
             )
 
 
-def _label_notes(reports: Sequence[Report], labels: LabelsAmong | NotRun | None) -> Iterator[str]:
+def _label_notes(
+    reports: Sequence[Report], labels: LabelledRanking | NotRun | None
+) -> Iterator[str]:
     """Yields why labels do not count, once each."""
     parts = [part for report in reports if (part := report.part_of(LABELS)) is not None]
     reasons = [part.not_run for part in parts if part.not_run is not None]

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from tuiprobe.compare.differences import Comparison, Difference, excludes_zero
-from tuiprobe.numbers import number
-from tuiprobe.probes.telling import listed
-from tuiprobe.results import Estimate, Figure, Frozen, Report, given
+from tuiprobe.compare.differences import Comparison, Difference
+from tuiprobe.numbers import number, suffix
+from tuiprobe.probes.content import listed
+from tuiprobe.results import Estimate, Frozen, Report, given
 from tuiprobe.results.base import Real
 from tuiprobe.results.headlines import BY_RANK
 from tuiprobe.results.section import Chart, Drawn, Series
@@ -28,32 +28,14 @@ _DIFFERENCES: Final[Groups] = {
 }
 
 
-class ForestRow(Frozen):
-    """One headline figure of two runs, with what separates them.
+class ForestRow(Difference):
+    """A headline figure of two runs; its name has the set where reports have it for several.
 
     Attributes:
-        id: Id of the figure, see `results/headlines.py`.
-        rank: Its rank there.
-        name: For people; with the set where a report has the figure for several.
-        data: Set of images, or what else it is of.
-        first: In the first run.
-        second: In the second run.
-        difference: Second minus first, with interval.
-        paired: Whether the interval comes from the same images in both runs.
-        differs: Whether the runs differ in it, after Holm's correction; None without an interval.
         reach: How far the scale goes on either side of zero: at least as far as every interval
             of this kind; 0 where none of them has a difference.
     """
 
-    id: str
-    rank: int
-    name: str
-    data: str
-    first: Figure
-    second: Figure
-    difference: Figure
-    paired: bool
-    differs: bool | None
     reach: Real
 
     @property
@@ -62,49 +44,38 @@ class ForestRow(Frozen):
 
         None where there is no interval to draw.
         """
-        told = self.difference
-        if not given(told) or told.low is None or told.high is None:
+        change = self.difference
+        if not given(change) or change.low is None or change.high is None:
             return None
         scale = self.reach or 1.0
-        return told.low / scale, told.value / scale, told.high / scale
+        return change.low / scale, change.value / scale, change.high / scale
 
 
-def forest_rows(found: Comparison) -> tuple[ForestRow, ...]:
+def forest_rows(comparison: Comparison) -> tuple[ForestRow, ...]:
     """Returns the headline figures that both runs have, in the order of their ranks."""
-    rows = [one for one in found.headlines() if one.headline in BY_RANK]
+    rows = [row for row in comparison.headlines() if row.headline in BY_RANK]
     reaches: dict[tuple[str, bool], float] = {}
-    for one in rows:
-        reaches[_scale(one)] = max(reaches.get(_scale(one), 0.0), _reach(one))
-    return tuple(_row(one, reaches[_scale(one)]) for one in rows)
-
-
-def _scale(one: Difference) -> tuple[str, bool]:
-    """Returns what figures of one scale have in common: the unit, and whether they are outcomes."""
-    unit = one.difference.unit if given(one.difference) else ""
-    return unit, BY_RANK[one.headline or 0].within_kind
-
-
-def _reach(one: Difference) -> float:
-    told = one.difference
-    if not given(told):
-        return 0.0
-    return max(abs(end) for end in (told.value, told.low, told.high) if end is not None)
-
-
-def _row(one: Difference, reach: float) -> ForestRow:
-    headline = BY_RANK[one.headline or 0]
-    return ForestRow(
-        id=headline.id,
-        rank=headline.rank,
-        name=f"{headline.name} on {one.data}" if headline.of_a_set else headline.name,
-        data=one.data,
-        first=one.first,
-        second=one.second,
-        difference=one.difference,
-        paired=one.paired,
-        differs=one.differs,
-        reach=reach,
+    for row in rows:
+        change = row.difference
+        ends = (change.value, change.low, change.high) if given(change) else ()
+        reach = max((abs(end) for end in ends if end is not None), default=0.0)
+        reaches[_scale(row)] = max(reaches.get(_scale(row), 0.0), reach)
+    return tuple(
+        ForestRow(**{**dict(row), "name": headline_name(row), "reach": reaches[_scale(row)]})
+        for row in rows
     )
+
+
+def headline_name(row: Difference) -> str:
+    """Returns the name of a headline figure, with the set where reports have it for several."""
+    of_a_set = BY_RANK[row.headline or 0].of_a_set
+    return f"{row.name} on {row.data}" if of_a_set else row.name
+
+
+def _scale(row: Difference) -> tuple[str, bool]:
+    """Returns what figures of one scale have in common: the unit, and whether they are outcomes."""
+    unit = row.difference.unit if given(row.difference) else ""
+    return unit, BY_RANK[row.headline or 0].within_kind
 
 
 class Interval(NamedTuple):
@@ -173,17 +144,26 @@ def forest_chart(
 
 
 def difference_chart(rows: Sequence[ForestRow]) -> Chart | None:
-    """Returns the differences of two runs on their scales from -1 to 1; None without any."""
-    drawn = [Interval(row.name, *row.ends, row.differs) for row in rows if row.ends is not None]
-    if not drawn:
+    """Returns the differences of two runs that share the axis of the first; None without any.
+
+    That of accuracies is in points. The table has the differences of all figures.
+    """
+    known = [row for row in rows if row.ends is not None]
+    if not known:
         return None
+    drawn = [
+        Interval.of(row.name, row.difference, row.differs)
+        for row in known
+        if given(row.difference) and _scale(row) == _scale(known[0])
+    ]
+    unit, _ = _scale(known[0])
     chart = forest_chart(
         "forest",
         "Differences of the headline figures",
-        "second - first, in parts of the scale",
+        f"second - first{suffix(unit) and ','}{suffix(unit)}",
         drawn,
         _DIFFERENCES,
-        note="Figures of one kind share a scale, which ends at the farthest end of an interval.",
+        unit,
     )
     zero = Series(
         name="no difference",
@@ -207,55 +187,35 @@ def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
     """
     if not rows:
         return "No headline figure is in both runs."
-    known = [one for one in rows if one.paired and one.differs is not None]
-    same = listed([_with_correction(one) for one in known if not one.differs])
-    if not known:
+    paired = [row for row in rows if row.paired and row.differs is not None]
+    if not paired:
         return (
             f"Image by image, {first} and {second} cannot be compared: each interval comes from "
             "two separate ones."
         )
-    differing = [one for one in known if one.differs]
-    if not differing:
+    same = listed(
+        [f"{row.name}{' (after correction)' * row.undone}" for row in paired if not row.differs]
+    )
+    points: dict[str, list[str]] = {}  # what is gained and what is lost, in the order of the rows
+    others = []
+    for row in paired:
+        change = row.difference
+        if not row.differs or not given(change):
+            continue
+        amount = number(abs(change.value), change.unit, change.low, change.high)
+        if place := BY_RANK[row.headline or 0].place:
+            amounts = points.setdefault("gains" if change.value > 0 else "loses", [])
+            amount = amount.removesuffix(" points") if amounts else amount
+            amounts.append(f"{amount} {place.format(data=row.data)}")
+        else:
+            others.append(f"{row.name} is {amount} {'higher' if change.value > 0 else 'lower'}")
+    if not points and not others:
         return f"On the same images, {second} and {first} are not told apart by {same}."
-    moved = listed(_points(differing))
-    others = listed(_others(differing))
+    moved = listed([f"{verb} {listed(amounts)}" for verb, amounts in points.items()])
     clauses = [f"{second} {moved}" if moved else ""]
-    clauses.append(f"{'its' if moved else f'of {second} the'} {others}" if others else "")
+    clauses.append(f"{'its' if moved else f'of {second} the'} {listed(others)}" if others else "")
     clauses.append(f"not told apart by {same}" if same else "")
-    return f"On the same images, {'; '.join(one for one in clauses if one)}."
-
-
-def _with_correction(one: ForestRow) -> str:
-    """Returns the name of a figure that does not differ, and whether the correction says so."""
-    undone = given(one.difference) and excludes_zero(one.difference)
-    return f"{one.name} (after correction)" if undone else one.name
-
-
-def _points(rows: Sequence[ForestRow]) -> list[str]:
-    """Returns what is gained and what is lost in points, in the order of the rows."""
-    told: dict[str, list[str]] = {}
-    for one in rows:
-        if (place := BY_RANK[one.rank].place) and given(one.difference):
-            found = told.setdefault("gains" if one.difference.value > 0 else "loses", [])
-            amount = _amount(one.difference)
-            amount = amount.removesuffix(" points") if found else amount
-            found.append(f"{amount} {place.format(data=one.data)}")
-    return [f"{verb} {listed(found)}" for verb, found in told.items()]
-
-
-def _others(rows: Sequence[ForestRow]) -> list[str]:
-    return [
-        f"{one.name} is {_amount(one.difference)} "
-        f"{'higher' if one.difference.value > 0 else 'lower'}"
-        for one in rows
-        if not BY_RANK[one.rank].place and given(one.difference)
-    ]
-
-
-def _amount(difference: Estimate) -> str:
-    """Returns the size of a difference, with the digits that its interval allows."""
-    value = abs(difference.value)
-    return number(value, difference.unit, difference.low, difference.high)
+    return f"On the same images, {'; '.join(clause for clause in clauses if clause)}."
 
 
 class BarPair(Frozen):
@@ -276,23 +236,22 @@ class BarPair(Frozen):
 
 def bar_pair(first: Report, second: Report) -> BarPair | None:
     """Returns the first bars by channel that both reports describe inside; None without any."""
-    theirs = {one.id: one for one in _bar_charts(second)}
-    for one in _bar_charts(first):
-        other = theirs.get(one.id)
-        if other is not None:
+    theirs = {chart.id: bars for chart, bars in _bars(second)}
+    for chart, bars in _bars(first):
+        if chart.id in theirs:
             return BarPair(
-                title=one.title, y_label=one.y_label, first=_bars(one), second=_bars(other)
+                title=chart.title, y_label=chart.y_label, first=bars, second=theirs[chart.id]
             )
     return None
 
 
-def _bar_charts(report: Report) -> Iterator[Chart]:
+def _bars(report: Report) -> Iterator[tuple[Chart, Series]]:
+    """Yields the charts of the block "inside" that have bars, with these."""
     for part in report.parts:
         if part.block == "inside" and part.section is not None:
-            for one in part.section.content:
-                if isinstance(one, Chart) and any(s.mark == "bars" for s in one.series):
-                    yield one
-
-
-def _bars(chart: Chart) -> Series:
-    return next(one for one in chart.series if one.mark == "bars")
+            for chart in part.section.content:
+                if isinstance(chart, Chart):
+                    for series in chart.series:
+                        if series.mark == "bars":
+                            yield chart, series
+                            break

@@ -86,7 +86,14 @@ def parse_gate(text: str) -> Gate:
         ) from error
     name, end = match["name"], "value"
     if match["quoted"]:
-        name, end = _id_of(text, match["quoted"]), (match["end"] or ".value")[1:]
+        by_name = {headline.name.casefold(): headline.id for headline in HEADLINES}
+        name = by_name.get(" ".join(match["quoted"].split()).casefold(), "")
+        if not name:
+            names = ", ".join(f'"{headline.name}"' for headline in HEADLINES)
+            raise UsageError(
+                f"--fail-if {plain(text)!r}: no headline figure has that name; {names}"
+            )
+        end = (match["end"] or ".value")[1:]
     elif match["sign"]:
         stem, _, last = name.rpartition(".")
         if last in ("low", "high") and stem:
@@ -95,17 +102,7 @@ def parse_gate(text: str) -> Gate:
     return Gate(text.strip(), place, name, end, sign, limit, headline=bool(match["quoted"]))
 
 
-def _id_of(text: str, name: str) -> str:
-    """Returns the id of a headline figure by its human name."""
-    known = {one.name.casefold(): one.id for one in HEADLINES}
-    found = known.get(" ".join(name.split()).casefold())
-    if found is None:
-        names = ", ".join(f'"{one.name}"' for one in HEADLINES)
-        raise UsageError(f"--fail-if {plain(text)!r}: no headline figure has that name; {names}")
-    return found
-
-
-def tripped(gate: Gate, found: Comparison) -> list[str]:
+def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     """Returns the reasons why a gate trips, one sentence each; empty where it does not.
 
     A figure that one of the reports lacks trips the gate: what cannot be answered is no pass.
@@ -113,69 +110,68 @@ def tripped(gate: Gate, found: Comparison) -> list[str]:
     Raises:
         UsageError: No figure has this name, or none at this place.
     """
-    if not gate.sign and (fact := found.fact(gate.name)) is not None:
+    if not gate.sign and (fact := comparison.fact(gate.name)) is not None:
         if fact.first == fact.second:
             return []
         return [plain(f"{fact.name} went from {fact.first or '-'} to {fact.second or '-'}")]
-    if not gate.sign and any(one.id == gate.name for one in found.overlaps):
-        return list(_sets(gate, found))
-    chosen = [one for one in found.differences if _matches(gate, one)]
+    if not gate.sign and any(overlap.id == gate.name for overlap in comparison.overlaps):
+        return list(_overlap_reasons(gate, comparison))
+    rows = [row for row in comparison.differences if _names(gate, row)]
     if gate.headline and not gate.place:
-        chosen = [one for one in chosen if one.headline is not None]
-    if not chosen:
-        raise UsageError(_unknown(gate, found))
-    return [reason for one in chosen if (reason := _reason(gate, one))]
+        rows = [row for row in rows if row.headline is not None]
+    if not rows:
+        raise UsageError(_unknown(gate, comparison))
+    return [reason for row in rows if (reason := _reason(gate, row))]
 
 
-def _sets(gate: Gate, found: Comparison) -> Iterator[str]:
-    for one in found.overlaps:
-        if one.id != gate.name or gate.place not in ("", one.data):
+def _overlap_reasons(gate: Gate, comparison: Comparison) -> Iterator[str]:
+    for overlap in comparison.overlaps:
+        if overlap.id != gate.name or gate.place not in ("", overlap.data):
             continue
-        where = f"{one.name} on {one.data}{f', {one.place}' if one.place else ''}"
-        if one.not_comparable:
-            yield plain(f"{where} cannot be compared: {one.not_comparable}")
-        elif one.differ:
-            yield plain(f"{where}: gone {list(one.first_only)}, new {list(one.second_only)}")
+        place = f", {overlap.place}" if overlap.place else ""
+        where = f"{overlap.name} on {overlap.data}{place}"
+        if overlap.not_comparable:
+            yield plain(f"{where} cannot be compared: {overlap.not_comparable}")
+        elif overlap.differ:
+            gone, new = list(overlap.first_only), list(overlap.second_only)
+            yield plain(f"{where}: gone {gone}, new {new}")
 
 
-def _matches(gate: Gate, one: Difference) -> bool:
+def _names(gate: Gate, row: Difference) -> bool:
     """Returns whether a gate names this figure; a short name matches the end of a dotted one."""
-    if gate.name not in (one.id, one.id.rpartition(".")[0]):
-        return False
-    if gate.name != one.id and not one.id.endswith(".value"):
+    short = row.id.removesuffix(".value")
+    if gate.name not in (row.id, short):
         return False
     if not gate.place:
-        return not one.inner
-    return gate.place in (one.data, f"{one.data}/{one.place}") and (
-        "/" in gate.place or not one.inner
+        return not row.inner
+    return gate.place in (row.data, f"{row.data}/{row.place}") and (
+        "/" in gate.place or not row.inner
     )
 
 
-def _reason(gate: Gate, one: Difference) -> str:
-    where = f"{plain(one.data)}/{plain(one.place)}: {one.id}"
-    if not given(one.difference):
-        return f"{where} cannot be compared: {plain(one.difference.reason)}"
-    told = f"{where} changed by {one.difference.with_interval(signed=True)}"
+def _reason(gate: Gate, row: Difference) -> str:
+    where = f"{plain(row.data)}/{plain(row.place)}: {row.id}"
+    if not given(row.difference):
+        return f"{where} cannot be compared: {plain(row.difference.reason)}"
+    change = f"{where} changed by {row.difference.with_interval(signed=True)}"
     if not gate.sign:
-        if one.differs is None:
+        if row.differs is None:
             return f"{where} has no interval, so whether it differs is unknown"
-        return told if one.differs else ""
-    value = getattr(one.difference, gate.end)
+        return change if row.differs else ""
+    value = getattr(row.difference, gate.end)
     if value is None:
         return f"{where} has no interval"
-    return told if _SIGNS[gate.sign](value, gate.limit) else ""
+    return change if _SIGNS[gate.sign](value, gate.limit) else ""
 
 
-def _unknown(gate: Gate, found: Comparison) -> str:
-    names = sorted({one.id for one in found.differences})
-    places = sorted({one.data for one in found.differences})
+def _unknown(gate: Gate, comparison: Comparison) -> str:
+    figures = sorted({row.id for row in comparison.differences})
+    sets = sorted({row.data for row in comparison.differences})
     renamed = RENAMED.get(gate.name)
-    now = (
-        f"; {gate.name} is called {renamed} now"
-        if renamed in {*names, *(one.id for one in found.facts)}
-        else ""
-    )
+    now = ""
+    if renamed in {*figures, *(fact.id for fact in comparison.facts)}:
+        now = f"; {gate.name} is called {renamed} now"
     return plain(
         f"--fail-if {gate.text!r}: no such figure in both reports{now}; figures are "
-        f"{', '.join(names)}; sets are {', '.join(places)}"
+        f"{', '.join(figures)}; sets are {', '.join(sets)}"
     )

@@ -142,23 +142,39 @@ def correlate(reports: Iterable[tuple[str, Report]]) -> Correlations:
     question = max(counts, key=lambda q: counts[q]) if counts else ("", (), "")
     kept: list[tuple[CorrelatedRun, Report]] = []
     seen = set()
-    for name, report in sorted(usable, key=lambda one: (-_images(one[1]), one[0])):
-        outcome = _outcomes(report).get(question)
+    images = {
+        name: sum(data.measured for data in report.data if not data.target)
+        for name, report in usable
+    }
+    for name, report in sorted(usable, key=lambda run: (-images[run[0]], run[0])):
+        robustness = _outcomes(report).get(question)
         encoder = (report.model.weights.digest, report.model.representation)
-        if outcome is None:
+        if robustness is None:
             left_out.append(RunLeftOut(run=name, reason="other shifts or another baseline"))
         elif encoder in seen:
             left_out.append(RunLeftOut(run=name, reason="another run of the same encoder counts"))
         else:
             seen.add(encoder)
-            kept.append((_correlated(name, report, outcome), report))
+            run = CorrelatedRun(
+                run=name,
+                model=report.model.name,
+                representation=report.model.representation,
+                backbone=backbone_of(report.model),
+                training=report.model.training,
+                robustness=robustness,
+                height=report.figure("height"),
+                kurtosis=report.figure("kurtosis"),
+                outcome=report.fact("outcome"),
+            )
+            kept.append((run, report))
+    signatures = [(run, values_of(report, "signature")) for run, report in kept]
     return Correlations(
         baseline=question[0],
         target=question[1],
         axis=question[2],
         runs=tuple(run for run, _ in kept),
         left_out=tuple(left_out),
-        signatures=probe_indicators([(run, signatures_of(report)) for run, report in kept]),
+        signatures=probe_indicators(signatures),
         predictors=probe_indicators([(run, _predictors(report)) for run, report in kept]),
     )
 
@@ -178,58 +194,43 @@ def _outcomes(report: Report) -> dict[Question, Estimate]:
     """Returns effective robustness by each baseline, as the probes name it."""
     outcomes: dict[Question, Estimate] = {}
     for part in report.parts:
-        for one in part.figures:
-            if one.role == "outcome" and len(one.about) > 2 and given(one.figure):
-                baseline, axis, *target = one.about
-                outcomes.setdefault((baseline, tuple(target), axis), one.figure)
+        for named in part.figures:
+            if named.role == "outcome" and len(named.about) > 2 and given(named.figure):
+                baseline, axis, *target = named.about
+                outcomes.setdefault((baseline, tuple(target), axis), named.figure)
     return outcomes
-
-
-def _images(report: Report) -> int:
-    return sum(one.measured for one in report.data if not one.target)
-
-
-def _correlated(name: str, report: Report, robustness: Estimate) -> CorrelatedRun:
-    return CorrelatedRun(
-        run=name,
-        model=report.model.name,
-        representation=report.model.representation,
-        backbone=backbone_of(report.model),
-        training=report.model.training,
-        robustness=robustness,
-        height=report.figure("height"),
-        kurtosis=report.figure("kurtosis"),
-        outcome=report.fact("outcome"),
-    )
 
 
 def backbone_of(model: Model) -> str:
     """Returns the presets' name for an architecture, or the library's where none has it."""
-    alike = [one for one in presets().values() if one.architecture == model.architecture]
-    return alike[0].backbone if alike else model.architecture.removesuffix("-quickgelu")
+    for preset in presets().values():
+        if preset.architecture == model.architecture:
+            return preset.backbone
+    return model.architecture.removesuffix("-quickgelu")
 
 
-def signatures_of(report: Report) -> dict[str, float]:
-    """Returns every signature that the probes name, by name and place."""
-    return _values(report, "signature")
+def values_of(report: Report, role: str) -> dict[str, float]:
+    """Returns every figure of a role that the probes name, by name and place.
+
+    Args:
+        report: The report.
+        role: Such as `signature`.
+    """
+    values: dict[str, float] = {}
+    for part in report.parts:
+        for named in part.figures:
+            if named.role == role and given(named.figure):
+                # Of several sets the first one counts: the in-distribution set.
+                values.setdefault(f"{named.name}, {named.place}", named.figure.value)
+    return values
 
 
 def _predictors(report: Report) -> dict[str, float]:
     """Returns the predictors that need no probe, such as in-distribution accuracy."""
-    found = _values(report, "predictor")
+    values = values_of(report, "predictor")
     if report.model.training != "unknown":
-        found["training: zero-shot or not"] = float(report.model.training == "zero-shot")
-    return found
-
-
-def _values(report: Report, role: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for part in report.parts:
-        for one in part.figures:
-            if one.role == role and given(one.figure):
-                # of several sets the first one counts: the in-distribution set
-                found.setdefault(f"{one.name}, {one.place}", one.figure.value)
-    return found
+        values["training: zero-shot or not"] = float(report.model.training == "zero-shot")
+    return values
 
 
 def probe_indicators(

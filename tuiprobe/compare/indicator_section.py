@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tuiprobe.compare.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
-from tuiprobe.probes.telling import listed, points, prose, several, table
-from tuiprobe.results import Estimate, Figure, given
+from tuiprobe.numbers import MISSING
+from tuiprobe.probes.content import listed, points, prose, several, table
+from tuiprobe.results import Estimate, given
 from tuiprobe.results.section import Chart, Content, Drawn, Section, Series, Value
 
 READ: Final = (
@@ -41,24 +42,26 @@ def describe_indicator(result: Correlations) -> Section:
 
 def _content(result: Correlations) -> Iterator[Content]:
     if result.runs:
-        yield prose(outcomes_line([(one.run, one.training, one.outcome) for one in result.runs]))
+        yield prose(outcomes_line([(run.run, run.training, run.outcome) for run in result.runs]))
         yield from _charts(result)
         yield _encoders(result.runs)
-        strata = Counter((one.representation, one.backbone) for one in result.runs)
-        listed = "; ".join(f"{kind}, {name}: {n}" for (kind, name), n in sorted(strata.items()))
-        yield prose(f"Encoders in each stratum: {listed}.")
-        known = [one for one in (*result.signatures, *result.predictors) if _is_known(one)]
-        if known:
+        strata = Counter((run.representation, run.backbone) for run in result.runs)
+        sizes = "; ".join(f"{kind}, {name}: {n}" for (kind, name), n in sorted(strata.items()))
+        yield prose(f"Encoders in each stratum: {sizes}.")
+        indicators = (*result.signatures, *result.predictors)
+        if any(given(indicator.within) or given(indicator.pooled) for indicator in indicators):
             yield prose(READ)
             yield _correlations("signatures", result.signatures, "signature")
             yield _correlations("predictors", result.predictors, "what one has anyway")
         else:
-            yield prose(f"Nothing is correlated: that takes {FEWEST} encoders.")
+            yield prose(f"No correlation is computed: it takes {FEWEST} encoders.")
     left_out = defaultdict(list)
     for run in result.left_out:
         left_out[run.reason].append(run.run)
     if left_out:
-        yield points(f"left out, {why}: {', '.join(names)}" for why, names in left_out.items())
+        yield points(
+            f"left out, {reason}: {', '.join(names)}" for reason, names in left_out.items()
+        )
 
 
 def outcomes_line(runs: Iterable[tuple[str, str, str]]) -> str:
@@ -80,25 +83,22 @@ def outcomes_line(runs: Iterable[tuple[str, str, str]]) -> str:
     )
 
 
-def _is_known(one: Indicator) -> bool:
-    return given(one.within) or given(one.pooled)
-
-
 def _charts(result: Correlations) -> Iterator[Chart]:
-    """Yields a chart a figure and kind of representation, within which figures compare."""
-    for place, kind in enumerate(sorted({one.representation for one in result.runs})):
+    """Yields a chart for each figure and kind of representation, within which figures compare."""
+    for place, kind in enumerate(sorted({run.representation for run in result.runs})):
         for id, name in _FIGURES:
             drawn = [
-                (one, figure)
-                for one in result.runs
-                if one.representation == kind and given(figure := getattr(one, id))
+                (run, figure)
+                for run in result.runs
+                if run.representation == kind and given(figure := getattr(run, id))
             ]
             if len(drawn) > 1:
                 yield Chart(
                     id=f"robustness_{id}_{place}",
                     title=f"Effective robustness by {name.partition(',')[0]}, {kind}",
                     x_label=name,
-                    y_label=f"effective robustness by {result.baseline}",
+                    y_label=f"effective robustness by {result.baseline}, points",
+                    y_unit="points",
                     series=tuple(_series(drawn)),
                 )
 
@@ -107,13 +107,13 @@ def _series(drawn: Sequence[tuple[CorrelatedRun, Estimate]]) -> Iterator[Series]
     for training, role in _ROLES.items():
         chosen = [(run, figure) for run, figure in drawn if run.training == training]
         if chosen:
-            robustness = [run.robustness for run, _ in chosen]
+            y = [run.robustness for run, _ in chosen]
             yield Series(
                 name=training,
                 x=tuple(figure.value for _, figure in chosen),
-                y=tuple(one.value for one in robustness),
-                low=tuple(one.value if one.low is None else one.low for one in robustness),
-                high=tuple(one.value if one.high is None else one.high for one in robustness),
+                y=tuple(figure.value for figure in y),
+                low=tuple(figure.value if figure.low is None else figure.low for figure in y),
+                high=tuple(figure.value if figure.high is None else figure.high for figure in y),
                 mark="points",
                 role=role,
                 names=tuple(run.run for run, _ in chosen),
@@ -126,15 +126,12 @@ def _encoders(runs: Sequence[CorrelatedRun]) -> Content:
         ("training", "training"), *_FIGURES, ("robustness", "effective robustness"),
     )  # fmt: skip
     rows: list[list[Value]] = [
-        [one.run, one.representation, one.backbone, one.training,
-         _cell(one.height), _cell(one.kurtosis), one.robustness]
-        for one in runs
+        [run.run, run.representation, run.backbone, run.training,
+         *(figure if given(figure) else MISSING for figure in (run.height, run.kurtosis)),
+         run.robustness]
+        for run in runs
     ]  # fmt: skip
     return table("encoders", columns, rows, shown=len(rows), file=False)
-
-
-def _cell(figure: Figure) -> Value:
-    return figure if given(figure) else "-"
 
 
 def _correlations(id: str, indicators: Sequence[Indicator], title: str) -> Content:
@@ -143,8 +140,9 @@ def _correlations(id: str, indicators: Sequence[Indicator], title: str) -> Conte
         ("trivial", "pooled, zero-shot or not"),
     )  # fmt: skip
     rows: list[list[Value]] = [
-        [one.signature, one.within, "-" if one.p_value is None else one.p_value, one.pooled,
-         one.pooled_trivial]
-        for one in indicators
+        [indicator.signature, indicator.within,
+         MISSING if indicator.p_value is None else indicator.p_value, indicator.pooled,
+         indicator.pooled_trivial]
+        for indicator in indicators
     ]  # fmt: skip
     return table(id, columns, rows, shown=len(rows), file=False)

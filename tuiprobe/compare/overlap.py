@@ -1,4 +1,4 @@
-"""What two runs have in common: channels, concepts, or any set that a probe names."""
+"""What two runs have in common: channels, concepts, or any other set that a probe names."""
 
 from __future__ import annotations
 
@@ -48,68 +48,60 @@ class Overlap(Frozen):
 
 
 def overlaps(first: Report, second: Report) -> Iterator[Overlap]:
-    """Yields the overlap of every kind of things that a run names, by set and place."""
-    ours, theirs = _by_place(first), _by_place(second)
+    """Yields the overlap of every kind of sets that a run names, by set of images and place."""
+    ours, theirs = (
+        {(named.id, named.data, named.place): named for part in report.parts for named in part.sets}
+        for report in (first, second)
+    )
     for place in dict.fromkeys((*ours, *theirs)):
-        one, other = ours.get(place), theirs.get(place)
-        yield _overlap(one, other)
+        yield _overlap(ours.get(place), theirs.get(place))
 
 
-def _by_place(report: Report) -> Mapping[tuple[str, str, str], NamedSet]:
-    return {(one.id, one.data, one.place): one for part in report.parts for one in part.sets}
-
-
-def _overlap(one: NamedSet | None, other: NamedSet | None) -> Overlap:
-    either = one or other
+def _overlap(first: NamedSet | None, second: NamedSet | None) -> Overlap:
+    either = first or second
     assert either is not None
-    found = Overlap(id=either.id, name=either.name, data=either.data, place=either.place)
-    if one is None or other is None:
-        reason = f"not in the {'first' if one is None else 'second'} report"
+    overlap = Overlap(id=either.id, name=either.name, data=either.data, place=either.place)
+    if first is None or second is None:
+        reason = f"not in the {'first' if first is None else 'second'} report"
     else:
-        reason = _differing(one.basis, other.basis)
-    if reason or one is None or other is None:
-        return found.model_copy(update={"not_comparable": reason})
-    a, b = set(one.members), set(other.members)
-    return found.model_copy(
+        reason = _difference_of_basis(first.basis, second.basis)
+    if reason or first is None or second is None:
+        return overlap.model_copy(update={"not_comparable": reason})
+    a, b = set(first.members), set(second.members)
+    jaccard: Figure = NotRun(reason="neither found any")
+    if n := len(a | b):
+        share = len(a & b) / n
+        jaccard = Estimate(value=share, low=None, high=None, unit="share", n=n, method="count")
+    universe = first.universe
+    return overlap.model_copy(
         update={
             "shared": _sorted(a & b),
             "first_only": _sorted(a - b),
             "second_only": _sorted(b - a),
-            "jaccard": _jaccard(len(a & b), len(a | b)),
-            "by_chance": None if one.universe is None else by_chance(len(a), len(b), one.universe),
+            "jaccard": jaccard,
+            "by_chance": None if universe is None else by_chance(len(a), len(b), universe),
         }
     )
 
 
-def _differing(first: Mapping[str, str | None], second: Mapping[str, str | None]) -> str:
+def _difference_of_basis(first: Mapping[str, str | None], second: Mapping[str, str | None]) -> str:
     """Returns why members of two sets are not comparable; empty where they are."""
-    for what in dict.fromkeys((*first, *second)):
-        if first.get(what) is None or second.get(what) is None:
-            return f"a report does not say its {what}"
-        if first[what] != second[what]:
-            return f"they differ in their {what}"
+    for aspect in dict.fromkeys((*first, *second)):
+        if first.get(aspect) is None or second.get(aspect) is None:
+            return f"a report does not say its {aspect}"
+        if first[aspect] != second[aspect]:
+            return f"they differ in their {aspect}"
     return ""
 
 
 def _sorted(members: set[str]) -> tuple[str, ...]:
     """Sorts numbers by their value, then names."""
-    return tuple(sorted(members, key=lambda one: (not _is_number(one), _number(one), one)))
 
+    def order(member: str) -> tuple[bool, int, str]:
+        is_number = member.isascii() and member.isdecimal() and len(member) < 16
+        return not is_number, int(member) if is_number else 0, member
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 16
-
-
-def _number(text: str) -> int:
-    return int(text) if _is_number(text) else 0
-
-
-def _jaccard(shared: int, either: int) -> Figure:
-    if not either:
-        return NotRun(reason="neither found any")
-    return Estimate(
-        value=shared / either, low=None, high=None, unit="share", n=either, method="count"
-    )
+    return tuple(sorted(members, key=order))
 
 
 def by_chance(ours: int, theirs: int, universe: int) -> Figure:
@@ -120,12 +112,16 @@ def by_chance(ours: int, theirs: int, universe: int) -> Figure:
     """
     if not (universe > 0 and max(ours, theirs) <= universe):
         return NotRun(reason=f"{universe} cannot hold {max(ours, theirs)}")
+
+    def log_comb(n: int, k: int) -> float:
+        return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+
     most = min(ours, theirs)
     log = [
-        _log_comb(ours, k) + _log_comb(universe - ours, theirs - k) - _log_comb(universe, theirs)
+        log_comb(ours, k) + log_comb(universe - ours, theirs - k) - log_comb(universe, theirs)
         for k in range(max(0, ours + theirs - universe), most + 1)
     ]
-    below = list(accumulate(exp(one) for one in log))
+    below = list(accumulate(exp(term) for term in log))
     first = most + 1 - len(below)
     low = next((k for k, part in enumerate(below, first) if part >= TAIL), most)
     high = next((k for k, part in enumerate(below, first) if part >= 1 - TAIL - 1e-12), most)
@@ -137,7 +133,3 @@ def by_chance(ours: int, theirs: int, universe: int) -> Figure:
         n=universe,
         method="hypergeometric",
     )
-
-
-def _log_comb(n: int, k: int) -> float:
-    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)

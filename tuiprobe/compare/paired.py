@@ -34,7 +34,7 @@ Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class _Set:
+class _Resampled:
     """Means of one set: of all images [2], and of each draw [2, draws], for both runs."""
 
     n: int
@@ -53,7 +53,7 @@ class Pairing:
 
     first: Images
     second: Images
-    _drawn: dict[tuple[PerImage, str], _Set] = field(default_factory=dict)
+    _drawn: dict[tuple[PerImage, str], _Resampled] = field(default_factory=dict)
 
     def why_not(self, name: str) -> str:
         """Returns why a set cannot be paired; empty where it can."""
@@ -71,35 +71,37 @@ class Pairing:
             return None
         names = (*about.sets, *((about.line.set,) if about.line is not None else ()))
         sets = [self._of(about.values, name) for name in names]
-        known = [one for one in sets if one is not None]
+        known = [resampled for resampled in sets if resampled is not None]
         if len(known) < len(sets):
             return None
-        values = _figure(about, [one.means[:, None] for one in known], _fixed(about.line))[:, 0]
+        values = _figure(
+            about, [resampled.means[:, None] for resampled in known], _fixed(about.line)
+        )[:, 0]
         if not np.allclose(values, (ours.figure.value, theirs.figure.value), _AGREES, _AGREES):
             return None  # the figures are of another head than the values
-        drawn = _figure(about, [one.drawn for one in known], _lines(about.line))
-        if not np.isfinite(drawn).all():
+        figures = _figure(about, [resampled.drawn for resampled in known], _lines(about.line))
+        if not np.isfinite(figures).all():
             return None  # a line that no baseline has
         value = theirs.figure.value - ours.figure.value
-        moved = drawn[1] - drawn[0]
-        ends = value + np.quantile(moved - moved.mean(), _TAILS)
-        held = min(float(ends[0]), value), max(float(ends[1]), value)
-        n = sum(one.n for one in known[: len(about.sets)])
+        changes = figures[1] - figures[0]
+        ends = value + np.quantile(changes - changes.mean(), _TAILS)
+        low, high = min(float(ends[0]), value), max(float(ends[1]), value)
+        n = sum(resampled.n for resampled in known[: len(about.sets)])
         unit = unit_of_difference(ours.figure.unit)
-        return Estimate(value=value, low=held[0], high=held[1], unit=unit, n=n, method=METHOD)
+        return Estimate(value=value, low=low, high=high, unit=unit, n=n, method=METHOD)
 
-    def _of(self, kind: PerImage, name: str) -> _Set | None:
+    def _of(self, kind: PerImage, name: str) -> _Resampled | None:
         if self.why_not(name):
             return None
         if (kind, name) not in self._drawn:
-            found = _draw(kind, name, self.first[name], self.second[name])
-            if found is None:
+            resampled = _resample(kind, name, self.first[name], self.second[name])
+            if resampled is None:
                 return None
-            self._drawn[kind, name] = found
+            self._drawn[kind, name] = resampled
         return self._drawn[kind, name]
 
 
-def _draw(kind: PerImage, name: str, ours: SetValues, theirs: SetValues) -> _Set | None:
+def _resample(kind: PerImage, name: str, ours: SetValues, theirs: SetValues) -> _Resampled | None:
     if kind not in ours.values or kind not in theirs.values:
         return None
     both = np.stack([ours.values[kind], theirs.values[kind]]).astype(np.float64)
@@ -108,15 +110,15 @@ def _draw(kind: PerImage, name: str, ours: SetValues, theirs: SetValues) -> _Set
         return None
     both = both[:, counted[0]]
     rng = np.random.default_rng([_SEED, *name.encode("utf-8", "surrogatepass")])
-    drawn = _binary(both, rng) if kind == "correct" else _resampled(both, rng)
-    return _Set(both.shape[1], both.mean(axis=1), drawn)
+    drawn = _binary_means(both, rng) if kind == "correct" else _means_of_draws(both, rng)
+    return _Resampled(both.shape[1], both.mean(axis=1), drawn)
 
 
-def _binary(both: Float64, rng: np.random.Generator) -> Float64:
+def _binary_means(both: Float64, rng: np.random.Generator) -> Float64:
     """Returns the mean of each run in each draw, exactly, from the counts of the four outcomes.
 
-    One image is added to either kind of change (Bonett and Price 2012), so that runs that answer
-    alike on few images are not taken to answer alike on all.
+    One image is added to either kind of change (Bonett and Price 2012), because identical
+    answers on a few images do not imply identical answers on all.
 
     Args:
         both: [2, n], of zeros and ones.
@@ -128,7 +130,7 @@ def _binary(both: Float64, rng: np.random.Generator) -> Float64:
     return np.stack([counts[:, 1] + counts[:, 3], counts[:, 2] + counts[:, 3]])
 
 
-def _resampled(both: Float64, rng: np.random.Generator) -> Float64:
+def _means_of_draws(both: Float64, rng: np.random.Generator) -> Float64:
     n = both.shape[1]
     if n > _SIMULATE_BELOW:
         covariance = np.cov(both, bias=True) / n

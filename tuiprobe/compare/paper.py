@@ -1,4 +1,4 @@
-"""The paper's tables: a row a backbone, a column a training, one table a figure; and the gaps."""
+"""The paper's tables: one for each figure, with backbones as rows and trainings as columns."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Final
 from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.compare.indicator_section import outcomes_line
 from tuiprobe.errors import UsageError
+from tuiprobe.numbers import MISSING
 from tuiprobe.report.text import escaped, opening
-from tuiprobe.results import Figure, Frozen, NotRun, Report, given
+from tuiprobe.results import Figure, Frozen, Report, given
 from tuiprobe.results.report import ABSENT
 from tuiprobe.texttable import markdown_table
 
@@ -27,8 +28,6 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
 """Ids of the figure of each table; the first that a report has counts."""
 
 OUTCOME: Final = "Outcome on outlier features"
-
-_BLANK = "-"
 
 
 class Gap(Frozen):
@@ -81,7 +80,18 @@ def paper(reports: Sequence[Report]) -> Paper:
     if count > 1:
         raise UsageError(f"--paper: {count} runs are of {name}; name one of them")
     images = {", ".join(f"{s.measured} of {s.name}" for s in report.data) for report in reports}
-    models = [_model(report) for report in reports]
+    models = []
+    for report in reports:
+        preset = presets().get(report.model.name)
+        models.append(
+            PaperModel(
+                model=report.model.name,
+                backbone=report.model.name if preset is None else preset.backbone,
+                training="other" if preset is None else column_of(preset),
+                outcome=report.fact("outcome"),
+                figures={ids[-1]: _figure(report, ids) for ids in TABLES.values()},
+            )
+        )
     places = Counter((m.backbone, m.training) for m in models)
     return Paper(
         images=tuple(sorted(images)),
@@ -93,21 +103,9 @@ def paper(reports: Sequence[Report]) -> Paper:
     )
 
 
-def _model(report: Report) -> PaperModel:
-    name = report.model.name
-    preset = presets().get(name)
-    return PaperModel(
-        model=name,
-        backbone=name if preset is None else preset.backbone,
-        training="other" if preset is None else column_of(preset),
-        outcome=report.fact("outcome"),
-        figures={ids[-1]: _read(report, ids) for ids in TABLES.values()},
-    )
-
-
-def _read(report: Report, ids: tuple[str, ...]) -> Figure:
+def _figure(report: Report, ids: tuple[str, ...]) -> Figure:
     figures = [report.figure(id) for id in ids]
-    return next((f for f in figures if given(f)), figures[-1])
+    return next((figure for figure in figures if given(figure)), figures[-1])
 
 
 def column_of(preset: Preset) -> str:
@@ -132,17 +130,14 @@ def _gaps(report: Report) -> Iterator[Gap]:
     if report.partial:
         yield Gap(model=name, reason="PARTIAL, not all images were measured")
     for title, ids in TABLES.items():
-        missing = _read(report, ids)
-        if not given(missing):
-            what = f"no {title[0].lower()}{title[1:]}"
-            yield Gap(model=name, reason=f"{what}: {_reason(report, missing)}")
-
-
-def _reason(report: Report, missing: NotRun) -> str:
-    if missing is not ABSENT:
-        return missing.reason
-    why = (f"{part.title}: {part.not_run}" for part in report.parts if part.not_run is not None)
-    return "; ".join(why) or missing.reason
+        figure = _figure(report, ids)
+        if given(figure):
+            continue
+        reason = figure.reason
+        if figure is ABSENT:  # whatever was not run may be the reason
+            not_run = [part for part in report.parts if part.not_run is not None]
+            reason = "; ".join(f"{part.title}: {part.not_run}" for part in not_run) or reason
+        yield Gap(model=name, reason=f"no {title[0].lower()}{title[1:]}: {reason}")
 
 
 def paper_markdown(content: Paper) -> str:
@@ -179,5 +174,5 @@ def _table(title: str, models: Sequence[PaperModel], cells: dict[str, str]) -> l
     order += [(m.backbone, m.training) for m in models]
     backbones = [b for b in dict.fromkeys(b for b, _ in order) if any(b == p for p, _ in places)]
     trainings = [t for t in dict.fromkeys(t for _, t in order) if any(t == p for _, p in places)]
-    rows = [[escaped(b), *(places.get((b, t), _BLANK) for t in trainings)] for b in backbones]
+    rows = [[escaped(b), *(places.get((b, t), MISSING) for t in trainings)] for b in backbones]
     return [f"## {title}", "", *markdown_table(["backbone", *trainings], rows)]

@@ -11,26 +11,21 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from tuiprobe.compare.differences import (
-    Difference,
-    Run,
-    difference,
-    difference_between,
-    images_of,
-)
-from tuiprobe.compare.holm import LEVEL, detectable, holm, p_value
-from tuiprobe.compare.labelled import by_labels, labelled_difference
+from tuiprobe.compare.differences import Difference, Run, difference_between, images_of
+from tuiprobe.compare.inference import LEVEL, detectable, difference, holm, p_value
+from tuiprobe.compare.labels import by_labels, labelled_difference
 from tuiprobe.compare.paired import Pairing
-from tuiprobe.label.among import LabelsAmong
 from tuiprobe.label.contest import MARGIN, UNDECIDED, Verdict
-from tuiprobe.label.part import TargetLabels
+from tuiprobe.label.ranking import LabelledRanking
+from tuiprobe.label.report_part import TargetLabels
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.telling import listed
+from tuiprobe.probes.content import listed
 from tuiprobe.report.text import line
 from tuiprobe.results import Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.base import Count, Real
 from tuiprobe.results.headlines import BY_ID, LABELLED_ID, TARGET_ERROR
 from tuiprobe.results.report import ABSENT
+from tuiprobe.results.reproduce import provenance
 from tuiprobe.results.section import NamedFigure
 
 MEAN_SHIFT_ID: Final = "mean_shift"
@@ -122,9 +117,12 @@ def rank(runs: Sequence[Run]) -> Ranking:
         runs: Two or more. By labels of shifts, whether a model is told apart from the first is
             corrected for the number of models (Holm).
     """
+    names = names_of([run.report for run in runs])
+    runs = [_renamed(run, name) for run, name in zip(runs, names, strict=True)]
     labels = by_labels([run.report for run in runs], [run.directory for run in runs])
-    if isinstance(labels, LabelsAmong) and (
-        labels.verdict not in UNDECIDED or all(_labelled(run, labels.target) for run in runs)
+    if isinstance(labels, LabelledRanking) and (
+        labels.verdict not in UNDECIDED
+        or all(given(run.report.figure(LABELLED_ID, labels.target)) for run in runs)
     ):
         return _rank_by_labels(runs, labels)
     ranking = _rank_by_shifts(runs)
@@ -134,11 +132,23 @@ def rank(runs: Sequence[Run]) -> Ranking:
     return ranking
 
 
-def _labelled(run: Run, data: str) -> bool:
-    return given(run.report.figure(LABELLED_ID, data))
+def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
+    """Returns what each run is called: its model, and where several have it, its key too."""
+    counts = Counter(report.model.name for report in reports)
+    return tuple(
+        f"{report.model.name} ({report.key[:8]})"
+        if counts[report.model.name] > 1
+        else report.model.name
+        for report in reports
+    )
 
 
-def _rank_by_labels(runs: Sequence[Run], labels: LabelsAmong) -> Ranking:
+def _renamed(run: Run, name: str) -> Run:
+    model = run.report.model.model_copy(update={"name": name})
+    return run._replace(report=run.report.model_copy(update={"model": model}))
+
+
+def _rank_by_labels(runs: Sequence[Run], labels: LabelledRanking) -> Ranking:
     """Orders runs as the labels of a target do: the winner, then by accuracy, if all have it."""
     accuracies = [run.report.figure(LABELLED_ID, labels.target) for run in runs]
     values = [figure.value for figure in accuracies if given(figure)]
@@ -148,15 +158,37 @@ def _rank_by_labels(runs: Sequence[Run], labels: LabelsAmong) -> Ranking:
             sorted(order, key=lambda n: (n != labels.winner, labels.dropped[n], -values[n]))
         )
     first = order[0]
-    rows = [
-        _row(run, None if n == first else _behind(runs, labels, first, n))
-        for n, run in enumerate(runs)
+    rows = []
+    for n, run in enumerate(runs):
+        from_first = None
+        if n != first:
+            change, ahead = labelled_difference(labels, labels.target, first, n)
+            from_first = Difference(
+                probe=LABELS,
+                data=labels.target,
+                place="labels",
+                id=LABELLED_ID,
+                name=BY_ID[LABELLED_ID].name,
+                first=accuracies[n],
+                second=accuracies[first],
+                difference=change,
+                paired=True,
+                differs=ahead,
+            )
+        rows.append(_row(run, from_first))
+    decisions: list[Decision] = [
+        "not the best" if dropped else "undecided" for dropped in labels.dropped
     ]
-    models = _with_decisions(rows, _by_verdict(rows, labels))
+    if labels.winner is not None:
+        decisions[labels.winner] = "take"
+    elif labels.verdict == "equal":
+        decisions = ["not the best" if dropped else "as good" for dropped in labels.dropped]
+        decisions[_cheapest(rows, decisions)] = "take"
+    models = _with_decisions(rows, decisions)
     meanwhile = ""
     if labels.verdict in UNDECIDED:
         others = _rank_by_shifts(runs).models
-        meanwhile = next((one.model for one in others if one.decision == "take"), "")
+        meanwhile = next((model.model for model in others if model.decision == "take"), "")
     return Ranking(
         by=LABELLED_ID,
         data=labels.target,
@@ -176,36 +208,6 @@ def _rank_by_labels(runs: Sequence[Run], labels: LabelsAmong) -> Ranking:
     )
 
 
-def _behind(runs: Sequence[Run], labels: LabelsAmong, first: int, place: int) -> Difference:
-    """Returns the model that is ahead minus another, with the bounds of the labels."""
-    change, ahead = labelled_difference(labels, labels.target, first, place)
-    return Difference(
-        probe=LABELS,
-        data=labels.target,
-        place="labels",
-        id=LABELLED_ID,
-        name=BY_ID[LABELLED_ID].name,
-        first=runs[place].report.figure(LABELLED_ID, labels.target),
-        second=runs[first].report.figure(LABELLED_ID, labels.target),
-        difference=change,
-        paired=True,
-        differs=ahead,
-    )
-
-
-def _by_verdict(models: Sequence[RankedModel], labels: LabelsAmong) -> list[Decision]:
-    """Returns the decision about each model."""
-    decisions: list[Decision] = [
-        "not the best" if dropped else "undecided" for dropped in labels.dropped
-    ]
-    if labels.winner is not None:
-        decisions[labels.winner] = "take"
-    elif labels.verdict == "equal":
-        decisions = ["as good" if one == "undecided" else one for one in decisions]
-        decisions[_cheapest(models, decisions)] = "take"
-    return decisions
-
-
 def _fact_names(runs: Sequence[Run]) -> dict[str, str]:
     return {fact.id: fact.name for run in runs for part in run.report.parts for fact in part.facts}
 
@@ -213,54 +215,52 @@ def _fact_names(runs: Sequence[Run]) -> dict[str, str]:
 def _rank_by_shifts(runs: Sequence[Run]) -> Ranking:
     """Orders runs by the measured mean of the same labelled shifts, or not at all."""
     ordered = _by_shifts(runs)
-    rest = [run for run in runs if not any(run is one for one, _ in ordered)]
-    against = _corrected([_against(ordered[0], one) for one in ordered[1:]])
-    models = [_row(run, None) for run, _ in ordered[:1]]
-    models += [_row(run, one) for (run, _), one in zip(ordered[1:], against, strict=True)]
+    rest = [run for run in runs if not any(run is other for other, _ in ordered)]
+    models: list[RankedModel] = []
+    smallest = None
+    if ordered:
+        differences = _corrected([_from_first(ordered[0], other) for other in ordered[1:]])
+        models = [_row(ordered[0][0], None)]
+        models += [_row(run, row) for (run, _), row in zip(ordered[1:], differences, strict=True)]
+        models = _with_decisions(models, _decisions(models))
+        limits = [
+            detectable(row.difference, len(differences))
+            for row in differences
+            if given(row.difference)
+        ]
+        smallest = max((limit for limit in limits if limit is not None), default=None)
     first = ordered[0][1] if ordered else None
-    limits = [
-        limit
-        for one in against
-        if given(one.difference)
-        if (limit := detectable(one.difference, len(against))) is not None
-    ]
     return Ranking(
         by=MEAN_SHIFT_ID if ordered else "",
         data=first.data if first is not None else "",
         sets=len(first.mean_of.sets) if first is not None and first.mean_of is not None else 0,
-        target=next((one.name for run in runs for one in run.report.data if one.target), ""),
-        models=(*_decided(models), *(_row(run, None) for run in rest)),
-        detectable=max(limits, default=None),
+        target=next((data.name for run in runs for data in run.report.data if data.target), ""),
+        models=(*models, *(_row(run, None) for run in rest)),
+        detectable=smallest,
         facts=_fact_names(runs),
         notes=tuple(_notes(runs)),
     )
 
 
 def _by_shifts(runs: Sequence[Run]) -> list[tuple[Run, NamedFigure]]:
-    """Returns the runs with a mean of the same labelled shifts, the best first; two or none."""
-    found = [
-        (run, one)
-        for run in runs
-        if (one := run.report.headline(MEAN_SHIFT_ID)) is not None and given(one.figure)
-    ]
-    counts = Counter(_about(one) for _, one in found)
-    for about, count in counts.most_common(1):
-        if count > 1:
-            same = [pair for pair in found if _about(pair[1]) == about]
-            return sorted(same, key=lambda pair: -_value(pair[1]))
-    return []
+    """Returns the runs with a mean of the same labelled shifts, the best first; two or none.
+
+    Means over other shifts do not compare.
+    """
+    by_sets: dict[tuple[str, ...], list[tuple[float, Run, NamedFigure]]] = {}
+    for run in runs:
+        mean = run.report.headline(MEAN_SHIFT_ID)
+        if mean is not None and given(mean.figure):
+            sets = mean.mean_of.sets if mean.mean_of is not None else ()
+            by_sets.setdefault((mean.data, *sets), []).append((mean.figure.value, run, mean))
+    largest = max(by_sets.values(), key=len, default=[])
+    if len(largest) < 2:
+        return []
+    ordered = sorted(largest, key=lambda entry: -entry[0])
+    return [(run, mean) for _, run, mean in ordered]
 
 
-def _about(one: NamedFigure) -> tuple[str, ...]:
-    """Returns the sets that a figure is of: means over other shifts do not compare."""
-    return one.data, *(one.mean_of.sets if one.mean_of is not None else ())
-
-
-def _value(one: NamedFigure) -> float:
-    return one.figure.value if given(one.figure) else float("-inf")
-
-
-def _against(first: tuple[Run, NamedFigure], other: tuple[Run, NamedFigure]) -> Difference:
+def _from_first(first: tuple[Run, NamedFigure], other: tuple[Run, NamedFigure]) -> Difference:
     """Returns the first model minus another by the figure of the order."""
     ours, theirs = other[1], first[1]
     paired = Pairing(other[0].images, first[0].images).difference(ours, theirs)
@@ -269,27 +269,36 @@ def _against(first: tuple[Run, NamedFigure], other: tuple[Run, NamedFigure]) -> 
     return difference_between("", named, theirs, change, paired=paired is not None, differs=None)
 
 
-def _corrected(found: list[Difference]) -> list[Difference]:
-    ps = [p_value(one.difference) if given(one.difference) else None for one in found]
+def _corrected(rows: list[Difference]) -> list[Difference]:
+    """Returns differences with Holm's p over all of them, and whether each differs."""
+    ps = [p_value(row.difference) if given(row.difference) else None for row in rows]
     adjusted = iter(holm([p for p in ps if p is not None]))
-    settled = []
-    for one, p in zip(found, ps, strict=True):
+    corrected = []
+    for row, p in zip(rows, ps, strict=True):
         q = None if p is None else next(adjusted)
         differs = None if q is None else q < LEVEL
-        settled.append(one.model_copy(update={"p": q, "differs": differs}))
-    return settled
+        corrected.append(row.model_copy(update={"p": q, "differs": differs}))
+    return corrected
 
 
-def _decided(models: Sequence[RankedModel]) -> list[RankedModel]:
-    """Returns the ordered models with the decision about each."""
-    if not models:
-        return []
-    decisions: list[Decision] = ["as good", *(_beside(one.from_first) for one in models[1:])]
+def _decisions(models: Sequence[RankedModel]) -> list[Decision]:
+    """Returns the decision about each of the ordered models, by its difference from the first."""
+    decisions: list[Decision] = ["as good"]
+    for model in models[1:]:
+        row = model.from_first
+        change = row.difference if row is not None else ABSENT
+        decision: Decision = "undecided"
+        if row is not None and given(change) and change.low is not None and change.high is not None:
+            if change.low >= -MARGIN and change.high <= MARGIN:
+                decision = "as good"
+            elif row.differs:
+                decision = "behind"
+        decisions.append(decision)
     if "undecided" in decisions:
         decisions[0] = "undecided"
     else:
         decisions[_cheapest(models, decisions)] = "take"
-    return _with_decisions(models, decisions)
+    return decisions
 
 
 def _with_decisions(
@@ -302,50 +311,43 @@ def _with_decisions(
 
 
 def _cheapest(models: Sequence[RankedModel], decisions: Sequence[Decision]) -> int:
-    """Returns the place of the cheapest model of those that are as good as the best."""
+    """Returns the place of the cheapest model that is as good as the best.
+
+    Models cost their time per image if all were measured on one device, and else their parameters.
+    """
     equal = [place for place, decision in enumerate(decisions) if decision == "as good"]
-    costs = dict(zip(equal, _costs([models[place] for place in equal]), strict=True))
-    return min(equal, key=costs.__getitem__)
+    timed = len({models[place].device for place in equal}) == 1 and all(
+        models[place].images_per_second for place in equal
+    )
+
+    def cost(place: int) -> float:
+        speed = models[place].images_per_second
+        return 1 / speed if timed and speed else float(models[place].parameters)
+
+    return min(equal, key=cost)
 
 
-def _beside(found: Difference | None) -> Decision:
-    """Returns the decision about a model from the difference of the first one from it."""
-    change = found.difference if found is not None else None
-    if found is None or change is None or not given(change) or change.high is None:
-        return "undecided"
-    if change.low is not None and change.low >= -MARGIN and change.high <= MARGIN:
-        return "as good"
-    return "behind" if found.differs else "undecided"
-
-
-def _costs(models: Sequence[RankedModel]) -> list[float]:
-    """Returns what each model costs: time an image on one device, and else its parameters."""
-    speeds = [one.images_per_second for one in models]
-    timed = len({one.device for one in models}) == 1 and all(speeds)
-    return [1 / one for one in speeds if one] if timed else [float(m.parameters) for m in models]
-
-
-def _row(run: Run, against: Difference | None) -> RankedModel:
+def _row(run: Run, from_first: Difference | None) -> RankedModel:
     report = run.report
-    ids = (*BY_ID, TARGET_ERROR)
-    found = {id: report.headline(id) for id in BY_ID}
-    figures = {id: one.figure for id, one in found.items() if one is not None}
-    target = found["target"]
-    error = report.figure(TARGET_ERROR) if target is not None else ABSENT
-    if given(error):
+    headlines = {id: report.headline(id) for id in BY_ID}
+    figures = {id: named.figure for id, named in headlines.items() if named is not None}
+    error = report.figure(TARGET_ERROR)
+    if headlines["target"] is not None and given(error):
         figures[TARGET_ERROR] = error
+    partial = "PARTIAL: " if report.partial else ""
+    untrained = "UNTRAINED network " if report.model.weights.kind == "untrained" else ""
     lost_on, loss = _largest_loss(report)
     return RankedModel(
-        model=_called(report),
+        model=f"{partial}{untrained}{report.model.name}",
         representation=report.model.representation,
         parameters=report.model.parameters,
         images_per_second=report.timings.images_per_second,
         device=report.fingerprint.device,
-        facts={one.id: one.value for part in report.parts for one in part.facts},
-        figures={id: figures[id] for id in ids if id in figures},
+        facts={fact.id: fact.value for part in report.parts for fact in part.facts},
+        figures=figures,
         largest_loss=loss,
         lost_on=lost_on,
-        from_first=against,
+        from_first=from_first,
     )
 
 
@@ -354,57 +356,56 @@ def _largest_loss(report: Report) -> tuple[str, Figure]:
     own = report.figure("top1")
     losses = {}
     for part in report.parts:
-        for one in part.figures:
-            if one.id == "top1" and one.headline is not None and given(one.figure):
-                same = report.figure("id_own_classes", one.data)
-                change = difference(same if given(same) else own, one.figure)
+        for named in part.figures:
+            if named.id == "top1" and named.headline is not None and given(named.figure):
+                same = report.figure("id_own_classes", named.data)
+                change = difference(same if given(same) else own, named.figure)
                 if given(change):
-                    losses[one.data] = change
+                    losses[named.data] = change
     shifts = list(losses)[1:]  # the first set is in distribution
     worst = min(shifts, key=lambda name: losses[name].value, default=None)
     return ("", ABSENT) if worst is None else (worst, losses[worst])
 
 
-def _called(report: Report) -> str:
-    partial = "PARTIAL: " if report.partial else ""
-    untrained = "UNTRAINED network " if report.model.weights.kind == "untrained" else ""
-    return f"{partial}{untrained}{report.model.name}"
-
-
 def _notes(runs: Sequence[Run]) -> Iterator[str]:
     reports = [run.report for run in runs]
     yield "± and all other parentheses are 95 % intervals."
-    if len({one.model.representation for one in reports}) > 1:
+    measured: dict[str, list[str]] = {}
+    for report in reports:
+        measured.setdefault(provenance(report), []).append(report.model.name)
+    for text, names in measured.items():
+        yield f"{text}: {listed(names)}" if len(measured) > 1 else text
+    if len({report.model.representation for report in reports}) > 1:
         yield "Kurtosis and heights compare only within one kind of representation."
     for run in runs[1:]:
         if not _saw_the_same(runs[0], run):
-            images = ", ".join(f"{one.measured} of {one.name}" for one in run.report.data)
+            images = ", ".join(f"{data.measured} of {data.name}" for data in run.report.data)
             yield f"{run.report.model.name} saw other images: {images}"
     for report in reports:
-        for one in report.data:
-            if one.nonfinite:
+        for data in report.data:
+            if data.nonfinite:
                 yield (
-                    f"{report.model.name}: {one.nonfinite} of {one.measured} images of {one.name} "
-                    "are left out, because their representation is not finite"
+                    f"{report.model.name}: {data.nonfinite} of {data.measured} images of "
+                    f"{data.name} are left out, because their representation is not finite"
                 )
         labels = report.part_of(LABELS)
         if labels is not None and labels.section is not None and not labels.section.clause:
             yield f"{report.model.name}: {line(labels.section.headline)}"
-    lost: dict[str, list[str]] = {}
+    missing: dict[str, list[str]] = {}
     for report in reports:
         for part in report.parts:
             if part.not_run is not None and part.applies:
-                why = f"{part.title.lower()}: not run: {report.why_not(part.probe)}"
-                lost.setdefault(why, []).append(report.model.name)
-    yield from (f"{listed(names)}: {why}" for why, names in lost.items())
+                reason = f"{part.title.lower()}: not run: {report.why_not(part.probe)}"
+                missing.setdefault(reason, []).append(report.model.name)
+    yield from (f"{listed(names)}: {reason}" for reason, names in missing.items())
 
 
 def _saw_the_same(first: Run, other: Run) -> bool:
     """Returns whether two runs saw the same images, by contents where both know them."""
     if list(map(images_of, first.report.data)) != list(map(images_of, other.report.data)):
         return False
-    for one in first.report.data:
-        ours, theirs = first.images.get(one.name), other.images.get(one.name)
+    for data in first.report.data:
+        ours, theirs = first.images.get(data.name), other.images.get(data.name)
         if ours is None or theirs is None:
             continue
         if ours.contents and theirs.contents:

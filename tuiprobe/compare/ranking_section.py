@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tuiprobe.compare.describe import kind
 from tuiprobe.compare.differences import Run, read_run
+from tuiprobe.compare.differences_section import kind
 from tuiprobe.compare.ranking import DecidedByLabels, RankedModel, Ranking, rank
 from tuiprobe.files import Entry
 from tuiprobe.label.contest import MARGIN
-from tuiprobe.numbers import number
-from tuiprobe.probes.telling import listed, points, several, table
+from tuiprobe.numbers import MISSING, number
+from tuiprobe.probes.content import listed, points, several, table
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
-from tuiprobe.results import Estimate, Report, given
+from tuiprobe.results import Estimate, given
 from tuiprobe.results.headlines import BY_ID, LABELLED_ID, TARGET_ERROR
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.section import Content, Section, Value
@@ -26,220 +26,247 @@ from tuiprobe.run.directory import RunDir
 HOW_MANY: Final = "about 50 for a difference of 11 points, more for less"
 """How many labelled pictures tell two models apart."""
 
+NAMED: Final = 4
+"""Models that a title names."""
+
+SIDE_BY_SIDE: Final = 3
+"""Models in one table of all figures, so that it fits a telephone."""
+
 MEASURED: Final = "measured"
 """What marks an accuracy by labels."""
 
 
-def describe_ranking(found: Ranking) -> Section:
+def describe_ranking(ranking: Ranking) -> Section:
     """Describes which model to take and why, the table, and all figures of each model."""
-    return Section(
-        title="Models", headline=(_sentence(found),), content=tuple(_content(found))
+    sentence = (
+        _sentence_by_shifts(ranking)
+        if ranking.labels is None
+        else _sentence_by_labels(ranking, ranking.labels)
+    )
+    columns = (
+        ("model", "model"), ("target", "on your pictures"), ("top1", "in distribution"),
+        ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
+        ("images_per_second", "speed"), ("decision", "decision"),
     )  # fmt: skip
+    rows = [_decision_row(model) for model in ranking.models]
+    filled = [i for i in range(len(columns)) if any(row[i] != MISSING for row in rows)]
+    decisions = table(
+        "models",
+        [columns[i] for i in filled],
+        [[row[i] for i in filled] for row in rows],
+        shown=len(rows),
+        file=False,
+    )
+    content = (decisions, points(_reading(ranking)), *_all_figures(ranking), points(ranking.notes))
+    return Section(title="Models", headline=(sentence,), content=content)
 
 
-def _sentence(found: Ranking) -> str:
-    if found.labels is not None:
-        return _sentence_by_labels(found, found.labels)
-    pictures = f"pictures of {found.target}" if found.target else "some of your own pictures"
-    if not found.by:
+def title_of(ranking: Ranking) -> str:
+    """Returns the decision in one line, which is the title of a page."""
+    labels, models = ranking.labels, ranking.models
+    take = next((model.model for model in models if model.decision == "take"), "")
+    if not take:
+        if labels is not None and labels.verdict == "contradictory":
+            return f"Undecided: the labels of {ranking.target} contradict each other"
+        names = [model.model for model in models if model.decision == "undecided"]
+        if len(names) > NAMED:
+            names = [*names[:NAMED], f"{len(names) - NAMED} more"]
+        count = "50"
+        if labels is not None:
+            count = "more" if labels.more is None else f"roughly {labels.more:,} more"
+        return f"Undecided between {listed(names)}: label {count} {_pictures(ranking)}"
+    where = f"on the mean of {_shifts(ranking)}"
+    if labels is not None:
+        where = f"on {ranking.target} by {several(labels.labels, 'label')}"
+    equal = [model.model for model in models if model.decision == "as good"]
+    if equal or (labels is not None and labels.verdict == "within"):
+        others = "the best" if len(equal) != 1 else equal[0]
+        cheaper = f", and the {'cheaper' if len(equal) == 1 else 'cheapest'}" if equal else ""
+        return f"{take} is within {number(MARGIN, 'points')} of {others} {where}{cheaper}"
+    second, *rest = models[1:]
+    change = second.from_first.difference if second.from_first is not None else ABSENT
+    by = f" by {change.with_interval()}" if given(change) and change.low is not None else ""
+    more = f" and of {len(rest)} more" if rest else ""
+    return f"{take} is ahead of {second.model}{by}{more} {where}"
+
+
+def _shifts(ranking: Ranking) -> str:
+    return several(ranking.sets, "labelled shift") if ranking.sets else "labelled shifts"
+
+
+def _pictures(ranking: Ranking) -> str:
+    return f"pictures of {ranking.target}" if ranking.target else "of your own pictures"
+
+
+def _sentence_by_shifts(ranking: Ranking) -> str:
+    pictures = _pictures(ranking) if ranking.target else f"some {_pictures(ranking)}"
+    if not ranking.by:
         return (
             f"Undecided: label {pictures} ({HOW_MANY}). No two of these models have a measured "
             "mean over the same labelled shifts, and neither estimates without labels nor accuracy "
             "in distribution order models."
         )
-    over = f"{several(found.sets, 'labelled shift')}" if found.sets else "labelled shifts"
-    ordered = [one for one in found.models if found.by in one.figures]
-    best = ordered[0]
-    names = [one.model for one in ordered if one.decision == "undecided"]
-    if names:
+    shifts, margin = _shifts(ranking), number(MARGIN, "points")
+    ordered = [model for model in ranking.models if ranking.by in model.figures]
+    undecided = [model.model for model in ordered if model.decision == "undecided"]
+    if undecided:
         return (
-            f"Undecided between {listed(names)}: on the mean of {over} they are neither told "
-            f"apart from {best.model} nor within {number(MARGIN, 'points')} of it. Label "
-            f"{pictures} ({HOW_MANY})."
+            f"Undecided between {listed(undecided)}: on the mean of {shifts} they are neither told "
+            f"apart from {ordered[0].model} nor within {margin} of it. Label {pictures} "
+            f"({HOW_MANY})."
         )
-    take = next(one for one in ordered if one.decision == "take")
-    equal = sum(one.decision == "as good" for one in ordered)
+    stronger = ""
+    if ranking.target:
+        stronger = f" Labels of {pictures} would be stronger evidence ({HOW_MANY})."
+    take = next(model.model for model in ordered if model.decision == "take")
+    equal = sum(model.decision == "as good" for model in ordered)
     if equal:
         return (
-            f"Take {take.model}, the cheapest of {equal + 1} models within "
-            f"{number(MARGIN, 'points')} of the best on the mean of {over}."
-            f"{_stronger(found, pictures)}"
+            f"Take {take}, the cheapest of {equal + 1} models within {margin} of the best on the "
+            f"mean of {shifts}.{stronger}"
         )
-    return (
-        f"Take {take.model}: the best on the mean of {over}, which was measured."
-        f"{_stronger(found, pictures)}"
-    )
+    return f"Take {take}: the best on the mean of {shifts}, which was measured.{stronger}"
 
 
-def _sentence_by_labels(found: Ranking, labels: DecidedByLabels) -> str:
+def _sentence_by_labels(ranking: Ranking, labels: DecidedByLabels) -> str:
     count = several(labels.labels, "label")
-    pictures = f"these {labels.pictures:,} pictures of {found.target}"
-    take = next((model.model for model in found.models if model.decision == "take"), "")
+    pictures = f"these {labels.pictures:,} pictures of {ranking.target}"
+    take = next((model.model for model in ranking.models if model.decision == "take"), "")
     if labels.verdict == "best":
-        return f"Take {take}: the best of the {len(found.models)} on {pictures}, by {count}."
+        return f"Take {take}: the best of the {len(ranking.models)} on {pictures}, by {count}."
     if labels.verdict == "within":
         margin = number(MARGIN, "points")
         return f"Take {take}: within {margin} of the best on {pictures}, by {count}."
     if labels.verdict == "equal":
         return f"Take {take}, the cheapest of those that are equally often right on {pictures}."
-    meanwhile = (
-        f" Until then take {labels.meanwhile} by the mean of labelled shifts."
-        if labels.meanwhile
-        else ""
-    )
+    meanwhile = ""
+    if labels.meanwhile:
+        meanwhile = f" Until then take {labels.meanwhile} by the mean of labelled shifts."
     if labels.verdict == "contradictory":
-        return f"Undecided: the {count} of {found.target} contradict each other.{meanwhile}"
-    undecided = [one.model for one in found.models if one.decision == "undecided"]
+        return f"Undecided: the {count} of {ranking.target} contradict each other.{meanwhile}"
+    undecided = [model.model for model in ranking.models if model.decision == "undecided"]
     more = "more" if labels.more is None else f"roughly {labels.more:,} more"
     return (
-        f"Undecided between {listed(undecided)} by {count} of {found.target}: label {more} "
+        f"Undecided between {listed(undecided)} by {count} of {ranking.target}: label {more} "
         f"pictures (`tuiprobe label` with these runs).{meanwhile}"
     )
 
 
-def _stronger(found: Ranking, pictures: str) -> str:
-    if not found.target:
-        return ""
-    return f" Labels of {pictures} would be stronger evidence ({HOW_MANY})."
-
-
-def _content(found: Ranking) -> Iterator[Content]:
-    yield table(
-        "models",
-        [
-            ("model", "model"),
-            ("target", "on your pictures"),
-            ("top1", "in distribution"),
-            ("mean_shift", "mean of shifts"),
-            ("largest_loss", "largest loss"),
-            ("images_per_second", "speed"),
-            ("decision", "decision"),
-        ],
-        [_decision_row(one) for one in found.models],
-        shown=len(found.models),
-        file=False,
-    )
-    yield points(_reading(found))
-    yield _all_figures(found)
-    yield points(found.notes)
-
-
-def _decision_row(one: RankedModel) -> list[Value]:
-    speed = "-" if one.images_per_second is None else f"{one.images_per_second:,.0f}/s"
-    loss = "-"
-    if given(one.largest_loss):
-        loss = f"{one.lost_on} {one.largest_loss.alone(signed=True, bare=True)}"
+def _decision_row(model: RankedModel) -> list[Value]:
+    speed = loss = MISSING
+    if model.images_per_second is not None:
+        speed = f"{model.images_per_second:,.0f}/s"
+    if given(model.largest_loss):
+        loss = f"{model.lost_on} {model.largest_loss.alone(signed=True, bare=True)}"
     return [
-        one.model,
-        _on_pictures(one),
-        one.figures.get("top1", ABSENT).plus_minus(),
-        one.figures.get("mean_shift", ABSENT).plus_minus(),
+        model.model,
+        _on_pictures(model),
+        model.figures.get("top1", ABSENT).plus_minus(),
+        model.figures.get("mean_shift", ABSENT).plus_minus(),
         loss,
         speed,
-        one.decision,
+        model.decision,
     ]
 
 
-def _on_pictures(one: RankedModel) -> Value:
+def _on_pictures(model: RankedModel) -> Value:
     """Returns what labels measured on the target, marked as such, or else the estimate."""
-    measured, estimate = (one.figures.get(id, ABSENT) for id in (LABELLED_ID, "target"))
+    measured, estimate = (model.figures.get(id, ABSENT) for id in (LABELLED_ID, "target"))
     if given(measured):
         return f"{measured.with_interval()} {MEASURED}"
-    return estimate if given(estimate) else "-"
+    return estimate if given(estimate) else MISSING
 
 
-def _reading(found: Ranking) -> Iterator[str]:
-    cells = [_on_pictures(one) for one in found.models]
-    measured = [cell for cell in cells if isinstance(cell, str) and cell.endswith(MEASURED)]
+def _reading(ranking: Ranking) -> Iterator[str]:
+    """Yields how to read the table, and the difference of each model from the first."""
+    models = ranking.models
+    cells = [_on_pictures(model) for model in models]
+    measured = any(isinstance(cell, str) and cell.endswith(MEASURED) for cell in cells)
     if measured:
         yield (
-            f"On your pictures, {MEASURED}: by labels of {found.target}; the range has 95 % for a "
-            "number of labels that was planned."
+            f"On your pictures, {MEASURED}: by labels of {ranking.target}; the range has 95 % for "
+            "a number of labels that was planned."
         )
     if any(isinstance(cell, Estimate) for cell in cells):
         others = "the others are " if measured else ""
         yield (
-            f"On your pictures: {others}estimated without labels of {found.target}, with the 80 % "
-            "range. It does not order models."
+            f"On your pictures: {others}estimated without labels of {ranking.target}, with the "
+            "80 % range. It does not order models."
         )
-    if any(given(one.largest_loss) for one in found.models):
+    if any(given(model.largest_loss) for model in models):
         yield (
             "Largest loss: points lost on the labelled shift that loses most, against the same "
             "classes in distribution."
         )
-    yield "Speed: images per second while the run was measured, decoding included."
-    for one in found.models:
-        against = one.from_first
-        if against is None or not given(against.difference):
+    if any(model.images_per_second is not None for model in models):
+        yield "Speed: images per second while the run was measured, decoding included."
+    for model in models:
+        row = model.from_first
+        if row is None or not given(row.difference):
             continue
-        about = f"{found.models[0].model} minus {one.model}, {BY_ID[found.by].name}"
-        if against.id == LABELLED_ID and against.difference.low is None:
-            yield f"{about}: decided."
+        name = f"{models[0].model} minus {model.model}, {BY_ID[ranking.by].name}"
+        if row.id == LABELLED_ID and row.difference.low is None:
+            yield f"{name}: decided."
             continue
         after = ""
-        if against.undone:
+        if row.undone:
             after = "; it excludes zero, but not after correction for the number of models"
-        change = against.difference.with_interval(signed=True)
-        yield f"{about}: {change}, {kind(against)}{after}."
-    if found.detectable is not None:
-        limit = number(found.detectable, "points")
+        yield f"{name}: {row.difference.with_interval(signed=True)}, {kind(row)}{after}."
+    if ranking.detectable is not None:
+        limit = number(ranking.detectable, "points")
         yield f"These images show a difference of {limit} or more from the first (80 % power)."
 
 
-def _all_figures(found: Ranking) -> Content:
-    """Returns the table of everything that compares, which pages fold."""
-    ids = [id for id in (*BY_ID, TARGET_ERROR) if any(id in one.figures for one in found.models)]
+def _all_figures(ranking: Ranking) -> Iterator[Content]:
+    """Yields tables of everything that compares, a row for each figure and a column for a model."""
+    names = {id: headline.name for id, headline in BY_ID.items()}
+    names[TARGET_ERROR] = "error of the estimate on labelled shifts"
+    ids = [id for id in names if any(id in model.figures for model in ranking.models)]
     if TARGET_ERROR in ids:  # stands beside the estimate
         ids.remove(TARGET_ERROR)
         ids.insert(ids.index("target") + 1, TARGET_ERROR)
-    names = {id: one.name for id, one in BY_ID.items()}
-    names[TARGET_ERROR] = "error of the estimate on labelled shifts"
-    return table(
-        "models_figures",
-        [
-            ("model", "model"),
-            ("representation", "representation"),
-            ("parameters", "parameters"),
-            *((id, name) for id, name in found.facts.items()),
-            *((id, names[id]) for id in ids),
-        ],
-        [
-            [
-                one.model,
-                one.representation,
-                one.parameters,
-                *(one.facts.get(id) or "-" for id in found.facts),
-                *(one.figures.get(id, "-") for id in ids),
-            ]
-            for one in found.models
-        ],
-        "All headline figures",
-        shown=len(found.models),
-        folded=True,
-        file=False,
-    )
+    count = len(ranking.models)
+    for begin in range(0, count, SIDE_BY_SIDE):
+        models = ranking.models[begin : begin + SIDE_BY_SIDE]
+        which = f", models {begin + 1} to {begin + len(models)}" if count > SIDE_BY_SIDE else ""
+        columns = ((f"model_{n}", model.model) for n, model in enumerate(models))
+        rows: list[list[Value]] = [
+            ["representation", *(model.representation for model in models)],
+            ["parameters", *(model.parameters for model in models)],
+        ]
+        for id, name in ranking.facts.items():
+            rows.append([name, *(model.facts.get(id) or MISSING for model in models)])
+        for id in ids:
+            rows.append([names[id], *(model.figures.get(id, MISSING) for model in models)])
+        yield table(
+            f"models_figures_{begin // SIDE_BY_SIDE + 1}",
+            [("figure", "figure"), *columns],
+            rows,
+            f"All headline figures{which}",
+            folded=True,
+            file=False,
+        )
 
 
-def label_command(runs: Sequence[Run], found: Ranking) -> str:
+def label_command(runs: Sequence[Run], ranking: Ranking) -> str:
     """Returns what to type where labels must decide between runs; empty where they need not.
+
+    Labels decide between runs that have answers on pictures: a head, and no stored vectors.
 
     Args:
         runs: The runs.
-        found: Their order.
+        ranking: Their order.
     """
-    places = [
-        str(run.directory.path)
-        for run in runs
-        if run.directory is not None and _answers(run.report, found.target)
-    ]
-    undecided = any(one.decision == "undecided" for one in found.models)
-    return f"tuiprobe label {shlex.join(places)}" if undecided and len(places) > 1 else ""
-
-
-def _answers(report: Report, target: str) -> bool:
-    """Says whether a run has answers on the pictures of a target: a head, and no stored vectors."""
-    estimated = (one for part in report.parts for one in part.figures if one.role == "estimate")
-    return not report.spec.get("embeddings") and any(one.data == target for one in estimated)
+    paths = []
+    for run in runs:
+        figures = (figure for part in run.report.parts for figure in part.figures)
+        answers = any(
+            figure.role == "estimate" and figure.data == ranking.target for figure in figures
+        )
+        if run.directory is not None and answers and not run.report.spec.get("embeddings"):
+            paths.append(str(run.directory.path))
+    undecided = any(model.decision == "undecided" for model in ranking.models)
+    return f"tuiprobe label {shlex.join(paths)}" if undecided and len(paths) > 1 else ""
 
 
 def write_ranking(

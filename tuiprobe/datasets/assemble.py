@@ -77,7 +77,7 @@ def add_targets(suite: Suite, spec: RunSpec, own: Mapping[str, Dataset] | None =
             raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
         sources = ()
     own = own or {}
-    targets = [Target(own[one]) if one in own else load_target(one) for one in sources]
+    targets = [Target(own[source]) if source in own else load_target(source) for source in sources]
     suite = with_targets(suite, targets)
     for dataset in suite.sets.values():
         refuse_undecodable(dataset.source, "the path")
@@ -90,7 +90,7 @@ def planned_images(suite: Suite, spec: RunSpec) -> dict[str, int]:
     """Returns how many images of each set a run measures: the first of the processing order."""
     counts = {}
     for name, dataset in suite.sets.items():
-        wanted = spec.concept_sample if name == suite.concept_set else spec.sample
-        found = len(dataset.samples)
-        counts[name] = found if wanted is None else min(found, wanted)
+        sample = spec.concept_sample if name == suite.concept_set else spec.sample
+        images = len(dataset.samples)
+        counts[name] = images if sample is None else min(images, sample)
     return counts

@@ -32,7 +32,7 @@ from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
 
 _NOT_CATEGORIES = ("image", "split", "ih", "iw", "sh", "sw")
-_SHOWN = 20
+_LISTED = 20
 _CATEGORY = re.compile(r"(?P<name>[^()]+?)\s*(?:\((?P<count>\d+)\))?")
 
 
@@ -84,8 +84,8 @@ class Broden(ListedImages[_CellsRow]):
         maps = [read_file(path) for path in self._maps(sample)]
         return replace(
             content,
-            stamp=_joined(content.stamp, [one.stamp for one in maps]),
-            beside=tuple(one.data for one in maps if isinstance(one.data, bytes)),
+            stamp=_joined(content.stamp, [file.stamp for file in maps]),
+            beside=tuple(file.data for file in maps if isinstance(file.data, bytes)),
         )
 
     def _maps(self, sample: Sample) -> list[Path]:
@@ -165,7 +165,7 @@ class Broden(ListedImages[_CellsRow]):
 
 
 def _joined(stamp: Stamp, maps: list[Stamp]) -> Stamp:
-    parts = [str(stamp.changed), *(f"{one.size} {one.changed}" for one in maps)]
+    parts = [str(stamp.changed), *(f"{of_map.size} {of_map.changed}" for of_map in maps)]
     return Stamp(stamp.size, ", ".join(parts))
 
 
@@ -210,7 +210,7 @@ def _main_category(text: str, categories: frozenset[str], where: str) -> str:
         if match is None or match["name"] not in categories:
             raise DataError(
                 f"{where}: category {entry!r} is none of index.csv: "
-                f"{', '.join(sorted(categories)[:_SHOWN])}"
+                f"{', '.join(sorted(categories)[:_LISTED])}"
             )
         count = int(match["count"] or 0)
         if count > most:

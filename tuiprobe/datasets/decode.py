@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
 from functools import cache
 from typing import IO
 
@@ -67,7 +66,7 @@ def readable_extensions() -> frozenset[str]:
     return frozenset(ext for ext, name in Image.registered_extensions().items() if name in formats)
 
 
-def decode_image(file: IO[bytes], formats: Sequence[str] | None = None) -> Image.Image:
+def decode_image(file: IO[bytes], formats: tuple[str, ...] | None = None) -> Image.Image:
     """Decodes the first frame of an image file, upright, to RGB.
 
     Args:
@@ -98,18 +97,25 @@ def decode_image(file: IO[bytes], formats: Sequence[str] | None = None) -> Image
         Image.MAX_IMAGE_PIXELS = previous
 
 
-def _decoded(file: IO[bytes], formats: Sequence[str]) -> Image.Image:
+def _decoded(file: IO[bytes], formats: tuple[str, ...]) -> Image.Image:
     with Image.open(file, formats=formats) as image:
         _refuse_huge(image.size, image)
         if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:
             _refuse_huge((image.tag_v2[_TILE_WIDTH], image.tag_v2[_TILE_LENGTH]), image)
-        _refuse_unscaled(image)
+        # Values whose white is not known: any guess would measure some sets as black.
+        if image.mode == "F" or (image.mode == "I" and image.format not in _DEEP_AS_32_BITS):
+            kind = "float" if image.mode == "F" else "32-bit or signed integer"
+            raise UnreadableImageError(
+                f"a {kind} image has no agreed range of brightness; scale its values to 0 to 255 "
+                "or 0 to 65,535 and save it with 8 or 16 bits"
+            )
         step = _STEP_OF_12_BITS if "I;12" in _raw_modes(image) else _STEP
         image.load()
         inverted = isinstance(image, TiffImageFile) and (
             image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
         )
-        return _to_rgb(_upright(image), step, inverted)
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        return _to_rgb(image if turn is None else image.transpose(turn), step, inverted)
 
 
 def rgb(image: Image.Image) -> Image.Image:
@@ -134,20 +140,10 @@ def _raw_modes(image: Image.Image) -> tuple[str, ...]:
     modes: list[str] = []
     for _, _, _, arguments in getattr(image, "tile", ()):
         several = (arguments,) if isinstance(arguments, str) else tuple(arguments or ())
-        modes += [one for one in several if isinstance(one, str)]
+        modes += [argument for argument in several if isinstance(argument, str)]
         if image.format == "PPM" and any(isinstance(n, int) and n > 255 for n in several):
             modes.append("I;16")
     return tuple(modes)
-
-
-def _refuse_unscaled(image: Image.Image) -> None:
-    """Refuses values whose white is not known: any guess would measure some sets as black."""
-    if image.mode == "F" or (image.mode == "I" and image.format not in _DEEP_AS_32_BITS):
-        kind = "float" if image.mode == "F" else "32-bit or signed integer"
-        raise UnreadableImageError(
-            f"a {kind} image has no agreed range of brightness; scale its values to 0 to 255 or "
-            "0 to 65,535 and save it with 8 or 16 bits"
-        )
 
 
 def _refuse_huge(size: tuple[int, int], image: Image.Image) -> None:
@@ -161,11 +157,6 @@ def _refuse_huge(size: tuple[int, int], image: Image.Image) -> None:
         )
     if pixels <= 0:
         raise UnreadableImageError("an image without pixels")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image, step: int, inverted: bool) -> Image.Image:

@@ -171,21 +171,21 @@ def _parts(text: str, base: Path | None) -> tuple[str, str | None, str | None]:
 
 def _from_disk(library: Any, folder: str, split: str | None) -> tuple[Any, str | None]:
     try:
-        found = library.load_from_disk(folder)
+        rows = library.load_from_disk(folder)
     except Exception as error:
         raise DataError(
             f"hf: {folder} is no data set saved by save_to_disk: {in_words(error)}"
         ) from error
-    if not isinstance(found, library.DatasetDict):
+    if not isinstance(rows, library.DatasetDict):
         if split is not None:
             raise DataError(f"hf: {folder} holds no splits; leave out {split!r}")
-        return found, None
-    if split is None and len(found) == 1:
-        split = next(iter(found))
-    if split not in found:
-        asked = f"no split {split!r}" if split else "several splits"
-        raise DataError(f"hf: {folder} has {asked}; there are {', '.join(found)}")
-    return found[split], split
+        return rows, None
+    if split is None and len(rows) == 1:
+        split = next(iter(rows))
+    if split not in rows:
+        problem = f"no split {split!r}" if split else "several splits"
+        raise DataError(f"hf: {folder} has {problem}; there are {', '.join(rows)}")
+    return rows[split], split
 
 
 def _loaded(library: Any, name: str, config: str | None, split: str | None) -> Any:
@@ -197,7 +197,7 @@ def _loaded(library: Any, name: str, config: str | None, split: str | None) -> A
 
 
 def _column(rows: Any, kind: type) -> str | None:
-    return next((str(n) for n, one in rows.features.items() if isinstance(one, kind)), None)
+    return next((str(n) for n, type_ in rows.features.items() if isinstance(type_, kind)), None)
 
 
 def _label_column(rows: Any, class_label: type) -> str | None:

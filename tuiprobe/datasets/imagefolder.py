@@ -43,9 +43,10 @@ class ImageFolder(ImageFiles):
         self.ignored: Counter[str] = Counter()
         self._paths = sorted(self._walk(), key=os.fsencode)
         if not self._paths:
-            others = f"only files with other extensions: {_listed(self.ignored)}"
-            there = others if self.ignored else "it is empty"
-            raise DataError(f"imagefolder: no image below {self.folder} ({there})")
+            content = "it is empty"
+            if self.ignored:
+                content = f"only files with other extensions: {_listed(self.ignored)}"
+            raise DataError(f"imagefolder: no image below {self.folder} ({content})")
 
     @property
     def source(self) -> str:
@@ -117,8 +118,8 @@ def _unreadable(error: OSError) -> None:
 
 
 def _listed(counts: Counter[str]) -> str:
-    shown = ", ".join(f"{count} {encodable(name)}" for name, count in counts.most_common(5))
-    return shown + (", …" if len(counts) > 5 else "")
+    most = ", ".join(f"{count} {encodable(name)}" for name, count in counts.most_common(5))
+    return most + (", …" if len(counts) > 5 else "")
 
 
 SOURCE = DataSource(

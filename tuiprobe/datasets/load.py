@@ -90,8 +90,8 @@ def load_concepts(source: str) -> ConceptDataset:
 
 def imagenet_maps(sets: dict[str, Dataset]) -> dict[str, tuple[int, ...]]:
     """Returns the value of `tuiprobe.datasets.Suite.imagenet` for these sets."""
-    found = ((name, getattr(dataset, "imagenet", None)) for name, dataset in sets.items())
-    return {name: answers for name, answers in found if answers is not None}
+    maps = {name: getattr(dataset, "imagenet", None) for name, dataset in sets.items()}
+    return {name: answers for name, answers in maps.items() if answers is not None}
 
 
 @contextmanager

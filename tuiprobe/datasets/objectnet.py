@@ -78,9 +78,9 @@ class ObjectNet(ImageFiles):
     def notes(self) -> tuple[str, ...]:
         """Remarks on how the folders were read."""
         notes = list(self._images.notes)
-        others = len(self._images.classes) - len(self.classes)
-        if others:
-            notes.append(f"{others} folders of classes that ImageNet lacks are left out")
+        unshared = len(self._images.classes) - len(self.classes)
+        if unshared:
+            notes.append(f"{unshared} folders of classes that ImageNet lacks are left out")
         if self._missing:
             notes.append(f"{self._missing} folders that share a class with ImageNet are missing")
         return tuple(notes)

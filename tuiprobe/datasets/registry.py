@@ -69,7 +69,7 @@ SOURCES = Registry(DATASETS, "data source", DataSource, BUILTIN)
 def data_forms() -> tuple[str, ...]:
     """Returns every way to write `--data`; does not load the sources of other packages."""
     own = (form for source in _builtin() for form in source.forms)
-    return (*own, *(f"{one.name}:… ({one.package})" for one in SOURCES.foreign()))
+    return (*own, *(f"{plugin.name}:… ({plugin.package})" for plugin in SOURCES.foreign()))
 
 
 def concept_forms() -> tuple[str, ...]:
@@ -84,8 +84,8 @@ def suite_kinds() -> tuple[str, ...]:
 
 
 def _builtin() -> tuple[DataSource, ...]:
-    found = (SOURCES.builtin(name) for name in SOURCES.builtin_names)
-    return tuple(source for source in found if source is not None)
+    sources = map(SOURCES.builtin, SOURCES.builtin_names)
+    return tuple(source for source in sources if source is not None)
 
 
 def source_named(text: str, base: Path | None = None) -> str:

@@ -111,8 +111,8 @@ def expand(pattern: str) -> list[str]:
     """
     places: list[str] = []
     search = FileSearch()
-    for one in expand_braces(pattern):
-        places += [one] if is_url(one) else _local(one, search)
+    for place in expand_braces(pattern):
+        places += [place] if is_url(place) else _local(place, search)
     return sorted(dict.fromkeys(places), key=os.fsencode)
 
 
@@ -124,15 +124,15 @@ def expand_braces(pattern: str) -> list[str]:
     >>> expand_braces("{a,b}/{0..1}")
     ['a/0', 'a/1', 'b/0', 'b/1']
     """
-    found, end = [""], 0
+    expanded, end = [""], 0
     for match in _BRACES.finditer(pattern):
         items = _items(match[1])
-        if len(items) * len(found) > PATTERN_PATHS:
+        if len(items) * len(expanded) > PATTERN_PATHS:
             raise DataError(f"{pattern[:200]!r} names more than {PATTERN_PATHS:,} shards")
         before = pattern[end : match.start()]
-        found = [one + before + item for one in found for item in items]
+        expanded = [start + before + item for start in expanded for item in items]
         end = match.end()
-    return [one + pattern[end:] for one in found]
+    return [start + pattern[end:] for start in expanded]
 
 
 def _items(inside: str) -> list[str]:
@@ -170,16 +170,17 @@ def is_url(place: str) -> bool:
 def _local(pattern: str, search: FileSearch) -> list[str]:
     path = Path(pattern).expanduser().absolute()
     if path.is_dir():
-        found = search.find(path, ["*.tar"])
-        if not found:
-            raise DataError(f"{path} holds no *.tar file")
-        return found
-    if path.exists():
-        return [str(path)]
-    found = search.find(Path("/"), path.parts[1:])
-    if not found:
-        raise DataError(f"{path} does not exist, and matches no file")
-    return found
+        files, problem = search.find(path, ["*.tar"]), "holds no *.tar file"
+    elif path.exists():
+        files, problem = [str(path)], ""
+    else:
+        files, problem = (
+            search.find(Path("/"), path.parts[1:]),
+            "does not exist, and matches no file",
+        )
+    if not files:
+        raise DataError(f"{path} {problem}")
+    return files
 
 
 def stamp(place: str) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.class_names import match_classes
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.dataset import Dataset, Suite
-from tuiprobe.datasets.discover_suites import ROOT_VARIABLE, discover
 from tuiprobe.datasets.load import imagenet_maps, load_dataset
 from tuiprobe.datasets.registry import (
     SOURCES,
@@ -32,6 +32,29 @@ ID_NAME = "imagenet"
 KEYS = ("name", "id", "shifts", "concepts")
 
 _IMAGENET_CLASSES = 1000
+
+ROOT_VARIABLE = "TUIPROBE_DATA"
+
+USUAL = {
+    "imagenet": (
+        "imagenet/val", "imagenet-1k/val", "imagenet1k/val", "imagenet_1k/val",
+        "ilsvrc2012/val", "imagenet/ilsvrc2012/val", "imagenet-val", "imagenet_val",
+        "ilsvrc/data/cls-loc/val", "imagenet/validation", "val",
+    ),
+    "imagenet_v2": (
+        "imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency",
+        "imagenetv2/imagenetv2-matched-frequency-format-val", "imagenetv2", "imagenet-v2",
+        "imagenet_v2",
+    ),
+    "imagenet_r": ("imagenet-r", "imagenet_r", "imagenetr"),
+    "imagenet_sketch": ("imagenet-sketch", "imagenet-sketch/sketch", "imagenet_sketch", "sketch"),
+    "objectnet": ("objectnet-1.0", "objectnet", "objectnet/objectnet-1.0"),
+    "imagenet_a": ("imagenet-a", "imagenet_a", "imageneta"),
+    "concepts": ("broden1_224", "broden1_227", "broden1_384", "broden", "broden/broden1_224"),
+}  # fmt: skip
+"""Folders below the root, in lower case; the first that fits is used."""
+
+_WNID = re.compile(r"n\d{8}")
 
 
 def read_suite(path: Path) -> Suite:
@@ -60,7 +83,7 @@ def read_suite(path: Path) -> Suite:
         if shift in sets:
             raise DataError(f"{where}: there is a set {shift!r} already")
         opened = _load(where, source, base)
-        if double := next((name for name, one in sets.items() if one.source == opened.source), ""):
+        if double := next((n for n, known in sets.items() if known.source == opened.source), ""):
             raise DataError(f"{where}: it has the images of {double!r}; name others")
         _check_classes(where, dataset, opened)
         sets[shift] = opened
@@ -90,6 +113,52 @@ def auto_suite(environment: Mapping[str, str] = os.environ) -> Suite:
     missing = ", ".join(name for name in SHIFTS if name not in sources)
     notes = (f"not found below {folder}: {missing}",) if missing else ()
     return _suite(ID_NAME, "suite:auto", sets, sources.get("concepts"), notes)
+
+
+def discover(root: Path) -> dict[str, str]:
+    """Returns the sources of the usual folders below `root`, by name as in `USUAL`; ignores case.
+
+    Raises:
+        DataError: If the folder does not exist or holds no ImageNet.
+    """
+    if not root.is_dir():
+        raise DataError(f"{ROOT_VARIABLE}: {root} is not a folder")
+    sources = {}
+    for name, places in USUAL.items():
+        folder = next((p for p in _candidates(root, places) if _fits(name, p)), None)
+        if folder is not None:
+            kind = {"concepts": "broden", "objectnet": "objectnet"}.get(name, "imagefolder")
+            sources[name] = f"{kind}:{folder}"
+    if "imagenet" not in sources:
+        raise DataError(
+            f"{ROOT_VARIABLE}: no ImageNet validation set (folders named n01440764, …) below "
+            f"{root}; it is looked for as {', '.join(USUAL['imagenet'][:3])}, …"
+        )
+    return sources
+
+
+def _candidates(root: Path, places: tuple[str, ...]) -> Iterator[Path]:
+    for place in places:
+        paths = [root]
+        for part in place.split("/"):
+            paths = [c for path in paths for c in _folders(path) if c.name.lower() == part]
+        yield from paths
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(child for child in parent.iterdir() if child.is_dir())
+
+
+def _fits(name: str, folder: Path) -> bool:
+    """Says whether a folder has the layout that its name suggests."""
+    if name == "concepts":
+        return (folder / "index.csv").is_file()
+    if name == "objectnet":
+        return (folder / "images").is_dir()
+    names = [child.name for child in _folders(folder)]
+    if name == "imagenet_v2":
+        return any(map(str.isdecimal, names))
+    return any(map(_WNID.fullmatch, names))
 
 
 def canonical(key: str) -> str:

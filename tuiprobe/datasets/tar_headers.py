@@ -130,7 +130,7 @@ def _refuse_wrong_size(
 
 def _records(content: bytes, place: str) -> dict[str, str]:
     """Returns the records `LENGTH KEY=VALUE` that locate and describe a member."""
-    found: dict[str, str] = {}
+    records: dict[str, str] = {}
     at = 0
     while at < len(content) and content[at]:
         digits, space, _ = content[at : at + 8].partition(b" ")
@@ -141,9 +141,9 @@ def _records(content: bytes, place: str) -> dict[str, str]:
         if not equals or content[at + length - 1 : at + length] != b"\n":
             raise DataError(f"{place} is damaged: an extended header that cannot be read")
         if key in (b"path", b"size") or key.startswith(b"GNU.sparse."):
-            found[_text(key)] = _text(value)
+            records[_text(key)] = _text(value)
         at += length
-    return found
+    return records
 
 
 def _number(text: str, place: str) -> int:

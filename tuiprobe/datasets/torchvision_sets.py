@@ -11,7 +11,7 @@ import numpy as np
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import Content, StoredImages
-from tuiprobe.datasets.own import classes_of, labels_of
+from tuiprobe.datasets.python_images import classes_of, labels_of
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError, UsageError
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from tuiprobe.catalog.labels import whole_numbers
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError, whole_numbers
 from tuiprobe.datasets.content import Content, StoredImages
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.shard_io import expand, is_url, read_range
@@ -142,13 +141,13 @@ def _numbered(
         raise DataError(f"webdataset: a class numbered {count - 1:,} is no class")
     if names is None:
         return tuple(str(label) for label in range(count)), labels
-    path, found = names
-    if len(found) < count:
+    path, classes = names
+    if len(classes) < count:
         shift = "; labels count from 0: subtract 1 from each" if 0 not in labels else ""
         raise DataError(
-            f"{path} names {len(found)} classes, but the shards go up to {count - 1}{shift}"
+            f"{path} names {len(classes)} classes, but the shards go up to {count - 1}{shift}"
         )
-    return found, labels
+    return classes, labels
 
 
 def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:

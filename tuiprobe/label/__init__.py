@@ -7,8 +7,9 @@ are right. It rests on Ville's inequality and on betting about a finite populati
 Ramdas, "Confidence sequences for sampling without replacement", 2020; "Estimating means of bounded
 random variables by betting", 2024).
 
-`betting.py` has the bets, `contest.py` the order of pictures and the decisions, `alone.py` a run
-without rivals. `candidates.py` reads runs, `files.py` keeps the labels, `session.py` joins them,
-`standing.py` puts the state into words, `batch.py` hands pictures out as a table, and `known.py`
-says how accurate any run is by the labels beside it.
+`betting.py` has the bets, `contest.py` the order of pictures and the decisions, `survey.py` the
+accuracies, and what one run alone needs. `candidates.py` reads runs and `matching.py` puts them on
+the same pictures; `files.py` keeps the labels, `session.py` joins them, `answer_table.py` hands
+pictures out as a table, and `status.py` describes how far it is. `accuracy.py`, `ranking.py` and
+`report_part.py` say what the labels beside finished runs mean for them.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from math import ceil, log
@@ -10,9 +9,9 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tuiprobe.label.answers import Draw, LabelledAccuracy, Pool, block_accuracies
 from tuiprobe.label.betting import Bools, Duel, Ints, Mark
 from tuiprobe.label.files import How
+from tuiprobe.label.survey import Draw, LabelledAccuracy, Pool, Survey, block_accuracies
 
 ALPHA: Final = 0.05
 """Chance that the best candidate is dropped, or that a winner is named wrongly."""
@@ -33,9 +32,6 @@ UNDECIDED: Final = ("open", "contradictory")
 class _Step:
     """What `Contest.undo` needs to take a label back."""
 
-    picture: int
-    drawn: bool
-    known: bool
     marks: dict[tuple[int, int], Mark]
     dropped: Bools
     stage: Ints
@@ -43,16 +39,13 @@ class _Step:
     decided: tuple[Verdict, int | None]
 
 
-class Contest:
+class Contest(Survey):
     """Candidates, what was labelled, and what follows from it.
 
     Args:
         pool: The answers of two or more candidates.
 
     Attributes:
-        labels: Class by picture, in the order of labelling; `NOBODY` where none is right.
-        drawn: Pictures among them that this contest asked for.
-        known: Pictures among them that were labelled before the first of those.
         dropped: bool `[M]`.
         stage: int64 `[N]`: -1 where the surviving candidates differ, 0 where all agreed from the
             start, k where they came to agree at the k-th label that dropped a candidate.
@@ -62,17 +55,13 @@ class Contest:
     """
 
     def __init__(self, pool: Pool) -> None:
-        self.pool = pool
-        self.labels: dict[int, int] = {}
-        self.drawn: list[int] = []
-        self.known: list[int] = []
+        super().__init__(pool)
         self.dropped = np.zeros(pool.candidates, dtype=bool)
         self.stage = np.where(pool.agreed(~self.dropped), 0, -1)
         self.drops = 0
         self.verdict: Verdict = "open"
         self.winner: int | None = None
         self._steps: list[_Step] = []
-        self._unlabelled = np.ones(pool.pictures, dtype=bool)
         order, support = pool.orders[0], pool.support
         margin = ceil(MARGIN * pool.pictures - 1e-9)
         self._pairs = {}
@@ -98,12 +87,13 @@ class Contest:
             count: At most so many.
             narrow: Whether to narrow the bounds of differences once the best is known.
         """
-        order, other = self.pool.orders
+        (order, other), waiting = self.pool.orders, self.unlabelled
         narrow = narrow and self.verdict == "best"
+        differ = self.stage != 0 if narrow else self.stage == -1
         turns = {
-            "order": self._waiting(order, self.stage != 0 if narrow else self.stage == -1),
-            "other": self._waiting(other, self.stage >= 0),
-            "rest": self._waiting(other, np.ones_like(self.stage, dtype=bool)),
+            "order": iter(order[(waiting & differ)[order]].tolist()),
+            "other": iter(other[(waiting & (self.stage >= 0))[other]].tolist()),
+            "rest": iter(other[waiting[other]].tolist()),
         }
         draws: dict[int, How] = {}
         while len(draws) < count:
@@ -116,10 +106,6 @@ class Contest:
             draws[picture] = "order" if name == "order" else "other"
         return [Draw(picture, how) for picture, how in draws.items()]
 
-    def _waiting(self, order: Ints, eligible: Bools) -> Iterator[int]:
-        """Yields the unlabelled pictures among some, in an order."""
-        yield from order[(eligible & self._unlabelled)[order]].tolist()
-
     def add(self, picture: int, label: int, how: How) -> None:
         """Adds the label of a picture; decides what follows.
 
@@ -128,39 +114,22 @@ class Contest:
             label: Number of a class, or `NOBODY`.
             how: `order` or `other` if this contest asked for it, else `outside`.
         """
-        drawn, known = how != "outside", how == "outside" and not self.drawn
+        super().add(picture, label, how)
         marks: dict[tuple[int, int], Mark] = {}
         decided = (self.verdict, self.winner)
-        self._steps.append(
-            _Step(picture, drawn, known, marks, self.dropped, self.stage, self.drops, decided)
-        )
-        self.labels[picture] = label
-        self._unlabelled[picture] = False
-        if drawn:
-            self.drawn.append(picture)
-        elif known:
-            self.known.append(picture)
+        self._steps.append(_Step(marks, self.dropped, self.stage, self.drops, decided))
         for place, pair in self._pairs.items():
             if pair.following == picture:
                 marks[place] = pair.mark()
-                self._settle(place, pair)
+                while (at := pair.following) in self.labels:
+                    a, b = (int(self.pool.answers[c, at] == self.labels[at]) for c in place)
+                    pair.settle(a - b)
         self._decide()
-
-    def _settle(self, place: tuple[int, int], pair: Duel) -> None:
-        """Settles what is labelled at the front of a queue."""
-        while (at := pair.following) in self.labels:
-            a, b = (int(self.pool.answers[c, at] == self.labels[at]) for c in place)
-            pair.settle(a - b)
 
     def undo(self) -> None:
         """Takes the last label back."""
+        super().undo()
         step = self._steps.pop()
-        del self.labels[step.picture]
-        self._unlabelled[step.picture] = True
-        if step.drawn:
-            self.drawn.pop()
-        if step.known:
-            self.known.pop()
         for place, mark in step.marks.items():
             self._pairs[place].back(mark)
         self.dropped, self.stage, self.drops = step.dropped, step.stage, step.drops
@@ -179,24 +148,21 @@ class Contest:
             agreed = self.pool.agreed(~dropped)
             self.stage = np.where((self.stage == -1) & agreed, self.drops, self.stage)
             self.dropped = dropped
-        self.verdict, self.winner = self._verdict(contradictory)
-
-    def _verdict(self, contradictory: bool) -> tuple[Verdict, int | None]:
         survivors = self.survivors
-        if contradictory:
-            return "contradictory", None
-        if len(survivors) == 1:
-            return "best", survivors[0]
-        if len(self.labels) == self.pool.pictures:
-            return "equal", None  # who is ahead by a picture is the best by then
         near = [
             a
             for a in survivors
             if all(self._near(a, b) >= self.needed for b in survivors if b != a)
         ]
-        if near:
-            return "within", max(near, key=self._lead)
-        return "open", None
+        self.verdict, self.winner = "open", None
+        if contradictory:
+            self.verdict = "contradictory"
+        elif len(survivors) == 1:
+            self.verdict, self.winner = "best", survivors[0]
+        elif len(self.labels) == self.pool.pictures:
+            self.verdict = "equal"  # a candidate that is ahead by one picture is the best by then
+        elif near:
+            self.verdict, self.winner = "within", max(near, key=self._lead)
 
     def _side(self, a: int, b: int) -> tuple[Duel, int]:
         return (self._pairs[a, b], 0) if a < b else (self._pairs[b, a], 1)

@@ -26,7 +26,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, writing
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.results.base import Record
-from tuiprobe.run.directory import BusyError
+from tuiprobe.run.locks import BusyError
 
 NONE_OF_THESE: Final = "(none of these)"
 """The class of a picture that shows none of the classes."""
@@ -121,6 +121,11 @@ class LabelPlan(Record):
     pictures: tuple[str, ...]
     stages: tuple[Annotated[int, Field(ge=-1, lt=2**31)], ...]
     eliminations: tuple[Elimination, ...] = ()
+
+    @property
+    def answers(self) -> list[str]:
+        """The digest of the answers of each candidate."""
+        return [candidate.answers for candidate in self.candidates]
 
 
 class PlanFile(Record):

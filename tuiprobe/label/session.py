@@ -15,12 +15,9 @@ import numpy as np
 
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.errors import DataError, UsageError
-from tuiprobe.label.alone import Alone
-from tuiprobe.label.answers import Draw
-from tuiprobe.label.candidates import Matched, match, read_candidate
+from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.contest import Contest, Verdict
-from tuiprobe.label.counted import CountedLabel, counted_labels, label_numbers, some_classes
 from tuiprobe.label.files import (
     NONE_OF_THESE,
     UNSURE,
@@ -33,6 +30,15 @@ from tuiprobe.label.files import (
     label_targets,
     now,
 )
+from tuiprobe.label.matching import (
+    CountedLabel,
+    Matched,
+    counted_labels,
+    label_numbers,
+    match,
+    some_classes,
+)
+from tuiprobe.label.survey import Draw, StratifiedSample
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
 
@@ -102,7 +108,9 @@ class Labelling:
         self.matched, self.files, self.plan = matched, files, plan
         self.narrow = False
         pool = matched.pool(plan.seed)
-        self.survey: Contest | Alone = Contest(pool) if pool.candidates > 1 else Alone(pool)
+        self.survey: Contest | StratifiedSample = (
+            Contest(pool) if pool.candidates > 1 else StratifiedSample(pool)
+        )
         self.counted: list[LabelLine] = []
         self.decisions: list[LabelDecision] = []
         self._numbers = label_numbers(matched)
@@ -122,7 +130,7 @@ class Labelling:
     def decided(self) -> LabelDecision:
         """What is decided now."""
         survey, count = self.survey, len(self.counted)
-        if isinstance(survey, Alone):
+        if isinstance(survey, StratifiedSample):
             return LabelDecision(count, survey.verdict, None, ())
         dropped = tuple(np.flatnonzero(survey.dropped).tolist())
         return LabelDecision(count, survey.verdict, survey.winner, dropped)
@@ -139,21 +147,14 @@ class Labelling:
         Args:
             count: At most so many.
         """
-        return [self._picture(draw) for draw in self._draws(count)]
-
-    def _draws(self, count: int) -> list[Draw]:
-        survey = self.survey
-        if isinstance(survey, Contest):
-            return survey.upcoming(count, self.narrow)
-        return survey.upcoming(count)
-
-    def _picture(self, draw: Draw) -> PictureToLabel:
-        matched, place = self.matched, draw.picture
-        digest = matched.digests[place]
-        answers = sorted(set(matched.answers[:, place].tolist()))
-        mixed = np.random.default_rng(int(digest[:16], 16)).permutation(answers)
-        choices = tuple(matched.classes[answer] for answer in mixed.tolist())
-        return PictureToLabel(place, draw.how, matched.paths[place], digest, choices)
+        matched, pictures = self.matched, []
+        for place, how in self.survey.upcoming(count, self.narrow):
+            digest = matched.digests[place]
+            answers = sorted(set(matched.answers[:, place].tolist()))
+            mixed = np.random.default_rng(int(digest[:16], 16)).permutation(answers)
+            choices = tuple(matched.classes[answer] for answer in mixed.tolist())
+            pictures.append(PictureToLabel(place, how, matched.paths[place], digest, choices))
+        return pictures
 
     @cached_property
     def _dataset(self) -> Dataset:
@@ -172,24 +173,17 @@ class Labelling:
         Raises:
             DataError: If it cannot be read, or is not the picture that the runs measured.
         """
-        content = self._dataset.read(self._dataset.samples[self._sample(place)])
-        if content.digest().hex() != self.matched.digests[place]:
-            raise DataError(
-                f"{plain(self.matched.paths[place])} has changed since the runs measured it: run "
-                "them again"
-            )
-        return content.image()
-
-    def _sample(self, place: int) -> int:
-        """Returns the id of a picture in its set as it is now."""
         number, path = int(self.matched.ids[place]), self.matched.paths[place]
         samples = self._dataset.samples
-        if number < len(samples) and samples[number].path == path:
-            return number
-        moved = next((sample.id for sample in samples if sample.path == path), None)
-        if moved is None:
-            raise DataError(f"{plain(path)} is no longer in {self._dataset.source}")
-        return moved
+        if number >= len(samples) or samples[number].path != path:  # the set is another one now
+            moved = next((sample.id for sample in samples if sample.path == path), None)
+            if moved is None:
+                raise DataError(f"{plain(path)} is no longer in {self._dataset.source}")
+            number = moved
+        content = self._dataset.read(samples[number])
+        if content.digest().hex() != self.matched.digests[place]:
+            raise DataError(f"{plain(path)} has changed since the runs measured it: run them again")
+        return content.image()
 
     def path(self, place: int) -> Path | None:
         """Returns the file of a picture; None where pictures are no files of their own."""
@@ -208,7 +202,7 @@ class Labelling:
             UsageError: If it is none of these, or every picture is labelled.
             RunError: If the operating system refuses to write.
         """
-        draws = self._draws(1)
+        draws = self.survey.upcoming(1, self.narrow)
         if not draws:
             raise UsageError("every picture is labelled")
         self.label(draws[0], label)
@@ -282,8 +276,8 @@ class Labelling:
         )
         update = {"stages": tuple(self.survey.stage.tolist()), "eliminations": eliminations}
         self.plan = self.plan.model_copy(update=update)
-        own = sorted(_answers(self.plan))
-        others = [plan for plan in self.files.plans() if sorted(_answers(plan)) != own]
+        own = sorted(self.plan.answers)
+        others = [plan for plan in self.files.plans() if sorted(plan.answers) != own]
         self.files.write_plans([*others, self.plan])
         self._written = True
 
@@ -292,7 +286,9 @@ class Labelling:
         """The letter of each candidate, in an order that the user did not choose."""
         count = len(self.matched.candidates)
         mixed = np.random.default_rng(int(self.plan.id, 16)).permutation(count)
-        return tuple(_letter(place) for place in mixed.tolist())
+        return tuple(
+            chr(ord("A") + place) if place < 26 else f"A{place}" for place in mixed.tolist()
+        )
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -322,10 +318,6 @@ class Labelling:
         return tuple((self.matched.answers[:, chosen] == labels).sum(axis=1).tolist())
 
 
-def _letter(place: int) -> str:
-    return chr(ord("A") + place) if place < 26 else f"A{place}"
-
-
 def open_labelling(
     runs: Sequence[Path], target: str | None = None, seed: int | None = None
 ) -> Labelling:
@@ -350,7 +342,7 @@ def open_labelling(
     files = _files(runs[0].resolve().parent, matched)
     digests = matched.answers_digests
     plans = files.plans()
-    own = [plan for plan in plans if sorted(_answers(plan)) == sorted(digests)]
+    own = [plan for plan in plans if sorted(plan.answers) == sorted(digests)]
     if own and seed in (None, own[0].seed):
         return Labelling(_in_order(matched, digests, own[0]), files, own[0])
     if own and any(line.plan == own[0].id for line in files.lines()):
@@ -368,6 +360,24 @@ def open_labelling(
     return Labelling(matched, files, _new_plan(matched, digests, seed))
 
 
+def labelling_of(plan: LabelPlan, folder: Path, target: str) -> Labelling | None:
+    """Returns the labelling of the candidates of a plan; None if one is gone or answers otherwise.
+
+    Args:
+        plan: The plan.
+        folder: Where its candidates lie.
+        target: Name of the target set.
+    """
+    names = [candidate.run for candidate in plan.candidates]
+    if any(Path(name).name != name for name in names):
+        return None  # a plan from a stranger opens nothing elsewhere
+    try:
+        labelling = open_labelling([folder / name for name in names], target)
+    except TuiprobeError:
+        return None
+    return labelling if labelling.plan.id == plan.id else None
+
+
 def _files(folder: Path, matched: Matched) -> LabelFiles:
     """Returns the files of the target set, or those in which its pictures have labels."""
     own, pictures = matched.source_run.target, set(matched.digests)
@@ -380,10 +390,6 @@ def _files(folder: Path, matched: Matched) -> LabelFiles:
     return files[counts.index(best)] if best else LabelFiles(folder, own)
 
 
-def _answers(plan: LabelPlan) -> list[str]:
-    return [candidate.answers for candidate in plan.candidates]
-
-
 def _in_order(matched: Matched, digests: Sequence[str], plan: LabelPlan) -> Matched:
     """Returns candidates and pictures in the order of a plan."""
     numbers = matched.places
@@ -391,7 +397,7 @@ def _in_order(matched: Matched, digests: Sequence[str], plan: LabelPlan) -> Matc
         raise DataError(f"the plan {plan.id} beside the runs is damaged: its pictures are others")
     matched = matched.of(np.array([numbers[digest] for digest in plan.pictures], dtype=np.int64))
     left, places = list(range(len(digests))), []
-    for digest in _answers(plan):
+    for digest in plan.answers:
         places.append(next(place for place in left if digests[place] == digest))
         left.remove(places[-1])
     return replace(

@@ -33,7 +33,7 @@ def set_means(plan: Plan, listen: Listener) -> None:
         DataError: If no image of the shard can be read.
         DamagedFileError: If the file with the means is damaged.
     """
-    ablated = {n: one for n, one in plan.encoder.ablated.items() if one.mode == "mean"}
+    ablated = {n: layer for n, layer in plan.encoder.ablated.items() if layer.mode == "mean"}
     if not ablated:
         return
     file = plan.directory.ablation_file
@@ -42,13 +42,13 @@ def set_means(plan: Plan, listen: Listener) -> None:
             listen(Event("stage", "measuring the means of ablated channels", {"stage": "ablation"}))
             images = _measure(plan, ablated)
             arrays: Arrays = {
-                name: np.asarray(one.values, dtype=np.float32) for name, one in ablated.items()
+                name: np.asarray(layer.values, dtype=np.float32) for name, layer in ablated.items()
             }
             write_arrays(file, arrays, {"key": plan.key, "images": str(images)})
-    found = CheckedArrays(file, read_arrays(file)[0])
-    for name, one in ablated.items():
-        values = found.finite(name, "f4", len(one.channels))
-        one.values = torch.from_numpy(np.array(values))
+    checked = CheckedArrays(file, read_arrays(file)[0])
+    for name, layer in ablated.items():
+        values = checked.finite(name, "f4", len(layer.channels))
+        layer.values = torch.from_numpy(np.array(values))
 
 
 def _measure(plan: Plan, ablated: dict[str, LayerAblation]) -> int:
@@ -59,8 +59,8 @@ def _measure(plan: Plan, ablated: dict[str, LayerAblation]) -> int:
         [shard], plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers=0
     )
     with torch.inference_mode(), decoding as batches, ExitStack() as collecting:
-        for one in ablated.values():
-            collecting.enter_context(one.collecting())
+        for layer in ablated.values():
+            collecting.enter_context(layer.collecting())
         for batch in batches:
             batch.refuse_changed(dataset)
             if len(batch.ids):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.concepts import (
     Annotation,
     Concept,
@@ -24,7 +23,6 @@ from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.workers import Source, reading_ahead
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.concept_labels import read_labels
-from tuiprobe.run.directory import RunDir
 
 LOCK = "lock-labels"
 
@@ -42,9 +40,16 @@ def write_labels(plan: Plan, listen: Listener) -> None:
     dataset = concept_dataset(plan.suite)
     if dataset is None or plan.suite.concept_set is None:
         return
-    images = _stamped(dataset, plan.stamps[plan.suite.concept_set])
+    stamps = plan.stamps[plan.suite.concept_set]
+    content = [dataset.source, [(i, stamp.size, stamp.changed) for i, stamp in stamps.items()]]
+    images = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     with plan.directory.locked(LOCK, wait=True):
-        if not _there(plan.directory, images):
+        try:  # intact labels of exactly these images
+            read_labels(plan.directory)
+            _, metadata = read_own_arrays(plan.directory, plan.directory.concepts_file)
+        except DamagedFileError:
+            metadata = {}
+        if metadata.get("images") != images:
             _read_and_write(plan, dataset, images, listen)
 
 
@@ -53,18 +58,18 @@ def _read_and_write(plan: Plan, dataset: ConceptDataset, images: str, listen: Li
     message = f"reading what is in {len(ids)} images of {dataset.name}"
     listen(Event("stage", message, {"stage": "concepts"}))
     annotations = _read(dataset, ids, choose_workers(plan.spec.workers, len(ids)))
-    counts = [len(one.concepts) for one in annotations]
+    counts = [len(image.concepts) for image in annotations]
     annotated = np.zeros((len(ids), len(dataset.categories)), dtype=np.uint8)
-    for row, one in enumerate(annotations):
-        annotated[row, list(one.annotated)] = 1
+    for row, image in enumerate(annotations):
+        annotated[row, list(image.annotated)] = 1
     place = {category: g for g, category in enumerate(dataset.categories)}
     arrays: Arrays = {
         "ids": ids,
         "indptr": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        "indices": np.concatenate([one.concepts for one in annotations]).astype(np.int32),
-        "shares": np.concatenate([one.shares for one in annotations]).astype(np.float32),
+        "indices": np.concatenate([image.concepts for image in annotations]).astype(np.int32),
+        "shares": np.concatenate([image.shares for image in annotations]).astype(np.float32),
         "annotated": annotated,
-        "train": np.array([one.train for one in annotations], dtype=np.uint8),
+        "train": np.array([image.train for image in annotations], dtype=np.uint8),
         "category_of": np.array([place[c.category] for c in dataset.concepts], dtype=np.int64),
     }
     metadata = {
@@ -77,21 +82,6 @@ def _read_and_write(plan: Plan, dataset: ConceptDataset, images: str, listen: Li
     write_arrays(plan.directory.concepts_file, arrays, metadata)
 
 
-def _stamped(dataset: ConceptDataset, stamps: Mapping[int, Stamp]) -> str:
-    content = [dataset.source, [(i, one.size, one.changed) for i, one in stamps.items()]]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _there(directory: RunDir, images: str) -> bool:
-    """Says whether intact labels of exactly these images are stored."""
-    try:
-        read_labels(directory)
-        _, metadata = read_own_arrays(directory, directory.concepts_file)
-    except DamagedFileError:
-        return False
-    return metadata.get("images") == images
-
-
 def unique_names(concepts: Sequence[Concept]) -> list[str]:
     """Returns the name of each concept; adds the category if two share a name.
 
@@ -99,7 +89,7 @@ def unique_names(concepts: Sequence[Concept]) -> list[str]:
     ['color:orange', 'object:orange', 'dog']
     """
     seen = Counter(concept.name for concept in concepts)
-    return [one.name if seen[one.name] == 1 else f"{one.category}:{one.name}" for one in concepts]
+    return [c.name if seen[c.name] == 1 else f"{c.category}:{c.name}" for c in concepts]
 
 
 def _read(dataset: ConceptDataset, ids: NDArray[np.int64], workers: int) -> list[Annotation]:
@@ -114,4 +104,4 @@ def _read(dataset: ConceptDataset, ids: NDArray[np.int64], workers: int) -> list
         name=lambda place: f"the labels of {samples[place].path}",
     )
     with reading_ahead(source, workers) as batches:
-        return [one for some in batches for one in some]
+        return [annotation for batch in batches for annotation in batch]

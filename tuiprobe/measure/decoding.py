@@ -1,10 +1,11 @@
-"""Decodes and preprocesses images in worker processes, ahead of the encoder."""
+"""Batches for the encoder: decoded and copied to the GPU ahead of it, or rows of vectors."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,8 +15,9 @@ import torch
 from tuiprobe.datasets.base import Stamp, UnreadableImageError
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import Dataset
+from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.errors import DataError
-from tuiprobe.measure.device import available_cores
+from tuiprobe.measure.machine import available_cores
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.workers import Source, reading_ahead
@@ -112,25 +114,21 @@ def decode_together(
     encoder; errors are as for `tuiprobe.measure.workers.reading_ahead`.
     """
     places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
+    lengths = [len(batch) for shard in shards for batch in shard.batches]
+    ends = np.cumsum(lengths).tolist()
+
+    def name(index: int) -> str:
+        set_name, sample_id = places[index]
+        return f"{datasets[set_name].samples[sample_id].path} of {set_name}"
+
     source = Source(
-        batches=_batches_of_places(shards),
-        read=_Images(places, datasets, stamps, preprocesses).__getitem__,
+        batches=[range(end - length, end) for length, end in zip(lengths, ends, strict=True)],
+        read=lambda index: _read(*places[index], datasets, stamps, preprocesses),
         collate=partial(_collate, len(preprocesses)),
-        name=lambda place: _name(places[place], datasets),
+        name=name,
     )
     with reading_ahead(source, workers) as together:
         yield together
-
-
-def _name(place: tuple[str, int], datasets: dict[str, Dataset]) -> str:
-    set_name, sample_id = place
-    return f"{datasets[set_name].samples[sample_id].path} of {set_name}"
-
-
-def _batches_of_places(shards: Sequence[Shard]) -> list[list[int]]:
-    lengths = [len(batch) for shard in shards for batch in shard.batches]
-    ends = np.cumsum(lengths).tolist()
-    return [list(range(end - length, end)) for length, end in zip(lengths, ends, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,39 +142,26 @@ class _Item:
     changed: bool = False
 
 
-class _Images:
-    def __init__(
-        self,
-        places: list[tuple[str, int]],
-        datasets: dict[str, Dataset],
-        stamps: Stamps,
-        preprocesses: Sequence[Any],
-    ) -> None:
-        self._places, self._datasets, self._stamps = places, datasets, stamps
-        self._preprocesses = preprocesses
-
-    def __getitem__(self, index: int) -> _Item:
-        set_name, sample_id = self._places[index]
-        dataset = self._datasets[set_name]
-        try:
-            content = dataset.read(dataset.samples[sample_id])
-        except UnreadableImageError as error:
-            return _Item(sample_id, UNREADABLE, reason=_brief(error))
+def _read(
+    set_name: str,
+    sample_id: int,
+    datasets: Mapping[str, Dataset],
+    stamps: Stamps,
+    preprocesses: Sequence[Any],
+) -> _Item:
+    dataset, digest = datasets[set_name], UNREADABLE
+    try:
+        content = dataset.read(dataset.samples[sample_id])
         digest = content.digest()
-        if content.stamp != self._stamps[set_name][sample_id]:
+        if content.stamp != stamps[set_name][sample_id]:
             return _Item(sample_id, digest, reason="it changed", changed=True)
         if content.prepared is not None:
-            return _Item(sample_id, digest, [content.prepared] * len(self._preprocesses))
-        try:
-            image = content.image()
-        except UnreadableImageError as error:
-            return _Item(sample_id, digest, reason=_brief(error))
-        return _Item(sample_id, digest, [preprocess(image) for preprocess in self._preprocesses])
-
-
-def _brief(error: UnreadableImageError) -> str:
-    """Returns why an image cannot be read; other packages' sources may say more than fits."""
-    return str(error)[:_LONGEST_REASON] or "unreadable"
+            return _Item(sample_id, digest, [content.prepared] * len(preprocesses))
+        image = content.image()
+    except UnreadableImageError as error:
+        # Sources of other packages may say more than fits.
+        return _Item(sample_id, digest, reason=str(error)[:_LONGEST_REASON] or "unreadable")
+    return _Item(sample_id, digest, [preprocess(image) for preprocess in preprocesses])
 
 
 def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
@@ -194,3 +179,81 @@ def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
         )
         for k in range(encoders)
     )
+
+
+def uploaded(batches: Iterator[tuple[Batch, ...]], device: str) -> Iterator[tuple[Batch, ...]]:
+    """Yields batches whose images are on a CUDA device, or as they are for other devices.
+
+    Each copy, from pinned memory and on a stream of its own, begins before the batch before it is
+    yielded. If a batch cannot be read or copied, those before it are yielded first.
+
+    Args:
+        batches: Batches on the CPU.
+        device: Torch device of the encoders.
+    """
+    if not device.startswith("cuda"):
+        yield from batches
+        return
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    copying: tuple[tuple[Batch, ...], torch.cuda.Event] | None = None
+    failure: Exception | None = None
+    while True:
+        before, copying = copying, None
+        try:
+            if (together := next(batches, None)) is not None:
+                with torch.cuda.stream(side):
+                    sent = tuple(
+                        replace(b, images=b.images.pin_memory().to(device, non_blocking=True))
+                        for b in together
+                    )
+                copying = sent, side.record_event()
+        except Exception as error:
+            failure = error
+        if before is not None:
+            arrived, copied = before
+            current = torch.cuda.current_stream(device)
+            current.wait_event(copied)
+            for batch in arrived:
+                batch.images.record_stream(current)
+            yield arrived
+        if failure is not None:
+            raise failure
+        if copying is None:
+            return
+
+
+def read_rows(shards: Sequence[Shard], sets: Mapping[str, RowSet]) -> Iterator[Batch]:
+    """Yields every batch of the shards, in order; rows that are not finite are left out whole.
+
+    Raises:
+        DataError: If a file cannot be read, or changed since the run was planned.
+    """
+    for shard in shards:
+        matrix = sets[shard.set_name].vectors.matrix
+        for batch in shard.batches:
+            start, stop = int(batch[0]), int(batch[-1]) + 1
+            block = matrix.read(start, stop)
+            vectors, ids = torch.from_numpy(block), torch.arange(start, stop)
+            finite = finite_rows(vectors)
+            whole = bool(finite.all())
+            yield Batch(
+                images=vectors if whole else vectors[finite],
+                ids=ids if whole else ids[finite],
+                skipped=(),
+                seen=(start,),
+                digests=hashlib.sha256(block.data).digest(),
+                nonfinite=ids[~finite],
+            )
+
+
+def finite_rows(vectors: torch.Tensor) -> torch.Tensor:
+    """Returns whether each row is finite: every value, and its norm in float32.
+
+    Args:
+        vectors: float16 or float32 `[n, C]`.
+
+    >>> finite_rows(torch.tensor([[3, 4], [float("nan"), 1], [2e38, 2e38], [0, 0]])).tolist()
+    [True, False, False, True]
+    """
+    norms: torch.Tensor = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float32)
+    return norms.isfinite()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from itertools import islice
 from typing import Any
@@ -12,27 +12,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from tuiprobe.datasets import Sample
 from tuiprobe.datasets.content import DIGEST_BYTES
-from tuiprobe.errors import RunError
+from tuiprobe.errors import DataError, RunError
 from tuiprobe.events import Event, Listener
-from tuiprobe.measure.decoding import Batch, choose_workers, decode_batches
-from tuiprobe.measure.device import statistics_device
+from tuiprobe.measure.decoding import Batch, choose_workers, decode_batches, read_rows, uploaded
 from tuiprobe.measure.live import LiveView
+from tuiprobe.measure.machine import statistics_device
 from tuiprobe.measure.plan import Plan
-from tuiprobe.measure.rows import read_rows
-from tuiprobe.measure.shard_states import stack_states
-from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.shards import Shard, stack_states
 from tuiprobe.measure.stopping import StopRequest
-from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, RowMeasure, TapMeasure
-from tuiprobe.measure.unreadable import UnreadableLimit
-from tuiprobe.measure.uploading import uploaded
+from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, Measures, RowMeasure, TapMeasure
 from tuiprobe.models.taps import Tap
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.spec import FINAL_TAP
-
-Measures = dict[str, TapMeasure | RowMeasure]
-"""What measures a shard, by tap."""
 
 
 class Extraction:
@@ -103,15 +97,15 @@ class Extraction:
         self._listen(Event("warning", message))
 
     def _stream(self, shards: Sequence[Shard]) -> Generator[Shard]:
-        spec = self._plan.spec
-        workers = choose_workers(spec.workers, sum(shard.size for shard in shards))
         plan = self._plan
+        workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
         with (
             nullcontext(read_rows(shards, plan.row_sets))
             if plan.row_sets
             else decode_batches(shards, plan.suite.sets, plan.stamps, self.preprocess, workers)
         ) as decoded:
-            batches = (one for (one,) in uploaded(((one,) for one in decoded), self.device))
+            alone = ((batch,) for batch in decoded)
+            batches = (batch for (batch,) in uploaded(alone, self.device))
             for shard in list(shards):
                 self.begin(shard)
                 for batch in islice(batches, len(shard.batches)):
@@ -143,20 +137,22 @@ class Extraction:
         current.skipped += batch.skipped
         current.nonfinite.append(batch.nonfinite)
         if len(batch.ids):
-            for images, some in self._cut(batch):
-                features = self._forward(images, some, current.measures)
+            size = max(-(-len(batch.ids) // self._pieces), 1)
+            pieces = zip(torch.split(batch.images, size), torch.split(batch.ids, size), strict=True)
+            for images, ids in pieces:
+                features = self._forward(images, ids, current.measures)
                 kept = current.measures[FINAL_TAP].kept
                 current.features.append(features.float()[kept])  # stays there: nothing waits
-                current.ids.append(some[kept])
+                current.ids.append(ids[kept])
         lost = len(batch.skipped) + len(batch.nonfinite)
         self.live.advance(len(batch.ids), lost, current.features, current.ids)
 
     def publish(self) -> None:
         """Writes the shard's file; after this the shard is final."""
         current, shard = self._current, self._current.shard
-        arrays = stack_states({tap: one.state() for tap, one in current.measures.items()})
-        for tap, one in current.measures.items():
-            if (sampled := one.rows()) is not None:
+        arrays = stack_states({tap: m.state() for tap, m in current.measures.items()})
+        for tap, measure in current.measures.items():
+            if (sampled := measure.rows()) is not None:
                 arrays[f"{tap}/rows"] = sampled
         width = self._plan.encoder.width
         features = torch.cat(current.features).cpu() if current.features else torch.empty(0, width)
@@ -187,14 +183,10 @@ class Extraction:
         if (of_rows := self._plan.row_sets.get(shard.set_name)) is not None:
             return {FINAL_TAP: RowMeasure(final, spec.top_k, of_rows)}
         device = statistics_device(self.device)
-        measures: Measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
+        measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
         for tap in self._plan.taps:
             measures[tap.name] = TapMeasure(tap, spec.tokens, INNER_TOP_K, device, rows, spec.seed)
         return measures
-
-    def _cut(self, batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        size = max(-(-len(batch.ids) // self._pieces), 1)
-        yield from zip(torch.split(batch.images, size), torch.split(batch.ids, size), strict=True)
 
     @torch.inference_mode()
     def _forward(self, images: torch.Tensor, ids: torch.Tensor, measures: Measures) -> torch.Tensor:
@@ -229,3 +221,39 @@ def out_of_memory(error: BaseException | None) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         "DefaultCPUAllocator" in str(error)  # on CPU torch has no specific error type
     )
+
+
+_SHOWN = 3
+
+
+class UnreadableLimit:
+    """Counts unreadable images and stops the run once they are too many.
+
+    Args:
+        total: Number of images of the whole run.
+        share: Largest share of them that may be unreadable.
+        before: Number of unreadable images in shards of earlier attempts.
+        listen: Told about each unreadable image.
+    """
+
+    def __init__(self, total: int, share: float, before: int, listen: Listener) -> None:
+        self._total, self._share, self._before, self._listen = total, share, before, listen
+        self._seen: dict[tuple[str, int], str] = {}
+
+    def add(self, set_name: str, sample: Sample, reason: str) -> None:
+        """Counts an unreadable image, once however often it is tried.
+
+        Raises:
+            DataError: If more than the allowed share of all images is unreadable.
+        """
+        if (set_name, sample.id) in self._seen:
+            return
+        message = self._seen[set_name, sample.id] = f"{sample.path}: {reason}"
+        self._listen(Event("skipped", message, {"set": set_name}))
+        count = self._before + len(self._seen)
+        if count > self._share * self._total:
+            raise DataError(
+                f"{count} of {self._total} images cannot be read, more than the "
+                f"{self._share:.0%} allowed by --max-unreadable: "
+                f"{'; '.join(list(self._seen.values())[:_SHOWN])}"
+            )

@@ -19,13 +19,13 @@ from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.content import stamp_file
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.failures import explaining_failures
-from tuiprobe.measure.plan_record import file_records
+from tuiprobe.measure.plan import file_records
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import find_runs
-from tuiprobe.run.records import read_plan, read_samples, read_spec
-from tuiprobe.run.row_samples import SampleRecord
+from tuiprobe.run.records import read_plan, read_spec
+from tuiprobe.run.samples import SampleRecord, read_samples
 from tuiprobe.spec import AUTO, RunSpec, run_options
 
 _FILES = ("checkpoint", "classes", "templates", "head", "baseline")
@@ -50,44 +50,38 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
         UsageError: If a source of images is unknown.
         DataError: If a source of images cannot be used.
     """
+    recorded: list[tuple[RunDir, RunSpec]] = []
     suites: dict[tuple[object, ...], Suite] = {}
-    recorded = []
+    finished: list[RunDir | None] = []
     with explaining_failures():
         for spec in specs:
-            if _sources(spec) not in suites:
-                suites[_sources(spec)] = open_suite(spec)
-        for found in find_runs(runs):
-            run = RunDir(found.path)
+            sources = (spec.data, spec.concepts, spec.target)
+            if sources not in suites:
+                suites[sources] = open_suite(spec)
+        for place in find_runs(runs):
             with suppress(DamagedFileError, OSError):
-                recorded.append((run, read_spec(run)))
-        return [_finished_run(spec, recorded, suites[_sources(spec)]) for spec in specs]
-
-
-def _sources(spec: RunSpec) -> tuple[object, ...]:
-    return spec.data, spec.concepts, spec.target
+                recorded.append((RunDir(place.path), read_spec(RunDir(place.path))))
+        for spec in specs:
+            suite = suites[spec.data, spec.concepts, spec.target]
+            alike = (run for run, before in recorded if _agree(spec, before))
+            finished.append(next((run for run in alike if _finished(spec, run, suite)), None))
+    return finished
 
 
 def _agree(spec: RunSpec, before: RunSpec) -> bool:
     """Says whether two specs agree in all that changes an answer; a run records its choices."""
     kept = spec.device in (AUTO, before.device.partition(":")[0])
-    asked = replace(
+    settled = replace(
         spec,
         device=before.device if kept else spec.device,
         batch_size=spec.batch_size or before.batch_size,
         require_weights=before.require_weights,  # decided by the report
     )
     return all(
-        getattr(asked, option.name) == getattr(before, option.name)
+        getattr(settled, option.name) == getattr(before, option.name)
         for option in run_options()
         if option.option.changes != "nothing"
     )
-
-
-def _finished_run(
-    spec: RunSpec, recorded: Sequence[tuple[RunDir, RunSpec]], suite: Suite
-) -> RunDir | None:
-    alike = (run for run, before in recorded if _agree(spec, before))
-    return next((run for run in alike if _finished(spec, run, suite)), None)
 
 
 def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
@@ -101,7 +95,7 @@ def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
         and not report.partial
         and report.model.weights.kind != "untrained"
         and plan.files == file_records(file_stamps(spec))
-        and {one.name: one.found for one in plan.sets}
+        and {record.name: record.found for record in plan.sets}
         == {name: len(dataset.samples) for name, dataset in suite.sets.items()}
         and all(_same_images(suite, name, samples.get(name, {})) for name in suite.sets)
     )

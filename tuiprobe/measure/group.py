@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -15,12 +16,13 @@ from tuiprobe.catalog.names import published
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
+from tuiprobe.measure.decoding import choose_workers, decode_together, uploaded
+from tuiprobe.measure.extract import Extraction, out_of_memory
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.job import Job
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.resume import Inventory
 from tuiprobe.measure.shards import Shard
-from tuiprobe.measure.shared_decoding import Member, measure_together
 from tuiprobe.measure.stages import (
     RunOutcome,
     extracting,
@@ -77,6 +79,78 @@ def _memory(spec: RunSpec) -> float:
     return math.inf if file is None or not file.is_file() else FILE_SIZES * file.stat().st_size
 
 
+@dataclass
+class Member:
+    """One of the encoders that share the decoding.
+
+    Attributes:
+        extraction: Measures the encoder's shards.
+        missing: Set name and number of its shards that are not published yet.
+        ended: The error that ended it, if it failed or was cancelled.
+        crowded: Whether it ran out of memory next to the others; alone it may have enough.
+    """
+
+    extraction: Extraction
+    missing: set[tuple[str, int]]
+    ended: TuiprobeError | Interrupted | None = field(default=None, init=False)
+    crowded: bool = field(default=False, init=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether the encoder is still measuring."""
+        return bool(self.missing) and self.ended is None and not self.crowded
+
+    def needs(self, shard: Shard) -> bool:
+        """Says whether the encoder still has to measure a shard."""
+        return self.active and shard.place in self.missing
+
+    def attempt(self, step: Callable[[], None]) -> bool:
+        """Executes a step; a failure ends this member only. Returns whether it is still active."""
+        try:
+            with explaining_failures():
+                step()
+        except (TuiprobeError, Interrupted) as reason:
+            self.crowded = out_of_memory(reason.__cause__)
+            if not self.crowded:
+                self.ended = reason
+        return self.active
+
+
+def measure_together(members: Sequence[Member], plan: Plan) -> None:
+    """Measures the members' missing shards; each image is decoded once.
+
+    A failed or cancelled member does not stop others.
+
+    Args:
+        members: Encoders with the same shards. Their fields hold the result afterwards.
+        plan: The plan of one of them, which has the images and shards of all.
+
+    Raises:
+        TuiprobeError: If decoding fails for all members.
+        Interrupted: If a stop was requested.
+    """
+    shards = [shard for shard in plan.all_shards if any(member.needs(shard) for member in members)]
+    workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
+    preprocesses = [member.extraction.preprocess for member in members]
+    with decode_together(shards, plan.suite.sets, plan.stamps, preprocesses, workers) as decoded:
+        stream = uploaded(decoded, plan.device)
+        for shard in shards:
+            taking = [i for i, member in enumerate(members) if member.needs(shard)]
+            for i in taking:
+                members[i].extraction.begin(shard)
+            for together in islice(stream, len(shard.batches)):
+                if not any(member.active for member in members):
+                    return
+                taking = [
+                    i
+                    for i in taking
+                    if members[i].attempt(partial(members[i].extraction.take, together[i]))
+                ]
+            for i in taking:
+                if members[i].attempt(members[i].extraction.publish):
+                    members[i].missing.discard(shard.place)
+
+
 class Opener(Protocol):
     """`tuiprobe.measure.opening.open_run` with folders and locks already bound."""
 
@@ -97,10 +171,6 @@ class _Prepared:
     job: Job
     inventory: Inventory
     measured: bool = True
-
-    @property
-    def plan(self) -> Plan:
-        return self.job.plan
 
 
 class Group:
@@ -164,22 +234,20 @@ class Group:
             self._listen(event)
 
     def _measure(self, runs: dict[int, _Prepared]) -> None:
-        plan = next(iter(runs.values())).plan
+        plan = next(iter(runs.values())).job.plan
         members = {
             i: Member(
                 new_extraction(run.job, run.inventory), {s.place for s in run.inventory.missing}
             )
             for i, run in runs.items()
-            if run.plan.spec.batch == plan.spec.batch  # others measure alone, in `_finish`
+            if run.job.plan.spec.batch == plan.spec.batch  # others measure alone, in `_finish`
         }
-        shards = plan.all_shards
-        sets, workers = plan.suite.sets, plan.spec.workers
         try:
             with explaining_failures(), ExitStack() as stack:
                 for i, member in members.items():
                     job, missing = runs[i].job, runs[i].inventory.missing
                     stack.enter_context(extracting(job, member.extraction, missing))
-                measure_together(list(members.values()), shards, sets, plan.stamps, workers)
+                measure_together(list(members.values()), plan)
         except (TuiprobeError, Interrupted) as reason:  # affects all members
             for member in members.values():
                 if member.active or isinstance(reason, Interrupted):
@@ -210,16 +278,12 @@ def _alike(runs: dict[int, _Prepared]) -> list[list[int]]:
     """Groups runs that see the same images in the same batches."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for i, run in runs.items():
-        groups.setdefault(_images(run), []).append(i)
+        plan = run.job.plan
+        sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
+        stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
+        shards = tuple(
+            (*shard.place, tuple(map(len, shard.batches)), shard.ids.tobytes())
+            for shard in plan.all_shards
+        )
+        groups.setdefault((sources, stamps, shards), []).append(i)
     return list(groups.values())
-
-
-def _images(run: _Prepared) -> tuple[object, ...]:
-    plan = run.plan
-    sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
-    stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
-    return sources, stamps, tuple(map(_content, plan.all_shards))
-
-
-def _content(shard: Shard) -> tuple[object, ...]:
-    return *shard.place, tuple(map(len, shard.batches)), shard.ids.tobytes()

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_names
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names
 from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.order import processing_order
 from tuiprobe.errors import UsageError
@@ -90,19 +90,22 @@ def fit_probe(
     shards = probe_split(plan)
     name, dataset = next(iter(plan.suite.sets.items()))
     stamps = stamps_of(dataset, _ids(shards))
-    kept = {shard.number: plan.directory.head_probe_file(shard.number) for shard in shards}
     digests = {shard.number: _digest(plan, shard, stamps) for shard in shards}
-    found = {shard.number: _read(kept[shard.number], digests[shard.number]) for shard in shards}
-    missing = [shard for shard in shards if found[shard.number] is None]
+    parts = {
+        shard.number: _read(plan.directory.head_probe_file(shard.number), digests[shard.number])
+        for shard in shards
+    }
+    missing = [shard for shard in shards if parts[shard.number] is None]
     total, done = sum(shard.size for shard in missing), 0
     for shard in missing:
-        features, ids = _encode(plan, shard, stamps, partial(_tell, progress, done, total))
+        report = partial(lambda before, images: progress(before + images, total), done)
+        features, ids = _encode(plan, shard, stamps, report)
         arrays = {"features": features.numpy(), "ids": ids.numpy()}
-        write_arrays(kept[shard.number], arrays, {"split": digests[shard.number]})
-        found[shard.number] = features, ids
+        file = plan.directory.head_probe_file(shard.number)
+        write_arrays(file, arrays, {"split": digests[shard.number]})
+        parts[shard.number] = features, ids
         done += shard.size
-    parts = [part for part in found.values() if part is not None]
-    h, ids = (torch.cat(some) for some in zip(*parts, strict=True))
+    h, ids = (torch.cat(some) for some in zip(*filter(None, parts.values()), strict=True))
     finite = torch.from_numpy(finite_images(h.numpy()))
     labels = [dataset.samples[i].label for i in ids[finite].tolist()]
     lost = len(h) - len(labels)
@@ -148,10 +151,6 @@ def _read(file: Entry, digest: str) -> tuple[torch.Tensor, torch.Tensor] | None:
     if metadata.get("split") != digest:
         return None
     return torch.from_numpy(arrays["features"]), torch.from_numpy(arrays["ids"])
-
-
-def _tell(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
-    progress(before + done, total)
 
 
 def _encode(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -11,25 +12,68 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes, place_of_each, shortened
-from tuiprobe.catalog.labels import imagenet_labels, prompt_names
+from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
 from tuiprobe.datasets.vectors import ROWS
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import fit_probe, probe_split, split_digest
-from tuiprobe.measure.head_progress import HeadProgress
-from tuiprobe.measure.own_names import own_name_heads
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models.heads import Head
 from tuiprobe.plaintext import plain
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import ANSWERS, UNMATCHED
+from tuiprobe.run.head_file import ANSWERS, OWN_NAMES, OWN_REASON, UNMATCHED
+from tuiprobe.run.status import bounded
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
 IMAGENET_CLASSES = 1000
+
+TRIAL_SECONDS = 2.0
+"""After which the rate is taken for that of the rest."""
+
+
+class LongHeadError(Exception):
+    """The head takes longer than it may."""
+
+
+class HeadProgress:
+    """A callback for (done, total) that tells the listener, and may stop.
+
+    Args:
+        what: The counted unit, for example `classes`.
+        listen: Told about progress.
+        check: Called each time; raises to stop.
+        most: Seconds that the head may take; None for no limit.
+    """
+
+    def __init__(
+        self, what: str, listen: Listener, check: Callable[[], None], most: float | None = None
+    ) -> None:
+        self._what, self._listen, self._check = what, listen, check
+        self._begun, self._most = time.monotonic(), most
+        self._total = -1
+        self._from, self._since = 0, 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Reports that `done` of `total` are finished.
+
+        Raises:
+            LongHeadError: If all of them will take too long.
+        """
+        now = time.monotonic()
+        if total != self._total:  # The first call: what was cached does not predict the speed.
+            self._total, self._from, self._since = total, done, now
+        seconds = now - self._since
+        rate = (done - self._from) / seconds if seconds > 0 else 0.0
+        eta = bounded(max(total - done, 0) / rate) if rate > 0 else None
+        data = {"stage": "head", "unit": self._what, "done": done, "total": total}
+        self._listen(Event("progress", "", {**data, "rate": rate, "eta": eta}))
+        self._check()
+        expected = now - self._begun + (eta if eta is not None and seconds > TRIAL_SECONDS else 0)
+        if self._most is not None and done < total and expected > self._most:
+            raise LongHeadError
 
 
 def write_head(
@@ -57,69 +101,66 @@ def write_head(
         LongHeadError: As soon as it will take longer.
     """
     choice, directory = plan.head, plan.directory
-    wanted = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
-    kept = _kept(directory, wanted)
-    if kept is not None:
-        _renew_targets(plan, *kept)
+    digest = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
+    if _renew(plan, digest):
         return
-    progress = HeadProgress(_counted(choice), listen, check, seconds)
+    unit = "images" if choice.kind == "probe" else "classes"
+    progress = HeadProgress(unit, listen, check, seconds)
+    most = MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan, choice) else None
     try:
-        found = _build(plan, choice, listen, progress, hurried)
-        own, said = own_name_heads(
-            plan, choice, progress, 0 if hurried else _most_prompts(plan, choice)
-        )
+        head = _build(plan, choice, listen, progress, hurried)
+        own, notes = _own_name_heads(plan, choice, progress, 0 if hurried else most)
     except Interrupted:
         reason = "stopped while the head was built; the same command goes on with it"
         write_arrays(directory.head_file, {}, {"reason": reason, "key": plan.key})
         raise
-    if isinstance(found, str):
-        write_arrays(directory.head_file, {}, {"reason": found, "key": plan.key})
+    if isinstance(head, str):
+        write_arrays(directory.head_file, {}, {"reason": head, "key": plan.key})
         return
-    arrays: Arrays = {"weight": found.weight.float().cpu().numpy(), **own}
-    if found.bias is not None:
-        arrays["bias"] = found.bias.float().cpu().numpy()
-    if found.logit_scale is not None:
-        arrays["logit_scale"] = np.array([found.logit_scale], dtype=np.float32)
-        arrays["logit_bias"] = np.array([found.logit_bias], dtype=np.float32)
+    arrays: Arrays = {"weight": head.weight.float().cpu().numpy(), **own}
+    if head.bias is not None:
+        arrays["bias"] = head.bias.float().cpu().numpy()
+    if head.logit_scale is not None:
+        arrays["logit_scale"] = np.array([head.logit_scale], dtype=np.float32)
+        arrays["logit_bias"] = np.array([head.logit_bias], dtype=np.float32)
     for name in plan.suite.sets:
-        answers = answers_of(plan, choice, found.classes, name)
+        answers = answers_of(plan, choice, head.classes, name)
         if answers is not None:
             arrays[ANSWERS + name] = answers
         elif plan.suite.sets[name].classes:
-            said[UNMATCHED + name] = unmatched(plan, choice, found.classes, name)
+            notes[UNMATCHED + name] = unmatched(plan, choice, head.classes, name)
     arrays |= _of_targets(plan, arrays)
     metadata = {
-        "source": found.source,
-        "normalize": json.dumps(found.normalize),
-        "classes": json.dumps(found.classes),
-        "templates": json.dumps(found.templates),
-        "choice": wanted,
+        "source": head.source,
+        "normalize": json.dumps(head.normalize),
+        "classes": json.dumps(head.classes),
+        "templates": json.dumps(head.templates),
+        "choice": digest,
         "key": plan.key,
-        **said,
+        **notes,
     }
     write_arrays(directory.head_file, arrays, metadata)
 
 
-def _kept(directory: RunDir, digest: str) -> tuple[Arrays, dict[str, str]] | None:
-    """Returns arrays and metadata of an existing head of this choice."""
-    if not directory.head_file.exists():
-        return None
+def _renew(plan: Plan, digest: str) -> bool:
+    """Keeps an existing head of this choice; publishes it again for other target sets.
+
+    A file that holds a reason in place of a head has no choice, and the reason is checked again.
+    """
+    file = plan.directory.head_file
     try:
-        arrays, metadata = read_own_arrays(directory, directory.head_file)
+        arrays, metadata = read_own_arrays(plan.directory, file) if file.exists() else ({}, {})
     except DamagedFileError:
-        return None
-    # A reason has no choice; check it again.
-    return (arrays, metadata) if metadata.get("choice") == digest else None
-
-
-def _renew_targets(plan: Plan, arrays: Arrays, metadata: dict[str, str]) -> None:
-    """Publishes a kept head again if other target sets were measured with it."""
+        return False
+    if metadata.get("choice") != digest:
+        return False
     labelled = {ANSWERS + name for name in plan.suite.sets if name not in plan.suite.own_keys}
     kept = {n: a for n, a in arrays.items() if not n.startswith(ANSWERS) or n in labelled}
     renewed = kept | _of_targets(plan, kept)
     same = renewed.keys() == arrays.keys()
     if not same or any(not np.array_equal(array, arrays[n]) for n, array in renewed.items()):
-        write_arrays(plan.directory.head_file, renewed, metadata)
+        write_arrays(file, renewed, metadata)
+    return True
 
 
 def _of_targets(plan: Plan, arrays: Arrays) -> Arrays:
@@ -135,10 +176,6 @@ def _of_targets(plan: Plan, arrays: Arrays) -> Arrays:
     return {ANSWERS + name: first for name in plan.suite.targets}
 
 
-def _counted(choice: HeadChoice) -> str:
-    return "images" if choice.kind == "probe" else "classes"
-
-
 def _build(
     plan: Plan,
     choice: HeadChoice,
@@ -146,6 +183,7 @@ def _build(
     progress: HeadProgress,
     hurried: bool,
 ) -> Head | str:
+    """Returns the head of a choice, or the reason why there is none."""
     if choice.kind == "none":
         return choice.reason
     if choice.head is not None:
@@ -154,15 +192,9 @@ def _build(
         if hurried:
             return "stopped before the head was fitted; the same command resumes"
         split = sum(shard.size for shard in probe_split(plan))
-        said = f"fitting a linear head to {split} images that are not measured"
-        listen(Event("stage", said, {"stage": "head"}))
+        message = f"fitting a linear head to {split} images that are not measured"
+        listen(Event("stage", message, {"stage": "head"}))
         return fit_probe(plan, choice.classes, progress)
-    return _zero_shot(plan, choice, listen, progress, hurried)
-
-
-def _zero_shot(
-    plan: Plan, choice: HeadChoice, listen: Listener, progress: HeadProgress, hurried: bool
-) -> Head | str:
     left = plan.encoder.prompts_left(choice.classes, choice.templates)
     if left and hurried:
         return "stopped before the head was built; the same command resumes"
@@ -171,14 +203,54 @@ def _zero_shot(
             f"{left:,} prompts take a CPU hours: ask for them with --head zero-shot (it resumes "
             "where it is stopped, and is kept), run on --device cuda, or pass fewer --templates"
         )
-    all_ = len(choice.classes) * len(choice.templates)
-    cached = f", {all_ - left} of them cached" if left < all_ else ""
-    said = f"building the zero-shot head: {all_} prompts{cached}"
-    listen(Event("stage", said, {"stage": "head"}))
+    prompts = len(choice.classes) * len(choice.templates)
+    cached = f", {prompts - left} of them cached" if left < prompts else ""
+    message = f"building the zero-shot head: {prompts} prompts{cached}"
+    listen(Event("stage", message, {"stage": "head"}))
     head = plan.encoder.head(choice.classes, choice.templates, progress=progress)
     if head is None:
         raise DataError(f"{plan.spec.model} gave no head for {len(choice.classes)} class names")
     return head
+
+
+def _own_name_heads(
+    plan: Plan, choice: HeadChoice, progress: HeadProgress, most: int | None
+) -> tuple[Arrays, dict[str, str]]:
+    """Builds a head from a shift's own class names, such as ObjectNet's 113.
+
+    An alternative to the usual protocol, which uses the rows of ImageNet's classes.
+
+    Args:
+        plan: The plan of the run.
+        choice: The head of the run; only a zero-shot head has this alternative.
+        progress: Called with progress.
+        most: Most prompts that may be encoded; cached prompts do not count. None for no limit.
+
+    Returns:
+        Arrays `own_names/<set>` with one row per label, and metadata with the source of each
+        head, or the reason why it is missing.
+    """
+    arrays: Arrays = {}
+    notes: dict[str, str] = {}
+    if choice.kind != "zero-shot":
+        return arrays, notes
+    for name, dataset in plan.suite.sets.items():
+        if plan.suite.published.get(name) != "objectnet":
+            continue
+        names = prompt_names(dataset.classes)
+        left = plan.encoder.prompts_left(names, choice.templates)
+        if most is not None and left > most:
+            notes[OWN_REASON + name] = (
+                "stopped before its head was built; the same command resumes"
+                if most == 0
+                else f"{left:,} prompts take a CPU hours; ask for them with --head zero-shot"
+            )
+            continue
+        head = plan.encoder.head(names, choice.templates, progress=progress)
+        if head is not None:
+            arrays[OWN_NAMES + name] = head.weight.float().cpu().numpy()
+            notes[OWN_NAMES + name] = f"{head.source}, {len(names)} class names of its own"
+    return arrays, notes
 
 
 def too_long(prompts: int, plan: Plan, choice: HeadChoice) -> bool:
@@ -186,10 +258,6 @@ def too_long(prompts: int, plan: Plan, choice: HeadChoice) -> bool:
     text = plan.encoder.text
     padded = text is not None and text.lengths is None
     return plan.device == "cpu" and padded and prompts > MAX_CPU_PROMPTS and not choice.asked
-
-
-def _most_prompts(plan: Plan, choice: HeadChoice) -> int | None:
-    return MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan, choice) else None
 
 
 def answers_of(
@@ -251,7 +319,7 @@ def unmatched(plan: Plan, choice: HeadChoice, rows: Sequence[str], name: str) ->
         remedy = f"the folders below them are ({shortened(below)}): move these up"
     else:
         remedy = "fit a head to them by --head probe"
-    listed = shortened([plain(one[:80]) for one in dataset.classes])
+    listed = shortened([plain(name[:80]) for name in dataset.classes])
     return f"no class of {name} ({listed}) is a class of the head ({rows[0]}, …); {remedy}"
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Kind, Listener
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.failures import explaining_failures
-from tuiprobe.measure.fingerprint import current_fingerprint
-from tuiprobe.measure.merge import empty_states
+from tuiprobe.measure.machine import current_fingerprint
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.resume import ShardReader
 from tuiprobe.measure.stopping import KEPT, Interrupted, StopRequest
@@ -24,46 +22,38 @@ Answer: TypeAlias = Callable[[RunDir], Report]
 """Runs the probes on a merged run and returns the report."""
 
 
-@dataclass(frozen=True)
 class Job:
     """A planned run in its locked directory.
 
-    Attributes:
+    Args:
         plan: The plan.
         clock: The clock, started with the run.
-        outside: Told about all events.
+        listen: Told about all events.
         answer: Runs the probes on the merged run.
+        mix: Whether to accept shards with another fingerprint.
+
+    Attributes:
         reader: Reads the shards of the run.
         stop: The stop requests to it.
         status: The status of this rank.
         results_before: When the results of an earlier attempt were written; None without.
     """
 
-    plan: Plan
-    clock: Clock
-    outside: Listener
-    answer: Answer
-    reader: ShardReader
-    stop: StopRequest
-    status: StatusWriter
-    results_before: int | None
-
-    @classmethod
-    def of(cls, plan: Plan, clock: Clock, listen: Listener, answer: Answer, mix: bool) -> Job:
-        """Returns the job of a plan whose directory is locked."""
-        directory, encoder = plan.directory, plan.encoder
-        fingerprint = current_fingerprint(plan.device, plan.spec.top_k, encoder.memory_format)
-        states = empty_states(plan)
-        reader = ShardReader(directory, plan.set_keys, fingerprint, states, plan.row_sets, mix)
-        stop = StopRequest(directory.cancel_file)
-        status = StatusWriter(directory, plan.rank.number, plan.rank.world)
-        before = directory.results_file.modified()
-        return cls(plan, clock, listen, answer, reader, stop, status, before)
+    def __init__(
+        self, plan: Plan, clock: Clock, listen: Listener, answer: Answer, mix: bool
+    ) -> None:
+        self.plan, self.clock, self.answer, self._outside = plan, clock, answer, listen
+        memory_format = plan.encoder.memory_format
+        fingerprint = current_fingerprint(plan.device, plan.spec.top_k, memory_format)
+        self.reader = ShardReader(plan, fingerprint, mix)
+        self.stop = StopRequest(plan.directory.cancel_file)
+        self.status = StatusWriter(plan.directory, plan.rank.number, plan.rank.world)
+        self.results_before = plan.directory.results_file.modified()
 
     def listen(self, event: Event) -> None:
         """Tells the status and the listener about an event."""
         self.status.hear(event)
-        self.outside(event)
+        self._outside(event)
 
     def say(self, kind: Kind, message: str, **data: str) -> None:
         """Tells an event of a kind."""

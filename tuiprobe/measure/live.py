@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,17 +16,18 @@ from tuiprobe.datasets import Dataset
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.clock import Pace
 from tuiprobe.measure.live_answers import LiveAnswers
-from tuiprobe.measure.live_thumbs import EndsOf, LiveThumbs, ends_of
 from tuiprobe.measure.shards import Shard
-from tuiprobe.models.taps import Tap
+from tuiprobe.measure.tap_statistics import Measures
+from tuiprobe.measure.thumbnails import EndsOf, LiveThumbs, ends_of
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
 from tuiprobe.probes.rows import MIN_CHANNELS, usable
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.status import LiveTap, StatusWatch, StatusWriter, bounded
+from tuiprobe.run.ranks import StatusWatch
+from tuiprobe.run.status import LiveTap, StatusWriter, bounded
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.stats import ActivationStats, SampleSummary
+from tuiprobe.stats import SampleSummary
 
 MIN_SECONDS = 0.2
 MAX_COST = 0.01  # share of the run's time that the live view may take
@@ -36,15 +37,6 @@ _SCANNED_VALUES = 1 << 15  # of the last batch, so that heights take about a mil
 def live_pace() -> Pace:
     """Returns the pace of live files: at most five times a second, and 1 % of the time."""
     return Pace(MAX_COST, MIN_SECONDS)
-
-
-class RunningFigures(Protocol):
-    """What is read of a tap while its shard runs."""
-
-    @property
-    def tap(self) -> Tap: ...  # noqa: D102
-    @property
-    def stats(self) -> ActivationStats: ...  # noqa: D102
 
 
 @dataclass
@@ -69,7 +61,7 @@ class RunningTap:
             self.kurtosis_square_sum + float((kurtosis**2).sum()),
         )
 
-    def shown(self, heights: RunningHeights | None = None) -> LiveTap:
+    def figures(self, heights: RunningHeights | None = None) -> LiveTap:
         """Returns the running figures; those that need two images are None before that.
 
         Args:
@@ -144,7 +136,7 @@ class LiveView:
         self._finished: dict[str, RunningHeights] = {}
         self._thumbs, self._answers = LiveThumbs(directory, pictured or {}), answers
         self._shard: Shard | None = None
-        self._measures: Mapping[str, RunningFigures] = {}
+        self._measures: Measures = {}
         self._pace, self._telling = live_pace(), live_pace()
         self.begin(())
 
@@ -154,7 +146,7 @@ class LiveView:
         self._left = sum(shard.size for shard in shards)
         self._before = self._within = 0  # images in finished shards, and in the one under way
 
-    def begin_shard(self, shard: Shard, measures: Mapping[str, RunningFigures]) -> None:
+    def begin_shard(self, shard: Shard, measures: Measures) -> None:
         """Starts a shard, perhaps not for the first time."""
         self._shard, self._measures = shard, measures
         self._within = 0
@@ -190,7 +182,8 @@ class LiveView:
             with self._telling.piece():
                 self._listen(Event("progress", "", self._progress()))
         if left == 0 or self._pace.due:
-            self._show(features, ids, scan=images > 0, last=left == 0)
+            self._answer(features, ids, last=left == 0)
+            self._write(features[-1] if images and features else None)
         else:
             self._status.flush()
 
@@ -238,23 +231,10 @@ class LiveView:
         assert self._shard is not None
         current = {}
         for tap, measure in self._measures.items():
-            samples = measure.stats.samples.compute()
-            place = (self._shard.set_name, tap)
-            width = measure.tap.channels
+            place, width = (self._shard.set_name, tap), measure.tap.channels
             before = self._taps.get(place) or RunningTap(np.zeros(width), np.zeros(width, np.int64))
-            current[place] = before.plus(samples)
+            current[place] = before.plus(measure.stats.samples.compute())
         return current
-
-    def _scan(self, features: torch.Tensor) -> None:
-        """Scans a part of the last batch for heights; images arrive in random order."""
-        assert self._shard is not None
-        if not len(features):
-            return
-        channels = features.shape[1]
-        rows = features[: max(_SCANNED_VALUES // channels, 1)].float().cpu().numpy()
-        none = RunningHeights(np.zeros(channels, np.int64))
-        name = self._shard.set_name
-        self._heights[name] = self._heights.get(name, none).plus(rows)
 
     def _answer(
         self, features: Sequence[torch.Tensor], ids: Sequence[torch.Tensor], last: bool
@@ -270,22 +250,20 @@ class LiveView:
             self._answers = None
             self._status.update(answers={}, unanswered=f"no answers so far: {error}"[:1000])
 
-    def _show(
-        self,
-        features: Sequence[torch.Tensor],
-        ids: Sequence[torch.Tensor],
-        *,
-        scan: bool,
-        last: bool,
-    ) -> None:
-        self._answer(features, ids, last)
+    def _write(self, batch: torch.Tensor | None) -> None:
+        """Writes the status; scans a part of a batch for heights: images come in random order."""
+        assert self._shard is not None
         with self._pace.piece():
+            if batch is not None and len(batch):
+                name, channels = self._shard.set_name, batch.shape[1]
+                rows = batch[: max(_SCANNED_VALUES // channels, 1)].float().cpu().numpy()
+                none = RunningHeights(np.zeros(channels, np.int64))
+                self._heights[name] = self._heights.get(name, none).plus(rows)
             taps = self._taps | self._current()
-            if scan and features:
-                self._scan(features[-1])
-            shown = {
-                (name, tap): running.shown(self._heights.get(name) if tap == FINAL_TAP else None)
-                for (name, tap), running in taps.items()
-            }
-            self._status.write(shown)
+            self._status.write(
+                {
+                    (name, tap): sums.figures(self._heights.get(name) if tap == FINAL_TAP else None)
+                    for (name, tap), sums in taps.items()
+                }
+            )
         self._thumbs.write()

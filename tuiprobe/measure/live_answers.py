@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuiprobe.datasets import Dataset, Suite
+from tuiprobe.datasets import Suite
 from tuiprobe.measure.clock import Pace
 from tuiprobe.probes.heads import SetFeatures, hits, usable_images
 from tuiprobe.probes.targets.headline import headline_estimates
@@ -105,7 +105,9 @@ class LiveAnswers:
         finite = np.isfinite(np.linalg.norm(rows, axis=1))
         images, kept = replace(self._sets[name].kept, features=rows[finite]), numbers[finite]
         if images.labels is not None:
-            images = replace(images, labels=_labels(self._suite.sets[name], kept))
+            samples = self._suite.sets[name].samples
+            labels = np.array([samples[i].label for i in kept.tolist()], dtype=np.int64)
+            images = replace(images, labels=labels)
         self._sets[name] = self._sets[name].plus(images, self._head)
 
     def so_far(self, last: bool = False) -> dict[str, SetAnswers]:
@@ -118,14 +120,14 @@ class LiveAnswers:
             with self._pace.piece():
                 self._estimate()
         return {
-            name: _shown(each, *self._estimates.get(name, (None, False)))
-            for name, each in self._sets.items()
-            if each.images
+            name: _answers(of_set, *self._estimates.get(name, (None, False)))
+            for name, of_set in self._sets.items()
+            if of_set.images
         }
 
     def _estimate(self) -> None:
         """Estimates accuracy on the sets without labels by the function of the results."""
-        kept = {name: each.kept for name, each in self._sets.items() if each.images}
+        kept = {name: of_set.kept for name, of_set in self._sets.items() if of_set.images}
         first, *others = [name for name in self._suite.sets if name != self._suite.concept_set]
         targets = [kept[name] for name in self._suite.targets if name in kept]
         if first in kept and targets:
@@ -137,18 +139,13 @@ def _on_host(batch: NDArray[np.generic] | torch.Tensor) -> NDArray[np.generic]:
     return batch.cpu().numpy() if isinstance(batch, torch.Tensor) else batch
 
 
-def _labels(dataset: Dataset, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    samples = dataset.samples
-    return np.array([samples[i].label for i in ids.tolist()], dtype=np.int64)
-
-
-def _shown(each: _SetSoFar, estimate: Figure | None, calibrated: bool) -> SetAnswers:
-    if each.kept.labels is not None:
-        return SetAnswers(images=each.images, right=each.right)
+def _answers(of_set: _SetSoFar, estimate: Figure | None, calibrated: bool) -> SetAnswers:
+    if of_set.kept.labels is not None:
+        return SetAnswers(images=of_set.images, right=of_set.right)
     if estimate is None or not given(estimate):
-        return SetAnswers(images=each.images)
+        return SetAnswers(images=of_set.images)
     return SetAnswers(
-        images=each.images,
+        images=of_set.images,
         value=estimate.value,
         low=estimate.low,
         high=estimate.high,

@@ -20,19 +20,17 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
 from tuiprobe.manifest import write_record
-from tuiprobe.measure.device import available_cores
+from tuiprobe.measure.machine import available_cores
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.resume import ShardReader
-from tuiprobe.measure.shard_states import split_states
-from tuiprobe.measure.shards import Shard
-from tuiprobe.measure.tap_statistics import INNER_TOP_K
+from tuiprobe.measure.shards import Shard, split_states
+from tuiprobe.measure.tap_statistics import accumulators
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import ROW_SAMPLE, Measured, MeasuredRecord
-from tuiprobe.run.row_records import LISTED_ROWS, RowsMeasured
-from tuiprobe.run.row_samples import write_row_samples
+from tuiprobe.run.records import LISTED_ROWS, ROW_SAMPLE, Measured, MeasuredRecord, RowsMeasured
+from tuiprobe.run.samples import write_row_samples
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 
@@ -123,19 +121,6 @@ def merge_tree(
     return left
 
 
-def empty_states(plan: Plan) -> dict[str, Arrays]:
-    """Returns the empty state of each tap, by tap and field."""
-    return {
-        tap: {name: field.numpy() for name, field in stats.state_dict().items()}
-        for tap, stats in _accumulators(plan).items()
-    }
-
-
-def _accumulators(plan: Plan) -> States:
-    inner = {tap.name: ActivationStats(tap.channels, k=INNER_TOP_K) for tap in plan.taps}
-    return {FINAL_TAP: ActivationStats(plan.encoder.width, k=plan.spec.top_k), **inner}
-
-
 def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
     """Merges one or more shards of a set; checks each as it is read.
 
@@ -149,30 +134,30 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
     branches = _branches(plan, reader, shards, spares)
 
     def load(branch: int) -> States:
-        states, found = next(branches)
-        leaves.extend(found)
+        states, merged_leaves = next(branches)
+        leaves.extend(merged_leaves)
         return states
 
     with closing(branches):
         merged = merge_tree(0, -(-len(shards) // _BRANCH), load, spares.append)
-    fingerprints = {one.fingerprint.model_dump_json(): one.fingerprint for one in leaves}
-    ids = np.concatenate([one.ids for one in leaves])
+    fingerprints = {leaf.fingerprint.model_dump_json(): leaf.fingerprint for leaf in leaves}
+    ids = np.concatenate([leaf.ids for leaf in leaves])
     rows, of_rows = None, plan.row_sets.get(shards[0].set_name)
     if of_rows is not None:
         if not len(ids):
             raise DataError(f"{of_rows.source} holds no finite vector")
-        lost = np.concatenate([one.nonfinite for one in leaves])
+        lost = np.concatenate([leaf.nonfinite for leaf in leaves])
         read = sum(shard.size for shard in shards)
         listed = tuple(lost[:LISTED_ROWS].tolist())
         rows = RowsMeasured(rows=read, nonfinite=len(lost), nonfinite_rows=listed)
     return MergedSet(
         arrays=_flatten(merged, leaves),
-        features=np.concatenate([one.features for one in leaves]),
+        features=np.concatenate([leaf.features for leaf in leaves]),
         ids=ids,
-        skipped=[entry for one in leaves for entry in one.skipped],
+        skipped=[entry for leaf in leaves for entry in leaf.skipped],
         shards=len(shards),
         fingerprints=list(fingerprints.values()),
-        pieces=max(one.pieces for one in leaves),
+        pieces=max(leaf.pieces for leaf in leaves),
         contents=_contents(leaves),
         rows=rows,
     )
@@ -187,8 +172,8 @@ def _branches(
         leaves: list[_Leaf] = []
 
         def load(leaf: int) -> States:
-            states, found = _load(plan, reader, shards[leaf], spares)
-            leaves.append(found)
+            states, rest = _load(plan, reader, shards[leaf], spares)
+            leaves.append(rest)
             return states
 
         last = min(first + _BRANCH, len(shards))
@@ -203,20 +188,20 @@ def _branches(
                 yield coming.popleft().result()
                 coming.extend(pool.submit(merge, first) for first in islice(starts, 1))
         finally:
-            for one in coming:
-                one.cancel()
+            for future in coming:
+                future.cancel()
 
 
 def _load(
     plan: Plan, reader: ShardReader, shard: Shard, spares: deque[States]
 ) -> tuple[States, _Leaf]:
     """Reads a shard; copies what is kept, or all of its file would stay in memory."""
-    found = reader.read(shard)
-    arrays = found.arrays
+    file = reader.read(shard)
+    arrays = file.arrays
     try:
         states = spares.pop()
     except IndexError:
-        states = _accumulators(plan)
+        states = accumulators(plan)
     parts = split_states(arrays, reader.states)
     for tap, stats in states.items():
         stats.load_state_dict(parts[tap])
@@ -226,15 +211,15 @@ def _load(
         contents=(arrays["images"].copy(), arrays["digests"].copy()),
         rows={tap: arrays[name].copy() for tap in states if (name := f"{tap}/rows") in arrays},
         sums={tap: shard_sums(stats.samples.compute()) for tap, stats in states.items()},
-        skipped=list(found.skipped),
+        skipped=list(file.skipped),
         nonfinite=arrays.get("nonfinite", np.empty(0, np.int64)).copy(),
-        fingerprint=found.fingerprint,
-        pieces=int(found.metadata["pieces"]),
+        fingerprint=file.fingerprint,
+        pieces=int(file.metadata["pieces"]),
     )
 
 
 def _contents(leaves: Sequence[_Leaf]) -> str:
-    columns = zip(*(one.contents for one in leaves), strict=True)
+    columns = zip(*(leaf.contents for leaf in leaves), strict=True)
     ids, digests = (np.concatenate(column) for column in columns)
     order = np.argsort(ids)
     return hashlib.sha256(ids[order].tobytes() + digests[order].tobytes()).hexdigest()
@@ -242,41 +227,37 @@ def _contents(leaves: Sequence[_Leaf]) -> str:
 
 def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -> None:
     """Publishes each set's `features`, then `statistics.safetensors` and `measured.json`."""
-    for name, one in merged.items():
-        arrays: Arrays = {"features": one.features, "ids": one.ids}
+    statistics: Arrays = {}
+    records = {}
+    for name, of_set in merged.items():
+        arrays: Arrays = {"features": of_set.features, "ids": of_set.ids}
         write_arrays(directory.features_file(name), arrays, {"key": key})
-    statistics = {f"{s}/{k}": a for s, one in merged.items() for k, a in one.arrays.items()}
+        statistics |= {f"{name}/{field}": array for field, array in of_set.arrays.items()}
+        records[name] = MeasuredRecord(
+            shards=of_set.shards,
+            skipped=tuple(of_set.skipped),
+            fingerprints=tuple(of_set.fingerprints),
+            pieces=of_set.pieces,
+            contents=of_set.contents,
+            rows=of_set.rows,
+        )
     write_arrays(directory.statistics_file, statistics, {"key": key})
-    record = Measured(
-        key=key,
-        sets={
-            name: MeasuredRecord(
-                shards=one.shards,
-                skipped=tuple(one.skipped),
-                fingerprints=tuple(one.fingerprints),
-                pieces=one.pieces,
-                contents=one.contents,
-                rows=one.rows,
-            )
-            for name, one in merged.items()
-        },
-    )
-    write_record(directory.measured_file, record.model_dump(mode="json"))
+    measured = Measured(key=key, sets=records)
+    write_record(directory.measured_file, measured.model_dump(mode="json"))
 
 
 def write_names(plan: Plan, merged: Mapping[str, MergedSet]) -> None:
     """Publishes names and labels of vectors that are shown: kept, at an end, or not finite."""
     for name, rows in plan.row_sets.items():
-        if name not in merged:
+        if (of_set := merged.get(name)) is None:
             continue
-        one = merged[name]
         ends = (
-            one.arrays[f"{FINAL_TAP}/{end}_sample_ids"].reshape(-1)
+            of_set.arrays[f"{FINAL_TAP}/{end}_sample_ids"].reshape(-1)
             for end in ("largest", "smallest")
         )
-        listed = () if one.rows is None else one.rows.nonfinite_rows
-        shown = np.unique(np.concatenate([one.ids, *ends, listed])).astype(np.int64)
-        numbers = shown[shown >= 0].tolist()
+        nonfinite = () if of_set.rows is None else of_set.rows.nonfinite_rows
+        named = np.unique(np.concatenate([of_set.ids, *ends, nonfinite])).astype(np.int64)
+        numbers = named[named >= 0].tolist()
         names = rows.vectors.names(numbers)
         write_row_samples(plan.directory, name, plan.key, numbers, names, rows.labels)
 
@@ -298,10 +279,10 @@ def _flatten(merged: States, leaves: Sequence[_Leaf]) -> Arrays:
     for tap, stats in merged.items():
         for name, array in flatten_summary(stats.compute()).items():
             arrays[f"{tap}/{name}"] = array
-        columns = zip(*(one.sums[tap] for one in leaves), strict=True)
+        columns = zip(*(leaf.sums[tap] for leaf in leaves), strict=True)
         for name, column in zip(SHARD_FIELDS, columns, strict=True):
             arrays[f"{tap}/shard_{name}"] = np.array(column)
-        rows = [one.rows[tap] for one in leaves if tap in one.rows]
+        rows = [leaf.rows[tap] for leaf in leaves if tap in leaf.rows]
         if rows:
             arrays[f"{tap}/{ROW_SAMPLE}"] = np.concatenate(rows)
     return arrays

@@ -10,23 +10,23 @@ from pathlib import Path
 
 import torch
 
+from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.datasets.vectors import ROWS, RowSet
+from tuiprobe.datasets.vectors import ROWS, RowSet, open_rows
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.clock import Clock
-from tuiprobe.measure.contents import refuse_other_images
-from tuiprobe.measure.device import available_cores, choose_device, usual_batch
 from tuiprobe.measure.finished import file_stamps
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.heads import refuse_unmatched
 from tuiprobe.measure.job import Answer, Job
+from tuiprobe.measure.machine import available_cores, choose_device, usual_batch
 from tuiprobe.measure.plan import Plan, list_images, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
-from tuiprobe.measure.rows import open_row_suite
+from tuiprobe.measure.resume import refuse_other_images
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.identity import identity_encoder
@@ -85,13 +85,21 @@ def open_run(
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
-    for warning in _hidden(spec):
-        listen(Event("warning", warning))
+    if spec.embeddings is None:  # of another package, hidden by a built-in name
+        sources = [
+            name.partition(":")[0] for name in (spec.data, spec.concepts or "", *spec.target)
+        ]
+        loader = spec.model.partition(":")[0]
+        for warning in (*SOURCES.warnings(sources), *LOADERS.warnings([loader])):
+            listen(Event("warning", warning))
     with clock.stage("load"):
         plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh, own=own)
     directory = plan.directory
     if fresh:
-        _refuse_ranks(rank)
+        if rank.world > 1:
+            raise UsageError(
+                "--fresh with several ranks would race: delete the run directory first"
+            )
         directory.refuse_to_clear()
     else:
         refuse_other_images(plan)
@@ -99,7 +107,7 @@ def open_run(
     locks.enter_context(directory.locked(lock_of(rank.number)))
     if fresh and (kept := directory.clear()):
         listen(Event("warning", kept_files(directory.path, kept)))
-    return Job.of(plan, clock, listen, answer, mix)
+    return Job(plan, clock, listen, answer, mix)
 
 
 def earlier(output: Path | None) -> RunSpec | None:
@@ -130,22 +138,8 @@ def settled(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
     return replace(spec, device=device, batch_size=spec.batch_size or kept or usual_batch(device))
 
 
-def _refuse_ranks(rank: Rank) -> None:
-    if rank.world > 1:
-        raise UsageError("--fresh with several ranks would race: delete the run directory first")
-
-
-def _hidden(spec: RunSpec) -> tuple[str, ...]:
-    """Returns warnings if another package registers a built-in name that this run uses."""
-    if spec.embeddings is not None:
-        return ()
-    named = (spec.data, spec.concepts or "", *spec.target)
-    sources = [text.partition(":")[0] for text in named]
-    return (*SOURCES.warnings(sources), *LOADERS.warnings([spec.model.partition(":")[0]]))
-
-
 def plan_run(
-    asked: RunSpec,
+    spec: RunSpec,
     rank: Rank = Rank(),  # noqa: B008 - frozen
     *,
     output: Path | None = None,
@@ -159,19 +153,19 @@ def plan_run(
     named none, the run may have been begun, perhaps on another machine, with the device and the
     batch size of another kind of device.
     """
-    spec = settled(asked, rank, earlier(output) if not fresh else None)
+    given, spec = spec, settled(spec, rank, earlier(output) if not fresh else None)
     suite = open_row_suite(spec) if spec.embeddings is not None else open_suite(spec, own.images)
     files, encoder = file_stamps(spec), _encoder(spec, suite, own)
     listed = list_images(suite, spec)
     planned = partial(make_plan, listed=listed, files=files, rank=rank, output=output, runs=runs)
     plan = planned(spec, encoder)
     if output is None and not fresh and spec.embeddings is None:
-        if asked.batch_size is None and not plan.directory.path.exists():
+        if given.batch_size is None and not plan.directory.path.exists():
             for batch in {CPU_BATCH, GPU_BATCH} - {spec.batch}:
                 other = planned(replace(spec, batch_size=batch), encoder)
                 plan = other if other.directory.path.exists() else plan
         before = earlier(plan.directory.path)
-        begun = settled(replace(asked, batch_size=plan.spec.batch_size), rank, before)
+        begun = settled(replace(given, batch_size=plan.spec.batch_size), rank, before)
         if begun.device != spec.device:
             plan = planned(begun, _encoder(begun, suite, own))
     if plan.head.kind == "probe":  # fail now, not after hours
@@ -179,6 +173,11 @@ def plan_run(
     if spec.embeddings is not None:
         refuse_unmatched(plan)
     return plan
+
+
+def open_row_suite(spec: RunSpec) -> Suite:
+    """Opens the vectors that a spec names; errors as for `open_rows`."""
+    return open_rows(spec, written_classes(spec.classes) if spec.classes is not None else ())
 
 
 def _encoder(spec: RunSpec, suite: Suite, own: Own) -> Encoder:

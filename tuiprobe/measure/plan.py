@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from tuiprobe.datasets.order import processing_order
 from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.globs import matches
+from tuiprobe.manifest import write_named, write_record
 from tuiprobe.measure.head_choice import HeadChoice, choose_head
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.measure.shards import Shard, split_into_shards, split_rows
@@ -31,13 +33,19 @@ from tuiprobe.models.taps import Tap
 from tuiprobe.results import Model
 from tuiprobe.run.counting import SetPlan, in_turns
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import (
+    FileRecord,
+    PlanRecord,
+    SetRecord,
+    TapRecord,
+)
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
 KEYED_CONTENTS = 8
 """Number of first images of each set whose content is part of the key.
 
 Folders with equal names and sizes, such as BMP files of two corruptions, thus get different keys.
-The contents of all images are compared when a run is resumed; see `tuiprobe.measure.contents`.
+The contents of all images are compared when a run is resumed; see `tuiprobe.measure.resume`.
 """
 
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
@@ -92,7 +100,7 @@ class Plan:
     @property
     def row_sets(self) -> dict[str, RowSet]:
         """The sets of stored vectors; empty for images."""
-        return {name: one for name, one in self.suite.sets.items() if isinstance(one, RowSet)}
+        return {name: rows for name, rows in self.suite.sets.items() if isinstance(rows, RowSet)}
 
     @cached_property
     def set_plans(self) -> tuple[SetPlan, ...]:
@@ -115,7 +123,7 @@ class Plan:
     @property
     def images(self) -> int:
         """Number of images to measure over all sets."""
-        return sum(one.images for one in self.set_plans)
+        return sum(plan.images for plan in self.set_plans)
 
     @property
     def device(self) -> str:
@@ -189,11 +197,14 @@ def make_plan(
     """
     suite = listed.suite
     available = tuple(tap for tap in encoder.taps() if tap.name != FINAL_TAP) if spec.layers else ()
-    taps = choose_taps(available, spec)
+    taps = _choose_taps(available, spec)
     shards = {
-        name: _cut(spec, name, suite.sets[name], order) for name, order in listed.order.items()
+        name: split_rows(name, len(order), dataset.channels)
+        if isinstance(dataset := suite.sets[name], RowSet)
+        else split_into_shards(name, order, spec.batch, spec.shard_batches)
+        for name, order in listed.order.items()
     }
-    model = describe_model(spec, encoder)
+    model = _describe_model(spec, encoder)
     images = {name: _content_of(suite.sets[name], listed.stamps[name]) for name in suite.sets}
     sets = [name for name in suite.sets if name not in suite.own_keys]
     key = content_key(
@@ -210,35 +221,21 @@ def make_plan(
         if name == suite.concept_set and concepts is not None:
             own["concepts"] = concepts.digest
         keys[name] = content_key({"run": key, **own})
-    blocks, all_blocks = _tapped_blocks(available, taps)
+    blocks = [t.name for t in available if t.kind == "token" and _BLOCK.search(t.name)]
+    tapped = tuple(tap.name for tap in taps if tap.name in blocks)
+    all_blocks = bool(blocks) and len(tapped) == len(blocks)
     named = runs / f"{safe_name(spec.model)}-{suite.name}-{key[:8]}"
     return Plan(
-        spec, encoder, model, taps, blocks, all_blocks, suite, shards, listed.stamps, key, keys,
+        spec, encoder, model, taps, tapped, all_blocks, suite, shards, listed.stamps, key, keys,
         RunDir(output if output is not None else named), rank, files or {},
     )  # fmt: skip
 
 
-def _cut(
-    spec: RunSpec, name: str, dataset: Dataset, order: NDArray[np.int64] | range
-) -> tuple[Shard, ...]:
-    if isinstance(dataset, RowSet):
-        return split_rows(name, len(order), dataset.channels)
-    return split_into_shards(name, order, spec.batch, spec.shard_batches)
-
-
 def _batches(shards: tuple[Shard, ...]) -> list[int]:
-    return [len(one.batches) for one in shards]
+    return [len(shard.batches) for shard in shards]
 
 
-def _tapped_blocks(
-    available: tuple[Tap, ...], taps: tuple[Tap, ...]
-) -> tuple[tuple[str, ...], bool]:
-    blocks = [t.name for t in available if t.kind == "token" and _BLOCK.search(t.name)]
-    tapped = tuple(tap.name for tap in taps if tap.name in blocks)
-    return tapped, bool(blocks) and len(tapped) == len(blocks)
-
-
-def choose_taps(taps: tuple[Tap, ...], spec: RunSpec) -> tuple[Tap, ...]:
+def _choose_taps(taps: tuple[Tap, ...], spec: RunSpec) -> tuple[Tap, ...]:
     """Returns the taps that match a pattern, in the encoder's order.
 
     Raises:
@@ -258,7 +255,7 @@ def choose_taps(taps: tuple[Tap, ...], spec: RunSpec) -> tuple[Tap, ...]:
     return chosen
 
 
-def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
+def _describe_model(spec: RunSpec, encoder: Encoder) -> Model:
     """Describes the encoder for the report."""
     return Model(
         name=spec.model,
@@ -272,7 +269,8 @@ def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
         weights=encoder.weights,
         preprocessing=encoder.preprocessing,
         ablated=tuple(
-            ablation_in_words(name, one.channels, one.mode) for name, one in encoder.ablated.items()
+            ablation_in_words(name, layer.channels, layer.mode)
+            for name, layer in encoder.ablated.items()
         ),
     )
 
@@ -302,6 +300,74 @@ def _content_of(dataset: Dataset, stamps: dict[int, Stamp]) -> dict[str, Any]:
     samples = dataset.samples
     first = islice(stamps, KEYED_CONTENTS)
     return {
-        "listed": [(samples[i].path, samples[i].label, one.size) for i, one in stamps.items()],
+        "listed": [(samples[i].path, samples[i].label, s.size) for i, s in stamps.items()],
         "contents": [digest_of(dataset, samples[i]).hex() for i in first],
     }
+
+
+def record_of(plan: Plan) -> PlanRecord:
+    """Returns the record of a plan."""
+    final = TapRecord(name=FINAL_TAP, kind="vector", tokens=None, channels=plan.encoder.width)
+    inner = (
+        TapRecord(
+            name=tap.name,
+            kind=tap.kind,
+            tokens=plan.spec.tokens if tap.kind == "token" else None,
+            channels=tap.channels,
+        )
+        for tap in plan.taps
+    )
+    sets = (
+        SetRecord(
+            name=name,
+            source=dataset.source,
+            found=len(dataset.samples),
+            planned=sum(shard.size for shard in plan.shards[name]),
+            shards=len(plan.shards[name]),
+            shard_images=plan.shards[name][0].size,
+            classes=dataset.classes,
+            notes=dataset.notes if i else (*dataset.notes, *plan.suite.notes),
+            published=plan.suite.published.get(name),
+            key=plan.set_keys[name],
+            target=name in plan.suite.targets,
+            rows=plan.row_sets[name].record() if name in plan.row_sets else None,
+        )
+        for i, (name, dataset) in enumerate(plan.suite.sets.items())
+    )
+    return PlanRecord(
+        key=plan.key,
+        model=plan.model,
+        taps=(final, *inner),
+        blocks=plan.blocks,
+        all_blocks=plan.all_blocks,
+        sets=tuple(sets),
+        concept_set=plan.suite.concept_set,
+        files=file_records(plan.files),
+    )
+
+
+def file_records(stamps: Mapping[str, Stamp]) -> dict[str, FileRecord]:
+    """Returns the records of the files among some stamps."""
+    return {
+        name: FileRecord(size=stamp.size, changed=stamp.changed or "")
+        for name, stamp in stamps.items()
+        if stamp.size is not None
+    }
+
+
+def write_plan(plan: Plan) -> None:
+    """Publishes `samples.jsonl` and `plan.json`."""
+    directory = plan.directory
+    lines = []
+    for name, dataset in plan.suite.sets.items():
+        samples = dataset.samples
+        for i, stamp in plan.stamps[name].items():
+            sample = samples[i]
+            entry = {
+                "id": i, "set": name, "path": sample.path, "label": sample.label,
+                "size": stamp.size, "changed": stamp.changed,
+            }  # fmt: skip
+            lines.append(json.dumps(entry) + "\n")
+    # Written before the plan: a recorded source implies that the stamps are recorded.
+    write_named(directory.samples_file, "".join(lines))
+    write_record(directory.plan_file, record_of(plan).model_dump(mode="json"))

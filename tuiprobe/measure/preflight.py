@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes, shortened
-from tuiprobe.catalog.labels import imagenet_labels, prompt_names
+from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.head_choice import HeadChoice
-from tuiprobe.measure.head_progress import HeadProgress
-from tuiprobe.measure.heads import answers_of, too_long, unmatched
+from tuiprobe.measure.heads import HeadProgress, answers_of, too_long, unmatched
 from tuiprobe.measure.plan import Plan
 from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder
@@ -24,7 +23,7 @@ from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
 from tuiprobe.plaintext import plain
 from tuiprobe.results.subject import PreflightCheck
-from tuiprobe.run.preflight_file import read_preflight, said, write_preflight
+from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
 
 ANSWER = "known answer"
 
@@ -43,29 +42,40 @@ def preflight(plan: Plan, listen: Listener) -> None:
         WeightsError: If a check of the encoder fails.
         DataError: If a check of the images or their labels fails.
     """
-    choice, found = plan.head, list[PreflightCheck]()
+    choice, checks = plan.head, list[PreflightCheck]()
     if not plan.row_sets:
         of_encoder = check_encoder(plan.encoder)
         if choice.kind == "zero-shot":
             of_encoder += check_text(plan.encoder, choice.classes, choice.templates)
-        found += [PreflightCheck(**asdict(check)) for check in of_encoder]
+        checks += [PreflightCheck(**asdict(check)) for check in of_encoder]
     for name in plan.suite.sets:
-        found += _of_rows(plan, name) if name in plan.row_sets else _of_labels(plan, name)
-    found += [*head_row_checks(plan, choice), *_ranges(plan)]
-    _refuse(found)
+        checks += _of_rows(plan, name) if name in plan.row_sets else _of_labels(plan, name)
+    checks += [*head_row_checks(plan, choice), *_ranges(plan)]
+    _refuse(checks)
     if plan.rank.number == 0:
         if not plan.row_sets:
-            earlier = [c for c in _earlier(plan) if c.name == ANSWER and c.status == "pass"]
+            try:
+                earlier = read_preflight(plan.directory)
+            except DamagedFileError:
+                earlier = ()
+            known = [check for check in earlier if (check.name, check.status) == (ANSWER, "pass")]
             progress = HeadProgress("classes", listen, lambda: None)
-            found += earlier or [_answer(plan, choice, progress)]
-        write_preflight(plan.directory, found)
-    _refuse(found)
-    passed = sum(check.status == "pass" for check in found)
-    asked = sum(check.status != "skip" for check in found)
-    listen(Event("stage", f"preflight: {passed} of {asked} checks passed", {"stage": "preflight"}))
-    for check in found:
+            checks += known or [_answer(plan, choice, progress)]
+        write_preflight(plan.directory, checks)
+    _refuse(checks)
+    passed = sum(check.status == "pass" for check in checks)
+    made = sum(check.status != "skip" for check in checks)
+    listen(Event("stage", f"preflight: {passed} of {made} checks passed", {"stage": "preflight"}))
+    for check in checks:
         if check.status == "warn":
-            listen(Event("warning", f"preflight, {said(check)}"))
+            listen(Event("warning", f"preflight, {check_sentence(check)}"))
+
+
+def _refuse(checks: list[PreflightCheck]) -> None:
+    for check in checks:
+        if check.status == "fail":
+            kind = WeightsError if check.cause == "encoder" else DataError
+            raise kind(f"preflight, {check_sentence(check)}")
 
 
 def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
@@ -101,14 +111,6 @@ def _of_rows(plan: Plan, name: str) -> Iterator[PreflightCheck]:
     for check in check_labels(classes, matrix.rows, named=named):
         if check.name != "image count":
             yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
-
-
-def _earlier(plan: Plan) -> tuple[PreflightCheck, ...]:
-    """Returns the checks of an earlier attempt; empty if the file is damaged."""
-    try:
-        return read_preflight(plan.directory)
-    except DamagedFileError:
-        return ()
 
 
 def _ranges(plan: Plan) -> Iterator[PreflightCheck]:
@@ -183,13 +185,6 @@ def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> 
     if not own or not choice.in_label_order or all(name.isdigit() for name in classes):
         return False
     return not {*classes, *prompt_names(classes)} & {*choice.classes}
-
-
-def _refuse(found: list[PreflightCheck]) -> None:
-    for check in found:
-        if check.status == "fail":
-            kind = WeightsError if check.cause == "encoder" else DataError
-            raise kind(f"preflight, {said(check)}")
 
 
 def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> PreflightCheck:

@@ -11,12 +11,13 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_templates
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, user_spec
 from tuiprobe.datasets.load import load_suite
@@ -51,8 +52,8 @@ class Preview:
         peers: Why published models say nothing about a model; empty where they do.
         probes: Id, title and needs of every probe; no needs where only the probe knows.
         done: Images that the directory holds already.
-        kept: Why the directory cannot be gone on with; empty if it can.
-        later: What only the run can look at, as it takes the network; empty if nothing.
+        kept: Why this directory cannot be resumed; empty if it can.
+        later: What only the run can look at, because it needs the network; empty if nothing.
         problems: What is wrong, by option.
     """
 
@@ -79,7 +80,7 @@ def preview(
         trained: How a model was trained, where its loader said so.
         run: The run directory, or for several models the folder of theirs.
     """
-    found = Preview(probes=_probes())
+    result = Preview(probes=_probes())
     given = dict(options)
     data = given.pop("data", None)
     specs = []
@@ -92,71 +93,66 @@ def preview(
             name, cause = "data", str(error)
             if isinstance(error, OptionError):
                 name, cause = error.name, error.cause
-            found.problems[name] = cause
-            return found
-    _look_at_files(specs[0], found)
+            result.problems[name] = cause
+            return result
+    _look_at_files(specs[0], result)
     if specs[0].embeddings is not None:
-        _look_at_vectors(specs[0], found)
+        _look_at_vectors(specs[0], result)
     else:
-        _look_at_images(specs, trained, found)
-    if run is not None and not found.problems:
-        _look_at_directory(specs, run, found)
-    return found
+        _look_at_images(specs, trained, result)
+    if run is not None and not result.problems:
+        _look_at_directory(specs, run, result)
+    return result
 
 
-def _tried(found: Preview, option: str, work: Callable[[], T]) -> T | None:
-    """Returns what the work gives, or notes why it cannot be done."""
+def _tried(result: Preview, option: str, work: Callable[[], T]) -> T | None:
+    """Returns the result of the work, or notes why it failed."""
     try:
         return work()
     except (TuiprobeError, ValueError) as error:
-        found.problems[option] = str(error)
+        result.problems[option] = str(error)
     except OSError as error:
-        found.problems[option] = error.strerror or str(error)
+        result.problems[option] = error.strerror or str(error)
     return None
 
 
-def _look_at_files(spec: RunSpec, found: Preview) -> None:
+def _look_at_files(spec: RunSpec, result: Preview) -> None:
     for name in FILES:
         path = getattr(spec, name)
         if path is not None and not (name == "head" and path in _NO_FILES):
-            _tried(found, name, lambda path=path: open_regular(path).close())  # type: ignore[misc]
+            _tried(result, name, lambda path=path: open_regular(path).close())  # type: ignore[misc]
 
 
-def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], found: Preview) -> None:
+def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], result: Preview) -> None:
     spec = specs[0]
-    remote = [
-        one for one in (spec.data, *spec.target, spec.concepts or "") if one.startswith("hf:")
-    ]
+    sources = (spec.data, *spec.target, spec.concepts or "")
+    remote = [source for source in sources if source.startswith("hf:")]
     if remote:
-        found.later = f"{remote[0]} is looked at when the run starts"
+        result.later = f"{remote[0]} is looked at when the run starts"
         return
-    suite = _tried(found, "data", lambda: load_suite(spec.data))
+    suite = _tried(result, "data", lambda: load_suite(spec.data))
     if suite is None:
         return
-    opened = [
-        _tried(found, "concepts", lambda one=one: add_concepts(suite, one))  # type: ignore[misc]
-        for one in specs
-    ]
-    opened = [
-        _tried(found, "target", lambda one=one, sets=sets: add_targets(sets or suite, one))  # type: ignore[misc]
-        for one, sets in zip(specs, opened, strict=True)
-    ]
-    whole = [one for one in opened if one is not None]
-    shown = whole[0] if whole else suite
-    planned = planned_images(shown, spec)
-    found.sets = [_described(shown, name, planned[name]) for name in shown.sets]
-    empty = next((one for one in found.sets if not one["planned"]), None)
-    if empty is not None:
-        found.problems.setdefault("data", f"{empty['source']}: no image to measure")
-    if len(whole) == len(specs) and not found.problems:
-        for one, sets in zip(specs, whole, strict=True):
-            found.images[one.model] = sum(planned_images(sets, one).values())
-    classes = next(iter(suite.sets.values())).classes
-    _look_at_names(spec, classes, found)
-    for one in specs:
-        found.peers[one.model] = without_peers(one, suite, trained.get(one.model))
-    if spec.baseline is not None and "baseline" not in found.problems:
-        _tried(found, "baseline", lambda: _read_baseline(shown, str(spec.baseline)))
+    whole: list[Suite] = []
+    for each in specs:
+        opened = _tried(result, "concepts", partial(add_concepts, suite, each))
+        opened = _tried(result, "target", partial(add_targets, opened or suite, each))
+        if opened is not None:
+            whole.append(opened)
+    complete = whole[0] if whole else suite
+    planned = planned_images(complete, spec)
+    result.sets = [_described(complete, name, planned[name]) for name in complete.sets]
+    for described in result.sets:
+        if not described["planned"]:
+            result.problems.setdefault("data", f"{described['source']}: no image to measure")
+    if len(whole) == len(specs) and not result.problems:
+        for each, sets in zip(specs, whole, strict=True):
+            result.images[each.model] = sum(planned_images(sets, each).values())
+    _look_at_names(spec, next(iter(suite.sets.values())).classes, result)
+    for each in specs:
+        result.peers[each.model] = without_peers(each, suite, trained.get(each.model))
+    if spec.baseline is not None and "baseline" not in result.problems:
+        _tried(result, "baseline", partial(_read_baseline, complete, spec.baseline))
 
 
 def _described(suite: Suite, name: str, planned: int) -> dict[str, Any]:
@@ -173,19 +169,19 @@ def _described(suite: Suite, name: str, planned: int) -> dict[str, Any]:
     }
 
 
-def _look_at_names(spec: RunSpec, classes: tuple[str, ...], found: Preview) -> None:
+def _look_at_names(spec: RunSpec, classes: tuple[str, ...], result: Preview) -> None:
     if imagenet_labels(classes) is not None:
-        found.templates = len(imagenet_templates())
-    if spec.templates is not None and "templates" not in found.problems:
+        result.templates = len(imagenet_templates())
+    if spec.templates is not None and "templates" not in result.problems:
         path = Path(spec.templates)
-        lines = _tried(found, "templates", lambda: read_lines(path, "prompt templates"))
-        found.templates = len(lines or ())
+        lines = _tried(result, "templates", lambda: read_lines(path, "prompt templates"))
+        result.templates = len(lines or ())
     if spec.classes is not None:
         given = spec.classes
-        names = _tried(found, "classes", lambda: read_classes(given)) or ()
-        found.named = len(names)
+        names = _tried(result, "classes", lambda: read_classes(given)) or ()
+        result.named = len(names)
         if names and classes:
-            _tried(found, "classes", lambda: place_of_each(classes, names))
+            _tried(result, "classes", lambda: place_of_each(classes, names))
 
 
 def _read_baseline(suite: Suite, path: str) -> None:
@@ -210,24 +206,24 @@ def _read_baseline(suite: Suite, path: str) -> None:
     refuse_baseline(sets, path)
 
 
-def _look_at_vectors(spec: RunSpec, found: Preview) -> None:
+def _look_at_vectors(spec: RunSpec, result: Preview) -> None:
     from tuiprobe.datasets.vectors import ROWS, RowSet
-    from tuiprobe.measure.rows import open_row_suite
+    from tuiprobe.measure.opening import open_row_suite
 
     own = replace(spec, target_embeddings=())
-    suite = _tried(found, "embeddings", lambda: open_row_suite(replace(own, labels=None)))
-    if suite is not None and "labels" not in found.problems and "classes" not in found.problems:
-        suite = _tried(found, "labels", lambda: open_row_suite(own)) or suite
+    suite = _tried(result, "embeddings", lambda: open_row_suite(replace(own, labels=None)))
+    if suite is not None and "labels" not in result.problems and "classes" not in result.problems:
+        suite = _tried(result, "labels", lambda: open_row_suite(own)) or suite
     if suite is not None and spec.target_embeddings:
-        suite = _tried(found, "target_embeddings", lambda: open_row_suite(spec)) or suite
+        suite = _tried(result, "target_embeddings", lambda: open_row_suite(spec)) or suite
     for name, dataset in (suite.sets if suite else {}).items():
         assert isinstance(dataset, RowSet)
         assert suite is not None
         described = _described(suite, name, len(dataset.samples))
-        shown = spec.model if name == ROWS else name
-        found.sets.append({**described, "name": shown, "width": dataset.channels})
-    found.images = {EMBEDDED: sum(one["planned"] for one in found.sets)}
-    found.peers = {EMBEDDED: NO_IMAGENET}
+        label = spec.model if name == ROWS else name
+        result.sets.append({**described, "name": label, "width": dataset.channels})
+    result.images = {EMBEDDED: sum(described["planned"] for described in result.sets)}
+    result.peers = {EMBEDDED: NO_IMAGENET}
 
 
 def _probes() -> list[dict[str, Any]]:
@@ -236,11 +232,11 @@ def _probes() -> list[dict[str, Any]]:
     for id, place in BUILT_IN.items():
         folder = import_module(place.partition(":")[0].rpartition(".")[0])
         probes.append({"id": id, "title": folder.TITLE, "needs": list(folder.NEEDS)})
-    foreign = ({"id": one.name, "title": one.name, "needs": None} for one in PROBES.foreign())
+    foreign = ({"id": p.name, "title": p.name, "needs": None} for p in PROBES.foreign())
     return [*probes, *foreign]
 
 
-def _look_at_directory(specs: Sequence[RunSpec], run: Path, found: Preview) -> None:
+def _look_at_directory(specs: Sequence[RunSpec], run: Path, result: Preview) -> None:
     """Counts what earlier attempts at the same runs have measured."""
     places = [run] if len(specs) == 1 else [path for path in run.glob("*") if path.is_dir()]
     names = {spec.model for spec in specs}
@@ -249,39 +245,40 @@ def _look_at_directory(specs: Sequence[RunSpec], run: Path, found: Preview) -> N
         if not directory.plan_file.exists():
             continue
         if earlier_version(place):
-            found.kept = f"{place} holds a run of tuiprobe 0.2.0 or earlier, which cannot go on"
+            result.kept = f"{place} holds a run of tuiprobe 0.2.0 or earlier, which cannot go on"
             continue
         try:
             plan = read_plan(directory)
         except DamagedFileError as error:
-            found.kept = str(error)
+            result.kept = str(error)
             continue
         if plan.model.name not in names:
             continue
-        if _fits(plan, found):
-            found.done += images_done(directory).done
+        if _fits(plan, result.sets):
+            result.done += images_done(directory).done
         elif len(specs) == 1:
-            found.kept = f"{place} holds a run of other images: delete it among the runs"
+            result.kept = f"{place} holds a run of other images: delete it among the runs"
 
 
-def _fits(plan: PlanRecord, found: Preview) -> bool:
+def _fits(plan: PlanRecord, sets: Sequence[dict[str, Any]]) -> bool:
     """Says whether a run has the sets that were found; those with keys of their own may differ."""
-    own = {"concepts", "target"}
     recorded = {
-        one.name: one.found for one in plan.sets if not one.target and one.name != plan.concept_set
+        record.name: record.found
+        for record in plan.sets
+        if not record.target and record.name != plan.concept_set
     }
-    named = [one for one in found.sets if one["role"] not in own]
-    if any("width" in one for one in named):
-        return [one["found"] for one in named] == list(recorded.values())
-    return {one["name"]: one["found"] for one in named} == recorded
+    named = [described for described in sets if described["role"] not in ("concepts", "target")]
+    if any("width" in described for described in named):
+        return [described["found"] for described in named] == list(recorded.values())
+    return {described["name"]: described["found"] for described in named} == recorded
 
 
 def main(arguments: list[str]) -> int:
     """Prints the preview that the JSON in the first argument asks for; returns the exit code."""
-    asked = json.loads(arguments[0])
-    run = None if asked.get("run") is None else Path(asked["run"])
-    found = preview(asked["models"], asked["options"], asked.get("trained", {}), run)
-    print(json.dumps(asdict(found)))
+    request = json.loads(arguments[0])
+    run = None if request.get("run") is None else Path(request["run"])
+    result = preview(request["models"], request["options"], request.get("trained", {}), run)
+    print(json.dumps(asdict(result)))
     return 0
 
 

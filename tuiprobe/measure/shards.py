@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.datasets.content import DIGEST_BYTES
+from tuiprobe.files import Entry
+from tuiprobe.run.arrays import Arrays
+from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.counting import Place
+from tuiprobe.spec import FINAL_TAP
 
 MAX_SHARD_BATCHES = 8
 BATCH_ROWS = 8192
@@ -15,7 +22,7 @@ BATCH_ROWS = 8192
 
 _BATCH_VALUES = 2**23  # 32 MiB of float32
 _MOST_ROW_BATCHES = 32  # per shard: at most 262,144 rows are measured again after an interruption
-_WANTED_SHARDS = 20  # a delete-one-shard jackknife needs at least 16
+_USUAL_SHARDS = 20  # a delete-one-shard jackknife needs at least 16
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ def split_into_shards(
     """
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     if shard_batches is None:
-        shard_batches = min(max(len(batches) // _WANTED_SHARDS, 1), MAX_SHARD_BATCHES)
+        shard_batches = min(max(len(batches) // _USUAL_SHARDS, 1), MAX_SHARD_BATCHES)
     return tuple(
         Shard(set_name, number, tuple(batches[first : first + shard_batches]), first * batch_size)
         for number, first in enumerate(range(0, len(batches), shard_batches))
@@ -85,5 +92,205 @@ def split_rows(set_name: str, rows: int, channels: int) -> tuple[Shard, ...]:
     """
     batch = max(min(BATCH_ROWS, _BATCH_VALUES // channels), 1)
     batches = -(-rows // batch)
-    shard_batches = min(max(batches // _WANTED_SHARDS, 1), _MOST_ROW_BATCHES)
+    shard_batches = min(max(batches // _USUAL_SHARDS, 1), _MOST_ROW_BATCHES)
     return split_into_shards(set_name, range(rows), batch, shard_batches)
+
+
+States = Mapping[str, Arrays]
+"""State by tap: arrays by field."""
+
+IDS: Final = "samples.sample_ids"
+PER_IMAGE: Final = (IDS, "samples.kurtosis", "samples.self_share", "samples.leading")
+_FINAL, _INNER = f"{FINAL_TAP}/state.", "states/"
+FINAL_IDS: Final = _FINAL + IDS
+LENGTHS: Final = _INNER + "lengths"
+
+
+class TapGroup(NamedTuple):
+    """Taps whose states lie in the same arrays.
+
+    Attributes:
+        prefix: What precedes the name of a field.
+        taps: Their names, in order.
+        states: Their empty states.
+        lengths: int64 `[len(taps)]`, images that each has seen.
+    """
+
+    prefix: str
+    taps: tuple[str, ...]
+    states: tuple[Arrays, ...]
+    lengths: NDArray[np.int64]
+
+    def sizes(self, field: str) -> list[int]:
+        """Returns the length of each tap's part of a field."""
+        if field in PER_IMAGE:
+            return [int(length) for length in self.lengths]
+        return [len(state[field]) for state in self.states]
+
+
+def groups(arrays: Mapping[str, NDArray[Any]], states: States) -> Iterator[TapGroup]:
+    """Yields the groups of a shard.
+
+    Args:
+        arrays: Arrays of its file.
+        states: Empty states of the run's taps.
+
+    Raises:
+        KeyError: If an array is missing that says how many images there are.
+    """
+    final = np.array([len(arrays[FINAL_IDS])])
+    yield TapGroup(_FINAL, (FINAL_TAP,), (states[FINAL_TAP],), final)
+    inner = _inner(states)
+    if inner:
+        empty = tuple(states[tap] for tap in inner)
+        yield TapGroup(_INNER, inner, empty, arrays[LENGTHS])
+
+
+def _inner(states: States) -> tuple[str, ...]:
+    return tuple(tap for tap in states if tap != FINAL_TAP)
+
+
+def stack_states(states: States) -> Arrays:
+    """Returns the arrays of a shard's file that hold the states of all taps."""
+    arrays: Arrays = {_FINAL + field: array for field, array in states[FINAL_TAP].items()}
+    inner = [states[tap] for tap in _inner(states)]
+    if inner:
+        arrays[LENGTHS] = np.array([len(state[IDS]) for state in inner])
+        for field in inner[0]:
+            arrays[_INNER + field] = np.concatenate([state[field] for state in inner])
+    return arrays
+
+
+def split_states(arrays: Arrays, states: States) -> dict[str, Arrays]:
+    """Returns the state of each tap, as views of the arrays of a shard that was checked."""
+    parts: dict[str, Arrays] = {}
+    for group in groups(arrays, states):
+        parts |= {tap: {} for tap in group.taps}
+        for field in group.states[0]:
+            for tap, part in zip(group.taps, _cut(arrays, group, field), strict=True):
+                parts[tap][field] = part
+    return parts
+
+
+def _cut(arrays: Arrays, group: TapGroup, field: str) -> Iterator[NDArray[Any]]:
+    array, start = arrays[group.prefix + field], 0
+    for size in group.sizes(field):
+        yield array[start : start + size]
+        start += size
+
+
+def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states: States) -> None:
+    """Checks all arrays of a shard, but not whether its images are the planned ones.
+
+    Args:
+        file: File of the shard, for errors.
+        arrays: Arrays by name.
+        planned: Ids of its images, including unreadable ones.
+        states: Empty states of the run's taps.
+
+    Raises:
+        DamagedFileError: If an array is invalid.
+    """
+    checked, known = CheckedArrays(file, arrays), _Known(planned)
+    images = len(checked.shaped("ids", "i8", None))
+    width = len(states[FINAL_TAP]["moments.count"])
+    checked.shaped("features", "f4", images, width)
+    read = len(_own(checked, "images", known))
+    checked.shaped("digests", "u1", read, DIGEST_BYTES)
+    checked.shaped(FINAL_IDS, "<i8", None)
+    if len(states) > 1:
+        checked.counts(LENGTHS, "<i8", len(states) - 1)
+    for group in groups(arrays, states):
+        _check_group(checked, group, known)
+    for tap, fields in states.items():
+        if f"{tap}/rows" in arrays:
+            checked.shaped(f"{tap}/rows", "f4", None, len(fields["moments.count"]))
+
+
+def _check_group(checked: CheckedArrays, group: TapGroup, known: _Known) -> None:
+    _check_ids(checked, group, known)  # first, for it bounds the lengths
+    for field, empty in group.states[0].items():
+        name, kind = group.prefix + field, empty.dtype.str
+        shape = (sum(group.sizes(field)), *empty.shape[1:])
+        if field == IDS:
+            continue
+        if field == "samples.leading":
+            channels = np.repeat(group.sizes("moments.count"), group.lengths)
+            _within(checked, name, kind, shape, channels)
+        elif field.endswith(".sample_ids"):
+            _check_ends(checked, name, known, shape)
+        elif field.endswith(".positions"):
+            _within(checked, name, kind, shape, 2**31)
+        elif kind.endswith("i8"):
+            checked.counts(name, kind, *shape)
+        elif field.startswith("samples."):
+            checked.take(name, kind, *shape)
+        else:
+            checked.shaped(name, kind, *shape)
+
+
+def _check_ids(checked: CheckedArrays, group: TapGroup, known: _Known) -> None:
+    """Checks that each tap has seen images of this shard, and each once."""
+    name = group.prefix + IDS
+    ids = checked.shaped(name, "<i8", sum(group.sizes(IDS)))
+    if not known.repeats(ids, group.lengths):
+        for part in np.split(ids, np.cumsum(group.lengths)[:-1]):
+            _refuse_foreign(checked, name, part, known)
+
+
+class _Known:
+    """The images of a shard, looked up a thousand at a time."""
+
+    def __init__(self, planned: NDArray[np.int64]) -> None:
+        self._there = np.zeros(int(planned.max(initial=-1)) + 2, dtype=bool)
+        self._there[planned] = True  # the last one stands for -1
+        self._planned = planned
+
+    def repeats(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> bool:
+        """Says whether every tap has seen all planned images in their order."""
+        images = len(self._planned)
+        whole = images > 0 and bool((lengths == images).all())
+        return whole and bool((ids.reshape(-1, images) == self._planned).all())
+
+    def holds(self, ids: NDArray[np.int64], none: bool = False) -> bool:
+        """Says whether all ids are of the shard; `none` allows -1 too."""
+        if not ids.size:
+            return True
+        end = len(self._there) - 1
+        if not -1 <= ids.min() <= ids.max() < end:
+            return False
+        self._there[end] = none
+        return bool(self._there[ids].all())
+
+
+def _own(checked: CheckedArrays, name: str, known: _Known) -> NDArray[np.int64]:
+    ids = checked.shaped(name, "<i8", None)
+    _refuse_foreign(checked, name, ids, known)
+    return ids
+
+
+def _refuse_foreign(
+    checked: CheckedArrays, name: str, ids: NDArray[np.int64], known: _Known
+) -> None:
+    if len(np.unique(ids)) != len(ids) or not known.holds(ids):
+        raise checked.damaged(f"{name} holds an image twice, or one that is not of this shard")
+
+
+def _within(
+    checked: CheckedArrays, name: str, kind: str, shape: tuple[int, ...],
+    end: int | NDArray[np.int64],
+) -> None:  # fmt: skip
+    array = checked.shaped(name, kind, *shape)
+    if not ((array >= -1) & (array < end)).all():
+        raise checked.damaged(f"{name} holds {array.min()} to {array.max()}, which is out of range")
+
+
+def _check_ends(checked: CheckedArrays, name: str, known: _Known, shape: tuple[int, ...]) -> None:
+    """Checks that the top images of each channel are of this shard and have finite values."""
+    ids = checked.shaped(name, "<i8", *shape)
+    if not known.holds(ids, none=True):
+        raise checked.damaged(f"{name} names an image that is not of this shard")
+    values = checked.shaped(name.replace(".sample_ids", ".values"), "<f4", *shape)
+    finite = np.isfinite(values)
+    if not finite.all() and not (finite | (ids < 0)).all():
+        raise checked.damaged(f"{name} names images whose values are not finite")

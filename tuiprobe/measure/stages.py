@@ -10,28 +10,25 @@ from tuiprobe.errors import RunError
 from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.concepts import write_labels
-from tuiprobe.measure.contents import compare_contents
-from tuiprobe.measure.extract import Extraction
-from tuiprobe.measure.head_progress import LongHeadError
-from tuiprobe.measure.heads import write_head
+from tuiprobe.measure.extract import Extraction, UnreadableLimit
+from tuiprobe.measure.heads import LongHeadError, write_head
 from tuiprobe.measure.job import Job
 from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.live_answers import LiveAnswers
 from tuiprobe.measure.merge import MergedSet, merge_set, write_merged, write_names
-from tuiprobe.measure.plan import Plan
-from tuiprobe.measure.plan_record import record_of, write_plan
+from tuiprobe.measure.plan import Plan, record_of, write_plan
 from tuiprobe.measure.preflight import preflight
-from tuiprobe.measure.resume import Inventory, UnusableShardError, take_inventory
+from tuiprobe.measure.resume import Inventory, UnusableShardError, compare_contents, take_inventory
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import KEPT, Interrupted, current
-from tuiprobe.measure.thumbs import candidates, write_thumbnails
-from tuiprobe.measure.unreadable import UnreadableLimit
+from tuiprobe.measure.thumbnails import candidates, write_thumbnails
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.run.counting import count_images, named_ranks, published_shards, ranks_missing
-from tuiprobe.run.directory import MERGE_LOCK, BusyError, RunDir
-from tuiprobe.run.glance import is_partial, write_results
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
+from tuiprobe.run.locks import MERGE_LOCK, BusyError
 from tuiprobe.run.records import write_spec
+from tuiprobe.run.results import is_partial, write_results
 from tuiprobe.spec import FINAL_TAP
 
 HEAD_SECONDS = 20.0
@@ -281,8 +278,7 @@ def _merge_and_probe(job: Job, measured: bool) -> _Ending:
         job.say("stage", "merging", stage="merge")
         merged, measured = _merged(job, measured)
         if not merged.keys() - plan.suite.own_keys:
-            said = "stopped before the first shard was finished: nothing to report"
-            job.say("warning", said)
+            job.say("warning", "stopped before the first shard was finished: nothing to report")
             return _Ending(merged=False, complete=False)
         write_plan(plan)  # nothing has vouched for it since it was written
         write_names(plan, merged)
@@ -297,8 +293,8 @@ def _merge_and_probe(job: Job, measured: bool) -> _Ending:
         job.say("stage", "probing", stage="probe")
         report = job.answer(directory)
         for name in plan.suite.own_keys:  # whose pictures the report shows
-            shown = sorted(report.pictured(name))
-            write_thumbnails(directory, name, plan.suite.sets[name], shown)
+            pictured = sorted(report.pictured(name))
+            write_thumbnails(directory, name, plan.suite.sets[name], pictured)
     report = report.model_copy(update={"timings": job.clock.timings()})
     write_results(directory, report)
     job.say("done", report.title)
@@ -354,5 +350,5 @@ def _write_thumbnails(plan: Plan, name: str, merged: MergedSet) -> None:
         merged.arrays[f"{FINAL_TAP}/{field}"]
         for field in ("share_sum", "largest_sample_ids", "smallest_sample_ids")
     )
-    shown = candidates(shares, ends)
-    write_thumbnails(plan.directory, name, plan.suite.sets[name], shown)
+    ids = candidates(shares, ends)
+    write_thumbnails(plan.directory, name, plan.suite.sets[name], ids)

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 from tuiprobe.files import Entry
@@ -149,8 +149,8 @@ class Patience:
 
 def end_process(reason: str) -> None:
     """Ends the process at once, without any cleanup or further output."""
-    shown = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides the cursor
-    os.write(2, f"{shown}{reason}; {KEPT}\n".encode())
+    cursor = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides it
+    os.write(2, f"{cursor}{reason}; {KEPT}\n".encode())
     os._exit(INTERRUPTED)
 
 
@@ -181,7 +181,7 @@ def listening(owner: bool = False) -> Iterator[Signals]:
     previous = {number: signal.getsignal(number) for number in SIGNALS}
     _current = signals
     try:
-        with _watched(signals) if owner else _unwatched():
+        with _watched(signals) if owner else nullcontext():
             for number in SIGNALS:
                 signal.signal(number, signals.on_signal)
             yield signals
@@ -189,11 +189,6 @@ def listening(owner: bool = False) -> Iterator[Signals]:
         _current = None
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _unwatched() -> Iterator[None]:
-    yield
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -10,12 +11,20 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.datasets.vectors import RowSet
+from tuiprobe.measure.plan import Plan
 from tuiprobe.models.taps import Tap
+from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, ChannelStats
 
 INNER_TOP_K = 8
 MAX_ROWS = 4096
 """Rows stored per set and inner tap: one seeded position of each of the first images."""
+
+
+def accumulators(plan: Plan) -> dict[str, ActivationStats]:
+    """Returns empty statistics of each tap, into which those of shards are loaded and merged."""
+    inner = {tap.name: ActivationStats(tap.channels, k=INNER_TOP_K) for tap in plan.taps}
+    return {FINAL_TAP: ActivationStats(plan.encoder.width, k=plan.spec.top_k), **inner}
 
 
 class TapMeasure:
@@ -111,6 +120,10 @@ class RowMeasure:
 
     def rows(self) -> None:
         """Returns None: there is no inner tap."""
+
+
+Measures: TypeAlias = Mapping[str, TapMeasure | RowMeasure]
+"""What measures a shard, by tap."""
 
 
 def select_tokens(x: torch.Tensor, tap: Tap, tokens: str) -> torch.Tensor:

@@ -74,22 +74,16 @@ def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iter
             return
         pool: list[_Worker] = []
         try:
-            with _signals_blocked():
+            # Signals are blocked until the workers, which inherit the mask, ignore them.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
+            try:
                 pool += (_Worker(source, progress, number) for number in range(workers))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
             yield _received(source, progress, pool)
         finally:
             for worker in pool:
                 worker.end()
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Blocks signals while workers start, until they ignore them; workers inherit the mask."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _read_here(source: Source[Item, Together], progress: _Progress) -> Iterator[Together]:
@@ -176,8 +170,13 @@ def _work(
     engine: connection.Connection,
     parent: int,
 ) -> None:
-    """Reads batches in a worker until the engine kills it."""
-    _start_worker(parent)
+    """Reads batches in a worker until the engine, which handles signals, kills it."""
+    signal.set_wakeup_fd(-1)
+    for signal_number in stopping.SIGNALS:
+        signal.signal(signal_number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping.SIGNALS)
+    _end_with(parent)
+    torch.set_num_threads(1)
     while True:
         batch = _read_batch(source, progress, number, engine.recv())
         try:
@@ -242,15 +241,11 @@ class _Progress:
         if not np.array_equal(self._at, self._seen):
             self.moved()
         elif self._patience.spent():
+            names = [source.name(place) for place in self._at.tolist() if place >= 0]
             raise DataError(
-                f"reading {self.names(source)} has made no progress for "
+                f"reading {', '.join(names[:_NAMED]) or 'images'} has made no progress for "
                 f"{stopping.STALL_SECONDS:.0f} s; see whether the storage answers; {stopping.KEPT}"
             )
-
-    def names(self, source: Source[Any, Any]) -> str:
-        """Names what is being read."""
-        names = [source.name(place) for place in self._at.tolist() if place >= 0]
-        return ", ".join(names[:_NAMED]) or "images"
 
 
 @dataclass(frozen=True)
@@ -279,16 +274,6 @@ class _Failure:
         if self.ours:
             return kind(self.cause)
         return kind(f"cannot read {self.name}: {self.cause}; {stopping.KEPT}")
-
-
-def _start_worker(parent: int) -> None:
-    """Ties a worker to the engine's life; ignores signals, which the engine handles."""
-    signal.set_wakeup_fd(-1)
-    for number in stopping.SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping.SIGNALS)
-    _end_with(parent)
-    torch.set_num_threads(1)
 
 
 def _end_with(parent: int) -> None:

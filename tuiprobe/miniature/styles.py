@@ -13,7 +13,6 @@ from tuiprobe.miniature.palette import COLOR_NAMES, COLORS, Field
 from tuiprobe.miniature.raster import Canvas, draw_map, halve, outline, paint_map
 from tuiprobe.miniature.scene import Scene
 
-STYLES = ("cartoon", "inverted", "painting", "photo", "pixels", "silhouette", "sketch")
 _INKS = ("black", "black", "blue", "brown", "gray", "green", "purple", "red")
 _Y, _X = np.mgrid[0:SIZE, 0:SIZE]
 

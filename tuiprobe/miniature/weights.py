@@ -36,12 +36,12 @@ def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     check_name(name)
     path = folder / f"{name}.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"Cannot read the model card {path}: {error}. {_REPAIR}") from error
-    if not isinstance(found, dict) or not isinstance(found.get("sha256"), str):
+    if not isinstance(content, dict) or not isinstance(content.get("sha256"), str):
         raise WeightsError(f"The model card {path} names no sha256. {_REPAIR}")
-    return found
+    return content
 
 
 def load_state(name: str, folder: Path = FOLDER) -> dict[str, "Tensor"]:
@@ -52,17 +52,17 @@ def load_state(name: str, folder: Path = FOLDER) -> dict[str, "Tensor"]:
     """
     from safetensors.torch import load
 
-    wanted = card(name, folder)["sha256"]
+    expected = card(name, folder)["sha256"]
     path = folder / f"{name}.safetensors"
     try:
         data = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"Cannot read the weights {path}: {error}. {_REPAIR}") from error
     digest = hashlib.sha256(data).hexdigest()
-    if digest != wanted:
+    if digest != expected:
         raise WeightsError(
             f"The weights {path} are damaged: SHA-256 {digest[:12]}…, the card says "
-            f"{wanted[:12]}…. {_REPAIR}"
+            f"{expected[:12]}…. {_REPAIR}"
         )
     return load(data)
 

@@ -60,11 +60,11 @@ def path(name: str, index: int) -> str:
 def _start(name: str, index: int, stream: int) -> tuple[Scene, Draws]:
     profile = _profile(name, index)
     draws = Draws(name, index, stream)
-    shown = label(name, index) if profile.labelled else None
+    main_class = label(name, index) if profile.labelled else None
     if profile.mixture:
         names, weights = zip(*profile.mixture, strict=True)
         profile = PROFILES[draws.weighted(names, weights)]
-    return sample_scene(draws, profile, shown), draws
+    return sample_scene(draws, profile, main_class), draws
 
 
 def scene(name: str, index: int, stream: int = 0) -> Scene:

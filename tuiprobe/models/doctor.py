@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import timeit
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.class_names import match_classes, read_classes
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES, source_named
 from tuiprobe.errors import TuiprobeError, UsageError
@@ -40,10 +40,9 @@ from tuiprobe.models.preflight_data import (
 from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.plugins import PluginError
+from tuiprobe.results.subject import Status
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from tuiprobe.datasets.dataset import Dataset
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy", "safetensors")
@@ -105,19 +104,19 @@ def examine(
 
     suite = load_suite(source_named(data))
     for name, images in suite.sets.items():
-        found = check_labels(
+        of_set = check_labels(
             images.classes,
             len(images.samples),
             named=classes is not None,
             imagenet=suite.imagenet.get(name),
         )
         if name not in suite.imagenet:
-            found += _unmatched(encoder, images.classes, classes)
+            of_set += _unmatched(encoder, images.classes, classes)
         order = processing_order(images.samples, 0)[:SAMPLE].tolist()
         values = check_range(images, [images.samples[i] for i in order])
-        found += [values] if values is not None else []
+        of_set += [values] if values is not None else []
         several = len(suite.sets) > 1
-        checks += [replace(c, detail=f"{name}: {c.detail}") if several else c for c in found]
+        checks += [replace(c, detail=f"{name}: {c.detail}") if several else c for c in of_set]
     first = next(iter(suite.sets.values()))
     checks.append(check_answer(encoder, first, classes, templates, progress))
     return Examination(checks, description)
@@ -144,10 +143,10 @@ def _try_batch(encoder: Encoder) -> tuple[dict[str, Any] | None, Check]:
     except Exception as error:  # A user's model may raise anything.
         return None, broke("trial batch", encoder, error)
     cost = description["cost"]
-    said = f"{cost['batch']} images in {cost['seconds']:.3g} s on {cost['device']}"
+    detail = f"{cost['batch']} images in {cost['seconds']:.3g} s on {cost['device']}"
     if encoder.device.type == "cpu":
-        said += f" with {cost['threads']} threads"
-    return description, Check("trial batch", "pass", said)
+        detail += f" with {cost['threads']} threads"
+    return description, Check("trial batch", "pass", detail)
 
 
 def describe(encoder: Encoder) -> dict[str, Any]:
@@ -182,13 +181,15 @@ def describe(encoder: Encoder) -> dict[str, Any]:
 
 
 def trial_cost(encoder: Encoder) -> dict[str, Any]:
-    """Times one batch of blank images."""
+    """Times one batch of blank images: the median of three, after one to warm up."""
     import torch
 
-    height, width = encoder.preprocessing.size
-    images = torch.zeros(TRIAL_BATCH, 3, height, width)
+    images = torch.zeros(TRIAL_BATCH, 3, *encoder.preprocessing.size)
     with torch.inference_mode():
-        seconds = _seconds(lambda: encoder.encode(images))
+        encoder.encode(images)
+        # A copy to the CPU waits for the device.
+        times = timeit.repeat(lambda: encoder.encode(images).cpu(), number=1, repeat=REPEATS)
+    seconds = median(times)
     return {
         "device": str(encoder.device),
         "threads": torch.get_num_threads(),
@@ -198,29 +199,22 @@ def trial_cost(encoder: Encoder) -> dict[str, Any]:
     }
 
 
-def _seconds(work: Callable[[], Tensor]) -> float:
-    """Returns the median of three, after one to warm up; a copy waits for the device."""
-    work()
-    return median(timeit.repeat(lambda: work().cpu(), number=1, repeat=REPEATS))
-
-
 def check_installation() -> list[Check]:
     """Checks the interpreter, the libraries, the native core, the device and the caches."""
     import torch
 
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
-    found = [
+    device = f"CPU, {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_name()
+    return [
         Check("python", "pass", f"{platform.python_version()}, {platform.platform()}"),
         Check("libraries", "pass", versions),
         *check_native(),
         *_plugins(),
+        Check("device", "pass", device),
+        Check("hub cache", "pass", str(hub_cache())),
     ]
-    if torch.cuda.is_available():
-        found.append(Check("device", "pass", torch.cuda.get_device_name()))
-    else:
-        found.append(Check("device", "pass", f"CPU, {torch.get_num_threads()} threads"))
-    found.append(Check("hub cache", "pass", str(hub_cache())))
-    return found
 
 
 def check_native() -> list[Check]:
@@ -232,31 +226,30 @@ def check_native() -> list[Check]:
         from tuiprobe.stats._native import native
     except (ImportError, TuiprobeError) as error:
         return [Check("native core", "fail", str(error), "install tuiprobe again")]
-    found = [Check("native core", "pass", f"{Path(native.__file__).name}, {instruction_set()}")]
+    checks = [Check("native core", "pass", f"{Path(native.__file__).name}, {instruction_set()}")]
     if torch.cuda.is_available():
         reason = cuda_reason()
         detail = f"torch computes the statistics: {reason}" if reason else "in use"
         fix = "run `pip install 'tuiprobe[cuda]'`, or update the driver if these kernels need one"
-        found.append(Check("CUDA kernels", "warn" if reason else "pass", detail, fix))
-    return found
+        checks.append(Check("CUDA kernels", "warn" if reason else "pass", detail, fix))
+    return checks
 
 
 def _plugins() -> list[Check]:
     """Loads the parts that other packages register; returns no check if there are none."""
-    bad: list[str] = []
-    good: dict[str, list[str]] = {}
+    problems: list[str] = []
+    loaded: dict[str, list[str]] = {}
     for registry in (SOURCES, LOADERS):
-        bad += registry.warnings(registry.builtin_names)
-        for one in registry.foreign():
+        problems += registry.warnings(registry.builtin_names)
+        for plugin in registry.foreign():
             try:
-                registry.load(one)
-                good.setdefault(one.package, []).append(one.name)
+                registry.load(plugin)
+                loaded.setdefault(plugin.package, []).append(plugin.name)
             except PluginError as error:
-                bad.append(str(error))
-    named = "; ".join(f"{', '.join(names)} ({package})" for package, names in good.items())
-    if bad:
-        return [Check("plugins", "warn", "; ".join([*bad, *([named] if named else [])]))]
-    return [Check("plugins", "pass", named)] if named else []
+                problems.append(str(error))
+    details = problems + [f"{', '.join(names)} ({package})" for package, names in loaded.items()]
+    status: Status = "warn" if problems else "pass"
+    return [Check("plugins", status, "; ".join(details))] if details else []
 
 
 def published_accuracy(encoder: Encoder) -> float | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tuiprobe.catalog.cached import hub_cache, hub_names, url_folder
-from tuiprobe.catalog.missing import Missing
+from tuiprobe.catalog.cached import Missing, hub_cache, hub_names, url_folder
 from tuiprobe.catalog.names import Published
 
 SECONDS = 0.5
@@ -29,9 +28,9 @@ def with_sizes(missing: Sequence[Missing]) -> list[Missing]:
     """
     sized = []
     try:
-        for one in missing:
-            size = _size(one.weights) if one.weights.repository else None
-            sized.append(replace(one, size=size))
+        for model in missing:
+            size = _size(model.weights) if model.weights.repository else None
+            sized.append(replace(model, size=size))
     except Exception:  # No network, or HF_HUB_OFFLINE: the download will say so.
         sized += missing[len(sized) :]
     return sized
@@ -61,10 +60,17 @@ def narrated(name: str, seconds: float | None = None) -> Iterator[None]:
         name: The model, for the lines.
         seconds: Between two lines; None for `SECONDS`.
     """
-    ended = threading.Event()
-    thread = threading.Thread(
-        target=_watch, args=(name, _sizes(), seconds or SECONDS, ended), daemon=True
-    )
+    ended, before = threading.Event(), _sizes()
+
+    def watch() -> None:
+        last = ""
+        while not ended.wait(seconds or SECONDS):
+            gained = sum(max(size - before.get(path, 0), 0) for path, size in _sizes().items())
+            line = f"{name}: {gained / MEGABYTE:,.1f} MB downloaded"
+            if gained and line != last:  # the same rounded size is printed once
+                print(last := line, file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield
@@ -73,22 +79,12 @@ def narrated(name: str, seconds: float | None = None) -> Iterator[None]:
         thread.join()
 
 
-def _watch(name: str, before: Mapping[Path, int], seconds: float, ended: threading.Event) -> None:
-    last = ""
-    while not ended.wait(seconds):
-        now = _sizes()
-        gained = sum(max(size - before.get(path, 0), 0) for path, size in now.items())
-        line = f"{name}: {gained / MEGABYTE:,.1f} MB downloaded"
-        if gained and line != last:  # the same rounded size is not told twice
-            print(last := line, file=sys.stderr, flush=True)
-
-
 def _sizes() -> dict[Path, int]:
     """Returns the size of every file that is or was downloaded, complete or not."""
     sizes = {}
     folders = {url_folder("open_clip"), url_folder("torchvision")}
-    found = [path for folder in folders for path in folder.glob("*")]
-    for path in (*found, *hub_cache().glob("models--*/blobs/*")):
+    files = [path for folder in folders for path in folder.glob("*")]
+    for path in (*files, *hub_cache().glob("models--*/blobs/*")):
         try:
             sizes[path] = path.stat().st_size
         except OSError:  # renamed in the meantime

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import LayerAblation
+from tuiprobe.models.from_module import parts_of_module
 from tuiprobe.models.heads import Head, Progress, PromptHead, TextTower
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.own import parts_of_module
 from tuiprobe.models.taps import DerivedTap, Extract, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
 from tuiprobe.spec import FINAL_TAP, AblateMode
@@ -167,12 +167,12 @@ class Encoder:
         Changes nothing on devices other than CPU and CUDA, or where the tower has one convolution
         alone: the patches of a transformer, which makes no maps.
         """
-        filters = [one for one in self.tower.modules() if isinstance(one, nn.Conv2d)]
-        if self.device.type not in ("cpu", "cuda") or len(filters) < 2:
+        layers = [layer for layer in self.tower.modules() if isinstance(layer, nn.Conv2d)]
+        if self.device.type not in ("cpu", "cuda") or len(layers) < 2:
             return
         self.memory_format = torch.channels_last
-        for one in filters:
-            one.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for layer in layers:
+            layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def head(
         self,
@@ -278,8 +278,8 @@ class Encoder:
         handles = []
         watchers: list[Callable[[Tensor], None]] = []
         try:
-            for asked in taps:
-                name = asked if isinstance(asked, str) else asked.name
+            for requested in taps:
+                name = requested if isinstance(requested, str) else requested.name
                 if name == FINAL_TAP:
                     watchers.append(partial(callback, Tap(FINAL_TAP, "vector", self.width)))
                     continue

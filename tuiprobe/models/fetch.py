@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuiprobe.catalog.class_names import read_classes
-from tuiprobe.catalog.labels import imagenet_names
+from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.head_files import read_templates
@@ -99,15 +99,11 @@ def filled_folders(files: Iterable[Fetched]) -> dict[Path, int]:
     A folder is a repository in the cache of the Hugging Face hub, or the folder that a file lies
     in: that of a head, or the one where open_clip or torch keeps what it downloads from URLs.
     """
-    folders = []
+    sizes = {}
     for file in files:
         above = file.path.parents
-        folders.append(next((one for one in above if one.name.startswith("models--")), above[0]))
-    return {
-        folder: sum(
-            one.stat().st_size
-            for one in folder.rglob("*")
-            if one.is_file() and not one.is_symlink()
-        )
-        for folder in dict.fromkeys(folders)
-    }
+        folder = next((path for path in above if path.name.startswith("models--")), above[0])
+        if folder not in sizes:
+            contents = (p for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+            sizes[folder] = sum(path.stat().st_size for path in contents)
+    return sizes

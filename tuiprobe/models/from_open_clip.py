@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tuiprobe.catalog.cached import hub_cache
-from tuiprobe.catalog.labels import imagenet_templates
+from tuiprobe.catalog.imagenet import imagenet_templates
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import TextTower, trained_scale
@@ -20,7 +19,7 @@ from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.open_clip_source import CONFIG_FILE, OpenClipSource, locate
 from tuiprobe.models.published_files import fetch_published
 from tuiprobe.models.quiet import quiet, seeded
-from tuiprobe.models.registry import Loader, Wanted
+from tuiprobe.models.registry import Loader, ModelRequest
 from tuiprobe.models.taps import DerivedTap
 from tuiprobe.models.text_side import TextSide
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
@@ -36,22 +35,29 @@ Zero-shot and finetuned models both have this tensor.
 """
 
 
-def load(wanted: Wanted) -> Encoder:
+def load(request: ModelRequest) -> Encoder:
     """Builds and loads one encoder.
 
     Raises:
         UsageError: If the architecture is unknown.
         WeightsError: If the weights are unavailable, do not fit, or need another activation.
     """
-    source = locate(wanted)
+    source = locate(request)
     # Checked before the model is built, which takes seconds.
-    file = wanted.checkpoint or (source.weights() if source.weights is not None else None)
+    file = request.checkpoint or (source.weights() if source.weights is not None else None)
     model = _build(source)
-    weights = _load_weights(wanted, source, model, file)
+    weights = _load_weights(request, source, model, file)
     visual = model.visual
     preprocess, preprocessing = _preprocessing(source, visual)
+
+    def forward(images: Tensor) -> Tensor:
+        """Computes the image embedding before normalisation; CoCa's tower also returns tokens."""
+        output = visual(images)
+        h: Tensor = output[0] if isinstance(output, tuple) else output
+        return h
+
     return Encoder(
-        name=wanted.name,
+        name=request.name,
         architecture=source.architecture,
         representation="projected",
         width=int(source.config["embed_dim"]),
@@ -60,10 +66,10 @@ def load(wanted: Wanted) -> Encoder:
         module=model,
         tower=visual,
         preprocess=preprocess,
-        forward=_OpenClipForward(visual),
+        forward=forward,
         probes=_probes(visual),
-        device=wanted.device,
-        dtype=wanted.dtype,
+        device=request.device,
+        dtype=request.dtype,
         loader="open_clip",
         tag=source.tag,
         text=_text_tower(source, model),
@@ -90,17 +96,17 @@ def _build(source: OpenClipSource) -> Any:
 
 
 def _load_weights(
-    wanted: Wanted, source: OpenClipSource, model: Any, file: Path | None
+    request: ModelRequest, source: OpenClipSource, model: Any, file: Path | None
 ) -> WeightsInfo:
     if file is None:
         return weights_info(model, "untrained", "random initialisation, seed 0")
-    published = source.published and wanted.checkpoint is None
+    published = source.published and request.checkpoint is None
     state = read_checkpoint(file)
     with suppress(Exception):  # Of another architecture: report the file's own names.
         # Some tags were trained at another input size; a user's file must fit unchanged.
         state = _converted(dict(state), model, resize=published)
     load_into(model, state, source=str(file), target=f"open_clip:{source.architecture}")
-    origin = source.weights_source if wanted.checkpoint is None else str(file)
+    origin = source.weights_source if request.checkpoint is None else str(file)
     return weights_info(model, "pretrained" if published else "checkpoint", origin)
 
 
@@ -139,19 +145,6 @@ def _preprocessing(source: OpenClipSource, visual: Any) -> tuple[Any, Preprocess
         assumed=not source.preprocess,
     )
     return image_transform_v2(config, is_train=False), info
-
-
-@dataclass(frozen=True)
-class _OpenClipForward:
-    """Maps images to the image embedding before normalisation."""
-
-    visual: nn.Module
-
-    def __call__(self, images: Tensor) -> Tensor:
-        output = self.visual(images)
-        # CoCa's tower also returns tokens.
-        h: Tensor = output[0] if isinstance(output, tuple) else output
-        return h
 
 
 def _probes(visual: Any) -> dict[str, DerivedTap]:
@@ -210,7 +203,7 @@ def _fetch(spec: str, rest: str) -> list[Path]:
     from open_clip import pretrained
 
     if rest.startswith("hf-hub:"):
-        source = locate(Wanted(spec, rest, None, None, "cpu", torch.float32))
+        source = locate(ModelRequest(spec, rest, None, None, "cpu", torch.float32))
         tokenizer = _tokenizer(rest, source.config, spec)
         assert source.weights is not None, "a repository always has a way to its weights"
         weights = source.weights()

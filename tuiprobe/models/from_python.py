@@ -14,11 +14,11 @@ from torch import nn
 
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.registry import Loader, Wanted, near_names
+from tuiprobe.models.registry import Loader, ModelRequest, near_names
 from tuiprobe.plugins import in_words
 
 
-def load(wanted: Wanted) -> Encoder:
+def load(request: ModelRequest) -> Encoder:
     """Returns what a name in a file or a Python module stands for, as an encoder.
 
     It is an `Encoder`, a torch module, or a function without arguments that returns one of them.
@@ -29,38 +29,40 @@ def load(wanted: Wanted) -> Encoder:
         UsageError: If there is no such name, or it stands for something else.
         RunError: If the user's code fails.
     """
-    place, _, name = wanted.rest.rpartition(":")
+    place, _, name = request.rest.rpartition(":")
     if not place or not name:
         raise UsageError(
-            f"{wanted.name!r} names no object of a file; write py:FILE.py:NAME or py:MODULE:NAME"
+            f"{request.name!r} names no object of a file; write py:FILE.py:NAME or py:MODULE:NAME"
         )
     file = Path(place).expanduser() if place.endswith(".py") else None
     folder = Path.cwd() if file is None else file.absolute().parent
     with _importing_from(folder):
         try:
             module = importlib.import_module(place) if file is None else _run(file)
-            names = [one for one in vars(module) if not one.startswith("_")]
+            names = [public for public in vars(module) if not public.startswith("_")]
             if not hasattr(module, name):
                 raise UsageError(f"{place} has no {name!r}{near_names(name, names)}")
-            found = getattr(module, name)
-            if isinstance(found, type):
-                raise UsageError(f"{wanted.name} is a class; name an object of it with its weights")
-            if callable(found) and not isinstance(found, nn.Module):
-                found = found()
-            encoder = Encoder.from_module(found) if isinstance(found, nn.Module) else found
+            model = getattr(module, name)
+            if isinstance(model, type):
+                raise UsageError(
+                    f"{request.name} is a class; name an object of it with its weights"
+                )
+            if callable(model) and not isinstance(model, nn.Module):
+                model = model()
+            encoder = Encoder.from_module(model) if isinstance(model, nn.Module) else model
         except TuiprobeError:
             raise
         except (FileNotFoundError, ModuleNotFoundError) as error:
-            raise UsageError(f"cannot import {place!r} for {wanted.name}: {error}") from error
+            raise UsageError(f"cannot import {place!r} for {request.name}: {error}") from error
         except Exception as error:
-            raise RunError(f"{wanted.name} failed: {in_words(error)}") from error
+            raise RunError(f"{request.name} failed: {in_words(error)}") from error
     if not isinstance(encoder, Encoder):
         raise UsageError(
-            f"{wanted.name} gives a {type(encoder).__name__}; it must be a torch.nn.Module, a "
+            f"{request.name} gives a {type(encoder).__name__}; it must be a torch.nn.Module, a "
             "tuiprobe.Encoder, or a function that returns one"
         )
-    encoder.name = wanted.name
-    encoder.move(wanted.device, wanted.dtype)
+    encoder.name = request.name
+    encoder.move(request.device, request.dtype)
     return encoder
 
 

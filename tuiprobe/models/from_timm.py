@@ -22,7 +22,7 @@ from tuiprobe.models.names import wants_quickgelu
 from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.published_files import fetch_published
 from tuiprobe.models.quiet import quiet, seeded
-from tuiprobe.models.registry import Loader, Wanted, near_names
+from tuiprobe.models.registry import Loader, ModelRequest, near_names
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 from tuiprobe.models.wrappers import State
 
@@ -76,7 +76,7 @@ class TimmName:
         return cls(architecture, option == "gelu", int(option) if option.isdigit() else None)
 
 
-def load(wanted: Wanted) -> Encoder:
+def load(request: ModelRequest) -> Encoder:
     """Builds and loads one encoder.
 
     If its head reads a token, the representation is `token`; if it reads a feature map, `pooled`.
@@ -85,19 +85,24 @@ def load(wanted: Wanted) -> Encoder:
         UsageError: If the architecture is unknown.
         WeightsError: If the weights are unavailable or do not fit.
     """
-    name = TimmName.parse(wanted.name, wanted.rest)
+    name = TimmName.parse(request.name, request.rest)
     if not name.located:
-        _check_name(name, random=wanted.checkpoint is None and not wanted.untrained)
-    model, weights = _model(wanted, name)
-    preprocess, preprocessing = _preprocessing(name, model, own=wanted.checkpoint is None)
+        _check_name(name, random=request.checkpoint is None and not request.untrained)
+    model, weights = _model(request, name)
+    preprocess, preprocessing = _preprocessing(name, model, own=request.checkpoint is None)
     model.eval()
     with torch.inference_mode():
         features = model.forward_features(torch.zeros(1, 3, *preprocessing.size))
         width = int(model.forward_head(features, pre_logits=True).shape[-1])
+
+    def forward(images: Tensor) -> Tensor:
+        h: Tensor = model.forward_head(model.forward_features(images), pre_logits=True)
+        return h
+
     layer = model.get_classifier()
     linear = isinstance(layer, nn.Linear) and layer.in_features == width
     return Encoder(
-        name=wanted.name,
+        name=request.name,
         architecture=str(model.pretrained_cfg.get("architecture") or name.architecture),
         representation="token" if features.ndim == 3 else "pooled",
         width=width,
@@ -105,9 +110,9 @@ def load(wanted: Wanted) -> Encoder:
         preprocessing=preprocessing,
         module=model,
         preprocess=preprocess,
-        forward=_TimmForward(model),
-        device=wanted.device,
-        dtype=wanted.dtype,
+        forward=forward,
+        device=request.device,
+        dtype=request.dtype,
         loader="timm",
         tag=model.pretrained_cfg.get("tag") or None,
         classifier=classifier_head(layer) if linear else None,
@@ -144,38 +149,38 @@ def _check_name(name: TimmName, *, random: bool) -> None:
         )
 
 
-def _model(wanted: Wanted, name: TimmName) -> tuple[Any, WeightsInfo]:
+def _model(request: ModelRequest, name: TimmName) -> tuple[Any, WeightsInfo]:
     kind, _, place = name.architecture.partition(":")
-    if wanted.checkpoint is not None:
-        return _from_file(wanted, name, wanted.checkpoint, "checkpoint", str(wanted.checkpoint))
-    if wanted.untrained:
-        model = _build(wanted, name)
+    if request.checkpoint is not None:
+        return _from_file(request, name, request.checkpoint, "checkpoint", str(request.checkpoint))
+    if request.untrained:
+        model = _build(request, name)
         return model, weights_info(model, "untrained", "random initialisation, seed 0")
     if kind == "local-dir":
-        return _from_file(wanted, name, _in_folder(Path(place)), "checkpoint", str(Path(place)))
+        return _from_file(request, name, _in_folder(Path(place)), "checkpoint", str(Path(place)))
     if kind == "hf-hub":
-        return _from_file(wanted, name, _in_repository(place), "pretrained", place)
+        return _from_file(request, name, _in_repository(place), "pretrained", place)
     spec = f"timm:{name.architecture}"
     check_reachable(spec)
     _fetch_weights(name.architecture)
-    model = resolve(lambda: _build(wanted, name, pretrained=True), what=spec)
+    model = resolve(lambda: _build(request, name, pretrained=True), what=spec)
     source = str(model.pretrained_cfg.get("hf_hub_id") or model.pretrained_cfg.get("url"))
     return model, weights_info(model, "pretrained", source)
 
 
 def _from_file(
-    wanted: Wanted, name: TimmName, path: Path, kind: str, source: str
+    request: ModelRequest, name: TimmName, path: Path, kind: str, source: str
 ) -> tuple[Any, WeightsInfo]:
     state = read_checkpoint(path)
     classes = None if name.located else _classes_in(name.architecture, state)
-    model = _build(wanted, name, num_classes=classes)
+    model = _build(request, name, num_classes=classes)
     target = f"timm:{name.architecture}"
     load_into(model, _converted(state, model), source=str(path), target=target)
     return model, weights_info(model, kind, source)
 
 
 def _build(
-    wanted: Wanted, name: TimmName, num_classes: int | None = None, pretrained: bool = False
+    request: ModelRequest, name: TimmName, num_classes: int | None = None, pretrained: bool = False
 ) -> Any:
     import timm
 
@@ -188,7 +193,7 @@ def _build(
         if not name.located:
             raise
         # A third-party configuration can fail in any way.
-        raise WeightsError(f"{wanted.name} cannot be built: {error}") from error
+        raise WeightsError(f"{request.name} cannot be built: {error}") from error
 
 
 def _fetch_weights(architecture: str) -> None:
@@ -293,17 +298,6 @@ def _preprocessing(name: TimmName, model: Any, *, own: bool) -> tuple[Any, Prepr
         assumed=assumed,
     )
     return create_transform(**config, is_training=False), info
-
-
-@dataclass(frozen=True)
-class _TimmForward:
-    """Maps images to the pooled features before the classifier."""
-
-    model: Any
-
-    def __call__(self, images: Tensor) -> Tensor:
-        h: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
-        return h
 
 
 def _fetch(spec: str, rest: str) -> list[Path]:

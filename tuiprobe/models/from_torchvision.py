@@ -11,18 +11,18 @@ from torch import nn
 from tuiprobe.catalog.cached import url_folder
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.from_module import BeforeLayer
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.offline import check_url, is_offline, sha256
-from tuiprobe.models.own import BeforeLayer
 from tuiprobe.models.quiet import seeded
-from tuiprobe.models.registry import Loader, Wanted, near_names
+from tuiprobe.models.registry import Loader, ModelRequest, near_names
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 
 _AUXILIARY = ("googlenet", "inception_v3")
 
 
-def load(wanted: Wanted) -> Encoder:
+def load(request: ModelRequest) -> Encoder:
     """Builds and loads one encoder, named by `ARCHITECTURE/WEIGHTS`.
 
     Raises:
@@ -31,17 +31,17 @@ def load(wanted: Wanted) -> Encoder:
     """
     from torchvision import models
 
-    architecture, _, tag = wanted.rest.partition("/")
-    entry = _registered(wanted.name, architecture, tag, optional=wanted.checkpoint is not None)
+    architecture, _, tag = request.rest.partition("/")
+    entry = _registered(request.name, architecture, tag, optional=request.checkpoint is not None)
     # The published weights of GoogLeNet and Inception include auxiliary classifiers.
     options = {"init_weights": False} if architecture in _AUXILIARY else {}
     with seeded():
         model = models.get_model(architecture, weights=None, **options)
     linear = _last_linear(architecture, model)
-    weights = _load_weights(wanted, model, entry)
-    preprocess, preprocessing = _preprocessing(wanted.rest, entry)
+    weights = _load_weights(request, model, entry)
+    preprocess, preprocessing = _preprocessing(request.rest, entry)
     return Encoder(
-        name=wanted.name,
+        name=request.name,
         architecture=architecture,
         representation="token" if hasattr(model, "class_token") else "pooled",
         width=linear.in_features,
@@ -50,8 +50,8 @@ def load(wanted: Wanted) -> Encoder:
         module=model,
         preprocess=preprocess,
         forward=BeforeLayer(model, linear),
-        device=wanted.device,
-        dtype=wanted.dtype,
+        device=request.device,
+        dtype=request.dtype,
         loader="torchvision",
         tag=tag or None,
         classifier=classifier_head(linear),
@@ -89,18 +89,18 @@ def _last_linear(architecture: str, model: nn.Module) -> nn.Linear:
     raise UsageError(f"{architecture} ends in no linear classifier; its h is not defined")
 
 
-def _load_weights(wanted: Wanted, model: Any, entry: Any) -> WeightsInfo:
-    if wanted.checkpoint is not None:
-        source = str(wanted.checkpoint)
-        load_into(model, read_checkpoint(wanted.checkpoint), source=source, target=wanted.name)
+def _load_weights(request: ModelRequest, model: Any, entry: Any) -> WeightsInfo:
+    if request.checkpoint is not None:
+        source = str(request.checkpoint)
+        load_into(model, read_checkpoint(request.checkpoint), source=source, target=request.name)
         return weights_info(model, "checkpoint", source)
 
     def download() -> None:
         state = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
         model.load_state_dict(state)
 
-    check_url(entry.url, wanted.name)
-    resolve(download, what=wanted.name)
+    check_url(entry.url, request.name)
+    resolve(download, what=request.name)
     return weights_info(model, "pretrained", entry.url)
 
 

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from tuiprobe.catalog.labels import imagenet_names
+from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, Entry, names_below
 
@@ -159,18 +159,18 @@ class PromptHead:
         shards = [(names, entry, _stored(entry, len(names))) for names, entry in self._shards()]
         done = sum(len(names) for names, _, weight in shards if weight is not None)
 
-        def tell(encoded: int) -> None:
+        def report(encoded: int) -> None:
             if progress is not None:
                 progress(done + encoded // len(self.templates), len(self.classes))
 
         weights = []
         for names, entry, weight in shards:
             if weight is None:
-                weight = prompt_rows(self.text, names, self.templates, tell)
+                weight = prompt_rows(self.text, names, self.templates, report)
                 entry.write_bytes(save({"weight": weight}))
                 done += len(names)
             weights.append(weight)
-        tell(0)
+        report(0)
         return self._head(torch.cat(weights), "")
 
     def classes_left(self) -> int:
@@ -251,7 +251,7 @@ def prompt_rows(
     text: TextTower,
     names: Sequence[str],
     templates: Sequence[str],
-    tell: Callable[[int], None] = lambda encoded: None,
+    report: Callable[[int], None] = lambda encoded: None,
 ) -> Tensor:
     """Returns the row of each class: the normalised mean of its prompts.
 
@@ -261,7 +261,7 @@ def prompt_rows(
         text: The text tower.
         names: Class names.
         templates: Prompt templates with `{}` for the class name.
-        tell: Called before every batch with the number of prompts that are encoded.
+        report: Called before every batch with the number of prompts that are encoded.
 
     Returns:
         float32 `[len(names), width]` on the CPU.
@@ -275,7 +275,7 @@ def prompt_rows(
     embeddings = []
     with torch.inference_mode():
         for start in range(0, len(order), PROMPTS_PER_BATCH):
-            tell(start)
+            report(start)
             batch = order[start : start + PROMPTS_PER_BATCH]
             embeddings.append(text.encode(tokens[batch, : lengths[batch].max()]).float().cpu())
         each = torch.cat(embeddings)[order.argsort()].reshape(len(names), len(templates), -1)

@@ -1,8 +1,10 @@
-"""Digests of an encoder's weights, and the weights and preprocessing info of the report."""
+"""What the report says of an encoder's weights and preprocessing, measured from them."""
+
+from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -10,11 +12,15 @@ from tuiprobe.results.subject import Preprocessing as PreprocessingInfo
 from tuiprobe.results.subject import Representation, Training
 from tuiprobe.results.subject import Weights as WeightsInfo
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 __all__ = [
     "PreprocessingInfo",
     "Representation",
     "Training",
     "WeightsInfo",
+    "measured_normalisation",
     "state_digest",
     "weights_info",
 ]
@@ -44,3 +50,17 @@ def state_digest(state: Mapping[str, torch.Tensor]) -> str:
 def weights_info(module: torch.nn.Module, kind: Any, source: str) -> WeightsInfo:
     """Returns where the weights of a module came from, with the digest of what it holds."""
     return WeightsInfo(kind=kind, source=source, digest=state_digest(module.state_dict()))
+
+
+def measured_normalisation(
+    preprocess: Callable[[Image], torch.Tensor], size: tuple[int, int]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Measures mean and deviation of a preprocessing, from a black and a white image of a size."""
+    from PIL import Image
+
+    black, white = (
+        preprocess(Image.new("RGB", size, colour)).mean(dim=(1, 2)).double()
+        for colour in ("black", "white")
+    )
+    std = 1 / (white - black)
+    return tuple((-black * std).tolist()), tuple(std.tolist())

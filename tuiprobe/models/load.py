@@ -11,7 +11,7 @@ from tuiprobe.catalog.names import all_published, right_spec
 from tuiprobe.catalog.presets import Preset, near_presets, presets
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.registry import LOADERS, Loader, Wanted, model_forms
+from tuiprobe.models.registry import LOADERS, Loader, ModelRequest, model_forms
 from tuiprobe.plugins import in_words
 from tuiprobe.results.subject import Training
 
@@ -76,26 +76,26 @@ def _load(spec: str, path: Path | None, device: str, kind: torch.dtype) -> Encod
     if path is not None and not loader.takes_checkpoint:
         raise UsageError(f"{spec} builds its own weights; --checkpoint does not go with it")
     untrained = preset is not None and not preset.public and path is None
-    wanted = Wanted(spec, rest, preset, path, device, kind, untrained)
+    request = ModelRequest(spec, rest, preset, path, device, kind, untrained)
     package = LOADERS.package_of(scheme)
-    return loader.load(wanted) if package is None else _foreign(loader, wanted, package)
+    return loader.load(request) if package is None else _foreign(loader, request, package)
 
 
-def _foreign(loader: Loader, wanted: Wanted, package: str) -> Encoder:
+def _foreign(loader: Loader, request: ModelRequest, package: str) -> Encoder:
     """Loads with the loader of another package; turns its errors into one sentence."""
     try:
-        encoder = loader.load(wanted)
+        encoder = loader.load(request)
     except TuiprobeError:
         raise
     except Exception as error:
-        raise RunError(f"{wanted.name} failed in {package}: {in_words(error)}") from error
+        raise RunError(f"{request.name} failed in {package}: {in_words(error)}") from error
     if not isinstance(encoder, Encoder):
         raise RunError(
-            f"{wanted.name}: {package} returned a {type(encoder).__name__}; it must return a "
+            f"{request.name}: {package} returned a {type(encoder).__name__}; it must return a "
             "tuiprobe.models.Encoder"
         )
-    encoder.name, encoder.loader = wanted.name, wanted.name.partition(":")[0]
-    encoder.move(wanted.device, wanted.dtype)
+    encoder.name, encoder.loader = request.name, request.name.partition(":")[0]
+    encoder.move(request.device, request.dtype)
     return encoder
 
 

@@ -12,7 +12,7 @@ from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
 from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet
-from tuiprobe.models.registry import Wanted, near_names
+from tuiprobe.models.registry import ModelRequest, near_names
 from tuiprobe.models.weights import resolve
 
 CONFIG_FILE = "open_clip_config.json"
@@ -56,28 +56,30 @@ class OpenClipSource:
     activation: str = ""
 
 
-def locate(wanted: Wanted) -> OpenClipSource:
+def locate(request: ModelRequest) -> OpenClipSource:
     """Finds a model named by `ARCH[/TAG][@ACTIVATION]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
 
     Raises:
         UsageError: If the architecture or the activation is unknown.
         WeightsError: If no weights are named, or they need another activation.
     """
-    kind, _, place = wanted.rest.partition(":")
+    kind, _, place = request.rest.partition(":")
     if kind == "local-dir":
-        return _from_folder(wanted.rest, Path(place))
+        return _from_folder(request.rest, Path(place))
     if kind == "hf-hub":
-        return _from_hub(wanted.rest, place)
-    return _from_registry(wanted)
+        return _from_hub(request.rest, place)
+    return _from_registry(request)
 
 
-def _from_registry(wanted: Wanted) -> OpenClipSource:
+def _from_registry(request: ModelRequest) -> OpenClipSource:
     import open_clip
     from open_clip import pretrained
 
-    named, _, activation = wanted.rest.partition("@")
+    named, _, activation = request.rest.partition("@")
     if activation not in ("", "gelu", "quickgelu"):
-        raise UsageError(f"unknown activation {activation!r} in {wanted.name!r}; gelu or quickgelu")
+        raise UsageError(
+            f"unknown activation {activation!r} in {request.name!r}; gelu or quickgelu"
+        )
     architecture, _, tag = named.partition("/")
     config = open_clip.get_model_config(architecture)
     if config is None:
@@ -85,7 +87,7 @@ def _from_registry(wanted: Wanted) -> OpenClipSource:
         raise UsageError(f"open_clip has no architecture {architecture!r}{near}")
     own = "quickgelu" if config.get("quick_gelu", False) else "gelu"
     other = bool(activation) and activation != own
-    weights = _tag_config(wanted, architecture, tag)
+    weights = _tag_config(request, architecture, tag)
     if weights and not activation:
         _check_activation(architecture, tag, dict(config), weights)
     spec = f"open_clip:{architecture}/{tag}"
@@ -100,8 +102,10 @@ def _from_registry(wanted: Wanted) -> OpenClipSource:
     source = f"open_clip tag {architecture}/{tag}"
     if not weights:
         defaults = "OpenAI's mean and std (the weights file names none)"
-        if wanted.preset is not None:
-            defaults = f"preset {wanted.preset.name}, {wanted.preset.normalization}'s mean and std"
+        if request.preset is not None:
+            defaults = (
+                f"preset {request.preset.name}, {request.preset.normalization}'s mean and std"
+            )
         source = f"preprocessing assumed: {defaults}"
     return OpenClipSource(
         model_name=architecture,
@@ -117,17 +121,17 @@ def _from_registry(wanted: Wanted) -> OpenClipSource:
     )
 
 
-def _tag_config(wanted: Wanted, architecture: str, tag: str) -> dict[str, Any]:
+def _tag_config(request: ModelRequest, architecture: str, tag: str) -> dict[str, Any]:
     from open_clip import pretrained
 
     tags = pretrained.list_pretrained_tags_by_model(architecture)
     if not tag:
-        if wanted.checkpoint is None and not wanted.untrained:
+        if request.checkpoint is None and not request.untrained:
             raise WeightsError(
-                f"{wanted.name} names no weights: add a tag ({', '.join(tags)}), "
+                f"{request.name} names no weights: add a tag ({', '.join(tags)}), "
                 "or pass --checkpoint FILE"
                 if tags
-                else f"{wanted.name} has no published weights: pass --checkpoint FILE"
+                else f"{request.name} has no published weights: pass --checkpoint FILE"
             )
         return {}
     config = pretrained.get_pretrained_cfg(architecture, tag)

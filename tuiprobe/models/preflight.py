@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tuiprobe.catalog.names import published
 from tuiprobe.catalog.presets import NORMALIZATIONS, presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.info import measured_normalisation
 from tuiprobe.results.subject import Cause, Status
 
 
@@ -72,34 +73,30 @@ def check_encoder(encoder: Encoder) -> list[Check]:
 
 def _weights(encoder: Encoder) -> Check:
     weights = encoder.weights
-    said = f"{weights.kind}, {weights.source}, SHA-256 {weights.digest[:12]}…"
-    bad = [n for n, p in encoder.module.state_dict().items() if not _finite(p)]
-    if bad:
-        fix = "the file is damaged or was saved after a run diverged; use another"
-        return Check("weights", "fail", f"{bad[0]} holds values that are not finite", fix)
-    matrices = [p for p in encoder.tower.state_dict().values() if _is_matrix(p)]
-    zeros = sum(not bool(p.any()) for p in matrices)
+    detail = f"{weights.kind}, {weights.source}, SHA-256 {weights.digest[:12]}…"
+    for name, tensor in encoder.module.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            fix = "the file is damaged or was saved after a run diverged; use another"
+            return Check("weights", "fail", f"{name} holds values that are not finite", fix)
+    # Vectors may be zero: biases, LayerScale, the last normalisation of a residual.
+    matrices = [
+        tensor
+        for tensor in encoder.tower.state_dict().values()
+        if tensor.is_floating_point() and sum(n > 1 for n in tensor.shape) >= 2
+    ]
+    zeros = sum(not bool(matrix.any()) for matrix in matrices)
     if zeros > max(1, _FEW_ZEROS * len(matrices)) or 0 < zeros == len(matrices):
-        said = f"{zeros} of {len(matrices)} matrices of the vision tower hold nothing but zeros"
+        detail = f"{zeros} of {len(matrices)} matrices of the vision tower hold nothing but zeros"
         fix = "the file is damaged or was never trained; use another"
-        return Check("zero weights", "warn", said, fix)
+        return Check("zero weights", "warn", detail, fix)
     if weights.kind == "untrained":
         fix = "pass --checkpoint FILE; the outlier outcome is withheld"
-        return Check("weights", "warn", said, fix)
-    return Check("weights", "pass", said)
+        return Check("weights", "warn", detail, fix)
+    return Check("weights", "pass", detail)
 
 
 _FEW_ZEROS = 0.1
 """Share of matrices that may be zero; some layers, such as a residual's last, start at zero."""
-
-
-def _is_matrix(tensor: Tensor) -> bool:
-    # Vectors may be zero: biases, LayerScale, the last normalisation of a residual.
-    return tensor.is_floating_point() and sum(n > 1 for n in tensor.shape) >= 2
-
-
-def _finite(tensor: Tensor) -> bool:
-    return not tensor.is_floating_point() or bool(tensor.isfinite().all())
 
 
 def expected_activation(encoder: Encoder) -> str | None:
@@ -154,27 +151,14 @@ def _preprocessing_source(encoder: Encoder) -> Check:
     return Check("preprocessing", "pass", source)
 
 
-def measured_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measures mean and deviation of `preprocess`, from a black and a white image."""
-    from PIL import Image
-
-    side = max(encoder.preprocessing.size)
-    black, white = (
-        encoder.preprocess(Image.new("RGB", (side, side), colour)).mean(dim=(1, 2)).double()
-        for colour in ("black", "white")
-    )
-    std = 1 / (white - black)
-    mean = -black * std
-    return tuple(mean.tolist()), tuple(std.tolist())
-
-
 def _normalisation(encoder: Encoder) -> Check:
     preset = presets().get(encoder.name)
     if not encoder.preprocessing.mean:
         return Check("normalisation", "skip", "not one mean and deviation a channel")
     stated = encoder.preprocessing.mean, encoder.preprocessing.std
     needed = stated if preset is None else NORMALIZATIONS[preset.normalization]
-    measured = measured_normalisation(encoder)
+    side = max(encoder.preprocessing.size)
+    measured = measured_normalisation(encoder.preprocess, (side, side))
     images, weights = (
         f"mean {_numbers(mean)}, std {_numbers(std)}" for mean, std in (measured, needed)
     )
@@ -187,9 +171,9 @@ def _normalisation(encoder: Encoder) -> Check:
     return Check("normalisation", "fail", f"images get {images}; they need {weights}", fix)
 
 
-def _near(values: tuple[float, ...], wanted: tuple[float, ...]) -> bool:
-    full = wanted * len(values) if len(wanted) == 1 else wanted
-    return all(abs(a - b) < 1e-3 for a, b in zip(values, full, strict=True))
+def _near(values: tuple[float, ...], needed: tuple[float, ...]) -> bool:
+    per_channel = needed * len(values) if len(needed) == 1 else needed
+    return all(abs(a - b) < 1e-3 for a, b in zip(values, per_channel, strict=True))
 
 
 def _numbers(values: tuple[float, ...]) -> str:
@@ -198,11 +182,11 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 def _interpolation(encoder: Encoder) -> Check:
     preset = presets().get(encoder.name)
-    found = encoder.preprocessing.interpolation
-    if preset is not None and preset.interpolation != found:
+    used = encoder.preprocessing.interpolation
+    if preset is not None and preset.interpolation != used:
         fix = "use the preprocessing that belongs to the weights"
-        return Check("interpolation", "fail", f"{found}, not {preset.interpolation}", fix)
-    return Check("interpolation", "pass", found)
+        return Check("interpolation", "fail", f"{used}, not {preset.interpolation}", fix)
+    return Check("interpolation", "pass", used)
 
 
 def _input_size(encoder: Encoder) -> Check:
@@ -213,10 +197,8 @@ def _input_size(encoder: Encoder) -> Check:
     if encoder.preprocessing.known:
         tensor = encoder.preprocess(Image.new("RGB", (97, 61), "grey"))
     if tuple(tensor.shape) != (3, *size) or tensor.dtype != torch.float32:
-        said = (
-            f"preprocess gives {tuple(tensor.shape)} {tensor.dtype}, not (3, {size[0]}, {size[1]})"
-        )
-        return Check("input size", "fail", said, "the preprocessing is of another model")
+        detail = f"preprocess gives {tuple(tensor.shape)} {tensor.dtype}, not {(3, *size)}"
+        return Check("input size", "fail", detail, "the preprocessing is of another model")
     try:
         with torch.inference_mode():
             h = encoder.encode(tensor[None])
@@ -224,8 +206,8 @@ def _input_size(encoder: Encoder) -> Check:
         fix = "the preprocessing is of another model"
         return Check("input size", "fail", str(error).splitlines()[0], fix)
     if tuple(h.shape) != (1, encoder.width) or not bool(h.isfinite().all()):
-        said = f"h is {tuple(h.shape)}, or not finite; expected (1, {encoder.width})"
-        return Check("input size", "fail", said, "try float32")
+        detail = f"h is {tuple(h.shape)}, or not finite; expected (1, {encoder.width})"
+        return Check("input size", "fail", detail, "try float32")
     return Check("input size", "pass", f"{size[0]} x {size[1]}, h of {encoder.width} channels")
 
 

@@ -43,9 +43,9 @@ def unpublished(name: str, spec: str) -> UsageError | WeightsError:
     loader, _, rest = spec.partition(":")
     architecture = rest.partition("/" if loader == "open_clip" else ".")[0]
     tags = [
-        one.tag
-        for one in all_published().values()
-        if (one.loader, one.architecture) == (loader, architecture)
+        model.tag
+        for model in all_published().values()
+        if (model.loader, model.architecture) == (loader, architecture)
     ]
     if not tags:
         return UsageError(f"{name!r} names no published weights; see tuiprobe models")

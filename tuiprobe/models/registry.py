@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ModelRequest:
     """A model as the user requested it.
 
     Attributes:
@@ -44,6 +44,10 @@ class Wanted:
     untrained: bool = False
 
 
+Wanted = ModelRequest
+"""The name by which loaders of other packages know it."""
+
+
 @dataclass(frozen=True)
 class Loader:
     """A kind of model, named as `NAME:REST`.
@@ -59,7 +63,7 @@ class Loader:
     """
 
     forms: tuple[str, ...]
-    load: Callable[[Wanted], Encoder]
+    load: Callable[[ModelRequest], Encoder]
     takes_checkpoint: bool = True
     models: Callable[[], Iterable[str]] = tuple
     fetch: Callable[[str, str], list[Path]] | None = None
@@ -91,21 +95,21 @@ def model_forms() -> str:
     """Returns every way to name a model; does not load the loaders of other packages."""
     loaders = (LOADERS.builtin(name) for name in LOADERS.builtin_names)
     own = (form for loader in loaders if loader is not None for form in loader.forms)
-    others = (f"{one.name}:… ({one.package})" for one in LOADERS.foreign())
-    return ", ".join(["a preset", *own, *others])
+    foreign = (f"{plugin.name}:… ({plugin.package})" for plugin in LOADERS.foreign())
+    return ", ".join(["a preset", *own, *foreign])
 
 
 def foreign_models() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the models listed by other packages' loaders, and messages on broken ones."""
     models: list[str] = []
     problems: list[str] = []
-    for one in LOADERS.foreign():
+    for plugin in LOADERS.foreign():
         try:
-            models += [str(model) for model in LOADERS.load(one).models()]
+            models += [str(model) for model in LOADERS.load(plugin).models()]
         except PluginError as error:
             problems.append(str(error))
         except Exception as error:
             problems.append(
-                f"the loader {one.name!r} of {one.package} lists no models: {in_words(error)}"
+                f"the loader {plugin.name!r} of {plugin.package} lists no models: {in_words(error)}"
             )
     return tuple(models), tuple(problems)

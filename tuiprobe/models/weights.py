@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.limits import ARRAY_HEADER_BYTES
+from tuiprobe.models.offline import unavailable
 from tuiprobe.models.wrappers import State, check_names, listed, unwrap, without_prefix
 from tuiprobe.plaintext import plain
 from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
@@ -103,16 +104,16 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
     Raises:
         WeightsError: If names are missing or left over, or shapes differ; lists them.
     """
-    own = model.state_dict()
-    state = _without_own_prefix(state, own)
-    pairs = [(n, state[n], own[n]) for n in own if n in state]
+    built = model.state_dict()
+    state = _without_own_prefix(state, built)
+    pairs = [(n, state[n], built[n]) for n in built if n in state]
     problems = {
-        "missing": [n for n in own if n not in state and not n.endswith(_BOOKKEEPING)],
-        "not part of it": [n for n in state if n not in own and not n.endswith(_BOOKKEEPING)],
+        "missing": [n for n in built if n not in state and not n.endswith(_BOOKKEEPING)],
+        "not part of it": [n for n in state if n not in built and not n.endswith(_BOOKKEEPING)],
         "of another shape": [
-            f"{n} is {tuple(given.shape)} in the file, {tuple(mine.shape)} in the model"
-            for n, given, mine in pairs
-            if given.shape != mine.shape
+            f"{n} is {tuple(stored.shape)} in the file, {tuple(tensor.shape)} in the model"
+            for n, stored, tensor in pairs
+            if stored.shape != tensor.shape
         ],
     }
     if any(problems.values()):
@@ -122,9 +123,9 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
             "these weights were trained in"
         )
     numbers = [
-        f"{n} is {_dtype(given)} in the file, {_dtype(mine)} in the model"
-        for n, given, mine in pairs
-        if not converts(given, mine.dtype)
+        f"{n} is {_dtype(stored)} in the file, {_dtype(tensor)} in the model"
+        for n, stored, tensor in pairs
+        if not converts(stored, tensor.dtype)
     ]
     if numbers:
         raise WeightsError(
@@ -132,17 +133,17 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
             f"({listed(numbers)}). Quantised or truncated weights are not converted; pass the "
             "floating-point file"
         )
-    model.load_state_dict({n: given for n, given, _ in pairs}, strict=False)
+    model.load_state_dict({n: stored for n, stored, _ in pairs}, strict=False)
 
 
-def _without_own_prefix(state: State, wanted: Mapping[str, Tensor]) -> State:
+def _without_own_prefix(state: State, built: Mapping[str, Tensor]) -> State:
     """Removes a prefix common to all names if the remaining names are the model's.
 
-    >>> one = torch.zeros(1)
-    >>> list(_without_own_prefix({"net.enc.w": one, "net.enc.b": one}, {"w": one, "b": one}))
+    >>> w = torch.zeros(1)
+    >>> list(_without_own_prefix({"net.enc.w": w, "net.enc.b": w}, {"w": w, "b": w}))
     ['w', 'b']
     """
-    if any(name in wanted for name in state):
+    if any(name in built for name in state):
         return state
     parts = next((name.split(".") for name in state), [])
     for count in range(1, len(parts)):
@@ -150,7 +151,7 @@ def _without_own_prefix(state: State, wanted: Mapping[str, Tensor]) -> State:
         if not all(name.startswith(prefix) for name in state):
             return state
         stripped = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-        if all(name in wanted or name.endswith(_BOOKKEEPING) for name in stripped):
+        if all(name in built or name.endswith(_BOOKKEEPING) for name in stripped):
             return stripped
     return state
 
@@ -192,7 +193,4 @@ def resolve(fetch: Callable[[], Resolved], *, what: str) -> Resolved:
     except WeightsError:
         raise
     except Exception as error:  # Libraries pass on their HTTP client's errors.
-        raise WeightsError(
-            f"the weights of {what} could not be had ({_reason(error)}). Fetch them where there is "
-            f"a network (tuiprobe fetch {what}), or pass --checkpoint FILE"
-        ) from error
+        raise unavailable(what, _reason(error)) from error

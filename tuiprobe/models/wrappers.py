@@ -20,7 +20,7 @@ _WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "mod
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 """Prefixes that DataParallel, torch.compile and training modules add to every name."""
 
-_SHOWN = 4
+_LISTED = 4
 _LONGEST = 200
 
 
@@ -78,29 +78,29 @@ def _attributes(module: Module, path: Path) -> dict[str, object]:
     The number of paths is limited: modules may be shared, so a small file can have too many paths
     to visit.
     """
-    found: dict[str, object] = {}
+    tensors: dict[str, object] = {}
     left, waiting = PICKLE_VALUES, [("", module)]
     while waiting:
-        prefix, one = waiting.pop()
-        left -= 1 + len(one.attributes)
+        prefix, module = waiting.pop()
+        left -= 1 + len(module.attributes)
         if left < 0 or len(prefix) > NAME_LENGTH:
             raise WeightsError(
                 f"the modules of {path} are nested without end, or more than {PICKLE_VALUES:,} "
                 "attributes; save only the state_dict"
             )
-        for name, value in one.attributes.items():
+        for name, value in module.attributes.items():
             if isinstance(value, Module):
                 waiting.append((f"{prefix}{name}.", value))
             elif isinstance(value, StoredTensor | Unread):
-                found[f"{prefix}{name}"] = value
-    return found
+                tensors[f"{prefix}{name}"] = value
+    return tensors
 
 
 def without_prefix(state: State) -> State:
     """Removes known prefixes that are common to all names, repeatedly.
 
-    >>> one = Tensor([0])
-    >>> list(without_prefix({"module._orig_mod.w": one, "module._orig_mod.b": one}))
+    >>> w = Tensor([0])
+    >>> list(without_prefix({"module._orig_mod.w": w, "module._orig_mod.b": w}))
     ['w', 'b']
     """
     taken = 0
@@ -112,4 +112,4 @@ def without_prefix(state: State) -> State:
 def listed(names: Iterable[str]) -> str:
     """Lists the first few names, shortened, for a message."""
     items = [plain(n if len(n) <= _LONGEST else f"{n[:_LONGEST]}…") for n in names]
-    return ", ".join(items[:_SHOWN]) + (", …" if len(items) > _SHOWN else "")
+    return ", ".join(items[:_LISTED]) + (", …" if len(items) > _LISTED else "")

@@ -32,10 +32,9 @@ from tuiprobe.run.records import (
     kept_baseline,
     read_measured,
     read_plan,
-    read_samples,
     read_spec,
 )
-from tuiprobe.run.row_samples import RowPaths, SampleRecord
+from tuiprobe.run.samples import RowPaths, SampleRecord, read_samples
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 LISTED_NONFINITE = 100

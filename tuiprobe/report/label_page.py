@@ -10,17 +10,20 @@ from __future__ import annotations
 import base64
 import io
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
-from tuiprobe.errors import UsageError
+from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import Entry
 from tuiprobe.label.files import COLUMNS, NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, PictureToLabel
 from tuiprobe.plaintext import plain
-from tuiprobe.report.page import page_file, render
+from tuiprobe.report.html import page_file, render
+from tuiprobe.results.reproduce import provenance
+from tuiprobe.run.results import read_results
 
 SIDE: Final = 224
 """Pixels of the shorter side of a picture; the longer one has twice as many at most."""
@@ -86,7 +89,23 @@ def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
             for picture in pictures
         ],
     }
-    return render("label.html", f"Label {target}", page_file("label.css"), "label.js", data=data)
+    return render(
+        "label.html",
+        f"Label {target}",
+        page_file("label.css"),
+        "label.js",
+        note=_measured(labelling),
+        data=data,
+    )
+
+
+def _measured(labelling: Labelling) -> str:
+    """Returns when and by which version the runs were measured, without their models."""
+    texts = set()
+    for candidate in labelling.matched.candidates:
+        with suppress(TuiprobeError):
+            texts.add(provenance(read_results(candidate.directory)))
+    return "; ".join(sorted(texts))
 
 
 def small_jpeg(image: Image.Image) -> bytes:

@@ -20,6 +20,18 @@ _NO_PATHS: Final = ("miniature", "none", "probe", "zero-shot")
 OTHER_VERSION: Final = "The options of this run are of another version of tuiprobe."
 
 
+def provenance(report: Report) -> str:
+    """Returns when a run was measured and by which version, and when it was probed again."""
+    timings = report.timings
+    again = timings.reprobed is not None
+    version = timings.measured_by or ("" if again else report.tuiprobe)
+    text = f"Measured {timings.finished[:10]}" if timings.finished else "Measured"
+    text += f" with tuiprobe {version}" if version else ""
+    if timings.reprobed is not None:
+        text += f", reprobed {timings.reprobed[:10]} with tuiprobe {report.tuiprobe}"
+    return text
+
+
 def command(report: Report) -> str:
     """Returns the command that does what the run did, with the last part of each path.
 
@@ -40,7 +52,7 @@ def command_note(report: Report) -> str:
     except UsageError as error:
         return f"No command does what this run did: {error}."
     values = (report.spec.get(name) for name in path_options())
-    texts = (text for one in values for text in (one if isinstance(one, list) else [one]))
+    texts = (text for value in values for text in (value if isinstance(value, list) else [value]))
     return WHOLE if any(text and not str(text).startswith(_NO_PATHS) for text in texts) else ""
 
 

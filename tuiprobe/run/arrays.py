@@ -13,8 +13,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json, reading
@@ -31,6 +30,7 @@ Pieces: TypeAlias = "Callable[[int, int], Iterable[bytes | memoryview]]"
 """Returns the bytes of a file from one place to another."""
 
 _HEADER_LENGTH_BYTES = 8
+_CHUNK_BYTES = 4 * 2**20
 _MAX_HEADER_BYTES = 100_000_000  # as the safetensors library has it
 _MOST_DIMENSIONS = 32
 _MEMBER, _EARLIER_MEMBER = "sha256", "checksum"
@@ -118,7 +118,7 @@ def read_shapes(entry: Entry) -> tuple[dict[str, tuple[int, ...]], dict[str, str
     """
     with entry.open() as file, reading(entry):
         header = read_header(file, entry)
-    return {name: one.shape for name, one in header.arrays.items()}, header.described
+    return {name: array.shape for name, array in header.arrays.items()}, header.described
 
 
 def checksum_of(entry: Entry) -> str:
@@ -200,15 +200,15 @@ def read_header(file: IO[bytes], entry: Entry) -> Header:
     try:
         header = parse_json(content[_HEADER_LENGTH_BYTES:])
         metadata = {str(k): str(v) for k, v in header.pop("__metadata__", {}).items()}
-        arrays = {str(name): _stored(one, start) for name, one in header.items()}
+        arrays = {str(name): _stored(member, start) for name, member in header.items()}
     except UNFIT as error:
         raise DamagedFileError(f"{entry} is damaged: {error}") from error
     place = start
     ordered = sorted(arrays.items(), key=lambda item: (item[1].start, item[1].end))
-    for _, one in ordered:
-        if one.start != place:
+    for _, array in ordered:
+        if array.start != place:
             raise DamagedFileError(f"{entry} is damaged: its arrays overlap, or leave gaps")
-        place = one.end
+        place = array.end
     if place != size:
         raise DamagedFileError(
             f"{entry} is damaged: it has {size:,} bytes, and its arrays end at {place:,}"
@@ -216,13 +216,13 @@ def read_header(file: IO[bytes], entry: Entry) -> Header:
     return Header(dict(ordered), metadata, content, size)
 
 
-def _stored(entry: dict[str, Any], start: int) -> Stored:
+def _stored(member: dict[str, Any], start: int) -> Stored:
     import numpy as np
 
-    dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), entry["shape"]
-    first, last = entry["data_offsets"]
-    for one in (*shape, first, last):
-        if type(one) is not int or one < 0:
+    dtype, shape = np.dtype(_DTYPES[member["dtype"]]), member["shape"]
+    first, last = member["data_offsets"]
+    for number in (*shape, first, last):
+        if type(number) is not int or number < 0:
             raise ValueError("its header names places outside the file")
     if len(shape) > _MOST_DIMENSIONS:
         raise ValueError(f"its header names an array of {len(shape):,} dimensions")
@@ -251,13 +251,13 @@ def _arrays(header: Header, content: NDArray[np.uint8]) -> Arrays:
     import numpy as np
 
     arrays: Arrays = {}
-    for name, one in header.arrays.items():
-        first = one.start - header.start
-        if first % one.dtype.itemsize:  # the native core reads aligned memory
-            part = content[first : one.end - header.start].copy()
-            arrays[name] = part.view(one.dtype).reshape(one.shape)
+    for name, (dtype, shape, start, end) in header.arrays.items():
+        first = start - header.start
+        if first % dtype.itemsize:  # the native core reads aligned memory
+            part = content[first : end - header.start].copy()
+            arrays[name] = part.view(dtype).reshape(shape)
         else:
-            arrays[name] = np.ndarray(one.shape, one.dtype, content, first)
+            arrays[name] = np.ndarray(shape, dtype, content, first)
     return arrays
 
 
@@ -268,10 +268,24 @@ def verify(entry: Entry, header: Header, pieces: Pieces) -> str:
         DamagedFileError: If it does not match, or there is none.
     """
     stored = _stored_checksum(entry, header)
-    earlier = _MEMBER not in header.metadata
-    digest = _earlier_digest(header, pieces) if earlier else _digest(header, stored, pieces)
-    if digest != stored:
-        raise DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
+    mismatch = DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
+    if _MEMBER in header.metadata:
+        try:
+            place = _place(header.content, stored)
+        except ValueError as error:  # nothing that `write_arrays` has written
+            raise mismatch from error
+        digest = hashlib.sha256(header.content[:place])
+        digest.update(header.content[place + len(stored) :])
+        for piece in pieces(header.start, header.end):
+            digest.update(piece)
+    else:
+        digest = hashlib.sha256(json.dumps(header.described, sort_keys=True).encode())
+        for name, (dtype, shape, start, end) in sorted(header.arrays.items()):
+            digest.update(f"{name} {dtype.str} {shape}".encode())
+            for piece in pieces(start, end):
+                digest.update(piece)
+    if digest.hexdigest() != stored:
+        raise mismatch
     return stored
 
 
@@ -280,27 +294,6 @@ def _stored_checksum(entry: Entry, header: Header) -> str:
         if member in header.metadata:
             return header.metadata[member]
     raise DamagedFileError(f"{entry} is damaged: it carries no checksum")
-
-
-def _digest(header: Header, stored: str, pieces: Pieces) -> str | None:
-    with suppress(ValueError):  # nothing that `write_arrays` has written
-        place = _place(header.content, stored)
-        digest = hashlib.sha256(header.content[:place])
-        digest.update(header.content[place + len(stored) :])
-        for piece in pieces(header.start, header.end):
-            digest.update(piece)
-        return digest.hexdigest()
-    return None
-
-
-def _earlier_digest(header: Header, pieces: Pieces) -> str:
-    digest = hashlib.sha256(json.dumps(header.described, sort_keys=True).encode())
-    for name in sorted(header.arrays):
-        one = header.arrays[name]
-        digest.update(f"{name} {one.dtype.str} {one.shape}".encode())
-        for piece in pieces(one.start, one.end):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, str]]:
@@ -314,3 +307,78 @@ def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, 
     if "key" in metadata:
         directory.refuse_other_key(entry, metadata["key"])
     return arrays, metadata
+
+
+class BlockReader:
+    """An array file of a run directory, opened for reading in blocks.
+
+    The checksum is verified once, in small pieces, when the file is opened, and compared with the
+    manifest.
+
+    Args:
+        entry: File written by `tuiprobe.run.arrays.write_arrays`.
+
+    Raises:
+        DamagedFileError: If the file is missing, truncated, altered, too large, behind a link, or
+            of another merge.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self._file = entry.open()
+        try:
+            header = read_header(self._file, entry)
+            self._arrays = header.arrays
+            refuse_other(entry, verify(entry, header, self._pieces))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> BlockReader:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._file.close()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns the shape of an array.
+
+        Raises:
+            DamagedFileError: If the file has no such array.
+        """
+        return self._find(name).shape
+
+    def read(self, name: str) -> NDArray[Any]:
+        """Returns a whole array."""
+        import numpy as np
+
+        dtype, shape, start, end = self._find(name)
+        return np.frombuffer(self._bytes(start, end), dtype).reshape(shape)
+
+    def blocks(self, name: str, rows: int) -> Iterator[NDArray[Any]]:
+        """Yields an array `rows` at a time along its first dimension."""
+        import numpy as np
+
+        dtype, (length, *row), start, _ = self._find(name)
+        width = dtype.itemsize * math.prod(row)
+        for first in range(0, length, rows):
+            last = min(first + rows, length)
+            content = self._bytes(start + first * width, start + last * width)
+            yield np.frombuffer(content, dtype).reshape(last - first, *row)
+
+    def _find(self, name: str) -> Stored:
+        if name not in self._arrays:
+            raise DamagedFileError(f"{self.entry} is damaged: it holds no {name!r}")
+        return self._arrays[name]
+
+    def _bytes(self, start: int, end: int) -> bytes:
+        with reading(self.entry):
+            self._file.seek(start)
+            content = self._file.read(end - start)
+        if len(content) != end - start:
+            raise DamagedFileError(f"{self.entry} is damaged: it is cut short")
+        return content
+
+    def _pieces(self, first: int, last: int) -> Iterator[bytes]:
+        for start in range(first, last, _CHUNK_BYTES):
+            yield self._bytes(start, min(start + _CHUNK_BYTES, last))

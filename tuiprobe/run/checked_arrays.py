@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.records import TapRecord
-from tuiprobe.run.row_samples import SampleRecord
+from tuiprobe.run.samples import SampleRecord
 
 _LARGEST = 1e100
 LARGEST_WEIGHT = 1e15
@@ -88,7 +88,7 @@ class CheckedArrays:
         if array.shape == shape:
             return array
         fits = len(shape) == array.ndim and all(
-            wanted in (None, length) for wanted, length in zip(shape, array.shape, strict=True)
+            required in (None, length) for required, length in zip(shape, array.shape, strict=True)
         )
         if not fits:
             raise self.damaged(f"{name} of shape {array.shape} does not fit the rest")
@@ -122,7 +122,7 @@ class CheckedArrays:
     def ids(self, name: str, known: Container[int], *shape: int | None) -> NDArray[Any]:
         """Returns an array of sample ids of the set; -1 stands for no image."""
         array = self.take(name, "i8", *shape)
-        lost = [one for one in np.unique(array).tolist() if one != -1 and one not in known]
+        lost = [i for i in np.unique(array).tolist() if i != -1 and i not in known]
         if lost:
             raise self.damaged(f"{name} names image {lost[0]}, which samples.jsonl does not")
         return array
@@ -156,7 +156,7 @@ def _own_ids(
     ids = checked.ids(name, samples, length)
     if not ids.size or ids.min() < 0 or len(np.unique(ids)) != len(ids):
         raise checked.damaged(f"{name} is empty, or holds an image twice")
-    if labelled and any(samples[one].label is None for one in ids.tolist()):
+    if labelled and any(samples[i].label is None for i in ids.tolist()):
         raise checked.damaged(f"{name} names an image that has no label in samples.jsonl")
     return ids
 
@@ -217,10 +217,10 @@ def check_head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> Head
     checked = CheckedArrays(file, arrays)
     weight = checked.finite("weight", "f4", None, None)
     bias = checked.finite("bias", "f4", len(weight)) if "bias" in arrays else None
-    for one in (weight, bias):
-        if one is not None and np.abs(one).max() > LARGEST_WEIGHT:
-            raise checked.damaged(f"it holds {np.abs(one).max():g}, which is no weight of a head")
-    for name in (one for one in arrays if one.startswith("answers/")):
+    for array in (weight, bias):
+        if array is not None and np.abs(array).max() > LARGEST_WEIGHT:
+            raise checked.damaged(f"it holds {np.abs(array).max():g}, which is no weight of a head")
+    for name in (name for name in arrays if name.startswith("answers/")):
         answers = checked.take(name, "i8", len(weight))
         if answers.min() < -1 or answers.max() > _MOST:
             raise checked.damaged(f"{name} holds what is no class")

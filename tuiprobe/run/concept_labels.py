@@ -51,7 +51,7 @@ def read_labels(directory: RunDir) -> Labels:
     path = directory.concepts_file
     arrays, metadata = read_own_arrays(directory, path)
     checked = CheckedArrays(path, arrays)
-    names, categories = (_names(checked, metadata, one) for one in ("names", "categories"))
+    names, categories = (_names(checked, metadata, key) for key in ("names", "categories"))
     k, g = len(names), len(categories)
     ids = checked.counts("ids", "i8", None)
     n = len(ids)
@@ -70,15 +70,15 @@ def read_labels(directory: RunDir) -> Labels:
     )
 
 
-def _names(checked: CheckedArrays, metadata: Mapping[str, str], name: str) -> tuple[str, ...]:
+def _names(checked: CheckedArrays, metadata: Mapping[str, str], key: str) -> tuple[str, ...]:
     try:
-        names = parse_json(metadata[name])
+        names = parse_json(metadata[key])
     except UNFIT as error:
-        raise checked.damaged(f"{name}: {error}") from error
+        raise checked.damaged(f"{key}: {error}") from error
     if not isinstance(names, list) or not all(
-        isinstance(one, str) and len(one) <= LONGEST_TEXT for one in names
+        isinstance(name, str) and len(name) <= LONGEST_TEXT for name in names
     ):
-        raise checked.damaged(f"{name} is no list of names")
+        raise checked.damaged(f"{key} is no list of names")
     return tuple(names)
 
 

@@ -18,7 +18,8 @@ from tuiprobe.files import Entry
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
-    from tuiprobe.run.status import RankView, Status
+    from tuiprobe.run.ranks import RankView
+    from tuiprobe.run.status import Status
 
 _CACHED = 10_000
 _NAMED = 8
@@ -70,12 +71,12 @@ class ImageCount:
     @property
     def done(self) -> int:
         """Images that are measured or unreadable."""
-        return sum(one.done for one in self.sets.values())
+        return sum(count.done for count in self.sets.values())
 
     @property
     def total(self) -> int:
         """Images to measure."""
-        return sum(one.total for one in self.sets.values())
+        return sum(count.total for count in self.sets.values())
 
 
 def count_images(
@@ -88,7 +89,7 @@ def count_images(
         published: Set and number of the published shards.
         running: Status of the ranks that run.
     """
-    plans = {one.name: one for one in sets}
+    plans = {plan.name: plan for plan in sets}
     done = dict.fromkeys(plans, 0)
     for name, number in published:
         if name in plans:
@@ -102,7 +103,7 @@ def count_images(
     for (name, _), images in under_way.items():
         done[name] += images
     return ImageCount(
-        {name: SetCount(min(done[name], one.images), one.images) for name, one in plans.items()}
+        {name: SetCount(min(done[name], p.images), p.images) for name, p in plans.items()}
     )
 
 
@@ -125,12 +126,12 @@ def set_plans(run: RunDir) -> tuple[SetPlan, ...]:
 
 def published_shards(run: RunDir) -> set[Place]:
     """Returns set and number of each shard that has a file."""
-    found = set()
+    places = set()
     for name in run.shard_names():
         set_name, _, number = name.removesuffix(".safetensors").rpartition("-")
         if set_name and number.isdecimal() and number.isascii():
-            found.add((set_name, int(number[:18])))
-    return found
+            places.add((set_name, int(number[:18])))
+    return places
 
 
 def in_turns(sets: Sequence[SetPlan]) -> Iterator[Place]:
@@ -141,12 +142,12 @@ def in_turns(sets: Sequence[SetPlan]) -> Iterator[Place]:
     >>> list(in_turns([SetPlan("val", 30, 3), SetPlan("rotated", 10, 1)]))
     [('val', 0), ('rotated', 0), ('val', 1), ('val', 2)]
     """
-    number, left = 0, [one for one in sets if one.shards > 0]
+    number, left = 0, [plan for plan in sets if plan.shards > 0]
     while left:
-        for one in left:
-            yield one.name, number
+        for plan in left:
+            yield plan.name, number
         number += 1
-        left = [one for one in left if number < one.shards]
+        left = [plan for plan in left if number < plan.shards]
 
 
 def ranks_missing(
@@ -186,15 +187,17 @@ def named_ranks(numbers: Sequence[int]) -> str:
 @lru_cache(maxsize=_CACHED)
 def _set_plans(file: Entry, _written: int) -> tuple[SetPlan, ...]:
     try:
-        found = tuple(
-            SetPlan(one["name"], one["planned"], one["shards"], one.get("shard_images") or 0)
-            for one in file.read_json()["sets"]
+        plans = tuple(
+            SetPlan(
+                record["name"], record["planned"], record["shards"], record.get("shard_images") or 0
+            )
+            for record in file.read_json()["sets"]
         )
     except (TuiprobeError, KeyError, TypeError, AttributeError):
         return ()
-    return found if all(map(_is_whole, found)) else ()
-
-
-def _is_whole(one: SetPlan) -> bool:
-    counts = (one.images, one.shards, one.shard_images)
-    return isinstance(one.name, str) and all(type(n) is int and 0 <= n < 2**53 for n in counts)
+    for plan in plans:
+        counts = (plan.images, plan.shards, plan.shard_images)
+        valid = all(type(count) is int and 0 <= count < 2**53 for count in counts)
+        if not (valid and isinstance(plan.name, str)):
+            return ()
+    return plans

@@ -7,18 +7,15 @@ followed.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import re
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tuiprobe import limits
-from tuiprobe.errors import DataError, RunError
+from tuiprobe.errors import DataError
 from tuiprobe.files import (
     DamagedFileError,
     Entry,
@@ -29,14 +26,11 @@ from tuiprobe.files import (
     writing,
 )
 from tuiprobe.manifest import earlier_version
-
-ENGINE_LOCK = "lock-engine"
-MERGE_LOCK = "lock-merge"
+from tuiprobe.run.locks import ENGINE_LOCK, holding, holds
 
 LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _MOST_RANKS = 256
 _NAMED = 5
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -64,12 +58,17 @@ _FILES = re.compile(
 `ranks`, `live` and `events` are of version 0.2.0.
 """
 
+_NAME_A_RUN = "name a run directory, for example one of runs/"
 
-_NAME_ONE = "name a run directory, for example one of runs/"
 
+class _File:
+    """A file of a run, as an attribute of `RunDir`."""
 
-class BusyError(RunError):
-    """Another process holds a lock."""
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: RunDir, owner: type[RunDir]) -> Entry:
+        return run.at(self._name)
 
 
 class RunDir:
@@ -78,6 +77,57 @@ class RunDir:
     Args:
         path: The directory; `create` makes it, not the constructor.
     """
+
+    key_file = _File("key")
+    """The run's key: SHA-256 of its content, hexadecimal."""
+
+    spec_file = _File("spec.json")
+    """The RunSpec, as JSON."""
+
+    plan_file = _File("plan.json")
+    """The plan of the run: model, data and taps, as JSON."""
+
+    samples_file = _File("samples.jsonl")
+    """One JSON line per image: id, set, path, label, and its stamp (size and change mark)."""
+
+    preflight_file = _File("preflight.json")
+    """The checks of encoder and labels before the first image, as JSON."""
+
+    statistics_file = _File("statistics.safetensors")
+    """Merged statistics, keyed `<set>/<tap>/<field>`."""
+
+    ablation_file = _File("ablation.safetensors")
+    """What channels of inner layers are set to, by layer, where they are set to their mean."""
+
+    head_file = _File("head.safetensors")
+    """The linear head: weight, bias, and the class of each row in each set."""
+
+    concepts_file = _File("concepts.safetensors")
+    """The labels of the concept set: sparse pixel shares, splits, names."""
+
+    baseline_file = _File("baseline.csv")
+    """The user's CSV of baseline models, if one was given."""
+
+    measured_file = _File("measured.json")
+    """The inputs of the merged statistics: shards, skipped images, fingerprints, as JSON."""
+
+    per_image_file = _File("per_image.safetensors")
+    """Values of single images, by which runs on the same images are compared in pairs."""
+
+    results_file = _File("results.json")
+    """The Report, as JSON."""
+
+    summary_file = _File("summary.json")
+    """What a list of runs shows of the Report, as JSON."""
+
+    log_file = _File("log.txt")
+    """The output of an engine that a screen started."""
+
+    engine_file = _File(ENGINE_LOCK)
+    """Locked by an engine that a screen started, from its first moment to its end."""
+
+    cancel_file = _File("cancel")
+    """Created by a reader to ask the run to stop."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -89,94 +139,9 @@ class RunDir:
         """Returns a file by its path below the directory."""
         return Entry(self.path, name)
 
-    @property
-    def key_file(self) -> Entry:
-        """The run's key: SHA-256 of its content, hexadecimal."""
-        return self.at("key")
-
-    @property
-    def spec_file(self) -> Entry:
-        """The RunSpec, as JSON."""
-        return self.at("spec.json")
-
-    @property
-    def plan_file(self) -> Entry:
-        """The plan of the run: model, data and taps, as JSON."""
-        return self.at("plan.json")
-
-    @property
-    def samples_file(self) -> Entry:
-        """One JSON line per image: id, set, path, label, and its stamp (size and change mark)."""
-        return self.at("samples.jsonl")
-
-    @property
-    def preflight_file(self) -> Entry:
-        """The checks of encoder and labels before the first image, as JSON."""
-        return self.at("preflight.json")
-
-    @property
-    def statistics_file(self) -> Entry:
-        """Merged statistics, keyed `<set>/<tap>/<field>`."""
-        return self.at("statistics.safetensors")
-
-    @property
-    def ablation_file(self) -> Entry:
-        """What channels of inner layers are set to, by layer, where they are set to their mean."""
-        return self.at("ablation.safetensors")
-
-    @property
-    def head_file(self) -> Entry:
-        """The linear head: weight, bias, and the class of each row in each set."""
-        return self.at("head.safetensors")
-
     def head_probe_file(self, number: int) -> Entry:
         """Returns the file of one shard of representations that a head is fitted to."""
         return self.at(f"head-probe/{number:05d}.safetensors")
-
-    @property
-    def concepts_file(self) -> Entry:
-        """The labels of the concept set: sparse pixel shares, splits, names."""
-        return self.at("concepts.safetensors")
-
-    @property
-    def baseline_file(self) -> Entry:
-        """The user's CSV of baseline models, if one was given."""
-        return self.at("baseline.csv")
-
-    @property
-    def measured_file(self) -> Entry:
-        """The inputs of the merged statistics: shards, skipped images, fingerprints, as JSON."""
-        return self.at("measured.json")
-
-    @property
-    def per_image_file(self) -> Entry:
-        """Values of single images, by which runs on the same images are compared in pairs."""
-        return self.at("per_image.safetensors")
-
-    @property
-    def results_file(self) -> Entry:
-        """The Report, as JSON."""
-        return self.at("results.json")
-
-    @property
-    def summary_file(self) -> Entry:
-        """What a list of runs shows of the Report, as JSON."""
-        return self.at("summary.json")
-
-    @property
-    def log_file(self) -> Entry:
-        """The output of an engine that a screen started."""
-        return self.at("log.txt")
-
-    @property
-    def engine_file(self) -> Entry:
-        """Locked by an engine that a screen started, from its first moment to its end."""
-        return self.at(ENGINE_LOCK)
-
-    @property
-    def cancel_file(self) -> Entry:
-        """Created by a reader to ask the run to stop."""
-        return self.at("cancel")
 
     def shard_file(self, set_name: str, number: int) -> Entry:
         """Returns the file of one shard's partial statistics."""
@@ -208,9 +173,9 @@ class RunDir:
 
     def status_ranks(self) -> list[int]:
         """Lists the ranks that have a status, in ascending order."""
-        names = self.names("status")
-        numbers = (one.removesuffix(".json") for one in names if one.endswith(".json"))
-        return sorted(int(n[:9]) for n in numbers if n.isdecimal() and n.isascii())[:_MOST_RANKS]
+        files = self.names("status")
+        ranks = (name.removesuffix(".json") for name in files if name.endswith(".json"))
+        return sorted(int(n[:9]) for n in ranks if n.isdecimal() and n.isascii())[:_MOST_RANKS]
 
     def names(self, folder: str = "") -> list[str]:
         """Returns the names in the directory or in a folder of it, sorted; follows no link."""
@@ -261,17 +226,17 @@ class RunDir:
         ]
         # Read after the listing: a rank that starts at the same time writes the key before
         # anything else, so files without a key do not belong to a run.
-        found = self.read_key()
-        if found is not None:
+        present = self.read_key()
+        if present is not None:
             if earlier_version(self.path):
                 raise DataError(
                     f"{self.path} holds a run that tuiprobe 0.2.0 or an earlier version began, and "
                     "this version does not go on with it. `tuiprobe reprobe` reads it if it is "
                     "finished. Choose another --output, or --fresh to start it anew"
                 )
-            if found != key:
+            if present != key:
                 raise DataError(
-                    f"{self.path} holds another run (key {found[:8]}, this run has {key[:8]}): "
+                    f"{self.path} holds another run (key {present[:8]}, this run has {key[:8]}): "
                     "weights, preprocessing, images, layers or batch size differ. Choose another "
                     "--output, or --fresh to start it anew"
                 )
@@ -313,13 +278,11 @@ class RunDir:
         Raises:
             BusyError: If another process holds it and `wait` is false.
         """
-        with writing(self.path):
-            lock = _take_lock(self.at(name), wait)
-        try:
-            with not_made_again(self.path):
-                yield
-        finally:
-            lock.release()
+        with ExitStack() as stack:
+            with writing(self.path):
+                stack.enter_context(holding(self.at(name), wait))
+            stack.enter_context(not_made_again(self.path))
+            yield
 
     def refuse_no_run(self) -> None:
         """Refuses a place that is no run, neither here nor copied without its key.
@@ -328,9 +291,11 @@ class RunDir:
             DamagedFileError: If there is no key and no `results.json`.
         """
         if not self.path.is_dir():
-            raise DamagedFileError(f"{self.path} is no directory; {_NAME_ONE}")
+            raise DamagedFileError(f"{self.path} is no directory; {_NAME_A_RUN}")
         if not self.key_file.exists() and not self.results_file.exists():
-            raise DamagedFileError(f"{self.path} is no run directory: it holds no key; {_NAME_ONE}")
+            raise DamagedFileError(
+                f"{self.path} is no run directory: it holds no key; {_NAME_A_RUN}"
+            )
 
     def refuse_to_clear(self) -> None:
         """Refuses a directory that `clear` would refuse; takes no lock.
@@ -358,9 +323,8 @@ class RunDir:
         self._refuse_other_than_run()
         with self._other_locks(), writing(self.path):
             files, others = self._layout()
-            gone = [name for name in files if not name.startswith(_KEPT_BY_FRESH)]
-            for name in gone:
-                if name not in _DELETED_LAST:
+            for name in files:
+                if not name.startswith(_KEPT_BY_FRESH) and name not in _DELETED_LAST:
                     (self.path / name).unlink(missing_ok=True)
             self._remove_empty_folders()
             for name in _DELETED_LAST:
@@ -406,7 +370,7 @@ class RunDir:
         if self.read_key() is None:
             return False
         if not self.spec_file.exists():  # stopped before it wrote anything else
-            return all(one.name.startswith(_BEFORE_THE_SPEC) for one in self.path.iterdir())
+            return all(path.name.startswith(_BEFORE_THE_SPEC) for path in self.path.iterdir())
         try:
             spec = self.spec_json()
         except DamagedFileError:
@@ -419,7 +383,7 @@ class RunDir:
         """Says whether the directory holds only the log of an engine that wrote no key."""
         if self.path.is_symlink() or not self.log_file.exists():
             return False
-        names = [one.name for one in self.path.iterdir()]
+        names = [path.name for path in self.path.iterdir()]
         return all(name == "log.txt" or name.startswith("lock") for name in names)
 
     @contextmanager
@@ -427,7 +391,7 @@ class RunDir:
         """Takes every lock of the directory that this process does not hold yet."""
         with ExitStack() as stack:
             for path in sorted(self.path.glob("lock*")):
-                if not any(held.entry == self.at(path.name) for held in _HELD):
+                if not holds(self.at(path.name)):
                     stack.enter_context(self.locked(path.name))
             yield
 
@@ -471,79 +435,3 @@ def kept_files(path: Path, names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     listed = f"{', '.join(names[:_NAMED])}{more}"
     return f"kept in {path}, because they are no part of the run: {listed}"
-
-
-class _Lock:
-    """A lock that this process holds."""
-
-    def __init__(self, entry: Entry, descriptor: int) -> None:
-        self.entry, self.descriptor = entry, descriptor
-        _HELD.append(self)
-
-    def release(self) -> None:
-        """Releases the lock; does nothing in a process that does not hold it."""
-        with suppress(ValueError):
-            _HELD.remove(self)
-            os.close(self.descriptor)
-
-
-_HELD: list[_Lock] = []
-"""The locks of this process. A forked process would share them, and might outlive this one."""
-
-
-def _forget_locks() -> None:
-    for lock in list(_HELD):
-        lock.release()
-
-
-os.register_at_fork(after_in_child=_forget_locks)
-
-
-def _take_lock(entry: Entry, wait: bool) -> _Lock:
-    while True:
-        descriptor = entry.descriptor(os.O_RDWR | os.O_CREAT)
-        try:
-            _flock(entry, descriptor, wait)
-            status = entry.status()
-            # The file may have been deleted together with its run since it was opened.
-            if status is not None and os.path.samestat(status, os.fstat(descriptor)):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-                return _Lock(entry, descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _flock(entry: Entry, descriptor: int, wait: bool) -> None:
-    try:
-        with refusing_without_locks(entry):
-            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise
-        holder = os.pread(descriptor, 256, 0).decode("utf-8", "replace").strip()
-        raise BusyError(
-            f"{entry.root} is being written by {holder or 'another process'}; wait for it, or "
-            "choose another --output"
-        ) from error
-
-
-@contextmanager
-def refusing_without_locks(entry: Entry) -> Iterator[None]:
-    """Refuses a file system that has no locks, as some network file systems are mounted.
-
-    Raises:
-        RunError: If the block cannot lock the file for this reason.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        raise RunError(
-            f"{entry.root} is on a file system without locks ({error.strerror}), where two "
-            "processes could write one run: choose an --output on another file system, or have "
-            "this one mounted with locks (NFS with a lock service, Lustre with -o flock)"
-        ) from error

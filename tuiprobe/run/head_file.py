@@ -67,7 +67,7 @@ def read_own_names(directory: RunDir) -> dict[str, HeadArrays | str]:
         DamagedFileError: If the file is missing or damaged.
     """
     arrays, metadata = read_own_arrays(directory, directory.head_file)
-    found: dict[str, HeadArrays | str] = {
+    heads: dict[str, HeadArrays | str] = {
         name.removeprefix(OWN_REASON): reason
         for name, reason in metadata.items()
         if name.startswith(OWN_REASON)
@@ -77,15 +77,10 @@ def read_own_names(directory: RunDir) -> dict[str, HeadArrays | str]:
     for name, weight in arrays.items():
         if name.startswith(OWN_NAMES):
             checked.finite(name, "f4", None, None)
-            source = metadata.get(name, "")
-            found[name.removeprefix(OWN_NAMES)] = HeadArrays(
-                weight,
-                normalize=True,
-                source=source,
-                logit_scale=scale,
-                logit_bias=shift,
+            heads[name.removeprefix(OWN_NAMES)] = HeadArrays(
+                weight, None, True, metadata.get(name, ""), scale, shift
             )
-    return found
+    return heads
 
 
 def read_class_names(directory: RunDir) -> tuple[str, ...]:
@@ -99,6 +94,6 @@ def read_class_names(directory: RunDir) -> tuple[str, ...]:
         names = parse_json(metadata.get("classes", "[]"))
     except ValueError as error:
         raise DamagedFileError(f"{directory.head_file} is damaged: {error}") from error
-    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DamagedFileError(f"{directory.head_file} is damaged: its classes are no names")
     return tuple(names)

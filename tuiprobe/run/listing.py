@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +17,8 @@ from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.headlines import LISTED
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import summary
 from tuiprobe.run.locks import held_locks
+from tuiprobe.run.results import summary
 from tuiprobe.run.state import Observer, RunState, State
 from tuiprobe.spec import command_of
 
@@ -111,38 +112,36 @@ def find_runs(root: Path) -> list[FoundRun]:
     Args:
         root: Folder of run directories; may itself be a run.
     """
-    found = []
-    for path in _directories(root):
+    runs = []
+    for path in islice(_directories(root), _MOST):
         run = RunDir(path)
         name = path.name if path == root else path.relative_to(root).as_posix()
         times = (run.results_file.modified(), run.key_file.modified(), run.log_file.modified())
-        changed = next((one for one in times if one is not None), 0)
-        found.append(FoundRun(path, name, changed))
-    return sorted(found, key=lambda one: (-one.changed, one.name))
+        changed = next((time for time in times if time is not None), 0)
+        runs.append(FoundRun(path, name, changed))
+    return sorted(runs, key=lambda run: (-run.changed, run.name))
 
 
 def read_runs(
-    found: Iterable[FoundRun], words: Sequence[str] = (), observer: Observer | None = None
+    runs: Iterable[FoundRun], words: Sequence[str] = (), observer: Observer | None = None
 ) -> Iterator[RunRow]:
     """Yields runs in the given order, each as soon as it is read.
 
     Args:
-        found: The runs to read.
+        runs: The runs to read.
         words: Substrings of name, model, data, state or outcome that a run must have; case is
             ignored.
         observer: Decides the states; a new one if None.
     """
     held, observer = held_locks(), observer or Observer()
-    for one in found:
-        row = _row(one, observer.state(RunDir(one.path), held))
+    for run in runs:
+        row = _row(run, observer.state(RunDir(run.path), held))
         if matches(row, words):
             yield row
 
 
 def list_runs(
-    root: Path,
-    words: Sequence[str] = (),
-    observer: Observer | None = None,
+    root: Path, words: Sequence[str] = (), observer: Observer | None = None
 ) -> list[RunRow]:
     """Returns the runs of a directory, latest first.
 
@@ -162,47 +161,43 @@ def matches(row: RunRow, words: Sequence[str]) -> bool:
 
 
 def _directories(root: Path) -> Iterator[Path]:
+    """Yields run directories; a start that failed before it had a key is one too."""
     if RunDir(root).key_file.exists():
         yield root
         return
-    for _, path in zip(range(_MOST), _below(root), strict=False):
-        yield path
-
-
-def _below(root: Path) -> Iterator[Path]:
-    """Yields run directories; a start that failed before it had a key is one too."""
-    for entry in _folders(root):
-        if RunDir(entry).key_file.exists():
-            yield entry
+    for folder in _folders(root):
+        if RunDir(folder).key_file.exists():
+            yield folder
             continue
-        group = [one for one in _folders(entry) if RunDir(one).key_file.exists()]
-        yield from group or ([entry] if RunDir(entry).log_file.exists() else [])
+        group = [path for path in _folders(folder) if RunDir(path).key_file.exists()]
+        yield from group or ([folder] if RunDir(folder).log_file.exists() else [])
 
 
 def _folders(path: Path) -> list[Path]:
     try:
-        return sorted(one for one in path.iterdir() if one.is_dir() and not one.is_symlink())
+        return sorted(p for p in path.iterdir() if p.is_dir() and not p.is_symlink())
     except OSError:
         return []
 
 
-def _row(one: FoundRun, status: RunState) -> RunRow:
-    run = RunDir(one.path)
-    about: dict[str, Any] = {"path": one.path, "name": one.name, "changed": one.changed}
-    if run.results_file.exists() and status.kind != "damaged":
+def _row(run: FoundRun, status: RunState) -> RunRow:
+    directory = RunDir(run.path)
+    about: dict[str, Any] = {"path": run.path, "name": run.name, "changed": run.changed}
+    if directory.results_file.exists() and status.kind != "damaged":
         try:
-            found = dict(summary(run))
+            fields = dict(summary(directory))
         except (TuiprobeError, OSError) as error:
-            found = {**_asked(run), "title": str(error)}
-        about |= {name: one for name, one in found.items() if name in RunRow.__annotations__}
+            fields = {**_from_spec(directory), "title": str(error)}
+        about |= {name: v for name, v in fields.items() if name in RunRow.__annotations__}
         return RunRow(status=status, **about)
     reason = " ".join(status.reason.split())  # in one line
     title = reason if status.kind == "damaged" else "no results yet"
-    return RunRow(status=status, title=title, images=status.measured, **about, **_asked(run))
+    about |= _from_spec(directory)
+    return RunRow(status=status, title=title, images=status.measured, **about)
 
 
-def _asked(run: RunDir) -> dict[str, Any]:
-    """Returns a row's fields of a run without results, from its spec."""
+def _from_spec(run: RunDir) -> dict[str, Any]:
+    """Returns a row's fields of a run without results."""
     try:
         spec = run.spec_json()
         return {
@@ -250,7 +245,7 @@ def command_of_run(run: RunDir) -> str:
 
 def as_json(row: RunRow) -> dict[str, Any]:
     """Returns a run as plain data for `tuiprobe runs --json`."""
-    figures = {one.field: getattr(row, one.field).model_dump(mode="json") for one in LISTED}
+    figures = {f.field: getattr(row, f.field).model_dump(mode="json") for f in LISTED}
     try:
         command = command_of_run(RunDir(row.path))
     except TuiprobeError:

@@ -1,20 +1,110 @@
-"""Detects without taking a lock whether a process of this machine is writing a run."""
+"""Locks of a run: taking one, and seeing without taking one whether a process holds it."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import Entry, process_lives
-from tuiprobe.run.directory import ENGINE_LOCK, MERGE_LOCK, RunDir
+from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.files import Entry, names_below, process_lives
+
+ENGINE_LOCK = "lock-engine"
+MERGE_LOCK = "lock-merge"
 
 QUIET_SECONDS = 20.0
 """Without a new status for this long, a rank of another host no longer counts as running."""
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _PROCESS = re.compile(r"process (\d+) on (.+)")
 _LOCKS = Path("/proc/locks")
+
+_HELD: dict[Entry, int] = {}
+"""Descriptors of this process's locks. A forked process would share them, and might outlive it."""
+
+
+class BusyError(RunError):
+    """Another process holds a lock."""
+
+
+@contextmanager
+def holding(lock: Entry, wait: bool) -> Iterator[None]:
+    """Holds a lock inside the block; it is made if it is missing.
+
+    Raises:
+        BusyError: If another process holds it and `wait` is false.
+        RunError: If the file system has no locks.
+    """
+    _HELD[lock] = descriptor = _locked(lock, wait)
+    try:
+        yield
+    finally:
+        if _HELD.pop(lock, None) is not None:
+            os.close(descriptor)
+
+
+def holds(lock: Entry) -> bool:
+    """Says whether this process holds a lock."""
+    return lock in _HELD
+
+
+def _release_in_child() -> None:
+    for descriptor in _HELD.values():
+        os.close(descriptor)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_release_in_child)
+
+
+def _locked(lock: Entry, wait: bool) -> int:
+    while True:
+        descriptor, taken = lock.descriptor(os.O_RDWR | os.O_CREAT), False
+        try:
+            with refusing_without_locks(lock):
+                fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            status = lock.status()
+            # The file may have been deleted together with its run since it was opened.
+            if status is not None and os.path.samestat(status, os.fstat(descriptor)):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                taken = True
+                return descriptor
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            holder = os.pread(descriptor, 256, 0).decode("utf-8", "replace").strip()
+            raise BusyError(
+                f"{lock.root} is being written by {holder or 'another process'}; wait for it, or "
+                "choose another --output"
+            ) from error
+        finally:
+            if not taken:
+                os.close(descriptor)
+
+
+@contextmanager
+def refusing_without_locks(entry: Entry) -> Iterator[None]:
+    """Refuses a file system that has no locks, as some network file systems are mounted.
+
+    Raises:
+        RunError: If the block cannot lock the file for this reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise RunError(
+            f"{entry.root} is on a file system without locks ({error.strerror}), where two "
+            "processes could write one run: choose an --output on another file system, or have "
+            "this one mounted with locks (NFS with a lock service, Lustre with -o flock)"
+        ) from error
 
 
 def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
@@ -26,17 +116,16 @@ def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
         return None
 
 
-def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
-    """Says whether a process of this machine holds one of the run's locks.
+def is_running(run: Path, held: frozenset[str] | None) -> bool:
+    """Says whether a process of this machine holds one of the locks of a run directory.
 
     Reads the kernel's list of locks and takes none: a reader that took one, however briefly, could
     keep an engine from starting. Without such a list, checks whether the process that last took the
     lock still runs.
     """
     others = (MERGE_LOCK, ENGINE_LOCK)
-    names = [name for name in run.names() if name.startswith("lock") and name not in others]
-    files = [run.at(name) for name in names]
-    return any(is_held(one, held) for one in files)
+    names = [name for name in names_below(run) if name.startswith("lock") and name not in others]
+    return any(is_held(Entry(run, name), held) for name in names)
 
 
 def lock_of(rank: int) -> str:
@@ -46,18 +135,19 @@ def lock_of(rank: int) -> str:
 
 def is_held(lock: Entry, held: frozenset[str] | None) -> bool:
     """Says whether a process of this machine holds a lock; `held` comes from `held_locks`."""
-    return _holder_lives(lock) if held is None else str(_inode(lock)) in held
+    if held is not None:
+        status = lock.status()
+        return status is not None and str(status.st_ino) in held
+    process, host = _holder(lock)
+    return host == this_host() and process_lives(process)
 
 
-def last_host(run: RunDir) -> str:
+def last_host(run: Path) -> str:
     """Returns the host whose process last wrote the run; empty if it is unknown.
 
     Locks are seen on their own host alone, so a run of this host that holds none has ended.
     """
-    for lock in (run.at("lock"), run.engine_file):
-        if (match := _holder(lock)) is not None:
-            return match[2].strip()
-    return ""
+    return _holder(Entry(run, "lock"))[1] or _holder(Entry(run, ENGINE_LOCK))[1]
 
 
 def this_host() -> str:
@@ -65,20 +155,10 @@ def this_host() -> str:
     return socket.gethostname()
 
 
-def _inode(file: Entry) -> int:
-    status = file.status()
-    return -1 if status is None else status.st_ino
-
-
-def _holder(lock: Entry) -> re.Match[str] | None:
+def _holder(lock: Entry) -> tuple[int, str]:
+    """Returns number and host of the process that last took a lock; no host if it is unknown."""
     try:
-        return _PROCESS.match(lock.read_bytes(1024).decode("utf-8", "replace"))
+        match = _PROCESS.match(lock.read_bytes(1024).decode("utf-8", "replace"))
     except TuiprobeError:
-        return None
-
-
-def _holder_lives(lock: Entry) -> bool:
-    match = _holder(lock)
-    if match is None or match[2].strip() != this_host():
-        return False
-    return process_lives(int(match[1]))
+        match = None
+    return (0, "") if match is None else (int(match[1]), match[2].strip())

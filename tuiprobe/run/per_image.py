@@ -21,7 +21,7 @@ from tuiprobe.results.section import PerImage
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.row_samples import SampleRecord
+from tuiprobe.run.samples import SampleRecord
 
 _LISTED: Final = "samples/"
 _CONTENTS: Final = "contents/"
@@ -68,10 +68,10 @@ def list_digest(samples: Sequence[SampleRecord], contents: str, source: str) -> 
         source: Where they come from. It counts only where neither contents nor sizes are known,
             since a name such as "row 5" says nothing about what it is of.
     """
-    identified = contents or any(one.size is not None for one in samples)
+    identified = contents or any(sample.size is not None for sample in samples)
     digest = hashlib.sha256(b"" if identified else json.dumps(source).encode())
-    for one in samples:
-        digest.update(json.dumps([one.id, one.path, one.label, one.size]).encode())
+    for sample in samples:
+        digest.update(json.dumps([sample.id, sample.path, sample.label, sample.size]).encode())
     return digest.hexdigest()
 
 
@@ -79,12 +79,12 @@ def write_per_image(directory: RunDir, key: str, images: Images) -> None:
     """Publishes the values of all sets."""
     arrays: Arrays = {}
     metadata = {"key": key}
-    for name, one in images.items():
-        metadata[_LISTED + name] = one.samples
-        if one.contents:
-            metadata[_CONTENTS + name] = one.contents
-        arrays[f"{name}/ids"] = one.ids.astype(np.int64)
-        for kind, values in one.values.items():
+    for name, of_set in images.items():
+        metadata[_LISTED + name] = of_set.samples
+        if of_set.contents:
+            metadata[_CONTENTS + name] = of_set.contents
+        arrays[f"{name}/ids"] = of_set.ids.astype(np.int64)
+        for kind, values in of_set.values.items():
             arrays[f"{name}/{kind}"] = values.astype(_KINDS[kind])
     write_arrays(directory.per_image_file, arrays, metadata)
 
@@ -99,7 +99,7 @@ def read_per_image(directory: RunDir) -> Images:
     if not is_there(file):
         return {}
     arrays, metadata = read_own_arrays(directory, file)
-    checked, found = CheckedArrays(file, arrays), {}
+    checked, images = CheckedArrays(file, arrays), {}
     names = [name.removeprefix(_LISTED) for name in metadata if name.startswith(_LISTED)]
     for name in names:
         ids = checked.shaped(f"{name}/ids", "i8", None)
@@ -111,8 +111,8 @@ def read_per_image(directory: RunDir) -> Images:
             if f"{name}/{kind}" in arrays
         }
         contents = metadata.get(_CONTENTS + name, "")
-        found[name] = SetValues(metadata[_LISTED + name], contents, ids, values)
-    return found
+        images[name] = SetValues(metadata[_LISTED + name], contents, ids, values)
+    return images
 
 
 def _in_range(checked: CheckedArrays, name: str, kind: PerImage, n: int) -> NDArray[Any]:

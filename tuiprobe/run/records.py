@@ -1,34 +1,42 @@
-"""Records of a run: plan, samples and spec, so readers need neither model nor data."""
+"""Records of a run: spec, plan, checks and what was measured, so readers need no model or data."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.files import DamagedFileError, Entry, parse_json
-from tuiprobe.manifest import is_there, read_named, read_record, write_named, write_record
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.manifest import (
+    is_there,
+    read_named,
+    read_record,
+    without_seal,
+    write_named,
+    write_record,
+)
 from tuiprobe.options import OptionError, validated
-from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import LONGEST_TEXT, Count, Many, Named, Record, without_retired
 from tuiprobe.results.report import MOST_SETS
+from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.row_records import RowsMeasured, RowsRecord
-from tuiprobe.run.row_samples import SampleRecord, read_row_samples
 from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec, run_options
 
-_Record = TypeVar("_Record", bound=Record)
+_Record = TypeVar("_Record", "PlanRecord", "Measured")
 
 ROW_SAMPLE = "row_sample"
 """Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
 
-_LAST_LINE = re.compile(rb'(?:# )?\{[^{}\n]{0,160}"sha256": "[0-9a-f]{64}"\}\s*\Z')
-"""Ends a file of lines that 0.2.0 wrote."""
+LISTED_ROWS = 100
+"""Rows that are named for not being finite, per shard and per set."""
+
+_CHECKS = TypeAdapter(tuple[PreflightCheck, ...])
+
+_REPORTED_ELSEWHERE = ("weights", "preprocessing")
+"""Checks that the report covers elsewhere: random weights in the title, assumed preprocessing."""
 
 _FOREIGN = "{} is of no run of this version of tuiprobe: {}"
 
@@ -47,6 +55,50 @@ class FileRecord(Record):
 
     size: Count
     changed: str
+
+
+class RowFile(Record):
+    """A file of vectors as it was when the run was planned.
+
+    Attributes:
+        path: Absolute path.
+        rows: Number of its rows.
+        size: Bytes.
+        changed: Time of its last change.
+    """
+
+    path: str
+    rows: Count
+    size: Count
+    changed: str
+
+
+class RowsRecord(Record):
+    """Where the vectors of a set are, in `plan.json`.
+
+    Attributes:
+        format: Formats of the files.
+        dtype: Types of the values.
+        files: The files, in order.
+    """
+
+    format: str
+    dtype: str
+    files: Annotated[Many[RowFile], Field(min_length=1)]
+
+
+class RowsMeasured(Record):
+    """What was measured of stored vectors, in `measured.json`.
+
+    Attributes:
+        rows: Rows that were read.
+        nonfinite: Rows among them that are not finite, which count in no figure.
+        nonfinite_rows: The first of them.
+    """
+
+    rows: Count
+    nonfinite: Count
+    nonfinite_rows: Annotated[tuple[Count, ...], Field(max_length=LISTED_ROWS)]
 
 
 class SetRecord(Record):
@@ -100,7 +152,7 @@ class PlanRecord(Record):
 
     @model_validator(mode="after")
     def _fits(self) -> PlanRecord:
-        taps, sets = [tap.name for tap in self.taps], [one.name for one in self.sets]
+        taps, sets = [tap.name for tap in self.taps], [record.name for record in self.sets]
         if taps[:1] != [FINAL_TAP] or len(set(taps)) != len(taps):
             raise ValueError(f"the taps are not {FINAL_TAP} and others, each once")
         if not self.sets or self.sets[0].target or sets[0] == self.concept_set:
@@ -109,7 +161,7 @@ class PlanRecord(Record):
             raise ValueError("a set is there twice")
         if self.concept_set is not None and self.concept_set not in sets:
             raise ValueError("the concept set is none of the sets")
-        if any(one.target and (one.classes or one.name == self.concept_set) for one in self.sets):
+        if any(s.target and (s.classes or s.name == self.concept_set) for s in self.sets):
             raise ValueError("a target set has classes or concepts")
         return self
 
@@ -158,25 +210,25 @@ def changed_spec(directory: RunDir, changes: Mapping[str, Any]) -> RunSpec:
         UsageError: If a value is invalid for its option.
         DamagedFileError: If the run's specification is missing or damaged.
     """
-    found = _spec_fields(directory)
-    if not isinstance(found, dict):
+    fields = _spec_fields(directory)
+    if not isinstance(fields, dict):
         raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
     try:
-        return validated(RunSpec, {**found, **changes})
+        return validated(RunSpec, {**fields, **changes})
     except OptionError as error:
         if error.name in changes:
             raise
-        said = f"{directory.spec_file}: {error.name}: {error.cause}"
-        raise DamagedFileError(said) from error
+        message = f"{directory.spec_file}: {error.name}: {error.cause}"
+        raise DamagedFileError(message) from error
 
 
 def saved_by_watch(directory: RunDir) -> bool:
     """Says whether `tuiprobe.watch` saved the directory: results without arrays or images."""
     try:
-        found = read_record(directory.spec_file, limits.SPEC_BYTES)
+        fields = read_record(directory.spec_file, limits.SPEC_BYTES)
     except DamagedFileError:
         return False
-    return isinstance(found, dict) and found.get(WATCHED) is True
+    return isinstance(fields, dict) and fields.get(WATCHED) is True
 
 
 def read_plan(directory: RunDir) -> PlanRecord:
@@ -190,16 +242,23 @@ def read_plan(directory: RunDir) -> PlanRecord:
             f"{directory.path} was saved by tuiprobe.watch: it holds figures, and no images or "
             "arrays that could be read again"
         )
-    found = _validated(PlanRecord, directory.plan_file, read_record(directory.plan_file))
-    directory.refuse_other_key(directory.plan_file, found.key)
-    return found
+    return _own_record(PlanRecord, directory, directory.plan_file)
 
 
 def read_measured(directory: RunDir) -> Measured:
     """Returns `measured.json` of a run; errors as for `read_plan`."""
-    found = _validated(Measured, directory.measured_file, read_record(directory.measured_file))
-    directory.refuse_other_key(directory.measured_file, found.key)
-    return found
+    return _own_record(Measured, directory, directory.measured_file)
+
+
+def _own_record(kind: type[_Record], directory: RunDir, file: Entry) -> _Record:
+    value = read_record(file)
+    try:
+        record = kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        raise DamagedFileError(_FOREIGN.format(file, first["msg"][:LONGEST_TEXT])) from error
+    directory.refuse_other_key(file, record.key)
+    return record
 
 
 def read_spec(directory: RunDir) -> RunSpec:
@@ -213,84 +272,7 @@ def read_spec(directory: RunDir) -> RunSpec:
 def _spec_fields(directory: RunDir) -> Any:
     """Returns what `spec.json` holds, without options that are gone; it may be anything."""
     value = read_record(directory.spec_file, limits.SPEC_BYTES)
-    return without_retired(value, RunSpec.__name__, [one.name for one in run_options()])
-
-
-def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
-    """Returns the samples of every set by id; errors as for `read_plan`.
-
-    Stored vectors have no lines: their sets are made from `plan.json` and the file of their names.
-    """
-    listed = listed_samples(directory)
-    for one in read_plan(directory).sets if directory.plan_file.exists() else ():
-        listed.setdefault(one.name, {})
-        if one.rows is not None:
-            listed[one.name] = read_row_samples(directory, one.name, one.found)
-    return listed
-
-
-def listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
-    """Returns the samples that have a line in `samples.jsonl`; errors as for `read_plan`."""
-    file = directory.samples_file
-    content = _without_last_line(read_named(file))
-    samples: dict[str, dict[int, SampleRecord]] = {}
-    for number, line in enumerate(_lines(content)):
-        if number >= limits.SAMPLES:
-            raise DamagedFileError(f"{file} is damaged: it has more than {limits.SAMPLES:,} lines")
-        record = _sample(directory, line)
-        samples.setdefault(record.set, {})[record.id] = record
-    return dict(samples)
-
-
-def _without_last_line(content: bytes) -> bytes:
-    """Returns the lines of a file without the one that 0.2.0 kept a checksum in."""
-    last = content.rstrip().rfind(b"\n") + 1
-    return content[:last] if _LAST_LINE.match(content, last) else content
-
-
-def _lines(content: bytes) -> Iterator[str]:
-    """Yields the lines one by one: a list of all may take 30 times the memory."""
-    start, end = 0, len(content)
-    while start < end:
-        stop = content.find(b"\n", start)
-        stop = end if stop < 0 else stop
-        yield content[start:stop].decode("utf-8", "replace")
-        start = stop + 1
-
-
-def _validated(kind: type[_Record], file: Entry, value: Any) -> _Record:
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False, include_context=False)
-        cause = found[0]["msg"][:LONGEST_TEXT]
-        raise DamagedFileError(_FOREIGN.format(file, cause)) from error
-
-
-def _sample(directory: RunDir, line: str) -> SampleRecord:
-    """Parses a line without pydantic, which refuses surrogates in undecodable file names."""
-    try:
-        found = parse_json(line)
-        record = SampleRecord(**found)
-        if (
-            _is_count(record.id)
-            and isinstance(record.set, str)
-            and isinstance(record.path, str)
-            and len(record.path) <= LONGEST_TEXT
-            and (record.label is None or _is_count(record.label))
-            and (record.size is None or _is_count(record.size))
-            and (record.changed is None or isinstance(record.changed, str))
-        ):
-            if record.path.isascii():
-                return record
-            return replace(record, path=encodable(record.path))
-    except (ValueError, TypeError, AttributeError):
-        pass
-    raise DamagedFileError(f"{directory.samples_file} is damaged: {line[:60]!r} is no image")
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**53
+    return without_retired(value, RunSpec.__name__, [option.name for option in run_options()])
 
 
 def write_baseline(directory: RunDir, text: str) -> None:
@@ -300,8 +282,49 @@ def write_baseline(directory: RunDir, text: str) -> None:
 
 def kept_baseline(directory: RunDir) -> str | None:
     """Returns the text of the user's CSV in a run; None if there is none."""
-    kept = directory.baseline_file
-    if not is_there(kept):
+    file = directory.baseline_file
+    if not is_there(file):
         return None
-    content = read_named(kept, 2 * limits.BASELINE_BYTES)
-    return _without_last_line(content).decode("utf-8", "replace")
+    return without_seal(read_named(file, 2 * limits.BASELINE_BYTES)).decode("utf-8", "replace")
+
+
+def write_preflight(directory: RunDir, checks: list[PreflightCheck]) -> None:
+    """Publishes the checks of a preflight, which precede the first image."""
+    write_record(directory.preflight_file, {"checks": _CHECKS.dump_python(tuple(checks))})
+
+
+def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
+    """Returns the checks of a run's preflight; empty if there was none.
+
+    Raises:
+        DamagedFileError: If the file is damaged.
+    """
+    file = directory.preflight_file
+    if not is_there(file):
+        return ()
+    value = read_record(file)
+    try:
+        return _CHECKS.validate_python(value["checks"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"{file} is damaged: {error}") from error
+
+
+def check_sentence(check: PreflightCheck) -> str:
+    """Formats a check as one sentence.
+
+    >>> check = PreflightCheck(name="dtype", status="warn", detail="float16", fix="use float32")
+    >>> check_sentence(check)
+    'dtype: float16: use float32'
+    """
+    where = f" of {check.data}" if check.data is not None else ""
+    fix = f": {check.fix}" if check.fix else ""
+    return f"{check.name}{where}: {check.detail}{fix}"
+
+
+def warnings_of(checks: tuple[PreflightCheck, ...]) -> tuple[str, ...]:
+    """Returns the warnings that the report does not give elsewhere."""
+    return tuple(
+        f"preflight, {check_sentence(check)}"
+        for check in checks
+        if check.status == "warn" and check.name not in _REPORTED_ELSEWHERE
+    )

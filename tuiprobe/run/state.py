@@ -11,10 +11,10 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.files import DamagedFileError
 from tuiprobe.run.counting import (
     images_done,
     named_ranks,
@@ -30,9 +30,7 @@ from tuiprobe.run.locks import (
     lock_of,
     this_host,
 )
-
-if TYPE_CHECKING:
-    from tuiprobe.run.status import RankView, StatusWatch
+from tuiprobe.run.ranks import RankView, StatusWatch, last_end
 
 State = Literal["waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"]
 STATES: Final[tuple[State, ...]] = get_args(State)
@@ -139,19 +137,17 @@ def run_state(
             whether those of other hosts run.
         alive: Whether the caller knows that an engine of its own is working on it.
     """
-    from tuiprobe.run.status import StatusWatch, last_end  # loads pydantic
-
     starting = alive or is_held(run.engine_file, held)
     if not run.key_file.exists():
-        return _without_key(run, starting or is_running(run, held))
+        return _without_key(run, starting or is_running(run.path, held))
     if run.read_key() is None:
         return RunState("damaged", f"{run.key_file} is damaged: it holds no key of a run")
     views = StatusWatch(run, trusting=False).look(held) if views is None else views
     count, results = images_done(run, views), run.results_file.exists()
-    found = RunState("unfinished", "", count.done, count.total, results)
-    host, busy = last_host(run), {view.number for view in views if view.may_run}
-    if is_running(run, held):
-        return replace(found, kind="running", waits=_waits(run, views, held, busy))
+    state = RunState("unfinished", "", count.done, count.total, results)
+    host, busy = last_host(run.path), {view.number for view in views if view.may_run}
+    if is_running(run.path, held):
+        return replace(state, kind="running", waits=_waits(run, views, held, busy))
     last = last_end(views)
     end = None if last is None else last.status
     ended = None if end is None else end.phase
@@ -161,33 +157,33 @@ def run_state(
             max((v.status.begun for v in views), default=0),
         )
         if end is None and begun * 1e9 > engine:  # it has let go of the run, and is about to end
-            return replace(found, kind="running")
+            return replace(state, kind="running")
         if end is None or end.time * 1e9 <= engine:
-            return replace(found, kind="waiting")
+            return replace(state, kind="waiting")
     if any(view.runs for view in views):  # on another host
-        return replace(found, kind="running", waits=_waits(run, views, held, busy))
+        return replace(state, kind="running", waits=_waits(run, views, held, busy))
     if last is not None and ended == "failed":
         who = f"rank {last.number}: " if last.status.world > 1 else ""
-        return replace(found, kind="failed", reason=who + last.status.message)
+        return replace(state, kind="failed", reason=who + last.status.message)
     if results:
-        from tuiprobe.run.glance import summary
+        from tuiprobe.run.results import summary
 
         try:
             about = summary(run)
         except (TuiprobeError, OSError) as error:
-            return replace(found, kind="damaged", reason=str(error), results=False)
+            return replace(state, kind="damaged", reason=str(error), results=False)
         if not about.partial and ended not in ("interrupted", "measured"):
-            return replace(found, kind="done")
-        found = replace(found, kind="partial")
+            return replace(state, kind="done")
+        state = replace(state, kind="partial")
         if not count.total:  # the results alone were copied
-            found = replace(found, measured=about.images, planned=about.wanted)
+            state = replace(state, measured=about.images, planned=about.wanted)
     files = [run.results_file, *(run.status_file(view.number) for view in views)]
     written = max(file.modified() or 0 for file in files)
-    if (run.log_file.modified() or 0) > written and (said := _error(run)):
-        return replace(found, kind="failed", reason=said)
+    if (run.log_file.modified() or 0) > written and (cause := _error(run)):
+        return replace(state, kind="failed", reason=cause)
     if ended is not None or host == this_host():
-        host = next((one.status.host for one in views if one.may_run), "")
-    return replace(found, host=host, waits=_waits(run, views, held, set()))
+        host = next((view.status.host for view in views if view.may_run), "")
+    return replace(state, host=host, waits=_waits(run, views, held, set()))
 
 
 def _waits(
@@ -197,7 +193,7 @@ def _waits(
 
     A rank that holds its lock on this host is busy, whether it has a status yet or not.
     """
-    last = max((view.status for view in views), key=lambda one: one.begun, default=None)
+    last = max((view.status for view in views), key=lambda status: status.begun, default=None)
     if last is None or last.world == 1:
         return ()
     return tuple(
@@ -225,8 +221,6 @@ class Observer:
 
     def state(self, run: RunDir, held: frozenset[str] | None) -> RunState:
         """Returns the state of a run; `held` comes from `held_locks`."""
-        from tuiprobe.run.status import StatusWatch
-
         watch = self._watches.get(run.path)
         if watch is None:
             watch = StatusWatch(run, trusting=self._trusting)
@@ -241,26 +235,22 @@ def _without_key(run: RunDir, starting: bool) -> RunState:
         return RunState("none", f"{run.path} is no directory")
     if not run.log_file.exists():
         return RunState("none", f"{run.path} is no run directory: it holds no key")
-    said = _error(run)
-    return RunState("failed", said) if said else RunState("unfinished")
-
-
-def _tail(file: Entry) -> list[str]:
-    """Returns the last lines of a file; none if it cannot be read."""
-    try:
-        with file.open() as stream:
-            stream.seek(max(os.fstat(stream.fileno()).st_size - _TAIL, 0))
-            return stream.read(_TAIL).decode("utf-8", "replace").splitlines()
-    except (DamagedFileError, OSError):
-        return []
+    cause = _error(run)
+    return RunState("failed", cause) if cause else RunState("unfinished")
 
 
 def _error(run: RunDir) -> str:
     """Returns the error that the last engine of the log ended with; empty if it said none."""
-    said = ""
-    for line in _tail(run.log_file):
+    try:
+        with run.log_file.open() as stream:
+            stream.seek(max(os.fstat(stream.fileno()).st_size - _TAIL, 0))
+            lines = stream.read(_TAIL).decode("utf-8", "replace").splitlines()
+    except (DamagedFileError, OSError):
+        return ""
+    error = ""
+    for line in lines:
         if line.startswith(LOG_MARK):
-            said = ""
+            error = ""
         elif line.startswith("error:"):
-            said = line.removeprefix("error:").strip()[:_MOST_TEXT]
-    return said
+            error = line.removeprefix("error:").strip()[:_MOST_TEXT]
+    return error

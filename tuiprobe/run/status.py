@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar, get_args
 
@@ -22,10 +22,9 @@ from tuiprobe import limits
 from tuiprobe.events import Event
 from tuiprobe.files import DamagedFileError, Entry, refuse_many_values
 from tuiprobe.plaintext import encodable
-from tuiprobe.run import locks
 from tuiprobe.run.arrays import Arrays, read_unsealed
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.locks import held_locks, is_held, lock_of, this_host
+from tuiprobe.run.locks import this_host
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +80,7 @@ class TapFigures(_Part):
 
     @model_validator(mode="after")
     def _whole_or_none(self) -> TapFigures:
-        if len({one is None for one in (self.kurtosis, self.low, self.high)}) != 1:
+        if len({figure is None for figure in (self.kurtosis, self.low, self.high)}) != 1:
             raise ValueError("kurtosis and its interval belong together")
         return self
 
@@ -399,126 +398,11 @@ def read_taps(run: RunDir, rank: int, status: Status) -> Iterator[tuple[tuple[st
             continue
         leads = _channels(file, arrays, f"{name}/leads")
         above = _channels(file, arrays, f"{name}/above") if figures.scanned else None
-        for one in (leads, above):
-            if one is not None and one.shape != shares.shape:
+        for channels in (leads, above):
+            if channels is not None and channels.shape != shares.shape:
                 raise DamagedFileError(f"{file} is damaged: {name} has figures of other channels")
         set_name, _, tap = name.partition("/")
         yield (set_name, tap), LiveTap(**dict(figures), shares=shares, leads=leads, above=above)
-
-
-@dataclass(frozen=True)
-class RankView:
-    """A rank as a reader sees it.
-
-    Attributes:
-        number: Its number.
-        status: What it says.
-        silence: Seconds since the reader saw its status change.
-        runs: Whether its process runs: on this host by its lock, on another one by its status,
-            which changes. Clocks of other hosts do not matter.
-    """
-
-    number: int
-    status: Status
-    silence: float = 0.0
-    runs: bool = False
-
-    @property
-    def may_run(self) -> bool:
-        """Whether it may run: a rank of another host writes often only while it measures."""
-        status = self.status
-        quiet = status.phase == "extract" and self.silence >= locks.QUIET_SECONDS
-        return self.runs or not (status.here or status.ended or quiet)
-
-
-class StatusWatch:
-    """Sees the status of all ranks change.
-
-    Args:
-        run: The run directory.
-        now: The reader's own clock; only differences count.
-        trusting: Whether a status of another host counts as fresh when it is seen first.
-
-    Attributes:
-        damage: Why the status of a rank cannot be read; empty if all can.
-    """
-
-    def __init__(
-        self,
-        run: RunDir,
-        now: Callable[[], float] | None = None,
-        trusting: bool = True,
-    ) -> None:
-        self._run, self._now = run, now or time.monotonic
-        self._trusting = trusting
-        self._seen: dict[int, tuple[tuple[float, int], float, bool]] = {}
-        self.damage = ""
-
-    def look(self, held: frozenset[str] | None = None) -> tuple[RankView, ...]:
-        """Returns all ranks that have a readable status, by number.
-
-        Args:
-            held: From `held_locks`, which is asked if this is None.
-        """
-        self.damage, views = "", []
-        try:
-            numbers = _numbers(self._run)
-        except DamagedFileError as error:
-            self.damage, numbers = str(error), []
-        held = held_locks() if held is None and numbers else held
-        for number in numbers:
-            try:
-                status = read_status(self._run, number)
-            except DamagedFileError as error:
-                self.damage = str(error)
-                continue
-            if status is not None:
-                views.append(self._view(number, status, held))
-        return tuple(views)
-
-    def _view(self, number: int, status: Status, held: frozenset[str] | None) -> RankView:
-        beat, now = (status.begun, status.sequence), self._now()
-        before = self._seen.get(number)
-        if before is None or before[0] != beat:
-            fresh = before is not None or (self._trusting and status.sequence > 0)
-            before = self._seen[number] = (beat, now, fresh)
-        silence = now - before[1]
-        if status.here:
-            runs = is_held(self._run.at(lock_of(number)), held)
-        else:
-            runs = before[2] and silence < locks.QUIET_SECONDS and not status.ended
-        return RankView(number, status, silence, runs)
-
-
-def last_end(views: Sequence[RankView]) -> RankView | None:
-    """Returns the rank that tells how the last attempt ended; None if none does."""
-    begun = max((view.status.begun for view in views), default=0.0)
-    # Within a rank the order decides, also where the clock was set back in between.
-    ends = [
-        one for one in views if one.status.ended and max(one.status.begun, one.status.time) >= begun
-    ]
-    return min(ends, key=lambda one: ENDS.index(one.status.phase), default=None)
-
-
-def _numbers(run: RunDir) -> list[int]:
-    """Returns the ranks that have a status.
-
-    Raises:
-        DamagedFileError: If their files are too large together.
-    """
-    ranks = run.status_ranks()
-    for suffix, most in (
-        ("json", limits.STATUSES_BYTES),
-        ("safetensors", limits.STATUSES_ARRAY_BYTES),
-    ):
-        files = (run.status_file(rank, suffix).status() for rank in ranks)
-        size = sum(file.st_size for file in files if file is not None)
-        if size > most:
-            raise DamagedFileError(
-                f"{run.path / 'status'} holds {size:,} bytes of {suffix}, above the limit of "
-                f"{most:,}"
-            )
-    return ranks
 
 
 def _unless_missing(read: Callable[[], _Content]) -> _Content | None:

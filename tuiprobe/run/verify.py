@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -28,13 +29,8 @@ from tuiprobe.manifest import (
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays, read_own_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import (
-    SetRecord,
-    listed_samples,
-    read_measured,
-    read_plan,
-    saved_by_watch,
-)
+from tuiprobe.run.records import SetRecord, read_measured, read_plan, saved_by_watch
+from tuiprobe.run.samples import listed_samples
 from tuiprobe.run.shard_file import read_shard
 
 State = Literal[
@@ -71,16 +67,16 @@ class Finding:
 
 def verify(directory: RunDir) -> list[Finding]:
     """Compares a run with its manifest, and reads every file that figures rest on."""
-    found = [_manifest(directory)]
-    if found[0].state == "damaged":
-        return found
-    found += _files(directory)
-    states = {one.file: one.state for one in found}
+    findings = [_manifest(directory)]
+    if findings[0].state == "damaged":
+        return findings
+    findings += _files(directory)
+    states = {finding.file: finding.state for finding in findings}
     if RESULTS not in states:
-        found.append(Finding(RESULTS, "unfinished", "the same command goes on with the run"))
+        findings.append(Finding(RESULTS, "unfinished", "the same command goes on with the run"))
     if states.get("plan.json") in ("whole", "not covered"):
-        found += _sets(directory, states)
-    return found
+        findings += _sets(directory, states)
+    return findings
 
 
 def _manifest(run: RunDir) -> Finding:
@@ -117,18 +113,17 @@ def _files(run: RunDir) -> Iterator[Finding]:
         elif RESULTS in named and name not in named:
             yield Finding(name, "not named", f"{MANIFEST} does not name it, so it is not used")
         else:
-            yield _compared(run, entry, name in named)
+            finding = _read(entry, partial(_content, run, entry))
+            if finding.state == "whole" and name not in named and not _is_array_file(name):
+                finding = Finding(name, "not covered", f"no {MANIFEST} names it")
+            yield finding
 
 
-def _compared(run: RunDir, entry: Entry, named: bool) -> Finding:
-    arrays = entry.name.endswith(".safetensors")
-    found = _read(entry, lambda: _content(run, entry, arrays))
-    if found.state == "whole" and not named and not arrays:
-        return Finding(entry.name, "not covered", f"no {MANIFEST} names it")
-    return found
+def _is_array_file(name: str) -> bool:
+    return name.endswith(".safetensors")
 
 
-def _content(run: RunDir, entry: Entry, arrays: bool) -> str:
+def _content(run: RunDir, entry: Entry) -> str:
     """Reads a file as its readers do; returns what is worth saying of it."""
     if entry.name == "key" and run.read_key() is None:
         raise DamagedFileError("it is no key of a run")
@@ -143,7 +138,7 @@ def _content(run: RunDir, entry: Entry, arrays: bool) -> str:
         read_plan(run)
     elif entry.name == "measured.json":
         read_measured(run)
-    elif arrays:
+    elif _is_array_file(entry.name):
         read_own_arrays(run, entry)
     else:
         read_named(entry)
@@ -171,46 +166,44 @@ def _sets(run: RunDir, states: Mapping[str, State]) -> Iterator[Finding]:
     for name in _names(run, "shards"):
         if match := _SHARD.fullmatch(name):
             numbers.setdefault(match[1], []).append(int(match[2]))
-    for one in read_plan(run).sets:
-        merged = measured[one.name].shards if one.name in measured else 0
-        yield _shards(run, one, sorted(numbers.get(one.name, ())), merged)
-        yield from _vectors(one)
+    for record in read_plan(run).sets:
+        merged = measured[record.name].shards if record.name in measured else 0
+        yield _shards(run, record, sorted(numbers.get(record.name, ())), merged)
+        yield from _vectors(record)
     entries = [run.at(f"head-probe/{name}") for name in _names(run, "head-probe")]
-    found = [_read(entry, lambda entry=entry: read_arrays(entry)) for entry in entries]  # type: ignore[misc]
-    wrong = [one for one in found if one.state != "whole"]
-    yield from wrong or (
-        [Finding("head-probe/", "whole", f"{len(found):,} files")] if found else ()
-    )
+    findings = [_read(entry, partial(read_arrays, entry)) for entry in entries]
+    wrong = [finding for finding in findings if finding.state != "whole"]
+    yield from wrong
+    if findings and not wrong:
+        yield Finding("head-probe/", "whole", f"{len(findings):,} files")
 
 
-def _shards(run: RunDir, one: SetRecord, numbers: list[int], merged: int) -> Finding:
+def _shards(run: RunDir, record: SetRecord, numbers: list[int], merged: int) -> Finding:
     """Checks that a set's shards are intact and in place, and that no image or row is lost."""
-    numbers = [number for number in numbers if number < one.shards]
-    file, count = f"shards/{one.name}-*", f"{len(numbers):,} of {one.shards:,}"
-    key, size, wrong = one.key or run.read_key() or "", 0, []
+    numbers = [number for number in numbers if number < record.shards]
+    file, count = f"shards/{record.name}-*", f"{len(numbers):,} of {record.shards:,}"
+    key, size, wrong = record.key or run.read_key() or "", 0, []
     for number in numbers:
         try:
-            size += read_shard(run, one.name, number, key).size
+            size += read_shard(run, record.name, number, key).size
         except TuiprobeError as error:
             wrong.append(str(error))
     if wrong:
         more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         causes = f"{'; '.join(wrong[:_NAMED])}{more}"
-        return Finding(file, "damaged", f"{len(wrong):,} of {one.shards:,}: {causes}")
-    whole = len(numbers) == one.shards
-    if one.shards > max(one.planned, 1) or (whole and size != one.planned):
-        planned = f"{one.planned:,} images or rows in {one.shards:,} shards"
+        return Finding(file, "damaged", f"{len(wrong):,} of {record.shards:,}: {causes}")
+    whole = len(numbers) == record.shards
+    if record.shards > max(record.planned, 1) or (whole and size != record.planned):
+        planned = f"{record.planned:,} images or rows in {record.shards:,} shards"
         return Finding(file, "damaged", f"{count} with {size:,}; plan.json claims {planned}")
     if len(numbers) < merged:
         return Finding(file, "missing", f"{count}, and {merged:,} were merged")
     return Finding(file, "whole" if whole else "unfinished", count)
 
 
-def _vectors(one: SetRecord) -> Iterator[Finding]:
+def _vectors(record: SetRecord) -> Iterator[Finding]:
     """Checks whether the files of vectors are where and what they were; reads none of them."""
-    if one.rows is None:
-        return
-    for file in one.rows.files:
+    for file in record.rows.files if record.rows is not None else ():
         try:
             status = Path(file.path).stat()
         except (OSError, ValueError):
@@ -218,13 +211,13 @@ def _vectors(one: SetRecord) -> Iterator[Finding]:
             yield Finding(file.path, "moved", f"it is not there any more; {again}")
             continue
         if status.st_size != file.size:
-            said = f"it held {file.size:,} bytes when it was measured, and {status.st_size:,} now"
-            yield Finding(file.path, "changed", said)
+            sizes = f"it held {file.size:,} bytes when it was measured, and {status.st_size:,} now"
+            yield Finding(file.path, "changed", sizes)
         elif file.changed not in (
             f"{status.st_mtime_ns} {status.st_ctime_ns}",
             str(status.st_mtime_ns),  # as 0.2.0 kept it
         ):
-            said = "touched since it was measured; the same command compares its rows"
-            yield Finding(file.path, "not covered", said)
+            detail = "touched since it was measured; the same command compares its rows"
+            yield Finding(file.path, "not covered", detail)
         else:
             yield Finding(file.path, "whole", f"{file.rows:,} rows, size and time as measured")

@@ -55,21 +55,21 @@ class TorchFile(ABC):
     def data(self, storage: Storage) -> Tensor:
         """Reads the data of a storage, uint8 `[nbytes]`."""
 
-    def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+    def tensors(self, stored: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
         """Reads tensors; tensors that share data in the file share memory.
 
         Verifies every checksum of the file, if the format has any.
         """
         data: dict[str, Tensor] = {}
         state: dict[str, Tensor] = {}
-        for name, stored in wanted.items():
-            key = stored.storage.key
+        for name, described in stored.items():
+            key = described.storage.key
             if key not in data:
-                data[key] = self.data(stored.storage)
-            tensor = data[key].view(stored.dtype)
-            tensor = tensor.as_strided(stored.size, stored.stride, stored.offset)
-            tensor = tensor.conj().resolve_conj() if stored.conjugate else tensor
-            state[name] = tensor.neg() if stored.negative else tensor
+                data[key] = self.data(described.storage)
+            tensor = data[key].view(described.dtype)
+            tensor = tensor.as_strided(described.size, described.stride, described.offset)
+            tensor = tensor.conj().resolve_conj() if described.conjugate else tensor
+            state[name] = tensor.neg() if described.negative else tensor
         return state
 
 
@@ -134,10 +134,10 @@ class _ZipFile(TorchFile):
         reader = PickleReader()
         self.content = reader.read(io.BytesIO(self._small("data.pkl")))
 
-    def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+    def tensors(self, stored: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
         """Reads tensors and verifies the checksum of every archive entry."""
-        state = super().tensors(wanted)
-        read = {f"{self._root}data/{one.storage.key}" for one in wanted.values()}
+        state = super().tensors(stored)
+        read = {f"{self._root}data/{described.storage.key}" for described in stored.values()}
         for name in self._entries.keys() - read:
             with self._archive.open(name) as stream:
                 while stream.read(_CHUNK_BYTES):

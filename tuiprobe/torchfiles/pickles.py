@@ -114,8 +114,8 @@ class PickleReader:
             case "BUILD":
                 self._build(stack.pop())
             case "BINPERSID":
-                found = storage(stack.pop())
-                stack.append(self.storages.setdefault(found.key, found))
+                block = storage(stack.pop())
+                stack.append(self.storages.setdefault(block.key, block))
             case _ if name in _SCALARS:
                 stack.append(argument)
             case _:

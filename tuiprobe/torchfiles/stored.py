@@ -87,8 +87,8 @@ class Global:
     @property
     def dtype(self) -> torch.dtype | None:
         """The torch dtype that it names; None for anything else."""
-        found = getattr(torch, self.name, None) if self.module == "torch" else None
-        return found if isinstance(found, torch.dtype) else None
+        named = getattr(torch, self.name, None) if self.module == "torch" else None
+        return named if isinstance(named, torch.dtype) else None
 
 
 _STORAGES = {
@@ -176,18 +176,18 @@ def known(module: Any, name: Any) -> Global:
     """Returns a name that a checkpoint may refer to; refuses any other."""
     if not isinstance(module, str) or not isinstance(name, str):
         raise ValueError("its pickle is damaged")
-    found = Global(module, name)
+    reference = Global(module, name)
     if (
         module.partition(".")[0] == "__torch__"
         or (module in _STORAGE_MODULES and name in _STORAGES)
         or (module == "torch._utils" and name in (*_REBUILT, *_PARAMETERS, *_UNREAD))
         or (module == "torch.jit._pickle" and name in _TYPED_LISTS)
-        or found.full in _HARMLESS
-        or found.full in _MAPPINGS
-        or found.dtype is not None
+        or reference.full in _HARMLESS
+        or reference.full in _MAPPINGS
+        or reference.dtype is not None
     ):
-        return found
-    raise UnsafePickleError(f"it refers to {found.full}")
+        return reference
+    raise UnsafePickleError(f"it refers to {reference.full}")
 
 
 def called(function: Any, arguments: Any) -> object:

@@ -20,9 +20,13 @@ from pathlib import Path
 
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
-from tuiprobe.run.directory import LOG_MARK, RunDir, refusing_without_locks
+from tuiprobe.run.directory import LOG_MARK, RunDir
+from tuiprobe.run.locks import refusing_without_locks
 from tuiprobe.spec import headless_arguments
 from tuiprobe.spec import shown_command as shown_command
+
+_LONGEST_LINE = 2**24
+"""Bytes of a line of standard error beyond which a short process is given up."""
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -174,13 +178,14 @@ class Answer:
         return last.removeprefix("error:").strip()
 
 
-async def ask(arguments: Sequence[str]) -> Answer:
-    """Runs a short tuiprobe command and returns what it said; ends it when cancelled.
+async def ask(arguments: Sequence[str], on_line: Callable[[str], None] | None = None) -> Answer:
+    """Runs a short tuiprobe command and returns its output; ends it when cancelled.
 
     Args:
         arguments: Arguments of `tuiprobe`, without the program's name.
+        on_line: Called in the event loop with each line of standard error as it comes, stripped.
     """
-    return await _run(command(arguments))
+    return await _run(command(arguments), on_line)
 
 
 async def ask_python(arguments: Sequence[str]) -> Answer:
@@ -188,48 +193,29 @@ async def ask_python(arguments: Sequence[str]) -> Answer:
     return await _run([sys.executable, *arguments])
 
 
-async def follow(arguments: Sequence[str], heard: Callable[[str], None]) -> Answer:
-    """Runs a longer tuiprobe command like `ask`, and passes on what it narrates.
+async def _run(words: Sequence[str], on_line: Callable[[str], None] | None = None) -> Answer:
+    pipe = subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True,
+        limit=_LONGEST_LINE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
 
-    Args:
-        arguments: Arguments of `tuiprobe`, without the program's name.
-        heard: Called in the event loop with each line of standard error as it comes, stripped.
-    """
-    return await _run(command(arguments), heard)
-
-
-async def _run(words: Sequence[str], heard: Callable[[str], None] | None = None) -> Answer:
-    process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    loop = asyncio.get_running_loop()
-
-    def listen() -> str:
-        assert process.stderr is not None
-        lines: list[str] = []
-        with process.stderr:
-            for line in process.stderr:
-                lines.append(line.decode("utf-8", "replace"))
-                if heard is not None:
-                    with contextlib.suppress(RuntimeError):  # the loop is closed with the screens
-                        loop.call_soon_threadsafe(heard, lines[-1].strip())
-        return "".join(lines)
-
-    def read() -> str:
-        assert process.stdout is not None
-        with process.stdout:
-            return process.stdout.read().decode("utf-8", "replace")
+    async def listen(stream: asyncio.StreamReader) -> bytes:
+        lines = []
+        async for line in stream:
+            lines.append(line)
+            if on_line is not None:
+                on_line(line.decode("utf-8", "replace").strip())
+        return b"".join(lines)
 
     try:
-        out, err = await asyncio.gather(asyncio.to_thread(read), asyncio.to_thread(listen))
-        code = await asyncio.to_thread(process.wait)
+        out, err = await asyncio.gather(process.stdout.read(), listen(process.stderr))
+        code = await process.wait()
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()  # no await, since the loop may be closing; the child must not outlive it
+        await process.wait()  # the child must not outlive the screens
         raise
-    return Answer(code, out, err)
+    return Answer(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))

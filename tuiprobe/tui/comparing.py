@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from tuiprobe.compare.describe import kind
 from tuiprobe.compare.differences import Comparison, Difference
+from tuiprobe.compare.differences_section import kind
 from tuiprobe.compare.forest import ForestRow
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import holds_all
@@ -138,7 +138,7 @@ def columns(letters: tuple[str, str]) -> tuple[RowColumn, ...]:
     return (
         RowColumn("figure", 16),
         RowColumn("set", 8, drop=3, term="set"),
-        RowColumn("layer", 10, drop=4, term="layer"),
+        RowColumn("layer", 10, drop=4, term="tap"),
         RowColumn(first, 13, right=True, drop=1),
         RowColumn(second, 13, right=True, drop=2),
         RowColumn(f"{second} − {first}", 30, right=True, term="difference"),  # noqa: RUF001

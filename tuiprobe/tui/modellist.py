@@ -1,35 +1,39 @@
-"""The list of models as plain data: rows, columns, filter, order, and details."""
+"""The list of models: columns, groups, filter, order and details, and its table."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import ClassVar
 
 from rich.cells import cell_len
+from rich.segment import Segment
+from textual.binding import Binding, BindingType
+from textual.strip import Strip
 
-from tuiprobe.catalog.presets import Preset, presets
+from tuiprobe.catalog.presets import ListedModel, presets
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import holds_all, plain
-from tuiprobe.tui.widgets.rows import RowColumn, kept_columns, row_text
-
-if TYPE_CHECKING:
-    from tuiprobe.catalog.listing import Listed
+from tuiprobe.tui.text import fitted
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable, kept_columns, row_text
 
 COLUMNS = (
     RowColumn("model", 18),
-    RowColumn("backbone", 9, drop=2, term="encoder"),
-    RowColumn("pretraining", 12, drop=5, term="pretraining"),
+    RowColumn("backbone", 9, drop=2, term="representation"),
+    RowColumn("pretraining", 12, drop=5, term="training"),
     RowColumn("kind", 10, drop=4, term="training"),
     RowColumn("width", 5, right=True, drop=7, term="channel"),
-    RowColumn("size", 5, right=True, drop=6, term="parameters"),
-    RowColumn("weights", 9, drop=3, term="cached"),
+    RowColumn("size", 5, right=True, drop=6, term="weights"),
+    RowColumn("weights", 9, drop=3, term="weights"),
     RowColumn("ImageNet %", 10, right=True, drop=1, term="published-accuracy"),
     RowColumn("robustness +", 12, right=True, drop=1, term="effective-robustness"),
 )
 CACHED = {"yes": "✓", "no": "-", "none": "no public", "": "…"}
-
+_WEIGHTS = {
+    "yes": "on this machine",
+    "no": "not on this machine; f fetches them",
+    "none": "none are public: UNTRAINED, unless checkpoint names a file",
+    "": "looking",
+}
 
 GROUPS = {
     "demonstration": "DEMONSTRATION  ships with tuiprobe; says nothing about real CLIPs",
@@ -40,124 +44,39 @@ GROUPS = {
 }
 """Headings of the list by group, in order."""
 
-
-@dataclass(frozen=True, slots=True)
-class GroupHeading:
-    """The heading of a group.
-
-    Attributes:
-        title: Its text.
-    """
-
-    title: str
+MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "skip": "-"}
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRow:
-    """One model as the list shows it.
-
-    Attributes:
-        name: The value for `--model`.
-        spec: The explicit spec.
-        backbone: Architecture.
-        pretraining: Data or tag of the weights.
-        kind: Kind of training; empty where the catalog does not know.
-        width: Channels of the representation; None where it is unknown.
-        parameters: In millions; None where it is unknown.
-        cached: `yes`, `no`, `none` where no public weights exist; empty before it is known.
-        imagenet: Published accuracy, a fraction.
-        robustness: Published effective robustness, a fraction.
-        extrapolated: Whether its baseline has no model at this accuracy.
-        group: Key of `GROUPS`.
-        text: The text that the filter searches.
-    """
-
-    name: str
-    spec: str
-    backbone: str
-    pretraining: str
-    kind: str
-    width: int | None
-    parameters: float | None
-    cached: str
-    imagenet: float | None
-    robustness: float | None
-    extrapolated: bool
-    group: str
-    text: str
-
-
-def first_rows() -> list[ModelRow]:
+def first_models() -> list[ListedModel]:
     """Returns the presets without what needs the large tables: quick, for the first paint."""
-    return [_preset_row(preset) for preset in presets().values()]
+    return [
+        ListedModel(
+            preset.name, preset.spec, preset, "", preset.parameters / 1e6, None, None, False
+        )
+        for preset in presets().values()
+    ]
 
 
-def row_of(listed: Listed) -> ModelRow:
-    """Returns a model of the catalog's list as a row."""
-    if listed.preset is not None:
-        return _preset_row(listed.preset, listed)
-    backbone, tag = _parts(listed.spec)
-    return ModelRow(
-        name=listed.name,
-        spec=listed.spec,
-        backbone=backbone,
-        pretraining=tag,
-        kind="",
-        width=None,
-        parameters=listed.parameters,
-        cached=listed.cached,
-        imagenet=listed.imagenet,
-        robustness=listed.robustness,
-        extrapolated=listed.extrapolated,
-        group="",
-        text=listed.spec,
-    )
-
-
-def rows_of_packages(answer: str) -> list[ModelRow]:
-    """Returns the models of other packages from what `tuiprobe models --json` printed."""
-    from tuiprobe.catalog.listing import Listed
-
-    listed = (Listed(**each) for each in json.loads(answer) if each["preset"] is None)
-    return [row_of(each) for each in listed]
-
-
-def _preset_row(preset: Preset, listed: Listed | None = None) -> ModelRow:
-    words = (preset.name, preset.spec, preset.backbone, preset.pretraining, preset.training)
-    return ModelRow(
-        name=preset.name,
-        spec=preset.spec,
-        backbone=preset.backbone,
-        pretraining=preset.pretraining,
-        kind=preset.training,
-        width=preset.width,
-        parameters=preset.parameters / 1e6,
-        cached=listed.cached if listed else "",
-        imagenet=listed.imagenet if listed else None,
-        robustness=listed.robustness if listed else None,
-        extrapolated=listed.extrapolated if listed else False,
-        group=_group(preset),
-        text=" ".join(words),
-    )
-
-
-def _group(preset: Preset) -> str:
-    if preset.shipped:
+def group_of(model: ListedModel) -> str:
+    """Returns the key of a model's group in `GROUPS`."""
+    if model.preset is None:
+        return ""
+    if model.preset.shipped:
         return "demonstration"
-    return "zero-shot" if preset.training == "captions" else preset.training
+    return "zero-shot" if model.preset.training == "captions" else model.preset.training
 
 
-def grouped(rows: Sequence[ModelRow]) -> list[ModelRow | GroupHeading]:
-    """Returns the rows by group, each group under its heading with its number of models."""
-    listed: list[ModelRow | GroupHeading] = []
+def grouped(models: Sequence[ListedModel]) -> list[ListedModel | str]:
+    """Returns the models by group, each group under its heading with its number of models."""
+    rows: list[ListedModel | str] = []
     for group, title in GROUPS.items():
-        own = [row for row in rows if row.group == group]
+        own = [model for model in models if group_of(model) == group]
         if own:
-            listed += [GroupHeading(f"{title} ({len(own):,})"), *own]
-    return listed
+            rows += [f"{title} ({len(own):,})", *own]
+    return rows
 
 
-def catalogue(shown: int, rows: Sequence[ModelRow], marked: int) -> str:
+def counts(shown: int, total: int, marked: int) -> str:
     """Returns how many models there are, of which libraries, and from when the list is."""
     from tuiprobe.catalog import names
 
@@ -166,9 +85,71 @@ def catalogue(shown: int, rows: Sequence[ModelRow], marked: int) -> str:
     of = " and ".join(f"{library} {version}" for library, version in versions.items())
     day = names.listed_on(file)
     parts = [f"{marked} marked"] if marked else []
-    parts += [f"{shown:,} shown"] if shown < len(rows) else []
-    parts.append(f"{len(rows):,} models of {of}" + (f", list of {day}" if day else ""))
+    parts += [f"{shown:,} shown"] if shown < total else []
+    parts.append(f"{total:,} models of {of}" + (f", list of {day}" if day else ""))
     return " · ".join(parts)
+
+
+def _described(model: ListedModel) -> tuple[str, str, str, int | None]:
+    """Returns architecture, data or tag of the weights, kind of training and width.
+
+    >>> _described(ListedModel("x", "timm:resnet50.a1_in1k", None, "", None, None, None, False))
+    ('resnet50', 'a1_in1k', '', None)
+    """
+    preset = model.preset
+    if preset is not None:
+        return preset.backbone, preset.pretraining, preset.training, preset.width
+    loader, _, rest = model.spec.partition(":")
+    backbone, _, tag = rest.partition("/" if loader == "open_clip" else ".")
+    return backbone, tag, "", None
+
+
+def filtered(models: Sequence[ListedModel], query: str) -> list[ListedModel]:
+    """Returns the models that hold every word of the query, whatever the case."""
+    words = query.split()
+    return [
+        model
+        for model in models
+        if holds_all(" ".join((model.name, model.spec, *_described(model)[:3])), words)
+    ]
+
+
+def ordered(models: Sequence[ListedModel], column: int, down: bool) -> list[ListedModel]:
+    """Returns the models by the raw values of a column; those without a value come last."""
+
+    def key(model: ListedModel) -> str | float | None:
+        backbone, tag, kind, width = _described(model)
+        return (
+            model.name.lower(), backbone.lower(), tag.lower(), kind or None, width,
+            model.parameters, model.cached != "yes", model.imagenet, model.robustness,
+        )[column]  # fmt: skip
+
+    known = [model for model in models if key(model) is not None]
+    known.sort(key=key, reverse=down)  # type: ignore[arg-type]
+    return known + [model for model in models if key(model) is None]
+
+
+def cells(model: ListedModel, marked: bool) -> list[str]:
+    """Returns the text of each column."""
+    backbone, tag, kind, width = _described(model)
+    size = "" if model.parameters is None else f"{model.parameters:.0f} M"
+    if model.parameters is not None and model.parameters >= 999.5:
+        size = f"{model.parameters / 1000:.1f} B"
+    robustness = ""
+    if model.robustness is not None:
+        robustness = number(model.robustness, "points", signed=True, bare=True)
+        robustness += "*" if model.extrapolated else ""
+    return [
+        f"{'☑' if marked else '☐'} {model.name}",
+        backbone,
+        tag,
+        kind,
+        "" if width is None else str(width),
+        size,
+        CACHED[model.cached],
+        "" if model.imagenet is None else number(model.imagenet, "share", bare=True),
+        robustness,
+    ]
 
 
 def line(columns: Sequence[RowColumn], cells: Sequence[str], width: int) -> str:
@@ -186,73 +167,10 @@ def line(columns: Sequence[RowColumn], cells: Sequence[str], width: int) -> str:
     return row_text([columns[i] for i in kept], [cells[i] for i in kept], width)
 
 
-def _parts(spec: str) -> tuple[str, str]:
-    """Returns architecture and tag of a spec.
-
-    >>> _parts("open_clip:ViT-B-16/openai"), _parts("timm:resnet50.a1_in1k")
-    (('ViT-B-16', 'openai'), ('resnet50', 'a1_in1k'))
-    """
-    loader, _, rest = spec.partition(":")
-    architecture, _, tag = rest.partition("/" if loader == "open_clip" else ".")
-    return architecture, tag
-
-
-def filtered(rows: Sequence[ModelRow], query: str) -> list[ModelRow]:
-    """Returns the rows that hold every word of the query, whatever the case."""
-    return [row for row in rows if holds_all(row.text, query.split())]
-
-
-_KEYS: tuple[Callable[[ModelRow], str | float | None], ...] = (
-    lambda row: row.name.lower(),
-    lambda row: row.backbone.lower(),
-    lambda row: row.pretraining.lower(),
-    lambda row: row.kind or None,
-    lambda row: row.width,
-    lambda row: row.parameters,
-    lambda row: row.cached != "yes",
-    lambda row: row.imagenet,
-    lambda row: row.robustness,
-)
-
-
-def ordered(rows: Sequence[ModelRow], column: int, down: bool) -> list[ModelRow]:
-    """Returns the rows by the raw values of a column; rows without one come last."""
-    key = _KEYS[column]
-    known = [row for row in rows if key(row) is not None]
-    known.sort(key=key, reverse=down)  # type: ignore[arg-type]
-    return known + [row for row in rows if key(row) is None]
-
-
-def cells(row: ModelRow, marked: bool) -> list[str]:
-    """Returns the text of each column."""
-    star = "*" if row.extrapolated else ""
-    return [
-        f"{'☑' if marked else '☐'} {row.name}",
-        row.backbone,
-        row.pretraining,
-        row.kind,
-        "" if row.width is None else str(row.width),
-        _millions(row.parameters),
-        CACHED[row.cached],
-        "" if row.imagenet is None else number(row.imagenet, "share", bare=True),
-        "" if row.robustness is None else f"{_points(row.robustness, bare=True)}{star}",
-    ]
-
-
-def _points(value: float, bare: bool = False) -> str:
-    return number(value, "points", signed=True, bare=bare)
-
-
-def _millions(parameters: float | None) -> str:
-    if parameters is None:
-        return ""
-    return f"{parameters:.0f} M" if parameters < 999.5 else f"{parameters / 1000:.1f} B"
-
-
-def details(row: ModelRow) -> list[str]:
+def details(model: ListedModel) -> list[str]:
     """Returns the details of a model, one line each; outside strings are not escaped."""
-    preset = presets().get(row.name)
-    lines = [row.spec]
+    preset = model.preset
+    lines = [model.spec]
     if preset is not None:
         lines += [
             f"backbone {preset.backbone} · {preset.training}",
@@ -262,38 +180,76 @@ def details(row: ModelRow) -> list[str]:
         ]
         if preset.note:
             lines.append(preset.note)
-    lines.append(f"weights: {_WEIGHTS[row.cached]}")
-    if row.imagenet is not None:
-        lines += ["", f"published ImageNet {number(row.imagenet, 'share')}"]
-        if row.robustness is not None:
-            beyond = ", extrapolated" if row.extrapolated else ""
-            lines.append(f"published robustness {_points(row.robustness)} (standard{beyond})")
+    lines.append(f"weights: {_WEIGHTS[model.cached]}")
+    if model.imagenet is not None:
+        lines += ["", f"published ImageNet {number(model.imagenet, 'share')}"]
+        if model.robustness is not None:
+            points = number(model.robustness, "points", signed=True)
+            beyond = ", extrapolated" if model.extrapolated else ""
+            lines.append(f"published robustness {points} (standard{beyond})")
     return lines
-
-
-_WEIGHTS = {
-    "yes": "on this machine",
-    "no": "not on this machine; f fetches them",
-    "none": "none are public: UNTRAINED, unless checkpoint names a file",
-    "": "looking",
-}
-
-
-MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "skip": "-"}
 
 
 def check_lines(checks: list[dict[str, str]]) -> list[str]:
     """Returns the findings of `tuiprobe doctor --json` as lines, the count first.
 
     >>> check_lines([{"name": "weights", "status": "pass", "detail": "ok", "fix": ""}])
-    ['', 'preflight 1 of 1 ✓', '✓ weights: ok']
+    ['preflight 1 of 1 ✓', '✓ weights: ok']
     """
     counted = [check for check in checks if check["status"] != "skip"]
     passed = sum(check["status"] == "pass" for check in counted)
     sign = "✓" if passed == len(counted) else "!"
-    lines = ["", f"preflight {passed} of {len(counted)} {sign}"]
+    lines = [f"preflight {passed} of {len(counted)} {sign}"]
     for check in sorted(checks, key=lambda check: "fwps".index(check["status"][0])):
         lines.append(f"{MARKS[check['status']]} {check['name']}: {check['detail']}")
         if check["fix"] and check["status"] in ("warn", "fail"):
             lines.append(f"  → {check['fix']}")
     return lines
+
+
+class ModelTable(RowTable[ListedModel | str]):
+    """The models by group; the cursor passes over headings, and no name is cut."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "set up run", tooltip="Set up a run of the marked models"),
+    ]
+
+    @property
+    def model(self) -> ListedModel | None:
+        """The model under the cursor; None where there is none."""
+        return self.current if isinstance(self.current, ListedModel) else None
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the glossary for the model under the cursor."""
+        model = self.model
+        if model is None:
+            return super().explained()
+        term = "demonstration" if group_of(model) == "demonstration" else "training"
+        untrained = ("untrained",) if model.cached == "none" else ()
+        more = ("extrapolated",) if model.extrapolated else ()
+        return tuple(dict.fromkeys((term, *untrained, *super().explained(), *more, "weights")))
+
+    def row_line(self, row: ListedModel | str, width: int) -> str:
+        """Returns the text of a row; a long name takes the place of columns beside it."""
+        if isinstance(row, str):
+            return fitted(row, width)
+        return line(self.columns, self._cells(row), width)
+
+    def render_line(self, y: int) -> Strip:
+        """Returns one line; headings have a style of their own."""
+        place = self.scroll_offset.y + y - 1
+        row = self.rows[place] if y > 0 and place < len(self.rows) else None
+        if not isinstance(row, str):
+            return super().render_line(y)
+        width = self.scrollable_content_region.width
+        style = self.get_component_rich_style("rows--heading")
+        return Strip([Segment(fitted(row, width), style)], width)
+
+    def _go(self, row: int) -> None:
+        """Goes to the model nearest to a row; beyond a heading, as the cursor moves."""
+        back = row < self.cursor
+        models = (i for i, row in enumerate(self.rows) if isinstance(row, ListedModel))
+        row = min(models, key=lambda i: (abs(i - row), (i > row) == back), default=row)
+        super()._go(row)
+        if row == 1 and isinstance(self.rows[0], str):
+            self.scroll_to(y=0, animate=False)  # the heading above it

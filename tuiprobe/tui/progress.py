@@ -16,7 +16,7 @@ from tuiprobe.tui.text import fitted
 from tuiprobe.tui.widgets.bars import bar
 
 if TYPE_CHECKING:
-    from tuiprobe.run.status import RankView
+    from tuiprobe.run.ranks import RankView
 
 STAGES = {
     "load": "loading",

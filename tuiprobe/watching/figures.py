@@ -10,8 +10,8 @@ import numpy as np
 
 from tuiprobe.numbers import MISSING, number
 from tuiprobe.probes.intervals import mean_interval
-from tuiprobe.probes.outliers.of_rows import outlying_channels
 from tuiprobe.probes.outliers.persistence import without_interval
+from tuiprobe.probes.outliers.row_figures import outlying_channels
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.texttable import TextColumn, text_table
 from tuiprobe.watching.seen import Seen
@@ -52,13 +52,13 @@ class LayerFigures:
 
     def scalars(self) -> dict[str, float]:
         """Returns the numbers that a training log wants, by name; those not given are absent."""
-        found = {"share": self.share, "images": float(self.images)}
+        scalars = {"share": self.share, "images": float(self.images)}
         for name, figure in (("kurtosis", self.kurtosis), ("persistence", self.persistence)):
             if given(figure):
-                found[name] = figure.value
+                scalars[name] = figure.value
         if not isinstance(self.outlier_channels, NotRun):
-            found["outlier_channels"] = float(len(self.outlier_channels))
-        return found
+            scalars["outlier_channels"] = float(len(self.outlier_channels))
+        return scalars
 
 
 def figures_of(layer: str, seen: Seen) -> LayerFigures:
@@ -87,21 +87,28 @@ def figures_of(layer: str, seen: Seen) -> LayerFigures:
 def table(figures: Iterable[LayerFigures], refused: dict[str, str], footer: list[str]) -> str:
     """Returns the figures as aligned text, with the layers that were not measured below."""
     columns = [TextColumn(name, right=name in ("channels", "images")) for name in HEADINGS]
-    lines = [*text_table(columns, [_row(one) for one in figures])]
+    lines = [*text_table(columns, [_row(layer) for layer in figures])]
     lines += [f"{name}: not measured: {reason}" for name, reason in refused.items()]
     return "\n".join([*lines, *footer])
 
 
-def _row(one: LayerFigures) -> tuple[str, ...]:
-    if isinstance(one.outlier_channels, NotRun):
+def _row(figures: LayerFigures) -> tuple[str, ...]:
+    if isinstance(figures.outlier_channels, NotRun):
         outliers = MISSING
     else:
-        named = ", ".join(map(str, one.outlier_channels[:4]))
-        more = ", …" if len(one.outlier_channels) > 4 else ""
-        count = len(one.outlier_channels)
+        named = ", ".join(map(str, figures.outlier_channels[:4]))
+        more = ", …" if len(figures.outlier_channels) > 4 else ""
+        count = len(figures.outlier_channels)
         outliers = f"{count}: {named}{more}" if count else "none"
     leading = MISSING
-    if one.leading is not None:
-        leading = f"{number(one.share, 'share')} (channel {one.leading})"
-    kurtosis = one.kurtosis.with_interval() if given(one.kurtosis) else MISSING
-    return one.layer, number(one.channels), number(one.images), kurtosis, outliers, leading
+    if figures.leading is not None:
+        leading = f"{number(figures.share, 'share')} (channel {figures.leading})"
+    kurtosis = figures.kurtosis.with_interval() if given(figures.kurtosis) else MISSING
+    return (
+        figures.layer,
+        number(figures.channels),
+        number(figures.images),
+        kurtosis,
+        outliers,
+        leading,
+    )

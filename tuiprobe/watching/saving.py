@@ -1,18 +1,21 @@
-"""Writes what a watch saw as a run directory with results, which all readers open."""
+"""Writes what a watch saw as a run directory: the status, and results that all readers open."""
 
 from __future__ import annotations
 
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuiprobe import __version__
 from tuiprobe.answer.report import part
 from tuiprobe.errors import DataError
+from tuiprobe.events import Event
 from tuiprobe.manifest import write_record
-from tuiprobe.measure.fingerprint import current_fingerprint
+from tuiprobe.measure.live import RunningTap, live_pace
+from tuiprobe.measure.machine import current_fingerprint
 from tuiprobe.measure.tap_statistics import MAX_ROWS
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
@@ -23,7 +26,8 @@ from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import DataSet, Model, NotRun, Report
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import write_results
+from tuiprobe.run.results import write_results
+from tuiprobe.run.status import LiveTap, StatusWriter
 from tuiprobe.spec import WATCHED
 from tuiprobe.watching.seen import Observed, Seen
 
@@ -65,9 +69,9 @@ def _report(watched: Observed, layers: list[tuple[str, Seen]]) -> Report:
     last = layers[-1][1]
     model, data = _model(watched, taps[0], last), _data(last)
     subject = Subject(model, (data,))
-    found, none = OutlierResult(taps=taps), NotRun(reason=_ONLY, remedy=_REMEDY)
+    outliers, none = OutlierResult(taps=taps), NotRun(reason=_ONLY, remedy=_REMEDY)
     parts = tuple(
-        part(probe, found if probe.Result is OutlierResult else none, subject)
+        part(probe, outliers if probe.Result is OutlierResult else none, subject)
         for probe in registry().probes
     )
     return Report(
@@ -89,8 +93,8 @@ def _taps(layers: list[tuple[str, Seen]]) -> tuple[Outliers, ...]:
     It comes first, as the representation does in every report.
     """
     *inner, final = layers
-    arrays = [_arrays(*final, final=True), *(_arrays(*one, final=False) for one in inner)]
-    return tuple(probe_outliers(one) for one in arrays)
+    arrays = [_arrays(*final, final=True), *(_arrays(*layer, final=False) for layer in inner)]
+    return tuple(map(probe_outliers, arrays))
 
 
 def _arrays(name: str, seen: Seen, *, final: bool) -> TapArrays:
@@ -101,15 +105,11 @@ def _arrays(name: str, seen: Seen, *, final: bool) -> TapArrays:
         tap=name,
         kind=kind,
         channels=seen.tap.channels,
-        statistics=_statistics(seen),
+        statistics={n: np.asarray(a) for n, a in flatten_summary(seen.stats.compute()).items()},
         tokens="all" if kind == "token" else None,
         features=rows if final else None,
         rows=None if final else rows,
     )
-
-
-def _statistics(seen: Seen) -> dict[str, NDArray[Any]]:
-    return {name: np.asarray(a) for name, a in flatten_summary(seen.stats.compute()).items()}
 
 
 def _spec(watched: Observed) -> dict[str, Any]:
@@ -128,14 +128,14 @@ def _model(watched: Observed, final: Outliers, last: Seen) -> Model:
     representation: Literal["token", "pooled"] = "pooled" if final.kind == "vector" else "token"
     source = f"layer {final.tap} of a model in memory"
     state = model.state_dict()
-    local = {key: one.to_local() if hasattr(one, "to_local") else one for key, one in state.items()}
+    local = {name: t.to_local() if hasattr(t, "to_local") else t for name, t in state.items()}
     return Model(
         name=name,
         loader="tuiprobe.watch",
         architecture=name,
         representation=representation,
         width=last.tap.channels,
-        parameters=sum(one.numel() for one in model.parameters()),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
         weights=WeightsInfo(kind="unknown", source="in memory", digest=state_digest(local)),
         preprocessing=PreprocessingInfo(
             size=(0, 0), mean=(), std=(), interpolation="", source=source, known=False
@@ -155,16 +155,75 @@ def _data(seen: Seen) -> DataSet:
 
 
 def _warnings(watched: Observed, final: Outliers) -> list[str]:
-    said = [
+    warnings = [
         f"measured by tuiprobe.watch: the last watched layer, {final.tap}, stands for the "
         "representation; images carry neither names nor labels"
     ]
     if final.kind != "vector":
-        said.append(
+        warnings.append(
             f"figures of {final.tap} are of one position of each image, at random but seeded"
         )
     if watched.model.training:
-        said.append("the model was in training mode; its weights may have changed meanwhile")
+        warnings.append("the model was in training mode; its weights may have changed meanwhile")
     if watched.assumption:
-        said.append(watched.assumption)
-    return said + [f"{name}: not measured: {why}" for name, why in watched.refused.items()]
+        warnings.append(watched.assumption)
+    return warnings + [f"{name}: not measured: {why}" for name, why in watched.refused.items()]
+
+
+class LiveFiles:
+    """Writes the status of a watch at most five times a second, and within 1 % of its time.
+
+    Args:
+        path: The run directory.
+        watched: What is shown.
+    """
+
+    def __init__(self, path: Path, watched: Observed) -> None:
+        self.path, self._watched = path, watched
+        self._directory = RunDir(path)
+        self._status = StatusWriter(self._directory)
+        self._started = 0.0
+        self._pace = live_pace()
+        self._locked = ExitStack()
+
+    def begin(self) -> None:
+        """Claims the directory and locks it until `end`, so that readers see a running run.
+
+        Raises:
+            DataError: If it holds something else.
+            RunError: If it cannot be written, or another process writes it.
+        """
+        self._directory.refuse_foreign(self._watched.key)
+        with ExitStack() as stack:
+            stack.enter_context(self._directory.locked())
+            claim(self._directory, self._watched.key, self._watched)
+            self._status.begin()
+            self._status.update(unanswered="no answers: tuiprobe.watch looks at layers alone")
+            self._status.hear(Event("stage", "measuring", {"stage": "extract"}))
+            self._locked = stack.pop_all()
+        self._started = time.monotonic()
+
+    def end(self, failure: BaseException | None) -> None:
+        """Says how the block ended, and lets go of the directory."""
+        with self._locked:
+            if failure is None:
+                self._status.hear(Event("done", "saved by tuiprobe.watch"))
+            else:
+                self._status.hear(Event("failed", f"the block ended with {type(failure).__name__}"))
+
+    def show(self) -> None:
+        """Replaces the live files if they are due."""
+        if not self._pace.due:
+            return
+        with self._pace.piece():
+            layers = self._watched.shown
+            done = max((seen.images for _, seen in layers), default=0)
+            rate = done / max(time.monotonic() - self._started, 1e-9)
+            self._status.update(set=SET, images=done, rate=rate)
+            self._status.write({(SET, name): _live(seen) for name, seen in layers})
+
+
+def _live(seen: Seen) -> LiveTap:
+    width = seen.tap.channels
+    none = RunningTap(np.zeros(width), np.zeros(width, np.int64))
+    return none.plus(seen.stats.samples.compute()).figures()

@@ -1,10 +1,14 @@
-"""What was seen of a model's layers: statistics of all positions, and a sample of rows."""
+"""What was seen of a model's layers: statistics of all positions, and a sample of rows.
+
+Tokens come batch first or sequence first; here is decided which dimension holds the batch.
+"""
 
 from __future__ import annotations
 
 import math
 import secrets
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,10 +28,61 @@ from tuiprobe.models.taps import (
     layout,
 )
 from tuiprobe.stats import ActivationStats
-from tuiprobe.watching.batches import InputBatch, declared_dim
 
 SEED = 0
 _NAMED = 8  # modules that an error lists
+
+_TRANSFORMERS = (
+    nn.MultiheadAttention,
+    nn.Transformer,
+    nn.TransformerEncoder,
+    nn.TransformerEncoderLayer,
+    nn.TransformerDecoder,
+    nn.TransformerDecoderLayer,
+)
+
+
+@dataclass(frozen=True)
+class InputBatch:
+    """What entered the model.
+
+    Attributes:
+        images: Number of images.
+        assumed: Whether nothing says which dimension of the input holds them.
+    """
+
+    images: int
+    assumed: bool
+
+
+def batch_of(x: Tensor, model: nn.Module, batch_dim: int | None) -> InputBatch | None:
+    """Returns the batch of a model's input; None of a scalar.
+
+    Args:
+        x: Images `[B, …]` or vectors `[B, C]`, or tokens: `[B, T, C]`, whole numbers `[B, T]`, or
+            either with the first two dimensions exchanged.
+        model: The model.
+        batch_dim: Dimension of the batch in tokens; None if it was not named.
+    """
+    if not x.ndim:
+        return None
+    if x.ndim == 3 or (x.ndim == 2 and not x.is_floating_point()):
+        dim = declared_dim(model, "") if batch_dim is None else batch_dim
+        return InputBatch(x.shape[dim or 0], assumed=dim is None)
+    return InputBatch(len(x), assumed=False)
+
+
+def declared_dim(model: nn.Module, name: str) -> int | None:
+    """Returns the batch dimension inside a transformer of torch; None in any other module."""
+    modules = dict(model.named_modules())
+    while True:
+        module = modules.get(name)
+        if isinstance(module, _TRANSFORMERS):
+            inner = (m for m in module.modules() if isinstance(m, nn.MultiheadAttention))
+            return next((0 if attention.batch_first else 1 for attention in inner), None)
+        if not name:
+            return None
+        name = name.rpartition(".")[0]
 
 
 class Seen:
@@ -80,7 +135,7 @@ class Seen:
     def _trim(self) -> None:
         kept = np.sort(np.argsort(self._ranks, kind="stable")[:MAX_ROWS])
         home = self._rows[-1].device
-        rows = torch.cat([one.to(home) for one in self._rows])
+        rows = torch.cat([block.to(home) for block in self._rows])
         self._rows = [rows[torch.from_numpy(kept).to(home)]]
         self._ranks = self._ranks[kept]
 
@@ -95,7 +150,7 @@ class Seen:
             self._trim()
         if not self._rows:
             return np.empty((0, self.tap.channels), np.float32)
-        return torch.cat([one.cpu() for one in self._rows]).numpy()
+        return torch.cat([block.cpu() for block in self._rows]).numpy()
 
     @property
     def stats(self) -> ActivationStats:
@@ -218,25 +273,27 @@ class Observed:
     def shown(self) -> list[tuple[str, Seen]]:
         """What figures describe of each measured layer, by name, in the order of first calls."""
         with self._lock:
-            found = ((one.name, one.shown) for one in self._in_order())
-            return [(name, seen) for name, seen in found if seen is not None]
+            layers = ((layer.name, layer.shown) for layer in self._in_order())
+            return [(name, seen) for name, seen in layers if seen is not None]
 
     def _in_order(self) -> list[Layer]:
-        return sorted(self.layers, key=lambda one: math.inf if one.order is None else one.order)
+        return sorted(
+            self.layers, key=lambda layer: math.inf if layer.order is None else layer.order
+        )
 
     @property
     def assumption(self) -> str:
         """Which dimension was taken as the batch where nothing says so; empty if that is known."""
-        names = ", ".join(one.name for one in self.layers if one.shown and one.assumed)
+        names = ", ".join(layer.name for layer in self.layers if layer.shown and layer.assumed)
         return names and f"dimension 0 was taken as the batch, batch_dim names another: {names}"
 
     @property
     def refused(self) -> dict[str, str]:
         """Why layers are not measured, by name."""
         return {
-            one.name: one.refused or "not called yet"
-            for one in self.layers
-            if one.shown is None or one.refused
+            layer.name: layer.refused or "not called yet"
+            for layer in self.layers
+            if layer.shown is None or layer.refused
         }
 
 
@@ -249,12 +306,10 @@ def _refuse_unreadable(x: Tensor) -> None:
 
 def _chosen(model: nn.Module, patterns: tuple[str, ...]) -> list[tuple[str, nn.Module]]:
     names = {name: module for name, module in model.named_modules() if name}
-    found = {
-        name: module for name, module in names.items() if any(matches(name, p) for p in patterns)
-    }
+    chosen = [(n, m) for n, m in names.items() if any(matches(n, p) for p in patterns)]
     missed = [p for p in patterns if not any(matches(name, p) for name in names)]
-    if missed or not found:
+    if missed or not chosen:
         some = ", ".join(list(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
         what = f"no module matches {', '.join(missed)}" if missed else "no layers were named"
         raise UsageError(f"{what}; the model has {some or 'no modules'}")
-    return list(found.items())
+    return chosen

@@ -17,12 +17,10 @@ from torch.utils.module_tracker import ModuleTracker
 
 from tuiprobe.errors import UsageError
 from tuiprobe.models.taps import bare
-from tuiprobe.watching.batches import batch_of
 from tuiprobe.watching.figures import LayerFigures, figures_of, table
-from tuiprobe.watching.live import LiveFiles
 from tuiprobe.watching.observing import ROOT, Hook, register
-from tuiprobe.watching.saving import save
-from tuiprobe.watching.seen import Observed
+from tuiprobe.watching.saving import LiveFiles, save
+from tuiprobe.watching.seen import Observed, batch_of
 
 _LOADED_IN = os.getpid()
 
@@ -179,11 +177,13 @@ class Watched(Observed):
             TypeError: If the writer has neither.
         """
         with self._lock:
-            fresh = [(one, seen) for one in self._in_order() if (seen := one.seen) is not None]
+            fresh = [
+                (layer, seen) for layer in self._in_order() if (seen := layer.seen) is not None
+            ]
             scalars = {
-                f"tuiprobe/{one.name}/{name}": value
-                for one, seen in fresh
-                for name, value in figures_of(one.name, seen).scalars().items()
+                f"tuiprobe/{layer.name}/{name}": value
+                for layer, seen in fresh
+                for name, value in figures_of(layer.name, seen).scalars().items()
             }
             if hasattr(writer, "add_scalar"):
                 for name, value in scalars.items():
@@ -194,14 +194,14 @@ class Watched(Observed):
             else:
                 kind = type(writer).__name__
                 raise TypeError(f"a writer has `add_scalar` or `log`; {kind} has neither")
-            for one, seen in fresh:
-                one.logged, one.seen = seen, None
+            for layer, seen in fresh:
+                layer.logged, layer.seen = seen, None
 
     def reset(self) -> None:
         """Forgets what was seen."""
         with self._lock:
-            for one in self.layers:
-                one.seen = one.logged = None
+            for layer in self.layers:
+                layer.seen = layer.logged = None
 
     def save(self, directory: str | Path) -> None:
         """Writes a run directory that `tuiprobe open`, `report` and `compare` read.

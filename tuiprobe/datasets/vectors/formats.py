@@ -31,7 +31,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.torchfiles.archives import DAMAGED, content_offset, open_archive, open_torch_file
 from tuiprobe.torchfiles.stored import StoredTensor, UnsafePickleError
 
-_SHOWN = 6
+_LISTED = 6
 
 _SAFETENSORS = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
 _TORCH = {
@@ -69,12 +69,13 @@ def open_matrix(path: Path, member: str | None = None) -> Matrix:
             f"{path} holds pickled objects that could run code, so it was not opened: {error}"
         ) from error
     except DAMAGED as error:
-        said = plain(str(error).partition("\n")[0]) or type(error).__name__
-        raise DamagedFileError(f"{path} cannot be read: {said}") from error
+        cause = plain(str(error).partition("\n")[0]) or type(error).__name__
+        raise DamagedFileError(f"{path} cannot be read: {cause}") from error
 
 
 def _npy(path: Path, file: IO[bytes], member: str | None) -> Matrix:
-    _refuse_member(path, member)
+    if member is not None:
+        raise DataError(f"{path} holds one array; leave out ::{member}")
     return _array(path, file, "npy", stamp_of(file))
 
 
@@ -115,8 +116,8 @@ def _array(
 def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     stamp = stamp_of(file)
     archive = open_archive(file)
-    names = {one.filename.removesuffix(".npy"): one for one in archive.infolist()}
-    entry = names[_chosen(path, names, member, "array")]
+    entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    entry = entries[_chosen(path, entries, member, "array")]
     if entry.compress_type != zipfile.ZIP_STORED:
         raise DataError(
             f"{path} is compressed, so rows cannot be read where they lie; save it by numpy.savez "
@@ -133,12 +134,12 @@ def _safetensors(path: Path, file: IO[bytes], member: str | None) -> Matrix:
         raise DataError(f"{path} is damaged: its header claims {length:,} bytes")
     header = parse_json(file.read(length))
     header.pop("__metadata__", None)
-    names = {name: one for name, one in header.items() if len(one["shape"]) == 2}
-    chosen = _chosen(path, names or header, member, "tensor")
-    one = (names or header)[chosen]
-    rows, channels = refuse_shape(path, [int(n) for n in one["shape"]], chosen)
-    dtype = _refuse_type(f"{path} ({chosen})", _SAFETENSORS.get(one["dtype"], one["dtype"]))
-    first, last = (int(place) for place in one["data_offsets"])
+    tensors = {name: info for name, info in header.items() if len(info["shape"]) == 2} or header
+    chosen = _chosen(path, tensors, member, "tensor")
+    tensor = tensors[chosen]
+    rows, channels = refuse_shape(path, [int(n) for n in tensor["shape"]], chosen)
+    dtype = _refuse_type(f"{path} ({chosen})", _SAFETENSORS.get(tensor["dtype"], tensor["dtype"]))
+    first, last = (int(place) for place in tensor["data_offsets"])
     if first < 0 or last - first != rows * channels * FLOATS[dtype].itemsize:
         raise DataError(f"{path} is damaged: the header of {chosen} contradicts itself")
     offset = 8 + int(length) + first
@@ -152,26 +153,22 @@ def _torch(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     named = {"": content} if isinstance(content, StoredTensor) else content
     if not isinstance(named, dict):
         raise DataError(f"{path} holds no tensor, nor tensors by name")
-    found = {str(n): one for n, one in named.items() if isinstance(one, StoredTensor)}
-    names = {name: one for name, one in found.items() if len(one.size) == 2} or found
-    chosen = _chosen(path, names, member, "tensor") if member or "" not in names else ""
-    one = names[chosen]
-    rows, channels = refuse_shape(path, one.size, chosen)
-    dtype = _refuse_type(str(path), _TORCH.get(one.dtype, str(one.dtype).removeprefix("torch.")))
-    if one.stride != (channels, 1) and not (rows == 1 and one.stride[1] == 1):
+    stored = {str(n): value for n, value in named.items() if isinstance(value, StoredTensor)}
+    tensors = {name: tensor for name, tensor in stored.items() if len(tensor.size) == 2} or stored
+    chosen = _chosen(path, tensors, member, "tensor") if member or "" not in tensors else ""
+    tensor = tensors[chosen]
+    rows, channels = refuse_shape(path, tensor.size, chosen)
+    name = str(tensor.dtype).removeprefix("torch.")
+    dtype = _refuse_type(str(path), _TORCH.get(tensor.dtype, name))
+    if tensor.stride != (channels, 1) and not (rows == 1 and tensor.stride[1] == 1):
         raise DataError(f"{path} holds a view of a tensor; save tensor.contiguous()")
-    if one.negative:
+    if tensor.negative:
         raise DataError(
             f"{path} holds a negative view: the data in the file have the other sign; save "
             "tensor.resolve_neg()"
         )
-    offset = opened.offset(one.storage) + one.offset * one.dtype.itemsize
+    offset = opened.offset(tensor.storage) + tensor.offset * tensor.dtype.itemsize
     return StoredMatrix(path, stamp, "torch", dtype, rows, channels, offset)
-
-
-def _refuse_member(path: Path, member: str | None) -> None:
-    if member is not None:
-        raise DataError(f"{path} holds one array; leave out ::{member}")
 
 
 def _refuse_type(name: str, dtype: str) -> str:
@@ -183,18 +180,18 @@ def _refuse_type(name: str, dtype: str) -> str:
 def _chosen(path: Path, names: Iterable[str], member: str | None, what: str) -> str:
     """Returns the name of the array to read: the one asked for, or the only one."""
     known = list(names)
-    shown = ", ".join(plain(name[:80]) for name in known[:_SHOWN])
-    shown += ", …" if len(known) > _SHOWN else ""
+    listed = ", ".join(plain(name[:80]) for name in known[:_LISTED])
+    listed += ", …" if len(known) > _LISTED else ""
     if not known:
         raise DataError(f"{path} is empty: it holds no {what}")
     if member is None:
         if len(known) > 1:
             raise DataError(
-                f"{path} holds several {what}s ({shown}); name one as {path.name}::{known[0][:80]}"
+                f"{path} holds several {what}s ({listed}); name one as {path.name}::{known[0][:80]}"
             )
         return known[0]
     if member not in known:
-        raise DataError(f"{path} holds no {what} {member!r}; it holds {shown}")
+        raise DataError(f"{path} holds no {what} {member!r}; it holds {listed}")
     return member
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.catalog.labels import LARGEST_LABEL, NUMBER, whole_numbers
+from tuiprobe.datasets.base import LARGEST_LABEL, NUMBER, whole_numbers
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH
@@ -111,8 +111,8 @@ def read_labels(
             column = reader(path, id_column)
             numbers = _numbers(column.labels)
     except (*UNFIT, EOFError, csv.Error, MemoryError, SyntaxError, TokenError) as error:
-        said = plain(str(error).partition("\n")[0])
-        raise DataError(f"{path} cannot be read as labels: {said}") from error
+        cause = plain(str(error).partition("\n")[0])
+        raise DataError(f"{path} cannot be read as labels: {cause}") from error
     places, order = _places(path, column, rows, ids)
     if numbers is not None:
         values, classes = _counted(path, numbers[places], names)
@@ -153,13 +153,13 @@ def _joined(path: Path, column: _Column, ids: Sequence[str]) -> NDArray[np.int64
     for place, text in enumerate(column.ids):
         if where.setdefault(text[:NAME_LENGTH], place) != place:
             raise DataError(f"{path}: the id {plain(text[:80])!r} is there twice")
-    missing = next((one for one in ids if one not in where), None)
+    missing = next((row_id for row_id in ids if row_id not in where), None)
     if missing is not None:
         raise DataError(
             f"{path} holds {len(where):,} ids, and none of them is {plain(missing[:80])!r}, which "
             f"is that of one of the {len(ids):,} vectors; give the labels of all vectors"
         )
-    return np.array([where[one] for one in ids], dtype=np.int64)
+    return np.array([where[row_id] for row_id in ids], dtype=np.int64)
 
 
 def _counted(
@@ -192,16 +192,16 @@ def _named(
         raise DataError(f"{path} holds {len(classes):,} different labels, which are no classes")
     place = {name: i for i, name in enumerate(classes)}
     doubles = {name for i, name in enumerate(classes) if place[name] != i}
-    double = next((one for one in labels if one in doubles), None)
+    double = next((label for label in labels if label in doubles), None)
     if double is not None:
         raise DataError(
             f"{path} holds the label {plain(double[:80])!r}, which --classes holds twice: write "
             "row numbers in place of names, or give each class a name of its own"
         )
-    missing = next((one for one in labels if one not in place), None)
+    missing = next((label for label in labels if label not in place), None)
     if missing is not None:
         raise DataError(f"{path} holds the label {plain(missing[:80])!r}, which --classes does not")
-    return np.array([place[one] for one in labels], dtype=np.int32), classes
+    return np.array([place[label] for label in labels], dtype=np.int32), classes
 
 
 def _numbers(labels: Sequence[str] | NDArray[Any]) -> NDArray[np.int64] | None:
@@ -224,23 +224,23 @@ def _numbers(labels: Sequence[str] | NDArray[Any]) -> NDArray[np.int64] | None:
 def _npy(path: Path, id_column: str | None) -> _Column:
     with open_regular(path) as file:
         try:
-            found = np.lib.format.read_array(file, allow_pickle=False)
+            labels = np.lib.format.read_array(file, allow_pickle=False)
         except ValueError as error:
             if "Object arrays" not in str(error):
                 raise
             cause = "it holds Python objects, which could run code; save labels.astype(str)"
             raise ValueError(cause) from error
-    if found.ndim != 1:
-        hint = "; save labels.ravel()" if found.ndim == 2 and found.shape[1] == 1 else ""
-        raise ValueError(f"its shape is {found.shape}, not one label a row{hint}")
-    if found.dtype.kind == "U":
-        return _Column(_stripped([str(one) for one in found]))
-    if found.dtype.kind not in "iuf":
+    if labels.ndim != 1:
+        hint = "; save labels.ravel()" if labels.ndim == 2 and labels.shape[1] == 1 else ""
+        raise ValueError(f"its shape is {labels.shape}, not one label a row{hint}")
+    if labels.dtype.kind == "U":
+        return _Column(_stripped([str(label) for label in labels]))
+    if labels.dtype.kind not in "iuf":
         raise ValueError(
-            f"it holds {found.dtype}, not whole numbers or names; save labels.astype(int), or "
+            f"it holds {labels.dtype}, not whole numbers or names; save labels.astype(int), or "
             "labels.astype(str) for names"
         )
-    return _Column(found)
+    return _Column(labels)
 
 
 def _lines(path: Path, id_column: str | None) -> _Column:
@@ -289,14 +289,16 @@ def _csv(path: Path, id_column: str | None) -> _Column:
 
 
 def _json(path: Path, id_column: str | None) -> _Column:
-    found = parse_json(read_regular(path))
-    if not isinstance(found, list) or not all(type(one) in (int, float, str) for one in found):
+    labels = parse_json(read_regular(path))
+    if not isinstance(labels, list) or not all(
+        type(value) in (int, float, str) for value in labels
+    ):
         raise ValueError("it is no list of whole numbers or names")
-    return _Column(_stripped([str(one) for one in found]))
+    return _Column(_stripped([str(label) for label in labels]))
 
 
 def _stripped(labels: Sequence[str]) -> list[str]:
-    found = [one.strip() for one in labels]
-    if not all(found):
-        raise ValueError(f"row {found.index('')} has no label")
-    return found
+    texts = [label.strip() for label in labels]
+    if not all(texts):
+        raise ValueError(f"row {texts.index('')} has no label")
+    return texts

@@ -7,10 +7,11 @@ and a file that is cut short while it is read gives an error, where a map would 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class FileStamp:
     changed: str
 
 
-class Matrix(Protocol):
+class Matrix(ABC):
     """Vectors of one file.
 
     Attributes:
@@ -48,19 +49,14 @@ class Matrix(Protocol):
         channels: Width.
     """
 
-    @property
-    def path(self) -> Path: ...  # noqa: D102
-    @property
-    def stamp(self) -> FileStamp: ...  # noqa: D102
-    @property
-    def kind(self) -> str: ...  # noqa: D102
-    @property
-    def dtype(self) -> str: ...  # noqa: D102
-    @property
-    def rows(self) -> int: ...  # noqa: D102
-    @property
-    def channels(self) -> int: ...  # noqa: D102
+    path: Path
+    stamp: FileStamp
+    kind: str
+    dtype: str
+    rows: int
+    channels: int
 
+    @abstractmethod
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Returns rows as float16 or float32 `[stop - start, C]`.
 
@@ -69,7 +65,6 @@ class Matrix(Protocol):
         Raises:
             DataError: If the file cannot be read, or changed since it was opened.
         """
-        ...
 
 
 def stamp_of(file: IO[bytes]) -> FileStamp:
@@ -89,7 +84,7 @@ def as_floats(values: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class StoredMatrix:
+class StoredMatrix(Matrix):
     """Vectors that lie row after row in a file: npy, and members of npz, safetensors and torch.
 
     Attributes:
@@ -178,33 +173,33 @@ class JoinedVectors:
         self.source, self.matrices = source, tuple(matrices)
         first = matrices[0]
         self.channels = first.channels
-        for one in matrices:
-            if one.channels != first.channels:
+        for matrix in matrices:
+            if matrix.channels != first.channels:
                 raise DataError(
-                    f"{one.path} has {one.channels:,} channels and {first.path} has "
+                    f"{matrix.path} has {matrix.channels:,} channels and {first.path} has "
                     f"{first.channels:,}: the files are not of one encoder"
                 )
-        self._ends = np.cumsum([one.rows for one in matrices])
+        self._ends = np.cumsum([matrix.rows for matrix in matrices])
         self.rows = int(self._ends[-1])
 
     @property
     def dtype(self) -> str:
         """Types of the values, in words."""
-        return ", ".join(dict.fromkeys(one.dtype for one in self.matrices))
+        return ", ".join(dict.fromkeys(matrix.dtype for matrix in self.matrices))
 
     @property
     def kind(self) -> str:
         """Formats of the files, in words."""
-        return ", ".join(dict.fromkeys(one.kind for one in self.matrices))
+        return ", ".join(dict.fromkeys(matrix.kind for matrix in self.matrices))
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Returns rows as `Matrix.read` does, whichever files they lie in."""
-        found = []
+        blocks = []
         number = int(np.searchsorted(self._ends, start, side="right"))
         while start < stop:
-            one = self.matrices[number]
-            begin = int(self._ends[number]) - one.rows
-            last = min(stop, begin + one.rows)
-            found.append(one.read(start - begin, last - begin))
+            matrix = self.matrices[number]
+            begin = int(self._ends[number]) - matrix.rows
+            last = min(stop, begin + matrix.rows)
+            blocks.append(matrix.read(start - begin, last - begin))
             start, number = last, number + 1
-        return found[0] if len(found) == 1 else np.concatenate(found)
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

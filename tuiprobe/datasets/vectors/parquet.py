@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.vectors.matrix import (
-    FileStamp,
+    Matrix,
     as_floats,
     refuse_changed,
     refuse_shape,
@@ -24,7 +24,7 @@ from tuiprobe.plaintext import plain
 _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 _BATCH_ROWS = 8192
 _BATCH_VALUES = 2**24
-_SHOWN = 6
+_LISTED = 6
 
 
 def _parquet(path: Path) -> Any:
@@ -62,7 +62,7 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} cannot be read as Parquet: {first}")
 
 
-class ParquetMatrix:
+class ParquetMatrix(Matrix):
     """Vectors of a Parquet file: one column of lists, or one column a channel.
 
     Rows are decoded in their order, a batch at a time; reading back starts at their row group.
@@ -82,7 +82,7 @@ class ParquetMatrix:
         file, opened = _open(path)
         try:
             with file:
-                self.stamp: FileStamp = stamp_of(file)
+                self.stamp = stamp_of(file)
                 schema = opened.schema_arrow
                 self._columns, self.dtype = self._choose(schema, column)
                 self._listed = _is_list(schema.field(self._columns[0]).type)
@@ -110,8 +110,11 @@ class ParquetMatrix:
         for g in range(opened.metadata.num_row_groups):
             group = opened.metadata.row_group(g)
             columns = (group.column(i) for i in range(group.num_columns))
-            wanted = [c for c in columns if c.path_in_schema.partition(".")[0] in self._columns]
-            values = sum(one.num_values for one in wanted)
+            values = sum(
+                column.num_values
+                for column in columns
+                if column.path_in_schema.partition(".")[0] in self._columns
+            )
             if values > CHANNELS * group.num_rows:
                 raise DataError(
                     f"{self.path} has {values:,} values in {group.num_rows:,} rows, above the "
@@ -130,17 +133,17 @@ class ParquetMatrix:
         return self._take(stop - start)
 
     def _take(self, count: int) -> NDArray[Any]:
-        found, left = [self._rest[:0]] if not count else [], count
+        pieces, left = [self._rest[:0]] if not count else [], count
         while left:
             if not len(self._rest):
                 self._rest = next(self._batches, self._rest)
                 if not len(self._rest):
                     raise DataError(f"{self.path} holds fewer rows than it says")
             piece, self._rest = self._rest[:left], self._rest[left:]
-            found.append(piece)
+            pieces.append(piece)
             left -= len(piece)
         self._at += count
-        return found[0] if len(found) == 1 else np.concatenate(found)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def _decoded(self, group: int) -> Iterator[NDArray[Any]]:
         file, opened = _open(self.path)
@@ -161,7 +164,7 @@ class ParquetMatrix:
     def _matrix(self, batch: Any) -> NDArray[Any]:
         if not self._listed:
             columns = [batch.column(name) for name in self._columns]
-            return np.column_stack([one.to_numpy(zero_copy_only=False) for one in columns])
+            return np.column_stack([c.to_numpy(zero_copy_only=False) for c in columns])
         column = batch.column(self._columns[0])
         lengths = _lengths(column)
         missing = lengths < 0
@@ -171,10 +174,10 @@ class ParquetMatrix:
                 f"{self.path}: {self._columns[0]} holds vectors of {wrong:,} and of "
                 f"{self.channels:,} channels"
             )
-        found = np.full((len(column), self.channels), np.nan, np.dtype(self.dtype))
+        rows = np.full((len(column), self.channels), np.nan, np.dtype(self.dtype))
         values = column.flatten().to_numpy(zero_copy_only=False)
-        found[~missing] = values.reshape(-1, self.channels)
-        return found
+        rows[~missing] = values.reshape(-1, self.channels)
+        return rows
 
     def _width(self, opened: Any) -> int:
         kind = opened.schema_arrow.field(self._columns[0]).type
@@ -189,16 +192,19 @@ class ParquetMatrix:
     def _choose(self, schema: Any, column: str | None) -> tuple[list[str], str]:
         """Returns the columns to read and the type of their values."""
         fields = {field.name: field.type for field in schema}
-        listed = (name for name, kind in fields.items() if _is_list(kind))
-        lists = [name for name in listed if str(fields[name].value_type) in _TYPES]
+        lists = [
+            name
+            for name, kind in fields.items()
+            if _is_list(kind) and str(kind.value_type) in _TYPES
+        ]
         if column is not None:
             if column not in lists:
                 raise DataError(f"{self.path} has no column {column!r} of lists of floats")
             lists = [column]
         if len(lists) > 1:
-            shown = ", ".join(plain(name[:80]) for name in lists[:_SHOWN])
+            listed = ", ".join(plain(name[:80]) for name in lists[:_LISTED])
             raise DataError(
-                f"{self.path} has several columns of vectors ({shown}); name one as "
+                f"{self.path} has several columns of vectors ({listed}); name one as "
                 f"{self.path.name}::{lists[0][:80]}"
             )
         if lists:
@@ -222,25 +228,27 @@ def _lengths(column: Any) -> NDArray[np.int64]:
     return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def read_names(path: Path, column: str, wanted: Sequence[int]) -> tuple[list[str], int]:
+def read_names(path: Path, column: str, rows: Sequence[int]) -> tuple[list[str], int]:
     """Returns the ids of some rows, and how many rows the file has.
 
     Args:
         path: A Parquet file.
         column: Name of the column of ids.
-        wanted: Rows, ascending.
+        rows: Rows, ascending.
 
     Raises:
         DataError: If the file cannot be read or has no such column.
     """
-    file, opened = _open(path, column)
+    file, opened = _open(path, column)  # says so where pyarrow is missing
+    import pyarrow
+
     with file:
-        names = opened.schema_arrow.names
-        if column not in names:
-            shown = ", ".join(plain(name[:80]) for name in names[:_SHOWN])
-            raise DataError(f"{path} has no column {column!r}; its columns are {shown}")
-        found: list[str] = []
-        places = np.asarray(wanted, dtype=np.int64)
+        columns = opened.schema_arrow.names
+        if column not in columns:
+            listed = ", ".join(plain(name[:80]) for name in columns[:_LISTED])
+            raise DataError(f"{path} has no column {column!r}; its columns are {listed}")
+        names: list[str] = []
+        places = np.asarray(rows, dtype=np.int64)
         start = 0
         try:
             for batch in opened.iter_batches(_BATCH_ROWS, columns=[column]):
@@ -248,15 +256,9 @@ def read_names(path: Path, column: str, wanted: Sequence[int]) -> tuple[list[str
                     break
                 stop = start + batch.num_rows
                 here = places[(places >= start) & (places < stop)] - start
-                values = batch.column(0).take(_indices(here)) if len(here) else []
-                found += [str(value.as_py())[:NAME_LENGTH] for value in values]
+                values = batch.column(0).take(pyarrow.array(here)) if len(here) else []
+                names += [str(value.as_py())[:NAME_LENGTH] for value in values]
                 start = stop
         except Exception as error:
             raise _damaged(path, error) from error
-        return found, int(opened.metadata.num_rows)
-
-
-def _indices(places: NDArray[np.int64]) -> Any:
-    import pyarrow
-
-    return pyarrow.array(places)
+        return names, int(opened.metadata.num_rows)

@@ -24,8 +24,8 @@ from tuiprobe.datasets.order import hash_ids
 from tuiprobe.datasets.vectors.labels import read_labels
 from tuiprobe.datasets.vectors.sources import Vectors, open_vectors
 from tuiprobe.errors import DataError
-from tuiprobe.run.row_records import RowFile, RowsRecord
-from tuiprobe.run.row_samples import row_name
+from tuiprobe.run.records import RowFile, RowsRecord
+from tuiprobe.run.samples import row_name
 from tuiprobe.spec import RunSpec, rows_name
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuiprobe.datasets.vectors.formats import SUFFIXES, open_matrix
-from tuiprobe.datasets.vectors.matrix import JoinedVectors, Matrix
+from tuiprobe.datasets.vectors.matrix import JoinedVectors
 from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.errors import DataError, UsageError
 
@@ -32,11 +32,11 @@ class Vectors:
     named_by: tuple[Path, ...] = ()
     id_column: str | None = None
 
-    def names(self, wanted: Sequence[int]) -> dict[int, str]:
+    def names(self, rows: Sequence[int]) -> dict[int, str]:
         """Returns the names of some rows; empty without an id column.
 
         Args:
-            wanted: Rows, ascending.
+            rows: Rows, ascending.
 
         Raises:
             DataError: If names cannot be read, or are not one a row.
@@ -44,18 +44,18 @@ class Vectors:
         if self.id_column is None:
             return {}
         names: dict[int, str] = {}
-        start, rest = 0, list(wanted)
-        for piece, path in zip(self.matrix.matrices, self.named_by, strict=True):
-            count = bisect_left(rest, start + piece.rows)
+        start, rest = 0, list(rows)
+        for matrix, path in zip(self.matrix.matrices, self.named_by, strict=True):
+            count = bisect_left(rest, start + matrix.rows)
             here, rest = rest[:count], rest[count:]
-            found, rows = read_names(path, self.id_column, [i - start for i in here])
-            if rows != piece.rows:
+            of_here, known = read_names(path, self.id_column, [row - start for row in here])
+            if known != matrix.rows:
                 raise DataError(
-                    f"{path} names {rows:,} rows and {piece.path} holds {piece.rows:,}; they do "
+                    f"{path} names {known:,} rows and {matrix.path} holds {matrix.rows:,}; they do "
                     "not belong together"
                 )
-            names |= dict(zip(here, found, strict=True))
-            start += piece.rows
+            names |= dict(zip(here, of_here, strict=True))
+            start += matrix.rows
         return names
 
     def all_names(self) -> list[str]:
@@ -78,11 +78,10 @@ def open_vectors(source: str, id_column: str | None = None) -> Vectors:
         files, member = _files(source)
     except (OSError, ValueError) as error:  # NUL in a path, a name that is too long
         raise DataError(f"{source!r} cannot be read: {error}") from error
-    matrices: list[Matrix] = [open_matrix(path, member) for path in files]
-    pieces = JoinedVectors(source, matrices)
+    matrix = JoinedVectors(source, [open_matrix(path, member) for path in files])
     if id_column is None:
-        return Vectors(pieces)
-    vectors = Vectors(pieces, _named_by(files), id_column)
+        return Vectors(matrix)
+    vectors = Vectors(matrix, _named_by(files), id_column)
     vectors.names([0])  # fail now, not after hours
     return vectors
 
@@ -100,20 +99,19 @@ def _files(source: str) -> tuple[list[Path], str | None]:
     if not glob.has_magic(source):
         raise DataError(f"there is no file {source}")
     matched = glob.glob(source, recursive=True)  # noqa: PTH207 - the pattern may be absolute
-    found = sorted(map(Path, matched), key=numeric)
-    if not found:
+    paths = sorted(map(Path, matched), key=numeric)
+    if not paths:
         raise DataError(f"no file fits the pattern {source}")
-    return [one for one in found if not one.is_dir()] or found, None
+    return [path for path in paths if not path.is_dir()] or paths, None
 
 
 def _in_folder(folder: Path) -> list[Path]:
     retrieval = folder / _RETRIEVAL
     if retrieval.is_dir():
-        found = retrieval.glob(f"{_RETRIEVAL}_*.npy")
+        files = sorted(retrieval.glob(f"{_RETRIEVAL}_*.npy"), key=numeric)
     else:
-        found = (one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES)
-    files = sorted(found, key=numeric)
-    kinds = sorted({one.suffix.lower() for one in files})
+        files = sorted((f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES), key=numeric)
+    kinds = sorted({file.suffix.lower() for file in files})
     if not files:
         raise DataError(f"{folder} holds no vectors; they are read from {', '.join(SUFFIXES)}")
     if len(kinds) > 1:
@@ -129,12 +127,12 @@ def _named_by(files: Sequence[Path]) -> tuple[Path, ...]:
     Vectors in Parquet are named there. `img_emb/img_emb_3.npy` of clip-retrieval is named by
     `metadata/metadata_3.parquet` beside its folder.
     """
-    if all(one.suffix.lower() == ".parquet" for one in files):
+    if all(file.suffix.lower() == ".parquet" for file in files):
         return tuple(files)
     folder = files[0].parent.parent / "metadata"
-    numbers = [one.stem.rpartition("_")[2] for one in files]
+    numbers = [file.stem.rpartition("_")[2] for file in files]
     beside = tuple(folder / f"metadata_{number}.parquet" for number in numbers)
-    missing = next((one for one in beside if not one.exists()), None)
+    missing = next((file for file in beside if not file.exists()), None)
     if missing is not None:
         raise UsageError(
             f"--id-column names rows by a column of Parquet; {files[0].name} has none, nor is "
@@ -150,4 +148,4 @@ def numeric(path: Path) -> list[tuple[int, int, str]]:
     ['a_1', 'a_2', 'a_10', 'b']
     """
     pieces = re.split(r"([0-9]+)", str(path))
-    return [(0, int(one), one) if one.isdecimal() else (1, 0, one) for one in pieces]
+    return [(0, int(text), text) if text.isdecimal() else (1, 0, text) for text in pieces]

@@ -103,8 +103,8 @@ class ProbeScreen(Screen[None]):
 
     @property
     def alive(self) -> bool:
-        """Whether the widgets still exist; a result from a thread may arrive too late."""
-        return self.app.is_running and self.is_attached and bool(self.query("#body"))
+        """Whether the screen is open; a result from a thread or process may arrive too late."""
+        return self.is_attached and self in self.app.screen_stack
 
     def place(self, text: str) -> None:
         """Shows other text in the line at the top."""

@@ -14,8 +14,8 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from tuiprobe.compare.describe import describe, overlap_line
 from tuiprobe.compare.differences import Comparison, Difference, Run, compare_runs, read_run
+from tuiprobe.compare.differences_section import describe, overlap_line
 from tuiprobe.compare.forest import BarPair, ForestRow, bar_pair, forest_rows, verdict
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import number
@@ -73,10 +73,8 @@ class ForestTable(RowTable[ForestRow]):
     def explained(self) -> tuple[str, ...]:
         """Returns the term of the figure at the cursor, then those of the columns."""
         row = self.current
-        own = (
-            (BY_ID[row.id].term, "paired" if row.paired else "separate") if row is not None else ()
-        )
-        return tuple(dict.fromkeys((*own, *super().explained(), "headline-figures")))
+        own = (BY_ID[row.id].term, "paired") if row is not None else ()
+        return tuple(dict.fromkeys((*own, *super().explained(), "differs")))
 
 
 class CompareTable(RowTable[Difference]):

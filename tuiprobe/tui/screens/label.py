@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Static
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.label.answers import Draw
+from tuiprobe.files import Entry
 from tuiprobe.label.files import NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, PictureToLabel, open_labelling
-from tuiprobe.label.standing import FINAL, LabelStanding, standing
+from tuiprobe.label.status import FINAL, LabelStatus, label_status
+from tuiprobe.label.survey import Draw
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.figures import Told, headed
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.screens.choice import ChoiceScreen
+from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert, inert_lines
 from tuiprobe.tui.widgets.label_forest import LabelForest, LastLabel
 from tuiprobe.tui.widgets.thumbnail import WholePicture
@@ -47,7 +49,9 @@ LARGEST = 600
 SLOW, PATIENCE = 0.3, 2.0
 """Seconds after which the screen says that it reads, and that leaving waits for a label."""
 
-Change = Callable[[Labelling], None]
+Change = Callable[[Labelling], object]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class LabelView:
         reason: Why not.
     """
 
-    state: LabelStanding
+    state: LabelStatus
     last: LastLabel | None
     picture: PictureToLabel | None
     image: Image | None = None
@@ -94,17 +98,6 @@ class LabelScreen(ProbeScreen):
         Binding("v", "names", "names", tooltip="Models by name, or as A, B, C again"),
         Binding("o", "open", "open", tooltip="Open the file of the picture in its program"),
     ]
-    DEFAULT_CSS = """
-    LabelScreen #body { layout: horizontal; }
-    LabelScreen ContentSwitcher { width: 1fr; height: 1fr; }
-    LabelScreen #picture-words { padding: 1 2; }
-    LabelScreen .answers { width: 36; height: 1fr; padding-left: 1; }
-    LabelScreen #choices { height: auto; max-height: 60%; margin-bottom: 1; }
-    LabelScreen.-low #choices { margin-bottom: 0; }
-    LabelScreen #so-far { height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
-    LabelScreen.-normal .answers { width: 44; }
-    LabelScreen.-wide .answers { width: 60; }
-    """
 
     def __init__(
         self,
@@ -118,10 +111,8 @@ class LabelScreen(ProbeScreen):
         self.view: LabelView | None = None
         self._target, self._seed, self._narrow = target, seed, narrow
         self._labelling: Labelling | None = None
-        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1)
         self._busy = self._named = False
-        self._slow: Timer | None = None
-        self._writer: threading.Thread | None = None
 
     def compose_body(self) -> ComposeResult:
         """Lays out the picture beside the answers and how they stand."""
@@ -135,21 +126,13 @@ class LabelScreen(ProbeScreen):
                     yield LabelForest(id="forest")
 
     def on_mount(self) -> None:
-        """Opens or resumes the labels in a thread."""
-        self._do(None)
+        """Opens or resumes the labels."""
+        self._do()
 
     def on_unmount(self) -> None:
         """Releases the labels for other processes, once the last one is written."""
-        if self._writer is not None:
-            self._writer.join(PATIENCE)
-        self._close()
-
-    def _close(self) -> None:
-        with self._lock:
-            if self._labelling is not None:
-                self._narrow = self._labelling.narrow
-                self._labelling.close()
-                self._labelling = None
+        wait([self._thread.submit(self._close)], PATIENCE)
+        self._thread.shutdown(wait=False)
 
     def on_resize(self) -> None:
         """Fits the title to the new width."""
@@ -165,90 +148,76 @@ class LabelScreen(ProbeScreen):
         """The picture that waits for an answer."""
         return self.view.picture if self.view is not None and not self._busy else None
 
-    # The labels, one change at a time, in a thread.
+    # The labels, which one thread has: a change is written before the next one begins.
 
-    def _do(self, change: Change | None) -> None:
+    def _do(self, change: Change | None = None) -> None:
+        """Makes a change, unless one is being made, and shows what follows."""
         if not self._busy:
             self._busy = True
-            self._slow = self.set_timer(SLOW, self._reading)
-            worker = threading.Thread(target=self._work, args=(change,), daemon=True)
-            worker.start()
-            self._writer = worker if change is not None else None
+            self._work(change)
 
-    def _work(self, change: Change | None) -> None:
-        show: Callable[[], None]
+    @work
+    async def _work(self, change: Change | None) -> None:
+        slow = self.set_timer(SLOW, partial(self._say, Content("reading…")))
         try:
             if self._labelling is None and self._target is None:
-                names = shared_targets(self.runs)
+                names = await self._in_thread(shared_targets, self.runs)
                 self._target = names[0] if len(names) == 1 else None
-            if self._labelling is None and self._target is None and len(names) > 1:
-                show = partial(self._ask_target, names)
-            else:
-                show = partial(self._arrived, self._changed(change))
+                if len(names) > 1:
+                    slow.stop()
+                    dialog = ChoiceScreen(names, "which pictures to label", ("target",))
+                    self._target = await self.app.push_screen_wait(dialog)
+                    if self._target is None:
+                        await self.app.run_action("back")
+                        return
+            view = await self._in_thread(self._view_after, change)
         except TuiprobeError as error:
-            show = partial(self._refused, str(error), again=change is not None)
-            self._close()  # another program may have changed the labels: they are read again
-        if self.is_running:
-            self.app.call_later(show)
+            view = None
+            await self._in_thread(self._close)  # another program may have changed the labels
+            reason = str(error)
+        finally:
+            slow.stop()
+            self._busy = False
+        if not self.alive:
+            return
+        if view is None and change is not None:
+            self.app.fail(plain(reason))
+            self._do()
+            return
+        self.view = view
+        self.refresh_bindings()
+        if view is not None:
+            self._show()
+        else:
+            self._say(inert_lines([reason, "", "esc goes back"]))
 
-    def _changed(self, change: Change | None) -> LabelView:
+    async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, function, *arguments)
+
+    def _view_after(self, change: Change | None) -> LabelView:
         """Returns what to show after a change, which is on disk."""
         if self._labelling is None:
-            labelling = open_labelling(self.runs, self._target, self._seed)
-            labelling.narrow = self._narrow
-            self._labelling = labelling
+            self._labelling = open_labelling(self.runs, self._target, self._seed)
+            self._labelling.narrow = self._narrow
         labelling = self._labelling
-        with self._lock:
-            if change is not None:
-                change(labelling)
-            view = view_of(labelling)
-            if self._labelling is not labelling:  # the screen was left meanwhile
-                labelling.close()
+        if change is not None:
+            change(labelling)
+        view = view_of(labelling)
         if view.picture is None:
             return view
         try:
             image = labelling.image(view.picture.place)
         except TuiprobeError as error:
-            return LabelView(view.state, view.last, view.picture, reason=str(error))
+            return replace(view, reason=str(error))
         image.thumbnail((LARGEST, LARGEST))
-        return LabelView(view.state, view.last, view.picture, image)
+        return replace(view, image=image)
 
-    def _ask_target(self, names: Sequence[str]) -> None:
-        def chosen(name: str | None) -> None:
-            self._busy, self._target = False, name
-            if name is None:
-                self.run_worker(self.app.run_action("back"))
-            else:
-                self._do(None)
-
-        self.app.push_screen(ChoiceScreen(names, "which pictures to label", ("target",)), chosen)
-
-    def _refused(self, reason: str, again: bool) -> None:
-        if not self.alive:
-            return
-        self._ready()
-        if again:
-            self.app.fail(plain(reason))
-            self._do(None)
-        else:
-            self.view = None
-            self._say(inert_lines([reason, "", "esc goes back"]))
-
-    def _arrived(self, view: LabelView) -> None:
-        if self.alive:
-            self.view = view
-            self._ready()
-            self._show()
-
-    def _ready(self) -> None:
-        self._busy = False
-        if self._slow is not None:
-            self._slow.stop()
-        self.refresh_bindings()
-
-    def _reading(self) -> None:
-        if self._busy and self.alive:
-            self._say(Content("reading…"))
+    def _close(self) -> None:
+        if self._labelling is not None:
+            self._narrow = self._labelling.narrow
+            self._labelling.close()
+            self._labelling = None
 
     # What is shown.
 
@@ -272,26 +241,26 @@ class LabelScreen(ProbeScreen):
         self.query_one("#place", Static).update(title(self.size.width - 2))
 
     def _show(self) -> None:
-        view = self.view
-        if view is None or self._labelling is None:
+        view, labelling = self.view, self._labelling
+        if view is None or labelling is None:
             return
         self._title()
         if view.image is not None:
             self.query_one(WholePicture).show_image(view.image)
             self.query_one(ContentSwitcher).current = "picture"
+        elif view.reason:
+            self._say(inert(view.reason, "$error"))
         else:
-            self._say(inert(view.reason, "$error") if view.reason else self._end(view.state))
+            self._say(self._end(view.state, labelling.files.csv))
         self.query_one("#choices", Told).show(_choices(view.picture))
-        bounds = self._labelling.narrow
-        forest = self.query_one(LabelForest)
         names = self._named or len(self.runs) == 1
-        forest.show_labels(view.state, view.last, names=names, bounds=bounds)
+        forest = self.query_one(LabelForest)
+        forest.show_labels(view.state, view.last, names=names, bounds=labelling.narrow)
         other = f" ({'letters' if self._named else 'names'}: v)" if self._nameable else ""
         self.query_one("#so-far").border_title = f"so far{other}"
 
-    def _end(self, state: LabelStanding) -> Content:
+    def _end(self, state: LabelStatus, file: Entry) -> Content:
         """Returns what stands in place of a picture where none is to be labelled."""
-        files = self._labelling.files if self._labelling is not None else None
         lines = [Content.styled(plain(state.sentence(self._named)), "bold"), Content()]
         if state.decisions:
             lines.append(inert(f"after {state.decisions[-1].labels:,} labels"))
@@ -302,13 +271,12 @@ class LabelScreen(ProbeScreen):
         if self._nameable and not self._named:
             lines.append(inert("v shows the names of the models"))
         lines.append(inert("u takes the last label back, esc goes back"))
-        if files is not None:
-            lines.append(inert(f"the labels are in {files.csv}", DIM))
+        lines.append(inert(f"the labels are in {file}", DIM))
         return Content("\n").join(lines)
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of labels, and of what they decide."""
-        return ("labelling", "not-the-best", "labelled-difference", "accuracy-by-labels", "target")
+        return ("labelling", "accuracy-by-labels", "target")
 
     # Keys.
 
@@ -365,7 +333,7 @@ class LabelScreen(ProbeScreen):
 
     def action_more(self) -> None:
         """Labels on after the decision."""
-        self._do(_narrow)
+        self._do(lambda labelling: setattr(labelling, "narrow", True))
 
     def action_names(self) -> None:
         """Shows models by name, or as A, B and C again."""
@@ -379,9 +347,10 @@ class LabelScreen(ProbeScreen):
         path = None if self.view.reason else self._labelling.path(self.picture.place)
         if path is None:
             self.app.fail("this picture has no file of its own to open")
-            return
-        threading.Thread(target=self._open, args=(path.absolute(),), daemon=True).start()
+        else:
+            self._open(path.absolute())
 
+    @work(thread=True)
     def _open(self, path: Path) -> None:
         program = {"darwin": "open"}.get(sys.platform, "xdg-open")
         none = subprocess.DEVNULL
@@ -392,8 +361,8 @@ class LabelScreen(ProbeScreen):
             cause = f"{program} ended with {code}" if code else ""
         except OSError as error:
             cause = f"{program} cannot be started: {os.strerror(error.errno or 0)}"
-        if cause and self.is_running:
-            self.app.call_later(self.app.fail, cause, plain(str(path)))
+        if cause:
+            self.app.call_from_thread(self.app.fail, cause, plain(str(path)))
 
 
 def shared_targets(runs: Sequence[Path]) -> list[str]:
@@ -407,13 +376,13 @@ def shared_targets(runs: Sequence[Path]) -> list[str]:
         run.refuse_no_run()
         if not run.measured_file.exists():
             return []
-        names.append([one.name for one in RunReader(run).targets])
+        names.append([target.name for target in RunReader(run).targets])
     return [name for name in names[0] if all(name in others for others in names[1:])]
 
 
 def view_of(labelling: Labelling) -> LabelView:
     """Returns what to show of a labelling, without the pixels of the picture."""
-    state, last = standing(labelling), None
+    state, last = label_status(labelling), None
     if labelling.counted:
         matched, line = labelling.matched, labelling.counted[-1]
         answers = matched.answers[:, matched.places[line.digest]].tolist()
@@ -421,10 +390,6 @@ def view_of(labelling: Labelling) -> LabelView:
         last = LastLabel(line.label, dict(zip(labelling.letters, names, strict=True)))
     ended = state.verdict in FINAL and not labelling.narrow
     return LabelView(state, last, None if ended else labelling.following())
-
-
-def _narrow(labelling: Labelling) -> None:
-    labelling.narrow = True
 
 
 def _choices(picture: PictureToLabel | None) -> Content:

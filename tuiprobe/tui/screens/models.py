@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from typing import ClassVar
 
 from textual import on, work
@@ -14,13 +13,13 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 from textual.worker import Worker
 
+from tuiprobe.catalog.presets import ListedModel
 from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
-from tuiprobe.tui.child import ask, ask_python, follow, shown_command
-from tuiprobe.tui.modellist import GroupHeading, ModelRow
+from tuiprobe.tui.child import ask, ask_python, shown_command
+from tuiprobe.tui.modellist import ModelTable
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert, inert_lines
-from tuiprobe.tui.widgets.modeltable import ModelTable
 from tuiprobe.tui.widgets.rows import RowTable
 
 
@@ -47,22 +46,14 @@ class ModelsScreen(FilteredScreen):
         Binding("y", "copy", "copy", show=False, tooltip="Copy the command that probes this model"),
     ]
 
-    DEFAULT_CSS = """
-    ModelsScreen #purpose { height: 1; padding: 0 1; color: $secondary; }
-    ModelsScreen.-tiny #purpose, ModelsScreen.-slim #purpose { display: none; }
-    ModelsScreen.-narrow #body { layout: vertical; }
-    ModelsScreen.-narrow #left { height: 1fr; }
-    """
-
     def __init__(self) -> None:
         super().__init__()
         self._fetching: dict[str, Worker[None]] = {}
-        self._all: list[ModelRow] = modellist.first_rows()
+        self._published = modellist.first_models()
+        self._others: list[ListedModel] = []  # of other packages
         self._marked: dict[str, None] = {}
         self._checks: dict[str, list[str]] = {}
         self._order: tuple[int, bool] | None = None
-        self._refreshed = False
-        self._others: list[ModelRow] | None = None  # of other packages; None until listed
 
     def compose_body(self) -> ComposeResult:
         """Lays out what the program is for, the filter, the list and the details."""
@@ -86,13 +77,12 @@ class ModelsScreen(FilteredScreen):
                 yield Static("", id="preflight", markup=False)
 
     def on_mount(self) -> None:
-        """Shows the presets at once; the rest comes from a thread."""
+        """Shows the presets at once, and lists all models meanwhile."""
         self._show()
-        threading.Thread(target=self._load, daemon=True, name="catalog").start()
+        self._list_all()
 
-    def _cells(self, row: ModelRow | GroupHeading) -> list[str]:
-        marked = isinstance(row, ModelRow) and row.name in self._marked
-        return modellist.cells(row, marked) if isinstance(row, ModelRow) else [row.title]
+    def _cells(self, row: ListedModel | str) -> list[str]:
+        return [row] if isinstance(row, str) else modellist.cells(row, row.name in self._marked)
 
     @property
     def table(self) -> ModelTable:
@@ -101,81 +91,67 @@ class ModelsScreen(FilteredScreen):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the model under the cursor."""
-        return (*self.table.explained(), "preset", "doctor", "fetch")
+        return (*self.table.explained(), "preset", "preflight", "weights")
 
-    def _load(self) -> None:
+    @work(group="catalog")
+    async def _list_all(self) -> None:
+        """Lists the published models, then those of other packages and of other library versions.
+
+        Only processes of their own import packages and libraries.
+        """
         from tuiprobe.catalog import names
+
+        await self._list_published()
+        if is_extended(MODELS):
+            answer = await ask(["models", "--json"])
+            if answer.code == 0:
+                rows = json.loads(answer.out)
+                self._others = [ListedModel(**row) for row in rows if row["preset"] is None]
+                self._show()
+        if await asyncio.to_thread(names.is_stale):
+            answer = await ask_python(["-P", "-m", "tuiprobe.models.names", "--cache"])
+            if answer.code == 0:
+                names.all_published.cache_clear()
+                await self._list_published()
+            else:
+                self.notify(
+                    f"the list of models is from other library versions: {answer.reason}",
+                    markup=False,
+                )
+
+    async def _list_published(self) -> None:
         from tuiprobe.catalog.listing import listed
 
-        rows = [modellist.row_of(model) for model in listed()]
-        if self.is_running:
-            self.app.call_later(self._arrived, rows, names.is_stale(), is_extended(MODELS))
-
-    def _arrived(self, rows: list[ModelRow], stale: bool, extended: bool) -> None:
-        self._all = rows + (self._others or [])
-        if self.alive:
-            if extended and self._others is None:
-                self._others = []
-                self._ask_others()
-            self._show()
-            if stale and not self._refreshed:
-                self._refreshed = True
-                self._refresh()
-
-    @work(group="names")
-    async def _refresh(self) -> None:
-        """Lists the models of the installed libraries, in a process that may import them."""
-        from tuiprobe.catalog import names
-
-        answer = await ask_python(["-P", "-m", "tuiprobe.models.names", "--cache"])
-        if answer.code == 0:
-            names.all_published.cache_clear()
-            threading.Thread(target=self._load, daemon=True, name="catalog").start()
-        else:
-            self.notify(
-                f"the list of models is from other library versions: {answer.reason}", markup=False
-            )
-
-    @work(group="others")
-    async def _ask_others(self) -> None:
-        """Lists the models of other packages, in a process that may import these."""
-        answer = await ask(["models", "--json"])
-        if answer.code == 0 and self.alive:
-            self._others = modellist.rows_of_packages(answer.out)
-            self._all = self._all + self._others
-            self._show()
+        self._published = await asyncio.to_thread(lambda: list(listed()))
+        self._show()
 
     def _show(self) -> None:
+        if not self.alive:
+            return
         current = self.table.model
-        matching = modellist.filtered(self._all, self._query)
-        rows: list[ModelRow | GroupHeading] = list(modellist.grouped(matching))
+        everything = [*self._published, *self._others]
+        matching = modellist.filtered(everything, self._query)
+        rows: list[ListedModel | str] = modellist.grouped(matching)
         if self._order is not None:
-            rows = list(modellist.ordered(matching, *self._order))
+            rows = [*modellist.ordered(matching, *self._order)]
         self.table.sorted_by = self._order
-        same = (i for i, row in enumerate(rows) if isinstance(row, ModelRow) and row == current)
-        name = current.name if current is not None else ""
-        named = (i for i, row in enumerate(rows) if isinstance(row, ModelRow) and row.name == name)
-        self.table.show_rows(rows, next(same, next(named, 0)))
-        count = modellist.catalogue(len(matching), self._all, len(self._marked))
-        self.query_one("#count", Static).update(inert(count))
+        names = [row if isinstance(row, str) else row.name for row in rows]
+        kept = current is not None and current.name in names
+        self.table.show_rows(rows, names.index(current.name) if current and kept else 0)
+        counts = modellist.counts(len(matching), len(everything), len(self._marked))
+        self.query_one("#count", Static).update(inert(counts))
 
     @on(RowTable.Highlighted, "#models")
     def _highlighted(self) -> None:
-        row = self.table.model
-        about, preflight = self.query_one("#about", Static), self.query_one("#preflight", Static)
-        checked = row is not None and row.name in self._checks
-        self.query_one("#details").set_class(checked, "-checked")
-        if row is None:
-            about.update("")
-            preflight.update("")
-            return
-        self.query_one("#details").border_title = inert(row.name)
-        about.update(inert_lines(modellist.details(row)))
-        preflight.update(inert_lines(self._checks.get(row.name, ["", "d checks this model"])))
-
-    @on(RowTable.Chosen, "#models")
-    def _chosen(self) -> None:
-        self.action_setup()
+        model = self.table.model
+        name = model.name if model is not None else ""
+        checks = self._checks.get(name, ["", "d checks this model"] if model is not None else [])
+        details = self.query_one("#details")
+        details.set_class(name in self._checks, "-checked")
+        details.border_title = inert(name)
+        about = modellist.details(model) if model is not None else []
+        self.query_one("#about", Static).update(inert_lines(about))
+        self.query_one("#preflight", Static).update(inert_lines(checks))
 
     @on(RowTable.HeadingPressed, "#models")
     def _heading(self, event: RowTable.HeadingPressed) -> None:
@@ -187,8 +163,7 @@ class ModelsScreen(FilteredScreen):
 
     def action_sort(self) -> None:
         """Sorts by the next column; after the last one, restores the original order."""
-        column = -1 if self._order is None else self._order[0]
-        column += 1
+        column = 0 if self._order is None else self._order[0] + 1
         self._order = (column, column >= 4) if column < len(modellist.COLUMNS) else None
         self._show()
 
@@ -198,18 +173,19 @@ class ModelsScreen(FilteredScreen):
 
     def action_mark(self) -> None:
         """Marks the model under the cursor, or takes the mark away."""
-        row = self.table.model
-        if row is None:
+        model = self.table.model
+        if model is None:
             return
-        if row.name in self._marked:
-            del self._marked[row.name]
+        if model.name in self._marked:
+            del self._marked[model.name]
         else:
-            self._marked[row.name] = None
-            if row.cached == "yes" and row.name not in self._checks:
+            self._marked[model.name] = None
+            if model.cached == "yes" and model.name not in self._checks:
                 self.action_doctor()
         self._show()
         self.table.action_move(1)
 
+    @on(RowTable.Chosen, "#models")
     def action_setup(self) -> None:
         """Goes on to the run's setup with the marked models, or the one under the cursor."""
         from tuiprobe.tui.screens.setup import SetupScreen
@@ -222,66 +198,64 @@ class ModelsScreen(FilteredScreen):
 
     def action_copy(self) -> None:
         """Copies the command line that probes this model."""
-        row = self.table.model
-        if row is not None:
-            command = shown_command(["--headless", "--model", row.name])
-            self.app.copy_to_clipboard(command)
-            self.notify("command copied", timeout=2)
+        if self.table.model is not None:
+            command = shown_command(["--headless", "--model", self.table.model.name])
+            self.app.copy(command, "command")
 
     def action_doctor(self) -> None:
         """Checks the model under the cursor in a process of its own."""
-        row = self.table.model
-        if row is not None:
-            self._note(row.name, ["", "checking: loads the model, takes some seconds"])
-            self._examine(row.name)
+        if self.table.model is not None:
+            self._examine(self.table.model.name)
 
     @work(group="doctor")
     async def _examine(self, name: str) -> None:
+        self._note(name, "checking: loads the model, takes some seconds")
         answer = await ask(["doctor", "--model", name, "--json"])
         try:
             lines = modellist.check_lines(json.loads(answer.out)["checks"])
         except (ValueError, TypeError, KeyError):
-            lines = ["", f"✗ {answer.reason}"]
-        self._note(name, lines)
+            lines = [f"✗ {answer.reason}"]
+        self._note(name, *lines)
 
     def action_fetch(self) -> None:
         """Downloads the weights of the model under the cursor in a process of its own."""
-        row = self.table.model
-        if row is not None:
-            if row.name in self._fetching:
-                return
-            self._note(row.name, ["", "fetching: downloads and verifies the weights; esc stops it"])
-            self._fetching[row.name] = self._download(row.name)
+        model = self.table.model
+        if model is not None and not self._is_fetching(model):
+            self._fetching[model.name] = self._download(model.name)
+
+    def _is_fetching(self, model: ListedModel) -> bool:
+        worker = self._fetching.get(model.name)
+        return worker is not None and not worker.is_finished
 
     @work(group="fetch")
     async def _download(self, name: str) -> None:
-        def show_line(text: str) -> None:
-            self._note(name, ["", "fetching; esc stops it", text])
-
+        self._note(name, "fetching: downloads and verifies the weights; esc stops it")
         try:
-            answer = await follow(["fetch", name, "--progress"], show_line)
+            answer = await ask(
+                ["fetch", name, "--progress"],
+                lambda text: self._note(name, "fetching; esc stops it", text),
+            )
         except asyncio.CancelledError:
-            self._note(name, ["", "! stopped: what was downloaded is kept; f goes on with it"])
+            self._note(name, "! stopped: what was downloaded is kept; f goes on with it")
             raise
-        finally:
-            self._fetching.pop(name, None)
         if answer.code:
-            self._note(name, ["", f"✗ {answer.reason}"])
+            self._note(name, f"✗ {answer.reason}")
             return
         lines = [line for line in (answer.out or answer.err).splitlines() if line]
-        self._note(name, ["", "✓ fetched", *lines])
-        threading.Thread(target=self._load, daemon=True, name="catalog").start()
+        self._note(name, "✓ fetched", *lines)
+        await self._list_published()
 
-    def _note(self, name: str, lines: list[str]) -> None:
-        self._checks[name] = lines
+    def _note(self, name: str, *lines: str) -> None:
+        """Shows beside a model how its check or its download stands."""
+        self._checks[name] = ["", *lines]
         if self.alive:
             self._highlighted()
 
     def action_clear(self) -> None:
         """Stops the download of the model under the cursor, or else clears the filter."""
-        row = self.table.model
-        if row is not None and row.name in self._fetching:
-            self._fetching[row.name].cancel()
+        model = self.table.model
+        if model is not None and self._is_fetching(model):
+            self._fetching[model.name].cancel()
             return
         self.query_one("#filter", Input).value = ""
         self.table.focus()

@@ -31,15 +31,6 @@ SORTED = (
 )  # fmt: skip
 """Sort key of each column that has one."""
 _DOWN = {"changed", "progress", "target", "accuracy", "shifts", "kurtosis"}
-_TERMS = {
-    "waiting": ("engine",),
-    "running": ("running", "detach"),
-    "done": ("done",),
-    "partial": ("partial", "resume"),
-    "unfinished": ("unfinished", "resume"),
-    "failed": ("failed", "resume"),
-    "damaged": ("damaged",),
-}
 _SECONDS = 2.0
 _REST = 10
 """Rereading hundreds of runs takes a tenth of the time at most."""
@@ -55,14 +46,14 @@ def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
     date = _date_width(width)
     left = width - model - date - 12 - 8 - 4  # what the other four and the gaps leave
     return (
-        RowColumn("model", model, term="encoder"),
-        RowColumn("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="suite"),
+        RowColumn("model", model, term="representation"),
+        RowColumn("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="set"),
         RowColumn("date", date, drop=2),
         RowColumn("state", 12),
-        RowColumn("measured", 8, right=True, drop=1, term="shard"),
+        RowColumn("measured", 8, right=True, drop=1, term="resume"),
         RowColumn("your pictures", 18, right=True, drop=4, term="estimate"),
         RowColumn("top-1", 12, right=True, drop=5, term="top-1"),
-        RowColumn("shifts", 12, right=True, drop=6, term="mean-of-shifts"),
+        RowColumn("shifts", 12, right=True, drop=6, term="top-1"),
         RowColumn("kurtosis", 11, right=True, drop=7, term="kurtosis"),
         RowColumn("outcome", 19, drop=8, term="outcome"),
     )
@@ -104,10 +95,8 @@ class RunTable(RowTable[RunRow]):
     """All runs."""
 
     def explained(self) -> tuple[str, ...]:
-        """Returns the terms of the state of this run, then those of the columns."""
-        row = self.current
-        state = () if row is None else _TERMS.get(row.state, ())
-        return tuple(dict.fromkeys((*state, *super().explained(), "run", "interval")))
+        """Returns the terms of the state of a run, then those of the columns."""
+        return tuple(dict.fromkeys(("state", "resume", *super().explained(), "run", "interval")))
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "open", tooltip="Open this run: live or its results"),
@@ -347,7 +336,7 @@ class RunsScreen(FilteredScreen):
             return
         if not chosen:
             return
-        from tuiprobe.tui.screens.confirm import ConfirmScreen
+        from tuiprobe.tui.screens.dialogs import ConfirmScreen
 
         count = "this run" if len(chosen) == 1 else f"these {len(chosen)} runs"
         lines = [str(row.path) for row in chosen]

@@ -19,7 +19,7 @@ from tuiprobe.numbers import MISSING, number
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.outliers.channel_result import Heights, Outcome, OutlierChannel
 from tuiprobe.probes.outliers.result import ChannelShare, OutlierResult, Outliers
-from tuiprobe.probes.outliers.saying import clause
+from tuiprobe.probes.outliers.wording import clause
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import RowSubject
@@ -37,13 +37,13 @@ CHANNEL_COLUMNS = (
     RowColumn("  channel", 14, term="outlier-channel"),
     RowColumn("height", 11, right=True, term="height"),
     RowColumn("stands out in", 13, right=True, drop=1, term="above-6"),
-    RowColumn("largest in", 13, right=True, drop=2, term="leads"),
+    RowColumn("largest in", 13, right=True, drop=2, term="share"),
     RowColumn("energy", 13, right=True, drop=3, term="energy"),
-    RowColumn("mean", 8, right=True, drop=4, term="channel-mean"),
-    RowColumn("std", 8, right=True, drop=5, term="channel-std"),
+    RowColumn("mean", 8, right=True, drop=4),
+    RowColumn("std", 8, right=True, drop=5),
 )
 LAYER_COLUMNS = (
-    RowColumn("layer", 10, term="layer"),
+    RowColumn("layer", 10, term="tap"),
     RowColumn("kind", 6, drop=5, term="tap"),
     RowColumn("channels", 8, right=True, drop=4, term="channel"),
     RowColumn("kurtosis", 11, right=True, term="kurtosis"),

@@ -30,15 +30,6 @@ from tuiprobe.tui.text import fitted, inert
 from tuiprobe.tui.widgets.bars import axis, bar
 from tuiprobe.tui.widgets.spans import span
 
-_TERMS: dict[Block, str] = {
-    "your images": "on-your-images",
-    "shifts": "under-shifts",
-    "inside": "inside",
-    "deploy": "to-deploy",
-    "how sure": "how-sure",
-}
-"""What the glossary calls each block."""
-
 OPEN_FROM: dict[Block, int] = {"your images": 0, "shifts": 0, "inside": 34, "deploy": 44,
                                "how sure": 44}  # fmt: skip
 """Lines of a window from which on each block is open."""
@@ -148,9 +139,9 @@ class BlockView(Static, can_focus=True):
             self.action_open()
 
     def explained(self) -> tuple[str, ...]:
-        """Returns what the glossary says about the block, and about the terms of its lines."""
+        """Returns what the glossary says about the card, and about the terms of its lines."""
         said = mentioned(" ".join(map(line, self.block.lines)))
-        return tuple(dict.fromkeys([_TERMS[self.block.block], *(one.id for one in said), "card"]))
+        return ("card", *(one.id for one in said if one.id != "card"))
 
 
 def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:

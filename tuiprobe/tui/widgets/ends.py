@@ -47,7 +47,7 @@ class EndPictures(Vertical):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the pictures."""
-        return ("strongest-images", "image-ends")
+        return ("image-ends",)
 
     def show(
         self, title: str, images: Sequence[tuple[Entry | None, float]] = (), words: str = ""

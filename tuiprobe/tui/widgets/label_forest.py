@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from textual.content import Content
 
-from tuiprobe.label.describe import difference_words
-from tuiprobe.label.standing import FINAL, CandidateStanding, LabelStanding, unplanned
+from tuiprobe.label.status import FINAL, CandidateStatus, LabelStatus, difference_words, unplanned
 from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.figures import Told
@@ -39,11 +38,11 @@ class LastLabel:
 class LabelForest(Told):
     """The verdict, the forest plot and what was answered last, for the width there is."""
 
-    _known: tuple[LabelStanding, LastLabel | None, bool] | None = None
+    _known: tuple[LabelStatus, LastLabel | None, bool] | None = None
     _names = False
 
     def show_labels(
-        self, state: LabelStanding, last: LastLabel | None, *, names: bool, bounds: bool
+        self, state: LabelStatus, last: LastLabel | None, *, names: bool, bounds: bool
     ) -> None:
         """Shows how the labels stand.
 
@@ -72,7 +71,7 @@ class LabelForest(Told):
             self.show(Content(between).join(part for part in joined if part.plain))
 
 
-def _verdict(state: LabelStanding, names: bool, width: int) -> Iterator[Content]:
+def _verdict(state: LabelStatus, names: bool, width: int) -> Iterator[Content]:
     yield inert(state.sentence(names), "bold")
     if len(state.candidates) > 1 and state.verdict not in FINAL:
         words = "to a decision " if state.verdict == "open" else "to the best "
@@ -81,12 +80,12 @@ def _verdict(state: LabelStanding, names: bool, width: int) -> Iterator[Content]
         yield Content(f"{words}{part_line(state.progress, room)}{percent}")
 
 
-def _by_letter(state: LabelStanding) -> list[CandidateStanding]:
+def _by_letter(state: LabelStatus) -> list[CandidateStatus]:
     """Returns the candidates so that their order does not tell which is which."""
     return sorted(state.candidates, key=lambda row: (len(row.letter), row.letter))
 
 
-def _forest(state: LabelStanding, names: bool, width: int) -> Iterator[Content]:
+def _forest(state: LabelStatus, names: bool, width: int) -> Iterator[Content]:
     """Yields accuracies from 0 to 100 %; a candidate that is not the best is in brackets."""
     rows = _by_letter(state)
     marks = [plain(row.name(names)) for row in rows]
@@ -112,7 +111,7 @@ def _forest(state: LabelStanding, names: bool, width: int) -> Iterator[Content]:
         yield Content.styled(line, DIM) if row.dropped else Content(line)
 
 
-def _accuracy(row: CandidateStanding, whole: bool) -> str:
+def _accuracy(row: CandidateStatus, whole: bool) -> str:
     known = row.accuracy
     if known is None:
         return "-"
@@ -120,7 +119,7 @@ def _accuracy(row: CandidateStanding, whole: bool) -> str:
     return write(known.estimate, low=known.low, high=known.high, unit="share")
 
 
-def _differences(state: LabelStanding, names: bool, bounds: bool) -> Iterator[Content]:
+def _differences(state: LabelStatus, names: bool, bounds: bool) -> Iterator[Content]:
     if len(state.candidates) == 1 and state.outside:
         yield inert(unplanned(state.candidates[0].outside, state.outside))
     leader = state.candidates[state.leader].name(names)
@@ -135,7 +134,7 @@ def _differences(state: LabelStanding, names: bool, bounds: bool) -> Iterator[Co
         yield inert(f"not the best: {', '.join(beaten)}")
 
 
-def _remarks(state: LabelStanding, last: LastLabel | None, names: bool) -> Iterator[Content]:
+def _remarks(state: LabelStatus, last: LastLabel | None, names: bool) -> Iterator[Content]:
     if last is not None:
         rows = _by_letter(state)
         answers = ", ".join(f"{row.name(names)} {last.answers[row.letter]}" for row in rows)

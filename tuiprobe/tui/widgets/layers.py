@@ -81,7 +81,7 @@ class LayerStrip(Widget):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the strip."""
-        return ("layer", "tap", "kurtosis")
+        return ("tap", "kurtosis")
 
     @property
     def _room(self) -> int:

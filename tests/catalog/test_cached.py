@@ -1,0 +1,88 @@
+"""What a run will download, told before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import EntryNotFoundError
+
+from tuiprobe.catalog import cached
+from tuiprobe.catalog.cached import download_words, missing_weights
+from tuiprobe.events import Event
+from tuiprobe.models.downloads import with_sizes
+from tuiprobe.narration import announce_downloads
+from tuiprobe.spec import make_spec
+
+TWO = ["vitb16_openai", "vitb32_openai"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached, "cached_file", lambda model: None)
+
+
+def test_one_total_says_what_is_known_and_what_is_not() -> None:
+    towers = [missing.tower for missing in missing_weights(TWO)]
+    assert None not in towers
+    assert len(set(towers)) == 2
+    unknown, *timm = "open_clip:RN50-quickgelu/openai", "timm:resnet50.a1_in1k@288"
+    sentence = download_words(missing_weights([*TWO, "mini_clip", unknown, *TWO]))
+    assert sentence == (
+        f"the weights of vitb16_openai, vitb32_openai, {unknown} are not on this "
+        "machine: the start downloads them, at least 696 MB (image towers in float32); the size of "
+        f"{unknown} is unknown"
+    )
+    (resnet,) = missing_weights(timm)
+    assert resnet.tower == pytest.approx(102_228_128, rel=1e-3)  # 25,557,032 parameters
+
+
+def test_the_hub_tells_the_size_of_what_it_has_and_is_left_alone_once_it_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requested: list[str] = []
+
+    def metadata(url: str, timeout: float) -> SimpleNamespace:
+        requested.append(url)
+        if url.endswith("open_clip_model.safetensors"):
+            raise EntryNotFoundError("404")
+        if "down" in url:
+            raise TimeoutError
+        return SimpleNamespace(size=605_000_000)
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", metadata)
+    hub = "open_clip:hf-hub:me"
+    assert download_words(with_sizes(missing_weights([f"{hub}/clip"]))) == (
+        f"the weights of {hub}/clip are not on this machine: the start downloads them, 605 MB"
+    )
+    assert [url.rpartition("/")[2] for url in requested] == [
+        "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
+    ]  # fmt: skip
+    models = [f"{hub}/clip", f"{hub}/down", "timm:hf-hub:me/other"]
+    assert download_words(with_sizes(missing_weights(models))).endswith(
+        f"at least 605 MB; the size of {hub}/down, timm:hf-hub:me/other is unknown"
+    )
+    assert not any("other" in url for url in requested)
+
+
+def test_what_is_here_or_has_no_published_weights_is_not_downloaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert missing_weights(["mini_clip", "py:a:b"]) == []
+    monkeypatch.setattr(cached, "cached_file", lambda model: Path("x"))
+    assert missing_weights(TWO) == []
+    assert download_words([]) == ""
+
+
+def test_a_run_without_screens_says_so_before_it_starts() -> None:
+    events: list[Event] = []
+    announce_downloads([make_spec(item, "miniature", {}) for item in TWO], events.append)
+    assert [(item.kind, item.message) for item in events] == [
+        ("stage", download_words(missing_weights(TWO)))
+    ]
+    for options in ({"offline": True}, {"checkpoint": "w.pt"}):
+        announce_downloads([make_spec("vitb16_openai", "miniature", options)], events.append)
+    announce_downloads([make_spec(None, None, {})], events.append)
+    assert len(events) == 1

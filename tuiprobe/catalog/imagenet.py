@@ -1,0 +1,101 @@
+"""Classes of ImageNet: their names and ids, and which labels the folders of a data set stand for.
+
+`imagenet.tsv` and `imagenet_templates.txt` are generated from timm and open_clip
+(`python -m tuiprobe.models.names`), and a test compares them with those installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+FILE = Path(__file__).with_name("imagenet.tsv")
+"""One class a line, in the order of the labels: WordNet id, open_clip's name, WordNet's names."""
+
+TEMPLATES_FILE = Path(__file__).with_name("imagenet_templates.txt")
+
+
+@lru_cache(maxsize=1)
+def imagenet_columns() -> tuple[tuple[str, ...], ...]:
+    """Returns the columns of `FILE`, each in the order of ImageNet's labels."""
+    rows = [line.split("\t") for line in FILE.read_text("utf-8").splitlines()]
+    return tuple(zip(*rows, strict=True))
+
+
+def imagenet_wnids() -> tuple[str, ...]:
+    """Returns the 1,000 WordNet ids of ImageNet-1k, in the order of its labels."""
+    return imagenet_columns()[0]
+
+
+def imagenet_names() -> tuple[str, ...]:
+    """Returns open_clip's 1,000 class names of ImageNet-1k, made for prompts."""
+    return imagenet_columns()[1]
+
+
+def imagenet_templates() -> tuple[str, ...]:
+    """Returns the 80 prompt templates that OpenAI used for ImageNet, with `{}` for the name."""
+    return tuple(TEMPLATES_FILE.read_text("utf-8").splitlines())
+
+
+def imagenet_labels(classes: Sequence[str]) -> tuple[int, ...] | None:
+    """Returns the ImageNet-1k label of each class of a data set; None if it is not ImageNet's.
+
+    Accepts WordNet ids, a subset of them (ImageNet-A and -R), and the numbered folders of
+    ImageNet-V2 in any order (a string sort gives 0, 1, 10, 100, 101). Also accepts 1,000 names in
+    label order ("tench", or "tench, Tinca tinca"), as tar shards and Hugging Face sets have them;
+    a few names may differ, because sources spell some differently.
+
+    >>> imagenet_labels(["n01443537", "n01440764"])
+    (1, 0)
+    >>> imagenet_labels([str(i) for i in range(1000)])[10]
+    10
+    >>> imagenet_labels(["cat", "dog"]) is None
+    True
+    """
+    index = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
+    if classes and all(name in index for name in classes):
+        return tuple(index[name] for name in classes)
+    if sorted(classes) == sorted(str(i) for i in range(1000)):
+        return tuple(int(name) for name in classes)
+    if len(classes) == len(index) and _named_in_order(classes):
+        return tuple(range(len(classes)))
+    return None
+
+
+_FEWEST_NAMES = 0.9
+
+
+def _named_in_order(classes: Sequence[str]) -> bool:
+    pairs = zip(classes, _known_names(), strict=True)
+    hits = sum(_first_name(name) in known for name, known in pairs)
+    return hits >= _FEWEST_NAMES * len(classes)
+
+
+@lru_cache(maxsize=1)
+def _known_names() -> tuple[frozenset[str], ...]:
+    """Returns the names of each ImageNet class: open_clip's and WordNet's."""
+    _, names, descriptions = imagenet_columns()
+    return tuple(
+        frozenset((_first_name(name), _first_name(words)))
+        for name, words in zip(names, descriptions, strict=True)
+    )
+
+
+def _first_name(name: str) -> str:
+    return name.partition(",")[0].replace("_", " ").strip().lower()
+
+
+def prompt_names(classes: Sequence[str]) -> tuple[str, ...]:
+    """Returns names for prompts: ImageNet's for ImageNet folders, else the folder names.
+
+    >>> prompt_names(["n01440764", "n01443537"])
+    ('tench', 'goldfish')
+    >>> prompt_names(["fire_truck"])
+    ('fire truck',)
+    """
+    labels = imagenet_labels(classes)
+    if labels is None:
+        return tuple(name.replace("_", " ") for name in classes)
+    names = imagenet_names()
+    return tuple(names[label] for label in labels)

@@ -1,0 +1,298 @@
+"""Images that Python code holds: a torch Dataset, a list, or anything that yields pairs."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, Subset
+
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
+from tuiprobe.datasets.decode import rgb
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.plugins import in_words
+
+_DIGITS = 7
+
+NO_LABEL = -1
+"""Stands for what is neither the number nor the name of a class."""
+
+_LABELS = ("targets", "labels", "_labels", "y")
+_PAIRS = ("_samples", "samples", "imgs")
+_CLASSES = ("classes", "categories")
+
+_IMAGES = (
+    "give pairs of an image and a label, where an image is a PIL image (of an array: "
+    "PIL.Image.fromarray), the path of a file, or a tensor [3, H, W]: uint8 pixels, or "
+    "preprocessed floats"
+)
+
+
+class PythonImages(StoredImages):
+    """Images and labels that an object gives by number.
+
+    What can only be iterated is read once, whole, and kept in memory. An image that comes without
+    a label, or with None, has none.
+
+    Args:
+        data: Has `len` and gives `(image, label)` by number, as a torch Dataset does, or yields
+            such pairs. Of a `DataLoader` its Dataset counts.
+        name: Name of the set; None for that of the class.
+        labelled: Whether labels are read; a target set has none.
+
+    Attributes:
+        rows: Names of the model's outputs, which number the labels where the data name no class.
+
+    Raises:
+        UsageError: If it is no such object, or its first image is none.
+        DataError: If it is empty, or draws at random.
+    """
+
+    def __init__(self, data: object, name: str | None = None, *, labelled: bool = True) -> None:
+        self.rows: tuple[str, ...] = ()
+        self.name = name or name_of(data)
+        self.source = f"py:{self.name}"
+        self._items: Any = _numbered(data)
+        self._labelled = labelled
+        if len(self._items) == 0:
+            raise DataError(f"{self.source} holds no image")
+        first, repeated = (self._read(0)[0] for _ in range(2))
+        if first.digest() != repeated.digest():
+            raise DataError(
+                f"{self._nth(0)} differs each time it is read, as its transform draws at random: "
+                "give the data with that of validation"
+            )
+        self._of_files = isinstance(self._item(0)[0], str | os.PathLike)
+        self.tensor_size = None if first.prepared is None else tuple(first.prepared.shape[1:])
+
+    @cached_property
+    def _labels(self) -> list[int | str] | None:
+        """The label of each image, a number or a name; None if no image has one."""
+        if not self._labelled:
+            return None
+        places = range(len(self._items))
+        listed = labels_of(self._items)
+        if listed is None or any(
+            _label(listed[i]) != _label(self._item(i)[1]) for i in (0, places[-1])
+        ):
+            listed = [self._item(i)[1] for i in places]  # reads every image once
+        labels = [_label(label) for label in listed]
+        known = [label for label in labels if label is not None]
+        if known and len(known) < len(labels):
+            raise DataError(
+                f"{self._nth(labels.index(None))} has no label and others have: give all of them "
+                "labels, or none"
+            )
+        if NO_LABEL in labels:
+            place = labels.index(NO_LABEL)
+            raise DataError(
+                f"{self._nth(place)} has the label {_described(listed[place])}: give the number of "
+                "its class, from 0, or its name"
+            )
+        return known or None
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by label: the data's own, else those of the model's outputs, else numbers."""
+        labels = self._labels
+        if labels is None:
+            return ()
+        numbers = [label for label in labels if isinstance(label, int)]
+        if len(numbers) < len(labels):
+            if numbers:
+                raise DataError(f"{self.source} has names and numbers as labels: give one of them")
+            return tuple(sorted(set(map(str, labels)), key=os.fsencode))
+        count = max(numbers) + 1
+        if own := classes_of(self._items, count):
+            return own
+        if 0 < len(self.rows) < count:
+            raise DataError(
+                f"{self._nth(numbers.index(count - 1))} has the label {count - 1}, and the model "
+                f"{len(self.rows)} outputs, numbered from 0: give the numbers of its outputs"
+            )
+        return self.rows or tuple(map(str, range(count)))
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """All images, by number."""
+        places = {name: label for label, name in enumerate(self.classes)}
+        labels: Sequence[int | str | None] = self._labels or [None] * len(self._items)
+        return tuple(
+            Sample(i, self._path(i), places[label] if isinstance(label, str) else label)
+            for i, label in enumerate(labels)
+        )
+
+    def _path(self, place: int) -> str:
+        file = self._file(place)
+        return f"{place:0{_DIGITS}d}" + (f"/{Path(file).name}" if file is not None else "")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Says that tensors are taken as they are."""
+        if self.tensor_size is None:
+            return ()
+        height, width = self.tensor_size
+        return (
+            f"{self.source} gives tensors [3, {height}, {width}]: they are taken as preprocessed, "
+            "and no other preprocessing is applied to them",
+        )
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns the stamp of a file; an empty one of others, which only reading can compare."""
+        file = self._file(sample.id)
+        return Stamp(None, None) if file is None else stamp_file(file)
+
+    def _file(self, place: int) -> str | None:
+        """Returns the path that stands for an image; None if images are no files."""
+        image = self._item(place)[0] if self._of_files else None
+        return os.fspath(image) if isinstance(image, str | os.PathLike) else None
+
+    def read(self, sample: Sample) -> Content:
+        """Returns one image.
+
+        Raises:
+            UnreadableImageError: If it cannot be read or decoded.
+            DataError: If its label is not the one that was listed.
+        """
+        content, label = self._read(sample.id)
+        labels = self._labels
+        if labels is not None and label != labels[sample.id]:
+            raise DataError(
+                f"{self._nth(sample.id)} has the label {label}, and its list of labels (targets, "
+                f"labels or samples) {labels[sample.id]}: correct the list, or give it no such name"
+            )
+        return content
+
+    def _read(self, place: int) -> tuple[Content, int | str | None]:
+        image, label = self._item(place)
+        try:
+            content = _content(image)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"{self._nth(place)}: {error}") from error
+        if content is None:
+            raise UsageError(f"{self._nth(place)} is no image ({_described(image)}): {_IMAGES}")
+        return content, _label(label)
+
+    def _item(self, place: int) -> tuple[Any, Any]:
+        try:
+            return _pair(self._items[place])
+        except Exception as error:  # the user's code may raise anything
+            raise UnreadableImageError(f"{self._nth(place)}: {in_words(error)}") from error
+
+    def _nth(self, place: int) -> str:
+        return f"image {place} of {self.source}"
+
+
+def name_of(data: object) -> str:
+    """Returns the name of a data set: that of its class, or `images` of what Python itself has."""
+    data = data.dataset if isinstance(data, DataLoader) else data
+    while isinstance(data, Subset):
+        data = data.dataset
+    kind = type(data)
+    return "images" if kind.__module__ == "builtins" else kind.__name__
+
+
+def _numbered(data: object) -> Any:
+    """Returns what has a length and gives items by number; reads what can only be iterated."""
+    data = data.dataset if isinstance(data, DataLoader) else data
+    if not isinstance(data, Mapping | Image.Image | bytes):
+        by_number = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+        if by_number and not isinstance(data, IterableDataset):
+            return data
+        if isinstance(data, Iterable):
+            return [_kept(item) for item in data]
+    raise UsageError(
+        f"{_described(data)} is no set of images: give a folder, a torch Dataset, or pairs of "
+        "image and label"
+    )
+
+
+def _kept(item: object) -> tuple[object, object]:
+    """Returns an item whose image is read, since the file of an opened one may be closed next."""
+    image, label = _pair(item)
+    return (rgb(image) if isinstance(image, Image.Image) else image), label
+
+
+def _pair(item: Any) -> tuple[Any, Any]:
+    """Returns image and label of an item; further fields are left out."""
+    if isinstance(item, tuple | list):
+        return (item[0], item[1]) if len(item) > 1 else (item[0] if item else None, None)
+    return item, None
+
+
+def _label(label: Any) -> int | str | None:
+    """Returns a label as a number or a name; `NO_LABEL` if it is neither, None if it is None."""
+    if label is None or isinstance(label, str):
+        return label
+    try:
+        return max(operator.index(label), NO_LABEL)
+    except (TypeError, ValueError, RuntimeError):
+        return NO_LABEL
+
+
+def _content(image: Any) -> Content | None:
+    """Returns what is measured of an image; None if it is none."""
+    nothing = Stamp(None, None)
+    if isinstance(image, str | os.PathLike):
+        return read_file(os.fspath(image))
+    if isinstance(image, Image.Image):
+        return Content(rgb(image), nothing)
+    if not isinstance(image, Tensor) or image.ndim != 3 or image.shape[0] != 3:
+        return None
+    if image.dtype == torch.uint8:
+        return Content(Image.fromarray(image.permute(1, 2, 0).cpu().numpy()), nothing)
+    if not image.is_floating_point():
+        return None
+    tensor = torch.empty(image.shape).copy_(image.detach())  # a plain one, in float32
+    values = tensor.numpy()
+    return Content(values.tobytes(), nothing, decode=partial(_picture, values), prepared=tensor)
+
+
+def _picture(values: Any, data: bytes) -> Image.Image:
+    """Returns a tensor for people to look at, from its smallest value in black to its largest."""
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / (high - low or 1.0) * 255
+    return Image.fromarray(np.nan_to_num(scaled).astype(np.uint8).transpose(1, 2, 0).copy())
+
+
+def _described(thing: Any) -> str:
+    """Describes what was given in place of images, an image or a label."""
+    kind = type(thing).__name__
+    if isinstance(thing, Mapping):
+        return f"{kind} of {', '.join(map(str, thing))}"
+    if hasattr(thing, "shape"):
+        return f"{kind} {[*thing.shape]}"
+    return f"{kind} {thing}" if isinstance(thing, int | float) else kind
+
+
+def labels_of(rows: Any) -> list[Any] | None:
+    """Returns the labels that a Dataset lists, without reading an image; None if it lists none."""
+    if isinstance(rows, Subset):
+        whole = labels_of(rows.dataset)
+        return None if whole is None else [whole[int(i)] for i in rows.indices]
+    for attributes, pairs in ((_LABELS, False), (_PAIRS, True)):
+        for attribute in attributes:
+            values = getattr(rows, attribute, None)
+            if values is not None and hasattr(values, "__len__") and len(values) == len(rows):
+                return [_pair(value)[1] for value in values] if pairs else list(values)
+    return None
+
+
+def classes_of(rows: Any, count: int) -> tuple[str, ...]:
+    """Returns the names of at least so many classes that a Dataset lists; empty if it does not."""
+    while isinstance(rows, Subset):
+        rows = rows.dataset
+    for attribute in _CLASSES:
+        names = getattr(rows, attribute, None)
+        if isinstance(names, list | tuple) and len(names) >= count:
+            return tuple(str(n[0] if isinstance(n, tuple) else n) for n in names)
+    return ()

@@ -1,0 +1,236 @@
+"""Several candidates on the same pictures and classes, and the labels that count for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from tuiprobe.datasets.content import UNREADABLE
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.label.betting import Floats, Ints
+from tuiprobe.label.candidates import Candidate
+from tuiprobe.label.files import NONE_OF_THESE, UNSURE, How, LabelFiles, LabelLine, LabelPlan
+from tuiprobe.label.survey import NOBODY, Pool
+from tuiprobe.plaintext import plain
+
+UNREADABLE_PICTURE = UNREADABLE.hex()
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Candidates on the same pictures and classes.
+
+    Attributes:
+        candidates: The candidates.
+        source_run: The candidate whose pictures are shown, the first that the user gave.
+        classes: Class names, sorted.
+        ids: int64 `[N]`, sample ids of its pictures, ascending in a new plan.
+        digests: SHA-256 of each picture.
+        paths: Path of each picture in its target set.
+        left_out: Pictures that a candidate could not read, or has no finite representation of.
+        doubles: Pictures with the contents of an earlier one, which stands for them.
+        answers: int64 `[M, N]`, index into `classes`.
+        confidences: float64 `[M, N]`.
+    """
+
+    candidates: tuple[Candidate, ...]
+    source_run: Candidate
+    classes: tuple[str, ...]
+    ids: Ints
+    digests: tuple[str, ...]
+    paths: tuple[str, ...]
+    left_out: int
+    doubles: int
+    answers: Ints
+    confidences: Floats
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each picture, by its SHA-256."""
+        return {digest: place for place, digest in enumerate(self.digests)}
+
+    def pool(self, seed: int) -> Pool:
+        """Returns the answers in the form that a survey needs."""
+        return Pool(self.answers, self.confidences, seed)
+
+    def of(self, places: Ints) -> Matched:
+        """Returns the same for some of the pictures."""
+        return replace(
+            self,
+            ids=self.ids[places],
+            digests=tuple(self.digests[place] for place in places.tolist()),
+            paths=tuple(self.paths[place] for place in places.tolist()),
+            answers=self.answers[:, places],
+            confidences=self.confidences[:, places],
+        )
+
+    @cached_property
+    def answers_digests(self) -> tuple[str, ...]:
+        """The SHA-256 of pictures and answers of each candidate, whatever the order of pictures."""
+        digests = []
+        for answers in self.answers.tolist():
+            pairs = zip(self.digests, answers, strict=True)
+            lines = sorted(f"{picture} {self.classes[answer]}\n" for picture, answer in pairs)
+            content = "".join(lines).encode("utf-8", "backslashreplace")
+            digests.append(hashlib.sha256(content).hexdigest())
+        return tuple(digests)
+
+
+def match(candidates: Sequence[Candidate]) -> Matched:
+    """Puts candidates on the same pictures by digest, and on the same classes by name.
+
+    Raises:
+        DataError: If pictures or classes differ, or equal pictures got different answers.
+    """
+    first = candidates[0]
+    for other in candidates[1:]:
+        _refuse_other(first, other)
+    classes = tuple(sorted(set(first.classes)))
+    ids, doubles = _distinct(first)
+    for other in candidates[1:]:
+        _distinct(other)
+    rows = []  # of each candidate, for each picture of the first one; -1 where it has none
+    for candidate in candidates:
+        row_of: dict[str, int] = {}
+        for row, sample in enumerate(candidate.ids.tolist()):
+            row_of.setdefault(candidate.digests[sample], row)
+        rows.append([row_of.get(first.digests[sample], -1) for sample in ids])
+    places = np.array(rows)
+    there = (places >= 0).all(axis=0)
+    if not there.any():
+        raise DataError(f"{first.directory.path} has no readable picture in {first.target}")
+    answers, confidences = [], []
+    for candidate, place in zip(candidates, places[:, there], strict=True):
+        number = np.array([classes.index(name) for name in candidate.classes], dtype=np.int64)
+        answers.append(number[candidate.answers[place]])
+        confidences.append(candidate.confidences[place])
+    kept = np.array(ids, dtype=np.int64)[there]
+    return Matched(
+        candidates=tuple(candidates),
+        source_run=first,
+        classes=classes,
+        ids=kept,
+        digests=tuple(first.digests[i] for i in kept.tolist()),
+        paths=tuple(first.paths[i] for i in kept.tolist()),
+        left_out=len(first.digests) - doubles - len(kept),
+        doubles=doubles,
+        answers=np.array(answers),
+        confidences=np.array(confidences),
+    )
+
+
+def _refuse_other(first: Candidate, other: Candidate) -> None:
+    """Refuses a run over other pictures or classes.
+
+    Raises:
+        DataError: If it is one; says what differs.
+    """
+    a, b = first.directory.path, other.directory.path
+    if unshared := sorted(set(first.classes) ^ set(other.classes)):
+        where = a if unshared[0] in first.classes else b
+        raise DataError(
+            f"{a} and {b} answer with different classes: {len(unshared):,} are in one alone, such "
+            f"as {unshared[0]!r} in {where}; run both with the same --classes FILE"
+        )
+    ours, theirs = set(first.digests.values()), set(other.digests.values())
+    unreadable = [list(run.digests.values()).count(UNREADABLE_PICTURE) for run in (other, first)]
+    if len(ours - theirs) > unreadable[0] or len(theirs - ours) > unreadable[1]:
+        raise DataError(
+            f"{a} and {b} measured different pictures: {len(ours - theirs):,} of {len(ours):,} are "
+            f"only in the first, {len(theirs - ours):,} of {len(theirs):,} only in the second; run "
+            "both with the same --target and --sample"
+        )
+
+
+def _distinct(candidate: Candidate) -> tuple[list[int], int]:
+    """Returns the pictures without doubles, and how many those are.
+
+    Raises:
+        DataError: If pictures of equal contents got different answers.
+    """
+    answer = dict(zip(candidate.ids.tolist(), candidate.answers.tolist(), strict=True))
+    kept: dict[str, int] = {}
+    readable = sorted(i for i, d in candidate.digests.items() if d != UNREADABLE_PICTURE)
+    for i in readable:
+        before = kept.setdefault(candidate.digests[i], i)
+        if i in answer and before in answer and answer[i] != answer[before]:
+            raise DataError(
+                f"{candidate.paths[i]} and {candidate.paths[before]} are the same picture and "
+                f"{candidate.model} answers them differently: measure the run again"
+            )
+    return sorted(kept.values()), len(readable) - len(kept)
+
+
+@dataclass(frozen=True)
+class CountedLabel:
+    """A label of a picture that candidates answer.
+
+    Attributes:
+        place: Place of the picture in the pool.
+        label: Number of a class, or `NOBODY`.
+        line: Its line in the file of labels.
+    """
+
+    place: int
+    label: int
+    line: LabelLine
+
+    def how(self, plan: LabelPlan) -> How:
+        """Returns how a plan came by it: `outside` if that plan did not draw it."""
+        return self.line.how if self.line.plan == plan.id else "outside"
+
+
+def counted_labels(
+    lines: Iterable[LabelLine], matched: Matched, files: LabelFiles
+) -> list[CountedLabel]:
+    """Returns the labels of the candidates' pictures, one for each, in their order.
+
+    Raises:
+        UsageError: If a label is of a class that no candidate may answer, or one picture has two.
+    """
+    places, numbers = matched.places, label_numbers(matched)
+    own = [line for line in lines if line.digest in places]
+    refuse_conflicts(files.csv.path, own)
+    rows: dict[int, CountedLabel] = {}
+    for line in own:
+        if line.label not in numbers:
+            raise UsageError(
+                f"{files.csv} labels {plain(line.image)} as {plain(line.label)!r}, which is no "
+                f"class of these runs; they answer {some_classes(matched.classes)}"
+            )
+        place = places[line.digest]
+        rows.setdefault(place, CountedLabel(place, numbers[line.label], line))
+    return list(rows.values())
+
+
+def label_numbers(matched: Matched) -> dict[str, int]:
+    """Returns what each label stands for: the number of a class, or `NOBODY`."""
+    numbers = {plain(name): n for n, name in enumerate(matched.classes)}
+    return numbers | {NONE_OF_THESE: NOBODY, UNSURE: NOBODY}
+
+
+def some_classes(classes: Sequence[str]) -> str:
+    """Returns the first classes, for a message."""
+    return ", ".join(map(plain, classes[:8])) + (" …" if len(classes) > 8 else "")
+
+
+def refuse_conflicts(path: Path, lines: Iterable[LabelLine]) -> None:
+    """Refuses two labels of one picture.
+
+    Raises:
+        UsageError: If there are two; names them.
+    """
+    first: dict[str, tuple[int, LabelLine]] = {}
+    for number, line in enumerate(lines, 2):
+        before, other = first.setdefault(line.digest, (number, line))
+        if other.label != line.label:
+            raise UsageError(
+                f"{path} labels one picture twice: line {before} says that {plain(other.image)} is "
+                f"{plain(other.label)}, line {number} that {plain(line.image)} is "
+                f"{plain(line.label)}; delete one of the lines"
+            )

@@ -1,0 +1,286 @@
+"""How far a labelling is and what it has decided: as figures, in words, and as a section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tuiprobe.label.contest import MARGIN, UNDECIDED, Contest, Verdict
+from tuiprobe.label.session import LabelDecision, Labelling
+from tuiprobe.label.survey import LabelledAccuracy
+from tuiprobe.numbers import MISSING, interval
+from tuiprobe.probes.content import listed, points, prose, several, table
+from tuiprobe.results.section import Content, Section, Value
+
+FINAL: Final = ("best", "equal", "contradictory", "enough")
+"""Verdicts after which further labels only narrow what is known."""
+
+
+@dataclass(frozen=True)
+class CandidateStatus:
+    """What the labels say of a candidate.
+
+    Attributes:
+        letter: Its name before names are shown.
+        model: Its name after that.
+        run: Name of its run directory.
+        accuracy: On all pictures; None where too few are labelled.
+        dropped: Whether it is not the best.
+        difference: Bounds of the leader's accuracy minus its own, as fractions; None for the leader
+            and for a run alone.
+        bound: What the bounds are: `open`, `decided` (they stand still) or `contradictory`.
+        outside: On how many of the pictures that were labelled unasked it is right.
+    """
+
+    letter: str
+    model: str
+    run: str
+    accuracy: LabelledAccuracy | None
+    dropped: bool
+    difference: tuple[float, float] | None
+    bound: Literal["open", "decided", "contradictory"]
+    outside: int
+
+    @property
+    def accuracy_text(self) -> str:
+        """The accuracy as people read it."""
+        return MISSING if self.accuracy is None else self.accuracy.text()
+
+    def name(self, names: bool) -> str:
+        """Returns its model or its letter."""
+        return self.model if names else self.letter
+
+
+@dataclass(frozen=True)
+class LabelStatus:
+    """How far a labelling is, and what is decided.
+
+    Attributes:
+        target: Name of the set.
+        pictures: Pictures that can be labelled.
+        labelled: Pictures that are.
+        unsure: Pictures among them on which the labeller was not sure: nobody is right there.
+        outside: Pictures among them that were labelled unasked after the first draw.
+        left_out: Pictures that a candidate could not read.
+        doubles: Pictures with the contents of an earlier one.
+        verdict: What is decided; `enough` where one run alone is known to 5 points.
+        winner: Place of the candidate that it is about.
+        leader: Place of the candidate that is ahead.
+        progress: Part of the way to the next decision, from 0 to 1.
+        more: Roughly how many more labels that takes; None while it is not known.
+        decisions: Each change of what is decided, in their order; withdrawals too.
+        notes: Remarks of the source of the pictures.
+        candidates: The candidates, in the order of the plan.
+    """
+
+    target: str
+    pictures: int
+    labelled: int
+    unsure: int
+    outside: int
+    left_out: int
+    doubles: int
+    verdict: Verdict | Literal["enough"]
+    winner: int | None
+    leader: int
+    progress: float
+    more: int | None
+    decisions: tuple[LabelDecision, ...]
+    notes: tuple[str, ...]
+    candidates: tuple[CandidateStatus, ...]
+
+    @property
+    def decided(self) -> bool:
+        """Whether a decision was reached."""
+        return self.verdict not in UNDECIDED
+
+    def sentence(self, names: bool = False) -> str:
+        """Returns what is decided, in words.
+
+        Args:
+            names: Whether models are named, rather than A, B and C.
+        """
+        words = self.words(self.verdict, self.winner, names)
+        sure = self.verdict in ("best", "within", "equal")
+        return f"{words} on these {self.pictures:,} pictures" if sure else words
+
+    def words(
+        self, verdict: Verdict | Literal["enough"], winner: int | None, names: bool = False
+    ) -> str:
+        """Returns a verdict in words; see `sentence`."""
+        name = "" if winner is None else self.candidates[winner].name(names)
+        several = len(self.candidates) > 1
+        return {
+            "open": "not decided" if several else "not known to 5 points yet",
+            "best": f"{name} is the best of the {len(self.candidates)}",
+            "within": f"{name} is within {100 * MARGIN:g} points of the best",
+            "equal": "equal",
+            "contradictory": "labels contradict each other",
+            "enough": "known to 5 points",
+        }[verdict]
+
+    def headline(self) -> str:
+        """Returns target, labels and roughly how many more there are to come."""
+        more = "" if self.more is None else f" · roughly {self.more:,} more"
+        return f"label {self.target} · {self.labelled:,} labelled{more}"
+
+    def remarks(self) -> list[str]:
+        """Returns what else whoever labels must know, a sentence each."""
+        counts = (
+            (self.outside, "labelled outside the plan: differences count them, accuracies do not"),
+            (self.unsure, "unsure: they count as right for nobody"),
+            (self.left_out, "left out: a run could not read or represent them"),
+            (self.doubles, "doubles of others: one label stands for all of them"),
+        )
+        return [
+            f"{count:,} {'picture is' if count == 1 else 'pictures are'} {text}"
+            for count, text in counts
+            if count
+        ]
+
+
+def unplanned(right: int, labelled: int) -> str:
+    """Returns how often a run is right on pictures of unknown selection, in words.
+
+    >>> unplanned(31, 50)
+    'right on 31 of 50 labelled pictures, which were not drawn at random'
+    """
+    return f"right on {right:,} of {labelled:,} labelled pictures, which were not drawn at random"
+
+
+def label_status(labelling: Labelling) -> LabelStatus:
+    """Returns how far a labelling is, and what is decided."""
+    survey, matched = labelling.survey, labelling.matched
+    outside = labelling.outside
+    contest = survey if isinstance(survey, Contest) else None
+    return LabelStatus(
+        target=matched.source_run.target,
+        pictures=len(matched.digests),
+        labelled=len(survey.labels),
+        unsure=labelling.unsure,
+        outside=len(outside),
+        left_out=matched.left_out,
+        doubles=matched.doubles,
+        verdict=survey.verdict,
+        winner=labelling.decided.winner,
+        leader=0 if contest is None else contest.leader,
+        progress=0.0 if contest is None else contest.progress,
+        more=None if contest is None else contest.labels_left,
+        decisions=tuple(labelling.decisions),
+        notes=matched.source_run.notes,
+        candidates=_candidates(labelling, labelling.right(outside)),
+    )
+
+
+def _candidates(labelling: Labelling, outside: tuple[int, ...]) -> tuple[CandidateStatus, ...]:
+    survey = labelling.survey
+    accuracies = survey.accuracies() if survey.labels else []
+    leader = survey.leader if isinstance(survey, Contest) else 0
+    rows = []
+    for place, candidate in enumerate(labelling.matched.candidates):
+        dropped, difference = False, None
+        bound: Literal["open", "decided", "contradictory"] = "open"
+        if isinstance(survey, Contest):
+            dropped = bool(survey.dropped[place])
+            if place != leader:
+                low, high = difference = survey.bounds(leader, place)
+                decided = dropped or survey.verdict in ("best", "within")
+                bound = "contradictory" if low > high else "decided" if decided else "open"
+        rows.append(
+            CandidateStatus(
+                letter=labelling.letters[place],
+                model=labelling.models[place],
+                run=candidate.directory.path.name,
+                accuracy=accuracies[place] if accuracies else None,
+                dropped=dropped,
+                difference=difference,
+                bound=bound,
+                outside=outside[place],
+            )
+        )
+    return tuple(rows)
+
+
+READ = (
+    "A candidate is dropped, or a winner named, with a risk of at most 5 % that the best of them "
+    "is dropped, if the labels are right; whoever labels may watch and stop at any time. The "
+    "bounds of differences hold likewise, all together, with 95 %. Ranges of accuracies have 95 % "
+    "for a number of labels that was planned, not while watching."
+)
+
+READ_ALONE = (
+    "The range has 95 % where labelling ends at 5 points to either side, or at a planned number of "
+    "labels; not for someone who watches and stops at will."
+)
+
+
+def describe_labels(state: LabelStatus) -> Section:
+    """Describes a labelling, with the names of models."""
+    contest = len(state.candidates) > 1
+    return Section(
+        title=f"Labels on {state.target}",
+        headline=(state.sentence(names=True),),
+        content=(
+            points(_points(state)),
+            *([_contest_table(state)] if contest else _accuracy_of_one(state)),
+            prose(READ if contest else READ_ALONE),
+        ),
+    )
+
+
+def _points(state: LabelStatus) -> Iterator[Value | tuple[Value, ...]]:
+    more = "" if state.more is None else f", roughly {state.more:,} more to the next decision"
+    yield f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
+    verdict, gone = "open", set[int]()
+    for decision in state.decisions:
+        models = [state.candidates[n].model for n in decision.dropped if n not in gone]
+        words = state.words(decision.verdict, decision.winner, names=True)
+        if models and decision.verdict == verdict:
+            words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
+        yield f"after {decision.labels:,} labels: {words}"
+        verdict, gone = decision.verdict, set(decision.dropped)
+    yield from state.remarks()
+    yield from state.notes
+
+
+def _contest_table(state: LabelStatus) -> Content:
+    leader = state.candidates[state.leader].model
+    columns = [
+        ("model", "model"),
+        ("accuracy", "accuracy"),
+        ("difference", f"{leader} minus it"),
+        ("standing", "standing"),
+    ]
+    rows = [
+        [row.model, row.accuracy_text, difference_words(row), _decision(state, place, row)]
+        for place, row in enumerate(state.candidates)
+    ]
+    return table("labels", columns, rows)
+
+
+def difference_words(row: CandidateStatus) -> str:
+    """Returns the bounds of the leader's accuracy minus a candidate's, or what they are."""
+    if row.difference is None:
+        return "-"
+    low, high = row.difference
+    if row.bound == "contradictory" or (row.bound == "decided" and low <= 0 <= high):
+        return row.bound  # bounds of a decided pair stand still, and would be misread
+    ends = interval((low + high) / 2, low, high, "points").partition("(")[2]
+    return f"{ends.rstrip(')')} points"
+
+
+def _decision(state: LabelStatus, place: int, row: CandidateStatus) -> str:
+    if row.dropped:
+        return "not the best"
+    if place == state.winner and state.verdict == "best":
+        return "the best"
+    return "ahead" if place == state.leader and state.labelled else "-"
+
+
+def _accuracy_of_one(state: LabelStatus) -> Iterator[Content]:
+    (row,) = state.candidates
+    if row.accuracy is not None:
+        yield prose(f"{row.model}: {row.accuracy_text} right")
+    if state.outside:
+        yield prose(f"{row.model}: {unplanned(row.outside, state.outside)}")

@@ -1,0 +1,332 @@
+"""What makes an encoder of a user's own torch module: its head, its width, its preprocessing."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tuiprobe.catalog.class_names import read_classes
+from tuiprobe.errors import UsageError
+from tuiprobe.models.heads import Head, classifier_head
+from tuiprobe.models.info import PreprocessingInfo, measured_normalisation, weights_info
+from tuiprobe.models.taps import bare
+from tuiprobe.plugins import in_words
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_SIZES = ((320, 256), (200, 300))
+"""Width and height of the pictures by which a preprocessing is known."""
+
+_TOKENS = ("cls_token", "class_token", "class_embedding")
+"""Names of the parameter that a transformer reads its representation from."""
+
+_FORM = "it takes a PIL image and returns a float32 tensor [3, H, W]"
+_ASK = (
+    f"pass preprocess=, the transform of its validation images ({_FORM}), such as torchvision's "
+    "ResNet50_Weights.DEFAULT.transforms()"
+)
+
+
+class ImagesAreTensors:
+    """Stands for the preprocessing where a data set gives preprocessed tensors.
+
+    Args:
+        size: Height and width of the tensors.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+
+    def __call__(self, image: Image) -> Tensor:
+        """Refuses a picture.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(f"one set gives tensors and another one pictures: {_ASK}")
+
+
+def parts_of_module(
+    module: nn.Module,
+    *,
+    preprocess: object = None,
+    classes: Sequence[str] | str | os.PathLike[str] | None = None,
+    head: nn.Linear | Head | None = None,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """Returns the arguments of `Encoder` for a module; see `Encoder.from_module`."""
+    module = bare(module)
+    kind = _kind(module)
+    transform, info = _preprocessing(module, preprocess, kind)
+    place = next((name for name, layer in module.named_modules() if layer is head), None)
+    own = _copy(module, kind)
+    images = torch.zeros(2, 3, *info.size)
+    if info.known:
+        images = torch.stack([transform(picture) for picture in _pictures()])
+    output, ending = _trial(own, images, kind)
+    layer = ending
+    if head is not None:
+        layer = cast(nn.Linear, own.get_submodule(place)) if place else None
+    forward: Callable[[Tensor], Tensor]
+    if layer is not None:
+        width, forward = layer.in_features, BeforeLayer(own, layer)
+    else:
+        width, forward = output.shape[1], _Flat(own)
+    # Where h is read is part of what is measured.
+    where = "" if head is None else f" before {place}" if place else " output"
+    parameters = {name.rpartition(".")[2] for name, _ in own.named_parameters()}
+    return {
+        "name": f"py:{(name or kind).replace(':', '-')}",
+        "architecture": kind + where,
+        "representation": "pooled" if parameters.isdisjoint(_TOKENS) else "token",
+        "width": width,
+        "weights": weights_info(own, "checkpoint", f"a {kind} in Python"),
+        "preprocessing": info,
+        "module": own,
+        "preprocess": transform,
+        "forward": forward,
+        "classifier": _classifier(layer or head, classes, width, kind),
+    }
+
+
+def _kind(thing: object) -> str:
+    return type(thing).__name__
+
+
+def _copy(module: nn.Module, kind: str) -> nn.Module:
+    """Returns a copy in float32 on the CPU, as an encoder changes modes and registers hooks."""
+    try:
+        return copy.deepcopy(module).cpu().float().eval()
+    except Exception as error:
+        raise UsageError(
+            f"{kind} cannot be copied ({in_words(error)}), and the one that you hold is left as "
+            "it is: load its state dict into a new one, and pass that"
+        ) from error
+
+
+# The forward pass.
+
+
+class BeforeLayer:
+    """Maps images to the input of a layer, caught by a hook.
+
+    Args:
+        module: The module that calls the layer once a pass.
+        layer: The layer.
+    """
+
+    def __init__(self, module: nn.Module, layer: nn.Module) -> None:
+        self._module = module
+        self._caught: list[Tensor] = []
+        layer.register_forward_pre_hook(self._catch)
+
+    def _catch(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._caught.append(inputs[0])
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Returns the input of the layer, `[B, width]`."""
+        self._caught.clear()
+        self._module(images)
+        return self._caught.pop().flatten(1)
+
+
+class _Flat:
+    """Maps images to the output of a module, `[B, width]`."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+
+    def __call__(self, images: Tensor) -> Tensor:
+        output: Tensor = self._module(images)
+        return output.flatten(1)
+
+
+def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Linear | None]:
+    """Returns the output for two images, and the linear layer that the module ends in, if any.
+
+    A softmax may follow the layer.
+    """
+    calls: list[tuple[nn.Linear, Tensor]] = []
+
+    def note(layer: nn.Module, inputs: object, output: Tensor) -> None:
+        assert isinstance(layer, nn.Linear)
+        calls.append((layer, output))
+
+    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    hooks = [layer.register_forward_hook(note) for layer in linear]
+    try:
+        with torch.inference_mode():
+            output = module(images)
+    except Exception as error:
+        raise UsageError(
+            f"{kind} failed on two images {[*images.shape]}, as preprocess gives them: "
+            f"{in_words(error)}; are these the images that it was trained on?"
+        ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    output = _vectors(output, kind)
+    for layer, logits in reversed(calls):
+        if logits.shape == output.shape:
+            ends = (logits, logits.softmax(-1), logits.log_softmax(-1))
+            if any(torch.allclose(end, output, equal_nan=True) for end in ends):
+                return output, layer
+    return output, None
+
+
+def _vectors(output: object, kind: str) -> Tensor:
+    """Returns the output as one vector an image, or says how to get there."""
+    if not isinstance(output, Tensor):
+        names = f" of {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
+        raise UsageError(
+            f"{kind} returns a {_kind(output)}{names}; wrap it in a torch.nn.Module whose forward "
+            "returns one of its tensors, [images, channels]"
+        )
+    if output.ndim > 1 and output[0].numel() == output.shape[1] > 0:
+        return output.flatten(1)
+    advice = "wrap it in a torch.nn.Module whose forward returns one vector an image"
+    if output.ndim == 4:
+        advice = f"pool them: torch.nn.Sequential({kind.lower()}, torch.nn.AdaptiveAvgPool2d(1))"
+    elif output.ndim == 3:
+        advice += ", such as output[:, 0] or output.mean(1)"
+    raise UsageError(
+        f"{kind} returns {[*output.shape]} for 2 images, and an encoder [2, channels]; {advice}"
+    )
+
+
+def _classifier(
+    last: nn.Linear | Head | None,
+    classes: Sequence[str] | str | os.PathLike[str] | None,
+    width: int,
+    kind: str,
+) -> Head | None:
+    """Returns the head with the user's names of its rows; None if there is none.
+
+    Raises:
+        UsageError: If it does not fit the representation, or the names do not fit it.
+    """
+    names = read_classes(os.fspath(classes)) if isinstance(classes, str | os.PathLike) else classes
+    head = classifier_head(last) if isinstance(last, nn.Linear) else last
+    if head is None and names is not None:  # they say that the outputs are answers
+        head = Head(torch.eye(width), None, (), source=f"the {width} outputs of {kind}")
+    if head is None:
+        return None
+    rows, channels = head.weight.shape
+    if channels != width:
+        raise UsageError(
+            f"head= takes vectors of {channels:,}, and {kind} gives {width:,}; pass the linear "
+            "layer that follows it"
+        )
+    if names is None:
+        return head
+    if len(names) != rows or not all(isinstance(name, str) for name in names):
+        raise UsageError(
+            f"classes= holds {len(names):,} names, and {kind} has {rows:,} outputs: give the name "
+            "of each output, in their order"
+        )
+    return replace(head, classes=tuple(names))
+
+
+# Preprocessing.
+
+
+def _pictures() -> list[Image]:
+    """Returns two pictures of noise in different sizes, the same everywhere."""
+    from PIL import Image
+
+    draws = np.random.RandomState(0)
+    return [
+        Image.fromarray(draws.randint(0, 256, (height, width, 3), dtype=np.uint8))
+        for width, height in _SIZES
+    ]
+
+
+def _preprocessing(
+    module: nn.Module, preprocess: object, kind: str
+) -> tuple[Callable[[Image], Tensor], PreprocessingInfo]:
+    """Returns the preprocessing, and its description by what it does to some pictures.
+
+    Raises:
+        UsageError: If none is given nor deduced, or it does not give tensors of one size.
+    """
+    if isinstance(preprocess, ImagesAreTensors):
+        return preprocess, PreprocessingInfo(
+            size=preprocess.size, mean=(), std=(), interpolation="", source="tensors", known=False
+        )
+    transform, source = _transform(module, preprocess, kind)
+    wide, tall = _pictures()
+    first, second, repeated = (_applied(transform, picture) for picture in (wide, tall, wide))
+    if first.shape != second.shape:
+        raise UsageError(
+            f"preprocess gives {[*first.shape]} for one picture and {[*second.shape]} for another; "
+            "put torchvision.transforms.Resize((H, W)) before it, which leaves pictures of that "
+            "size as they are"
+        )
+    if not torch.equal(first, repeated):
+        raise UsageError("preprocess draws at random; pass the transform of validation images")
+    digest = hashlib.sha256(torch.cat([first, second]).numpy().tobytes()).hexdigest()
+    mean, std = measured_normalisation(transform, _SIZES[0])
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        mean = std = ()
+    return transform, PreprocessingInfo(
+        size=(first.shape[1], first.shape[2]),
+        mean=tuple(round(value, 4) for value in mean),
+        std=tuple(round(value, 4) for value in std),
+        interpolation=_interpolation(transform),
+        source=f"{source}, SHA-256 of two pictures {digest[:16]}",
+        assumed=preprocess is None,
+    )
+
+
+def _transform(module: nn.Module, preprocess: object, kind: str) -> tuple[Any, str]:
+    """Returns the preprocessing and its name; that of timm's models is in their configuration."""
+    config = getattr(module, "pretrained_cfg", None)
+    if preprocess is None and isinstance(config, dict):
+        from timm.data import create_transform, resolve_model_data_config
+
+        transform = create_transform(**resolve_model_data_config(module), is_training=False)
+        return transform, f"assumed: timm's configuration of {config.get('architecture', kind)}"
+    if preprocess is None:
+        raise UsageError(f"what the images of {kind} go through is not known: {_ASK}")
+    if not callable(preprocess) and callable(getattr(preprocess, "transforms", None)):
+        preprocess = preprocess.transforms()  # type: ignore[attr-defined]  # weights of torchvision
+    if not callable(preprocess):
+        raise UsageError(f"preprocess is a {_kind(preprocess)}; {_FORM}")
+    name = getattr(preprocess, "__qualname__", None) or re.sub(
+        r" at 0x[0-9a-f]+", "", repr(preprocess)
+    )
+    return preprocess, " ".join(name.split())
+
+
+def _applied(transform: Callable[[Image], object], picture: Image) -> Tensor:
+    try:
+        tensor = transform(picture)
+    except Exception as error:
+        raise UsageError(f"preprocess failed on a picture: {in_words(error)}; {_FORM}") from error
+    got = f"a {_kind(tensor)}"
+    if isinstance(tensor, Tensor):
+        if tensor.dtype == torch.float32 and tensor.ndim == 3 and tensor.shape[0] == 3:
+            return tensor
+        got = f"{[*tensor.shape]} of {str(tensor.dtype).removeprefix('torch.')}"
+        if tensor.ndim == 3 and tensor.shape[0] == 1:
+            got += ", and a module of grey images wants three equal channels here and [:, :1] first"
+    raise UsageError(f"preprocess gives {got}; {_FORM}")
+
+
+def _interpolation(transform: object) -> str:
+    steps = getattr(transform, "transforms", None)
+    for step in [transform, *(steps if isinstance(steps, list | tuple) else ())]:
+        if (kind := getattr(step, "interpolation", None)) is not None:
+            return str(getattr(kind, "value", kind))
+    return "interpolation not known"

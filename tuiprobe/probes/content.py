@@ -1,0 +1,148 @@
+"""Shorthands for the content of a section: paragraphs, tables, series, lists in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from tuiprobe.results import Figure, given
+from tuiprobe.results.section import (
+    Column,
+    Drawn,
+    Heading,
+    Mark,
+    Points,
+    Prose,
+    RowSubject,
+    Series,
+    Table,
+    Value,
+)
+
+ColumnOf: TypeAlias = "str | tuple[str, Value | tuple[Value, ...], *tuple[str, ...]]"
+"""A column: id and title, then the unit of its plain numbers where they have one; a string is both
+id and title."""
+
+
+def heading(*text: Value) -> Heading:
+    """Returns a heading."""
+    return Heading(text=text)
+
+
+def prose(*text: Value) -> Prose:
+    """Returns a paragraph."""
+    return Prose(text=text)
+
+
+def points(items: Iterable[Value | tuple[Value, ...]]) -> Points:
+    """Returns a list of short sentences, each a string or the pieces of one."""
+    return Points(items=tuple(item if isinstance(item, tuple) else (item,) for item in items))
+
+
+def table(
+    id: str,
+    columns: Sequence[ColumnOf],
+    rows: Iterable[Sequence[Value]],
+    *title: Value,
+    subjects: Iterable[Sequence[RowSubject]] = (),
+    shown: int | None = None,
+    folded: bool = False,
+    reading: bool = True,
+    file: bool = True,
+) -> Table:
+    """Returns a table.
+
+    Args:
+        id: Identifies it; also the name of its file.
+        columns: The columns.
+        rows: One value per column.
+        title: The line above it.
+        subjects: For each row what it is about and names; empty without.
+        shown: See `tuiprobe.results.section.Table`.
+        folded: Likewise.
+        reading: Likewise.
+        file: Likewise.
+    """
+    pairs = [(column, column) if isinstance(column, str) else column for column in columns]
+    return Table(
+        id=id,
+        title=title,
+        columns=tuple(
+            Column(
+                id=name, title=text if isinstance(text, tuple) else (text,), unit=(*unit, "none")[0]
+            )
+            for name, text, *unit in pairs
+        ),
+        rows=tuple(tuple(row) for row in rows),
+        subjects=tuple(tuple(row) for row in subjects),
+        shown=shown,
+        folded=folded,
+        reading=reading,
+        file=file,
+    )
+
+
+def series(
+    name: str,
+    figures: Iterable[Figure],
+    role: Drawn = "main",
+    mark: Mark = "line",
+    x: Sequence[float] | None = None,
+) -> Series:
+    """Returns a series of the figures that exist, with their intervals.
+
+    Args:
+        name: For the legend.
+        figures: One per place; those that could not be computed are left out.
+        role: What it stands for.
+        mark: How it is drawn.
+        x: Where each figure stands; None for its index.
+    """
+    drawn = [(place, figure) for place, figure in enumerate(figures) if given(figure)]
+    values = [figure for _, figure in drawn]
+    return Series(
+        name=name,
+        x=tuple(float(place) if x is None else x[place] for place, _ in drawn),
+        y=tuple(figure.value for figure in values),
+        low=tuple(figure.value if figure.low is None else figure.low for figure in values),
+        high=tuple(figure.value if figure.high is None else figure.high for figure in values),
+        mark=mark,
+        role=role,
+    )
+
+
+def value_or_dash(figure: Figure) -> Value:
+    """Returns a figure as the cell of a table; a dash where there is none."""
+    return figure if given(figure) else "-"
+
+
+def several(count: int, noun: str, plural: str | None = None) -> str:
+    """Returns a count with its noun.
+
+    >>> several(1, "channel"), several(2_000, "image")
+    ('1 channel', '2,000 images')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Returns parts as one list.
+
+    >>> listed([]), listed(["a"]), listed(["a", "b", "c"])
+    ('', 'a', 'a, b and c')
+    """
+    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
+
+
+def channels_in_words(channels: Sequence[int], most: int = 4) -> str:
+    """Returns the numbers of channels as a phrase; of many, the first and a count.
+
+    >>> channels_in_words([12]), channels_in_words([12, 11, 3])
+    ('channel 12', 'channels 12, 11 and 3')
+    >>> channels_in_words(range(9))
+    'channels 0, 1, 2, 3 and 5 more'
+    """
+    names = [str(channel) for channel in channels[:most]]
+    if len(channels) > most:
+        names.append(f"{len(channels) - most:,} more")
+    return f"{'channel' if len(names) < 2 else 'channels'} {listed(names)}"

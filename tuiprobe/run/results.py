@@ -1,0 +1,196 @@
+"""The results of a run: `results.json`, what a list of runs shows of it, and the manifest.
+
+A list reads `summary.json` alone if the manifest names both and the results have not changed since
+the manifest was written.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field, ValidationError
+
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.manifest import (
+    ANSWERED,
+    FILES,
+    MANIFEST,
+    read_manifest,
+    read_record,
+    refuse_unfinished,
+    write_manifest,
+    write_named,
+    write_record,
+)
+from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun
+from tuiprobe.results.headlines import LISTED
+from tuiprobe.results.report import ABSENT, Report
+from tuiprobe.results.subject import Representation
+from tuiprobe.run.arrays import checksum_of
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import read_measured
+
+_NOTHING: Final = NotRun(reason="not measured")
+_Sum = Annotated[int, Field(ge=0, le=2**53 * MOST_ITEMS)]
+_KEPT = 10_000
+_MOST_BYTES = 2**20
+
+
+def read_results(run: RunDir, results: Collection[str] | None = None) -> Report:
+    """Reads the report of a run directory, which is not trusted.
+
+    Args:
+        run: The directory.
+        results: Probes whose results are kept, as for `Report.read`.
+
+    Raises:
+        DamagedFileError: If `results.json` is missing, altered, too large, no regular file, no
+            report of this schema version, or that of another run.
+    """
+    run.refuse_no_run()
+    file = run.results_file
+    report = Report.read(file, results)
+    run.refuse_other_key(file, report.key)
+    return report
+
+
+class Summary(Frozen):
+    """What a list of runs shows of a report.
+
+    Attributes:
+        title: Title of the report.
+        partial: Whether images are missing.
+        model: Name of the model.
+        data: Names of the sets.
+        source: The source, as the user typed it.
+        kind: Kind of the representation.
+        images: Measured images, over all sets.
+        wanted: Images to measure, over all sets.
+        outcome: Outcome on outlier features; empty without one.
+        kurtosis: Kurtosis of the final representation on the first set.
+        persistence: Persistence, likewise.
+        target: Estimated accuracy on the first target set.
+        accuracy: Top-1 accuracy on the first set.
+        shifts: Mean top-1 accuracy over the shifted sets.
+    """
+
+    title: str
+    partial: bool
+    model: str
+    data: str
+    source: str
+    kind: Representation
+    images: _Sum
+    wanted: _Sum
+    outcome: str
+    kurtosis: Figure
+    persistence: Figure
+    target: Figure = _NOTHING
+    accuracy: Figure
+    shifts: Figure
+
+
+def write_results(run: RunDir, report: Report) -> None:
+    """Publishes the report of a run, then its summary, then the manifest.
+
+    Files that the manifest of `begin_again` names keep their checksum; all others are read.
+
+    Raises:
+        RunError: If the operating system refuses.
+    """
+    write_named(run.results_file, report.to_json())
+    write_record(run.summary_file, summary_of(report).model_dump(mode="json"))
+    kept = read_manifest(run.path) or {}
+    files = _files(run, (data.name for data in report.data))
+    new = {file.name: _checksum(file) for file in files if file.name not in kept}
+    write_manifest(run.path, {**kept, **new})
+
+
+def begin_again(run: RunDir) -> None:
+    """Publishes a manifest that names only what a finished run is answered from.
+
+    From now on until `write_results`, readers refuse the results, and only `tuiprobe reprobe` goes
+    on.
+    """
+    manifest = read_manifest(run.path)
+    if manifest is None:
+        files = _files(run, read_measured(run).sets)
+        manifest = {file.name: _checksum(file) for file in files}
+    kept = {name: checksum for name, checksum in manifest.items() if name not in ANSWERED}
+    write_manifest(run.path, kept)
+
+
+def _files(run: RunDir, sets: Iterable[str]) -> list[Entry]:
+    """Returns the files of a run with these measured sets that a manifest names."""
+    files = [run.at(name) for name in FILES]
+    for name in sets:
+        files += (run.features_file(name), run.rows_file(name))
+    return [file for file in files if file.exists()]
+
+
+def _checksum(file: Entry) -> str:
+    if file.name.endswith(".safetensors"):
+        return checksum_of(file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def summary_of(report: Report) -> Summary:
+    """Returns the summary of a report."""
+    figures = {headline.field: report.figure(headline.id) for headline in LISTED}
+    figures = {id: _NOTHING if figure is ABSENT else figure for id, figure in figures.items()}
+    return Summary(
+        title=report.title,
+        partial=report.partial,
+        model=report.model.name,
+        data=", ".join(data.name for data in report.data)[:LONGEST_TEXT],
+        source=str(report.spec.get("data", "")),
+        kind=report.model.representation,
+        images=sum(data.measured for data in report.data),
+        wanted=sum(data.images for data in report.data),
+        outcome=report.fact("outcome"),
+        **figures,
+    )
+
+
+def read_summary(run: RunDir) -> Summary:
+    """Reads `summary.json`.
+
+    Raises:
+        DamagedFileError: If it is missing, altered or no summary, or the run has no manifest.
+    """
+    file = run.summary_file
+    refuse_unfinished(run.path)
+    try:
+        return Summary.model_validate(read_record(file, _MOST_BYTES))
+    except ValidationError as error:
+        raise DamagedFileError(f"{file} is damaged: it is no summary") from error
+
+
+def summary(run: RunDir) -> Summary:
+    """Returns what a list of runs shows of a report, cached until the report changes.
+
+    Raises:
+        DamagedFileError: If there is no valid summary, and `read_results` refuses the results.
+    """
+    files = (run.results_file, run.summary_file, run.at(MANIFEST))
+    return _summary(run.path, *(file.changed() for file in files))
+
+
+@lru_cache(maxsize=_KEPT)
+def _summary(path: Path, results: int, _summary: int, manifest: int) -> Summary:
+    run = RunDir(path)
+    if manifest >= results:  # else the results were edited, or the run was copied
+        with suppress(DamagedFileError):
+            return read_summary(run)
+    return summary_of(read_results(run))
+
+
+def is_partial(run: RunDir) -> bool:
+    """Says whether a run's results are of a part of the images, or cannot be read."""
+    try:
+        return read_results(run).partial
+    except DamagedFileError:
+        return True

@@ -1,0 +1,211 @@
+"""Samples by id: an image's line, and the rows of stored vectors, whose names are kept if shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from tuiprobe import limits
+from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.manifest import read_named, without_seal
+from tuiprobe.plaintext import encodable
+from tuiprobe.results.base import LONGEST_TEXT
+from tuiprobe.run.arrays import read_own_arrays, write_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import read_plan
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MOST_NAME_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """One line of `samples.jsonl`: id, path and label within a set, and the image's stamp."""
+
+    id: int
+    set: str
+    path: str
+    label: int | None
+    size: int | None = None
+    changed: str | None = None
+
+
+class RowSamples(Mapping[int, SampleRecord]):
+    """The rows of a set as samples, by index, without an entry for each.
+
+    Args:
+        name: Name of the set.
+        rows: Number of rows.
+        names: Names of some rows; the others go by their index.
+        labels: Labels of some rows.
+    """
+
+    def __init__(
+        self, name: str, rows: int, names: Mapping[int, str], labels: Mapping[int, int]
+    ) -> None:
+        self._name, self._rows, self._names, self._labels = name, rows, names, labels
+
+    def __getitem__(self, row: int) -> SampleRecord:
+        if row not in self:
+            raise KeyError(row)
+        path = self._names.get(row) or row_name(row)
+        label = self._labels.get(row)
+        return SampleRecord(id=int(row), set=self._name, path=path, label=label)
+
+    def __contains__(self, row: object) -> bool:
+        return isinstance(row, int) and 0 <= row < self._rows
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._rows))
+
+    def __len__(self) -> int:
+        return self._rows
+
+
+class RowPaths(Mapping[int, str]):
+    """The names of all samples of a set, made when they are asked for."""
+
+    def __init__(self, samples: Mapping[int, SampleRecord]) -> None:
+        self._samples = samples
+
+    def __getitem__(self, row: int) -> str:
+        return self._samples[row].path
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+
+def row_name(row: int) -> str:
+    """Returns the name of a row without an id."""
+    return f"row {row}"
+
+
+def write_row_samples(
+    directory: RunDir,
+    name: str,
+    key: str,
+    rows: Sequence[int],
+    names: Mapping[int, str],
+    labels: NDArray[Any] | None,
+) -> None:
+    """Publishes names and labels of the rows that are shown.
+
+    Args:
+        directory: The run directory.
+        name: Name of the set.
+        key: Key of the run.
+        rows: The rows, ascending.
+        names: Names by row; empty where rows go by their index.
+        labels: Labels of all rows; None without.
+    """
+    import numpy as np
+
+    arrays = {"rows": np.array(rows, dtype=np.int64)}
+    if names:
+        texts = [encodable(names[i]).encode()[:_MOST_NAME_BYTES] for i in rows]
+        arrays["names"] = np.frombuffer(b"".join(texts), dtype=np.uint8)
+        arrays["ends"] = np.cumsum([len(text) for text in texts]).astype(np.int64)
+    if labels is not None:
+        arrays["labels"] = labels[arrays["rows"]].astype(np.int64)
+    write_arrays(directory.rows_file(name), arrays, {"key": key})
+
+
+def read_row_samples(directory: RunDir, name: str, rows: int) -> RowSamples:
+    """Returns the samples of a set of vectors; without names before the shards are merged.
+
+    Args:
+        directory: The run directory.
+        name: Name of the set.
+        rows: Number of rows.
+
+    Raises:
+        DamagedFileError: If the file is damaged.
+    """
+    import numpy as np
+
+    file = directory.rows_file(name)
+    if not file.exists():
+        return RowSamples(name, rows, {}, {})
+    arrays, _ = read_own_arrays(directory, file)
+    try:
+        named = arrays["rows"]
+        if named.dtype != np.int64 or named.ndim != 1:
+            raise ValueError("its rows are no list of numbers")
+        if named.size and not (named[0] >= 0 and named[-1] < rows and (np.diff(named) > 0).all()):
+            raise ValueError("its rows are not in order")
+        ids = named.tolist()
+        names = dict(zip(ids, _texts(arrays, len(ids)), strict=True)) if "names" in arrays else {}
+        labels = arrays.get("labels", np.empty(0, np.int64))
+        if "labels" in arrays and (
+            labels.dtype != np.int64 or labels.shape != named.shape or labels.min(initial=0) < 0
+        ):
+            raise ValueError("its labels are not one a row")
+        return RowSamples(name, rows, names, dict(zip(ids, labels.tolist(), strict=False)))
+    except (KeyError, ValueError, TypeError) as error:
+        raise DamagedFileError(f"{file} is damaged: {error}") from error
+
+
+def _texts(arrays: Mapping[str, NDArray[Any]], count: int) -> list[str]:
+    content, ends = arrays["names"].tobytes(), arrays["ends"].tolist()
+    starts = [0, *ends[:-1]]
+    fits = len(ends) == count and all(0 <= a <= b for a, b in zip(starts, ends, strict=True))
+    if not fits or (ends and ends[-1] != len(content)):
+        raise ValueError("its names are not one a row")
+    pairs = zip(starts, ends, strict=True)
+    return [content[a:b].decode("utf-8", "replace") for a, b in pairs]
+
+
+def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
+    """Returns the samples of every set by id; errors as for `read_plan`.
+
+    Stored vectors have no lines: their sets are made from `plan.json` and the file of their names.
+    """
+    samples = listed_samples(directory)
+    for record in read_plan(directory).sets if directory.plan_file.exists() else ():
+        samples.setdefault(record.name, {})
+        if record.rows is not None:
+            samples[record.name] = read_row_samples(directory, record.name, record.found)
+    return samples
+
+
+def listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
+    """Returns the samples that have a line in `samples.jsonl`; errors as for `read_plan`."""
+    file = directory.samples_file
+    samples: dict[str, dict[int, SampleRecord]] = {}
+    # Line by line: a list of all lines may take 30 times the memory.
+    for number, line in enumerate(BytesIO(without_seal(read_named(file)))):
+        if number >= limits.SAMPLES:
+            raise DamagedFileError(f"{file} is damaged: it has more than {limits.SAMPLES:,} lines")
+        text = line.decode("utf-8", "replace").removesuffix("\n")
+        record = _sample(text)
+        if record is None:
+            raise DamagedFileError(f"{file} is damaged: {text[:60]!r} is no image")
+        samples.setdefault(record.set, {})[record.id] = record
+    return dict(samples)
+
+
+def _sample(line: str) -> SampleRecord | None:
+    """Parses a line without pydantic, which refuses surrogates in undecodable file names."""
+    try:
+        record = SampleRecord(**parse_json(line))
+        counts = (record.id, record.label, record.size)
+        valid = (
+            record.id is not None
+            and all(n is None or (type(n) is int and 0 <= n < 2**53) for n in counts)
+            and isinstance(record.set, str)
+            and isinstance(record.path, str)
+            and len(record.path) <= LONGEST_TEXT
+            and isinstance(record.changed, str | None)
+        )
+        if valid and not record.path.isascii():
+            record = replace(record, path=encodable(record.path))
+        return record if valid else None
+    except (ValueError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,205 @@
+"""Dialogs over a screen: a question with Yes and No, a name out of many, a folder or file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, DirectoryTree, Input, OptionList, Static
+
+from tuiprobe.plaintext import holds_all, plain
+from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.widgets.keyline import KeyLine
+
+T = TypeVar("T")
+
+
+class Dialog(ModalScreen[T]):
+    """A box of class `dialog` in the middle of the screen it belongs to; it has its own keys."""
+
+    ALLOW_SELECT = False
+
+
+class ConfirmScreen(Dialog[bool]):
+    """Asks for confirmation of an action that cannot be undone; the default is No.
+
+    Args:
+        question: What will happen, in one line.
+        lines: What is affected; not trusted.
+        yes: Label of the button that confirms.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "dismiss(True)", "yes", tooltip="Do it"),
+        Binding("n,escape,q", "dismiss(False)", "no", tooltip="Change nothing"),
+        Binding("left,right", "app.focus_next", "other", show=False),
+    ]
+    AUTO_FOCUS = "#no"
+
+    def __init__(self, question: str, lines: list[str], yes: str) -> None:
+        super().__init__()
+        self._question, self._lines, self._yes = question, lines, yes
+
+    def compose(self) -> ComposeResult:
+        """Lays out question and buttons."""
+        with Vertical(classes="dialog") as box:
+            with VerticalScroll(can_focus=False):
+                yield Static(inert_lines(self._lines), markup=False)
+            with Horizontal():
+                yield Button("No (n)", id="no", compact=True)
+                yield Button(f"{self._yes} (y)", id="yes", variant="error", compact=True)
+        box.border_title = self._question
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")
+
+
+class ChoiceScreen(Dialog[str | None]):
+    """Choose a name: type a part of it, Enter takes the one at the cursor.
+
+    Args:
+        names: All of them; not trusted.
+        title: What is chosen.
+        terms: Ids of the terms that explain it.
+    """
+
+    AUTO_FOCUS = "Input"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "above", show=False, tooltip="Name above"),
+        Binding("down", "move(1)", "below", show=False, tooltip="Name below"),
+        Binding("escape", "dismiss(None)", "cancel", tooltip="Close without a choice"),
+        Binding("f1", "app.help", "help", tooltip="Terms, and keys of this dialog"),
+    ]
+
+    def __init__(self, names: Sequence[str], title: str, terms: tuple[str, ...]) -> None:
+        super().__init__()
+        self._names, self._title, self._terms = tuple(names), title, terms
+        self._matches = self._names
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of what is chosen."""
+        return self._terms
+
+    def compose(self) -> ComposeResult:
+        """Lays out the words above the names that contain them."""
+        with Vertical(classes="dialog") as box:
+            yield Input(placeholder="a part of the name", compact=True)
+            names = OptionList(*map(inert, self._names), compact=True)
+            names.can_focus = False
+            names.highlighted = 0
+            yield names
+        box.border_title = inert(self._title)
+        box.border_subtitle = "⏎ takes it · esc closes"
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        words = event.value.split()
+        self._matches = tuple(name for name in self._names if holds_all(name, words))
+        names = self.query_one(OptionList)
+        names.set_options(map(inert, self._matches))
+        names.highlighted = 0 if self._matches else None
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self.query_one(OptionList).action_select()
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._matches[event.option_index])
+
+    def action_move(self, by: int) -> None:
+        """Puts the cursor on the name above or below."""
+        names = self.query_one(OptionList)
+        if by > 0:
+            names.action_cursor_down()
+        else:
+            names.action_cursor_up()
+
+
+class Folders(DirectoryTree):
+    """A directory tree without hidden entries, whose names are inert."""
+
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "screen.take", "take", tooltip="Take the folder or file under the cursor"),
+    ]
+    ICON_NODE = "▸ "
+    ICON_NODE_EXPANDED = "▾ "
+    ICON_FILE = "  "
+
+    def process_label(self, label: object) -> Text:
+        """Returns a name as inert text."""
+        return Text(plain(str(label)))
+
+    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
+        """Leaves hidden files and folders out."""
+        return [path for path in paths if not path.name.startswith(".")]
+
+
+class PickerScreen(Dialog[Path | None]):
+    """Pick a folder of images or a file: Enter opens a folder, space takes what is marked.
+
+    Args:
+        start: Folder to begin at.
+    """
+
+    AUTO_FOCUS = "Folders"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("backspace", "parent", "parent folder", tooltip="Go to the folder above"),
+        Binding("escape", "dismiss(None)", "cancel", tooltip="Close without a choice"),
+        Binding("question_mark,f1", "app.help", "help", tooltip="Terms, and keys of this dialog"),
+    ]
+
+    def __init__(self, start: Path) -> None:
+        super().__init__()
+        self._start = start
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of what may be picked."""
+        return ("set",)
+
+    def compose(self) -> ComposeResult:
+        """Lays out the path and the tree."""
+        with Vertical(classes="dialog") as box:
+            yield Input(str(self._start), placeholder="a path; Enter goes there", compact=True)
+            yield Folders(self._start)
+            yield KeyLine()
+        box.border_title = "pick images: a folder, a .tar or a suite's .toml"
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        path = Path(event.value).expanduser()
+        if path.is_dir():
+            self._show(path)
+        elif path.is_file():
+            self.dismiss(path.absolute())
+        else:
+            self.notify("no such file or folder", severity="warning", markup=False)
+
+    @on(DirectoryTree.FileSelected)
+    def _selected(self, event: DirectoryTree.FileSelected) -> None:
+        self.dismiss(event.path.absolute())
+
+    def action_take(self) -> None:
+        """Chooses the folder or file under the cursor."""
+        node = self.query_one(Folders).cursor_node
+        if node is not None and node.data is not None:
+            self.dismiss(node.data.path.absolute())
+
+    def action_parent(self) -> None:
+        """Goes to the folder above."""
+        self._show(Path(self.query_one(Folders).path).absolute().parent)
+
+    def _show(self, path: Path) -> None:
+        tree = self.query_one(Folders)
+        tree.path = path
+        self.query_one(Input).value = str(path)
+        tree.focus()
