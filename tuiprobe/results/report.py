@@ -152,7 +152,7 @@ class Report(Frozen):
 
     def part_of(self, probe: str) -> Part | None:
         """Returns what a probe found, as plain data; None where it is not in this report."""
-        return next((one for one in self.parts if one.probe == probe), None)
+        return next((part for part in self.parts if part.probe == probe), None)
 
     def part(self, kind: type[_Result]) -> _Result | None:
         """Returns the result of a probe with its type; None where there is none.
@@ -166,17 +166,17 @@ class Report(Frozen):
         """
         if not (isinstance(kind, type) and issubclass(kind, ProbeResult)):
             raise UsageError(f"part takes a probe's result class; part_of({kind!r}) finds by id")
-        found = self.part_of(kind.probe)
-        if found is None or found.result is None:
+        part = self.part_of(kind.probe)
+        if part is None or part.result is None:
             return None
-        return _validated(kind, found.result)
+        return _validated(kind, part.result)
 
     def why_not(self, probe: str) -> str:
         """Returns why a probe gave no result, with what would make it run."""
-        found = self.part_of(probe)
-        if found is None or found.not_run is None:
+        part = self.part_of(probe)
+        if part is None or part.not_run is None:
             return "it is not in this report"
-        return f"{found.not_run}{f' ({found.remedy})' if found.remedy else ''}"
+        return f"{part.not_run}{f' ({part.remedy})' if part.remedy else ''}"
 
     def figure(self, id: str, data: str | None = None) -> Figure:
         """Returns the first figure of a name that is not of an inner layer.
@@ -186,9 +186,9 @@ class Report(Frozen):
             data: Name of the set; None for the first that has the figure.
         """
         for part in self.parts:
-            for one in part.figures:
-                if one.id == id and not one.inner and data in (None, one.data):
-                    return one.figure
+            for named in part.figures:
+                if named.id == id and not named.inner and data in (None, named.data):
+                    return named.figure
         return ABSENT
 
     def headline(self, id: str, data: str | None = None) -> NamedFigure | None:
@@ -198,19 +198,20 @@ class Report(Frozen):
             id: Its id, see `results/headlines.py`.
             data: Name of the set; None for the first that has a value, or else the first.
         """
-        named = [
-            one
+        matching = [
+            named
             for part in self.parts
-            for one in part.figures
-            if one.id == id and one.headline is not None and not one.inner
-            if data in (None, one.data)
+            for named in part.figures
+            if named.id == id and named.headline is not None and not named.inner
+            if data in (None, named.data)
         ]
-        return next((one for one in named if given(one.figure)), next(iter(named), None))
+        known = (named for named in matching if given(named.figure))
+        return next(known, next(iter(matching), None))
 
     def fact(self, id: str) -> str:
         """Returns a finding by its name; empty where it is not in this report."""
-        facts = (one for part in self.parts for one in part.facts)
-        return next((one.value for one in facts if one.id == id), "")
+        facts = (fact for part in self.parts for fact in part.facts)
+        return next((fact.value for fact in facts if fact.id == id), "")
 
     def pictured(self, data: str | None = None) -> set[int]:
         """Returns the sample ids of the images in the strips of its sections.
@@ -218,12 +219,12 @@ class Report(Frozen):
         Args:
             data: Only images of this set; None for all.
         """
-        sections = (part.section for part in self.parts if part.section is not None)
-        strips = (one for section in sections for one in section.content if isinstance(one, Strip))
         return {
             image.sample_id
-            for strip in strips
-            if data in (None, strip.data)
+            for part in self.parts
+            if part.section is not None
+            for strip in part.section.content
+            if isinstance(strip, Strip) and data in (None, strip.data)
             for end in strip.ends
             for image in end.images
         }
@@ -242,7 +243,7 @@ class Report(Frozen):
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Prints the card as text, as IPython shows it."""
-        printer.text(_rendered("tuiprobe.report.summary:summary", self).rstrip("\n"))
+        printer.text(_rendered("tuiprobe.report.terminal:summary", self).rstrip("\n"))
 
     @classmethod
     def read(cls, file: Path | Entry) -> "Report":
@@ -325,8 +326,8 @@ def _read_tree(content: bytes, source: object) -> Any:
         if _SURROGATE.search(content):  # pairs of them are letters
             json.dumps(tree, ensure_ascii=False).encode("utf-8")
     except ValueError as error:
-        said = f"{source} is no report of this version of tuiprobe: the file: {error}"
-        raise DamagedFileError(f"{said}; {_reprobe(source)}") from error
+        message = f"{source} is no report of this version of tuiprobe: the file: {error}"
+        raise DamagedFileError(f"{message}; {_reprobe(source)}") from error
     return tree
 
 
