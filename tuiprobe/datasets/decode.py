@@ -2,7 +2,7 @@
 
 The conversions follow the evaluation of open_clip and timm (`convert("RGB")`), except where that
 call silently damages the image: 16-bit images are scaled instead of clipped, 32-bit ones, whose
-range nothing tells, are refused, and EXIF orientation is applied.
+range is unknown, are refused, and EXIF orientation is applied.
 """
 
 from __future__ import annotations
