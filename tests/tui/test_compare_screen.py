@@ -218,7 +218,7 @@ async def test_n_goes_through_the_pairs_and_f_shows_all_figures(
         assert "outlier channels on val: shared 133; only in the first none" in said(app, "#common")
         await pilot.press("down", "down", "y")
         assert copied[0].startswith(
-            "figure kurtosis, set val, layer final, A 23.5 ± 0.4, B 4.0 ± 0.4"
+            "figure kurtosis, set val, layer final, A 23.5, B 4.0"
         )
         await pilot.press("d")
         assert names(app) == ["kurtosis"]

@@ -139,9 +139,9 @@ def columns(letters: tuple[str, str]) -> tuple[RowColumn, ...]:
         RowColumn("figure", 16),
         RowColumn("set", 8, drop=3, term="set"),
         RowColumn("layer", 10, drop=4, term="tap"),
-        RowColumn(first, 13, right=True, drop=1),
-        RowColumn(second, 13, right=True, drop=2),
-        RowColumn(f"{second} − {first}", 30, right=True, term="difference"),  # noqa: RUF001
+        RowColumn(first, 8, right=True, drop=1),
+        RowColumn(second, 8, right=True, drop=2),
+        RowColumn(f"{second} − {first}", 32, right=True, term="difference"),  # noqa: RUF001
         RowColumn("images", 8, drop=5, term="paired"),
     )
 
@@ -151,8 +151,8 @@ def cells(row: Difference) -> list[str]:
     name = row.id if row.headline is None else row.name
     how = {"paired": "the same", "separate": "separate"}.get(kind(row), "-")
     return [
-        name, row.data, row.place, row.first.plus_minus(bare=True),
-        row.second.plus_minus(bare=True), difference_text(row), how,
+        name, row.data, row.place, row.first.alone(bare=True), row.second.alone(bare=True),
+        difference_text(row), how,
     ]  # fmt: skip
 
 

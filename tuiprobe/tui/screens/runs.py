@@ -16,8 +16,10 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import rows_with_labels
+from tuiprobe.results import given
 from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
 from tuiprobe.run.state import Observer
@@ -52,9 +54,9 @@ def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
         RowColumn("state", 12),
         RowColumn("measured", 8, right=True, drop=1, term="resume"),
         RowColumn("your pictures", 18, right=True, drop=4, term="estimate"),
-        RowColumn("top-1", 12, right=True, drop=5, term="top-1"),
-        RowColumn("shifts", 12, right=True, drop=6, term="top-1"),
-        RowColumn("kurtosis", 11, right=True, drop=7, term="kurtosis"),
+        RowColumn("top-1", 6, right=True, drop=5, term="top-1"),
+        RowColumn("shifts", 6, right=True, drop=6, term="top-1"),
+        RowColumn("kurtosis", 8, right=True, drop=7, term="kurtosis"),
         RowColumn("outcome", 19, drop=8, term="outcome"),
     )
 
@@ -72,12 +74,18 @@ def run_cells(row: RunRow, marked: bool, width: int = _WIDE) -> list[str]:
         date[: _date_width(width)],
         f"{sign(row.status)} {row.status.word}",
         row.status.percent or "-",
-        row.cell("target"),
-        row.accuracy.plus_minus(),
-        row.shifts.plus_minus(),
-        row.kurtosis.plus_minus(),
+        _on_target(row),
+        row.accuracy.alone(),
+        row.shifts.alone(),
+        row.kurtosis.alone(),
         row.outcome or "-",
     ]
+
+
+def _on_target(row: RunRow) -> str:
+    """Returns the accuracy on the target set, behind the sign of measured or of estimated."""
+    figure, sign = (row.labelled, "◆") if given(row.labelled) else (row.target, "◇")
+    return f"{sign} {figure.with_interval()}" if given(figure) else MISSING
 
 
 def about_run(row: RunRow) -> str:
