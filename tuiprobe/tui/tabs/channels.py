@@ -116,7 +116,7 @@ class ChannelsTab(ResultTab):
 
     answers = frozenset({"ablate", "data", "copy", "maximise"})
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pin", "pin", tooltip="Keep this channel on top in every layer and set"),
+        Binding("p", "pin", "pin", tooltip="Keep this channel on top: every layer, set, Compare"),
     ]
     SCOPED_CSS = False
     DEFAULT_CSS = """
@@ -131,7 +131,10 @@ class ChannelsTab(ResultTab):
         self._sets = list(dict.fromkeys(one.data for one in self._taps))
         self._set = 0
         self._tap = ""
-        self._pinned: set[int] = set()
+
+    @property
+    def _pinned(self) -> set[int]:
+        return self.app.pins.channels_of(self.found.run.path)
 
     @property
     def taps(self) -> list[Outliers]:
@@ -215,7 +218,7 @@ class ChannelsTab(ResultTab):
         """Keeps the channel under the cursor on top, or no longer."""
         row = self.channels.current
         if row is not None:
-            self._pinned ^= {row.channel}
+            self._pinned.symmetric_difference_update({row.channel})
             self._show()
             shown = [one.channel for one in self.channels.rows]
             self.channels.show_rows(self.channels.rows, shown.index(row.channel))
