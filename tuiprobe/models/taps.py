@@ -117,7 +117,7 @@ class TapContext:
         return dict(self.tower.named_modules())
 
 
-def bare(model: nn.Module) -> nn.Module:
+def unwrapped_module(model: nn.Module) -> nn.Module:
     """Returns the module that compiled and parallel wrappers hold."""
     if not isinstance(model, nn.Module):
         raise UsageError(f"model must be a torch.nn.Module, got {type(model).__name__}")
