@@ -12,7 +12,7 @@ from tests.prepared import Prepared
 from tests.report.samples import report
 from tuiprobe import __version__
 from tuiprobe.__main__ import main as program
-from tuiprobe.cli.app import GONE, run_cli
+from tuiprobe.cli.app import REMOVED, run_cli
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -128,7 +128,7 @@ def test_output_that_cannot_be_written_in_other_ways(place: Path) -> None:
 def test_a_command_that_is_gone_names_what_takes_its_place(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for command, other in GONE.items():
+    for command, other in REMOVED.items():
         assert run_cli([command, "more"]) == 2
         assert f"`tuiprobe {other}` does it" in capsys.readouterr().err
         assert other.startswith("--") or run_cli([other.split()[0], "--help"]) == 0

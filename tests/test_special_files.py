@@ -25,7 +25,7 @@ from tuiprobe.report import read_report
 from tuiprobe.report.pictures import picture_file, pictures
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.livewatch import Watch, runs_of
-from tuiprobe.tui.widgets.thumbnail import read_pixels
+from tuiprobe.tui.widgets.thumbnail import read_picture
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
@@ -113,7 +113,7 @@ def screens(run: Path) -> None:
     runs_of(run.parent)
     file = picture_file(RunDir(run), "val", 5)
     assert file is not None
-    read_pixels(file, 4, 4)
+    read_picture(file, 4, 4)
     with suppress(TuiprobeError):
         pictures(read_report(RunDir(run)), RunDir(run))
 

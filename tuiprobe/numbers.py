@@ -91,14 +91,19 @@ def plus_minus(
 ) -> str:
     """Returns a number and half the width of its interval, for narrow columns.
 
+    Both ends are given where the interval reaches much farther on one side: no accuracy is above
+    100 %.
+
     >>> plus_minus(0.9324, 0.921, 0.943, "share"), plus_minus(0.54, 0.49, 0.59, "points")
     ('93.2 ± 1.1 %', '54 ± 5 points')
-    >>> plus_minus(8.17, None, None)
-    '8.17'
+    >>> plus_minus(8.17, None, None), plus_minus(1.0, 0.44, 1.0, "share")
+    ('8.17', '100 % (44 to 100)')
     """
     if value is None or not isfinite(value):
         return MISSING
     places, half = _decimals(value, unit, low, high), _half(low, high)
+    if half and low is not None and high is not None and abs(2 * value - low - high) > half / 2:
+        return interval(value, low, high, unit, bare=bare)
     text = _bare(value, unit, places, signed=False)
     if half is not None:
         places = min(places or 0, len(text.partition(".")[2]))

@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from tuiprobe.options import Option
+from tuiprobe.probes.content import prose
 from tuiprobe.probes.outliers.result import OutlierResult
-from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.telling import prose
 from tuiprobe.results import Estimate, NotRun, ProbeResult
 from tuiprobe.results.section import NamedFigure, Section
 
@@ -46,9 +46,9 @@ class MeanLength(Probe[Any, Length]):
     Result = Length
     after: ClassVar[tuple[str, ...]] = ("outliers",)
 
-    def inputs(self, run: RunReader, options: Choice, found: Found) -> Any:
+    def inputs(self, run: RunReader, options: Choice, results: Results) -> Any:
         """Reads representations; takes the width from the outlier probe."""
-        outliers = found["outliers"]
+        outliers = results["outliers"]
         assert isinstance(outliers, OutlierResult)
         return run.features(run.images[0].name)["features"], outliers.taps[0].channels
 
@@ -81,7 +81,7 @@ class Early(MeanLength):
     id = "early"
     after: ClassVar[tuple[str, ...]] = ()
 
-    def inputs(self, run: RunReader, options: Choice, found: Found) -> Any:
+    def inputs(self, run: RunReader, options: Choice, results: Results) -> Any:
         """Takes its own width."""
         features = run.features(run.images[0].name)["features"]
         return features, features.shape[1]
@@ -90,7 +90,7 @@ class Early(MeanLength):
 class FailsInInputs(Early):
     """Raises while it reads."""
 
-    def inputs(self, run: RunReader, options: Choice, found: Found) -> Any:
+    def inputs(self, run: RunReader, options: Choice, results: Results) -> Any:
         """Raises."""
         raise KeyError("inputs")
 

@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import linregress
 
 from tuiprobe.catalog.accuracies import SHIFTS, Row, published_row, rows
@@ -114,11 +112,6 @@ def test_prediction_interval_covers_new_models() -> None:
         assert result is not None
         hits += result.prediction[0] <= 0 <= result.prediction[1]
     assert 0.905 <= hits / 200 <= 0.995
-
-
-@given(st.floats(1e-6, 1 - 1e-6))
-def test_sigmoid_undoes_logit(p: float) -> None:
-    assert sigmoid(logit(p)) == pytest.approx(p, rel=1e-9)
 
 
 def test_too_few_models_are_an_error() -> None:

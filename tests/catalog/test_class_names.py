@@ -25,8 +25,8 @@ def test_imagenets_classes_are_known_by_every_name_and_by_id() -> None:
         "n02012849 crane": 134, "crayfish": 124, "one-piece bathing suit": 639,
     }  # fmt: skip
     for rows in (NAMES, IDS):
-        found = match_classes(list(folders), rows).known
-        assert dict(zip(folders, found, strict=True)) == folders
+        places = match_classes(list(folders), rows).known
+        assert dict(zip(folders, places, strict=True)) == folders
     assert match_classes(IDS, NAMES).places == tuple(range(1000))
     few = match_classes(["n01440764", "dog_house"], ["cat", "dog house", "tench"])
     assert few.places == (2, 1)
@@ -43,18 +43,18 @@ def test_what_has_no_row_several_rows_or_one_twice_is_listed() -> None:
         "tench",
         "x",
     ]
-    found = match_classes(classes, NAMES)
-    assert found.places is None
-    first, *others = found.problems().split("; ")
+    matched = match_classes(classes, NAMES)
+    assert matched.places is None
+    first, *rest = matched.problems().split("; ")
     assert first.startswith("'great_white_shrak' is not a class of the head (great white shark")
-    assert others[:3] == [
+    assert rest[:3] == [
         "'crane' is 2 classes of the head: name it n02012849 (crane bird) or "
         "n03126707 (construction crane)",
         "'maillot' is 2 classes of the head: name it n03710637 (tights) or "
         "n03710721 (one-piece bathing suit)",
         "'missile' is 2 classes of the head: name it n03773504 (missile) or n04008634 (projectile)",
     ]
-    assert others[4] == "and 2 more"
+    assert rest[4] == "and 2 more"
     assert "'Tench' and 'tench' are the same class" in match_classes(classes[5:], NAMES).problems()
     own = match_classes(["C++", "c", "kite"], ["c", "c++", "kite (toy)"])
     assert (own.known, own.problems()) == ((1, 0, None), "'kite' is not a class of the head")

@@ -31,15 +31,15 @@ def axes(models: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_peers_are_each_set_of_weights_once_without_those_measured_wrongly() -> None:
-    found = bundled_models("zero_shot")
-    assert len(found) == 110
-    assert len({(r.imagenet, *r.shifts.values()) for r in found}) == 110
-    assert not any(row.note for row in found)
-    assert {row.training for row in found} == {"zero-shot"}
-    left = [r for r in rows() if r.table == "open_clip" and r not in found]
+    models = bundled_models("zero_shot")
+    assert len(models) == 110
+    assert len({(r.imagenet, *r.shifts.values()) for r in models}) == 110
+    assert not any(row.note for row in models)
+    assert {row.training for row in models} == {"zero-shot"}
+    left = [r for r in rows() if r.table == "open_clip" and r not in models]
     assert len(left) == 11
     assert all(row.note for row in left)
-    assert {row.pretraining for row in found} == {
+    assert {row.pretraining for row in models} == {
         "openai", "webli", "datacomp", "commonpool", "dfn", "metaclip", "merged2b", "laion400m",
         "laion2b", "yfcc15m", "cc12m", "nllb",
     }  # fmt: skip
@@ -51,13 +51,13 @@ def test_a_published_model_is_forecast_without_its_family() -> None:
     assert row is not None
     assert row.imagenet is not None
     chosen = peers("zero-shot", SHIFTS, own_family("zero-shot", row, row.model))
-    kept = [one for one in bundled_models("zero_shot") if one.pretraining != "openai"]
+    kept = [model for model in bundled_models("zero_shot") if model.pretraining != "openai"]
     assert (chosen.line.n, chosen.families, chosen.line.without) == (101, 11, "openai")
     slope, intercept = np.polyfit(*axes(kept), 1)
-    found = chosen.expected(row.imagenet)
-    assert found.value == pytest.approx(sigmoid(slope * logit(row.imagenet) + intercept))
-    assert found.value == pytest.approx(0.6026, abs=5e-4)
-    low, high = found.intervals[0.95]
+    forecast = chosen.expected(row.imagenet)
+    assert forecast.value == pytest.approx(sigmoid(slope * logit(row.imagenet) + intercept))
+    assert forecast.value == pytest.approx(0.6026, abs=5e-4)
+    low, high = forecast.intervals[0.95]
     assert (low, high) == pytest.approx((0.474, 0.719), abs=1e-3)
     er = effective_robustness(chosen.line, row.imagenet, row.shifts)
     assert er is not None
@@ -82,14 +82,14 @@ def test_errors_are_those_of_refits_without_each_family(
         kept = [row for row in models if family_of_row(row) != name]
         x, y = axes([row for row in models if family_of_row(row) == name])
         slope, intercept = np.polyfit(*axes(kept), 1)
-        told, truth = (1 / (1 + np.exp(-v)) for v in (slope * x + intercept, y))
-        expected[name] = np.abs(told - truth).mean()
-    found = errors(kind)  # type: ignore[arg-type]
-    assert {one.family: one.error for one in found} == pytest.approx(expected)
-    assert len(found) == families
-    assert np.mean([one.error for one in found]) == pytest.approx(mean, abs=5e-4)
-    assert found[0].family == worst
-    assert found[0].error == pytest.approx(size, abs=5e-4)
+        forecast, truth = (1 / (1 + np.exp(-v)) for v in (slope * x + intercept, y))
+        expected[name] = np.abs(forecast - truth).mean()
+    by_family = errors(kind)  # type: ignore[arg-type]
+    assert {family.family: family.error for family in by_family} == pytest.approx(expected)
+    assert len(by_family) == families
+    assert np.mean([family.error for family in by_family]) == pytest.approx(mean, abs=5e-4)
+    assert by_family[0].family == worst
+    assert by_family[0].error == pytest.approx(size, abs=5e-4)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_errors_are_those_of_refits_without_each_family(
 def test_intervals_hold_for_families_that_were_left_out(
     level: float, models: float, mean_of_families: float
 ) -> None:
-    found = coverage("zero-shot", SHIFTS, level)
-    assert found.models == pytest.approx(models, abs=0.006)
-    assert found.families == pytest.approx(mean_of_families, abs=0.006)
+    shares = coverage("zero-shot", SHIFTS, level)
+    assert shares.models == pytest.approx(models, abs=0.006)
+    assert shares.families == pytest.approx(mean_of_families, abs=0.006)
     # By brute force for one family: line and width from the eleven others alone.
     for name in ("yfcc15m", "nllb"):
         own = [row for row in bundled_models("zero_shot") if row.pretraining == name]
@@ -124,7 +124,7 @@ def test_it_is_refused_outside_the_range_of_accuracies() -> None:
 def test_a_sampled_accuracy_widens_the_interval() -> None:
     chosen = peers("supervised")
     published, sampled = chosen.expected(0.7), chosen.expected(0.7, 500)
-    (low, high), (lower, higher) = (one.intervals[0.95] for one in (published, sampled))
+    (low, high), (lower, higher) = (forecast.intervals[0.95] for forecast in (published, sampled))
     assert lower < low < high < higher
     se = (0.7 * 0.3 / 500) ** 0.5 / (0.7 * 0.3)  # of the logit
     wide = np.hypot(chosen.reach[0.95], 1.959964 * chosen.line.a * se)

@@ -9,14 +9,14 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def test_terms_are_short_and_defined_on_a_page_of_the_docs() -> None:
-    for one in terms():
-        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", one.id)
-        assert 20 < len(one.short) <= 180, one.id
-        assert len(one.more) <= 180, one.id
-        for sentence in (one.short, one.more):
-            assert not sentence or sentence.endswith("."), one.id
+    for entry in terms():
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.id)
+        assert 20 < len(entry.short) <= 180, entry.id
+        assert len(entry.more) <= 180, entry.id
+        for sentence in (entry.short, entry.more):
+            assert not sentence or sentence.endswith("."), entry.id
             assert "\n" not in sentence
-        assert (DOCS / one.page).is_file(), one.id
+        assert (DOCS / entry.page).is_file(), entry.id
 
 
 def test_the_page_is_current() -> None:
@@ -26,7 +26,7 @@ def test_the_page_is_current() -> None:
 
 
 def test_a_term_is_found_by_its_names_and_by_no_everyday_word() -> None:
-    words = [word.casefold() for one in terms() for word in one.words]
+    words = [word.casefold() for entry in terms() for word in entry.words]
     assert sorted(words) == sorted(set(words))
     assert named("Kept apart") == term("scales")
     assert named("n") == term("n")
@@ -37,4 +37,4 @@ def test_a_term_is_found_by_its_names_and_by_no_everyday_word() -> None:
         ("calibration error after temperature scaling", ["ece", "temperature"]),
         ("images of class P", []),
     ):  # fmt: skip
-        assert [one.id for one in mentioned(text)] == ids
+        assert [entry.id for entry in mentioned(text)] == ids

@@ -30,10 +30,10 @@ def test_all_rows_are_strict_json_and_those_without_peers_have_no_forecast() -> 
     assert both["zero_shot"]["without_family"] == "openai"
     assert openai["forecast"]["value"] == pytest.approx(0.603, abs=1e-3)
     assert openai["forecast"]["prediction_95"] == pytest.approx([0.474, 0.719], abs=1e-3)
-    found = {(one.row.table, one.row.model): one for one in rows}
-    assert found["testbed", "resnet50_swsl"].forecast is None  # trained on more data
-    assert found["testbed", "resnet50"].forecast is not None
-    assert found["open_clip", "ViT-H-14-378-quickgelu"].forecast is None  # nobody is as accurate
+    by_name = {(entry.row.table, entry.row.model): entry for entry in rows}
+    assert by_name["testbed", "resnet50_swsl"].forecast is None  # trained on more data
+    assert by_name["testbed", "resnet50"].forecast is not None
+    assert by_name["open_clip", "ViT-H-14-378-quickgelu"].forecast is None  # nobody is as accurate
     two = entries(["vit-b-16", "openai"], target=("imagenet_v2", "imagenet_r"))[0].forecast
     assert two is not None
     assert two.target == ("imagenet_v2", "imagenet_r")

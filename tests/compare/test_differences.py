@@ -190,7 +190,8 @@ def robustness(top1: float, mean: float) -> Robustness:
 def test_a_page_draws_the_headline_figures():
     page = sections_html("Comparison", [describe(compare(head_report(), head_report()))])
     assert page.count('class="chart"') == 1
-    assert "Differences of the headline figures in points" in page
+    assert "Differences of the headline figures" in page
+    assert "second - first, points" in page
     assert "effective robustness" in page
 
 

@@ -38,8 +38,14 @@ def test_pixel_maps_whole_image_labels_and_splits(tree: Path) -> None:
     assert broden.categories == INDEX[6:]
     annotations = [broden.annotation(sample) for sample in broden.samples]
     assert [
-        dict(zip((broden.concepts[k].name for k in one.concepts), one.shares.tolist(), strict=True))
-        for one in annotations
+        dict(
+            zip(
+                (broden.concepts[k].name for k in annotation.concepts),
+                annotation.shares.tolist(),
+                strict=True,
+            )
+        )
+        for annotation in annotations
     ] == [
         {
             "black-c": 0.25,
@@ -53,9 +59,9 @@ def test_pixel_maps_whole_image_labels_and_splits(tree: Path) -> None:
         {"ear": 2 / 64, "eye": 1 / 64},  # two maps of parts: the larger share counts
     ]
     # an empty cell is not annotated
-    named = [[broden.categories[g] for g in one.annotated] for one in annotations]
+    named = [[broden.categories[g] for g in annotation.annotated] for annotation in annotations]
     assert named == [["color", "object", "scene"], ["color", "texture"], ["part"]]
-    assert [one.train for one in annotations] == [True, True, False]
+    assert [annotation.train for annotation in annotations] == [True, True, False]
     assert broden.open(broden.samples[0]).getpixel((3, 3))[0] > 150
     assert Broden(tree).digest == broden.digest
     write_labels(tree, (*LABELS[:-1], (700, "spotted", "texture(1)")))
@@ -128,7 +134,9 @@ def test_the_exported_miniature_reads_as_the_built_in_set(tmp_path: Path) -> Non
     assert files.concepts == built_in.concepts
     assert files.categories == built_in.categories
     for sample in files.samples:
-        original = next(one for one in built_in.samples if one.path == sample.path)
+        original = next(
+            drawn_sample for drawn_sample in built_in.samples if drawn_sample.path == sample.path
+        )
         read, drawn = files.annotation(sample), built_in.annotation(original)
         assert read.concepts.tolist() == drawn.concepts.tolist()
         assert read.shares.tolist() == drawn.shares.tolist()

@@ -23,27 +23,27 @@ def test_shares_categories_and_splits(tmp_path: Path) -> None:
         tmp_path,
         "\ufeffimage,split,color:red,color:blue,dog\nb/one.jpg,train,0.5,0,1\na.jpg,val,,,0\n",
     )
-    found = ConceptCsv(path)
-    assert found.name == "what"
-    assert found.concepts == (
+    images = ConceptCsv(path)
+    assert images.name == "what"
+    assert images.concepts == (
         Concept("red", "color"), Concept("blue", "color"), Concept("dog", "concept"),
     )  # fmt: skip
-    assert [s.path for s in found.samples] == ["a.jpg", "b/one.jpg"]
-    empty, full = (found.annotation(sample) for sample in found.samples)
+    assert [s.path for s in images.samples] == ["a.jpg", "b/one.jpg"]
+    empty, full = (images.annotation(sample) for sample in images.samples)
     assert (full.concepts.tolist(), full.shares.tolist()) == ([0, 2], [0.5, 1.0])
     assert (full.annotated, full.train) == ((0, 1), True)
     assert empty.concepts.size == 0
     assert (empty.annotated, empty.train) == ((1,), False)
-    assert found.open(found.samples[1]).size == (16, 16)
+    assert images.open(images.samples[1]).size == (16, 16)
 
 
 def test_without_a_split_half_of_the_images_choose(tmp_path: Path) -> None:
     lines = "".join(f"{i:04d}.jpg,1\n" for i in range(1000))
-    found = ConceptCsv(written(tmp_path, "image,red\n" + lines))
-    train = [found.annotation(sample).train for sample in found.samples]
+    images = ConceptCsv(written(tmp_path, "image,red\n" + lines))
+    train = [images.annotation(sample).train for sample in images.samples]
     assert 420 < sum(train) < 580
-    again = ConceptCsv(found.path)
-    assert train == [again.annotation(sample).train for sample in again.samples]
+    reopened = ConceptCsv(images.path)
+    assert train == [reopened.annotation(sample).train for sample in reopened.samples]
 
 
 @pytest.mark.parametrize(
@@ -89,5 +89,5 @@ def test_tables_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_table_of_as_many_categories_as_columns_is_read_in_time(tmp_path: Path) -> None:
     names = [f"c{i}:x" for i in range(10_000)]
     cells = ["1", ""] * 5_000
-    found = ConceptCsv(written(tmp_path, f"image,{','.join(names)}\na.jpg,{','.join(cells)}\n"))
-    assert found.annotation(found.samples[0]).annotated == tuple(range(0, 10_000, 2))
+    images = ConceptCsv(written(tmp_path, f"image,{','.join(names)}\na.jpg,{','.join(cells)}\n"))
+    assert images.annotation(images.samples[0]).annotated == tuple(range(0, 10_000, 2))

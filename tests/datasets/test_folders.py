@@ -75,8 +75,8 @@ def test_a_name_of_both_is_refused_with_both_spellings(
         out, err = capsys.readouterr()
         assert out == ""
         assert f"error: {option}: 'miniature' is the name of a data set and of a folder" in err
-    found = preview(["mini_clip"], {"target": ["miniature"]}, {}, None)
-    assert found.problems.keys() == {"target"}
+    setup = preview(["mini_clip"], {"target": ["miniature"]}, {}, None)
+    assert setup.problems.keys() == {"target"}
 
 
 def test_the_default_needs_no_spelling_and_a_spec_records_the_source(place: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_suite_names_folders_below_its_own(place: Path) -> None:
     (place / "below" / "miniature").mkdir()
     file = place / "below" / "pets.toml"
     file.write_text('id = "cats"\n[shifts]\ncartoons = "./cartoons"\n')
-    assert [one.source for one in load_suite(f"suite:{file}").sets.values()] == [
+    assert [images.source for images in load_suite(f"suite:{file}").sets.values()] == [
         f"imagefolder:{place}/below/{name}" for name in ("cats", "cartoons")
     ]
     for name, message in (
@@ -129,10 +129,10 @@ def test_a_suite_names_folders_below_its_own(place: Path) -> None:
 def test_a_run_of_a_folder_is_the_run_of_its_source(place: Path) -> None:
     write_folders(place / "val", ["cat", "dog"], ".png")
     write_images(place / "photos", "flat.png")
-    first, again = (
+    first, second = (
         tuiprobe.probe("mini_clip", data, target=(target,), output="runs/a")
         for data, target in (("./val", "photos"), ("imagefolder:val", "imagefolder:photos"))
     )
-    assert first.key == again.key
+    assert first.key == second.key
     spec = RunDir(place / "runs" / "a").spec_json()
     assert (spec["data"], spec["target"]) == ("imagefolder:val", ["imagefolder:photos"])

@@ -43,15 +43,15 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_rows_are_samples_and_decode_by_the_rule_of_all_sources(saved: Path) -> None:
-    found = HuggingFaceSet(f"{saved}:validation")
-    assert found.classes == tuple(CLASSES)
-    assert [s.label for s in found.samples] == [0, 1, 2, 2, 1, 0]
-    assert [s.path for s in found.samples[:2]] == ["validation/000000000", "validation/000000001"]
-    assert [s.path for s in found.samples] == sorted(s.path for s in found.samples)
+    images = HuggingFaceSet(f"{saved}:validation")
+    assert images.classes == tuple(CLASSES)
+    assert [s.label for s in images.samples] == [0, 1, 2, 2, 1, 0]
+    assert [s.path for s in images.samples[:2]] == ["validation/000000000", "validation/000000001"]
+    assert [s.path for s in images.samples] == sorted(s.path for s in images.samples)
     for number in range(6):
         with Image.open(io.BytesIO(jpeg(number))) as picture:
             expected = np.array(picture.convert("RGB"))
-        assert (np.array(found.open(found.samples[number])) == expected).all()
+        assert (np.array(images.open(images.samples[number])) == expected).all()
 
 
 def test_a_split_must_be_one_that_is_there(saved: Path, tmp_path: Path) -> None:
@@ -121,15 +121,15 @@ def test_it_is_a_source_and_goes_to_worker_processes(
 
 
 def test_stamps_tell_rows_apart_without_reading_them(saved: Path, tmp_path: Path) -> None:
-    found = HuggingFaceSet(f"{saved}:validation")
-    for sample in found.samples:
-        content = found.read(sample)
+    images = HuggingFaceSet(f"{saved}:validation")
+    for sample in images.samples:
+        content = images.read(sample)
         assert content.data == jpeg(sample.id)
-        assert found.stamp(sample) == content.stamp
+        assert images.stamp(sample) == content.stamp
         assert content.stamp.size == len(jpeg(sample.id))
     (file,) = (saved / "validation").glob("*.arrow")
     file.touch()
-    assert found.read(found.samples[0]).stamp != found.stamp(found.samples[0])
+    assert images.read(images.samples[0]).stamp != images.stamp(images.samples[0])
 
 
 def test_images_beside_the_rows_have_stamps_of_their_own(
@@ -141,13 +141,13 @@ def test_images_beside_the_rows_have_stamps_of_their_own(
     stored = [{"bytes": None, "path": str(picture)}, {"bytes": jpeg(2), "path": None}]
     made = datasets.Dataset.from_dict({"image": stored}, features=features)
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: made)
-    found = HuggingFaceSet("owner/name:test")
-    first, second = found.samples
-    assert [found.read(one).data for one in found.samples] == [jpeg(1), jpeg(2)]
-    assert [found.stamp(one) for one in found.samples] == [
-        found.read(one).stamp for one in found.samples
+    images = HuggingFaceSet("owner/name:test")
+    first, second = images.samples
+    assert [images.read(sample).data for sample in images.samples] == [jpeg(1), jpeg(2)]
+    assert [images.stamp(sample) for sample in images.samples] == [
+        images.read(sample).stamp for sample in images.samples
     ]
-    assert found.stamp(second).changed is None, "rows in memory can only be compared by content"
-    before = found.stamp(first)
+    assert images.stamp(second).changed is None, "rows in memory can only be compared by content"
+    before = images.stamp(first)
     picture.write_bytes(jpeg(3))
-    assert found.stamp(first) != before
+    assert images.stamp(first) != before

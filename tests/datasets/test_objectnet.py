@@ -20,45 +20,42 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_the_frame_is_cropped_to_the_last_pixel(root: Path) -> None:
-    found = ObjectNet(root)
-    for sample in found.samples[:4]:
-        image = np.array(found.open(sample))
+    images = ObjectNet(root)
+    for sample in images.samples[:4]:
+        image = np.array(images.open(sample))
         # folders in byte order: air_freshener is the one left out, alarm_clock number 1
         assert (image == np.array(picture(100 + sample.id))).all()
         assert not (image == RED).all(axis=-1).any()
 
 
 def test_classes_are_those_shared_with_imagenet(root: Path) -> None:
-    found = ObjectNet(root)
-    assert found.classes == ("Alarm clock", "Backpack", "Banana")
-    assert [s.label for s in found.samples] == [0] * 4 + [1] * 4 + [2] * 4
-    assert found.samples[4].path.startswith("backpack/")
-    assert found.notes == ("1 folders of classes that ImageNet lacks are left out",)
+    images = ObjectNet(root)
+    assert images.classes == ("Alarm clock", "Backpack", "Banana")
+    assert [s.label for s in images.samples] == [0] * 4 + [1] * 4 + [2] * 4
+    assert images.samples[4].path.startswith("backpack/")
+    assert images.notes == ("1 folders of classes that ImageNet lacks are left out",)
+    assert ObjectNet(root.parent).samples == images.samples  # the folder above is taken too
 
 
 def test_several_classes_of_imagenet_answer_for_one(root: Path) -> None:
-    found = ObjectNet(root)
+    images = ObjectNet(root)
     expected = np.full(1000, -1)
     for own, folder in enumerate(("alarm_clock", "backpack", "banana")):
         expected[list(IMAGENET_LABELS[folder])] = own
-    assert found.imagenet == tuple(expected.tolist())
+    assert images.imagenet == tuple(expected.tolist())
     rows = [f"row {i}" for i in range(1000)]
-    answers = answers_for(found.classes, rows, found.imagenet)
+    answers = answers_for(images.classes, rows, images.imagenet)
     assert answers is not None
     assert (answers == expected).all()
-    assert answers_for(found.classes, rows[:10], found.imagenet) is None
-
-
-def test_the_folder_above_is_taken_too(root: Path) -> None:
-    assert ObjectNet(root.parent).samples == ObjectNet(root).samples
+    assert answers_for(images.classes, rows[:10], images.imagenet) is None
 
 
 def test_an_image_of_nothing_but_frame_is_unreadable(root: Path) -> None:
-    found = ObjectNet(root)
-    path = root / "images" / found.samples[0].path
+    images = ObjectNet(root)
+    path = root / "images" / images.samples[0].path
     picture(0, (4, 40)).save(path)
     with pytest.raises(UnreadableImageError, match="nothing but frame"):
-        found.open(found.samples[0])
+        images.open(images.samples[0])
 
 
 def test_missing_parts_are_named(root: Path, tmp_path: Path) -> None:

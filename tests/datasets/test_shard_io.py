@@ -42,7 +42,7 @@ def test_a_pattern_finds_what_a_shell_finds(tmp_path: Path) -> None:
         ".*/*.tar": [".x/4.tar"],
         "a/round/*.tar": ["a/round/3.tar"],
     }.items():
-        assert shard_io.expand(f"{tmp_path}/{pattern}") == [str(tmp_path / one) for one in names]
+        assert shard_io.expand(f"{tmp_path}/{pattern}") == [str(tmp_path / name) for name in names]
 
 
 def test_a_pattern_over_the_whole_machine_ends(

@@ -80,14 +80,14 @@ def test_an_encoder_over_the_trees(
         "--sample", "6", "--batch-size", "6", "--workers", "0", "--threads", "1", "--output", "run",
     ])  # fmt: skip
     report = Report.read(tmp_path / "run" / "results.json")
-    assert tuple(one.name for one in report.data) == ALL
-    assert all(one.measured == 6 and one.labelled for one in report.data)
+    assert tuple(item.name for item in report.data) == ALL
+    assert all(item.measured == 6 and item.labelled for item in report.data)
     assert report.part(Directions) is not None
-    accuracies = {one.data: one for one in part(report, Robustness).accuracies}
-    assert {name: one.shift for name, one in accuracies.items() if name != "imagenet"} == {
+    accuracies = {item.data: item for item in part(report, Robustness).accuracies}
+    assert {name: item.shift for name, item in accuracies.items() if name != "imagenet"} == {
         name: name for name in SHIFTS
     }
-    assert {name: one.classes for name, one in accuracies.items()} == {
+    assert {name: item.classes for name, item in accuracies.items()} == {
         "imagenet": 1000, "imagenet_v2": 1000, "imagenet_r": 200, "imagenet_sketch": 1000,
         "objectnet": 3, "imagenet_a": 200,
     }  # fmt: skip
@@ -96,7 +96,7 @@ def test_an_encoder_over_the_trees(
         assert given(top1)
         assert round(top1.value * top1.n) == truth(trees, tmp_path / "run", name)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
-    assert [one["published"] for one in plan["sets"]] == list(ALL)
+    assert [item["published"] for item in plan["sets"]] == list(ALL)
 
 
 def figures(report: Report) -> list:

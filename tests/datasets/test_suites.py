@@ -100,12 +100,12 @@ def test_a_file_names_sets_relative_to_itself(trees: Path, tmp_path: Path) -> No
         "my shift" = "imagefolder:mine"
         """,
     )
-    found = load_suite(f"suite:{path}")
-    assert found.name == "robust-ness"
-    assert found.source == f"suite:{path}"
-    assert list(found.sets) == ["imagenet", "imagenet_v2", "objectnet", "my-shift"]
-    assert "my-shift" not in found.published
-    assert found.concepts == f"broden:{tmp_path}/data/broden1_224"
+    suite = load_suite(f"suite:{path}")
+    assert suite.name == "robust-ness"
+    assert suite.source == f"suite:{path}"
+    assert list(suite.sets) == ["imagenet", "imagenet_v2", "objectnet", "my-shift"]
+    assert "my-shift" not in suite.published
+    assert suite.concepts == f"broden:{tmp_path}/data/broden1_224"
 
 
 def test_a_suite_of_the_miniature(tmp_path: Path) -> None:

@@ -27,16 +27,18 @@ def test_a_target_is_the_data_set_without_its_labels(tmp_path: Path) -> None:
     assert len(load_target(f"suite:{tmp_path}/one.toml").samples) == 6
     assert len(plain.classes) == 2
     assert target.classes == ()
-    assert [one.label for one in target.samples] == [None] * 6
-    assert [(one.id, one.path) for one in target.samples] == [
-        (one.id, one.path) for one in plain.samples
+    assert [sample.label for sample in target.samples] == [None] * 6
+    assert [(sample.id, sample.path) for sample in target.samples] == [
+        (sample.id, sample.path) for sample in plain.samples
     ]
-    assert [target.samples[4].label, *(one.label for one in target.samples[1:3])] == [None] * 3
+    assert [target.samples[4].label, *(sample.label for sample in target.samples[1:3])] == [
+        None
+    ] * 3
     assert (target.name, target.source) == (plain.name, plain.source)
-    for mine, theirs in zip(target.samples, plain.samples, strict=True):
-        assert target.stamp(mine) == plain.stamp(theirs)
-        assert target.read(mine).digest() == plain.read(theirs).digest()
-        assert target.open(mine).tobytes() == plain.open(theirs).tobytes()
+    for sample, labelled in zip(target.samples, plain.samples, strict=True):
+        assert target.stamp(sample) == plain.stamp(labelled)
+        assert target.read(sample).digest() == plain.read(labelled).digest()
+        assert target.open(sample).tobytes() == plain.open(labelled).tobytes()
 
 
 def test_the_order_does_not_depend_on_the_folders(tmp_path: Path) -> None:
@@ -63,7 +65,7 @@ def test_names_are_distinct_and_safe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("imagefolder:/nowhere/at/all", "does not exist"),
         ("nonsense:x", "unknown data source"),
@@ -73,8 +75,8 @@ def test_names_are_distinct_and_safe(tmp_path: Path) -> None:
         ("", "unknown data source"),
     ],
 )
-def test_a_source_that_cannot_be_used_is_named_with_its_option(source: str, said: str) -> None:
-    with pytest.raises(DataError, match=said) as caught:
+def test_a_source_that_cannot_be_used_is_named_with_its_option(source: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
         load_target(source)
     assert str(caught.value).startswith(f"--target {source}: ")
     assert caught.value.exit_code == 4

@@ -137,7 +137,9 @@ def test_extended_headers_send_the_reader_neither_backwards_nor_too_deep() -> No
         index(back + header("a.jpg", b"00000000000\0") + b"\0" * 1024)
     small = b"7 a=bc\n"
     chain = header("pax", b"%011o\0" % len(small), b"x") + small.ljust(512, b"\0")
-    assert [one.name for one in index(chain * 3000 + MEMBER + b"\0" * 1024).members] == ["a.jpg"]
+    assert [member.name for member in index(chain * 3000 + MEMBER + b"\0" * 1024).members] == [
+        "a.jpg"
+    ]
 
 
 def pax(content: bytes) -> bytes:
@@ -206,9 +208,9 @@ def test_sparse_members_are_passed_over_whole(format: str, tmp_path: Path) -> No
         cwd=tmp_path, check=True,
     )  # fmt: skip
     content = (tmp_path / "x.tar").read_bytes()
-    found = index(content)
-    assert found.left_out == {"special files": 1}
-    (member,) = found.members
+    listed = index(content)
+    assert listed.left_out == {"special files": 1}
+    (member,) = listed.members
     assert content[member.offset : member.offset + member.size] == jpeg(2)
 
 

@@ -33,20 +33,20 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, name in enumerate(("Forest", "River")):
         folder = root / "eurosat" / "2750" / name
         folder.mkdir(parents=True)
-        for one in range(2):
-            (folder / f"{name}_{one}.jpg").write_bytes(jpeg(10 * number + one))
+        for place in range(2):
+            (folder / f"{name}_{place}.jpg").write_bytes(jpeg(10 * number + place))
     return root
 
 
 def test_pixels_labels_and_names_are_torchvisions(root: Path) -> None:
-    found = TorchvisionSet(f"MNIST:{root}")
-    assert found.source.endswith(":test")
-    assert found.classes[3] == "3 - three"
-    assert [s.label for s in found.samples] == [3, 1, 9, 0, 3]
-    assert found.samples[1].path == "test/0000001"
+    images = TorchvisionSet(f"MNIST:{root}")
+    assert images.source.endswith(":test")
+    assert images.classes[3] == "3 - three"
+    assert [s.label for s in images.samples] == [3, 1, 9, 0, 3]
+    assert images.samples[1].path == "test/0000001"
     digits = np.load(root / "digits.npy")
-    for sample in found.samples:
-        picture = np.array(found.open(sample))
+    for sample in images.samples:
+        picture = np.array(images.open(sample))
         assert picture.shape == (28, 28, 3)
         assert (picture == digits[sample.id][..., None]).all()
 

@@ -54,7 +54,7 @@ def working_folder(root: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("write", "said"),
+    ("write", "message"),
     [
         (
             class_folder,
@@ -67,10 +67,10 @@ def working_folder(root: Path) -> str:
     ],
 )
 def test_a_name_that_is_not_utf_8_is_refused(
-    write: Callable[[Path], str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Callable[[Path], str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         open_suite(RunSpec(model="m", data=write(tmp_path)))
 
 

@@ -155,12 +155,12 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         content = Path(self.translate_path(self.path)).read_bytes()
-        status, asked = 200, self.headers.get("Range")
-        if asked:
-            first, last = map(int, asked.removeprefix("bytes=").split("-"))
+        status, requested = 200, self.headers.get("Range")
+        if requested:
+            first, last = map(int, requested.removeprefix("bytes=").split("-"))
             status, whole, content = 206, len(content), content[first : last + 1]
         self.send_response(status)
-        if asked:
+        if requested:
             end = first + len(content) - 1
             self.send_header("Content-Range", f"bytes {first}-{end}/{whole}")
         self.send_header("Content-Length", str(len(content)))
@@ -180,11 +180,11 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
 def server(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "www").mkdir()
     handler = partial(Ranges, directory=str(tmp_path / "www"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as found:
-        thread = threading.Thread(target=found.serve_forever, daemon=True)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{found.server_port}"
-        found.shutdown()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def test_shards_at_a_url_are_those_on_disk(tmp_path: Path, server: str) -> None:

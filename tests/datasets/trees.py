@@ -81,10 +81,10 @@ def write_objectnet(root: Path, images: int = 4) -> None:
     names["air_freshener"] = "Air freshener"
     for number, folder in enumerate(sorted(names)):
         (root / "images" / folder).mkdir(parents=True)
-        for one in range(images):
+        for image in range(images):
             framed = Image.new("RGB", (44, 36), RED)
-            framed.paste(picture(100 * number + one), (2, 2))
-            framed.save(root / "images" / folder / f"{one:08x}.png")
+            framed.paste(picture(100 * number + image), (2, 2))
+            framed.save(root / "images" / folder / f"{image:08x}.png")
     mappings = root / "mappings"
     mappings.mkdir()
     write_json(mappings / "folder_to_objectnet_label.json", names)

@@ -22,15 +22,13 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import typer.main
 from markdown_it import MarkdownIt
-
-from tuiprobe.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+OF_USERS = [page for page in PAGES if page.name not in ("CHANGELOG.md", "CONTRIBUTING.md")]
 MARKS = {"weights", "data", "gpu", "network", "screen", "clone", "long", "main", "tests"}
 
 COMMAND = re.compile(r"^\s*(?:[A-Z_]+=\S+ )*(?:\S*/)?(?:tuiprobe|torchrun|python3?|pip|pytest)\s")
@@ -129,8 +127,3 @@ def expected_code(line: str) -> int:
     """Returns the exit code that the comment of a line announces, 0 without one."""
     said = re.search(r"# exit code (\d+)", line)
     return int(said[1]) if said else 0
-
-
-def command_line() -> Any:
-    """Returns the root of the command line; `commands` has the commands by name."""
-    return typer.main.get_command(app.app)

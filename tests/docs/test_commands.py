@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 import yaml
 
 from tests.docs.blocks import (
     COMMAND,
     MARKS,
+    OF_USERS,
     PAGES,
     ROOT,
     Block,
     arguments,
     blocks,
-    command_line,
     expected_code,
     lines,
     name,
@@ -30,7 +31,8 @@ from tests.docs.blocks import (
 from tuiprobe.cli import app, headless
 from tuiprobe.spec import make_spec
 
-EVERY = pytest.mark.parametrize("page", PAGES, ids=name)
+OF_OTHERS = {"--max-restarts", "--index", "--from", "--spec"}
+"""Options of torchrun, podman and uvx."""
 Check = Callable[[list[str]], int]
 
 
@@ -48,16 +50,13 @@ def check() -> Iterator[Check]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(headless, "run_models", run_models)
-        waiting: list[Any] = [*command_line().commands.values()]
-        while waiting:
-            command = waiting.pop()
-            waiting += getattr(command, "commands", {}).values()
+        for command in commands():
             if not hasattr(command, "commands"):
                 patch.setattr(command, "callback", nothing)
         yield app.run_cli
 
 
-@EVERY
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_blocks_are_named_and_fit_the_program_as_it_is(
     page: Path, check: Check, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,12 +84,16 @@ def command_lines(block: Block) -> list[str]:
     return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
 
 
-@pytest.mark.parametrize("page", [one for one in PAGES if one.name != "CHANGELOG.md"], ids=name)
-def test_commands_in_sentences_have_these_options(page: Path) -> None:
+@pytest.mark.parametrize("page", OF_USERS, ids=name)
+def test_commands_and_options_in_sentences_exist(page: Path) -> None:
+    every = {flag for command in commands() for flag in flags(command)}
     for span in spans(page):
-        if span.startswith("tuiprobe "):
-            unknown = unknown_words(span.split()[1:])
-            assert unknown == [], f"{name(page)}: {span}"
+        words = span.split()
+        if words[:1] == ["tuiprobe"]:
+            assert unknown_words(words[1:]) == [], f"{name(page)}: {span}"
+        else:
+            named = {re.split("[^a-z-]", word)[0] for word in words if word.startswith("--")}
+            assert named <= every | OF_OTHERS, f"{name(page)}: {span}"
 
 
 def unknown_words(given: list[str]) -> list[str]:
@@ -100,9 +103,27 @@ def unknown_words(given: list[str]) -> list[str]:
         if given[0] not in command.commands:
             return given[:1]
         command = command.commands[given.pop(0)]
-    known = {flag for one in command.params for flag in (*one.opts, *one.secondary_opts)}
     named = [re.split("[^a-z-]", word)[0] for word in given if word.startswith("--")]
-    return [one for one in named if one not in {*known, "--help"}]
+    return [word for word in named if word not in flags(command)]
+
+
+def commands() -> Iterator[Any]:
+    """Yields the root of the command line and every command below it."""
+    waiting = [command_line()]
+    while waiting:
+        yield (command := waiting.pop())
+        waiting += getattr(command, "commands", {}).values()
+
+
+def command_line() -> Any:
+    """Returns the root of the command line."""
+    return typer.main.get_command(app.app)
+
+
+def flags(command: Any) -> set[str]:
+    """Returns the options of a command."""
+    named = (flag for option in command.params for flag in (*option.opts, *option.secondary_opts))
+    return {"--help", *named}
 
 
 def optional() -> set[str]:

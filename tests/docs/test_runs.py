@@ -18,8 +18,20 @@ from typing import Any
 import pytest
 
 from tests.docs import world
-from tests.docs.blocks import PAGES, Block, arguments, blocks, expected_code, lines, name, programs
+from tests.docs.blocks import (
+    PAGES,
+    ROOT,
+    Block,
+    arguments,
+    blocks,
+    expected_code,
+    lines,
+    name,
+    programs,
+)
 from tests.prepared import Prepared
+from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.tabs.parts import read_parts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -114,6 +126,15 @@ def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
         elif followed and (block.language, block.marks) == ("text", ("output",)):
             missing = unsaid(block.text, reader.printed)
             assert missing == [], f"{block.place}\n{reader.printed}"
+
+
+def test_pages_name_the_parts_that_the_screen_of_a_run_has(made: Path) -> None:
+    parts = [part.replace("-", " ") for part in read_parts(RunDir(made / "RUN"))[1]]
+    text = " ".join((ROOT / "docs/tui.md").read_text("utf-8").split())
+    assert f"this run has: {', '.join(parts)}." in text
+    steps = re.findall(r"until \*(\w+)\* is", (ROOT / "docs/tutorial.md").read_text("utf-8"))
+    assert steps
+    assert {step.lower() for step in steps} <= set(parts)
 
 
 def unsaid(shown: str, printed: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,6 +61,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_link_leads_somewhere(site: Path) -> None:
     assert len([*site.rglob("*.html")]) > 25
     assert dead_links(site) == []
+    texts = [re.sub("<[^>]+>", "", file.read_text("utf-8")) for file in site.rglob("*.html")]
+    named = {path for text in texts for path in re.findall(r"\((\S+) in the repository\)", text)}
+    assert [path for path in named if path.startswith("docs/") or not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize(

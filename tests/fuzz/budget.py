@@ -14,7 +14,7 @@ from pathlib import Path
 SEED = int(os.environ.get("TUIPROBE_FUZZ_SEED", "11"))
 TOTAL_SECONDS = float(os.environ.get("TUIPROBE_FUZZ_SECONDS", "20"))
 
-SHARES = {"readers": 0.4, "resume": 0.2, "sources": 0.2, "checkpoints": 0.2}
+SHARES = {"readers": 0.4, "resume": 0.2, "sources": 0.4}
 """What part of the time each fuzzer has."""
 
 

@@ -11,6 +11,7 @@ import json
 import random
 import tarfile
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save
+from torch import Tensor, nn
 
 from tests.datasets.broden_tree import write_tree
 from tests.fuzz.damage import damaged_arrays, damaged_json
@@ -28,7 +30,6 @@ from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
 from tests.fuzz.test_readers import make_template, read_ranks
 from tests.measure.fake_run import vouch
-from tests.models.test_fuzz_checkpoints import saved, scripted, states
 from tuiprobe.answer import answer
 from tuiprobe.answer.paths import without_folders
 from tuiprobe.catalog.class_names import read_classes
@@ -43,6 +44,7 @@ from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.datasets.vectors.labels import read_labels
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.head_files import read_head, read_templates
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.weights import read_checkpoint
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import FORMATS, files_of
@@ -59,7 +61,7 @@ from tuiprobe.run.results import read_summary
 from tuiprobe.run.verify import verify
 from tuiprobe.torchfiles.pickles import PickleReader
 from tuiprobe.tui.livewatch import Watch
-from tuiprobe.tui.widgets.thumbnail import read_pixels
+from tuiprobe.tui.widgets.thumbnail import read_picture
 
 Ask = Callable[[bytes], object]
 
@@ -92,9 +94,28 @@ def file_target(place: Path, *kinds: tuple[str, bytes, Callable[[Path], object]]
     return Target(tuple(bytes([i]) + content for i, (_, content, _) in enumerate(kinds)), ask)
 
 
+def states() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(3, 4, generator=generator)
+    return {"module.fc.weight": weight, "module.fc.bias": weight[:, 0], "module.n": torch.arange(2)}
+
+
+def saved(content: object, *, legacy: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=not legacy)
+    return buffer.getvalue()
+
+
+def scripted() -> bytes:
+    model = nn.Sequential(OrderedDict(fc=nn.Linear(4, 3)))
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.trace(model, torch.zeros(1, 4)), buffer)
+    return buffer.getvalue()
+
+
 def checkpoints(place: Path) -> Target:
     state = states()
-    whole = {name: array.clone() for name, array in state.items()}
+    whole = {name: tensor.clone() for name, tensor in state.items()}
 
     def head(path: Path) -> object:
         return read_head(path, width=4)
@@ -109,6 +130,49 @@ def checkpoints(place: Path) -> Target:
         ("c.txt", b"cat\nfire truck\n", read_classes),
         ("t.txt", b"a {}\n", read_templates),
     )  # fmt: skip
+
+
+KINDS = (torch.int64, torch.bool, torch.complex64, torch.float16, torch.float8_e4m3fn)
+SHAPES = ((), (0,), (7, 0), (1,), (3, 5, 2), (2,) * 9)
+PREFIXES = ("", ".", "visual", "backbone.", "model.", "\u202e", "x" * 500)
+
+
+def reshape(state: dict[str, Tensor], draws: random.Random) -> None:
+    """Gives one tensor of a state another shape, type, name or value, or takes it out."""
+    name = draws.choice(list(state))
+    tensor = state.pop(name)
+    changes: list[Callable[[], Tensor]] = [
+        tensor.flatten,
+        lambda: tensor[None],
+        lambda: torch.empty(draws.choice(SHAPES)),
+        lambda: tensor[: draws.randrange(len(tensor) + 1)] if tensor.ndim else tensor,
+        lambda: tensor.float().to(draws.choice(KINDS)),
+        lambda: torch.full(tensor.shape, float(draws.choice((0, 1, 3e38)))),
+        lambda: state[draws.choice(list(state))],
+    ]
+    match draws.randrange(len(changes) + 2):
+        case 0:
+            pass
+        case 1:
+            state[draws.choice(PREFIXES) + name] = tensor
+        case change:
+            state[name] = changes[change - 2]()
+
+
+def weights(place: Path) -> Target:
+    """The state of a small model, of which one to five tensors are changed."""
+    import timm
+
+    whole = timm.create_model("test_vit").state_dict()
+
+    def ask(content: bytes) -> object:
+        draws, state = Decisions(content), dict(whole)
+        for _ in range(draws.choice((1, 1, 2, 5))):
+            reshape(state, draws)
+        (place / "tiny.pt").write_bytes(saved(state))
+        return load_encoder("timm:test_vit", checkpoint=place / "tiny.pt")
+
+    return Target(DRAWS[:4], ask)
 
 
 def pickles(place: Path) -> Target:
@@ -321,7 +385,7 @@ def look(run: Run, name: str) -> None:
             lambda: pictures(Report.read(kept.results_file), kept),
         ],
         "status/0.json": [lambda: read_ranks(kept), *watched],
-        "thumbs/val/5.jpg": [lambda: read_pixels(kept.thumbnail_file("val", 5), 4, 4)],
+        "thumbs/val/5.jpg": [lambda: read_picture(kept.thumbnail_file("val", 5), 4, 4)],
         "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
         "head.safetensors": [  # its header is read before its checksum is compared
             lambda: read_arrays(kept.head_file), lambda: read_unsealed(kept.head_file, 2**20),
@@ -417,6 +481,7 @@ def caches(place: Path) -> Target:
 TARGETS: dict[str, Callable[[Path], Target]] = {
     "checkpoints": checkpoints,
     "pickles": pickles,
+    "weights": weights,
     "tars": tars,
     "images": images,
     "tables": tables,

@@ -1,4 +1,4 @@
-"""Damaged data, tables and lists: opened or refused, in bounded time and memory.
+"""Damaged data, tables, lists and checkpoints: opened or refused, in bounded time and memory.
 
 `python -m tests.fuzz.test_sources SECONDS SEED FOLDER` goes on for longer; the first find ends it
 with 1.
@@ -6,11 +6,15 @@ with 1.
 
 from __future__ import annotations
 
+import io
 import random
+import struct
 import subprocess
 import sys
 import time
 import traceback
+import warnings
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +25,9 @@ from tests.fuzz.mutate import mutated, mutated_json
 from tests.fuzz.targets import TARGETS
 from tuiprobe.errors import TuiprobeError
 
-ATTACKED = ("tars", "images", "tables", "vectors", "caches", "specs", "lists")
+ATTACKED = (
+    "checkpoints", "weights", "tars", "images", "tables", "vectors", "caches", "specs", "lists",
+)  # fmt: skip
 MEMORY = 768 * 2**20
 """What all cases may ask for beyond what is there when they begin."""
 
@@ -30,7 +36,7 @@ SECONDS = seconds("sources")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3 * SECONDS + 120)
+@pytest.mark.timeout(3 * SECONDS + 300)
 def test_damaged_sources_are_opened_or_refused_within_bounds(tmp_path: Path) -> None:
     """A process of its own, as its memory is limited."""
     words = [sys.executable, "-m", __name__, str(SECONDS), str(SEED), str(tmp_path)]
@@ -45,13 +51,34 @@ def damaged(draw: random.Random, content: bytes) -> bytes:
         piece = draw.choice((*pieces, content or b"x"))
         size = draw.choice((2**16, 2**20, 20 * 2**20))
         return draw.choice((b"", content)) + piece * (size // len(piece))
-    if content.startswith(b"{") and draw.random() < 0.7:
-        return mutated_json(content, draw)
+    if draw.random() < 0.7:
+        if content.startswith(b"{"):
+            return mutated_json(content, draw)
+        if content.startswith(b"PK\3\4"):
+            return damaged_entry(draw, content)
+        if content[8:9] == b"{":  # safetensors: the length of the header fits
+            end = 8 + int.from_bytes(content[:8], "little")
+            header = mutated_json(content[8:end], draw)
+            return struct.pack("<Q", len(header)) + header + content[end:]
     return mutated(content, draw)
+
+
+def damaged_entry(draw: random.Random, content: bytes) -> bytes:
+    """Returns an archive with one of its entries damaged, and checksums that fit."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    name = draw.choice([n for n in entries if n.endswith("/data.pkl")] * 4 + list(entries))
+    entries[name] = mutated(entries[name], draw)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
 
 
 def main(seconds: float, seed: int, folder: Path) -> int:
     """Attacks for a while; returns 1 at the first find."""
+    warnings.simplefilter("ignore")
     for name in ATTACKED:
         (folder / name).mkdir()
     targets = [TARGETS[name](folder / name) for name in ATTACKED]

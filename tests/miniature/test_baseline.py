@@ -17,9 +17,9 @@ def test_the_table_is_written_and_read_back(tmp_path: Path) -> None:
     recipe = {"images": 2000, "steps": 120}
     cards = [{"name": "mini_tiny", "seed": 4, "recipe": recipe, "accuracy": card(0.5, 0.25)}]
     write_baseline(cards, tmp_path / FILE)
-    (found,) = baseline_rows(tmp_path)
-    assert (found.model, found.seed, found.images, found.steps) == ("tiny", 4, 2000, 120)
-    assert (found.val, found.shifts["sketch"]) == (0.5, 0.25)
+    (row,) = baseline_rows(tmp_path)
+    assert (row.model, row.seed, row.images, row.steps) == ("tiny", 4, 2000, 120)
+    assert (row.val, row.shifts["sketch"]) == (0.5, 0.25)
 
 
 @pytest.mark.parametrize(

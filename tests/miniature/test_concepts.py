@@ -7,12 +7,12 @@ BY_NUMBER = {c.number: c for c in CONCEPTS}
 
 
 def test_the_labelled_object_is_in_its_mask() -> None:
-    shown = 0
+    visible = 0
     for index in range(0, 4000, 50):
         name = world.CLASS_NAMES[world.label("concepts", index)]
         number = next(c.number for c in CONCEPTS if (c.category, c.name) == ("object", name))
-        shown += bool((concepts.masks(index)["object"] == number).any())
-    assert shown == 80
+        visible += bool((concepts.masks(index)["object"] == number).any())
+    assert visible == 80
 
 
 def test_masks_fit_the_pixels() -> None:

@@ -42,11 +42,11 @@ def painted(shapes: list[list[tuple[int, int]]]) -> np.ndarray:
 def test_each_pixel_shows_the_last_polygon_over_its_centre(
     shapes: list[list[tuple[int, int]]],
 ) -> None:
-    found = painted(shapes)
+    picture = painted(shapes)
     for row in range(SIZE):
         for column in range(SIZE):
             over = [i + 1 for i, shape in enumerate(shapes) if inside(shape, row, column)]
-            assert found[row, column] == (over[-1] if over else 0)
+            assert picture[row, column] == (over[-1] if over else 0)
 
 
 def test_neighbours_that_share_an_edge_leave_no_gap_and_do_not_overlap() -> None:

@@ -63,26 +63,26 @@ def test_models_do_what_their_cards_say(
             head = torch.nn.functional.normalize(torch.stack(rows), dim=1)
             logits = h @ head.T
     assert h.shape == (len(labels), about["width"])
-    wanted = about["card"]["accuracy"]["val"]
-    p = wanted["hits"] / wanted["n"]
-    found = float((logits.argmax(1) == labels).float().mean())
-    assert abs(found - p) < 5 * (p * (1 - p) / len(labels)) ** 0.5 + 1e-9
+    stated = about["card"]["accuracy"]["val"]
+    p = stated["hits"] / stated["n"]
+    accuracy = float((logits.argmax(1) == labels).float().mean())
+    assert abs(accuracy - p) < 5 * (p * (1 - p) / len(labels)) ** 0.5 + 1e-9
 
 
 def test_a_checkpoint_file_is_used(tmp_path: Path) -> None:
     model = Classifier(40)
     save(model, "mine", {}, tmp_path)
-    found, _, about = build("mini_supervised", checkpoint=tmp_path / "mine.safetensors")
+    loaded, _, about = build("mini_supervised", checkpoint=tmp_path / "mine.safetensors")
     assert about["weights"] == "file"
-    torch.testing.assert_close(found.head.bias, model.head.bias, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(loaded.head.bias, model.head.bias, atol=1e-3, rtol=1e-3)
 
 
 def test_untrained_weights_are_the_same_every_time_and_leave_the_generator_alone() -> None:
     torch.manual_seed(5)
-    wanted = torch.rand(1)
+    expected = torch.rand(1)
     torch.manual_seed(5)
     first, _, about = build("mini_clip", weights="untrained")
-    assert torch.equal(torch.rand(1), wanted)
+    assert torch.equal(torch.rand(1), expected)
     second, _, _ = build("mini_clip", weights="untrained")
     assert about["weights"] == "untrained"
     for a, b in zip(first.parameters(), second.parameters(), strict=True):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tuiprobe.errors import UsageError
-from tuiprobe.miniature import world
+from tuiprobe.miniature import dataset, world
+from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import OBJECTS
 
 # SHA-256 over forty images of each set. They hold on every Python, NumPy and Pillow: rendering
@@ -36,10 +37,10 @@ print(digest.hexdigest()[:16])
 
 def test_another_process_with_another_hash_seed_renders_the_same() -> None:
     command = [sys.executable, "-c", SCRIPT, "r"]
-    found = subprocess.run(
+    done = subprocess.run(
         command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "77"}
     )
-    assert found.stdout.strip() == GOLDEN["r"]
+    assert done.stdout.strip() == GOLDEN["r"]
 
 
 @pytest.mark.parametrize("call", [world.render, world.label, world.path, world.caption])
@@ -80,6 +81,22 @@ def test_names_of_classes_are_safe_as_folders_and_their_words_of_one_class() -> 
     assert len(words) == len(set(words))
 
 
+def test_first_draws_are_the_documented_ones() -> None:
+    # The raw stream of Philox is promised by NumPy; these values must never change.
+    draws = Draws("val", 0)
+    assert [draws.below(1000) for _ in range(6)] == [615, 176, 451, 870, 445, 174]
+
+
+def test_a_set_renders_what_it_opens_and_is_numbered_by_path() -> None:
+    images = dataset("a")
+    assert [sample.id for sample in images.samples] == list(range(2000))
+    assert sorted(images.samples, key=lambda s: s.path.encode()) == list(images.samples)
+    assert (images.source, images.classes) == ("miniature:a", world.CLASS_NAMES)
+    image = images.open(images.samples[17])
+    assert (image.mode, image.size) == ("RGB", (64, 64))
+    assert (np.array(image) == world.render("a", 17)).all()
+
+
 @pytest.mark.slow
 def test_the_target_set_overlaps_no_other_set() -> None:
     def scenes(name: str) -> list[Any]:
@@ -89,6 +106,6 @@ def test_the_target_set_overlaps_no_other_set() -> None:
     assert {scene.style for scene in street} == {
         scene.style for name in world.SHIFTS for scene in scenes(name)
     }
-    others = {scene for name in ("val", *world.SHIFTS, "concepts") for scene in scenes(name)}
+    elsewhere = {scene for name in ("val", *world.SHIFTS, "concepts") for scene in scenes(name)}
     assert len(set(street)) == 500
-    assert not others & set(street)
+    assert not elsewhere & set(street)

@@ -55,9 +55,9 @@ def cycle(path: Path) -> None:
 
 
 def two_steps(path: Path) -> None:
-    one: dict[str, object] = {}
-    one["state_dict"] = {"model": one}
-    torch.save(one, path)
+    state: dict[str, object] = {}
+    state["state_dict"] = {"model": state}
+    torch.save(state, path)
 
 
 def modules(path: Path) -> None:

@@ -40,11 +40,14 @@ def encoder(**options: Any) -> Encoder:
     return toy(Tower(), **options)
 
 
-def seen(one: Encoder, *names: str) -> tuple[Tensor, dict[str, Tensor]]:
-    found: dict[str, Tensor] = {}
+def seen(ablated: Encoder, *names: str) -> tuple[Tensor, dict[str, Tensor]]:
+    outputs: dict[str, Tensor] = {}
     images = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode(), one.watch(names, lambda t, x: found.update({t.name: x.clone()})):
-        return one.encode(images), found
+    with (
+        torch.inference_mode(),
+        ablated.watch(names, lambda t, x: outputs.update({t.name: x.clone()})),
+    ):
+        return ablated.encode(images), outputs
 
 
 @pytest.mark.parametrize(
@@ -55,9 +58,9 @@ def seen(one: Encoder, *names: str) -> tuple[Tensor, dict[str, Tensor]]:
     ],
 )
 def test_the_encoder_goes_on_from_the_zeros(name: str, change: Callable[..., Tensor]) -> None:
-    one, plain = encoder(), encoder()
-    one.ablate(name, (1, 4), "zero")
-    h, found = seen(one, name, "last")
+    ablated, plain = encoder(), encoder()
+    ablated.ablate(name, (1, 4), "zero")
+    h, outputs = seen(ablated, name, "last")
     before, _ = seen(plain, name)
     tower = plain.tower
     original = getattr(tower, name).forward
@@ -70,45 +73,48 @@ def test_the_encoder_goes_on_from_the_zeros(name: str, change: Callable[..., Ten
     expected, _ = seen(plain, name)
     torch.testing.assert_close(h, expected)
     assert not torch.allclose(h, before)
-    zeros = found[name].movedim(1, -1) if name == "stem" else found[name]
+    zeros = outputs[name].movedim(1, -1) if name == "stem" else outputs[name]
     assert not zeros[..., [1, 4]].any()
     assert zeros[..., [0, 2, 3, 5]].any()
-    assert {n: each.channels for n, each in one.ablated.items()} == {name: (1, 4)}
+    assert {n: each.channels for n, each in ablated.ablated.items()} == {name: (1, 4)}
 
 
 def test_the_mean_is_collected_from_the_plain_encoder_and_then_set() -> None:
-    one, plain = encoder(), encoder()
-    one.ablate("stem", (1, 4), "mean")
+    ablated, plain = encoder(), encoder()
+    ablated.ablate("stem", (1, 4), "mean")
     with pytest.raises(UsageError, match="not known yet"):
-        seen(one, "stem")
-    with one.ablated["stem"].collecting():
-        h, _ = seen(one, "stem")
-    expected, found = seen(plain, "stem")
+        seen(ablated, "stem")
+    with ablated.ablated["stem"].collecting():
+        h, _ = seen(ablated, "stem")
+    expected, outputs = seen(plain, "stem")
     assert torch.equal(h, expected)  # collecting changes nothing
-    means = found["stem"].movedim(1, -1).reshape(-1, 6).double().mean(0).float()[[1, 4]]
-    assert one.ablated["stem"].values is not None
-    torch.testing.assert_close(one.ablated["stem"].values, means)
-    _, after = seen(one, "stem")
+    means = outputs["stem"].movedim(1, -1).reshape(-1, 6).double().mean(0).float()[[1, 4]]
+    assert ablated.ablated["stem"].values is not None
+    torch.testing.assert_close(ablated.ablated["stem"].values, means)
+    _, after = seen(ablated, "stem")
     torch.testing.assert_close(after["stem"][:, [1, 4]], means.view(1, 2, 1, 1).expand(3, 2, 4, 4))
-    assert torch.equal(after["stem"][:, [0, 2, 3, 5]], found["stem"][:, [0, 2, 3, 5]])
+    assert torch.equal(after["stem"][:, [0, 2, 3, 5]], outputs["stem"][:, [0, 2, 3, 5]])
 
 
 def test_shuffled_channels_are_those_of_another_image_by_sample_ids() -> None:
-    one, plain = encoder(), encoder()
-    one.ablate("stem", (1, 4), "shuffle")
+    ablated, plain = encoder(), encoder()
+    ablated.ablate("stem", (1, 4), "shuffle")
     images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
     def stem(encoder: Encoder, ids: Tensor | None) -> Tensor:
-        found: list[Tensor] = []
-        with torch.inference_mode(), encoder.watch(["stem"], lambda t, x: found.append(x.clone())):
+        outputs: list[Tensor] = []
+        with (
+            torch.inference_mode(),
+            encoder.watch(["stem"], lambda t, x: outputs.append(x.clone())),
+        ):
             encoder.encode(images, ids)
-        return found[0]
+        return outputs[0]
 
     before, ids = stem(plain, None), torch.arange(8) + 5
-    after = stem(one, ids)
-    assert torch.equal(after, stem(one, ids))
-    assert not torch.equal(after, stem(one, ids + 1))
-    assert torch.equal(stem(one, None), before)  # no ids: a check of the encoder
+    after = stem(ablated, ids)
+    assert torch.equal(after, stem(ablated, ids))
+    assert not torch.equal(after, stem(ablated, ids + 1))
+    assert torch.equal(stem(ablated, None), before)  # no ids: a check of the encoder
     assert torch.equal(after[:, [0, 2, 3, 5]], before[:, [0, 2, 3, 5]])
     donors = [
         next(j for j in range(8) if torch.equal(after[i][[1, 4]], before[j][[1, 4]]))
@@ -119,9 +125,9 @@ def test_shuffled_channels_are_those_of_another_image_by_sample_ids() -> None:
 
 
 def test_a_tensor_that_others_read_is_not_changed() -> None:
-    one, plain = encoder(), encoder()
-    one.ablate("block.0", (2,), "zero")  # a ReLU on the input of a skip connection
-    assert torch.equal(seen(one, "stem")[1]["stem"], seen(plain, "stem")[1]["stem"])
+    ablated, plain = encoder(), encoder()
+    ablated.ablate("block.0", (2,), "zero")  # a ReLU on the input of a skip connection
+    assert torch.equal(seen(ablated, "stem")[1]["stem"], seen(plain, "stem")[1]["stem"])
 
 
 def test_what_cannot_be_ablated_is_named() -> None:

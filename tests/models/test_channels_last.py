@@ -60,25 +60,27 @@ def test_figures_are_those_of_maps_with_channels_second(name: str, tmp_path: Pat
     images, ids = torch.randn(4, 3, 64, 64), torch.arange(4)
     taps = [tap for tap in encoder.taps() if tap.kind == "map"][::9]
     assert taps == [tap for tap in other.taps() if tap.kind == "map"][::9]
-    found, strides = [], []
-    for one in (encoder, other):
+    results, strides = [], []
+    for encoded in (encoder, other):
         measures = {tap.name: TapMeasure(tap, "all", 2, "cpu", 4, 0) for tap in taps}
 
         def take(tap, x, measures=measures):  # type: ignore[no-untyped-def]
             strides.append(x.stride(tap.channel_dim) == 1)
             measures[tap.name].update(x, ids)
 
-        with torch.inference_mode(), one.watch(taps, take):
-            h = one.encode(images)
-        found.append((h, {tap: arrays_of(measure) for tap, measure in measures.items()}))
+        with torch.inference_mode(), encoded.watch(taps, take):
+            h = encoded.encode(images)
+        results.append((h, {tap: arrays_of(measure) for tap, measure in measures.items()}))
     assert sum(strides[: len(taps)]) > len(taps) / 2
-    (h, arrays), (expected, expected_arrays) = found
+    (h, arrays), (expected, expected_arrays) = results
     torch.testing.assert_close(h, expected, rtol=1e-4, atol=1e-5)
     for tap in taps:
-        mine, theirs = arrays[tap.name], expected_arrays[tap.name]
-        sigma = float(np.sqrt(theirs["moments.m2"].max() / theirs["moments.count"][0]))
+        measured, reference = arrays[tap.name], expected_arrays[tap.name]
+        sigma = float(np.sqrt(reference["moments.m2"].max() / reference["moments.count"][0]))
         for field in ("moments.mean", "samples.kurtosis", "rows"):
-            np.testing.assert_allclose(mine[field], theirs[field], rtol=1e-3, atol=1e-3 * sigma)
+            np.testing.assert_allclose(
+                measured[field], reference[field], rtol=1e-3, atol=1e-3 * sigma
+            )
 
 
 def test_a_transformer_stays_as_it_is(tmp_path: Path) -> None:

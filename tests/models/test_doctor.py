@@ -68,20 +68,20 @@ def test_a_model_whose_own_code_fails_is_a_failed_check_and_no_traceback(
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert run_cli(["doctor", "--model", "py:broken_model:build", "--json"]) == 5
-    said = json.loads(capsys.readouterr().out)
-    trial = next(check for check in said["checks"] if check["name"] == "trial batch")
+    output = json.loads(capsys.readouterr().out)
+    trial = next(check for check in output["checks"] if check["name"] == "trial batch")
     assert (trial["status"], trial["detail"]) == ("fail", "KeyError: 'inside'")
-    assert said["encoder"] is None
+    assert output["encoder"] is None
 
 
 def test_the_text_shows_what_the_json_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["doctor", "--model", "mini_supervised", "--device", "cpu"]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for part in (
         "trial batch    8 images in", "training        supervised", "width           128",
         "preprocessing   ", "head            classes ", "cost            device cpu", "embedding ",
     ):  # fmt: skip
-        assert part in said
+        assert part in output
 
 
 def test_only_published_weights_have_a_published_answer() -> None:

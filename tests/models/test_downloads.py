@@ -22,12 +22,12 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def said_until(capsys: pytest.CaptureFixture[str], part: str) -> str:
     """Returns what was narrated, once it holds a part."""
-    said, deadline = "", time.monotonic() + 120
-    while part not in said:
-        assert time.monotonic() < deadline, said
+    lines, deadline = "", time.monotonic() + 120
+    while part not in lines:
+        assert time.monotonic() < deadline, lines
         time.sleep(0.01)
-        said += capsys.readouterr().err
-    return said
+        lines += capsys.readouterr().err
+    return lines
 
 
 @pytest.mark.parametrize("place", ["hub", "clip", "torch"])
@@ -62,19 +62,19 @@ def test_the_command_narrates_on_request(
     from tuiprobe.cli.app import run_cli
     from tuiprobe.models import downloads, fetch
 
-    told: list[str] = []
+    fetched: list[str] = []
 
     def slow(name: str) -> tuple[()]:
         folder = url_folder("open_clip")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"file-{len(told)}").write_bytes(b"\0" * 2_000_000)
-        said_until(capsys, "2.0 MB") if asked else None
-        told.append(name)
+        (folder / f"file-{len(fetched)}").write_bytes(b"\0" * 2_000_000)
+        said_until(capsys, "2.0 MB") if progress else None
+        fetched.append(name)
         return ()
 
     monkeypatch.setattr(downloads, "SECONDS", 0.01)
     monkeypatch.setattr(fetch, "fetch", slow)
-    for asked in (True, False):
-        assert run_cli(["fetch", "vitb16_openai", *["--progress"] * asked]) == 0
-    assert told == ["vitb16_openai"] * 2
+    for progress in (True, False):
+        assert run_cli(["fetch", "vitb16_openai", *["--progress"] * progress]) == 0
+    assert fetched == ["vitb16_openai"] * 2
     assert "MB" not in capsys.readouterr().err

@@ -59,8 +59,8 @@ def offline(home: Path, *names: str) -> tuple[list[object], list[list[object]]]:
         [sys.executable, "-c", GUARD, *names], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr
-    opened, said = json.loads(done.stdout.splitlines()[-1])
-    return opened, said
+    opened, answers = json.loads(done.stdout.splitlines()[-1])
+    return opened, answers
 
 
 def test_what_was_fetched_loads_without_a_socket_unless_it_is_damaged(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_what_was_fetched_loads_without_a_socket_unless_it_is_damaged(tmp_path: 
     other = timm_folder(folder)
     for file in folder.iterdir():
         put(tmp_path, "someone/resnet", file.name, file.read_bytes())
-    opened, said = offline(
+    opened, answers = offline(
         tmp_path,
         "fetch:rn50_openai",
         TINY,
@@ -83,13 +83,13 @@ def test_what_was_fetched_loads_without_a_socket_unless_it_is_damaged(tmp_path: 
         "open_clip:hf-hub:nobody/nothing",
     )
     assert opened == []
-    assert said[0] == [[hashlib.sha256(b"weights").hexdigest(), 7]]
-    assert said[1][:2] == ["pretrained", state_digest(state)]
-    assert said[2] == ["pretrained", state_digest(other), MEAN]
-    assert said[3][:2] == ["error", 3]
-    assert "is damaged" in str(said[3][2])
-    assert "fetch it again" in str(said[3][2])
-    for kind, code, message in said[4:]:
+    assert answers[0] == [[hashlib.sha256(b"weights").hexdigest(), 7]]
+    assert answers[1][:2] == ["pretrained", state_digest(state)]
+    assert answers[2] == ["pretrained", state_digest(other), MEAN]
+    assert answers[3][:2] == ["error", 3]
+    assert "is damaged" in str(answers[3][2])
+    assert "fetch it again" in str(answers[3][2])
+    for kind, code, message in answers[4:]:
         assert (kind, code) == ("error", 3)
         assert "could not be had" in str(message)
         assert "tuiprobe fetch" in str(message)

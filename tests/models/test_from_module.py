@@ -100,8 +100,8 @@ def test_preprocessing_of_libraries() -> None:
     assert deduced.assumed
     assert "timm's configuration of test_resnet" in deduced.source
     weights = vision.ResNet18_Weights.DEFAULT
-    given = tuiprobe.Encoder.from_module(net(), preprocess=weights).preprocessing
-    assert (given.size, given.assumed) == ((224, 224), False)
+    stated = tuiprobe.Encoder.from_module(net(), preprocess=weights).preprocessing
+    assert (stated.size, stated.assumed) == ((224, 224), False)
 
     def first(image: object) -> Tensor:
         return TRANSFORM(image)
@@ -109,8 +109,10 @@ def test_preprocessing_of_libraries() -> None:
     def second(image: object) -> Tensor:
         return TRANSFORM(image) * 1.01
 
-    named = [tuiprobe.Encoder.from_module(net(), preprocess=one) for one in (first, second)]
-    sources = {one.preprocessing.source.rpartition(" ")[2] for one in named}
+    named = [
+        tuiprobe.Encoder.from_module(net(), preprocess=transform) for transform in (first, second)
+    ]
+    sources = {transform.preprocessing.source.rpartition(" ")[2] for transform in named}
     assert len(sources) == 2  # what they do tells them apart, not their names
 
 

@@ -106,10 +106,10 @@ def test_unknown_names_and_missing_weights(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_unreachable_hub_is_asked_once_and_nothing_is_built(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = []
+    requests = []
 
     def unreachable(repository: str, name: str, **options: object) -> str:
-        asked.append((repository, name, options.get("local_files_only")))
+        requests.append((repository, name, options.get("local_files_only")))
         raise LocalEntryNotFoundError("no network")
 
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
@@ -124,5 +124,5 @@ def test_an_unreachable_hub_is_asked_once_and_nothing_is_built(
         load_encoder("timm:hf-hub:me/mine")
     repository = "timm/resnet18.a1_in1k"
     once = [(repository, "model.safetensors", False), (repository, "pytorch_model.bin", True)]
-    assert asked[:4] == once * 2
-    assert [local for *_, local in asked[4:]] == [False, True, True, True]
+    assert requests[:4] == once * 2
+    assert [local for *_, local in requests[4:]] == [False, True, True, True]

@@ -67,9 +67,9 @@ def test_bombs_end_in_time_and_memory(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout)
     for name, (_, cause) in hostile.BOMBS.items():
-        said, seconds = answers[name]
-        assert cause in said, name
-        assert "\n" not in said
+        message, seconds = answers[name]
+        assert cause in message, name
+        assert "\n" not in message
         assert seconds < SECONDS, name
 
 
@@ -86,8 +86,8 @@ def test_every_checksum_is_compared(tmp_path: Path) -> None:
     finally:
         torch.serialization.set_crc32_options(True)
     assert torch.equal(read_checkpoint(tmp_path / "without.pt")["w"], torch.ones(3))
-    one = torch.ones(64).numpy().tobytes()
-    places = [whole.index(one), whole.rindex(one)]
+    values = torch.ones(64).numpy().tobytes()
+    places = [whole.index(values), whole.rindex(values)]
     for place in places:  # of the weights, and of what is not loaded
         path.write_bytes(whole[: place + 2] + b"\x00" + whole[place + 3 :])
         with pytest.raises(WeightsError, match=r"w\.pt cannot be read .*CRC-32"):
@@ -108,9 +108,9 @@ KINDS: dict[str, tuple[Callable[[], Tensor], str]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tensors_of_other_kinds_are_named(kind: str, tmp_path: Path) -> None:
-    make, said = KINDS[kind]
+    make, name = KINDS[kind]
     torch.save({"state_dict": {"fine": torch.ones(2), "odd": make()}}, tmp_path / "w.pt")
-    with pytest.raises(WeightsError, match=rf"w\.pt holds .*{said}.* \(odd\); save it") as error:
+    with pytest.raises(WeightsError, match=rf"w\.pt holds .*{name}.* \(odd\); save it") as error:
         read_checkpoint(tmp_path / "w.pt")
     assert error.value.exit_code == 3
 
@@ -142,14 +142,14 @@ def test_what_torch_reads_is_read_alike(legacy: bool, tmp_path: Path) -> None:
     content = {"epoch": 3, "lr": 0.1, "tags": {"a"}, "shape": torch.Size([2]), "state_dict": state}
     path = tmp_path / "w.pt"
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
-    found = read_checkpoint(path)
+    loaded = read_checkpoint(path)
     expected = torch.load(path, weights_only=True)["state_dict"]
-    assert found.keys() == expected.keys()
+    assert loaded.keys() == expected.keys()
     for name, tensor in expected.items():
-        assert found[name].dtype == tensor.dtype
-        assert found[name].stride() == tensor.stride()
-        assert raw(found[name]) == raw(tensor)
-    assert found["view"].untyped_storage().data_ptr() == found["shared"].data_ptr()
+        assert loaded[name].dtype == tensor.dtype
+        assert loaded[name].stride() == tensor.stride()
+        assert raw(loaded[name]) == raw(tensor)
+    assert loaded["view"].untyped_storage().data_ptr() == loaded["shared"].data_ptr()
 
 
 @pytest.mark.parametrize("legacy", [False, True])

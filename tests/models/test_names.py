@@ -5,7 +5,7 @@ import pytest
 import timm
 
 from tuiprobe.catalog import labels
-from tuiprobe.catalog.names import FILE, generated_with, listed_on, right_spec
+from tuiprobe.catalog.names import FILE, generated_with, listed_on
 from tuiprobe.models.names import generate, generate_imagenet, generate_templates
 
 
@@ -16,8 +16,3 @@ def test_the_list_equals_the_installed_libraries() -> None:
     assert FILE.read_text("utf-8") == generate(listed_on())
     assert labels.FILE.read_text("utf-8") == generate_imagenet()
     assert labels.TEMPLATES_FILE.read_text("utf-8") == generate_templates()
-
-
-def test_right_specs_name_models_with_that_activation() -> None:
-    assert right_spec("open_clip:RN50/cc12m") == "open_clip:RN50-quickgelu/cc12m"
-    assert right_spec("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"

@@ -35,16 +35,16 @@ class Words:
 
 
 def encoder(tokenizer: Words, architecture: str = "ViT-B-16-SigLIP") -> Encoder:
-    one = toy(nn.Identity())
-    one.architecture = architecture
-    one.text = TextTower(tokenizer, lambda tokens: torch.ones(len(tokens), 5), 16, "words", ())
-    return one
+    model = toy(nn.Identity())
+    model.architecture = architecture
+    model.text = TextTower(tokenizer, lambda tokens: torch.ones(len(tokens), 5), 16, "words", ())
+    return model
 
 
 def checked(
-    one: Encoder, classes: Sequence[str] = ("cat", "dog"), templates: Sequence[str] = ("a {}.",)
+    model: Encoder, classes: Sequence[str] = ("cat", "dog"), templates: Sequence[str] = ("a {}.",)
 ) -> dict[str, Check]:
-    return {check.name: check for check in check_text(one, classes, templates)}
+    return {check.name: check for check in check_text(model, classes, templates)}
 
 
 def test_sound_text_sides_pass_and_unknown_ones_are_not_judged() -> None:
@@ -61,7 +61,7 @@ def test_sound_text_sides_pass_and_unknown_ones_are_not_judged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokenizer", "architecture", "name", "said"),
+    ("tokenizer", "architecture", "name", "message"),
     [
         (Words(pad=0), "google/siglip-base-patch16-224", "text form",
          "padded with token 0, not 1: see https://"),
@@ -71,12 +71,12 @@ def test_sound_text_sides_pass_and_unknown_ones_are_not_judged() -> None:
     ],
 )  # fmt: skip
 def test_what_differs_from_the_published_form_fails(
-    tokenizer: Words, architecture: str, name: str, said: str
+    tokenizer: Words, architecture: str, name: str, message: str
 ) -> None:
     checks = checked(encoder(tokenizer, architecture))
     (bad,) = [check for check in checks.values() if check.status == "fail"]
     assert bad.name == name
-    assert re.search(said, bad.detail)
+    assert re.search(message, bad.detail)
     assert bad.fix
 
 

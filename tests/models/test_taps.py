@@ -56,8 +56,8 @@ def net() -> Encoder:
 
 
 def test_layouts_are_those_of_the_construction(net: Encoder) -> None:
-    found = {tap.name: (tap.kind, tap.channels, tap.channel_dim) for tap in net.taps()}
-    assert found == {
+    layouts = {tap.name: (tap.kind, tap.channels, tap.channel_dim) for tap in net.taps()}
+    assert layouts == {
         "stem": ("map", 8, 1),
         "pool": ("map", 8, 1),
         "last.norm": ("map", 8, -1),

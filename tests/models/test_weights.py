@@ -1,6 +1,7 @@
 """Checkpoint files: what is read, what is refused, and what the message says."""
 
 import pickle
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from tests.models.hostile import Harmful
+from tests.models.hostile import Harmful, archive
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
@@ -56,7 +57,12 @@ def test_digest_sees_every_bit_name_shape_and_dtype(index: int, dtype: torch.dty
 
 def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
     harm, path = tmp_path / "harm", tmp_path / "w.pt"
-    for write in (lambda value: path.write_bytes(pickle.dumps(value)), partial(torch.save, f=path)):
+    writers: list[Callable[[object], object]] = [
+        lambda value: path.write_bytes(pickle.dumps(value)),
+        partial(torch.save, f=path),
+        lambda value: archive(path, pickle.dumps(value), script=True),
+    ]
+    for write in writers:
         write({"state_dict": Harmful(harm)})
         with pytest.raises(WeightsError, match=r"w\.pt .*could run code.*safetensors") as error:
             read_checkpoint(path)

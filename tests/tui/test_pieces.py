@@ -15,7 +15,7 @@ from tuiprobe.files import Entry
 from tuiprobe.tui.ascii import AsciiFilter
 from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.rows import RowColumn, row_text
-from tuiprobe.tui.widgets.thumbnail import read_pixels
+from tuiprobe.tui.widgets.thumbnail import read_picture
 
 HOSTILE = "[red]x[/]\x1b[31m\u202e\n"
 
@@ -55,4 +55,4 @@ def test_what_is_no_picture_is_left_out(kind: str, tmp_path: Path) -> None:
         path.write_bytes(b"\xff\xd8" + bytes(2**21))
     elif kind == "pipe":
         os.mkfifo(path)
-    assert read_pixels(Entry(path.parent, path.name), 4, 4) is None
+    assert read_picture(Entry(path.parent, path.name), 4, 4) is None

@@ -338,22 +338,22 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await pilot.press("escape")
         await goes_to(pilot, ResultsScreen)
         await pilot.press("up", "enter")
-        await until(pilot, lambda: app.screen.query_one(PictureGrid).shown)
+        await until(pilot, lambda: app.screen.query_one(PictureGrid).groups)
         about = said(app, "#about")
         assert "height         14.0 ± 0.2" in about
         assert "named in Privileged directions" in about  # the directions that lean on it
         assert "direction 0, strength 0.5, importance 0.50" in about
         grid = app.screen.query_one(PictureGrid)
-        assert [(name, len(pictures)) for name, pictures in grid.shown] == [
+        assert [(name, len(pictures)) for name, pictures in grid.groups] == [
             ("highest values", 3), ("weakest (nearest to zero)", 1),
         ]  # fmt: skip
-        first = grid.shown[0][1][0]
+        first = grid.groups[0][1][0]
         assert first.file is not None
         assert first.file.path == finished / "thumbs" / "val" / "133.jpg"
         assert first.name == "cats/1.jpg"
         grid.focus()
         await pilot.press("right", "right", "right")
-        assert grid.current is grid.shown[1][1][0]
+        assert grid.current is grid.groups[1][1][0]
         assert "▸ 9.8" in drawn_screen(app)
         await pilot.press("enter")
         await goes_to(pilot, PictureScreen)
@@ -366,7 +366,7 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         text = drawn(app, "#ablation")[1]
         assert plain(EVIL)[:5] in text
         assert "*\N{MINUS SIGN}20" in text
-        assert said(app, "#said") == (
+        assert said(app, "#ablation-status") == (
             "accuracy without it (set to zero) on 1 set; * differs; "
             "no accuracy on concepts, unlabelled: no labels"
         )
@@ -380,14 +380,14 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await pilot.press("down", "a")
         await until(pilot, lambda: len(asked) == 3)
         assert asked[2][2:] == ["--ablate", "direction:1", "--centred", "--json"]
-        await until(pilot, lambda: "no head [b]here[/]" in said(app, "#said"))
+        await until(pilot, lambda: "no head [b]here[/]" in said(app, "#ablation-status"))
         await pilot.press("escape")
 
         await to_tab(pilot, app, "channels")  # an inner layer is not ablated, and says why
         await pilot.press("left", "a")
-        await until(pilot, lambda: app.screen.query("#said"))
+        await until(pilot, lambda: app.screen.query("#ablation-status"))
         await pilot.pause()
-        assert "only channels of the final representation" in said(app, "#said")
+        assert "only channels of the final representation" in said(app, "#ablation-status")
         await pilot.press("a", "n")
         assert len(asked) == 3
         assert not {"ablate", "zero"} & offered(app)
@@ -429,9 +429,9 @@ async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_image
         assert table.has_focus
         assert "\x1b" not in drawn_screen(app)
         grid = screen.query_one(".aside", PictureGrid)
-        assert [len(images) for _, images in grid.shown] == [3, 1]
+        assert [len(images) for _, images in grid.groups] == [3, 1]
         await pilot.press("end")  # a direction without pictures
-        await until(pilot, lambda: not grid.shown)
+        await until(pilot, lambda: not grid.groups)
         await pilot.press("home", "enter")
         await goes_to(pilot, EvidenceScreen)
         about = said(app, "#about")
@@ -504,7 +504,7 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
         await pilot.press("down")
         await until(pilot, lambda: "channel 17" in str(grid.border_title))
         await pilot.press("up")
-        await until(pilot, lambda: "channel 133" in str(grid.border_title) and grid.shown)
+        await until(pilot, lambda: "channel 133" in str(grid.border_title) and grid.groups)
         assert "▀▀▀▀" in drawn_screen(app)
         assert "no picture" in drawn_screen(app)
 
@@ -528,9 +528,9 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
         assert copied == ["id 135"]
         await pilot.press("right", "escape")
         await until(pilot, lambda: app.screen is screen)
-        assert grid.current is grid.shown[1][1][0]  # the cursor is where one has looked last
+        assert grid.current is grid.groups[1][1][0]  # the cursor is where one has looked last
         await pilot.press("up")
-        assert grid.current in grid.shown[0][1]
+        assert grid.current in grid.groups[0][1]
         await pilot.press("escape")
         assert app.screen is screen
         assert screen.query_one("#result-channels").has_focus

@@ -59,26 +59,26 @@ class Images(nn.Module):
 def test_torchs_transformers_say_where_their_batch_is(count: int, part: bool) -> None:
     first, second, x = encoder(True), encoder(False), tokens(count)
     layers = "layers.* layers.0.self_attn layers.0.linear1 layers.1.norm2"
-    found = []
-    for model, given in ((first, x), (second, x.transpose(0, 1))):
+    results = []
+    for model, batch in ((first, x), (second, x.transpose(0, 1))):
         with tuiprobe.watch(model, layers) as watched:
-            (model.layers[0] if part else model)(given)
-        found.append({one.layer: (one.images, one.kurtosis) for one in watched.figures()})
+            (model.layers[0] if part else model)(batch)
+        results.append({layer.layer: (layer.images, layer.kurtosis) for layer in watched.figures()})
         assert watched.assumption == ""
-    assert found[0] == found[1]
-    assert {images for images, _ in found[0].values()} == {count}
+    assert results[0] == results[1]
+    assert {images for images, _ in results[0].values()} == {count}
 
 
 def test_elsewhere_the_front_is_taken_and_said_unless_another_is_named() -> None:
     model, x = Called(), tokens().transpose(0, 1)
     with tuiprobe.watch(model, "mixed inner.layers.0") as taken:
         model(x)
-    assert {one.layer: one.images for one in taken.figures()} == {"mixed": LENGTH}
+    assert {layer.layer: layer.images for layer in taken.figures()} == {"mixed": LENGTH}
     assert "dimension 0 was taken as the batch, batch_dim names another: mixed" in taken.table()
     assert "name the dimension of the batch with batch_dim" in taken.refused["inner.layers.0"]
     with tuiprobe.watch(model, "mixed inner.layers.0 head", batch_dim=1) as named:
         model(x)
-    assert {one.images for one in named.figures()} == {COUNT}
+    assert {layer.images for layer in named.figures()} == {COUNT}
     assert len(named.figures()) == 3
     assert named.assumption == ""
     with tuiprobe.watch(model, "mixed", batch_dim=1) as part:
@@ -91,7 +91,7 @@ def test_images_say_how_many_they_are(count: int, named: int | None) -> None:
     model = Images()
     with tuiprobe.watch(model, "mixed inner.layers.* stem", batch_dim=named) as watched:
         model(pictures(count))
-    assert [one.images for one in watched.figures()] == [count] * 4
+    assert [layer.images for layer in watched.figures()] == [count] * 4
     assert watched.assumption == ""
     if named:
         with tuiprobe.watch(model, "mixed") as unknown:

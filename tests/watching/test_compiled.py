@@ -33,9 +33,13 @@ def test_a_compiled_model_has_one_graph_and_the_same_figures(backend: str) -> No
         for seed in range(3):
             model(pictures(8, seed))
         model(pictures(5, 4))
-    for one, other in zip(watched.figures(), plain.figures(), strict=True):
-        assert (one.layer, one.images, one.leading) == (other.layer, other.images, other.leading)
-        assert one.scalars() == pytest.approx(other.scalars(), rel=1e-3)
+    for layer, expected in zip(watched.figures(), plain.figures(), strict=True):
+        assert (layer.layer, layer.images, layer.leading) == (
+            expected.layer,
+            expected.images,
+            expected.leading,
+        )
+        assert layer.scalars() == pytest.approx(expected.scalars(), rel=1e-3)
 
 
 def test_dynamic_batches_shared_layers_and_odd_outputs_keep_one_graph() -> None:
@@ -69,7 +73,7 @@ def test_an_exported_model_keeps_the_operator(strict: bool) -> None:
         assert called.count(torch.ops.tuiprobe.observe.default) == 5  # the model, and four layers
         assert watched.figures() == ()  # tracing counts nothing
         program.module()(pictures(4))
-    assert {one.images for one in watched.figures()} == {4}
+    assert {layer.images for layer in watched.figures()} == {4}
 
 
 def test_the_operator_declares_what_it_does() -> None:

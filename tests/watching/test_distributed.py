@@ -52,7 +52,7 @@ def rank(number: int, folder: Path) -> None:
     """Trains two steps of each kind on this rank's half of four batches, and saves what it saw."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"file://{folder}/ranks", rank=number, world_size=2)
-    layers = " ".join(f"inner.{one}" for one in LAYERS.split())
+    layers = " ".join(f"inner.{pattern}" for pattern in LAYERS.split())
     for kind in KINDS:
         model: Any = wrapped(kind)
         with tuiprobe.watch(model, layers, k=2) as watched:
@@ -61,7 +61,7 @@ def rank(number: int, folder: Path) -> None:
                 model.zero_grad()
         watched.save(folder / kind / str(number))
         stats: list[Any] = [None, None]
-        seen = [one.shown.stats for one in watched.layers if one.shown]
+        seen = [pattern.shown.stats for pattern in watched.layers if pattern.shown]
         distributed.all_gather_object(stats, seen)
         with tuiprobe.watch(model, "inner.head") if number else nullcontext():  # one rank alone
             model(pictures(2)).sum().backward()
@@ -88,12 +88,12 @@ def test_figures_of_two_ranks_are_those_of_one_process(kind: str, trained: Path)
     merged = pickle.loads((trained / kind / "merged1").read_bytes())
     for layer, both in zip(watched.layers, merged, strict=True):
         assert layer.shown is not None
-        alone, found = layer.shown.stats.compute(), both.compute()
-        np.testing.assert_array_equal(found.moments.count, alone.moments.count)
+        alone, joined = layer.shown.stats.compute(), both.compute()
+        np.testing.assert_array_equal(joined.moments.count, alone.moments.count)
         for name in ("mean", "var", "kurtosis"):
-            merged_values, values = getattr(found.moments, name), getattr(alone.moments, name)
+            merged_values, values = getattr(joined.moments, name), getattr(alone.moments, name)
             np.testing.assert_allclose(merged_values, values, rtol=1e-4, atol=1e-6)
-        kurtosis = np.sort(found.samples.kurtosis)
+        kurtosis = np.sort(joined.samples.kurtosis)
         np.testing.assert_allclose(kurtosis, np.sort(alone.samples.kurtosis), rtol=1e-4)
     for number in range(2):
         assert read_report(RunDir(trained / kind / str(number))).data[0].measured == 16

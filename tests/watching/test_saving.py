@@ -26,16 +26,22 @@ def test_readers_open_what_was_saved(tmp_path: Path, capsys: pytest.CaptureFixtu
         model(pictures(80))
     watched.save(tmp_path / "run")
     report = read_report(RunDir(tmp_path / "run"))
-    found = report.part(OutlierResult)
-    assert found is not None
-    assert [one.tap for one in found.taps] == ["head", "stem", "blocks.0", "blocks.1", "blocks.2"]
-    assert found.finals()[0].images == 80
-    kurtosis = {one.layer: one.kurtosis for one in watched.figures()}
-    for one in found.taps:
-        assert getattr(one.kurtosis, "value", None) == pytest.approx(
-            getattr(kurtosis[one.tap], "value", None), rel=1e-6
+    outliers = report.part(OutlierResult)
+    assert outliers is not None
+    assert [layer.tap for layer in outliers.taps] == [
+        "head",
+        "stem",
+        "blocks.0",
+        "blocks.1",
+        "blocks.2",
+    ]
+    assert outliers.finals()[0].images == 80
+    kurtosis = {layer.layer: layer.kurtosis for layer in watched.figures()}
+    for layer in outliers.taps:
+        assert getattr(layer.kurtosis, "value", None) == pytest.approx(
+            getattr(kurtosis[layer.tap], "value", None), rel=1e-6
         )
-    assert any("tuiprobe.watch" in one for one in report.warnings)
+    assert any("tuiprobe.watch" in layer for layer in report.warnings)
     for words in (["report", "--format", "md"], ["report", "--format", "html"], ["verify"]):
         command, *rest = words
         assert run_cli([command, str(tmp_path / "run"), *rest]) == 0
@@ -52,7 +58,7 @@ def test_a_run_is_live_while_the_block_runs_and_saved_at_its_end(tmp_path: Path)
         assert state is not None
         assert (state.set, state.phase) == ("watched", "extract")
         taps = dict(read_taps(run, 0, state))
-        assert all(len(one.shares) in (24, 32) for one in taps.values())
+        assert all(len(tap.shares) in (24, 32) for tap in taps.values())
         assert run_state(run, held_locks()).kind == "running"
     assert run_state(run, held_locks()).kind == "done"
     with pytest.raises(DamagedFileError, match=r"saved by tuiprobe\.watch"):
@@ -67,8 +73,8 @@ def test_a_block_that_fails_is_a_failed_run(tmp_path: Path) -> None:
         tuiprobe.watch(model, "head", output=run.path),
     ):
         model(pictures(4)[:, :2])
-    found = run_state(run, held_locks())
-    assert (found.kind, found.reason) == ("failed", "the block ended with RuntimeError")
+    state = run_state(run, held_locks())
+    assert (state.kind, state.reason) == ("failed", "the block ended with RuntimeError")
 
 
 def test_saving_again_replaces_and_another_watch_is_refused(tmp_path: Path) -> None:
@@ -96,5 +102,5 @@ def test_nothing_measured_and_a_folder_of_something_else_are_refused(tmp_path: P
     model = network()
     with pytest.raises(DataError, match="not empty"):
         tuiprobe.watch(model, "head", output=tmp_path).__enter__()
-    assert [one.name for one in tmp_path.iterdir()] == ["notes.txt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
     assert not model._forward_pre_hooks

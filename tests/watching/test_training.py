@@ -40,7 +40,7 @@ def test_what_checkpointing_computes_again_counts_once(reentrant: bool) -> None:
     model, x = Checkpointed(reentrant), torch.randn(64, WIDTH, requires_grad=True)
     with tuiprobe.watch(model, "**") as once:
         model(x)
-    expected = [(one.layer, one.images, one.scalars()) for one in once.figures()]
+    expected = [(layer.layer, layer.images, layer.scalars()) for layer in once.figures()]
     assert len(expected) == 10
     run: Any
     for run in (
@@ -50,13 +50,13 @@ def test_what_checkpointing_computes_again_counts_once(reentrant: bool) -> None:
     ):
         with tuiprobe.watch(model, "**") as watched:
             run(x).square().sum().backward()
-        found = [(one.layer, one.images, one.scalars()) for one in watched.figures()]
-        assert found == expected
+        figures = [(layer.layer, layer.images, layer.scalars()) for layer in watched.figures()]
+        assert figures == expected
         assert "measuring of 1 of 1 calls" in watched.table()
     with tuiprobe.watch(model, "**", every=2) as watched:
         for _ in range(3):
             checkpoint(model, x, use_reentrant=False).square().sum().backward()
-    assert {one.images for one in watched.figures()} == {128}
+    assert {layer.images for layer in watched.figures()} == {128}
 
 
 def test_a_forked_child_gets_an_error_and_does_not_wait() -> None:

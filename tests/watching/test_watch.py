@@ -26,13 +26,13 @@ from tuiprobe.results import Estimate, NotRun
 
 def outputs(model: nn.Module, layer: str, batches: list[Tensor]) -> Tensor:
     """Returns the outputs of a layer, by a hook of its own."""
-    found: list[Tensor] = []
+    collected: list[Tensor] = []
     module = model.get_submodule(layer)
-    handle = module.register_forward_hook(lambda *call: found.append(call[2].detach()))
+    handle = module.register_forward_hook(lambda *call: collected.append(call[2].detach()))
     for batch in batches:
         model(batch)
     handle.remove()
-    return torch.cat(found)
+    return torch.cat(collected)
 
 
 @pytest.mark.parametrize(
@@ -43,21 +43,21 @@ def test_figures_are_those_of_the_collected_outputs(layer: str, kind: str) -> No
     with tuiprobe.watch(model, LAYERS) as watched:
         for batch in batches:
             model(batch)
-    found = {one.layer: one for one in watched.figures()}[layer]
+    figures = {entry.layer: entry for entry in watched.figures()}[layer]
     x = outputs(model, layer, batches).double()
     places = x.flatten(2).transpose(1, 2) if kind == "map" else x
     rows = places.reshape(24, -1, places.shape[-1]).numpy()
     kurtosis = stats.kurtosis(rows, axis=2, fisher=False).mean(axis=1)
     half = stats.t.ppf(0.975, 23) * kurtosis.std(ddof=1) / np.sqrt(24)
-    assert (found.kind, found.channels, found.images) == (kind, rows.shape[2], 24)
-    assert isinstance(found.kurtosis, Estimate)
-    assert found.kurtosis.value == pytest.approx(kurtosis.mean(), rel=1e-5)
-    assert found.kurtosis.low == pytest.approx(kurtosis.mean() - half, rel=1e-5)
+    assert (figures.kind, figures.channels, figures.images) == (kind, rows.shape[2], 24)
+    assert isinstance(figures.kurtosis, Estimate)
+    assert figures.kurtosis.value == pytest.approx(kurtosis.mean(), rel=1e-5)
+    assert figures.kurtosis.low == pytest.approx(kurtosis.mean() - half, rel=1e-5)
     fourth = (rows - rows.mean(axis=2, keepdims=True)) ** 4
     share = (fourth / fourth.sum(axis=2, keepdims=True)).mean(axis=(0, 1))
-    assert found.leading == share.argmax()
-    assert found.share == pytest.approx(share.max(), rel=1e-5)
-    moments = next(one for one in watched.layers if one.name == layer).shown
+    assert figures.leading == share.argmax()
+    assert figures.share == pytest.approx(share.max(), rel=1e-5)
+    moments = next(entry for entry in watched.layers if entry.name == layer).shown
     assert moments is not None
     np.testing.assert_allclose(
         moments.stats.compute().moments.mean, rows.mean(axis=(0, 1)), atol=1e-6
@@ -85,10 +85,10 @@ def test_outputs_gradients_and_figures_stay_as_they_are(mode: Callable[[], Any])
         out = watched(x)
         out.square().sum().backward()
     assert torch.equal(out, plain(x))
-    for one, other in zip(plain.parameters(), watched.parameters(), strict=True):
-        assert one.grad is not None
-        assert other.grad is not None
-        assert torch.equal(one.grad, other.grad)
+    for expected, actual in zip(plain.parameters(), watched.parameters(), strict=True):
+        assert expected.grad is not None
+        assert actual.grad is not None
+        assert torch.equal(expected.grad, actual.grad)
     with tuiprobe.watch(plain, LAYERS, k=3) as second, mode():
         plain(x)
     assert first.figures() == second.figures()
@@ -119,7 +119,7 @@ def test_hooks_and_buffer_go_after_an_exception_too() -> None:
         model(torch.randn(1, 4, 6, 6))  # as many channels as no image has
     assert not dict(model.named_buffers())
     assert not model._forward_pre_hooks
-    assert not any(one._forward_hooks for one in model.modules())
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 def of_the_user(*_: object) -> None:
@@ -132,17 +132,19 @@ def test_copies_of_a_watched_model_are_not_watched_and_hold_nothing_of_a_watch()
     with tuiprobe.watch(model, LAYERS) as watched:
         whole, part = copy.deepcopy(model), copy.deepcopy(model.blocks)
         stored = pickle.dumps(model)
-        for one in (model, whole, pickle.loads(stored)):
-            one(pictures(4))
+        for module in (model, whole, pickle.loads(stored)):
+            module(pictures(4))
         part[0](torch.randn(8, WIDTH))
         average = AveragedModel(model, use_buffers=True)
         average.update_parameters(model)
         assert not dict(model.named_buffers())
     assert b"tuiprobe" not in stored
     for copied in (whole, part, average.module):
-        assert not any(one._forward_pre_hooks for one in copied.modules())
-        assert sum(len(one._forward_hooks) for one in copied.modules()) == (copied is not part)
-    assert {one.images for one in watched.figures()} == {4}
+        assert not any(module._forward_pre_hooks for module in copied.modules())
+        assert sum(len(module._forward_hooks) for module in copied.modules()) == (
+            copied is not part
+        )
+    assert {module.images for module in watched.figures()} == {4}
 
 
 def test_nested_watches_count_apart_and_may_end_in_any_order() -> None:
@@ -157,10 +159,10 @@ def test_nested_watches_count_apart_and_may_end_in_any_order() -> None:
         model(pictures(4))
         first.__exit__(None, None, None)
         model(pictures(3))
-    assert [one.figures()[0].images for one in (first, second)] == [6, 7]
-    assert [one.images for one in inner.figures()] == [2] * 4
+    assert [entry.figures()[0].images for entry in (first, second)] == [6, 7]
+    assert [entry.images for entry in inner.figures()] == [2] * 4
     assert not dict(model.named_buffers())
-    assert not any(one._forward_hooks for one in model.modules())
+    assert not any(entry._forward_hooks for entry in model.modules())
 
 
 ODD = {
@@ -181,7 +183,7 @@ def test_what_is_no_activation_is_named_and_left_out(reason: str, wrap: object) 
     with tuiprobe.watch(model, "inner odd") as watched:
         model(torch.randn(4, 3))
         model.odd(torch.randn(4, WIDTH))  # without the model around it
-    assert [one.layer for one in watched.figures()] == ["inner"]
+    assert [entry.layer for entry in watched.figures()] == ["inner"]
     assert reason in watched.refused["odd"]
     assert f"odd: not measured: {watched.refused['odd']}" in watched.table()
 
@@ -242,7 +244,7 @@ def test_threads_share_a_watch() -> None:
     with tuiprobe.watch(model, LAYERS) as watched:
         run = threads_of(lambda n: model(pictures(n + 1)))
     assert not run
-    assert {one.images for one in watched.figures()} == {36}
+    assert {entry.images for entry in watched.figures()} == {36}
 
 
 def threads_of(work: Callable[[int], object]) -> list[BaseException]:
@@ -256,10 +258,10 @@ def threads_of(work: Callable[[int], object]) -> list[BaseException]:
             raised.append(error)
 
     threads = [threading.Thread(target=guarded, args=(n,)) for n in range(8)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return raised
 
 
@@ -268,10 +270,10 @@ def test_nan_is_counted_and_kept_apart() -> None:
     x[0] = torch.nan
     with tuiprobe.watch(model, "head") as watched:
         model(x)
-    found = watched.figures()[0]
-    assert found.nonfinite == found.channels
-    assert isinstance(found.kurtosis, Estimate)
-    assert found.kurtosis.n == 7
+    figures = watched.figures()[0]
+    assert figures.nonfinite == figures.channels
+    assert isinstance(figures.kurtosis, Estimate)
+    assert figures.kurtosis.n == 7
 
 
 def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
@@ -279,10 +281,10 @@ def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
     with torch.no_grad():
         model[1].weight.copy_(torch.tensor([[1.0], [2.0]]))
     numbers = torch.arange(20_000.0)[:, None]
-    with tuiprobe.watch(model, "1", k=1) as one, tuiprobe.watch(model, "1") as two:
+    with tuiprobe.watch(model, "1", k=1) as watch, tuiprobe.watch(model, "1") as second_watch:
         for part in numbers.split(700):
             model(part)
-    first, second = (each.layers[0].shown for each in (one, two))
+    first, second = (each.layers[0].shown for each in (watch, second_watch))
     assert first is not None
     assert second is not None
     rows = first.rows()
@@ -295,7 +297,7 @@ def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "options", "said"),
+    ("layers", "options", "message"),
     [
         ("nothing.*", {}, r"no module matches nothing\.\*; the model has stem"),
         ("head other", {}, "no module matches other"),
@@ -305,8 +307,8 @@ def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
         ("head", {"k": -1}, "k must be"),
     ],
 )
-def test_wrong_options_are_refused(layers: str, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_wrong_options_are_refused(layers: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         tuiprobe.watch(network(), layers, **options)
     with pytest.raises(UsageError, match="must be a torch"):
         tuiprobe.watch("model", "head")  # type: ignore[arg-type]
@@ -335,8 +337,8 @@ def test_figures_without_a_row_of_spread_say_why() -> None:
         model[0].bias.fill_(1.0)
     with tuiprobe.watch(model, "0") as watched:
         model(torch.randn(4, 2))
-    found = watched.figures()[0]
-    assert isinstance(found.kurtosis, NotRun)
-    assert found.leading is None
-    assert "kurtosis" not in found.scalars()
+    figures = watched.figures()[0]
+    assert isinstance(figures.kurtosis, NotRun)
+    assert figures.leading is None
+    assert "kurtosis" not in figures.scalars()
     assert watched.table().splitlines()[1].split()[:3] == ["0", "24", "4"]

@@ -79,6 +79,11 @@ class Row:
     own_classes: dict[str, float | None] = field(default_factory=dict)
     pretraining: str = ""
 
+    @property
+    def label(self) -> str:
+        """The model with its pretrained tag, for people."""
+        return f"{self.model}, {self.tag}" if self.tag else self.model
+
 
 @lru_cache(maxsize=1)
 def rows() -> tuple[Row, ...]:

@@ -16,8 +16,8 @@ from pathlib import Path
 HEADER = """\
 # Glossary
 
-Every term of the screens and reports. `?` on a screen explains those at the cursor. The sentence in
-italics is what the term does not say. This page is made by `python -m tuiprobe.catalog.glossary`.
+Terms of the screens and reports; `?` on a screen explains those at the cursor. Italics say what a
+term does not say. This page is made by `python -m tuiprobe.catalog.glossary`.
 """
 
 
@@ -115,7 +115,7 @@ def mentioned(text: str) -> tuple[Term, ...]:
     """Returns the terms that a sentence uses, in its order; everyday words count for nothing.
 
     >>> [term.id for term in mentioned("Kurtosis after centring 3.35, effective channels 4.7.")]
-    ['centring', 'effective-channels']
+    ['centring', 'persistence']
     """
     return tuple(dict.fromkeys(term for _, _, term in mentions(text)))
 
@@ -128,8 +128,7 @@ def page() -> str:
 
 def _entry(term: Term) -> str:
     more = f" *{term.more}*" if term.more else ""
-    where = f"[{term.page}]({term.page})"
-    return f'- <a id="{term.id}"></a>**{term.name}**: {term.short}{more} {where}'
+    return f'- <a id="{term.id}"></a>[{term.name}]({term.page}): {term.short}{more}'
 
 
 if __name__ == "__main__":

@@ -61,21 +61,21 @@ def compare(
         return
     gates = [parse_gate(text) for text in fail_if or ()]
     runs = [read_run(RunDir(path)) for path in (first, *others)]
-    found = [compare_runs(runs[0], run) for run in runs[1:]]
+    comparisons = [compare_runs(runs[0], run) for run in runs[1:]]
     trips = {
         gate.text: [
             f"gate tripped by {plain(str(path))}: {gate.text}: {reason}"
-            for path, one in zip(others, found, strict=True)
-            for reason in tripped(gate, one)
+            for path, comparison in zip(others, comparisons, strict=True)
+            for reason in tripped(gate, comparison)
         ]
         for gate in gates
     }
     if as_json:
-        print(_json((first, *others), runs, found))
+        print(_json((first, *others), runs, comparisons))
     else:
-        print(_text((first, *others), runs, found, everything, as_html), end="", flush=True)
-        if following := label_command(runs, rank(runs)):
-            print(plain(f"next: {following}"), file=sys.stderr)
+        print(_text((first, *others), runs, comparisons, everything, as_html), end="", flush=True)
+        if command := label_command(runs, rank(runs)):
+            print(plain(f"next: {command}"), file=sys.stderr)
     for gate, reasons in trips.items():
         for text in reasons or [f"gate passed: {plain(gate)}"]:
             print(text, file=sys.stderr)
@@ -96,7 +96,7 @@ def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
 def _text(
     paths: tuple[Path, ...],
     runs: list[Run],
-    found: list[Comparison],
+    comparisons: list[Comparison],
     everything: bool,
     as_html: bool,
 ) -> str:
@@ -108,7 +108,8 @@ def _text(
     from tuiprobe.report.terminal import section_text
 
     models, *indicator = describe_models(runs)
-    sections = [models, *(describe(one, everything) for one in found), *indicator]
+    pairs = [describe(comparison, everything) for comparison in comparisons]
+    sections = [models, *pairs, *indicator]
     if len(runs) >= SEVERAL:
         from tuiprobe.probes.targets.agreement import describe_agreement
 
@@ -118,13 +119,13 @@ def _text(
     return "".join(map(section_text, sections))
 
 
-def _json(paths: tuple[Path, ...], runs: list[Run], found: list[Comparison]) -> str:
+def _json(paths: tuple[Path, ...], runs: list[Run], comparisons: list[Comparison]) -> str:
     from tuiprobe.compare.ranking import rank
     from tuiprobe.compare.several import SEVERAL, correlations
 
     pairs = [
-        {"first": str(paths[0]), "second": str(path), **one.model_dump(mode="json")}
-        for path, one in zip(paths[1:], found, strict=True)
+        {"first": str(paths[0]), "second": str(path), **comparison.model_dump(mode="json")}
+        for path, comparison in zip(paths[1:], comparisons, strict=True)
     ]
     content: dict[str, Any] = {
         "schema_version": 2,
@@ -143,4 +144,4 @@ def _agreement(paths: tuple[Path, ...], runs: list[Run]) -> Agreement:
     from tuiprobe.probes.targets.agreement import agreement_of
     from tuiprobe.run.directory import RunDir
 
-    return agreement_of([one.report.model for one in runs], [RunDir(path) for path in paths])
+    return agreement_of([run.report.model for run in runs], [RunDir(path) for path in paths])

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tuiprobe.compare.differences import Comparison, Difference
-from tuiprobe.numbers import number
-from tuiprobe.probes.telling import listed
+from tuiprobe.numbers import number, suffix
+from tuiprobe.probes.content import listed
 from tuiprobe.results import Estimate, Frozen, Report, given
 from tuiprobe.results.base import Real
 from tuiprobe.results.headlines import BY_RANK
@@ -144,25 +144,26 @@ def forest_chart(
 
 
 def difference_chart(rows: Sequence[ForestRow]) -> Chart | None:
-    """Returns the differences of two runs that are in points; None without any.
+    """Returns the differences of two runs that share the axis of the first; None without any.
 
-    Figures of other units have no axis in common: the table has their differences.
+    That of accuracies is in points. The table has the differences of all figures.
     """
+    known = [row for row in rows if row.ends is not None]
+    if not known:
+        return None
     drawn = [
         Interval.of(row.name, row.difference, row.differs)
-        for row in rows
-        if given(row.difference) and row.difference.unit == "points" and row.ends is not None
-        if not BY_RANK[row.headline or 0].within_kind
+        for row in known
+        if given(row.difference) and _scale(row) == _scale(known[0])
     ]
-    if not drawn:
-        return None
+    unit, _ = _scale(known[0])
     chart = forest_chart(
         "forest",
-        "Differences of the headline figures in points",
-        "second - first, points",
+        "Differences of the headline figures",
+        f"second - first{suffix(unit) and ','}{suffix(unit)}",
         drawn,
         _DIFFERENCES,
-        "points",
+        unit,
     )
     zero = Series(
         name="no difference",

@@ -8,7 +8,7 @@ from typing import Final
 
 from tuiprobe.compare.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
 from tuiprobe.numbers import MISSING
-from tuiprobe.probes.telling import listed, points, prose, several, table
+from tuiprobe.probes.content import listed, points, prose, several, table
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.section import Chart, Content, Drawn, Section, Series, Value
 

@@ -19,7 +19,7 @@ from tuiprobe.label.contest import MARGIN, UNDECIDED, Verdict
 from tuiprobe.label.ranking import LabelledRanking
 from tuiprobe.label.report_part import TargetLabels
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.telling import listed
+from tuiprobe.probes.content import listed
 from tuiprobe.report.text import line
 from tuiprobe.results import Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.base import Count, Real

@@ -14,7 +14,7 @@ from tuiprobe.compare.ranking import DecidedByLabels, RankedModel, Ranking, rank
 from tuiprobe.files import Entry
 from tuiprobe.label.contest import MARGIN
 from tuiprobe.numbers import MISSING, number
-from tuiprobe.probes.telling import listed, points, several, table
+from tuiprobe.probes.content import listed, points, several, table
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
 from tuiprobe.results import Estimate, given

@@ -13,7 +13,7 @@ from tuiprobe.compare.indicator_section import describe_indicator
 from tuiprobe.compare.ranking import names_of, rank
 from tuiprobe.compare.ranking_section import describe_ranking
 from tuiprobe.numbers import suffix
-from tuiprobe.probes.telling import points, prose, several
+from tuiprobe.probes.content import points, prose, several
 from tuiprobe.results import given
 from tuiprobe.results.headlines import HEADLINES, Headline
 from tuiprobe.results.section import Chart, Content, Section

@@ -18,7 +18,7 @@ from tuiprobe.manifest import MANIFEST
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import plain
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.telling import listed, prose, several, table
+from tuiprobe.probes.content import listed, prose, several, table
 from tuiprobe.results import Estimate, Frozen, NotRun, Part, ProbeResult, Report
 from tuiprobe.results.base import Count, Many, Share
 from tuiprobe.results.card import title

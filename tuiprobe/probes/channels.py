@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tuiprobe.probes.heads import SetFeatures, usable_images
-from tuiprobe.probes.outliers.channel_result import Offset, Outcome
+from tuiprobe.probes.outliers.channel_result import Outcome, RowFigures
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, ProbeResult
@@ -40,17 +40,11 @@ class Chosen:
         return "outlier channel" if self.why == "outlier" else "channel of the offset"
 
 
-def acted_on(result: OutlierResult) -> Chosen:
-    """Returns the channels to act on.
-
-    Args:
-        result: Of the outlier probe; the final representation of its first set decides.
-    """
-    final = result.finals()[0]
-    if final.outlier_channels:
-        return Chosen(tuple(one.channel for one in final.outlier_channels), "outlier")
-    half = final.offset.half if isinstance(final.offset, Offset) else ()
-    return Chosen(half, "offset", final.outcome in _STANDING_OUT)
+def acted_on(figures: RowFigures) -> Chosen:
+    """Returns the channels of a set of rows to act on."""
+    if figures.outlier_channels:
+        return Chosen(tuple(row.channel for row in figures.outlier_channels), "outlier")
+    return Chosen(figures.offset.half, "offset", figures.outcome in _STANDING_OUT)
 
 
 @dataclass(frozen=True)
@@ -69,5 +63,5 @@ def read_channels(run: RunReader, outliers: ProbeResult | NotRun) -> ChannelInpu
         return NotRun(reason=run.head)
     if not isinstance(outliers, OutlierResult):
         return NotRun(reason="there are no outlier figures")
-    sets = [usable_images(one) for one in run.head_sets]
-    return ChannelInputs(run.head, sets, acted_on(outliers), run.spec.seed)
+    sets = [usable_images(images) for images in run.head_sets]
+    return ChannelInputs(run.head, sets, acted_on(outliers.finals()[0]), run.spec.seed)

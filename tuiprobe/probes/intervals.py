@@ -1,16 +1,19 @@
-"""95 % intervals: bootstrap of a mean, jackknives. Those of proportions: `proportions.py`.
+"""95 % intervals: bootstraps, jackknives, bands over seeds. Those of proportions: `proportions.py`.
 
 The unit is the image. Per-image scalars are bootstrapped; functions of several sums get a
 delete-one-image jackknife where features are at hand, and a delete-one-shard jackknife where only
 sums are (docs/outliers.md).
 """
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.inputs import Float64, Int64
+from tuiprobe.probes.inputs import Float32, Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun
 
 LEVEL = 0.95
@@ -19,6 +22,8 @@ RESAMPLES = 2000
 # the Cornish-Fisher error is then far below the noise of 2,000 resamples.
 SIMULATE_BELOW = 10_000
 MIN_SHARDS = 16
+SHARED_DRAWS = 1000
+"""Bootstrap draws that several figures of the same rows share."""
 
 
 def bootstrap_mean(values: npt.ArrayLike, seed: int = 0) -> Figure:
@@ -57,6 +62,48 @@ def bootstrap_mean(values: npt.ArrayLike, seed: int = 0) -> Figure:
     else:
         low, high = mean + sd / np.sqrt(n) * _cornish_fisher(shifted, skew, excess, n)
     return Estimate(value=mean, low=float(low), high=float(high), n=n, method=method)
+
+
+@lru_cache(maxsize=4)
+def draws(rows: int, seed: int) -> Float32:
+    """Returns how often each row is in each bootstrap draw, float32 [SHARED_DRAWS, rows].
+
+    >>> draws(3, 0).shape, set(draws(3, 0).sum(axis=1).tolist())
+    ((1000, 3), {3.0})
+    """
+    counts = np.zeros((SHARED_DRAWS, rows), dtype=np.float32)
+    rng = np.random.default_rng(seed)
+    for number in range(SHARED_DRAWS if rows else 0):
+        counts[number] = np.bincount(rng.integers(0, rows, rows), minlength=rows)
+    counts.setflags(write=False)
+    return counts
+
+
+def around_draws(value: float, drawn: Float64, n: int, method: str) -> Estimate:
+    """Returns a value with the middle 95 % of its draws, stretched to hold the value."""
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Estimate(
+        value=value, low=min(float(low), value), high=max(float(high), value), n=n, method=method
+    )
+
+
+def band(values: Sequence[float] | Float64, n: int, unit: str = "none") -> Estimate:
+    """Returns the mean over seeds with the middle 95 % of them.
+
+    Args:
+        values: One per seed.
+        n: Units that each rests on.
+        unit: What they count.
+    """
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(
+        value=float(np.mean(values)),
+        low=float(low),
+        high=float(high),
+        unit=unit,
+        n=n,
+        method=f"band over {len(values)} seeds",
+    )
 
 
 def _resampled_means(values: Float64, seed: int) -> Float64:

@@ -6,18 +6,22 @@ people, `named` names its numbers for programs, and `Options` says what a user m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
+from pydantic import BaseModel
+
 from tuiprobe.results import DataSet, Model, NotRun, ProbeResult
+from tuiprobe.results.base import figures_in
 from tuiprobe.results.section import Block, NamedFact, NamedFigure, NamedSet, Section
 
 if TYPE_CHECKING:
     from tuiprobe.probes.reader import RunReader
 
-Found: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
-"""What the probes that this one asks for found, by id."""
+Results: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
+"""The results of the probes named in `after`, by id."""
 
 Need: TypeAlias = Literal[
     "head", "no head", "texts", "labels", "target", "concepts", "peers", "channel"
@@ -66,6 +70,39 @@ class Named:
     sets: tuple[NamedSet, ...] = field(default=())
 
 
+def named_figures(
+    model: BaseModel,
+    names: Mapping[str, str],
+    data: str,
+    place: str,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
+    **common: Any,
+) -> Iterator[NamedFigure]:
+    """Yields the figures of a model that have a name, in the order of its fields.
+
+    Args:
+        model: A result, or a part of one.
+        names: What people call each figure, by its dotted path in the model, which is its id.
+        data: Set of images that it was computed on.
+        place: Layer, or what else it is of.
+        more: Further fields of the `NamedFigure` of an id.
+        common: Further fields of all of them.
+    """
+    for id, figure in figures_in(model):
+        if id in names:
+            fields = {**common, **(more or {}).get(id, {})}
+            yield NamedFigure(
+                id=id, name=names[id], data=data, place=place, figure=figure, **fields
+            )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Found":  # what `Results` was called
+        warnings.warn("Found is called Results", DeprecationWarning, stacklevel=2)
+        return Results
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 _Inputs = TypeVar("_Inputs")
 _Result = TypeVar("_Result", bound=ProbeResult)
 
@@ -73,7 +110,7 @@ _Result = TypeVar("_Result", bound=ProbeResult)
 class Probe(Generic[_Inputs, _Result]):
     """One question about a run.
 
-    A probe is computed after those named in `after`; `inputs` receives their results.
+    A probe is computed after those named in `after`; `inputs` gets their results.
     """
 
     id: ClassVar[str]
@@ -86,13 +123,13 @@ class Probe(Generic[_Inputs, _Result]):
     Result: ClassVar[type[ProbeResult]]
     after: ClassVar[tuple[str, ...]] = ()
 
-    def inputs(self, run: RunReader, options: Any, found: Found) -> _Inputs | NotRun:
+    def inputs(self, run: RunReader, options: Any, results: Results) -> _Inputs | NotRun:
         """Reads what the probe needs from a run directory, or says why it cannot run.
 
         Args:
             run: The run directory, read with checks.
             options: Options of the type `Options`.
-            found: Results of the probes named in `after`.
+            results: Of the probes named in `after`.
         """
         raise NotImplementedError
 

@@ -21,7 +21,9 @@ _LEFT, _TOP, _PLOT_WIDTH, _PLOT_HEIGHT = 58, 34, 400, 226
 _LEGEND = _LEFT + _PLOT_WIDTH + 16
 _LETTERS = 24
 _LONGEST = 120
+_LETTER = 7  # pixels, as wide as it is on a telephone
 _TICKS = 16
+_SLANTED_TICKS, _SLANTED_LETTERS = 32, 14
 
 COLOURS = """
 .chart { --ink: #1b2530; --dim: #5d6b78; --grid: #dde2e7; --main: #b35c00; --second: #1f6fb2;
@@ -75,13 +77,14 @@ def figure(chart: Chart) -> Element:
     """Returns the chart with title, legend and note, all in one picture."""
     if chart.across:
         return rows(chart)
-    root = _svg(class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
+    height = HEIGHT + _slanted(chart)
+    root = _svg(class_="chart", viewBox=f"0 0 {WIDTH} {height}", role="img")
     inside(root, "title", _cut(chart.title, _LONGEST))
     inside(root, "text", _cut(chart.title, 92), class_="title", x=_LEFT, y=18)
     _plot(root, chart)
     _legend(root, chart)
     if chart.note:
-        inside(root, "text", _cut(chart.note, 110), class_="dim", x=_LEFT, y=HEIGHT - 6)
+        inside(root, "text", _cut(chart.note, 110), class_="dim", x=_LEFT, y=height - 6)
     return root
 
 
@@ -92,7 +95,7 @@ def plot(chart: Chart) -> Markup:
     """
     if chart.across:
         return _markup(rows(chart))
-    box = f"0 {_TOP - 8} {_LEFT + _PLOT_WIDTH + 12} {_PLOT_HEIGHT + 44}"
+    box = f"0 {_TOP - 8} {_LEFT + _PLOT_WIDTH + 12} {_PLOT_HEIGHT + 44 + _slanted(chart)}"
     named = any(one.names for one in chart.series)
     root = _svg(class_="chart", viewBox=box, role="group" if named else "img")
     inside(root, "title", _cut(chart.title, _LONGEST))
@@ -135,30 +138,49 @@ def _is_bars(chart: Chart) -> bool:
 
 def _axes(root: Element, chart: Chart, frame: _Frame) -> None:
     right, bottom = _LEFT + _PLOT_WIDTH, _TOP + _PLOT_HEIGHT
-    for value in round_ticks(*chart.y_range()):
+    for value in _y_ticks(chart):
         y = frame.y(value)
         inside(root, "line", class_="grid", x1=_LEFT, x2=right, y1=y, y2=y)
         inside(root, "text", tick_text(value, chart.y_unit), x=_LEFT - 6, y=y + 4,
                text_anchor="end")  # fmt: skip
     inside(root, "line", class_="reference", x1=_LEFT, x2=right, y1=bottom, y2=bottom)
+    slanted = _slanted(chart)
     for value, text in _x_ticks(chart):
         x = frame.x(value)
-        inside(root, "text", text, x=x, y=bottom + 15, text_anchor="middle")
+        if slanted:
+            inside(root, "text", text, x=x, y=bottom + 12, text_anchor="end",
+                   transform=f"rotate(-60 {x:.2f} {bottom + 12})")  # fmt: skip
+        else:
+            inside(root, "text", text, x=x, y=bottom + 15, text_anchor="middle")
     middle = _LEFT + _PLOT_WIDTH / 2
-    inside(root, "text", _cut(chart.x_label, 72), class_="dim", x=middle, y=bottom + 32,
+    inside(root, "text", _cut(chart.x_label, 72), class_="dim", x=middle, y=bottom + 32 + slanted,
            text_anchor="middle")  # fmt: skip
     centre = _TOP + _PLOT_HEIGHT / 2
     inside(root, "text", _cut(chart.y_label, 44), class_="dim", x=14, y=centre,
            text_anchor="middle", transform=f"rotate(-90 14 {centre:g})")  # fmt: skip
 
 
+def _y_ticks(chart: Chart) -> list[float]:
+    ticks = round_ticks(*chart.y_range())
+    return [one for one in ticks if one == int(one)] if chart.y_unit == "count" else ticks
+
+
 def _x_ticks(chart: Chart) -> list[tuple[float, str]]:
     if not chart.ticks:
         values = round_ticks(*chart.x_range())
         return [(value, tick_text(value, chart.x_unit)) for value in values]
-    every = -(-len(chart.ticks) // _TICKS)
-    letters = max(3, 64 // max(1, -(-len(chart.ticks) // every)))
+    most, letters = (_SLANTED_TICKS, _SLANTED_LETTERS) if _slanted(chart) else (_TICKS, _LONGEST)
+    every = -(-len(chart.ticks) // most)
     return [(float(i), _cut(chart.ticks[i], letters)) for i in range(0, len(chart.ticks), every)]
+
+
+def _slanted(chart: Chart) -> int:
+    """Returns how much room below the axis slanted names need; 0 where they stand upright."""
+    if chart.across or not chart.ticks:
+        return 0
+    longest = max(map(len, chart.ticks[:: -(-len(chart.ticks) // _TICKS)]))
+    room = _PLOT_WIDTH / min(len(chart.ticks), _TICKS)
+    return 6 * min(longest, _SLANTED_LETTERS) - 8 if _LETTER * longest > room else 0
 
 
 def _draw(root: Element, one: Series, frame: _Frame, chart: Chart) -> None:
@@ -199,7 +221,6 @@ def _points(root: Element, one: Series, frame: _Frame, chart: Chart) -> None:
 
 
 _NAMES, _ROW = 240, 18
-_LETTER = 7  # pixels, as large as it is on a telephone
 
 
 def rows(chart: Chart) -> Element:

@@ -116,7 +116,8 @@ def sets_axis(report: Report) -> Chart | None:
         ticks=tuple(names),
         across=True,
         series=tuple(_on_axis(*one, names) for one in series if one[2]),
-        note="Lines are 95 % intervals of what labels measured, and the range of the estimate.",
+        note="Lines are 95 % intervals of what labels measured"
+        + (", and the range of the estimate." if estimated else "."),
     )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from tuiprobe.numbers import MISSING, number
 from tuiprobe.probes.intervals import mean_interval
-from tuiprobe.probes.outliers.of_rows import outlying_channels
 from tuiprobe.probes.outliers.persistence import without_interval
+from tuiprobe.probes.outliers.row_figures import outlying_channels
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.texttable import TextColumn, text_table
 from tuiprobe.watching.seen import Seen

@@ -5,15 +5,25 @@ import numpy as np
 import pytest
 
 from tests.probes.planted_head import CHANNELS, CLASSES, planted
-from tuiprobe.probes.ablation.compute import ablate_channels, matched_channels
-from tuiprobe.probes.ablation.describe import describe
+from tests.probes.subject import model
+from tuiprobe.probes.ablation.compute import (
+    Removal,
+    ablate_channels,
+    matched_channels,
+    predict_without,
+)
+from tuiprobe.probes.ablation.probe import ChannelAblation
 from tuiprobe.probes.ablation.result import ChannelAblations
-from tuiprobe.probes.ablation.without import Removal, told_without
 from tuiprobe.probes.channels import Chosen
 from tuiprobe.probes.confidence import Logits, allowed, logits
 from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
+
+
+def describe(result):
+    return ChannelAblation().describe(result, Subject(model(), ()))
 
 
 def outlier(*channels):
@@ -79,7 +89,7 @@ def test_low_rank_changes_equal_ablated_rows(mode, zero_shot):
         x = x - (x @ q - mean.astype("f8") @ q) @ q.T
         changed = SetFeatures("x", x.astype("f4"), one.labels, answers)
         plain = Logits(head, changed).confidences()
-        found = told_without(head, one, [None, removal])[1]
+        found = predict_without(head, one, [None, removal])[1]
         assert (found.right == plain.right).mean() > 0.999
         np.testing.assert_allclose(found.confidence, plain.confidence, atol=2e-4)
         spread = logits(changed.features, head, allowed(head, one)).astype("f8").std(1)

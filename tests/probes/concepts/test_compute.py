@@ -9,10 +9,9 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.concepts.compute import probe_concepts
+from tuiprobe.probes.concepts.compute import precision_of, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet, split_up
 from tuiprobe.probes.concepts.counts import CURVE, rarefy
-from tuiprobe.probes.concepts.precision import tell
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.results import NotRun
@@ -68,17 +67,20 @@ def test_average_precision_equals_sklearns_on_each_split():
     _, concepts = planted(separation=2.0)
     splits, kept = split_up(concepts, "annotated", "calibrated", 0)
     basis = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, 3)))[0].astype("f4")
-    told = tell(basis, splits, None)
+    precision = precision_of(basis, splits, None)
     for d in range(3):
         for j, k in enumerate(kept):
-            scores = concepts.features @ basis[:, d] * told.sign[d, j]
-            for side, value in ((concepts.train, told.train), (~concepts.train, told.val)):
+            scores = concepts.features @ basis[:, d] * precision.sign[d, j]
+            for side, value in (
+                (concepts.train, precision.train),
+                (~concepts.train, precision.val),
+            ):
                 oracle = average_precision_score(concepts.presence[side, k], scores[side])
                 assert value[d, j] == pytest.approx(oracle, abs=1e-6)
             worse = average_precision_score(
                 concepts.presence[concepts.train, k], -scores[concepts.train]
             )
-            assert told.train[d, j] >= worse - 1e-9
+            assert precision.train[d, j] >= worse - 1e-9
 
 
 def test_an_average_precision_planted_in_closed_form():
@@ -232,9 +234,9 @@ def test_a_drawn_sample_of_negatives_equals_sklearn_on_the_same_images():
     _, concepts = planted(separation=2.0)
     splits, kept = split_up(concepts, "annotated", "sample", 3)
     basis = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, 3)))[0].astype("f4")
-    told = tell(basis, splits, None)
+    precision = precision_of(basis, splits, None)
     for split, side, value in zip(
-        splits, (concepts.train, ~concepts.train), (told.train, told.val), strict=True
+        splits, (concepts.train, ~concepts.train), (precision.train, precision.val), strict=True
     ):
         (batch,) = split.batches
         presence = concepts.presence[side][batch.rows]
@@ -242,7 +244,7 @@ def test_a_drawn_sample_of_negatives_equals_sklearn_on_the_same_images():
             drawn = batch.mask[:, j]
             present = presence[drawn, kept[place]]
             assert present.sum() * 2 == present.size
-            scores = (split.features @ basis)[batch.rows][drawn] * told.sign[:, place]
+            scores = (split.features @ basis)[batch.rows][drawn] * precision.sign[:, place]
             for d in range(3):
                 oracle = average_precision_score(present, scores[:, d])
                 assert value[d, place] == pytest.approx(oracle, abs=1e-6)

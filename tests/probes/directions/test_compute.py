@@ -146,9 +146,9 @@ def test_random_subspaces_are_uniform_over_the_row_space():
     parts = Decomposed(u=u, s=s, v=v, order=np.arange(16))
     head = HeadArrays(weight.astype(np.float32))
     kept = []
-    for place in _random("random subspace", parts, head, SetFeatures("x", x), 0):
-        np.testing.assert_allclose(place.left @ place.right, x @ head.weight.T, atol=1e-4)
-        kept.append((place.left[:, :4] ** 2).sum() / (x**2).sum())
+    for left, right, _ in _random("random subspace", parts, head, SetFeatures("x", x), 0):
+        np.testing.assert_allclose(left @ right, x @ head.weight.T, atol=1e-4)
+        kept.append((left[:, :4] ** 2).sum() / (x**2).sum())
     assert np.mean(kept) == pytest.approx(0.25, abs=4 * np.std(kept) / len(kept) ** 0.5)
 
 

@@ -7,7 +7,7 @@ from tests.probes.planted import shares
 from tuiprobe.probes.inputs import ShardSums
 from tuiprobe.probes.intervals import bootstrap_mean, mean_interval
 from tuiprobe.probes.outliers import persistence
-from tuiprobe.probes.outliers.of_rows import figures_of_rows
+from tuiprobe.probes.outliers.row_figures import figures_of_rows
 from tuiprobe.probes.outliers.scan import scan
 from tuiprobe.probes.proportions import wilson
 

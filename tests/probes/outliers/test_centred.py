@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from tests.probes.planted import gaussian, shares
-from tuiprobe.probes.outliers.centred import centred_persistence
+from tuiprobe.probes.outliers.persistence import centred_persistence
 from tuiprobe.probes.outliers.scan import scan
 from tuiprobe.probes.rows import usable
 

@@ -15,7 +15,7 @@ from tuiprobe.probes.outliers.heights import (
     median_ranks,
     scan_heights,
 )
-from tuiprobe.probes.outliers.of_rows import figures_of_rows
+from tuiprobe.probes.outliers.row_figures import figures_of_rows
 from tuiprobe.probes.rows import usable
 
 CLOSE = 2e-5

@@ -5,15 +5,15 @@ import pytest
 from scipy import stats
 
 from tests.probes.planted import gaussian
-from tuiprobe.probes.outliers.of_rows import figures_of_rows
 from tuiprobe.probes.outliers.offset import null_999, offset
+from tuiprobe.probes.outliers.row_figures import figures_of_rows
 from tuiprobe.probes.outliers.scan import scan
 from tuiprobe.probes.rows import usable
 
 
 def found(rows):
     one = scan(rows)
-    return figures_of_rows(rows, found=one).offset
+    return figures_of_rows(rows, scanned=one).offset
 
 
 @pytest.mark.parametrize("channels", [20, 56, 150, 320, 640, 900])

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 
 from tests.probes import planted
-from tests.probes.planted import gaussian
+from tests.probes.planted import final, gaussian
 from tests.probes.subject import model
+from tuiprobe.probes.content import points
 from tuiprobe.probes.outliers.channel_result import Outcome
-from tuiprobe.probes.outliers.of_rows import figures_of_rows
+from tuiprobe.probes.outliers.compute import probe_outliers
+from tuiprobe.probes.outliers.describe import STUDY, describe
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.outliers.row_figures import figures_of_rows
 from tuiprobe.probes.outliers.rule import Circumstances, circumstances
-from tuiprobe.probes.outliers.saying import clause, paper
+from tuiprobe.probes.outliers.wording import clause
 from tuiprobe.results import DataSet, Weights
 
 WIDTHS = (64, 128, 512, 768, 1024)
@@ -207,10 +211,13 @@ def test_a_title_names_the_channel_its_height_and_its_energy():
     assert clause(of(lifted(128, 20, n=100))).endswith(", provisional)")
 
 
-def test_the_paper_is_mentioned_for_zero_shot_projections_only():
-    assert any("paper" in one for one in paper(model()))
-    assert paper(model(training="supervised")) == ()
-    assert paper(model(representation="pooled")) == ()
+@pytest.mark.parametrize(("changes", "mentioned"), [
+    ({}, True), ({"training": "supervised"}, False), ({"representation": "pooled"}, False),
+])  # fmt: skip
+def test_the_study_is_mentioned_for_zero_shot_projections_only(changes, mentioned):
+    result = OutlierResult(taps=(probe_outliers(final(gaussian(100, 64))),))
+    content = describe(result, model(**changes)).content
+    assert (points(STUDY) in content) is mentioned
 
 
 REAL = os.environ.get("TUIPROBE_REAL_ARRAYS", "")

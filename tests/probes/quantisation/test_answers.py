@@ -7,7 +7,7 @@ import pytest
 
 from tests.probes.planted import gaussian, persistent
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.quantisation.answers import NEIGHBOURS, answers_changed, neighbours_kept
+from tuiprobe.probes.quantisation.compute import NEIGHBOURS, answers_changed, neighbours_kept
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 

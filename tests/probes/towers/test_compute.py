@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 
+from tests.probes.subject import model
 from tuiprobe.probes.channels import Chosen
 from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.towers.compute import compare_towers, conformity, unit
-from tuiprobe.probes.towers.describe import describe
+from tuiprobe.probes.towers.probe import BothTowers
 from tuiprobe.probes.towers.result import Towers
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -67,7 +69,8 @@ def test_towers_without_anything_in_common() -> None:
     assert found.shared == ()
     assert value(found.sets[0].gap) < 0.25  # sampling noise: sqrt(1 / 600 + 1 / 100) = .108
     assert found.sets[0].on_channels == NotRun(reason="no channel stands out")
-    assert "no channel stands out" in str(describe(found).headline)
+    section = BothTowers().describe(found, Subject(model(), ()))
+    assert "no channel stands out" in str(section.headline)
 
 
 def test_the_interval_of_the_gap_covers() -> None:

@@ -2,21 +2,25 @@
 
 Three controls say whether that is much: as many random channels, as many channels of energy as near
 as attainable, and as many random orthonormal directions.
+
+Replacing the part of h in a few dimensions changes logits by a product of few columns, so every
+ablation after the first product costs little. Zero-shot heads divide by the norm of what is left.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tuiprobe.errors import DataError
 from tuiprobe.probes.ablation.result import Ablation, ChannelAblations, Mode, Sides
-from tuiprobe.probes.ablation.without import Predictions, Removal, told_without
 from tuiprobe.probes.channels import NO_CHANNEL, Chosen
-from tuiprobe.probes.confidence import UNKNOWN_SCALE, ece, scale_known
-from tuiprobe.probes.directions.pruning import band
-from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
-from tuiprobe.probes.inputs import Bool, Float32, Float64
-from tuiprobe.probes.intervals import mean_interval
+from tuiprobe.probes.confidence import UNKNOWN_SCALE, allowed, classes_of, ece, scale_known
+from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of, first_images
+from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.probes.intervals import band, mean_interval
 from tuiprobe.probes.proportions import paired_difference, wilson
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -28,32 +32,37 @@ CONTROL_IMAGES = 1000
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """What is ablated on every set, and the draws of the controls.
+class Removal:
+    """A part of h, and what replaces it.
 
     Attributes:
-        channels: The channels.
-        matched: Other channels of nearest energy.
-        random: Groups of as many random channels.
-        directions: As many orthonormal directions [C, k] per draw.
-        mean: float32 [C], mean of the in-distribution set.
-        seed: Seed of subsamples and intervals.
+        centre: float32 [k], the coordinates that replace those of every image.
+        channels: The k channels.
+        basis: float32 [C, k], orthonormal directions in place of channels.
     """
 
-    channels: list[int]
-    matched: list[int]
-    random: list[list[int]]
-    directions: list[Float32]
-    mean: Float32
-    seed: int
+    centre: Float32
+    channels: Sequence[int] = ()
+    basis: Float32 | None = None
 
-    def removal(self, channels: list[int], mode: Mode) -> Removal:
-        centre = self.mean[channels] if mode == "mean" else np.zeros(len(channels), np.float32)
-        return Removal(centre, channels)
+    def of(self, matrix: Float32) -> Float32:
+        """Returns the coordinates [n, k] of the rows of a matrix [n, C]."""
+        return matrix[:, list(self.channels)] if self.basis is None else matrix @ self.basis
 
-    def turned(self, basis: Float32, mode: Mode) -> Removal:
-        centre = self.mean @ basis if mode == "mean" else np.zeros(basis.shape[1], np.float32)
-        return Removal(centre, basis=basis)
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a head says of each image.
+
+    Attributes:
+        right: bool [n], whether the answer is the label.
+        confidence: float64 [n], probability of the answer, at the head's logit scale or at 1.
+        spread: float64 [n], standard deviation of the logits over the rows that may answer.
+    """
+
+    right: Bool
+    confidence: Float64
+    spread: Float64
 
 
 def ablate_channels(
@@ -67,7 +76,7 @@ def ablate_channels(
         chosen: The channels.
         seed: Seed of the controls.
     """
-    labelled = [one for one in sets if one.labels is not None and one.features.shape[0]]
+    labelled = [images for images in sets if images.labels is not None and images.features.shape[0]]
     if not chosen.channels:
         return NO_CHANNEL
     if not labelled:
@@ -78,14 +87,10 @@ def ablate_channels(
     energy = np.einsum("ij,ij->j", first, first, dtype=np.float64)
     channels = list(chosen.channels)
     matched = matched_channels(energy, channels)
-    asked = _Asked(
-        channels,
-        matched,
-        list(_random_channels(width, channels, seed)),
-        list(_random_directions(width, len(channels), seed)),
-        first.mean(axis=0, dtype=np.float64).astype(np.float32),
-        seed,
-    )
+    mean = first.mean(axis=0, dtype=np.float64).astype(np.float32)
+    ablations: list[Ablation] = []
+    for images in labelled:
+        ablations += _ablations(head, images, channels, matched, mean, seed)
     total = float(energy[channels].sum())
     return ChannelAblations(
         channels=chosen.channels,
@@ -94,7 +99,7 @@ def ablate_channels(
         mean_of=sets[0].name,
         matched=tuple(matched),
         matched_energy=float(energy[matched].sum()) / total if total else 0.0,
-        ablations=tuple(one for each in labelled for one in _ablations(head, each, asked)),
+        ablations=tuple(ablations),
     )
 
 
@@ -109,58 +114,82 @@ def matched_channels(energy: Float64, channels: Sequence[int]) -> list[int]:
     [3]
     """
     free = [c for c in range(energy.size) if c not in set(channels)]
-    found = []
+    matched = []
     for channel in sorted(channels, key=lambda c: -energy[c]):
         nearest = min(free, key=lambda c: abs(energy[c] - energy[channel]))
         free.remove(nearest)
-        found.append(nearest)
-    return found
+        matched.append(nearest)
+    return matched
 
 
-def _random_channels(width: int, channels: list[int], seed: int) -> Iterator[list[int]]:
+def _ablations(
+    head: HeadArrays,
+    images: SetFeatures,
+    channels: list[int],
+    matched: list[int],
+    mean: Float32,
+    seed: int,
+) -> Iterator[Ablation]:
+    """Yields what a set loses in each mode.
+
+    Args:
+        head: The head.
+        images: A labelled set.
+        channels: The channels.
+        matched: Other channels of nearest energy.
+        mean: float32 [C], mean of the in-distribution set.
+        seed: Seed of subsamples and controls.
+    """
+    answers_of(images, head.weight.shape[0])  # refuses wrong labels first
+    width, count = mean.size, len(channels)
     others = np.setdiff1d(np.arange(width), channels)
+    random, bases = [], []
     for number in range(DRAWS):
         rng = np.random.default_rng([seed, number])
-        yield rng.choice(others, len(channels), replace=False).tolist()
-
-
-def _random_directions(width: int, count: int, seed: int) -> Iterator[Float32]:
-    for number in range(DRAWS):
+        random.append(rng.choice(others, count, replace=False).tolist())
         rng = np.random.default_rng([seed, number, 1])
-        yield np.linalg.qr(rng.standard_normal((width, count)))[0].astype(np.float32)
-
-
-def _ablations(head: HeadArrays, one: SetFeatures, asked: _Asked) -> Iterator[Ablation]:
-    answers_of(one, head.weight.shape[0])  # refuses wrong labels first
+        bases.append(np.linalg.qr(rng.standard_normal((width, count)))[0].astype(np.float32))
+    few = first_images(images, CONTROL_IMAGES, seed)
     whole: list[Removal | None] = [None]
+    controls: dict[Mode, list[Removal]] = {}
     for mode in MODES:
-        whole += [asked.removal(asked.channels, mode), asked.removal(asked.matched, mode)]
-    before, *rest = told_without(head, one, whole)
-    few = first_images(one, CONTROL_IMAGES, asked.seed)
-    for mode, after, matched in zip(MODES, rest[::2], rest[1::2], strict=True):
-        drawn = [asked.removal(group, mode) for group in asked.random]
-        drawn += [asked.turned(basis, mode) for basis in asked.directions]
-        plain, *controls = told_without(head, few, [None, *drawn])
-        random, directions = controls[:DRAWS], controls[DRAWS:]
-        n, count = before.right.size, plain.right.size
+        centre = mean if mode == "mean" else np.zeros_like(mean)
+        whole += [Removal(centre[group], group) for group in (channels, matched)]
+        controls[mode] = [Removal(centre[group], group) for group in random]
+        controls[mode] += [Removal(centre @ basis, basis=basis) for basis in bases]
+    before, *rest = predict_without(head, images, whole)
+    n = before.right.size
+    for mode, after, like in zip(MODES, rest[::2], rest[1::2], strict=True):
+        plain, *drawn = predict_without(head, few, [None, *controls[mode]])
+        of_channels, of_directions = drawn[:DRAWS], drawn[DRAWS:]
+        rate, count = plain.right.mean(), plain.right.size
+        rates, turned = (
+            np.array([prediction.right.mean() for prediction in group])
+            for group in (of_channels, of_directions)
+        )
         yield Ablation(
-            data=one.name,
+            data=images.name,
             mode=mode,
             before=wilson(int(before.right.sum()), n),
             after=wilson(int(after.right.sum()), n),
             difference=_paired(before.right, after.right),
-            random=band(_rates(random), count),
-            random_difference=band(_rates(random) - plain.right.mean(), count),
-            matched=wilson(int(matched.right.sum()), n),
-            matched_difference=_paired(before.right, matched.right),
-            directions=band(_rates(directions), count),
-            directions_difference=band(_rates(directions) - plain.right.mean(), count),
-            ece=_calibration(head, (before, after), (random, directions)),
+            random=band(rates, count),
+            random_difference=band(rates - rate, count),
+            matched=wilson(int(like.right.sum()), n),
+            matched_difference=_paired(before.right, like.right),
+            directions=band(turned, count),
+            directions_difference=band(turned - rate, count),
+            ece=Sides(
+                before=_calibration_error(head, [before]),
+                after=_calibration_error(head, [after]),
+                random=_calibration_error(head, of_channels),
+                directions=_calibration_error(head, of_directions),
+            ),
             spread=Sides(
                 before=_mean(before.spread),
                 after=_mean(after.spread),
-                random=band(np.array([told.spread.mean() for told in random]), count),
-                directions=band(np.array([told.spread.mean() for told in directions]), count),
+                random=band([each.spread.mean() for each in of_channels], count),
+                directions=band([each.spread.mean() for each in of_directions], count),
             ),
         )
 
@@ -174,27 +203,91 @@ def _mean(values: Float64) -> Figure:
     return mean_interval(float(values.sum()), float(values @ values), values.size)
 
 
-def _rates(drawn: Sequence[Predictions]) -> Float64:
-    return np.array([told.right.mean() for told in drawn])
-
-
-def _calibration(
-    head: HeadArrays,
-    sides: tuple[Predictions, Predictions],
-    controls: tuple[list[Predictions], list[Predictions]],
-) -> Sides:
+def _calibration_error(head: HeadArrays, drawn: Sequence[Predictions]) -> Figure:
+    """Returns the calibration error of one prediction, or the band of several."""
     if not scale_known(head):
-        unknown = UNKNOWN_SCALE
-        return Sides(before=unknown, after=unknown, random=unknown, directions=unknown)
-    before, after = (ece(told.confidence, told.right) for told in sides)
-    random, directions = (
-        _band_of([ece(t.confidence, t.right) for t in drawn]) for drawn in controls
-    )
-    return Sides(before=before, after=after, random=random, directions=directions)
-
-
-def _band_of(figures: Sequence[Figure]) -> Figure:
-    values = [one for one in figures if given(one)]
-    if len(values) < len(figures):
+        return UNKNOWN_SCALE
+    figures = [ece(each.confidence, each.right) for each in drawn]
+    values = [figure for figure in figures if given(figure)]
+    if len(figures) == 1 or len(values) < len(figures):
         return figures[0]
-    return band(np.array([one.value for one in values]), values[0].n, values[0].unit)
+    return band([figure.value for figure in values], values[0].n, values[0].unit)
+
+
+def predict_without(
+    head: HeadArrays, images: SetFeatures, removals: Sequence[Removal | None]
+) -> list[Predictions]:
+    """Answers every image without each of several parts of its representation.
+
+    Args:
+        head: The head.
+        images: A labelled set; representations are finite and not zero.
+        removals: What to replace; None for nothing.
+
+    Raises:
+        DataError: If the set has no labels.
+    """
+    if images.labels is None:
+        raise DataError(f"{images.name} has no labels")
+    rows, classes = allowed(head, images), classes_of(head, images)
+    single = np.unique(classes).size == classes.size
+    weight = head.weight[rows]
+    across = np.ascontiguousarray(weight.T)
+    along = [None if removal is None else removal.of(weight) for removal in removals]
+    n = images.features.shape[0]
+    results = [Predictions(np.zeros(n, dtype=bool), np.zeros(n), np.zeros(n)) for _ in removals]
+    for start in range(0, n, ROWS):
+        place = slice(start, min(start + ROWS, n))
+        block, labels = images.features[place], np.asarray(images.labels)[place]
+        products = block @ across
+        squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)
+        for result, removal, theirs in zip(results, removals, along, strict=True):
+            if removal is None or theirs is None:
+                values, left = products.copy(), squares
+            else:
+                taken = removal.of(block)
+                values = products - (taken - removal.centre) @ theirs.T
+                left = squares - np.einsum("ij,ij->i", taken, taken, dtype=np.float64)
+                left = left + float(removal.centre.astype(np.float64) @ removal.centre)
+            _finish(values, left, head, rows)
+            right, confidence, spread = _predict(values, classes, labels, single=single)
+            result.right[place], result.confidence[place] = right, confidence
+            result.spread[place] = spread
+    return results
+
+
+def _finish(values: Float32, squares: Float64, head: HeadArrays, rows: Int64) -> None:
+    """Turns products into logits in place, as `tuiprobe.probes.confidence.logits` defines them."""
+    if head.normalize:
+        scale = 1.0 if head.logit_scale is None else head.logit_scale
+        norms = np.sqrt(np.maximum(squares, 0))
+        factor = np.divide(scale, norms, out=np.zeros_like(norms), where=norms > 0)
+        values *= factor[:, None].astype(np.float32)
+        values += np.float32(head.logit_bias)
+    if head.bias is not None:
+        values += head.bias[rows]
+
+
+def _predict(
+    values: Float32, classes: Int64, labels: Int64, *, single: bool
+) -> tuple[Bool, Float64, Float32]:
+    """Returns the fields of `Predictions` for a block of logits, which is overwritten.
+
+    Args:
+        values: [b, K'].
+        classes: [K'], the class of each row.
+        labels: [b].
+        single: Whether one row answers for each class.
+    """
+    best = values.argmax(axis=1)
+    answer = classes[best]
+    values -= values.mean(axis=1, keepdims=True)
+    spread = np.sqrt(np.einsum("ij,ij->i", values, values) / values.shape[1])
+    values -= values[np.arange(len(best)), best][:, None]
+    np.exp(values, out=values)
+    total = values.sum(axis=1, dtype=np.float64)
+    own = 1.0
+    if not single:
+        theirs = np.where(classes[None, :] == answer[:, None], values, 0)
+        own = theirs.sum(axis=1, dtype=np.float64)
+    return answer == labels, np.asarray(own / total), spread

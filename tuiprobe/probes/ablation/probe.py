@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tuiprobe.probes.ablation import TITLE
-from tuiprobe.probes.ablation.compute import ablate_channels
-from tuiprobe.probes.ablation.describe import NAMES, describe
-from tuiprobe.probes.ablation.result import ChannelAblations
-from tuiprobe.probes.channels import ChannelInputs, read_channels
-from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.ablation.compute import CONTROL_IMAGES, DRAWS, ablate_channels
+from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
+from tuiprobe.probes.channels import WHY, ChannelInputs, read_channels
+from tuiprobe.probes.content import ColumnOf, channels_in_words, points, table
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun
+from tuiprobe.results import NotRun, given
 from tuiprobe.results.base import figures_in
-from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.results.section import Code, NamedFigure, Section, Table, Value
+
+NAMES = {
+    "before": "top-1 before",
+    "after": "top-1 after",
+    "difference": "change of top-1",
+    "random": "top-1 without as many random channels",
+    "random_difference": "change of top-1 without random channels",
+    "matched": "top-1 without as many channels of nearest energy",
+    "matched_difference": "change of top-1 without channels of nearest energy",
+    "directions": "top-1 without as many random directions",
+    "directions_difference": "change of top-1 without random directions",
+    "ece.before": "calibration error before",
+    "ece.after": "calibration error after",
+    "ece.random": "calibration error without random channels",
+    "ece.directions": "calibration error without random directions",
+    "spread.before": "spread of logits before",
+    "spread.after": "spread of logits after",
+    "spread.random": "spread of logits without random channels",
+    "spread.directions": "spread of logits without random directions",
+}
+READ = ("before", "after", "difference", "random", "matched", "directions")
+"""The figures that a page shows; files hold all of them."""
 
 
 class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
@@ -25,30 +48,86 @@ class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
     Result = ChannelAblations
     after = ("outliers",)
 
-    def inputs(self, run: RunReader, options: Options, found: Found) -> ChannelInputs | NotRun:
+    def inputs(self, run: RunReader, options: Options, results: Results) -> ChannelInputs | NotRun:
         """Reads head and representations; takes the channels of the outlier probe."""
-        return read_channels(run, found["outliers"])
+        return read_channels(run, results["outliers"])
 
     def compute(self, inputs: ChannelInputs, options: Options) -> ChannelAblations | NotRun:
         """Sets the channels to zero and to their mean, beside three controls."""
         return ablate_channels(inputs.head, inputs.sets, inputs.chosen, inputs.seed)
 
     def describe(self, result: ChannelAblations, subject: Subject) -> Section:
-        """Describes the changes on every set."""
-        return describe(result)
+        """Describes the changes on every set, and what they are compared with."""
+        channels = channels_in_words(result.channels, 3)
+        zero, mean = (_largest_loss(result, mode) for mode in ("zero", "mean"))
+        sentence = f"{channels[0].upper()}{channels[1:]} set to zero: {zero}; set to their mean: "
+        sentence += f"{mean}."
+        return Section(
+            title=TITLE,
+            headline=(sentence,),
+            card=((sentence,),) if result.stand_out else (),
+            content=(
+                points(_explanations(result)),
+                _table("without_the_channels", result, READ, file=False),
+                _table("ablation", result, tuple(NAMES), reading=False),
+            ),
+        )
 
     def named(self, result: ChannelAblations) -> Named:
         """Names the figures of every set and mode."""
-        return Named(figures=tuple(_figures(result)))
+        figures: list[NamedFigure] = []
+        for row in result.ablations:
+            figures += named_figures(row, NAMES, row.data, f"channels set to {row.mode}")
+        return Named(figures=tuple(figures))
 
 
-def _figures(result: ChannelAblations) -> Iterator[NamedFigure]:
-    for one in result.ablations:
-        for id, figure in figures_in(one):
-            yield NamedFigure(
-                id=id,
-                name=NAMES[id],
-                data=one.data,
-                place=f"channels set to {one.mode}",
-                figure=figure,
-            )
+def _table(id: str, result: ChannelAblations, ids: tuple[str, ...], **options: Any) -> Table:
+    rows: list[list[Value]] = []
+    for row in result.ablations:
+        figures = dict(figures_in(row))
+        rows.append([Code(code=row.data), row.mode, *(figures[id] for id in ids)])
+    columns: list[ColumnOf] = ["data", ("mode", "channels are set to")]
+    columns += [(id, NAMES[id]) for id in ids]
+    return table(id, columns, rows, **options)
+
+
+def _largest_loss(result: ChannelAblations, mode: str) -> str:
+    """Returns the largest loss of a mode, or that none lies beyond what controls lose."""
+    beyond = [row for row in result.ablations if row.mode == mode and _beyond_controls(row)]
+    if not beyond:
+        return "no more than random ones"
+    worst = min(beyond, key=lambda row: row.difference.value if given(row.difference) else 0.0)
+    random, matched = (
+        figure.alone(signed=True, bare=True)
+        for figure in (worst.random_difference, worst.matched_difference)
+    )
+    return (
+        f"{worst.difference.alone(signed=True)} on {worst.data} (random "
+        f"{random}, like energy {matched})"
+    )
+
+
+def _beyond_controls(row: Ablation) -> bool:
+    """Returns whether a set loses more than nearly all random choices of channels cost it."""
+    random = row.random_difference
+    if not given(row.difference) or not given(random) or random.low is None:
+        return False
+    return row.difference.value < random.low
+
+
+def _explanations(result: ChannelAblations) -> Iterator[Value | tuple[Value, ...]]:
+    yield (f"Ablated: {channels_in_words(result.channels, 16)} ({WHY[result.why]}). Their means "
+           "are those of ", Code(code=result.mean_of), ", for every set.")  # fmt: skip
+    yield (
+        "Setting to zero also moves a representation to where the head never saw one; setting to "
+        "the mean removes only what the channels tell about an image."
+    )
+    yield (
+        f"Channels of nearest energy: {channels_in_words(result.matched, 16)}, which hold ",
+        result.matched_energy,
+        " times the energy of the ablated ones.",
+    )
+    yield (
+        f"Random channels and directions: mean and middle 95 % of {DRAWS} draws, on at most "
+        f"{CONTROL_IMAGES:,} images of a set."
+    )

@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+import numpy as np
+
+from tuiprobe.numbers import number
 from tuiprobe.probes.calibration import TITLE
 from tuiprobe.probes.calibration.compute import probe_calibration
-from tuiprobe.probes.calibration.describe import describe
-from tuiprobe.probes.calibration.result import Calibration
+from tuiprobe.probes.calibration.result import Bin, Calibration
+from tuiprobe.probes.content import ColumnOf, heading, prose, series, several, table
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun
-from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.section import (
+    Chart,
+    Code,
+    Content,
+    Drawn,
+    NamedFigure,
+    Section,
+    Series,
+    Text,
+    Value,
+)
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import read_class_names
+
+NOTE: Final = (
+    "The calibration error is the mean gap between confidence and accuracy over 15 bins of equally "
+    "many images, less its bias. Temperature scaling is cross-fitted in two halves of the "
+    "in-distribution set; shifts are scaled with the in-distribution temperature."
+)
+UNKNOWN: Final = (
+    "Logit scale unknown: the head does not tell what its cosines are multiplied by, so there is "
+    "no figure before temperature scaling."
+)
+BY_CHANCE: Final = (
+    "Classes are ordered by the upper end of the interval of their change. Without any change, "
+    "about 2.5 % of classes would count as fallen."
+)
+LISTED: Final = 5
+"""Classes that a page lists for each shift."""
+RIGHT: Final = 0.01
+"""Gap up to which confidence is called right."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +67,7 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
     block = "how sure"
     Result = Calibration
 
-    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head and labelled sets."""
         if isinstance(run.head, str):
             return NotRun(reason=run.head)
@@ -49,25 +81,181 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
         return probe_calibration(inputs.head, inputs.sets, inputs.names)
 
     def describe(self, result: Calibration, subject: Subject) -> Section:
-        """Describes calibration of every set, and the classes that lost most."""
-        return describe(result)
+        """Describes calibration of every set, then the classes that lost most."""
+        after = result.sets[0].after
+        scaled = f" on {result.data} after temperature scaling"
+        return Section(
+            title=TITLE,
+            headline=("Calibration error ", after, f"{scaled}.")
+            if given(after)
+            else (f"Calibration error{scaled}: ", after, "."),
+            card=(*_confidence_line(result), *_worst_class_line(result)),
+            content=(*_errors(result), *_reliability(result), *_classes(result)),
+        )
 
     def named(self, result: Calibration) -> Named:
         """Names temperature and calibration errors."""
-        return Named(figures=tuple(_figures(result)))
+        figures = [("temperature", "temperature", result.data, result.temperature)]
+        for row in result.sets:
+            before = "calibration error before temperature scaling"
+            figures.append(("ece", "calibration error", row.data, row.after))
+            figures.append(("ece.before", before, row.data, row.before))
+        return Named(
+            figures=tuple(
+                NamedFigure(id=id, name=name, data=data, place="calibration", figure=figure)
+                for id, name, data, figure in figures
+            )
+        )
 
 
-def _figures(result: Calibration) -> Iterator[NamedFigure]:
-    yield NamedFigure(
-        id="temperature",
-        name="temperature",
-        data=result.data,
-        place="calibration",
-        figure=result.temperature,
-    )
-    for one in result.sets:
-        for id, name, figure in (
-            ("ece", "calibration error", one.after),
-            ("ece.before", "calibration error before temperature scaling", one.before),
-        ):
-            yield NamedFigure(id=id, name=name, data=one.data, place="calibration", figure=figure)
+def _confidence_line(result: Calibration) -> Iterator[Text]:
+    """Yields how far confidence is off in distribution and over the shifts, before and after."""
+    first, *shifts = result.sets
+    own = _gap(first.before, first.bins_before)
+    own_scaled = _gap(first.after, first.bins)
+    shifted = _mean([_gap(row.before, row.bins_before) for row in shifts])
+    scaled = _mean([_gap(row.after, row.bins) for row in shifts])
+    places = f"on {first.data}", f"over {several(len(shifts), 'shift')}"
+    before = _gaps((own, shifted), places)
+    after = _gaps((own_scaled, scaled), places, bare="points" in before)
+    if before and after:
+        worse = shifted is not None and scaled is not None and abs(scaled) > abs(shifted)
+        why = ": scaling made it worse" if worse else ""
+        yield (f"Confidence is {before}; after temperature scaling {after}{why}.",)
+    elif before or after:
+        yield (f"Confidence{'' if before else ' after temperature scaling'} is {before or after}.",)
+
+
+def _gap(error: Figure, bins: Sequence[Bin]) -> float | None:
+    """Returns mean confidence less accuracy, from bins; None without a calibration error."""
+    pairs = [(row.confidence, row.accuracy) for row in bins if given(row.accuracy)]
+    images = sum(accuracy.n for _, accuracy in pairs)
+    if not given(error) or not images:
+        return None
+    return sum((c - accuracy.value) * accuracy.n for c, accuracy in pairs) / images
+
+
+def _mean(gaps: Sequence[float | None]) -> float | None:
+    known = [gap for gap in gaps if gap is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = False) -> str:
+    """Returns by how much confidence is too high or too low at each place; empty if unknown.
+
+    Args:
+        gaps: Mean confidence less accuracy; None where it is not known.
+        places: Of each gap.
+        bare: Whether the unit was named before; else the first number has it.
+    """
+    words = []
+    for gap, place in zip(gaps, places, strict=True):
+        if gap is None:
+            continue
+        if abs(gap) < RIGHT:
+            words.append(f"right {place}")
+            continue
+        amount = number(abs(gap), "points", bare=bare)
+        words.append(f"{amount} too {'high' if gap > 0 else 'low'} {place}")
+        bare = True
+    return ", ".join(words)
+
+
+def _worst_class_line(result: Calibration) -> Iterator[Text]:
+    """Yields how the class fares that falls most, and what its images are taken for."""
+    fallen = [shift for shift in result.classes if shift.worst and shift.fell]
+    changes = [(shift.worst[0].change, shift) for shift in fallen]
+    if not changes:
+        return
+    _, shift = min(changes, key=lambda pair: (given(pair[0]) and pair[0].high) or 0.0)
+    worst, compared = shift.worst[0], sum(shift.compared for shift in fallen)
+    if not given(worst.shift):
+        return
+    images = worst.shift.n
+    right = round(worst.shift.value * images)
+    line = f"{worst.name} on {shift.data}, {right:,} of {images:,} right"
+    if worst.taken_for:
+        taken = "all" if worst.taken == images else f"{worst.taken:,}"
+        line += f", {taken} called {worst.taken_for}"
+    yield (f"Worst class of a shift ({compared:,} tried): {line}.",)
+
+
+def _errors(result: Calibration) -> Iterator[Content]:
+    yield prose(NOTE)
+    if not result.scale_known:
+        yield prose(UNKNOWN)
+    yield prose("Temperature fitted to ", Code(code=result.data), ": ", result.temperature,
+                "." if result.scale_known else ", relative to cosines.")  # fmt: skip
+    yield table(
+        "calibration",
+        ["data", ("before", "calibration error before"), ("after", "after temperature scaling"),
+         ("spread", "spread of logits")],
+        [
+            [Code(code=row.data), row.before if result.scale_known else "-", row.after, row.spread]
+            for row in result.sets
+        ],
+    )  # fmt: skip
+
+
+def _reliability(result: Calibration) -> Iterator[Chart]:
+    first, *shifts = result.sets
+    lines = [
+        _line(f"{first.data}, scaled", first.bins, "main"),
+        _line(f"{first.data}, before", first.bins_before, "second"),
+    ]
+    errors = [(row.after.value, row) for row in shifts if given(row.after)]
+    if errors:
+        _, worst = max(errors, key=lambda pair: pair[0])
+        lines.append(_line(f"{worst.data}, scaled (worst)", worst.bins, "third"))
+    kept = [line for line in lines if line.x]
+    if kept:
+        calibrated = Series(name="calibrated", x=(0.0, 1.0), y=(0.0, 1.0), role="reference")
+        yield Chart(
+            id="reliability",
+            title="Accuracy by confidence",
+            x_label="confidence",
+            y_label="accuracy",
+            series=(calibrated, *kept),
+            x_unit="share",
+            y_unit="share",
+            note="15 bins of equally many images; below the line, confidence is too high",
+        )
+
+
+def _line(name: str, bins: Sequence[Bin], role: Drawn) -> Series:
+    x = [row.confidence for row in bins]
+    return series(name, [row.accuracy for row in bins], role, x=x)
+
+
+def _classes(result: Calibration) -> Iterator[Content]:
+    if not result.classes:
+        return
+    yield heading("Accuracy by class")
+    yield prose(BY_CHANCE)
+    rows: list[list[Value]] = []
+    most: list[list[Value]] = []
+    for shift in result.classes:
+        name = Code(code=shift.data)
+        if shift.reason:
+            yield prose(name, f": not compared: {shift.reason}.")
+        else:
+            classes = several(shift.compared, "class", "classes")
+            yield prose(name, f": of {classes}, {shift.fell:,} fell and {shift.rose:,} rose.")
+        changes: list[list[Value]] = [
+            [name, row.name, row.first, _images(row.first), row.shift, _images(row.shift),
+             row.change]
+            for row in shift.worst
+        ]  # fmt: skip
+        rows += changes
+        most += changes[:LISTED]
+    columns: list[ColumnOf] = [
+        ("data", "shift"), "class", ("first", Code(code=result.data)), ("images", "n"),
+        ("shift", "on the shift"), ("shift_images", "n"), "change",
+    ]  # fmt: skip
+    yield table("classes_fallen", columns, rows, "Classes that fell most", reading=False)
+    title = f"The {LISTED} classes that fell most on each shift"
+    yield table("classes_fallen_most", columns, most, title, file=False)
+
+
+def _images(figure: Figure) -> int:
+    return figure.n if given(figure) else 0

@@ -4,9 +4,12 @@ Direction i encodes concept c if the average precision of the projection on it, 
 present", is at least 0.9 on the train split, where the sign is chosen, and on the val split.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tuiprobe.probes.concepts.concept_set import (
     FEWEST,
@@ -17,20 +20,14 @@ from tuiprobe.probes.concepts.concept_set import (
     check,
     split_up,
 )
-from tuiprobe.probes.concepts.counts import (
-    THRESHOLD,
-    Counts,
-    count,
-    excess,
-    family_of,
-    rarefied_excess,
-)
-from tuiprobe.probes.concepts.precision import SplitPrecision, tell
+from tuiprobe.probes.concepts.counts import THRESHOLD, Counts, count, excess, family_of
 from tuiprobe.probes.concepts.result import (
     OF_CENTRED_HEAD,
     OF_HEAD,
+    RANDOM,
     Concepts,
     DirectionConcepts,
+    DirectionFamily,
     EncodedConcept,
     Family,
 )
@@ -40,8 +37,7 @@ from tuiprobe.probes.inputs import Float32, Float64, Int64
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.results.section import TopImage
 from tuiprobe.run.checked_arrays import HeadArrays
-
-__all__ = ["ConceptSet", "probe_concepts"]
+from tuiprobe.stats import average_precision
 
 PREVALENCE = 0.5
 TOP_DIRECTIONS, TOP_CONCEPTS, EXEMPLARS = 64, 5, 4
@@ -85,50 +81,39 @@ def probe_concepts(
         return NotRun(reason=_why_none(concepts, splits))
     used = None if balance == "sample" else prevalence
     bases, space = _bases(head, splits[0].features)
-    fewest = min(basis.shape[1] for _, basis in bases)
-    names = [concepts.names[k] for k in kept]
+    fewest = min(basis.shape[1] for basis in bases.values())
     groups = np.asarray(concepts.category_of)[kept]
+    names = np.asarray(concepts.names, dtype=object)[kept]
 
-    def counted(told: SplitPrecision) -> Counts:
-        return count(told.confirmed, groups, len(concepts.categories), fewest)
+    def counted(precision: Precision) -> Counts:
+        return count(precision.confirmed, groups, len(concepts.categories), fewest)
 
-    random = [counted(tell(basis, splits, used)) for basis in _random_bases(space, seed)]
-    counts: dict[str, Counts] = {}
+    def family(name: Family, size: int, counts: Sequence[Counts], **more: Any) -> DirectionFamily:
+        return family_of(name, size, counts, concepts.categories, groups, fewest, **more)
+
+    random = [
+        counted(precision_of(np.asarray(space @ turn), splits, used))
+        for turn in random_rotations(space.shape[1], seed)
+    ]
+    lead: Family = OF_HEAD if head is not None else "principal components"
     families = []
+    over_random: dict[Family, Figure] = {}
     top: tuple[DirectionConcepts, ...] = ()
-    lead = OF_HEAD if head is not None else "principal components"
-    for family, basis in bases:
-        told = tell(basis, splits, used)
-        counts[family] = counted(told)
-        hit = np.flatnonzero((told.confirmed >= THRESHOLD).any(axis=0))
+    for name, basis in bases.items():
+        precision = precision_of(basis, splits, used)
+        counts = counted(precision)
+        encoded = names[(precision.confirmed >= THRESHOLD).any(axis=0)]
+        rarefied = excess(
+            counts.rarefied, [each.rarefied for each in random], kept.size, ", both rarefied"
+        )
         families.append(
-            family_of(
-                family,
-                basis.shape[1],
-                [counts[family]],
-                concepts.categories,
-                groups,
-                fewest,
-                tuple(names[k] for k in hit),
-                rarefied_excess(counts[family], random, kept.size),
-            )
+            family(name, basis.shape[1], [counts], encoded=tuple(encoded), over_random=rarefied)
         )
-        if family == lead:
-            labels = [concepts.categories[g] for g in groups]
-            top = _top(told, names, labels, _exemplars(concepts, basis))
-    families.append(
-        family_of(
-            "random directions", space.shape[1], random, concepts.categories, groups, fewest, ()
-        )
-    )
-
-    def over_random(family: Family) -> Figure:
-        if head is None:
-            return NotRun(reason=no_head)
-        if family not in counts:
-            return NotRun(reason="all rows of the head are alike")
-        return excess(counts[family], random, kept.size)
-
+        over_random[name] = excess(counts.unique, [each.unique for each in random], kept.size)
+        if name == lead:
+            top = _top(precision, concepts, kept, basis)
+    families.append(family(RANDOM, space.shape[1], random))
+    missing = NotRun(reason="all rows of the head are alike" if head is not None else no_head)
     return Concepts(
         data=concepts.name,
         train=splits[0].features.shape[0],
@@ -143,11 +128,65 @@ def probe_concepts(
         share=concepts.share,
         digest=concepts.digest,
         random_space="representation" if head is None else "rows of the head",
-        excess=over_random(OF_HEAD),
-        excess_centred=over_random(OF_CENTRED_HEAD),
+        excess=over_random.get(OF_HEAD, missing),
+        excess_centred=over_random.get(OF_CENTRED_HEAD, missing),
         families=tuple(families),
         top_of=lead,
         top=top,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Precision:
+    """Average precision of D directions for K concepts on both splits, each [D, K].
+
+    The sign of a direction is that of the better precision on train.
+    """
+
+    train: Float64
+    val: Float64
+    sign: npt.NDArray[np.int8]
+
+    @property
+    def confirmed(self) -> Float64:
+        """The lower of both."""
+        return np.minimum(self.train, self.val)
+
+
+def precision_of(
+    basis: Float32, splits: tuple[Split, Split], prevalence: float | None
+) -> Precision:
+    """Computes the average precision of every direction for every concept.
+
+    Args:
+        basis: [C, D].
+        splits: Train and val.
+        prevalence: See `average_precision`.
+    """
+
+    def of(scores: Float32, split: Split) -> Float64:
+        count = sum(batch.concepts.size for batch in split.batches)
+        precision = np.empty((scores.shape[1], count))
+        for batch in split.batches:
+            rows = scores if batch.rows is None else scores[batch.rows]
+            candidates = (batch.mask, batch.group_of)
+            precision[:, batch.concepts] = average_precision(
+                rows, batch.presence, candidates, prevalence
+            )
+        return precision
+
+    both = []
+    for split in splits:
+        scores = split.features @ basis
+        up = of(scores, split)
+        np.negative(scores, out=scores)
+        both.append((up, of(scores, split)))
+    (up, down), (val_up, val_down) = both
+    positive = up >= down
+    return Precision(
+        train=np.where(positive, up, down),
+        val=np.where(positive, val_up, val_down),
+        sign=np.where(positive, 1, -1).astype(np.int8),
     )
 
 
@@ -161,20 +200,20 @@ def _why_none(concepts: ConceptSet, splits: tuple[Split, Split]) -> str:
     )
 
 
-def _bases(head: HeadArrays | None, train: Float32) -> tuple[list[tuple[Family, Float32]], Float32]:
+def _bases(head: HeadArrays | None, train: Float32) -> tuple[dict[Family, Float32], Float32]:
     """Returns the directions [C, D] of all but the random family, and the space of the latter."""
     channels = np.eye(train.shape[1], dtype=np.float32)
-    if head is None:
-        space = channels
-        own: list[tuple[Family, Float32]] = []
-    else:
+    bases: dict[Family, Float32] = {}
+    space = channels
+    if head is not None:
         weight = head.weight.astype(np.float64)
-        space = decompose(weight)[2].astype(np.float32)
-        centred = decompose(weight - weight.mean(axis=0))[2].astype(np.float32)
-        own = [(OF_HEAD, space), (OF_CENTRED_HEAD, centred)]
-    axes = _principal_axes(train)[:, : space.shape[1]].astype(np.float32)
-    found = [*own, ("channels", channels), ("principal components", axes)]
-    return [(family, basis) for family, basis in found if basis.shape[1]], space
+        space = bases[OF_HEAD] = decompose(weight)[2].astype(np.float32)
+        centred = decompose(weight - weight.mean(axis=0))[2]
+        bases[OF_CENTRED_HEAD] = centred.astype(np.float32)
+    bases["channels"] = channels
+    axes = _principal_axes(train)[:, : space.shape[1]]
+    bases["principal components"] = axes.astype(np.float32)
+    return {family: basis for family, basis in bases.items() if basis.shape[1]}, space
 
 
 def _principal_axes(x: Float32) -> Float64:
@@ -187,23 +226,16 @@ def _principal_axes(x: Float32) -> Float64:
     return np.asarray(vectors[:, ::-1][:, :spanned])
 
 
-def _random_bases(space: Float32, seed: int) -> Iterator[Float32]:
-    for turn in random_rotations(space.shape[1], seed):
-        yield np.asarray(space @ turn)
-
-
-Ends = tuple[tuple[TopImage, ...], tuple[TopImage, ...]]
-
-
-def _exemplars(concepts: ConceptSet, basis: Float32) -> list[Ends]:
-    """Returns the images at both ends of the leading directions, most extreme first."""
-    if concepts.ids is None:
-        return []
+def _top(
+    precision: Precision, concepts: ConceptSet, kept: Int64, basis: Float32
+) -> tuple[DirectionConcepts, ...]:
+    """Returns the concepts of the leading directions, and the images at both of their ends."""
     rows = np.flatnonzero(concepts.finite)
     along = concepts.features[rows] @ basis[:, :TOP_DIRECTIONS]
 
     def images(order: Int64, direction: int) -> tuple[TopImage, ...]:
-        assert concepts.ids is not None
+        if concepts.ids is None:
+            return ()
         return tuple(
             TopImage(
                 sample_id=int(concepts.ids[rows[j]]),
@@ -214,36 +246,25 @@ def _exemplars(concepts: ConceptSet, basis: Float32) -> list[Ends]:
             for j in order[:EXEMPLARS]
         )
 
-    ends = []
-    for direction in range(along.shape[1]):
-        order = np.argsort(-along[:, direction], kind="stable")
-        ends.append((images(order, direction), images(order[::-1], direction)))
-    return ends
-
-
-def _top(
-    told: SplitPrecision, names: Sequence[str], categories: Sequence[str], exemplars: Sequence[Ends]
-) -> tuple[DirectionConcepts, ...]:
-    confirmed = told.confirmed
-    found = []
-    for i in range(min(TOP_DIRECTIONS, confirmed.shape[0])):
+    confirmed, top = precision.confirmed, []
+    for i in range(along.shape[1]):
+        order = np.argsort(-along[:, i], kind="stable")
         best = np.argsort(-confirmed[i], kind="stable")[:TOP_CONCEPTS]
-        largest, smallest = exemplars[i] if exemplars else ((), ())
-        found.append(
+        top.append(
             DirectionConcepts(
                 index=i,
                 concepts=tuple(
                     EncodedConcept(
-                        name=names[k],
-                        category=categories[k],
-                        train=float(told.train[i, k]),
-                        val=float(told.val[i, k]),
-                        sign=int(told.sign[i, k]),
+                        name=concepts.names[kept[k]],
+                        category=concepts.categories[concepts.category_of[kept[k]]],
+                        train=float(precision.train[i, k]),
+                        val=float(precision.val[i, k]),
+                        sign=int(precision.sign[i, k]),
                     )
                     for k in best
                 ),
-                largest=largest,
-                smallest=smallest,
+                largest=images(order, i),
+                smallest=images(order[::-1], i),
             )
         )
-    return tuple(found)
+    return tuple(top)

@@ -101,9 +101,9 @@ def check(concepts: ConceptSet, channels: int) -> None:
         "annotated": (concepts.annotated.shape, (n, len(concepts.categories))),
         "train": (concepts.train.shape, (n,)),
     }
-    for name, (found, wanted) in shapes.items():
-        if found != wanted:
-            raise DataError(f"{concepts.name}: {name} has shape {found}, not {wanted}")
+    for name, (shape, expected) in shapes.items():
+        if shape != expected:
+            raise DataError(f"{concepts.name}: {name} has shape {shape}, not {expected}")
 
 
 def split_up(
@@ -125,23 +125,23 @@ def split_up(
     finite = concepts.finite
     rows = [np.flatnonzero(finite & side) for side in (concepts.train, ~concepts.train)]
     enough = np.ones(len(concepts.names), dtype=np.bool_)
-    for some in rows:
-        inside = presence[some].tocoo()
-        valid = annotated[some][inside.row, group_of[inside.col]]
+    for split in rows:
+        inside = presence[split].tocoo()
+        valid = annotated[split][inside.row, group_of[inside.col]]
         positives = np.bincount(inside.col[valid], minlength=enough.size)
-        total = annotated[some].sum(axis=0)[group_of]
+        total = annotated[split].sum(axis=0)[group_of]
         enough &= (positives >= FEWEST) & (total - positives >= FEWEST)
     kept = np.flatnonzero(enough)
     train, val = (
         Split(
-            features=np.ascontiguousarray(concepts.features[some], dtype=np.float32),
+            features=np.ascontiguousarray(concepts.features[split], dtype=np.float32),
             batches=tuple(
-                _drawn(presence[some][:, kept], annotated[some], group_of[kept], [seed, number])
+                _drawn(presence[split][:, kept], annotated[split], group_of[kept], [seed, number])
                 if balance == "sample"
-                else _by_category(presence[some][:, kept], annotated[some], group_of[kept])
+                else _by_category(presence[split][:, kept], annotated[split], group_of[kept])
             ),
         )
-        for number, some in enumerate(rows)
+        for number, split in enumerate(rows)
     )
     return (train, val), kept
 

@@ -10,8 +10,8 @@ from scipy.special import gammaln
 
 from tuiprobe.probes.concepts.result import CategoryCount, ConceptPoint, DirectionFamily, Family
 from tuiprobe.probes.inputs import Float64, Int64
-from tuiprobe.probes.intervals import exact, mean_interval
-from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.probes.intervals import band, exact, mean_interval
+from tuiprobe.results import Estimate, Figure, given
 
 THRESHOLD = 0.9
 CURVE = tuple(hundredths / 100 for hundredths in range(50, 100))
@@ -47,13 +47,13 @@ def count(confirmed: Float64, groups: Int64, categories: int, rarefied_to: int) 
     """
     best = confirmed.max(axis=0)
     encodes = confirmed >= THRESHOLD
-    found = encodes.any(axis=0)
+    encoded = encodes.any(axis=0)
     return Counts(
         curve=np.array([(best >= threshold).sum() for threshold in CURVE], dtype=np.float64),
-        unique=float(found.sum()),
+        unique=float(encoded.sum()),
         rarefied=rarefy(encodes.sum(axis=0), confirmed.shape[0], rarefied_to),
         per_direction=encodes.sum(axis=1).astype(np.float64),
-        categories=np.bincount(groups[found], minlength=categories).astype(np.float64),
+        categories=np.bincount(groups[encoded], minlength=categories).astype(np.float64),
     )
 
 
@@ -80,19 +80,6 @@ def rarefy(encoders: npt.NDArray[Any], directions: int, drawn: int) -> float:
     return float((1 - none).sum())
 
 
-def _over_seeds(values: Sequence[float] | Float64, concepts: int) -> Figure:
-    if len(values) == 1:
-        return exact(values[0], concepts, "count")
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Estimate(
-        value=float(np.mean(values)),
-        low=float(low),
-        high=float(high),
-        n=concepts,
-        method=f"band over {len(values)} seeds",
-    )
-
-
 def family_of(
     family: Family,
     directions: int,
@@ -100,7 +87,7 @@ def family_of(
     categories: Sequence[str],
     groups: Int64,
     rarefied_to: int,
-    encoded: tuple[str, ...],
+    encoded: tuple[str, ...] = (),
     over_random: Figure | None = None,
 ) -> DirectionFamily:
     """Builds the result of one family from one count, or from one count per seed.
@@ -115,24 +102,30 @@ def family_of(
         encoded: Names of the concepts encoded.
         over_random: Excess over random directions; None for these themselves.
     """
-    tried, per = groups.size, np.concatenate([one.per_direction for one in counts])
+    tried, per = groups.size, np.concatenate([each.per_direction for each in counts])
+
+    def over_seeds(values: Sequence[float]) -> Figure:
+        return exact(values[0], tried, "count") if len(values) == 1 else band(values, tried)
+
+    polysemanticity = mean_interval(float(per.sum()), float((per**2).sum()), per.size, low=0)
+    if given(polysemanticity):
+        method = {"method": "jackknife over directions"}
+        polysemanticity = polysemanticity.model_copy(update=method)
     return DirectionFamily(
         family=family,
         directions=directions,
-        unique=_over_seeds([one.unique for one in counts], tried),
-        rarefied=_over_seeds([one.rarefied for one in counts], tried),
+        unique=over_seeds([each.unique for each in counts]),
+        rarefied=over_seeds([each.rarefied for each in counts]),
         rarefied_to=rarefied_to,
-        polysemanticity=_per_direction(per),
+        polysemanticity=polysemanticity,
         curve=tuple(
-            ConceptPoint(
-                threshold=at, concepts=_over_seeds([one.curve[j] for one in counts], tried)
-            )
+            ConceptPoint(threshold=at, concepts=over_seeds([each.curve[j] for each in counts]))
             for j, at in enumerate(CURVE)
         ),
         categories=tuple(
             CategoryCount(
                 category=name,
-                concepts=_over_seeds([one.categories[g] for one in counts], tried),
+                concepts=over_seeds([each.categories[g] for each in counts]),
                 tried=int((groups == g).sum()),
             )
             for g, name in enumerate(categories)
@@ -142,31 +135,20 @@ def family_of(
     )
 
 
-def _per_direction(per: Float64) -> Figure:
-    figure = mean_interval(float(per.sum()), float((per**2).sum()), per.size, low=0)
-    if isinstance(figure, NotRun):
-        return figure
-    return figure.model_copy(update={"method": "jackknife over directions"})
+def excess(own: float, random: Sequence[float], tried: int, how: str = "") -> Figure:
+    """Returns a count minus that of random directions, with the range over their draws.
 
-
-def excess(counts: Counts, random: Sequence[Counts], tried: int) -> Figure:
-    """Returns unique concepts minus those of random directions, with the range over the draws."""
-    return _excess(counts.unique, [one.unique for one in random], tried, "")
-
-
-def rarefied_excess(counts: Counts, random: Sequence[Counts], tried: int) -> Figure:
-    """Returns the excess with both counts rarefied to the size of the smallest family."""
-    others = [one.rarefied for one in random]
-    return _excess(counts.rarefied, others, tried, ", both rarefied")
-
-
-def _excess(own: float, others: Sequence[float], tried: int, how: str) -> Figure:
-    low, high = np.quantile(others, [0.025, 0.975])
-    draws = f"band over {len(others)} draws of random directions{how}; images held fixed"
+    Args:
+        own: The count.
+        random: That of each draw of random directions.
+        tried: Concepts.
+        how: What was done to both counts.
+    """
+    low, high = np.quantile(random, [0.025, 0.975])
     return Estimate(
-        value=own - float(np.mean(others)),
+        value=own - float(np.mean(random)),
         low=own - float(high),
         high=own - float(low),
         n=int(tried),
-        method=draws,
+        method=f"band over {len(random)} draws of random directions{how}; images held fixed",
     )

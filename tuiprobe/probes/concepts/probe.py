@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +14,9 @@ from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.describe import describe
 from tuiprobe.probes.concepts.result import RANDOM, Concepts
-from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
-from tuiprobe.results.base import figures_in
 from tuiprobe.results.section import NamedFigure, NamedSet, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.spec import RunSpec
@@ -52,7 +50,7 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
     block = "inside"
     Result = Concepts
 
-    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads labels and representations of the concept images."""
         name = run.plan.concept_set
         if name is None:
@@ -79,51 +77,39 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
 
     def named(self, result: Concepts) -> Named:
         """Names the excess over random directions, and the concepts of every family."""
-        return Named(figures=tuple(_figures(result)), sets=tuple(_sets(result)))
-
-
-def _figures(result: Concepts) -> Iterator[NamedFigure]:
-    for id, figure in figures_in(result):
-        yield NamedFigure(
-            id=id,
-            name=NAMES.get(id, id),
-            data=result.data,
-            place="concepts",
-            figure=figure,
-            headline=50 if id == "excess" else None,
-            role="signature",
-        )
-    for one in result.families:
-        yield NamedFigure(
-            id="unique",
-            name=f"unique concepts of {one.family}",
-            data=result.data,
-            place=one.family,
-            figure=one.unique,
-        )
-
-
-def _sets(result: Concepts) -> Iterator[NamedSet]:
-    basis = {
-        "images or labels": result.digest,
-        "share": repr(result.share),
-        "threshold": repr(result.threshold),
-        "prevalence": repr(result.prevalence),
-        "balance": result.balance,
-        "negatives": result.negatives,
-        "number of concepts tried": repr(result.tried),
-    }
-    for one in result.families:
-        if one.family != RANDOM:
-            yield NamedSet(
-                id="concepts",
-                name="encoded concepts",
-                data=result.data,
-                place=one.family,
-                members=one.encoded,
-                universe=result.tried,
-                basis=basis,
+        figures: list[NamedFigure] = []
+        more = {"excess": {"headline": 50}}
+        figures += named_figures(result, NAMES, result.data, "concepts", more, role="signature")
+        basis: dict[str, str | None] = {
+            "images or labels": result.digest,
+            "share": repr(result.share),
+            "threshold": repr(result.threshold),
+            "prevalence": repr(result.prevalence),
+            "balance": result.balance,
+            "negatives": result.negatives,
+            "number of concepts tried": repr(result.tried),
+        }
+        sets = []
+        for row in result.families:
+            name = f"unique concepts of {row.family}"
+            figures.append(
+                NamedFigure(
+                    id="unique", name=name, data=result.data, place=row.family, figure=row.unique
+                )
             )
+            if row.family != RANDOM:
+                sets.append(
+                    NamedSet(
+                        id="concepts",
+                        name="encoded concepts",
+                        data=result.data,
+                        place=row.family,
+                        members=row.encoded,
+                        universe=result.tried,
+                        basis=basis,
+                    )
+                )
+        return Named(figures=tuple(figures), sets=tuple(sets))
 
 
 def _concept_set(run: RunReader, name: str) -> ConceptSet:

@@ -38,11 +38,21 @@ def probe_directions(
         DataError: No image with a finite representation, widths differ, a head that is not finite
             or zero, or a label that is no row of the head.
     """
-    kept = [usable_images(one) for one in sets]
-    _check(head, kept)
-    labelled = [one for one in kept if one.labels is not None]
-    bases = tuple(
-        _basis(head, kept[0], labelled, outlying, centred, seed) for centred in (False, True)
+    kept = [usable_images(images) for images in sets]
+    if not kept or kept[0].features.shape[0] == 0:
+        raise DataError("directions take at least one image with a finite representation")
+    if not np.isfinite(head.weight).all() or not head.weight.any():
+        raise DataError("the head holds values that are not finite, or is all zero")
+    for images in kept:
+        if images.features.shape[1] != head.weight.shape[1]:
+            raise DataError(
+                f"{images.name} has {images.features.shape[1]} channels; the head takes "
+                f"{head.weight.shape[1]}"
+            )
+    labelled = [images for images in kept if images.labels is not None]
+    bases = (
+        _basis(head, kept[0].features, labelled, outlying, centred=centred, seed=seed)
+        for centred in (False, True)
     )
     return Directions(
         data=kept[0].name,
@@ -50,19 +60,6 @@ def probe_directions(
         classes=head.weight.shape[0],
         bases=tuple(basis for basis in bases if basis is not None),
     )
-
-
-def _check(head: HeadArrays, sets: Sequence[SetFeatures]) -> None:
-    if not sets or sets[0].features.shape[0] == 0:
-        raise DataError("directions take at least one image with a finite representation")
-    if not np.isfinite(head.weight).all() or not head.weight.any():
-        raise DataError("the head holds values that are not finite, or is all zero")
-    for one in sets:
-        if one.features.shape[1] != head.weight.shape[1]:
-            raise DataError(
-                f"{one.name} has {one.features.shape[1]} channels; the head takes "
-                f"{head.weight.shape[1]}"
-            )
 
 
 def decompose(weight: Float64) -> tuple[Float64, Float64, Float64]:
@@ -83,9 +80,10 @@ def decompose(weight: Float64) -> tuple[Float64, Float64, Float64]:
 
 def _basis(
     head: HeadArrays,
-    one: SetFeatures,
+    features: Float32,
     labelled: Sequence[SetFeatures],
     outlying: Sequence[int],
+    *,
     centred: bool,
     seed: int,
 ) -> Basis | None:
@@ -96,54 +94,51 @@ def _basis(
         if np.linalg.norm(weight) <= 1e-6 * np.linalg.norm(head.weight):
             return None  # all rows are equal: nothing is left
     u, s, v = decompose(weight)
-    cosines = mean_cosines(one.features, v)
+    cosines = mean_cosines(features, v)
     scale = s / s.sum()
     importance = scale * cosines
     order = np.argsort(-importance, kind="stable")
-    parts = Decomposed(u=u, s=s, v=v, order=order)
+    listed = order[:LISTED]
     shares = (v[list(outlying)] ** 2).sum(axis=0) if outlying else None
     figures = _concentration(importance, shares)
-    listed = order[:LISTED]
-    gradients = [g for _, g in figures] + [_unit(s.size, i) for i in listed]
-    influences = _influences(one.features, v, scale, cosines, gradients)
-    each = influences[:, len(figures) :]
+    gradients = [gradient for _, gradient in figures] + [_unit(s.size, i) for i in listed]
+    influences = _influences(features, v, scale, cosines, gradients).T
     top_share, effective_rank, gini, on_outlier = (
-        _linear(value, influences[:, j]) for j, (value, _) in enumerate(figures)
+        _linear(value, influence)
+        for (value, _), influence in zip(figures, influences, strict=False)
     )
-    channels = weight.shape[1]
+    length = float(np.linalg.norm(mean_row))
+    mean_row_cosine: Figure = NotRun(reason="the mean row is zero")
+    if length >= 1e-12:
+        cosine = abs(float(v[:, 0] @ mean_row)) / length
+        mean_row_cosine = exact(cosine, head.weight.shape[0], "from the head alone")
+    parts = Decomposed(u=u, s=s, v=v, order=order)
     return Basis(
         centred=centred,
         rank=s.size,
-        singular_values=tuple(float(x) for x in s),
-        importances=tuple(float(x) for x in importance),
-        mean_row_cosine=_mean_row_cosine(v[:, 0], mean_row, head.weight.shape[0]),
+        singular_values=tuple(s.tolist()),
+        importances=tuple(importance.tolist()),
+        mean_row_cosine=mean_row_cosine,
         top_share=top_share,
         effective_rank=effective_rank,
         gini=gini,
         outlier_share=on_outlier if shares is not None else NotRun(reason="no outlier channel"),
-        outlier_expected=_expected(len(outlying), channels),
-        outlier_shares=() if shares is None else tuple(float(x) for x in shares),
+        outlier_expected=_expected(len(outlying), weight.shape[1]),
+        outlier_shares=() if shares is None else tuple(shares.tolist()),
         directions=tuple(
             Direction(
                 index=int(i),
                 singular_value=float(s[i]),
-                importance=_linear(float(importance[i]), each[:, j]),
+                importance=_linear(float(importance[i]), influence),
                 outlier_share=None if shares is None else float(shares[i]),
-                channels=tuple(int(c) for c in np.argsort(-np.abs(v[:, i]), kind="stable")[:4]),
+                channels=tuple(np.argsort(-np.abs(v[:, i]), kind="stable")[:4].tolist()),
             )
-            for j, i in enumerate(listed)
+            for i, influence in zip(listed, influences[len(figures) :], strict=True)
         ),
         curves=tuple(
-            curve for some in labelled for curve in pruning_curves(parts, head, some, seed)
+            curve for images in labelled for curve in pruning_curves(parts, head, images, seed)
         ),
     )
-
-
-def _mean_row_cosine(first: Float64, mean_row: Float64, classes: int) -> Figure:
-    length = float(np.linalg.norm(mean_row))
-    if length < 1e-12:
-        return NotRun(reason="the mean row is zero")
-    return exact(abs(float(first @ mean_row)) / length, classes, "from the head alone")
 
 
 def _expected(count: int, channels: int) -> Figure:
@@ -182,9 +177,9 @@ def _cosines(rows: Float32, basis: Float32) -> Float32:
 
 
 def _unit(size: int, place: int) -> Float64:
-    found = np.zeros(size)
-    found[place] = 1.0
-    return found
+    vector = np.zeros(size)
+    vector[place] = 1.0
+    return vector
 
 
 def _influences(
@@ -204,11 +199,11 @@ def _influences(
 def _linear(value: float, influence: Float64) -> Figure:
     """Returns the infinitesimal jackknife estimate: a mean's t interval, moved to the value."""
     n = influence.size
-    found = mean_interval(0.0, float((influence**2).sum()), n)
-    if not isinstance(found, Estimate) or found.low is None or found.high is None:
+    mean = mean_interval(0.0, float((influence**2).sum()), n)
+    if not isinstance(mean, Estimate) or mean.low is None or mean.high is None:
         return exact(value, n, "no interval: one image")
     return Estimate(
-        value=value, low=value + found.low, high=value + found.high, n=n, method=found.method
+        value=value, low=value + mean.low, high=value + mean.high, n=n, method=mean.method
     )
 
 

@@ -75,6 +75,10 @@ class PruningCurve(Frozen):
     control: bool
     points: Many[PruningPoint]
 
+    def nearest(self, fraction: float) -> PruningPoint:
+        """Returns the point of the nearest fraction."""
+        return min(self.points, key=lambda point: abs(point.fraction - fraction))
+
 
 class Basis(Frozen):
     """Privileged directions of the head, or of the head minus its mean row.

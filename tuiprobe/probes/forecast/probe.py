@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from tuiprobe.catalog.baselines import ShiftFamily, family_of_row
-from tuiprobe.catalog.forecast import kind_of, own_family
+from tuiprobe.catalog.baselines import bundled_models, family_of_row, mean_of
+from tuiprobe.catalog.forecast import BASELINE_OF, kind_of, own_family
 from tuiprobe.catalog.left_out import FEWEST_FAMILIES, FEWEST_MODELS
+from tuiprobe.numbers import number
+from tuiprobe.probes.content import heading, points, prose, series, several, table, value_or_dash
 from tuiprobe.probes.forecast import TITLE
 from tuiprobe.probes.forecast.compute import Start, forecast
-from tuiprobe.probes.forecast.describe import describe
 from tuiprobe.probes.forecast.peers import NO_IMAGENET, UNTRAINED
-from tuiprobe.probes.forecast.result import Forecast
+from tuiprobe.probes.forecast.result import Expectation, Forecast
 from tuiprobe.probes.intervals import exact
-from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import family_of, published_of
-from tuiprobe.probes.robustness.result import Accuracy, Robustness
+from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import Inapplicable, NotRun, given
-from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.results.section import Chart, Code, NamedFigure, Section, Series, Text, Value
+
+SIDES = {
+    "above": "above what its peers reach",
+    "within": "within what its peers reach",
+    "below": "below what its peers reach",
+}
+"""Where a measured accuracy lies, in words; outside the 95 % prediction interval only."""
 
 
 class ForecastFromPeers(Probe[Start, Forecast]):
@@ -30,7 +38,7 @@ class ForecastFromPeers(Probe[Start, Forecast]):
     Result = Forecast
     after = ("robustness",)
 
-    def inputs(self, run: RunReader, options: Options, found: Found) -> Start | NotRun:
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Start | NotRun:
         """Takes the ImageNet accuracy that was measured, or the published one."""
         model = run.plan.model
         if model.weights.kind == "untrained":
@@ -39,24 +47,31 @@ class ForecastFromPeers(Probe[Start, Forecast]):
             return NotRun(reason="channels are ablated: it is no longer the published model")
         sets = family_of(run.sets) if run.sets else None
         if sets is not None and sets.own is not None:
-            return _too_few(sets.own)
-        row = published_of(model)
+            rows = [row for rows in sets.own.models().values() for row in rows]
+            families = {family_of_row(row) for row in rows}
+            return Inapplicable(
+                reason=f"accuracies of {len(rows)} models ({len(families)} families) are "
+                f"known for these sets, and a forecast needs {FEWEST_MODELS} models of "
+                f"{FEWEST_FAMILIES} families"
+            )
+        published = published_of(model)
         try:
-            kind = kind_of(model.training, row)
+            kind = kind_of(model.training, published)
         except ValueError as error:
             return NotRun(reason=str(error))
-        without = own_family(kind, row, model.architecture)
-        accuracies = _accuracies(found) if sets is not None else ()
-        if accuracies and given(accuracies[0].top1):
-            shifts = tuple(one for one in accuracies[1:] if one.shift is not None)
-            return Start(kind, accuracies[0].top1, "", without, shifts)
-        if row is None or row.imagenet is None:
+        without = own_family(kind, published, model.architecture)
+        robustness = results["robustness"]
+        if sets is not None and isinstance(robustness, Robustness):
+            first, *others = robustness.accuracies
+            if given(first.top1):
+                shifts = tuple(accuracy for accuracy in others if accuracy.shift is not None)
+                return Start(kind, first.top1, "", without, shifts)
+        if published is None or published.imagenet is None:
             return NotRun(
-                reason=NO_IMAGENET,
-                remedy="measure ImageNet's validation set: `--suite auto`",
+                reason=NO_IMAGENET, remedy="measure ImageNet's validation set: `--suite auto`"
             )
-        published = exact(row.imagenet, 50_000, "as published")
-        return Start(kind, published, row.spec, without)
+        accuracy = exact(published.imagenet, 50_000, "as published")
+        return Start(kind, accuracy, published.spec, without)
 
     def compute(self, inputs: Start, options: Options) -> Forecast | NotRun:
         """Computes the forecast and the difference from what was measured."""
@@ -64,36 +79,174 @@ class ForecastFromPeers(Probe[Start, Forecast]):
 
     def describe(self, result: Forecast, subject: Subject) -> Section:
         """Describes the forecast, what was measured beside it, and the forecast's own error."""
-        return describe(result)
+        charts = _charts(result)
+        expectations: list[list[Value]] = [
+            [
+                _target(row),
+                value_or_dash(row.measured),
+                row.forecast,
+                row.low_80,
+                row.high_80,
+                value_or_dash(row.beyond),
+                "-" if row.side is None else "no" if row.side == "within" else row.side,
+            ]
+            for row in result.expectations
+        ]
+        errors: list[list[Value]] = [
+            [Code(code=row.family), row.models, round(100 * row.error, 1)] for row in result.errors
+        ]
+        return Section(
+            title=TITLE,
+            card=tuple(_card(result)),
+            pictures=tuple(chart.id for chart in charts),
+            content=(
+                prose(*_origin(result)),
+                table(
+                    "forecast",
+                    [
+                        ("target", "shift"), "measured", ("forecast", "forecast (95 %)"),
+                        ("low_80", "80 % from", "share"), ("high_80", "to", "share"),
+                        ("beyond", "measured minus forecast"), ("side", "beyond its peers"),
+                    ],
+                    expectations,
+                ),
+                *charts,
+                heading("How wrong it was"),
+                prose(_error(result)),
+                table(
+                    "forecast_errors",
+                    [("family", "family left out"), "models", ("error", "mean error, points")],
+                    errors,
+                    folded=True,
+                ),
+                points(
+                    [
+                        "The interval is where the accuracy of a model from a family not seen "
+                        f"before may lie. With {several(result.families, 'family', 'families')} no "
+                        "method can guarantee its level; the shares above are what was seen.",
+                        "It is about ImageNet's published shifts only and says nothing about other "
+                        "images. A difference within the interval is no evidence of robustness "
+                        "beyond the peers.",
+                    ]
+                ),
+            ),
+        )  # fmt: skip
 
     def named(self, result: Forecast) -> Named:
         """Names forecast and difference of the mean and of every shift."""
-        return Named(figures=tuple(_figures(result)))
+        return Named(
+            figures=tuple(
+                NamedFigure(
+                    id=id,
+                    name=name,
+                    data=", ".join(row.target),
+                    place=f"published {result.kind} models",
+                    figure=figure,
+                )
+                for row in result.expectations
+                for id, name, figure in (
+                    ("forecast", "forecast", row.forecast),
+                    ("forecast.beyond", "measured minus forecast", row.beyond),
+                )
+            )
+        )
 
 
-def _accuracies(found: Found) -> Sequence[Accuracy]:
-    robustness = found["robustness"]
-    return robustness.accuracies if isinstance(robustness, Robustness) else ()
+def _card(result: Forecast) -> Iterator[Text]:
+    mean, worst = result.expectations[0], result.errors[0]
+    which = "its accuracy"
+    if result.source == "published" and given(result.imagenet):
+        which = f"its published ImageNet accuracy ({result.imagenet.alone()}, not measured here)"
+    yield (
+        f"Forecast from {result.kind} models of {which}: mean of {len(mean.target)} shifts ",
+        mean.forecast,
+        f"; off by {number(result.mean_error, 'points')} on average over families left out "
+        f"({worst.family} {number(worst.error, 'points', bare=True)}).",
+    )
+    for row in result.expectations:
+        if row.side is not None:
+            target = row.target[0]
+            if len(row.target) > 1:
+                target = f"mean of {len(row.target)} shifts"
+            yield f"Measured minus forecast, {target}: ", row.beyond, f", {SIDES[row.side]}."
+            return
 
 
-def _too_few(own: ShiftFamily) -> Inapplicable:
-    models = [row for rows in own.models().values() for row in rows]
-    families = {family_of_row(row) for row in models}
-    return Inapplicable(
-        reason=f"accuracies of {len(models)} models ({len(families)} families) are "
-        f"known for these sets, and a forecast needs {FEWEST_MODELS} models of {FEWEST_FAMILIES} "
-        "families"
+def _target(row: Expectation) -> str:
+    return f"mean of {', '.join(row.target)}" if len(row.target) > 1 else row.target[0]
+
+
+def _origin(result: Forecast) -> Iterator[Value]:
+    """Yields the accuracy that the forecast starts from, and the models that it rests on."""
+    start = "measured in this run" if result.source == "measured" else "published for "
+    yield from ("ImageNet accuracy ", result.imagenet, f", {start}")
+    if result.source == "published":
+        yield Code(code=result.published_as)
+    yield (
+        f". The line is fitted to {several(result.models, f'published {result.kind} model')} of "
+        f"{several(result.families, 'family', 'families')}"
+    )
+    yield (
+        f", without the family {result.without} of this model."
+        if result.without
+        else "; the family of this model is not known, so none was left out."
     )
 
 
-def _figures(result: Forecast) -> Iterator[NamedFigure]:
-    names = {"forecast": "forecast", "beyond": "measured minus forecast"}
-    for one in result.expectations:
-        for id, name in names.items():
-            yield NamedFigure(
-                id=f"forecast.{id}" if id != "forecast" else id,
-                name=name,
-                data=", ".join(one.target),
-                place=f"published {result.kind} models",
-                figure=getattr(one, id),
-            )
+def _error(result: Forecast) -> str:
+    worst = result.errors[0]
+    return (
+        f"For the published {result.kind} models, each family left out in turn, the forecast of "
+        f"the mean of all shifts was off by {number(result.mean_error, 'points')} on average over "
+        f"{len(result.errors)} families, most for {worst.family} "
+        f"({number(worst.error, 'points')}). "
+        f"Its 95 % interval held {number(result.covered_models, 'share')} of the models, "
+        f"{number(result.covered_families, 'share')} averaged over families."
+    )
+
+
+def _charts(result: Forecast) -> tuple[Chart, ...]:
+    """Returns the chart of the forecast that was compared, else of the mean of all shifts."""
+    compared = [row for row in result.expectations if given(row.measured)]
+    drawn = (compared or list(result.expectations))[0]
+    if not given(result.imagenet) or not given(drawn.forecast):
+        return ()
+    x = [result.imagenet.value]
+    charted = [
+        _peers(result, drawn),
+        series("forecast, 95 %", [drawn.forecast], "second", "points", x),
+        series("measured", [drawn.measured], "main", "points", x),
+    ]
+    what = drawn.target[0]
+    if len(drawn.target) > 1:
+        what = f"mean of {several(len(drawn.target), 'shift')}"
+    measured = "measured here" if result.source == "measured" else "as published"
+    return (
+        Chart(
+            id="forecast",
+            title=f"Forecast and published {result.kind} models, {what}",
+            x_label=f"ImageNet accuracy ({measured})",
+            y_label=f"accuracy, {what}",
+            series=tuple(charted if given(drawn.measured) else charted[:2]),
+            x_unit="share",
+            y_unit="share",
+            note="Outside the forecast's interval a model is beyond its peers; within it, it is "
+            "not.",
+        ),
+    )
+
+
+def _peers(result: Forecast, drawn: Expectation) -> Series:
+    peers = [
+        (row.label, row.imagenet, mean)
+        for row in bundled_models(BASELINE_OF[result.kind], result.without)
+        if (mean := mean_of(drawn.target, row.shifts)) is not None and row.imagenet is not None
+    ]
+    return Series(
+        name=f"published {result.kind} models",
+        x=tuple(x for _, x, _ in peers),
+        y=tuple(y for _, _, y in peers),
+        mark="points",
+        role="context",
+        names=tuple(name for name, _, _ in peers),
+    )

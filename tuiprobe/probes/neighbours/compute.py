@@ -16,7 +16,7 @@ from tuiprobe.probes.inputs import Float32, Int64
 from tuiprobe.probes.neighbours.result import NeighbourAccuracy, Neighbours
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.rows import unit_rows
-from tuiprobe.results import NotRun
+from tuiprobe.results import Figure, NotRun
 
 K = 20
 MOST_AMONG = 50_000
@@ -54,49 +54,38 @@ def classify(sets: Sequence[LabelledRows], seed: int) -> Neighbours:
         seed: Seed of samples of large sets.
     """
     rng = np.random.default_rng(seed)
-    first = sets[0]
+    first, *shifts = sets
     kept = _sample(len(first.rows), MOST_AMONG, rng)
     unit, labels = unit_rows(first.rows[kept]), first.labels[kept]
-    asked = _sample(len(kept), MOST_CLASSIFIED, rng)
-    right = _votes(unit[asked], unit, labels, own=asked) == labels[asked]
-    few = len(kept) <= K
-    found = [
-        NeighbourAccuracy(
-            data=first.name,
-            classes=len(first.classes),
-            among=len(kept),
-            accuracy=_FEW if few else wilson(int(right.sum()), right.size),
-        )
-    ]
-    found += [_shift(one, first.classes, unit, labels, rng) for one in sets[1:]]
-    return Neighbours(k=K, sets=tuple(found))
-
-
-def _shift(
-    one: LabelledRows,
-    classes: tuple[str, ...],
-    unit: Float32,
-    labels: Int64,
-    rng: np.random.Generator,
-) -> NeighbourAccuracy:
-    place = {name: number for number, name in enumerate(classes)}
-    if not set(one.classes) <= place.keys():
-        return NeighbourAccuracy(data=one.name, classes=len(one.classes), among=0, accuracy=_OTHER)
-    own = np.array([place[name] for name in one.classes], dtype=np.int64)
-    of_classes = np.isin(labels, own)
-    among = int(of_classes.sum())
-    if among <= K:
-        return NeighbourAccuracy(
-            data=one.name, classes=len(one.classes), among=among, accuracy=_FEW
-        )
-    asked = _sample(len(one.rows), MOST_CLASSIFIED, rng)
-    said = _votes(unit_rows(one.rows[asked]), unit[of_classes], labels[of_classes])
-    right = said == own[one.labels[asked]]
-    return NeighbourAccuracy(
-        data=one.name,
-        classes=len(one.classes),
-        among=among,
-        accuracy=wilson(int(right.sum()), right.size),
+    queries = _sample(len(kept), MOST_CLASSIFIED, rng)
+    accuracy: Figure = _FEW
+    if len(kept) > K:
+        right = _votes(unit[queries], unit, labels, own=queries) == labels[queries]
+        accuracy = wilson(int(right.sum()), right.size)
+    place = {name: number for number, name in enumerate(first.classes)}
+    rows = [(first, len(kept), accuracy)]
+    for shift in shifts:
+        if not set(shift.classes) <= place.keys():
+            rows.append((shift, 0, _OTHER))
+            continue
+        own = np.array([place[name] for name in shift.classes], dtype=np.int64)
+        allowed = np.isin(labels, own)
+        among = int(allowed.sum())
+        if among <= K:
+            rows.append((shift, among, _FEW))
+            continue
+        queries = _sample(len(shift.rows), MOST_CLASSIFIED, rng)
+        answers = _votes(unit_rows(shift.rows[queries]), unit[allowed], labels[allowed])
+        right = answers == own[shift.labels[queries]]
+        rows.append((shift, among, wilson(int(right.sum()), right.size)))
+    return Neighbours(
+        k=K,
+        sets=tuple(
+            NeighbourAccuracy(
+                data=data.name, classes=len(data.classes), among=among, accuracy=accuracy
+            )
+            for data, among, accuracy in rows
+        ),
     )
 
 
@@ -106,30 +95,28 @@ def _sample(count: int, most: int, rng: np.random.Generator) -> Int64:
     return np.sort(rng.choice(count, most, replace=False))
 
 
-def _votes(asked: Float32, among: Float32, labels: Int64, own: Int64 | None = None) -> Int64:
+def _votes(queries: Float32, among: Float32, labels: Int64, own: Int64 | None = None) -> Int64:
     """Returns the class that the nearest rows vote for, int64 [n].
 
     Args:
-        asked: [n, C], of length 1.
+        queries: [n, C], of length 1.
         among: [m, C], likewise, more than `K` rows.
         labels: [m].
         own: [n], the row of `among` that each row is, which does not vote; None if it is none.
     """
-    answers = np.zeros(len(asked), dtype=np.int64)
-    if len(among) <= K:
-        return answers
-    named, place = np.unique(labels, return_inverse=True)
+    answers = np.zeros(len(queries), dtype=np.int64)
+    classes, place = np.unique(labels, return_inverse=True)
     step = max(1, _VALUES // len(among))
-    for start in range(0, len(asked), step):
-        block = slice(start, min(start + step, len(asked)))
-        cosines = asked[block] @ among.T
+    for start in range(0, len(queries), step):
+        block = slice(start, min(start + step, len(queries)))
+        cosines = queries[block] @ among.T
         lines = np.arange(len(cosines))
         if own is not None:
             cosines[lines, own[block]] = -2
         nearest = np.argpartition(-cosines, K - 1, axis=1)[:, :K]
         # One vote each; summed cosines, at most K, decide between equal votes alone.
         weights = 1 + cosines[lines[:, None], nearest] / (2 * K)
-        votes = np.zeros((len(cosines), named.size))
+        votes = np.zeros((len(cosines), classes.size))
         np.add.at(votes, (lines[:, None], place[nearest]), weights)
-        answers[block] = named[votes.argmax(axis=1)]
+        answers[block] = classes[votes.argmax(axis=1)]
     return answers

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuiprobe.probes.content import prose, table
 from tuiprobe.probes.neighbours import TITLE
 from tuiprobe.probes.neighbours.compute import LabelledRows, classify
-from tuiprobe.probes.neighbours.describe import describe
 from tuiprobe.probes.neighbours.result import Neighbours
-from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import Inapplicable, NotRun
-from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.results import Inapplicable, NotRun, given
+from tuiprobe.results.section import Code, NamedFigure, Section, Value
+
+NOTE = (
+    "An image gets the class that most of its {k} nearest labelled images have, by cosine between "
+    "representations; in distribution, images other than itself. No head is fitted, so this says "
+    "how far classes lie apart, not what a head would reach."
+)
 
 
 @dataclass(frozen=True)
@@ -32,14 +38,21 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
     block = "shifts"
     Result = Neighbours
 
-    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads labelled representations of encoders whose head, if any, was fitted here."""
         if not isinstance(run.head, str) and run.spec.head != "probe":
             return Inapplicable(reason="the model has a head, whose accuracy is measured")
-        sets = tuple(_rows(run))
-        if not sets:
+        if not run.images[0].labelled:
             return NotRun(reason=f"{run.images[0].name} has no labels")
-        return Inputs(sets, run.spec.seed)
+        classes = {record.name: tuple(record.classes) for record in run.sets}
+        sets = []
+        for data in run.images:
+            if data.labelled:
+                arrays, samples = run.features(data.name), run.samples[data.name]
+                labels = np.array([samples[i].label for i in arrays["ids"].tolist()], dtype="i8")
+                rows = arrays["features"]
+                sets.append(LabelledRows(data.name, rows, labels, classes[data.name]))
+        return Inputs(tuple(sets), run.spec.seed)
 
     def compute(self, inputs: Inputs, options: Options) -> Neighbours:
         """Classifies every set."""
@@ -47,7 +60,34 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
 
     def describe(self, result: Neighbours, subject: Subject) -> Section:
         """Describes the accuracy of every set."""
-        return describe(result)
+        first, *shifts = result.sets
+        headline: list[Value] = [
+            f"By the labels of the {result.k} nearest images, ", first.accuracy,
+            " right on ", Code(code=first.data),
+        ]  # fmt: skip
+        for shift in shifts:
+            if given(shift.accuracy):
+                headline += [", ", shift.accuracy, " on ", Code(code=shift.data)]
+        accuracy, clause = first.accuracy, ""
+        if given(accuracy):
+            clause = f"{accuracy.alone()} right by nearest neighbours"
+        return Section(
+            title=TITLE,
+            headline=(*headline, "."),
+            clause=clause,
+            clause_on=first.data,
+            content=(
+                prose(NOTE.format(k=result.k)),
+                table(
+                    "neighbours",
+                    ["data", ("accuracy", "accuracy by neighbours"), "classes",
+                     ("among", "among images")],
+                    [[Code(code=row.data), row.accuracy, row.classes, row.among]
+                     for row in result.sets],
+                    f"Accuracy by the {result.k} nearest labelled images",
+                ),
+            ),
+        )  # fmt: skip
 
     def named(self, result: Neighbours) -> Named:
         """Names the accuracy of every set."""
@@ -56,25 +96,10 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
                 NamedFigure(
                     id="knn",
                     name="accuracy by nearest neighbours",
-                    data=one.data,
+                    data=row.data,
                     place="neighbours",
-                    figure=one.accuracy,
+                    figure=row.accuracy,
                 )
-                for one in result.sets
+                for row in result.sets
             )
         )
-
-
-def _rows(run: RunReader) -> list[LabelledRows]:
-    """Returns the labelled sets; none if the in-distribution set has no labels."""
-    classes = {one.name: one.classes for one in run.sets}
-    found: list[LabelledRows] = []
-    for one in run.images:
-        if not one.labelled:
-            if not found:
-                return []
-            continue
-        arrays, samples = run.features(one.name), run.samples[one.name]
-        labels = np.array([samples[i].label for i in arrays["ids"].tolist()], dtype=np.int64)
-        found.append(LabelledRows(one.name, arrays["features"], labels, tuple(classes[one.name])))
-    return found

@@ -228,10 +228,10 @@ class RowFigures(Frozen):
 
     @model_validator(mode="after")
     def _row_channels_exist(self) -> "RowFigures":
-        named = [one.channel for one in self.outlier_channels]
+        channels = [row.channel for row in self.outlier_channels]
         if isinstance(self.heights, Heights):
-            named += [one.channel for one in self.heights.leading]
-        named += self.offset.half
-        if max(named, default=-1) >= self.channels:
+            channels += [row.channel for row in self.heights.leading]
+        channels += self.offset.half
+        if max(channels, default=-1) >= self.channels:
             raise ValueError(f"a channel is named that {self.channels} channels do not have")
         return self

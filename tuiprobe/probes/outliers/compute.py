@@ -9,14 +9,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64, TapArrays
+from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.intervals import bootstrap_mean, delete_shard, exact, mean_interval
 from tuiprobe.probes.outliers import persistence
-from tuiprobe.probes.outliers.channel_result import Heights, Persistence, Residual, RowFigures
-from tuiprobe.probes.outliers.neighbours import neighbouring
-from tuiprobe.probes.outliers.of_rows import figures_of_rows, without_rows
+from tuiprobe.probes.outliers.channel_result import Heights, Residual, RowFigures
+from tuiprobe.probes.outliers.criteria import related_criteria
 from tuiprobe.probes.outliers.result import ChannelImages, ChannelShare, Outliers
-from tuiprobe.probes.outliers.rule import Circumstances, finding
+from tuiprobe.probes.outliers.row_figures import figures_of_rows, without_rows
+from tuiprobe.probes.outliers.rule import Circumstances, with_finding
 from tuiprobe.probes.outliers.scan import RowScan, scan
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.results import Estimate, Figure, NotRun, given
@@ -44,13 +44,23 @@ def probe_outliers(
         about: What else the outcome rests on; without it, the labels alone.
     """
     stats, channels, final = tap.statistics, tap.channels, tap.features is not None
-    rows = tap.features if tap.features is not None else tap.rows
     classes = None if tap.labels is None else int(np.unique(tap.labels).size)
     about = about or Circumstances(classes=classes)
-    one = None if rows is None else scan(rows)
-    exact_scan = one if final else None
-    figures = _figures_of(tap, rows, one, about, seed)
-    shares = _shares_of_features(tap, exact_scan) if exact_scan else _shares_of_sums(tap)
+    bound: Figure = NotRun(reason="needs two channels")
+    if channels > 1:
+        value = channels - 2 + 1 / (channels - 1)
+        bound = exact(value, 0, "closed form: one channel carries all")
+    mean_cosine: Figure = NotRun(reason="given for the final representation only")
+    if tap.features is not None:
+        sums = scan(tap.features)
+        figures = figures_of_rows(tap.features, about=about, seed=seed, scanned=sums)
+        shares = _shares_of_features(tap, sums)
+        rms_kurtosis, mean_cosine = sums.rms_kurtosis, sums.mean_cosine
+    else:
+        sampled = None if tap.rows is None else scan(tap.rows)
+        figures = _inner_figures(tap, sampled, about, seed)
+        shares = _shares_of_sums(tap)
+        rms_kurtosis = _inner_rms_kurtosis(tap, sampled)
     return Outliers(
         **dict(figures),
         data=tap.set,
@@ -63,81 +73,65 @@ def probe_outliers(
         nonfinite=int(np.asarray(stats["nonfinite"]).sum()),
         rows=int(stats["rows"]),
         classes=classes,
-        bound=_bound(channels),
+        bound=bound,
         shares=shares,
-        rms_kurtosis=_rms_kurtosis(tap, one),
-        mean_cosine=exact_scan.mean_cosine
-        if exact_scan
-        else NotRun(reason="given for the final representation only"),
-        criteria=neighbouring(tap, figures.kurtosis, figures.basis_reference),
-        top_images=_top_images(tap, _leading(shares, figures), paths or {}),
+        rms_kurtosis=rms_kurtosis,
+        mean_cosine=mean_cosine,
+        criteria=related_criteria(tap, figures.kurtosis, figures.basis_reference),
+        top_images=_top_images(tap, shares, figures, paths or {}),
     )
 
 
-def _figures_of(
-    tap: TapArrays, rows: Float32 | None, one: RowScan | None, about: Circumstances, seed: int
+def _inner_figures(
+    tap: TapArrays, sampled: RowScan | None, about: Circumstances, seed: int
 ) -> RowFigures:
-    """Returns the figures of the rows; at inner taps kurtosis and persistence of all of them."""
-    if tap.features is not None:
-        return figures_of_rows(tap.features, about=about, seed=seed, found=one)
+    """Returns kurtosis and persistence of all rows of an inner tap, and the rest of a sample."""
     kurtosis = bootstrap_mean(tap.statistics["sample_kurtosis"], seed)
-    share = _persistence(tap)
-    if rows is None:
+    share_sum = np.asarray(tap.statistics["share_sum"])
+    sums = share_sum, float(tap.statistics["share_square_sum"]), _counted(tap)
+    if tap.shards is None:
+        share = persistence.without_interval(*sums)
+    else:
+        share = persistence.from_shards(*sums, tap.shards)
+    if tap.rows is None:
         reason = "no rows were kept at this tap"
         return without_rows(tap.channels, kurtosis, share, about, reason)
-    sampled = figures_of_rows(rows, about=about, seed=seed, columns=False, found=one)
-    figures = sampled.model_copy(
-        update={
-            "kurtosis": kurtosis,
-            "persistence": share,
-            "heights": _sampled(sampled.heights),
-            "residual": Residual(
-                kurtosis=_noted(sampled.residual.kurtosis, SAMPLED),
-                persistence=_noted(sampled.residual.persistence, SAMPLED),
-            ),
-        }
-    )
-    return figures.model_copy(update={"finding": finding(figures, about)})
+    figures = figures_of_rows(tap.rows, about=about, seed=seed, columns=False, scanned=sampled)
+    heights, residual = figures.heights, figures.residual
+    if isinstance(heights, Heights):
+        heights = heights.model_copy(update={"sampled": True})
+    update = {
+        "kurtosis": kurtosis,
+        "persistence": share,
+        "heights": heights,
+        "residual": Residual(
+            kurtosis=_sampled(residual.kurtosis), persistence=_sampled(residual.persistence)
+        ),
+    }
+    return with_finding(figures.model_copy(update=update), about)
 
 
-def _sampled(heights: Heights | NotRun) -> Heights | NotRun:
-    return heights.model_copy(update={"sampled": True}) if isinstance(heights, Heights) else heights
-
-
-def _bound(channels: int) -> Figure:
-    if channels < 2:
-        return NotRun(reason="needs two channels")
-    return exact(channels - 2 + 1 / (channels - 1), 0, "closed form: one channel carries all")
-
-
-def _noted(figure: Figure, note: str) -> Figure:
+def _sampled(figure: Figure) -> Figure:
     if not given(figure):
         return figure
-    return figure.model_copy(update={"method": f"{figure.method}; {note}"})
-
-
-def _persistence(tap: TapArrays) -> Persistence:
-    sums = np.asarray(tap.statistics["share_sum"]), float(tap.statistics["share_square_sum"])
-    images = _counted(tap)
-    if tap.shards is None:
-        return persistence.without_interval(*sums, images)
-    return persistence.from_shards(*sums, images, tap.shards)
+    return figure.model_copy(update={"method": f"{figure.method}; {SAMPLED}"})
 
 
 def _counted(tap: TapArrays) -> int:
     return int(np.isfinite(tap.statistics["sample_kurtosis"]).sum())
 
 
-def _order(share_sum: Float64) -> list[int]:
+def _order(share_sum: np.ndarray) -> list[int]:
+    """Returns the channels of largest share, at most `TOP_SHARES`."""
     ranked = np.lexsort((np.arange(share_sum.size), -share_sum))[:TOP_SHARES]
     return [int(c) for c in ranked if share_sum[c] > 0]
 
 
-def _shares_of_features(tap: TapArrays, rows: RowScan) -> tuple[ChannelShare, ...]:
+def _shares_of_features(tap: TapArrays, sums: RowScan) -> tuple[ChannelShare, ...]:
     shares = []
-    for c in _order(rows.share_sum):
-        share = mean_interval(rows.share_sum[c], rows.share_squares[c], rows.images, low=0, high=1)
-        shares.append(_channel(tap, c, share, wilson(int(rows.leading_count[c]), rows.images)))
+    for c in _order(sums.share_sum):
+        share = mean_interval(sums.share_sum[c], sums.share_squares[c], sums.images, low=0, high=1)
+        shares.append(_channel(tap, c, share, wilson(int(sums.leading_count[c]), sums.images)))
     return tuple(shares)
 
 
@@ -171,45 +165,34 @@ def _channel(tap: TapArrays, channel: int, share: Figure, leading: Figure) -> Ch
     )
 
 
-def _rms_kurtosis(tap: TapArrays, rows: RowScan | None) -> Figure:
-    if tap.features is not None and rows is not None:
-        return rows.rms_kurtosis
+def _inner_rms_kurtosis(tap: TapArrays, sampled: RowScan | None) -> Figure:
     mean, var = (np.asarray(tap.statistics[name], dtype=np.float64) for name in ("mean", "var"))
     square = mean**2 + var
     if not (np.isfinite(square).all() and square.any()):
         return NotRun(reason="a channel has no finite value, or all are zero")
     value = float((square**2).mean() / square.mean() ** 2)
     counted = _counted(tap)
-    if rows is None or not given(rows.rms_kurtosis) or rows.rms_kurtosis.low is None:
+    sample = None if sampled is None else sampled.rms_kurtosis
+    if sample is None or not given(sample) or sample.low is None or sample.high is None:
         return exact(value, counted, "no interval: no rows were kept")
     # All positions vary less than one sampled position per image, so the interval is too wide.
-    return _around(value, rows.rms_kurtosis, counted)
-
-
-def _around(value: float, sample: Estimate, images: int) -> Figure:
-    assert sample.low is not None
-    assert sample.high is not None
     return Estimate(
         value=value,
         low=max(1.0, value - (sample.value - sample.low)),
         high=value + (sample.high - sample.value),
-        n=images,
+        n=counted,
         method=f"all rows; width of the interval from a {SAMPLED}, so too wide",
     )
 
 
-def _leading(shares: tuple[ChannelShare, ...], figures: RowFigures) -> list[int]:
-    chosen = [one.channel for one in figures.outlier_channels[:TOP_IMAGE_CHANNELS]]
-    if isinstance(figures.heights, Heights):
-        highest = figures.heights.leading[:TOP_IMAGE_HEIGHTS]
-        chosen += [one.channel for one in highest]
-    chosen += [share.channel for share in shares[:TOP_IMAGE_CHANNELS]]
-    return list(dict.fromkeys(chosen))
-
-
 def _top_images(
-    tap: TapArrays, channels: list[int], paths: Mapping[int, str]
+    tap: TapArrays,
+    shares: tuple[ChannelShare, ...],
+    figures: RowFigures,
+    paths: Mapping[int, str],
 ) -> tuple[ChannelImages, ...]:
+    """Returns images at both ends of outlier channels, the highest, and those of largest share."""
+
     def end(name: str, channel: int) -> tuple[TopImage, ...]:
         columns = [
             tap.statistics[f"{name}_{part}"][channel]
@@ -226,7 +209,13 @@ def _top_images(
             if sample >= 0 and np.isfinite(value)
         )
 
+    highest = figures.heights.leading if isinstance(figures.heights, Heights) else ()
+    channels = [
+        *(row.channel for row in figures.outlier_channels[:TOP_IMAGE_CHANNELS]),
+        *(row.channel for row in highest[:TOP_IMAGE_HEIGHTS]),
+        *(row.channel for row in shares[:TOP_IMAGE_CHANNELS]),
+    ]
     return tuple(
         ChannelImages(channel=c, largest=end("largest", c), smallest=end("smallest", c))
-        for c in channels
+        for c in dict.fromkeys(channels)
     )

@@ -58,7 +58,7 @@ class HeightScan:
 def cut_sigma(channels: int) -> float:
     """Returns the expected standard deviation of the central 95 % of a row of normal values.
 
-    From 64 channels on the value for infinitely many serves; below, a seeded Monte Carlo.
+    With 64 or more channels the asymptotic value is used; below, a seeded Monte Carlo.
 
     >>> cut_sigma(512), round(cut_sigma(24), 2)
     (0.8711, 0.87)
@@ -159,19 +159,19 @@ def scan_heights(rows: Float32, keep: Bool) -> HeightScan:
         side += np.sign(block).sum(axis=0, dtype=np.float64)
         height = np.abs(block, out=block)
         height /= s[:, None]
-        found = np.flatnonzero(height > cuts[0])  # NaN exceeds nothing
-        level = np.searchsorted(cuts, height.reshape(-1)[found], side="left") - 1
-        counts += np.bincount(found % channels * len(CUTS) + level, minlength=counts.size)
+        high = np.flatnonzero(height > cuts[0])  # NaN exceeds nothing
+        level = np.searchsorted(cuts, height.reshape(-1)[high], side="left") - 1
+        counts += np.bincount(high % channels * len(CUTS) + level, minlength=counts.size)
     above = counts.reshape(channels, len(CUTS))[:, ::-1].cumsum(axis=1)[:, ::-1].T
-    median, low, high = _medians(rows, keep, centre, scale)
+    median, lower, upper = _medians(rows, keep, centre, scale)
     return HeightScan(
         rows=n,
         without=int(np.isnan(scale).sum()),
         skewed=skewed,
         above=np.ascontiguousarray(above),
         median=median,
-        low=low,
-        high=high,
+        low=lower,
+        high=upper,
         interval=median_ranks(n) is not None,
         energy=energy,
         energy_squares=energy_squares,

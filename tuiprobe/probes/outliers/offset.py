@@ -66,7 +66,7 @@ def offset(rows: Float32, keep: Bool, kurtosis: Figure, row_kurtosis: Float64) -
     for place, z in _standardised(rows, keep):
         mean = (n * mu - z) / (n - 1)
         without[:, place] = _moments(mean, (n * square - z * z) / (n - 1))
-    m2, m4, predicted, uneven = (float(one[0]) for one in _moments(mu[None], square[None]))
+    m2, m4, predicted, uneven = (float(x[0]) for x in _moments(mu[None], square[None]))
     top = float(channels)
     share = delete_one(m2, without[0], low=0, high=1)
     return Offset(

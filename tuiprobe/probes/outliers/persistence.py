@@ -4,12 +4,16 @@ With s_nc = z_nc^4 / sum_c z_nc^4, S_c = sum_n s_nc and q = sum_nc s_nc^2:
 self = q / n, cross = (sum_c S_c^2 - q) / (n (n - 1)), P = (cross - 1/C) / (self - 1/C).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import stats
 
-from tuiprobe.probes.inputs import Float64, Int64, ShardSums
+from tuiprobe.probes.inputs import Bool, Float32, Float64, ShardSums
 from tuiprobe.probes.intervals import LEVEL, delete_one, delete_shard, exact
 from tuiprobe.probes.outliers.channel_result import Persistence
+from tuiprobe.probes.outliers.scan import RowScan
+from tuiprobe.probes.rows import blocks
 from tuiprobe.results import Figure, NotRun
 
 
@@ -80,15 +84,7 @@ def from_images(
     # Without image i: |S - s_i|^2 = |S|^2 - 2 S.s_i + |s_i|^2.
     cross_i = (square + shift - 2 * dots + 2 * own - q - own_shift) / ((n - 1) * (n - 2))
     own_i = (q + own_shift - own) / (n - 1)
-    return Persistence(
-        value=delete_one(
-            float(ratio(cross, q / n, channels)), ratio(cross_i, own_i, channels), high=1
-        ),
-        null_high=null_high(n, channels),
-        self_share=delete_one(q / n, own_i, low=0, high=1),
-        cross_share=delete_one(cross, cross_i, low=0, high=1),
-        effective_channels=_effective(cross, cross_i, None),
-    )
+    return _persistence(n, channels, (cross, q / n), (cross_i, own_i), delete_one)
 
 
 def from_shards(share_sum: Float64, square_sum: float, n: int, shards: ShardSums) -> Persistence:
@@ -110,26 +106,12 @@ def from_shards(share_sum: Float64, square_sum: float, n: int, shards: ShardSums
     own_j = square_sum - shards.share_square_sum[filled]
     rest = share_sum[None, :] - shards.share_sum[filled]
     cross_j = ((rest**2).sum(axis=1) - own_j) / (left * (left - 1))
-    own_j = own_j / left
     cross = float((share_sum**2).sum() - square_sum) / (n * (n - 1))
-    own = square_sum / n
-    return Persistence(
-        value=delete_shard(
-            float(ratio(cross, own, channels)), ratio(cross_j, own_j, channels), images, high=1
-        ),
-        null_high=null_high(n, channels),
-        self_share=delete_shard(own, own_j, images, low=0, high=1),
-        cross_share=delete_shard(cross, cross_j, images, low=0, high=1),
-        effective_channels=_effective(cross, cross_j, images),
-    )
 
+    def jackknife(value: float, without: Float64, **bounds: float) -> Figure:
+        return delete_shard(value, without, images, **bounds)
 
-def _effective(cross: float, without: Float64, images: Int64 | None) -> Figure:
-    if cross <= 0 or (without <= 0).any():
-        return NotRun(reason="no two images share a channel")
-    if images is None:
-        return delete_one(1 / cross, 1 / without, low=1)
-    return delete_shard(1 / cross, 1 / without, images, low=1)
+    return _persistence(n, channels, (cross, square_sum / n), (cross_j, own_j / left), jackknife)
 
 
 def without_interval(share_sum: Float64, square_sum: float, n: int) -> Persistence:
@@ -141,6 +123,80 @@ def without_interval(share_sum: Float64, square_sum: float, n: int) -> Persisten
         kurtosis_sum=np.zeros(0),
     )
     return from_shards(share_sum, square_sum, n, none)
+
+
+def centred_persistence(rows: Float32, keep: Bool, scan: RowScan) -> Figure:
+    """Returns P of the centred rows: a row also moves the means that centre the others.
+
+    The jackknife takes that in to first order.
+
+    Args:
+        rows: [m, C].
+        keep: [m], the rows that are finite and not constant.
+        scan: Of these rows.
+    """
+    n, own, dots = scan.images, scan.centred_own, scan.centred_dots
+    if n < 2:
+        return from_images(scan.centred_share_sum, own, dots).value
+    slopes = _slopes(rows, keep, scan)
+    shift = np.zeros((n, 2))
+    done = 0
+    for place, block in blocks(rows):
+        rest = block[keep[place]] - scan.mean
+        # Without row i the means move by -(x_i - mean) / (n - 1), and rows by the opposite.
+        shift[done : done + len(rest)] = rest @ slopes / (n - 1)
+        done += len(rest)
+    own_shift, share_shift = shift.T
+    return from_images(
+        scan.centred_share_sum, own, dots, own_shift=own_shift, shift=share_shift
+    ).value
+
+
+def _slopes(rows: Float32, keep: Bool, scan: RowScan) -> Float64:
+    """Returns the slopes [C, 2] of sum_nc s_nc^2 and sum_c S_c^2 in a shift of all centred rows.
+
+    With u a row minus its mean over channels, sum_c a_c s_c has slope 4 u_d^3 (a_d - sum_c a_c s_c)
+    / sum_c u_c^4 in u_d; a is 2 s for the first sum and 2 S for the second.
+    """
+    slopes = np.zeros((rows.shape[1], 2))
+    done = 0
+    for place, block in blocks(rows):
+        u = block[keep[place]] - scan.mean
+        own = scan.centred_own[done : done + len(u), None]
+        dots = scan.centred_dots[done : done + len(u), None]
+        done += len(u)
+        u -= u.mean(axis=1, keepdims=True)
+        square = u * u
+        total = np.einsum("ij,ij->i", square, square)[:, None]
+        total[total == 0] = 1
+        cube = 8 * square * u / total
+        shares = square * square / total
+        slopes[:, 0] += (cube * (shares - own)).sum(axis=0)
+        slopes[:, 1] += (cube * (scan.centred_share_sum - dots)).sum(axis=0)
+    return np.asarray(slopes - slopes.mean(axis=0))
+
+
+def _persistence(
+    n: int,
+    channels: int,
+    whole: tuple[float, float],
+    without: tuple[Float64, Float64],
+    jackknife: Callable[..., Figure],
+) -> Persistence:
+    """Returns all figures from cross and self of the whole and without each image or shard."""
+    (cross, own), (cross_i, own_i) = whole, without
+    effective: Figure = NotRun(reason="no two images share a channel")
+    if cross > 0 and not (cross_i <= 0).any():
+        effective = jackknife(1 / cross, 1 / cross_i, low=1)
+    return Persistence(
+        value=jackknife(
+            float(ratio(cross, own, channels)), ratio(cross_i, own_i, channels), high=1
+        ),
+        null_high=null_high(n, channels),
+        self_share=jackknife(own, own_i, low=0, high=1),
+        cross_share=jackknife(cross, cross_i, low=0, high=1),
+        effective_channels=effective,
+    )
 
 
 def _not_run(reason: NotRun, images: int, channels: int) -> Persistence:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tuiprobe.catalog.untrained import Untrained, untrained
 from tuiprobe.probes.inputs import TapArrays
@@ -11,14 +12,13 @@ from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers import TITLE
 from tuiprobe.probes.outliers.channel_result import Heights
 from tuiprobe.probes.outliers.compute import probe_outliers
+from tuiprobe.probes.outliers.criteria import llm_int8
 from tuiprobe.probes.outliers.describe import describe
-from tuiprobe.probes.outliers.neighbours import llm_int8
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers, UntrainedReference
 from tuiprobe.probes.outliers.rule import circumstances
-from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import DataSet, Estimate, Figure, Model, NotRun
-from tuiprobe.results.base import figures_in
 from tuiprobe.results.headlines import HEIGHT, KURTOSIS, OFFSET
 from tuiprobe.results.section import MeanOf, NamedFact, NamedFigure, NamedSet, Section
 
@@ -43,8 +43,8 @@ NAMES = {
     "centred_cosine": "mean cosine between centred images",
     "nearest_cosine": "cosine with the nearest other image, centred",
 }
-HEADLINES = {"offset.share": OFFSET, "kurtosis": KURTOSIS}
 SIGNATURES = (
+    "height",
     "kurtosis",
     "offset.share",
     "offset.kurtosis",
@@ -54,7 +54,9 @@ SIGNATURES = (
     "persistence.effective_channels",
     "rms_kurtosis",
     "mean_cosine",
+    "outlier_channels",
 )
+"""Figures of the first set that may go with effective robustness."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,14 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
     block = "inside"
     Result = OutlierResult
 
-    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs:
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs:
         """Reads the statistics of every set at every tap."""
         taps = tuple(run.tap(data, tap) for data in run.images for tap in run.plan.taps)
         first = run.images[0].name
         return Inputs(
             taps=taps,
             paths={data.name: run.paths(data.name) for data in run.images},
-            blocks=tuple(one for one in taps if one.set == first and one.tap in run.plan.blocks),
+            blocks=tuple(tap for tap in taps if tap.set == first and tap.tap in run.plan.blocks),
             all_blocks=run.plan.all_blocks,
             model=run.plan.model,
             data=run.images,
@@ -107,7 +109,7 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
 
     def compute(self, inputs: Inputs, options: Options) -> OutlierResult:
         """Computes all figures and outcomes, and the criteria over blocks."""
-        sets = {one.name: one for one in inputs.data}
+        sets = {data.name: data for data in inputs.data}
         taps = tuple(
             probe_outliers(
                 tap,
@@ -117,10 +119,22 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
             )
             for tap in inputs.taps
         )
+        reference = None
+        if inputs.untrained is not None:
+            shipped, method = inputs.untrained, "shipped with tuiprobe"
+            (value, low, high), n = shipped.kurtosis, shipped.n
+            reference = UntrainedReference(
+                architecture=shipped.architecture,
+                data=shipped.data,
+                n=n,
+                width=shipped.width,
+                kurtosis=Estimate(value=value, low=low, high=high, n=n, method=method),
+                persistence=exact(shipped.persistence, n, method),
+            )
         return OutlierResult(
             taps=taps,
             cross_layer=(llm_int8(inputs.blocks, all_blocks=inputs.all_blocks),),
-            untrained=_reference(inputs.untrained),
+            untrained=reference,
         )
 
     def describe(self, result: OutlierResult, subject: Subject) -> Section:
@@ -130,72 +144,43 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
     def named(self, result: OutlierResult) -> Named:
         """Names figures of every tap, the outcome, and the outlier channels of each set."""
         finals = result.finals()
-        return Named(
-            figures=tuple(_figures(result.taps, finals[0].data)),
-            facts=(
-                NamedFact(id="outcome", name="outlier features", value=finals[0].outcome.value),
-            ),
-            sets=tuple(
-                NamedSet(
-                    id="channels",
-                    name="outlier channels",
-                    data=one.data,
-                    members=tuple(str(channel.channel) for channel in one.outlier_channels),
-                    basis={"width": str(one.channels)},
-                )
-                for one in finals
-                if isinstance(one.heights, Heights)
-            ),
+        figures: list[NamedFigure] = []
+        for tap in result.taps:
+            figures += _figures(tap, leading=tap is finals[0])
+        outcome = NamedFact(id="outcome", name="outlier features", value=finals[0].outcome.value)
+        sets = tuple(
+            NamedSet(
+                id="channels",
+                name="outlier channels",
+                data=final.data,
+                members=tuple(str(row.channel) for row in final.outlier_channels),
+                basis={"width": str(final.channels)},
+            )
+            for final in finals
+            if isinstance(final.heights, Heights)
         )
+        return Named(figures=tuple(figures), facts=(outcome,), sets=sets)
 
 
-def _reference(untrained: Untrained | None) -> UntrainedReference | None:
-    if untrained is None:
-        return None
-    value, low, high = untrained.kurtosis
-    n, method = untrained.n, "shipped with tuiprobe"
-    return UntrainedReference(
-        architecture=untrained.architecture,
-        data=untrained.data,
-        n=n,
-        width=untrained.width,
-        kurtosis=Estimate(value=value, low=low, high=high, n=n, method=method),
-        persistence=exact(untrained.persistence, n, method),
-    )
-
-
-def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:
-    for one in taps:
-        leading = one.final and one.data == first
-        yield _named(one, "height", "highest channel", one.highest, leading, HEIGHT)
-        for id, figure in figures_in(one):
-            if id in NAMES:
-                yield _named(one, id, NAMES[id], figure, leading, HEADLINES.get(id))
-        yield _named(one, "outlier_channels", "outlier channels", _count(one), leading, None)
-
-
-def _named(
-    one: Outliers, id: str, name: str, figure: Figure, leading: bool, rank: int | None
-) -> NamedFigure:
-    signature = leading and id in (*SIGNATURES, "height", "outlier_channels")
-    return NamedFigure(
-        id=id,
-        name=name,
-        data=one.data,
-        place=one.tap,
-        figure=figure,
-        headline=rank if one.final else None,
-        role="signature" if signature else None,
-        inner=not one.final,
-        mean_of=_mean_of(one) if id == "kurtosis" else None,
-    )
-
-
-def _mean_of(one: Outliers) -> MeanOf | None:
-    return MeanOf(values="kurtosis", sets=(one.data,)) if one.final else None
-
-
-def _count(one: Outliers) -> Figure:
-    if isinstance(one.heights, NotRun):
-        return one.heights
-    return exact(len(one.outlier_channels), one.heights.n, "count of channels", "count")
+def _figures(tap: Outliers, *, leading: bool) -> Iterator[NamedFigure]:
+    """Yields the figures of one tap; those of the leading one may be signatures of robustness."""
+    more: dict[str, dict[str, Any]] = {id: {} for id in SIGNATURES}
+    if leading:
+        more = {id: {"role": "signature"} for id in SIGNATURES}
+    if tap.final:
+        more["offset.share"]["headline"], more["kurtosis"]["headline"] = OFFSET, KURTOSIS
+        more["kurtosis"]["mean_of"] = MeanOf(values="kurtosis", sets=(tap.data,))
+        more["height"]["headline"] = HEIGHT
+    count: Figure = tap.heights if isinstance(tap.heights, NotRun) else exact(
+        len(tap.outlier_channels), tap.heights.n, "count of channels", "count"
+    )  # fmt: skip
+    inner = not tap.final
+    yield NamedFigure(
+        id="height", name="highest channel", data=tap.data, place=tap.tap, figure=tap.highest,
+        inner=inner, **more["height"],
+    )  # fmt: skip
+    yield from named_figures(tap, NAMES, tap.data, tap.tap, more, inner=inner)
+    yield NamedFigure(
+        id="outlier_channels", name="outlier channels", data=tap.data, place=tap.tap, figure=count,
+        inner=inner, **more["outlier_channels"],
+    )  # fmt: skip

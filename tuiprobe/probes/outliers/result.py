@@ -1,6 +1,5 @@
 """Result types of the outlier probe (definitions: docs/outliers.md)."""
 
-from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from pydantic import model_validator
@@ -115,14 +114,12 @@ class Outliers(RowFigures):
 
     @model_validator(mode="after")
     def _channels_exist(self) -> "Outliers":
-        if max(self._named(), default=-1) >= self.channels:
+        channels = [row.channel for row in self.shares]
+        channels += [row.channel for row in self.top_images]
+        channels += [channel for row in self.criteria for channel in row.channels]
+        if max(channels, default=-1) >= self.channels:
             raise ValueError(f"a channel is named that {self.channels} channels do not have")
         return self
-
-    def _named(self) -> Iterator[int]:
-        yield from (one.channel for one in self.shares)
-        yield from (one.channel for one in self.top_images)
-        yield from (channel for one in self.criteria for channel in one.channels)
 
 
 class UntrainedReference(Frozen):
@@ -163,4 +160,4 @@ class OutlierResult(ProbeResult):
 
     def finals(self) -> list[Outliers]:
         """Returns the figures of the final representation, one entry a set."""
-        return [one for one in self.taps if one.final]
+        return [tap for tap in self.taps if tap.final]

@@ -14,7 +14,6 @@ from tuiprobe.probes.inputs import Bool, Int64
 from tuiprobe.probes.outliers.channel_result import (
     Heights,
     Outcome,
-    OutlierChannel,
     OutlierFinding,
     RowFigures,
 )
@@ -75,21 +74,24 @@ def circumstances(model: Model, data: DataSet, labels: Int64 | None) -> Circumst
     )
 
 
-def finding(figures: RowFigures, about: Circumstances) -> OutlierFinding:
-    """Applies rule v3.
+def with_finding(figures: RowFigures, about: Circumstances) -> RowFigures:
+    """Returns the figures with the outcome of rule v3.
 
     Args:
         figures: Of the rows; their `finding` is not read.
         about: What else the outcome rests on.
     """
     withheld = () if about.head else tuple(_withheld(figures, about))
-    provisional = not about.head and MIN_IMAGES <= _rows(figures) < FULL_IMAGES
+    rows = _rows(figures)
+    provisional = not about.head and MIN_IMAGES <= rows < FULL_IMAGES
     if withheld:
-        return OutlierFinding(outcome=Outcome.WITHHELD, reasons=withheld)
-    outcome, reasons = _outcome(figures)
-    if provisional:
-        reasons = (*reasons, f"provisional: {_rows(figures)} images, fewer than {FULL_IMAGES}")
-    return OutlierFinding(outcome=outcome, provisional=provisional, reasons=reasons)
+        finding = OutlierFinding(outcome=Outcome.WITHHELD, reasons=withheld)
+    else:
+        outcome, reasons = _outcome(figures)
+        if provisional:
+            reasons = (*reasons, f"provisional: {rows} images, fewer than {FULL_IMAGES}")
+        finding = OutlierFinding(outcome=outcome, provisional=provisional, reasons=reasons)
+    return figures.model_copy(update={"finding": finding})
 
 
 def outlying(above: Int64, rows: int) -> Bool:
@@ -106,50 +108,54 @@ def outlying(above: Int64, rows: int) -> Bool:
 
 
 def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:
-    kurtosis, share = figures.kurtosis, figures.persistence.value
-    explained = figures.offset.explained
-    heavy = HEAVY * figures.basis_reference
-    low, high = _ends(kurtosis)
-    p_low, p_high = _ends(share)
-    said_kurtosis = f"kurtosis {_said(kurtosis)} against {number(heavy)}, 1.5 times its reference"
-    said_p = f"persistence {_said(share)} against {MOVING:g}"
-    said_part = f"part of the kurtosis that the offset explains: {_said(explained)}"
+    """Returns the first outcome whose condition holds, and the figures that decided."""
     if figures.outlier_channels:
         count = len(figures.outlier_channels)
         return Outcome.CHANNELS, (
             f"{count} channel{'s' if count > 1 else ''} above a height of 6 in at least 90 % of "
             "the rows by Wilson's lower bound",
         )
-    tall = next((one for one in _leading(figures) if _tall_offset(one)), None)
-    said_tall = "" if tall is None else (
-        f"channel {tall.channel} has a median height of {_said(tall.height)}, and "
-        f"{_said(tall.offset)} of its energy is constant"
-    )  # fmt: skip
-    light = high is not None and high <= heavy
-    if tall is not None and light:
-        return Outcome.OFFSET, (said_tall, said_kurtosis)
-    if tall is not None and _at_least(explained, CONSTANT):
-        return Outcome.OFFSET, (said_tall, said_part)
-    concentrated = _above(figures.offset.kurtosis, figures.offset.null_999)
-    is_heavy = low is not None and low > heavy
-    if concentrated and is_heavy and _at_least(explained, CONSTANT):
-        return Outcome.OFFSET, (
-            f"kurtosis of the offset {_said(figures.offset.kurtosis)} against "
-            f"{_said(figures.offset.null_999)} of a random direction",
-            said_part,
+    share, explained = figures.persistence.value, figures.offset.explained
+    cut = HEAVY * figures.basis_reference
+    kurtosis = f"kurtosis {_text(figures.kurtosis)} against {number(cut)}, 1.5 times its reference"
+    moving = f"persistence {_text(share)} against {MOVING:g}"
+    part = f"part of the kurtosis that the offset explains: {_text(explained)}"
+    low, high = _ends(figures.kurtosis)
+    p_low, p_high = _ends(share)
+    leading = figures.heights.leading if isinstance(figures.heights, Heights) else ()
+    for channel in leading:
+        if not (_at_least(channel.height, TALL) and _at_least(channel.offset, CONSTANT)):
+            continue
+        tall = (
+            f"channel {channel.channel} has a median height of {_text(channel.height)}, and "
+            f"{_text(channel.offset)} of its energy is constant"
         )
-    if is_heavy and p_high is not None and p_high < MOVING:
-        if tall is not None:
-            return Outcome.MOVING_AND_CONSTANT, (said_kurtosis, said_p, said_tall, said_part)
-        return Outcome.MOVING, (said_kurtosis, said_p)
-    if is_heavy and p_low is not None and p_low >= MOVING and _below(explained, CONSTANT):
-        return Outcome.UNEVEN, (said_kurtosis, said_p, said_part)
+        if high is not None and high <= cut:
+            return Outcome.OFFSET, (tall, kurtosis)
+        if _at_least(explained, CONSTANT):
+            return Outcome.OFFSET, (tall, part)
+        break
+    else:
+        tall = ""
+    heavy = low is not None and low > cut
+    offset, null = figures.offset.kurtosis, figures.offset.null_999
+    offset_low, _ = _ends(offset)
+    concentrated = offset_low is not None and given(null) and offset_low > null.value
+    if concentrated and heavy and _at_least(explained, CONSTANT):
+        random = f"kurtosis of the offset {_text(offset)} against {_text(null)} of a random"
+        return Outcome.OFFSET, (f"{random} direction", part)
+    if heavy and p_high is not None and p_high < MOVING:
+        if tall:
+            return Outcome.MOVING_AND_CONSTANT, (kurtosis, moving, tall, part)
+        return Outcome.MOVING, (kurtosis, moving)
+    if heavy and p_low is not None and p_low >= MOVING and _below(explained, CONSTANT):
+        return Outcome.UNEVEN, (kurtosis, moving, part)
     flat = isinstance(figures.heights, Heights) and all(
-        _below(one.height, TALL) for one in _leading(figures)
+        _below(channel.height, TALL) for channel in leading
     )
-    if high is not None and high < heavy and flat:
-        return Outcome.NONE, (said_kurtosis, f"no channel has a median height of {TALL:g}")
-    return Outcome.UNDETERMINED, (said_kurtosis, said_p, said_part)
+    if high is not None and high < cut and flat:
+        return Outcome.NONE, (kurtosis, f"no channel has a median height of {TALL:g}")
+    return Outcome.UNDETERMINED, (kurtosis, moving, part)
 
 
 def _withheld(figures: RowFigures, about: Circumstances) -> Iterator[str]:
@@ -165,12 +171,12 @@ def _withheld(figures: RowFigures, about: Circumstances) -> Iterator[str]:
         if _at_least(figures.nearest_cosine, NEARLY_EQUAL):
             yield (
                 "the images are near-duplicates: after centring, the nearest other image has a "
-                f"median cosine of {_said(figures.nearest_cosine)}, above {NEARLY_EQUAL:g}"
+                f"median cosine of {_text(figures.nearest_cosine)}, above {NEARLY_EQUAL:g}"
             )
         if _at_least(figures.centred_cosine, MOST_ALIKE):
             yield (
                 "most images are alike: after centring, their mean cosine is "
-                f"{_said(figures.centred_cosine)}, above {MOST_ALIKE:g}"
+                f"{_text(figures.centred_cosine)}, above {MOST_ALIKE:g}"
             )
     if not given(figures.kurtosis):
         yield f"kurtosis could not be given: {figures.kurtosis.reason}"
@@ -178,14 +184,6 @@ def _withheld(figures: RowFigures, about: Circumstances) -> Iterator[str]:
 
 def _rows(figures: RowFigures) -> int:
     return figures.kurtosis.n if given(figures.kurtosis) else 0
-
-
-def _leading(figures: RowFigures) -> tuple[OutlierChannel, ...]:
-    return figures.heights.leading if isinstance(figures.heights, Heights) else ()
-
-
-def _tall_offset(one: OutlierChannel) -> bool:
-    return _at_least(one.height, TALL) and _at_least(one.offset, CONSTANT)
 
 
 def _at_least(figure: Figure, cut: float) -> bool:
@@ -200,16 +198,11 @@ def _below(figure: Figure, cut: float) -> bool:
     return figure.high is not None and figure.high < cut
 
 
-def _above(figure: Figure, limit: Figure) -> bool:
-    low, _ = _ends(figure)
-    return low is not None and given(limit) and low > limit.value
-
-
 def _ends(figure: Figure) -> tuple[float | None, float | None]:
     return (figure.low, figure.high) if given(figure) else (None, None)
 
 
-def _said(figure: Figure) -> str:
+def _text(figure: Figure) -> str:
     if not given(figure):
         return f"not given ({figure.reason})"
     return figure.with_interval()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import ClassVar
 
+from tuiprobe.probes.content import table
 from tuiprobe.probes.preflight import TITLE
-from tuiprobe.probes.protocol import Found, Options, Probe, Subject
+from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.telling import table
 from tuiprobe.results import NotRun
 from tuiprobe.results.base import Many
 from tuiprobe.results.report import ProbeResult
@@ -29,7 +29,7 @@ class Preflight(ProbeResult):
     checks: Many[PreflightCheck]
 
 
-_SHOWN: dict[Status, Value] = {
+_STATUS: dict[Status, Value] = {
     "warn": Strong(strong="warning"), "fail": Strong(strong="failed"),
     "pass": "pass", "skip": "skip",
 }  # fmt: skip
@@ -44,7 +44,7 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
     Result = Preflight
 
     def inputs(
-        self, run: RunReader, options: Options, found: Found
+        self, run: RunReader, options: Options, results: Results
     ) -> tuple[PreflightCheck, ...] | NotRun:
         """Reads the findings of the preflight."""
         checks = read_preflight(run.directory)
@@ -56,23 +56,23 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
 
     def describe(self, result: Preflight, subject: Subject) -> Section:
         """Describes every check, and how many passed."""
-        counts = Counter(one.status for one in result.checks)
+        counts = Counter(check.status for check in result.checks)
         rows = [
             [
-                one.name,
-                Code(code=one.data) if one.data is not None else "encoder",
-                _SHOWN[one.status],
-                one.detail + (f"; {one.fix}" if one.fix else ""),
+                check.name,
+                Code(code=check.data) if check.data is not None else "encoder",
+                _STATUS[check.status],
+                check.detail + (f"; {check.fix}" if check.fix else ""),
             ]
-            for one in result.checks
+            for check in result.checks
         ]
-        columns = [("check", "check"), ("of", "of"), ("status", ""), ("found", "found")]
-        asked = len(result.checks) - counts["skip"]
-        said = f"{counts['pass']} of {asked} checks passed before the first image."
+        made = len(result.checks) - counts["skip"]
         return Section(
             title=self.title,
-            headline=(said,),
-            card=() if counts["pass"] == asked else None,
+            headline=(f"{counts['pass']} of {made} checks passed before the first image.",),
+            card=() if counts["pass"] == made else None,
             warnings=warnings_of(result.checks),
-            content=(table("preflight", columns, rows, folded=True),),
+            content=(
+                table("preflight", ["check", "of", ("status", ""), "found"], rows, folded=True),
+            ),
         )

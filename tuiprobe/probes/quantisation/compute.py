@@ -1,31 +1,45 @@
-"""INT8 rounding of stored rows: signal over noise with one scale, one a row, one a channel.
+"""INT8 rounding of stored rows: signal over noise, and what it changes of answers or neighbours.
 
 Rounding is symmetric and by the largest absolute value: x becomes s * round(x / s) with
 s = max|x| / 127, so no value is clipped. The largest values are those of all measured positions, as
 a calibration pass would find them; the noise is measured by rounding the rows that the run keeps.
+Answers and neighbours take the scales of the in-distribution set, beyond which values are clipped.
+The head stays as it is.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tuiprobe.probes.channels import NO_CHANNEL
-from tuiprobe.probes.inputs import Float32, Float64
-from tuiprobe.probes.intervals import exact
-from tuiprobe.probes.quantisation.result import Apart, Quantised, Sqnr
-from tuiprobe.probes.resampling import draws
-from tuiprobe.probes.rows import blocks
-from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.probes.confidence import Logits
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.inputs import Float32, Float64, Int64
+from tuiprobe.probes.intervals import around_draws, bootstrap_mean, draws, exact
+from tuiprobe.probes.proportions import paired_difference, wilson
+from tuiprobe.probes.quantisation.result import (
+    AnswersChanged,
+    Apart,
+    NeighboursKept,
+    Quantised,
+    Scheme,
+    Sqnr,
+)
+from tuiprobe.probes.rows import blocks, unit_rows
+from tuiprobe.results import Figure, NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
 
 LEVELS = 127
 """Steps of INT8 on either side of zero."""
 ROWS = 4096
 """Rows that are rounded at most; inner taps keep no more."""
-METHOD = "bootstrap over rows"
+NEIGHBOURS = 10
+"""Nearest other rows that are compared."""
 
 SILENT = NotRun(reason="rounding changes nothing")
 EMPTY = NotRun(reason="there is no signal")
+NO_LABELS = NotRun(reason="no labels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +144,11 @@ def separate(largest: Float64, channels: Sequence[int]) -> Float64:
 
 def _energy(rows: Float32, change: Callable[[Float64], Float64]) -> Float64:
     """Returns the sum of squares of each row after a change, [m]."""
-    found = np.zeros(rows.shape[0])
+    energy = np.zeros(rows.shape[0])
     for place, block in blocks(rows):
         changed = change(block)
-        found[place] = np.einsum("ij,ij->i", changed, changed)
-    return found
+        energy[place] = np.einsum("ij,ij->i", changed, changed)
+    return energy
 
 
 def decibels(signal: Float64, noise: Float64, drawn: Float32) -> Figure:
@@ -158,7 +172,91 @@ def decibels(signal: Float64, noise: Float64, drawn: Float32) -> Figure:
     sums = drawn @ np.stack([signal / signal.mean(), noise / noise.mean()], axis=1)
     kept = sums[(sums > 0).all(axis=1)]
     spread = value + 10 * np.log10(kept[:, 0] / kept[:, 1])
-    low, high = np.quantile(spread, [0.025, 0.975])
-    return Estimate(
-        value=value, low=min(float(low), value), high=max(float(high), value), n=n, method=METHOD
-    )
+    return around_draws(value, spread, n, "bootstrap over rows")
+
+
+def schemes(largest: Float64, apart: Sequence[int]) -> Iterator[tuple[Scheme, Float64]]:
+    """Yields the largest value under each scale of every channel, [C], by scheme.
+
+    Args:
+        largest: [C], largest absolute value of each channel of the in-distribution set.
+        apart: Channels with scales of their own; without any there is one scheme.
+    """
+    yield "tensor", np.full(largest.size, largest.max(initial=0))
+    if apart:
+        yield "apart", separate(largest, apart)
+
+
+def answers_changed(
+    head: HeadArrays, sets: Sequence[SetFeatures], largest: Float64, apart: Sequence[int]
+) -> tuple[AnswersChanged, ...]:
+    """Returns how many answers change on every set, under every scheme.
+
+    Args:
+        head: The head.
+        sets: Images with a finite representation, with labels or without; empty ones are left out.
+        largest: As for `schemes`.
+        apart: As for `schemes`.
+    """
+    results = []
+    for images in sets:
+        n = images.features.shape[0]
+        if not n:
+            continue
+        before = _answers(head, images)
+        for scheme, scale in schemes(largest, apart):
+            after = _answers(head, replace(images, features=_rounded(images.features, scale)))
+            top1: Figure = NO_LABELS
+            if images.labels is not None:
+                was, now = before == images.labels, after == images.labels
+                top1 = paired_difference(int((now & ~was).sum()), int((was & ~now).sum()), n)
+            changed = wilson(int((before != after).sum()), n)
+            results.append(
+                AnswersChanged(data=images.name, scheme=scheme, changed=changed, top1=top1)
+            )
+    return tuple(results)
+
+
+def _answers(head: HeadArrays, images: SetFeatures) -> Int64:
+    logits = Logits(head, images)
+    answer = np.zeros(images.features.shape[0], dtype=np.int64)
+    for place, block in logits.blocks():
+        answer[place] = logits.classes[block.argmax(axis=1)]
+    return answer
+
+
+def _rounded(features: Float32, scale: Float64) -> Float32:
+    result = np.empty_like(features)
+    for place, block in blocks(features):
+        result[place] = rounded(block, scale)
+    return result
+
+
+def neighbours_kept(
+    sets: Sequence[SetFeatures], largest: Float64, apart: Sequence[int], seed: int
+) -> tuple[NeighboursKept, ...]:
+    """Returns which part of each row's nearest neighbours by cosine stays, on every set.
+
+    A seeded sample of at most `ROWS` rows of a set stands for it. Arguments as for
+    `answers_changed`.
+    """
+    results = []
+    for images in sets:
+        rows = some_rows(images.features, seed)
+        if rows.shape[0] <= NEIGHBOURS:
+            continue
+        before = _nearest(rows)
+        for scheme, scale in schemes(largest, apart):
+            after = _nearest(_rounded(rows, scale))
+            kept = [np.intersect1d(a, b).size for a, b in zip(before, after, strict=True)]
+            share = bootstrap_mean(np.array(kept) / NEIGHBOURS, seed)
+            results.append(NeighboursKept(data=images.name, scheme=scheme, kept=share))
+    return tuple(results)
+
+
+def _nearest(rows: Float32) -> Int64:
+    """Returns the nearest other rows of each row by cosine, int64 [n, NEIGHBOURS]."""
+    unit = unit_rows(rows)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -np.inf)
+    return np.argpartition(-cosines, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]

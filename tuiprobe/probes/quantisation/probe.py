@@ -4,27 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from tuiprobe.probes.channels import acted_on
+from tuiprobe.numbers import number
+from tuiprobe.probes.channels import WHY, acted_on
+from tuiprobe.probes.content import ColumnOf, channels_in_words, points, series, table
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.inputs import Float64, TapArrays
+from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.outliers.result import OutlierResult
-from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.quantisation import TITLE
-from tuiprobe.probes.quantisation.answers import answers_changed, neighbours_kept
-from tuiprobe.probes.quantisation.compute import TapRows, quantise
-from tuiprobe.probes.quantisation.describe import NAMES, describe
-from tuiprobe.probes.quantisation.result import Apart, Quantisation
+from tuiprobe.probes.quantisation.compute import TapRows, answers_changed, neighbours_kept, quantise
+from tuiprobe.probes.quantisation.result import (
+    AnswersChanged,
+    Apart,
+    Quantisation,
+    Quantised,
+    Sqnr,
+)
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun, ProbeResult
+from tuiprobe.results import NotRun, ProbeResult, given
 from tuiprobe.results.base import figures_in
 from tuiprobe.results.headlines import INT8, INT8_NEIGHBOURS
-from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.results.section import (
+    Chart,
+    Code,
+    Content,
+    Drawn,
+    NamedFigure,
+    Section,
+    Text,
+    Value,
+)
 from tuiprobe.run.checked_arrays import HeadArrays
 
 INT8_ID = "int8"
+NAMES = {
+    "tensor.energy": "INT8 noise",
+    "tensor.variance": "INT8 noise, without the offset",
+    "token.energy": "INT8 noise, a scale a row",
+    "token.variance": "INT8 noise, a scale a row, without the offset",
+    "channel.energy": "INT8 noise, a scale a channel",
+    "channel.variance": "INT8 noise, a scale a channel, without the offset",
+    "apart.energy": "INT8 noise, channels apart",
+    "apart.variance": "INT8 noise, channels apart, without the offset",
+    "gain": "dB that the channels apart cost",
+}
+SCHEMES = {
+    "tensor": "one scale",
+    "apart": "one scale, channels apart",
+    "token": "a scale a row",
+    "channel": "a scale a channel",
+}
+TICKS = ("one for all", "channels apart", "one a row", "one a channel")
+ROLES: Final[tuple[Drawn, ...]] = ("main", "second", "third", "control")
 
 
 @dataclass(frozen=True)
@@ -53,14 +88,23 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
     Result = Quantisation
     after = ("outliers",)
 
-    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads the rows that the run keeps, and the largest values of all positions."""
-        taps = (run.tap(data, tap) for data in run.images for tap in run.plan.taps)
-        rows = tuple(one for tap in taps if (one := _rows(tap, found["outliers"])) is not None)
-        if not any(one.final for one in rows):
+        taps: list[TapRows] = []
+        for data in run.images:
+            for record in run.plan.taps:
+                tap = run.tap(data, record)
+                rows = tap.rows if tap.features is None else tap.features
+                if rows is not None and rows.size:
+                    ends = [np.nan_to_num(np.abs(tap.statistics[end])) for end in ("min", "max")]
+                    largest = np.asarray(np.maximum(*ends), dtype=np.float64)
+                    channels, why = _apart(tap, results["outliers"])
+                    final = tap.features is not None
+                    taps.append(TapRows(tap.set, tap.tap, final, rows, largest, channels, why))
+        if not any(tap.final for tap in taps):
             return NotRun(reason="no image has a finite representation")
         head = None if isinstance(run.head, str) else run.head
-        return Inputs(rows, run.spec.seed, (*run.head_sets, *run.target_sets), head)
+        return Inputs(tuple(taps), run.spec.seed, (*run.head_sets, *run.target_sets), head)
 
     def compute(self, inputs: Inputs, options: Options) -> Quantisation:
         """Rounds the rows of every tap, and answers from the rounded representations."""
@@ -73,26 +117,71 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
         return Quantisation(taps=taps, answers=changed)
 
     def describe(self, result: Quantisation, subject: Subject) -> Section:
-        """Describes the final representation and the profile over layers."""
-        return describe(result)
+        """Describes what changes, the final representation, the profile over layers, every tap."""
+        charts = _charts(result)
+        return Section(
+            title=TITLE,
+            headline=_headline(result),
+            card=tuple(_card(result)),
+            pictures=tuple(chart.id for chart in charts),
+            content=(
+                *_changes(result),
+                points(_explanations(result.final())),
+                *charts,
+                _table(result),
+            ),
+        )
 
     def named(self, result: Quantisation) -> Named:
-        """Names the figures of every tap."""
-        return Named(figures=tuple(_figures(result)))
-
-
-def _rows(tap: TapArrays, outliers: ProbeResult | NotRun) -> TapRows | None:
-    rows = tap.rows if tap.features is None else tap.features
-    if rows is None or not rows.size:
-        return None
-    channels, why = _apart(tap, outliers)
-    final = tap.features is not None
-    return TapRows(tap.set, tap.tap, final, rows, _largest(tap), channels, why)
-
-
-def _largest(tap: TapArrays) -> Float64:
-    ends = [np.nan_to_num(np.abs(tap.statistics[name])) for name in ("min", "max")]
-    return np.asarray(np.maximum(*ends), dtype=np.float64)
+        """Names what changes on every set, and the figures of every tap."""
+        first, figures = result.final().data, []
+        for row in result.answers:
+            leads = row.data == first and row.scheme == "tensor"
+            figures.append(
+                NamedFigure(
+                    id=f"{INT8_ID}.changed",
+                    name="answers that INT8 changes",
+                    data=row.data,
+                    place=row.scheme,
+                    figure=row.changed,
+                    headline=INT8 if leads else None,
+                )
+            )
+            figures.append(
+                NamedFigure(
+                    id=f"{INT8_ID}.top1",
+                    name="accuracy that INT8 changes",
+                    data=row.data,
+                    place=row.scheme,
+                    figure=row.top1,
+                )
+            )
+        for near in result.neighbours:
+            leads = near.data == first and near.scheme == "tensor"
+            figures.append(
+                NamedFigure(
+                    id=f"{INT8_ID}.neighbours",
+                    name="nearest neighbours that INT8 keeps",
+                    data=near.data,
+                    place=near.scheme,
+                    figure=near.kept,
+                    headline=INT8_NEIGHBOURS if leads else None,
+                )
+            )
+        for tap in result.taps:
+            for id, figure in figures_in(tap):
+                whole = id == "tensor.energy" and tap.final
+                figures.append(
+                    NamedFigure(
+                        id=INT8_ID if whole else f"{INT8_ID}.{id}",
+                        name=NAMES[id],
+                        data=tap.data,
+                        place=tap.tap,
+                        figure=figure,
+                        inner=not tap.final,
+                    )
+                )
+        return Named(figures=tuple(figures))  # fmt: skip
 
 
 def _apart(tap: TapArrays, outliers: ProbeResult | NotRun) -> tuple[tuple[int, ...], Apart | None]:
@@ -103,40 +192,157 @@ def _apart(tap: TapArrays, outliers: ProbeResult | NotRun) -> tuple[tuple[int, .
     if not isinstance(outliers, OutlierResult):
         return (), None
     if tap.features is not None:
-        chosen = acted_on(outliers)
+        chosen = acted_on(outliers.finals()[0])
         return chosen.channels, chosen.why
-    for one in outliers.taps:
-        if (one.data, one.tap) == (tap.set, tap.tap):
-            return tuple(channel.channel for channel in one.outlier_channels), "outlier"
+    for row in outliers.taps:
+        if (row.data, row.tap) == (tap.set, tap.tap):
+            return tuple(channel.channel for channel in row.outlier_channels), "outlier"
     return (), None
 
 
-def _figures(result: Quantisation) -> Iterator[NamedFigure]:
-    first = result.final().data
+def _why(final: Quantised) -> str:
+    return WHY[final.apart_why] if final.apart_why else ""
+
+
+def _headline(result: Quantisation) -> Text:
     for changed in result.answers:
-        leads = changed.data == first and changed.scheme == "tensor"
-        for id, name, figure in (
-            ("changed", "answers that INT8 changes", changed.changed),
-            ("top1", "accuracy that INT8 changes", changed.top1),
-        ):
-            yield NamedFigure(
-                id=f"{INT8_ID}.{id}", name=name, data=changed.data, place=changed.scheme,
-                figure=figure, headline=INT8 if leads and id == "changed" else None,
-            )  # fmt: skip
+        accuracy: Text = (", and accuracy by ", changed.top1) if given(changed.top1) else ()
+        return ("Rounded to INT8 with one scale, ", changed.changed, " of the answers on ",
+                Code(code=changed.data), " change", *accuracy, ".")  # fmt: skip
     for near in result.neighbours:
-        leads = near.data == first and near.scheme == "tensor"
-        yield NamedFigure(
-            id=f"{INT8_ID}.neighbours", name="nearest neighbours that INT8 keeps", data=near.data,
-            place=near.scheme, figure=near.kept, headline=INT8_NEIGHBOURS if leads else None,
+        return ("Rounded to INT8 with one scale, ", near.kept,
+                " of the ten nearest neighbours on ", Code(code=near.data), " stay.")  # fmt: skip
+    return ("There are too few images to say what INT8 changes.",)
+
+
+def _card(result: Quantisation) -> Iterator[Text]:
+    shares = [(row.changed.value, row) for row in result.answers
+              if row.scheme == "tensor" and given(row.changed)]  # fmt: skip
+    if not shares:
+        yield _headline(result)
+        return
+    first, worst = shares[0][1], max(shares, key=lambda pair: pair[0])[1]
+    line: Text = ("INT8 with one scale changes ", first.changed,
+                  f" of the answers on {first.data}{_accuracy(first)}")  # fmt: skip
+    if worst is not first:
+        more = f" on set {worst.data}{_accuracy(worst)}"
+        line = (*line, ", at worst ", worst.changed, more)
+    yield (*line, ".")
+    final = result.final()
+    apart = next((row for row in result.answers if row.scheme == "apart"), None)
+    if apart is None or not given(apart.changed) or not given(first.changed):
+        return
+    if (apart.changed.high or 0.0) < (first.changed.low or 0.0):
+        channels = channels_in_words(final.apart_channels, 3)
+        yield (f"With own scales for {channels} ({_why(final)}), ", apart.changed,
+               " change on ", Code(code=apart.data), ".")  # fmt: skip
+
+
+def _accuracy(changed: AnswersChanged) -> str:
+    return f" (accuracy {changed.top1.alone(signed=True)})" if given(changed.top1) else ""
+
+
+def _changes(result: Quantisation) -> Iterator[Content]:
+    """Yields the tables of what changes; none without any image."""
+    columns: list[ColumnOf] = ["data", ("scheme", "scales")]
+    if result.answers:
+        yield table(
+            "int8_answers",
+            [*columns, ("changed", "answers that change"), ("top1", "change of accuracy")],
+            [[Code(code=row.data), SCHEMES[row.scheme], row.changed, row.top1]
+             for row in result.answers],
+            "Answers from the rounded representation",
         )  # fmt: skip
-    for one in result.taps:
-        for id, figure in figures_in(one):
-            whole = id == "tensor.energy" and one.final
-            yield NamedFigure(
-                id=INT8_ID if whole else f"{INT8_ID}.{id}",
-                name=NAMES[id],
-                data=one.data,
-                place=one.tap,
-                figure=figure,
-                inner=not one.final,
-            )
+    if result.neighbours:
+        yield table(
+            "int8_neighbours",
+            [*columns, ("kept", "nearest neighbours kept")],
+            [[Code(code=row.data), SCHEMES[row.scheme], row.kept] for row in result.neighbours],
+            "The ten nearest neighbours in the rounded representation",
+        )
+
+
+def _explanations(final: Quantised) -> Iterator[Value | tuple[Value, ...]]:
+    energy = final.tensor.energy
+    if given(energy):
+        noise = number(10 ** (-energy.value / 20), "share")  # of the amplitude
+        yield (f"Of {final.channels:,} channels, INT8 with one scale leaves ", energy,
+               f" over rounding noise, which is {noise} of the signal.")  # fmt: skip
+    else:
+        yield ("INT8 with one scale leaves ", energy, ".")
+    yield (
+        "Symmetric rounding by the largest absolute value, measured on the rows that the run "
+        "keeps. 6 dB are one bit."
+    )
+    yield ("An offset that is the same in every image counts as signal. Of what varies between ",
+           "images, INT8 with one scale leaves ", final.tensor.variance, ".")  # fmt: skip
+    yield (
+        "Few runtimes support one scale per channel: an integer product sums over channels, and "
+        "cannot take out a factor that differs from one to the next."
+    )
+    if final.apart_channels:
+        channels = channels_in_words(final.apart_channels)
+        yield (f"With own scales for {channels} ({_why(final)}) and one for the rest: ",
+               final.apart.energy, ", a gain of ", final.gain, ".")  # fmt: skip
+
+
+def _ratios(tap: Quantised) -> list[Sqnr]:
+    """Returns signal over noise in the order of `SCHEMES`."""
+    return [tap.tensor, tap.apart, tap.token, tap.channel]
+
+
+def _charts(result: Quantisation) -> list[Chart]:
+    """Returns the profile over layers; where only the final representation was measured, its own.
+
+    The latter is what each scheme leaves, with and without the offset.
+    """
+    taps, final = result.profile(), result.final()
+    if len(taps) > 1:
+        id, title = "int8_layers", f"Signal over INT8 rounding noise by layer on {taps[0].data}"
+        x_label, y_label, ticks = "layer", "dB", tuple(tap.tap for tap in taps)
+        note = "Inner layers: one position per image; the scale is that of all positions."
+        columns = zip(*(_ratios(tap) for tap in taps), strict=True)
+        lines = [
+            series(name, [ratio.energy for ratio in ratios], role)
+            for name, role, ratios in zip(SCHEMES.values(), ROLES, columns, strict=True)
+        ]
+    else:
+        id, title = "int8_schemes", f"INT8 of the final representation on {final.data}"
+        x_label, y_label, ticks = "scale of the rounding", "dB over rounding noise", TICKS
+        note = "6 dB are one bit. Few runtimes support one scale per channel."
+        energy = [ratio.energy for ratio in _ratios(final)]
+        variance = [ratio.variance for ratio in _ratios(final)]
+        lines = [
+            series("signal", energy, "second", "bars"),
+            series("what varies between images", variance, "main", "points"),
+        ]
+    if len(taps) < 2 and not lines[0].x:
+        return []
+    return [
+        Chart(
+            id=id, title=title, x_label=x_label, y_label=y_label,
+            series=tuple(line for line in lines if line.x), ticks=ticks, note=note,
+        )
+    ]  # fmt: skip
+
+
+def _table(result: Quantisation) -> Content:
+    columns: list[ColumnOf] = [
+        (f"{scheme}_{kind}", f"{name}, {about}")
+        for scheme, name in SCHEMES.items()
+        for kind, about in (("energy", "dB"), ("variance", "dB without offset"))
+    ]
+    rows: list[list[Value]] = []
+    for tap in result.taps:
+        apart = ", ".join(str(channel) for channel in tap.apart_channels)
+        ratios = [figure for ratio in _ratios(tap) for figure in (ratio.energy, ratio.variance)]
+        name = Code(code=tap.data), Code(code=tap.tap)
+        rows.append([*name, tap.channels, tap.rows, apart, *ratios, tap.gain])
+    return table(
+        "int8",
+        ["data", ("tap", "layer"), "channels", "rows", ("apart_channels", "channels apart"),
+         *columns, ("gain", "gain apart, dB")],
+        rows,
+        "Signal over INT8 rounding noise",
+        shown=24,
+    )  # fmt: skip

@@ -61,7 +61,7 @@ class Family:
 
 def family_of(sets: Sequence[SetRecord]) -> Family | None:
     """Returns the family that the sets of a run belong to, by the first of them."""
-    first, others = sets[0], [one for one in sets[1:] if not one.target]
+    first, others = sets[0], [record for record in sets[1:] if not record.target]
     if first.published == IMAGENET:
         measured = {s.name: s.published for s in others if s.published in SHIFTS}
         return Family("imagenet", SHIFTS, {n: p for n, p in measured.items() if p is not None})
@@ -103,16 +103,20 @@ def baselines_for(
         return {}, Baselines(reason=f"no baseline applies to {sets[0].source}")
     if not family.measured:
         return {}, Baselines(reason="no shift that a baseline has was measured")
-    fitted = _Fitted(family, pretraining)
-    for name, models, known in _models(family, pretraining):
-        fitted.add(name, models, known)
+    fits = _Fits(family, pretraining)
+    if family.own is not None:
+        for name, models in family.own.models().items():
+            fits.add(name, models, family.shifts)
+    else:
+        for name in BASELINES:
+            without = pretraining if name == ZERO_SHOT else ""
+            fits.add(name, bundled_models(name, without), default_target(name))
     if own is not None:
         models = read_own_baseline(own, source, family.id_set, family.shifts)
         known = tuple(s for s in family.shifts if any(r.shifts[s] is not None for r in models))
-        fitted.add("own", models, known)
-    return dict(family.measured), Baselines(
-        fitted.lines, fitted.not_run, reason="; ".join(sorted({n.reason for n in fitted.not_run}))
-    )
+        fits.add("own", models, known)
+    reasons = sorted({failure.reason for failure in fits.not_run})
+    return dict(family.measured), Baselines(fits.lines, fits.not_run, reason="; ".join(reasons))
 
 
 def published_of(model: Model) -> Row | None:
@@ -151,21 +155,7 @@ def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:
     return text
 
 
-def _models(family: Family, pretraining: str) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:
-    """Returns the shipped baselines: name, models, and the shifts that their tables have."""
-    if family.own is not None:
-        return [(name, models, family.shifts) for name, models in family.own.models().items()]
-    return [
-        (
-            name,
-            bundled_models(name, pretraining if name == ZERO_SHOT else ""),
-            default_target(name),
-        )
-        for name in BASELINES
-    ]
-
-
-class _Fitted:
+class _Fits:
     """Lines for the mean of the measured shifts, for each, and on each one's own classes."""
 
     def __init__(self, family: Family, pretraining: str) -> None:
@@ -176,19 +166,19 @@ class _Fitted:
 
     def add(self, name: str, models: Sequence[Row], known: tuple[str, ...]) -> None:
         """Fits all lines that these models have accuracies for."""
-        measured = set(self._family.measured.values())
+        measured, axis = set(self._family.measured.values()), self._family.id_set
         shifts = tuple(shift for shift in known if shift in measured)
         if not shifts:
-            self._missing(name, known, self._family.id_set, "none of its shifts was measured")
+            self._missing(name, known, axis, "none of its shifts was measured")
             return
         if len(shifts) > 1:
-            self._fit(name, models, shifts, self._family.id_set)
+            self._fit(name, models, shifts, axis)
         for shift in shifts:
-            self._fit(name, models, (shift,), self._family.id_set)
+            self._fit(name, models, (shift,), axis)
         if name == ZERO_SHOT:  # open_clip's table has no accuracies on a shift's own classes
             return
         for shift in shifts:
-            if shift in OWN_CLASSES and self._family.id_set == "imagenet":
+            if shift in OWN_CLASSES and axis == "imagenet":
                 self._fit(name, on_own_classes(models, shift), (shift,), "own classes")
 
     def _fit(self, name: str, models: Sequence[Row], target: tuple[str, ...], axis: Axis) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -104,65 +103,61 @@ def probe_robustness(
         raise DataError("robustness takes an in-distribution set")
     first = sets[0]
     answers_of(first, head.weight.shape[0])
-    labelled = [one for one in sets if one.labels is not None]
-    accuracies = tuple(_accuracy(head, first, one, shifts.get(one.name)) for one in labelled)
-    entries: tuple[EffectiveRobustness, ...] | NotRun = NotRun(reason=baselines.reason)
+    labelled = [images for images in sets if images.labels is not None]
+    accuracies = tuple(
+        _accuracy(head, first, images, shifts.get(images.name)) for images in labelled
+    )
+    effective: tuple[EffectiveRobustness, ...] | NotRun = NotRun(reason=baselines.reason)
     if baselines.lines:
-        entries = tuple(_entry(baseline, accuracies) for baseline in baselines.lines)
+        effective = tuple(_effective(baseline, accuracies) for baseline in baselines.lines)
+    own_heads = own_names or {}
+    alternatives = []
+    for images in labelled:
+        own = own_heads.get(images.name)
+        if isinstance(own, str):
+            alternative = OwnNames(data=images.name, head="", accuracy=NotRun(reason=own))
+            alternatives.append(alternative)
+        elif own is not None:
+            plain = replace(images, answers=None)
+            accuracy = _accuracy(own, plain, plain, shifts.get(images.name))
+            alternatives.append(OwnNames(data=images.name, head=own.source, accuracy=accuracy))
     return Robustness(
         data=first.name,
         accuracies=accuracies,
         mean_shift=mean_accuracy(accuracies[1:]),
-        effective=entries,
+        effective=effective,
         not_run=tuple(baselines.not_run),
         confidence=mean_confidence(head, first),
-        own_names=_own_names(labelled, shifts, own_names or {}),
+        own_names=tuple(alternatives),
         baseline_models=_baseline_models(baselines),
     )
 
 
 def _baseline_models(baselines: Baselines) -> tuple[BaselineModels, ...]:
     """Returns the models of each baseline that readers find in no published table."""
-    found: dict[str, BaselineModels] = {}
-    for one in baselines.lines:
-        name = one.line.baseline
-        if name in BASELINES or name in found or one.axis == "own classes":
+    kept: dict[str, BaselineModels] = {}
+    for baseline in baselines.lines:
+        name = baseline.line.baseline
+        if name in BASELINES or name in kept or baseline.axis == "own classes":
             continue
-        models = (row for row in one.models if row.imagenet is not None)
-        kept = tuple(_baseline_model(row) for row in islice(models, MOST_MODELS))
-        found[name] = BaselineModels(baseline=name, models=kept)
-    return tuple(found.values())
-
-
-def _baseline_model(row: Row) -> BaselineModel:
-    shifts = {name: value for name, value in row.shifts.items() if value is not None}
-    name = f"{row.model}, {row.tag}" if row.tag else row.model
-    return BaselineModel(name=name, x=row.imagenet or 0.0, shifts=shifts)
-
-
-def _own_names(
-    labelled: Sequence[SetFeatures],
-    shifts: Mapping[str, str],
-    heads: Mapping[str, HeadArrays | str],
-) -> tuple[OwnNames, ...]:
-    found = []
-    for one in labelled:
-        if one.name not in heads:
-            continue
-        head, plain = heads[one.name], replace(one, answers=None)
-        if isinstance(head, str):
-            found.append(OwnNames(data=one.name, head="", accuracy=NotRun(reason=head)))
-            continue
-        accuracy = _accuracy(head, plain, plain, shifts.get(one.name))
-        found.append(OwnNames(data=one.name, head=head.source, accuracy=accuracy))
-    return tuple(found)
+        models = [
+            BaselineModel(
+                name=row.label,
+                x=row.imagenet,
+                shifts={shift: value for shift, value in row.shifts.items() if value is not None},
+            )
+            for row in baseline.models
+            if row.imagenet is not None
+        ]
+        kept[name] = BaselineModels(baseline=name, models=tuple(models[:MOST_MODELS]))
+    return tuple(kept.values())
 
 
 def _accuracy(
-    head: HeadArrays, first: SetFeatures, one: SetFeatures, shift: str | None
+    head: HeadArrays, first: SetFeatures, images: SetFeatures, shift: str | None
 ) -> Accuracy:
-    rows, n = head.weight.shape[0], one.features.shape[0]
-    answers, usable = answers_of(one, rows), usable_images(one)
+    rows, n = head.weight.shape[0], images.features.shape[0]
+    answers, usable = answers_of(images, rows), usable_images(images)
     classes = int(np.unique(answers).size)
     among_all: Figure = NotRun(reason="every class of the head may answer")
     top1: Figure = NotRun(reason="no image with a finite representation")
@@ -174,7 +169,7 @@ def _accuracy(
     if classes > TOP:
         top5 = wilson(top_hits(head, usable, TOP), n) if n else top1
     return Accuracy(
-        data=one.name,
+        data=images.name,
         shift=shift,
         images=n,
         classes=classes,
@@ -182,19 +177,19 @@ def _accuracy(
         top1=top1,
         top1_all=among_all,
         top5=top5,
-        id_own_classes=_on_own_classes(head, first, one),
+        id_own_classes=_on_own_classes(head, first, images),
     )
 
 
-def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> Figure:
+def _on_own_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> Figure:
     """Computes in-distribution accuracy on the classes of a shift, with the answers it allows."""
-    if one is first:
+    if images is first:
         return NotRun(reason="this is the in-distribution set")
     rows = head.weight.shape[0]
-    answers = np.arange(rows) if one.answers is None else np.asarray(one.answers)
+    answers = np.arange(rows) if images.answers is None else np.asarray(images.answers)
     if np.unique(answers[answers >= 0]).size == rows:
         return NotRun(reason="the set has all classes: this is the plain accuracy")
-    own = on_classes_of(rows, first, one)
+    own = on_classes_of(rows, first, images)
     if isinstance(own, NotRun):
         return own
     if np.unique(answers_of(own, rows)).size == 1:
@@ -203,14 +198,14 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> F
     return wilson(hits(usable.features, head, usable), own.features.shape[0])
 
 
-def mean_confidence(head: HeadArrays, one: SetFeatures) -> Figure:
+def mean_confidence(head: HeadArrays, images: SetFeatures) -> Figure:
     """Returns the mean over the images of the probability of the answer, not calibrated.
 
     Args:
         head: The linear head; there is no figure where it does not tell its logit scale.
-        one: Representations; labels are not looked at.
+        images: Representations; labels are not looked at.
     """
-    usable = usable_images(one)
+    usable = usable_images(images)
     if usable.features.shape[0] == 0:
         return NotRun(reason="no image with a finite representation")
     if not scale_known(head):
@@ -220,7 +215,7 @@ def mean_confidence(head: HeadArrays, one: SetFeatures) -> Figure:
 
 def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
     """Returns the mean top-1 over shifts, with the binomial error of each (delta method)."""
-    tops = [one.top1 for one in accuracies if given(one.top1)]
+    tops = [accuracy.top1 for accuracy in accuracies if given(accuracy.top1)]
     if not tops:
         return NotRun(reason="no labelled shift was measured")
     mean = float(np.mean([top.value for top in tops]))
@@ -237,75 +232,75 @@ def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
     )
 
 
-def _entry(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobustness:
+def _effective(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobustness:
+    """Returns the effective robustness by one line, or a figure that says why there is none."""
     line = baseline.line
-    value, prediction, percentile, above, extrapolated, nearest = _measured(baseline, accuracies)
-    return EffectiveRobustness(
-        baseline=line.baseline,
-        target=line.target,
-        axis=baseline.axis,
-        models=line.n,
-        left_out=line.left_out,
-        slope=line.a,
-        intercept=line.b,
-        r2=line.r2,
-        covariance=line_covariance(line),
-        value=value,
-        prediction=prediction,
-        above=above,
-        percentile=percentile,
-        extrapolated=extrapolated,
-        nearest=nearest,
-    )
+    by_shift = {row.shift: row for row in accuracies[1:] if row.shift is not None}
 
+    def entry(
+        value: Figure,
+        prediction: Figure | None = None,
+        percentile: Figure | None = None,
+        **more: Any,
+    ) -> EffectiveRobustness:
+        return EffectiveRobustness(
+            baseline=line.baseline,
+            target=line.target,
+            axis=baseline.axis,
+            models=line.n,
+            left_out=line.left_out,
+            slope=line.a,
+            intercept=line.b,
+            r2=line.r2,
+            covariance=line_covariance(line),
+            value=value,
+            prediction=prediction or value,
+            percentile=percentile or value,
+            **{"above": None, "extrapolated": None, **more},
+        )
 
-_Measured = tuple[Figure, Figure, Figure, bool | None, bool | None, float | None]
-
-
-def _measured(baseline: Baseline, accuracies: Sequence[Accuracy]) -> _Measured:
-    line = baseline.line
-    by_shift = {one.shift: one for one in accuracies[1:] if one.shift is not None}
     missing = [shift for shift in line.target if shift not in by_shift]
     if missing:
-        return _nothing(f"{', '.join(missing)} not measured")
-    if baseline.axis == "own classes" and len(line.target) != 1:
-        return _nothing("classes differ between shifts: one x for several is not defined")
+        return entry(NotRun(reason=f"{', '.join(missing)} not measured"))
     x = accuracies[0].top1
     if baseline.axis == "own classes":
+        if len(line.target) != 1:
+            reason = "classes differ between shifts: one x for several is not defined"
+            return entry(NotRun(reason=reason))
         x = by_shift[line.target[0]].id_own_classes
     if not given(x):
-        return _nothing(f"no in-distribution accuracy on this axis: {x.reason}")
+        return entry(NotRun(reason=f"no in-distribution accuracy on this axis: {x.reason}"))
     tops = {shift: by_shift[shift].top1 for shift in line.target}
     values = {shift: top.value for shift, top in tops.items() if given(top)}
-    if len(values) < len(tops):
-        return _nothing("a shift has no images")
-    if not 0 < x.value < 1:
-        return _nothing(f"in-distribution accuracy is {x.value:g}, where the logit is infinite")
     images = {shift: top.n for shift, top in tops.items() if given(top)} | {"imagenet": x.n}
-    found = effective_robustness(line, x.value, values, images)
-    if found is None:
-        return _nothing("an accuracy is missing")
-    mean = mean_of(line.target, values)
+    if len(values) < len(tops):
+        return entry(NotRun(reason="a shift has no images"))
+    if not 0 < x.value < 1:
+        reason = f"in-distribution accuracy is {x.value:g}, where the logit is infinite"
+        return entry(NotRun(reason=reason))
+    er = effective_robustness(line, x.value, values, images)
+    if er is None:
+        return entry(NotRun(reason="an accuracy is missing"))
     precision, prediction = (
-        Estimate(value=found.value, low=ends[0], high=ends[1], n=sum(images.values()), method=how)
+        Estimate(value=er.value, low=ends[0], high=ends[1], n=sum(images.values()), method=how)
         for ends, how in (
-            (found.precision, "precision: binomial, line bootstrapped by family"),
-            (found.prediction, "prediction: adds the scatter of baseline models"),
+            (er.precision, "precision: binomial, line bootstrapped by family"),
+            (er.prediction, "prediction: adds the scatter of baseline models"),
         )
     )
-    percentile = _percentile(baseline, x.value, mean)
     distances = [
         abs(row.imagenet - x.value)
         for row in baseline.models
         if row.imagenet is not None and mean_of(line.target, row.shifts) is not None
     ]
-    nearest = min(distances, default=None)
-    return precision, prediction, percentile, found.above, found.extrapolated, nearest
-
-
-def _nothing(reason: str) -> _Measured:
-    why = NotRun(reason=reason)
-    return why, why, why, None, None, None
+    return entry(
+        precision,
+        prediction,
+        _percentile(baseline, x.value, mean_of(line.target, values)),
+        above=er.above,
+        extrapolated=er.extrapolated,
+        nearest=min(distances, default=None),
+    )
 
 
 def _percentile(baseline: Baseline, x: float, mean: float | None) -> Figure:

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from tuiprobe.catalog.accuracies import ZERO_SHOT
+from tuiprobe.catalog.baselines import SUPERVISED
+from tuiprobe.numbers import number
+from tuiprobe.probes.content import heading, points, prose, several, table, value_or_dash
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness import TITLE
 from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
-from tuiprobe.probes.robustness.describe import describe
-from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
-from tuiprobe.results import NotRun, given
-from tuiprobe.results.base import figures_in
+from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
+from tuiprobe.probes.robustness.scatter import scatter
+from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
-from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, Section
+from tuiprobe.results.section import (
+    BaselineLine,
+    Code,
+    Content,
+    MeanOf,
+    NamedFigure,
+    Section,
+    Strong,
+    Text,
+    Value,
+)
 from tuiprobe.run.checked_arrays import HeadArrays
 
 NAMES = {
@@ -25,11 +39,32 @@ NAMES = {
     "top5": "top-5",
     "id_own_classes": "in-distribution top-1 on the same classes",
     "mean_shift": "mean top-1 of the shifts",
+    "effective": "effective",
     "confidence": "mean confidence",
     "value": "effective robustness",
     "prediction": "effective robustness, prediction interval",
     "percentile": "share of baseline models below",
 }
+AXES = {
+    "imagenet": "full validation set",
+    "val": "full val",
+    "own classes": "validation images of the shift's own classes",
+}
+BASELINE_MODELS = {
+    **dict.fromkeys(SUPERVISED, "supervised models"),
+    ZERO_SHOT: "zero-shot models",
+    "miniature": "supervised runs",
+}
+"""What the models of a baseline are called."""
+
+NEAR = 0.02
+"""Distance in in-distribution accuracy up to which a model of the baseline is near."""
+
+NOTE = (
+    "Effective robustness is shift accuracy minus the baseline's prediction at the in-distribution "
+    "accuracy, sigmoid(a logit(x) + b). The interval of sampling shows how well the figure is "
+    "known. Only a model outside the wider interval with model spread is above the baseline."
+)
 
 
 @dataclass(frozen=True)
@@ -51,16 +86,13 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
     block = "shifts"
     Result = Robustness
 
-    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head, labels, and the baselines that belong to the sets."""
         if isinstance(run.head, str):
             return NotRun(reason=run.head)
         row = published_of(run.plan.model)
-        shifts, baselines = baselines_for(
-            run.sets,
-            run.baseline,
-            pretraining="" if row is None else row.pretraining,
-        )
+        pretraining = "" if row is None else row.pretraining
+        shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
         return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names)
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
@@ -70,75 +102,166 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         )
 
     def describe(self, result: Robustness, subject: Subject) -> Section:
-        """Describes every accuracy, and effective robustness by every baseline."""
-        return describe(result, subject)
+        """Describes accuracy of every set, then effective robustness by every baseline."""
+        charts = scatter(result, subject.model.name)
+        first, *shifts = result.accuracies
+        over_shifts = f" over {several(len(shifts), 'shift')}"
+        headline: list[Value] = ["Top-1 ", first.top1, " on ", Code(code=first.data)]
+        if shifts:
+            headline += [", ", result.mean_shift, over_shifts]
+        for row in result.headlines()[:1]:
+            headline += [", ", row.value, f" above models of equal accuracy ({row.baseline})"]
+        clause = ""
+        if given(first.top1):
+            clause = f"{first.top1.alone()} right on {first.data}"
+            if given(result.mean_shift):
+                clause += f", {result.mean_shift.alone()}{over_shifts}"
+        return Section(
+            title=TITLE,
+            headline=(*headline, "."),
+            clause=clause,
+            card=tuple(_card(result)),
+            pictures=tuple(chart.id for chart in charts[:1]),
+            content=(*_accuracies(result), *_effective(result), *charts),
+        )
 
     def named(self, result: Robustness) -> Named:
         """Names accuracies of every set and effective robustness by every baseline."""
-        return Named(figures=(*_accuracies(result), *_overall(result), *_effective(result)))
+        figures: list[NamedFigure] = []
+        more: dict[str, dict[str, Any]]
+        for row in result.accuracies:
+            mean_of = MeanOf(values="correct", sets=(row.data,))
+            more = {"top1": {"headline": TOP1, "mean_of": mean_of}}
+            if row is result.accuracies[0]:
+                more["top1"]["role"] = "predictor"
+            figures += named_figures(row, NAMES, row.data, "accuracy", more)
+        shifts = tuple(row.data for row in result.accuracies[1:] if given(row.top1))
+        confidence = MeanOf(values="confidence", sets=(result.data,))
+        more = {
+            "mean_shift": {
+                "headline": MEAN_SHIFT, "mean_of": MeanOf(values="correct", sets=shifts)
+            },
+            "confidence": {"role": "predictor", "mean_of": confidence},
+        }  # fmt: skip
+        figures += named_figures(result, NAMES, result.data, "robustness", more)
+        headlines = result.headlines()
+        for er in () if isinstance(result.effective, NotRun) else result.effective:
+            value: dict[str, Any] = {
+                "about": (er.baseline, er.axis, *er.target),
+                "mean_of": _mean_of(result, er),
+            }
+            if er in headlines:
+                value["role"] = "outcome"
+                value["headline"] = EFFECTIVE if er is headlines[0] else None
+            data = f"{er.baseline}: {', '.join(er.target)}"
+            place = f"robustness by {er.axis}"
+            figures += named_figures(er, NAMES, data, place, {"value": value})
+        return Named(figures=tuple(figures))
 
 
-def _accuracies(result: Robustness) -> Iterator[NamedFigure]:
-    for number, one in enumerate(result.accuracies):
-        for id, figure in figures_in(one):
-            first = id == "top1" and number == 0
-            yield NamedFigure(
-                id=id,
-                name=NAMES.get(id, id),
-                data=one.data,
-                place="accuracy",
-                figure=figure,
-                headline=TOP1 if id == "top1" else None,
-                role="predictor" if first else None,
-                mean_of=MeanOf(values="correct", sets=(one.data,)) if id == "top1" else None,
-            )
-
-
-def _overall(result: Robustness) -> Iterator[NamedFigure]:
-    shifts = tuple(one.data for one in result.accuracies[1:] if given(one.top1))
-    mean_of = {
-        "mean_shift": MeanOf(values="correct", sets=shifts),
-        "confidence": MeanOf(values="confidence", sets=(result.data,)),
-    }
-    for id, figure in figures_in(result):
-        yield NamedFigure(
-            id=id,
-            name=NAMES.get(id, id),
-            data=result.data,
-            place="robustness",
-            figure=figure,
-            headline=MEAN_SHIFT if id == "mean_shift" else None,
-            role="predictor" if id == "confidence" else None,
-            mean_of=mean_of.get(id),
-        )
-
-
-def _effective(result: Robustness) -> Iterator[NamedFigure]:
-    if isinstance(result.effective, NotRun):
-        return
-    headlines = result.headlines()
-    for one in result.effective:
-        leading = one in headlines
-        for id, figure in figures_in(one):
-            yield NamedFigure(
-                id=id,
-                name=NAMES.get(id, id),
-                data=f"{one.baseline}: {', '.join(one.target)}",
-                place=f"robustness by {one.axis}",
-                figure=figure,
-                headline=EFFECTIVE if leading and one is headlines[0] and id == "value" else None,
-                role="outcome" if leading and id == "value" else None,
-                about=(one.baseline, one.axis, *one.target) if id == "value" else (),
-                mean_of=_mean_of(result, one) if id == "value" else None,
-            )
-
-
-def _mean_of(result: Robustness, one: EffectiveRobustness) -> MeanOf | None:
+def _mean_of(result: Robustness, er: EffectiveRobustness) -> MeanOf | None:
     """Returns what an effective robustness is the mean of; None on axes other than all images."""
     sets = {accuracy.shift: accuracy.data for accuracy in result.accuracies}
-    if one.axis == "own classes" or not set(one.target) <= sets.keys():
+    if er.axis == "own classes" or not set(er.target) <= sets.keys():
         return None
     line = BaselineLine(
-        set=result.data, slope=one.slope, intercept=one.intercept, covariance=one.covariance
+        set=result.data, slope=er.slope, intercept=er.intercept, covariance=er.covariance
     )
-    return MeanOf(values="correct", sets=tuple(sets[shift] for shift in one.target), line=line)
+    return MeanOf(values="correct", sets=tuple(sets[shift] for shift in er.target), line=line)
+
+
+def _card(result: Robustness) -> Iterator[Text]:
+    first, *shifts = result.accuracies
+    line: list[Value] = [first.top1, f" right on {first.data}"]
+    if shifts:
+        each = ", ".join(f"{row.data} {row.top1.alone(bare=True)}" for row in shifts)
+        mean = f" as the mean of {several(len(shifts), 'labelled shift')} ({each})"
+        line += [", ", result.mean_shift, mean]
+    yield (*line, ".")
+    among_all = [
+        f"{row.data} {row.classes:,}: {row.top1.alone()}, among all {row.top1_all.alone()}"
+        for row in result.accuracies
+        if given(row.top1_all)
+    ]
+    if among_all:
+        classes = max(row.head_classes for row in result.accuracies)
+        yield (f"Answers among a set's own classes, not all {classes:,} of the head: "
+               f"{'; '.join(among_all)}.",)  # fmt: skip
+    for er in result.headlines()[:1]:
+        if given(er.value) and given(er.prediction) and given(first.top1):
+            yield (_beside_the_line(er, er.prediction, first.top1),)
+
+
+def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: Estimate) -> str:
+    """Returns where a model lies beside its baseline, and whether the baseline has one near it."""
+    models = f"{er.models:,} {BASELINE_MODELS.get(er.baseline, f'models of {er.baseline}')}"
+    amount, bracket, ends = prediction.with_interval(signed=not er.above).partition(" (")
+    amount += f"{bracket}{ends.removesuffix(')')} with scatter)"  # screens draw the other range
+    if er.above:
+        line = f"{amount} above the line of {models}"
+    else:
+        line = f"Not above the line of {models}: {amount}"
+    if er.nearest is not None and er.nearest > NEAR:
+        about = number(own.value, "share", own.value - 0.05, own.value + 0.05)
+        line += f", none near {about}"
+    return f"{line}."
+
+
+def _accuracies(result: Robustness) -> Iterator[Content]:
+    def cells(row: Accuracy, names: str) -> list[Value]:
+        return [
+            Code(code=row.data), row.shift or "", names, row.top1, value_or_dash(row.top1_all),
+            row.top5, row.images, row.classes, row.head_classes or None,
+            value_or_dash(row.id_own_classes),
+        ]  # fmt: skip
+
+    rows = [cells(row, "") for row in result.accuracies]
+    for own in result.own_names:
+        if isinstance(own.accuracy, NotRun):
+            rows.append([Code(code=own.data), "", "its own", own.accuracy, *[None] * 6])
+        else:
+            rows.append(cells(own.accuracy, "its own"))
+    yield table(
+        "accuracies",
+        ["data", "shift", "names", ("top1", "top-1"),
+         ("top1_all", "top-1 among all classes of the head"), ("top5", "top-5"), ("images", "n"),
+         "classes", ("head_classes", "classes of the head"),
+         ("id_own_classes", (Code(code=result.data), " on the same classes"))],
+        rows,
+    )  # fmt: skip
+    yield prose("Mean top-1 of the shifts: ", result.mean_shift, ".")
+
+
+def _effective(result: Robustness) -> Iterator[Content]:
+    yield heading("Effective robustness")
+    if isinstance(result.effective, NotRun):
+        yield prose(result.effective)
+        return
+    yield prose(NOTE)
+    rows: list[list[Value]] = []
+    for er in result.effective:
+        target, axis = ", ".join(er.target), AXES.get(er.axis, er.axis)
+        rows.append(
+            [
+                Code(code=er.baseline),
+                f"mean of {target}" if len(er.target) > 1 else target,
+                Strong(strong=f"{axis}, extrapolated") if er.extrapolated else axis,
+                er.models,
+                er.left_out,
+                er.value,
+                value_or_dash(er.prediction),
+                {True: "yes", False: "no", None: "-"}[er.above],
+                er.percentile if given(er.percentile) or given(er.value) else "-",
+            ]
+        )
+    yield table(
+        "effective_robustness",
+        ["baseline", "target", ("axis", "x axis"), "models", ("left_out", "left out"),
+         ("precision", "above models of equal accuracy, sampling"),
+         ("prediction", "with model spread"), ("above", "above the baseline"),
+         ("percentile", "share of models below")],
+        rows,
+    )  # fmt: skip
+    reasons = dict.fromkeys(failure.reason for failure in result.not_run)
+    if reasons:
+        yield points((NotRun(reason=reason),) for reason in reasons)

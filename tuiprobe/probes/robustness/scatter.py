@@ -6,49 +6,47 @@ from collections.abc import Mapping
 
 from tuiprobe.catalog.accuracies import rows
 from tuiprobe.catalog.baselines import logit, mean_of, sigmoid
+from tuiprobe.probes.content import series
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.section import Chart, Drawn, Series
 
 MOST_NAMED = 2
 _STEPS = 40
-_OTHERS = "timm and testbed, others"
-_ZERO_SHOT = "open_clip, zero-shot"
 
 
-def scatter(found: Robustness, name: str) -> list[Chart]:
+def scatter(result: Robustness, name: str) -> list[Chart]:
     """Returns the charts of a run's accuracies under shift; none if only the first set is known.
 
     Args:
-        found: Accuracies and effective robustness.
+        result: Accuracies and effective robustness.
         name: Name of the model.
     """
-    first, *shifts = found.accuracies
+    first, *shifts = result.accuracies
     if not given(first.top1) or not shifts:
         return []
-    if isinstance(found.effective, NotRun):
+    if isinstance(result.effective, NotRun):
         return [_sets(first.top1, shifts, name)]
     charts = []
-    for number, one in enumerate(found.headlines()):
-        x = _on_axis(one, found)
-        if given(x) and 0 < x.value < 1:
-            charts.append(_baseline(one, x.value, (name, number), found))
+    for number, er in enumerate(result.headlines()):
+        x = first.top1
+        if er.axis == "own classes":
+            same = [row for row in result.accuracies if row.shift in er.target]
+            if len(same) != 1 or not given(same[0].id_own_classes):
+                continue
+            x = same[0].id_own_classes
+        if 0 < x.value < 1:
+            charts.append(_baseline(er, x.value, name, number, result))
     return charts
-
-
-def _on_axis(one: EffectiveRobustness, found: Robustness) -> Figure:
-    """Returns this model's in-distribution accuracy, on the axis of the baseline."""
-    if one.axis != "own classes":
-        return found.accuracies[0].top1
-    same = [accuracy for accuracy in found.accuracies if accuracy.shift in one.target]
-    if len(same) != 1:
-        return NotRun(reason="an axis of own classes has one shift")
-    return same[0].id_own_classes
 
 
 def _sets(first: Estimate, shifts: list[Accuracy], name: str) -> Chart:
     """Returns the chart without a baseline: each shifted set of this run against the first one."""
-    points = tuple(_point(one.data, first.value, one.top1) for one in shifts if given(one.top1))
+    points = [
+        series(row.data, [row.top1], mark="points", x=[first.value])
+        for row in shifts
+        if given(row.top1)
+    ]
     low = min([first.value, *(y for point in points for y in point.y)])
     equal = Series(name="no loss", x=(low, 1.0), y=(low, 1.0), role="reference")
     return Chart(
@@ -63,124 +61,87 @@ def _sets(first: Estimate, shifts: list[Accuracy], name: str) -> Chart:
     )
 
 
-def _point(name: str, x: float, figure: Estimate) -> Series:
-    low = figure.value if figure.low is None else figure.low
-    high = figure.value if figure.high is None else figure.high
-    return Series(name=name, x=(x,), y=(figure.value,), low=(low,), high=(high,), mark="points")
-
-
 def _baseline(
-    one: EffectiveRobustness, x: float, named: tuple[str, int], found: Robustness
+    er: EffectiveRobustness, x: float, name: str, number: int, result: Robustness
 ) -> Chart:
-    (name, number), behind = named, _behind(one, found)
-    xs = [x, *(value for series in behind for value in series.x)]
-    along, expected = _line(one, min(xs), max(xs))
-    line = Series(name=f"baseline {one.baseline}", x=along, y=expected, role="reference")
+    def predicted(x: float) -> float:
+        return sigmoid(er.slope * logit(x) + er.intercept)
+
+    behind = _behind(er, result)
+    xs = [x, *(value for models in behind for value in models.x)]
+    low, high = max(min(xs) - 0.02, 1e-3), min(max(xs) + 0.02, 1 - 1e-3)
+    along = tuple(low + (high - low) * i / (_STEPS - 1) for i in range(_STEPS))
+    expected = tuple(predicted(value) for value in along)
+    drawn = [
+        *behind,
+        Series(name=f"baseline {er.baseline}", x=along, y=expected, role="reference"),
+    ]
+    if isinstance(er.value, NotRun):
+        note = f"This run is not drawn: {er.value.reason}."
+    else:
+        note = "The vertical line is the precision interval of the effective robustness."
+        if not behind:
+            note = "No models behind: none has figures on these axes."
+        ends = (er.value.value, er.value.low, er.value.high)
+        y, bottom, top = (
+            (predicted(x) + (er.value.value if end is None else end),) for end in ends
+        )
+        drawn.append(Series(name=name, x=(x,), y=y, low=bottom, high=top, mark="points"))
+    target = f"accuracy on {er.target[0]}"
+    if len(er.target) > MOST_NAMED:
+        target = f"mean accuracy on {len(er.target)} shifts"
+    elif len(er.target) > 1:
+        target = f"mean accuracy on {', '.join(er.target)}"
     return Chart(
         id=f"robustness_{number}",
-        title=f"Accuracy under shift against the baseline {one.baseline}",
-        x_label=f"accuracy without shift ({one.axis})",
-        y_label=_mean_on(one.target),
-        series=(*behind, line, *_own_point(one, x, name)),
+        title=f"Accuracy under shift against the baseline {er.baseline}",
+        x_label=f"accuracy without shift ({er.axis})",
+        y_label=target,
+        series=tuple(drawn),
         x_unit="share",
         y_unit="share",
-        note=_note(one, bool(behind)),
+        note=note,
         folded=number > 0,
     )
 
 
-def _mean_on(target: tuple[str, ...]) -> str:
-    if len(target) > MOST_NAMED:
-        return f"mean accuracy on {len(target)} shifts"
-    return (
-        f"mean accuracy on {', '.join(target)}" if len(target) > 1 else f"accuracy on {target[0]}"
-    )
+def _behind(er: EffectiveRobustness, result: Robustness) -> list[Series]:
+    """Returns the models of the baseline, and behind one of ImageNet's sets all published ones."""
+    Point = tuple[str, float, float]
+    others: list[Point] = []
+    zero_shot: list[Point] = []
+    fitted: list[Point] = []
 
+    def add(points: list[Point], model: str, x: float, shifts: Mapping[str, float | None]) -> None:
+        mean = mean_of(er.target, shifts)
+        if mean is not None:
+            points.append((model, x, mean))
 
-def _note(one: EffectiveRobustness, behind: bool) -> str:
-    if isinstance(one.value, NotRun):
-        return f"This run is not drawn: {one.value.reason}."
-    if not behind:
-        return "No models behind: none has figures on these axes."
-    return "The vertical line is the precision interval of the effective robustness."
-
-
-def _line(
-    one: EffectiveRobustness, low: float, high: float
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    low, high = max(low - 0.02, 1e-3), min(high + 0.02, 1 - 1e-3)
-    x = tuple(low + (high - low) * i / (_STEPS - 1) for i in range(_STEPS))
-    return x, tuple(sigmoid(one.slope * logit(value) + one.intercept) for value in x)
-
-
-def _own_point(one: EffectiveRobustness, x: float, name: str) -> tuple[Series, ...]:
-    """Returns this model's point, with the precision interval of its effective robustness."""
-    if not given(one.value):
-        return ()
-    expected = sigmoid(one.slope * logit(x) + one.intercept)
-    low = one.value.value if one.value.low is None else one.value.low
-    high = one.value.value if one.value.high is None else one.value.high
-    return (
+    for baseline in result.baseline_models:
+        if baseline.baseline == er.baseline:
+            for model in baseline.models:
+                add(fitted, model.name, model.x, model.shifts)
+    if er.axis == "imagenet":
+        for row in rows():
+            if er.baseline in row.baselines:
+                add(fitted, row.label, row.imagenet or 0.0, row.shifts)
+            elif row.imagenet is not None:
+                table = zero_shot if row.table == "open_clip" else others
+                add(table, row.label, row.imagenet, row.shifts)
+    groups: list[tuple[str, list[Point], Drawn]] = [
+        ("timm and testbed, others", others, "context"),
+        ("open_clip, zero-shot", zero_shot, "third"),
+        (f"models of {er.baseline}", fitted, "control"),
+    ]
+    return [
         Series(
             name=name,
-            x=(x,),
-            y=(expected + one.value.value,),
-            low=(expected + low,),
-            high=(expected + high,),
-            mark="points",
-        ),
-    )
-
-
-def _behind(one: EffectiveRobustness, found: Robustness) -> tuple[Series, ...]:
-    """Returns the models of the baseline, and behind one of ImageNet's sets all published ones."""
-    own = next((each for each in found.baseline_models if each.baseline == one.baseline), None)
-    fitted: list[tuple[str, float, Mapping[str, float | None]]] = []
-    if own is not None:
-        fitted += [(each.name, each.x, each.shifts) for each in own.models]
-    published = _Models(_OTHERS), _Models(_ZERO_SHOT)
-    if one.axis == "imagenet":
-        for row in rows():
-            model = f"{row.model}, {row.tag}" if row.tag else row.model
-            if one.baseline in row.baselines:
-                fitted.append((model, row.imagenet or 0.0, row.shifts))
-            elif row.imagenet is not None:
-                published[row.table == "open_clip"].add(model, row.imagenet, one, row.shifts)
-    models = _Models(f"models of {one.baseline}")
-    for model, x, shifts in fitted:
-        models.add(model, x, one, shifts)
-    roles: dict[Drawn, _Models] = {
-        "context": published[0], "third": published[1], "control": models,
-    }  # fmt: skip
-    return tuple(one.series(role) for role, one in roles.items() if one.x)
-
-
-class _Models:
-    """Models as points of one series."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.names: list[str] = []
-        self.x: list[float] = []
-        self.y: list[float] = []
-
-    def add(
-        self, model: str, x: float, one: EffectiveRobustness, shifts: Mapping[str, float | None]
-    ) -> None:
-        """Adds a model that has an accuracy on every shift of the target."""
-        mean = mean_of(one.target, shifts)
-        if mean is not None:
-            self.names.append(model)
-            self.x.append(x)
-            self.y.append(mean)
-
-    def series(self, role: Drawn) -> Series:
-        """Returns the series."""
-        return Series(
-            name=self.name,
-            x=tuple(self.x),
-            y=tuple(self.y),
+            x=tuple(x for _, x, _ in points),
+            y=tuple(y for _, _, y in points),
             mark="points",
             role=role,
-            names=tuple(self.names),
+            names=tuple(model for model, _, _ in points),
         )
+        for name, points, role in groups
+        if points
+    ]

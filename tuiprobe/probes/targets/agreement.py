@@ -18,12 +18,12 @@ from scipy.special import ndtr, ndtri
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.numbers import number
 from tuiprobe.probes.confidence import Logits
+from tuiprobe.probes.content import ColumnOf, heading, prose, table, value_or_dash
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.probes.intervals import around_draws
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.telling import heading, prose, table
-from tuiprobe.results import given
-from tuiprobe.results.base import Count, Estimate, Frozen, Many, NotRun, Real, Share
+from tuiprobe.results.base import Count, Frozen, Many, NotRun, Real, Share
 from tuiprobe.results.section import Content, Section, Value
 from tuiprobe.results.subject import Model
 from tuiprobe.run.directory import RunDir
@@ -119,10 +119,10 @@ def agreement_of(models: Sequence[Model], directories: Sequence[RunDir]) -> Agre
         directories: The run directories.
     """
     if reason := why_unfit(
-        [one.training for one in models], [one.weights.digest for one in models]
+        [model.training for model in models], [model.weights.digest for model in models]
     ):
         return Agreement(refused=reason)
-    names = [one.name for one in models]
+    names = [model.name for model in models]
     try:
         first, *others = _shared(directories)
         runs = [
@@ -132,7 +132,13 @@ def agreement_of(models: Sequence[Model], directories: Sequence[RunDir]) -> Agre
         own = _together(first, names, runs)
     except TuiprobeError as error:
         return Agreement(refused=str(error))
-    return Agreement(first=first, sets=tuple(_of_set(names, own, one, runs) for one in others))
+    sets = []
+    for name in others:
+        try:
+            sets.append(agreement(names, own, _together(name, names, runs)))
+        except UsageError as error:
+            sets.append(SetAgreement(data=name, refused=str(error)))
+    return Agreement(first=first, sets=tuple(sets))
 
 
 def why_unfit(training: Sequence[str], digests: Sequence[str]) -> str:
@@ -179,9 +185,9 @@ class _RunAnswers:
 
 def _shared(directories: Sequence[RunDir]) -> list[str]:
     """Returns the sets that all runs measured, the in-distribution one first."""
-    runs = [RunReader(one) for one in directories]
-    names = [one.name for one in runs[0].sets if one.name != runs[0].plan.concept_set]
-    shared = [name for name in names if all(name in one.measured.sets for one in runs)]
+    runs = [RunReader(directory) for directory in directories]
+    names = [data.name for data in runs[0].sets if data.name != runs[0].plan.concept_set]
+    shared = [name for name in names if all(name in run.measured.sets for run in runs)]
     if not names or names[:1] != shared[:1]:
         raise UsageError("the runs have no in-distribution set in common")
     if len(shared) < 2:
@@ -194,23 +200,24 @@ def _answers(model: str, directory: RunDir, names: Sequence[str]) -> dict[str, _
     run = RunReader(directory)
     if isinstance(run.head, str):
         raise UsageError(f"{model} has no head: {run.head}")
-    found = {}
-    for one in (*run.head_sets, *run.target_sets):
-        if one.name not in names:
+    answers = {}
+    for images in (*run.head_sets, *run.target_sets):
+        name = images.name
+        if name not in names:
             continue
-        samples = run.samples[one.name]
-        contents = run.measured.sets[one.name].contents or ""
-        source = next(each.source for each in run.sets if each.name == one.name)
-        logits = Logits(run.head, one)
+        samples = run.samples[name]
+        contents = run.measured.sets[name].contents or ""
+        source = next(data.source for data in run.sets if data.name == name)
+        logits = Logits(run.head, images)
         confidences = logits.confidences()
-        found[one.name] = _RunAnswers(
+        answers[name] = _RunAnswers(
             samples=list_digest([samples[i] for i in sorted(samples)], contents, source),
             classes=(np.unique(logits.classes).tobytes(), run.plan.sets[0].classes),
-            ids=run.features(one.name)["ids"],
+            ids=run.features(name)["ids"],
             answer=confidences.answer,
             right=confidences.right,
         )
-    return found
+    return answers
 
 
 def _together(
@@ -224,29 +231,23 @@ def _together(
     for model, sets in zip(models, runs, strict=True):
         if name not in sets:
             raise UsageError(f"{model} has no set {name}")
-    found = [sets[name] for sets in runs]
-    if (lists := len({one.samples for one in found})) > 1:
+    every = [sets[name] for sets in runs]
+    if (lists := len({answers.samples for answers in every})) > 1:
         raise UsageError(f"the runs measured {lists} different samples of {name}, not one")
-    if (classes := len({one.classes for one in found})) > 1:
+    if (classes := len({answers.classes for answers in every})) > 1:
         raise UsageError(f"the heads answer with {classes} different lists of classes")
-    kept = found[0].ids
-    for one in found[1:]:
-        kept = np.intersect1d(kept, one.ids)
+    kept = every[0].ids
+    for answers in every[1:]:
+        kept = np.intersect1d(kept, answers.ids)
     if kept.size < 2:
         raise UsageError(f"{name}: {kept.size} images are usable in every run")
-    orders = [np.argsort(one.ids)[np.searchsorted(np.sort(one.ids), kept)] for one in found]
-    answer = np.stack([one.answer[at] for one, at in zip(found, orders, strict=True)])
-    right = [one.right[at] for one, at in zip(found, orders, strict=True) if one.right is not None]
-    return Answers(name, answer, np.stack(right) if len(right) == len(found) else None)
-
-
-def _of_set(
-    models: Sequence[str], own: Answers, name: str, runs: Sequence[Mapping[str, _RunAnswers]]
-) -> SetAgreement:
-    try:
-        return agreement(models, own, _together(name, models, runs))
-    except UsageError as error:
-        return SetAgreement(data=name, refused=str(error))
+    rows, right = [], []
+    for answers in every:
+        order = np.argsort(answers.ids)[np.searchsorted(np.sort(answers.ids), kept)]
+        rows.append(answers.answer[order])
+        if answers.right is not None:
+            right.append(answers.right[order])
+    return Answers(name, np.stack(rows), np.stack(right) if len(right) == len(rows) else None)
 
 
 def describe_agreement(result: Agreement) -> Section:
@@ -255,32 +256,31 @@ def describe_agreement(result: Agreement) -> Section:
         headline = f"Not estimated: {result.refused}."
     else:
         headline = f"Accuracy without labels, from how the models agree here and on {result.first}."
-    content = [
-        one for i, each in enumerate(result.sets) for one in _set_content(i, result.first, each)
-    ]
-    return Section(title="Agreement on the line", headline=(headline,), content=tuple(content))
+    return Section(
+        title="Agreement on the line", headline=(headline,), content=tuple(_lines(result))
+    )
 
 
-def _set_content(place: int, first: str, one: SetAgreement) -> Iterator[Content]:
-    yield heading(one.data)
-    if one.pairs:
-        yield prose(
-            f"{one.pairs} pairs of models on {one.images:,} images; line in probits: slope ",
-            one.slope, ", intercept ", one.intercept, ", R^2 ", one.r2, ".",
-        )  # fmt: skip
-    if one.refused:
-        yield prose(f"Refused: {one.refused}.")
-        return
-    columns = (
-        ("model", "model"), ("first", f"measured on {first}"), ("aline_s", "ALine-S"),
-        ("aline_d", "ALine-D"), ("measured", "measured"),
-    )  # fmt: skip
-    rows: list[list[Value]] = [
-        [each.model, each.first, each.aline_s, each.aline_d,
-         each.measured if given(each.measured) else "-"]
-        for each in one.models
+def _lines(result: Agreement) -> Iterator[Content]:
+    columns: list[ColumnOf] = [
+        "model", ("first", f"measured on {result.first}"), ("aline_s", "ALine-S"),
+        ("aline_d", "ALine-D"), "measured",
     ]  # fmt: skip
-    yield table(f"agreement_{place}", columns, rows, shown=len(rows), file=False)
+    for place, line in enumerate(result.sets):
+        yield heading(line.data)
+        if line.pairs:
+            yield prose(
+                f"{line.pairs} pairs of models on {line.images:,} images; line in probits: slope ",
+                line.slope, ", intercept ", line.intercept, ", R^2 ", line.r2, ".",
+            )  # fmt: skip
+        if line.refused:
+            yield prose(f"Refused: {line.refused}.")
+            continue
+        rows: list[list[Value]] = [
+            [row.model, row.first, row.aline_s, row.aline_d, value_or_dash(row.measured)]
+            for row in line.models
+        ]
+        yield table(f"agreement_{place}", columns, rows, shown=len(rows), file=False)
 
 
 def agreement(models: Sequence[str], first: Answers, other: Answers) -> SetAgreement:
@@ -297,29 +297,28 @@ def agreement(models: Sequence[str], first: Answers, other: Answers) -> SetAgree
     own, theirs = _agreeing(first.answer), _agreeing(other.answer)
     right = first.right.T.astype(np.float32)
     line = _Line(_rates(own, n), _rates(theirs, m), _rates(right, n))
-    found = SetAgreement(
+    result = SetAgreement(
         data=other.data, images=m, pairs=own.shape[1], slope=line.slope,
         intercept=line.intercept, r2=line.r2,
     )  # fmt: skip
     if line.r2 < MIN_R2:
         why = f"the agreement line has R^2 {number(line.r2)}, below {MIN_R2}"
-        return found.model_copy(update={"refused": why})
+        return result.model_copy(update={"refused": why})
     drawn = _drawn(own, theirs, right)
-    measured = [
-        NotRun(reason="no labels") if other.right is None else wilson(int(one.sum()), m)
-        for one in (other.answer if other.right is None else other.right)
-    ]
+    how = "bootstrap over both sets, line refitted"
     rows = tuple(
         OnTheLine(
             model=name,
             first=wilson(int(first.right[i].sum()), n),
-            aline_s=_estimate(float(line.aline_s[i]), drawn[0, :, i], m),
-            aline_d=_estimate(float(line.aline_d[i]), drawn[1, :, i], m),
-            measured=measured[i],
+            aline_s=around_draws(float(line.aline_s[i]), drawn[0, :, i], m, how),
+            aline_d=around_draws(float(line.aline_d[i]), drawn[1, :, i], m, how),
+            measured=NotRun(reason="no labels")
+            if other.right is None
+            else wilson(int(other.right[i].sum()), m),
         )
         for i, name in enumerate(models)
     )
-    return found.model_copy(update={"models": rows})
+    return result.model_copy(update={"models": rows})
 
 
 def _agreeing(answer: Int64) -> Float32:
@@ -357,8 +356,8 @@ class _Line:
         i, j = np.triu_indices(right.size, 1)
         pairs = np.zeros((i.size, right.size))
         pairs[np.arange(i.size), i] = pairs[np.arange(i.size), j] = 0.5
-        wanted = y + self.slope * (pairs @ accuracy - x)
-        self.aline_d = ndtr(np.linalg.lstsq(pairs, wanted, rcond=None)[0])
+        means = y + self.slope * (pairs @ accuracy - x)
+        self.aline_d = ndtr(np.linalg.lstsq(pairs, means, rcond=None)[0])
 
 
 def _drawn(own: Float32, theirs: Float32, right: Float32) -> Float64:
@@ -366,7 +365,7 @@ def _drawn(own: Float32, theirs: Float32, right: Float32) -> Float64:
     rng = np.random.default_rng(SEED)
     n, m = len(own), len(theirs)
     both = np.concatenate([own, right], axis=1)
-    found = np.zeros((2, DRAWS, right.shape[1]))
+    accuracies = np.zeros((2, DRAWS, right.shape[1]))
     step = max(1, DRAWN_AT_ONCE // max(n, m))
     for start in range(0, DRAWS, step):
         count = min(step, DRAWS - start)
@@ -374,8 +373,8 @@ def _drawn(own: Float32, theirs: Float32, right: Float32) -> Float64:
         other = (_weights(rng, count, m) @ theirs + 0.5) / (m + 1)
         for k in range(count):
             line = _Line(first[k, : own.shape[1]], other[k], first[k, own.shape[1] :])
-            found[:, start + k] = line.aline_s, line.aline_d
-    return found
+            accuracies[:, start + k] = line.aline_s, line.aline_d
+    return accuracies
 
 
 def _weights(rng: np.random.Generator, draws: int, n: int) -> Float32:
@@ -383,14 +382,3 @@ def _weights(rng: np.random.Generator, draws: int, n: int) -> Float32:
     at = rng.integers(0, n, (draws, n)) + n * np.arange(draws)[:, None]
     counts = np.bincount(at.ravel(), minlength=draws * n).reshape(draws, n)
     return counts.astype(np.float32)
-
-
-def _estimate(value: float, drawn: Float64, n: int) -> Estimate:
-    low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
-    return Estimate(
-        value=value,
-        low=min(low, value),
-        high=max(high, value),
-        n=n,
-        method="bootstrap over both sets, line refitted",
-    )

@@ -19,7 +19,7 @@ from tuiprobe.probes.confidence import (
 )
 from tuiprobe.probes.crossfit import ONE_CLASS, CrossFitted
 from tuiprobe.probes.heads import SetFeatures, class_name, first_images
-from tuiprobe.probes.inputs import Float64, Int64
+from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.targets.estimators import estimates
@@ -95,40 +95,42 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
         DataError: If a label of a labelled set has no row of the head.
     """
     fitted = cached_fits(head, images.first)
-    labelled = [one for one in images.shifts if is_labelled(head, one)]
-    checks, left_out = _left_out([_check(head, one, fitted(one)) for one in labelled])
+    labelled = [shift for shift in images.shifts if is_labelled(head, shift)]
+    checks, left_out = _left_out([_check(head, shift, fitted(shift)) for shift in labelled])
     shifts = {name: shift_estimates(checks, name) for name in PRIORS}
-    found = tuple(_target(head, one, fitted(one), shifts, images) for one in images.targets)
+    targets = tuple(
+        _target(head, target, fitted(target), shifts, images) for target in images.targets
+    )
     whole = fitted(images.first)
     return Targets(
         data=images.first.name,
-        basis="calibrated" if any(one.expected for one in found) else "not validated",
+        basis="calibrated" if any(target.expected for target in targets) else "not validated",
         temperature=whole if isinstance(whole, NotRun) else whole.temperature,
-        targets=found,
+        targets=targets,
         checks=checks,
         errors=tuple(_error(estimator, checks) for estimator in get_args(Estimator)),
         left_out=left_out,
     )
 
 
-def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> ShiftCheck:
-    found = Logits(head, one)
-    right = found.confidences().right
+def _check(head: HeadArrays, shift: SetFeatures, source: CrossFitted | NotRun) -> ShiftCheck:
+    logits = Logits(head, shift)
+    right = logits.confidences().right
     assert right is not None  # the caller passes labelled sets
     measured = wilson(int(right.sum()), right.size)
     if isinstance(source, NotRun) or not right.size:
         why = source if isinstance(source, NotRun) else NO_IMAGE
         return ShiftCheck(
-            data=one.name,
+            data=shift.name,
             measured=ONE_CLASS if why is ONE_CLASS else measured,
             expected=why,
             own=why,
             left_out=why,
         )
     return ShiftCheck(
-        data=one.name,
+        data=shift.name,
         measured=measured,
-        expected=_expected(estimates(source, found)[0]),
+        expected=_expected(estimates(source, logits)[0]),
         own=wilson(int(source.right.sum()), source.right.size),
         left_out=NO_SHIFT,
     )
@@ -137,10 +139,10 @@ def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> 
 def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[ShiftEstimate]:
     """Returns the labelled shifts that an estimator says something of."""
     return [
-        ShiftEstimate(one.data, own.value, expected.value, measured.value)
-        for one in checks
-        if given(own := one.own) and given(expected := one.of(estimator))
-        if given(measured := one.measured)
+        ShiftEstimate(check.data, own.value, expected.value, measured.value)
+        for check in checks
+        if given(own := check.own) and given(expected := check.of(estimator))
+        if given(measured := check.measured)
     ]
 
 
@@ -152,10 +154,10 @@ def _left_out(checks: Sequence[ShiftCheck]) -> tuple[tuple[ShiftCheck, ...], Lef
         return tuple(checks), LeftOut(shifts=0, too_high=0, mean_absolute=NO_SHIFT, worst=NO_SHIFT)
     method = "no interval: one labelled shift, estimated from the others"
     with_errors = tuple(
-        one.model_copy(update={"left_out": exact(errors[one.data], 1, method, "points")})
-        if one.data in errors
-        else one
-        for one in checks
+        check.model_copy(update={"left_out": exact(errors[check.data], 1, method, "points")})
+        if check.data in errors
+        else check
+        for check in checks
     )
     worst = max(errors, key=lambda name: abs(errors[name]))
     mean = float(np.mean([abs(error) for error in errors.values()]))
@@ -169,44 +171,66 @@ def _left_out(checks: Sequence[ShiftCheck]) -> tuple[tuple[ShiftCheck, ...], Lef
     )
 
 
-def _expected(found: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
-    return tuple(Expected(estimator=name, accuracy=one) for name, one in found.items())
+def _error(estimator: Estimator, checks: Sequence[ShiftCheck]) -> Error:
+    errors = [
+        (abs(expected.value - measured.value), check.data)
+        for check in checks
+        if given(expected := check.of(estimator)) and given(measured := check.measured)
+    ]
+    if not errors:
+        return Error(estimator=estimator, mean_absolute=NO_SHIFT, worst=NO_SHIFT)
+    worst, name = max(errors)
+    method = f"no interval: {len(errors)} labelled shifts of this run"
+    return Error(
+        estimator=estimator,
+        mean_absolute=exact(float(np.mean([e for e, _ in errors])), len(errors), method),
+        worst=exact(worst, len(errors), method),
+        worst_on=name,
+    )
+
+
+def _expected(figures: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
+    return tuple(Expected(estimator=name, accuracy=figure) for name, figure in figures.items())
 
 
 def _target(
     head: HeadArrays,
-    one: SetFeatures,
+    target: SetFeatures,
     source: CrossFitted | NotRun,
     shifts: Mapping[Estimator, Sequence[ShiftEstimate]],
     images: Images,
 ) -> TargetSet:
-    found = Logits(head, one)
-    plain = found.confidences()
+    logits = Logits(head, target)
+    plain = logits.confidences()
+    n = plain.answer.size
     empty = TargetSet(
-        data=one.name,
-        images=plain.answer.size,
+        data=target.name,
+        images=n,
         uncalibrated=NO_IMAGE,
         less_confident=NO_IMAGE,
         dispersion=NO_IMAGE,
-        predicted=_predicted(found, plain, images.names),
+        predicted=_predicted(logits, plain, images.names),
     )
-    if not plain.answer.size:
+    if not n:
         return empty
     if isinstance(source, NotRun):
-        value = mean_confidence(head, found)
-        return TargetSet(
-            **dict(empty)
-            | {
+        value = mean_confidence(head, logits)
+        known = scale_known(head)
+        return empty.model_copy(
+            update={
                 "uncalibrated": value,
                 "labels": _labels(value),
                 "less_confident": NotRun(reason=source.reason),
-                "dispersion": _dispersion(head, one, 1.0) if scale_known(head) else UNKNOWN_SCALE,
-                **_pictured(found, plain, images),
+                "dispersion": _dispersion(head, target, 1.0) if known else UNKNOWN_SCALE,
+                **_pictured(logits, plain, images),
             }
         )
-    expected, said = estimates(source, found)
-    wrong = int((~source.right).sum())
+    expected, scores = estimates(source, logits)
+    wrong, labelled = int((~source.right).sum()), source.right.size
     few = few_wrong(source, shifts[HEADLINE])
+    # How many more labelled images would give enough wrong answers, at this rate.
+    more = ceil(labelled * FEW_WRONG / wrong) - labelled if few and wrong else None
+    threshold = float(np.quantile(source.scores.confidence, UNCONFIDENT))
     return empty.model_copy(
         update={
             "expected": _expected(expected),
@@ -217,23 +241,14 @@ def _target(
             ),
             "wrong": wrong,
             "too_few_wrong": few,
-            "more_labelled": _more_labelled(wrong, source.right.size) if few else None,
+            "more_labelled": more,
             "uncalibrated": NotRun(reason="the estimates are calibrated"),
             "labels": _labels(expected[HEADLINE]),
-            "less_confident": _less_confident(source, said),
-            "dispersion": _dispersion(head, one, source.whole),
-            **_pictured(found, said, images),
+            "less_confident": wilson(int((scores.confidence < threshold).sum()), n),
+            "dispersion": _dispersion(head, target, source.whole),
+            **_pictured(logits, scores, images),
         }
     )
-
-
-def _more_labelled(wrong: int, images: int) -> int | None:
-    """Returns how many more labelled images would give enough wrong answers, at this rate.
-
-    >>> _more_labelled(10, 200), _more_labelled(0, 200)
-    (800, None)
-    """
-    return ceil(images * FEW_WRONG / wrong) - images if wrong else None
 
 
 def _labels(estimate: Figure) -> int | None:
@@ -248,42 +263,32 @@ def _labels(estimate: Figure) -> int | None:
     return max(1, ceil(NORMAL_95**2 * p * (1 - p) / HALF_WIDTH**2))
 
 
-def _less_confident(source: CrossFitted, said: Confidences) -> Figure:
-    threshold = float(np.quantile(source.scores.confidence, UNCONFIDENT))
-    return wilson(int((said.confidence < threshold).sum()), said.confidence.size)
-
-
-def _dispersion(head: HeadArrays, one: SetFeatures, temperature: float) -> Figure:
-    few = first_images(replace(one, labels=None), MOST_VALUES, seed=0)
-    found = Logits(head, one)
-    n, classes = one.features.shape[0], np.unique(found.classes)
-    sampled = classes.size > MOST_VALUES and n > MOST_VALUES
-    if sampled:
-        found, n = Logits(head, few), MOST_VALUES
-    gram = _gram(found, temperature, n, classes)
+def _dispersion(head: HeadArrays, images: SetFeatures, temperature: float) -> Figure:
+    """Returns the nuclear norm of the probabilities over its largest value."""
+    logits, n = Logits(head, images), images.features.shape[0]
+    classes = np.unique(logits.classes).size
+    if min(classes, n) > MOST_VALUES:
+        few = first_images(replace(images, labels=None), MOST_VALUES, seed=0)
+        logits, n = Logits(head, few), MOST_VALUES
+    blocks = (probabilities(block, temperature, logits.classes) for _, block in logits.blocks())
+    # The singular values come from P^T P or P P^T, whichever is smaller.
+    if n < classes:
+        whole = np.concatenate(list(blocks))
+        gram = np.asarray(whole @ whole.T)
+    else:
+        gram = np.zeros((classes, classes))
+        for p in blocks:
+            gram += p.T @ p
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
     method = "no interval: orders sets under one model"
-    return exact(min(1.0, float(values.sum()) / (n * min(n, classes.size)) ** 0.5), n, method)
+    return exact(min(1.0, float(values.sum()) / (n * min(n, classes)) ** 0.5), n, method)
 
 
-def _gram(found: Logits, temperature: float, n: int, classes: Int64) -> Float64:
-    """Returns P^T P or P P^T of the probabilities, whichever is smaller."""
-    if n < classes.size:
-        rows = [probabilities(block, temperature, found.classes) for _, block in found.blocks()]
-        whole = np.concatenate(rows)
-        return np.asarray(whole @ whole.T)
-    gram = np.zeros((classes.size, classes.size))
-    for _, block in found.blocks():
-        p = probabilities(block, temperature, found.classes)
-        gram += p.T @ p
-    return gram
-
-
-def _predicted(found: Logits, said: Confidences, names: Sequence[str]) -> tuple[Predicted, ...]:
+def _predicted(logits: Logits, scores: Confidences, names: Sequence[str]) -> tuple[Predicted, ...]:
     """Counts the answers by class, most frequent first; ties in the order of the head."""
-    classes, at = np.unique(found.classes, return_index=True)
-    counts = np.bincount(np.searchsorted(classes, said.answer), minlength=classes.size)
-    rows = found.rows[at]
+    classes, at = np.unique(logits.classes, return_index=True)
+    counts = np.bincount(np.searchsorted(classes, scores.answer), minlength=classes.size)
+    rows = logits.rows[at]
     order = np.lexsort((rows, -counts))
     return tuple(
         Predicted(name=class_name(names, int(rows[i])), images=int(counts[i])) for i in order
@@ -291,47 +296,28 @@ def _predicted(found: Logits, said: Confidences, names: Sequence[str]) -> tuple[
 
 
 def _pictured(
-    found: Logits, said: Confidences, images: Images
+    logits: Logits, scores: Confidences, images: Images
 ) -> dict[str, tuple[TargetPicture, ...]]:
     """Returns the images of a set that are shown: the least sure, and the most common answers."""
-    if found.set.name not in images.listed:
+    if logits.set.name not in images.listed:
         return {}
-    ids, paths = images.listed[found.set.name]
-    classes, at = np.unique(found.classes, return_index=True)
-    row_of = dict(zip(classes.tolist(), found.rows[at].tolist(), strict=True))
+    ids, paths = images.listed[logits.set.name]
+    classes, at = np.unique(logits.classes, return_index=True)
+    row_of = dict(zip(classes.tolist(), logits.rows[at].tolist(), strict=True))
 
     def picture(i: int) -> TargetPicture:
         return TargetPicture(
             sample_id=int(ids[i]),
             path=paths.get(int(ids[i])),
-            answer=class_name(images.names, row_of[int(said.answer[i])]),
-            confidence=float(said.confidence[i]),
+            answer=class_name(images.names, row_of[int(scores.answer[i])]),
+            confidence=float(scores.confidence[i]),
         )
 
-    surest_last = np.lexsort((ids, said.confidence))
-    counts = np.bincount(np.searchsorted(classes, said.answer), minlength=classes.size)
+    surest_last = np.lexsort((ids, scores.confidence))
+    counts = np.bincount(np.searchsorted(classes, scores.answer), minlength=classes.size)
     common = classes[np.argsort(-counts, kind="stable")[:COMMON]]
-    groups = [surest_last[said.answer[surest_last] == answer] for answer in common]
+    groups = [surest_last[scores.answer[surest_last] == answer] for answer in common]
     return {
         "least_sure": tuple(picture(int(i)) for i in surest_last[:LEAST_SURE]),
-        "common": tuple(picture(int(one[one.size // 2])) for one in groups if one.size),
+        "common": tuple(picture(int(group[group.size // 2])) for group in groups if group.size),
     }
-
-
-def _error(estimator: Estimator, checks: Sequence[ShiftCheck]) -> Error:
-    away: list[tuple[float, str]] = []
-    for one in checks:
-        expected = one.of(estimator)
-        if given(expected) and given(one.measured):
-            away.append((abs(expected.value - one.measured.value), one.data))
-    if not away:
-        return Error(estimator=estimator, mean_absolute=NO_SHIFT, worst=NO_SHIFT)
-    worst, name = max(away)
-    method = f"no interval: {len(away)} labelled shifts of this run"
-    mean = float(np.mean([error for error, _ in away]))
-    return Error(
-        estimator=estimator,
-        mean_absolute=exact(mean, len(away), method),
-        worst=exact(worst, len(away), method),
-        worst_on=name,
-    )

@@ -20,7 +20,7 @@ from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.confidence import Confidences, Logits
 from tuiprobe.probes.crossfit import CrossFitted
 from tuiprobe.probes.inputs import Bool, Float64
-from tuiprobe.probes.intervals import bootstrap_mean
+from tuiprobe.probes.intervals import around_draws, bootstrap_mean
 from tuiprobe.probes.targets.result import Estimator
 from tuiprobe.results import Estimate, Figure
 
@@ -29,6 +29,10 @@ CELLS = 1024
 """Groups of neighbouring scores that images are drawn by; where fewer scores differ, each one."""
 
 SEED = 21
+
+
+Half = tuple[Float64, Bool, Float64]
+"""In-distribution scores, whether each is right, and the set's scores."""
 
 
 def estimates(
@@ -43,37 +47,42 @@ def estimates(
     Returns:
         Figures by estimator; confidence and entropy at the mean of the two halves.
     """
-    said = [target.confidences(temperature) for temperature in source.halves]
-    confidence = (said[0].confidence + said[1].confidence) / 2
-    entropy = (said[0].entropy + said[1].entropy) / 2
-    pairs = [(~source.second, said[1]), (source.second, said[0])]
-    found: dict[Estimator, Figure] = {
-        "atc_entropy": with_interval(_by_entropy(source, said)),
+    first, second = (target.confidences(temperature) for temperature in source.halves)
+    confidence = (first.confidence + second.confidence) / 2
+    entropy = (first.entropy + second.entropy) / 2
+    halves = _halves(source, first, second)
+    figures: dict[Estimator, Figure] = {
+        "atc_entropy": with_interval(
+            [(-own.entropy, right, -scores.entropy) for own, right, scores in halves]
+        ),
         "atc_confidence": with_interval(
-            [(source.scores.confidence[half], source.right[half], one.confidence)
-             for half, one in pairs]
+            [(own.confidence, right, scores.confidence) for own, right, scores in halves]
         ),
         "difference": _difference(source, confidence),
         "average": bootstrap_mean(confidence),
-    }  # fmt: skip
-    return found, Confidences(said[0].answer, confidence, entropy)
-
-
-Half = tuple[Float64, Bool, Float64]
-"""In-distribution scores, whether each is right, and the set's scores."""
+    }
+    return figures, Confidences(first.answer, confidence, entropy)
 
 
 def by_entropy(source: CrossFitted, target: Logits) -> list[Half]:
     """Returns what the headline estimator compares, by half of the in-distribution set."""
-    return _by_entropy(source, [target.confidences(t) for t in source.halves])
-
-
-def _by_entropy(source: CrossFitted, target: Sequence[Confidences]) -> list[Half]:
-    pairs = [(~source.second, target[1]), (source.second, target[0])]
+    first, second = (target.confidences(temperature) for temperature in source.halves)
     return [
-        (-source.scores.entropy[half], source.right[half], -scores.entropy)
-        for half, scores in pairs
+        (-own.entropy, right, -scores.entropy)
+        for own, right, scores in _halves(source, first, second)
     ]
+
+
+def _halves(
+    source: CrossFitted, first: Confidences, second: Confidences
+) -> list[tuple[Confidences, Bool, Confidences]]:
+    """Returns the scores of each half, and the set's at the temperature of the other half."""
+    scores = source.scores
+    return [
+        (Confidences(scores.answer[half], scores.confidence[half], scores.entropy[half]),
+         source.right[half], theirs)
+        for half, theirs in ((~source.second, second), (source.second, first))
+    ]  # fmt: skip
 
 
 def thresholded(scores: Float64, right: Bool, others: Float64) -> float:
@@ -107,14 +116,7 @@ def with_interval(halves: Sequence[Half]) -> Estimate:
     # At a fixed threshold, the number of drawn images below it is binomial. One image is added on
     # either side, so that a few images that all lie on one side are not taken for certain.
     drawn = 1 - rng.binomial(n, (n * np.clip(below, 0, 1) + 1) / (n + 2)) / n
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Estimate(
-        value=value,
-        low=min(value, float(low)),
-        high=max(value, float(high)),
-        n=n,
-        method="bootstrap over both sets, thresholds refitted",
-    )
+    return around_draws(value, drawn, n, "bootstrap over both sets, thresholds refitted")
 
 
 class _Cells:

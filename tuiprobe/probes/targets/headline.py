@@ -58,7 +58,7 @@ def headline_estimates(
         DataError: If a label of a labelled set has no row of the head.
     """
     fitted = cached_fits(head, first)
-    checks = [check for one in shifts if (check := _check(head, one, fitted)) is not None]
+    checks = [check for shift in shifts if (check := _check(head, shift, fitted)) is not None]
     headlines: dict[str, tuple[Figure, bool]] = {}
     for target in targets:
         source, logits = fitted(target), Logits(head, target)
@@ -73,29 +73,29 @@ def headline_estimates(
 
 
 def _check(
-    head: HeadArrays, one: SetFeatures, fitted: Callable[[SetFeatures], CrossFitted | NotRun]
+    head: HeadArrays, shift: SetFeatures, fitted: Callable[[SetFeatures], CrossFitted | NotRun]
 ) -> ShiftEstimate | None:
     """Returns a labelled shift with what is expected of it; None if it has no images or labels."""
-    if not is_labelled(head, one) or not one.features.shape[0]:
+    if not is_labelled(head, shift) or not shift.features.shape[0]:
         return None
-    source, logits = fitted(one), Logits(head, one)
+    source, logits = fitted(shift), Logits(head, shift)
     if isinstance(source, NotRun):
         return None
     right = logits.confidences().right
     assert right is not None  # it is labelled
     expected = mean_thresholded(by_entropy(source, logits))
-    return ShiftEstimate(one.name, float(source.right.mean()), expected, float(right.mean()))
+    return ShiftEstimate(shift.name, float(source.right.mean()), expected, float(right.mean()))
 
 
-def is_labelled(head: HeadArrays, one: SetFeatures) -> bool:
+def is_labelled(head: HeadArrays, images: SetFeatures) -> bool:
     """Returns whether a set has labels.
 
     Raises:
         DataError: If a label has no row of the head.
     """
-    if one.labels is None:
+    if images.labels is None:
         return False
-    answers_of(one, head.weight.shape[0])
+    answers_of(images, head.weight.shape[0])
     return True
 
 
@@ -105,12 +105,13 @@ def cached_fits(
     """Returns a function that cross-fits once per class mask, and keeps the last two."""
     kept: dict[bytes, CrossFitted | NotRun] = {}
 
-    def fitted(one: SetFeatures) -> CrossFitted | NotRun:
-        key = b"" if one.answers is None else np.asarray(one.answers, dtype=np.int64).tobytes()
+    def fitted(images: SetFeatures) -> CrossFitted | NotRun:
+        answers = images.answers
+        key = b"" if answers is None else np.asarray(answers, dtype=np.int64).tobytes()
         if key not in kept:
             if len(kept) > 1:
                 kept.pop(list(kept)[-1])
-            kept[key] = cross_fit(head, first, one)
+            kept[key] = cross_fit(head, first, images)
         return kept[key]
 
     return fitted

@@ -107,7 +107,7 @@ class TargetSet(Frozen):
         """Whether the second opinion lies outside the range of the estimate."""
         if len(self.scaled) < 2:
             return False
-        first, second = (one.accuracy for one in self.scaled[:2])
+        first, second = (opinion.accuracy for opinion in self.scaled[:2])
         if isinstance(first, NotRun) or isinstance(second, NotRun):
             return False
         return abs(first.value - second.value) > self.scaled[0].half
@@ -196,7 +196,7 @@ class Targets(ProbeResult):
 
 
 def _of(expected: Many[Expected], estimator: Estimator) -> Figure:
-    for one in expected:
-        if one.estimator == estimator:
-            return one.accuracy
+    for figure in expected:
+        if figure.estimator == estimator:
+            return figure.accuracy
     return NotRun(reason="no labelled in-distribution set to calibrate with")

@@ -59,8 +59,8 @@ def fit_scale(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> float:
     >>> round(fit_scale([ShiftEstimate("sketch", 0.9, 0.8, 0.7)]), 3)
     1.783
     """
-    products = sum((one.own - one.expected) * (one.own - one.measured) for one in shifts)
-    squares = sum((one.own - one.expected) ** 2 for one in shifts)
+    products = sum((s.own - s.expected) * (s.own - s.measured) for s in shifts)
+    squares = sum((s.own - s.expected) ** 2 for s in shifts)
     k = (products + PRIOR_WEIGHT * prior) / (squares + PRIOR_WEIGHT)
     return min(max(k, LEAST_K), MOST_K)
 

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tuiprobe.probes.channels import NO_CHANNEL, Chosen
+from tuiprobe.probes.channels import NO_CHANNEL, Chosen, acted_on
 from tuiprobe.probes.heads import SetFeatures, first_images
 from tuiprobe.probes.inputs import Float32, Float64
-from tuiprobe.probes.intervals import bootstrap_mean, exact
-from tuiprobe.probes.outliers.channel_result import Offset, RowFigures
-from tuiprobe.probes.outliers.of_rows import figures_of_rows
+from tuiprobe.probes.intervals import bootstrap_mean, draws, exact
+from tuiprobe.probes.outliers.row_figures import figures_of_rows
 from tuiprobe.probes.outliers.rule import Circumstances
-from tuiprobe.probes.resampling import draws
 from tuiprobe.probes.towers.result import Conformity, Towers
 from tuiprobe.results import Estimate, Figure, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -38,19 +36,21 @@ def compare_towers(
         chosen: Channels of the images that stand out.
         seed: Seed of resampling.
     """
-    kept = [one for one in sets if one.features.shape[0]]
+    kept = [images for images in sets if images.features.shape[0]]
     if not kept:
         return NotRun(reason="no image with a finite representation")
-    texts = unit(head.weight)
     figures = figures_of_rows(
         np.ascontiguousarray(head.weight), about=Circumstances(head=True), seed=seed, columns=False
     )
-    theirs = standing_out(figures)
+    theirs = acted_on(figures)
     width = head.weight.shape[1]
     leading = np.linalg.svd(head.weight.astype(np.float64), full_matrices=False)[2][0]
-    centre = texts.mean(axis=0, dtype=np.float64)
+    centre = unit(head.weight).mean(axis=0, dtype=np.float64)
     cosines = conformity(kept[0].features)
-    images, edges = np.histogram(cosines, bins=_edges(cosines))
+    low = float(cosines.min())
+    spread = max(float(cosines.max()) - low, 1e-3)
+    edges = np.linspace(low - 1e-6, low + spread + 1e-6, BINS + 1)
+    counts, _ = np.histogram(cosines, bins=edges)
     return Towers(
         rows=head.weight.shape[0],
         head=figures,
@@ -61,9 +61,9 @@ def compare_towers(
         shared=tuple(sorted(set(chosen.channels) & set(theirs.channels))),
         expected_shared=len(chosen.channels) * len(theirs.channels) / width,
         expected_on_channels=len(chosen.channels) / width,
-        sets=tuple(_compared(one, centre, leading, chosen, seed) for one in kept),
-        edges=tuple(float(edge) for edge in edges),
-        images=tuple(int(count) for count in images),
+        sets=tuple(_compared(images, centre, leading, chosen, seed) for images in kept),
+        edges=tuple(edges.tolist()),
+        images=tuple(counts.tolist()),
     )
 
 
@@ -74,14 +74,6 @@ def unit(rows: Float32) -> Float32:
     return np.asarray(rows[kept] / norms[kept], dtype=np.float32)
 
 
-def standing_out(figures: RowFigures) -> Chosen:
-    """Returns the channels of rows that stand out, by the same rule as those of images."""
-    if figures.outlier_channels:
-        return Chosen(tuple(one.channel for one in figures.outlier_channels), "outlier")
-    offset = figures.offset
-    return Chosen(offset.half if isinstance(offset, Offset) else (), "offset")
-
-
 def conformity(features: Float32) -> Float64:
     """Returns the cosine of each row with the mean of the normalised rows, [n]."""
     rows = unit(features)
@@ -90,43 +82,36 @@ def conformity(features: Float32) -> Float64:
     return np.asarray(rows @ (mean / size if size else mean), dtype=np.float64).clip(-1, 1)
 
 
-def _edges(cosines: Float64) -> Float64:
-    low, high = float(cosines.min()), float(cosines.max())
-    spread = max(high - low, 1e-3)
-    return np.linspace(low - 1e-6, low + spread + 1e-6, BINS + 1)
-
-
 def _compared(
-    one: SetFeatures, centre: Float64, leading: Float64, chosen: Chosen, seed: int
+    images: SetFeatures, centre: Float64, leading: Float64, chosen: Chosen, seed: int
 ) -> Conformity:
-    rows = unit(one.features)
+    rows = unit(images.features)
     mean = rows.mean(axis=0, dtype=np.float64)
-    some = unit(first_images(one, IMAGES, seed).features)
-    drawn = draws(some.shape[0], seed)
+    sample = unit(first_images(images, IMAGES, seed).features)
+    drawn = draws(sample.shape[0], seed)
     # Draws of fewer images spread more: they are drawn towards their mean to the width of n images.
-    means = (drawn @ some).astype(np.float64) / some.shape[0]
-    means = mean + (means - some.mean(axis=0, dtype=np.float64)) * np.sqrt(len(some) / len(rows))
+    means = (drawn @ sample).astype(np.float64) / sample.shape[0]
+    narrowed = np.sqrt(len(sample) / len(rows))
+    means = mean + (means - sample.mean(axis=0, dtype=np.float64)) * narrowed
     n, channels = rows.shape[0], list(chosen.channels)
-    apart, drawn_apart = mean - centre, means - centre
-    on_channels: Figure = NO_CHANNEL
-    if channels:
-        on_channels = _figure(_part(apart, channels), _part(drawn_apart, channels), n)
+    gap, drawn_gap = mean - centre, means - centre
+
+    def on_channels(difference: Float64) -> Float64:
+        square = difference * difference
+        return np.asarray(square[..., channels].sum(axis=-1) / square.sum(axis=-1))
+
+    def cosine(mean: Float64) -> Float64:
+        return np.asarray(np.abs(mean @ leading) / np.linalg.norm(mean, axis=-1))
+
     return Conformity(
-        data=one.name,
-        gap=_figure(np.linalg.norm(apart), np.linalg.norm(drawn_apart, axis=-1), n, most=2.0),
-        on_channels=on_channels,
-        leading_cosine=_figure(_cosine(mean, leading), _cosine(means, leading), n),
-        conformity=bootstrap_mean(conformity(one.features), seed),
+        data=images.name,
+        gap=_figure(np.linalg.norm(gap), np.linalg.norm(drawn_gap, axis=-1), n, most=2.0),
+        on_channels=_figure(on_channels(gap), on_channels(drawn_gap), n)
+        if channels
+        else NO_CHANNEL,
+        leading_cosine=_figure(cosine(mean), cosine(means), n),
+        conformity=bootstrap_mean(conformity(images.features), seed),
     )
-
-
-def _part(difference: Float64, channels: list[int]) -> Float64:
-    square = difference * difference
-    return np.asarray(square[..., channels].sum(axis=-1) / square.sum(axis=-1))
-
-
-def _cosine(mean: Float64, direction: Float64) -> Float64:
-    return np.asarray(np.abs(mean @ direction) / np.linalg.norm(mean, axis=-1))
 
 
 def _figure(value: Any, drawn: Float64, n: int, most: float = 1.0) -> Figure:

@@ -43,15 +43,11 @@ _INNER = (
 _OFFER = "a: accuracy with it set to its mean over the first set; n: set to zero"
 
 
-class AblationTable(RowTable[SetAblation]):
-    """Accuracy on each set without the channel or direction."""
-
-
 class EvidenceScreen(ProbeScreen):
     """What the run holds about one channel or direction; a ablates it.
 
     Args:
-        found: The run.
+        results: The run.
         subject: The channel or direction.
         row: The figures of the row that led here, by name; empty for those of the tables.
         data: The set that pictures are of, where there are some.
@@ -64,32 +60,18 @@ class EvidenceScreen(ProbeScreen):
         Binding("y", "copy", "copy", tooltip="Copy what is shown about it"),
         Binding("m", "maximise", "maximise", show=False, tooltip="The pictures alone, and back"),
     ]
-    DEFAULT_CSS = """
-    EvidenceScreen #body { layout: horizontal; }
-    EvidenceScreen #about-scroll { height: 1fr; }
-    EvidenceScreen #about, EvidenceScreen #said { height: auto; }
-    EvidenceScreen .main { width: 64; height: 1fr; }
-    EvidenceScreen #ablation { height: 9; display: none; }
-    EvidenceScreen .aside { width: 1fr; height: 1fr; }
-    EvidenceScreen.-wide .main { width: 76; }
-    EvidenceScreen.-narrow #body { layout: vertical; }
-    EvidenceScreen.-narrow .main { width: 1fr; height: 1fr; }
-    EvidenceScreen.-narrow.-low .main { height: 2fr; }
-    EvidenceScreen.-low #ablation { height: 5; }
-    EvidenceScreen.-maximised .main { display: none; }
-    """
 
     def __init__(
         self,
-        found: ShownRun,
+        results: ShownRun,
         subject: RowSubject,
         row: dict[str, str],
         data: str = "",
         ablate: bool = False,
     ) -> None:
         super().__init__()
-        self.found, self.subject = found, subject
-        self.answer: TargetedAblation | None = None
+        self.results, self.subject = results, subject
+        self.ablation: TargetedAblation | None = None
         self._row, self._data, self._at_once = row, data, ablate
 
     def compose_body(self) -> ComposeResult:
@@ -98,11 +80,11 @@ class EvidenceScreen(ProbeScreen):
             with Vertical(classes="main panel") as main:
                 with VerticalScroll(id="about-scroll"):
                     yield Told(Content("\n").join(self._about()), id="about")
-                yield Told(Content(_INNER if self.subject.layer else _OFFER), id="said")
-                yield AblationTable(ABLATION, ablation_cells, id="ablation")
+                yield Told(Content(_INNER if self.subject.layer else _OFFER), id="ablation-status")
+                yield RowTable[SetAblation](ABLATION, ablation_cells, id="ablation")
             main.border_title = inert(self.title_text)
-            strip = self.found.strip(self.subject, self._data)
-            groups = self.found.groups(strip) or [("no pictures were kept of it", [])]
+            strip = self.results.strip(self.subject, self._data)
+            groups = self.results.groups(strip) or [("no pictures were kept of it", [])]
             grid = PictureGrid(groups, classes="aside panel")
             grid.border_title = inert(f"pictures of {strip.data}" if strip is not None else "")
             yield grid
@@ -111,13 +93,13 @@ class EvidenceScreen(ProbeScreen):
         """Ablates if that was asked for."""
         self.on_resize()
         self.query_one("#about-scroll").focus()
-        if self._at_once:
+        if self._at_once and not self.subject.layer:
             self.action_ablate()
 
     def on_resize(self) -> None:
         """Fits the title to the new width."""
-        left = f"{self.title_text} · {self.found.about}"
-        about = headed(left, self.found.warning(), self.found.warning(short=True))
+        left = f"{self.title_text} · {self.results.about}"
+        about = headed(left, self.results.warning(), self.results.warning(short=True))
         self.query_one("#place", Static).update(about(self.size.width - 2))
 
     @property
@@ -132,14 +114,14 @@ class EvidenceScreen(ProbeScreen):
     @property
     def shown_run(self) -> Path:
         """The run directory that is shown."""
-        return self.found.run.path
+        return self.results.run.path
 
     def _about(self) -> Iterator[Content]:
         """Yields the figures of the subject, then the rows of other tables that name it."""
         if self._row:
             yield _listed(self._row)
         for own in (True, False):
-            for section in self.found.sections:
+            for section in self.results.sections:
                 for table in section.content:
                     if isinstance(table, Table) and not (own and self._row):
                         yield from self._rows(table, section.title, own)
@@ -166,44 +148,37 @@ class EvidenceScreen(ProbeScreen):
 
     def action_ablate(self) -> None:
         """Asks for the accuracy with it set to its mean."""
-        self._ask([])
+        self._ablate()
 
     def action_zero(self) -> None:
         """Asks for the accuracy with it set to zero."""
-        self._ask(["--ablate-mode", "zero"])
-
-    def _ask(self, more: list[str]) -> None:
-        if self.subject.layer:
-            self._say(_INNER)
-        else:
-            self._say("computing the accuracies without it, in a separate process…")
-            self._measure(more)
+        self._ablate("--ablate-mode", "zero")
 
     @work(exclusive=True, group="ablation")
-    async def _measure(self, more: list[str]) -> None:
-        run = str(self.found.run.path.absolute())
+    async def _ablate(self, *mode: str) -> None:
+        self._say("computing the accuracies without it, in a separate process…")
+        run = str(self.results.run.path.absolute())
         words = ["--ablate", f"{self.subject.kind}:{self.subject.number}"]
         words += ["--centred"] * self.subject.centred
-        answer = await ask(["reprobe", run, *words, *more, "--json"])
+        answer = await ask(["reprobe", run, *words, *mode, "--json"])
         try:
-            found = TargetedAblation.model_validate_json(answer.out)
+            self.ablation = TargetedAblation.model_validate_json(answer.out)
         except ValidationError:
             self._say(f"✗ {answer.reason}")
             return
-        self.answer = found
-        self._say(answered(found))
-        table = self.query_one("#ablation", AblationTable)
+        self._say(ablation_summary(self.ablation))
+        table = self.query_one("#ablation", RowTable)
         table.display = True
-        table.show_rows(found.sets, 0)
+        table.show_rows(self.ablation.sets, 0)
 
     def _say(self, text: str) -> None:
-        self.query_one("#said", Told).show(inert(text))
+        self.query_one("#ablation-status", Told).show(inert(text))
 
     def action_copy(self) -> None:
         """Copies the figures, and the accuracies if there are any."""
         lines = [self.title_text, *self.query_one("#about", Told).whole.plain.splitlines()]
-        if self.answer is not None:
-            lines += [" ".join(ablation_cells(one)) for one in self.answer.sets]
+        if self.ablation is not None:
+            lines += [" ".join(ablation_cells(row)) for row in self.ablation.sets]
         self.app.copy("\n".join(map(plain, lines)), "evidence")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -212,11 +187,11 @@ class EvidenceScreen(ProbeScreen):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the figures that are shown, and of the ablation."""
-        said = self.query_one("#about", Told).whole.plain
+        about = self.query_one("#about", Told).whole.plain
         kind = "channel" if self.subject.kind == "channel" else "privileged-direction"
-        names = (named(text.partition("  ")[0]) for text in said.splitlines())
-        found = [one.id for one in (*names, *mentioned(said)) if one is not None]
-        return tuple(dict.fromkeys((kind, *found, "ablation")))
+        figures = (named(line.partition("  ")[0]) for line in about.splitlines())
+        terms = [term.id for term in (*figures, *mentioned(about)) if term is not None]
+        return tuple(dict.fromkeys((kind, *terms, "ablation")))
 
     def action_maximise(self) -> None:
         """Gives the whole window to the pictures, or takes it back."""
@@ -229,28 +204,28 @@ def _listed(cells: dict[str, str]) -> Content:
     return inert_lines(f"{name:<{width}}  {cell}" for name, cell in cells.items())
 
 
-def answered(found: TargetedAblation) -> str:
+def ablation_summary(ablation: TargetedAblation) -> str:
     """Returns where an ablation gave an accuracy, and where and why not, once a reason."""
-    count = len(found.sets)
+    count = len(ablation.sets)
     sets = "1 set" if count == 1 else f"{count} sets"
-    parts = [f"accuracy without it ({REPLACED[found.replaced_by]}) on {sets}; * differs"]
+    parts = [f"accuracy without it ({REPLACED[ablation.replaced_by]}) on {sets}; * differs"]
     reasons: dict[str, list[str]] = {}
-    for one in found.not_run:
-        reasons.setdefault(one.reason, []).append(one.name)
+    for row in ablation.not_run:
+        reasons.setdefault(row.reason, []).append(row.name)
     parts += [f"no accuracy on {', '.join(names)}: {why}" for why, names in reasons.items()]
     return "; ".join(parts)
 
 
-def ablation_cells(one: SetAblation) -> list[str]:
+def ablation_cells(row: SetAblation) -> list[str]:
     """Returns the cells of one set, before and after."""
-    change = one.difference
+    change = row.difference
     sign = "*" if change.high < 0 or change.low > 0 else " "
     text = interval(change.value, change.low, change.high, "points", signed=True, bare=True)
     value, _, ends = text.partition(" (")
     return [
-        one.name,
-        plus_minus(one.before.top1, one.before.low, one.before.high, "share", bare=True),
-        plus_minus(one.after.top1, one.after.low, one.after.high, "share", bare=True),
+        row.name,
+        plus_minus(row.before.top1, row.before.low, row.before.high, "share", bare=True),
+        plus_minus(row.after.top1, row.after.low, row.after.high, "share", bare=True),
         sign + value,
         f"({ends}",
     ]

@@ -9,10 +9,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Grid, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Static
 
-from tuiprobe.catalog.glossary import Term, term
+from tuiprobe.catalog import glossary
+from tuiprobe.catalog.glossary import Term
+from tuiprobe.tui.screens.dialogs import Dialog
 from tuiprobe.tui.text import inert
 
 
@@ -23,23 +25,23 @@ def explained_at(screen: Screen[Any]) -> tuple[Term, ...]:
     """
     node = screen.focused or screen
     ids: dict[str, None] = {}
-    for one in node.ancestors_with_self:
-        explained = getattr(one, "explained", None)
+    for ancestor in node.ancestors_with_self:
+        explained = getattr(ancestor, "explained", None)
         if explained is not None:
             ids.update(dict.fromkeys(explained()))
-    return tuple(term(id) for id in ids)
+    return tuple(glossary.term(id) for id in ids)
 
 
-def explanation(one: Term) -> Content:
-    """Returns what a term means, what it does not say, and where more stands."""
-    lines = [Content.styled(one.name, "bold $accent"), Content(one.short)]
-    if one.more:
-        lines.append(Content.styled(one.more, "italic"))
-    lines.append(Content.styled(f"docs/{one.page}", "$foreground 60%"))
+def explanation(term: Term) -> Content:
+    """Returns what a term means, what it does not say, and where to read more."""
+    lines = [Content.styled(term.name, "bold $accent"), Content(term.short)]
+    if term.more:
+        lines.append(Content.styled(term.more, "italic"))
+    lines.append(Content.styled(f"docs/{term.page}", "$foreground 60%"))
     return Content("\n").join(lines)
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Terms and keys, over the screen they belong to.
 
     Args:
@@ -54,18 +56,6 @@ class HelpScreen(ModalScreen[None]):
         Binding("j", "scroll(1)", "down", show=False),
         Binding("k", "scroll(-1)", "up", show=False),
     ]
-    DEFAULT_CSS = """
-    HelpScreen { align: center middle; }
-    HelpScreen #help {
-        width: 80; max-width: 96%; height: auto; max-height: 90%; scrollbar-size-vertical: 1;
-        border: round $primary; background: $surface; padding: 0 1;
-    }
-    .-ascii HelpScreen #help { border: ascii $primary; }
-    HelpScreen .help-term, HelpScreen #topic { margin-bottom: 1; }
-    HelpScreen .help-heading { text-style: bold; color: $secondary; }
-    HelpScreen #keys { grid-size: 2; grid-columns: 13 1fr; grid-rows: auto; height: auto; }
-    HelpScreen .help-key { color: $accent; text-style: bold; }
-    """
 
     def __init__(self, terms: Iterable[Term], keys: list[tuple[str, str]], topic: str) -> None:
         super().__init__()
@@ -73,13 +63,13 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lays out the terms above the keys."""
-        with VerticalScroll(id="help") as scroll:
+        with VerticalScroll(id="help", classes="dialog") as scroll:
             if self._topic:
                 yield Static(inert(self._topic), id="topic")
             if self._terms:
                 yield Static("at the cursor", classes="help-heading")
-            for one in self._terms:
-                yield Static(explanation(one), classes="help-term")
+            for term in self._terms:
+                yield Static(explanation(term), classes="help-term")
             yield Static("keys", classes="help-heading")
             with Grid(id="keys"):
                 for key, meaning in self._keys:

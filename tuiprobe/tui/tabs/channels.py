@@ -19,7 +19,7 @@ from tuiprobe.numbers import MISSING, number
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.outliers.channel_result import Heights, Outcome, OutlierChannel
 from tuiprobe.probes.outliers.result import ChannelShare, OutlierResult, Outliers
-from tuiprobe.probes.outliers.saying import clause
+from tuiprobe.probes.outliers.wording import clause
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import RowSubject

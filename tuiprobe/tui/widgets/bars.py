@@ -21,13 +21,13 @@ from textual.widget import Widget
 
 from tuiprobe.numbers import number
 from tuiprobe.tui.text import fitted
+from tuiprobe.tui.widgets.spans import sparkline
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
-LEVELS = " ▁▂▃▄▅▆▇█"
 EVEN = "┊"
 HEAD = 9
 """Cells before the bars: cursor, outlier mark, channel."""
@@ -122,19 +122,15 @@ class ChannelBars(Widget, can_focus=True):
     class Selected(Message):
         """Another channel is under the cursor."""
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self) -> None:
+        super().__init__()
         self._of: Channels | None = None
         self._shares: list[float] = []
         self._ranking: list[int] = []
         self._rows: list[int] = []
-        self._channel: int | None = None
-        self._lines: list[str] = []
-
-    @property
-    def channel(self) -> int | None:
+        self.channel: int | None = None
         """The channel under the cursor."""
-        return self._channel
+        self._lines: list[str] = []
 
     @property
     def wanted_height(self) -> int:
@@ -144,18 +140,18 @@ class ChannelBars(Widget, can_focus=True):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the channel under the cursor."""
-        marked = self._of is not None and self._channel in self._of.outliers
+        marked = self._of is not None and self.channel in self._of.outliers
         first = ("outlier-channel",) if marked else ()
         return (*first, "share", "above-6", "channel")
 
     def show(self, of: Channels) -> None:
         """Shows other figures in place; the cursor stays on its channel."""
         if self._of is None or of.tap != self._of.tap or len(of.shares) != len(self._shares):
-            self._channel = None
+            self.channel = None
         self._of, self._shares = of, of.shares.tolist()
         self._ranking = sorted(range(len(self._shares)), key=lambda c: (-self._shares[c], c))
-        if self._channel is None:
-            self._channel = self._ranking[0]
+        if self.channel is None:
+            self.channel = self._ranking[0]
             self.post_message(self.Selected())
         self._draw()
 
@@ -163,58 +159,57 @@ class ChannelBars(Widget, can_focus=True):
         """Chooses the channels with a row; that of the cursor keeps its own whatever its share."""
         width, height = self.size
         self._lines = []
-        if self._shares and width > 0 and height > 2:
+        if self._of is not None and width > 0 and height > 2:
             room = min(max(height - 2, 1), MOST)
             self._rows = self._ranking[:room]
-            if self._channel is not None and self._channel not in self._rows:
-                self._rows = [*self._rows[: max(room - 1, 0)], self._channel]
-            self._lines = self._leading(width)
+            if self.channel is not None and self.channel not in self._rows:
+                self._rows = [*self._rows[: max(room - 1, 0)], self.channel]
+            bar_width = width - HEAD - TAIL
+            self._lines = [fitted(f" channel {axis(bar_width)}{TAIL_HEADING}", width)]
+            self._lines += [self._row(self._of, channel, bar_width) for channel in self._rows]
+            rest = [self._shares[channel] for channel in self._ranking if channel not in self._rows]
+            if rest:
+                words = f"   … {len(rest):,} more, together {number(sum(rest), 'share')} "
+                bins = binned(rest, max(width - len(words) - 1, 0))
+                spark = sparkline(bins, self._shares[self._rows[-1]] or 1.0, len(bins))
+                self._lines.append(fitted(words + spark, width))
         self.refresh()
 
-    def _leading(self, width: int) -> list[str]:
-        room = width - HEAD - TAIL
-        lines = [fitted(f" channel {axis(room)}{TAIL_HEADING}", width)]
-        lines += [self._row(channel, room) for channel in self._rows]
-        rest = [c for c in self._ranking if c not in self._rows]
-        if rest:
-            total = sum(self._shares[c] for c in rest)
-            words = f"   … {len(rest):,} more, together {number(total, 'share')} "
-            scale = self._shares[self._rows[-1]] or 1.0
-            shown = binned([self._shares[c] / scale for c in rest], max(width - len(words) - 1, 0))
-            spark = "".join(LEVELS[max(1, min(round(8 * value), 8))] for value in shown)
-            lines.append(fitted(words + spark, width))
-        return lines
-
-    def _row(self, channel: int, room: int) -> str:
-        assert self._of is not None
-        cursor = "▸" if channel == self._channel else " "
-        mark = "▲" if channel in self._of.outliers else " "
+    def _row(self, of: Channels, channel: int, bar_width: int) -> str:
+        cursor = "▸" if channel == self.channel else " "
+        mark = "▲" if channel in of.outliers else " "
         share = self._shares[channel]
-        tail = f" {number(share, 'share'):>6} {_percent(self._of.above, channel):>11}"
-        tail += f" {_percent(self._of.leads, channel):>7}"
-        return f"{cursor}{mark}{channel:>6} {fitted(bar(share, room), room)}{tail}"
+        above, leads = (
+            number(None if values is None else float(values[channel]), "share")
+            for values in (of.above, of.leads)
+        )
+        tail = f" {number(share, 'share'):>6} {above:>11} {leads:>7}"
+        return f"{cursor}{mark}{channel:>6} {fitted(bar(share, bar_width), bar_width)}{tail}"
 
     def render_line(self, y: int) -> Strip:
-        """Returns one line."""
+        """Returns one line; a bar has the mark of the even share, over it where it is long."""
         width = self.size.width
         text = self._lines[y] if y < len(self._lines) else ""
         if not self._lines and y == 0:
             text = "no image measured yet"
-        row = y - 1
-        dim = self.get_component_rich_style("bars--dim")
+        text, row = fitted(text, width), y - 1
         if not self._lines or not 0 <= row < len(self._rows):
-            return Strip([Segment(fitted(text, width), dim)], width)
+            return Strip([Segment(text, self.get_component_rich_style("bars--dim"))], width)
         style = ends = self.rich_style
-        if self._rows[row] == self._channel:
+        if self._rows[row] == self.channel:
             ends = style + self.get_component_rich_style("bars--cursor", partial=True)
-        text, end = fitted(text, width), max(width - TAIL, HEAD)
-        middle = _with_even(text[HEAD:end], self._even(width) - HEAD, style)
-        return Strip([Segment(text[:HEAD], ends), *middle, Segment(text[end:], ends)], width)
-
-    def _even(self, width: int) -> int:
-        """Returns the cell of the even share."""
-        room = width - HEAD - TAIL
-        return HEAD + min(int(room / len(self._shares)), room - 1)
+        end = max(width - TAIL, HEAD)
+        segments = [Segment(text[HEAD:end], style)]
+        room = end - HEAD
+        if room:
+            even = HEAD + min(int(room / len(self._shares)), room - 1)
+            mark = style + Style(reverse=True) if text[even] == "█" else style
+            segments = [
+                Segment(text[HEAD:even], style),
+                Segment(EVEN, mark),
+                Segment(text[even + 1 : end], style),
+            ]
+        return Strip([Segment(text[:HEAD], ends), *segments, Segment(text[end:], ends)], width)
 
     def on_resize(self) -> None:
         """Draws anew for the new size."""
@@ -227,28 +222,11 @@ class ChannelBars(Widget, can_focus=True):
 
     def _go(self, row: int) -> None:
         if self._rows:
-            self._channel = self._rows[max(0, min(row, len(self._rows) - 1))]
+            self.channel = self._rows[max(0, min(row, len(self._rows) - 1))]
             self._draw()
             self.post_message(self.Selected())
 
     def action_move(self, by: int) -> None:
         """Moves the cursor."""
-        if self._channel in self._rows:
-            self._go(self._rows.index(self._channel) + by)
-
-
-def _percent(values: NDArray[np.float64] | None, channel: int) -> str:
-    return number(None if values is None else float(values[channel]), "share")
-
-
-def _with_even(text: str, cell: int, style: Style) -> list[Segment]:
-    """Returns a bar with the mark of the even share, over the bar where there is one."""
-    if not 0 <= cell < len(text):
-        return [Segment(text, style)]
-    covered = text[cell] == "█"
-    mark = Style.combine([style, Style(reverse=True)]) if covered else style
-    return [
-        Segment(text[:cell], style),
-        Segment(EVEN, mark),
-        Segment(text[cell + 1 :], style),
-    ]
+        if self.channel in self._rows:
+            self._go(self._rows.index(self.channel) + by)

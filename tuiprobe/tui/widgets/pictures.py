@@ -5,10 +5,9 @@ The cursor goes from picture to picture by the arrow keys; Enter or a click on i
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
@@ -24,10 +23,9 @@ from textual.widgets import Static
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.text import fitted, inert_lines
-from tuiprobe.tui.widgets.thumbnail import Thumbnail, picture_strips, read_pixels
+from tuiprobe.tui.widgets.thumbnail import Thumbnail, picture_strips, read_picture
 
 WIDTH, HEIGHT = 16, 8
-_CELL = WIDTH + 2
 
 
 @dataclass(frozen=True)
@@ -37,15 +35,6 @@ class Picture:
     file: Entry | None
     name: str
     value: str
-
-
-class _Row(NamedTuple):
-    """A heading, or pictures side by side: where it begins, its words or its pictures."""
-
-    top: int
-    heading: str
-    first: int
-    pictures: int
 
 
 class PictureGrid(ScrollView, can_focus=True):
@@ -80,64 +69,51 @@ class PictureGrid(ScrollView, can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self._groups = groups
-        self._rows: list[_Row] = []
+        self.groups = groups
+        self._pictures: list[tuple[str, Picture]] = []  # each with its heading
+        self._regions: list[Region] = []
+        self._headings: dict[int, str] = {}  # by line
         self._strips: dict[int, list[Strip]] = {}
         self._cursor = 0
 
     @property
-    def shown(self) -> Sequence[tuple[str, Sequence[Picture]]]:
-        """Headings with their pictures."""
-        return self._groups
-
-    @property
-    def pictures(self) -> list[tuple[str, Picture]]:
-        """All pictures in order, each with its heading."""
-        return [(heading, one) for heading, pictures in self._groups for one in pictures]
-
-    @property
     def current(self) -> Picture | None:
         """The picture under the cursor; None where there is none."""
-        pictures = self.pictures
-        return pictures[self._cursor][1] if pictures else None
+        return self._pictures[self._cursor][1] if self._pictures else None
 
     def show(self, groups: Sequence[tuple[str, Sequence[Picture]]]) -> None:
         """Shows other pictures."""
-        if groups != self._groups:
-            self._groups, self._cursor, self._strips = groups, 0, {}
-            self._fit()
+        if groups != self.groups:
+            self.groups, self._cursor, self._strips = groups, 0, {}
+            self.on_resize()
             self.scroll_home(animate=False)
 
     def on_mount(self) -> None:
-        """Reads the pictures anew where they are drawn otherwise."""
-        self._fit()
+        """Lays out the first pictures."""
+        self.on_resize()
 
     def on_resize(self) -> None:
         """Puts as many pictures into a row as fit."""
-        self._fit()
-
-    def _fit(self) -> None:
-        columns = max((self.scrollable_content_region.width + 2) // _CELL, 1)
-        self._rows, top, first = [], 0, 0
-        for heading, pictures in self._groups:
-            self._rows.append(_Row(top, plain(heading), first, 0))
-            top += 1
-            for start in range(0, len(pictures), columns):
-                count = min(columns, len(pictures) - start)
-                self._rows.append(_Row(top, "", first + start, count))
-                top += HEIGHT + 2
-            first += len(pictures)
+        columns = max((self.scrollable_content_region.width + 2) // (WIDTH + 2), 1)
+        self._pictures, self._regions, self._headings, top = [], [], {}, 0
+        for heading, pictures in self.groups:
+            self._headings[top] = plain(heading)
+            for i, picture in enumerate(pictures):
+                self._pictures.append((heading, picture))
+                x, y = i % columns * (WIDTH + 2), top + 1 + i // columns * (HEIGHT + 2)
+                self._regions.append(Region(x, y, WIDTH, HEIGHT + 2))
+            top = self._regions[-1].bottom if pictures else top + 1
         self.virtual_size = Size(0, top)
         self.refresh()
 
     def _picture(self, index: int) -> list[Strip]:
         """Returns the lines of a picture, read when it is first in sight."""
         if index not in self._strips:
-            file = self.pictures[index][1].file
-            pixels = read_pixels(file, WIDTH, 2 * HEIGHT) if file is not None else None
+            file = self._pictures[index][1].file
+            image = read_picture(file, WIDTH, 2 * HEIGHT) if file is not None else None
             self._strips[index] = (
-                picture_strips(pixels, self.app, self.rich_style)
-                if pixels is not None
+                picture_strips(image, self.app, self.rich_style)
+                if image is not None
                 else [Strip([Segment(fitted("no picture" * (y == 3), WIDTH), self.rich_style)])
                       for y in range(HEIGHT)]
             )  # fmt: skip
@@ -146,40 +122,32 @@ class PictureGrid(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Returns one line: of a heading, of pictures, or of the words below them."""
         width, y = self.scrollable_content_region.width, y + self.scroll_offset.y
-        place = bisect_right(self._rows, y, key=lambda row: row.top) - 1
-        blank = Strip.blank(width, self.rich_style)
-        if place < 0 or y >= self.virtual_size.height:
-            return blank
-        row = self._rows[place]
-        if not row.pictures:
+        if y in self._headings:
             style = self.get_component_rich_style("pictures--heading")
-            return Strip([Segment(fitted(row.heading, width), style)], width)
-        parts, line, pictures = [], y - row.top, self.pictures
-        for index in range(row.first, row.first + row.pictures):
+            return Strip([Segment(fitted(self._headings[y], width), style)], width)
+        parts = []
+        for index, region in enumerate(self._regions):
+            line = y - region.y
+            if not 0 <= line < region.height:
+                continue
             if line < HEIGHT:
                 parts.append(self._picture(index)[line])
             else:
-                here = self.has_focus and index == self._cursor
-                mark = "▸ " if here and line == HEIGHT else ""
-                text = pictures[index][1].value if line == HEIGHT else pictures[index][1].name
-                cursor = self.get_component_rich_style("pictures--cursor")
-                style = cursor if here else self.rich_style
-                parts.append(Strip([Segment(fitted(mark + plain(text), WIDTH), style)], WIDTH))
+                picture, style = self._pictures[index][1], self.rich_style
+                text = plain(picture.value if line == HEIGHT else picture.name)
+                if self.has_focus and index == self._cursor:
+                    text = f"▸ {text}" if line == HEIGHT else text
+                    style = self.get_component_rich_style("pictures--cursor")
+                parts.append(Strip([Segment(fitted(text, WIDTH), style)], WIDTH))
             parts.append(Strip.blank(2, self.rich_style))
         return Strip.join(parts).adjust_cell_length(width, self.rich_style)
 
     def go(self, index: int) -> None:
         """Puts the cursor on a picture."""
-        self._cursor = max(0, min(index, len(self.pictures) - 1))
-        row = self._row_of(self._cursor)
-        if row is not None:
-            self.scroll_to_region(Region(0, row.top, 1, HEIGHT + 2), animate=False)
+        self._cursor = max(0, min(index, len(self._pictures) - 1))
+        if self._regions:
+            self.scroll_to_region(self._regions[self._cursor], animate=False)
         self.refresh()
-
-    def _row_of(self, index: int) -> _Row | None:
-        return next(
-            (one for one in self._rows if one.first <= index < one.first + one.pictures), None
-        )
 
     def action_move(self, by: int) -> None:
         """Puts the cursor on the picture before or after."""
@@ -187,31 +155,30 @@ class PictureGrid(ScrollView, can_focus=True):
 
     def action_row(self, by: int) -> None:
         """Puts the cursor into the row above or below, which may be of another heading."""
-        rows = [one for one in self._rows if one.pictures]
-        here = self._row_of(self._cursor)
-        if here is not None and 0 <= rows.index(here) + by < len(rows):
-            there = rows[rows.index(here) + by]
-            self.go(there.first + min(self._cursor - here.first, there.pictures - 1))
+        if not self._regions:
+            return
+        here = self._regions[self._cursor]
+        tops = sorted({region.y for region in self._regions})
+        row = tops.index(here.y) + by
+        if 0 <= row < len(tops):
+            places = [i for i, region in enumerate(self._regions) if region.y == tops[row]]
+            self.go(min(places, key=lambda i: abs(self._regions[i].x - here.x)))
 
     def on_click(self, event: events.Click) -> None:
         """Puts the cursor on the clicked picture; enlarges it where the cursor is already."""
-        y = event.y + self.scroll_offset.y
-        for row in self._rows:
-            column = event.x // _CELL
-            if row.top <= y < row.top + HEIGHT + 2 and column < row.pictures:
-                again = self.has_focus and row.first + column == self._cursor
-                self.go(row.first + column)
+        for index, region in enumerate(self._regions):
+            if region.contains(event.x, event.y + self.scroll_offset.y):
+                again = self.has_focus and index == self._cursor
+                self.go(index)
                 if again:
                     self.action_enlarge()
 
     def action_enlarge(self) -> None:
         """Shows the picture under the cursor large."""
-        if self.pictures:
-            self.app.push_screen(PictureScreen(self.pictures, self._cursor), self._returned)
-
-    def _returned(self, index: int | None) -> None:
-        if index is not None:
-            self.go(index)
+        if self._pictures:
+            self.app.push_screen(
+                PictureScreen(self._pictures, self._cursor), lambda index: self.go(index or 0)
+            )
 
     def explained(self) -> tuple[str, ...]:
         """Returns what the glossary says about pictures at both ends."""
@@ -233,15 +200,6 @@ class PictureScreen(ModalScreen[int]):
         Binding("question_mark", "app.help", "help", tooltip="Keys of this screen"),
         Binding("escape,enter,q", "close", "close", tooltip="Back to all pictures"),
     ]
-    DEFAULT_CSS = """
-    PictureScreen { align: center middle; }
-    PictureScreen #enlarged {
-        width: auto; height: auto; max-width: 96%; max-height: 100%;
-        border: round $primary; background: $surface; padding: 0 1; align-horizontal: center;
-    }
-    PictureScreen #enlarged-about { height: 3; }
-    .-ascii PictureScreen #enlarged { border: ascii $primary; }
-    """
 
     def __init__(self, pictures: Sequence[tuple[str, Picture]], index: int) -> None:
         super().__init__()
@@ -249,21 +207,17 @@ class PictureScreen(ModalScreen[int]):
 
     def compose(self) -> ComposeResult:
         """Lays out the picture above its text, in the size that it keeps."""
-        with Vertical(id="enlarged"):
+        with Vertical(id="enlarged", classes="dialog"):
             yield Thumbnail(id="enlarged-picture")
             yield Static("", id="enlarged-about", markup=False)
 
     def on_mount(self) -> None:
         """Shows the picture."""
-        self._fit()
+        self.on_resize()
         self._show()
 
     def on_resize(self) -> None:
-        """Makes the picture as large as the window allows."""
-        self._fit()
-
-    def _fit(self) -> None:
-        """Sets the size of the picture; two columns are as wide as a line is high."""
+        """Makes the picture as large as the window allows; two columns are one line high."""
         width, height = self.app.size
         room = max(min(height - 6, (width - 8) // 2), 4)
         view = self.query_one("#enlarged-picture", Thumbnail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuiprobe.tui.widgets.bars import LEVELS
+LEVELS = " ▁▂▃▄▅▆▇█"
 
 
 def span(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,9 @@ if TYPE_CHECKING:
 
 _SHADES = " .:-=+*#%@"
 
-Rows = tuple[tuple[tuple[int, int, int], ...], ...]
-"""Pixels of a picture: rows of RGB triples."""
 
-
-def read_pixels(file: Entry, width: int, height: int) -> Rows | None:
-    """Returns a picture scaled into `width` x `height` pixels, or None if it is none."""
+def read_picture(file: Entry, width: int, height: int) -> Image | None:
+    """Returns a picture scaled into `width` x `height` pixels, RGB, or None if it is none."""
     from tuiprobe.datasets.base import UnreadableImageError
     from tuiprobe.datasets.decode import decode_image
 
@@ -36,62 +32,39 @@ def read_pixels(file: Entry, width: int, height: int) -> Rows | None:
     return scaled(image, width, height)
 
 
-def scaled(image: Image, width: int, height: int) -> Rows:
+def scaled(image: Image, width: int, height: int) -> Image:
     """Returns an RGB picture scaled into `width` x `height` pixels."""
     from PIL.Image import Resampling
 
-    data = image.resize((width, height), Resampling.BILINEAR).tobytes()
-    pixels = [(data[i], data[i + 1], data[i + 2]) for i in range(0, len(data), 3)]
-    return tuple(tuple(pixels[y * width : (y + 1) * width]) for y in range(height))
+    return image.resize((width, height), Resampling.BILINEAR)
 
 
-def half_blocks(pixels: Rows) -> list[list[Segment]]:
-    """Returns lines of half blocks: the upper pixel is the foreground, the lower the background.
+def picture_strips(image: Image, app: App[Any], style: Style) -> list[Strip]:
+    """Returns the lines of a picture as a terminal can show it, two pixels a cell.
 
-    >>> line = half_blocks((((255, 0, 0),), ((0, 0, 255),)))[0]
-    >>> line[0].text, line[0].style.color.triplet.hex, line[0].style.bgcolor.triplet.hex
-    ('▀', '#ff0000', '#0000ff')
-    """
-    return [
-        [Segment("▀", _style(upper, lower)) for upper, lower in zip(top, bottom, strict=True)]
-        for top, bottom in zip(pixels[::2], pixels[1::2], strict=False)
-    ]
-
-
-def shades(pixels: Rows) -> list[str]:
-    """Returns lines of ASCII shades, the mean of two pixels a cell.
-
-    >>> shades((((0, 0, 0), (255, 255, 255)), ((0, 0, 0), (255, 255, 255))))
-    [' @']
-    """
-    return [
-        "".join(_shade(u, d) for u, d in zip(top, bottom, strict=True))
-        for top, bottom in zip(pixels[::2], pixels[1::2], strict=False)
-    ]
-
-
-def _shade(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> str:
-    light = sum(0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2] for p in (upper, lower)) / 2
-    return _SHADES[min(int(light / 256 * len(_SHADES)), len(_SHADES) - 1)]
-
-
-@lru_cache(4096)
-def _style(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Style:
-    """Returns both colours."""
-    return Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
-
-
-def picture_strips(pixels: Rows, app: App[Any], style: Style) -> list[Strip]:
-    """Returns the lines of a picture as a terminal can show it.
+    Half blocks have the colour of the upper pixel before that of the lower one; without colours or
+    Unicode a character stands for the mean of both.
 
     Args:
-        pixels: The picture.
+        image: The picture, RGB, with an even height.
         app: Says whether there are colours and characters beyond ASCII.
         style: Of characters that stand for shades.
     """
+    width, height = image.size
     if getattr(app, "ascii", False) or app.no_color:
-        return [Strip([Segment(line, style)]) for line in shades(pixels)]
-    return [Strip(line) for line in half_blocks(pixels)]
+        light = image.convert("L").reduce((1, 2)).tobytes()
+        text = "".join(_SHADES[value * len(_SHADES) // 256] for value in light)
+        starts = range(0, len(text), width)
+        return [Strip([Segment(text[start : start + width], style)]) for start in starts]
+    data = image.tobytes()
+    colours = [Color.from_rgb(*data[i : i + 3]) for i in range(0, len(data), 3)]
+    return [
+        Strip(
+            Segment("▀", Style(color=colours[i], bgcolor=colours[i + width]))
+            for i in range(y * width, (y + 1) * width)
+        )
+        for y in range(0, height, 2)
+    ]
 
 
 class Thumbnail(Widget):
@@ -100,31 +73,22 @@ class Thumbnail(Widget):
     The picture is read when the path or the size changes, never while drawing.
 
     Args:
-        file: The picture.
         id: Id of the widget.
-        classes: CSS classes.
     """
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "Thumbnail { width: 16; height: 8; }"
 
-    def __init__(
-        self, file: Entry | None = None, *, id: str | None = None, classes: str | None = None
-    ) -> None:
-        super().__init__(id=id, classes=classes)
-        self._file = file
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.file: Entry | None = None
         self._strips: list[Strip] = []
         self._missing = False
 
-    @property
-    def file(self) -> Entry | None:
-        """The picture that is shown."""
-        return self._file
-
     def show(self, file: Entry | None) -> None:
         """Shows another picture in place; one that was not there yet is looked for again."""
-        if file != self._file or self._missing:
-            self._file = file
+        if file != self.file or self._missing:
+            self.file = file
             self._draw()
 
     def on_resize(self) -> None:
@@ -135,19 +99,17 @@ class Thumbnail(Widget):
         width, height = self.size
         if width < 1 or height < 1:
             return
-        pixels = None
-        if self._file is not None:
-            pixels = read_pixels(self._file, width, 2 * height)
-        self._missing = pixels is None and self._file is not None
-        if pixels is None:
+        self._strips, self._missing = [], False
+        if self.file is not None:
+            image = read_picture(self.file, width, 2 * height)
+            self._missing = image is None
             blank = Strip([Segment("·" * width, self.rich_style)])
-            self._strips = [blank] * height if self._file is not None else []
-        else:
-            self._strips = self._drawn(pixels)
+            self._strips = (
+                [blank] * height
+                if image is None
+                else picture_strips(image, self.app, self.rich_style)
+            )
         self.refresh()
-
-    def _drawn(self, pixels: Rows) -> list[Strip]:
-        return picture_strips(pixels, self.app, self.rich_style)
 
     def render_line(self, y: int) -> Strip:
         """Returns one line of the picture."""
@@ -174,7 +136,8 @@ class WholePicture(Thumbnail):
             across, down = self._image.size
             scale = min(width / across, 2 * height / down)  # a cell is two pixels high
             columns = max(round(across * scale), 1)
-            lines = self._drawn(scaled(self._image, columns, 2 * max(round(down * scale / 2), 1)))
+            image = scaled(self._image, columns, 2 * max(round(down * scale / 2), 1))
+            lines = picture_strips(image, self.app, self.rich_style)
             margin = Strip.blank((width - columns) // 2, self.rich_style)
             self._strips = [
                 Strip.join([margin, line]).adjust_cell_length(width, self.rich_style)

@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from tuiprobe.options import Option
+from tuiprobe.probes.content import prose, table
 from tuiprobe.probes.intervals import bootstrap_mean
-from tuiprobe.probes.protocol import Found, Named, Probe, Subject
+from tuiprobe.probes.protocol import Named, Probe, Results, Subject
 from tuiprobe.probes.protocol import Options as NoOptions
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.telling import prose, table
 from tuiprobe.results import Estimate, NotRun, ProbeResult, TopImage
 from tuiprobe.results.section import (
     Chart,
@@ -47,7 +47,7 @@ class Lengths(Probe[tuple[str, np.ndarray, np.ndarray, dict[int, str]], LengthRe
     Options = LengthOptions
     Result = LengthResult
 
-    def inputs(self, run: RunReader, options: LengthOptions, found: Found):
+    def inputs(self, run: RunReader, options: LengthOptions, results: Results):
         name = run.images[0].name
         arrays = run.features(name)
         return name, arrays["features"], arrays["ids"], run.paths(name)

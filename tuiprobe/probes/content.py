@@ -1,10 +1,11 @@
-"""Shorthands for writing a section: used by each probe's `describe`."""
+"""Shorthands for the content of a section: paragraphs, tables, series, lists in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
-from tuiprobe.results import Estimate, Figure, given
+from tuiprobe.results import Figure, given
 from tuiprobe.results.section import (
     Column,
     Drawn,
@@ -17,6 +18,10 @@ from tuiprobe.results.section import (
     Table,
     Value,
 )
+
+ColumnOf: TypeAlias = "str | tuple[str, Value | tuple[Value, ...], *tuple[str, ...]]"
+"""A column: id and title, then the unit of its plain numbers where they have one; a string is both
+id and title."""
 
 
 def heading(*text: Value) -> Heading:
@@ -31,12 +36,12 @@ def prose(*text: Value) -> Prose:
 
 def points(items: Iterable[Value | tuple[Value, ...]]) -> Points:
     """Returns a list of short sentences, each a string or the pieces of one."""
-    return Points(items=tuple(one if isinstance(one, tuple) else (one,) for one in items))
+    return Points(items=tuple(item if isinstance(item, tuple) else (item,) for item in items))
 
 
 def table(
     id: str,
-    columns: Sequence[tuple[str, Value | tuple[Value, ...], *tuple[str, ...]]],
+    columns: Sequence[ColumnOf],
     rows: Iterable[Sequence[Value]],
     *title: Value,
     subjects: Iterable[Sequence[RowSubject]] = (),
@@ -49,7 +54,7 @@ def table(
 
     Args:
         id: Identifies it; also the name of its file.
-        columns: Id and title of each, and the unit of its plain numbers where they have one.
+        columns: The columns.
         rows: One value per column.
         title: The line above it.
         subjects: For each row what it is about and names; empty without.
@@ -58,14 +63,15 @@ def table(
         reading: Likewise.
         file: Likewise.
     """
+    pairs = [(column, column) if isinstance(column, str) else column for column in columns]
     return Table(
         id=id,
         title=title,
         columns=tuple(
             Column(
-                id=name, title=one if isinstance(one, tuple) else (one,), unit=(*unit, "none")[0]
+                id=name, title=text if isinstance(text, tuple) else (text,), unit=(*unit, "none")[0]
             )
-            for name, one, *unit in columns
+            for name, text, *unit in pairs
         ),
         rows=tuple(tuple(row) for row in rows),
         subjects=tuple(tuple(row) for row in subjects),
@@ -76,38 +82,47 @@ def table(
     )
 
 
-def known(figures: Sequence[Figure]) -> tuple[tuple[float, ...], list[Estimate]]:
-    """Returns the figures that exist, and the index of each."""
-    pairs = [(float(i), one) for i, one in enumerate(figures) if given(one)]
-    return tuple(place for place, _ in pairs), [one for _, one in pairs]
-
-
 def series(
     name: str,
-    x: Sequence[float],
-    figures: Sequence[Estimate],
+    figures: Iterable[Figure],
     role: Drawn = "main",
     mark: Mark = "line",
+    x: Sequence[float] | None = None,
 ) -> Series:
-    """Returns a series of figures with their intervals."""
+    """Returns a series of the figures that exist, with their intervals.
+
+    Args:
+        name: For the legend.
+        figures: One per place; those that could not be computed are left out.
+        role: What it stands for.
+        mark: How it is drawn.
+        x: Where each figure stands; None for its index.
+    """
+    drawn = [(place, figure) for place, figure in enumerate(figures) if given(figure)]
+    values = [figure for _, figure in drawn]
     return Series(
         name=name,
-        x=tuple(x),
-        y=tuple(one.value for one in figures),
-        low=tuple(one.value if one.low is None else one.low for one in figures),
-        high=tuple(one.value if one.high is None else one.high for one in figures),
+        x=tuple(float(place) if x is None else x[place] for place, _ in drawn),
+        y=tuple(figure.value for figure in values),
+        low=tuple(figure.value if figure.low is None else figure.low for figure in values),
+        high=tuple(figure.value if figure.high is None else figure.high for figure in values),
         mark=mark,
         role=role,
     )
 
 
-def several(count: int, one: str, more: str | None = None) -> str:
+def value_or_dash(figure: Figure) -> Value:
+    """Returns a figure as the cell of a table; a dash where there is none."""
+    return figure if given(figure) else "-"
+
+
+def several(count: int, noun: str, plural: str | None = None) -> str:
     """Returns a count with its noun.
 
     >>> several(1, "channel"), several(2_000, "image")
     ('1 channel', '2,000 images')
     """
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -127,7 +142,7 @@ def channels_in_words(channels: Sequence[int], most: int = 4) -> str:
     >>> channels_in_words(range(9))
     'channels 0, 1, 2, 3 and 5 more'
     """
-    named = [str(channel) for channel in channels[:most]]
+    names = [str(channel) for channel in channels[:most]]
     if len(channels) > most:
-        named.append(f"{len(channels) - most:,} more")
-    return f"{'channel' if len(named) < 2 else 'channels'} {listed(named)}"
+        names.append(f"{len(channels) - most:,} more")
+    return f"{'channel' if len(names) < 2 else 'channels'} {listed(names)}"

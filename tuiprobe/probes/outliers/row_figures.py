@@ -8,7 +8,6 @@ import numpy as np
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import bootstrap_mean, delete_one, mean_interval
 from tuiprobe.probes.outliers import persistence
-from tuiprobe.probes.outliers.centred import centred_persistence
 from tuiprobe.probes.outliers.channel_result import (
     CurveRow,
     HeightColumns,
@@ -20,15 +19,9 @@ from tuiprobe.probes.outliers.channel_result import (
     Residual,
     RowFigures,
 )
-from tuiprobe.probes.outliers.heights import (
-    CUTS,
-    OUTLIER,
-    HeightScan,
-    median_ranks,
-    scan_heights,
-)
-from tuiprobe.probes.outliers.offset import offset
-from tuiprobe.probes.outliers.rule import Circumstances, finding, outlying
+from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, HeightScan, median_ranks, scan_heights
+from tuiprobe.probes.outliers.offset import no_offset, offset
+from tuiprobe.probes.outliers.rule import Circumstances, outlying, with_finding
 from tuiprobe.probes.outliers.scan import RowScan, scan
 from tuiprobe.probes.proportions import wilson, wilson_bounds
 from tuiprobe.probes.rows import MIN_CHANNELS, usable
@@ -41,6 +34,8 @@ NO_HEIGHTS = "no row has heights: over half of its values are zero, or it has no
 DIGITS = 5
 """Significant digits of the columns of all channels."""
 
+_UNDETERMINED = OutlierFinding(outcome=Outcome.UNDETERMINED)
+
 
 def figures_of_rows(
     rows: Float32,
@@ -48,7 +43,7 @@ def figures_of_rows(
     about: Circumstances | None = None,
     seed: int = 0,
     columns: bool = True,
-    found: RowScan | None = None,
+    scanned: RowScan | None = None,
 ) -> RowFigures:
     """Computes kurtosis, persistence, heights, offset and residual of rows, and the outcome.
 
@@ -57,29 +52,33 @@ def figures_of_rows(
         about: What else the outcome rests on; rows of a head are `Circumstances(head=True)`.
         seed: Seed of the bootstrap and of the images whose neighbours are looked for.
         columns: Whether to keep the figures of every channel.
-        found: `scan(rows)`, where it was computed already.
+        scanned: `scan(rows)`, where it was computed already.
     """
     about = about or Circumstances()
-    keep, one = usable(rows), found or scan(rows)
-    channels = rows.shape[1]
-    kurtosis = bootstrap_mean(one.kurtosis, seed)
-    heights, outliers = _heights(rows, keep, one, columns)
+    keep, sums = usable(rows), scanned or scan(rows)
+    kurtosis = bootstrap_mean(sums.kurtosis, seed)
+    heights, outliers = _heights(rows, keep, sums, columns)
     figures = RowFigures(
-        channels=channels,
+        channels=rows.shape[1],
         kurtosis=kurtosis,
-        basis_reference=3 * (channels - 1) / (channels + 1),
-        persistence=persistence.from_images(one.share_sum, one.own, one.dots),
+        basis_reference=basis_reference(rows.shape[1]),
+        persistence=persistence.from_images(sums.share_sum, sums.own, sums.dots),
         heights=heights,
         outlier_channels=outliers,
-        offset=offset(rows, keep, kurtosis, one.kurtosis),
-        residual=_residual(rows, keep, one, seed),
-        nearest_cosine=_nearest(rows, keep, one.mean, seed)
+        offset=offset(rows, keep, kurtosis, sums.kurtosis),
+        residual=_residual(rows, keep, sums, seed),
+        nearest_cosine=_nearest(rows, keep, sums.mean, seed)
         if about.unlabelled
         else NotRun(reason="looked for in images without labels only"),
-        centred_cosine=one.centred_cosine,
-        finding=OutlierFinding(outcome=Outcome.UNDETERMINED),
+        centred_cosine=sums.centred_cosine,
+        finding=_UNDETERMINED,
     )
-    return figures.model_copy(update={"finding": finding(figures, about)})
+    return with_finding(figures, about)
+
+
+def basis_reference(channels: int) -> float:
+    """Returns the kurtosis that a random rotation of C channels is expected to have."""
+    return 3 * (channels - 1) / (channels + 1)
 
 
 def outlying_channels(rows: Float32) -> tuple[int, ...] | NotRun:
@@ -88,52 +87,53 @@ def outlying_channels(rows: Float32) -> tuple[int, ...] | NotRun:
     Args:
         rows: float32 [n, C].
     """
-    keep = usable(rows)
+    heights = _scanned_heights(rows, usable(rows))
+    if isinstance(heights, NotRun):
+        return heights
+    return tuple(_outlying(heights, _by_height(heights)))
+
+
+def _scanned_heights(rows: Float32, keep: Bool) -> HeightScan | NotRun:
     if rows.shape[1] < MIN_CHANNELS:
         return NotRun(reason=f"takes {MIN_CHANNELS} channels; there are {rows.shape[1]}")
     if not keep.any():
         return NotRun(reason="no images")
-    found = scan_heights(rows, keep)
-    if found.without == found.rows:
-        return NotRun(reason=NO_HEIGHTS)
-    return tuple(_outlying(found, _by_height(found)))
+    heights = scan_heights(rows, keep)
+    return NotRun(reason=NO_HEIGHTS) if heights.without == heights.rows else heights
 
 
-def _by_height(found: HeightScan) -> Int64:
-    above = found.above[CUTS.index(OUTLIER)]
-    return np.lexsort((np.arange(len(above)), -above, -found.median))
+def _by_height(heights: HeightScan) -> Int64:
+    above = heights.above[CUTS.index(OUTLIER)]
+    return np.lexsort((np.arange(len(above)), -above, -heights.median))
 
 
-def _outlying(found: HeightScan, order: Int64) -> list[int]:
-    marked = outlying(found.above[CUTS.index(OUTLIER)], found.rows)
+def _outlying(heights: HeightScan, order: Int64) -> list[int]:
+    marked = outlying(heights.above[CUTS.index(OUTLIER)], heights.rows)
     return [int(c) for c in order[marked[order]]]
 
 
 def _heights(
-    rows: Float32, keep: Bool, one: RowScan, columns: bool
+    rows: Float32, keep: Bool, sums: RowScan, columns: bool
 ) -> tuple[Heights | NotRun, tuple[OutlierChannel, ...]]:
     """Returns the heights and the outlier channels."""
-    channels = rows.shape[1]
-    if channels < MIN_CHANNELS:
-        return NotRun(reason=f"takes {MIN_CHANNELS} channels; there are {channels}"), ()
-    if not one.images:
-        return NotRun(reason="no images"), ()
-    found = scan_heights(rows, keep)
-    if found.without == found.rows:
-        return NotRun(reason=NO_HEIGHTS), ()
-    low = np.array([wilson_bounds(counts, found.rows)[0] for counts in found.above])
-    order = _by_height(found)
-    leading = tuple(_channel(rows, keep, one, found, int(c)) for c in order[:LEADING])
-    known = {one.channel: one for one in leading}
-    outliers = tuple(
-        known.get(c) or _channel(rows, keep, one, found, c) for c in _outlying(found, order)
-    )
-    heights = Heights(
-        n=found.rows,
-        without=found.without,
-        skewed=found.skewed,
-        highest=leading[0].height,
-        leading=leading,
+    heights = _scanned_heights(rows, keep)
+    if isinstance(heights, NotRun):
+        return heights, ()
+    n = heights.rows
+    low = np.array([wilson_bounds(counts, n)[0] for counts in heights.above])
+    order = _by_height(heights)
+    outliers = _outlying(heights, order)
+    leading = [int(c) for c in order[:LEADING]]
+    channels = {
+        c: _channel(rows[keep, c].astype(np.float64), c, sums, heights)
+        for c in dict.fromkeys([*leading, *outliers])
+    }
+    return Heights(
+        n=n,
+        without=heights.without,
+        skewed=heights.skewed,
+        highest=channels[leading[0]].height,
+        leading=tuple(channels[c] for c in leading),
         curve=tuple(
             CurveRow(
                 cut=cut,
@@ -143,34 +143,28 @@ def _heights(
             )
             for cut, bound in zip(CUTS, low, strict=True)
         ),
-        columns=_columns(one, found) if columns else None,
-    )
-    return heights, outliers
+        columns=_columns(sums, heights) if columns else None,
+    ), tuple(channels[c] for c in outliers)
 
 
-def _channel(
-    rows: Float32, keep: Bool, one: RowScan, found: HeightScan, channel: int
-) -> OutlierChannel:
-    n = found.rows
-    values = rows[keep, channel].astype(np.float64)
-    mean, square = float(one.mean[channel]), float(one.square[channel] / n)
-    height: Figure = Estimate(
-        value=float(found.median[channel]),
-        low=float(found.low[channel]) if found.interval else None,
-        high=float(found.high[channel]) if found.interval else None,
-        n=n,
-        method="median over images; binomial order statistics"
-        if found.interval
-        else "median; no interval: fewer than 6 images",
-    )
+def _channel(values: Float64, channel: int, sums: RowScan, heights: HeightScan) -> OutlierChannel:
+    n = heights.rows
+    mean, square = float(sums.mean[channel]), float(sums.square[channel] / n)
+    energy = float(heights.energy[channel]), float(heights.energy_squares[channel])
     return OutlierChannel(
         channel=channel,
-        height=height,
-        above=wilson(int(found.above[CUTS.index(OUTLIER), channel]), n),
-        energy=mean_interval(
-            float(found.energy[channel]), float(found.energy_squares[channel]), n, low=0, high=1
+        height=Estimate(
+            value=float(heights.median[channel]),
+            low=float(heights.low[channel]) if heights.interval else None,
+            high=float(heights.high[channel]) if heights.interval else None,
+            n=n,
+            method="median over images; binomial order statistics"
+            if heights.interval
+            else "median; no interval: fewer than 6 images",
         ),
-        sign=-1 if found.side[channel] < 0 else 1,
+        above=wilson(int(heights.above[CUTS.index(OUTLIER), channel]), n),
+        energy=mean_interval(*energy, n, low=0, high=1),
+        sign=-1 if heights.side[channel] < 0 else 1,
         mean=mean,
         sd=float(values.std()),
         offset=_constant_part(values, mean, square),
@@ -191,35 +185,36 @@ def _constant_part(values: Float64, mean: float, square: float) -> Figure:
     return delete_one(mean * mean / square, without, low=0, high=1)
 
 
-def _columns(one: RowScan, found: HeightScan) -> HeightColumns:
-    n = found.rows
-    square = one.square / n
-    var = np.maximum(square - one.mean**2, 0)
-    constant = np.divide(one.mean**2, square, out=np.zeros_like(square), where=square > 0)
+def _columns(sums: RowScan, heights: HeightScan) -> HeightColumns:
+    n = heights.rows
+    square = sums.square / n
+    var = np.maximum(square - sums.mean**2, 0)
+    constant = np.divide(sums.mean**2, square, out=np.zeros_like(square), where=square > 0)
 
     def column(values: np.ndarray) -> tuple[float, ...]:
         return tuple(float(f"{value:.{DIGITS}g}") for value in values.tolist())
 
     return HeightColumns(
-        median=column(found.median),
-        above=column(found.above[CUTS.index(OUTLIER)] / n),
-        energy=column(found.energy / n),
-        mean=column(one.mean),
+        median=column(heights.median),
+        above=column(heights.above[CUTS.index(OUTLIER)] / n),
+        energy=column(heights.energy / n),
+        mean=column(sums.mean),
         sd=column(np.sqrt(var)),
         offset=column(constant),
     )
 
 
-def _residual(rows: Float32, keep: Bool, one: RowScan, seed: int) -> Residual:
-    if one.images < 2:
+def _residual(rows: Float32, keep: Bool, sums: RowScan, seed: int) -> Residual:
+    if sums.images < 2:
         return no_residual("needs two images that count")
-    if not np.isfinite(one.centred_kurtosis).any():
+    if not np.isfinite(sums.centred_kurtosis).any():
         return no_residual("nothing is left after centring: all images are alike")
-    figure = bootstrap_mean(one.centred_kurtosis + one.centred_influence, seed)
+    figure = bootstrap_mean(sums.centred_kurtosis + sums.centred_influence, seed)
     if given(figure):
-        value = float(np.nanmean(one.centred_kurtosis))
+        value = float(np.nanmean(sums.centred_kurtosis))
         figure = figure.model_copy(update={"value": value})
-    return Residual(kurtosis=figure, persistence=centred_persistence(rows, keep, one))
+    shares = persistence.centred_persistence(rows, keep, sums)
+    return Residual(kurtosis=figure, persistence=shares)
 
 
 def no_residual(reason: str) -> Residual:
@@ -239,22 +234,20 @@ def without_rows(
         about: What else the outcome rests on.
         reason: Why there are no rows.
     """
-    from tuiprobe.probes.outliers.offset import no_offset
-
     none = NotRun(reason=reason)
     figures = RowFigures(
         channels=channels,
         kurtosis=kurtosis,
-        basis_reference=3 * (channels - 1) / (channels + 1),
+        basis_reference=basis_reference(channels),
         persistence=share,
         heights=none,
         offset=no_offset(reason),
         residual=no_residual(reason),
         nearest_cosine=none,
         centred_cosine=none,
-        finding=OutlierFinding(outcome=Outcome.UNDETERMINED),
+        finding=_UNDETERMINED,
     )
-    return figures.model_copy(update={"finding": finding(figures, about)})
+    return with_finding(figures, about)
 
 
 def _nearest(rows: Float32, keep: Bool, mean: Float64, seed: int) -> Figure:
@@ -266,13 +259,13 @@ def _nearest(rows: Float32, keep: Bool, mean: Float64, seed: int) -> Figure:
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.choice(places, min(QUERIES, n), replace=False))
     centre = mean.astype(np.float32)
-    asked = _unit(rows[chosen] - centre)
+    queries = _unit(rows[chosen] - centre)
     best = np.full(chosen.size, -1.0, dtype=np.float32)
     step = max(1, (1 << 22) // rows.shape[1])
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
         alive = keep[start : start + step]
-        cosine = asked @ _unit(np.where(alive[:, None], block, centre) - centre).T
+        cosine = queries @ _unit(np.where(alive[:, None], block, centre) - centre).T
         here = np.flatnonzero((chosen >= start) & (chosen < start + step))
         cosine[here, chosen[here] - start] = -1.0
         best = np.maximum(best, cosine.max(axis=1))

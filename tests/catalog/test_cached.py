@@ -25,12 +25,12 @@ def nothing_cached(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_total_says_what_is_known_and_what_is_not() -> None:
-    towers = [one.tower for one in missing_weights(TWO)]
+    towers = [missing.tower for missing in missing_weights(TWO)]
     assert None not in towers
     assert len(set(towers)) == 2
     unknown, *timm = "open_clip:RN50-quickgelu/openai", "timm:resnet50.a1_in1k@288"
-    said = download_words(missing_weights([*TWO, "mini_clip", unknown, *TWO]))
-    assert said == (
+    sentence = download_words(missing_weights([*TWO, "mini_clip", unknown, *TWO]))
+    assert sentence == (
         f"the weights of vitb16_openai, vitb32_openai, {unknown} are not on this "
         "machine: the start downloads them, at least 696 MB (image towers in float32); the size of "
         f"{unknown} is unknown"
@@ -42,10 +42,10 @@ def test_one_total_says_what_is_known_and_what_is_not() -> None:
 def test_the_hub_tells_the_size_of_what_it_has_and_is_left_alone_once_it_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     def metadata(url: str, timeout: float) -> SimpleNamespace:
-        asked.append(url)
+        requested.append(url)
         if url.endswith("open_clip_model.safetensors"):
             raise EntryNotFoundError("404")
         if "down" in url:
@@ -57,14 +57,14 @@ def test_the_hub_tells_the_size_of_what_it_has_and_is_left_alone_once_it_fails(
     assert download_words(with_sizes(missing_weights([f"{hub}/clip"]))) == (
         f"the weights of {hub}/clip are not on this machine: the start downloads them, 605 MB"
     )
-    assert [url.rpartition("/")[2] for url in asked] == [
+    assert [url.rpartition("/")[2] for url in requested] == [
         "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
     ]  # fmt: skip
     models = [f"{hub}/clip", f"{hub}/down", "timm:hf-hub:me/other"]
     assert download_words(with_sizes(missing_weights(models))).endswith(
         f"at least 605 MB; the size of {hub}/down, timm:hf-hub:me/other is unknown"
     )
-    assert not any("other" in url for url in asked)
+    assert not any("other" in url for url in requested)
 
 
 def test_what_is_here_or_has_no_published_weights_is_not_downloaded(
@@ -77,12 +77,12 @@ def test_what_is_here_or_has_no_published_weights_is_not_downloaded(
 
 
 def test_a_run_without_screens_says_so_before_it_starts() -> None:
-    told: list[Event] = []
-    announce_downloads([make_spec(one, "miniature", {}) for one in TWO], told.append)
-    assert [(one.kind, one.message) for one in told] == [
+    events: list[Event] = []
+    announce_downloads([make_spec(item, "miniature", {}) for item in TWO], events.append)
+    assert [(item.kind, item.message) for item in events] == [
         ("stage", download_words(missing_weights(TWO)))
     ]
     for options in ({"offline": True}, {"checkpoint": "w.pt"}):
-        announce_downloads([make_spec("vitb16_openai", "miniature", options)], told.append)
-    announce_downloads([make_spec(None, None, {})], told.append)
-    assert len(told) == 1
+        announce_downloads([make_spec("vitb16_openai", "miniature", options)], events.append)
+    announce_downloads([make_spec(None, None, {})], events.append)
+    assert len(events) == 1

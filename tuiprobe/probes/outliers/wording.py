@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from tuiprobe.probes.content import several
 from tuiprobe.probes.outliers.channel_result import (
     Heights,
     Outcome,
     OutlierChannel,
     RowFigures,
 )
-from tuiprobe.probes.telling import several
-from tuiprobe.results import Model, NotRun, given
+from tuiprobe.results import NotRun, given
 from tuiprobe.results.section import Value
 
 LISTED = 32
@@ -40,11 +40,17 @@ def clause(figures: RowFigures) -> str:
     outcome = figures.outcome
     if outcome is Outcome.WITHHELD:
         return "outlier outcome withheld"
-    said = {
-        Outcome.CHANNELS: _channels(figures.outlier_channels),
-        Outcome.OFFSET: f"concentrated offset{_highest(figures)}",
+    channels, highest = figures.outlier_channels, ""
+    names = "; ".join(channel_in_words(row) for row in channels[:NAMED])
+    more = f"; and {len(channels) - NAMED} more" if len(channels) > NAMED else ""
+    if isinstance(figures.heights, Heights) and given(figures.heights.highest):
+        number = figures.heights.leading[0].channel
+        highest = f" (channel {number}: {figures.heights.highest.alone()})"
+    text = {
+        Outcome.CHANNELS: f"{several(len(channels), 'outlier channel')} ({names}{more})",
+        Outcome.OFFSET: f"concentrated offset{highest}",
         Outcome.MOVING: "moving tails, no outlier channel",
-        Outcome.MOVING_AND_CONSTANT: f"moving tails, one constant channel{_highest(figures)}",
+        Outcome.MOVING_AND_CONSTANT: f"moving tails, one constant channel{highest}",
         Outcome.UNEVEN: "uneven channels, no outlier channel",
         Outcome.NONE: "no channel stands out",
         Outcome.UNDETERMINED: "outlier features undetermined",
@@ -52,8 +58,8 @@ def clause(figures: RowFigures) -> str:
     notes = ["skewed, not comparable"] if skewed(figures) else []
     notes += ["provisional"] if figures.finding.provisional else []
     if not notes:
-        return said
-    start = f"{said.removesuffix(')')}, " if said.endswith(")") else f"{said} ("
+        return text
+    start = f"{text.removesuffix(')')}, " if text.endswith(")") else f"{text} ("
     return f"{start}{', '.join(notes)})"
 
 
@@ -62,22 +68,9 @@ def skewed(figures: RowFigures) -> bool:
     return isinstance(figures.heights, Heights) and figures.heights.skewed
 
 
-def _channels(channels: tuple[OutlierChannel, ...]) -> str:
-    named = "; ".join(one_channel(one) for one in channels[:NAMED])
-    more = f"; and {len(channels) - NAMED} more" if len(channels) > NAMED else ""
-    return f"{several(len(channels), 'outlier channel')} ({named}{more})"
-
-
-def one_channel(one: OutlierChannel) -> str:
+def channel_in_words(row: OutlierChannel) -> str:
     """Returns a channel with height and energy: `442: 27.1 sigma, 53.2 % of the energy`."""
-    return f"{one.channel}: {one.height.alone()}, {one.energy.alone()} of the energy"
-
-
-def _highest(figures: RowFigures) -> str:
-    if not isinstance(figures.heights, Heights) or not given(figures.heights.highest):
-        return ""
-    highest = figures.heights.leading[0]
-    return f" (channel {highest.channel}: {figures.heights.highest.alone()})"
+    return f"{row.channel}: {row.height.alone()}, {row.energy.alone()} of the energy"
 
 
 def listed_channels(figures: RowFigures) -> Value:
@@ -87,19 +80,6 @@ def listed_channels(figures: RowFigures) -> Value:
     channels = figures.outlier_channels
     if not channels:
         return "none"
-    listed = ", ".join(str(one.channel) for one in channels[:LISTED])
+    listed = ", ".join(str(row.channel) for row in channels[:LISTED])
     more = f" and {len(channels) - LISTED} more" if len(channels) > LISTED else ""
     return f"{len(channels)}: {listed}{more}"
-
-
-def paper(model: Model) -> tuple[str, ...]:
-    """Returns what the paper and published accuracies say; only of zero-shot projections."""
-    if model.representation != "projected" or model.training not in ("zero-shot", "captions"):
-        return ()
-    return (
-        "In the paper's study only robust zero-shot encoders had outlier features.",
-        "Every one of 121 published zero-shot CLIPs is effectively robust by the supervised "
-        "baseline, so presence cannot rank them.",
-        "Kurtosis depends on the images (one encoder gives 15 to 156 on different sets): compare "
-        "models on identical images only.",
-    )

@@ -1,0 +1,82 @@
+"""The probe that CONTRIBUTING.md shows: it is built as it stands, and answers a run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tuiprobe.probes
+from tests.docs.blocks import ROOT, blocks
+from tuiprobe import plugins
+from tuiprobe.cli.app import run_cli
+from tuiprobe.measure import preview
+from tuiprobe.options import PROBE_GROUP
+from tuiprobe.probes import BUILT_IN, registry
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import Estimate, Report
+from tuiprobe.run.directory import RunDir
+
+PLACE = "tuiprobe.probes.lengths.probe:Lengths"
+
+
+@pytest.fixture
+def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Returns the files of the template, once its folder and its line are there."""
+    page = ROOT / "CONTRIBUTING.md"
+    assert f'`"lengths": "{PLACE}"`' in page.read_text("utf-8")
+    texts = [block.text for block in blocks(page) if block.language == "py"]
+    files = [tmp_path / "probes/lengths" / name for name in ("__init__.py", "probe.py")]
+    files[0].parent.mkdir(parents=True)
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text, "utf-8")
+    monkeypatch.setattr(
+        tuiprobe.probes, "__path__", [*tuiprobe.probes.__path__, str(tmp_path / "probes")]
+    )
+    monkeypatch.setitem(BUILT_IN, "lengths", PLACE)
+    probes = plugins.Registry(PROBE_GROUP, "probe", type, BUILT_IN)
+    monkeypatch.setattr(tuiprobe.probes, "PROBES", probes)
+    registry.cache_clear()
+    return files
+
+
+def test_the_template_answers_a_run_and_is_announced(
+    template: list[Path], runs_on_targets: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs_on_targets / "runs/mini_clip_soft", run)
+    try:
+        assert run_cli(["reprobe", str(run)]) == 0
+        assert preview._probes()[len(BUILT_IN) - 1]["title"] == "Lengths"
+    finally:
+        registry.cache_clear()
+        for name in [name for name in sys.modules if name.startswith("tuiprobe.probes.lengths")]:
+            del sys.modules[name]
+    report = Report.read(RunDir(run).results_file)
+    part = report.part_of("lengths")
+    assert part is not None
+    assert part.section is not None
+    (figure,) = part.figures
+    features = RunReader(RunDir(run)).features("val")["features"]
+    assert isinstance(figure.figure, Estimate)
+    assert figure.figure.value == pytest.approx(np.linalg.norm(features, axis=1).mean(), rel=1e-5)
+    assert "Lengths" in (run / "report.md").read_text("utf-8")
+
+
+def test_the_template_is_short_and_passes_the_linter(template: list[Path]) -> None:
+    assert sum(len(file.read_text("utf-8").splitlines()) for file in template) <= 70
+    ruff = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "-q",
+        "--ignore=I001",
+        f"--config={ROOT / 'pyproject.toml'}",
+    ]
+    done = subprocess.run([*ruff, *template], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
