@@ -70,7 +70,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "thing": [data.coffee(), data.rocket()],
     }
     for name, images in pictures.items():
-        write_crops(root / name, images, crops=6)
+        write_crops(root / name, images, crops=9)
     return root
 
 
