@@ -18,7 +18,7 @@ from tuiprobe.manifest import read_manifest, write_manifest
 from tuiprobe.probes.ablation.targeted import ablation_span
 from tuiprobe.probes.ablation.targeted_result import TargetedAblation
 from tuiprobe.probes.proportions import paired_difference
-from tuiprobe.report.ablation import ablation_text
+from tuiprobe.report.terminal import ablation_text
 from tuiprobe.run.arrays import BlockReader, write_arrays
 from tuiprobe.run.directory import RunDir
 

@@ -18,7 +18,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.report.formats import FORMATS, export, files_of
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
-from tuiprobe.report.pictures import LARGEST, pictures
+from tuiprobe.report.reading import LARGEST, pictures
 from tuiprobe.report.svg import svg
 from tuiprobe.results import DataSet, NotRun, Skipped
 from tuiprobe.results.card import sets_axis

@@ -7,7 +7,7 @@ import re
 
 from tests.report.test_formats import EVIL, Page, hostile
 from tests.report.test_hostile_fields import full_report
-from tuiprobe.report.summary import summary
+from tuiprobe.report.terminal import summary
 
 
 def words(text: str) -> list[str]:

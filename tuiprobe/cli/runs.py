@@ -227,7 +227,7 @@ def _ablate(
     directory: RunDir, texts: list[str], mode: str | None, centred: bool, as_json: bool
 ) -> None:
     from tuiprobe.answer.ablation import ablate, parse_question
-    from tuiprobe.report.ablation import ablation_text
+    from tuiprobe.report.terminal import ablation_text
 
     question = parse_question(texts, centred=centred, mode=mode)
     answer = ablate(directory, question)
