@@ -40,7 +40,7 @@ _PRETRAININGS = (
     "openai", "webli", "datacomp", "commonpool", "dfn", "metaclip", "merged2b", "laion400m",
     "yfcc15m", "cc12m",
 )  # fmt: skip
-"""Pretraining sets that open_clip's tags start with; LAION-2B is told by `_pretraining`."""
+"""Pretraining sets that open_clip's tags start with; `_pretraining` recognises LAION-2B."""
 
 
 @dataclass(frozen=True, slots=True)

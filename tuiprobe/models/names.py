@@ -53,7 +53,7 @@ def generate(day: str) -> str:
     """Returns the content of `names.tsv` for the installed libraries.
 
     Args:
-        day: The day that the list tells, as `2026-11-25`.
+        day: The date in the list, as `2026-11-25`.
     """
     import open_clip
     import timm

@@ -18,7 +18,7 @@ from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.numbers import interval, plus_minus
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
-from tuiprobe.report.ablation import REPLACED
+from tuiprobe.report.terminal import REPLACED
 from tuiprobe.report.text import line
 from tuiprobe.results.section import RowSubject, Table
 from tuiprobe.tui.child import ask

@@ -130,7 +130,7 @@ class LivePanels(Vertical):
 
     def _show_pictures(self) -> bool:
         """Shows pictures of both ends of the channel under the cursor; says if there are some."""
-        from tuiprobe.report.pictures import picture_file
+        from tuiprobe.report.reading import picture_file
 
         data, channel = self._data, self.query_one(ChannelBars).channel
         if data is None or data.place is None or channel is None:
