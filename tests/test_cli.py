@@ -130,5 +130,5 @@ def test_a_command_that_is_gone_names_what_takes_its_place(
 ) -> None:
     for command, other in REMOVED.items():
         assert run_cli([command, "more"]) == 2
-        assert f"`tuiprobe {other}` does it" in capsys.readouterr().err
+        assert f"was removed: `tuiprobe {other}` replaces it" in capsys.readouterr().err
         assert other.startswith("--") or run_cli([other.split()[0], "--help"]) == 0

@@ -22,7 +22,7 @@ from tests.tui.live_run import live_run
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report import read_report
-from tuiprobe.report.pictures import picture_file, pictures
+from tuiprobe.report.reading import picture_file, pictures
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.livewatch import Watch, runs_of
 from tuiprobe.tui.widgets.thumbnail import read_picture

@@ -48,8 +48,8 @@ from tuiprobe.models.load import load_encoder
 from tuiprobe.models.weights import read_checkpoint
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import FORMATS, files_of
-from tuiprobe.report.pictures import pictures
-from tuiprobe.report.summary import summary
+from tuiprobe.report.reading import pictures
+from tuiprobe.report.terminal import summary
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import BlockReader, read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.directory import RunDir

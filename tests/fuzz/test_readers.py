@@ -24,7 +24,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.probes.targets.agreement import agreement_of
 from tuiprobe.report import read_report
-from tuiprobe.report.pictures import pictures
+from tuiprobe.report.reading import pictures
 from tuiprobe.results import Weights
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.counting import images_done

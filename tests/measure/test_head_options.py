@@ -23,7 +23,7 @@ from sklearn.linear_model import Ridge
 import tuiprobe
 from tests.measure.fake_plan import fake_plan as plan
 from tests.parts import part
-from tuiprobe.catalog.labels import imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from tuiprobe import miniature
-from tuiprobe.catalog.labels import imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.measure.heads import answers_for
 
 IMAGES = 120

@@ -26,8 +26,8 @@ from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
-from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
+from tuiprobe.report.terminal import summary
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir

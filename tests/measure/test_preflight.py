@@ -19,7 +19,7 @@ from tests.measure.conftest import SMALL
 from tests.measure.fake_plan import fake_plan
 from tuiprobe import probe
 from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.labels import imagenet_names, imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
 from tuiprobe.datasets.base import Sample, Stamp
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tuiprobe import miniature
-from tuiprobe.catalog.labels import imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.base import Sample
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder

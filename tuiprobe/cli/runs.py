@@ -207,7 +207,9 @@ def reprobe(
     changes = {name: value for name, value in options.items() if value is not None}
     if ablate:
         if changes:
-            raise UsageError("--ablate answers about accuracies; ask for concepts apart from it")
+            raise UsageError(
+                "--ablate computes accuracies alone: leave it out to change options of concepts"
+            )
         if baseline is not None:
             raise UsageError("--baseline is about effective robustness; --ablate does not use it")
         _ablate(directory, ablate, ablate_mode, centred, as_json)
@@ -227,7 +229,7 @@ def _ablate(
     directory: RunDir, texts: list[str], mode: str | None, centred: bool, as_json: bool
 ) -> None:
     from tuiprobe.answer.ablation import ablate, parse_question
-    from tuiprobe.report.ablation import ablation_text
+    from tuiprobe.report.terminal import ablation_text
 
     question = parse_question(texts, centred=centred, mode=mode)
     answer = ablate(directory, question)

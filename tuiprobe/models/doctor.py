@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.class_names import match_classes, read_classes
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES, source_named
 from tuiprobe.errors import TuiprobeError, UsageError

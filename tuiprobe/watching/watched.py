@@ -18,14 +18,14 @@ from torch.utils.module_tracker import ModuleTracker
 from tuiprobe.errors import UsageError
 from tuiprobe.models.taps import bare
 from tuiprobe.watching.figures import LayerFigures, figures_of, table
+from tuiprobe.watching.layers import ObservedModel, batch_of
 from tuiprobe.watching.observing import ROOT, Hook, register
 from tuiprobe.watching.saving import LiveFiles, save
-from tuiprobe.watching.seen import Observed, batch_of
 
 _LOADED_IN = os.getpid()
 
 
-class Watched(Observed):
+class Watched(ObservedModel):
     """A watched model; see `tuiprobe.watch`.
 
     Figures describe what was seen since the last `log` or `reset`, or since the block began. Right

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuiprobe.catalog.labels import (
+from tuiprobe.catalog.imagenet import (
     imagenet_labels,
     imagenet_names,
     imagenet_wnids,
