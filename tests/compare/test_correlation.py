@@ -18,6 +18,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.differences import Run
 from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, values_of
 from tuiprobe.compare.indicator_section import describe_indicator
+from tuiprobe.compare.ranking import rank
 from tuiprobe.compare.several import describe_models, describe_several
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import (
@@ -280,7 +281,7 @@ def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     assert [y for *_, y in points] == [run.report.figure("value").value for run in runs[:3]]
     assert (series.name, series.role) == ("zero-shot", "main")
     assert charts[0].series[0].role == "control"
-    assert describe_models(runs)[-1] == section
+    assert describe_models(runs, rank(runs))[-1] == section
     assert len(describe_several(runs[:2])) == 2
 
 

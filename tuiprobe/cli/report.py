@@ -105,11 +105,12 @@ def _several(runs: list[Path], formats: Sequence[str]) -> Files:
                 f"a report over several runs is {' or '.join(SEVERAL)}, not {plain(name)}"
             )
     read = [read_run(RunDir(path)) for path in runs]
-    sections = describe_several(read)
+    ranking = rank(read)
+    sections = describe_several(read, ranking)
     keys = "".join(sorted(run.report.key for run in read))
     name = f"report-{hashlib.sha256(keys.encode()).hexdigest()[:8]}"
     make = {
-        "html": lambda: sections_html(title_of(rank(read)), sections),
+        "html": lambda: sections_html(title_of(ranking), sections),
         "md": lambda: "\n".join(map(section_markdown, sections)),
     }
     return {f"{name}.{format}": make[format]() for format in formats}

@@ -207,7 +207,9 @@ def reprobe(
     changes = {name: value for name, value in options.items() if value is not None}
     if ablate:
         if changes:
-            raise UsageError("--ablate answers about accuracies; ask for concepts apart from it")
+            raise UsageError(
+                "--ablate computes accuracies alone: leave it out to change options of concepts"
+            )
         if baseline is not None:
             raise UsageError("--baseline is about effective robustness; --ablate does not use it")
         _ablate(directory, ablate, ablate_mode, centred, as_json)

@@ -12,7 +12,6 @@ import warnings
 from functools import cache
 from typing import IO
 
-import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -67,11 +66,12 @@ def readable_extensions() -> frozenset[str]:
     return frozenset(ext for ext, name in Image.registered_extensions().items() if name in formats)
 
 
-def decode_image(file: IO[bytes]) -> Image.Image:
+def decode_image(file: IO[bytes], formats: tuple[str, ...] | None = None) -> Image.Image:
     """Decodes the first frame of an image file, upright, to RGB.
 
     Args:
         file: Binary file object.
+        formats: Pillow's names of the formats that it may have; None for all that are readable.
 
     Returns:
         A loaded image of mode `RGB`.
@@ -86,7 +86,7 @@ def decode_image(file: IO[bytes]) -> Image.Image:
         Image.MAX_IMAGE_PIXELS = DECODED_IMAGE_BYTES // _RGB_BYTES // 2
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _decoded(file)
+            return _decoded(file, formats or readable_formats())
     except UnreadableImageError:
         raise
     except Exception as error:
@@ -97,8 +97,8 @@ def decode_image(file: IO[bytes]) -> Image.Image:
         Image.MAX_IMAGE_PIXELS = previous
 
 
-def _decoded(file: IO[bytes]) -> Image.Image:
-    with Image.open(file, formats=readable_formats()) as image:
+def _decoded(file: IO[bytes], formats: tuple[str, ...]) -> Image.Image:
+    with Image.open(file, formats=formats) as image:
         _refuse_huge(image.size, image)
         if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:
             _refuse_huge((image.tag_v2[_TILE_WIDTH], image.tag_v2[_TILE_LENGTH]), image)
@@ -171,6 +171,8 @@ def _to_rgb(image: Image.Image, step: int, inverted: bool) -> Image.Image:
 
 def _scaled(image: Image.Image, step: int, inverted: bool) -> Image.Image:
     """Converts a one-band image of integers a few rows at a time, to avoid a second full copy."""
+    import numpy as np  # screens show pictures without it, which saves 13 MB
+
     result = Image.new("RGB", image.size)
     for top in range(0, image.height, _ROWS_AT_ONCE):
         bottom = min(top + _ROWS_AT_ONCE, image.height)

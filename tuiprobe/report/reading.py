@@ -5,7 +5,7 @@ Reports and lists count the labels beside the runs. Pictures may come from anywh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -25,15 +25,19 @@ LARGEST = 64 * 1024
 """Bytes of a picture that is still shown."""
 
 
-def read_report(run: RunDir) -> Report:
+def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
     """Reads the report of a run directory, with what the labels beside it say.
 
     Labels that cannot be read are a warning of the report.
 
+    Args:
+        run: The directory.
+        results: Probes whose results are kept, as for `Report.read`.
+
     Raises:
         DamagedFileError: As `read_results` does.
     """
-    return with_labels(read_results(run), run).read_from(run.path)
+    return with_labels(read_results(run, results), run).read_from(run.path)
 
 
 def rows_with_labels(rows: Iterable[RunRow]) -> Iterator[RunRow]:

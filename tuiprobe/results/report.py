@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Collection
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
@@ -246,8 +246,14 @@ class Report(Frozen):
         printer.text(_rendered("tuiprobe.report.terminal:summary", self).rstrip("\n"))
 
     @classmethod
-    def read(cls, file: Path | Entry) -> "Report":
+    def read(cls, file: Path | Entry, results: Collection[str] | None = None) -> "Report":
         """Reads a `results.json`; that of a run directory is compared with its manifest.
+
+        Args:
+            file: The file.
+            results: Probes whose results are kept; other results, and the rows of tables that
+                people do not read, are dropped while reading, which halves the memory. None keeps
+                everything.
 
         Raises:
             DamagedFileError: If it is missing, altered, or not a regular report file.
@@ -255,7 +261,7 @@ class Report(Frozen):
         if isinstance(file, Entry):
             content = file.read_bytes(limits.REPORT_BYTES)
             _refuse_other(file.path, content)
-            return cls.parse(content, file)
+            return cls.parse(content, file, results)
         if not isinstance(file, str | Path):
             raise UsageError(f"read takes the path of a results.json, not a {type(file).__name__}")
         if Path(file).is_dir():
@@ -263,20 +269,23 @@ class Report(Frozen):
         with reading(file):
             content = read_regular(file, limits.REPORT_BYTES)
         _refuse_other(Path(file), content)
-        return cls.parse(content, file)
+        return cls.parse(content, file, results)
 
     @classmethod
-    def parse(cls, content: bytes, source: object) -> "Report":
+    def parse(
+        cls, content: bytes, source: object, results: Collection[str] | None = None
+    ) -> "Report":
         """Reads the content of a `results.json`, which may come from anywhere.
 
         Args:
             content: The file's bytes.
             source: What names the file in errors.
+            results: As for `read`.
 
         Raises:
             DamagedFileError: If it was altered or is not a report of this schema version.
         """
-        tree = _read_tree(content, source)
+        tree = _read_tree(content, source, results)
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
@@ -313,7 +322,7 @@ def _validated(kind: type[_Result], value: JsonValue) -> _Result:
         ) from error
 
 
-def _read_tree(content: bytes, source: object) -> Any:
+def _read_tree(content: bytes, source: object, results: Collection[str] | None) -> Any:
     """Returns the plain data of a `results.json`.
 
     It is parsed before pydantic sees it, because pydantic's own parser takes 20 times the memory.
@@ -322,13 +331,23 @@ def _read_tree(content: bytes, source: object) -> Any:
         DamagedFileError: If it is not strict JSON.
     """
     try:
-        tree = parse_json(content.decode("utf-8"))
+        each = None if results is None else partial(_for_people, results)
+        tree = parse_json(content.decode("utf-8"), each)
         if _SURROGATE.search(content):  # pairs of them are letters
             json.dumps(tree, ensure_ascii=False).encode("utf-8")
     except ValueError as error:
         message = f"{source} is no report of this version of tuiprobe: the file: {error}"
         raise DamagedFileError(f"{message}; {_reprobe(source)}") from error
     return tree
+
+
+def _for_people(results: Collection[str], value: dict[str, Any]) -> dict[str, Any]:
+    """Drops the rows of a table that only files hold, or the result of a part."""
+    if value.get("kind") == "table" and value.get("reading") is False:
+        value["rows"] = value["subjects"] = []
+    elif "section" in value and value.get("probe") not in results:
+        value["result"] = None
+    return value
 
 
 def _no_report(tree: Any, source: object, error: ValidationError) -> DamagedFileError:

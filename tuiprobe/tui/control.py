@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 
 from textual import work
 from textual.app import App
@@ -10,8 +15,31 @@ from textual.screen import Screen
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.child import Engine
+from tuiprobe.tui.child import Engine, resuming_arguments
 from tuiprobe.tui.runsetup import SetupMemory
+
+Job = Callable[[], None]
+
+
+@cache
+def _reader() -> SimpleQueue[Job]:
+    """Returns the jobs of the one thread that reads reports.
+
+    A thread for each report would keep memory of its own: 14 MB for that of a default run. It is a
+    daemon, so a disk that hangs does not keep the program from ending.
+    """
+    jobs: SimpleQueue[Job] = SimpleQueue()
+
+    def work() -> None:
+        jobs.get()()
+        while True:
+            job = jobs.get()
+            gc.collect()  # the report before
+            job()
+            del job  # with its screen
+
+    Thread(target=work, daemon=True, name="reader").start()
+    return jobs
 
 
 class EngineApp(App[None]):
@@ -31,6 +59,24 @@ class EngineApp(App[None]):
         self.engines: list[Engine] = []
         self.setups = SetupMemory()
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
+
+    def read(self, job: Job) -> None:
+        """Reads reports in a thread, one job after the other; an error that is a bug ends the app.
+
+        Args:
+            job: What to do; it hands its results to `call_later`.
+        """
+
+        def guarded() -> None:
+            try:
+                job()
+            except Exception as error:
+                self.call_later(self._ended_by, error)
+
+        _reader().put(guarded)
+
+    def _ended_by(self, error: Exception) -> None:
+        raise error
 
     def screen_of(self, run: Path) -> Screen[None]:
         """Returns the screen that shows a run: its results, or the run as it goes on."""
@@ -116,7 +162,7 @@ class EngineApp(App[None]):
                 self.fail(f"cannot resume: {cause}", "M goes to the models: set it up again")
                 return None
             else:
-                engine = Engine.resume(run)
+                engine = Engine(resuming_arguments(run), run)
         except (OSError, TuiprobeError) as error:
             self.fail(f"cannot resume {run.name}: {error}")
             return None
