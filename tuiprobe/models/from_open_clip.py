@@ -14,14 +14,14 @@ from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.imagenet import imagenet_templates
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import TextTower, trained_scale
+from tuiprobe.models.heads import TextTower
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.open_clip_source import CONFIG_FILE, OpenClipSource, locate
 from tuiprobe.models.published_files import fetch_published
 from tuiprobe.models.quiet import quiet, seeded
 from tuiprobe.models.registry import Loader, ModelRequest
 from tuiprobe.models.taps import DerivedTap
-from tuiprobe.models.text_side import TextSide
+from tuiprobe.models.text_side import text_tower
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 from tuiprobe.models.wrappers import State
 
@@ -183,17 +183,13 @@ def _text_tower(source: OpenClipSource, model: Any) -> TextTower:
         tokens: Tensor = made[0](list(prompts))
         return tokens
 
-    text, side = source.config.get("text_cfg", {}), TextSide(model)
-    scale, bias = trained_scale(model)
-    return TextTower(
-        tokenize=tokenize,
-        encode=side.encode,
-        lengths=side.lengths,
+    text = source.config.get("text_cfg", {})
+    return text_tower(
+        model,
+        tokenize,
         context_length=int(text.get("context_length", 77)),
         tokenizer=str(text.get("hf_tokenizer_name") or "open_clip's byte-pair tokenizer"),
         templates=imagenet_templates(),
-        logit_scale=scale,
-        logit_bias=bias,
     )
 
 
