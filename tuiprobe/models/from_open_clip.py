@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.imagenet import imagenet_templates
@@ -49,13 +50,6 @@ def load(request: ModelRequest) -> Encoder:
     weights = _load_weights(request, source, model, file)
     visual = model.visual
     preprocess, preprocessing = _preprocessing(source, visual)
-
-    def forward(images: Tensor) -> Tensor:
-        """Computes the image embedding before normalisation; CoCa's tower also returns tokens."""
-        output = visual(images)
-        h: Tensor = output[0] if isinstance(output, tuple) else output
-        return h
-
     return Encoder(
         name=request.name,
         architecture=source.architecture,
@@ -66,7 +60,7 @@ def load(request: ModelRequest) -> Encoder:
         module=model,
         tower=visual,
         preprocess=preprocess,
-        forward=forward,
+        forward=_OpenClipForward(visual),
         probes=_probes(visual),
         device=request.device,
         dtype=request.dtype,
@@ -145,6 +139,19 @@ def _preprocessing(source: OpenClipSource, visual: Any) -> tuple[Any, Preprocess
         assumed=not source.preprocess,
     )
     return image_transform_v2(config, is_train=False), info
+
+
+@dataclass(frozen=True)
+class _OpenClipForward:
+    """Maps images to the image embedding before normalisation, also in a copy of an encoder."""
+
+    visual: nn.Module
+
+    def __call__(self, images: Tensor) -> Tensor:
+        output = self.visual(images)
+        # CoCa's tower also returns tokens.
+        h: Tensor = output[0] if isinstance(output, tuple) else output
+        return h
 
 
 def _probes(visual: Any) -> dict[str, DerivedTap]:
