@@ -76,13 +76,13 @@ def _topk(rows: torch.Tensor, ids: torch.Tensor, k: int, smallest: bool) -> Arra
     # Images of equal id are one image.
     ids, of_image = torch.unique(ids, return_inverse=True)
     best, positions = _best_of_each_id(key, of_image, len(ids))
-    found = best.sort(dim=0, descending=True, stable=True)  # equal ones in the order of their ids
+    ranked = best.sort(dim=0, descending=True, stable=True)  # equal ones in the order of their ids
     n = min(k, len(ids))
     channels = rows.shape[2]
     values = torch.full((channels, k), torch.nan, dtype=torch.float32)
     sample_ids = torch.full((channels, k), -1, dtype=torch.int64)
     places = torch.full((channels, k), -1, dtype=torch.int32)
-    top, index = found.values[:n].T.cpu(), found.indices[:n].T.cpu()
+    top, index = ranked.values[:n].T.cpu(), ranked.indices[:n].T.cpu()
     there = top > -torch.inf
     values[:, :n] = torch.where(there, -top if smallest else top, torch.nan).float() + 0.0
     sample_ids[:, :n] = torch.where(there, ids.cpu()[index], -1)
