@@ -19,15 +19,9 @@ from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.heads import ROWS, SetFeatures
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.temperature import fit_temperature, from_highest, spread, temperature
+from tuiprobe.probes.temperature import fit_temperature, from_highest, spread
 from tuiprobe.results import Estimate, Figure, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
-
-__all__ = [
-    "BINS", "UNKNOWN_SCALE", "Bins", "Confidences", "Logits", "allowed", "classes_of", "ece",
-    "equal_mass_bins", "logit_blocks", "logits", "probabilities", "scale_known", "spread",
-    "temperature",
-]  # fmt: skip
 
 BINS = 15
 UNKNOWN_SCALE = NotRun(reason="logit scale unknown")

@@ -34,6 +34,10 @@ class SetFeatures:
     answers: Int64 | None = None
     unmatched: str = ""
 
+    def classes_of_rows(self, rows: int) -> Int64:
+        """Returns the class that each of K rows of a head answers for, int64 [K]; -1 for none."""
+        return np.arange(rows) if self.answers is None else np.asarray(self.answers)
+
 
 def usable_images(images: SetFeatures) -> SetFeatures:
     """Returns the set without images whose representation is zero or not finite."""
@@ -67,7 +71,7 @@ def answers_of(images: SetFeatures, rows: int) -> Int64:
     """
     if images.labels is None:
         raise DataError(images.unmatched or f"{images.name} has no labels")
-    answers = np.arange(rows) if images.answers is None else np.asarray(images.answers)
+    answers = images.classes_of_rows(rows)
     if answers.shape != (rows,):
         raise DataError(f"the class list of {images.name} is for {answers.size} rows, not {rows}")
     answers = answers[answers >= 0].astype(np.int64)

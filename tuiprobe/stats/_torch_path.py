@@ -121,7 +121,11 @@ def _samples(rows: torch.Tensor, ids: torch.Tensor) -> Arrays:
     counted = valid.all(1)
     shares = torch.where(counted[:, None], shares, 0.0)
     self_share = (shares * shares).sum(-1)
-    leading = torch.where(counted, _first_largest(shares), -1)
+    # The first of equal shares, which argmax does not guarantee.
+    places = torch.arange(shares.shape[-1], device=shares.device)
+    is_best = shares == shares.amax(-1, keepdim=True)
+    first = torch.where(is_best, places, shares.shape[-1]).amin(-1)
+    leading = torch.where(counted, first, -1)
     squares = (rows * rows).sum(-1)[finite_rows]
     bins = (2 * squares.log2()).floor() + 32
     bins = bins.clamp(0, _NORM_BINS - 1).to(torch.int64)
@@ -140,10 +144,3 @@ def _samples(rows: torch.Tensor, ids: torch.Tensor) -> Arrays:
     )
     arrays["rows"] = np.array([rows.shape[0] * rows.shape[1]])
     return arrays
-
-
-def _first_largest(shares: torch.Tensor) -> torch.Tensor:
-    """Returns the index of the first largest entry in the last dimension, unlike argmax."""
-    places = torch.arange(shares.shape[-1], device=shares.device)
-    is_best = shares == shares.amax(-1, keepdim=True)
-    return torch.where(is_best, places, shares.shape[-1]).amin(-1)
