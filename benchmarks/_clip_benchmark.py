@@ -22,7 +22,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
     model, transform, tokenizer = load_open_clip(request["model"], request["weights"])
     model.eval()
-    templates = [one.replace("{}", "{c}") for one in request["templates"]]
+    templates = [template.replace("{}", "{c}") for template in request["templates"]]
     start = time.perf_counter()
     head = zero_shot.zero_shot_classifier(
         model, tokenizer, request["classes"], templates, "cpu", amp=False

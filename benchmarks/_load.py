@@ -29,9 +29,9 @@ def listing(folder: Path, count: int) -> dict[str, float]:
     for number in range(count):
         copy = folder / "runs" / f"{run.name}-{number:03}"
         copy.mkdir(parents=True)
-        for one in run.iterdir():
-            if one.is_file() and one.suffix in (".json", ".jsonl", ""):
-                os.link(one, copy / one.name)
+        for path in run.iterdir():
+            if path.is_file() and path.suffix in (".json", ".jsonl", ""):
+                os.link(path, copy / path.name)
     begin = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "tuiprobe", "runs"], cwd=folder, stdout=subprocess.PIPE, text=True
@@ -136,4 +136,4 @@ def highest(pid: int) -> float:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0.0
-    return next((int(one.split()[1]) / 1024 for one in lines if one.startswith("VmHWM")), 0.0)
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)

@@ -73,7 +73,7 @@ def measured(rows: int, channels: int = CHANNELS) -> dict[str, Any]:
             "libraries_mb": found["libraries"] / 1024,
             "peak_mb": found["peak"] / 1024,
             "disk_mb": sum(
-                one.stat().st_size for one in (Path(folder) / "run").rglob("*") if one.is_file()
+                path.stat().st_size for path in (Path(folder) / "run").rglob("*") if path.is_file()
             )
             / 2**20,
         }

@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 
 from benchmarks._common import command, machine, markdown, row
-from tuiprobe.catalog.labels import imagenet_names, imagenet_templates
+from tuiprobe.catalog.imagenet import imagenet_names, imagenet_templates
 from tuiprobe.probes.confidence import allowed, logits
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.report import read_report

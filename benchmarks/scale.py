@@ -67,7 +67,7 @@ def _write_shards(plan: Plan) -> None:
 
 
 def _bytes(plan: Plan) -> int:
-    return sum(one.stat().st_size for one in (plan.directory.path / "shards").iterdir())
+    return sum(path.stat().st_size for path in (plan.directory.path / "shards").iterdir())
 
 
 def merge_plan(shards: int, output: Path) -> Plan:
@@ -175,15 +175,17 @@ def table(figures: dict[str, Any]) -> str:
     ]  # fmt: skip
     shard = [
         [
-            f"{one['taps']}", f"{one['channels']:,}", f"{one['images']:,}",
-            f"{one['bytes'] / 1e6:.2f}", f"{one['expected'] / 1e6:.2f}",
-            f"{one['statistics_ms']:.0f}", f"{one['merge_ms']:.1f}",
+            f"{size['taps']}", f"{size['channels']:,}", f"{size['images']:,}",
+            f"{size['bytes'] / 1e6:.2f}", f"{size['expected'] / 1e6:.2f}",
+            f"{size['statistics_ms']:.0f}", f"{size['merge_ms']:.1f}",
         ]
-        for one in figures["sizes"]
+        for size in figures["sizes"]
     ]  # fmt: skip
     last = figures["concepts"][-1]
     broden = last["seconds"] * BROWSE_CONCEPTS / last["concepts"] * BROWSE_IMAGES / 2000
-    aps = [[f"{one['concepts']}", f"{one['seconds']:.3f}"] for one in figures["concepts"]]
+    aps = [
+        [f"{concept['concepts']}", f"{concept['seconds']:.3f}"] for concept in figures["concepts"]
+    ]
     each = [
         f"{about['cpu']}, {about['cores']} cores; load average before: "
         f"{about['load_before']:.1f}.\n",

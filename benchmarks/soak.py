@@ -78,7 +78,7 @@ class Left:
         """Returns how many files were left, in these places and as `*.tmp` of the runs."""
         pairs = zip(self._places, self._before, strict=True)
         found = [one for place, before in pairs for one in set(place.iterdir()) - before]
-        mine = [one for one in found if one.owner() == self._places[0].owner()]
+        mine = [item for item in found if item.owner() == self._places[0].owner()]
         named = [one for one in mine if one.parent == self._places[0] or "torch" in one.name]
         return len(named) + sum(1 for _ in runs.rglob("*.tmp"))
 
@@ -86,9 +86,9 @@ class Left:
 def of_session(session: int) -> int:
     """Returns how many processes of a session run."""
     count = 0
-    for one in Path("/proc").iterdir():
+    for path in Path("/proc").iterdir():
         try:
-            count += one.name.isdecimal() and os.getsid(int(one.name)) == session
+            count += path.name.isdecimal() and os.getsid(int(path.name)) == session
         except OSError:
             continue
     return count

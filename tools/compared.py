@@ -80,7 +80,7 @@ def report_leaves(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from _tree(
             f"parts/{probe}", {k: v for k, v in part.items() if k not in COMPARED_APART}
         )
-        yield from _tree(f"facts/{probe}", {one["id"]: one["value"] for one in part["facts"]})
+        yield from _tree(f"facts/{probe}", {fact["id"]: fact["value"] for fact in part["facts"]})
         for kind in ("figures", "sets"):
             for one in part[kind]:
                 path = f"{kind}/{probe}/" + "|".join(one[name] for name in PLACED)
@@ -102,11 +102,11 @@ def _block_leaves(probe: str, block: Mapping[str, Any]) -> Iterator[tuple[str, A
             yield from _tree(f"{path}/{column['id']}", cells)
     elif block["kind"] == "chart":
         series = [
-            {name: one[name] for name in ("x", "y", "low", "high")} for one in block["series"]
+            {name: line[name] for name in ("x", "y", "low", "high")} for line in block["series"]
         ]
         yield from _tree(f"{path}/series", series)
     else:
-        yield from _tree(f"{path}/ends", [one["images"] for one in block["ends"]])
+        yield from _tree(f"{path}/ends", [end["images"] for end in block["ends"]])
 
 
 def _by(name: str, items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

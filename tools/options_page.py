@@ -117,7 +117,7 @@ def _sections(path: str, group: Any) -> Iterator[str]:
             yield from _sections(f"{path} {name}", command)
             continue
         context = command.make_context(f"{path} {name}", [], resilient_parsing=True)
-        records = [one.get_help_record(context) for one in command.params]
+        records = [param.get_help_record(context) for param in command.params]
         rows = [_row(f"`{name}`", _as_above(name, text)) for name, text in records]
         yield "\n".join(
             [f"### {path} {name}\n", command.help, "", *_table(("", "meaning")), *rows, ""]

@@ -154,7 +154,7 @@ def measure(program: Program, part: str, asked: list[list[str]], keep: bool) -> 
             program.call(*arguments, "--output", str(folder / str(number)))
         marker.write_text(json.dumps(asked), "utf-8")
     reports = sorted(folder.glob("**/results.json"))
-    names = [json.loads(one.read_text("utf-8"))["model"]["name"] for one in reports]
+    names = [json.loads(report.read_text("utf-8"))["model"]["name"] for report in reports]
     return {f"{part} {name}": one.parent for name, one in zip(names, reports, strict=True)}
 
 

@@ -89,7 +89,10 @@ def rows_of(text: str) -> dict[str, tuple[Size, str]]:
     rows: dict[str, tuple[Size, str]] = {}
     while match := _ROW.match(rest):
         package, *figures, reason = match.groups()
-        rows[package] = (Size(*(int(one.replace(",", "")) for one in figures)), reason.strip())
+        rows[package] = (
+            Size(*(int(figure.replace(",", "")) for figure in figures)),
+            reason.strip(),
+        )
         rest = rest[match.end() :]
     return rows
 

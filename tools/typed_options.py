@@ -34,8 +34,8 @@ class RunOptions(TypedDict, total=False):
 
 def module() -> str:
     """Returns the module as text."""
-    fields = [one for one in run_options() if one.name not in OWN]
-    return HEAD + "".join(f"    {one.name}: {_annotation(one)} | None\n" for one in fields)
+    fields = [option for option in run_options() if option.name not in OWN]
+    return HEAD + "".join(f"    {field.name}: {_annotation(field)} | None\n" for field in fields)
 
 
 def _annotation(option: OptionField) -> str:

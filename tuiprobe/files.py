@@ -14,7 +14,7 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -81,8 +81,12 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def parse_json(content: bytes | str) -> Any:
+def parse_json(content: bytes | str, each: Callable[[dict[str, Any]], Any] | None = None) -> Any:
     """Returns the value of a strict JSON text.
+
+    Args:
+        content: The text.
+        each: Returns what stands for an object, the inner ones first; None keeps them.
 
     Raises:
         ValueError: If it is not JSON, is nested too deeply, has too many values, or holds NaN or an
@@ -91,7 +95,7 @@ def parse_json(content: bytes | str) -> Any:
     if len(content) > limits.JSON_VALUES:
         refuse_many_values(content, limits.JSON_VALUES)
     try:
-        return json.loads(content, parse_constant=_refuse_constant)
+        return json.loads(content, parse_constant=_refuse_constant, object_hook=each)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

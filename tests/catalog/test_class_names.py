@@ -11,7 +11,7 @@ from tuiprobe.catalog.class_names import (
     read_classes,
     written_classes,
 )
-from tuiprobe.catalog.labels import imagenet_names, imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
 from tuiprobe.errors import UsageError
 
 NAMES, IDS = imagenet_names(), imagenet_wnids()

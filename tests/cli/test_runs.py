@@ -112,7 +112,7 @@ def test_verify_compares_the_summary_with_the_results(root, capsys):
         run.summary_file.write_json({**tree, "title": title})
         run_cli(["verify", str(run.path), "--json"])
         files = json.loads(capsys.readouterr().out)["files"]
-        assert {one["file"]: one["state"] for one in files}["summary.json"] == state
+        assert {file["file"]: file["state"] for file in files}["summary.json"] == state
 
 
 @pytest.mark.parametrize(

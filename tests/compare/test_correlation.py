@@ -18,6 +18,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.differences import Run
 from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, values_of
 from tuiprobe.compare.indicator_section import describe_indicator
+from tuiprobe.compare.ranking import rank
 from tuiprobe.compare.several import describe_models, describe_several
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import (
@@ -43,13 +44,13 @@ def run(
     few = SetFeatures("r", one.features.copy(), one.labels)
     few.features[np.arange(200) >= round(200 * shift)] = np.roll(np.eye(24)[0] * 8, 20)
     line = Baseline(bundled(baseline, ("imagenet_r",)), ())
-    found = probe_robustness(head, [one, few], {"r": "imagenet_r"}, Baselines([line]))
+    robustness_result = probe_robustness(head, [one, few], {"r": "imagenet_r"}, Baselines([line]))
     plain = sample().model
     weights = plain.weights.model_copy(update={"digest": f"{number:064d}"})
     weights = weights.model_copy(update=model.pop("weights", {}))  # type: ignore[call-overload]
     about = plain.model_copy(update={"weights": weights, **model})
     figure = Estimate(value=kurtosis, low=None, high=None, n=9, method="planted")
-    return sample(robustness=found, model=about, outliers=(outliers(kurtosis=figure),))
+    return sample(robustness=robustness_result, model=about, outliers=(outliers(kurtosis=figure),))
 
 
 def rising(count: int, **model: Any) -> dict[str, Report]:
@@ -74,22 +75,26 @@ def signature(found: Correlations, name: str = "kurtosis, final"):  # type: igno
 
 
 def test_a_relation_within_a_stratum_is_found() -> None:
-    found = correlated(rising(9))
-    kurtosis = signature(found)
+    correlations = correlated(rising(9))
+    kurtosis = signature(correlations)
     assert kurtosis.within.value == pytest.approx(1)
     assert kurtosis.p_value < 0.01
-    assert (found.baseline, found.target, found.axis) == ("standard", ("imagenet_r",), "imagenet")
-    assert len(found.runs) == 9
+    assert (correlations.baseline, correlations.target, correlations.axis) == (
+        "standard",
+        ("imagenet_r",),
+        "imagenet",
+    )
+    assert len(correlations.runs) == 9
     for name in ("top-1, accuracy", "mean confidence, robustness"):  # the same for all of them
-        assert "both vary" in signature(found, name).within.reason
-    text = text_of(found)
+        assert "both vary" in signature(correlations, name).within.reason
+    text = text_of(correlations)
     assert "9 encoders, effective robustness by standard" in text
     assert "| kurtosis, final | 1.0" in text
     assert "| what one has anyway | within strata | p | pooled | pooled, zero-shot or not |" in text
 
 
 def test_strata_under_eight_encoders_are_not_run() -> None:
-    found = correlated(
+    correlations = correlated(
         rising(7, architecture="RN50", representation="projected")
         | rising(
             4,
@@ -99,12 +104,12 @@ def test_strata_under_eight_encoders_are_not_run() -> None:
             training="supervised",
         )
     )
-    kurtosis = signature(found)
+    kurtosis = signature(correlations)
     assert kurtosis.within == NotRun(reason="no stratum of 8 models in which both vary")
     assert {(s.backbone, s.models) for s in kurtosis.strata} == {("RN50", 7), ("RN50", 4)}
     assert given(kurtosis.pooled)  # beside the trivial predictor
     assert given(kurtosis.pooled_trivial)
-    text = text_of(found)
+    text = text_of(correlations)
     assert "no stratum of 8 models" in text
     assert "pooled, RN50: 4" in text
 
@@ -114,7 +119,7 @@ def test_runs_that_do_not_count_say_why() -> None:
     more = good.model_copy(
         update={"data": tuple(d.model_copy(update={"measured": 9999}) for d in good.data)}
     )
-    found = correlated(
+    correlations = correlated(
         {
             "good": good,
             "more": more,
@@ -125,12 +130,12 @@ def test_runs_that_do_not_count_say_why() -> None:
             "other": run(6, 3.0, 0.4, baseline="standard_and_low"),
         }
     )
-    assert [one.run for one in found.runs] == ["more"]
-    reasons = {one.run: one.reason for one in found.left_out}
+    assert [one.run for one in correlations.runs] == ["more"]
+    reasons = {one.run: one.reason for one in correlations.left_out}
     assert set(reasons) == {"good", "random", "ablated", "partial", "bare", "other"}
     assert "same encoder" in reasons["good"]
     assert "no effective robustness" in reasons["bare"]
-    text = text_of(found)
+    text = text_of(correlations)
     assert "- left out, partial: not every image was measured: partial" in text
     assert "No correlation is computed: it takes 8 encoders." in text
 
@@ -138,15 +143,15 @@ def test_runs_that_do_not_count_say_why() -> None:
 def test_the_baseline_is_the_one_that_most_runs_have() -> None:
     few = {"a": run(1, 3.0, 0.4), "b": run(2, 3.0, 0.4)}
     more = {str(i): run(i, 3.0, 0.4, baseline="standard_and_low") for i in range(3, 6)}
-    found = correlated(few | more)
-    assert (found.baseline, len(found.runs)) == ("standard_and_low", 3)
-    assert {one.reason for one in found.left_out} == {"other shifts or another baseline"}
+    correlations = correlated(few | more)
+    assert (correlations.baseline, len(correlations.runs)) == ("standard_and_low", 3)
+    assert {one.reason for one in correlations.left_out} == {"other shifts or another baseline"}
 
 
 def test_nothing_to_correlate_is_said_and_no_zero() -> None:
-    found = correlated({})
-    assert (found.runs, found.signatures, found.baseline) == ((), (), "")
-    assert "No run has an effective robustness" in text_of(found)
+    correlations = correlated({})
+    assert (correlations.runs, correlations.signatures, correlations.baseline) == ((), (), "")
+    assert "No run has an effective robustness" in text_of(correlations)
 
 
 def test_backbones_have_the_names_of_the_presets() -> None:
@@ -160,8 +165,8 @@ def test_backbones_have_the_names_of_the_presets() -> None:
 def test_signatures_are_those_of_the_first_set_at_the_end() -> None:
     inner = outliers(tap="blocks.1", final=False, kurtosis=estimate(50, 1))
     second = outliers(data="r", kurtosis=estimate(70, 1))
-    found = values_of(sample(outliers=(inner, outliers(), second)), "signature")
-    assert found == {
+    values = values_of(sample(outliers=(inner, outliers(), second)), "signature")
+    assert values == {
         "highest channel, final": 14.0,
         "kurtosis, final": 23.5,
         "offset share, final": 0.55,
@@ -178,30 +183,21 @@ def test_signatures_are_those_of_the_first_set_at_the_end() -> None:
 
 def test_signatures_of_a_head_are_named_by_their_matrix() -> None:
     results = head_results()
-    found = values_of(sample(**results), "signature")
+    values = values_of(sample(**results), "signature")
     plain, centred = results["directions"].bases
-    assert found["effective rank of the importances, W"] == plain.effective_rank.value
-    assert found["Gini of the importances, centred W"] == centred.gini.value
+    assert values["effective rank of the importances, W"] == plain.effective_rank.value
+    assert values["Gini of the importances, centred W"] == centred.gini.value
     excess = results["concepts"].excess
-    assert found["excess concepts over random directions, W, concepts"] == excess.value
+    assert values["excess concepts over random directions, W, concepts"] == excess.value
 
 
 def test_signatures_leave_out_what_was_not_measured() -> None:
     nothing = NotRun(reason="too few images")
-    found = values_of(sample(outliers=(outliers(kurtosis=nothing, heights=nothing),)), "signature")
-    assert "kurtosis, final" not in found
-    assert "outlier channels, final" not in found
-    assert "persistence, final" in found
-    assert not any("importance" in name for name in found)
-
-
-def test_of_several_sets_the_first_counts() -> None:
-    part = stranger()
-    other = part.figures[0].model_copy(update={"data": "r", "figure": estimate(9, 1)})
-    part = part.model_copy(update={"figures": (*part.figures, other)})
-    plain = sample()
-    found = values_of(plain.model_copy(update={"parts": (*plain.parts, part)}), "signature")
-    assert found["texture bias, final"] == 0.62
+    values = values_of(sample(outliers=(outliers(kurtosis=nothing, heights=nothing),)), "signature")
+    assert "kurtosis, final" not in values
+    assert "outlier channels, final" not in values
+    assert "persistence, final" in values
+    assert not any("importance" in name for name in values)
 
 
 def test_a_probe_that_is_not_installed_has_signatures_and_outcomes() -> None:
@@ -211,12 +207,16 @@ def test_a_probe_that_is_not_installed_has_signatures_and_outcomes() -> None:
         return plain.model_copy(update={"parts": parts})
 
     reports = {str(i): strange(i) for i in range(1, 9)}
-    found = correlated(reports)
-    assert (found.baseline, found.target, found.axis) == ("textures", ("sketches",), "val")
-    assert [one.robustness.value for one in found.runs] == [i / 20 for i in range(1, 9)]
-    texture = signature(found, "texture bias, final")
+    correlations = correlated(reports)
+    assert (correlations.baseline, correlations.target, correlations.axis) == (
+        "textures",
+        ("sketches",),
+        "val",
+    )
+    assert [one.robustness.value for one in correlations.runs] == [i / 20 for i in range(1, 9)]
+    texture = signature(correlations, "texture bias, final")
     assert texture.within.value == pytest.approx(1)
-    assert "both vary" in signature(found).within.reason
+    assert "both vary" in signature(correlations).within.reason
 
 
 def test_estimates_are_neither_signatures_nor_predictors() -> None:
@@ -247,8 +247,8 @@ def test_confidence_is_the_largest_softmax() -> None:
     logits = logits - head.bias
     logits = 30 * logits / np.linalg.norm(one.features.astype("f8"), axis=1, keepdims=True)
     p = np.exp(logits - logits.max(1, keepdims=True))
-    found = mean_confidence(cosine, one)
-    assert found.value == pytest.approx((1 / p.sum(1)).mean(), rel=1e-4)
+    confidence = mean_confidence(cosine, one)
+    assert confidence.value == pytest.approx((1 / p.sum(1)).mean(), rel=1e-4)
     nothing = SetFeatures("val", one.features * np.nan)
     assert "no image" in mean_confidence(head, nothing).reason
 
@@ -269,7 +269,7 @@ def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     *_, section = describe_several(runs)
     assert section.title == "Outlier figures against robustness"
     charts = [one for one in section.content if isinstance(one, Chart)]
-    assert [one.title for one in charts] == [
+    assert [chart.title for chart in charts] == [
         "Effective robustness by highest channel, pooled",
         "Effective robustness by kurtosis, pooled",
         "Effective robustness by highest channel, projected",
@@ -281,7 +281,7 @@ def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     assert [y for *_, y in points] == [run.report.figure("value").value for run in runs[:3]]
     assert (series.name, series.role) == ("zero-shot", "main")
     assert charts[0].series[0].role == "control"
-    assert describe_models(runs)[-1] == section
+    assert describe_models(runs, rank(runs))[-1] == section
     assert len(describe_several(runs[:2])) == 2
 
 
@@ -298,7 +298,8 @@ def test_compare_has_them_for_runs_of_several_kinds(
     names = sorted(Path(path).name for path in paths)
     assert [one["run"] for one in found["correlations"]["runs"]] == names
     kurtosis = [
-        "kurtosis" in {row["id"] for row in one["differences"]} for one in found["comparisons"]
+        "kurtosis" in {row["id"] for row in comparison["differences"]}
+        for comparison in found["comparisons"]
     ]
     assert kurtosis == [True] * 2 + [False] * 3
     assert "figures of channels are not" in found["comparisons"][-1]["notes"][0]

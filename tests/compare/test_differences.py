@@ -32,17 +32,17 @@ def told(found: Comparison) -> str:
 
 
 def test_a_report_does_not_differ_from_itself():
-    found = compare(report(), report())
-    fact = found.fact("outcome")
+    comparison = compare(report(), report())
+    fact = comparison.fact("outcome")
     assert (fact.name, fact.first, fact.second) == (
         "outlier features",
         "outlier channels",
         "outlier channels",
     )
-    assert found.notes == found.unmatched == ()
-    assert all(one.differs is not True for one in found.differences)
-    assert all(one.difference.value == 0 for one in found.differences if given(one.difference))
-    [one] = found.overlaps
+    assert comparison.notes == comparison.unmatched == ()
+    assert all(one.differs is not True for one in comparison.differences)
+    assert all(one.difference.value == 0 for one in comparison.differences if given(one.difference))
+    [one] = comparison.overlaps
     assert (one.id, one.data, one.shared, one.differ) == ("channels", "val", ("133",), False)
 
 
@@ -56,12 +56,12 @@ def test_a_difference_beyond_both_intervals_is_told():
 
 def test_over_kinds_of_representation_only_answers_are_compared():
     pooled = head_report().model_copy(update={"model": model(representation="pooled")})
-    found = compare(head_report(), pooled)
-    assert {"top1", "mean_shift"} <= {one.id for one in found.differences}
-    assert not {"kurtosis", "height", "offset.share"} & {one.id for one in found.differences}
-    assert not found.facts
-    assert not found.overlaps
-    assert "figures of channels are not" in found.notes[0]
+    comparison = compare(head_report(), pooled)
+    assert {"top1", "mean_shift"} <= {one.id for one in comparison.differences}
+    assert not {"kurtosis", "height", "offset.share"} & {one.id for one in comparison.differences}
+    assert not comparison.facts
+    assert not comparison.overlaps
+    assert "figures of channels are not" in comparison.notes[0]
 
 
 def test_what_weakens_a_comparison_is_noted():
@@ -102,8 +102,8 @@ def test_estimates_without_labels_are_not_tested():
 
 
 def test_missing_figures_are_not_run():
-    found = difference(NotRun(reason="why"), estimate(1, 0.1))
-    assert found.reason == "first: why"
+    change = difference(NotRun(reason="why"), estimate(1, 0.1))
+    assert change.reason == "first: why"
     bare = estimate(1, 0.1).model_copy(update={"low": None, "high": None})
     assert difference(bare, estimate(2, 0.1)).low is None
 
@@ -112,8 +112,8 @@ def test_interval_of_a_difference_is_calibrated():
     rng, hits = np.random.default_rng(0), 0
     for _ in range(2000):
         a, b = rng.normal(0, 1), rng.normal(1, 2)
-        found = difference(estimate(a, 1.96), estimate(b, 3.92))
-        hits += found.low <= 1 <= found.high
+        change = difference(estimate(a, 1.96), estimate(b, 3.92))
+        hits += change.low <= 1 <= change.high
     assert 0.93 < hits / 2000 < 0.97
 
 
@@ -143,20 +143,20 @@ def test_a_probe_that_is_not_installed_is_compared():
 
 
 def test_headline_figures_come_first_and_the_rest_on_request():
-    found = compare(head_report(), head_report())
-    names = [one.name for one in found.headlines()]
+    comparison = compare(head_report(), head_report())
+    names = [headline.name for headline in comparison.headlines()]
     assert names == [
         "top-1", "mean of shifts", "effective robustness",
         "highest channel", "offset share", "kurtosis",
     ]  # fmt: skip
-    first = section_markdown(describe(found))
+    first = section_markdown(describe(comparison))
     assert "| top-1 on val |" in first
     assert "Smallest differences that these images show (80 % power): " in first
     assert "more figures: --all shows them." in first
     assert "residual.kurtosis" not in first
-    assert "| `residual.kurtosis` | `val` |" in told(found)
-    others = told(found).partition("All other figures")[2]
-    rest = [one for one in found.differences if one.headline is None]
+    assert "| `residual.kurtosis` | `val` |" in told(comparison)
+    others = told(comparison).partition("All other figures")[2]
+    rest = [one for one in comparison.differences if one.headline is None]
     assert others.count("| no (separate) |") + others.count("| - |") == len(rest)
 
 
@@ -164,16 +164,16 @@ def test_headline_figures_differ_after_correction_for_all_of_them():
     low = robustness(0.68, 0.5)
     near = robustness(0.68 - 0.0295, 0.5)  # p about .04 alone, above .05 beside two accuracies
     pair = [retold(head_report(), robustness=one) for one in (low, near)]
-    found = compare(pair[0], pair[1])
-    top1 = found.headlines()[0]
+    comparison = compare(pair[0], pair[1])
+    top1 = comparison.headlines()[0]
     assert given(top1.difference)
     assert top1.p == pytest.approx(3 * p_value(top1.difference))  # outlier figures do not count
     assert 0.05 / 3 < top1.p / 3 < 0.05
     assert top1.differs is False
     assert top1.undone
-    assert "| no, after correction (separate) |" in told(found)
-    assert "top-1 on val (after correction)" not in told(found)  # runs of no common images
-    other = next(one for one in found.differences if one.id == "top1" and one.headline is None)
+    assert "| no, after correction (separate) |" in told(comparison)
+    assert "top-1 on val (after correction)" not in told(comparison)  # runs of no common images
+    other = next(one for one in comparison.differences if one.id == "top1" and one.headline is None)
     assert other.p is None
     far = retold(head_report(), robustness=robustness(0.6, 0.5))
     assert compare(pair[0], far).headlines()[0].differs is True
@@ -209,15 +209,15 @@ def planted(path, seed=0, moved=False):
 
 def test_runs_on_the_same_images_are_compared_in_pairs(tmp_path):
     first, second = planted(tmp_path / "a"), planted(tmp_path / "b", seed=1, moved=True)
-    found = compare_runs(read_run(first), read_run(second))
-    headlines = {one.id: one for one in found.headlines()}
+    comparison = compare_runs(read_run(first), read_run(second))
+    headlines = {headline.id: headline for headline in comparison.headlines()}
     # 8 channels are too few for heights
     assert set(headlines) == {"top1", "kurtosis", "int8.changed"}
     top1, kurtosis = headlines["top1"], headlines["kurtosis"]
     assert top1.paired
     assert kurtosis.paired
-    assert found.notes == ()  # a moved folder holds the same images
-    assert "| no (paired) |" in told(found)
+    assert comparison.notes == ()  # a moved folder holds the same images
+    assert "| no (paired) |" in told(comparison)
     second.per_image_file.unlink()
     vouch(second)
     earlier = compare_runs(read_run(first), read_run(second))
@@ -232,7 +232,7 @@ def test_other_images_are_compared_by_separate_intervals(tmp_path):
     second.samples_file.write_text(lines)
     vouch(second)
     write_results(second, answer(second))
-    found = compare_runs(read_run(first), read_run(second))
-    assert not any(one.paired for one in found.differences)
-    assert found.notes == ("val: differences are not paired: other images",)
-    assert "(separate) |" in told(found)
+    comparison = compare_runs(read_run(first), read_run(second))
+    assert not any(one.paired for one in comparison.differences)
+    assert comparison.notes == ("val: differences are not paired: other images",)
+    assert "(separate) |" in told(comparison)

@@ -62,24 +62,24 @@ def test_the_reason_names_place_figure_and_interval():
 
 def test_a_changed_outcome_and_changed_channels_trip():
     absent = report(outliers=(outliers(**without_outliers()),))
-    found = compare(report(), absent)
-    assert tripped(parse_gate("outcome differs"), found) == [
+    comparison = compare(report(), absent)
+    assert tripped(parse_gate("outcome differs"), comparison) == [
         "outlier features went from outlier channels to none"
     ]
-    assert tripped(parse_gate("channels differ"), found) == [
+    assert tripped(parse_gate("channels differ"), comparison) == [
         "outlier channels on val: gone ['133'], new []"
     ]
-    assert tripped(parse_gate("other: channels differ"), found) == []
+    assert tripped(parse_gate("other: channels differ"), comparison) == []
 
 
 def test_what_cannot_be_answered_is_no_pass():
     nothing = NotRun(reason="too few images")
     bare = report(outliers=(outliers(kurtosis=nothing, heights=nothing),))
-    found = compare(report(), bare)
+    comparison = compare(report(), bare)
     said = "val/final: kurtosis cannot be compared: second: too few images"
-    assert tripped(parse_gate("kurtosis < -100"), found) == [said]
-    assert tripped(parse_gate("kurtosis differs"), found) == [said]
-    assert tripped(parse_gate("channels differ"), found) == [
+    assert tripped(parse_gate("kurtosis < -100"), comparison) == [said]
+    assert tripped(parse_gate("kurtosis differs"), comparison) == [said]
+    assert tripped(parse_gate("channels differ"), comparison) == [
         "outlier channels on val cannot be compared: not in the second report"
     ]
     gone = compare(report(), retold(report(), outliers=NotRun(reason="damaged")))
@@ -103,53 +103,55 @@ def test_an_unknown_figure_is_no_pass_either(text):
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_a_figure_of_schema_1_is_answered_with_its_new_name(old, new):
-    found = compare(head_report(), head_report())
+    comparison = compare(head_report(), head_report())
     with pytest.raises(UsageError, match=f"; {old} is called {new} now; figures are "):
-        tripped(parse_gate(f"{old} differs"), found)
+        tripped(parse_gate(f"{old} differs"), comparison)
     if old != "verdict":
-        tripped(parse_gate(f"{new} < 0"), found)  # there is such a figure
+        tripped(parse_gate(f"{new} < 0"), comparison)  # there is such a figure
 
 
 def test_what_rests_on_a_head_is_compared_too():
     full = head_report()
-    found = compare(full, full)
-    places = {(one.data, one.place) for one in found.differences}
+    comparison = compare(full, full)
+    places = {(difference.data, difference.place) for difference in comparison.differences}
     assert places >= {
         ("val", "accuracy"), ("r", "accuracy"), ("val", "W"), ("toy", "concepts"),
         ("val", "channels set to zero"), ("standard: imagenet_r", "robustness by imagenet"),
     }  # fmt: skip
-    assert not tripped(parse_gate("top1 differs"), found)
-    assert not tripped(parse_gate("mean_shift < 0"), found)
-    assert not tripped(parse_gate("concepts differ"), found)
+    assert not tripped(parse_gate("top1 differs"), comparison)
+    assert not tripped(parse_gate("mean_shift < 0"), comparison)
+    assert not tripped(parse_gate("concepts differ"), comparison)
 
 
 def test_a_figure_that_only_one_has_is_left_out():
     full = head_report()
     bare = full.part(Robustness).model_copy(update={"effective": NotRun(reason="no baseline")})
-    found = compare(retold(full, robustness=bare), full)
-    assert not {"effective", "value"} & {one.id for one in found.differences}
+    comparison = compare(retold(full, robustness=bare), full)
+    assert not {"effective", "value"} & {difference.id for difference in comparison.differences}
 
 
 def test_a_probe_that_is_not_installed_has_gates():
-    found = compare(strange_report(), strange_report(value=0.3, found="square", members=("b", "c")))
-    assert tripped(parse_gate("texture < -0.3"), found) == [
+    comparison = compare(
+        strange_report(), strange_report(value=0.3, found="square", members=("b", "c"))
+    )
+    assert tripped(parse_gate("texture < -0.3"), comparison) == [
         f"val/final: texture changed by {MINUS}0.32 ({MINUS}0.39 to {MINUS}0.25)"
     ]
-    assert not tripped(parse_gate("val/stem: texture < 0"), found)
-    assert tripped(parse_gate("shape differs"), found) == [
+    assert not tripped(parse_gate("val/stem: texture < 0"), comparison)
+    assert tripped(parse_gate("shape differs"), comparison) == [
         "shape of edges went from round to square"
     ]
-    assert tripped(parse_gate("edges differ"), found) == [
+    assert tripped(parse_gate("edges differ"), comparison) == [
         "strong edges on val, stem: gone ['a'], new ['c']"
     ]
 
 
 def test_headline_figures_have_human_names():
-    found = compare(head_report(), head_report())
+    comparison = compare(head_report(), head_report())
     for name in ("top-1", "mean of shifts", "effective robustness", "kurtosis"):
-        assert not tripped(parse_gate(f'"{name}" < -0.01'), found)
-        assert len(tripped(parse_gate(f'"{name}" < 1'), found)) == 1  # of one set alone
+        assert not tripped(parse_gate(f'"{name}" < -0.01'), comparison)
+        assert len(tripped(parse_gate(f'"{name}" < 1'), comparison)) == 1  # of one set alone
     with pytest.raises(UsageError, match='no headline figure has that name; "accuracy by labels"'):
         parse_gate('"beauty" < 1')
     with pytest.raises(UsageError, match="no such figure in both reports"):
-        tripped(parse_gate('"answers that INT8 changes" < 1'), found)
+        tripped(parse_gate('"answers that INT8 changes" < 1'), comparison)

@@ -25,11 +25,11 @@ def clusters(seed, n=12):
 
 def test_two_unrelated_clusters_correlate_pooled_and_not_within():
     found = [probe_indicators(clusters(seed))[0] for seed in range(60)]
-    assert np.mean([one.pooled.value for one in found]) > 0.6
-    assert np.mean([one.pooled_trivial.value for one in found]) > 0.8
-    within = np.array([one.within.value for one in found])
+    assert np.mean([item.pooled.value for item in found]) > 0.6
+    assert np.mean([item.pooled_trivial.value for item in found]) > 0.8
+    within = np.array([item.within.value for item in found])
     assert abs(within.mean()) < 4 * within.std() / len(found) ** 0.5
-    covered = sum(one.within.low < 0 < one.within.high for one in found)
+    covered = sum(item.within.low < 0 < item.within.high for item in found)
     assert covered >= 51  # 95 % of 60, less three standard deviations
     assert len(found[0].strata) == 2
 
@@ -63,8 +63,8 @@ def test_intervals_cover_the_correlation():
     truth = 6 / np.pi * np.arcsin(rho / 2)
     for _ in range(200):
         x, y = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], 25).T
-        found = spearman(x, y)
-        hit += found.low <= truth <= found.high
+        correlation = spearman(x, y)
+        hit += correlation.low <= truth <= correlation.high
     assert 180 <= hit <= 198
 
 

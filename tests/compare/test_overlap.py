@@ -34,21 +34,21 @@ def first() -> Concepts:
 def encoding(found: Concepts, *names: str, tried: int = 3) -> Concepts:
     """The same probe, as if every family encoded these."""
     families = tuple(
-        one if one.family == RANDOM else one.model_copy(update={"encoded": names})
-        for one in found.families
+        family if family.family == RANDOM else family.model_copy(update={"encoded": names})
+        for family in found.families
     )
     return found.model_copy(update={"families": families, "tried": tried})
 
 
 def in_common(first: Concepts | NotRun, second: Concepts | NotRun) -> list[Overlap]:
     found = overlaps(report(concepts=first), report(concepts=second))
-    return [one for one in found if one.id == "concepts"]
+    return [item for item in found if item.id == "concepts"]
 
 
 def test_shared_and_own_concepts_by_family(first: Concepts) -> None:
     found = in_common(encoding(first, "dog", "sky"), encoding(first, "sky", "=red|"))
-    assert [one.place for one in found] == [
-        one.family for one in first.families if one.family != RANDOM
+    assert [item.place for item in found] == [
+        family.family for family in first.families if family.family != RANDOM
     ]
     for one in found:
         assert (one.shared, one.first_only, one.second_only) == (("sky",), ("dog",), ("=red|",))
@@ -66,8 +66,8 @@ def test_the_range_of_chance_is_that_of_scipy(ours: int, theirs: int) -> None:
 
 @pytest.mark.parametrize(("ours", "theirs", "shared"), [(0, 5, 0), (12, 5, 5), (12, 12, 12)])
 def test_nothing_and_everything_leave_no_choice(ours: int, theirs: int, shared: int) -> None:
-    found = by_chance(ours, theirs, 12)
-    assert (found.value, found.low, found.high) == (shared, shared, shared)
+    expected = by_chance(ours, theirs, 12)
+    assert (expected.value, expected.low, expected.high) == (shared, shared, shared)
     assert by_chance(5, 1, 4) == NotRun(reason="4 cannot hold 5")
     assert by_chance(0, 0, 0) == NotRun(reason="0 cannot hold 0")
 

@@ -55,14 +55,14 @@ def test_accuracy_has_the_standard_error_of_mcnemar() -> None:
     a, b = answers(0)
     about = MeanOf(values="correct", sets=("val",))
     pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", b)})
-    found = pairing.difference(named(a.mean(), about), named(b.mean(), about))
-    assert found is not None
-    assert found.value == pytest.approx(b.mean() - a.mean())
-    assert (found.n, found.method) == (N, METHOD)
-    assert width(found) == pytest.approx(1.96 * mcnemar(a, b), rel=NOISE)
+    change = pairing.difference(named(a.mean(), about), named(b.mean(), about))
+    assert change is not None
+    assert change.value == pytest.approx(b.mean() - a.mean())
+    assert (change.n, change.method) == (N, METHOD)
+    assert width(change) == pytest.approx(1.96 * mcnemar(a, b), rel=NOISE)
     separate = difference(named(a.mean(), None).figure, named(b.mean(), None).figure)
-    assert width(found) < width(separate)  # type: ignore[arg-type]
-    assert pairing.difference(named(a.mean(), about), named(b.mean(), about)) == found
+    assert width(change) < width(separate)  # type: ignore[arg-type]
+    assert pairing.difference(named(a.mean(), about), named(b.mean(), about)) == change
 
 
 def test_a_mean_of_shifts_is_resampled_within_each_set() -> None:
@@ -73,11 +73,11 @@ def test_a_mean_of_shifts_is_resampled_within_each_set() -> None:
         {name: values("correct", b) for name, (_, b) in sets.items()},
     )
     first, second = (float(np.mean([pair[i].mean() for pair in sets.values()])) for i in (0, 1))
-    found = pairing.difference(named(first, about), named(second, about))
+    change = pairing.difference(named(first, about), named(second, about))
     error = np.sqrt(sum(mcnemar(a, b) ** 2 for a, b in sets.values())) / 3
-    assert width(found) == pytest.approx(1.96 * error, rel=NOISE)
-    assert found is not None
-    assert found.n == 3 * N
+    assert width(change) == pytest.approx(1.96 * error, rel=NOISE)
+    assert change is not None
+    assert change.n == 3 * N
 
 
 @pytest.mark.parametrize("n", [N, 20_000])
@@ -88,9 +88,9 @@ def test_kurtosis_has_the_standard_error_of_the_paired_mean(n: int) -> None:
     a[5] = b[5] = np.nan  # an image without kurtosis in both runs
     about = MeanOf(values="kurtosis", sets=("val",))
     pairing = Pairing({"val": values("kurtosis", a)}, {"val": values("kurtosis", b)})
-    found = pairing.difference(named(np.nanmean(a), about), named(np.nanmean(b), about))
+    change = pairing.difference(named(np.nanmean(a), about), named(np.nanmean(b), about))
     error = np.nanstd(b - a) / np.sqrt(n - 1)
-    assert width(found) == pytest.approx(1.96 * error, rel=NOISE)
+    assert width(change) == pytest.approx(1.96 * error, rel=NOISE)
     b[6] = np.nan  # of one run alone: these are no longer the same images
     other = Pairing({"val": values("kurtosis", a)}, {"val": values("kurtosis", b)})
     assert other.difference(named(np.nanmean(a), about), named(np.nanmean(b), about)) is None
@@ -113,20 +113,20 @@ def test_effective_robustness_is_that_of_a_plain_bootstrap() -> None:
     )
     pairing = Pairing(first, second)
     a, b = (float(robustness(v, s)) for v, s in zip(val, shift, strict=True))
-    found = pairing.difference(named(a, about), named(b, about))
+    change = pairing.difference(named(a, about), named(b, about))
     rng = np.random.default_rng(9)
     drawn = []
     for _ in range(2000):
         i, j = rng.integers(0, N, (2, N))
         drawn.append(robustness(val[1][i], shift[1][j]) - robustness(val[0][i], shift[0][j]))
     low, high = np.quantile(drawn, (0.025, 0.975))
-    assert found is not None
-    assert found.value == pytest.approx(b - a)
-    assert width(found) == pytest.approx((high - low) / 2, rel=1.5 * NOISE)
+    assert change is not None
+    assert change.value == pytest.approx(b - a)
+    assert width(change) == pytest.approx((high - low) / 2, rel=1.5 * NOISE)
     line = LINE.model_copy(update={"covariance": (0.02, 0.0, 0.02)})
     unsure = about.model_copy(update={"line": line})
     wider = pairing.difference(named(a, unsure), named(b, unsure))
-    assert width(wider) > width(found)
+    assert width(wider) > width(change)
 
 
 def test_a_line_that_no_baseline_has_is_not_used() -> None:
@@ -139,10 +139,10 @@ def test_a_line_that_no_baseline_has_is_not_used() -> None:
         with np.errstate(over="ignore"):
             exponents = [line.slope * np.log(one / (1 - one)) + line.intercept for one in x]
             figures = [one - 1 / (1 + np.exp(-e)) for one, e in zip(x, exponents, strict=True)]
-        found = Pairing(first, second).difference(
+        change = Pairing(first, second).difference(
             named(figures[0], about), named(figures[1], about)
         )
-        assert found is None or np.isfinite(width(found))
+        assert change is None or np.isfinite(width(change))
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_other_images_are_not_paired(changes: dict[str, str], said: str) -> None
     about = MeanOf(values="correct", sets=("val",))
     pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", b, **changes)})
     assert pairing.why_not("val") == said
-    found = pairing.difference(named(a.mean(), about), named(b.mean(), about))
-    assert (found is None) == bool(said)
+    change = pairing.difference(named(a.mean(), about), named(b.mean(), about))
+    assert (change is None) == bool(said)
 
 
 def test_what_is_no_mean_of_these_images_is_not_paired() -> None:
@@ -180,5 +180,5 @@ def test_equal_answers_on_few_images_are_no_certainty() -> None:
     a = np.ones(20, dtype=np.uint8)
     about = MeanOf(values="correct", sets=("val",))
     pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", a)})
-    found = pairing.difference(named(1, about), named(1, about))
-    assert width(found) > 0.05
+    change = pairing.difference(named(1, about), named(1, about))
+    assert width(change) > 0.05

@@ -53,23 +53,23 @@ def decisions(found: Ranking) -> list[tuple[str, str]]:
 
 
 def test_the_measured_mean_of_shifts_orders_and_decides() -> None:
-    found = rank([shifted("b", 0.5), shifted("c", 0.3), shifted("a", 0.6)])
-    assert (found.by, found.data) == ("mean_shift", "val")
-    assert decisions(found) == [("a", "take"), ("b", "behind"), ("c", "behind")]
-    assert line(describe_ranking(found).headline).startswith("Take a: the best on the mean of")
-    assert title_of(found) == (
+    ranking = rank([shifted("b", 0.5), shifted("c", 0.3), shifted("a", 0.6)])
+    assert (ranking.by, ranking.data) == ("mean_shift", "val")
+    assert decisions(ranking) == [("a", "take"), ("b", "behind"), ("c", "behind")]
+    assert line(describe_ranking(ranking).headline).startswith("Take a: the best on the mean of")
+    assert title_of(ranking) == (
         "a is ahead of b by 0.100 (0.072 to 0.128) and of 1 more on the mean of labelled shifts"
     )
     # two tests at once: error .02 sqrt(2) / 1.96 of each, (2.2414 + .8416) of it
-    assert found.detectable == pytest.approx(0.0445, abs=1e-4)
+    assert ranking.detectable == pytest.approx(0.0445, abs=1e-4)
 
 
 def test_neither_apart_nor_equal_is_undecided() -> None:
-    found = rank([shifted("a", 0.51), shifted("b", 0.5), shifted("c", 0.3)])
-    assert decisions(found) == [("a", "undecided"), ("b", "undecided"), ("c", "behind")]
-    headline = line(describe_ranking(found).headline)
+    ranking = rank([shifted("a", 0.51), shifted("b", 0.5), shifted("c", 0.3)])
+    assert decisions(ranking) == [("a", "undecided"), ("b", "undecided"), ("c", "behind")]
+    headline = line(describe_ranking(ranking).headline)
     assert headline.startswith("Undecided between a and b")
-    assert title_of(found) == "Undecided between a and b: label 50 of your own pictures"
+    assert title_of(ranking) == "Undecided between a and b: label 50 of your own pictures"
     assert "Label some of your own pictures (about 50" in headline
 
 
@@ -79,14 +79,14 @@ def test_the_cheapest_is_advised_only_within_the_margin() -> None:
     equal = costing(shifted("equal", 0.505, 0.005), 200, 40.0)
     small = costing(shifted("small", 0.5, 0.005), 100, 20.0)
     far = costing(shifted("far", 0.3, 0.005), 1, 99.0)
-    found = rank([equal, far, small, best])
-    assert decisions(found) == [
+    ranking = rank([equal, far, small, best])
+    assert decisions(ranking) == [
         ("best", "as good"), ("equal", "take"), ("small", "as good"), ("far", "behind"),
     ]  # fmt: skip
-    assert line(describe_ranking(found).headline).startswith(
+    assert line(describe_ranking(ranking).headline).startswith(
         "Take equal, the cheapest of 3 models within 2.0 points of the best"
     )
-    assert title_of(found) == (
+    assert title_of(ranking) == (
         "equal is within 2.0 points of the best on the mean of labelled shifts, and the cheapest"
     )
     untimed = costing(shifted("small", 0.5, 0.005), 100)
@@ -102,21 +102,21 @@ def test_neither_estimates_nor_accuracy_in_distribution_order_models() -> None:
             figure("top1", estimate(top1, 0.001), "val", TOP1),
         )
 
-    found = rank([known("a", 0.6, 0.7), known("b", 0.8, 0.9)])
-    assert (found.by, decisions(found)) == ("", [("a", "undecided"), ("b", "undecided")])
-    text = section_text(describe_ranking(found))
+    ranking = rank([known("a", 0.6, 0.7), known("b", 0.8, 0.9)])
+    assert (ranking.by, decisions(ranking)) == ("", [("a", "undecided"), ("b", "undecided")])
+    text = section_text(describe_ranking(ranking))
     assert "Undecided: label some of your own pictures" in " ".join(text.split())
     assert "0.800 (0.780 to 0.820)" in text
-    assert "| 0.090 (0.070 to 0.110) |" in section_markdown(describe_ranking(found))
+    assert "| 0.090 (0.070 to 0.110) |" in section_markdown(describe_ranking(ranking))
 
 
 def test_means_over_other_shifts_do_not_order_each_other() -> None:
     two, three = (MeanOf(values="correct", sets=sets) for sets in (("r", "v2"), ("r", "v2", "a")))
     runs = [shifted("a", 0.5, mean_of=two), shifted("b", 0.2, mean_of=three)]
     assert rank(runs).by == ""
-    found = rank([*runs, shifted("c", 0.7, mean_of=two)])
-    assert decisions(found) == [("c", "take"), ("a", "behind"), ("b", "undecided")]
-    assert found.models[2].from_first is None
+    ranking = rank([*runs, shifted("c", 0.7, mean_of=two)])
+    assert decisions(ranking) == [("c", "take"), ("a", "behind"), ("b", "undecided")]
+    assert ranking.models[2].from_first is None
 
 
 def test_the_same_images_are_compared_in_pairs() -> None:
@@ -128,10 +128,14 @@ def test_the_same_images_are_compared_in_pairs() -> None:
         right = (hard < rate).astype(np.uint8)
         images = {"r": SetValues("list", "", np.arange(4000), {"correct": right})}
         runs.append(shifted(name, float(right.mean()), mean_of=about)._replace(images=images))
-    found = rank(runs)
-    assert [one.from_first and one.from_first.paired for one in found.models] == [None, True, True]
+    ranking = rank(runs)
+    assert [one.from_first and one.from_first.paired for one in ranking.models] == [
+        None,
+        True,
+        True,
+    ]
     # .02 apart with separate half-widths of .02, but every difference is of the same sign
-    against = found.models[1].from_first
+    against = ranking.models[1].from_first
     assert against is not None
     assert given(against.difference)
     assert against.differs
@@ -139,7 +143,7 @@ def test_the_same_images_are_compared_in_pairs() -> None:
 
 
 def test_the_largest_loss_is_against_the_same_classes() -> None:
-    found = rank(
+    ranking = rank(
         [
             run(
                 name,
@@ -151,7 +155,7 @@ def test_the_largest_loss_is_against_the_same_classes() -> None:
             for name in "ab"
         ]
     )
-    one = found.models[0]
+    one = ranking.models[0]
     assert given(one.largest_loss)
     assert one.lost_on == "a"
     assert one.largest_loss.value == pytest.approx(-0.4)
@@ -182,8 +186,8 @@ def test_a_ranking_is_written_as_a_file_and_comes_back_from_json(tmp_path: Path)
     assert "d: no weights" in written
     assert "d: no weights" in text
     assert following == ""  # no pictures of one's own to label
-    found = rank([shifted("a", 0.5), shifted("b", 0.4)])
-    assert Ranking.model_validate(json.loads(found.model_dump_json())) == found
+    ranking = rank([shifted("a", 0.5), shifted("b", 0.4)])
+    assert Ranking.model_validate(json.loads(ranking.model_dump_json())) == ranking
 
 
 def test_other_contents_are_other_images_whatever_the_folder_is_called() -> None:
@@ -191,7 +195,7 @@ def test_other_contents_are_other_images_whatever_the_folder_is_called() -> None
         return run(name, images={"val": SetValues("list", contents, np.arange(9), {})})
 
     def notes(*runs: Run) -> list[str]:
-        return [one for one in rank(runs).notes if "other images" in one]
+        return [note for note in rank(runs).notes if "other images" in note]
 
     assert notes(seen("a", "x"), seen("b", "x")) == []
     assert notes(seen("a", "x"), seen("b", "y")) == ["b saw other images: 500 of val"]

@@ -35,17 +35,17 @@ def better(found: Report, by: float) -> Report:
 
 def test_every_headline_figure_of_every_run_is_given_with_its_interval() -> None:
     runs = [run(), run(key="ef" * 32, model=model(name="other"))]
-    found = {one.id: one for one in forests(runs)}
-    ranks = [f"forest_{one.id.replace('.', '_')}" for one in HEADLINES]
+    found = {forest.id: forest for forest in forests(runs)}
+    ranks = [f"forest_{headline.id.replace('.', '_')}" for headline in HEADLINES]
     assert list(found) == [one for one in ranks if one in found]
     top1 = found["forest_top1"]
     figure = runs[0].report.figure("top1")
     assert top1.ticks == ("open_clip:RN50-quickgelu", "other")
-    assert [(one.x, one.y, one.low) for one in top1.series] == [
+    assert [(line.x, line.y, line.low) for line in top1.series] == [
         ((1.0,), (figure.value,), (figure.low,)),
         ((0.0,), (figure.value,), (figure.low,)),
     ]
-    assert [one.name for one in top1.series] == [
+    assert [line.name for line in top1.series] == [
         "not told apart from the first", "the first, or not compared",
     ]  # fmt: skip
     assert top1.y_unit == figure.unit == "share"
@@ -58,7 +58,7 @@ def test_a_run_that_differs_from_the_first_is_marked() -> None:
         for one in describe_several([Run(first, {}), Run(other, {})])[1].content
         if isinstance(one, Chart) and one.id == "forest_mean_shift"
     )
-    roles = {one.name: one.role for one in chart.series}
+    roles = {line.name: line.role for line in chart.series}
     assert roles == {"differs from the first": "main", "the first, or not compared": "control"}
     assert chart.across
 
@@ -74,10 +74,10 @@ def test_runs_of_one_model_are_told_apart_by_their_keys() -> None:
 
 def test_runs_of_other_kinds_stand_beside_each_other_but_do_not_compare_inside() -> None:
     other = run(model=model(name="token one", representation="token"))
-    found = {one.id: one for one in forests([run(), other])}
+    found = {forest.id: forest for forest in forests([run(), other])}
     assert found["forest_kurtosis"].ticks == ("open_clip:RN50-quickgelu",)
     assert found["forest_kurtosis"].note == "Not comparable, left out: token one."
-    assert [one.name for one in found["forest_top1"].series] == [
+    assert [line.name for line in found["forest_top1"].series] == [
         "not told apart from the first", "the first, or not compared"
     ]  # fmt: skip
     text = section_markdown(describe_several([run(), other])[1])

@@ -15,7 +15,7 @@ import tuiprobe
 from tests.parts import part
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.catalog.labels import imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.outliers.result import OutlierResult

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuiprobe.label.contest import Contest
-from tuiprobe.label.survey import NOBODY, How, Pool, StratifiedSample
+from tuiprobe.label.files import How
+from tuiprobe.label.survey import NOBODY, Pool, StratifiedSample
 
 STREET = np.load(Path(__file__).with_name("street.npz"))
 TRUTH = STREET["truth"]

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tuiprobe import miniature
-from tuiprobe.catalog.labels import imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.base import Sample
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
@@ -164,7 +164,6 @@ def case(weights: Path) -> tuple[Encoder, Any, ClassifierSetup]:
     right = ClassifierSetup(clip.preprocess, "gelu", tuple(range(40)), classes, TEMPLATES)
     photos = Photos((0,) * 120, classes)
     head = clip.head(classes, TEMPLATES)
-    assert head is not None
     with torch.inference_mode():
         images = torch.stack([clip.preprocess(photos.open(s)) for s in photos.samples])
         photos.labels = tuple(head.logits(clip.encode(images)).argmax(1).tolist())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.models.conftest import toy
-from tuiprobe.catalog.labels import imagenet_names, imagenet_templates
+from tuiprobe.catalog.imagenet import imagenet_names, imagenet_templates
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import TextTower
 from tuiprobe.models.preflight import Check

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PROJECTS = {"tuiprobe": ROOT, "tuiprobe-cuda": ROOT / "packages" / "cuda"}
 EVERY = pytest.mark.parametrize("name", PROJECTS)
-INSTALLED = {one.name.replace("_", "-") for one in distributions()}
+INSTALLED = {distribution.name.replace("_", "-") for distribution in distributions()}
 
 
 def settings(name: str) -> dict[str, Any]:
@@ -39,7 +39,9 @@ def test_wheels_are_built_for_every_python_that_is_supported(name: str) -> None:
     assert package["project"]["requires-python"] == ">=3.11,<3.15"
     prefix = "Programming Language :: Python :: "
     classifiers = settings("tuiprobe")["project"]["classifiers"]
-    assert [one for one in classifiers if one.startswith(prefix)] == [prefix + v for v in PYTHONS]
+    assert [classifier for classifier in classifiers if classifier.startswith(prefix)] == [
+        prefix + v for v in PYTHONS
+    ]
 
 
 @pytest.mark.slow

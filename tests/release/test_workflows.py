@@ -116,9 +116,9 @@ CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2026-01-31\n\n### Ad
     ],
 )
 def test_a_tag_must_fit_version_and_changelog(name: str, changelog: str, words: list[str]) -> None:
-    found = tag.problems(name, changelog, "1.2.0")
-    assert len(found) == len(words)
-    assert all(word in line for word, line in zip(words, found, strict=True))
+    problems_found = tag.problems(name, changelog, "1.2.0")
+    assert len(problems_found) == len(words)
+    assert all(word in line for word, line in zip(words, problems_found, strict=True))
 
 
 @pytest.mark.parametrize("run", [run for run in RUNS if not run.startswith(".ci/")])

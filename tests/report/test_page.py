@@ -12,8 +12,7 @@ import pytest
 from tests.report.samples import outliers, report
 from tests.report.samples_head import head_results, quantisation, targets
 from tests.report.test_formats import JPEG, Page
-from tuiprobe.report.html import html, sections_html
-from tuiprobe.report.page import TEMPLATES
+from tuiprobe.report.html import TEMPLATES, html, sections_html
 from tuiprobe.results import Report
 from tuiprobe.results.card import card, sets_axis
 from tuiprobe.results.section import Chart, Column, Prose, Section, Series, Table

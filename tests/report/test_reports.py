@@ -16,8 +16,8 @@ from tuiprobe.probes.outliers.channel_result import Outcome, Persistence
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown
-from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
+from tuiprobe.report.terminal import summary
 from tuiprobe.report.text import line
 from tuiprobe.results import DataSet, NotRun, Skipped
 from tuiprobe.results.card import card

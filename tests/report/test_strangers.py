@@ -12,7 +12,7 @@ from tests.report.strangers import strange_report, stranger
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import section_markdown
-from tuiprobe.report.summary import summary
+from tuiprobe.report.terminal import summary
 from tuiprobe.results import Report
 
 

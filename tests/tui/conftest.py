@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from textual._styles_cache import StylesCache
+from textual.color import Color
 from textual.command import CommandList, CommandPalette
 from textual.css.query import NoMatches
 from textual.pilot import Pilot
@@ -79,6 +80,16 @@ def unexplained(screen: Screen[Any]) -> list[str]:
         if not explained_at(screen):
             lost.append(str(widget))
     return lost
+
+
+def contrast(one: Color, other: Color) -> float:
+    """Returns the contrast of two colours as WCAG 2 defines it."""
+    lights = []
+    for colour in (one, other):
+        parts = [part / 255 for part in colour.rgb]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
 
 
 def drawn(app: TuiprobeApp) -> str:

@@ -93,7 +93,7 @@ async def test_help_explains_what_is_at_the_cursor_first_and_nothing_twice() -> 
         app.screen.query_one(Input).focus()  # from a field, where ? is a letter
         await pilot.press("question_mark")
         assert app.screen.query_one(Input).value == "?"
-        assert app.screen.query_one(KeyLine).keys[-1].shown == "f1"
+        assert app.screen.query_one(KeyLine).keys[-1].label == "f1"
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         assert term("channel").short in await shown_help(app)

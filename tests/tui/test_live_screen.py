@@ -220,14 +220,16 @@ async def test_every_panel_has_its_place_at_every_size(tmp_path: Path) -> None:
             ((220, 60), (*first, *bars, "strongest", "weakest", "▀▀▀▀▀▀")),
         ):  # fmt: skip
             await pilot.resize_terminal(*size)
-            await until(pilot, partial(shows, app, panels))
-            shapes = {view.size for view in app.screen.query(Thumbnail) if view.display}
-            assert all(shape.width == 2 * shape.height for shape in shapes)
-            for _ in ("without", "with the log"):
+            for log in (False, True, False):  # without the log, with it, and without it again
+                if not log:
+                    await until(pilot, partial(shows, app, panels))
                 await until(pilot, lambda: "about 57 %" in drawn(app))
+                shapes = {view.size for view in app.screen.query(Thumbnail) if view.display}
+                assert all(shape.width == 2 * shape.height for shape in shapes)
                 for panel in app.screen.query(".panel"):
                     assert not panel.display or panel.region.bottom < size[1]
                 await pilot.press("l")
+            await pilot.press("l")
 
 
 async def test_a_title_and_a_warning_are_drawn_anew_at_once_and_end_in_an_ellipsis(

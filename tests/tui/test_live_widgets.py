@@ -6,10 +6,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from rich.color import Color as RichColor
 from textual.color import Color
 from textual.strip import Strip
 
+from tests.tui.conftest import contrast
 from tests.tui.live_run import CHANNELS, shares_of
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.widgets.bars import HEAD, TAIL, ChannelBars, Channels
@@ -57,7 +57,7 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
 
     async def shown(shares: np.ndarray, tap: str = "embedding") -> list[str]:
         bars.show(Channels(tap, shares))
-        bars.styles.height = bars.wanted_height
+        bars.styles.height = bars.full_height
         await pilot.pause()
         await pilot.pause()
         return lines(bars)
@@ -80,7 +80,7 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
         assert [int(line[2:8]) for line in rows[1:6]] == [12, 11, 40, 7, 99]
         assert "… 123 more, together 15.0 %" in rows[6]
         assert rows[6].rstrip().endswith("▁")
-        assert len(rows) == bars.wanted_height == 7
+        assert len(rows) == bars.full_height == 7
         even = [line for line in await shown(np.full(128, 1 / 128)) if line.strip()]
         assert len(even) == 5  # three rows at least
 
@@ -96,19 +96,6 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
         wide = np.random.default_rng(0).dirichlet(np.ones(8192))
         assert "… 8,18" in "\n".join(await shown(wide, "layer1"))
         assert bars.channel == wide.argmax()
-
-
-def luminance(color: Color) -> float:
-    parts = [c / 255 for c in (color.r, color.g, color.b)]
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: RichColor | None, other: RichColor | None) -> float:
-    assert one is not None
-    assert other is not None
-    high, low = sorted((luminance(Color.from_rich_color(c)) for c in (one, other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.asyncio
@@ -142,7 +129,8 @@ async def test_the_cursor_is_visible_in_every_theme(
                 assert style.reverse
                 assert not beside.reverse
             else:
-                assert contrast(style.color, style.bgcolor) >= 4.5
-                assert contrast(style.bgcolor, beside.bgcolor) >= 3
+                cursor, text = (Color.from_rich_color(c) for c in (style.bgcolor, style.color))
+                assert contrast(text, cursor) >= 4.5
+                assert contrast(cursor, Color.from_rich_color(beside.bgcolor)) >= 3
             assert head.text.startswith(">^" if how == "ascii" else "▸▲")
             assert not other.text.strip().startswith((">", "▸"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -73,21 +74,6 @@ def test_ranks_are_merged_by_their_images(tmp_path: Path) -> None:
     assert len(Watch(tmp_path).poll().taps["val", "embedding"].shares) == CHANNELS
 
 
-def test_outlier_channels_are_those_of_the_rule_of_the_results(tmp_path: Path) -> None:
-    def marked(above: float, scanned: int) -> frozenset[int]:
-        run = RunDir(tmp_path / f"{above}-{scanned}")
-        tap = LiveTap(9.0, 8.0, 10.0, 640, shares_of(13, 0.6),
-                      above=np.eye(CHANNELS)[13] * above, scanned=scanned)  # fmt: skip
-        StatusWriter(run).write({("val", "embedding"): tap})
-        return outliers_of(Watch(run.path).poll().taps["val", "embedding"])
-
-    assert marked(1.0, 35) == {13}
-    assert marked(1.0, 34) == frozenset()  # Wilson's lower bound is below .9
-    assert marked(0.95, 1000) == {13}
-    assert marked(0.91, 1000) == frozenset()
-    assert marked(1.0, 0) == frozenset()
-
-
 def test_states_follow_the_statuses_and_silence_counts_from_their_last_change(
     tmp_path: Path,
 ) -> None:
@@ -117,81 +103,75 @@ def test_states_follow_the_statuses_and_silence_counts_from_their_last_change(
     assert (shot.state, shot.log[0]) == ("gone", "loading mini_clip")
 
 
-def figure(name: str, value: str) -> Damage:
-    """Puts a JSON text in the place of a figure of the embedding."""
+def state(change: Callable[[dict[str, Any]], object]) -> Damage:
+    """Changes the state; a string in it that is `json:` and a text becomes that text."""
 
-    def change(run: Path) -> None:
-        path = run / "status/0.json"
-        state = json.loads(path.read_text())
-        state["taps"]["val/embedding"][name] = "HERE"
-        path.write_text(json.dumps(state).replace('"HERE"', value))
-
-    return change
-
-
-def field(name: str, value: str) -> Damage:
-    """Puts a JSON text in the place of a field of the state."""
-
-    def change(run: Path) -> None:
-        path = run / "status/0.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {name: 0}))
-        path.write_text(path.read_text().replace(f'"{name}": 0', f'"{name}": {value}'))
-
-    return change
-
-
-def state(content: str) -> Damage:
-    return lambda run: (run / "status/0.json").write_text(content)
-
-
-def arrays(change: Callable[[dict[str, np.ndarray]], object]) -> Damage:
     def damage(run: Path) -> None:
-        found = dict(load_file(run / "status/0.safetensors"))
-        change(found)
-        save_file(found, run / "status/0.safetensors")
+        path = run / "status/0.json"
+        status = json.loads(path.read_text())
+        change(status)
+        path.write_text(re.sub(r'"json:(.*?)"', r"\1", json.dumps(status)))
 
     return damage
 
 
-def tensors(change: Callable[[bytes], bytes]) -> Damage:
-    path = "status/0.safetensors"
+def field(name: str, text: str) -> Damage:
+    return state(lambda status: status.update({name: f"json:{text}"}))
+
+
+def figure(name: str, text: str) -> Damage:
+    return state(lambda status: status["taps"]["val/embedding"].update({name: f"json:{text}"}))
+
+
+def content(file: str, change: Callable[[bytes], bytes]) -> Damage:
+    path = f"status/0.{file}"
     return lambda run: (run / path).write_bytes(change((run / path).read_bytes()))
+
+
+def arrays(change: Callable[[dict[str, np.ndarray]], object]) -> Damage:
+    def damage(run: Path) -> None:
+        tensors = dict(load_file(run / "status/0.safetensors"))
+        change(tensors)
+        save_file(tensors, run / "status/0.safetensors")
+
+    return damage
 
 
 SHARE, ABOVE = "val/embedding/shares", "val/embedding/above"
 HOSTILE: list[Damage] = [
-    *(figure("kurtosis", text) for text in ("1e308", "-1e308", "1" + "0" * 400, "1e999", "NaN")),
-    *(figure("kurtosis", text) for text in ("[]", '"soon"', "true", "null", "{}")),
-    *(figure("n", text) for text in ("-1", "1.5", "1e300", "null", '"many"')),
-    figure("low", "null"),
-    *(field("images", text) for text in ("-1", "NaN", "1" + "0" * 400, "[]", '"x"', "2.5")),
-    *(field("sequence", text) for text in ("-1", "1" + "0" * 5000, '"x"', "null")),
-    *(field("rate", text) for text in ("1e308", "-1", "Infinity", '"fast"')),
-    *(field("eta", text) for text in ("-1e308", "NaN", '"soon"')),
-    *(field("taps", text) for text in ("7", "[]", '{"val/embedding": 3}', "null")),
-    *(field("ends", text) for text in ("[1]", '{"val": {"a": {}}}', '{"val": {"3": [1]}}')),
+    *(figure("kurtosis", text) for text in ("1e308", "1" + "0" * 400, "NaN", "[]", "null")),
+    *(figure("n", text) for text in ("-1", "1.5", "1e300", "null")),
+    *(figure(name, text) for name, text in (("low", "null"), ("scanned", "-1"))),
+    *(field("images", text) for text in ("-1", "NaN", "1" + "0" * 400, "[]", "2.5")),
+    *(field("sequence", text) for text in ("-1", "1" + "0" * 5000, "null")),
+    *(field(name, text) for name in ("rate", "eta") for text in ("1e308", "-1", "Infinity")),
+    *(field("taps", text) for text in ("7", "[]", "null")),
+    *(field("world", text) for text in ("0", "1e9", "null")),
+    *(field(name, "7") for name in ("phase", "messages", "set", "ends", "answers")),
+    state(lambda status: status.update(taps={"val/embedding": 3})),
+    state(lambda status: status.update(phase="rests")),
+    state(lambda status: status.update(messages=[{"kind": "warning"}])),
+    state(lambda status: status.update(unreadable=["x"] * 101)),
+    state(lambda status: status.update(host="x" * 257)),
+    state(lambda status: status.update(set="x" * 5000)),
     *(
-        field("ends", f'{{"val": {{"3": {{"largest": {text}}}}}}}')
-        for text in ("[5]", "[[-1, 2.0]]", "[[1, 1e308]]", "[[1]]", "[" + "[1, 2.0]," * 65 + "[]]")
+        state(lambda status, ends=ends: status.update(ends={"val": {"3": {"largest": ends}}}))  # type: ignore[misc]
+        for ends in ([5], [[-1, 2.0]], [[1, 1e308]], [[1]], [[1, 2.0]] * 65)
     ),
     *(
-        field("answers", f'{{"val": {{"images": 9, {text}}}}}')
-        for text in ('"right": 10', '"right": -1', '"value": 1.1', '"low": NaN', '"estimated": -1')
+        state(lambda status, more=more: status.update(answers={"val": {"images": 9, **more}}))  # type: ignore[misc]
+        for more in ({"right": 10}, {"right": -1}, {"value": 1.1}, {"estimated": -1})
     ),
-    *(field("phase", text) for text in ("7", '"rests"', "null")),
-    *(field("world", text) for text in ("0", "-1", "1e9", "null")),
-    *(field("messages", text) for text in ("7", "[3]", '[{"kind": "warning"}]')),
-    field("unreadable", "[" + '"x",' * 100 + '"x"]'),
-    field("host", '"' + "x" * 257 + '"'),
-    figure("scanned", "-1"),
-    *(field("set", text) for text in ("7", '"' + "x" * 5000 + '"')),
-    *(state(text) for text in ("", "no json", "[]", "3", "[" * 100_000, '{"taps":' * 1000)),
-    *(tensors(lambda _, text=text: text) for text in (b"", b"x", b"\xff" * 100, b"\0" * 8)),  # type: ignore[misc]
-    tensors(lambda _: (2**62).to_bytes(8, "little")),
-    tensors(lambda content: content[:-8]),
-    arrays(lambda a: a[SHARE].fill(np.nan)),
-    arrays(lambda a: a[SHARE].fill(-1.0)),
-    arrays(lambda a: a[SHARE].fill(1e308)),
+    *(
+        content("json", lambda _, text=text: text)  # type: ignore[misc]
+        for text in (b"", b"no json", b"[]", b"[" * 100_000, b'{"taps":' * 1000)
+    ),
+    *(
+        content("safetensors", lambda _, text=text: text)  # type: ignore[misc]
+        for text in (b"", b"\xff" * 100, b"\0" * 8, (2**62).to_bytes(8, "little"))
+    ),
+    content("safetensors", lambda whole: whole[:-8]),
+    *(arrays(lambda a, value=value: a[SHARE].fill(value)) for value in (np.nan, -1.0, 1e308)),  # type: ignore[misc]
     arrays(lambda a: a.update({SHARE: a[SHARE][None]})),
     arrays(lambda a: a.update({SHARE: a[SHARE][:0]})),
     arrays(lambda a: a.update({SHARE: a[SHARE].astype(np.int64)})),
@@ -231,19 +211,21 @@ def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
     assert (shot.log, shot.state, shot.done) == ((), "unreadable", 0)
 
 
-def test_a_tail_returns_whole_lines_once_and_enters_a_long_log_near_its_end(tmp_path: Path) -> None:
+def test_a_tail_holds_the_last_whole_lines_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "log"
     tail = Tail(Entry(tmp_path, "log"))
-    assert tail.lines() == []
+    assert tail.look() == ()
     path.write_text("a\nb")
-    assert tail.lines() == ["a"]
+    assert tail.look() == ("a",)
     with path.open("a") as file:
         file.write("c\nd\n")
-    assert tail.lines() == ["bc", "d"]
+    assert tail.look() == ("a", "bc", "d")
     path.write_text("new\n")
-    assert tail.lines() == ["new"]
+    assert tail.look() == ("new",)
     path.write_text("x" * 80 + "\n" + "line\n" * 200_000)
-    assert 1000 < len(Tail(Entry(tmp_path, "log")).lines()) < 200_000
+    assert set(tail.look()) == {"line"}
+    path.unlink()
+    assert len(tail.look()) == 2000
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyError, MemoryError, RecursionError])

@@ -23,6 +23,8 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
 from tuiprobe.results import Part, Weights
 from tuiprobe.results.card import card
+from tuiprobe.results.report import Report
+from tuiprobe.results.section import Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Answer
@@ -578,10 +580,14 @@ async def test_a_letter_goes_to_each_panel(finished: Path) -> None:
         assert app.focused is chain[2]
 
 
-async def test_screens_that_are_left_keep_no_pictures_in_memory(finished: Path) -> None:
-    def kept() -> int:
+async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory(
+    finished: Path,
+) -> None:
+    def kept(kind: type = Segment) -> int:
         gc.collect()
-        return sum(isinstance(one, Segment) for one in gc.get_objects())
+        return sum(isinstance(one, kind) for one in gc.get_objects())
+
+    before = kept(Report)
 
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(160, 50)) as pilot:
@@ -593,3 +599,17 @@ async def test_screens_that_are_left_keep_no_pictures_in_memory(finished: Path) 
             app.push_screen(ResultsScreen(finished))
             await pilot.pause()
         assert counts[-1] < 1.2 * counts[1], counts
+        assert kept(Report) <= before + 2
+
+
+async def test_results_are_read_without_what_only_files_hold(finished: Path) -> None:
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await to_tab(pilot, app, "channels")
+        assert len(rows(app, "#result-channels")) > 1
+        parts = screen.found.report.parts
+        content = [one for part in parts if part.section for one in part.section.content]
+        tables = [one for one in content if isinstance(one, Table)]
+        assert all(part.result is None for part in parts)
+        assert any(one.rows for one in tables)
+        assert not any(one.rows for one in tables if not one.reading)

@@ -121,9 +121,11 @@ def test_an_engine_that_was_killed_does_not_seem_to_start_again(tmp_path: Path) 
 
 def test_a_damaged_run_says_so_once_and_in_one_line() -> None:
     reason = "runs/x/results.json is damaged: 1 error\n\n  answer: missing"
-    for found in (RunState("damaged", reason), RunState("failed", reason)):
-        assert found.words == "runs/x/results.json is damaged: 1 error answer: missing"
-    assert RunState("damaged", "it holds no key").words == "damaged: it holds no key"
+    assert RunState("damaged", reason).words == (
+        "runs/x/results.json is damaged: 1 error answer: missing"
+    )
+    named = "no such folder: runs/it is damaged/photos"  # a name steers nothing
+    assert RunState("failed", named).words == f"failed: {named}"
 
 
 def test_a_failure_counts_until_the_next_attempt(tmp_path: Path) -> None:

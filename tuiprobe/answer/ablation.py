@@ -60,7 +60,7 @@ def parse_question(
     >>> parse_question(["channel:17,direction:3", "channel:2"]).channels
     (2, 17)
     """
-    found: dict[str, set[int]] = {"channel": set(), "direction": set()}
+    numbers: dict[str, set[int]] = {"channel": set(), "direction": set()}
     for part in (part.strip() for text in texts for part in text.split(",")):
         match = _PART.fullmatch(part)
         if match is None:
@@ -68,8 +68,8 @@ def parse_question(
                 f"--ablate: {part!r} is neither channel:NUMBER nor direction:NUMBER; "
                 "separate several by commas"
             )
-        found[match.group(1)].add(int(match.group(2)))
-    channels, directions = (tuple(sorted(found[kind])) for kind in ("channel", "direction"))
+        numbers[match.group(1)].add(int(match.group(2)))
+    channels, directions = (tuple(sorted(numbers[kind])) for kind in ("channel", "direction"))
     given = {} if mode is None else {"replaced_by": mode}
     values = {"channels": channels, "directions": directions, "centred": centred, **given}
     return validated(Question, values, called=lambda _: "--ablate-mode")
@@ -84,23 +84,23 @@ def ablate(directory: RunDir, question: Question) -> TargetedAblation:
         DataError: If the run has no head or no labelled set, or a file is missing or damaged.
     """
     require_manifest(directory.path)
-    found = read_head(directory)
-    if isinstance(found, str):
-        raise DataError(f"{directory.path} has no head, so nothing can be ablated: {found}")
-    head, answers = found
+    head_file = read_head(directory)
+    if isinstance(head_file, str):
+        raise DataError(f"{directory.path} has no head, so nothing can be ablated: {head_file}")
+    head, answers = head_file
     span = ablation_span(head, question.channels, question.directions, centred=question.centred)
     plan, samples = read_plan(directory), read_samples(directory)
     measured = read_measured(directory).sets
     centre = _centre(directory, measured, plan.sets[0].name, span, question.replaced_by)
     sets: list[SetAblation] = []
     not_run: list[SetNotRun] = []
-    for one in plan.sets:
-        reason = _reason(measured, one, answers)
+    for planned in plan.sets:
+        name, reason = planned.name, _reason(measured, planned, answers)
         if reason is not None:
-            not_run.append(SetNotRun(name=one.name, reason=reason))
+            not_run.append(SetNotRun(name=name, reason=reason))
             continue
-        with BlockReader(directory.features_file(one.name)) as file:
-            blocked = _blocked(file, one.name, head, samples[one.name], answers[one.name])
+        with BlockReader(directory.features_file(name)) as file:
+            blocked = _blocked(file, name, head, samples[name], answers[name])
             answer = ablate_set(head, blocked, span, centre)
         if isinstance(answer, SetNotRun):
             not_run.append(answer)
@@ -138,15 +138,15 @@ def _centre(
 
 def _reason(
     measured: Mapping[str, MeasuredRecord],
-    one: SetRecord,
+    planned: SetRecord,
     answers: Mapping[str, NDArray[np.int64]],
 ) -> str | None:
     """Returns why a set has no accuracy; None where it has one."""
-    if one.name not in measured:
+    if planned.name not in measured:
         return "no image was measured yet"
-    if not one.classes:
+    if not planned.classes:
         return "the images carry no labels"
-    if one.name not in answers:
+    if planned.name not in answers:
         return "its classes are not among those of the head"
     return None
 

@@ -23,7 +23,7 @@ def without_folders(report: Report, places: Iterable[str]) -> Report:
     """
     whole = report.model_dump(mode="json")
     paths = [text for name in path_options() for text in _texts(whole["spec"].get(name))]
-    paths += [one["source"] for one in whole["data"]]
+    paths += [data["source"] for data in whole["data"]]
     if report.model.weights.kind in ("checkpoint", "unknown"):
         paths.append(report.model.weights.source)
     shorter = {text: last_part(text) for text in paths}
@@ -56,11 +56,11 @@ def _replacement(shorter: Mapping[str, str]) -> Callable[[str], str]:
     }
     absolute = "|".join(ends[text] for text in ordered if text.startswith(("/", "~")))
     relative = "|".join(ends[text] for text in ordered if not text.startswith(("/", "~")))
-    found = [rf"(?<![\w.-])(?=[/~])(?:{absolute})"] if absolute else []
-    found += [rf"(?<![\w./-])(?:{relative})"] if relative else []
-    if not found:
+    patterns = [rf"(?<![\w.-])(?=[/~])(?:{absolute})"] if absolute else []
+    patterns += [rf"(?<![\w./-])(?:{relative})"] if relative else []
+    if not patterns:
         return lambda text: text
-    replace = re.compile("|".join(found)).sub
+    replace = re.compile("|".join(patterns)).sub
     return lambda text: replace(lambda match: shorter[match[0]], text) if "/" in text else text
 
 
@@ -68,14 +68,14 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _changed(value: Any, change: Callable[[str], str]) -> Any:
     """Returns plain data with every text changed."""
     if isinstance(value, dict):
-        return {name: _changed(one, change) for name, one in value.items()}
+        return {name: _changed(item, change) for name, item in value.items()}
     if isinstance(value, list):
-        return [_changed(one, change) for one in value]
+        return [_changed(item, change) for item in value]
     return change(value) if isinstance(value, str) else value

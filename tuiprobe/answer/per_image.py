@@ -27,17 +27,19 @@ def images_of(run: RunReader) -> Images:
     Correct answers of the labelled sets, kurtosis and largest softmax probability of every set
     of images. Images whose representation is not finite are not among them.
     """
-    answered = {one.name: one for one in (*run.head_sets, *run.target_sets)}
-    return {one.name: _of_set(run, one, answered[one.name]) for one in (*run.images, *run.targets)}
+    features = {images.name: images for images in (*run.head_sets, *run.target_sets)}
+    return {
+        data.name: _of_set(run, data, features[data.name]) for data in (*run.images, *run.targets)
+    }
 
 
-def _of_set(run: RunReader, data: DataSet, one: SetFeatures) -> SetValues:
-    ids = run.features(one.name)["ids"]
-    order, samples = np.argsort(ids), run.samples[one.name]
-    values: Values = {"kurtosis": _kurtosis(one.features)}
+def _of_set(run: RunReader, data: DataSet, features: SetFeatures) -> SetValues:
+    ids = run.features(features.name)["ids"]
+    order, samples = np.argsort(ids), run.samples[features.name]
+    values: Values = {"kurtosis": _kurtosis(features.features)}
     if isinstance(run.head, HeadArrays):
-        values |= _answers(run.head, one)
-    contents = run.measured.sets[one.name].contents or ""
+        values |= _answers(run.head, features)
+    contents = run.measured.sets[features.name].contents or ""
     listed = [samples[i] for i in ids[order].tolist()]
     return SetValues(
         samples=list_digest(listed, contents, data.source),
@@ -49,27 +51,27 @@ def _of_set(run: RunReader, data: DataSet, one: SetFeatures) -> SetValues:
 
 def _kurtosis(features: NDArray[np.float32]) -> NDArray[np.float64]:
     """Returns the kurtosis of each representation; NaN where all its values are equal."""
-    found, counts = np.full(len(features), np.nan), usable(features)
+    kurtosis, counts = np.full(len(features), np.nan), usable(features)
     for place, block in blocks(features):
         kept = counts[place]
         if kept.any():
-            found[place][kept] = shares_and_kurtosis(block[kept])[1]
-    return found
+            kurtosis[place][kept] = shares_and_kurtosis(block[kept])[1]
+    return kurtosis
 
 
-def _answers(head: HeadArrays, one: SetFeatures) -> Values:
+def _answers(head: HeadArrays, features: SetFeatures) -> Values:
     """Returns correct answers, if labelled, and confidence, if the scale of the logits is known.
 
     An image whose representation is zero is wrong, and has no confidence.
     """
-    found: Values = {}
-    kept = usable_images(one)  # as accuracies do, so that every bit of the logits is theirs
-    pointing = np.any(one.features != 0, axis=1)
+    values: Values = {}
+    kept = usable_images(features)  # as accuracies do, so that every bit of the logits is theirs
+    pointing = np.any(features.features != 0, axis=1)
     with suppress(DataError):  # no labels, or one that no row answers for: no accuracy either
         right = answered_right(kept.features, head, kept)
-        found["correct"] = np.zeros(len(pointing), dtype=bool)
-        found["correct"][pointing] = right
-    if scale_known(head) and len(allowed(head, one)):
-        found["confidence"] = np.full(len(pointing), np.nan)
-        found["confidence"][pointing] = Logits(head, kept).confidences().confidence
-    return found
+        values["correct"] = np.zeros(len(pointing), dtype=bool)
+        values["correct"][pointing] = right
+    if scale_known(head) and len(allowed(head, features)):
+        values["confidence"] = np.full(len(pointing), np.nan)
+        values["confidence"][pointing] = Logits(head, kept).confidences().confidence
+    return values

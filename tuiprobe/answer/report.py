@@ -116,7 +116,7 @@ def _answer(run: RunReader) -> Report:
     try:
         return _report_of(run)
     except ValidationError as error:
-        causes = {one["type"] for one in error.errors(include_input=False, include_url=False)}
+        causes = {detail["type"] for detail in error.errors(include_input=False, include_url=False)}
         if not causes & {"string_too_long", "too_long", "finite_number"}:
             raise
         raise DamagedFileError(
@@ -140,7 +140,7 @@ def _report_of(run: RunReader) -> Report:
             reason = f"the probe failed with {type(error).__name__}: {error}"
             results[probe.id] = NotRun(reason=reason)
             parts[probe.id] = part(probe, results[probe.id], subject)
-    ordered = tuple(parts[one.id] for one in known.probes)
+    ordered = tuple(parts[probe.id] for probe in known.probes)
     measured = run.measured.sets
     partial = not _complete(run.plan, measured)
     report = Report(
@@ -157,26 +157,26 @@ def _report_of(run: RunReader) -> Report:
         warnings=(
             *_warnings(run.plan, measured, run.data),
             *vector_notes(run),
-            *(one for part in ordered if part.section for one in part.section.warnings),
+            *(text for part in ordered if part.section for text in part.section.warnings),
             *known.faults,
         ),
     )
-    places = (str(run.directory.path.absolute()), *(one.source for one in run.plan.sets))
+    places = (str(run.directory.path.absolute()), *(planned.source for planned in run.plan.sets))
     return without_folders(report, places)
 
 
 def _result(
-    probe: Probe[Any, Any], run: RunReader, found: Mapping[str, ProbeResult | NotRun]
+    probe: Probe[Any, Any], run: RunReader, results: Mapping[str, ProbeResult | NotRun]
 ) -> ProbeResult | NotRun:
-    texts = [one for one in run.spec.probe if one.startswith(f"{probe.id}.")]
+    texts = [text for text in run.spec.probe if text.startswith(f"{probe.id}.")]
     try:
         chosen = probe_options(texts, {probe.id: lambda: probe.Options})
     except UsageError as error:
         return NotRun(reason=str(error))
     options = chosen.get(probe.id) or probe.Options()
-    wanted = {id: found[id] for id in probe.after}
+    earlier = {id: results[id] for id in probe.after}
     try:
-        inputs = probe.inputs(run, options, wanted)
+        inputs = probe.inputs(run, options, earlier)
         if isinstance(inputs, NotRun):
             return inputs
         result: ProbeResult | NotRun = probe.compute(inputs, options)
@@ -224,17 +224,24 @@ def _probe_key(run: RunReader) -> str:
 
 
 def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
-    return all(
-        one.name in measured and measured[one.name].shards == one.shards for one in plan.sets
-    )
+    counts = {name: record.shards for name, record in measured.items()}
+    return all(counts.get(planned.name) == planned.shards for planned in plan.sets)
 
 
 def _notes(plan: PlanRecord) -> list[str]:
     """Returns notes on each set, merged where one holds for all labelled sets and shifts."""
-    images = [one for one in plan.sets if not one.target and one.name != plan.concept_set]
-    common = [note for note in images[0].notes if all(note in one.notes for one in images)]
-    others = [(one.name, note) for one in plan.sets for note in one.notes if note not in common]
-    return common + [f"{name}: {note}" for name, note in others]
+    notes = [
+        set(planned.notes)
+        for planned in plan.sets
+        if not planned.target and planned.name != plan.concept_set
+    ]
+    common = [note for note in plan.sets[0].notes if all(note in of_set for of_set in notes)]
+    return common + [
+        f"{planned.name}: {note}"
+        for planned in plan.sets
+        for note in planned.notes
+        if note not in common
+    ]
 
 
 def _warnings(
@@ -244,7 +251,7 @@ def _warnings(
     if not _complete(plan, measured):
         done = ", ".join(f"{d.measured} of {d.images} images of {d.name}" for d in data)
         warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
-    warnings += [_said_nonfinite(one) for one in data if one.nonfinite]
+    warnings += [_nonfinite(images) for images in data if images.nonfinite]
     made = [fingerprint for record in measured.values() for fingerprint in record.fingerprints]
     if any(made[0].differences(other) for other in made[1:]):
         warnings.append("shards of different hardware or libraries were mixed (--mix)")
@@ -253,7 +260,7 @@ def _warnings(
             f"shards were measured on {len(processors)} models of processor with equal instruction "
             f"sets ({', '.join(processors)}): last bits may differ"
         )
-    pieces = max(one.pieces for one in measured.values())
+    pieces = max(record.pieces for record in measured.values())
     if pieces > 1:
         warnings.append(f"memory ran out: batches were cut into up to {pieces} pieces")
     if plan.model.preprocessing.assumed:
@@ -261,7 +268,7 @@ def _warnings(
     return tuple(warnings)
 
 
-def _said_nonfinite(data: DataSet) -> str:
+def _nonfinite(data: DataSet) -> str:
     named = ", ".join(data.nonfinite_images[:NAMED_NONFINITE])
     more = data.nonfinite - NAMED_NONFINITE
     return (

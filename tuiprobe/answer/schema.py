@@ -20,10 +20,10 @@ def json_schema() -> dict[str, Any]:
     A part of a probe that is not installed may hold any value. Labels beside a run make a part of
     its exported report.
     """
-    results: dict[str, type[ProbeResult]] = {one.id: one.Result for one in registry().probes}
+    results: dict[str, type[ProbeResult]] = {item.id: item.Result for item in registry().probes}
     results[LABELS] = TargetLabels
     models: list[type[BaseModel]] = [Report, Part, *results.values()]
-    refs, schema = models_json_schema([(one, "validation") for one in models])
+    refs, schema = models_json_schema([(item, "validation") for item in models])
     definitions = schema["$defs"]
     definitions[_name(refs[Part, "validation"])]["allOf"] = [
         {

@@ -40,7 +40,7 @@ _PRETRAININGS = (
     "openai", "webli", "datacomp", "commonpool", "dfn", "metaclip", "merged2b", "laion400m",
     "yfcc15m", "cc12m",
 )  # fmt: skip
-"""Pretraining sets that open_clip's tags start with; LAION-2B is told by `_pretraining`."""
+"""Pretraining sets that open_clip's tags start with; `_pretraining` recognises LAION-2B."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,9 @@ def _zero_shot(rows_of_table: Iterable[Row]) -> Iterator[Row]:
         if row.note or None in key:
             yield row
         elif key in first:
-            yield replace(row, pretraining=first[key].pretraining, note=_same_weights(first[key]))
+            same = first[key]
+            note = f"the same accuracies as {same.model} {same.tag}: the same weights"
+            yield replace(row, pretraining=same.pretraining, note=note)
         else:
             first[key] = row
             yield replace(row, baselines=frozenset({ZERO_SHOT}))
@@ -177,10 +179,6 @@ def _note(wrong: bool, tag: str) -> str:
         return "measured with the wrong activation function"
     captioner = tag.startswith("mscoco_finetuned")
     return "fine-tuned to write captions after pretraining" if captioner else ""
-
-
-def _same_weights(row: Row) -> str:
-    return f"the same accuracies as {row.model} {row.tag}: the same weights"
 
 
 def _pretraining(model: str, tag: str) -> str:

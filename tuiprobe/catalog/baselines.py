@@ -181,7 +181,7 @@ def family(model: str) -> str:
 
 
 def family_of_row(row: Row) -> str:
-    """Returns the family of a model: its pretraining set if that is told, else its architecture."""
+    """Returns the family of a model: its pretraining set if known, else its architecture."""
     return row.pretraining or family(row.model)
 
 

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
-from tuiprobe.catalog.labels import imagenet_columns, imagenet_labels, imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_columns, imagenet_labels, imagenet_wnids
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 from tuiprobe.plaintext import plain, text_of
@@ -261,14 +261,9 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
     return ClassMatches(tuple(classes), tuple(rows), candidates)
 
 
-@lru_cache(maxsize=4)
-def _labels_of(rows: tuple[str, ...]) -> bool:
-    return imagenet_labels(rows) == tuple(range(len(imagenet_wnids())))
-
-
 def of_imagenet(rows: Sequence[str]) -> bool:
     """Says whether the rows of a head are ImageNet's 1,000 classes in their order."""
-    return _labels_of(tuple(rows))
+    return imagenet_labels(rows) == tuple(range(len(imagenet_wnids())))
 
 
 def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:

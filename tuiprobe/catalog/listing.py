@@ -23,7 +23,9 @@ def listed(words: Sequence[str] = ()) -> Iterator[ListedModel]:
     for preset in presets().values():
         text = f"{preset.name} {preset.spec} {preset.backbone} {preset.pretraining}"
         if _holds(f"{text} {preset.training}", words):
-            yield _of_preset(preset)
+            cached = _cached(preset.spec) if preset.public else "none"
+            cached = "yes" if preset.shipped else cached
+            yield _row(preset.name, preset.spec, preset, cached, preset.parameters / 1e6)
     for spec in all_published():
         if right_spec(spec) == spec and _holds(spec, words):
             yield _row(spec, spec, None, _cached(spec), None)
@@ -38,13 +40,6 @@ def of_package(specs: Sequence[str], words: Sequence[str] = ()) -> Iterator[List
 
 def _holds(text: str, words: Sequence[str]) -> bool:
     return all(word.lower() in text.lower() for word in words)
-
-
-def _of_preset(preset: Preset) -> ListedModel:
-    cached = _cached(preset.spec) if preset.public else "none"
-    if preset.shipped:
-        cached = "yes"
-    return _row(preset.name, preset.spec, preset, cached, preset.parameters / 1e6)
 
 
 def _cached(spec: str) -> str:

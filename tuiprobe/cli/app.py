@@ -22,11 +22,8 @@ from tuiprobe.cli import (
     label,
     miniature,
     models,
-    open_run,
     report,
-    reprobe,
     runs,
-    verify,
 )
 from tuiprobe.cli.options import takes
 from tuiprobe.cli.output import NO_ROOM, drop_output, printing
@@ -38,9 +35,9 @@ DIRECTORY, PROGRAM = "Run directory", "Program"
 """Groups of options."""
 
 LINE = 57
-"""Letters beside an option on the first screen of help, in 80 columns."""
+"""Characters beside an option on the first screen of help, in 80 columns."""
 
-ALL = "tuiprobe.help_all"
+SHOW_ALL = "tuiprobe.help_all"
 """Entry of a context's `meta`: its help shows all options."""
 
 HELP = """\
@@ -59,16 +56,16 @@ COMMANDS = (
     (doctor.doctor, "doctor", "Check the installation, an encoder, labels of images"),
     (fetch.fetch, "fetch", "Download and verify what encoders need"),
     (runs.runs, "runs", "List runs and their figures; delete runs"),
-    (open_run.open_run, "open", "Show a run on the screens, live or finished"),
+    (runs.open_run, "open", "Show a run on the screens, live or finished"),
     (compare.compare, "compare", "Compare runs: differences, ranks, gates for CI"),
     (label.label, "label", "Label a few pictures and know which run is best"),
     (report.report, "report", "Write reports of runs again, in other formats"),
-    (reprobe.reprobe, "reprobe", "Compute a run's results again, without its model"),
-    (verify.verify, "verify", "Check a run's files for damage"),
+    (runs.reprobe, "reprobe", "Compute a run's results again, without its model"),
+    (runs.verify, "verify", "Check a run's files for damage"),
 )
 """The commands in the order of `--help`, with what it says of them; `miniature` is the last."""
 
-GONE = {
+REMOVED = {
     "agreement": "compare RUN…",
     "atlas": "models --published",
     "completion": "--install-completion",
@@ -76,29 +73,32 @@ GONE = {
     "inspect": "doctor --model MODEL",
     "manual": "--help-all",
 }
-"""Commands of 0.2.0 that were removed, with what takes their place."""
+"""Commands of 0.2.0 that were removed, and what replaces each."""
 
 
 class Help(TyperGroup):
     """The main command: `--help` shows its common options, `--help-all` all, by group."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Finds the command; says of a removed one what takes its place."""
-        if args[0] in GONE:
+        """Finds the command; the error for a removed one names what replaces it."""
+        if args[0] in REMOVED:
             raise UsageError(
-                f"there is no command {args[0]} any more: `tuiprobe {GONE[args[0]]}` does it"
+                f"the command {args[0]} was removed: `tuiprobe {REMOVED[args[0]]}` replaces it"
             )
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the options and the commands."""
-        everything = ctx.meta.get(ALL, False)
+        everything = ctx.meta.get(SHOW_ALL, False)
         fields = {field.name: field for field in all_options()}
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             field, record = fields.get(parameter.name), parameter.get_help_record(ctx)
             if field is not None and field.option.common and not everything:
-                record = (f"{field.flag} {field.metavar}".rstrip(), _short(field))
+                text = f"{field.summary} (default: {field.shown_default})"
+                fits = field.shown_default and len(text) <= LINE
+                name = f"{field.flag} {field.metavar}".rstrip()
+                record = (name, text if fits else field.summary)
             elif not everything and parameter.name != "help":
                 continue
             if record is not None:
@@ -109,12 +109,6 @@ class Help(TyperGroup):
             with formatter.section(heading):
                 formatter.write_dl(records)
         self.format_commands(ctx, formatter)
-
-
-def _short(field: OptionField) -> str:
-    """Returns what an option does, with its default where that fits on one line."""
-    text = f"{field.summary} (default: {field.shown_default})"
-    return text if field.shown_default and len(text) <= LINE else field.summary
 
 
 app = typer.Typer(
@@ -203,37 +197,37 @@ def all_options() -> tuple[OptionField, ...]:
 @takes(all_options())
 def probe(context: typer.Context, **values: Any) -> None:
     """Measures one or more encoders, unless a command follows."""
-    asked = Invocation(**{name: values.pop(name) for name in vars(Invocation())})
-    if asked.version:
+    invocation = Invocation(**{name: values.pop(name) for name in vars(Invocation())})
+    if invocation.version:
         print(f"tuiprobe {__version__}")
         raise typer.Exit
-    if asked.help_all:
-        context.meta[ALL] = True
+    if invocation.help_all:
+        context.meta[SHOW_ALL] = True
         print(context.get_help())
         raise typer.Exit
-    context.obj.debug = asked.debug
+    context.obj.debug = invocation.debug
     if context.invoked_subcommand is not None:
         return
-    if not asked.headless:
+    if not invocation.headless:
         raise UsageError(
             "measuring without a screen takes --headless; `tuiprobe` alone opens the screens"
         )
     models, data = values.pop("model") or [], values.pop("data")
-    if asked.suite is not None:
+    if invocation.suite is not None:
         if data is not None:
             raise UsageError("--suite names all sets of images: leave out --data")
-        data = f"suite:{asked.suite}"
+        data = f"suite:{invocation.suite}"
     from tuiprobe.cli.headless import run_models
 
     code = run_models(
         models,
-        listed=asked.models,
+        listed=invocation.models,
         data=data,
-        output=None if asked.output is None else Path(asked.output),
-        fresh=asked.fresh,
-        mix=asked.mix,
-        as_json=asked.json,
-        debug=asked.debug,
+        output=None if invocation.output is None else Path(invocation.output),
+        fresh=invocation.fresh,
+        mix=invocation.mix,
+        as_json=invocation.json,
+        debug=invocation.debug,
         options=values,
     )
     raise typer.Exit(code)
@@ -257,8 +251,9 @@ def run_cli(arguments: list[str]) -> int:
         drop_output()
         if settings.debug:
             traceback.print_exception(error)
-        said = str(error) if isinstance(error, TuiprobeError) else _unexpected(error)
-        print(f"error: {plain(said)}", file=sys.stderr)
+        known = isinstance(error, TuiprobeError)
+        message = str(error) if known else _unexpected(error)
+        print(f"error: {plain(message)}", file=sys.stderr)
         return error.exit_code if isinstance(error, TuiprobeError) else TuiprobeError.exit_code
 
 

@@ -54,25 +54,23 @@ def doctor(
         templates=templates,
         device=choose_device(device, Rank()),
         dtype=dtype,
-        progress=told(),
+        progress=head_progress(),
     )
     if as_json:
         print(json.dumps({"schema": 2, **asdict(examination)}, indent=1))
     else:
-        for line in lines(examination.checks):
-            print(line)
-        if examination.encoder is not None:
-            for line in description_lines(examination.encoder):
-                print(line)
+        encoder = examination.encoder
+        about = description_lines(encoder) if encoder is not None else []
+        print(*check_lines(examination.checks), *about, sep="\n")
     if any(check.status == "fail" for check in examination.checks):
         raise typer.Exit(5)
 
 
-def told() -> Callable[[int, int], None]:
+def head_progress() -> Callable[[int, int], None]:
     """Returns a callback that reports a head's progress on stderr every few seconds."""
     start = last = time.monotonic()
 
-    def tell(done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= PROGRESS_SECONDS and done:
@@ -80,11 +78,11 @@ def told() -> Callable[[int, int], None]:
             left = (now - start) / done * (total - done)
             print(f"head: {done} of {total} classes, {left:.0f} s left", file=sys.stderr)
 
-    return tell
+    return show
 
 
-def lines(checks: list[Check]) -> list[str]:
-    """Returns one line per check, and one for its remedy."""
+def check_lines(checks: list[Check]) -> list[str]:
+    """Returns a line for each check, and one for its remedy."""
     from tuiprobe.plaintext import plain
 
     printed = []

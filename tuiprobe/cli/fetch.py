@@ -54,7 +54,7 @@ def fetch(
         go_offline()  # before a library is imported
     if head is None and (classes or templates):
         raise UsageError("--classes and --templates belong to --head zero-shot")
-    from tuiprobe.cli.doctor import told
+    from tuiprobe.cli.doctor import head_progress
     from tuiprobe.measure.machine import choose_device
     from tuiprobe.measure.ranks import Rank
     from tuiprobe.models.downloads import narrated
@@ -68,22 +68,22 @@ def fetch(
         if not files:
             print(f"{name}: nothing to fetch, it ships with tuiprobe", file=sys.stderr)
         for file in files:
-            _show(file)
+            _print(file)
         fetched += files
     if head is not None:
         chosen = choose_device(device, Rank())
         for name in models:
             built = fetch_head(
-                name, device=chosen, classes=classes, templates=templates, progress=told()
+                name, device=chosen, classes=classes, templates=templates, progress=head_progress()
             )
             if built is None:
                 print(f"{name}: no text tower, so no zero-shot head", file=sys.stderr)
             else:
-                _show(built)
+                _print(built)
                 fetched.append(built)
     for folder, size in filled_folders(fetched).items():
         print(f"folder\t-\t{size}\t{folder}")
 
 
-def _show(file: Fetched) -> None:
+def _print(file: Fetched) -> None:
     print(f"{file.model}\t{file.sha256}\t{file.size}\t{file.path}", flush=True)

@@ -57,19 +57,19 @@ def run_models(
     if listed is not None:
         specs = _listed_specs(listed, models, data, options)
     else:
-        asked: list[str | None] = [*models] or [None]
-        specs = [user_spec(model, data, options) for model in asked]
+        names: list[str | None] = [*models] or [None]
+        specs = [user_spec(model, data, options) for model in names]
     if any(spec.offline for spec in specs):
         go_offline()  # before a library is imported
     rank = current_rank()
     with listening(owner=True), narrated(rank) as listen:
-        command = _Command(output or Path("runs"), fresh, mix, listen, as_json, debug)
+        several = _SeveralModels(output or Path("runs"), fresh, mix, listen, as_json, debug)
         try:
             if listed is not None:
-                return command.run_listed(specs)
+                return several.run_listed(specs)
             announce_downloads(specs, listen)
             if len(specs) > 1:
-                return command.run_several(specs)
+                return several.run_several(specs)
             from tuiprobe.api import run
 
             outcome = run(specs[0], output=output, fresh=fresh, mix=mix, listen=listen)
@@ -101,20 +101,20 @@ def _listed_specs(
 
 
 @dataclass
-class _Command:
-    """One command over several models.
+class _SeveralModels:
+    """Measures several models, then compares them.
 
     Attributes:
         runs: Folder of the run directories.
         fresh: Start from the beginning.
         mix: Accept shards of another fingerprint.
-        listen: Told about all events.
+        listen: Receives all events.
         as_json: Print the results as JSON.
         debug: Print the traceback of what failed.
         codes: The exit codes, in the order of the models.
         finished: Runs with results, in the order of the models.
         gaps: What was not measured, each with the reason.
-        following: What to type next, if labels must decide.
+        next_command: What to type next, if labels must decide.
     """
 
     runs: Path
@@ -126,12 +126,12 @@ class _Command:
     codes: list[int] = field(default_factory=list)
     finished: list[RunDir] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
-    following: str = ""
+    next_command: str = ""
 
     def run_several(self, specs: list[RunSpec]) -> int:
         """Measures models together, then compares them; returns the exit code."""
         self._compare(self._measure(specs, self.listen))
-        self._say_next()
+        self._print_next()
         return next((code for code in self.codes if code), 0)
 
     def run_listed(self, specs: list[RunSpec]) -> int:
@@ -153,7 +153,7 @@ class _Command:
         if current_rank().local == 0:
             for gap in self.gaps:
                 print(plain(f"not measured: {gap}"), file=sys.stderr)
-        self._say_next()
+        self._print_next()
         if INTERRUPTED in self.codes:
             return INTERRUPTED
         no_weights = WeightsError.exit_code
@@ -218,20 +218,19 @@ class _Command:
             for end in outcomes
             if end.merged or (shared and end.directory.results_file.exists())
         ]
-        there = [*self.finished, *measured]
+        directories = [*self.finished, *measured]
         whole = not shared or len(measured) == len(outcomes)
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
-        if len(there) > 1 and whole and last:
-            path, text, following = write_ranking(there, self.runs, self.gaps)
+        if len(directories) > 1 and whole and last:
+            path, text, self.next_command = write_ranking(directories, self.runs, self.gaps)
             if not self.as_json:
                 sys.stdout.write(text)
                 sys.stdout.flush()
             print(plain(f"comparison: {path}"), file=sys.stderr)
-            self.following = following
 
-    def _say_next(self) -> None:
-        if self.following:
-            print(plain(f"next: {self.following}"), file=sys.stderr)
+    def _print_next(self) -> None:
+        if self.next_command:
+            print(plain(f"next: {self.next_command}"), file=sys.stderr)
 
 
 def _report(outcome: RunOutcome, as_json: bool) -> int:
@@ -243,7 +242,10 @@ def _report(outcome: RunOutcome, as_json: bool) -> int:
         sys.stdout.write(_json_line(outcome.directory) if as_json else summary)
         sys.stdout.flush()
     if outcome.merged or outcome.waits or current_rank().local == 0:
-        print(_last_line(outcome), file=sys.stderr)
+        of = " of an UNTRAINED network" if outcome.untrained else ""
+        path = outcome.directory.path
+        line = f"report{of}: {path / 'report.md'}" if outcome.merged else f"run{of}: {path}"
+        print(plain("; ".join(filter(None, (line, outcome.waits)))), file=sys.stderr)
     return 0 if outcome.complete else INTERRUPTED
 
 
@@ -251,10 +253,3 @@ def _json_line(directory: RunDir) -> str:
     from tuiprobe.report import read_report
 
     return json.dumps(read_report(directory).model_dump(mode="json"), allow_nan=False) + "\n"
-
-
-def _last_line(outcome: RunOutcome) -> str:
-    of = " of an UNTRAINED network" if outcome.untrained else ""
-    path = outcome.directory.path
-    line = f"report{of}: {path / 'report.md'}" if outcome.merged else f"run{of}: {path}"
-    return plain("; ".join(part for part in (line, outcome.waits) if part))

@@ -1,4 +1,4 @@
-"""`tuiprobe label`: which run is best on one's pictures, by labelling a few of them."""
+"""`tuiprobe label`: which run is best on your pictures, by labelling a few of them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def label(
     """Label a few pictures of a target and know which run is best there, with at most 5 % risk.
 
     Labels are kept beside the runs. In a terminal it opens the screen that shows the pictures, if
-    no option asks for a file, a decision or JSON; otherwise it prints how the labels stand.
+    no option asks for a file, a decision or JSON; otherwise it prints what the labels decide.
     """
     from tuiprobe.label.answer_table import take_answers, write_todo
     from tuiprobe.label.session import open_labelling
@@ -74,7 +74,7 @@ def label(
     from tuiprobe.tui.start import has_terminal
 
     files = (todo, page, answers, answers_from)
-    headless = any(one is not None for one in files) or require_decision or as_json
+    headless = any(file is not None for file in files) or require_decision or as_json
     if not headless and has_terminal():
         raise typer.Exit(_screen(runs, target, seed, difference, ascii))
     with closing(open_labelling(runs, target, seed)) as labelling:

@@ -37,16 +37,17 @@ def export(
     from tuiprobe.miniature import export as write
     from tuiprobe.miniature.export import DEFAULT_SETS, LAYOUTS
 
-    written = write(
-        directory,
-        sets=sets or DEFAULT_SETS,
-        layouts=layouts or LAYOUTS,
-        images=images,
-        progress=_said,
+    print(
+        write(
+            directory,
+            sets=sets or DEFAULT_SETS,
+            layouts=layouts or LAYOUTS,
+            images=images,
+            progress=_print_set,
+        )
     )
-    print(written)
 
 
-def _said(part: str, done: int, total: int) -> None:
+def _print_set(part: str, done: int, total: int) -> None:
     if done == total:
         print(f"{part}: {total} images", file=sys.stderr)

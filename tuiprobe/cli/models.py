@@ -71,17 +71,14 @@ def models(
     foreign = list(of_package(others, words or []))
     rows = [*listed(words or []), *foreign]
     chosen = [row for row in rows if row.preset is not None] + foreign
-    shown = rows if words or everything else chosen
+    chosen = rows if words or everything else chosen
     if as_json:
-        print(json.dumps([asdict(row) for row in shown], indent=1))
+        print(json.dumps([asdict(row) for row in chosen], indent=1))
         return
-    for line in table(shown):
+    for line in table(chosen):
         print(line)
-    print(f"{len(shown)} of {len(rows)} models" + _hint(len(shown), len(rows)), file=sys.stderr)
-
-
-def _hint(shown: int, all_rows: int) -> str:
-    return "" if shown == all_rows else "; name words to filter by, or --all"
+    hint = "" if len(chosen) == len(rows) else "; name words to filter by, or --all"
+    print(f"{len(chosen)} of {len(rows)} models{hint}", file=sys.stderr)
 
 
 def table(rows: list[ListedModel]) -> list[str]:
@@ -144,12 +141,15 @@ def published_table(
 
     heads = ["ImageNet", "V2", "R", "Sketch", "ObjNet", "A"]
     heads += [f"ER {SHORT.get(name, name)}" for name in baselines]
-    columns = [TextColumn("model"), *(TextColumn(one, right=True) for one in (*heads, "forecast"))]
+    columns = [
+        TextColumn("model"),
+        *(TextColumn(head, right=True) for head in (*heads, "forecast")),
+    ]
     rows = [
         [
             entry.row.spec or f"{entry.row.table} {entry.row.model}",
-            *(_percent(one) for one in (entry.row.imagenet, *entry.row.shifts.values())),
-            *(_robustness(entry, one) for one in baselines),
+            *(_percent(share) for share in (entry.row.imagenet, *entry.row.shifts.values())),
+            *(_robustness(entry, name) for name in baselines),
             _forecast(entry),
         ]
         for entry in entries
@@ -163,11 +163,11 @@ def published_table(
         f"{100 * LEVELS[-1]:.0f} % interval; - without a published peer at that accuracy"
     )
     for kind in BASELINE_OF:
-        off = errors(kind, target or SHIFTS)
+        misses = errors(kind, target or SHIFTS)
+        mean, worst = fmean(miss.error for miss in misses), misses[0]
         lines.append(
-            f"  {kind}: families left out, it was off by "
-            f"{number(fmean(f.error for f in off), 'points')} on average over {len(off)} "
-            f"families, {number(off[0].error, 'points', bare=True)} for {off[0].family}"
+            f"  {kind}: families left out, it was off by {number(mean, 'points')} on average over "
+            f"{len(misses)} families, {number(worst.error, 'points', bare=True)} for {worst.family}"
         )
     for name in baselines:
         line = bundled(name, target)

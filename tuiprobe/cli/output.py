@@ -15,7 +15,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 def printing(work: Callable[[], int]) -> int:
     """Does what prints, and returns its exit code, or that of output that cannot be written.
 
-    A reader that has seen enough (`| head -1`) ends it silently with 1.
+    A closed pipe (`| head -1`) ends the command with exit code 1.
     """
     if sys.stderr is None:  # closed by the caller; what is opened next would take its place
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
@@ -51,6 +51,6 @@ def drop_output() -> bool:
     return False
 
 
-def _refused(why: str | None) -> int:
-    print(f"error: cannot write output: {why}", file=sys.stderr)
+def _refused(reason: str | None) -> int:
+    print(f"error: cannot write output: {reason}", file=sys.stderr)
     return TuiprobeError.exit_code

@@ -70,7 +70,7 @@ def report(
         if to == "-":
             _print(files)
         else:
-            _say(write_files(files, None, Path(to or runs[0].absolute().parent), replace))
+            _print_paths(write_files(files, None, Path(to or runs[0].absolute().parent), replace))
         return
 
     run = RunDir(runs[0])
@@ -84,7 +84,7 @@ def report(
         _print(files_of(read_report(run), run if pictures else None, chosen))
     else:
         place = run.path if to is None else Path(to)
-        _say(export(read_report(run), run, chosen, place, pictures, replace))
+        _print_paths(export(read_report(run), run, chosen, place, pictures, replace))
 
 
 def _several(runs: list[Path], formats: Sequence[str]) -> Files:
@@ -104,15 +104,16 @@ def _several(runs: list[Path], formats: Sequence[str]) -> Files:
             raise UsageError(
                 f"a report over several runs is {' or '.join(SEVERAL)}, not {plain(name)}"
             )
-    found = [read_run(RunDir(path)) for path in runs]
-    sections = describe_several(found)
-    keys = "".join(sorted(run.report.key for run in found))
+    read = [read_run(RunDir(path)) for path in runs]
+    ranking = rank(read)
+    sections = describe_several(read, ranking)
+    keys = "".join(sorted(run.report.key for run in read))
     name = f"report-{hashlib.sha256(keys.encode()).hexdigest()[:8]}"
     make = {
-        "html": lambda: sections_html(title_of(rank(found)), sections),
-        "md": lambda: "\n".join(section_markdown(one) for one in sections),
+        "html": lambda: sections_html(title_of(ranking), sections),
+        "md": lambda: "\n".join(map(section_markdown, sections)),
     }
-    return {f"{name}.{one}": make[one]() for one in formats}
+    return {f"{name}.{format}": make[format]() for format in formats}
 
 
 def _print(files: Files) -> None:
@@ -121,7 +122,7 @@ def _print(files: Files) -> None:
     print(next(iter(files.values())), end="")
 
 
-def _say(written: list[Path]) -> None:
+def _print_paths(written: list[Path]) -> None:
     from tuiprobe.plaintext import plain
 
     for path in written:

@@ -1,22 +1,26 @@
-"""`tuiprobe runs`: lists runs and their figures; deletes runs by name."""
+"""Commands on run directories: `runs` lists and deletes them, `open`, `reprobe`, `verify`."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from tuiprobe.errors import UsageError
+from tuiprobe.cli.options import of_run
+from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.numbers import MISSING
+from tuiprobe.plaintext import json_text, plain
 from tuiprobe.texttable import TextColumn, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tuiprobe.run.directory import RunDir
     from tuiprobe.run.listing import RunRow
 
 _MODEL: Final = 20
@@ -43,8 +47,6 @@ def runs(
 
     Where words leave one run, the command that does what it did follows.
     """
-    from tuiprobe.errors import TuiprobeError
-    from tuiprobe.plaintext import plain
     from tuiprobe.report.reading import rows_with_labels
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.listing import SORTS, command_of_run, find_runs, read_runs
@@ -54,8 +56,8 @@ def runs(
         raise UsageError(f"--sort {sort!r}: choose among {', '.join(SORTS)}")
     if not root.is_dir():
         raise UsageError(f"{root} is no directory; name one with --root")
-    found = find_runs(root)
-    rows: Iterable[RunRow] = rows_with_labels(read_runs(found, words or ()))
+    directories = find_runs(root)
+    rows: Iterable[RunRow] = rows_with_labels(read_runs(directories, words or ()))
     if sort != "changed":
         rows = sorted(rows, key=SORTS[sort], reverse=sort not in ("name", "state", "model", "data"))
     if delete:
@@ -64,22 +66,22 @@ def runs(
     if as_json:
         print(json.dumps({"schema_version": 1, "runs": [plain_row(row) for row in rows]}, indent=1))
         return
-    read: list[RunRow] = []
-    for line in table(_kept(rows, read), [one.name for one in found]):
+    printed: list[RunRow] = []
+
+    def kept(rows: Iterable[RunRow]) -> Iterator[RunRow]:
+        for row in rows:
+            printed.append(row)
+            yield row
+
+    for line in table(kept(rows), [path.name for path in directories]):
         print(line, flush=True)  # prints a row as soon as its run is read
-    if not read:
+    if not printed:
         print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
-    if words and len(read) == 1:
+    if words and len(printed) == 1:
         try:
-            print(command_of_run(RunDir(read[0].path)))
+            print(command_of_run(RunDir(printed[0].path)))
         except TuiprobeError as error:
             print(f"no command repeats it: {plain(str(error))}", file=sys.stderr)
-
-
-def _kept(rows: Iterable[RunRow], into: list[RunRow]) -> Iterator[RunRow]:
-    for row in rows:
-        into.append(row)
-        yield row
 
 
 def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
@@ -94,7 +96,6 @@ def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
     >>> list(table([], ["name"]))
     []
     """
-    from tuiprobe.plaintext import plain
     from tuiprobe.results.headlines import LISTED
     from tuiprobe.run.state import STATES
 
@@ -102,7 +103,11 @@ def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
         TextColumn("run", max((len(plain(name)) for name in names), default=0)),
         TextColumn("model", _MODEL),
         TextColumn("data", _DATA),
-        *(TextColumn(one.heading, len(one.usual), right=True) for one in LISTED if one.shown),
+        *(
+            TextColumn(figure.heading, len(figure.usual), right=True)
+            for figure in LISTED
+            if figure.shown
+        ),
         TextColumn("state", max(map(len, STATES))),
         TextColumn("date", len("2026-01-31 12:00")),
         TextColumn(""),
@@ -111,25 +116,22 @@ def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
 
 
 def _cells(row: RunRow) -> tuple[str, ...]:
-    from tuiprobe.plaintext import plain
     from tuiprobe.results.headlines import LISTED
 
-    figures = (row.cell(one.field) for one in LISTED if one.shown)
-    words = "" if row.state == "done" else plain(row.status.words)
+    figures = (row.cell(figure.field) for figure in LISTED if figure.shown)
+    detail = "" if row.state == "done" else plain(row.status.words)
     changed = datetime.fromtimestamp(row.changed / 1e9).strftime("%Y-%m-%d %H:%M")
     about = (_cut(row.model, _MODEL), _cut(row.source or row.data, _DATA))
-    return (plain(row.name), *about, *figures, row.status.word, changed, words)
+    return (plain(row.name), *about, *figures, row.status.word, changed, detail)
 
 
 def _cut(text: str, width: int) -> str:
-    from tuiprobe.plaintext import plain
 
     whole = plain(text) or MISSING
     return whole if len(whole) <= width else f"{whole[: width - 1]}…"
 
 
 def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:
-    from tuiprobe.plaintext import plain
     from tuiprobe.run.directory import RunDir, delete_run, kept_files
 
     if not words:
@@ -157,3 +159,108 @@ def _confirmed(count: int) -> bool:
     print(f"delete {'this run' if count == 1 else f'these {count} runs'}? [y/N] ", end="",
           file=sys.stderr, flush=True)  # fmt: skip
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def open_run(
+    run: Annotated[Path, typer.Argument(help="A run directory, of this machine or another.")],
+    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
+) -> None:
+    """Show a run on the screens: live while it goes on, its results when it is done."""
+    from tuiprobe.run.directory import RunDir
+    from tuiprobe.run.locks import held_locks
+    from tuiprobe.run.state import run_state
+    from tuiprobe.tui.livewatch import runs_of
+    from tuiprobe.tui.start import start
+
+    state = run_state(RunDir(run), held_locks())
+    if state.kind == "none" and runs_of(run) == [run]:
+        raise DataError(f"{state.reason}; name a run directory, for example one of runs/")
+    raise typer.Exit(start(open_run=run, ascii=ascii))
+
+
+def reprobe(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    ablate: Annotated[
+        list[str] | None,
+        typer.Option(help="Accuracies without these, e.g. channel:17,direction:3."),
+    ] = None,
+    ablate_mode: Annotated[str | None, of_run("ablate_mode")] = None,
+    centred: Annotated[
+        bool, typer.Option("--centred", help="Directions are those of W minus its mean row.")
+    ] = False,
+    baseline: Annotated[Path | None, of_run("baseline", change=True)] = None,
+    concept_share: Annotated[float | None, of_run("concept_share", change=True)] = None,
+    balance: Annotated[str | None, of_run("balance", change=True)] = None,
+    negatives: Annotated[str | None, of_run("negatives", change=True)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ablation as JSON.")] = False,
+) -> None:
+    """Recompute results and reports of a finished run, without model or images.
+
+    With --ablate nothing is recomputed: the accuracies without the named channels and directions
+    are printed.
+    """
+    from tuiprobe.run.directory import RunDir
+
+    directory = RunDir(run)
+    directory.refuse_no_run()  # before its lock, which makes a directory
+    options = {"concept_share": concept_share, "balance": balance, "negatives": negatives}
+    changes = {name: value for name, value in options.items() if value is not None}
+    if ablate:
+        if changes:
+            raise UsageError(
+                "--ablate computes accuracies alone: leave it out to change options of concepts"
+            )
+        if baseline is not None:
+            raise UsageError("--baseline is about effective robustness; --ablate does not use it")
+        _ablate(directory, ablate, ablate_mode, centred, as_json)
+        return
+    if ablate_mode is not None or centred or as_json:
+        raise UsageError("--ablate-mode, --centred and --json belong to --ablate")
+    from tuiprobe.answer.report import answer_again
+    from tuiprobe.report import write_reports
+    from tuiprobe.run.locks import MERGE_LOCK
+
+    with directory.locked(), directory.locked(MERGE_LOCK):
+        answer_again(directory, changes, None if baseline is None else str(baseline))
+        print(write_reports(directory), end="")
+
+
+def _ablate(
+    directory: RunDir, texts: list[str], mode: str | None, centred: bool, as_json: bool
+) -> None:
+    from tuiprobe.answer.ablation import ablate, parse_question
+    from tuiprobe.report.terminal import ablation_text
+
+    question = parse_question(texts, centred=centred, mode=mode)
+    answer = ablate(directory, question)
+    if as_json:
+        print(json_text(answer.model_dump(mode="json")))
+    else:
+        print(ablation_text(answer), end="")
+
+
+def verify(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare a run with its manifest and read its files; exit 4 if one is damaged or missing."""
+    from tuiprobe.run.directory import RunDir
+    from tuiprobe.run.verify import verify as verified
+
+    directory = RunDir(run)
+    directory.refuse_no_run()
+    checks = verified(directory)
+    damaged = sum(not check.sound for check in checks)
+    if as_json:
+        files = [{key: plain(text) for key, text in asdict(check).items()} for check in checks]
+        result = {"schema_version": 1, "run": plain(str(run)), "whole": not damaged, "files": files}
+        print(json.dumps(result, indent=1))
+    else:
+        width = max(len(check.state) for check in checks)
+        for check in checks:
+            detail = f": {check.detail}" if check.detail else ""
+            print(plain(f"{check.state.ljust(width)}  {check.file}{detail}"))
+        uncovered = sum(check.state == "not covered" for check in checks)
+        limits = f", as far as can be told: {uncovered} files are not covered" if uncovered else ""
+        print(plain(f"{run} is damaged" if damaged else f"{run} is whole{limits}"))
+    raise typer.Exit(DataError.exit_code if damaged else 0)

@@ -2,7 +2,7 @@
 
 The conversions follow the evaluation of open_clip and timm (`convert("RGB")`), except where that
 call silently damages the image: 16-bit images are scaled instead of clipped, 32-bit ones, whose
-range nothing tells, are refused, and EXIF orientation is applied.
+range is unknown, are refused, and EXIF orientation is applied.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import warnings
 from functools import cache
 from typing import IO
 
-import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -67,11 +66,12 @@ def readable_extensions() -> frozenset[str]:
     return frozenset(ext for ext, name in Image.registered_extensions().items() if name in formats)
 
 
-def decode_image(file: IO[bytes]) -> Image.Image:
+def decode_image(file: IO[bytes], formats: tuple[str, ...] | None = None) -> Image.Image:
     """Decodes the first frame of an image file, upright, to RGB.
 
     Args:
         file: Binary file object.
+        formats: Pillow's names of the formats that it may have; None for all that are readable.
 
     Returns:
         A loaded image of mode `RGB`.
@@ -86,7 +86,7 @@ def decode_image(file: IO[bytes]) -> Image.Image:
         Image.MAX_IMAGE_PIXELS = DECODED_IMAGE_BYTES // _RGB_BYTES // 2
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _decoded(file)
+            return _decoded(file, formats or readable_formats())
     except UnreadableImageError:
         raise
     except Exception as error:
@@ -97,18 +97,25 @@ def decode_image(file: IO[bytes]) -> Image.Image:
         Image.MAX_IMAGE_PIXELS = previous
 
 
-def _decoded(file: IO[bytes]) -> Image.Image:
-    with Image.open(file, formats=readable_formats()) as image:
+def _decoded(file: IO[bytes], formats: tuple[str, ...]) -> Image.Image:
+    with Image.open(file, formats=formats) as image:
         _refuse_huge(image.size, image)
         if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:
             _refuse_huge((image.tag_v2[_TILE_WIDTH], image.tag_v2[_TILE_LENGTH]), image)
-        _refuse_unscaled(image)
+        # Values whose white is not known: any guess would measure some sets as black.
+        if image.mode == "F" or (image.mode == "I" and image.format not in _DEEP_AS_32_BITS):
+            kind = "float" if image.mode == "F" else "32-bit or signed integer"
+            raise UnreadableImageError(
+                f"a {kind} image has no agreed range of brightness; scale its values to 0 to 255 "
+                "or 0 to 65,535 and save it with 8 or 16 bits"
+            )
         step = _STEP_OF_12_BITS if "I;12" in _raw_modes(image) else _STEP
         image.load()
         inverted = isinstance(image, TiffImageFile) and (
             image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
         )
-        return _to_rgb(_upright(image), step, inverted)
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        return _to_rgb(image if turn is None else image.transpose(turn), step, inverted)
 
 
 def rgb(image: Image.Image) -> Image.Image:
@@ -139,16 +146,6 @@ def _raw_modes(image: Image.Image) -> tuple[str, ...]:
     return tuple(modes)
 
 
-def _refuse_unscaled(image: Image.Image) -> None:
-    """Refuses values whose white is not known: any guess would measure some sets as black."""
-    if image.mode == "F" or (image.mode == "I" and image.format not in _DEEP_AS_32_BITS):
-        kind = "float" if image.mode == "F" else "32-bit or signed integer"
-        raise UnreadableImageError(
-            f"a {kind} image has no agreed range of brightness; scale its values to 0 to 255 or "
-            "0 to 65,535 and save it with 8 or 16 bits"
-        )
-
-
 def _refuse_huge(size: tuple[int, int], image: Image.Image) -> None:
     pixels = size[0] * size[1]
     each = _RGB_BYTES if image.mode == "RGB" else _CONVERTED_BYTES
@@ -160,11 +157,6 @@ def _refuse_huge(size: tuple[int, int], image: Image.Image) -> None:
         )
     if pixels <= 0:
         raise UnreadableImageError("an image without pixels")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image, step: int, inverted: bool) -> Image.Image:
@@ -179,6 +171,8 @@ def _to_rgb(image: Image.Image, step: int, inverted: bool) -> Image.Image:
 
 def _scaled(image: Image.Image, step: int, inverted: bool) -> Image.Image:
     """Converts a one-band image of integers a few rows at a time, to avoid a second full copy."""
+    import numpy as np  # screens show pictures without it, which saves 13 MB
+
     result = Image.new("RGB", image.size)
     for top in range(0, image.height, _ROWS_AT_ONCE):
         bottom = min(top + _ROWS_AT_ONCE, image.height)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.class_names import match_classes
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.load import imagenet_maps, load_dataset

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, overload
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from tuiprobe.datasets.base import Sample, Stamp, safe_name
 from tuiprobe.datasets.dataset import Dataset, Suite
@@ -15,35 +16,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from tuiprobe.datasets.content import Content
-
-
-@dataclass(frozen=True)
-class WithoutLabels(Sequence[Sample]):
-    """The samples of a data set without their labels, made as they are asked for."""
-
-    samples: Sequence[Sample]
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return map(_without_label, self.samples)
-
-    @overload
-    def __getitem__(self, place: int) -> Sample: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> WithoutLabels: ...
-
-    def __getitem__(self, place: int | slice) -> Sample | WithoutLabels:
-        """Returns one sample, or some of them."""
-        if isinstance(place, slice):
-            return WithoutLabels(self.samples[place])
-        return _without_label(self.samples[place])
-
-
-def _without_label(sample: Sample) -> Sample:
-    return sample if sample.label is None else Sample(sample.id, sample.path, None)
 
 
 @dataclass(frozen=True)
@@ -67,10 +39,13 @@ class Target:
         """The name that the user typed."""
         return self.images.source
 
-    @property
-    def samples(self) -> Sequence[Sample]:
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
         """All samples, by id, without labels."""
-        return WithoutLabels(self.images.samples)
+        return tuple(
+            sample if sample.label is None else Sample(sample.id, sample.path, None)
+            for sample in self.images.samples
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from tuiprobe.catalog.labels import whole_numbers
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError, whole_numbers
 from tuiprobe.datasets.content import Content, StoredImages
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.shard_io import expand, is_url, read_range

@@ -10,7 +10,8 @@ from typing import Final, Literal
 import numpy as np
 
 from tuiprobe.label.betting import Bools, Duel, Ints, Mark
-from tuiprobe.label.survey import Draw, How, LabelledAccuracy, Pool, Survey, block_accuracies
+from tuiprobe.label.files import How
+from tuiprobe.label.survey import Draw, LabelledAccuracy, Pool, Survey, block_accuracies
 
 ALPHA: Final = 0.05
 """Chance that the best candidate is dropped, or that a winner is named wrongly."""

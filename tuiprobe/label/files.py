@@ -24,7 +24,6 @@ from pydantic import Field, ValidationError
 from tuiprobe import limits
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, writing
-from tuiprobe.label.survey import How
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.results.base import Record
 from tuiprobe.run.locks import BusyError
@@ -34,6 +33,9 @@ NONE_OF_THESE: Final = "(none of these)"
 
 UNSURE: Final = "(unsure)"
 """The class of a picture of which the labeller was not sure."""
+
+How = Literal["order", "other", "stratum", "outside"]
+"""How a picture came to be labelled: from one of the orders, from a stratum, or unasked."""
 
 COLUMNS: Final = ("image", "sha256", "class", "plan", "how", "time")
 
@@ -288,7 +290,9 @@ class LabelFiles:
             raise DamagedFileError(f"{self.json} is damaged: {plain(cause)}") from error
         for plan in plans:
             if len(plan.stages) != len(plan.pictures):
-                raise DamagedFileError(f"{self.json} is damaged: a plan has not a stage a picture")
+                raise DamagedFileError(
+                    f"{self.json} is damaged: a plan does not have one stage per picture"
+                )
         return plans
 
     def write_plans(self, plans: Iterable[LabelPlan]) -> None:

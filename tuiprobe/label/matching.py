@@ -14,8 +14,8 @@ from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.betting import Floats, Ints
 from tuiprobe.label.candidates import Candidate
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, LabelPlan
-from tuiprobe.label.survey import NOBODY, How, Pool
+from tuiprobe.label.files import NONE_OF_THESE, UNSURE, How, LabelFiles, LabelLine, LabelPlan
+from tuiprobe.label.survey import NOBODY, Pool
 from tuiprobe.plaintext import plain
 
 UNREADABLE_PICTURE = UNREADABLE.hex()

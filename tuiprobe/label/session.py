@@ -22,6 +22,7 @@ from tuiprobe.label.files import (
     NONE_OF_THESE,
     UNSURE,
     Elimination,
+    How,
     LabelFiles,
     LabelLine,
     LabelPlan,
@@ -37,7 +38,7 @@ from tuiprobe.label.matching import (
     match,
     some_classes,
 )
-from tuiprobe.label.survey import Draw, How, StratifiedSample
+from tuiprobe.label.survey import Draw, StratifiedSample
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
 

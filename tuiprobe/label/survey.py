@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from tuiprobe.label.betting import SUPPORT_WEIGHT, Bools, Floats, Ints
+from tuiprobe.label.files import How
 from tuiprobe.numbers import NORMAL_95, interval
 
 NOBODY: Final = -1
@@ -26,9 +27,6 @@ CLOSE_ENOUGH: Final = 0.05
 
 FEWEST: Final = 25
 """Labels before which nothing is said to be enough."""
-
-How = Literal["order", "other", "stratum", "outside"]
-"""How a picture came to be labelled: from one of the orders, from a stratum, or unasked."""
 
 
 class Draw(NamedTuple):

@@ -16,7 +16,7 @@ from tuiprobe.catalog.class_names import (
     spelled_out,
     written_classes,
 )
-from tuiprobe.catalog.labels import (
+from tuiprobe.catalog.imagenet import (
     imagenet_labels,
     imagenet_names,
     imagenet_templates,

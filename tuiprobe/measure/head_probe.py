@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_names
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names
 from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.order import processing_order
 from tuiprobe.errors import UsageError

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes, place_of_each, shortened
-from tuiprobe.catalog.labels import imagenet_labels, prompt_names
+from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
 from tuiprobe.datasets.vectors import ROWS
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event, Listener

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes, shortened
-from tuiprobe.catalog.labels import imagenet_labels, prompt_names
+from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_templates
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, user_spec
 from tuiprobe.datasets.load import load_suite

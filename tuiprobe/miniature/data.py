@@ -28,34 +28,11 @@ NOTE = "rendered miniature world: a demonstration of the pipeline, never evidenc
 CONCEPT_SET = "concepts"
 
 
-class MiniatureSet:
-    """One set, rendered as it is read; ids are in byte order of the exported paths.
+class Rendered:
+    """Images that are rendered as they are read."""
 
-    Args:
-        name: One of `world.SETS`.
-
-    Raises:
-        UsageError: If the set is unknown.
-    """
-
+    name: str
     notes: tuple[str, ...] = (NOTE,)
-
-    def __init__(self, name: str) -> None:
-        self._size = world.size(name)
-        self.name = name
-        self.source = f"miniature:{name}"
-        self.labelled = PROFILES[name].labelled
-        self.classes: tuple[str, ...] = world.CLASS_NAMES if self.labelled else ()
-
-    @cached_property
-    def samples(self) -> tuple[Sample, ...]:
-        """All samples, by id."""
-        return tuple(
-            Sample(
-                i, world.path(self.name, i), world.label(self.name, i) if self.labelled else None
-            )
-            for i in range(self._size)
-        )
 
     def stamp(self, sample: Sample) -> Stamp:
         """Returns a constant, because rendered images never change."""
@@ -76,7 +53,35 @@ class MiniatureSet:
         return Image.fromarray(world.render(self.name, sample.id))
 
 
-class MiniatureConcepts:
+class MiniatureSet(Rendered):
+    """One set; ids are in byte order of the exported paths.
+
+    Args:
+        name: One of `world.SETS`.
+
+    Raises:
+        UsageError: If the set is unknown.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._size = world.size(name)
+        self.name = name
+        self.source = f"miniature:{name}"
+        self.labelled = PROFILES[name].labelled
+        self.classes: tuple[str, ...] = world.CLASS_NAMES if self.labelled else ()
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """All samples, by id."""
+        return tuple(
+            Sample(
+                i, world.path(self.name, i), world.label(self.name, i) if self.labelled else None
+            )
+            for i in range(self._size)
+        )
+
+
+class MiniatureConcepts(Rendered):
     """The concept set; images and masks are rendered as they are read.
 
     Paths, order, concepts and shares are those of the exported Broden layout.
@@ -84,7 +89,6 @@ class MiniatureConcepts:
 
     name = CONCEPT_SET
     source = "miniature"
-    notes: tuple[str, ...] = (NOTE,)
     classes: tuple[str, ...] = ()
     categories: tuple[str, ...] = COLUMNS
     concepts = tuple(Concept(c.name, c.category) for c in concepts.CONCEPTS)
@@ -94,20 +98,6 @@ class MiniatureConcepts:
     def samples(self) -> tuple[Sample, ...]:
         """All samples; ids are image numbers."""
         return tuple(Sample(i, image_path(i), None) for i in range(world.size(CONCEPT_SET)))
-
-    def stamp(self, sample: Sample) -> Stamp:
-        """Returns a constant, because rendered images never change."""
-        return STAMP
-
-    def read(self, sample: Sample) -> Content:
-        """Renders a sample."""
-        return Content(self.open(sample), STAMP)
-
-    def open(self, sample: Sample) -> "Image":
-        """Returns the picture of a sample, 64 x 64 RGB."""
-        from PIL import Image
-
-        return Image.fromarray(world.render(CONCEPT_SET, sample.id))
 
     def annotation(self, sample: Sample) -> Annotation:
         """Returns the annotation of an image, which covers every category."""

@@ -1,6 +1,6 @@
 """What an image shows, decided before anything is drawn: a `Scene` sampled for a set and index."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuiprobe.miniature.backgrounds import SCENES
 from tuiprobe.miniature.draws import Draws
@@ -143,16 +143,10 @@ def _extra(draws: Draws, profile: Profile) -> Figure:
     label = draws.below(len(OBJECTS))
     color = draws.pick(COLOR_NAMES)
     figure = _figure(draws, profile, label, color, False, draws.uniform(0.14, 0.26), 1.0)
-    return _to_the_side(figure, draws)
-
-
-def _to_the_side(figure: Figure, draws: Draws) -> Figure:
-    """Returns the figure moved to a corner, so that it never hides the main object."""
-    place = {
-        "x": (0.82 - 0.3 * draws.uniform()) * (1 if draws.chance(0.5) else -1),
-        "y": (0.82 - 0.15 * draws.uniform()) * (1 if draws.chance(0.6) else -1),
-    }
-    return Figure(**{**figure.__dict__, **place})
+    # Moved to a corner, so that it never hides the main object.
+    x = (0.82 - 0.3 * draws.uniform()) * (1 if draws.chance(0.5) else -1)
+    y = (0.82 - 0.15 * draws.uniform()) * (1 if draws.chance(0.6) else -1)
+    return replace(figure, x=x, y=y)
 
 
 def _bar(draws: Draws, main: Figure) -> Bar:

@@ -41,7 +41,7 @@ def size(name: str) -> int:
 def label(name: str, index: int) -> int:
     """Returns the class of an image; labelled sets hold the classes in equal blocks.
 
-    Unlabelled sets have classes too, which no data set of the program tells: the target set
+    Unlabelled sets have classes too, which no data set of the program has: the target set
     `street` is measured without them, and tests compare its estimates with them.
     """
     profile = _profile(name, index)

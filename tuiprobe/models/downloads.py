@@ -22,7 +22,7 @@ HUB_SECONDS = 3.0
 
 
 def with_sizes(missing: Sequence[Missing]) -> list[Missing]:
-    """Returns missing weights with the sizes that the Hugging Face hub tells.
+    """Returns missing weights with their sizes on the Hugging Face hub.
 
     Weights of other addresses keep what is known. The hub is not asked again if it fails.
     """

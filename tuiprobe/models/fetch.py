@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuiprobe.catalog.class_names import read_classes
-from tuiprobe.catalog.labels import imagenet_names
+from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.head_files import read_templates

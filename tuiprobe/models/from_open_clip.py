@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tuiprobe.catalog.cached import hub_cache
-from tuiprobe.catalog.labels import imagenet_templates
+from tuiprobe.catalog.imagenet import imagenet_templates
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import TextTower, trained_scale

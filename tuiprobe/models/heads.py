@@ -4,7 +4,7 @@ A zero-shot row is the mean of the normalised text embeddings of all templates, 
 (Radford et al. 2021). 1,000 classes x 80 templates take minutes to hours on a CPU, so rows are
 stored in shards of `CLASSES_PER_SHARD`. An interrupted build resumes after the last shard. A
 finished head is cached by weights digest, templates and names, and by what its last bits depend on;
-a head of `tuiprobe fetch` by the former alone, so that it serves any machine.
+a head of `tuiprobe fetch` by the former alone, so that any machine can use it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from tuiprobe.catalog.labels import imagenet_names
+from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, Entry, names_below
 

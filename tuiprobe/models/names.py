@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from tuiprobe.catalog import labels
+from tuiprobe.catalog import imagenet
 from tuiprobe.catalog.names import FILE, cached_list
 
 COLUMNS = "loader\tarchitecture\ttag\tquickgelu\trepository\tfile\turl"
@@ -53,7 +53,7 @@ def generate(day: str) -> str:
     """Returns the content of `names.tsv` for the installed libraries.
 
     Args:
-        day: The day that the list tells, as `2026-11-25`.
+        day: The date in the list, as `2026-11-25`.
     """
     import open_clip
     import timm
@@ -89,8 +89,8 @@ def main(arguments: list[str]) -> None:
         _write(cached_list(), generate(date.today().isoformat()))
         return
     _write(FILE, generate(date.today().isoformat()))
-    _write(labels.FILE, generate_imagenet())
-    _write(labels.TEMPLATES_FILE, generate_templates())
+    _write(imagenet.FILE, generate_imagenet())
+    _write(imagenet.TEMPLATES_FILE, generate_templates())
 
 
 def _write(file: Path, text: str) -> None:

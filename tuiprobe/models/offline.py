@@ -48,20 +48,24 @@ def check_reachable(spec: str) -> None:
     if model is not None and file is not None:
         verified(file, model.url)
     elif is_offline():
-        raise _not_cached(spec)
+        raise unavailable(spec, _SWITCHED_OFF)
 
 
 def check_url(url: str, spec: str) -> None:
     """Refuses a file outside torch's cache if offline."""
     name = PurePosixPath(urlsplit(url).path).name
     if is_offline() and not (url_folder("torchvision") / name).is_file():
-        raise _not_cached(spec)
+        raise unavailable(spec, _SWITCHED_OFF)
 
 
-def _not_cached(spec: str) -> WeightsError:
+_SWITCHED_OFF = "they are not cached, and downloads are off"
+
+
+def unavailable(spec: str, reason: str) -> WeightsError:
+    """Returns the error for weights that are neither cached nor available for download."""
     return WeightsError(
-        f"the weights of {spec} could not be had (they are not cached, and downloads are off). "
-        f"Fetch them where there is a network (tuiprobe fetch {spec}), or pass --checkpoint FILE"
+        f"the weights of {spec} could not be had ({reason}). Fetch them where there is a network "
+        f"(tuiprobe fetch {spec}), or pass --checkpoint FILE"
     )
 
 

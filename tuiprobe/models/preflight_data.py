@@ -12,7 +12,7 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
-from tuiprobe.catalog.labels import imagenet_labels, imagenet_wnids
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_wnids
 from tuiprobe.datasets.base import UnreadableImageError
 from tuiprobe.datasets.decode import has_deep_values
 from tuiprobe.models.encoder import Encoder

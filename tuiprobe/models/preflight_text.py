@@ -179,7 +179,7 @@ def _used(tokens: Tensor, pad: Tensor) -> Tensor:
 
 
 def _names(text: TextTower, classes: Sequence[str], templates: Sequence[str]) -> Check:
-    """Names two classes that no prompt tells apart, by the shortest template."""
+    """Names two classes whose prompts are the same tokens, by the shortest template."""
     template = min(templates, key=len)
     tokens = text.tokenize([template.replace("{}", name) for name in classes]).tolist()
     first: dict[tuple[int, ...], str] = {}

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.limits import ARRAY_HEADER_BYTES
+from tuiprobe.models.offline import unavailable
 from tuiprobe.models.wrappers import State, check_names, listed, unwrap, without_prefix
 from tuiprobe.plaintext import plain
 from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
@@ -192,7 +193,4 @@ def resolve(fetch: Callable[[], Resolved], *, what: str) -> Resolved:
     except WeightsError:
         raise
     except Exception as error:  # Libraries pass on their HTTP client's errors.
-        raise WeightsError(
-            f"the weights of {what} could not be had ({_reason(error)}). Fetch them where there is "
-            f"a network (tuiprobe fetch {what}), or pass --checkpoint FILE"
-        ) from error
+        raise unavailable(what, _reason(error)) from error

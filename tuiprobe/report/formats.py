@@ -13,7 +13,7 @@ from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.report.common import free_name
 from tuiprobe.report.reading import read_report
-from tuiprobe.report.summary import summary
+from tuiprobe.report.terminal import summary
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
@@ -40,7 +40,7 @@ class Format:
 
 def _html(report: Report, run: RunDir | None, linked: bool) -> Files:
     from tuiprobe.report.html import html
-    from tuiprobe.report.pictures import pictures
+    from tuiprobe.report.reading import pictures
 
     return {"report.html": html(report, None if run is None else pictures(report, run), linked)}
 
@@ -70,13 +70,13 @@ def _card(report: Report, *_: object) -> Files:
 def _svg(report: Report, *_: object) -> Files:
     from tuiprobe.report.svg import svg
 
-    found: Files = {}
+    files: Files = {}
     for part in report.parts:
-        for one in part.section.content if part.section is not None else ():
-            if isinstance(one, Chart) and any(series.x for series in one.series):
-                name = free_name(one.id, part.probe, lambda id: f"figures/{id}.svg" in found)
-                found[f"figures/{name}.svg"] = svg(one)
-    return found
+        for piece in part.section.content if part.section is not None else ():
+            if isinstance(piece, Chart) and any(series.x for series in piece.series):
+                name = free_name(piece.id, part.probe, lambda id: f"figures/{id}.svg" in files)
+                files[f"figures/{name}.svg"] = svg(piece)
+    return files
 
 
 FORMATS: Final = {
@@ -113,10 +113,10 @@ def files_of(
         if name not in FORMATS:
             raise UsageError(f"no format {plain(name)!r}; choose among {', '.join(FORMATS)}")
     beside = "csv" in formats if linked is None else linked
-    found: Files = {}
+    files: Files = {}
     for name in formats:
-        found |= FORMATS[name].files(report, run, beside)
-    return found
+        files |= FORMATS[name].files(report, run, beside)
+    return files
 
 
 def export(
@@ -187,10 +187,10 @@ def write_files(files: Files, run: RunDir | None, to: Path, replace: bool = True
             "another directory"
         )
     written = []
-    for name, one in content.items():
+    for name, text in content.items():
         file = Entry(to, name)
         if not (run is not None and here and name == run.results_file.name):
-            file.write_bytes(one)
+            file.write_bytes(text)
         written.append(file.path)
     return written
 
@@ -203,8 +203,8 @@ def _is_of(run: RunDir | None, to: Path) -> bool:
 def _other(file: Path, content: bytes) -> bool:
     """Returns whether something else than this content is there."""
     try:
-        found = file.lstat()
-        same = stat.S_ISREG(found.st_mode) and found.st_size == len(content)
+        status = file.lstat()
+        same = stat.S_ISREG(status.st_mode) and status.st_size == len(content)
         return not (same and file.read_bytes() == content)
     except FileNotFoundError:
         return False

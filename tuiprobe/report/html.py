@@ -1,12 +1,35 @@
-"""report.html: the card with its pictures, then the evidence, then how to reproduce it."""
+"""Pages: files that load nothing and run one script of their own.
+
+`report.html` is the card with its pictures, then the evidence, then how to reproduce it. Templates
+escape every outside string. A content security policy allows the page's own style and script by
+their hashes, pictures inside the page, and nothing else.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from tuiprobe.report.common import data_rows, subject_rows, table_files
-from tuiprobe.report.page import environment, render
-from tuiprobe.report.pieces import PageState, Pictures, has_points, only_in_a_file, shortened
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tuiprobe.plaintext import plain
+from tuiprobe.report.common import data_rows, left_out, subject_rows, table_files
+from tuiprobe.report.pieces import (
+    FILTERS,
+    LIMITS,
+    TESTS,
+    PageState,
+    Pictures,
+    has_points,
+    only_in_a_file,
+    shortened,
+)
+from tuiprobe.report.svg import COLOURS
 from tuiprobe.results import Report
 from tuiprobe.results.card import card, sets_axis
 from tuiprobe.results.reproduce import (
@@ -20,41 +43,39 @@ from tuiprobe.results.reproduce import (
 from tuiprobe.results.section import Column, Section
 from tuiprobe.results.subject import PROBE as PREFLIGHT
 
-LISTED_IMAGES = 20
-"""Images that could not be used, of each set, that a page names."""
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def html(report: Report, pictures: Pictures | None = None, linked: bool = False) -> str:
     """Returns the whole report as one HTML file.
 
     Args:
-        report: What was found.
+        report: The report.
         pictures: Small JPEG files to show; other files are left out.
         linked: Whether tables/ lies beside the page.
     """
     blocks = card(report)
-    described = [one for one in report.parts if one.section is not None and one.probe != PREFLIGHT]
-    not_run = [one for one in report.parts if one.not_run is not None]
-    owners = {id: one.probe for one in report.parts if one.section for id in one.section.pictures}
+    described = [part for part in report.parts if part.section and part.probe != PREFLIGHT]
+    owners = {
+        id: part.probe for part in report.parts if part.section for id in part.section.pictures
+    }
     tables: dict[str, list[tuple[str, int]]] = {}
     for probe, name, table in table_files(report):
         if not table.reading or only_in_a_file(table):
             tables.setdefault(probe, []).append((f"tables/{name}.csv", len(table.rows)))
-    drawn = [one for block in blocks for one in block.pictures if has_points(one)]
+    drawn = [piece.id for block in blocks for piece in block.pictures if has_points(piece)]
     page = PageState(
-        pictures or {}, linked, on_card={(owners[one.id], one.id) for one in drawn}, tables=tables
+        pictures or {}, linked, on_card={(owners[id], id) for id in drawn}, tables=tables
     )
     columns, rows = data_rows(report)
-    titles = [one.section.title for one in described if one.section is not None]
     return render(
         "report.html", report.title, page=page, report=report, blocks=blocks, owners=owners,
         axis=sets_axis(report), note=f"{provenance(report)} · {shortened(report.model.name, 120)}",
-        described=described, not_run=not_run, preflight=PREFLIGHT,
-        titles=[*titles, *["Not run"] * bool(not_run), "How to reproduce"],
+        described=described, not_run=[part for part in report.parts if part.not_run is not None],
         command=command(report), command_note=command_note(report), checks=verified(report),
-        machine=(*software(report), *speed(report)), encoder=list(subject_rows(report)),
+        preflight=PREFLIGHT, machine=(*software(report), *speed(report)),
+        encoder=list(subject_rows(report)), left_out=list(left_out(report)),
         image_columns=[Column(id=name, title=(name,)) for name in columns], image_rows=rows,
-        listed_images=LISTED_IMAGES,
     )  # fmt: skip
 
 
@@ -65,7 +86,67 @@ def sections_html(title: str, sections: Sequence[Section]) -> str:
 
 def card_html(report: Report) -> str:
     """Returns the card for the cell of a notebook: no script, no address, nothing to load."""
-    template = environment().get_template("notebook.html")
-    return template.render(
-        page=PageState(), report=report, blocks=card(report), measured=provenance(report)
+    return (
+        environment()
+        .get_template("notebook.html")
+        .render(page=PageState(), report=report, blocks=card(report), measured=provenance(report))
     )
+
+
+def render(
+    template: str,
+    title: str,
+    style: str = COLOURS,
+    script: str = "page.js",
+    note: str = "",
+    **values: Any,
+) -> str:
+    """Returns a page as HTML.
+
+    Args:
+        template: File of the template, which extends page.html.
+        title: Of the document, and its first heading.
+        style: What is added to the style of every page.
+        script: File of its script.
+        note: The line below the heading: date and version, for example.
+        values: What the template shows; strings in it become text, whatever they hold.
+    """
+    style, script = page_file("page.css") + style, page_file(script)
+    hashes = [
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+        for text in (style, script)
+    ]
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; "
+        f"script-src 'sha256-{hashes[1]}'; base-uri 'none'; form-action 'none'"
+    )
+    return (
+        environment()
+        .get_template(template)
+        .render(title=title, note=note, style=style, script=script, policy=policy, **values)
+    )
+
+
+@cache
+def environment() -> Environment:
+    """Returns the environment of all templates; a name that a template lacks is an error."""
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        finalize=_inert, trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"],
+    )  # fmt: skip
+    templates.filters |= FILTERS
+    templates.tests |= TESTS
+    templates.globals |= LIMITS
+    templates.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    return templates
+
+
+@cache
+def page_file(name: str) -> str:
+    """Returns a style or script that pages are made of."""
+    return (TEMPLATES / name).read_text("utf-8")
+
+
+def _inert(value: Any) -> Any:
+    """Returns a value without control characters; what was escaped before stays as it is."""
+    return value if isinstance(value, Markup) else plain(str(value))

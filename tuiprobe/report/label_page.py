@@ -21,7 +21,7 @@ from tuiprobe.files import Entry
 from tuiprobe.label.files import COLUMNS, NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, PictureToLabel
 from tuiprobe.plaintext import plain
-from tuiprobe.report.page import page_file, render
+from tuiprobe.report.html import page_file, render
 from tuiprobe.results.reproduce import provenance
 from tuiprobe.run.results import read_results
 

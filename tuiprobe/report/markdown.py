@@ -16,7 +16,7 @@ from tuiprobe.report.common import (
     NAMED_IMAGES,
     data_rows,
     image_name,
-    nonfinite_rest,
+    left_out,
     opening_pieces,
     subject_rows,
     table_files,
@@ -29,7 +29,7 @@ from tuiprobe.report.text import (
     markdown_text,
     opening,
 )
-from tuiprobe.results import DataSet, Report, given
+from tuiprobe.results import Report, given
 from tuiprobe.results.card import card
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.reproduce import (
@@ -55,8 +55,6 @@ from tuiprobe.results.section import (
 from tuiprobe.results.subject import PROBE as PREFLIGHT
 from tuiprobe.texttable import markdown_table
 
-LISTED_IMAGES = 20
-"""Images of a set that could not be used that a page names."""
 LISTED_ROWS = 40
 """Rows of a table that a comparison shows."""
 SMALL_ROWS, SMALL_COLUMNS = 4, 6
@@ -73,8 +71,8 @@ def markdown(report: Report) -> str:
     lines = [f"# {escaped(report.title)}", *_warnings(report), escaped(provenance(report)), ""]
     lines += _card(report)
     files: dict[str, list[tuple[str, Table]]] = {}
-    for probe, name, one in table_files(report):
-        files.setdefault(probe, []).append((name, one))
+    for probe, name, table in table_files(report):
+        files.setdefault(probe, []).append((name, table))
     for part in report.parts:
         if part.section is not None and part.probe != PREFLIGHT:
             lines += _brief(part.section, files.get(part.probe, ()))
@@ -90,12 +88,13 @@ def model_card(report: Report) -> str:
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    sources = {one.name: one.source for one in report.data}
+    sources = {data.name: data.source for data in report.data}
     rows, results = [], []
-    for one in (one for part in report.parts for one in part.figures):
-        if one.headline is None or one.inner or one.id not in BY_ID or not given(one.figure):
+    for named in (named for part in report.parts for named in part.figures):
+        value = named.figure
+        if named.headline is None or named.inner or named.id not in BY_ID or not given(value):
             continue
-        name, data, value = BY_ID[one.id].name, _measured_on(one), one.figure
+        name, data = BY_ID[named.id].name, _measured_on(named)
         rows.append([escaped(name), escaped(data), escaped(value.with_interval())])
         metric = name.replace(" ", "_")
         _, _, ends = value.with_interval().rpartition(" (")
@@ -106,7 +105,7 @@ def model_card(report: Report) -> str:
                 task_type="image-classification",
                 dataset_type=plain(sources.get(data, data)),
                 dataset_name=plain(data),
-                metric_type="accuracy" if one.id == "top1" else metric,
+                metric_type="accuracy" if named.id == "top1" else metric,
                 metric_value=float(f"{value.value:.6g}"),
                 metric_name=name,
             )
@@ -125,10 +124,10 @@ def model_card(report: Report) -> str:
     )
 
 
-def _measured_on(one: NamedFigure) -> str:
+def _measured_on(figure: NamedFigure) -> str:
     """Returns the set that a figure is of, or the sets that it is the mean of."""
-    sets = one.mean_of.sets if one.mean_of is not None else ()
-    return f"mean of {', '.join(sets)}" if len(sets) > 1 else (*sets, one.data)[0]
+    sets = figure.mean_of.sets if figure.mean_of is not None else ()
+    return f"mean of {', '.join(sets)}" if len(sets) > 1 else (*sets, figure.data)[0]
 
 
 def section_markdown(section: Section) -> str:
@@ -136,8 +135,8 @@ def section_markdown(section: Section) -> str:
     lines = [f"# {escaped(section.title)}", ""]
     if section.headline:
         lines += [_line(section.headline), ""]
-    for one in section.content:
-        lines += _content(one)
+    for piece in section.content:
+        lines += _content(piece)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -151,7 +150,7 @@ def _card(report: Report, heading: str = "##") -> list[str]:
     if report.model.weights.kind == "untrained":
         lines += ["**The weights are random.** Nothing here describes a trained model.", ""]
     for block in card(report):
-        lines += [f"{heading} {block.title}", *(f"- {_line(one)}" for one in block.lines), ""]
+        lines += [f"{heading} {block.title}", *(f"- {_line(line)}" for line in block.lines), ""]
     return lines
 
 
@@ -160,24 +159,25 @@ def _brief(section: Section, files: Sequence[tuple[str, Table]]) -> list[str]:
     lines = [f"## {escaped(section.title)}"]
     if section.headline:
         lines.append(_line(section.headline))
-    for one in section.content[: opening_pieces(section.content)]:
-        lines += _content(one)[:1] if isinstance(one, Heading) else []
-        texts = one.items if isinstance(one, Points) else ()
-        texts = (one.text,) if isinstance(one, Prose) else texts
+    for piece in section.content[: opening_pieces(section.content)]:
+        lines += _content(piece)[:1] if isinstance(piece, Heading) else []
+        texts = piece.items if isinstance(piece, Points) else ()
+        texts = (piece.text,) if isinstance(piece, Prose) else texts
         lines += [f"- {_line(text)}" for text in texts]
-    tables = (one for one in section.content if isinstance(one, Table))
-    small = next((one for one in tables if _is_small(one)), None)
-    told = [f"`tables/{name}.csv` ({len(one.rows):,})" for name, one in files if one is not small]
-    if told:
-        lines.append(f"- Rows in full: {', '.join(told)}.")
+    tables = (piece for piece in section.content if isinstance(piece, Table))
+    small = next((piece for piece in tables if _is_small(piece)), None)
+    others = [(name, table) for name, table in files if table is not small]
+    listed = [f"`tables/{name}.csv` ({len(table.rows):,})" for name, table in others]
+    if listed:
+        lines.append(f"- Rows in full: {', '.join(listed)}.")
     return [*lines, "", *(_table(small) if small is not None else [])]
 
 
-def _is_small(one: Table) -> bool:
+def _is_small(table: Table) -> bool:
     """Returns whether a terminal shows a table well."""
-    if not one.reading or not one.file or not 0 < len(one.rows) <= SMALL_ROWS:
+    if not table.reading or not table.file or not 0 < len(table.rows) <= SMALL_ROWS:
         return False
-    return len(one.columns) <= SMALL_COLUMNS
+    return len(table.columns) <= SMALL_COLUMNS
 
 
 def _command(report: Report) -> str:
@@ -196,86 +196,64 @@ def _reproduce(report: Report) -> list[str]:
         "",
         *markdown_table(header, [[markdown_cell((cell,)) for cell in row] for row in rows]),
     ]
-    for one in report.data:
-        lines += _skipped(one) + _nonfinite(one)
+    for title, images in left_out(report):
+        lines += [_line(title), "", *(f"- {_line(image)}" for image in images), ""]
     return [*lines, READ]
-
-
-def _skipped(one: DataSet) -> list[str]:
-    if not one.skipped:
-        return []
-    lines = [f"Skipped images of {code(one.name)}:", ""]
-    lines += [f"- {code(i.path)}: {escaped(i.reason)}" for i in one.skipped[:LISTED_IMAGES]]
-    rest = len(one.skipped) - LISTED_IMAGES
-    return [*lines, *([f"- and {rest:,} more in results.json"] if rest > 0 else []), ""]
-
-
-def _nonfinite(one: DataSet) -> list[str]:
-    if not one.nonfinite:
-        return []
-    lines = [
-        f"Images of {code(one.name)} with a representation that is not finite, left out of every "
-        "figure of the final representation:",
-        "",
-    ]
-    lines += [f"- {code(path)}" for path in one.nonfinite_images[:LISTED_IMAGES]]
-    rest = nonfinite_rest(one, LISTED_IMAGES)
-    return [*lines, *([f"- and {rest:,} more"] if rest > 0 else []), ""]
 
 
 def _line(text: Text) -> str:
     return opening(markdown_text(text))
 
 
-def _content(one: Content) -> list[str]:
-    if isinstance(one, Heading):
-        return [f"### {markdown_text(one.text)}", ""]
-    if isinstance(one, Prose):
-        return [_line(one.text), ""]
-    if isinstance(one, Points):
-        return [*(f"- {_line(item)}" for item in one.items), ""]
-    if isinstance(one, Table):
-        return _table(one) if one.reading else []
-    if isinstance(one, Strip):
-        return list(_strip(one)) if not one.folded else []
-    assert isinstance(one, Chart)
+def _content(piece: Content) -> list[str]:
+    if isinstance(piece, Heading):
+        return [f"### {markdown_text(piece.text)}", ""]
+    if isinstance(piece, Prose):
+        return [_line(piece.text), ""]
+    if isinstance(piece, Points):
+        return [*(f"- {_line(item)}" for item in piece.items), ""]
+    if isinstance(piece, Table):
+        return _table(piece) if piece.reading else []
+    if isinstance(piece, Strip):
+        return list(_strip(piece)) if not piece.folded else []
+    assert isinstance(piece, Chart)
     return []  # charts are files of their own
 
 
-def _table(one: Table) -> list[str]:
-    if not one.rows:
+def _table(table: Table) -> list[str]:
+    if not table.rows:
         return []
-    shown = one.rows[: LISTED_ROWS if one.shown is None else one.shown]
-    lines = [_line(one.title), ""] if one.title else []
-    header = [markdown_cell(column.title) for column in one.columns]
-    lines += markdown_table(header, [_cells(one, row) for row in shown])
-    rest = len(one.rows) - len(shown)
+    rows = table.rows[: LISTED_ROWS if table.shown is None else table.shown]
+    lines = [_line(table.title), ""] if table.title else []
+    header = [markdown_cell(column.title) for column in table.columns]
+    lines += markdown_table(header, [_cells(table, row) for row in rows])
+    rest = len(table.rows) - len(rows)
     if rest > 0:
-        where = f"`tables/{one.id}.csv`" if one.file else "`tables/`"
+        where = f"`tables/{table.id}.csv`" if table.file else "`tables/`"
         lines += [f"and {rest:,} more in {where}.", ""]
     return lines
 
 
-def _cells(one: Table, row: Sequence[Value]) -> list[str]:
+def _cells(table: Table, row: Sequence[Value]) -> list[str]:
     return [
         markdown_cell((in_column(value, column),))
-        for value, column in zip(row, one.columns, strict=True)
+        for value, column in zip(row, table.columns, strict=True)
     ]
 
 
-def _strip(one: Strip) -> Iterator[str]:
-    for end in one.ends:
+def _strip(strip: Strip) -> Iterator[str]:
+    for end in strip.ends:
         images = ", ".join(
             f"{code(image_name(i))} ({escaped(text)})" for i, text in end.captioned(NAMED_IMAGES)
         )
-        yield f"- {_line(one.title)}, {escaped(end.label)}: {images}"
+        yield f"- {_line(strip.title)}, {escaped(end.label)}: {images}"
     yield ""
 
 
 def _not_run(report: Report) -> list[str]:
     rows = [
-        f"- {opening(escaped(one.title))}: {escaped(report.why_not(one.probe))}"
-        for one in report.parts
-        if one.not_run is not None
+        f"- {opening(escaped(part.title))}: {escaped(report.why_not(part.probe))}"
+        for part in report.parts
+        if part.not_run is not None
     ]
     return ["## Not run", *rows, ""] if rows else []

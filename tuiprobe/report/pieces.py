@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tuiprobe.catalog.glossary import Term, mentions
-from tuiprobe.report.common import NAMED_IMAGES, image_name, nonfinite_rest, opening_pieces
+from tuiprobe.report.common import NAMED_IMAGES, image_name, opening_pieces
 from tuiprobe.report.svg import legend, plot
-from tuiprobe.report.text import in_column, said
+from tuiprobe.report.text import in_column, value_text
 from tuiprobe.report.text import line as line_of
 from tuiprobe.results import Estimate, TopImage
 from tuiprobe.results.section import (
@@ -114,7 +114,7 @@ class PageState:
                 yield "code", [(shortened(piece.code), None)]
                 continue
             tag = "strong" if isinstance(piece, Strong) else ""
-            words = shortened(said(piece))
+            words = shortened(value_text(piece))
             if explained and isinstance(piece, str | Strong):
                 yield tag, list(self._explained(words))
             else:
@@ -162,13 +162,13 @@ class PageState:
 
     def pictures(self, data: str, end: StripEnd, most: int) -> list[tuple[TopImage, str, str]]:
         """Returns the first images at an end that have a picture: image, caption, source."""
-        found = []
+        sources = []
         for image, below in end.captioned(most):
             content = self.small.get((data, image.sample_id), b"")
             if content.startswith(b"\xff\xd8\xff"):
                 encoded = base64.b64encode(content).decode("ascii")
-                found.append((image, below, f"data:image/jpeg;base64,{encoded}"))
-        return found
+                sources.append((image, below, f"data:image/jpeg;base64,{encoded}"))
+        return sources
 
 
 def _visible(piece: Content) -> bool:
@@ -184,7 +184,8 @@ def _figures_folded(
     content: Sequence[Content], all_of_them: bool = False
 ) -> list[Content | list[Chart]]:
     """Returns pieces with the figures that are folded as one list, at the place of the first."""
-    folded = [one for one in content if isinstance(one, Chart) and (one.folded or all_of_them)]
+    charts = (piece for piece in content if isinstance(piece, Chart))
+    folded = [chart for chart in charts if chart.folded or all_of_them]
     arranged: list[Content | list[Chart]] = []
     for piece in content:
         if piece not in folded:
@@ -221,7 +222,7 @@ def _table_name(table: Table) -> Text:
 
 
 def _column_title(column: Column) -> Text:
-    return column.title if any(said(piece) for piece in column.title) else (column.id,)
+    return column.title if any(value_text(piece) for piece in column.title) else (column.id,)
 
 
 def _sort_key(value: Value) -> str:
@@ -292,12 +293,11 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "in_column": in_column,
     "legend": legend,
     "named_points": _named_points,
-    "nonfinite_rest": nonfinite_rest,
     "plot": plot,
     "shortened": shortened,
     "sort_key": _sort_key,
     "table_name": _table_name,
-    "text": lambda text: "".join(said(piece) for piece in text),
+    "text": lambda text: "".join(value_text(piece) for piece in text),
     "title_text": _title_text,
 }
 """Functions of pieces that templates apply."""

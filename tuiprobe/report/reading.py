@@ -1,13 +1,18 @@
-"""Reports and lists of runs as people and programs get them: with the labels beside the runs."""
+"""Reports, lists of runs and pictures as people and programs get them from run directories.
+
+Reports and lists count the labels beside the runs. Pictures may come from anywhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.label.report_part import labels_beside, labels_state, with_labels
 from tuiprobe.results import Figure, Report, given
 from tuiprobe.results.headlines import LABELLED_ID
@@ -16,16 +21,23 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import RunRow
 from tuiprobe.run.results import read_results
 
+LARGEST = 64 * 1024
+"""Bytes of a picture that is still shown."""
 
-def read_report(run: RunDir) -> Report:
+
+def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
     """Reads the report of a run directory, with what the labels beside it say.
 
     Labels that cannot be read are a warning of the report.
 
+    Args:
+        run: The directory.
+        results: Probes whose results are kept, as for `Report.read`.
+
     Raises:
         DamagedFileError: As `read_results` does.
     """
-    return with_labels(read_results(run), run).read_from(run.path)
+    return with_labels(read_results(run, results), run).read_from(run.path)
 
 
 def rows_with_labels(rows: Iterable[RunRow]) -> Iterator[RunRow]:
@@ -54,3 +66,28 @@ def _by_labels(path: Path, state: tuple[object, ...]) -> tuple[str, Figure]:
     except TuiprobeError:  # its row says so already
         return "", ABSENT
     return report.title, report.figure(LABELLED_ID)
+
+
+def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
+    """Returns the small pictures that the sections show, by set and sample id."""
+    places = [(data.name, id) for data in report.data for id in sorted(report.pictured(data.name))]
+    contents: dict[tuple[str, int], bytes] = {}
+    for place in places:
+        file = picture_file(run, *place)
+        with suppress(DamagedFileError):
+            if file is not None:
+                contents[place] = file.read_bytes(LARGEST)
+    return contents
+
+
+def picture_file(run: RunDir, set_name: str, sample_id: int) -> Entry | None:
+    """Returns the path of a picture; None if the set's name would lead out of the run.
+
+    >>> picture_file(RunDir("r"), "val", 3) is not None, picture_file(RunDir("r"), "../x", 3)
+    (True, None)
+    """
+    if PurePath(set_name).name != set_name:
+        return None
+    with suppress(DamagedFileError):
+        return run.thumbnail_file(set_name, sample_id)
+    return None

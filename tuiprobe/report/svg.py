@@ -5,9 +5,9 @@ Colour never carries meaning alone: roles also differ in dash, marker or fill.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil, floor, log10
+from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from markupsafe import Markup
@@ -55,37 +55,38 @@ _DASHES: dict[Drawn, str] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Frame:
+class _Frame(NamedTuple):
     """From figures to pixels."""
 
     x: Callable[[float], float]
     y: Callable[[float], float]
 
+    def path(self, x: Sequence[float], y: Sequence[float]) -> str:
+        """Returns points as the text of a line."""
+        return " ".join(f"{self.x(a):.2f},{self.y(b):.2f}" for a, b in zip(x, y, strict=True))
+
 
 def svg(chart: Chart) -> str:
-    """Returns the chart as a complete SVG file."""
-    root = figure(chart)
+    """Returns the chart as a complete SVG file, with title, legend and note in one picture."""
+    if chart.across:
+        root = rows(chart)
+    else:
+        height = HEIGHT + _slanted(chart)
+        root = _root(chart, f"0 0 {WIDTH} {height}")
+        _text(root, _cut(chart.title, 92), _LEFT, 18, "title")
+        _plot(root, chart)
+        listed = [series for series in reversed(chart.back_to_front()) if not series.labelled]
+        for i, series in enumerate(listed):
+            y = _TOP + 8 + 18 * i
+            _swatch(root, series, _LEGEND, y)
+            _text(root, _cut(series.name, _LETTERS), _LEGEND + 24, y)
+        if chart.note:
+            _text(root, _cut(chart.note, 110), _LEFT, height - 6, "dim")
     root.set("xmlns", "http://www.w3.org/2000/svg")
     style = Element("style")
     style.text = COLOURS
     root.insert(1, style)
     return tostring(root, encoding="unicode") + "\n"
-
-
-def figure(chart: Chart) -> Element:
-    """Returns the chart with title, legend and note, all in one picture."""
-    if chart.across:
-        return rows(chart)
-    height = HEIGHT + _slanted(chart)
-    root = _svg(class_="chart", viewBox=f"0 0 {WIDTH} {height}", role="img")
-    inside(root, "title", _cut(chart.title, _LONGEST))
-    inside(root, "text", _cut(chart.title, 92), class_="title", x=_LEFT, y=18)
-    _plot(root, chart)
-    _legend(root, chart)
-    if chart.note:
-        inside(root, "text", _cut(chart.note, 110), class_="dim", x=_LEFT, y=height - 6)
-    return root
 
 
 def plot(chart: Chart) -> Markup:
@@ -95,74 +96,71 @@ def plot(chart: Chart) -> Markup:
     """
     if chart.across:
         return _markup(rows(chart))
-    box = f"0 {_TOP - 8} {_LEFT + _PLOT_WIDTH + 12} {_PLOT_HEIGHT + 44 + _slanted(chart)}"
-    named = any(one.names for one in chart.series)
-    root = _svg(class_="chart", viewBox=box, role="group" if named else "img")
-    inside(root, "title", _cut(chart.title, _LONGEST))
+    size = f"{_LEFT + _PLOT_WIDTH + 12} {_PLOT_HEIGHT + 44 + _slanted(chart)}"
+    named = any(series.names for series in chart.series)
+    root = _root(chart, f"0 {_TOP - 8} {size}", role="group" if named else "img")
     _plot(root, chart)
     return _markup(root)
 
 
 def legend(chart: Chart) -> list[tuple[str, Markup]]:
     """Returns the name of each series with a small picture of how it is drawn."""
-    found = []
-    for one in reversed(chart.back_to_front()):
-        root = _svg(class_="chart swatch", viewBox="0 0 24 14", aria_hidden="true")
-        _swatch(root, one, 3, 11)
-        found.append((one.name, _markup(root)))
-    return found
+    entries = []
+    for series in reversed(chart.back_to_front()):
+        attributes = {"class_": "chart swatch", "viewBox": "0 0 24 14", "aria_hidden": "true"}
+        root = Element("svg", _named(attributes))
+        _swatch(root, series, 3, 11)
+        entries.append((series.name, _markup(root)))
+    return entries
 
 
 def _plot(root: Element, chart: Chart) -> None:
-    frame = _frame(chart)
-    _axes(root, chart, frame)
-    for series in chart.back_to_front():
-        _draw(root, series, frame, chart)
-
-
-def _frame(chart: Chart) -> _Frame:
+    """Draws axes and series."""
     (x0, x1), (y0, y1) = chart.x_range(), chart.y_range()
     margin = 0.04 * (y1 - y0)
     bottom, top = (y0 if y0 == 0 else y0 - margin), y1 + margin
-    pad = 0 if chart.ticks and _is_bars(chart) else 0.02 * (x1 - x0)
+    are_bars = any(series.mark == "bars" for series in chart.series)
+    pad = 0 if chart.ticks and are_bars else 0.02 * (x1 - x0)
     left, right = x0 - pad, x1 + pad
-    return _Frame(
+    frame = _Frame(
         lambda x: _LEFT + _PLOT_WIDTH * (x - left) / (right - left),
         lambda y: _TOP + _PLOT_HEIGHT * (1 - (y - bottom) / (top - bottom)),
     )
-
-
-def _is_bars(chart: Chart) -> bool:
-    return any(one.mark == "bars" for one in chart.series)
+    _axes(root, chart, frame)
+    for series in chart.back_to_front():
+        if series.mark == "bars":
+            _bars(root, series, frame)
+        elif series.mark == "points":
+            _points(root, series, frame, chart)
+        else:
+            if series.banded:
+                x, y = (*series.x, *series.x[::-1]), (*series.high, *series.low[::-1])
+                kind = f"band {series.role}"
+                inside(root, "polygon", class_=kind, points=frame.path(x, y))
+            inside(root, "polyline", class_=f"line {series.role}",
+                   points=frame.path(series.x, series.y),
+                   stroke_dasharray=_DASHES[series.role])  # fmt: skip
 
 
 def _axes(root: Element, chart: Chart, frame: _Frame) -> None:
     right, bottom = _LEFT + _PLOT_WIDTH, _TOP + _PLOT_HEIGHT
-    for value in _y_ticks(chart):
-        y = frame.y(value)
-        inside(root, "line", class_="grid", x1=_LEFT, x2=right, y1=y, y2=y)
-        inside(root, "text", tick_text(value, chart.y_unit), x=_LEFT - 6, y=y + 4,
-               text_anchor="end")  # fmt: skip
-    inside(root, "line", class_="reference", x1=_LEFT, x2=right, y1=bottom, y2=bottom)
+    for value in round_ticks(*chart.y_range()):
+        if chart.y_unit != "count" or value == int(value):
+            _segment(root, "grid", (_LEFT, right), (frame.y(value),) * 2)
+            _text(root, tick_text(value, chart.y_unit), _LEFT - 6, frame.y(value) + 4, anchor="end")
+    _segment(root, "reference", (_LEFT, right), (bottom, bottom))
     slanted = _slanted(chart)
     for value, text in _x_ticks(chart):
         x = frame.x(value)
         if slanted:
-            inside(root, "text", text, x=x, y=bottom + 12, text_anchor="end",
-                   transform=f"rotate(-60 {x:.2f} {bottom + 12})")  # fmt: skip
+            turned = f"rotate(-60 {x:.2f} {bottom + 12})"
+            _text(root, text, x, bottom + 12, anchor="end", transform=turned)
         else:
-            inside(root, "text", text, x=x, y=bottom + 15, text_anchor="middle")
-    middle = _LEFT + _PLOT_WIDTH / 2
-    inside(root, "text", _cut(chart.x_label, 72), class_="dim", x=middle, y=bottom + 32 + slanted,
-           text_anchor="middle")  # fmt: skip
-    centre = _TOP + _PLOT_HEIGHT / 2
-    inside(root, "text", _cut(chart.y_label, 44), class_="dim", x=14, y=centre,
-           text_anchor="middle", transform=f"rotate(-90 14 {centre:g})")  # fmt: skip
-
-
-def _y_ticks(chart: Chart) -> list[float]:
-    ticks = round_ticks(*chart.y_range())
-    return [one for one in ticks if one == int(one)] if chart.y_unit == "count" else ticks
+            _text(root, text, x, bottom + 15, anchor="middle")
+    middle, centre = _LEFT + _PLOT_WIDTH / 2, _TOP + _PLOT_HEIGHT / 2
+    _text(root, _cut(chart.x_label, 72), middle, bottom + 32 + slanted, "dim", "middle")
+    turned = f"rotate(-90 14 {centre:g})"
+    _text(root, _cut(chart.y_label, 44), 14, centre, "dim", "middle", transform=turned)
 
 
 def _x_ticks(chart: Chart) -> list[tuple[float, str]]:
@@ -183,41 +181,31 @@ def _slanted(chart: Chart) -> int:
     return 6 * min(longest, _SLANTED_LETTERS) - 8 if _LETTER * longest > room else 0
 
 
-def _draw(root: Element, one: Series, frame: _Frame, chart: Chart) -> None:
-    if one.mark == "bars":
-        _bars(root, one, frame)
-    elif one.mark == "points":
-        _points(root, one, frame, chart)
-    else:
-        _line(root, one, frame)
-
-
-def _bars(root: Element, one: Series, frame: _Frame) -> None:
-    half = 0.4 if len(one.x) <= 64 else 0.5
-    for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
-        left, right = frame.x(x - half), frame.x(x + half)
-        top = frame.y(y)
-        inside(root, "rect", class_=one.role, x=left, y=top, width=right - left,
+def _bars(root: Element, series: Series, frame: _Frame) -> None:
+    half = 0.4 if len(series.x) <= 64 else 0.5
+    for i, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
+        left, top = frame.x(x - half), frame.y(y)
+        inside(root, "rect", class_=series.role, x=left, y=top, width=frame.x(x + half) - left,
                height=max(frame.y(0) - top, 0.0))  # fmt: skip
-        if one.low:
-            inside(root, "line", class_="stem reference", x1=frame.x(x), x2=frame.x(x),
-                   y1=frame.y(one.low[i]), y2=frame.y(one.high[i]))  # fmt: skip
+        if series.low:
+            ends = frame.y(series.low[i]), frame.y(series.high[i])
+            _segment(root, "stem reference", (frame.x(x),) * 2, ends)
 
 
-def _points(root: Element, one: Series, frame: _Frame, chart: Chart) -> None:
-    for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
-        if one.low:
-            inside(root, "line", class_=f"stem {one.role}", x1=frame.x(x), x2=frame.x(x),
-                   y1=frame.y(one.low[i]), y2=frame.y(one.high[i]))  # fmt: skip
+def _points(root: Element, series: Series, frame: _Frame, chart: Chart) -> None:
+    for i, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
+        if series.low:
+            ends = frame.y(series.low[i]), frame.y(series.high[i])
+            _segment(root, f"stem {series.role}", (frame.x(x),) * 2, ends)
         place = root
-        if one.names:
+        if series.names:
             place = inside(root, "g", class_="point", role="img")
             at = f"{number(x, chart.x_unit)}, {number(y, chart.y_unit)}"
-            inside(place, "title", f"{_cut(one.names[i], _LONGEST)}: {at}")
-        _marker(place, one.role, frame.x(x), frame.y(y))
-    if one.labelled:
-        inside(root, "text", _cut(one.name, _LETTERS), class_="label",
-               x=frame.x(one.x[0]) - 8, y=frame.y(one.y[0]) + 4, text_anchor="end")  # fmt: skip
+            inside(place, "title", f"{_cut(series.names[i], _LONGEST)}: {at}")
+        _marker(place, series.role, frame.x(x), frame.y(y))
+    if series.labelled:
+        x, y = frame.x(series.x[0]) - 8, frame.y(series.y[0]) + 4
+        _text(root, _cut(series.name, _LETTERS), x, y, "label", "end")
 
 
 _NAMES, _ROW = 240, 18
@@ -231,32 +219,38 @@ def rows(chart: Chart) -> Element:
     left = min(_NAMES, max(80, 16 + _LETTER * longest))
     width = _LEFT + _PLOT_WIDTH + 12 - left - 14
     bottom = 8 + _ROW * len(chart.ticks)
-    box = f"0 0 {_LEFT + _PLOT_WIDTH + 12} {bottom + 36}"
-    root = _svg(class_="chart", viewBox=box, role="img")
-    inside(root, "title", _cut(chart.title, _LONGEST))
+    root = _root(chart, f"0 0 {_LEFT + _PLOT_WIDTH + 12} {bottom + 36}")
 
     def at(value: float) -> float:
         return left + width * (value - low + pad) / (high - low + 2 * pad)
 
     for value in round_ticks(low, high):
         kind = "reference" if value == 0 else "grid"
-        inside(root, "line", class_=kind, x1=at(value), x2=at(value), y1=4, y2=bottom)
-        inside(root, "text", tick_text(value, chart.y_unit), x=at(value), y=bottom + 14,
-               text_anchor="middle")  # fmt: skip
-    middle = left + width / 2
-    inside(root, "text", _cut(chart.y_label, 60), class_="dim", x=middle, y=bottom + 30,
-           text_anchor="middle")  # fmt: skip
+        _segment(root, kind, (at(value), at(value)), (4, bottom))
+        _text(root, tick_text(value, chart.y_unit), at(value), bottom + 14, anchor="middle")
+    _text(root, _cut(chart.y_label, 60), left + width / 2, bottom + 30, "dim", "middle")
     for i, name in enumerate(chart.ticks):
-        inside(root, "text", _cut(name, (_NAMES - 16) // _LETTER), x=left - 8, y=8 + _ROW * i + 13,
-               text_anchor="end")  # fmt: skip
-    for one in chart.back_to_front():
-        for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
+        words = _cut(name, (_NAMES - 16) // _LETTER)
+        _text(root, words, left - 8, 8 + _ROW * i + 13, anchor="end")
+    for series in chart.back_to_front():
+        for i, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
             height = 8 + _ROW * x + 9
-            if one.low:
-                inside(root, "line", class_=f"stem {one.role}", x1=at(one.low[i]),
-                       x2=at(one.high[i]), y1=height, y2=height)  # fmt: skip
-            _marker(root, one.role, at(y), height)
+            if series.low:
+                ends = at(series.low[i]), at(series.high[i])
+                _segment(root, f"stem {series.role}", ends, (height, height))
+            _marker(root, series.role, at(y), height)
     return root
+
+
+def _swatch(root: Element, series: Series, x: float, y: float) -> None:
+    """Draws how a series looks, 18 wide, above the line of text at `y`."""
+    if series.mark == "points":
+        _marker(root, series.role, x + 9, y - 4)
+    elif series.mark == "bars":
+        inside(root, "rect", class_=series.role, x=x + 3, y=y - 9, width=12, height=9)
+    else:
+        dashes = {"stroke_dasharray": _DASHES[series.role]}
+        _segment(root, f"line {series.role}", (x, x + 18), (y - 4, y - 4), **dashes)
 
 
 def _marker(root: Element, role: Drawn, x: float, y: float) -> None:
@@ -265,62 +259,43 @@ def _marker(root: Element, role: Drawn, x: float, y: float) -> None:
         inside(root, "polygon", class_=role, points=corners)
     elif role == "third":
         inside(root, "path", class_=f"line {role}", d=f"M{x - 2.5:.2f} {y:.2f}h5m-2.5 -2.5v5")
-    elif role == "second":
-        inside(root, "circle", class_=role, cx=x, cy=y, r=3.4)
     elif role == "control":
         inside(root, "rect", class_=role, x=x - 2.6, y=y - 2.6, width=5.2, height=5.2)
     else:
-        inside(root, "circle", class_=role, cx=x, cy=y, r=1.4)
+        inside(root, "circle", class_=role, cx=x, cy=y, r=3.4 if role == "second" else 1.4)
 
 
-def _line(root: Element, one: Series, frame: _Frame) -> None:
-    if one.banded:
-        upper = [(x, y) for x, y in zip(one.x, one.high, strict=True)]
-        lower = [(x, y) for x, y in zip(one.x, one.low, strict=True)]
-        inside(root, "polygon", class_=f"band {one.role}",
-               points=_path([*upper, *reversed(lower)], frame))  # fmt: skip
-    points = list(zip(one.x, one.y, strict=True))
-    inside(root, "polyline", class_=f"line {one.role}", points=_path(points, frame),
-           stroke_dasharray=_DASHES[one.role])  # fmt: skip
+def _root(chart: Chart, box: str, role: str = "img") -> Element:
+    """Returns an empty picture with the title of the chart."""
+    root = Element("svg", _named({"class_": "chart", "viewBox": box, "role": role}))
+    inside(root, "title", _cut(chart.title, _LONGEST))
+    return root
 
 
-def _path(points: list[tuple[float, float]], frame: _Frame) -> str:
-    return " ".join(f"{frame.x(x):.2f},{frame.y(y):.2f}" for x, y in points)
+def _text(
+    root: Element,
+    words: str,
+    x: float,
+    y: float,
+    kind: str = "",
+    anchor: str = "",
+    **more: str,
+) -> None:
+    given: dict[str, str | float] = {"class_": kind, "x": x, "y": y, "text_anchor": anchor, **more}
+    inside(root, "text", words, **{name: value for name, value in given.items() if value != ""})
 
 
-def _legend(root: Element, chart: Chart) -> None:
-    told = [one for one in reversed(chart.back_to_front()) if not one.labelled]
-    for i, one in enumerate(told):
-        y = _TOP + 8 + 18 * i
-        _swatch(root, one, _LEGEND, y)
-        inside(root, "text", _cut(one.name, _LETTERS), x=_LEGEND + 24, y=y)
-
-
-def _swatch(root: Element, one: Series, x: float, y: float) -> None:
-    """Draws how a series looks, 18 wide, above the line of text at `y`."""
-    if one.mark == "points":
-        _marker(root, one.role, x + 9, y - 4)
-    elif one.mark == "bars":
-        inside(root, "rect", class_=one.role, x=x + 3, y=y - 9, width=12, height=9)
-    else:
-        inside(root, "line", class_=f"line {one.role}", x1=x, x2=x + 18, y1=y - 4, y2=y - 4,
-               stroke_dasharray=_DASHES[one.role])  # fmt: skip
-
-
-def _markup(root: Element) -> Markup:
-    """Returns a finished picture for a page; its tree escaped every text."""
-    return Markup(tostring(root, encoding="unicode"))  # noqa: S704
-
-
-def _svg(**attributes: str) -> Element:
-    return Element("svg", _named(attributes))
+def _segment(
+    root: Element, kind: str, x: tuple[float, float], y: tuple[float, float], **more: str
+) -> None:
+    inside(root, "line", class_=kind, x1=x[0], x2=x[1], y1=y[0], y2=y[1], **more)
 
 
 def inside(parent: Element, tag: str, text: str = "", /, **attributes: str | float) -> Element:
     """Appends a new element; `class_` becomes `class`, `stroke_width` becomes `stroke-width`."""
-    made = SubElement(parent, tag, _named(attributes))
-    made.text = plain(text) or None
-    return made
+    element = SubElement(parent, tag, _named(attributes))
+    element.text = plain(text) or None
+    return element
 
 
 def _named(attributes: Mapping[str, str | float]) -> dict[str, str]:
@@ -332,26 +307,31 @@ def _named(attributes: Mapping[str, str | float]) -> dict[str, str]:
     }
 
 
+def _markup(root: Element) -> Markup:
+    """Returns a finished picture for a page; its tree escaped every text."""
+    return Markup(tostring(root, encoding="unicode"))  # noqa: S704
+
+
 def _cut(text: str, letters: int) -> str:
     """Returns inert text of at most this many letters, so that a long name fits the picture."""
     clean = plain(text)
     return clean if len(clean) <= letters else clean[: letters - 1] + "…"
 
 
-def round_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Returns about `wanted` round values between `low` and `high`.
+def round_ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Returns about `count` round values between `low` and `high`.
 
     >>> round_ticks(0.0, 1.0), round_ticks(-0.2, 7.6, 4)
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 2.0, 4.0, 6.0])
     """
-    if not high > low or wanted < 1:
+    if not high > low or count < 1:
         return [low]
-    raw = (high - low) / wanted
+    raw = (high - low) / count
     size = 10.0 ** floor(log10(raw))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw * 0.999)
     first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
     ticks = [round(i * step, 12) for i in range(first, last + 1)]
-    return ticks if len(ticks) > 1 else round_ticks(low, high, 2 * wanted)
+    return ticks if len(ticks) > 1 else round_ticks(low, high, 2 * count)
 
 
 def tick_text(value: float, unit: str = "none") -> str:
@@ -360,6 +340,6 @@ def tick_text(value: float, unit: str = "none") -> str:
     >>> tick_text(0.2), tick_text(1500.0), tick_text(-0.0), tick_text(0.2, "share")
     ('0.2', '1,500', '0', '20 %')
     """
-    shown = round(in_unit(value, unit), 10) + 0.0
-    text = f"{shown:,.6g}" if abs(shown) < 1e6 else f"{shown:.6g}"
+    scaled = round(in_unit(value, unit), 10) + 0.0
+    text = f"{scaled:,.6g}" if abs(scaled) < 1e6 else f"{scaled:.6g}"
     return with_minus(text) + (" %" if unit == "share" else "")

@@ -18,13 +18,13 @@ FIGURE = ["value", "low", "high", "value_unit", "n", "method", "not_run_because"
 def tables(report: Report) -> dict[str, str]:
     """Returns CSV text by table name; numbers in full precision, empty where there is none."""
     counts = ["data", "source", "images", "measured", "skipped", "nonfinite", "classes"]
-    found = {
+    files = {
         "figures": _csv(["probe", "data", "place", "figure", "name", *FIGURE], _figures(report)),
         "data": _csv(counts, _data(report)),
         "skipped": _csv(["data", "path", "reason"], _skipped(report)),
         "nonfinite": _csv(["data", "path"], _nonfinite(report)),
     }
-    return found | {name: _table(one) for _, name, one in table_files(report)}
+    return files | {name: _table(table) for _, name, table in table_files(report)}
 
 
 def _csv(header: list[str], rows: Iterable[Row]) -> str:
@@ -32,7 +32,7 @@ def _csv(header: list[str], rows: Iterable[Row]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([cell(name) for name in header])
     for row in rows:
-        writer.writerow([cell(one) if isinstance(one, str) else one for one in row])
+        writer.writerow([cell(value) if isinstance(value, str) else value for value in row])
     return file.getvalue()
 
 
@@ -44,27 +44,27 @@ def figure_cells(figure: Figure) -> Row:
     return [figure.value, figure.low, figure.high, unit, figure.n, figure.method, None]
 
 
-def _table(one: Table) -> str:
+def _table(table: Table) -> str:
     """Returns a table as CSV, one row per figure; a row with several gets a `column` column."""
     places = [
         i
-        for i in range(len(one.columns))
-        if any(isinstance(row[i], Estimate | NotRun) for row in one.rows)
+        for i in range(len(table.columns))
+        if any(isinstance(row[i], Estimate | NotRun) for row in table.rows)
     ]
-    others = [i for i in range(len(one.columns)) if i not in places]
-    header = [one.columns[i].id for i in others]
+    others = [i for i in range(len(table.columns)) if i not in places]
+    header = [table.columns[i].id for i in others]
     if not places:
-        return _csv(header, ([_cell(row[i]) for i in others] for row in one.rows))
+        return _csv(header, ([_cell(row[i]) for i in others] for row in table.rows))
     header += [*(["figure"] if len(places) > 1 else []), *FIGURE]
-    return _csv(header, _long(one, others, places))
+    return _csv(header, _long(table, others, places))
 
 
-def _long(one: Table, others: list[int], places: list[int]) -> Iterator[Row]:
-    for row in one.rows:
+def _long(table: Table, others: list[int], places: list[int]) -> Iterator[Row]:
+    for row in table.rows:
         about = [_cell(row[i]) for i in others]
         for i in places:
-            name: Row = [one.columns[i].id] if len(places) > 1 else []
-            if (cells := _figure_cells(row[i], one.columns[i].unit)) is not None:
+            name: Row = [table.columns[i].id] if len(places) > 1 else []
+            if (cells := _figure_cells(row[i], table.columns[i].unit)) is not None:
                 yield [*about, *name, *cells]
 
 
@@ -74,8 +74,8 @@ def _figure_cells(value: Value, unit: str) -> Row | None:
         return figure_cells(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return [value, None, None, None if unit == "none" else unit, None, None, None]
-    said = _cell(value)
-    return None if said in (None, "", "-") else [None, None, None, None, None, None, said]
+    text = _cell(value)
+    return None if text in (None, "", "-") else [None, None, None, None, None, None, text]
 
 
 def _cell(value: Value) -> str | int | float | bool | None:
@@ -89,14 +89,15 @@ def _cell(value: Value) -> str | int | float | bool | None:
 
 def _figures(report: Report) -> Iterator[Row]:
     for part in report.parts:
-        for one in part.figures:
-            yield [part.probe, one.data, one.place, one.id, one.name, *figure_cells(one.figure)]
+        for named in part.figures:
+            place = (named.data, named.place, named.id, named.name)
+            yield [part.probe, *place, *figure_cells(named.figure)]
 
 
 def _data(report: Report) -> Iterator[Row]:
-    for one in report.data:
-        counts: Row = [one.images, one.measured, len(one.skipped), one.nonfinite, one.classes]
-        yield [one.name, one.source, *counts]
+    for data in report.data:
+        counts: Row = [data.images, data.measured, len(data.skipped), data.nonfinite, data.classes]
+        yield [data.name, data.source, *counts]
 
 
 def _skipped(report: Report) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""A section as plain text for a terminal, at most `WIDTH` columns wide.
+"""Plain text for a terminal, at most `WIDTH` columns wide: a section, a card, an ablation.
 
 Charts, strips and folded tables are left out: pages and files have them.
 """
@@ -6,68 +6,117 @@ Charts, strips and folded tables are left out: pages and files have them.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from tuiprobe.numbers import interval
+from tuiprobe.plaintext import plain
 from tuiprobe.report.text import in_column, line
-from tuiprobe.results.section import Heading, Points, Prose, Section, Table, Text
+from tuiprobe.results.card import card
+from tuiprobe.results.report import Report
+from tuiprobe.results.reproduce import provenance
+from tuiprobe.results.section import Heading, Points, Prose, Section, Table
 from tuiprobe.texttable import GAP, TextColumn, text_table
+
+if TYPE_CHECKING:
+    from tuiprobe.probes.ablation.targeted_result import TargetedAblation
+    from tuiprobe.spec import AblateMode
 
 WIDTH: Final = 100
 _LONGEST: Final = 24
 """Width up to which a column takes its longest word whole."""
+_BESIDE: Final = 13
+"""Columns of the titles of blocks of a card, which stand beside their lines."""
+
+REPLACED: Final[dict[AblateMode, str]] = {
+    "mean": "set to the mean of the first set",
+    "zero": "set to zero",
+    "shuffle": "replaced by that of another image",
+}
+"""What an ablated part is replaced by, in words."""
 
 
 def section_text(section: Section) -> str:
     """Returns title, headline, prose and unfolded tables, each followed by an empty line."""
-    blocks = [[section.title, "=" * len(section.title)], _wrapped(section.headline)]
+    blocks = [[section.title, "=" * len(section.title)], _wrapped(line(section.headline))]
     for piece in section.content:
         if isinstance(piece, Heading):
             blocks.append([line(piece.text), "-" * len(line(piece.text))])
         elif isinstance(piece, Prose):
-            blocks.append(_wrapped(piece.text))
+            blocks.append(_wrapped(line(piece.text)))
         elif isinstance(piece, Points):
-            blocks.append([row for item in piece.items for row in _wrapped(item, "- ")])
+            blocks.append([row for item in piece.items for row in _wrapped(line(item), "- ", "  ")])
         elif isinstance(piece, Table) and piece.reading and not piece.folded:
-            blocks.append([*_wrapped(piece.title), *table_lines(piece)])
+            blocks.append([*_wrapped(line(piece.title)), *table_lines(piece)])
     return "".join("\n".join(block) + "\n\n" for block in blocks if block)
 
 
-def _wrapped(text: Text, mark: str = "") -> list[str]:
-    indent = " " * len(mark)
-    return textwrap.wrap(
-        line(text), WIDTH, initial_indent=mark, subsequent_indent=indent, break_on_hyphens=False
-    )
-
-
-def table_lines(table: Table) -> Iterator[str]:
-    """Yields a table as aligned lines; cells of the widest columns are wrapped until it fits."""
+def table_lines(table: Table) -> list[str]:
+    """Returns a table as aligned lines; cells of the widest columns are wrapped until it fits."""
     titles = [line(column.title) for column in table.columns]
     rows = [
         [line((in_column(cell, column),)) for cell, column in zip(row, table.columns, strict=True)]
         for row in table.rows[: table.shown]
     ]
     if not rows:
-        return
-    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+        return []
+    columns = list(zip(titles, *rows, strict=True))
+    widths = [max(map(len, cells)) for cells in columns]
     least = [
         min(max(len(word) for cell in cells for word in cell.split() or [""]), _LONGEST)
-        for cells in zip(titles, *rows, strict=True)
+        for cells in columns
     ]
     while sum(widths) + len(GAP) * (len(widths) - 1) > WIDTH:
         wide = [i for i, width in enumerate(widths) if width > least[i]]
         if not wide:
             break
         widths[max(wide, key=widths.__getitem__)] -= 1
-    heading, *body = (_broken(cells, widths) for cells in (titles, *rows))
-    rule = ["-" * width for width in widths]
-    columns = [TextColumn("", width) for width in widths]
-    lines = [*heading, rule, *(row for cells in body for row in cells)]
-    yield from list(text_table(columns, lines))[1:]
+    lines: list[list[str]] = []
+    for cells in (titles, *rows):
+        wrapped = [textwrap.wrap(cell, w) or [""] for cell, w in zip(cells, widths, strict=True)]
+        for at in range(max(map(len, wrapped))):
+            lines.append([part[at] if at < len(part) else "" for part in wrapped])
+        if cells is titles:
+            lines.append(["-" * width for width in widths])
+    return list(text_table([TextColumn("", width) for width in widths], lines))[1:]
 
 
-def _broken(cells: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
-    """Returns a row as the lines that it takes where cells are wrapped to the widths."""
-    pieces = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, widths, strict=True)]
-    height = max(map(len, pieces))
-    return [[(piece + [""] * height)[at] for piece in pieces] for at in range(height)]
+def summary(report: Report) -> str:
+    """Returns title, warnings, card and date of a report."""
+    rows = _wrapped(plain(report.title), "", "  ")
+    for warning in report.warnings:
+        rows += _wrapped(plain(f"warning: {warning}"), "", "  ")
+    lines = [
+        (line(text), "" if number else block.title)
+        for block in card(report)
+        for number, text in enumerate(block.lines)
+    ]
+    lines.append((plain(provenance(report).removeprefix("Measured ")), "Measured"))
+    for text, heading in lines:
+        rows += _wrapped(text.strip(), f"{heading:<{_BESIDE}}", " " * _BESIDE)
+    return "\n".join(rows) + "\n"
+
+
+def ablation_text(answer: TargetedAblation) -> str:
+    """Returns what `tuiprobe reprobe --ablate` took out, then one line per set."""
+    parts = [f"channel {channel}" for channel in answer.channels]
+    parts += [f"direction {direction} of {answer.matrix}" for direction in answer.directions]
+    lines = [f"without {', '.join(parts)} ({REPLACED[answer.replaced_by]}), top-1:"]
+    for ablated in answer.sets:
+        before, after, change = ablated.before, ablated.after, ablated.difference
+        left_out = f", {ablated.nonfinite} not finite and left out" if ablated.nonfinite else ""
+        lines.append(
+            f"{ablated.name}: {interval(before.top1, before.low, before.high, 'share')} → "
+            f"{interval(after.top1, after.low, after.high, 'share')}, difference "
+            f"{interval(change.value, change.low, change.high, 'points', signed=True)}, "
+            f"n {ablated.n:,}{left_out}, {ablated.lost:,} lost, {ablated.gained:,} gained"
+        )
+    lines += [f"{skipped.name}: not run, because {skipped.reason}" for skipped in answer.not_run]
+    return "\n".join(plain(text) for text in lines) + "\n"
+
+
+def _wrapped(text: str, first: str = "", indent: str = "") -> list[str]:
+    """Returns a text as rows, the first behind `first` and the others behind `indent`."""
+    rows = textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+    )
+    return rows or [first.rstrip()] * bool(first.strip())

@@ -13,10 +13,10 @@ _BLOCK = re.compile(r"^\s*(?:(?=[-+=])|(\d+)(?=[.)]))")
 _FORMULA = ("=", "+", "-", "@")
 
 
-def said(value: Value) -> str:
+def value_text(value: Value) -> str:
     """Returns a cell of a table, or a piece of prose, as plain text.
 
-    >>> said(True), said(12_000), said(None), said(0.5)
+    >>> value_text(True), value_text(12_000), value_text(None), value_text(0.5)
     ('yes', '12,000', '', '0.5')
     """
     if value is None:
@@ -45,7 +45,7 @@ def in_column(value: Value, column: Column) -> Value:
 
 def line(text: Text) -> str:
     """Returns the pieces of one line as plain text, foreign characters made inert."""
-    return plain("".join(said(piece) for piece in text))
+    return plain("".join(value_text(piece) for piece in text))
 
 
 def markdown_text(text: Text) -> str:
@@ -55,7 +55,9 @@ def markdown_text(text: Text) -> str:
 
 def markdown_cell(text: Text) -> str:
     """Returns the pieces of a table cell as Markdown, as `markdown_text` does for a line."""
-    return "".join(code_cell(one.code) if isinstance(one, Code) else _markdown(one) for one in text)
+    return "".join(
+        code_cell(piece.code) if isinstance(piece, Code) else _markdown(piece) for piece in text
+    )
 
 
 def opening(text: str) -> str:
@@ -64,7 +66,7 @@ def opening(text: str) -> str:
     >>> opening("- a"), opening("12. a"), opening("    a"), opening("a - b")
     ('\\- a', '12\\. a', 'a', 'a - b')
     """
-    return _BLOCK.sub(lambda found: f"{found[1] or ''}\\", text, count=1).lstrip()
+    return _BLOCK.sub(lambda start: f"{start[1] or ''}\\", text, count=1).lstrip()
 
 
 def _markdown(value: Value) -> str:
@@ -72,7 +74,7 @@ def _markdown(value: Value) -> str:
         return code(value.code)
     if isinstance(value, Strong):
         return f"**{escaped(value.strong)}**"
-    return escaped(said(value))
+    return escaped(value_text(value))
 
 
 def escaped(text: str) -> str:

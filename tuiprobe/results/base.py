@@ -64,10 +64,11 @@ Named = Annotated[dict[str, _Item], BeforeValidator(few)]
 def _finite(value: JsonValue) -> JsonValue:
     waiting = [value]
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, float) and not isfinite(one):
+        item = waiting.pop()
+        if isinstance(item, float) and not isfinite(item):
             raise ValueError("a number is not finite")
-        waiting += one if isinstance(one, list) else one.values() if isinstance(one, dict) else ()
+        if isinstance(item, dict | list):
+            waiting += item.values() if isinstance(item, dict) else item
     return value
 
 
@@ -106,7 +107,7 @@ def without_retired(value: Any, model: str, fields: Container[str]) -> Any:
     gone = RETIRED.get(model)
     if gone is None or not isinstance(value, dict):
         return value
-    return {name: one for name, one in value.items() if name in fields or name not in gone}
+    return {name: field for name, field in value.items() if name in fields or name not in gone}
 
 
 class Record(BaseModel):

@@ -63,17 +63,17 @@ def card(report: Report) -> tuple[CardBlock, ...]:
     """Returns the blocks of the card, in order; blocks with nothing to say are left out."""
     blocks = []
     for block in get_args(Block):
-        parts = [one for one in report.parts if one.block == block]
-        lines = [line for one in parts for line in _lines(one)]
+        parts = [part for part in report.parts if part.block == block]
+        lines = [line for part in parts for line in _lines(part)]
         if block in _NEEDED and not lines:
-            lost = [one for one in parts if one.not_run is not None and one.applies][:1]
-            lines = [(f"{one.title}: {report.why_not(one.probe)}.",) for one in lost]
+            lost = [part for part in parts if part.not_run is not None and part.applies][:1]
+            lines = [(f"{part.title}: {report.why_not(part.probe)}.",) for part in lost]
         if block == "how sure":
             lines = [*_measured(report), *lines, *_unknown(report)]
         if block in FOLDED:
             lines = _joined(lines)
         if lines:
-            ids = tuple(one.probe for one in parts)
+            ids = tuple(part.probe for part in parts)
             blocks.append(
                 CardBlock(
                     block=block,
@@ -100,9 +100,9 @@ def sets_axis(report: Report) -> Chart | None:
     known = set_accuracies(report)
     if len(known) < 2:
         return None
-    names = list(dict.fromkeys(one.data for one in known))
-    estimated = [one for one in known if one.headline == TARGET]
-    measured = [one for one in known if one.headline != TARGET]
+    names = list(dict.fromkeys(named.data for named in known))
+    estimated = [named for named in known if named.headline == TARGET]
+    measured = [named for named in known if named.headline != TARGET]
     series: tuple[tuple[str, Drawn, list[NamedFigure]], ...] = (
         ("estimated", "main", estimated),
         ("measured", "second", measured),
@@ -115,7 +115,7 @@ def sets_axis(report: Report) -> Chart | None:
         y_unit="share",
         ticks=tuple(names),
         across=True,
-        series=tuple(_on_axis(*one, names) for one in series if one[2]),
+        series=tuple(_on_axis(*drawn, names) for drawn in series if drawn[2]),
         note="Lines are 95 % intervals of what labels measured"
         + (", and the range of the estimate." if estimated else "."),
     )
@@ -154,13 +154,13 @@ def _joined(lines: list[Text]) -> list[Text]:
 
 def _pictures(parts: list[Part]) -> tuple[Picture, ...]:
     """Returns the pictures of the last section of a block that names any and has data."""
-    for one in reversed(parts):
-        content = one.section.content if one.section is not None else ()
-        named = one.section.pictures if one.section is not None else ()
+    for part in reversed(parts):
+        content = part.section.content if part.section is not None else ()
+        named = part.section.pictures if part.section is not None else ()
         drawn = [piece for piece in content if isinstance(piece, Chart | Strip)]
-        found = tuple(piece for id in named for piece in drawn if piece.id == id)
-        if found:
-            return found
+        pictures = tuple(piece for id in named for piece in drawn if piece.id == id)
+        if pictures:
+            return pictures
     return ()
 
 
@@ -168,7 +168,7 @@ def _measured(report: Report) -> Iterator[Text]:
     """Yields how many images every figure rests on."""
     if not report.data:
         return
-    counts = sorted({one.measured for one in report.data})
+    counts = sorted({data.measured for data in report.data})
     sets = f"{len(report.data)} sets" if len(report.data) > 1 else "1 set"
     images = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     training = report.model.training
@@ -179,12 +179,12 @@ def _measured(report: Report) -> Iterator[Text]:
 def _unknown(report: Report) -> Iterator[Text]:
     """Yields what is missing: the probes that did not run and should, once for each reason."""
     lost: dict[str, list[str]] = {}
-    answered = {one.block for one in report.parts if one.section is not None}
-    for one in report.parts:
-        if not one.applies or one.not_run is None:
+    answered = {part.block for part in report.parts if part.section is not None}
+    for part in report.parts:
+        if not part.applies or part.not_run is None:
             continue
-        if one.block not in _NEEDED or one.block in answered:
-            lost.setdefault(report.why_not(one.probe), []).append(one.title)
+        if part.block not in _NEEDED or part.block in answered:
+            lost.setdefault(report.why_not(part.probe), []).append(part.title)
     for reason, titles in lost.items():
         yield (f"Not known: {', '.join(titles)}: {reason}.",)
 
@@ -198,10 +198,10 @@ def title(
     is none.
     """
     answers = [
-        one.section
+        part.section
         for block in get_args(Block)
-        for one in parts
-        if one.block == block and one.section is not None and one.section.clause
+        for part in parts
+        if part.block == block and part.section is not None and part.section.clause
     ]
     name = f"{model.name}, ABLATED ({'; '.join(model.ablated)})" if model.ablated else model.name
     if model.weights.kind == "untrained":
@@ -215,4 +215,4 @@ def title(
 
 
 def _names(data: tuple[DataSet, ...]) -> str:
-    return ", ".join(one.name for one in data) or "no images"
+    return ", ".join(each.name for each in data) or "no images"

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Collection
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
@@ -152,7 +152,7 @@ class Report(Frozen):
 
     def part_of(self, probe: str) -> Part | None:
         """Returns what a probe found, as plain data; None where it is not in this report."""
-        return next((one for one in self.parts if one.probe == probe), None)
+        return next((part for part in self.parts if part.probe == probe), None)
 
     def part(self, kind: type[_Result]) -> _Result | None:
         """Returns the result of a probe with its type; None where there is none.
@@ -166,17 +166,17 @@ class Report(Frozen):
         """
         if not (isinstance(kind, type) and issubclass(kind, ProbeResult)):
             raise UsageError(f"part takes a probe's result class; part_of({kind!r}) finds by id")
-        found = self.part_of(kind.probe)
-        if found is None or found.result is None:
+        part = self.part_of(kind.probe)
+        if part is None or part.result is None:
             return None
-        return _validated(kind, found.result)
+        return _validated(kind, part.result)
 
     def why_not(self, probe: str) -> str:
         """Returns why a probe gave no result, with what would make it run."""
-        found = self.part_of(probe)
-        if found is None or found.not_run is None:
+        part = self.part_of(probe)
+        if part is None or part.not_run is None:
             return "it is not in this report"
-        return f"{found.not_run}{f' ({found.remedy})' if found.remedy else ''}"
+        return f"{part.not_run}{f' ({part.remedy})' if part.remedy else ''}"
 
     def figure(self, id: str, data: str | None = None) -> Figure:
         """Returns the first figure of a name that is not of an inner layer.
@@ -186,9 +186,9 @@ class Report(Frozen):
             data: Name of the set; None for the first that has the figure.
         """
         for part in self.parts:
-            for one in part.figures:
-                if one.id == id and not one.inner and data in (None, one.data):
-                    return one.figure
+            for named in part.figures:
+                if named.id == id and not named.inner and data in (None, named.data):
+                    return named.figure
         return ABSENT
 
     def headline(self, id: str, data: str | None = None) -> NamedFigure | None:
@@ -198,19 +198,20 @@ class Report(Frozen):
             id: Its id, see `results/headlines.py`.
             data: Name of the set; None for the first that has a value, or else the first.
         """
-        named = [
-            one
+        matching = [
+            named
             for part in self.parts
-            for one in part.figures
-            if one.id == id and one.headline is not None and not one.inner
-            if data in (None, one.data)
+            for named in part.figures
+            if named.id == id and named.headline is not None and not named.inner
+            if data in (None, named.data)
         ]
-        return next((one for one in named if given(one.figure)), next(iter(named), None))
+        known = (named for named in matching if given(named.figure))
+        return next(known, next(iter(matching), None))
 
     def fact(self, id: str) -> str:
         """Returns a finding by its name; empty where it is not in this report."""
-        facts = (one for part in self.parts for one in part.facts)
-        return next((one.value for one in facts if one.id == id), "")
+        facts = (fact for part in self.parts for fact in part.facts)
+        return next((fact.value for fact in facts if fact.id == id), "")
 
     def pictured(self, data: str | None = None) -> set[int]:
         """Returns the sample ids of the images in the strips of its sections.
@@ -218,12 +219,12 @@ class Report(Frozen):
         Args:
             data: Only images of this set; None for all.
         """
-        sections = (part.section for part in self.parts if part.section is not None)
-        strips = (one for section in sections for one in section.content if isinstance(one, Strip))
         return {
             image.sample_id
-            for strip in strips
-            if data in (None, strip.data)
+            for part in self.parts
+            if part.section is not None
+            for strip in part.section.content
+            if isinstance(strip, Strip) and data in (None, strip.data)
             for end in strip.ends
             for image in end.images
         }
@@ -242,11 +243,17 @@ class Report(Frozen):
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Prints the card as text, as IPython shows it."""
-        printer.text(_rendered("tuiprobe.report.summary:summary", self).rstrip("\n"))
+        printer.text(_rendered("tuiprobe.report.terminal:summary", self).rstrip("\n"))
 
     @classmethod
-    def read(cls, file: Path | Entry) -> "Report":
+    def read(cls, file: Path | Entry, results: Collection[str] | None = None) -> "Report":
         """Reads a `results.json`; that of a run directory is compared with its manifest.
+
+        Args:
+            file: The file.
+            results: Probes whose results are kept; other results, and the rows of tables that
+                people do not read, are dropped while reading, which halves the memory. None keeps
+                everything.
 
         Raises:
             DamagedFileError: If it is missing, altered, or not a regular report file.
@@ -254,7 +261,7 @@ class Report(Frozen):
         if isinstance(file, Entry):
             content = file.read_bytes(limits.REPORT_BYTES)
             _refuse_other(file.path, content)
-            return cls.parse(content, file)
+            return cls.parse(content, file, results)
         if not isinstance(file, str | Path):
             raise UsageError(f"read takes the path of a results.json, not a {type(file).__name__}")
         if Path(file).is_dir():
@@ -262,20 +269,23 @@ class Report(Frozen):
         with reading(file):
             content = read_regular(file, limits.REPORT_BYTES)
         _refuse_other(Path(file), content)
-        return cls.parse(content, file)
+        return cls.parse(content, file, results)
 
     @classmethod
-    def parse(cls, content: bytes, source: object) -> "Report":
+    def parse(
+        cls, content: bytes, source: object, results: Collection[str] | None = None
+    ) -> "Report":
         """Reads the content of a `results.json`, which may come from anywhere.
 
         Args:
             content: The file's bytes.
             source: What names the file in errors.
+            results: As for `read`.
 
         Raises:
             DamagedFileError: If it was altered or is not a report of this schema version.
         """
-        tree = _read_tree(content, source)
+        tree = _read_tree(content, source, results)
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
@@ -312,7 +322,7 @@ def _validated(kind: type[_Result], value: JsonValue) -> _Result:
         ) from error
 
 
-def _read_tree(content: bytes, source: object) -> Any:
+def _read_tree(content: bytes, source: object, results: Collection[str] | None) -> Any:
     """Returns the plain data of a `results.json`.
 
     It is parsed before pydantic sees it, because pydantic's own parser takes 20 times the memory.
@@ -321,13 +331,23 @@ def _read_tree(content: bytes, source: object) -> Any:
         DamagedFileError: If it is not strict JSON.
     """
     try:
-        tree = parse_json(content.decode("utf-8"))
+        each = None if results is None else partial(_for_people, results)
+        tree = parse_json(content.decode("utf-8"), each)
         if _SURROGATE.search(content):  # pairs of them are letters
             json.dumps(tree, ensure_ascii=False).encode("utf-8")
     except ValueError as error:
-        said = f"{source} is no report of this version of tuiprobe: the file: {error}"
-        raise DamagedFileError(f"{said}; {_reprobe(source)}") from error
+        message = f"{source} is no report of this version of tuiprobe: the file: {error}"
+        raise DamagedFileError(f"{message}; {_reprobe(source)}") from error
     return tree
+
+
+def _for_people(results: Collection[str], value: dict[str, Any]) -> dict[str, Any]:
+    """Drops the rows of a table that only files hold, or the result of a part."""
+    if value.get("kind") == "table" and value.get("reading") is False:
+        value["rows"] = value["subjects"] = []
+    elif "section" in value and value.get("probe") not in results:
+        value["result"] = None
+    return value
 
 
 def _no_report(tree: Any, source: object, error: ValidationError) -> DamagedFileError:

@@ -52,7 +52,7 @@ def command_note(report: Report) -> str:
     except UsageError as error:
         return f"No command does what this run did: {error}."
     values = (report.spec.get(name) for name in path_options())
-    texts = (text for one in values for text in (one if isinstance(one, list) else [one]))
+    texts = (text for value in values for text in (value if isinstance(value, list) else [value]))
     return WHOLE if any(text and not str(text).startswith(_NO_PATHS) for text in texts) else ""
 
 

@@ -175,8 +175,8 @@ class Series(Frozen):
     @property
     def banded(self) -> bool:
         """Whether a line is drawn with its intervals; companions would only hide each other."""
-        told = self.low and (self.low != self.y or self.high != self.y)
-        return bool(told) and self.role in ("main", "control")
+        spread = self.low and (self.low != self.y or self.high != self.y)
+        return bool(spread) and self.role in ("main", "control")
 
     @property
     def labelled(self) -> bool:
@@ -225,7 +225,7 @@ class Chart(Frozen):
 
     def back_to_front(self) -> list[Series]:
         """Returns the series in drawing order, the most important last."""
-        return sorted(self.series, key=lambda one: _BACK_TO_FRONT.index(one.role))
+        return sorted(self.series, key=lambda series: _BACK_TO_FRONT.index(series.role))
 
     def x_range(self) -> tuple[float, float]:
         """Returns the smallest and largest x; bars get half a place on either side.
@@ -234,9 +234,9 @@ class Chart(Frozen):
         >>> Chart(id="c", title="", x_label="", y_label="", series=(points,)).x_range()
         (0.0, 4.0)
         """
-        values = [x for one in self.series for x in one.x]
+        values = [x for series in self.series for x in series.x]
         low, high = min(values, default=0.0), max(values, default=1.0)
-        bars = any(one.mark == "bars" for one in self.series)
+        bars = any(series.mark == "bars" for series in self.series)
         return (low - 0.5, high + 0.5) if bars else _apart(low, high)
 
     def y_range(self) -> tuple[float, float]:
@@ -246,9 +246,9 @@ class Chart(Frozen):
         >>> Chart(id="c", title="", x_label="", y_label="", series=(points,)).y_range()
         (0.5, 3.0)
         """
-        values = [y for one in self.series for y in (*one.y, *one.low, *one.high)]
+        values = [y for series in self.series for y in (*series.y, *series.low, *series.high)]
         low, high = min(values, default=0.0), max(values, default=1.0)
-        if any(one.mark == "bars" for one in self.series):
+        if any(series.mark == "bars" for series in self.series):
             low = min(low, 0.0)
         return _apart(low, high)
 
@@ -272,7 +272,7 @@ class StripEnd(Frozen):
 
     def captioned(self, most: int | None = None) -> list[tuple[TopImage, str]]:
         """Returns the first images, each with what stands below it."""
-        texts = self.captions or tuple(number(one.value) for one in self.images)
+        texts = self.captions or tuple(number(image.value) for image in self.images)
         return list(zip(self.images, texts, strict=True))[:most]
 
     @model_validator(mode="after")
@@ -333,7 +333,7 @@ class Section(Frozen):
 
     @model_validator(mode="after")
     def _pictures_exist(self) -> "Section":
-        drawn = {one.id for one in self.content if isinstance(one, Chart | Strip)}
+        drawn = {piece.id for piece in self.content if isinstance(piece, Chart | Strip)}
         if lost := sorted(set(self.pictures) - drawn):
             raise ValueError(f"section {self.title!r} has no picture {', '.join(lost)}")
         return self

@@ -5,7 +5,7 @@ the manifest was written.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -39,8 +39,12 @@ _KEPT = 10_000
 _MOST_BYTES = 2**20
 
 
-def read_results(run: RunDir) -> Report:
+def read_results(run: RunDir, results: Collection[str] | None = None) -> Report:
     """Reads the report of a run directory, which is not trusted.
+
+    Args:
+        run: The directory.
+        results: Probes whose results are kept, as for `Report.read`.
 
     Raises:
         DamagedFileError: If `results.json` is missing, altered, too large, no regular file, no
@@ -48,7 +52,7 @@ def read_results(run: RunDir) -> Report:
     """
     run.refuse_no_run()
     file = run.results_file
-    report = Report.read(file)
+    report = Report.read(file, results)
     run.refuse_other_key(file, report.key)
     return report
 

@@ -49,7 +49,8 @@ class RunState:
             `unfinished` without results, because it was stopped; `failed` if the last attempt
             failed; `damaged` if its key or results cannot be read; `none` if the directory is no
             run.
-        reason: Why it failed, is damaged or is no run.
+        reason: Why it failed, is damaged or is no run; of a damaged run a sentence that names the
+            file.
         measured: Images that count as measured: a resumed run keeps them.
         planned: Images to measure, over all sets; 0 before the plan.
         results: Whether there are results to open.
@@ -96,11 +97,11 @@ class RunState:
         if self.kind in ("partial", "unfinished"):
             silent = f", or silent on {self.host}" if self.host else ""
             return self._stopped() + silent + self.waiting
-        if self.kind in ("failed", "damaged"):
-            reason = " ".join(self.reason.split())  # in one line
-            return reason if "is damaged" in reason else f"{self.kind}: {reason}"
-        words = {"waiting": "starting", "none": self.reason}.get(self.kind, self.kind)
-        return words + self.waiting
+        reason = " ".join(self.reason.split())  # in one line
+        if self.kind == "failed":
+            return f"failed: {reason}"
+        words = {"waiting": "starting", "none": self.reason, "damaged": reason}
+        return words.get(self.kind, self.kind) + self.waiting
 
     @property
     def word(self) -> str:
@@ -140,7 +141,7 @@ def run_state(
     if not run.key_file.exists():
         return _without_key(run, starting or is_running(run.path, held))
     if run.read_key() is None:
-        return RunState("damaged", f"{run.key_file} holds no key of a run")
+        return RunState("damaged", f"{run.key_file} is damaged: it holds no key of a run")
     views = StatusWatch(run, trusting=False).look(held) if views is None else views
     count, results = images_done(run, views), run.results_file.exists()
     state = RunState("unfinished", "", count.done, count.total, results)

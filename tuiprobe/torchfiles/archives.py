@@ -99,7 +99,7 @@ def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
 
 
 def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
-    """Returns where the content of a stored entry begins, which its local header tells.
+    """Returns where the content of a stored entry begins, by its local header.
 
     Raises:
         ValueError: If there is no such header.
@@ -145,7 +145,7 @@ class _ZipFile(TorchFile):
         return state
 
     def offset(self, storage: Storage) -> int:
-        """Returns the place of an entry's content, which its local header tells."""
+        """Returns the place of an entry's content, by its local header."""
         entry = self._archive.getinfo(f"{self._root}data/{storage.key}")
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != storage.nbytes:
             raise ValueError(f"tensor data {storage.key} of the archive are cut short")

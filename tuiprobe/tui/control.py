@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 
+from textual import work
 from textual.app import App
 from textual.screen import Screen
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.child import Engine
-from tuiprobe.tui.runsetup import Kept
+from tuiprobe.tui.child import Engine, resuming_arguments
+from tuiprobe.tui.runsetup import SetupMemory
+
+Job = Callable[[], None]
+
+
+@cache
+def _reader() -> SimpleQueue[Job]:
+    """Returns the jobs of the one thread that reads reports.
+
+    A thread for each report would keep memory of its own: 14 MB for that of a default run. It is a
+    daemon, so a disk that hangs does not keep the program from ending.
+    """
+    jobs: SimpleQueue[Job] = SimpleQueue()
+
+    def work() -> None:
+        jobs.get()()
+        while True:
+            job = jobs.get()
+            gc.collect()  # the report before
+            job()
+            del job  # with its screen
+
+    Thread(target=work, daemon=True, name="reader").start()
+    return jobs
 
 
 class EngineApp(App[None]):
@@ -29,8 +57,26 @@ class EngineApp(App[None]):
         super().__init__()
         self.runs = runs
         self.engines: list[Engine] = []
-        self.setups = Kept()
+        self.setups = SetupMemory()
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
+
+    def read(self, job: Job) -> None:
+        """Reads reports in a thread, one job after the other; an error that is a bug ends the app.
+
+        Args:
+            job: What to do; it hands its results to `call_later`.
+        """
+
+        def guarded() -> None:
+            try:
+                job()
+            except Exception as error:
+                self.call_later(self._ended_by, error)
+
+        _reader().put(guarded)
+
+    def _ended_by(self, error: Exception) -> None:
+        raise error
 
     def screen_of(self, run: Path) -> Screen[None]:
         """Returns the screen that shows a run: its results, or the run as it goes on."""
@@ -78,25 +124,25 @@ class EngineApp(App[None]):
         """Reads how far the runs of this program are, in a thread: a disk may be slow."""
         going = [engine.run for engine in self.engines if engine.ended() is None]
         if going or self._counts:
-            self.run_worker(
-                lambda: self._read_running(going), thread=True, exclusive=True, group="running"
-            )
+            self._count_images(going)
 
-    def _read_running(self, going: list[Path]) -> None:
+    @work(thread=True, exclusive=True, group="running")
+    def _count_images(self, places: list[Path]) -> None:
         from tuiprobe.run.counting import images_done
         from tuiprobe.run.ranks import StatusWatch
         from tuiprobe.tui.livewatch import runs_of
 
-        running = {}
-        for engine in going:
-            runs = [RunDir(run) for run in runs_of(engine)]
+        images = {}
+        for place in places:
+            runs = [RunDir(run) for run in runs_of(place)]
             counts = [images_done(run, StatusWatch(run).look()) for run in runs]
-            running[engine] = (sum(c.done for c in counts), sum(c.total for c in counts))
-        self.call_from_thread(self._show_running, running)
+            images[place] = (sum(n.done for n in counts), sum(n.total for n in counts))
 
-    def _show_running(self, running: dict[Path, tuple[int, int]]) -> None:
-        self._counts = running
-        self.show_running()
+        def show() -> None:
+            self._counts = images
+            self.show_running()
+
+        self.call_from_thread(show)
 
     def show_running(self) -> None:
         """Shows in the title of the screen what runs meanwhile."""
@@ -116,52 +162,41 @@ class EngineApp(App[None]):
                 self.fail(f"cannot resume: {cause}", "M goes to the models: set it up again")
                 return None
             else:
-                engine = Engine.resume(run)
+                engine = Engine(resuming_arguments(run), run)
         except (OSError, TuiprobeError) as error:
             self.fail(f"cannot resume {run.name}: {error}")
             return None
         self.add(engine)
         return engine
 
-    def ask_to_cancel(self, run: Path) -> None:
+    @work
+    async def ask_to_cancel(self, run: Path) -> None:
         """Asks, then stops a run: by a signal, or by a file if its engine is not ours."""
+        kept = "What is measured is kept and reported; r resumes it."
+        if not await self._confirmed("Stop this run?", kept, "Stop"):
+            return
+        engine = self.engine(run)
+        try:
+            if engine is not None and engine.ended() is None:
+                engine.cancel()
+            else:
+                RunDir(run).cancel_file.replace(b"")
+        except (OSError, TuiprobeError) as error:
+            self.fail(f"cannot stop it: {error}")
+            return
+        self.notify("Stop requested: a report of what is measured follows.", timeout=5)
 
-        def cancel(yes: bool | None) -> None:
-            if not yes:
-                return
-            engine = self.engine(run)
-            try:
-                if engine is not None and engine.ended() is None:
-                    engine.cancel()
-                else:
-                    RunDir(run).cancel_file.replace(b"")
-            except (OSError, TuiprobeError) as error:
-                self.fail(f"cannot stop it: {error}")
-                return
-            self.notify("Stop requested: a report of what is measured follows.", timeout=5)
-
-        self._ask(
-            "Stop this run?",
-            ["What is measured is kept and reported; r resumes it."],
-            "Stop",
-            cancel,
-        )
-
-    def ask_to_kill(self, engine: Engine) -> None:
+    @work
+    async def ask_to_kill(self, engine: Engine) -> None:
         """Asks, then kills an engine at once."""
-        self._ask(
-            "Kill the engine at once?",
-            ["Finished shards are kept, nothing is reported; r resumes it."],
-            "Kill",
-            lambda yes: engine.kill() if yes else None,
-        )
+        kept = "Finished shards are kept, nothing is reported; r resumes it."
+        if await self._confirmed("Kill the engine at once?", kept, "Kill"):
+            engine.kill()
 
-    def _ask(
-        self, question: str, lines: list[str], yes: str, then: Callable[[bool | None], None]
-    ) -> None:
+    async def _confirmed(self, question: str, line: str, yes: str) -> bool:
         from tuiprobe.tui.screens.dialogs import ConfirmScreen
 
-        self.push_screen(ConfirmScreen(question, lines, yes), then)
+        return await self.push_screen_wait(ConfirmScreen(question, [line], yes))
 
     def copy(self, text: str, what: str) -> None:
         """Copies text to the terminal's clipboard (OSC 52, works over SSH) and says so."""

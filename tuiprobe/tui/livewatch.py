@@ -12,7 +12,6 @@ import math
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -119,7 +118,6 @@ class Watch:
         self.run, self._now, self._alive = run, now, alive
         self._directory = RunDir(run)
         self._log = Tail(log or self._directory.log_file)
-        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._statuses: StatusWatch | None = None
         self._views: tuple[RankView, ...] = ()
         self._beat: tuple[object, ...] = ()
@@ -131,9 +129,8 @@ class Watch:
     def poll(self) -> Snapshot:
         """Reads what is new and returns the run as it stands."""
         if not self.run.is_dir():
-            log, state = tuple(self._lines), self._run_state()
+            log, state = self._log.look(), self._run_state()
             return Snapshot(run=state, state="gone", log=log, messages=_messages(self._views))
-        self._lines.extend(self._log.lines())
         if self._about is None and self._directory.plan_file.exists():
             self._about = _about(self._directory)
         try:
@@ -189,7 +186,7 @@ class Watch:
             ranks=views if any(view.status.world > 1 for view in views) else (),
             about=self._about or {},
             messages=_messages(views),
-            log=tuple(self._lines),
+            log=self._log.look(),
             beat=self._beat,
             silence=min((view.silence for view in views), default=0.0),
         )
@@ -339,7 +336,7 @@ _MAX_LINE = 4096
 
 
 class Tail:
-    """New lines of a file that grows; a file longer than a chunk is entered near its end.
+    """The last lines of a file that grows.
 
     Args:
         file: The file. If it is missing or not a regular file, there are no lines.
@@ -347,23 +344,17 @@ class Tail:
 
     def __init__(self, file: Entry) -> None:
         self._file = file
-        self._offset = -1
-        self._rest = b""
+        self._stamp: tuple[int, int] | None = None
+        self._lines: tuple[str, ...] = ()
 
-    def lines(self) -> list[str]:
-        """Returns the whole lines that were added since the last call."""
-        content = b""
+    def look(self) -> tuple[str, ...]:
+        """Returns the last whole lines; once the file is gone, those that it had."""
         with suppress(DamagedFileError, OSError), self._file.open() as file:
-            size = os.fstat(file.fileno()).st_size
-            if self._offset < 0:
-                self._offset = max(size - _CHUNK, 0)
-            if size < self._offset:  # the file was rewritten
-                self._offset, self._rest = 0, b""
-            if size == self._offset:
-                return []
-            file.seek(self._offset)
-            content = file.read(_CHUNK)
-        self._offset += len(content)
-        *whole, self._rest = (self._rest + content).split(b"\n")
-        self._rest = self._rest[-_MAX_LINE:]
-        return [line[:_MAX_LINE].decode("utf-8", "replace") for line in whole]
+            status = os.fstat(file.fileno())
+            stamp = (status.st_size, status.st_mtime_ns)
+            if stamp != self._stamp:
+                file.seek(max(status.st_size - _CHUNK, 0))
+                whole = file.read(_CHUNK).split(b"\n")[:-1][-_KEPT_LINES:]
+                self._lines = tuple(line[:_MAX_LINE].decode("utf-8", "replace") for line in whole)
+                self._stamp = stamp
+        return self._lines

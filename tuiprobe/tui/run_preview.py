@@ -11,7 +11,7 @@ from tuiprobe.globs import matches
 from tuiprobe.spec import EMBEDDED, FINAL_TAP, MAX_CPU_PROMPTS, run_option
 from tuiprobe.tui.child import Answer
 from tuiprobe.tui.progress import title_warning
-from tuiprobe.tui.runsetup import Kept, Setup
+from tuiprobe.tui.runsetup import Setup, SetupMemory
 
 Contents = Mapping[str, Any]
 """What `tuiprobe.measure.preview` answers."""
@@ -95,12 +95,12 @@ class RunPreview:
         return lines if done >= total else [*lines, "time left shows once images are measured"]
 
 
-def warning(setup: Setup, kept: Kept) -> str:
+def warning(setup: Setup, memory: SetupMemory) -> str:
     """Returns what every reader of the results has to know beforehand; empty if nothing."""
     warnings = dict[str, None]()
     for model in () if setup.of_vectors else setup.models:
         about = {"model": model, "data": setup["data"], "checkpoint": setup["checkpoint"]}
-        trial = kept.trial(model, setup)
+        trial = memory.trial(model, setup)
         if trial is not None and "weights" in trial:
             about["weights"] = trial["weights"]["kind"]
         warnings[title_warning(about)] = None
@@ -128,14 +128,15 @@ def start_words(contents: Contents | None) -> str:
 def set_lines(contents: Contents) -> list[str]:
     """Returns what a data source was recognised as, one line per set."""
     lines, notes = [], dict[str, None]()
-    for each in contents["sets"][:MOST_SETS]:
-        of = f" of {each['found']:,}" if each["planned"] < each["found"] else ""
-        what = f"vectors of {each['width']:,} channels" if "width" in each else "images"
+    for image_set in contents["sets"][:MOST_SETS]:
+        planned, total, classes = (image_set[name] for name in ("planned", "found", "classes"))
+        of = f" of {total:,}" if planned < total else ""
+        what = f"vectors of {image_set['width']:,} channels" if "width" in image_set else "images"
         role = {"concepts": "the concept set", "target": "a target without labels"}.get(
-            each["role"], f"{each['classes']:,} classes" if each["classes"] else "no labels"
+            image_set["role"], f"{classes:,} classes" if classes else "no labels"
         )
-        lines.append(f"✓ {each['name']}: {each['planned']:,}{of} {what}, {role}")
-        notes |= dict.fromkeys(each["notes"][:2])
+        lines.append(f"✓ {image_set['name']}: {planned:,}{of} {what}, {role}")
+        notes |= dict.fromkeys(image_set["notes"][:2])
     if len(contents["sets"]) > MOST_SETS:
         lines.append(f"… {len(contents['sets']) - MOST_SETS} more sets")
     if contents["later"]:
@@ -196,7 +197,7 @@ def probe_lines(setup: Setup, trial: Trial | None, contents: Contents) -> list[s
 
 def _missing(setup: Setup, trial: Trial | None, contents: Contents) -> dict[str, str]:
     """Returns by need why it is not met; empty where it is, `?` where a trial will tell."""
-    roles = [each["role"] for each in contents["sets"]]
+    roles = [image_set["role"] for image_set in contents["sets"]]
     headless = _headless(setup, trial, contents)
     option = "target embeddings" if setup.of_vectors else "target"
     texts = "?" if trial is None and not headless else ""

@@ -32,7 +32,7 @@ NO, YES = "no", "yes"
 
 
 @dataclass
-class Kept:
+class SetupMemory:
     """What the setup remembers while the program runs.
 
     Attributes:
@@ -45,7 +45,7 @@ class Kept:
 
     def trial(self, model: str, setup: Setup) -> dict[str, Any] | None:
         """Returns what a trial of a model found; None before it."""
-        return self.trials.get((model, *setup.tried))
+        return self.trials.get((model, *setup.trial_options))
 
     def all_trials(self, setup: Setup) -> list[dict[str, Any]]:
         """Returns the trial of each model; empty if one is missing, or vectors have no model."""
@@ -71,7 +71,7 @@ class Setup:
         return self.texts.get(name, first_text(run_option(name))).strip()
 
     @property
-    def tried(self) -> tuple[str, ...]:
+    def trial_options(self) -> tuple[str, ...]:
         """What determines the trial of a model, besides the model."""
         return (self["checkpoint"], self["device"], self["dtype"])
 

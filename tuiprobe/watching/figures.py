@@ -14,7 +14,7 @@ from tuiprobe.probes.outliers.persistence import without_interval
 from tuiprobe.probes.outliers.row_figures import outlying_channels
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.texttable import TextColumn, text_table
-from tuiprobe.watching.seen import Seen
+from tuiprobe.watching.layers import LayerStatistics
 
 HEADINGS = ("layer", "channels", "images", "kurtosis", "outlier channels", "largest share")
 
@@ -61,7 +61,7 @@ class LayerFigures:
         return scalars
 
 
-def figures_of(layer: str, seen: Seen) -> LayerFigures:
+def figures_of(layer: str, seen: LayerStatistics) -> LayerFigures:
     """Computes the figures of a layer of which at least one image was seen."""
     stats = seen.stats
     samples = stats.samples.compute()

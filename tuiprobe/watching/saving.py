@@ -29,7 +29,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 from tuiprobe.run.status import LiveTap, StatusWriter
 from tuiprobe.spec import WATCHED
-from tuiprobe.watching.seen import Observed, Seen
+from tuiprobe.watching.layers import LayerStatistics, ObservedModel
 
 SET = "watched"
 """Name of the set in the report."""
@@ -37,7 +37,7 @@ _ONLY = "tuiprobe.watch measures activations only"
 _REMEDY = "a run of `tuiprobe --headless` on this encoder asks every probe"
 
 
-def claim(directory: RunDir, key: str, watched: Observed) -> None:
+def claim(directory: RunDir, key: str, watched: ObservedModel) -> None:
     """Makes the directory, or accepts one that this watch made.
 
     Raises:
@@ -48,7 +48,7 @@ def claim(directory: RunDir, key: str, watched: Observed) -> None:
     write_record(directory.spec_file, _spec(watched))
 
 
-def save(watched: Observed, path: Path) -> None:
+def save(watched: ObservedModel, path: Path) -> None:
     """Writes `results.json` and what marks a run directory.
 
     Raises:
@@ -64,7 +64,7 @@ def save(watched: Observed, path: Path) -> None:
     write_results(directory, _report(watched, layers))
 
 
-def _report(watched: Observed, layers: list[tuple[str, Seen]]) -> Report:
+def _report(watched: ObservedModel, layers: list[tuple[str, LayerStatistics]]) -> Report:
     taps = _taps(layers)
     last = layers[-1][1]
     model, data = _model(watched, taps[0], last), _data(last)
@@ -87,7 +87,7 @@ def _report(watched: Observed, layers: list[tuple[str, Seen]]) -> Report:
     )
 
 
-def _taps(layers: list[tuple[str, Seen]]) -> tuple[Outliers, ...]:
+def _taps(layers: list[tuple[str, LayerStatistics]]) -> tuple[Outliers, ...]:
     """Computes the outlier figures of every layer; the last stands for the representation.
 
     It comes first, as the representation does in every report.
@@ -97,7 +97,7 @@ def _taps(layers: list[tuple[str, Seen]]) -> tuple[Outliers, ...]:
     return tuple(map(probe_outliers, arrays))
 
 
-def _arrays(name: str, seen: Seen, *, final: bool) -> TapArrays:
+def _arrays(name: str, seen: LayerStatistics, *, final: bool) -> TapArrays:
     rows = seen.rows()
     kind = seen.tap.kind
     return TapArrays(
@@ -112,7 +112,7 @@ def _arrays(name: str, seen: Seen, *, final: bool) -> TapArrays:
     )
 
 
-def _spec(watched: Observed) -> dict[str, Any]:
+def _spec(watched: ObservedModel) -> dict[str, Any]:
     return {
         "model": type(watched.model).__name__,
         "data": "tuiprobe.watch",
@@ -122,7 +122,7 @@ def _spec(watched: Observed) -> dict[str, Any]:
     }
 
 
-def _model(watched: Observed, final: Outliers, last: Seen) -> Model:
+def _model(watched: ObservedModel, final: Outliers, last: LayerStatistics) -> Model:
     model = watched.model
     name = type(model).__name__
     representation: Literal["token", "pooled"] = "pooled" if final.kind == "vector" else "token"
@@ -143,7 +143,7 @@ def _model(watched: Observed, final: Outliers, last: Seen) -> Model:
     )
 
 
-def _data(seen: Seen) -> DataSet:
+def _data(seen: LayerStatistics) -> DataSet:
     kept = min(seen.images, MAX_ROWS)
     return DataSet(
         name=SET,
@@ -154,7 +154,7 @@ def _data(seen: Seen) -> DataSet:
     )
 
 
-def _warnings(watched: Observed, final: Outliers) -> list[str]:
+def _warnings(watched: ObservedModel, final: Outliers) -> list[str]:
     warnings = [
         f"measured by tuiprobe.watch: the last watched layer, {final.tap}, stands for the "
         "representation; images carry neither names nor labels"
@@ -178,7 +178,7 @@ class LiveFiles:
         watched: What is shown.
     """
 
-    def __init__(self, path: Path, watched: Observed) -> None:
+    def __init__(self, path: Path, watched: ObservedModel) -> None:
         self.path, self._watched = path, watched
         self._directory = RunDir(path)
         self._status = StatusWriter(self._directory)
@@ -223,7 +223,7 @@ class LiveFiles:
             self._status.write({(SET, name): _live(seen) for name, seen in layers})
 
 
-def _live(seen: Seen) -> LiveTap:
+def _live(seen: LayerStatistics) -> LiveTap:
     width = seen.tap.channels
     none = RunningTap(np.zeros(width), np.zeros(width, np.int64))
     return none.plus(seen.stats.samples.compute()).figures()

@@ -19,7 +19,7 @@ from tuiprobe.probes.protocol import Options
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.probe import AccuracyUnderShift
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.report.summary import summary
+from tuiprobe.report.terminal import summary
 from tuiprobe.results import NotRun, Weights, given
 from tuiprobe.run.directory import RunDir
 

@@ -17,7 +17,7 @@ from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
 from tuiprobe.probes.targets.result import Targets
-from tuiprobe.report.summary import summary
+from tuiprobe.report.terminal import summary
 from tuiprobe.results import given
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.catalog.labels import LARGEST_LABEL, NUMBER, whole_numbers
+from tuiprobe.datasets.base import LARGEST_LABEL, NUMBER, whole_numbers
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH

@@ -7,10 +7,11 @@ and a file that is cut short while it is read gives an error, where a map would 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class FileStamp:
     changed: str
 
 
-class Matrix(Protocol):
+class Matrix(ABC):
     """Vectors of one file.
 
     Attributes:
@@ -48,19 +49,14 @@ class Matrix(Protocol):
         channels: Width.
     """
 
-    @property
-    def path(self) -> Path: ...  # noqa: D102
-    @property
-    def stamp(self) -> FileStamp: ...  # noqa: D102
-    @property
-    def kind(self) -> str: ...  # noqa: D102
-    @property
-    def dtype(self) -> str: ...  # noqa: D102
-    @property
-    def rows(self) -> int: ...  # noqa: D102
-    @property
-    def channels(self) -> int: ...  # noqa: D102
+    path: Path
+    stamp: FileStamp
+    kind: str
+    dtype: str
+    rows: int
+    channels: int
 
+    @abstractmethod
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Returns rows as float16 or float32 `[stop - start, C]`.
 
@@ -69,7 +65,6 @@ class Matrix(Protocol):
         Raises:
             DataError: If the file cannot be read, or changed since it was opened.
         """
-        ...
 
 
 def stamp_of(file: IO[bytes]) -> FileStamp:
@@ -89,7 +84,7 @@ def as_floats(values: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class StoredMatrix:
+class StoredMatrix(Matrix):
     """Vectors that lie row after row in a file: npy, and members of npz, safetensors and torch.
 
     Attributes:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.vectors.matrix import (
-    FileStamp,
+    Matrix,
     as_floats,
     refuse_changed,
     refuse_shape,
@@ -62,7 +62,7 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} cannot be read as Parquet: {first}")
 
 
-class ParquetMatrix:
+class ParquetMatrix(Matrix):
     """Vectors of a Parquet file: one column of lists, or one column a channel.
 
     Rows are decoded in their order, a batch at a time; reading back starts at their row group.
@@ -82,7 +82,7 @@ class ParquetMatrix:
         file, opened = _open(path)
         try:
             with file:
-                self.stamp: FileStamp = stamp_of(file)
+                self.stamp = stamp_of(file)
                 schema = opened.schema_arrow
                 self._columns, self.dtype = self._choose(schema, column)
                 self._listed = _is_list(schema.field(self._columns[0]).type)

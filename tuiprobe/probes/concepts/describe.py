@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tuiprobe.numbers import interval, number
 from tuiprobe.probes.concepts import TITLE
@@ -57,18 +57,22 @@ def describe(result: Concepts) -> Section:
 
 def _headline(result: Concepts) -> Text:
     if given(result.excess):
+        text, side = _more_or_fewer(result.excess)
+        centred = result.excess_centred
+        beside = " ".join(_more_or_fewer(centred)) if given(centred) else centred.with_interval()
         return (
-            result.excess,
-            " more unique concepts than as many random directions of the head's row space "
-            "(class weights, centred: ", result.excess_centred, ").",
-        )  # fmt: skip
+            f"{text} {side} unique concepts than as many random directions of the head's row space "
+            f"(class weights, centred: {beside}).",
+        )
     reason: Text = ("Directions of a head: ", result.excess, ".")
     for family in result.families:
         if family.family == "channels" and family.excess is not None:
+            text, side = family.excess.with_interval(), "more"
+            if given(family.excess):
+                text, side = _more_or_fewer(family.excess)
             return (
-                family.excess,
-                f" more unique concepts in {family.rarefied_to} channels than in as many random "
-                "directions of the representation. ",
+                f"{text} {side} unique concepts in {family.rarefied_to} channels than in as many "
+                "random directions of the representation. ",
                 *reason,
             )
     return reason
@@ -88,12 +92,18 @@ def _card(result: Concepts) -> Iterator[Text]:
 
 def _than_random(over: Estimate) -> str:
     """Returns a difference from random directions in words, with its range over their draws."""
+    text, side = _more_or_fewer(over)
+    value, _, spread = text.partition(" (")
+    draws = f" ({spread.removesuffix(')')} over {SEEDS} draws)" if spread else ""
+    return f"{value}{draws} {side} than random ones"
+
+
+def _more_or_fewer(over: Estimate) -> tuple[str, str]:
+    """Returns the size of a difference with its interval, and which side it is on."""
     sign, side = (1, "more") if over.value >= 0 else (-1, "fewer")
     ends = sorted(sign * end for end in (over.low, over.high) if end is not None)
     low, high = ends if ends else (None, None)
-    value, _, spread = interval(sign * over.value, low, high, over.unit).partition(" (")
-    draws = f" ({spread.removesuffix(')')} over {SEEDS} draws)" if spread else ""
-    return f"{value}{draws} {side} than random ones"
+    return interval(sign * over.value, low, high, over.unit), side
 
 
 def _unique(result: Concepts) -> Iterator[Content]:
@@ -115,7 +125,7 @@ def _unique(result: Concepts) -> Iterator[Content]:
         title=f"Unique concepts on {result.data}",
         x_label="threshold of average precision",
         y_label="unique concepts",
-        series=tuple(_curve(family) for family in result.families),
+        series=tuple(_curve(family) for family in _drawn(result.families)),
     )
     if result.families:
         categories = [
@@ -142,6 +152,14 @@ def _unique(result: Concepts) -> Iterator[Content]:
         file=False,
         folded=True,
     )
+
+
+def _drawn(families: Sequence[DirectionFamily]) -> list[DirectionFamily]:
+    """Returns the families of a chart: W as it is stands in the tables beside centred W."""
+    centred = any(family.family == "singular vectors of centred W" for family in families)
+    return [
+        family for family in families if not centred or family.family != "singular vectors of W"
+    ]
 
 
 def _curve(family: DirectionFamily) -> Series:

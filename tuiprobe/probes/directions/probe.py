@@ -43,6 +43,9 @@ PRUNED = 0.8
 SIGNATURES = ("top_share", "effective_rank", "gini")
 OVERVIEW_FRACTIONS = (0.0, 0.5, 0.8, 0.9)
 LEADING = 8
+DRAWN = ("importance", "singular value", "principal components", "random directions")
+"""Orders that a chart draws: more lines would hide each other. The tables have all."""
+
 ROLES: dict[str, Drawn] = {
     "importance": "main",
     "singular value": "second",
@@ -232,7 +235,10 @@ def _pruning(bases: Sequence[Basis]) -> Iterator[Content]:
     if not curves:
         return
     yield heading("Pruning")
-    yield prose("Top-1 accuracy with directions pruned. Random orders show their 95 % band.")
+    yield prose(
+        "Top-1 accuracy with directions pruned. Random directions show their 95 % band. Other "
+        "orders are in the tables."
+    )
     for basis in bases:
         for place, name in enumerate(dict.fromkeys(curve.data for curve in basis.curves)):
             yield Chart(
@@ -240,7 +246,11 @@ def _pruning(bases: Sequence[Basis]) -> Iterator[Content]:
                 title=f"Pruning on {name}, {_name(basis)}",
                 x_label="fraction of the rank pruned",
                 y_label="top-1 accuracy",
-                series=tuple(_curve(curve) for curve in basis.curves if curve.data == name),
+                series=tuple(
+                    _curve(curve)
+                    for curve in basis.curves
+                    if curve.data == name and curve.order in DRAWN
+                ),
                 x_unit="share",
                 y_unit="share",
                 folded=place > 0,

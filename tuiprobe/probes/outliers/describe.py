@@ -60,6 +60,10 @@ STUDY = (
 """What the paper and published accuracies say, of zero-shot projections alone."""
 
 
+_NOTHING_TO_SHOW = (Outcome.WITHHELD, Outcome.NONE, Outcome.UNDETERMINED)
+"""Outcomes whose charts stand in the evidence alone, because no channel stands out."""
+
+
 def describe(result: OutlierResult, model: Model) -> Section:
     """Describes the outcome, the channels and their images, the layers, and related criteria."""
     final = result.finals()[0]
@@ -73,7 +77,7 @@ def describe(result: OutlierResult, model: Model) -> Section:
         clause=outcome,
         clause_on=final.data,
         card=(_card(final, model), *_registers(result, final.data)),
-        pictures=(*charts, *strips[:1]),
+        pictures=(*charts, *strips[:1]) if final.outcome not in _NOTHING_TO_SHOW else (),
         content=content,
     )
 

@@ -18,7 +18,7 @@ from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.numbers import interval, plus_minus
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
-from tuiprobe.report.ablation import REPLACED
+from tuiprobe.report.terminal import REPLACED
 from tuiprobe.report.text import line
 from tuiprobe.results.section import RowSubject, Table
 from tuiprobe.tui.child import ask
@@ -142,8 +142,8 @@ class EvidenceScreen(ProbeScreen):
             cells = {
                 n: c for n, c in zip(names, texts(table, i), strict=True) if c not in ("", "-")
             }
-            told = ", ".join(f"{name} {cell}" for name, cell in cells.items())
-            yield _listed(cells) if len(rows) == 1 else Content(told)
+            text = ", ".join(f"{name} {cell}" for name, cell in cells.items())
+            yield _listed(cells) if len(rows) == 1 else Content(text)
         yield Content()
 
     def action_ablate(self) -> None:

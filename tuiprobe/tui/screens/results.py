@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +18,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import RunState, run_state
+from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.figures import headed
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -82,19 +82,18 @@ class ResultsScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Starts reading in a thread, so that a slow disk does not block the screen."""
-        works = self.app.works_on
-        threading.Thread(target=self._read, args=(works,), daemon=True, name="results").start()
+        self.app.read(partial(self._read, self.app))
 
-    def _read(self, works: Callable[[Path], bool]) -> None:
+    def _read(self, app: EngineApp) -> None:
         parts: Parts = {}
         found: ShownRun | str
         try:
             found, parts = read_parts(RunDir(self.run))
         except TuiprobeError as error:
             found = str(error)
-        self.state = run_state(RunDir(self.run), held_locks(), alive=works(self.run))
+        self.state = run_state(RunDir(self.run), held_locks(), alive=app.works_on(self.run))
         if self.is_running:
-            self.app.call_later(self._arrived, found, parts)
+            app.call_later(self._arrived, found, parts)
 
     async def _arrived(self, found: ShownRun | str, parts: Parts) -> None:
         if not self.alive:

@@ -20,7 +20,7 @@ from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
 from tuiprobe.tui.run_preview import RunPreview, trial_of, unmatched_layers, warning
-from tuiprobe.tui.runsetup import YES, Kept, Setup
+from tuiprobe.tui.runsetup import YES, Setup, SetupMemory
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.form import EXPLAINED, RunForm
@@ -55,14 +55,14 @@ class SetupScreen(ProbeScreen):
         self._note = ""
         self._trial_note = ""
         self._trial_wrong: dict[str, str] = {}
-        self._tried: tuple[str, ...] = ()  # what determines the trial that was begun last
+        self._last_trial: tuple[str, ...] = ()  # what determines the trial that was begun last
         self._refused = False  # the title says why the run did not start
         self._waits = False  # Enter was pressed before the answer of the preview
 
     def compose_body(self) -> ComposeResult:
         """Lays out the form, what it means, and the command line."""
         with Horizontal(id="body"):
-            yield RunForm(self._models, self._kept.texts.get(self._models, {}))
+            yield RunForm(self._models, self._memory.texts.get(self._models, {}))
             with VerticalScroll(id="meaning", classes="panel", can_focus=False):
                 yield Static("", id="understood", markup=False)
 
@@ -74,7 +74,7 @@ class SetupScreen(ProbeScreen):
         self._try_models(offline=True)
 
     @property
-    def _kept(self) -> Kept:
+    def _memory(self) -> SetupMemory:
         return self.app.setups
 
     @property
@@ -90,7 +90,7 @@ class SetupScreen(ProbeScreen):
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the field under the cursor."""
         focused = self.focused.id if self.focused is not None else None
-        text = warning(self.setup, self._kept)
+        text = warning(self.setup, self._memory)
         warned = [term for term in ("untrained", "demonstration") if term.upper() in text]
         return (*EXPLAINED.get(focused or "", ()), *warned, "probe")
 
@@ -102,11 +102,11 @@ class SetupScreen(ProbeScreen):
         texts = dict(self.setup.texts)
         if texts == self._seen:
             return
-        tried = Setup(self._models, self._seen).tried
-        self._seen = self._kept.texts[self._models] = texts
+        before = Setup(self._models, self._seen).trial_options
+        self._seen = self._memory.texts[self._models] = texts
         self._contents, self._waits, self._refused = None, False, False
         self.form.refuse("")
-        if self.setup.tried != tried:
+        if self.setup.trial_options != before:
             self._trial_note, self._trial_wrong = "", {}
         self._note = "looking at what was typed"
         self._show()
@@ -123,7 +123,7 @@ class SetupScreen(ProbeScreen):
         trained = {
             model: str(trial["training"])
             for model in self._models
-            if (trial := self._kept.trial(model, setup)) is not None and "training" in trial
+            if (trial := self._memory.trial(model, setup)) is not None and "training" in trial
         }
         request = setup.request(self.app.runs, trained)
         answer = await ask_python(["-P", "-m", "tuiprobe.measure.preview", request])
@@ -142,7 +142,7 @@ class SetupScreen(ProbeScreen):
         wrong = dict(self._contents["problems"]) if self._contents is not None else {}
         if self._contents is not None and self._contents["kept"]:
             wrong["run"] = self._contents["kept"]
-        if unmatched := unmatched_layers(self._kept.all_trials(setup), setup["layers"]):
+        if unmatched := unmatched_layers(self._memory.all_trials(setup), setup["layers"]):
             wrong["layers"] = unmatched
         if setup["offline"] == YES and not setup.of_vectors:
             for missing in self._missing(setup):
@@ -162,7 +162,7 @@ class SetupScreen(ProbeScreen):
             return
         setup = self.setup
         downloads = "" if setup.of_vectors else download_words(self._missing(setup))
-        trials, wrong = self._kept.all_trials(setup), self._wrong(setup)
+        trials, wrong = self._memory.all_trials(setup), self._wrong(setup)
         ahead = RunPreview(setup, self._contents, trials, wrong, downloads)
         command = shown_command(setup.arguments(self.app.runs))
         self.form.show(setup, wrong, ahead.start_words, command)
@@ -172,7 +172,7 @@ class SetupScreen(ProbeScreen):
             self.place(self._top_line())
 
     def _top_line(self) -> str:
-        text = warning(self.setup, self._kept) if self.is_attached and self.query(RunForm) else ""
+        text = warning(self.setup, self._memory) if self.is_attached and self.query(RunForm) else ""
         return f"{self.PLACE}  {text}" if text else super()._top_line()
 
     # The trial of the models.
@@ -180,17 +180,17 @@ class SetupScreen(ProbeScreen):
     def _try_anew(self) -> None:
         """Loads the model again if what determines it was changed, unless that is under way."""
         setup = self.setup
-        wrong = self._wrong(setup)
-        if setup.tried != self._tried and not {"checkpoint", "device", "dtype"} & wrong.keys():
+        sound = not {"checkpoint", "device", "dtype"} & self._wrong(setup).keys()
+        if setup.trial_options != self._last_trial and sound:
             self._try_models(offline=True)
 
     @work(exclusive=True, group="trial")
     async def _try_models(self, offline: bool) -> None:
         """Loads each model once while the program runs: its layers, its head, its training."""
         setup = self.setup
-        self._tried = setup.tried
+        self._last_trial = setup.trial_options
         for model in self._models:
-            if self._kept.trial(model, setup) is not None:
+            if self._memory.trial(model, setup) is not None:
                 continue
             if offline and any(missing.model == model for missing in self._missing(setup)):
                 self._trial_note = "known once the weights are there: ctrl+l downloads them now"
@@ -207,7 +207,7 @@ class SetupScreen(ProbeScreen):
                 self._note_failure(reason, answer.code, setup, offline)
                 self._show()
                 return
-            self._kept.trials[(model, *setup.tried)] = trial
+            self._memory.trials[(model, *setup.trial_options)] = trial
         self._trial_note = ""
         self._show()
         if any(model not in presets() for model in self._models):

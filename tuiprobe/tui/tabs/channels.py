@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
@@ -30,7 +30,10 @@ from tuiprobe.tui.widgets.bars import bar
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable, kept_columns
 
-CHANNELS = (
+CHANNELS: Final = OutlierResult.probe
+"""The probe whose result this tab shows."""
+
+CHANNEL_COLUMNS = (
     RowColumn("  channel", 14, term="outlier-channel"),
     RowColumn("height", 11, right=True, term="height"),
     RowColumn("stands out in", 13, right=True, drop=1, term="above-6"),
@@ -39,7 +42,7 @@ CHANNELS = (
     RowColumn("mean", 8, right=True, drop=4),
     RowColumn("std", 8, right=True, drop=5),
 )
-LAYERS = (
+LAYER_COLUMNS = (
     RowColumn("layer", 10, term="tap"),
     RowColumn("kind", 6, drop=5, term="tap"),
     RowColumn("channels", 8, right=True, drop=4, term="channel"),
@@ -84,7 +87,10 @@ def channels_of(report: Report) -> Callable[[ShownRun], ChannelsTab] | None:
         DamagedFileError: If they do not fit this version of their probe.
     """
     result = report.part(OutlierResult)
-    return partial(ChannelsTab, result=result) if result is not None else None
+    if result is None:
+        return None
+    taps = [one.model_copy(update={"top_images": ()}) for one in result.taps]  # strips hold them
+    return partial(ChannelsTab, taps=taps)
 
 
 class ChannelTable(RowTable[ChannelRow]):
@@ -105,7 +111,7 @@ class ChannelsTab(ResultTab):
 
     Args:
         found: The run.
-        result: Its channels.
+        taps: Its channels, one entry a set and layer.
     """
 
     answers = frozenset({"ablate", "data", "copy", "maximise"})
@@ -119,9 +125,9 @@ class ChannelsTab(ResultTab):
     .-low ChannelsTab #outcome { max-height: 2; }
     """
 
-    def __init__(self, found: ShownRun, result: OutlierResult) -> None:
+    def __init__(self, found: ShownRun, taps: Sequence[Outliers]) -> None:
         super().__init__(found)
-        self._taps = result.taps
+        self._taps = taps
         self._sets = list(dict.fromkeys(one.data for one in self._taps))
         self._set = 0
         self._tap = ""
@@ -148,10 +154,12 @@ class ChannelsTab(ResultTab):
         """Lays out outcome and tables on the left, pictures on the right."""
         with Vertical(classes="main panel"):
             yield Told(self._outcome(), id="outcome")
-            layers: RowTable[Outliers] = RowTable(LAYERS, layer_cells, id="result-layers")
+            layers: RowTable[Outliers] = RowTable(LAYER_COLUMNS, layer_cells, id="result-layers")
             layers.display = len(self.taps) > 1
             yield layers
-            yield ChannelTable(CHANNELS, self._cells, empty="no channel", id="result-channels")
+            yield ChannelTable(
+                CHANNEL_COLUMNS, self._cells, empty="no channel", id="result-channels"
+            )
         yield PictureGrid(id="grid", classes="aside panel")
 
     def on_mount(self) -> None:
@@ -199,8 +207,8 @@ class ChannelsTab(ResultTab):
 
     def _cells(self, row: ChannelRow) -> list[str]:
         width = self.channels.size.width
-        kept = kept_columns(CHANNELS, width)
-        room = width - sum(CHANNELS[i].width + 1 for i in kept[1:])
+        kept = kept_columns(CHANNEL_COLUMNS, width)
+        room = width - sum(CHANNEL_COLUMNS[i].width + 1 for i in kept[1:])
         return channel_cells(row, self._tallest, room, row.channel in self._pinned)
 
     def action_pin(self) -> None:
@@ -253,7 +261,7 @@ class ChannelsTab(ResultTab):
         row = self.channels.current
         if row is None:
             return {}
-        names = [column.title.strip() for column in CHANNELS]
+        names = [column.title.strip() for column in CHANNEL_COLUMNS]
         cells = channel_cells(row, row.value, 0)
         return {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
 

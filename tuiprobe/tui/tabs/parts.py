@@ -9,7 +9,7 @@ from tuiprobe.report import read_report
 from tuiprobe.results.report import Part
 from tuiprobe.results.section import Section, Table
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.tabs.channels import channels_of
+from tuiprobe.tui.tabs.channels import CHANNELS, channels_of
 from tuiprobe.tui.tabs.overview import OverviewTab
 from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
@@ -30,23 +30,16 @@ TAB_OF_BLOCK = {
 
 
 def read_parts(run: RunDir) -> tuple[ShownRun, Parts]:
-    """Reads a run, and returns its parts; what only files hold is dropped, which takes memory.
+    """Reads a run, and returns its parts, without what no tab shows.
 
     Raises:
         DamagedFileError: If the report cannot be read.
     """
-    report = read_report(run)
+    report = read_report(run, results=(CHANNELS,))
     channels = channels_of(report)
-    shown = ShownRun(run, report.model_copy(update={"parts": tuple(map(_shown, report.parts))}))
+    parts = tuple(part.model_copy(update={"result": None}) for part in report.parts)
+    shown = ShownRun(run, report.model_copy(update={"parts": parts}))
     return shown, parts_of(shown, channels)
-
-
-def _shown(part: Part) -> Part:
-    section = part.section
-    if section is not None:
-        kept = [one for one in section.content if not isinstance(one, Table) or one.reading]
-        section = section.model_copy(update={"content": tuple(kept)})
-    return part.model_copy(update={"result": None, "section": section})
 
 
 def parts_of(found: ShownRun, channels: Callable[[ShownRun], ResultTab] | None) -> Parts:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textual.containers import Container
 from textual.widget import Widget
 
-from tuiprobe.report.pictures import picture_file
+from tuiprobe.report.reading import picture_file
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import RowSubject, Section, Strip, StripEnd
 from tuiprobe.run.directory import RunDir

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
@@ -14,9 +13,6 @@ from tuiprobe.plaintext import plain
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.text import DIM, fitted, inert
 from tuiprobe.tui.widgets.spans import span
-
-if TYPE_CHECKING:
-    from tuiprobe.run.status import SetAnswers
 
 LONGEST_NAME = 24
 LEAST_PLOT = 10
@@ -35,7 +31,6 @@ class SetLine:
         ends: Low end, value and high end, as shares; None before there is a figure.
         tail: The range in digits, or how many images it is of.
         target: Whether it is a set without labels.
-        alone: Whether it is the only one of them.
     """
 
     name: str
@@ -43,7 +38,6 @@ class SetLine:
     ends: tuple[float, float, float] | None = None
     tail: str = ""
     target: bool = False
-    alone: bool = False
 
 
 def set_lines(snapshot: Snapshot, going: bool) -> list[SetLine]:
@@ -54,51 +48,36 @@ def set_lines(snapshot: Snapshot, going: bool) -> list[SetLine]:
         going: Whether the run goes on; if not, no set waits.
     """
     names = dict.fromkeys([*snapshot.sets, *snapshot.answers])
-    targets = [name for name, answers in snapshot.answers.items() if answers.right is None]
-    lines = []
-    for name in names:
-        answers = snapshot.answers.get(name)
-        if answers is None:
-            lines.append(SetLine(name, _progress(snapshot, name, going)))
-        elif answers.right is None:
-            lines.append(_estimate(name, answers, len(targets) == 1))
-        else:
-            lines.append(_accuracy(name, answers))
+    lines = [_set_line(name, snapshot, going) for name in names]
     return sorted(lines, key=lambda line: (not line.target, line.name not in snapshot.answers))
 
 
-def _accuracy(name: str, answers: SetAnswers) -> SetLine:
-    from tuiprobe.probes.proportions import wilson
-    from tuiprobe.results import given
+def _set_line(name: str, snapshot: Snapshot, going: bool) -> SetLine:
+    answers, count = snapshot.answers.get(name), snapshot.sets.get(name)
+    if answers is None and count is not None and count.done:
+        return SetLine(name, f"{count.done:,} of {count.total:,} images")
+    if answers is None:
+        waiting = "waiting" if going else "not measured"
+        return SetLine(name, waiting if count is not None else "")
+    if answers.right is not None:
+        from tuiprobe.probes.proportions import wilson
+        from tuiprobe.results import given
 
-    figure = wilson(answers.right or 0, answers.images)
-    tail = f"n\N{NO-BREAK SPACE}{answers.images:,}"
-    if not given(figure) or figure.low is None or figure.high is None:
-        return SetLine(name, "-", tail=tail)
-    ends = figure.low, figure.value, figure.high
-    text = plus_minus(figure.value, figure.low, figure.high, "share")
-    return SetLine(name, text, ends, tail)
-
-
-def _estimate(name: str, answers: SetAnswers, alone: bool) -> SetLine:
-    if answers.value is None:
-        return SetLine(name, "no estimate yet", target=True, alone=alone)
-    low, high = answers.low, answers.high
+        tail = f"n\N{NO-BREAK SPACE}{answers.images:,}"
+        figure = wilson(answers.right, answers.images)
+        if not given(figure) or figure.low is None or figure.high is None:
+            return SetLine(name, "-", tail=tail)
+        text = plus_minus(figure.value, figure.low, figure.high, "share")
+        return SetLine(name, text, (figure.low, figure.value, figure.high), tail)
+    value, low, high = answers.value, answers.low, answers.high
+    if value is None:
+        return SetLine(name, "no estimate yet", target=True)
     about = "about" if answers.calibrated else "mean confidence"
-    text = f"{about} {number(answers.value, 'share', low, high)}"
+    text = f"{about} {number(value, 'share', low, high)}"
     if low is None or high is None:
-        return SetLine(name, text, target=True, alone=alone)
-    digits = [number(end, "share", low, high, bare=True) for end in (low, high)]
-    return SetLine(name, text, (low, answers.value, high), f"{' to '.join(digits)} %", True, alone)
-
-
-def _progress(snapshot: Snapshot, name: str, going: bool) -> str:
-    count = snapshot.sets.get(name)
-    if count is None:
-        return ""
-    if count.done:
-        return f"{count.done:,} of {count.total:,} images"
-    return "waiting" if going else "not measured"
+        return SetLine(name, text, target=True)
+    first, last = (number(end, "share", low, high, bare=True) for end in (low, high))
+    return SetLine(name, text, (low, value, high), f"{first} to {last} %", target=True)
 
 
 class AnswersSoFar(Static):
@@ -113,7 +92,7 @@ class AnswersSoFar(Static):
         self._unanswered = ""
 
     @property
-    def wanted_height(self) -> int:
+    def full_height(self) -> int:
         """Lines that all sets take."""
         return max(len(self._lines) + bool(self._unanswered), 1)
 
@@ -134,31 +113,29 @@ class AnswersSoFar(Static):
             self.update(Content("\n").join(self._drawn(width, height)))
 
     def _drawn(self, width: int, height: int) -> Iterator[Content]:
-        if not self._lines:
+        if self._unanswered or not self._lines:
             yield inert(fitted(self._unanswered or "no image measured yet", width), DIM)
-            return
-        if self._unanswered:
-            yield inert(fitted(self._unanswered, width), DIM)
             height -= 1
         lines = self._lines if len(self._lines) <= height else self._lines[: max(height - 1, 1)]
+        if not lines:
+            return
         most = min(LONGEST_NAME, width // 3)
-        whole = [f"your pictures ({line.name})" if line.alone else line.name for line in lines]
-        names = [
-            name if len(name) <= most else line.name
-            for name, line in zip(whole, lines, strict=True)
-        ]
-        name = min(max(len(plain(each)) for each in names), most)
+        alone = sum(line.target for line in self._lines) == 1
+        names = []
+        for line in lines:
+            whole = f"your pictures ({line.name})" if line.target and alone else line.name
+            names.append(plain(whole if len(whole) <= most else line.name))
+        name = min(max(map(len, names)), most)
         figure = max(len(line.figure) for line in lines)
         tail = max(len(line.tail) for line in lines)
         plot = width - name - figure - tail - 3
         if plot < LEAST_PLOT:
             tail, plot = 0, width - name - figure - 2
-        for line, shown in zip(lines, names, strict=True):
+        for line, text in zip(lines, names, strict=True):
             style = "bold" if line.target else "" if line.ends is not None else DIM
-            text = f"{fitted(plain(shown), name)} {fitted(line.figure, figure)} "
             axis = span(*line.ends, (0.0, 1.0), plot) if line.ends and plot >= LEAST_PLOT else ""
             yield Content.assemble(
-                (text, style),
+                (f"{fitted(text, name)} {fitted(line.figure, figure)} ", style),
                 (fitted(axis, max(plot, 0)), "$primary"),
                 (f" {line.tail}" if tail else "", DIM),
             )

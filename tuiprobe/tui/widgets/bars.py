@@ -133,7 +133,7 @@ class ChannelBars(Widget, can_focus=True):
         self._lines: list[str] = []
 
     @property
-    def wanted_height(self) -> int:
+    def full_height(self) -> int:
         """Lines that the rows that matter take, with the axis and the line of the others."""
         count = rows_that_matter(self._ranking, self._shares) if self._ranking else FEWEST
         return count + 2

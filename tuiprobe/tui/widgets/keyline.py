@@ -23,14 +23,14 @@ _ALWAYS = ("help", "app.help")
 class ShownKey(NamedTuple):
     """A key in the line: how it is shown, what it does in a word, and what a click presses."""
 
-    shown: str
+    label: str
     word: str
     key: str
 
     @property
     def width(self) -> int:
         """Cells that it takes."""
-        return cell_len(self.shown) + cell_len(self.word) + 3
+        return cell_len(self.label) + cell_len(self.word) + 3
 
 
 def by_importance(active: Iterable[ActiveBinding], screen: Screen[Any]) -> list[ActiveBinding]:
@@ -43,19 +43,19 @@ def by_importance(active: Iterable[ActiveBinding], screen: Screen[Any]) -> list[
     important = list(getattr(screen, "IMPORTANT", ()))
     own = [binding.action for binding in Binding.make_bindings(type(screen).BINDINGS)]
 
-    def rank(one: ActiveBinding) -> tuple[int, int]:
-        action = one.binding.action
+    def rank(key: ActiveBinding) -> tuple[int, int]:
+        action = key.binding.action
         if action in important:
             return (0, important.index(action))
-        if one.node is screen:
+        if key.node is screen:
             return (2, own.index(action) if action in own else len(own))
-        return (3, 0) if one.node is screen.app else (1, 0)
+        return (3, 0) if key.node is screen.app else (1, 0)
 
-    shown: dict[str, ActiveBinding] = {}
-    for one in active:
-        if one.binding.show and one.enabled and one.binding.description:
-            shown.setdefault(one.binding.action, one)
-    return sorted(shown.values(), key=rank)
+    by_action: dict[str, ActiveBinding] = {}
+    for key in active:
+        if key.binding.show and key.enabled and key.binding.description:
+            by_action.setdefault(key.binding.action, key)
+    return sorted(by_action.values(), key=rank)
 
 
 def fitting(keys: Sequence[ShownKey], always: Sequence[ShownKey], width: int) -> list[ShownKey]:
@@ -102,10 +102,11 @@ class KeyLine(Widget):
         """The keys that are shown, from left to right."""
         rest: list[ShownKey] = []
         always: list[ShownKey] = []
-        for one in by_importance(self.screen.active_bindings.values(), self.screen):
-            shown = plain(self.app.get_key_display(one.binding))
-            key = ShownKey(shown, plain(one.binding.description), one.binding.key)
-            (always if one.binding.action in _ALWAYS else rest).append(key)
+        for active in by_importance(self.screen.active_bindings.values(), self.screen):
+            binding = active.binding
+            label = plain(self.app.get_key_display(binding))
+            key = ShownKey(label, plain(binding.description), binding.key)
+            (always if binding.action in _ALWAYS else rest).append(key)
         return fitting(rest, always, self.size.width)
 
     def render_line(self, y: int) -> Strip:
@@ -115,7 +116,7 @@ class KeyLine(Widget):
         segments, left = [], self.size.width
         self._drawn = self.keys
         for key in self._drawn:
-            for text, style in ((f" {key.shown} ", key_style), (f"{key.word} ", word_style)):
+            for text, style in ((f" {key.label} ", key_style), (f"{key.word} ", word_style)):
                 text = fitted(text, min(cell_len(text), left))
                 segments.append(Segment(text, style))
                 left -= cell_len(text)

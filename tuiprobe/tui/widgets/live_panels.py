@@ -21,7 +21,6 @@ from tuiprobe.tui.widgets.layers import LayerStrip
 
 if TYPE_CHECKING:
     from tuiprobe.files import Entry
-    from tuiprobe.run.status import LiveTap
 
 QUESTION = "inside: do the same few channels dominate every image?"
 LEAST_CHANNELS = 5
@@ -47,11 +46,6 @@ class PanelData:
     place: tuple[str, str] | None
     taps: tuple[str, ...]
     going: bool = True
-
-    @property
-    def tap(self) -> LiveTap | None:
-        """Figures and channels of the place."""
-        return self.snapshot.taps.get(self.place) if self.place is not None else None
 
 
 class LivePanels(Vertical):
@@ -86,29 +80,29 @@ class LivePanels(Vertical):
         answers.border_title, answers.border_subtitle = "so far", AXIS
         self.query_one("#channels").border_title = QUESTION
         self.query_one(LayerStrip).display = False
-        self._arrange()
-
-    def on_resize(self) -> None:
-        """Shares out the space anew."""
-        self._arrange()
+        self.on_resize()
 
     def show(self, data: PanelData) -> None:
         """Shows another state of the run in place."""
         self._data = data
         self.query_one(AnswersSoFar).show(data.snapshot, data.going)
-        tap, place = data.tap, data.place
-        if tap is not None and place is not None:
+        if data.place is not None:
+            tap, (set_name, tap_name) = data.snapshot.taps[data.place], data.place
             panel, even = self.query_one("#channels"), number(1 / len(tap.shares), "share")
-            panel.border_title = inert(f"{QUESTION} · {place[0]} · {place[1]}")
+            panel.border_title = inert(f"{QUESTION} · {set_name} · {tap_name}")
             kurtosis = interval(tap.kurtosis, tap.low, tap.high)
             panel.border_subtitle = f"kurtosis {kurtosis} · ┊ {even} if all were equal"
             self.query_one(ChannelBars).show(
-                Channels(place[1], tap.shares, tap.leads, tap.above, outliers_of(tap))
+                Channels(tap_name, tap.shares, tap.leads, tap.above, outliers_of(tap))
             )
             layers, taps = self.query_one(LayerStrip), data.taps
             layers.display = len(taps) > 1
-            values = [data.snapshot.taps[place[0], name].kurtosis for name in taps]
-            layers.show(list(taps), values, taps.index(place[1]))
+            values = [data.snapshot.taps[set_name, name].kurtosis for name in taps]
+            layers.show(list(taps), values, taps.index(tap_name))
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Shares out the space anew."""
         self._arrange()
 
     @on(ChannelBars.Selected)
@@ -118,16 +112,16 @@ class LivePanels(Vertical):
         if not total:
             return
         bars, layers = self.query_one(ChannelBars), self.query_one(LayerStrip)
-        answers = min(self.query_one(AnswersSoFar).wanted_height + BORDER, total)
+        answers = min(self.query_one(AnswersSoFar).full_height + BORDER, total)
         if total - answers < LEAST_CHANNELS:
             answers = total
-        wanted = BORDER + bars.wanted_height + int(layers.display)
+        lines = BORDER + bars.full_height + int(layers.display)
         left = total - answers
         pictures = 0
-        if left - wanted >= LEAST_PICTURES and self._show_pictures():
+        if left - lines >= LEAST_PICTURES and self._show_pictures():
             # At least two square pictures in each half, and none beyond what a thumbnail holds.
             tallest = max(min(self.size.width // 8, TALLEST), LEAST_PICTURES)
-            pictures = min(left - wanted, tallest)
+            pictures = min(left - lines, tallest)
         heights = {"answers": answers, "channels": left - pictures, "pictures": pictures}
         for id, height in heights.items():
             panel = self.query_one(f"#{id}")
@@ -136,7 +130,7 @@ class LivePanels(Vertical):
 
     def _show_pictures(self) -> bool:
         """Shows pictures of both ends of the channel under the cursor; says if there are some."""
-        from tuiprobe.report.pictures import picture_file
+        from tuiprobe.report.reading import picture_file
 
         data, channel = self._data, self.query_one(ChannelBars).channel
         if data is None or data.place is None or channel is None:

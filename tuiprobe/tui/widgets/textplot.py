@@ -41,10 +41,11 @@ class View:
     @classmethod
     def whole(cls, chart: Chart) -> View:
         """Returns the view of all that is drawn; intervals that are not drawn take no room."""
-        ends = [y for one in chart.series for y in one.y]
-        ends += [y for one in chart.series if _has_ends(one) for y in (*one.low, *one.high)]
+        ends = [y for series in chart.series for y in series.y]
+        for series in filter(_has_ends, chart.series):
+            ends += [*series.low, *series.high]
         low, high = min(ends, default=0.0), max(ends, default=1.0)
-        if any(one.mark == "bars" for one in chart.series):
+        if any(series.mark == "bars" for series in chart.series):
             low = min(low, 0.0)
         low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
         return cls(*chart.x_range(), low, high)
@@ -61,25 +62,25 @@ class View:
         return View(self.left + x, self.right + x, self.bottom + y, self.top + y)
 
 
-def _has_ends(one: Series) -> bool:
+def _has_ends(series: Series) -> bool:
     """Returns whether the intervals of a series are drawn; those of companions would hide it."""
-    return bool(one.low) and (one.mark != "line" or one.banded)
+    return bool(series.low) and (series.mark != "line" or series.banded)
 
 
 def signs(chart: Chart) -> list[str]:
     """Returns the sign of each series: letters for several lines, shapes for points."""
     letters, bars = iter(_LETTERS * 8), iter("█▒" * 50)
     shapes, clouds = iter(_POINTS * 20), iter(_CLOUDS * 20)
-    several = sum(one.mark == "line" for one in chart.series) > 1
-    found = {}
-    for i, one in sorted(enumerate(chart.series), key=lambda pair: pair[1].role != "main"):
-        if one.mark == "line":
-            found[i] = next(letters) if several else "⠒"
-        elif one.mark == "bars":
-            found[i] = next(bars)
+    several = sum(series.mark == "line" for series in chart.series) > 1
+    by_place = {}
+    for i, series in sorted(enumerate(chart.series), key=lambda pair: pair[1].role != "main"):
+        if series.mark == "line":
+            by_place[i] = next(letters) if several else "⠒"
+        elif series.mark == "bars":
+            by_place[i] = next(bars)
         else:
-            found[i] = next(clouds if len(one.x) > _CLOUD else shapes)
-    return [found[i] for i in range(len(chart.series))]
+            by_place[i] = next(clouds if len(series.x) > _CLOUD else shapes)
+    return [by_place[i] for i in range(len(chart.series))]
 
 
 @dataclass
@@ -119,18 +120,17 @@ class _Canvas:
 
     def line(self, y: int) -> Line:
         """Returns the cells of one row as runs of one kind."""
-        cells = (self._cell(x, y) for x in range(self.width))
+        cells = []
+        for x in range(self.width):
+            character, kind = self.cells.get((x, y), (" ", "blank"))
+            if (x, y) in self.dots and character in " ░│":
+                bits, kind = self.dots[x, y]
+                character = braille(bits)
+            cells.append((character, kind))
         return [
             ("".join(character for character, _ in run), kind)
             for kind, run in groupby(cells, key=lambda cell: cell[1])
         ]
-
-    def _cell(self, x: int, y: int) -> tuple[str, str]:
-        character, kind = self.cells.get((x, y), (" ", "blank"))
-        if (x, y) in self.dots and character in " ░│":
-            bits, kind = self.dots[x, y]
-            character = braille(bits)
-        return character, kind
 
 
 def plot(
@@ -183,31 +183,32 @@ def plot(
 # Marks.
 
 
-def _draw(canvas: _Canvas, one: Series, sign: str) -> None:
-    if one.mark == "bars":
-        _bars(canvas, one, sign)
+def _draw(canvas: _Canvas, series: Series, sign: str) -> None:
+    if series.mark == "bars":
+        _bars(canvas, series, sign)
         return
-    if one.mark == "points":
-        for x, y in zip(one.x, one.y, strict=True):
-            canvas.put(canvas.column(x), canvas.row(y), sign, one.role)
-        if one.labelled:
-            _label(canvas, one)
+    if series.mark == "points":
+        for x, y in zip(series.x, series.y, strict=True):
+            canvas.put(canvas.column(x), canvas.row(y), sign, series.role)
+        if series.labelled:
+            _label(canvas, series)
         return
-    places = [(canvas.column(x, 2), canvas.row(y, 4)) for x, y in zip(one.x, one.y, strict=True)]
+    pairs = zip(series.x, series.y, strict=True)
+    places = [(canvas.column(x, 2), canvas.row(y, 4)) for x, y in pairs]
     for (x0, y0), (x1, y1) in pairwise(places):
         steps = max(abs(x1 - x0), abs(y1 - y0), 1)
         for i in range(steps + 1):
-            canvas.dot(x0 + (x1 - x0) * i // steps, y0 + (y1 - y0) * i // steps, one.role, sign)
+            canvas.dot(x0 + (x1 - x0) * i // steps, y0 + (y1 - y0) * i // steps, series.role, sign)
     if places and sign in _LETTERS:
         # Letters of several lines are at different points, so that none hides another.
         x, y = places[(1 + 2 * _LETTERS.index(sign)) % len(places)]
-        canvas.put(x // 2, y // 4, sign, one.role)
+        canvas.put(x // 2, y // 4, sign, series.role)
 
 
-def _bars(canvas: _Canvas, one: Series, sign: str) -> None:
+def _bars(canvas: _Canvas, series: Series, sign: str) -> None:
     """Draws bars; with more bars than columns, the tallest in each column."""
     tallest: dict[int, float] = {}
-    for x, y in zip(one.x, one.y, strict=True):
+    for x, y in zip(series.x, series.y, strict=True):
         left, right = canvas.column(x - 0.35), canvas.column(x + 0.35)
         for column in range(max(left, 0), min(right, canvas.width - 1) + 1):
             tallest[column] = max(y, tallest.get(column, y))
@@ -217,35 +218,35 @@ def _bars(canvas: _Canvas, one: Series, sign: str) -> None:
         for y in range(canvas.height):
             part = min(max(eighths - 8 * (canvas.height - 1 - y), 0), 8)
             if part and canvas.cells.get((column, y), " ")[0] != "│":
-                canvas.put(column, y, _EIGHTHS[part] if sign == "█" else sign, one.role)
+                canvas.put(column, y, _EIGHTHS[part] if sign == "█" else sign, series.role)
 
 
-def _intervals(canvas: _Canvas, one: Series, sign: str) -> None:
+def _intervals(canvas: _Canvas, series: Series, sign: str) -> None:
     """Draws intervals before what they belong to, so that they hide none; of controls a band."""
-    if not _has_ends(one):
+    if not _has_ends(series):
         return
-    if one.mark == "line" and one.role == "control":
-        for i, j in pairwise(range(len(one.x))):
-            left, right = canvas.column(one.x[i]), canvas.column(one.x[j])
+    if series.mark == "line" and series.role == "control":
+        for i, j in pairwise(range(len(series.x))):
+            left, right = canvas.column(series.x[i]), canvas.column(series.x[j])
             for column in range(left, right + 1):
                 part = (column - left) / max(right - left, 1)
-                low = one.low[i] + (one.low[j] - one.low[i]) * part
-                high = one.high[i] + (one.high[j] - one.high[i]) * part
+                low = series.low[i] + (series.low[j] - series.low[i]) * part
+                high = series.high[i] + (series.high[j] - series.high[i]) * part
                 for row in range(canvas.row(high), canvas.row(low) + 1):
-                    canvas.put(column, row, "░", one.role)
+                    canvas.put(column, row, "░", series.role)
         return
-    for x, low, high in zip(one.x, one.low, one.high, strict=True):
+    for x, low, high in zip(series.x, series.low, series.high, strict=True):
         for row in range(canvas.row(high), canvas.row(low) + 1) if high > low else ():
-            canvas.put(canvas.column(x), row, "│", one.role)
+            canvas.put(canvas.column(x), row, "│", series.role)
 
 
-def _label(canvas: _Canvas, one: Series) -> None:
+def _label(canvas: _Canvas, series: Series) -> None:
     """Writes the name beside its only point, on the side that has room."""
-    column, row = canvas.column(one.x[0]), canvas.row(one.y[0])
-    name = plain(one.name)[: max(canvas.width // 2, 1)]
+    column, row = canvas.column(series.x[0]), canvas.row(series.y[0])
+    name = plain(series.name)[: max(canvas.width // 2, 1)]
     start = column - 1 - len(name) if column > canvas.width // 2 else column + 2
     for i, character in enumerate(name):
-        canvas.put(start + i, row, character, one.role)
+        canvas.put(start + i, row, character, series.role)
 
 
 # Points at the cursor.
@@ -263,16 +264,16 @@ class PlottedPoint:
 
 def points(chart: Chart) -> list[PlottedPoint]:
     """Returns the points of all series but reference lines, from left to right."""
-    found = []
-    for sign, one in zip(signs(chart), chart.series, strict=True):
-        for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
-            low, high = (one.low[i], one.high[i]) if one.low else (None, None)
+    plotted = []
+    for sign, series in zip(signs(chart), chart.series, strict=True):
+        for i, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
+            low, high = (series.low[i], series.high[i]) if series.low else (None, None)
             place = chart.ticks[i] if i < len(chart.ticks) else tick_text(x, chart.x_unit)
-            name = one.names[i] if one.names else f"{one.name}, {place}"
+            name = series.names[i] if series.names else f"{series.name}, {place}"
             words = f"{sign} {plain(name)}: {interval(y, low, high, chart.y_unit)}"
-            if one.role != "reference":
-                found.append(PlottedPoint(x, y, sign, words))
-    return sorted(found, key=lambda point: point.x)
+            if series.role != "reference":
+                plotted.append(PlottedPoint(x, y, sign, words))
+    return sorted(plotted, key=lambda point: point.x)
 
 
 # Axes and legend.
@@ -298,25 +299,17 @@ def _x_ticks(chart: Chart, canvas: _Canvas) -> str:
 
 def _legend(chart: Chart, width: int, most: int) -> list[Line]:
     """Returns the legend: the sign of each series, in at most `most` lines, then the note."""
-    parts: list[tuple[str, str]] = [
-        (f"{sign}{'░' if one.banded and one.role == 'control' else ''} {plain(one.name)}", one.role)
-        for sign, one in zip(signs(chart), chart.series, strict=True)
-        if not one.labelled
-    ]
-    lines = _broken(parts, width) if len(parts) > 1 else []
+    lines: list[Line] = []
+    named = [pair for pair in zip(signs(chart), chart.series, strict=True) if not pair[1].labelled]
+    used = 0
+    for sign, series in named if len(named) > 1 else ():
+        band = "░" if series.banded and series.role == "control" else ""
+        text = f"{sign}{band} {plain(series.name)}"
+        if not lines or used + cell_len(text) > width:
+            lines.append([])
+            used = 0
+        lines[-1].append((fitted(text, min(cell_len(text), width - used)) + "  ", series.role))
+        used += cell_len(text) + 2
     if chart.note:
         lines.append([(fitted(plain(chart.note), width), "text")])
     return lines[: max(most, 1)]
-
-
-def _broken(parts: list[tuple[str, str]], width: int) -> list[Line]:
-    """Returns parts one after the other, on as many lines as they take."""
-    lines: list[Line] = [[]]
-    used = 0
-    for text, role in parts:
-        if used and used + cell_len(text) > width:
-            lines.append([])
-            used = 0
-        lines[-1].append((fitted(text, min(cell_len(text), width - used)) + "  ", role))
-        used += cell_len(text) + 2
-    return lines

@@ -21,12 +21,12 @@ _SHADES = " .:-=+*#%@"
 
 
 def read_picture(file: Entry, width: int, height: int) -> Image | None:
-    """Returns a picture scaled into `width` x `height` pixels, RGB, or None if it is none."""
+    """Returns a JPEG scaled into `width` x `height` pixels, RGB, or None if it is none."""
     from tuiprobe.datasets.base import UnreadableImageError
     from tuiprobe.datasets.decode import decode_image
 
     try:
-        image = decode_image(BytesIO(file.read_bytes()))
+        image = decode_image(BytesIO(file.read_bytes()), formats=("JPEG",))
     except (DamagedFileError, UnreadableImageError):
         return None
     return scaled(image, width, height)

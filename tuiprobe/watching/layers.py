@@ -85,7 +85,7 @@ def declared_dim(model: nn.Module, name: str) -> int | None:
         name = name.rpartition(".")[0]
 
 
-class Seen:
+class LayerStatistics:
     """The outputs of one layer since some moment.
 
     Args:
@@ -183,8 +183,8 @@ class Layer:
         self.assumed = False
         self.refused: str | None = None
         self.order: int | None = None
-        self.seen: Seen | None = None
-        self.logged: Seen | None = None
+        self.seen: LayerStatistics | None = None
+        self.logged: LayerStatistics | None = None
         self._layout: tuple[int, Tap, Extract] | None = None
 
     def add(self, x: Tensor, model: nn.Module, batch: InputBatch | None) -> None:
@@ -201,7 +201,7 @@ class Layer:
             y = extract(x)
             if not len(y):
                 return
-            seen = self.seen or Seen(tap, self._k)
+            seen = self.seen or LayerStatistics(tap, self._k)
             seen.add(y)
             self.seen = seen
         except UnknownBatchError as error:
@@ -230,12 +230,12 @@ class Layer:
         return self._layout[1:]
 
     @property
-    def shown(self) -> Seen | None:
+    def shown(self) -> LayerStatistics | None:
         """What figures describe: since the last log, or what that log described."""
         return self.seen if self.seen is not None else self.logged
 
 
-class Observed:
+class ObservedModel:
     """A model and what was seen of its layers: what is shown live, and what a directory keeps.
 
     Args:
@@ -270,7 +270,7 @@ class Observed:
         self._lock = threading.RLock()
 
     @property
-    def shown(self) -> list[tuple[str, Seen]]:
+    def shown(self) -> list[tuple[str, LayerStatistics]]:
         """What figures describe of each measured layer, by name, in the order of first calls."""
         with self._lock:
             layers = ((layer.name, layer.shown) for layer in self._in_order())

@@ -1,4 +1,4 @@
-"""Class names for the labels of a data set: what folder names mean in ImageNet and related sets.
+"""Classes of ImageNet: their names and ids, and which labels the folders of a data set stand for.
 
 `imagenet.tsv` and `imagenet_templates.txt` are generated from timm and open_clip
 (`python -m tuiprobe.models.names`), and a test compares them with those installed.
@@ -6,50 +6,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-
-from tuiprobe.plaintext import plain
 
 FILE = Path(__file__).with_name("imagenet.tsv")
 """One class a line, in the order of the labels: WordNet id, open_clip's name, WordNet's names."""
 
 TEMPLATES_FILE = Path(__file__).with_name("imagenet_templates.txt")
-
-
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-"""A number as programs write it; `1.0e+01` is what `numpy.savetxt` makes of 10."""
-
-LARGEST_LABEL = 10**15
-"""Larger numbers are no labels; this one fits int64, and is refused as too large."""
-
-_MISSING = {"nan", "none", "null", "na", "n/a", "<na>"}
-
-
-def whole_numbers(texts: Sequence[str]) -> list[int] | None:
-    """Returns labels as whole numbers; None if they are names.
-
-    Raises:
-        ValueError: If a number is not whole, or a label is missing among numbers.
-
-    >>> whole_numbers(["0", "1.0e+01", "2."]), whole_numbers(["7up", "3.5"])
-    ([0, 10, 2], None)
-    """
-    numeric = [NUMBER.fullmatch(text) is not None for text in texts]
-    if not all(numeric):
-        words = [i for i, is_number in enumerate(numeric) if not is_number]
-        if len(words) < len(texts) and all(texts[i].lower() in _MISSING for i in words):
-            raise ValueError(f"row {words[0]} has no label ({texts[words[0]]})")
-        return None
-    numbers = []
-    for row, text in enumerate(texts):
-        value = float(text)
-        if value % 1:
-            raise ValueError(f"row {row} has the label {plain(text[:80])}, no whole number")
-        numbers.append(int(max(min(value, LARGEST_LABEL), -LARGEST_LABEL)))
-    return numbers
 
 
 @lru_cache(maxsize=1)
