@@ -47,8 +47,10 @@ def test_a_place_that_is_no_run_is_refused_and_left_as_it_is(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "photos").mkdir()
-    refused = (("photos", "no run directory: it holds no key"), ("typo/run", "directory"))
-    for place, message in refused:
+    for place, message in (
+        ("photos", "no run directory: it holds no key"),
+        ("typo/run", "directory"),
+    ):
         path = str(tmp_path / place)
         assert run_cli([command, path, *([path] if command == "compare" else [])]) == 4
         assert f"{path} is no {message.removeprefix('no ')}" in capsys.readouterr().err
