@@ -92,10 +92,10 @@ def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
         return runs[-1]
 
     yield run
-    for one in runs:
-        if one.process.poll() is None:
-            os.killpg(one.process.pid, signal.SIGKILL)
-            one.process.wait()
+    for started in runs:
+        if started.process.poll() is None:
+            os.killpg(started.process.pid, signal.SIGKILL)
+            started.process.wait()
 
 
 @pytest.mark.parametrize(
@@ -230,9 +230,9 @@ def test_ranks_end_when_their_torchrun_is_killed_outright(one_red: Path, tmp_pat
 def test_ranks_that_fail_end_with_their_launcher(one_red: Path, tmp_path: Path) -> None:
     launcher = launch(one_red, tmp_path / "log", "forward:RuntimeError")
     assert launcher.wait(180) == 1
-    said = (tmp_path / "log").read_text()
-    assert "the run failed with RuntimeError" in said
-    assert "exitcode  : 5" in said
+    log = (tmp_path / "log").read_text()
+    assert "the run failed with RuntimeError" in log
+    assert "exitcode  : 5" in log
     assert gone([int(p.name) for p in Path("/proc").iterdir() if of_group(p, launcher.pid)], 120)
 
 
