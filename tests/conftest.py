@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,18 @@ def prepared() -> Iterator[Prepared]:
 
 
 @pytest.fixture(scope="session")
+def default_run(
+    prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Returns how the default run of few images ended, and its directory, for all its readers."""
+    folder = tmp_path_factory.mktemp("default")
+    done = prepared.run("--headless", "--sample", "60", "--concept-sample", "320", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (run,) = (folder / "runs").iterdir()
+    return done, run
+
+
+@pytest.fixture(scope="session")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder of two class folders with crops of real photographs as JPEG files."""
     from skimage import data
@@ -57,7 +70,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "thing": [data.coffee(), data.rocket()],
     }
     for name, images in pictures.items():
-        write_crops(root / name, images, crops=12)
+        write_crops(root / name, images, crops=9)
     return root
 
 

@@ -66,14 +66,14 @@ class Faults:
             if 0 <= self._at < number and name in LASTING.get(self._kind, ()):
                 self._fail()
             try:
-                found = getattr(os, name)(*arguments, **options)
+                result = getattr(os, name)(*arguments, **options)
             except OSError:  # as unlinking what is not there
                 if number == self._at:
                     self._fail()
                 raise
             if number == self._at and self._after:
                 self._fail()
-            return found
+            return result
 
         return call
 

@@ -11,6 +11,6 @@ _Result = TypeVar("_Result", bound=ProbeResult)
 
 def part(report: Report, kind: type[_Result]) -> _Result:
     """Returns what a probe found, which must be there."""
-    found = report.part(kind)
-    assert found is not None, report.why_not(kind.probe)
-    return found
+    result = report.part(kind)
+    assert result is not None, report.why_not(kind.probe)
+    return result

@@ -216,8 +216,8 @@ def disk_after(changes: Sequence[Change], kept: Callable[[int], bool]) -> Tree:
 
 def _tree(node: int, names: dict[int, dict[str, int]], contents: dict[int, bytearray]) -> Tree:
     return {
-        name: _tree(one, names, contents) if one in names else bytes(contents.get(one, b""))
-        for name, one in names[node].items()
+        name: _tree(n, names, contents) if n in names else bytes(contents.get(n, b""))
+        for name, n in names[node].items()
     }
 
 
@@ -241,10 +241,10 @@ def write_tree(tree: Tree, root: Path) -> None:
 
 def files_of(tree: Tree, above: str = "") -> dict[str, bytes]:
     """Returns the files of a tree by their paths."""
-    found: dict[str, bytes] = {}
+    result: dict[str, bytes] = {}
     for name, content in tree.items():
         if isinstance(content, dict):
-            found |= files_of(content, f"{above}{name}/")
+            result |= files_of(content, f"{above}{name}/")
         else:
-            found[above + name] = content
-    return found
+            result[above + name] = content
+    return result

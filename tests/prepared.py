@@ -133,7 +133,7 @@ class Prepared:
         for path in (out, err):
             path.touch()
         question = {
-            "arguments": [str(one) for one in arguments],
+            "arguments": [str(argument) for argument in arguments],
             "cwd": str(cwd),
             "env": {**os.environ, **(env or {})},
             "session": session,
@@ -167,10 +167,10 @@ def main() -> None:
     for line in sys.stdin:
         question = json.loads(line)
         if pid := question.get("ended"):
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
+            result, status = os.waitpid(pid, os.WNOHANG)
+            if result:
                 running.remove(pid)
-            answer = os.waitstatus_to_exitcode(status) if found else None
+            answer = os.waitstatus_to_exitcode(status) if result else None
         else:
             answer = os.fork()
             if not answer:

@@ -47,10 +47,13 @@ def test_a_place_that_is_no_run_is_refused_and_left_as_it_is(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "photos").mkdir()
-    for place, said in (("photos", "no run directory: it holds no key"), ("typo/run", "directory")):
+    for place, message in (
+        ("photos", "no run directory: it holds no key"),
+        ("typo/run", "directory"),
+    ):
         path = str(tmp_path / place)
         assert run_cli([command, path, *([path] if command == "compare" else [])]) == 4
-        assert f"{path} is no {said.removeprefix('no ')}" in capsys.readouterr().err
+        assert f"{path} is no {message.removeprefix('no ')}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [tmp_path / "photos"]
     assert list((tmp_path / "photos").iterdir()) == []
 
@@ -105,9 +108,9 @@ def ended(
 @pytest.mark.skipif(sys.platform != "linux", reason="has no /dev/full")
 @pytest.mark.parametrize("command", PRINT)
 def test_output_that_finds_no_room_is_one_sentence(command: str, place: Path) -> None:
-    code, said = ended(command, place, "> /dev/full")
-    assert (code, said[-1]) == (5, NO_ROOM)
-    assert len(said) == (2 if command == "models" else 1)  # it says how many it shows
+    code, message = ended(command, place, "> /dev/full")
+    assert (code, message[-1]) == (5, NO_ROOM)
+    assert len(message) == (2 if command == "models" else 1)  # it says how many it shows
 
 
 def test_output_that_cannot_be_written_in_other_ways(place: Path) -> None:
@@ -127,5 +130,5 @@ def test_a_command_that_is_gone_names_what_takes_its_place(
 ) -> None:
     for command, other in REMOVED.items():
         assert run_cli([command, "more"]) == 2
-        assert f"`tuiprobe {other}` does it" in capsys.readouterr().err
+        assert f"was removed: `tuiprobe {other}` replaces it" in capsys.readouterr().err
         assert other.startswith("--") or run_cli([other.split()[0], "--help"]) == 0

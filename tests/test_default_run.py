@@ -32,43 +32,32 @@ SETS = ("val", *miniature.SHIFTS)
 def run(prepared: Prepared, tmp_path: Path) -> Run:
     """Returns a function that runs the program in an empty folder."""
 
-    def one(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def program(*arguments: str) -> subprocess.CompletedProcess[str]:
         return prepared.run(*arguments, cwd=tmp_path)
 
-    return one
+    return program
 
 
 def only_run(folder: Path) -> Path:
-    (found,) = (folder / "runs").iterdir()
-    return found
+    (path,) = (folder / "runs").iterdir()
+    return path
 
 
-def test_json_is_all_that_stands_on_standard_output(tmp_path: Path, run: Run) -> None:
-    done = run("--headless", "--json", "--sample", "8", "--concepts", "none", "--target", "none")
-    assert done.returncode == 0, done.stderr
-    directory = only_run(tmp_path)
-    assert json.loads(done.stdout) == json.loads((directory / "results.json").read_text())
-    assert done.stdout.count("\n") == 1
-    assert done.stderr.splitlines()[-1] == f"report: runs/{directory.name}/report.md"
-
-
-def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
-    done = run("--headless", "--sample", "60", "--concept-sample", "320")
-    assert done.returncode == 0, done.stderr
-    directory = only_run(tmp_path)
+def test_the_default_goes_through_every_part(default_run) -> None:
+    done, directory = default_run
     report = Report.read(directory / "results.json")
     assert report.model.name == "mini_clip"
     assert {data.name: data.measured for data in report.data} == {
         **dict.fromkeys((*SETS, "street"), 60),
         "concepts": 320,
     }
-    assert {one.data for one in part(report, OutlierResult).taps} == set(SETS)
+    assert {tap.data for tap in part(report, OutlierResult).taps} == set(SETS)
     accuracies = part(report, Robustness).accuracies
-    assert [one.data for one in accuracies] == list(SETS)
+    assert [accuracy.data for accuracy in accuracies] == list(SETS)
     assert part(report, Concepts).tried > 0
     assert list((directory / "thumbs" / "concepts").glob("*.jpg"))
-    assert [one.probe for one in report.parts] == list(BUILT_IN)
-    not_run = {one.probe: one.not_run for one in report.parts if one.result is None}
+    assert [p.probe for p in report.parts] == list(BUILT_IN)
+    not_run = {p.probe: p.not_run for p in report.parts if p.result is None}
     assert not_run.pop("forecast").startswith("accuracies of 12 models")  # too few published ones
     assert not_run == {"neighbours": "the model has a head, whose accuracy is measured"}
     # the shipped model is right on its own world nearly always: far above the 1/40 of chance
@@ -93,12 +82,12 @@ def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
 
 def figures(report: Report) -> dict:
     """Returns everything measured, without what names the source."""
-    found: dict[str, Any] = {one.probe: one.result for one in report.parts}
+    result: dict[str, Any] = {p.probe: p.result for p in report.parts}
     for name in ("effective", "not_run"):  # which baseline belongs depends on the source
-        del found["robustness"][name]
-    found |= {"model": report.model, "fingerprint": report.fingerprint}
-    found["data"] = [one.model_dump(exclude={"source", "images"}) for one in report.data]
-    return found
+        del result["robustness"][name]
+    result |= {"model": report.model, "fingerprint": report.fingerprint}
+    result["data"] = [dataset.model_dump(exclude={"source", "images"}) for dataset in report.data]
+    return result
 
 
 def test_command_line_python_and_exported_files_agree(tmp_path, run, monkeypatch):
@@ -111,6 +100,8 @@ def test_command_line_python_and_exported_files_agree(tmp_path, run, monkeypatch
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((tmp_path / "cli/results.json").read_text())
+    assert done.stdout.count("\n") == 1
+    assert done.stderr.splitlines()[-1] == "report: cli/report.md"
     assert Report.read(tmp_path / "cli" / "results.json").without_timings() == (
         built_in.without_timings()
     )
@@ -153,13 +144,13 @@ def test_several_models_are_compared_and_one_that_fails_stops_only_itself(tmp_pa
         for report in (Report.read(path) for path in group.glob("*/results.json"))
     }
     assert set(reports) == {"mini_clip", "mini_supervised"}
-    for one in reports.values():  # every kind of encoder has an outcome
-        assert part(one, OutlierResult).finals()[0].finding.reasons
+    for entry in reports.values():  # every kind of encoder has an outcome
+        assert part(entry, OutlierResult).finals()[0].finding.reasons
     (table,) = group.glob("comparison-*.md")
     every = table.read_text().partition("All headline figures")[2]
-    rows = {row.split("|")[1].strip(): row for row in every.splitlines() if "|" in row}
     for name, report in reports.items():
+        assert name.replace("_", r"\_") in every
         (final,) = part(report, OutlierResult).finals()
-        assert f"| {final.kurtosis.alone()} (" in rows[name.replace("_", r"\_")]
+        assert f"| {final.kurtosis.alone()} (" in every
     assert str(table.name) in done.stderr
     assert done.stdout.rpartition("Models\n======\n")[2].count("mini_clip") > 1

@@ -21,10 +21,12 @@ def first_words(file: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        decorators = {one.id for one in node.decorator_list if isinstance(one, ast.Name)}
-        said = ast.get_docstring(node)
-        if said and not decorators & _NOUNS:
-            yield node.name, said.split(maxsplit=1)[0]
+        decorators = {
+            decorator.id for decorator in node.decorator_list if isinstance(decorator, ast.Name)
+        }
+        message = ast.get_docstring(node)
+        if message and not decorators & _NOUNS:
+            yield node.name, message.split(maxsplit=1)[0]
 
 
 def test_functions_say_what_they_do() -> None:

@@ -84,7 +84,7 @@ def test_no_link_below_the_directory_is_followed(tmp_path: Path, target: str, na
             with pytest.raises(RunError, match="cannot write"):
                 write(b"x")
     assert (outside / "deep" / "file").read_text() == "secret"
-    assert [one.name for one in (outside / "deep").iterdir()] == ["file"]
+    assert [path.name for path in (outside / "deep").iterdir()] == ["file"]
 
 
 def test_the_directory_itself_may_be_a_link(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def test_hooks_work_without_a_network_by_the_extra_for_development() -> None:
     commands = {hook["entry"].split()[0] for hook in HOOKS if hook["language"] == "system"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extra = {re.split(r"[^\w-]", line)[0] for line in project["optional-dependencies"]["dev"]}
-    installed = {one.name.replace("_", "-"): one for one in distributions()}
+    installed = {
+        distribution.name.replace("_", "-"): distribution for distribution in distributions()
+    }
     if missing := extra - installed.keys():
         pytest.skip(f"needs the extra dev: {', '.join(sorted(missing))}")
     files = [Path(file) for package in extra for file in installed[package].files or ()]

@@ -21,9 +21,9 @@ STATE = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
 
 @given(st.text())
 def test_plain_text_holds_nothing_a_terminal_obeys(text: str) -> None:
-    shown = plain(text)
-    assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in shown)
-    assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b")
+    displayed = plain(text)
+    assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in displayed)
+    assert not set(displayed) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b")
 
 
 def test_lines_elsewhere_than_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,26 +64,26 @@ def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
         bar = _Bar(console, progress)
         bar(Event("progress", "", STATE))
         bar(Event("warning", "[red]as it is[/red]"))
-    shown = out.getvalue()
-    assert "25%" in shown
-    assert "12.5 images/s" in shown
-    assert "warning: [red]as it is[/red]" in shown
+    displayed = out.getvalue()
+    assert "25%" in displayed
+    assert "12.5 images/s" in displayed
+    assert "warning: [red]as it is[/red]" in displayed
 
 
 def test_one_output_of_a_notebook_is_renewed() -> None:
-    shown: list[str] = []
-    cell = _NotebookCell(lambda data, raw: shown.append(data["text/plain"]))
+    displayed: list[str] = []
+    cell = _NotebookCell(lambda data, raw: displayed.append(data["text/plain"]))
     cell(Event("stage", "loading mini_clip"))
-    assert shown[-1] == "loading mini_clip"
+    assert displayed[-1] == "loading mini_clip"
     cell(Event("progress", "", STATE))
-    assert shown[-1] == "measured: 50 of 200 images, 12.5 images/s, 0:12 left"
+    assert displayed[-1] == "measured: 50 of 200 images, 12.5 images/s, 0:12 left"
     cell(Event("progress", "", {**STATE, "done": 51}))  # within a fifth of a second
-    assert len(shown) == 2
+    assert len(displayed) == 2
     cell(Event("warning", "<b>as it is</b>"))
     cell(Event("stage", "merging"))
-    assert shown[2:] == ["warning: <b>as it is</b>", "warning: <b>as it is</b>\nmerging"]
+    assert displayed[2:] == ["warning: <b>as it is</b>", "warning: <b>as it is</b>\nmerging"]
     cell.end()
-    assert shown[-1] == "warning: <b>as it is</b>"
+    assert displayed[-1] == "warning: <b>as it is</b>"
 
 
 @pytest.mark.slow
@@ -97,13 +97,13 @@ def test_python_shows_progress_on_request_and_to_no_log(
             "mini_clip", "miniature:val", sample=8, workers=0, output=str(tmp_path / "run"),
             progress=progress,
         )  # fmt: skip
-        said = capsys.readouterr()
-        assert said.out == ""
-        return said.err
+        lines = capsys.readouterr()
+        assert lines.out == ""
+        return lines.err
 
     assert "loading mini_clip" in probe(True)
     assert probe(events.append) == ""
-    assert {"stage", "done"} <= {one.kind for one in events}
+    assert {"stage", "done"} <= {event.kind for event in events}
     assert not somebody_looks()
 
 
@@ -119,7 +119,7 @@ def test_of_several_ranks_of_a_host_one_narrates_and_the_others_say_what_goes_wr
         for number in range(30):
             listen(Event("skipped", f"{number}.png: damaged"))
         listen(Event("failed", "disk full"))
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == "rank 3: skipped 0.png: damaged"
-    assert said[-1] == "rank 3: error: disk full"
-    assert len(said) == 11
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "rank 3: skipped 0.png: damaged"
+    assert lines[-1] == "rank 3: error: disk full"
+    assert len(lines) == 11

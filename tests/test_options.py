@@ -98,7 +98,7 @@ def test_the_first_screen_of_help_has_the_question_examples_and_common_options()
     assert max(map(len, lines)) < 80
     assert "Will this image encoder hold up on my pictures" in lines[2]
     options = lines[lines.index("Options:") + 1 : lines.index("Commands:") - 1]
-    common = [one.flag for one in app.all_options() if one.option.common]
+    common = [option.flag for option in app.all_options() if option.option.common]
     flags = [re.findall(r"--[a-z-]+", line)[0] for line in options]
     assert sorted(flags) == sorted([*common, "--help"])
     assert 15 <= len(common) <= 22
@@ -151,14 +151,12 @@ def drawn(option: OptionField) -> st.SearchStrategy[Any]:
 
 
 OF_VECTORS = ("embeddings", *OF_EMBEDDINGS)
-GIVEN = st.fixed_dictionaries(
-    {one.name: drawn(one) for one in run_options() if one.name not in OF_VECTORS}
-)
+GIVEN = st.fixed_dictionaries({o.name: drawn(o) for o in run_options() if o.name not in OF_VECTORS})
 VECTORS = st.fixed_dictionaries(
     {
-        one.name: st.none() if one.name in ("model", "data", "head") else drawn(one)
-        for one in run_options()
-        if one.name not in (*OF_IMAGES, "embeddings")
+        o.name: st.none() if o.name in ("model", "data", "head") else drawn(o)
+        for o in run_options()
+        if o.name not in (*OF_IMAGES, "embeddings")
     }
     | {"embeddings": st.sampled_from(["rows.npy", "-x.npy", "a/img_emb_*.npy", "s.npz::train"])}
 )
@@ -221,7 +219,7 @@ def test_a_spec_of_another_version_gives_no_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"sampel": 64}, "there is no option 'sampel'; did you mean sample?"),
         ({"zzz": 1}, "there is no option 'zzz'; there are checkpoint, sample"),
@@ -230,13 +228,13 @@ def test_a_spec_of_another_version_gives_no_command() -> None:
         ({"layers": 3}, "layers= takes text .*, not a int"),
     ],
 )
-def test_python_answers_a_wrong_option_in_one_sentence(given: dict, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_python_answers_a_wrong_option_in_one_sentence(given: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         tuiprobe.probe("mini_clip", "miniature", **given)
 
 
 def test_the_command_line_answers_a_wrong_value(capsys: pytest.CaptureFixture[str]) -> None:
-    for words, said in (
+    for words, message in (
         (["--batch-size", "0"], "--batch-size"),
         (["--batch-size", "x"], "--batch-size"),
         (["--dtype", "float64"], "--dtype"),
@@ -245,7 +243,7 @@ def test_the_command_line_answers_a_wrong_value(capsys: pytest.CaptureFixture[st
     ):
         assert app.run_cli(["--headless", *words]) == 2
         out, err = capsys.readouterr()
-        assert said in err
+        assert message in err
         assert out == ""
 
 
@@ -277,8 +275,8 @@ def test_the_options_of_a_strangers_probe_are_parsed_and_checked() -> None:
         "blur.radius=2", "blur.modes=a", "blur.modes=b=c", "count.least=5", "blur.dry-run=true",
         "blur.limit=4",
     ]  # fmt: skip
-    found = probe_options(texts, KNOWN)
-    assert found == {
+    result = probe_options(texts, KNOWN)
+    assert result == {
         "blur": Blur(radius=2.0, modes=("a", "b=c"), dry_run=True, limit=4),
         "count": Count(least=5),
     }
@@ -291,7 +289,7 @@ def test_the_options_of_a_strangers_probe_are_parsed_and_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "said"),
+    ("texts", "message"),
     [
         (["blur"], "--probe blur: write ID.KEY=VALUE"),
         (["blurr.radius=3"], "there is no probe 'blurr'; did you mean blur[?]"),
@@ -305,8 +303,10 @@ def test_the_options_of_a_strangers_probe_are_parsed_and_checked() -> None:
         (["blur.radius=1", "blur.radius=2"], "--probe blur.radius: given 2 times"),
     ],
 )
-def test_a_wrong_option_of_a_strangers_probe_is_one_sentence(texts: list[str], said: str) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_a_wrong_option_of_a_strangers_probe_is_one_sentence(
+    texts: list[str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         probe_options(texts, KNOWN)
     assert "\n" not in str(caught.value)
 
@@ -337,7 +337,7 @@ def test_options_are_read_from_models_and_dataclasses_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "problem"),
     [
         ("batch_size", "32", ""),
         ("batch_size", "65537", "give a whole number at least 1 and at most 65536"),
@@ -352,6 +352,6 @@ def test_options_are_read_from_models_and_dataclasses_alike() -> None:
         ("head", "anything", ""),
     ],
 )
-def test_a_form_says_what_is_wrong_with_a_text(name: str, text: str, said: str) -> None:
-    assert run_option(name).problem(text).startswith(said)
-    assert bool(run_option(name).problem(text)) == bool(said)
+def test_a_form_says_what_is_wrong_with_a_text(name: str, text: str, problem: str) -> None:
+    assert run_option(name).problem(text).startswith(problem)
+    assert bool(run_option(name).problem(text)) == bool(problem)

@@ -124,7 +124,7 @@ def test_images_of_python_give_the_figures_of_their_folder(
     encoder = tuiprobe.Encoder.from_module(Colors(), preprocess=preprocess, classes=NAMES)
     unlabelled = [image for image, _ in named]
     report = tuiprobe.probe(encoder, data, target=[*unlabelled], **ALIKE)
-    target = next(one for one in report.data if one.target)
+    target = next(dataset for dataset in report.data if dataset.target)
     assert (target.source, target.images, target.labelled) == ("py:images", 3 * EACH, False)
     with pytest.raises(UsageError, match="pass a module"):
         tuiprobe.probe(encoder, data, dtype="bfloat16")
@@ -161,7 +161,7 @@ def test_what_is_read_once_resumes_with_the_same_images_alone(
 def test_the_options_are_typed_from_their_one_declaration(tmp_path: Path) -> None:
     mypy = pytest.importorskip("mypy.api", reason="needs the extra dev: mypy")
     assert FILE.read_text("utf-8") == module(), "python -m tools.typed_options"
-    assert {one.name for one in run_options()} > set(OWN)
+    assert {option.name for option in run_options()} > set(OWN)
     (tmp_path / "mypy.ini").write_text(
         "[mypy]\n[mypy-torch.*,PIL.*,tuiprobe.models.*,tuiprobe.results.*,tuiprobe.watching.*]\n"
         "follow_imports = skip\n"
@@ -181,7 +181,11 @@ def test_the_options_are_typed_from_their_one_declaration(tmp_path: Path) -> Non
     printed, problems, _ = mypy.run([*cache, "--output", "json", *files])
     assert problems == ""
     errors = [json.loads(line) for line in printed.splitlines()]
-    found = {Path(one["file"]).stem: one["message"] for one in errors if one["severity"] == "error"}
+    messages = {
+        Path(error["file"]).stem: error["message"]
+        for error in errors
+        if error["severity"] == "error"
+    }
     for number, message in enumerate(calls.values()):
-        assert (message is None) == (f"call{number}" not in found), found
-        assert message is None or message in found[f"call{number}"]
+        assert (message is None) == (f"call{number}" not in messages), messages
+        assert message is None or message in messages[f"call{number}"]

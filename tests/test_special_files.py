@@ -38,8 +38,8 @@ def pipe(path: Path, outside: Path) -> None:
 
 
 def bound_socket(path: Path, outside: Path) -> None:
-    with chdir(path.parent), socket.socket(socket.AF_UNIX) as one:  # a name of few letters
-        one.bind(path.name)
+    with chdir(path.parent), socket.socket(socket.AF_UNIX) as server:  # a name of few letters
+        server.bind(path.name)
 
 
 def folder(path: Path, outside: Path) -> None:
@@ -136,15 +136,15 @@ def test_no_file_of_a_run_hangs_or_breaks_a_reader(name, kind, run, tmp_path, ca
     where = {"root": run.parent, "run": run, "other": run.parent / "other"}
     # Whatever its kind, a special file is refused in one place: the slow command asks for two.
     slow = kind in (pipe, link)
-    for command in (one for one in COMMANDS if slow or not one.startswith("reprobe")):
+    for command in (text for text in COMMANDS if slow or not text.startswith("reprobe")):
         begun = time.process_time()
         code = run_cli([word.format(**where) for word in command.split()])
         assert time.process_time() - begun < SECONDS, command
-        said = capsys.readouterr()
-        assert code in (0, 2, 4, 5), (command, said.err)
-        assert "Traceback" not in said.err
-        assert said.err.count("error:") == (code != 0), (command, said.err)
-        assert SECRET not in said.out + said.err
+        captured = capsys.readouterr()
+        assert code in (0, 2, 4, 5), (command, captured.err)
+        assert "Traceback" not in captured.err
+        assert captured.err.count("error:") == (code != 0), (command, captured.err)
+        assert SECRET not in captured.out + captured.err
     assert outside.read_text() == SECRET
     screens(run)
 
@@ -165,5 +165,5 @@ def test_no_file_that_a_user_names_hangs_a_reader(command, kind, run, tmp_path, 
     begun = time.process_time()
     code = run_cli([word.format(file=file, run=run) for word in command.split()])
     assert time.process_time() - begun < SECONDS
-    said = capsys.readouterr()
-    assert (code in (2, 4, 5), said.err.count("error:")) == (True, 1), said.err
+    captured = capsys.readouterr()
+    assert (code in (2, 4, 5), captured.err.count("error:")) == (True, 1), captured.err

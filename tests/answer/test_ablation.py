@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +12,12 @@ import pytest
 from tests.measure.fake_run import FakeSet, vouch, write_run
 from tuiprobe.answer.ablation import Question, ablate, parse_question
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.files import DamagedFileError
 from tuiprobe.manifest import read_manifest, write_manifest
-from tuiprobe.probes.ablation.targeted import ablation_span
 from tuiprobe.probes.ablation.targeted_result import TargetedAblation
 from tuiprobe.probes.proportions import paired_difference
 from tuiprobe.report.terminal import ablation_text
-from tuiprobe.run.arrays import BlockReader, write_arrays
+from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.directory import RunDir
 
 pytestmark = pytest.mark.slow
@@ -92,29 +90,6 @@ def test_shuffled_parts_are_those_of_other_images(tmp_path: Path) -> None:
     assert ablate(run, Question((1,), (), replaced_by="shuffle")).sets == (one,)
 
 
-def test_modes_are_read_from_text() -> None:
-    assert parse_question(["channel:1"]).replaced_by == "mean"
-    assert parse_question(["channel:1"], mode="zero").replaced_by == "zero"
-    with pytest.raises(UsageError, match="--ablate-mode"):
-        parse_question(["channel:1"], mode="median")
-
-
-def test_channels_are_removed_exactly_and_spans_are_orthonormal() -> None:
-    from tuiprobe.run.checked_arrays import HeadArrays
-
-    weight = arrays()[0]
-    head = HeadArrays(weight)
-    assert (ablation_span(head, [2, 7], [], centred=False) == np.eye(CHANNELS)[:, [2, 7]]).all()
-    span = ablation_span(head, [2], [0, 1, 4], centred=True)
-    np.testing.assert_allclose(span.T @ span, np.eye(4), atol=1e-6)
-    everything = ablation_span(head, range(CHANNELS), [0], centred=False)
-    assert everything.shape == (CHANNELS, CHANNELS)  # the direction adds nothing
-    with pytest.raises(UsageError, match="channel:16 does not exist"):
-        ablation_span(head, [CHANNELS], [], centred=False)
-    with pytest.raises(UsageError, match="direction:6 does not exist"):
-        ablation_span(head, [], [CLASSES], centred=False)
-
-
 def test_images_that_are_not_finite_are_left_out_and_zeros_count_as_wrong(tmp_path: Path) -> None:
     weight, _, h, labels = arrays()
     labels = (h @ weight.T).argmax(1)  # all right
@@ -126,12 +101,6 @@ def test_images_that_are_not_finite_are_left_out_and_zeros_count_as_wrong(tmp_pa
         assert (one.n, one.nonfinite) == (N - 100, 100)
         assert one.before.top1 == pytest.approx((N - 200) / (N - 100))
         assert 0.5 < one.after.top1 < one.before.top1
-
-
-@pytest.mark.parametrize("text", ["", "17", "channel:", "channel:-1", "chanel:3", "direction:x"])
-def test_what_is_no_channel_and_no_direction_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="neither channel:NUMBER nor direction:NUMBER"):
-        parse_question([text])
 
 
 def test_runs_without_a_head_or_with_damage_say_so(tmp_path: Path) -> None:
@@ -165,35 +134,6 @@ def test_runs_without_a_head_or_with_damage_say_so(tmp_path: Path) -> None:
     path.path.symlink_to("/etc/passwd")
     with pytest.raises(DamagedFileError, match="cannot read"):
         ablate(run, Question((3,), ()))
-
-
-def test_blocks_are_the_array(tmp_path: Path) -> None:
-    h = np.arange(70, dtype=np.float32).reshape(10, 7)
-    write_arrays(Entry(tmp_path, "x"), {"h": h, "empty": h[:0], "ids": np.arange(10)}, {"a": "b"})
-    with BlockReader(Entry(tmp_path, "x")) as file:
-        assert (np.concatenate(list(file.blocks("h", 3))) == h).all()
-        assert [len(block) for block in file.blocks("h", 4)] == [4, 4, 2]
-        assert list(file.blocks("empty", 4)) == []
-        assert file.read("ids").tolist() == list(range(10))
-        with pytest.raises(DamagedFileError, match="no 'x'"):
-            file.read("x")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"data_offsets": [0, 1 << 40]}, {"data_offsets": [-8, 272]}, {"shape": [99, 7]}, {"dtype": 3}],
-)
-def test_headers_that_lie_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    path = Entry(tmp_path, "x")
-    write_arrays(path, {"h": np.zeros((10, 7), np.float32)}, {})
-    content = path.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    header["h"] |= change
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
-    with pytest.raises(DamagedFileError, match="damaged"):
-        BlockReader(path)
 
 
 def test_paired_intervals_cover_the_difference() -> None:
@@ -242,3 +182,11 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 45, "the representations were read at once"
+
+
+@pytest.mark.parametrize("text", ["", "17", "channel:", "channel:-1", "chanel:3", "direction:x"])
+def test_what_is_no_channel_and_no_direction_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="neither channel:NUMBER nor direction:NUMBER"):
+        parse_question([text])
+    with pytest.raises(UsageError, match="--ablate-mode"):
+        parse_question(["channel:1"], mode="median")

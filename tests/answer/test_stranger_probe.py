@@ -126,6 +126,8 @@ def test_a_probe_that_fails_costs_its_own_part_alone(
         ([("other", "Early")], "'other' of an unnamed package is left out: ValueError: it calls"),
         ([("lost", "Lost")], "'lost' is left out: it asks for 'nowhere', which is not installed"),
         ([("outliers", "Early")], "'outliers' of an unnamed package is not used"),
+        *(([(name, "Early")], f"{name!r} of") for name in ("my-probe", "Edges", "a.b", "x" * 65)),
+        ([("é", "Early")], "lower-case letters, digits and underscores"),
     ],
 )
 def test_a_probe_that_cannot_be_used_is_left_out_in_one_sentence(

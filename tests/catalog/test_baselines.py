@@ -65,9 +65,7 @@ def test_fit_is_that_of_scipy(baseline: str) -> None:
 )
 def test_known_models(spec: str, baseline: str, value: float, extrapolated: bool) -> None:
     row = published_row(spec)
-    assert row is not None
     result = effective_robustness(bundled(baseline), row.imagenet, row.shifts)
-    assert result is not None
     ends = (result.prediction[0], result.precision[0], result.value)
     assert [*ends, result.precision[1], result.prediction[1]] == sorted(
         [*ends, result.precision[1], result.prediction[1]]
@@ -109,7 +107,6 @@ def test_prediction_interval_covers_new_models() -> None:
         *known, new = models(seed, 61, 0.2)
         line = fit("t", known, ("imagenet_v2",))
         result = effective_robustness(line, new.imagenet, new.shifts)
-        assert result is not None
         hits += result.prediction[0] <= 0 <= result.prediction[1]
     assert 0.905 <= hits / 200 <= 0.995
 

@@ -60,11 +60,9 @@ def test_a_published_model_is_forecast_without_its_family() -> None:
     low, high = forecast.intervals[0.95]
     assert (low, high) == pytest.approx((0.474, 0.719), abs=1e-3)
     er = effective_robustness(chosen.line, row.imagenet, row.shifts)
-    assert er is not None
     assert er.value == pytest.approx(-0.016, abs=1e-3)
     assert not er.above
     standard = effective_robustness(bundled("standard"), row.imagenet, row.shifts)
-    assert standard is not None
     assert standard.value == pytest.approx(0.334, abs=1e-3)
 
 

@@ -87,8 +87,12 @@ def test_versions_and_extras_are_those_of_the_package() -> None:
     assert extras == set(PROJECT["optional-dependencies"]) - {"test", "dev", "fuzz"}
 
 
-def test_the_architecture_has_the_layers_of_the_contract() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition("## Three values")[0]
+def test_the_architecture_has_the_layers_of_the_contract_and_files_that_exist() -> None:
+    page = ROOT / "ARCHITECTURE.md"
+    files = [span for span in spans(page) if span.endswith(".py")]
+    assert len(files) > 4
+    assert [file for file in files if not (ROOT / "tuiprobe" / file).exists()] == []
+    text = page.read_text("utf-8").partition("## Three values")[0]
     rows = [re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)]
     contract = PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"][1:]
     layers = [re.findall(r"tuiprobe\.(\w+)", layer) for layer in contract]

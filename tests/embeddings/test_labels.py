@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from tests.embeddings.conftest import planted
 from tuiprobe.catalog.class_names import place_of_each
+from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event
@@ -106,6 +107,13 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "no known column": ("l.csv", table(range(6), "a,b"), "none of its columns is called 'label'"),
     "a comma in a name": ("l.csv", table(range(5)) + "5,crane, bird\n", "row 5 has 3 cells where"),
     "another encoding": ("l.txt", "a\0\n", "zero bytes"),
+    "an empty line": ("l.txt", "1\n\n" + "2\n" * 4, "row 1 has no label"),
+    "negative": ("l.txt", "-1\n" * 6, "from 0"),
+    "a large number": ("l.txt", "99999999\n" * 6, "no class"),
+    "no list": ("l.json", '{"a": 1}', "no list"),
+    "deep json": ("l.json", "[" * 5000, "nested|cannot be read"),
+    "no npy": ("l.npy", "text", "cannot be read"),
+    "another format": ("l.xyz", "1", "labels are read from"),
 }  # fmt: skip
 
 
@@ -214,14 +222,22 @@ def test_the_accuracy_is_that_of_the_labels_and_a_line_says_how(
     np.savetxt(tmp_path / "l.txt", truth)
     order = draws.permutation(480)
     (tmp_path / "l.csv").write_text(column([f"{i},{truth[i]}" for i in order], "id,label"))
-    for name, how in (("l.txt", "by position"), ("l.csv", "by the row numbers in the column id")):
+    names = np.array([f"kind {i}" for i in range(12)])
+    (tmp_path / "classes.txt").write_text("\n".join(names))
+    np.save(tmp_path / "l.npy", names[truth])
+    by_id = "by the row numbers in the column id"
+    for name, how in (("l.txt", "by position"), ("l.csv", by_id), ("l.npy", "by position")):
+        classes = {"classes": str(tmp_path / "classes.txt")} if name == "l.npy" else {}
         events: list[Event] = []
         run = measure(
             tmp_path / "x.npy", f"run-{name}", listen=events.append, labels=str(tmp_path / name),
-            head=str(tmp_path / "head.safetensors"),
+            head=str(tmp_path / "head.safetensors"), **classes,
         ).directory  # fmt: skip
-        assert f"480 labels, {len(set(truth))} classes, {how}" in [one.message for one in events]
+        of = " of 12" if classes and len(set(truth)) < 12 else ""
+        expected = f"480 labels, {len(set(truth))}{of} classes, {how}"
+        assert expected in [event.message for event in events]
         assert top1(run) == 1.0
+        assert run_cli(["reprobe", str(run.path), "--ablate", "channel:4"]) == 0
 
 
 def test_parquet_joins_labels_by_the_column_of_ids(tmp_path: Path) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from tests.embeddings.conftest import Run, planted
 from tuiprobe.cli.app import run_cli
@@ -212,65 +210,6 @@ def test_sets_of_which_one_is_normalised_are_warned_of(tmp_path: Path, measure: 
 def test_nothing_finite_ends_the_run(tmp_path: Path, measure: Run) -> None:
     with pytest.raises(DataError, match="no finite vector"):
         measure(saved(tmp_path, np.full((10, 8), np.nan, np.float32)))
-
-
-def labels_in(folder: Path, kind: str, labels: np.ndarray) -> Path:
-    file = folder / f"labels.{kind}"
-    if kind == "npy":
-        np.save(file, labels)
-    elif kind == "json":
-        file.write_text(json.dumps(labels.tolist()))
-    elif kind == "csv":
-        file.write_text("split,label\n" + "".join(f"a,{one}\n" for one in labels.tolist()))
-    else:
-        file.write_text("".join(f"{one}\n" for one in labels.tolist()))
-    return file
-
-
-@pytest.mark.parametrize("kind", ["npy", "txt", "csv", "json"])
-@pytest.mark.parametrize("named", [False, True], ids=["numbers", "names"])
-def test_labels_and_head_give_top1(tmp_path: Path, measure: Run, kind: str, named: bool) -> None:
-    draws = np.random.default_rng(1)
-    x, weight = planted(600, 16), draws.normal(size=(5, 16)).astype(np.float32)
-    logits = x.astype(np.float64) @ weight.T.astype(np.float64)
-    labels = np.where(draws.random(600) < 0.6, logits.argmax(1), draws.integers(0, 5, 600))
-    names = np.array(["ant", "bee", "cat", "dog", "eel"])
-    labels_in(tmp_path, kind, names[labels] if named else labels)
-    save_file({"weight": weight}, tmp_path / "head.safetensors")
-    (tmp_path / "classes.txt").write_text("\n".join(names))
-    run = measure(
-        saved(tmp_path, x),
-        labels=str(tmp_path / f"labels.{kind}"),
-        head=str(tmp_path / "head.safetensors"),
-        classes=str(tmp_path / "classes.txt"),
-    ).directory
-    figures = {one.id: one for part in read_report(run).parts for one in part.figures}
-    expected = float((logits.argmax(1) == labels).mean())
-    top1 = next(one for id, one in figures.items() if id.startswith("top1"))
-    assert top1.figure.value == pytest.approx(expected, abs=1e-12)  # type: ignore[union-attr]
-    assert run_cli(["reprobe", str(run.path), "--ablate", "channel:3"]) == 0
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "said"),
-    [
-        ("l.txt", "1\n2\n", "2 labels for 10 rows"),
-        ("l.txt", "1\n\n" + "2\n" * 8, "row 1 has no label"),
-        ("l.txt", "-1\n" * 10, "from 0"),
-        ("l.txt", "99999999\n" * 10, "no class"),
-        ("l.json", '{"a": 1}', "no list"),
-        ("l.json", "[" * 5000, "nested|cannot be read"),
-        ("l.csv", "a,b\n1,2\n", "none of its columns"),
-        ("l.npy", "text", "cannot be read"),
-        ("l.xyz", "1", "labels are read from"),
-    ],
-)
-def test_bad_labels_are_one_sentence(
-    tmp_path: Path, measure: Run, file: str, content: str, said: str
-) -> None:
-    (tmp_path / file).write_text(content)
-    with pytest.raises(DataError, match=said):
-        measure(saved(tmp_path, planted(10, 8)), labels=str(tmp_path / file))
 
 
 def test_target_vectors_are_sets_without_labels(tmp_path: Path, measure: Run) -> None:

@@ -43,19 +43,19 @@ def attack(target: str, seconds: float, seed: int, folder: Path) -> None:
         from tests.fuzz.targets import TARGETS
         from tuiprobe.errors import TuiprobeError
 
-        one = TARGETS[target](place)
-        for number, content in enumerate(one.seeds):
+        item = TARGETS[target](place)
+        for number, content in enumerate(item.seeds):
             (corpus / f"seed-{number}").write_bytes(content)
             with suppress(TuiprobeError):
-                one.ask(content)  # imports what it needs, before memory is limited
+                item.ask(content)  # imports what it needs, before memory is limited
     limit_memory(MEMORY)
 
-    found: set[str] = set()
+    result: set[str] = set()
 
     def case(content: bytes) -> None:
         begun = time.process_time()
         try:
-            one.ask(content)
+            item.ask(content)
         except TuiprobeError:
             pass
         except Exception as error:
@@ -65,13 +65,13 @@ def attack(target: str, seconds: float, seed: int, folder: Path) -> None:
             keep("slow", f"{took:.1f} s", content)
 
     def keep(about: str, said: str, content: bytes) -> None:
-        if about not in found:
-            found.add(about)
-            name = f"{target}-{len(found)}"
+        if about not in result:
+            result.add(about)
+            name = f"{target}-{len(result)}"
             (folder / name).write_bytes(content)
             (folder / f"{name}.txt").write_text(f"{about}\n{said}")
 
-    longest = max(4096, 2 * max(map(len, one.seeds)))
+    longest = max(4096, 2 * max(map(len, item.seeds)))
     options = [
         f"-max_total_time={seconds:.0f}", f"-seed={seed}", f"-max_len={longest}",
         "-len_control=0", "-timeout=120", "-rss_limit_mb=0", "-print_final_stats=1",

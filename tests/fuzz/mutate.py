@@ -133,19 +133,19 @@ def mutated_json(content: bytes, draws: random.Random) -> bytes:
 
 def _nodes(tree: Any) -> list[tuple[Any, Any]]:
     """Returns parent and key of every node but the root."""
-    found: list[tuple[Any, Any]] = []
+    results: list[tuple[Any, Any]] = []
     waiting = [tree]
     while waiting:
-        one = waiting.pop()
+        item = waiting.pop()
         keys: list[Any] = []
-        if isinstance(one, dict):
-            keys = list(one)
-        elif isinstance(one, list):
-            keys = list(range(len(one)))
+        if isinstance(item, dict):
+            keys = list(item)
+        elif isinstance(item, list):
+            keys = list(range(len(item)))
         for key in keys:
-            found.append((one, key))
-            waiting.append(one[key])
-    return found
+            results.append((item, key))
+            waiting.append(item[key])
+    return results
 
 
 def _piece(content: bytes, draws: random.Random) -> tuple[int, int]:

@@ -47,9 +47,9 @@ def read_all(source: str) -> None:
 
 
 def read_concepts(source: str) -> None:
-    found = load_concepts(source)
-    for sample in found.samples[:3]:
-        found.annotation(sample)
+    result = load_concepts(source)
+    for sample in result.samples[:3]:
+        result.annotation(sample)
 
 
 def read_baseline(path: str) -> None:

@@ -250,7 +250,7 @@ def tables(place: Path) -> Target:
         ("baseline.csv", source(f"{place}/baseline.csv", read_baseline)),
         ("broden/index.csv", broden),
         ("broden/label.csv", broden),
-        *((f"objectnet/mappings/{one.name}", objectnet) for one in sorted(mappings.iterdir())),
+        *((f"objectnet/mappings/{p.name}", objectnet) for p in sorted(mappings.iterdir())),
     ]
     whole = {name: (place / name).read_bytes() for name, _ in kinds}
 
@@ -330,8 +330,8 @@ class Run:
         self.path = place / "runs/run"
         self.directory = RunDir(self.path)
         self.root = place / "runs"
-        names = (one for one in self.path.rglob("*") if one.is_file())
-        self.files = {one.relative_to(self.path).as_posix(): one.read_bytes() for one in names}
+        names = (path for path in self.path.rglob("*") if path.is_file())
+        self.files = {name.relative_to(self.path).as_posix(): name.read_bytes() for name in names}
 
     def with_file(self, name: str, content: bytes, read: Callable[[], object]) -> object:
         (self.path / name).write_bytes(content)
@@ -339,8 +339,8 @@ class Run:
         try:
             return read()
         finally:
-            for one in (name, "manifest.json"):
-                (self.path / one).write_bytes(self.files[one])
+            for item in (name, "manifest.json"):
+                (self.path / item).write_bytes(self.files[item])
 
 
 def reports(place: Path) -> Target:
@@ -350,7 +350,7 @@ def reports(place: Path) -> Target:
     whole = Report.parse(run.files["results.json"], "whole")
 
     renderers: list[Callable[[Report], object]] = [
-        *(partial(files_of, run=None, formats=[one]) for one in FORMATS),
+        *(partial(files_of, run=None, formats=[form]) for form in FORMATS),
         partial(without_folders, places=("imagefolder:/data/val",)),
         summary,
         lambda report: describe(compare(report, whole), everything=True),

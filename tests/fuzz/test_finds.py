@@ -164,9 +164,9 @@ def test_a_text_that_no_report_takes_is_refused(
     write_arrays(run.head_file, arrays, metadata)
     vouch(run)
     code = run_cli(["reprobe", str(run.path)])
-    said = capsys.readouterr().err
-    assert code in (0, 4), said
-    assert "unexpected" not in said
+    err = capsys.readouterr().err
+    assert code in (0, 4), err
+    assert "unexpected" not in err
 
 
 EVERY = np.arange(48)
@@ -182,7 +182,7 @@ def test_shards_with_impossible_ids_are_damaged(ids: np.ndarray, skipped: str, r
     about = {"key": run.read_key() or "", "place": "val 0", "skipped": skipped}
     about["fingerprint"] = PRINT.model_dump_json()
     write_arrays(run.shard_file("val", 0), {"ids": ids}, about)
-    assert {one.file: one.state for one in verify(run)}["shards/val-*"] == "damaged"
+    assert {finding.file: finding.state for finding in verify(run)}["shards/val-*"] == "damaged"
 
 
 CLAIMS: list[Change] = [
@@ -242,10 +242,11 @@ def test_a_folder_that_is_a_link_is_not_listed(folder: str, run: RunDir, tmp_pat
     (run.path / folder).symlink_to(outside)
     assert run.names(folder) == []
     assert run.status_ranks() == ([] if folder == "status" else [0, 1])
-    said = {one.file: one for one in verify(run)}
-    assert f"{folder}/" not in said
+    findings = {finding.file: finding for finding in verify(run)}
+    assert f"{folder}/" not in findings
     assert not any(
-        name.startswith(f"{folder}/") and one.state == "whole" for name, one in said.items()
+        name.startswith(f"{folder}/") and finding.state == "whole"
+        for name, finding in findings.items()
     )
 
 
@@ -291,9 +292,9 @@ def test_a_long_name_of_many_rows_is_decoded_once(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"id": names}), path, compression="zstd")
     assert path.stat().st_size < 10_000
     before = pa.total_allocated_bytes()
-    found, rows = read_names(path, "id", [0, 7999])
+    result, rows = read_names(path, "id", [0, 7999])
     assert rows == 8000
-    assert found == ["x" * 1024] * 2
+    assert result == ["x" * 1024] * 2
     assert pa.default_memory_pool().max_memory() - before < 500 * 2**20  # all of them take 8 GB
 
 

@@ -16,8 +16,8 @@ OF_FILES = ("checkpoints", "pickles", "tars", "images", "tables", "lists", "vect
 @pytest.mark.slow
 @pytest.mark.parametrize("target", OF_FILES)
 def test_readers_take_the_files_that_the_fuzzer_begins_from(target: str, tmp_path: Path) -> None:
-    one = TARGETS[target](tmp_path)
-    for content in one.seeds:
-        one.ask(content)
+    item = TARGETS[target](tmp_path)
+    for content in item.seeds:
+        item.ask(content)
         with suppress(TuiprobeError):
-            one.ask(content[: len(content) // 2])
+            item.ask(content[: len(content) // 2])

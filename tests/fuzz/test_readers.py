@@ -134,9 +134,9 @@ def read_ranks(run: RunDir) -> None:
     assert 0 <= count.done <= count.total
     words = Observer(trusting=True).state(run, held_locks()).words
     assert len(words) < 10_000
-    shown = Watch(run.path).poll()
-    assert shown.eta is None or math.isfinite(shown.eta)
-    ranks_line(shown.ranks, 80)
+    snapshot = Watch(run.path).poll()
+    assert snapshot.eta is None or math.isfinite(snapshot.eta)
+    ranks_line(snapshot.ranks, 80)
 
 
 def ask(reader: str, root: Path, name: str) -> None:
@@ -154,7 +154,7 @@ def ask(reader: str, root: Path, name: str) -> None:
         read_ranks(RunDir(run))
     elif reader == "agreement":
         weights = [Weights(kind="checkpoint", source="x", digest=f"{i:064}") for i in range(5)]
-        models = [model(weights=one) for one in weights]
+        models = [model(weights=weight) for weight in weights]
         agreement_of(models, [RunDir(run), *[RunDir(root / "other")] * 4])
     elif reader == "csv":
         try:
@@ -165,14 +165,14 @@ def ask(reader: str, root: Path, name: str) -> None:
     else:
         words = COMMANDS[reader].split()
         where = {"root": root, "run": run, "other": root / "other", "to": root / "to"}
-        said = io.StringIO()
-        with redirect_stderr(said):
+        stream = io.StringIO()
+        with redirect_stderr(stream):
             code = run_cli([word.format(**where) for word in words])
-        told = said.getvalue()
+        reported = stream.getvalue()
         assert code in (0, 2, 4, 5), code
         if reader != "verify":  # tells damage as data, with an exit code
-            assert told.count("error:") == (code != 0), told
-        assert "this is a bug" not in told, told
+            assert reported.count("error:") == (code != 0), reported
+        assert "this is a bug" not in reported, reported
 
 
 def one_case(seed: int, template: Path, place: Path) -> None:

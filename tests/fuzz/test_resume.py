@@ -22,7 +22,7 @@ WITHOUT = ("results.json", "measured.json", "statistics.safetensors", "head.safe
 
 
 def command(checkpoint: Path, data: Path, run: Path) -> list[str]:
-    return [str(one) for one in job(checkpoint, data, run, "--sample", "12", "--offline")]
+    return [str(word) for word in job(checkpoint, data, run, "--sample", "12", "--offline")]
 
 
 def one_case(seed: int, finished: Path, place: Path, again: list[str]) -> None:
@@ -30,22 +30,22 @@ def one_case(seed: int, finished: Path, place: Path, again: list[str]) -> None:
     draw = random.Random(seed)
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(finished, place)
-    shards = [f"shards/{one.name}" for one in (place / "shards").iterdir()]
-    others = [one.relative_to(place).as_posix() for one in place.rglob("*") if one.is_file()]
+    shards = [f"shards/{path.name}" for path in (place / "shards").iterdir()]
+    others = [path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()]
     name = draw.choice(sorted(shards if draw.random() < 0.6 else others))
     damage(draw, place, name)
-    for one in WITHOUT[: draw.choice((1, 2, 3, 4))]:
-        if one != name:
-            (place / one).unlink(missing_ok=True)
-    begun, said = time.process_time(), io.StringIO()
-    with redirect_stderr(said), redirect_stdout(io.StringIO()):
+    for item in WITHOUT[: draw.choice((1, 2, 3, 4))]:
+        if item != name:
+            (place / item).unlink(missing_ok=True)
+    begun, stream = time.process_time(), io.StringIO()
+    with redirect_stderr(stream), redirect_stdout(io.StringIO()):
         code = run_cli(again)
-    told = f"seed {seed}: a damaged {name}: {said.getvalue()}"
-    assert code in (0, 2, 4, 5), told
-    assert told.count("\nerror:") == (code != 0), told
-    assert "this is a bug" not in told, told
-    assert "the run failed with" not in told, told
-    assert time.process_time() - begun < SLOWEST, told
+    case = f"seed {seed}: a damaged {name}: {stream.getvalue()}"
+    assert code in (0, 2, 4, 5), case
+    assert case.count("\nerror:") == (code != 0), case
+    assert "this is a bug" not in case, case
+    assert "the run failed with" not in case, case
+    assert time.process_time() - begun < SLOWEST, case
 
 
 @pytest.mark.slow

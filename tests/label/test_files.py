@@ -163,7 +163,7 @@ def test_files_of_strangers_cost_a_sentence_at_most(tmp_path: Path) -> None:
                 read()
         entry.path.write_bytes(content)
     files.json.path.write_text(files.json.read_text().replace('"stages":[0]', '"stages":[]'))
-    with pytest.raises(DamagedFileError, match="has not a stage a picture"):
+    with pytest.raises(DamagedFileError, match="not have one stage per picture"):
         files.plans()
 
 

@@ -18,7 +18,6 @@ from tuiprobe.label.answer_table import take_answers, todo_text
 from tuiprobe.label.files import NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.label.status import label_status
-from tuiprobe.label.survey import Draw
 from tuiprobe.miniature import world
 from tuiprobe.run.directory import RunDir
 
@@ -173,19 +172,6 @@ def test_labels_are_found_by_digest_for_any_run_beside_them(label_runs: list[Pat
     assert beside.accuracy is not None
     assert abs(beside.accuracy.estimate - row.accuracy.estimate) < beside.accuracy.half
     labelling.close()
-
-
-def test_labels_of_unknown_selection_make_no_accuracy(label_runs: list[Path]) -> None:
-    labelling = open_labelling(label_runs, "photos")
-    for place in range(10):
-        labelling.label(Draw(place, "outside"), truth(labelling, place))
-    labelling.close()
-    beside = labelled_accuracy(RunDir(label_runs[0]), "photos")
-    assert beside is not None
-    right = labelling.right(range(10))[0]
-    assert beside.accuracy is None
-    words = f"right on {right} of 10 labelled pictures, which were not drawn at random"
-    assert beside.sentence() == words
 
 
 def test_the_truth_is_within_the_accuracy_of_a_run_that_was_no_candidate(

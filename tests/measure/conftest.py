@@ -125,9 +125,9 @@ def when_measuring(act: Callable[[], object]) -> Listener:
 
 def results(run: Path) -> dict[str, Any]:
     """Returns what a run found, without the time that it took."""
-    found: dict[str, Any] = json.loads((run / "results.json").read_text())
-    del found["timings"]
-    return found
+    report: dict[str, Any] = json.loads((run / "results.json").read_text())
+    del report["timings"]
+    return report
 
 
 def shard_files(run: Path) -> list[Path]:

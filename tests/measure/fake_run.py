@@ -69,16 +69,16 @@ def write_run(
     width = next(iter(sets.values())).features.shape[1]
     directory.spec_file.write_json({"model": "fake", "data": "imagefolder:/data", **(spec or {})})
     _write_plan(directory, sets, model(width=width, **(about or {})))
-    write_merged(directory, KEY, {name: _merged(one.features) for name, one in sets.items()})
+    write_merged(directory, KEY, {name: _merged(record.features) for name, record in sets.items()})
     if weight is None:
         write_arrays(directory.head_file, {}, {"reason": reason})
         return directory
     arrays = {"weight": weight.astype(np.float32), **(extra_head or {})}
     if bias is not None:
         arrays["bias"] = bias.astype(np.float32)
-    for name, one in sets.items():
-        if one.labels is not None:
-            answers = np.arange(len(weight)) if one.answers is None else one.answers
+    for name, record in sets.items():
+        if record.labels is not None:
+            answers = np.arange(len(weight)) if record.answers is None else record.answers
             arrays[f"answers/{name}"] = answers.astype(np.int64)
     metadata = {
         "source": "test", "normalize": json.dumps(normalize), "classes": "[]", "templates": "[]"
@@ -89,20 +89,20 @@ def write_run(
 
 def _write_plan(directory: RunDir, sets: Mapping[str, FakeSet], about: Model) -> None:
     lines, records = [], []
-    for name, one in sets.items():
-        n = len(one.features)
-        labels = [None] * n if one.labels is None else one.labels.tolist()
-        classes = one.classes
-        if one.labels is not None and not classes:
-            classes = tuple(f"class {i}" for i in range(int(one.labels.max(initial=0)) + 1))
+    for name, record in sets.items():
+        n = len(record.features)
+        labels = [None] * n if record.labels is None else record.labels.tolist()
+        classes = record.classes
+        if record.labels is not None and not classes:
+            classes = tuple(f"class {i}" for i in range(int(record.labels.max(initial=0)) + 1))
         lines += [
             json.dumps({"id": i, "set": name, "path": f"{i}.png", "label": labels[i]})
             for i in range(n)
         ]
         records.append(
             {
-                "name": name, "source": one.source, "found": n, "planned": n, "shards": 1,
-                "classes": classes, "notes": [], **one.more,
+                "name": name, "source": record.source, "found": n, "planned": n, "shards": 1,
+                "classes": classes, "notes": [], **record.more,
             }
         )  # fmt: skip
     directory.samples_file.write_text("".join(line + "\n" for line in lines))
@@ -133,12 +133,12 @@ def _merged(features: np.ndarray) -> MergedSet:
 
 def vouch(run: RunDir) -> None:
     """Publishes a manifest that names what lies in a run now, whoever wrote it."""
-    entries = (run.at(one.relative_to(run.path).as_posix()) for one in run.path.rglob("*"))
-    named = [one for one in entries if one.name in FILES or one.name.startswith(FOLDERS)]
+    entries = (run.at(path.relative_to(run.path).as_posix()) for path in run.path.rglob("*"))
+    named = [entry for entry in entries if entry.name in FILES or entry.name.startswith(FOLDERS)]
     checksums = {}
-    for one in named:
+    for item in named:
         with suppress(DamagedFileError):
-            arrays = one.name.endswith(".safetensors")
-            digest = checksum_of(one) if arrays else hashlib.sha256(one.read_bytes()).hexdigest()
-            checksums[one.name] = digest
+            arrays = item.name.endswith(".safetensors")
+            digest = checksum_of(item) if arrays else hashlib.sha256(item.read_bytes()).hexdigest()
+            checksums[item.name] = digest
     write_manifest(run.path, checksums)

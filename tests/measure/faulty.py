@@ -26,8 +26,8 @@ WAITS = {"hang": 600.0, "doze": 0.3, "nap": 0.02}
 
 def fault(place: str) -> None:
     """Fails if it is this place's turn."""
-    wanted, _, what = os.environ.get("FAULT", "").partition(":")
-    if wanted != place:
+    expected, _, what = os.environ.get("FAULT", "").partition(":")
+    if expected != place:
         return
     if what in WAITS:
         print(f"at {place}", file=sys.stderr, flush=True)

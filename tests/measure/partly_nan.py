@@ -21,7 +21,7 @@ class Mixed(torch.nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         # A multiple of the rows one by one: a product of the batch would depend on its size.
-        h = torch.stack([(self.mixture * (one.flatten() - 0.5)).sum(dim=1) for one in images])
+        h = torch.stack([(self.mixture * (image.flatten() - 0.5)).sum(dim=1) for image in images])
         h[:, 5] += 60
         level = images.mean(dim=(1, 2, 3))
         h[level < 0.01, 3] = torch.nan

@@ -46,13 +46,13 @@ def test_a_clock_that_jumps_changes_neither_figures_nor_progress(jumping, tmp_pa
     write_pictures(data, 24)
     assert run_cli(small_job(data, whole.path)) == 0
     jumping()
-    shown: list[Any] = []
+    displayed: list[Any] = []
     advance = LiveView.advance
 
     def until_half(view: LiveView, *arguments: object) -> None:
         advance(view, *arguments)  # type: ignore[arg-type]
-        shown.append(view._progress())
-        if len(shown) == 3:
+        displayed.append(view._progress())
+        if len(displayed) == 3:
             raise Interrupted("the test")
 
     monkeypatch.setattr(LiveView, "advance", until_half)
@@ -64,7 +64,10 @@ def test_a_clock_that_jumps_changes_neither_figures_nor_progress(jumping, tmp_pa
     assert run_cli(small_job(data, path)) == 0
     assert figures(RunDir(path)) == figures(whole)
     assert content_of(RunDir(path)) == content_of(whole)
-    assert all(one["rate"] > 0 and one["eta"] is not None and one["eta"] < HOUR for one in shown)
+    assert all(
+        progress["rate"] > 0 and progress["eta"] is not None and progress["eta"] < HOUR
+        for progress in displayed
+    )
     assert {row.state for row in list_runs(tmp_path)} == {"done"}
 
 

@@ -86,28 +86,28 @@ def concepts_of(report: Report) -> Concepts:
     return part(report, Concepts)
 
 
-def family(found: Concepts, name: str):
-    return next(one for one in found.families if one.family == name)
+def family(result: Concepts, name: str):
+    return next(f for f in result.families if f.family == name)
 
 
 @pytest.mark.slow
 def test_what_is_planted_is_found_and_what_is_not_is_not(planted: Path) -> None:
     report = Report.read(planted / "results.json")
-    found = concepts_of(report)
-    assert set(family(found, "channels").encoded) == {"red-c", "green-c"}
+    concepts = concepts_of(report)
+    assert set(family(concepts, "channels").encoded) == {"red-c", "green-c"}
     # on every image, on none, and without a negative among the annotated
-    assert (found.tried, found.left_out) == (3, 3)
-    assert (found.train, found.val, found.share) == (120, 120, 0.01)
-    assert "no head" in found.excess.reason or "class names" in found.excess.reason
-    assert found.random_space == "representation"
-    assert [one.name for one in report.data] == [report.data[0].name, "broden1_224"]
-    assert {one.data for one in part(report, OutlierResult).taps} == {report.data[0].name}
+    assert (concepts.tried, concepts.left_out) == (3, 3)
+    assert (concepts.train, concepts.val, concepts.share) == (120, 120, 0.01)
+    assert "no head" in concepts.excess.reason or "class names" in concepts.excess.reason
+    assert concepts.random_space == "representation"
+    assert [dataset.name for dataset in report.data] == [report.data[0].name, "broden1_224"]
+    assert {tap.data for tap in part(report, OutlierResult).taps} == {report.data[0].name}
     assert "Concept set: `broden1_224`." in (planted / "report.md").read_text()
     assert (planted / "tables" / "concepts_top.csv").exists()
 
 
 def test_average_precision_equals_sklearn_on_the_stored_files(planted: Path) -> None:
-    found = concepts_of(Report.read(planted / "results.json"))
+    concepts = concepts_of(Report.read(planted / "results.json"))
     arrays, _ = read_arrays(RunDir(planted).features_file("broden1_224"))
     labels = read_labels(RunDir(planted))
     assert labels.ids.tolist() == arrays["ids"].tolist()
@@ -120,13 +120,13 @@ def test_average_precision_equals_sklearn_on_the_stored_files(planted: Path) -> 
         for channel in range(5)
         for sign in (1, -1)
     )
-    curve = {p.threshold: p.concepts.value for p in family(found, "channels").curve}
+    curve = {p.threshold: p.concepts.value for p in family(concepts, "channels").curve}
     assert best > 0.98
     assert curve[0.98] == 2
     pictures = {path.stem for path in (planted / "thumbs" / "broden1_224").iterdir()}
-    shown = [i for one in found.top for i in (*one.largest, *one.smallest)]
-    assert {str(image.sample_id) for image in shown} == pictures
-    assert all(image.path.startswith("set/") for image in shown)
+    displayed = [i for c in concepts.top for i in (*c.largest, *c.smallest)]
+    assert {str(image.sample_id) for image in displayed} == pictures
+    assert all(image.path.startswith("set/") for image in displayed)
 
 
 def test_everything_is_computed_again_from_files_alone(planted, broden, photos, tmp_path, capsys):
@@ -194,9 +194,9 @@ def test_a_folder_with_a_csv(broden: Path, photos: Path, tmp_path: Path) -> None
         write_picture(tmp_path / "pictures" / f"{i}.jpg", (230 if i // 2 % 2 else 30, 90, 90))
         labels.append(f"pictures/{i}.jpg,{'train' if i % 2 else 'val'},{i // 2 % 2},{i // 80}\n")
     (tmp_path / "what.csv").write_text("".join(labels))
-    found = concepts_of(run(photos, f"csv:{tmp_path / 'what.csv'}", tmp_path / "run"))
-    assert family(found, "channels").encoded == ("red",)
-    assert found.data == "what"
+    concepts = concepts_of(run(photos, f"csv:{tmp_path / 'what.csv'}", tmp_path / "run"))
+    assert family(concepts, "channels").encoded == ("red",)
+    assert concepts.data == "what"
 
 
 def test_parts_that_cannot_run_say_why(photos: Path, broden: Path, tmp_path: Path) -> None:
@@ -230,11 +230,11 @@ def test_the_exported_miniature_gives_the_figures_of_the_built_in_set(tmp_path, 
     monkeypatch.setitem(PROFILES, "concepts", replace(PROFILES["concepts"], images=320))
     miniature.export(tmp_path / "mini", layouts=("broden",))
     options: Any = {"sample": 8, "concept_sample": 0, "workers": 0, "threads": 1}
-    found = [
+    results = [
         probe("mini_clip", "miniature:val", output=str(tmp_path / name), concepts=source, **options)
         for name, source in (("a", "miniature"), ("b", f"broden:{tmp_path / 'mini' / 'broden'}"))
     ]
-    built_in, files = (concepts_of(report) for report in found)
+    built_in, files = (concepts_of(report) for report in results)
     assert built_in.tried >= 5
     assert built_in.data == "concepts"
     same = {"data": "", "digest": ""}

@@ -71,9 +71,9 @@ def go(source: Path | str, run: Path, *, listen: Listener = lambda event: None, 
     outcome = measured(source, run, listen=hear, **OPTIONS, **options)
     if not outcome.merged:
         return None
-    found = results(run)
-    figures = {one["probe"]: one["result"] for one in found["parts"]}
-    planned = sum(one["images"] for one in found["data"])
+    result = results(run)
+    figures = {part["probe"]: part["result"] for part in result["parts"]}
+    planned = sum(dataset["images"] for dataset in result["data"])
     compared = any("comparing the contents" in event.message for event in events)
     return Attempt(run, figures, planned - outcome.resumed, compared)
 
@@ -227,14 +227,15 @@ def test_equal_contents_elsewhere_or_later_resume(change, tmp_path):
 
 
 def test_every_image_has_the_digest_of_its_content(data: Path, run: Path) -> None:
-    found: dict[int, bytes] = {}
+    result: dict[int, bytes] = {}
     for path in shard_files(run):
         arrays, _ = read_arrays(Entry(path.parent, path.name))
         rows = [row.tobytes() for row in arrays["digests"]]
-        found |= dict(zip(arrays["images"].tolist(), rows, strict=True))
+        result |= dict(zip(arrays["images"].tolist(), rows, strict=True))
     (samples,) = read_samples(RunDir(run)).values()
-    assert found == {
-        one.id: hashlib.sha256((data / one.path).read_bytes()).digest() for one in samples.values()
+    assert result == {
+        sample.id: hashlib.sha256((data / sample.path).read_bytes()).digest()
+        for sample in samples.values()
     }
 
 
@@ -272,7 +273,7 @@ def test_a_head_is_fitted_anew_where_its_images_may_have_changed(data, tmp_path)
     fitted(run)
     assert head.read_bytes() == before
     (measured,) = read_samples(RunDir(run)).values()
-    paths = {one.path for one in measured.values()}
+    paths = {sample.path for sample in measured.values()}
     files = sorted(path for path in data.rglob("*.bmp"))
     next(p for p in files if str(p.relative_to(data)) not in paths).write_bytes(encoded(99))
     again = fitted(run)

@@ -47,9 +47,9 @@ def probe(one_red: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pro
 )
 def test_an_error_of_the_model_ends_the_run(error, workers, probe, tmp_path, capsys):
     assert probe(f"forward:{error}", workers=workers) == 5
-    said = capsys.readouterr().err
-    assert f"error: the run failed with {error}: forward failed on purpose; what is" in said
-    assert "Traceback" not in said
+    err = capsys.readouterr().err
+    assert f"error: the run failed with {error}: forward failed on purpose; what is" in err
+    assert "Traceback" not in err
     status = json.loads((tmp_path / "run" / "status" / "0.json").read_text())
     assert status["phase"] == status["messages"][-1]["kind"] == "failed"
     assert f"failed with {error}" in status["message"]
@@ -62,10 +62,10 @@ def test_an_error_of_the_model_ends_the_run(error, workers, probe, tmp_path, cap
 def test_one_model_that_fails_does_not_end_the_others(probe, tmp_path, capsys):
     other = ("--model", "py:tests.measure.faulty:healthy", "--debug")
     assert probe("forward:RuntimeError", *other) == 5
-    said = capsys.readouterr().err
-    assert said.count("error: ") == 1
-    assert "in forward" in said  # --debug shows the traceback
-    assert "RuntimeError: forward failed on purpose" in said
+    err = capsys.readouterr().err
+    assert err.count("error: ") == 1
+    assert "in forward" in err  # --debug shows the traceback
+    assert "RuntimeError: forward failed on purpose" in err
     (results,) = (tmp_path / "run").glob("*/results.json")
     assert results.parent.name.startswith("py-tests.measure.faulty-healthy")
 
@@ -76,17 +76,17 @@ def test_one_model_that_fails_does_not_end_the_others(probe, tmp_path, capsys):
 )
 def test_an_error_while_decoding_names_the_image(error, code, workers, probe, capsys):
     assert probe(f"decode:{error}", workers=workers) == code
-    said = capsys.readouterr().err
-    assert f"error: cannot read class0/red.png of photos: {error}: decode failed" in said
-    assert "Traceback" not in said
+    err = capsys.readouterr().err
+    assert f"error: cannot read class0/red.png of photos: {error}: decode failed" in err
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("more", [[], ["--model", "py:tests.measure.faulty:healthy"]])
 def test_decoding_that_hangs_ends_the_run_and_names_the_image(more, probe, monkeypatch, capsys):
     monkeypatch.setattr(stopping, "STALL_SECONDS", 2.0)
     assert probe("decode:hang", *more) == 4
-    said = capsys.readouterr().err
-    assert "reading class0/red.png of photos has made no progress for 2 s" in said
+    err = capsys.readouterr().err
+    assert "reading class0/red.png of photos has made no progress for 2 s" in err
 
 
 def test_slow_images_are_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:

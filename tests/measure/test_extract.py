@@ -49,18 +49,18 @@ def extract(numbers: Path, run: Path, **more: Any) -> tuple[dict[str, np.ndarray
     events: list[Event] = []
     directory = measured(numbers, run, listen=events.append, **{**OPTIONS, **more}).directory
     arrays = load_file(directory.statistics_file.path)
-    found = {name.removeprefix("val/embedding/"): array for name, array in arrays.items()}
-    return found | load_file(directory.features_file("val").path), events
+    result = {name.removeprefix("val/embedding/"): array for name, array in arrays.items()}
+    return result | load_file(directory.features_file("val").path), events
 
 
 def test_figures_belong_to_their_images(numbers: Path, tmp_path: Path) -> None:
-    found, events = extract(numbers, tmp_path / "run")
-    assert sorted(found["ids"].tolist()) == [i for i in range(IMAGES) if i not in BROKEN]
-    assert np.allclose(found["features"][:, 0], found["ids"], atol=1e-3)
-    assert found["largest_sample_ids"][0].tolist() == [39, 38, 37]
-    assert found["smallest_sample_ids"][0].tolist() == [0, 1, 2]
+    result, events = extract(numbers, tmp_path / "run")
+    assert sorted(result["ids"].tolist()) == [i for i in range(IMAGES) if i not in BROKEN]
+    assert np.allclose(result["features"][:, 0], result["ids"], atol=1e-3)
+    assert result["largest_sample_ids"][0].tolist() == [39, 38, 37]
+    assert result["smallest_sample_ids"][0].tolist() == [0, 1, 2]
     skipped = results(tmp_path / "run")["data"][0]["skipped"]
-    assert {one["path"] for one in skipped} == {f"{i:03}.png" for i in BROKEN}
+    assert {image["path"] for image in skipped} == {f"{i:03}.png" for i in BROKEN}
     assert sum(event.kind == "skipped" for event in events) == len(BROKEN)
 
 
@@ -93,21 +93,21 @@ def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(
 def test_the_live_view_agrees_with_the_end(numbers, tmp_path, monkeypatch):
     monkeypatch.setattr(live, "MIN_SECONDS", 0.0)  # it follows every batch
     monkeypatch.setattr(live, "MAX_COST", 1e9)
-    found, events = extract(numbers, tmp_path)
+    result, events = extract(numbers, tmp_path)
     run = RunDir(tmp_path)
     state = read_status(run, 0)
     assert state is not None
     tap = dict(read_taps(run, 0, state))["val", "embedding"]
-    kurtosis = found["sample_kurtosis"][np.isfinite(found["sample_kurtosis"])]
+    kurtosis = result["sample_kurtosis"][np.isfinite(result["sample_kurtosis"])]
     n, shares = len(kurtosis), tap.shares
     assert tap.n == n
     assert tap.kurtosis == pytest.approx(kurtosis.mean())
     assert tap.low < tap.kurtosis < tap.high
-    assert shares == pytest.approx(found["share_sum"] / n)
+    assert shares == pytest.approx(result["share_sum"] / n)
     assert state.skipped == len(state.unreadable) == 2
     last = [event for event in events if event.kind == "progress"][-1].data
     assert (last["done"], last["total"], last["eta"]) == (IMAGES, IMAGES, 0)
-    leading = np.bincount(found["sample_leading"], minlength=len(shares))
+    leading = np.bincount(result["sample_leading"], minlength=len(shares))
     assert tap.leads == pytest.approx(leading / n)
     first, _ = read_arrays(run.shard_file("val", 0))  # pictures are of one shard, and stay
     finite = np.isfinite(first["features"]).all(axis=1)
@@ -127,8 +127,8 @@ def test_the_fingerprint_names_the_code_that_computes_statistics(monkeypatch):
     on_cpu = current_fingerprint("cpu").flags["statistics"]
     assert on_cpu == f"native, {native_build()}"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
-    found = []
+    result = []
     for reason in ("", "no kernel image"):
         monkeypatch.setattr(native, "cuda_reason", lambda device, reason=reason: reason)
-        found.append(current_fingerprint("cuda:0").flags["statistics"].partition(",")[0])
-    assert found == ["cuda", "torch"]
+        result.append(current_fingerprint("cuda:0").flags["statistics"].partition(",")[0])
+    assert result == ["cuda", "torch"]

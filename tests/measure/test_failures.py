@@ -25,9 +25,9 @@ Capture = pytest.CaptureFixture[str]
 
 def failing(code: int, message: str, command: list[str], capsys: Capture) -> None:
     assert run_cli(command) == code
-    said = capsys.readouterr().err
-    assert message in said
-    assert "Traceback" not in said
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
 
 
 def test_an_empty_folder(tmp_path: Path, capsys: Capture) -> None:
@@ -119,8 +119,8 @@ def test_names_from_outside_are_shown_inert(pictures, tmp_path, capsys):
     data = shutil.copytree(pictures, tmp_path / "data")
     (data / "class0" / "\x1b[31m[bold]\u202eevil.png").write_bytes(b"")
     assert run_cli(small_job(data, tmp_path / "run")) == 0
-    said = capsys.readouterr()
-    assert "\\x1b[31m[bold]\\u202eevil.png" in said.err
-    for text in (said.out, said.err, (tmp_path / "run" / "report.md").read_text()):
+    captured = capsys.readouterr()
+    assert "\\x1b[31m[bold]\\u202eevil.png" in captured.err
+    for text in (captured.out, captured.err, (tmp_path / "run" / "report.md").read_text()):
         assert "\x1b" not in text
         assert "\u202e" not in text

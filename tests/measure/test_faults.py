@@ -42,7 +42,7 @@ Go = Callable[..., tuple[int, str]]
 def go(prepared: Prepared) -> Go:
     """Returns a function that runs the command line with a fault."""
 
-    def one(
+    def with_fault(
         arguments: list[str],
         *,
         at: int = -1,
@@ -54,7 +54,7 @@ def go(prepared: Prepared) -> Go:
         done = prepared.run(*arguments, cwd=ROOT, before=[("tests.hooks:fault", given)])
         return done.returncode, done.stdout + done.stderr
 
-    return one
+    return with_fault
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +75,8 @@ def undisturbed(go, few, tmp_path_factory) -> tuple[tuple[object, ...], list[str
     """Returns the figures of a run without faults, and the calls that it makes."""
     place = tmp_path_factory.mktemp("undisturbed")
     log = place / "calls"
-    code, said = go(small_job(few, place / "run"), log=log)
-    assert code == 0, said
+    code, message = go(small_job(few, place / "run"), log=log)
+    assert code == 0, message
     return figures(RunDir(place / "run")), log.read_text().split()
 
 
@@ -97,21 +97,21 @@ def test_a_run_survives_a_fault_at_any_call(kind, go, undisturbed, few, tmp_path
         case = f"{kind} {'after' if after else 'before'} call {at}, {calls[at]}"
         run = RunDir(tmp_path / f"{at}-{after}")
         command = small_job(few, run.path)
-        code, said = go(command, at=at, kind=kind, after=after)
+        code, message = go(command, at=at, kind=kind, after=after)
         if kind == "kill":
-            assert code in (-9, 0), f"{case}: {said}"  # 0 where fewer live files were written
+            assert code in (-9, 0), f"{case}: {message}"  # 0 where fewer live files were written
         else:
-            assert code in (0, 5), f"{case}: {said}"  # 0 where the file is for looking only
-            assert "Traceback" not in said, f"{case}: {said}"
-            assert code == 0 or f"cannot write {run.path}" in said, f"{case}: {said}"
+            assert code in (0, 5), f"{case}: {message}"  # 0 where the file is for looking only
+            assert "Traceback" not in message, f"{case}: {message}"
+            assert code == 0 or f"cannot write {run.path}" in message, f"{case}: {message}"
             # After `open` there is no name to delete yet; a read-only disk deletes nothing.
             if code and kind != "read-only" and not (after and calls[at] == "open"):
                 assert not list(run.path.rglob("*.tmp")), case
-        assert [one for one in verify(run) if one.state == "damaged"] == [], case
-        code, said = go(command)
-        assert code == 0, f"{case}: {said}"
+        assert [finding for finding in verify(run) if finding.state == "damaged"] == [], case
+        code, message = go(command)
+        assert code == 0, f"{case}: {message}"
         assert figures(run) == expected, case
-        assert [one for one in verify(run) if one.state != "whole"] == [], case
+        assert [finding for finding in verify(run) if finding.state != "whole"] == [], case
         assert not list(run.path.rglob("*.tmp")), case
 
 
@@ -127,35 +127,37 @@ def test_a_kill_around_the_manifest_leaves_a_run_that_holds_or_says_what_to_do(
     for _ in range(2):
         hook = ("tests.hooks:killed_at", (name, after))
         assert prepared.run(*command, cwd=ROOT, before=[hook]).returncode == -signal.SIGKILL
-        states = {one.file: one.state for one in verify(run)}
+        states = {finding.file: finding.state for finding in verify(run)}
         code = run_cli(["report", str(run.path), "--format", "md", "--to", "-"])
-        said = capsys.readouterr().err
+        err = capsys.readouterr().err
         if name == "manifest.json" and after:
             assert code == 0
             assert set(states.values()) == {"whole"}
         else:
             assert code == 4
-            assert "the command that made the run finishes it" in said
+            assert "the command that made the run finishes it" in err
             assert states["manifest.json"] == "missing"
             assert "damaged" not in states.values()
         assert prepared.run(*command, cwd=ROOT).returncode == 0
         assert figures(run) == undisturbed[0]
-        assert {one.state for one in verify(run)} == {"whole"}
+        assert {finding.state for finding in verify(run)} == {"whole"}
 
 
 def content_of(run: RunDir) -> dict[str, object]:
     """Everything that a run leaves, to the last bit, but for times, messages and live pictures."""
-    found: dict[str, object] = {}
+    result: dict[str, object] = {}
     for path in sorted(run.path.rglob("*")):
         name = path.relative_to(run.path).as_posix()
         if path.is_dir() or name.startswith(PASSING):
             continue
         if path.suffix == ".safetensors":
             arrays, _ = read_arrays(run.at(name))  # a shard says how many seconds it took
-            found[name] = {one: (str(a.dtype), a.shape, a.tobytes()) for one, a in arrays.items()}
+            result[name] = {
+                array: (str(a.dtype), a.shape, a.tobytes()) for array, a in arrays.items()
+            }
         else:
-            found[name] = path.read_bytes()
-    return found
+            result[name] = path.read_bytes()
+    return result
 
 
 def test_kills_at_random_moments_change_no_bit(prepared, pictures, tmp_path):
@@ -183,7 +185,7 @@ def test_kills_at_random_moments_change_no_bit(prepared, pictures, tmp_path):
             process.kill()
         kills += process.wait() == -signal.SIGKILL
         at.append(there())
-        assert [one for one in verify(run) if one.state == "damaged"] == [], at
+        assert [finding for finding in verify(run) if finding.state == "damaged"] == [], at
     assert len(set(at)) > 3, at
     for directory in (run, whole):
         done = prepared.run(*command(directory), **options)

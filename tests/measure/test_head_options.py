@@ -110,9 +110,9 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         (plan(clip, data, classes=str(tmp_path / "none")), "cannot read class names"),
         (plan(clip, data, templates=lines(tmp_path / "e", "a cat")), "must hold {}"),
     ]
-    for one, said in cases:
-        with pytest.raises(UsageError, match=said):
-            _ = one.head
+    for planned, message in cases:
+        with pytest.raises(UsageError, match=message):
+            _ = planned.head
     with pytest.raises(WeightsError, match=r"there is no file .* of weights or of a head"):
         _ = plan(clip, data, head=str(tmp_path / "no.pt")).head
 
@@ -172,9 +172,9 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     assert (progress[0]["done"], progress[-1]["done"], progress[-1]["eta"]) == (25, 60, 0)
     assert progress[-1]["unit"] == "classes"
     status.write()
-    found = read_status(run, 0)
-    assert found is not None
-    assert (found.phase, found.built, found.to_build) == ("head", 60, 60)
+    read = read_status(run, 0)
+    assert read is not None
+    assert (read.phase, read.built, read.to_build) == ("head", 60, 60)
     write_head(replace(plan(clip, data), directory=run), events.append)
     assert clip.seen == 2 * (50 + 35)
 
@@ -184,14 +184,14 @@ def test_a_head_that_will_take_longer_than_it_may_is_left_soon(
 ) -> None:
     data, templates = images([f"class {i}" for i in range(40)]), [f"{i} {{}}" for i in range(80)]
     prompts = lines(tmp_path / "t", *templates)  # 3,200 in 51 batches
-    for seconds, told in ((1.0, 4), (0.1, 52)):
+    for seconds, reports in ((1.0, 4), (0.1, 52)):
         clock = itertools.count(step=seconds)
         monkeypatch.setattr(time, "monotonic", lambda ticks=clock: next(ticks))
         clip, events = Clip(tmp_path / f"{seconds}"), list[Event]()
         run = replace(plan(clip, data, templates=prompts), directory=RunDir(tmp_path / "run"))
-        with pytest.raises(LongHeadError) if told < 52 else nullcontext():
+        with pytest.raises(LongHeadError) if reports < 52 else nullcontext():
             write_head(run, events.append, seconds=20)
-        assert sum(event.kind == "progress" for event in events) == told
+        assert sum(event.kind == "progress" for event in events) == reports
 
 
 def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_
 
 def test_labels_that_count_from_1_are_refused(tmp_path: Path) -> None:
     shifted = images(["0", "1", "2", "3"])
-    shifted.samples = [one for one in shifted.samples if one.label != 0]
+    shifted.samples = [sample for sample in shifted.samples if sample.label != 0]
     save_file({"weight": torch.randn(3, WIDTH)}, tmp_path / "head.safetensors")
     for option, value in (
         ("head", str(tmp_path / "head.safetensors")),
@@ -314,7 +314,7 @@ def test_one_run_answered_with_several_heads(pictures: Path, tmp_path: Path) -> 
 
     # The split: 30 other images, and what scikit-learn fits to them.
     split = [load_file(f) for f in sorted((tmp_path / "run" / "head-probe").iterdir())]
-    ids = np.concatenate([one["ids"] for one in split])
+    ids = np.concatenate([shard["ids"] for shard in split])
     assert len(ids) == 30
     assert not set(ids.tolist()) & set(h["ids"].tolist())
     stored = load_file(tmp_path / "run" / "head.safetensors")
@@ -324,7 +324,7 @@ def test_one_run_answered_with_several_heads(pictures: Path, tmp_path: Path) -> 
     penalty = float(source.partition("penalty ")[2].split()[0])
     paths = sorted(p.relative_to(pictures).as_posix() for p in pictures.rglob("*.png"))
     truth = np.array([int(paths[i][len("class")]) for i in ids.tolist()])
-    fit_on = np.concatenate([one["features"] for one in split]).astype(np.float64)
+    fit_on = np.concatenate([shard["features"] for shard in split]).astype(np.float64)
     theirs = Ridge(alpha=penalty, solver="svd").fit(fit_on, np.eye(3)[truth])
     assert np.allclose(stored["weight"], theirs.coef_, rtol=0.05, atol=1e-3)
     right = (h["features"] @ stored["weight"].T + stored["bias"]).argmax(1) == y
@@ -346,12 +346,14 @@ def test_one_run_answered_with_several_heads(pictures: Path, tmp_path: Path) -> 
     # Without names: as many rows as classes give accuracies and a warning; else the reason.
     three, four = probed(heads[3]), probed(heads[4])
     assert top1(three) == pytest.approx((guesses == y).mean())
-    said = "the head's 3 rows have no class names; they are taken for the 3 classes in label order"
+    message = (
+        "the head's 3 rows have no class names; they are taken for the 3 classes in label order"
+    )
     checks = [
-        next(one for one in part(report, Preflight).checks if one.name == "head rows")
+        next(check for check in part(report, Preflight).checks if check.name == "head rows")
         for report in (three, four)
     ]
-    assert (checks[0].status, checks[0].detail) == ("warn", said)
+    assert (checks[0].status, checks[0].detail) == ("warn", message)
     assert "--classes FILE" in checks[0].fix
     assert four.part(Robustness) is None
     reason = four.why_not("robustness")

@@ -67,13 +67,13 @@ def test_accuracy_and_directions_of_a_zero_shot_head(clip_file, tmp_path, tuipro
     head, hits = truth(tmp_path / "run")
     weight = load_file(tmp_path / "run" / "head.safetensors")["weight"]
     assert np.allclose(weight, head.numpy(), atol=2e-6)
-    found = {one["probe"]: one["result"] for one in report["parts"]}
-    (accuracy,) = found["robustness"]["accuracies"]
+    result = {part["probe"]: part["result"] for part in report["parts"]}
+    (accuracy,) = result["robustness"]["accuracies"]
     assert accuracy["images"] == IMAGES
     # float32 may decide a tie otherwise; the untrained head's rows nearly coincide
     assert accuracy["top1"]["value"] * IMAGES == pytest.approx(hits, abs=1)
     assert accuracy["top1"]["low"] <= accuracy["top1"]["value"] <= accuracy["top1"]["high"]
-    plain, centred = found["directions"]["bases"]
+    plain, centred = result["directions"]["bases"]
     singular = np.linalg.svd(head.numpy(), compute_uv=False)
     assert plain["singular_values"] == pytest.approx(singular, rel=1e-3, abs=1e-4)
     without = np.linalg.svd(head.numpy() - head.numpy().mean(0), compute_uv=False)

@@ -82,13 +82,13 @@ def test_means_are_measured_once_and_kept(command: Command, tmp_path: Path) -> N
 
 def test_a_shuffled_run_does_not_depend_on_interruption(command: Command, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
-    shuffled, found = command(run, "--ablate", "layer2:3,0", "--ablate-mode", "shuffle"), []
+    shuffled, features = command(run, "--ablate", "layer2:3,0", "--ablate-mode", "shuffle"), []
     for _ in range(2):
         assert run_cli(shuffled) == 0
         name = next(iter(read_measured(run).sets))
-        found.append(read_arrays(run.features_file(name))[0]["features"])
+        features.append(read_arrays(run.features_file(name))[0]["features"])
         shard_files(run.path)[0].unlink()
-    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(features[0], features[1])
     assert not run.ablation_file.exists()
 
 

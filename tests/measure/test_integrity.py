@@ -78,11 +78,11 @@ def as_rank(monkeypatch: pytest.MonkeyPatch, number: int, world: int) -> None:
 
 
 def whole(run: RunDir) -> bool:
-    return all(one.state == "whole" for one in verify(run))
+    return all(finding.state == "whole" for finding in verify(run))
 
 
 def state_of(run: RunDir, file: str) -> str:
-    return next(one.state for one in verify(run) if one.file == file)
+    return next(finding.state for finding in verify(run) if finding.file == file)
 
 
 # Shards, whichever rank they are of.
@@ -181,9 +181,9 @@ def test_a_damaged_shard_is_left_out_where_the_run_is_stopped(run: RunDir, resum
         (run.path / "cancel").touch()
 
     resume(stop)
-    found = results(run.path)
-    assert found["partial"]
-    assert found["data"][0]["measured"] == IMAGES - 2 * 4  # two shards are not there
+    partial = results(run.path)
+    assert partial["partial"]
+    assert partial["data"][0]["measured"] == IMAGES - 2 * 4  # two shards are not there
 
 
 def test_a_shard_of_another_fingerprint_is_refused_unless_mixed(run, again, resume, capsys):
@@ -212,12 +212,12 @@ def test_a_shard_of_another_fingerprint_is_refused_unless_mixed(run, again, resu
 
 
 def test_the_fingerprint_holds_what_changes_the_last_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = current_fingerprint("cpu")
-    assert found.flags["numpy"] == np.__version__
-    assert "openblas" in found.flags["blas"] or "mkl" in found.flags["blas"]
+    fingerprint = current_fingerprint("cpu")
+    assert fingerprint.flags["numpy"] == np.__version__
+    assert "openblas" in fingerprint.flags["blas"] or "mkl" in fingerprint.flags["blas"]
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
-    assert current_fingerprint("cpu").differences(found) == {
-        "onednn": ("SSE41", found.flags["onednn"])
+    assert current_fingerprint("cpu").differences(fingerprint) == {
+        "onednn": ("SSE41", fingerprint.flags["onednn"])
     }
 
 
@@ -256,10 +256,10 @@ def test_an_altered_record_or_whole_file_of_another_run_is_noticed_and_mended(
             shutil.copy(foreign / name, file)
         assert file.read_bytes() != before
         assert run_cli(["reprobe", str(run.path)]) == 4
-        said = capsys.readouterr().err
-        assert name in said
-        assert (RECORD if callable(change) else change) in said
-        assert any(one.state == "damaged" for one in verify(run))
+        err = capsys.readouterr().err
+        assert name in err
+        assert (RECORD if callable(change) else change) in err
+        assert any(finding.state == "damaged" for finding in verify(run))
         assert results(run.path) == results(finished)
         if callable(change) or change is MERGED:
             assert again() == 0
@@ -289,8 +289,8 @@ def test_a_baseline_that_the_manifest_does_not_name_is_refused(pictures, tmp_pat
     (run.path / "baseline.csv").write_text("model,val,r\n")
     assert state_of(run, "baseline.csv") == "not named"
     assert run_cli(["reprobe", str(run.path)]) == 4
-    said = "baseline.csv is damaged: its checksum is not in manifest.json"
-    assert said in capsys.readouterr().err
+    message = "baseline.csv is damaged: its checksum is not in manifest.json"
+    assert message in capsys.readouterr().err
 
 
 # The manifest.
@@ -302,9 +302,9 @@ def test_results_without_a_manifest_are_refused_and_finished_by_the_same_command
     run.at("manifest.json").unlink()
     for command in (["report"], ["reprobe"], ["compare", str(finished)]):
         assert run_cli([*command, str(run.path)]) == 4
-        said = capsys.readouterr().err
-        assert "has no manifest.json" in said
-        assert "the command that made the run finishes it" in said
+        err = capsys.readouterr().err
+        assert "has no manifest.json" in err
+        assert "the command that made the run finishes it" in err
     assert listed_state(run, capsys) == "damaged"
     assert state_of(run, "manifest.json") == "missing"
     with pytest.raises(DamagedFileError, match="no manifest"):
@@ -330,7 +330,10 @@ def test_a_manifest_that_is_old_or_cannot_be_read_does_not_hold(run, again, caps
     file.write_bytes(before)
     assert run_cli(["report", str(run.path)]) == 4
     assert f"run `tuiprobe reprobe {run.path}` to write it again" in capsys.readouterr().err
-    assert {one.file for one in verify(run) if not one.sound} == {"spec.json", "results.json"}
+    assert {finding.file for finding in verify(run) if not finding.sound} == {
+        "spec.json",
+        "results.json",
+    }
     for content in ("", "{", "[]", '{"spec.json": 3}'):
         file.write_text(content)
         assert run_cli(["report", str(run.path)]) == 4
@@ -365,7 +368,7 @@ def test_a_reprobe_that_is_killed_leaves_the_old_state_or_says_what_to_do(
         assert code == 4
         assert f"run `tuiprobe reprobe {run.path}` again" in capsys.readouterr().err
         assert state_of(run, "manifest.json") == "unfinished"
-        assert [one for one in verify(run) if not one.sound] == []
+        assert [finding for finding in verify(run) if not finding.sound] == []
     assert run_cli(changes) == 0
     assert results(run.path)["spec"]["concept_share"] == 0.02
     assert whole(run)
@@ -384,37 +387,37 @@ def test_altered_results_are_noticed(run: RunDir, finished: Path, capsys: Captur
 
 def test_verify_says_what_is_whole_damaged_lost_and_unfinished(run, capsys):
     assert run_cli(["verify", str(run.path)]) == 0
-    said = capsys.readouterr().out
-    assert "samples.jsonl: 32 images" in said
-    assert ": 8 of 8" in said
-    assert said.endswith(f"{run.path} is whole\n")
+    out = capsys.readouterr().out
+    assert "samples.jsonl: 32 images" in out
+    assert ": 8 of 8" in out
+    assert out.endswith(f"{run.path} is whole\n")
     damaged(run, shard_files(run.path)[2])
     run.statistics_file.path.unlink()
     os.mkfifo(run.statistics_file.path)
     run.results_file.unlink()
     run.results_file.path.symlink_to("/etc/passwd")
     assert run_cli(["verify", str(run.path), "--json"]) == 4
-    found = json.loads(capsys.readouterr().out)
-    shards = next(one["file"] for one in found["files"] if one["file"].startswith("shards/"))
-    wrong = {one["file"] for one in found["files"] if one["state"] == "damaged"}
+    report = json.loads(capsys.readouterr().out)
+    shards = next(file["file"] for file in report["files"] if file["file"].startswith("shards/"))
+    wrong = {file["file"] for file in report["files"] if file["state"] == "damaged"}
     assert wrong == {shards, "statistics.safetensors", "results.json"}
-    assert not found["whole"]
+    assert not report["whole"]
 
 
 def test_verify_tells_an_unfinished_run_from_one_that_lost_shards(run, finished, tmp_path):
     shard_files(run.path)[0].unlink()
-    lost = next(one for one in verify(run) if one.file.startswith("shards/"))
+    lost = next(finding for finding in verify(run) if finding.file.startswith("shards/"))
     assert (lost.state, lost.detail) == ("missing", "7 of 8, and 8 were merged")
     for file in (run.results_file, run.measured_file):
         file.unlink()
-    assert any(not one.sound for one in verify(run))
+    assert any(not finding.sound for finding in verify(run))
     run.at("manifest.json").unlink()
-    assert all(one.sound for one in verify(run))
+    assert all(finding.sound for finding in verify(run))
     stopped = RunDir(shutil.copytree(finished, tmp_path / "after its merge"))
     for file in (stopped.at("manifest.json"), stopped.results_file, stopped.head_file):
         file.unlink()
-    assert all(one.sound for one in verify(stopped))
-    unfinished = {one.file for one in verify(stopped) if one.state == "unfinished"}
+    assert all(finding.sound for finding in verify(stopped))
+    unfinished = {finding.file for finding in verify(stopped) if finding.state == "unfinished"}
     assert unfinished == {"results.json", "manifest.json"}
 
 
@@ -515,9 +518,9 @@ def test_fresh_and_delete_touch_nothing_that_merely_holds_a_key(key, again, tmp_
     (place / "thesis.tex").write_text("precious")
     for more in ([], ["--fresh"]):
         assert again(*more) == 4
-        said = capsys.readouterr().err
-        assert "no run directory" in said or "holds another run" in said
-        assert said.count("\n") <= 2
+        err = capsys.readouterr().err
+        assert "no run directory" in err or "holds another run" in err
+        assert err.count("\n") <= 2
     assert run_cli(["runs", "run", "--root", str(tmp_path), "--delete", "--yes"]) == 4
     assert "is no run directory" in capsys.readouterr().err
     assert sorted(path.name for path in place.iterdir()) == ["key", "thesis.tex"]

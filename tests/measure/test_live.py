@@ -15,7 +15,7 @@ from tuiprobe.measure.shards import Shard, split_into_shards
 from tuiprobe.measure.tap_statistics import TapMeasure
 from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.row_figures import figures_of_rows
-from tuiprobe.run.counting import SetPlan, count_images, images_done
+from tuiprobe.run.counting import SetPlan, count_images, images_done, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
 from tuiprobe.run.ranks import StatusWatch
@@ -47,9 +47,9 @@ def shards_of(name: str, n: int) -> tuple[Shard, ...]:
 
 def plans_of(*shards: Shard) -> tuple[SetPlan, ...]:
     sets = dict.fromkeys(shard.set_name for shard in shards)
-    of_set = {name: [one for one in shards if one.set_name == name] for name in sets}
+    of_set = {name: [s for s in shards if s.set_name == name] for name in sets}
     return tuple(
-        SetPlan(name, sum(one.size for one in each), len(each), each[0].size)
+        SetPlan(name, sum(item.size for item in each), len(each), each[0].size)
         for name, each in of_set.items()
     )
 
@@ -89,7 +89,7 @@ def test_outlier_channels_are_those_that_the_results_would_name(height, tmp_path
         measure(view, shard, rows)
     _, tap = read(tmp_path)
     assert tap.scanned == 160
-    named = {one.channel for one in figures_of_rows(rows).outlier_channels}
+    named = {channel.channel for channel in figures_of_rows(rows).outlier_channels}
     assert named == ({5} if height > 6 else set())
     assert outliers_of(tap) == named
 
@@ -114,12 +114,12 @@ def test_readers_count_what_the_rank_itself_counts(tmp_path: Path) -> None:
     with run.locked():
         measure(view, r[1], rows_with_offset(100, 40.0), batches=2)
         count = images_done(run, StatusWatch(run).look())
-    assert {name: (one.done, one.total) for name, one in count.sets.items()} == {
+    assert {name: (of_set.done, of_set.total) for name, of_set in count.sets.items()} == {
         "val": (128, 128), "r": (64 + 32, 100),
     }  # fmt: skip
-    shown = view._progress()
-    assert (shown["done"], shown["total"]) == (count.done, count.total) == (224, 228)
-    assert shown["eta"] == pytest.approx(4 / shown["rate"])
+    progress = view._progress()
+    assert (progress["done"], progress["total"]) == (count.done, count.total) == (224, 228)
+    assert progress["eta"] == pytest.approx(4 / progress["rate"])
     assert images_done(run, StatusWatch(run).look()).done == 192  # a kill loses the rest
 
 
@@ -131,7 +131,7 @@ def test_a_shard_that_two_ranks_measure_counts_once(tmp_path: Path) -> None:
     ahead = status.model_copy(update={"images": 48})
     assert count_images(plans_of(*shards_of("val", 128)), set(), [status, ahead]).done == 48
     assert count_images(plans_of(*shards_of("val", 128)), {("val", 0)}, [ahead]).done == 64
-    assert not run.shard_names()
+    assert not published_shards(run)
 
 
 def test_warnings_and_unreadable_images_survive_a_kill_and_stay_few(tmp_path: Path) -> None:
@@ -148,17 +148,17 @@ def test_warnings_and_unreadable_images_survive_a_kill_and_stay_few(tmp_path: Pa
             now += 0.01
             writer.hear(Event("skipped", f"{number}.png: damaged"))
         writer.hear(Event("warning", "caf\udce9: odd"))
-        found = read_status(run, 0)
-        assert found is not None
-        assert 40 <= found.sequence - writes <= 60  # five times a second, not a thousand
-        assert found.skipped > 950  # a kill loses what came in the last fifth of a second
+        status = read_status(run, 0)
+        assert status is not None
+        assert 40 <= status.sequence - writes <= 60  # five times a second, not a thousand
+        assert status.skipped > 950  # a kill loses what came in the last fifth of a second
         now += 1.0
         writer.flush()
-    found = read_status(run, 0)
-    assert found is not None
-    assert (found.skipped, len(found.unreadable)) == (1000, KEPT_MESSAGES)
-    assert found.unreadable[-1] == "999.png: damaged"
-    assert [one.message for one in found.messages] == ["caf\\udce9: odd"]
+    status = read_status(run, 0)
+    assert status is not None
+    assert (status.skipped, len(status.unreadable)) == (1000, KEPT_MESSAGES)
+    assert status.unreadable[-1] == "999.png: damaged"
+    assert [message.message for message in status.messages] == ["caf\\udce9: odd"]
 
 
 def test_the_last_class_of_a_head_is_seen_at_once(tmp_path: Path) -> None:
@@ -187,9 +187,9 @@ def test_progress_of_several_ranks_is_that_of_all_that_run(tmp_path: Path) -> No
     view = LiveView(run, writer, plans_of(*shards), lambda event: None)
     view.begin(shards[:1])
     measure(view, shards[0], rows_with_offset(256, 40.0), batches=2)
-    shown = view._progress()
+    progress = view._progress()
     # Rank 2 says so of a published shard, and rank 3 of this host holds no lock.
-    assert (shown["done"], shown["total"], shown["ranks"]) == (64 + 32 + 32, 256, 3)
-    assert shown["rate"] == pytest.approx(writer.status.rate + 10.0)
+    assert (progress["done"], progress["total"], progress["ranks"]) == (64 + 32 + 32, 256, 3)
+    assert progress["rate"] == pytest.approx(writer.status.rate + 10.0)
     assert writer.status.eta is not None
-    assert shown["eta"] == max(writer.status.eta, 20.0)
+    assert progress["eta"] == max(writer.status.eta, 20.0)

@@ -79,14 +79,15 @@ def estimates(found: object, path: str = "") -> dict[str, Estimate]:
 def test_every_figure_is_that_of_the_run_without_them(runs: tuple[Path, Path]) -> None:
     ours, theirs = (Report.read(path / "results.json") for path in runs)
     assert part(ours, Robustness).accuracies == part(theirs, Robustness).accuracies
-    assert {one.n for b in part(ours, Directions).bases for c in b.curves for p in c.points
-            for one in (p.accuracy,) if given(one)} == {120}  # fmt: skip
-    found, expected = (
-        estimates({one.probe: one.result for one in report.parts}) for report in (ours, theirs)
+    assert {item.n for b in part(ours, Directions).bases for c in b.curves for p in c.points
+            for item in (p.accuracy,) if given(item)} == {120}  # fmt: skip
+    result, expected = (
+        estimates({entry.probe: entry.result for entry in report.parts})
+        for report in (ours, theirs)
     )
-    assert found.keys() == expected.keys()
-    assert len(found) > 200
-    for place, figure in found.items():
+    assert result.keys() == expected.keys()
+    assert len(result) > 200
+    for place, figure in result.items():
         assert figure.n == expected[place].n, place
         if place.startswith(HALVED):
             continue
@@ -107,9 +108,9 @@ def test_every_format_says_how_many_and_which(runs: tuple[Path, Path]) -> None:
     for text in (markdown(report), html(report), summary(report)):
         assert "3 of 123 images" in text
         assert "class4/black.png" in text
-    found = tables(report)
-    assert found["nonfinite"].count("val,class") == 3
-    assert found["data"].splitlines()[1].endswith(",123,123,0,3,6")
+    csv = tables(report)
+    assert csv["nonfinite"].count("val,class") == 3
+    assert csv["data"].splitlines()[1].endswith(",123,123,0,3,6")
     plain = Report.read(runs[1] / "results.json")
     assert not any("finite" in warning for warning in plain.warnings)
     assert plain.data[0].nonfinite == 0
@@ -143,7 +144,7 @@ def test_all_images_not_finite(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert top1.reason == "no image with a finite representation"
     assert part(report, OutlierResult).finals()[0].outcome == "withheld"
     without = ablate(RunDir(tmp_path / "run"), Question((3,), ()))
-    assert [one.reason for one in without.not_run] == ["no image has a finite representation"]
+    assert [item.reason for item in without.not_run] == ["no image has a finite representation"]
 
 
 def test_concepts_and_a_fitted_head_are_those_of_the_finite_images(folders, tmp_path):
@@ -162,11 +163,11 @@ def test_concepts_and_a_fitted_head_are_those_of_the_finite_images(folders, tmp_
         Image.new("RGB", (48, 48)).save(tmp_path / "val" / f"class{number % 6}" / f"b{number}.png")
     options = {"concepts": f"broden:{root}", "concept_sample": 150, "head": "probe"}
     report = run(tmp_path / "val", tmp_path / "run", sample=60, **options)
-    said = "more are left out, because their representation is not finite"
-    assert said in part(report, Directions).head
-    found = part(report, Concepts)
-    assert (found.train, found.val) == (70, 70)
-    assert found.not_finite == report.data[1].nonfinite == 10
+    message = "more are left out, because their representation is not finite"
+    assert message in part(report, Directions).head
+    concepts = part(report, Concepts)
+    assert (concepts.train, concepts.val) == (70, 70)
+    assert concepts.not_finite == report.data[1].nonfinite == 10
     assert "10 of 150 images of broden1_224" in "".join(report.warnings)
 
 
@@ -193,5 +194,7 @@ def test_not_a_bit_is_left_of_them(tmp_path: Path, value: float) -> None:
     assert len(ours.data[0].nonfinite_images) == 100
     assert "- and 130 more\n" in markdown(ours)
     changed = {"nonfinite": 0, "top_images": ()}
-    pair = [part(one, OutlierResult).taps[0].model_copy(update=changed) for one in (ours, theirs)]
+    pair = [
+        part(report, OutlierResult).taps[0].model_copy(update=changed) for report in (ours, theirs)
+    ]
     assert pair[0] == pair[1]

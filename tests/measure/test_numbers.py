@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 ARCHITECTURE = "RN50-quickgelu"
 LAYERS = ("layer1", "layer3", "layer4")
-IMAGES = 48
+IMAGES = 36  # an outlier channel is seen from 35 on
 PLANTED = {17: 6.0, 400: -5.0, 901: 4.0}
 
 
@@ -113,23 +113,23 @@ def check_shares(shares: tuple[ChannelShare, ...], truth: Figures) -> None:
 
 @pytest.mark.parametrize("tap", ["embedding", *LAYERS])
 def test_every_figure_equals_its_recomputation(tap, report, activations):
-    found, images = of(report, tap), activations[tap]
+    result, images = of(report, tap), activations[tap]
     truth = figures_of(images)
     channels = images[0].shape[1]
-    assert (found.channels, found.images) == (channels, IMAGES)
-    assert found.rows == sum(len(image) for image in images)
-    assert value(found.kurtosis) == pytest.approx(truth.kurtosis, rel=CLOSE)
-    assert found.basis_reference == pytest.approx(3 * (channels - 1) / (channels + 1))
-    assert value(found.bound) == pytest.approx(channels - 2 + 1 / (channels - 1))
-    assert value(found.persistence.value) == pytest.approx(truth.persistence, rel=CLOSE)
-    effective = value(found.persistence.effective_channels)
+    assert (result.channels, result.images) == (channels, IMAGES)
+    assert result.rows == sum(len(image) for image in images)
+    assert value(result.kurtosis) == pytest.approx(truth.kurtosis, rel=CLOSE)
+    assert result.basis_reference == pytest.approx(3 * (channels - 1) / (channels + 1))
+    assert value(result.bound) == pytest.approx(channels - 2 + 1 / (channels - 1))
+    assert value(result.persistence.value) == pytest.approx(truth.persistence, rel=CLOSE)
+    effective = value(result.persistence.effective_channels)
     assert effective == pytest.approx(truth.effective_channels, rel=CLOSE)
-    assert value(found.rms_kurtosis) == pytest.approx(truth.rms_kurtosis, rel=CLOSE)
-    check_shares(found.shares, truth)
+    assert value(result.rms_kurtosis) == pytest.approx(truth.rms_kurtosis, rel=CLOSE)
+    check_shares(result.shares, truth)
     if tap == "embedding":  # inner taps take these two from one sampled position an image
-        assert value(found.residual.kurtosis) == pytest.approx(truth.centred_kurtosis, rel=CLOSE)
-        assert found.mean_cosine is not None
-        check_heights(found, truth)
+        assert value(result.residual.kurtosis) == pytest.approx(truth.centred_kurtosis, rel=CLOSE)
+        assert result.mean_cosine is not None
+        check_heights(result, truth)
 
 
 def check_heights(found: Outliers, truth: Figures) -> None:
@@ -137,17 +137,22 @@ def check_heights(found: Outliers, truth: Figures) -> None:
     columns = found.heights.columns
     assert columns is not None
     assert columns.median == pytest.approx(truth.height, rel=CLOSE, abs=1e-3)
-    for one in found.heights.leading:
-        assert value(one.height) == pytest.approx(truth.height[one.channel], rel=CLOSE, abs=1e-3)
+    for channel in found.heights.leading:
+        assert value(channel.height) == pytest.approx(
+            truth.height[channel.channel], rel=CLOSE, abs=1e-3
+        )
 
 
 @pytest.mark.parametrize("tap", ["embedding", *LAYERS])
 def test_top_images_are_those_that_excite_the_channel_most(tap, report, activations, photographs):
     paths = sorted(str(p.relative_to(photographs)) for p in photographs.rglob("*.jpg"))
-    for one in of(report, tap).top_images:
-        peaks = np.array([image[:, one.channel].max() for image in activations[tap]])
-        valleys = np.array([image[:, one.channel].min() for image in activations[tap]])
-        for images, extremes, sign in ((one.largest, peaks, -1), (one.smallest, valleys, 1)):
+    for channel in of(report, tap).top_images:
+        peaks = np.array([image[:, channel.channel].max() for image in activations[tap]])
+        valleys = np.array([image[:, channel.channel].min() for image in activations[tap]])
+        for images, extremes, sign in (
+            (channel.largest, peaks, -1),
+            (channel.smallest, valleys, 1),
+        ):
             assert images
             best = np.sort(sign * extremes)[: len(images)] * sign
             scale = np.abs(extremes).max()
@@ -159,12 +164,12 @@ def test_top_images_are_those_that_excite_the_channel_most(tap, report, activati
 
 
 def test_figures_carry_their_interval_and_n(report: Report) -> None:
-    found = part(report, OutlierResult)
-    for outliers in found.taps:
+    outliers_of_all = part(report, OutlierResult)
+    for outliers in outliers_of_all.taps:
         kurtosis = outliers.kurtosis
         assert kurtosis.low < kurtosis.value < kurtosis.high
         assert kurtosis.n == IMAGES
-    assert found.finals()[0].outcome is Outcome.WITHHELD  # few images of two classes
+    assert outliers_of_all.finals()[0].outcome is Outcome.WITHHELD  # few images of two classes
 
 
 def test_planted_channels_are_found_and_no_others(clip, photographs, tmp_path):
@@ -178,11 +183,11 @@ def test_planted_channels_are_found_and_no_others(clip, photographs, tmp_path):
     report = probe(
         f"open_clip:{ARCHITECTURE}", tmp_path / "planted.pt", photographs, tmp_path / "run"
     )
-    (found,) = part(report, OutlierResult).taps
-    assert {c.channel for c in found.outlier_channels} == set(PLANTED)
-    assert {c.channel: np.sign(c.mean) for c in found.outlier_channels} == {
+    (result,) = part(report, OutlierResult).taps
+    assert {c.channel for c in result.outlier_channels} == set(PLANTED)
+    assert {c.channel: np.sign(c.mean) for c in result.outlier_channels} == {
         channel: np.sign(offset) for channel, offset in PLANTED.items()
     }
-    assert [share.channel for share in found.shares[:3]] == list(PLANTED)
+    assert [share.channel for share in result.shares[:3]] == list(PLANTED)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["model"]["weights"]["kind"] == "checkpoint"

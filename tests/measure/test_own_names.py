@@ -30,10 +30,10 @@ def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(prepared, 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     run = RunDir(tmp_path / "run")
-    found = part(Report.read(run.results_file), Robustness)
+    robustness = part(Report.read(run.results_file), Robustness)
     # both protocols, each named
-    usual = next(one for one in found.accuracies if one.data == "objectnet")
-    (own,) = found.own_names
+    usual = next(accuracy for accuracy in robustness.accuracies if accuracy.data == "objectnet")
+    (own,) = robustness.own_names
     assert (own.data, usual.classes) == ("objectnet", len(OBJECTNET))
     assert "3 class names of its own" in own.head
     assert not isinstance(own.accuracy, NotRun)
@@ -47,15 +47,15 @@ def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(prepared, 
     labels = np.repeat(np.arange(3), 4)[stored["ids"]]  # four images a class, by path
     assert own.accuracy.top1.value == np.mean(guess == labels)
     # every published baseline, on both axes, for all five shifts
-    assert not isinstance(found.effective, NotRun)
-    assert {one.baseline for one in found.effective} == {
+    assert not isinstance(robustness.effective, NotRun)
+    assert {fit.baseline for fit in robustness.effective} == {
         "standard", "standard_and_low", "timm_imagenet1k", "zero_shot"
     }  # fmt: skip
-    assert found.effective[0].target == SHIFTS
-    axes = {(one.target[0], one.axis) for one in found.effective if len(one.target) == 1}
+    assert robustness.effective[0].target == SHIFTS
+    axes = {(fit.target[0], fit.axis) for fit in robustness.effective if len(fit.target) == 1}
     assert ("objectnet", "own classes") in axes
     assert ("imagenet_v2", "own classes") not in axes
-    restricted = {one.data: one.id_own_classes for one in found.accuracies}
+    restricted = {accuracy.data: accuracy.id_own_classes for accuracy in robustness.accuracies}
     assert given(restricted["imagenet_a"])
     assert not given(restricted["imagenet_v2"])
     table = (run.path / "tables" / "accuracies.csv").read_text()

@@ -70,10 +70,12 @@ def of_chance(seed: str) -> list[bool]:
 
 def run_files(tree: Tree) -> dict[str, bytes]:
     """Returns the files of the run that are published, by their paths below it."""
-    below = {path.removeprefix("results/runs/run/"): one for path, one in files_of(tree).items()}
+    below = {
+        path.removeprefix("results/runs/run/"): content for path, content in files_of(tree).items()
+    }
     return {
-        path: one
-        for path, one in below.items()
+        path: content
+        for path, content in below.items()
         if not path.startswith(VOLATILE) and not path.endswith(".tmp")
     }
 
@@ -91,7 +93,7 @@ def test_what_is_published_is_whole_whenever_the_power_goes(recorded: Recorded) 
     contents: dict[int, bytes] = {}
     whole, announced = set(), 0
     chances = [of_chance(f"{SEED} {number}") for number in range(2)]
-    states = (lambda i: False, lambda i: True, *(one.__getitem__ for one in chances))
+    states = (lambda i: False, lambda i: True, *(chance.__getitem__ for chance in chances))
     for count, change in enumerate(recorded.changes[: recorded.first], start=1):
         if change.kind == "write":
             content = contents.get(change.node, b"")
@@ -100,9 +102,9 @@ def test_what_is_published_is_whole_whenever_the_power_goes(recorded: Recorded) 
             whole.add(contents[change.node])
             announced = max(announced, promised(contents[change.node]))
         for kept in states:
-            found = run_files(disk_after(recorded.changes[:count], kept))
-            assert set(found.values()) <= whole, f"after change {count}: {found.keys()}"
-            shards = sum(path.startswith("shards/") for path in found)
+            result = run_files(disk_after(recorded.changes[:count], kept))
+            assert set(result.values()) <= whole, f"after change {count}: {result.keys()}"
+            shards = sum(path.startswith("shards/") for path in result)
             assert shards >= announced, f"after change {count}"
     assert announced == 3
 
@@ -112,10 +114,10 @@ def resumed(recorded: Recorded, tree: Tree, place: Path, *more: str) -> None:
     write_tree(tree, place)
     run = RunDir(place / "results" / "runs" / "run")
     if run.key_file.exists():
-        assert [one for one in verify(run) if one.state == "damaged"] == []
+        assert [finding for finding in verify(run) if finding.state == "damaged"] == []
     assert run_cli(small_job(recorded.data, run.path, *more)) == 0
     assert figures(run) == recorded.figures
-    assert [one for one in verify(run) if one.state != "whole"] == []
+    assert [finding for finding in verify(run) if finding.state != "whole"] == []
     assert not list(run.path.rglob("*.tmp"))
 
 

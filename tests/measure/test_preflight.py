@@ -72,8 +72,8 @@ def encoder() -> Encoder:
 
     def forward(images: torch.Tensor) -> torch.Tensor:
         codes = (images[:, :, 0, 0] * 255).round()
-        wanted = (codes[:, 0] * 256 + codes[:, 1]).long().clamp(max=999)
-        return nn.functional.one_hot(wanted, 1000).float()
+        rows = (codes[:, 0] * 256 + codes[:, 1]).long().clamp(max=999)
+        return nn.functional.one_hot(rows, 1000).float()
 
     return Encoder(
         name=NAME, architecture="resnet50", representation="pooled", width=1000, loader="timm",
@@ -86,8 +86,8 @@ def encoder() -> Encoder:
     )  # fmt: skip
 
 
-def plan(one: Encoder, data: Any) -> Plan:
-    return fake_plan(one, data, model=NAME)
+def plan(model: Encoder, data: Any) -> Plan:
+    return fake_plan(model, data, model=NAME)
 
 
 @pytest.fixture
@@ -129,31 +129,31 @@ def test_another_accuracy_ends_the_run(published: float, tmp_path: Path) -> None
 
 
 def test_a_broken_encoder_ends_the_run_before_the_first_image(tmp_path: Path) -> None:
-    one, data = encoder(), ImageNet(0.8)
-    next(one.module.parameters()).data.fill_(float("inf"))
+    model, data = encoder(), ImageNet(0.8)
+    next(model.module.parameters()).data.fill_(float("inf"))
     with pytest.raises(WeightsError, match="preflight, weights"):
-        preflight(replace(plan(one, data), directory=RunDir(tmp_path)), lambda event: None)
-    one, sound = encoder(), encoder().preprocess
-    one.preprocess = lambda image: sound(image) * 2
+        preflight(replace(plan(model, data), directory=RunDir(tmp_path)), lambda event: None)
+    model, sound = encoder(), encoder().preprocess
+    model.preprocess = lambda image: sound(image) * 2
     with pytest.raises(WeightsError, match="preflight, normalisation"):
-        preflight(replace(plan(one, data), directory=RunDir(tmp_path)), lambda event: None)
+        preflight(replace(plan(model, data), directory=RunDir(tmp_path)), lambda event: None)
     assert data.opened == 0
 
 
 def test_weights_of_zeros_are_warned_of_in_events_and_report(tmp_path: Path) -> None:
     from tuiprobe.run.records import warnings_of
 
-    one = encoder()
-    one.module = one.tower = nn.Linear(4, 4, bias=False)
-    one.module.requires_grad_(False).eval().weight.zero_()
+    model = encoder()
+    model.module = model.tower = nn.Linear(4, 4, bias=False)
+    model.module.requires_grad_(False).eval().weight.zero_()
     events: list[Event] = []
-    second = replace(plan(one, ImageNet(0.8)), directory=RunDir(tmp_path), rank=Rank(1, 2))
+    second = replace(plan(model, ImageNet(0.8)), directory=RunDir(tmp_path), rank=Rank(1, 2))
     preflight(second, events.append)
     assert read_preflight(RunDir(tmp_path)) == ()  # the first rank writes it
-    preflight(replace(plan(one, ImageNet(0.8)), directory=RunDir(tmp_path)), events.append)
-    said = "preflight, zero weights: 1 of 1 matrices of the vision tower hold nothing but zeros"
-    assert any(e.kind == "warning" and e.message.startswith(said) for e in events)
-    assert any(w.startswith(said) for w in warnings_of(read_preflight(RunDir(tmp_path))))
+    preflight(replace(plan(model, ImageNet(0.8)), directory=RunDir(tmp_path)), events.append)
+    message = "preflight, zero weights: 1 of 1 matrices of the vision tower hold nothing but zeros"
+    assert any(e.kind == "warning" and e.message.startswith(message) for e in events)
+    assert any(w.startswith(message) for w in warnings_of(read_preflight(RunDir(tmp_path))))
 
 
 def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
@@ -162,8 +162,8 @@ def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
     """Where only restoring the label map restores the answer, the data are to blame."""
     from tuiprobe.models.preflight_data import KnownAnswer
 
-    said = KnownAnswer(0.5, 50, 500, ("label map",)).check()
-    monkeypatch.setattr("tuiprobe.measure.preflight.check_answer", lambda *a: said)
+    failed = KnownAnswer(0.5, 50, 500, ("label map",)).check()
+    monkeypatch.setattr("tuiprobe.measure.preflight.check_answer", lambda *a: failed)
     chosen = replace(plan(encoder(), ImageNet(published)), directory=RunDir(tmp_path))
     with pytest.raises(DataError, match="restoring the label map") as error:
         preflight(chosen, lambda event: None)

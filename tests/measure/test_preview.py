@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -25,23 +26,23 @@ def looked_at(models: tuple[str, ...] = ("mini_clip",), **options: Any) -> Previ
     return preview(models, {"data": "miniature", **options}, {}, None)
 
 
-def shown(found: Preview) -> dict[str, int]:
-    return {one["name"]: one["planned"] for one in found.sets}
+def planned(result: Preview) -> dict[str, int]:
+    return {record["name"]: record["planned"] for record in result.sets}
 
 
 def test_the_default_run_counts_concepts_and_target_and_options_change_it() -> None:
-    found = looked_at()
+    result = looked_at()
     labelled = dict.fromkeys(("val", "v2", "r", "sketch", "a", "objectnet"), 2000)
-    assert shown(found) == {**labelled, "concepts": 3000, "street": 500}
-    assert found.images == {"mini_clip": 15_500}
-    assert not found.problems
-    announced = {one["id"]: one["title"] for one in found.probes}
+    assert planned(result) == {**labelled, "concepts": 3000, "street": 500}
+    assert result.images == {"mini_clip": 15_500}
+    assert not result.problems
+    announced = {probe["id"]: probe["title"] for probe in result.probes}
     assert list(announced) == list(BUILT_IN)
-    assert announced == {one.id: one.title for one in registry().probes}
+    assert announced == {probe.id: probe.title for probe in registry().probes}
     both = looked_at(("mini_clip", "rn50_openai"))
     assert both.images == {"mini_clip": 15_500, "rn50_openai": 6 * 64}  # without concepts
-    found = looked_at(sample=64, concepts="none", target=["none"])
-    assert found.images == {"mini_clip": 6 * 64}
+    result = looked_at(sample=64, concepts="none", target=["none"])
+    assert result.images == {"mini_clip": 6 * 64}
     assert looked_at(sample=0, concept_sample=10).images == {"mini_clip": 14_000 + 10 + 500}
     remote = looked_at(data="hf:owner/name:val")
     assert remote.later == "hf:owner/name:val is looked at when the run starts"
@@ -62,22 +63,22 @@ def test_what_is_wrong_is_told_at_its_option() -> None:
         ("concept_share", 7, "less than or equal to 1"),
     ]
     for field, value, message in wrong:
-        found = looked_at(**{field: value})
-        assert message in found.problems[field]
-        assert list(found.problems) == [field]
+        result = looked_at(**{field: value})
+        assert message in result.problems[field]
+        assert list(result.problems) == [field]
     assert "write ID.KEY=VALUE" in looked_at(probe=["x"]).problems["data"]
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("model,other\n")
     (tmp_path / "c.txt").write_text("one\ntwo\n")
-    found = looked_at(
+    result = looked_at(
         target=["imagefolder:/gone"], concepts="broden:/gone", baseline=str(tmp_path / "b.csv"),
         classes=str(tmp_path / "c.txt"),
     )  # fmt: skip
-    assert found.problems.keys() == {"target", "concepts", "baseline", "classes"}
-    assert "lacks the column" in found.problems["baseline"]
-    assert not found.images  # no count that would be wrong
+    assert result.problems.keys() == {"target", "concepts", "baseline", "classes"}
+    assert "lacks the column" in result.problems["baseline"]
+    assert not result.images  # no count that would be wrong
 
 
 def test_vectors_are_counted_and_their_files_checked(tmp_path: Path) -> None:
@@ -88,9 +89,9 @@ def test_vectors_are_counted_and_their_files_checked(tmp_path: Path) -> None:
     def vectors(**options: Any) -> Preview:
         return preview(["mini_clip"], {"embeddings": str(tmp_path / "x.npy"), **options}, {}, None)
 
-    found = vectors()
-    assert (found.images, found.sets[0]["width"]) == ({"embeddings": 40}, 16)
-    assert found.sets[0]["role"] == "unlabelled"
+    result = vectors()
+    assert (result.images, result.sets[0]["width"]) == ({"embeddings": 40}, 16)
+    assert result.sets[0]["role"] == "unlabelled"
     assert "labels" in vectors(labels=str(tmp_path / "l.txt")).problems
     assert (
         "8 channels"
@@ -113,7 +114,7 @@ def test_it_runs_without_torch(tmp_path: Path) -> None:
 
 
 RUNS: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
-    "all": (("--sample", "60", "--concept-sample", "320"), {"sample": 60, "concept_sample": 320}),
+    "all": ((), {"sample": 60, "concept_sample": 320}),
     "supervised": (
         ("--model", "mini_supervised", "--sample", "64", "--concepts", "none", "--target", "none"),
         {"sample": 64, "concepts": "none", "target": ["none"]},
@@ -132,24 +133,28 @@ TRIALS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["all", "supervised", pytest.param("unlabelled", marks=pytest.mark.nightly)]
+    "name",
+    ["all", *(pytest.param(n, marks=pytest.mark.nightly) for n in ("supervised", "unlabelled"))],
 )
-def test_a_run_measures_and_answers_what_was_announced(name, prepared, tmp_path):
+def test_a_run_measures_and_answers_what_was_announced(name, prepared, default_run, tmp_path):
     words, options = RUNS[name]
     model = "mini_supervised" if name == "supervised" else "mini_clip"
-    done = prepared.run("--headless", *words, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    (run,) = (tmp_path / "runs").iterdir()
-    found = preview([model], {"data": "miniature", **options}, {}, run)
+    if words:
+        done = prepared.run("--headless", *words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        (run,) = (tmp_path / "runs").iterdir()
+    else:
+        run = shutil.copytree(default_run[1], tmp_path / "run")
+    result = preview([model], {"data": "miniature", **options}, {}, run)
     report = Report.read(run / "results.json")
-    measured = {one.name: one.measured for one in report.data}
-    assert shown(found) == measured
-    assert sum(found.images.values()) == sum(measured.values()) == found.done
+    measured = {dataset.name: dataset.measured for dataset in report.data}
+    assert planned(result) == measured
+    assert sum(result.images.values()) == sum(measured.values()) == result.done
 
     texts = {"data": str(options.get("data", "miniature"))}
-    first, *others = probe_lines(Setup((model,), texts), TRIALS[name], vars(found))
-    announced = {one["id"] for one in found.probes if one["title"] in first.split("✓ ")[1]}
-    ran = {one.probe for one in report.parts if one.result is not None}
+    first, *others = probe_lines(Setup((model,), texts), TRIALS[name], vars(result))
+    announced = {probe["id"] for probe in result.probes if probe["title"] in first.split("✓ ")[1]}
+    ran = {p.probe for p in report.parts if p.result is not None}
     assert announced <= ran
     assert ran - announced <= {"ablation"}  # "if a channel stands out"
     for part in report.parts:
@@ -159,7 +164,7 @@ def test_a_run_measures_and_answers_what_was_announced(name, prepared, tmp_path)
     shards = sorted((run / "shards").iterdir())
     shards[0].unlink()
     left = images_done(RunDir(run)).done
-    assert 0 < left < found.done
+    assert 0 < left < result.done
     again = preview([model], {"data": "miniature", **options}, {}, run)
     assert again.done == left
     other = preview([model], {"data": "miniature:val", "sample": 64}, {}, run)

@@ -29,9 +29,9 @@ SLOW = "encode:doze"
 def until(condition: Callable[[], object], *processes: Forked, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        said = [one.stderr for one in processes]
-        assert time.monotonic() < deadline, said
-        assert any(one.poll() is None for one in processes), said
+        messages = [process.stderr for process in processes]
+        assert time.monotonic() < deadline, messages
+        assert any(process.poll() is None for process in processes), messages
         time.sleep(0.01)
 
 
@@ -54,8 +54,8 @@ class Command:
 
     def end(self, *processes: Forked) -> None:
         """Waits for processes, or else runs the command alone."""
-        for one in processes or (self.start(),):
-            assert one.wait() == 0, one.stderr
+        for process in processes or (self.start(),):
+            assert process.wait() == 0, process.stderr
 
     def stamps(self) -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in shard_files(self.run)}
@@ -92,7 +92,7 @@ def test_killed_half_way_and_started_again(prepared, small_checkpoint, pictures,
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM", "SIGTERM to the group", "cancel file"])
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM to the group", "cancel file"])
 def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(stop, command, undisturbed):
     process = command.start(fault=SLOW, workers=2 * ("group" in stop), session=True)
     until(lambda: len(shard_files(command.run)) >= 2, process)
@@ -116,8 +116,8 @@ def test_four_ranks_give_what_one_gives(command: Command, undisturbed: dict[str,
     command.end(*ranks)
     assert results(command.run) == undisturbed
     assert len(list(command.run.glob("status/*.json"))) == 4
-    assert sum(bool(one.stdout) for one in ranks) == 1  # one of them merges
-    lines = [line for one in ranks[1:] for line in one.stderr.splitlines()]
+    assert sum(bool(rank.stdout) for rank in ranks) == 1  # one of them merges
+    lines = [line for rank in ranks[1:] for line in rank.stderr.splitlines()]
     assert all(line.startswith(("rank ", "run: ", "report")) for line in lines), lines
 
 
@@ -136,14 +136,14 @@ def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measu
     killed.kill()
     killed.wait()
     command.end(left := command.rank(0, 2))
-    there = len(RunDir(command.run).shard_names())
-    said = f"{there} of 24 shards are there; the last rank merges (waits for shards of rank 1)"
-    assert f"run: {command.run}; {said}" in left.stderr
+    there = len(shard_files(command.run))
+    message = f"{there} of 24 shards are there; the last rank merges (waits for shards of rank 1)"
+    assert f"run: {command.run}; {message}" in left.stderr
     assert not left.stdout
     assert not (command.run / "results.json").exists()
     assert "waits for shards of rank 1" in listed(command, capsys)
     command.end(again := command.rank(0, 2))
-    assert said in again.stderr  # it measures no shards of others
+    assert message in again.stderr  # it measures no shards of others
     stamps = command.stamps()
     command.end(command.rank(1, 2))
     assert results(command.run) == undisturbed
@@ -166,7 +166,7 @@ def test_another_number_of_ranks_finishes_what_a_rank_that_never_started_left(
     assert int(resumed[1]) >= 48  # others may have measured before this rank counted
     assert results(command.run) == undisturbed
     assert stamps.items() <= command.stamps().items()
-    assert sum(bool(one.stdout) for one in ranks) == 1
+    assert sum(bool(rank.stdout) for rank in ranks) == 1
     assert len(list(command.run.glob("status/*.json"))) == world
 
 
@@ -184,14 +184,14 @@ def test_two_ranks_that_find_all_shards_at_once_merge_once(command, undisturbed)
         until(lambda: waits(0) and waits(1), *ranks)
     command.end(*ranks)
     assert results(command.run) == undisturbed
-    assert sum(bool(one.stdout) for one in ranks) == 1
+    assert sum(bool(process.stdout) for process in ranks) == 1
 
 
 def test_worker_processes_change_nothing(command: Command, undisturbed: dict[str, Any]) -> None:
     command.end(command.start(workers=2))
-    found = results(command.run)
-    assert found["spec"] | {"workers": 0} == undisturbed["spec"]
-    assert found | {"spec": undisturbed["spec"]} == undisturbed
+    result = results(command.run)
+    assert result["spec"] | {"workers": 0} == undisturbed["spec"]
+    assert result | {"spec": undisturbed["spec"]} == undisturbed
 
 
 def test_a_worker_that_is_killed_ends_the_run_with_a_cause(command: Command) -> None:

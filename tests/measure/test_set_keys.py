@@ -73,7 +73,7 @@ def test_adding_changing_and_removing_sets_opens_no_image_of_other_sets(photos, 
         return {path.name: path.stat().st_mtime_ns for path in shard_files(output)}
 
     few, more = write_concepts(tmp_path / "few", 8), write_concepts(tmp_path / "more", 12, "light")
-    one, other = write_target(tmp_path / "one", 6, 90), write_target(tmp_path / "other", 10, 170)
+    target, other = write_target(tmp_path / "one", 6, 90), write_target(tmp_path / "other", 10, 170)
     first, shards = run(photos, output, None), stamps()
     before = Counter(decoded)
     assert len(before) == 24
@@ -85,9 +85,9 @@ def test_adding_changing_and_removing_sets_opens_no_image_of_other_sets(photos, 
 
     with_concepts = run(photos, output, few)
     measured = Counter(decoded)
-    run(photos, output, few, one)
+    run(photos, output, few, target)
     assert len(decoded - measured) == 6
-    both = run(photos, output, few, other, one)
+    both = run(photos, output, few, other, target)
     assert len(decoded) == len(measured) + 6 + 10
     plan = read_plan(RunDir(output))
     assert [(s.name, s.target) for s in plan.sets][2:] == [("other", True), ("one", True)]
@@ -99,7 +99,7 @@ def test_adding_changing_and_removing_sets_opens_no_image_of_other_sets(photos, 
 
     measured = Counter(decoded)
     (tmp_path / "other" / "class0" / "000.png").unlink()
-    run(photos, output, few, other, one)
+    run(photos, output, few, other, target)
     changed = decoded - measured
     assert len(changed) == 9
     again = run(photos, output, few)

@@ -22,7 +22,7 @@ def state(width: int, k: int, seen: np.ndarray) -> Arrays:
     stats = ActivationStats(width, k=k)
     draws = torch.Generator().manual_seed(width)
     stats.update(torch.randn(len(seen), width, generator=draws), torch.from_numpy(seen))
-    return {name: one.numpy() for name, one in stats.state_dict().items()}
+    return {name: tensor.numpy() for name, tensor in stats.state_dict().items()}
 
 
 def states_of(seen: dict[str, np.ndarray]) -> States:

@@ -32,7 +32,7 @@ def test_enough_shards_for_a_jackknife_where_there_are_enough_images() -> None:
 def test_the_missing_ranks_are_those_whose_share_is_not_published(sizes, world, data):
     plans = [SetPlan(f"set{i}", 10 * n, n) for i, n in enumerate(sizes)]
     turns = range(max(sizes))
-    places = [(one.name, turn) for turn in turns for one in plans if turn < one.shards]
+    places = [(plan.name, turn) for turn in turns for plan in plans if turn < plan.shards]
     assert list(in_turns(plans)) == places
     published = data.draw(st.sets(st.sampled_from(places)))
     shares = [set(Rank(number, world).share(places)) for number in range(world)]

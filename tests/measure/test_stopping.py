@@ -35,18 +35,18 @@ class Started:
         self.process = process
 
     @property
-    def said(self) -> str:
+    def stderr(self) -> str:
         return self.process.stderr
 
     def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, self.said
-            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.stderr
+            assert self.process.poll() is None, self.stderr
             time.sleep(0.02)
 
-    def until_said(self, words: str) -> None:
-        self.until(lambda: words in self.said)
+    def until_printed(self, words: str) -> None:
+        self.until(lambda: words in self.stderr)
 
     def children(self) -> list[int]:
         pid = self.process.pid
@@ -92,10 +92,10 @@ def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
         return runs[-1]
 
     yield run
-    for one in runs:
-        if one.process.poll() is None:
-            os.killpg(one.process.pid, signal.SIGKILL)
-            one.process.wait()
+    for started in runs:
+        if started.process.poll() is None:
+            os.killpg(started.process.pid, signal.SIGKILL)
+            started.process.wait()
 
 
 @pytest.mark.parametrize(
@@ -113,55 +113,55 @@ def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
 )
 def test_a_signal_outside_the_images_ends_the_run_at_once(number, stage, more, start, tmp_path):
     run = start(*more, fault=f"{stage}:hang", slow=stage, workers=0)
-    run.until_said(f"at {stage}")
+    run.until_printed(f"at {stage}")
     run.process.send_signal(number)
     assert run.ended(120) == 130
-    assert f"stopped by {number.name}; {KEPT}" in run.said
-    assert "Traceback" not in run.said
+    assert f"stopped by {number.name}; {KEPT}" in run.stderr
+    assert "Traceback" not in run.stderr
     again = start(*more, workers=0)
-    assert again.ended(120) == 0, again.said  # no lock is left
+    assert again.ended(120) == 0, again.stderr  # no lock is left
 
 
 def test_workers_that_hang_do_not_keep_a_stop_waiting(start: Start) -> None:
     run = start(fault="decode:hang")
-    run.until_said("at decode")
+    run.until_printed("at decode")
     workers = run.children()
     assert len(workers) == 2
     os.killpg(run.process.pid, signal.SIGTERM)
-    assert run.ended(120) == 130, run.said
-    assert f"stopped by SIGTERM; {KEPT}" in run.said
+    assert run.ended(120) == 130, run.stderr
+    assert f"stopped by SIGTERM; {KEPT}" in run.stderr
     assert gone(workers, 120)
 
 
 @pytest.mark.parametrize("place", ["decode", "forward"])
 def test_a_process_that_hangs_is_ended_after_a_while(place: str, start: Start) -> None:
     run = start(fault=f"{place}:hang", workers=0 if place == "decode" else 2)
-    run.until_said(f"at {place}")
+    run.until_printed(f"at {place}")
     workers = run.children()
     run.process.send_signal(signal.SIGINT)
     assert run.ended(120) == 130
-    assert f"the run did not stop within seconds; {KEPT}" in run.said
+    assert f"the run did not stop within seconds; {KEPT}" in run.stderr
     assert gone(workers, 120)
 
 
 def test_a_second_signal_ends_a_process_that_hangs_at_once(start: Start) -> None:
     run = start(fault="decode:hang", workers=0)
-    run.until_said("at decode")
+    run.until_printed("at decode")
     run.process.send_signal(signal.SIGTERM)
     run.process.send_signal(signal.SIGTERM)  # as `timeout` and torchrun do: the same request
     time.sleep(0.7)
     assert run.process.poll() is None
     run.process.send_signal(signal.SIGINT)
     assert run.ended(120) == 130
-    assert f"stopped at once by a second SIGINT; {KEPT}" in run.said
+    assert f"stopped at once by a second SIGINT; {KEPT}" in run.stderr
 
 
 def test_a_second_signal_ends_a_partial_report_at_once(start: Start, tmp_path: Path) -> None:
     run = start(fault="forward:doze", slow="merge_set")
-    run.until_said("at forward")
+    run.until_printed("at forward")
     assert list((tmp_path / "run" / "shards").iterdir())
     run.process.send_signal(signal.SIGTERM)
-    run.until_said("at merge_set")
+    run.until_printed("at merge_set")
     time.sleep(GRACE_SECONDS + 1)
     assert run.process.poll() is None
     run.process.send_signal(signal.SIGTERM)
@@ -171,7 +171,7 @@ def test_a_second_signal_ends_a_partial_report_at_once(start: Start, tmp_path: P
 def test_no_decoding_process_outlives_a_killed_engine_which_starts_again_at_once(start):
     for _ in range(2):
         run = start(fault="decode:hang")
-        run.until_said("at decode")  # that is, it holds the lock
+        run.until_printed("at decode")  # that is, it holds the lock
         workers = run.children()
         assert len(workers) == 2
         run.process.kill()
@@ -230,9 +230,9 @@ def test_ranks_end_when_their_torchrun_is_killed_outright(one_red: Path, tmp_pat
 def test_ranks_that_fail_end_with_their_launcher(one_red: Path, tmp_path: Path) -> None:
     launcher = launch(one_red, tmp_path / "log", "forward:RuntimeError")
     assert launcher.wait(180) == 1
-    said = (tmp_path / "log").read_text()
-    assert "the run failed with RuntimeError" in said
-    assert "exitcode  : 5" in said
+    log = (tmp_path / "log").read_text()
+    assert "the run failed with RuntimeError" in log
+    assert "exitcode  : 5" in log
     assert gone([int(p.name) for p in Path("/proc").iterdir() if of_group(p, launcher.pid)], 120)
 
 

@@ -19,6 +19,7 @@ from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.candidates import read_candidate
+from tuiprobe.measure.opening import plan_run
 from tuiprobe.models.load import load_encoder
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.reader import RunReader
@@ -51,72 +52,75 @@ def probe(output: Path, model: str = "mini_clip", data: str = "miniature:val", *
 
 
 def arrays_of(run: Path, sets: Iterable[str]) -> dict[str, np.ndarray]:
-    found = read_arrays(RunDir(run).statistics_file)[0]
-    found = {name: a for name, a in found.items() if name.split("/")[0] in sets}
+    arrays = read_arrays(RunDir(run).statistics_file)[0]
+    arrays = {name: a for name, a in arrays.items() if name.split("/")[0] in sets}
     for name in sets:
-        found |= {f"{name}/{k}": a for k, a in load_file(
+        arrays |= {f"{name}/{k}": a for k, a in load_file(
             RunDir(run).features_file(name).path
         ).items()}  # fmt: skip
-    return found
+    return arrays
 
 
 @pytest.fixture(scope="module")
-def default(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the default run, of 64 images a set."""
-    output = tmp_path_factory.mktemp("default") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-        probe(output, data="miniature", sample=64, concepts="none")
-    return output
+def default(default_run) -> Path:
+    return default_run[1]
 
 
 def test_data_without_labels_are_the_target_that_labels_are_asked_for(tmp_path: Path) -> None:
     options = {"data": "miniature:street", "classes": ",".join(miniature.class_names())}
     report = probe(tmp_path / "run", **options, target="none", concepts="none")
-    assert [(one.name, one.target) for one in report.data] == [("street", True)]
+    assert [(dataset.name, dataset.target) for dataset in report.data] == [("street", True)]
     assert given(report.figure("target.uncalibrated", "street"))
     assert "on street" in report.title
     assert "not validated" in report.title
     candidate = read_candidate(RunDir(tmp_path / "run"))
     assert (candidate.target, len(candidate.ids)) == ("street", 40)
     both = probe(tmp_path / "both", **options, target="miniature:v2", concepts="none")
-    assert [one.name for one in both.data if one.target] == ["v2"]  # what is named goes first
+    assert [dataset.name for dataset in both.data if dataset.target] == [
+        "v2"
+    ]  # what is named goes first
 
 
 def test_while_it_measures_a_run_shows_the_answers_that_it_ends_with(default):
     report, status = Report.read(default / "results.json"), read_status(RunDir(default), 0)
     assert status is not None
     assert not status.unanswered
-    accuracies = {one.data: one.top1 for one in part(report, Robustness).accuracies}
-    shown = {name: (one.right, one.images) for name, one in status.answers.items()}
-    assert shown.pop("street") == (None, 64)
-    assert shown == {name: (round(top1.value * 64), 64) for name, top1 in accuracies.items()}
+    accuracies = {accuracy.data: accuracy.top1 for accuracy in part(report, Robustness).accuracies}
+    answers = {name: (answer.right, answer.images) for name, answer in status.answers.items()}
+    assert answers.pop("street") == (None, 60)
+    assert answers == {name: (round(top1.value * 60), 60) for name, top1 in accuracies.items()}
     (target,), street = part(report, Targets).targets, status.answers["street"]
     headline = target.headline
     assert (street.value, street.low, street.high) == (headline.value, headline.low, headline.high)
     assert street.calibrated == bool(target.scaled)
-    assert street.estimated == 64
+    assert street.estimated == 60
 
 
 def test_the_default_run_brings_its_target_which_no_probe_takes_for_a_labelled_set_or_a_shift(
     default,
 ):
     report, run = Report.read(default / "results.json"), RunReader(RunDir(default))
-    (target,) = [one for one in report.data if one.target]
+    (target,) = [dataset for dataset in report.data if dataset.target]
     assert (target.name, target.source) == ("street", "miniature:street")
-    assert (target.images, target.measured, target.labelled, target.classes) == (64, 64, False, 0)
-    assert {one.label for one in read_samples(RunDir(default))["street"].values()} == {None}
-    assert list((default / "thumbs" / "street").glob("*.jpg"))
-    assert all(one.sound for one in verify(RunDir(default)))
+    assert (target.images, target.measured, target.labelled, target.classes) == (60, 60, False, 0)
+    assert {sample.label for sample in read_samples(RunDir(default))["street"].values()} == {None}
+    pictured = report.pictured("street")
+    assert 9 <= len(pictured) <= 12  # eight of least confidence, four common answers
+    assert {int(file.stem) for file in (default / "thumbs/street").glob("*.jpg")} >= pictured
+    assert all(finding.sound for finding in verify(RunDir(default)))
     labelled = ["val", *miniature.SHIFTS]
-    assert [one.data for one in part(report, Robustness).accuracies] == labelled
-    assert {one.data for one in part(report, OutlierResult).taps} == set(labelled)
+    assert [accuracy.data for accuracy in part(report, Robustness).accuracies] == labelled
+    assert {tap.data for tap in part(report, OutlierResult).taps} == set(labelled)
     assert report.title.startswith("mini_clip on street: about ")
-    assert [one.name for one in run.images] == [one.name for one in run.head_sets] == labelled
+    assert (
+        [image.name for image in run.images]
+        == [head_set.name for head_set in run.head_sets]
+        == labelled
+    )
     (street,) = run.target_sets  # answers by the rows of the first set
     assert street.labels is None
     assert street.answers.tolist() == list(range(CLASSES))
-    assert street.features.shape == (64, 128)
+    assert street.features.shape == (60, 128)
     module: Any = load_encoder("miniature:mini_clip").module
     assert run.head.normalize
     assert run.head.logit_scale == pytest.approx(float(module.logit_scale.exp()), rel=1e-6)
@@ -135,9 +139,10 @@ def test_a_plan_that_no_engine_writes_is_refused(default: Path) -> None:
 
 
 def test_none_leaves_the_target_out(default: Path, tmp_path: Path) -> None:
-    report = probe(tmp_path / "run", data="miniature", sample=64, target=("none",), concepts="none")
-    assert not any(one.target for one in report.data)
-    assert report.key == Report.read(default / "results.json").key
+    options = {"sample": 60, "target": ("none",), "concepts": "none"}
+    plan = plan_run(make_spec("mini_clip", "miniature", options))
+    assert not plan.suite.targets
+    assert plan.key == Report.read(default / "results.json").key
     with pytest.raises(UsageError, match='target="none"'):
         probe(tmp_path / "other", target=("none", "miniature:street"))
 
@@ -146,9 +151,12 @@ def test_a_target_that_is_a_measured_source_counts_once(tmp_path: Path) -> None:
     """Its features are those of the labelled set, in an order that labels do not decide."""
     targets = ("miniature:val", "miniature:v2")
     report = probe(tmp_path / "run", data="miniature", target=targets, concepts="none", sample=8)
-    assert [one.name for one in report.data if one.target] == ["val-target", "v2-target"]
+    assert [dataset.name for dataset in report.data if dataset.target] == [
+        "val-target",
+        "v2-target",
+    ]
     robust = part(report, Robustness)
-    assert [one.data for one in robust.accuracies] == ["val", *miniature.SHIFTS]
+    assert [accuracy.data for accuracy in robust.accuracies] == ["val", *miniature.SHIFTS]
     without = probe(
         tmp_path / "without", data="miniature", target=("none",), concepts="none", sample=8
     )
@@ -194,7 +202,9 @@ def test_labels_of_a_target_are_ignored(tmp_path: Path) -> None:
     (_, mine) = report.data
     assert (mine.name, mine.target, mine.labelled, mine.classes) == ("mine", True, False, 0)
     assert read_plan(RunDir(tmp_path / "run")).sets[1].classes == ()
-    assert {one.label for one in read_samples(RunDir(tmp_path / "run"))["mine"].values()} == {None}
+    assert {sample.label for sample in read_samples(RunDir(tmp_path / "run"))["mine"].values()} == {
+        None
+    }
 
 
 @pytest.fixture
@@ -222,9 +232,9 @@ def test_ranks_and_resuming_give_the_same_bits(photos, tmp_path, monkeypatch):
     again = probe(tmp_path / "whole", MODEL, data, **options)
     assert again.without_timings() == whole.without_timings()
     sets = ("photos", "one", "other")
-    expected, found = arrays_of(tmp_path / "whole", sets), arrays_of(tmp_path / "ranks", sets)
-    assert expected.keys() == found.keys()
-    assert all(np.array_equal(a, found[name], equal_nan=True) for name, a in expected.items())
+    expected, result = arrays_of(tmp_path / "whole", sets), arrays_of(tmp_path / "ranks", sets)
+    assert expected.keys() == result.keys()
+    assert all(np.array_equal(a, result[name], equal_nan=True) for name, a in expected.items())
 
 
 def test_an_interrupted_run_with_only_targets_has_nothing_to_report(photos, tmp_path):

@@ -37,12 +37,12 @@ def together(numbers: Path, *changes: dict[str, Any], listen: Any = lambda event
     return api.run_several(specs, runs=numbers.parent / "runs", listen=listen)
 
 
-def same_shards(one: Path, other: Path) -> bool:
-    for place in shard_files(one):
-        a, b = (read_arrays(Entry(run / "shards", place.name))[0] for run in (one, other))
+def same_shards(first: Path, other: Path) -> bool:
+    for place in shard_files(first):
+        a, b = (read_arrays(Entry(run / "shards", place.name))[0] for run in (first, other))
         if not all(np.array_equal(a[k], b[k], equal_nan=True) for k in a | b):
             return False
-    return len(shard_files(one)) == len(shard_files(other)) > 0
+    return len(shard_files(first)) == len(shard_files(other)) > 0
 
 
 @pytest.mark.parametrize("workers", [0, 2])

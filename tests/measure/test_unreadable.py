@@ -34,14 +34,16 @@ def test_a_fifth_of_the_images(tmp_path: Path, capsys: pytest.CaptureFixture[str
         os.link(good if number % EVERY else bad, data / f"{number:03}.png")
     command = small_job(data, run, "--batch-size", "32", "--max-unreadable")
     assert run_cli([*command, "0.19"]) == 4
-    said = capsys.readouterr().err
-    assert "96 of 500 images cannot be read, more than the 19% allowed" in said
+    err = capsys.readouterr().err
+    assert "96 of 500 images cannot be read, more than the 19% allowed" in err
     assert run_cli([*command, "0.2"]) == 0  # those before the resume count, once
-    said = capsys.readouterr().err
-    (found,) = results(run)["data"]
-    assert (found["images"], found["measured"], len(found["skipped"])) == (500, 400, 100)
-    assert {one["path"] for one in found["skipped"]} == {f"{n:03}.png" for n in range(0, 500, 5)}
-    assert said.count("skipped ") <= 11
+    err = capsys.readouterr().err
+    (dataset,) = results(run)["data"]
+    assert (dataset["images"], dataset["measured"], len(dataset["skipped"])) == (500, 400, 100)
+    assert {image["path"] for image in dataset["skipped"]} == {
+        f"{n:03}.png" for n in range(0, 500, 5)
+    }
+    assert err.count("skipped ") <= 11
     for page in ("report.md", "report.html"):
         assert (run / page).read_text().count("5.png") <= LISTED_IMAGES + 2
     assert "and 80 more" in (run / "report.md").read_text()

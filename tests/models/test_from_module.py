@@ -62,7 +62,6 @@ def test_everything_is_found_out_and_the_module_stays_as_it_is() -> None:
     assert preprocessing.source.startswith("Compose( Resize(size=(12, 12)")
     assert not preprocessing.assumed
     head = encoder.head()
-    assert head is not None
     assert head.classes == CLASSES
     with torch.inference_mode():
         assert torch.allclose(head.logits(encoder.encode(IMAGES)), module.eval()(IMAGES))
@@ -72,7 +71,6 @@ def same(module: nn.Module, **options: Any) -> tuple[Tensor, tuple[str, ...]]:
     """Returns the probabilities of an encoder with its head, and the names of the classes."""
     encoder = tuiprobe.Encoder.from_module(module, preprocess=TRANSFORM, **options)
     head = encoder.head()
-    assert head is not None
     with torch.inference_mode():
         return head.logits(encoder.encode(IMAGES)).softmax(1), head.classes
 

@@ -21,8 +21,9 @@ from tests.models.conftest import Saved
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_head, read_templates, ridge_head
-from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, PromptHead, TextTower, trained_scale
+from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, PromptHead, TextTower
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.text_side import trained_scale
 
 CLASSES = ("cat", "fire truck", "tench")
 TEMPLATES = ("a photo of a {}.", "a drawing of the {}.")
@@ -37,7 +38,6 @@ def test_zero_shot_head_is_open_clips_and_an_independent_one(clip: Encoder, tmp_
     import open_clip
 
     head = clip.head(CLASSES, TEMPLATES, cache=tmp_path)
-    assert head is not None
     tokenizer = open_clip.get_tokenizer("RN50-quickgelu")
     theirs = open_clip.build_zero_shot_classifier(clip.module, tokenizer, CLASSES, TEMPLATES).T
     assert torch.allclose(head.weight, theirs, atol=1e-6)
@@ -48,7 +48,6 @@ def test_zero_shot_head_is_open_clips_and_an_independent_one(clip: Encoder, tmp_
             assert np.allclose(row, mean / np.linalg.norm(mean), atol=1e-6)
     assert head.classes == CLASSES
     assert head.normalize
-    assert clip.text is not None
     assert clip.text.logit_scale == pytest.approx(float(clip.module.logit_scale.exp()), rel=1e-6)
     assert clip.text.logit_bias == 0
     assert len(clip.text.templates) == 80
@@ -200,7 +199,6 @@ def test_every_cut_and_every_flipped_byte_of_a_fetched_head_is_noticed(tmp_path:
             prompts.fetched(6)
     path.write_bytes(whole)
     fetched = prompts.fetched(6)
-    assert fetched is not None
     assert torch.equal(fetched.weight, head.weight)
     with pytest.raises(WeightsError, match="is not the head that its name says"):
         prompts.fetched(8)

@@ -164,7 +164,6 @@ def case(weights: Path) -> tuple[Encoder, Any, ClassifierSetup]:
     right = ClassifierSetup(clip.preprocess, "gelu", tuple(range(40)), classes, TEMPLATES)
     photos = Photos((0,) * 120, classes)
     head = clip.head(classes, TEMPLATES)
-    assert head is not None
     with torch.inference_mode():
         images = torch.stack([clip.preprocess(photos.open(s)) for s in photos.samples])
         photos.labels = tuple(head.logits(clip.encode(images)).argmax(1).tolist())

@@ -32,7 +32,6 @@ def test_torchvision(name: str, kind: str, width: int, tmp_path: Path) -> None:
     images = torch.randn(2, 3, 224, 224)
     with torch.inference_mode():
         head = encoder.head()
-        assert head is not None
         assert torch.allclose(head.logits(encoder.encode(images)), model(images), atol=1e-4)
     assert head.classes[0] == "tench"
     assert encoder.preprocessing.source.startswith(f"torchvision {name}/IMAGENET1K_V1")
@@ -78,7 +77,6 @@ def test_a_timm_folder(tmp_path: Path) -> None:
     assert all(torch.equal(loaded[n], t) for n, t in state.items())
     assert encoder.preprocessing.mean == tuple(MEAN)
     head = encoder.head()
-    assert head is not None
     assert head.weight.shape == (7, encoder.width)
     (tmp_path / "model" / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match="is no timm model folder"):

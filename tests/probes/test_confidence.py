@@ -15,10 +15,9 @@ from tuiprobe.probes.confidence import (
     equal_mass_bins,
     logits,
     probabilities,
-    spread,
-    temperature,
 )
 from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.temperature import spread, temperature
 from tuiprobe.results import NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 

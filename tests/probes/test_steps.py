@@ -120,7 +120,9 @@ def test_descriptions_and_names_are_made_of_the_result_alone(
     assert isinstance(result, probe.Result)
     assert probe.Result.probe == id
     subject = Subject(run.plan.model, run.images, run.plan.concept_set)
-    kept = probe.Result.model_validate_json(json.dumps(result.model_dump(mode="json")))
+    text = json.dumps(result.model_dump(mode="json"), allow_nan=False)
+    kept = probe.Result.model_validate_json(text)
+    assert kept == result
     section, named = probe.describe(kept, subject), probe.named(kept)
     assert section == probe.describe(result, subject)
     assert named == probe.named(result)

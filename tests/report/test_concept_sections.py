@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 
 from tests.report.samples import report
-from tuiprobe.numbers import number
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.report.html import html
 from tuiprobe.report.tables import tables
 from tuiprobe.results.report import Report
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -58,14 +56,3 @@ def test_tables_hold_the_whole_curve_concepts_directions_and_images(with_head: R
     assert len(top) == 4 * 3
     assert {r["sign"] for r in top} <= {"positive", "negative"}
     assert len(rows(with_head, "concepts_images")) == 4 * 8
-
-
-def test_the_page_shows_the_images_at_both_ends(with_head: Report) -> None:
-    first = with_head.part(Concepts).top[0]
-    pictures = {("toy", i.sample_id): b"\xff\xd8\xff" for i in (*first.largest, *first.smallest)}
-    page = html(with_head, pictures)
-    assert "Direction 0 <strong>=red|" in page
-    assert page.count("data:image/jpeg;base64,") >= 8
-    named = html(with_head)
-    assert "<img" not in named
-    assert f"<code>{first.largest[0].path}</code> ({number(first.largest[0].value)})" in named

@@ -6,8 +6,6 @@ import pytest
 from huggingface_hub import ModelCard, ModelCardData
 
 from tests.report.samples_head import head_report
-from tests.report.test_hostile_fields import HOSTILES, in_report, inert, skeleton
-from tuiprobe.plaintext import plain
 from tuiprobe.report.markdown import model_card
 
 
@@ -37,15 +35,3 @@ def test_the_hub_reads_the_figures() -> None:
         "`tuiprobe --headless --model mini_clip",
     ):  # fmt: skip
         assert words in text
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("text", HOSTILES, ids=range(len(HOSTILES)))
-def test_a_hostile_name_stays_data(text: str) -> None:
-    found, harmless = (model_card(in_report(one)) for one in (text, "Harmless"))
-    assert inert(found)
-    name = read(harmless).model_name
-    assert name is not None
-    assert read(found).model_name == name.replace("Harmless", plain(text))
-    body, expected = (one.split("\n---\n", 1)[1] for one in (found, harmless))
-    assert skeleton(body) == skeleton(expected)

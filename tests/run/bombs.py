@@ -69,9 +69,9 @@ def repeated(before: bytes, piece: bytes, times: int, after: bytes = b"") -> Wri
 
 
 def watch(run: RunDir) -> str:
-    found = Watch(run.path).poll()
-    assert found.state == "unreadable"
-    return found.stage_message
+    snapshot = Watch(run.path).poll()
+    assert snapshot.state == "unreadable"
+    return snapshot.stage_message
 
 
 def blocks(run: RunDir) -> None:
@@ -125,7 +125,7 @@ BOMBS: dict[str, tuple[Write, Callable[[RunDir], object], str]] = {
 
 def main(folder: Path) -> None:
     """Writes and reads all bombs."""
-    found = {}
+    results = {}
     for name, (write, _, _) in BOMBS.items():
         run = RunDir(folder / name)
         run.path.mkdir()
@@ -137,13 +137,13 @@ def main(folder: Path) -> None:
     for name, (_, read, _) in BOMBS.items():
         begun = time.process_time()
         try:
-            said = str(read(RunDir(folder / name)))[:500]
+            message = str(read(RunDir(folder / name)))[:500]
         except TuiprobeError as error:
-            said = str(error)
+            message = str(error)
         except BaseException as error:
-            said = f"not one sentence: {type(error).__name__} {error}"[:500]
-        found[name] = [said, time.process_time() - begun]
-    print(json.dumps(found))
+            message = f"not one sentence: {type(error).__name__} {error}"[:500]
+        results[name] = [message, time.process_time() - begun]
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -26,17 +26,17 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, fl
     words = [sys.executable, "-m", "tests.run.bombs", str(tmp_path_factory.mktemp("bombs"))]
     done = subprocess.run(words, capture_output=True, text=True, timeout=850)
     assert done.returncode == 0, done.stderr
-    found: dict[str, tuple[str, float]] = json.loads(done.stdout)
-    return found
+    result: dict[str, tuple[str, float]] = json.loads(done.stdout)
+    return result
 
 
 @pytest.mark.timeout(900)  # of one process that reads all
 @pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_ends_in_time_and_memory(bomb: str, answers: dict[str, tuple[str, float]]) -> None:
-    said, seconds = answers[bomb]
-    assert BOMBS[bomb][2] in said.replace("Unable to allocate", "memory")
-    assert "\n" not in said
+    message, seconds = answers[bomb]
+    assert BOMBS[bomb][2] in message.replace("Unable to allocate", "memory")
+    assert "\n" not in message
     assert seconds < SECONDS
 
 
@@ -86,9 +86,9 @@ def test_arrays_of_every_type_and_shape_come_back(tmp_path: Path) -> None:
         "single": np.array(3.5), "empty": np.empty((0, 3), "f4"), "none": np.empty((3, 0)),
     }  # fmt: skip
     write_arrays(entry, arrays, {"key": "k"})
-    found, metadata = read_arrays(entry)
+    result, metadata = read_arrays(entry)
     assert metadata == {"key": "k"}
-    assert found.keys() == arrays.keys()
+    assert result.keys() == arrays.keys()
     for name, array in arrays.items():
-        assert found[name].dtype == array.dtype
-        assert np.array_equal(found[name], array)
+        assert result[name].dtype == array.dtype
+        assert np.array_equal(result[name], array)

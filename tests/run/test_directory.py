@@ -58,13 +58,13 @@ def test_no_damage_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data
 def test_equal_arrays_give_equal_files(tmp_path: Path) -> None:
     texts = {f"key {number}": "ü\n" for number in range(20)}
     arrays = {name: np.arange(3) for name in "cab"}
-    one, two = (Entry(tmp_path, name) for name in ("one", "two"))
-    checksum = write_arrays(one, arrays, texts)
+    entry, two = (Entry(tmp_path, name) for name in ("one", "two"))
+    checksum = write_arrays(entry, arrays, texts)
     assert checksum == write_arrays(
         two, dict(reversed(arrays.items())), dict(reversed(texts.items()))
     )
-    assert one.path.read_bytes() == two.path.read_bytes()
-    assert safetensors.numpy.load_file(one.path).keys() == arrays.keys()
+    assert entry.path.read_bytes() == two.path.read_bytes()
+    assert safetensors.numpy.load_file(entry.path).keys() == arrays.keys()
 
 
 def test_a_checksum_in_other_texts_is_not_taken_for_the_own_one(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_files_of_the_user_inside_a_run_are_kept_and_named(tmp_path: Path, fresh
     with run.locked() if fresh else nullcontext():
         kept = run.clear() if fresh else delete_run(run)
     there = {
-        one.relative_to(run.path).as_posix() for one in run.path.rglob("*") if one.is_file()
+        path.relative_to(run.path).as_posix() for path in run.path.rglob("*") if path.is_file()
     } - {"lock"}
     assert there == set(USERS)
     assert kept == [
@@ -194,7 +194,7 @@ def test_a_run_that_is_being_written_is_neither_deleted_nor_cleared(tmp_path: Pa
     assert run.at("shards/val-00000.safetensors").read_bytes() == b"measured"
     with run.locked():
         run.clear()
-    assert sorted(one.name for one in run.path.iterdir()) == ["lock", "lock-1", "lock-merge"]
+    assert sorted(path.name for path in run.path.iterdir()) == ["lock", "lock-1", "lock-merge"]
 
 
 class other_process_holding:  # noqa: N801  (reads as a statement)
@@ -256,12 +256,12 @@ def test_a_file_system_without_locks_is_refused_in_one_sentence(tmp_path, monkey
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    said = re.escape(f"{run.path} is on a file system without locks ({os.strerror(number)})")
-    with pytest.raises(RunError, match=f"{said}.* choose an --output on another"), run.locked():
+    message = re.escape(f"{run.path} is on a file system without locks ({os.strerror(number)})")
+    with pytest.raises(RunError, match=f"{message}.* choose an --output on another"), run.locked():
         pass
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(RunError, match=message):
         delete_run(run)
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(RunError, match=message):
         Engine(["--headless"], run.path)
     kept = sorted(path.name for path in run.path.iterdir() if not path.name.startswith("lock"))
     assert kept == before

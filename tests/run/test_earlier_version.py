@@ -32,10 +32,10 @@ def run(tmp_path: Path) -> Path:
 def test_it_is_refused_and_listed_with_the_command_that_brings_it_up_to_date(run, capsys):
     for command in (["report"], ["compare", str(EARLIER)]):
         assert run_cli([*command, str(run)]) == 4
-        said = capsys.readouterr().err
-        assert "results.json is of schema 1" in said
-        assert "to write it again" in said
-        assert said.count("\n") == 1
+        err = capsys.readouterr().err
+        assert "results.json is of schema 1" in err
+        assert "to write it again" in err
+        assert err.count("\n") == 1
     assert run_cli(["runs", "--json", "--root", str(run.parent)]) == 0
     (row,) = json.loads(capsys.readouterr().out)["runs"]
     assert row["name"] == "run"
@@ -91,8 +91,8 @@ def same(found: Any, earlier: Any, rel: float = 1e-4) -> None:
                 same(found[name], value, 2e-3 if "prediction" in name else rel)
     elif isinstance(earlier, list):
         assert len(found) == len(earlier)
-        for one, other in zip(found, earlier, strict=True):
-            same(one, other, rel)
+        for item, other in zip(found, earlier, strict=True):
+            same(item, other, rel)
     elif isinstance(earlier, float):
         assert found == pytest.approx(earlier, rel=rel, abs=1e-6)
     else:
@@ -103,28 +103,28 @@ def renamed(tree: Any) -> Any:
     """Returns the figures on the channels of an earlier rule under their new names."""
     if isinstance(tree, dict):
         return {k.replace("persistent_", "outlier_"): renamed(v) for k, v in tree.items()}
-    return [renamed(one) for one in tree] if isinstance(tree, list) else tree
+    return [renamed(item) for item in tree] if isinstance(tree, list) else tree
 
 
 def test_reprobe_answers_with_the_figures_it_had(run: Path) -> None:
     assert run_cli(["reprobe", str(run)]) == 0
     report = Report.read(run / "results.json")
     earlier = json.loads((EARLIER / "results.json").read_text())
-    found: dict[str, Any] = {one.probe: one.result for one in report.parts}
-    for one, other in zip(found["outliers"]["taps"], earlier["outliers"], strict=True):
+    result: dict[str, Any] = {part.probe: part.result for part in report.parts}
+    for entry, other in zip(result["outliers"]["taps"], earlier["outliers"], strict=True):
         for gone in ("persistent", "relative_kurtosis"):
             del other[gone]
-        same(one["residual"]["kurtosis"], other.pop("centred_kurtosis"))
+        same(entry["residual"]["kurtosis"], other.pop("centred_kurtosis"))
         other["top_images"] = []  # of the channels that stand out, by another rule
-        one["top_images"] = []
-        same(one, other)
-    same(found["outliers"]["cross_layer"], earlier["cross_layer"])
+        entry["top_images"] = []
+        same(entry, other)
+    same(result["outliers"]["cross_layer"], earlier["cross_layer"])
     del earlier["robustness"]["confidence"]  # it assumed a logit scale that the head does not have
-    same(found["robustness"], earlier["robustness"])
-    same(found["preflight"]["checks"], earlier["preflight"])
+    same(result["robustness"], earlier["robustness"])
+    same(result["preflight"]["checks"], earlier["preflight"])
     earlier["directions"].pop("ablations")  # of the channels that stand out, by another rule
-    assert {one["mode"] for one in found["ablation"]["ablations"]} == {"zero", "mean"}
-    same(found["directions"], renamed(earlier["directions"]))
+    assert {ablation["mode"] for ablation in result["ablation"]["ablations"]} == {"zero", "mean"}
+    same(result["directions"], renamed(earlier["directions"]))
     assert report.key == earlier["key"]
     assert report.probe_key == earlier["probe_key"]
     assert run_cli(["report", str(run)]) == 0

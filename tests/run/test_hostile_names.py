@@ -40,15 +40,15 @@ def test_no_name_of_a_directory_is_obeyed(name, template, tmp_path, capsys):
     where = {"root": root, "run": run, "other": root / "other", "missing": run / "gone"}
     for command in COMMANDS:
         code = run_cli([word.format(**where) for word in command.split()])
-        said = capsys.readouterr()
-        assert code in ((4,) if "missing" in command else (0, 4)), (command, said.err)
-        assert "this is a bug" not in said.err
-        for text in (said.out, said.err):
+        captured = capsys.readouterr()
+        assert code in ((4,) if "missing" in command else (0, 4)), (command, captured.err)
+        assert "this is a bug" not in captured.err
+        for text in (captured.out, captured.err):
             text.encode("utf-8")
             assert all(
                 unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
                 for letter in set(text) - {"\n"}
             ), command
         if "--json" in command:
-            json.loads(said.out)
+            json.loads(captured.out)
     assert not (tmp_path / "x").exists()

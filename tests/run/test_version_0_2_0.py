@@ -63,9 +63,9 @@ def rewrite(directory: RunDir, **changes: object) -> None:
 def figures(report: Report) -> dict[str, Any]:
     """Returns the figures of a report by part, id, set and place."""
     return {
-        f"{part.probe} {one.id} {one.data} {one.place}": one.figure.model_dump()
+        f"{part.probe} {figure.id} {figure.data} {figure.place}": figure.figure.model_dump()
         for part in report.parts
-        for one in part.figures
+        for figure in part.figures
         if part.probe not in OTHER_FIGURES
     }
 
@@ -88,9 +88,9 @@ def test_it_is_read_reported_and_compared_with_itself_in_pairs(run, tmp_path, ca
 
 def test_it_is_verified_as_written_answered_again_and_damaged(answered, run, capsys):
     assert run_cli(["verify", str(EARLIER)]) == 0
-    said = capsys.readouterr().out
-    assert "not covered  manifest.json: `tuiprobe reprobe` writes one" in said
-    assert "whole        statistics.safetensors" in said
+    out = capsys.readouterr().out
+    assert "not covered  manifest.json: `tuiprobe reprobe` writes one" in out
+    assert "whole        statistics.safetensors" in out
     assert run_cli(["verify", str(answered)]) == 0
     assert "not covered" not in capsys.readouterr().out
     content = bytearray((run / "shards/val-00000.safetensors").read_bytes())
@@ -107,13 +107,13 @@ def test_going_on_with_it_is_refused_and_leaves_it_untouched(run, capsys):
             (run / name).unlink()
         before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
         assert run_cli([*command.split(), str(run)]) == 4
-        said = capsys.readouterr().err
-        assert "began" in said
-        assert "tuiprobe 0.2.0" in said
+        err = capsys.readouterr().err
+        assert "began" in err
+        assert "tuiprobe 0.2.0" in err
         assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
-    found = preview(["mini_clip"], {"data": "miniature", "sample": 30}, {}, EARLIER)
-    assert "a run of tuiprobe 0.2.0 or earlier" in found.kept
-    assert found.done == 0
+    result = preview(["mini_clip"], {"data": "miniature", "sample": 30}, {}, EARLIER)
+    assert "a run of tuiprobe 0.2.0 or earlier" in result.kept
+    assert result.done == 0
 
 
 def stopped(*_: object) -> None:
@@ -134,7 +134,7 @@ def test_it_is_listed_and_a_stopped_reprobe_can_be_repeated(run, monkeypatch, ca
 
 
 def test_reprobe_answers_with_the_figures_it_had(answered: Path) -> None:
-    earlier, report = (Report.read(one / "results.json") for one in (EARLIER, answered))
+    earlier, report = (Report.read(path / "results.json") for path in (EARLIER, answered))
     assert (report.key, report.probe_key) == (earlier.key, earlier.probe_key)
     same(figures(report), figures(earlier))
     for part in earlier.parts:
@@ -142,8 +142,14 @@ def test_reprobe_answers_with_the_figures_it_had(answered: Path) -> None:
         if part.probe not in GONE_PARTS:
             assert now is not None
             same(now.result, part.result)
-            same([one.model_dump() for one in now.facts], [one.model_dump() for one in part.facts])
-            same([one.model_dump() for one in now.sets], [one.model_dump() for one in part.sets])
+            same(
+                [fact.model_dump() for fact in now.facts],
+                [fact.model_dump() for fact in part.facts],
+            )
+            same(
+                [record.model_dump() for record in now.sets],
+                [record.model_dump() for record in part.sets],
+            )
 
 
 def test_every_form_of_a_report_says_when_it_was_measured_and_reprobed(
@@ -151,7 +157,7 @@ def test_every_form_of_a_report_says_when_it_was_measured_and_reprobed(
 ) -> None:
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     measured = "Measured 2026-11-28 with tuiprobe 0.2.0"
-    earlier, report = (Report.read(one / "results.json").timings for one in (EARLIER, answered))
+    earlier, report = (Report.read(path / "results.json").timings for path in (EARLIER, answered))
     again = {"measured_by": "0.2.0", "reprobed": report.reprobed}
     assert report == earlier.model_copy(update=again)
     words = f"{measured}, reprobed {today} with tuiprobe {__version__}"
@@ -166,9 +172,9 @@ def test_every_form_of_a_report_says_when_it_was_measured_and_reprobed(
         assert words in (answered / name).read_text("utf-8")
     for form in ("--html", "--json", "--all"):
         assert run_cli(["compare", str(answered), str(EARLIER), form]) == 0
-        said = " ".join(capsys.readouterr().out.split())
-        assert f"{words}: mini_clip (" in said
-        assert f"{measured}: mini_clip (" in said
+        captured = " ".join(capsys.readouterr().out.split())
+        assert f"{words}: mini_clip (" in captured
+        assert f"{measured}: mini_clip (" in captured
 
 
 def test_retired_options_are_dropped_and_other_unknown_ones_refused(run, monkeypatch):

@@ -27,7 +27,6 @@ def test_readers_open_what_was_saved(tmp_path: Path, capsys: pytest.CaptureFixtu
     watched.save(tmp_path / "run")
     report = read_report(RunDir(tmp_path / "run"))
     outliers = report.part(OutlierResult)
-    assert outliers is not None
     assert [layer.tap for layer in outliers.taps] == [
         "head",
         "stem",

@@ -58,7 +58,6 @@ def test_figures_are_those_of_the_collected_outputs(layer: str, kind: str) -> No
     assert figures.leading == share.argmax()
     assert figures.share == pytest.approx(share.max(), rel=1e-5)
     moments = next(entry for entry in watched.layers if entry.name == layer).shown
-    assert moments is not None
     np.testing.assert_allclose(
         moments.stats.compute().moments.mean, rows.mean(axis=(0, 1)), atol=1e-6
     )
@@ -285,8 +284,6 @@ def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
         for part in numbers.split(700):
             model(part)
     first, second = (each.layers[0].shown for each in (watch, second_watch))
-    assert first is not None
-    assert second is not None
     rows = first.rows()
     assert rows.shape == (MAX_ROWS, 2)
     assert np.array_equal(rows, second.rows())

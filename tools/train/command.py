@@ -1,7 +1,7 @@
 """Trains the miniature's models from scratch: `python -m tools.train`.
 
 Fixed step counts and seeds, those of the files that ship unless --seed names another. Independent
-trainings run side by side. Not bit-equal across machines; the bands that accuracies fall into are
+trainings run side by side. Not bit-equal across machines; figures of the files that ship are
 in docs/miniature.md. An interrupted training goes on from its last checkpoint.
 """
 

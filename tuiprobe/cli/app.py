@@ -83,7 +83,7 @@ class Help(TyperGroup):
         """Finds the command; the error for a removed one names what replaces it."""
         if args[0] in REMOVED:
             raise UsageError(
-                f"there is no command {args[0]} any more: `tuiprobe {REMOVED[args[0]]}` does it"
+                f"the command {args[0]} was removed: `tuiprobe {REMOVED[args[0]]}` replaces it"
             )
         return super().resolve_command(ctx, args)
 

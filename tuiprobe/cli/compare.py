@@ -13,7 +13,9 @@ from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
     from tuiprobe.compare.differences import Comparison, Run
+    from tuiprobe.compare.ranking import Ranking
     from tuiprobe.probes.targets.agreement import Agreement
+    from tuiprobe.run.directory import RunDir
 
 
 def compare(
@@ -70,11 +72,12 @@ def compare(
         ]
         for gate in gates
     }
+    ranking = rank(runs)
     if as_json:
-        print(_json((first, *others), runs, comparisons))
+        print(_json(runs, comparisons, ranking))
     else:
-        print(_text((first, *others), runs, comparisons, everything, as_html), end="", flush=True)
-        if command := label_command(runs, rank(runs)):
+        print(_text(runs, comparisons, ranking, everything, as_html), end="", flush=True)
+        if command := label_command(runs, ranking):
             print(plain(f"next: {command}"), file=sys.stderr)
     for gate, reasons in trips.items():
         for text in reasons or [f"gate passed: {plain(gate)}"]:
@@ -94,54 +97,56 @@ def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
 
 
 def _text(
-    paths: tuple[Path, ...],
     runs: list[Run],
     comparisons: list[Comparison],
+    ranking: Ranking,
     everything: bool,
     as_html: bool,
 ) -> str:
     from tuiprobe.compare.differences_section import describe
-    from tuiprobe.compare.ranking import rank
     from tuiprobe.compare.ranking_section import title_of
     from tuiprobe.compare.several import SEVERAL, describe_models
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
 
-    models, *indicator = describe_models(runs)
+    models, *indicator = describe_models(runs, ranking)
     pairs = [describe(comparison, everything) for comparison in comparisons]
     sections = [models, *pairs, *indicator]
     if len(runs) >= SEVERAL:
         from tuiprobe.probes.targets.agreement import describe_agreement
 
-        sections.append(describe_agreement(_agreement(paths, runs)))
+        sections.append(describe_agreement(_agreement(runs)))
     if as_html:
-        return sections_html(title_of(rank(runs)), sections)
+        return sections_html(title_of(ranking), sections)
     return "".join(map(section_text, sections))
 
 
-def _json(paths: tuple[Path, ...], runs: list[Run], comparisons: list[Comparison]) -> str:
-    from tuiprobe.compare.ranking import rank
+def _json(runs: list[Run], comparisons: list[Comparison], ranking: Ranking) -> str:
     from tuiprobe.compare.several import SEVERAL, correlations
 
+    first, *others = [str(directory.path) for directory in _directories(runs)]
     pairs = [
-        {"first": str(paths[0]), "second": str(path), **comparison.model_dump(mode="json")}
-        for path, comparison in zip(paths[1:], comparisons, strict=True)
+        {"first": first, "second": second, **comparison.model_dump(mode="json")}
+        for second, comparison in zip(others, comparisons, strict=True)
     ]
     content: dict[str, Any] = {
         "schema_version": 2,
         "comparisons": pairs,
-        "ranking": rank(runs).model_dump(mode="json"),
+        "ranking": ranking.model_dump(mode="json"),
         "correlations": None,
         "agreement": None,
     }
     if len(runs) >= SEVERAL:
         content["correlations"] = correlations(runs).model_dump(mode="json")
-        content["agreement"] = _agreement(paths, runs).model_dump(mode="json")
+        content["agreement"] = _agreement(runs).model_dump(mode="json")
     return json.dumps(content, indent=1)
 
 
-def _agreement(paths: tuple[Path, ...], runs: list[Run]) -> Agreement:
+def _agreement(runs: list[Run]) -> Agreement:
     from tuiprobe.probes.targets.agreement import agreement_of
-    from tuiprobe.run.directory import RunDir
 
-    return agreement_of([run.report.model for run in runs], [RunDir(path) for path in paths])
+    return agreement_of([run.report.model for run in runs], _directories(runs))
+
+
+def _directories(runs: list[Run]) -> list[RunDir]:
+    return [run.directory for run in runs if run.directory is not None]  # all were read from one

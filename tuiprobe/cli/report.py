@@ -21,7 +21,7 @@ SEVERAL = ("html", "md")
 
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="A run directory; several for one report of all.")
+        list[Path] | None, typer.Argument(help="A run directory; several give one report of all.")
     ] = None,
     format: Annotated[
         list[str] | None,
@@ -32,13 +32,13 @@ def report(
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option(help="Directory to write to; - prints a format of one file."),
+        typer.Option(help="Directory to write to; - prints a single file."),
     ] = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="Show the run's small images.")
+        bool, typer.Option("--pictures/--no-pictures", help="Include the run's small images.")
     ] = True,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace files of other content in --to.")
+        bool, typer.Option("--replace", help="Overwrite files in --to that differ.")
     ] = False,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of results.json.")
@@ -105,11 +105,12 @@ def _several(runs: list[Path], formats: Sequence[str]) -> Files:
                 f"a report over several runs is {' or '.join(SEVERAL)}, not {plain(name)}"
             )
     read = [read_run(RunDir(path)) for path in runs]
-    sections = describe_several(read)
+    ranking = rank(read)
+    sections = describe_several(read, ranking)
     keys = "".join(sorted(run.report.key for run in read))
     name = f"report-{hashlib.sha256(keys.encode()).hexdigest()[:8]}"
     make = {
-        "html": lambda: sections_html(title_of(rank(read)), sections),
+        "html": lambda: sections_html(title_of(ranking), sections),
         "md": lambda: "\n".join(map(section_markdown, sections)),
     }
     return {f"{name}.{format}": make[format]() for format in formats}

@@ -33,10 +33,10 @@ class Stratum(Frozen):
     """Rank correlation within one stratum.
 
     Attributes:
-        representation: kind.
-        backbone: name.
+        representation: Kind of representation.
+        backbone: Name of the backbone.
         models: Number of models in the stratum.
-        correlation: Spearman's, interval by Fisher's z with Fieller's correction.
+        correlation: Spearman's, with an interval by Fisher's z and Fieller's correction.
     """
 
     representation: str
@@ -49,11 +49,11 @@ class Indicator(Frozen):
     """One signature against effective robustness.
 
     Attributes:
-        signature: name.
+        signature: Name of the signature.
         strata: One entry per stratum.
-        within: Correlation of ranks within strata, over all strata large enough.
+        within: Correlation of ranks within strata, over all strata that are large enough.
         p_value: Two-sided p-value, by permutation within strata; None where `within` is not run.
-        permutations: drawn.
+        permutations: Number of permutations drawn.
         pooled: Spearman's over all models; misleading alone.
         pooled_trivial: The same for the predictor "zero-shot or not".
     """
@@ -68,17 +68,17 @@ class Indicator(Frozen):
 
 
 class CorrelatedRun(Frozen):
-    """A run that counts.
+    """A run that is part of the correlations.
 
     Attributes:
         run: Name of the run.
         model: The model as the user typed it.
-        representation: kind.
+        representation: Kind of its representation.
         backbone: The presets' name for it, or the library's architecture.
         training: `zero-shot`, `captions`, `finetuned`, `supervised`, or `unknown`.
         robustness: Effective robustness.
         height: Highest channel of the final representation in distribution, in sigmas.
-        kurtosis: Likewise.
+        kurtosis: Kurtosis of the final representation in distribution.
         outcome: Of rule v3 on outlier features, in a word; empty without.
     """
 
@@ -105,11 +105,11 @@ class Correlations(Frozen):
 
     Attributes:
         baseline: Baseline of effective robustness; empty where no run has any.
-        target: shifts.
+        target: The shifts.
         axis: The x axis of the baseline.
         runs: One run for each encoder.
-        left_out: What was left out.
-        signatures: Each against effective robustness.
+        left_out: Runs that are not part of the correlations.
+        signatures: Each signature against effective robustness.
         predictors: Predictors that need no probe, against effective robustness in the same way.
     """
 

@@ -10,7 +10,7 @@ from tuiprobe.compare.differences import Run, compare_runs
 from tuiprobe.compare.forest import Groups, Interval, forest_chart
 from tuiprobe.compare.indicator import Correlations, correlate
 from tuiprobe.compare.indicator_section import describe_indicator
-from tuiprobe.compare.ranking import names_of, rank
+from tuiprobe.compare.ranking import Ranking, names_of, rank
 from tuiprobe.compare.ranking_section import describe_ranking
 from tuiprobe.numbers import suffix
 from tuiprobe.probes.content import points, prose, several
@@ -35,9 +35,14 @@ _GROUPS: Final[Groups] = {
 }
 
 
-def describe_several(runs: Sequence[Run]) -> tuple[Section, ...]:
-    """Describes two or more runs: the models, then the headline figures of all."""
-    ranking, *rest = describe_models(runs)
+def describe_several(runs: Sequence[Run], ranking: Ranking | None = None) -> tuple[Section, ...]:
+    """Describes two or more runs: the models, then the headline figures of all.
+
+    Args:
+        runs: The runs.
+        ranking: Which model to take; None to compute it.
+    """
+    models, *rest = describe_models(runs, ranking or rank(runs))
     first = names_of([run.report for run in runs])[0]
     sentence = f"{len(runs)} runs; the first, which the others are compared with, is {first}."
     headlines = Section(
@@ -45,15 +50,15 @@ def describe_several(runs: Sequence[Run]) -> tuple[Section, ...]:
         headline=(sentence,),
         content=(prose(READ), *forests(runs), *_notes(runs)),
     )
-    return ranking, headlines, *rest
+    return models, headlines, *rest
 
 
-def describe_models(runs: Sequence[Run]) -> tuple[Section, ...]:
+def describe_models(runs: Sequence[Run], ranking: Ranking) -> tuple[Section, ...]:
     """Describes which model to take and, of three or more runs, outlier figures and robustness."""
-    ranking = describe_ranking(rank(runs))
+    models = describe_ranking(ranking)
     if len(runs) < SEVERAL:
-        return (ranking,)
-    return ranking, describe_indicator(correlations(runs))
+        return (models,)
+    return models, describe_indicator(correlations(runs))
 
 
 def correlations(runs: Sequence[Run]) -> Correlations:

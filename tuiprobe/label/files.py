@@ -290,7 +290,9 @@ class LabelFiles:
             raise DamagedFileError(f"{self.json} is damaged: {plain(cause)}") from error
         for plan in plans:
             if len(plan.stages) != len(plan.pictures):
-                raise DamagedFileError(f"{self.json} is damaged: a plan has not a stage a picture")
+                raise DamagedFileError(
+                    f"{self.json} is damaged: a plan does not have one stage per picture"
+                )
         return plans
 
     def write_plans(self, plans: Iterable[LabelPlan]) -> None:

@@ -24,9 +24,9 @@ from tuiprobe.models.heads import Progress
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import (
     Check,
-    broke,
     built_activations,
     check_encoder,
+    crashed,
     expected_activation,
 )
 from tuiprobe.models.preflight_data import (
@@ -141,7 +141,7 @@ def _try_batch(encoder: Encoder) -> tuple[dict[str, Any] | None, Check]:
     try:
         description = describe(encoder)
     except Exception as error:  # A user's model may raise anything.
-        return None, broke("trial batch", encoder, error)
+        return None, crashed("trial batch", encoder, error)
     cost = description["cost"]
     detail = f"{cost['batch']} images in {cost['seconds']:.3g} s on {cost['device']}"
     if encoder.device.type == "cpu":

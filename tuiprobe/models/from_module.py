@@ -19,7 +19,7 @@ from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.errors import UsageError
 from tuiprobe.models.heads import Head, classifier_head
 from tuiprobe.models.info import PreprocessingInfo, measured_normalisation, weights_info
-from tuiprobe.models.taps import bare
+from tuiprobe.models.taps import unwrapped_module
 from tuiprobe.plugins import in_words
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def parts_of_module(
     name: str | None = None,
 ) -> dict[str, Any]:
     """Returns the arguments of `Encoder` for a module; see `Encoder.from_module`."""
-    module = bare(module)
+    module = unwrapped_module(module)
     kind = _kind(module)
     transform, info = _preprocessing(module, preprocess, kind)
     place = next((name for name, layer in module.named_modules() if layer is head), None)

@@ -40,7 +40,7 @@ class Check:
     cause: Cause = "encoder"
 
 
-def broke(name: str, encoder: Encoder, error: Exception) -> Check:
+def crashed(name: str, encoder: Encoder, error: Exception) -> Check:
     """Returns the failed check of an encoder whose own code raised an error."""
     detail = f"{type(error).__name__}: {error}"
     return Check(name, "fail", detail, f"the check calls {encoder.name} itself")
@@ -53,7 +53,7 @@ def check(name: str, encoder: Encoder, run: Callable[[], Check]) -> Check:
     except TuiprobeError as error:
         return Check(name, "fail", str(error))
     except Exception as error:  # A user's model or preprocessing may raise anything.
-        return broke(name, encoder, error)
+        return crashed(name, encoder, error)
 
 
 def check_encoder(encoder: Encoder) -> list[Check]:

@@ -33,6 +33,14 @@ _POOLS = (
     nn.modules.pooling._AdaptiveAvgPoolNd,
     nn.modules.pooling._AdaptiveMaxPoolNd,
 )
+_WIDTHS: dict[type[nn.Module], str] = {
+    nn.Linear: "out_features",
+    nn.modules.conv._ConvNd: "out_channels",
+    nn.modules.batchnorm._BatchNorm: "num_features",
+    nn.GroupNorm: "num_channels",
+    nn.MultiheadAttention: "embed_dim",
+}
+"""Attribute that holds the output width of a layer with channels, by kind of layer."""
 _UNCHANGED = (nn.Identity, nn.modules.dropout._DropoutNd)
 _UNCHANGED_NAMES = {"DropPath", "PatchDropout"}
 
@@ -109,7 +117,7 @@ class TapContext:
         return dict(self.tower.named_modules())
 
 
-def bare(model: nn.Module) -> nn.Module:
+def unwrapped_module(model: nn.Module) -> nn.Module:
     """Returns the module that compiled and parallel wrappers hold."""
     if not isinstance(model, nn.Module):
         raise UsageError(f"model must be a torch.nn.Module, got {type(model).__name__}")
@@ -307,19 +315,9 @@ def _surrounding(
 
 def _widths(layer: nn.Module) -> tuple[int, ...]:
     """Returns the output width of a layer with channels; else an empty tuple."""
-    if isinstance(layer, nn.Linear):
-        return (layer.out_features,)
     if isinstance(layer, nn.LayerNorm):
         return (layer.normalized_shape[-1],)
-    if isinstance(layer, nn.modules.conv._ConvNd):
-        return (layer.out_channels,)
-    if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-        return (layer.num_features,)
-    if isinstance(layer, nn.GroupNorm):
-        return (layer.num_channels,)
-    if isinstance(layer, nn.MultiheadAttention):
-        return (layer.embed_dim,)
-    return ()
+    return tuple(getattr(layer, name) for kind, name in _WIDTHS.items() if isinstance(layer, kind))
 
 
 def _token_counts(tower: nn.Module) -> tuple[int, int]:

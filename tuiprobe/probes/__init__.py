@@ -63,22 +63,22 @@ class InstalledProbes:
 @cache
 def registry() -> InstalledProbes:
     """Returns every installed probe; each is imported once."""
-    found = {name: _made(name, PROBES.builtin(name)) for name in PROBES.builtin_names}
+    probes = {name: _made(name, PROBES.builtin(name)) for name in PROBES.builtin_names}
     faults = list(PROBES.warnings(PROBES.builtin_names))
-    for one in PROBES.foreign():
-        if one.name in (*found, LABELS):
-            faults.append(f"the probe {one.name!r} of {one.package} is left out: it is there twice")
+    for part in PROBES.foreign():
+        start = f"the probe {part.name!r} of {part.package} is left out"
+        if part.name in (*probes, LABELS):
+            faults.append(f"{start}: it is there twice")
             continue
         try:
-            found[one.name] = _made(one.name, PROBES.load(one))
+            probes[part.name] = _made(part.name, PROBES.load(part))
         except PluginError as error:
             faults.append(f"{error}; it is left out")
         except Exception as error:  # code of another package may raise anything
-            said = in_words(error)
-            faults.append(f"the probe {one.name!r} of {one.package} is left out: {said}")
-    ordered, stuck = _ordered(list(found.values()))
-    faults += [f"the probe {one.id!r} is left out: {why}" for one, why in stuck]
-    kept = tuple(one for one in found.values() if one in ordered)
+            faults.append(f"{start}: {in_words(error)}")
+    ordered, stuck = _ordered(list(probes.values()))
+    faults += [f"the probe {probe.id!r} is left out: {why}" for probe, why in stuck]
+    kept = tuple(probe for probe in probes.values() if probe in ordered)
     return InstalledProbes(kept, tuple(faults))
 
 
@@ -97,17 +97,16 @@ def _ordered(
     """Returns the probes in dependency order, and those that cannot be ordered."""
     waiting = list(probes)
     ordered: list[Probe[Any, Any]] = []
-    while True:
-        done = {one.id for one in ordered}
-        ready = [one for one in waiting if set(one.after) <= done]
-        if not ready:
-            break
+    ready = waiting
+    while ready:
+        done = {probe.id for probe in ordered}
+        ready = [probe for probe in waiting if set(probe.after) <= done]
         ordered += ready
-        waiting = [one for one in waiting if one not in ready]
-    known = {one.id for one in probes}
-    return ordered, [
-        (one, f"it asks for {lost[0]!r}, which is not installed")
-        if (lost := sorted(set(one.after) - known))
-        else (one, "it and another one wait for each other")
-        for one in waiting
-    ]
+        waiting = [probe for probe in waiting if probe not in ready]
+    known = {probe.id for probe in probes}
+    stuck = []
+    for probe in waiting:
+        lost = sorted(set(probe.after) - known)
+        why = "it and another one wait for each other"
+        stuck.append((probe, f"it asks for {lost[0]!r}, which is not installed" if lost else why))
+    return ordered, stuck

@@ -19,15 +19,9 @@ from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.heads import ROWS, SetFeatures
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.temperature import fit_temperature, from_highest, spread, temperature
+from tuiprobe.probes.temperature import fit_temperature, from_highest, spread
 from tuiprobe.results import Estimate, Figure, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
-
-__all__ = [
-    "BINS", "UNKNOWN_SCALE", "Bins", "Confidences", "Logits", "allowed", "classes_of", "ece",
-    "equal_mass_bins", "logit_blocks", "logits", "probabilities", "scale_known", "spread",
-    "temperature",
-]  # fmt: skip
 
 BINS = 15
 UNKNOWN_SCALE = NotRun(reason="logit scale unknown")
@@ -42,17 +36,17 @@ def scale_known(head: HeadArrays) -> bool:
     return not head.normalize or head.logit_scale is not None
 
 
-def allowed(head: HeadArrays, one: SetFeatures) -> Int64:
+def allowed(head: HeadArrays, images: SetFeatures) -> Int64:
     """Returns the numbers of the head's rows that may answer for a set, int64 [K']."""
-    if one.answers is None:
+    if images.answers is None:
         return np.arange(head.weight.shape[0])
-    return np.flatnonzero(np.asarray(one.answers) >= 0)
+    return np.flatnonzero(np.asarray(images.answers) >= 0)
 
 
-def classes_of(head: HeadArrays, one: SetFeatures) -> Int64:
+def classes_of(head: HeadArrays, images: SetFeatures) -> Int64:
     """Returns the class of each row that may answer, int64 [K']."""
-    rows = allowed(head, one)
-    return rows if one.answers is None else np.asarray(one.answers, dtype=np.int64)[rows]
+    rows = allowed(head, images)
+    return rows if images.answers is None else np.asarray(images.answers, dtype=np.int64)[rows]
 
 
 def logits(features: Float32, head: HeadArrays, rows: Int64) -> Float32:
@@ -64,10 +58,10 @@ def logits(features: Float32, head: HeadArrays, rows: Int64) -> Float32:
         head: The head. Where a zero-shot head does not tell its scale, logits are cosines.
         rows: Numbers of the rows that may answer, [K'].
     """
-    found = np.empty((features.shape[0], len(rows)), dtype=np.float32)
+    values = np.empty((features.shape[0], len(rows)), dtype=np.float32)
     for place, block in logit_blocks(features, head, rows):
-        found[place] = block
-    return found
+        values[place] = block
+    return values
 
 
 def logit_blocks(
@@ -81,14 +75,14 @@ def logit_blocks(
         if head.normalize:
             norms = np.linalg.norm(block, axis=1, keepdims=True)
             block = np.divide(block, norms, out=np.zeros_like(block), where=norms > 0)
-        found = block @ weight
+        values = block @ weight
         if head.normalize:
             if head.logit_scale is not None:
-                found *= np.float32(head.logit_scale)
-            found += np.float32(head.logit_bias)
+                values *= np.float32(head.logit_scale)
+            values += np.float32(head.logit_bias)
         if bias is not None:
-            found += bias
-        yield slice(start, start + block.shape[0]), found
+            values += bias
+        yield slice(start, start + block.shape[0]), values
 
 
 def probabilities(values: Float32, temperature: float | Float64, classes: Int64) -> Float64:
@@ -106,21 +100,16 @@ def probabilities(values: Float32, temperature: float | Float64, classes: Int64)
     >>> probabilities(rows, 1.0, np.array([7, 4, 7])).round(3).tolist()
     [[0.25, 0.75]]
     """
-    found = _softmax(values, temperature)
-    named, place = np.unique(classes, return_inverse=True)
-    if named.size == classes.size and (np.diff(classes) > 0).all():
-        return found
-    order = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[order], np.arange(named.size))
-    return np.asarray(np.add.reduceat(found[:, order], starts, axis=1))
-
-
-def _softmax(values: Float32, temperature: float | Float64) -> Float64:
     column = np.reshape(np.asarray(temperature, dtype=np.float64), (-1, 1))
     scaled = values - values.max(axis=1, keepdims=True)
     scaled = np.exp((scaled / column).astype(np.float32)).astype(np.float64)
     scaled /= scaled.sum(axis=1, keepdims=True)
-    return np.asarray(scaled)
+    names, place = np.unique(classes, return_inverse=True)
+    if names.size == classes.size and (np.diff(classes) > 0).all():
+        return np.asarray(scaled)
+    order = np.argsort(place, kind="stable")
+    starts = np.searchsorted(place[order], np.arange(names.size))
+    return np.asarray(np.add.reduceat(scaled[:, order], starts, axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,20 +135,20 @@ class Logits:
 
     Args:
         head: The head.
-        one: The set; images with a finite representation.
+        images: The set; images with a finite representation.
 
     Raises:
         DataError: If no row may answer.
     """
 
-    def __init__(self, head: HeadArrays, one: SetFeatures) -> None:
-        self.set = one
-        self.rows = allowed(head, one)
+    def __init__(self, head: HeadArrays, images: SetFeatures) -> None:
+        self.set = images
+        self.rows = allowed(head, images)
         if not self.rows.size:
-            raise DataError(f"no row of the head may answer in {one.name}")
-        self.classes = classes_of(head, one)
+            raise DataError(f"no row of the head may answer in {images.name}")
+        self.classes = classes_of(head, images)
         self._head = head
-        small = one.features.shape[0] * len(self.rows) <= KEPT_VALUES
+        small = images.features.shape[0] * len(self.rows) <= KEPT_VALUES
         self._kept = list(self._computed()) if small else None
 
     def blocks(self) -> Iterator[tuple[slice, Float32]]:
@@ -189,13 +178,12 @@ class Logits:
         n = self.set.features.shape[0]
         each = np.broadcast_to(np.asarray(temperature, dtype=np.float64), (n,))
         answer, confidence, entropy = np.zeros(n, dtype=np.int64), np.zeros(n), np.zeros(n)
-        named = np.unique(self.classes)
+        classes = np.unique(self.classes)
         for place, block in self.blocks():
-            found = probabilities(block, each[place], self.classes)
+            p = probabilities(block, each[place], self.classes)
             answer[place] = self.classes[block.argmax(axis=1)]
-            column = np.searchsorted(named, answer[place])
-            confidence[place] = found[np.arange(len(found)), column]
-            entropy[place] = special.entr(found).sum(axis=1)
+            confidence[place] = p[np.arange(len(p)), np.searchsorted(classes, answer[place])]
+            entropy[place] = special.entr(p).sum(axis=1)
         right = None
         if self.set.labels is not None:
             right = (answer == self.set.labels) & self.set.features.any(axis=1)
@@ -225,11 +213,11 @@ class Bins:
 def equal_mass_bins(confidence: Float64, correct: Bool) -> Bins:
     """Returns mean confidence and accuracy of at most 15 bins with equally many images."""
     order = np.argsort(confidence, kind="stable")
-    parts = [one for one in np.array_split(order, BINS) if one.size]
+    parts = [part for part in np.array_split(order, BINS) if part.size]
     return Bins(
-        np.array([confidence[one].mean() for one in parts]),
-        np.array([correct[one].mean() for one in parts]),
-        np.array([one.size for one in parts], dtype=np.int64),
+        np.array([confidence[part].mean() for part in parts]),
+        np.array([correct[part].mean() for part in parts]),
+        np.array([part.size for part in parts], dtype=np.int64),
     )
 
 
@@ -247,14 +235,14 @@ def ece(confidence: Float64, correct: Bool) -> Figure:
     n = confidence.size
     if n < 2 * BINS:
         return NotRun(reason=f"{n} images: {BINS} bins take {2 * BINS}")
-    found = equal_mass_bins(confidence, correct)
-    gap = np.abs(found.accuracy - found.confidence)
-    error = np.sqrt(found.accuracy * (1 - found.accuracy) / found.images)
-    share = found.images / n
+    bins = equal_mass_bins(confidence, correct)
+    gap = np.abs(bins.accuracy - bins.confidence)
+    error = np.sqrt(bins.accuracy * (1 - bins.accuracy) / bins.images)
+    share = bins.images / n
     value = float(share @ (2 * gap - _mean_absolute(gap, error)))
     # p is shrunk towards 1/2, so that a bin without a wrong answer does not count as certain.
-    pulled = (found.accuracy * found.images + 2) / (found.images + 4)
-    variance = pulled * (1 - pulled) / found.images
+    pulled = (bins.accuracy * bins.images + 2) / (bins.images + 4)
+    variance = pulled * (1 - pulled) / bins.images
     half = NORMAL_95 * float(np.sqrt(share**2 @ variance))
     value = max(0.0, value)
     # What a calibrated head would show in 97.5 % of draws is no evidence of an error.

@@ -61,15 +61,15 @@ class CrossFitted:
         return self.temperature.value if given(self.temperature) else self.halves[0]
 
 
-def cross_fit(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> CrossFitted | NotRun:
+def cross_fit(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> CrossFitted | NotRun:
     """Fits temperatures to the in-distribution images under the class mask of a set.
 
     Args:
         head: The head.
         first: The labelled in-distribution set.
-        one: The set whose class mask holds.
+        images: The set whose class mask holds.
     """
-    source = on_classes_of(head.weight.shape[0], first, one)
+    source = on_classes_of(head.weight.shape[0], first, images)
     if isinstance(source, NotRun):
         return source
     if np.unique(answers_of(source, head.weight.shape[0])).size == 1:
@@ -78,30 +78,30 @@ def cross_fit(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> CrossFi
     if n < MIN_LABELLED:
         where = f"{n} labelled images of {first.name}"
         return NotRun(reason=f"{where}, {MIN_LABELLED} are needed for a temperature")
-    found, second = Logits(head, source), second_half(n)
-    whole = found.fitted()
+    logits, second = Logits(head, source), second_half(n)
+    whole = logits.fitted()
     if not given(whole) and not scale_known(head):
         return NotRun(reason=f"{UNKNOWN_SCALE.reason}, and no temperature can be fitted: "
                              f"{whole.reason}")  # fmt: skip
     otherwise = whole.value if given(whole) else 1.0
-    halves = [found.fitted(keep) for keep in (~second, second)]
+    halves = [logits.fitted(keep) for keep in (~second, second)]
     values = [half.value if given(half) else otherwise for half in halves]
     each: Float64 = np.where(second, values[0], values[1])
-    return CrossFitted(found, second, whole, (values[0], values[1]), found.confidences(each))
+    return CrossFitted(logits, second, whole, (values[0], values[1]), logits.confidences(each))
 
 
-def on_classes_of(rows: int, first: SetFeatures, one: SetFeatures) -> SetFeatures | NotRun:
+def on_classes_of(rows: int, first: SetFeatures, images: SetFeatures) -> SetFeatures | NotRun:
     """Returns the in-distribution images whose class another set has, with its answers.
 
     Args:
         rows: K, rows of the head.
         first: The labelled in-distribution set.
-        one: The other set; its `answers` say which rows may answer, and for which class.
+        images: The other set; its `answers` say which rows may answer, and for which class.
     """
     if first.labels is None:
         return NotRun(reason=first.unmatched or f"{first.name} has no labels")
-    answers = np.arange(rows) if one.answers is None else np.asarray(one.answers)
-    theirs = np.arange(rows) if first.answers is None else np.asarray(first.answers)
+    answers = images.classes_of_rows(rows)
+    theirs = first.classes_of_rows(rows)
     if np.array_equal(answers, theirs):
         return first
     used = theirs[theirs >= 0]

@@ -24,12 +24,12 @@ def finite_images(features: Float32) -> Bool:
     >>> finite_images(h).tolist()
     [True, False, False, False, True]
     """
-    found = np.empty(features.shape[0], dtype=np.bool_)
+    finite = np.empty(features.shape[0], dtype=np.bool_)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, features.shape[0], ROWS):
             place = slice(start, start + ROWS)
-            found[place] = np.isfinite(np.linalg.norm(features[place], axis=1))
-    return found
+            finite[place] = np.isfinite(np.linalg.norm(features[place], axis=1))
+    return finite
 
 
 def without_nonfinite(measured: Arrays) -> Arrays:

@@ -34,62 +34,66 @@ class SetFeatures:
     answers: Int64 | None = None
     unmatched: str = ""
 
+    def classes_of_rows(self, rows: int) -> Int64:
+        """Returns the class that each of K rows of a head answers for, int64 [K]; -1 for none."""
+        return np.arange(rows) if self.answers is None else np.asarray(self.answers)
 
-def usable_images(one: SetFeatures) -> SetFeatures:
+
+def usable_images(images: SetFeatures) -> SetFeatures:
     """Returns the set without images whose representation is zero or not finite."""
-    norms = np.linalg.norm(one.features, axis=1)
+    norms = np.linalg.norm(images.features, axis=1)
     keep = np.isfinite(norms) & (norms > 0)
     if keep.all():
-        return one
-    labels = None if one.labels is None else one.labels[keep]
-    return replace(one, features=one.features[keep], labels=labels)
+        return images
+    labels = None if images.labels is None else images.labels[keep]
+    return replace(images, features=images.features[keep], labels=labels)
 
 
-def first_images(one: SetFeatures, count: int, seed: int) -> SetFeatures:
+def first_images(images: SetFeatures, count: int, seed: int) -> SetFeatures:
     """Returns a seeded subsample of at most `count` images."""
-    n = one.features.shape[0]
+    n = images.features.shape[0]
     if n <= count:
-        return one
+        return images
     chosen = np.sort(np.random.default_rng(seed).choice(n, count, replace=False))
-    labels = None if one.labels is None else one.labels[chosen]
-    return replace(one, features=one.features[chosen], labels=labels)
+    labels = None if images.labels is None else images.labels[chosen]
+    return replace(images, features=images.features[chosen], labels=labels)
 
 
-def answers_of(one: SetFeatures, rows: int) -> Int64:
+def answers_of(images: SetFeatures, rows: int) -> Int64:
     """Checks classes and labels; returns the class of each row that may answer, [K'].
 
     Args:
-        one: The set.
+        images: The set.
         rows: K, rows of the head.
 
     Raises:
         DataError: If labels are missing, the class list has another size, or a label has no row.
     """
-    if one.labels is None:
-        raise DataError(one.unmatched or f"{one.name} has no labels")
-    answers = np.arange(rows) if one.answers is None else np.asarray(one.answers)
+    if images.labels is None:
+        raise DataError(images.unmatched or f"{images.name} has no labels")
+    answers = images.classes_of_rows(rows)
     if answers.shape != (rows,):
-        raise DataError(f"the class list of {one.name} is for {answers.size} rows, not {rows}")
+        raise DataError(f"the class list of {images.name} is for {answers.size} rows, not {rows}")
     answers = answers[answers >= 0].astype(np.int64)
-    strange = np.setdiff1d(one.labels, answers)
+    strange = np.setdiff1d(images.labels, answers)
     if strange.size:
         raise DataError(
-            f"{one.name} has images of class {strange[0]}, which no row of the head answers for "
+            f"{images.name} has images of class {strange[0]}, which no row of the head answers for "
             f"({answers.size} of its {rows} rows may answer)"
         )
     return answers
 
 
-def allowed_rows(matrix: Float32, one: SetFeatures) -> Float32:
+def allowed_rows(matrix: Float32, images: SetFeatures) -> Float32:
     """Returns the rows of a [K, ...] array that may answer."""
-    return matrix if one.answers is None else matrix[np.asarray(one.answers) >= 0]
+    return matrix if images.answers is None else matrix[np.asarray(images.answers) >= 0]
 
 
 def nested_hits(
     left: Float32,
     right: Float32,
     constant: Float32,
-    one: SetFeatures,
+    images: SetFeatures,
     kept: Sequence[int],
     rows: int,
 ) -> Int64:
@@ -102,14 +106,14 @@ def nested_hits(
         left: [n, r], coordinates of the images.
         right: [r, K'], what each coordinate adds to the logits.
         constant: [K'].
-        one: Labels and answers.
+        images: Labels and answers.
         kept: Numbers of components, rising.
         rows: K, rows of the head.
 
     Returns:
         [len(kept)].
     """
-    answers, labels = answers_of(one, rows), np.asarray(one.labels)
+    answers, labels = answers_of(images, rows), np.asarray(images.labels)
     hits = np.zeros(len(kept), dtype=np.int64)
     right = np.ascontiguousarray(right, dtype=np.float32)
     for start in range(0, left.shape[0], ROWS):
@@ -133,17 +137,17 @@ def nested_hits(
 
 
 def logit_blocks(
-    features: Float32, head: HeadArrays, one: SetFeatures
+    features: Float32, head: HeadArrays, images: SetFeatures
 ) -> Iterator[tuple[slice, Float32]]:
     """Yields the logits of the rows that may answer, in blocks of images.
 
     Args:
         features: [n, C].
         head: The head.
-        one: Which rows may answer.
+        images: Which rows may answer.
     """
-    weight = np.ascontiguousarray(allowed_rows(head.weight, one).T)
-    bias = None if head.bias is None else allowed_rows(head.bias, one)
+    weight = np.ascontiguousarray(allowed_rows(head.weight, images).T)
+    bias = None if head.bias is None else allowed_rows(head.bias, images)
     for start in range(0, features.shape[0], ROWS):
         block = features[start : start + ROWS]
         logits = block @ weight
@@ -155,45 +159,45 @@ def logit_blocks(
         yield slice(start, start + block.shape[0]), logits
 
 
-def answered_right(features: Float32, head: HeadArrays, one: SetFeatures) -> Bool:
+def answered_right(features: Float32, head: HeadArrays, images: SetFeatures) -> Bool:
     """Returns whether the head answers each image correctly, as bool [n].
 
     Args:
         features: [n, C], in place of the set's own.
         head: The head.
-        one: Labels and answers.
+        images: Labels and answers.
     """
-    answers, labels = answers_of(one, head.weight.shape[0]), np.asarray(one.labels)
+    answers, labels = answers_of(images, head.weight.shape[0]), np.asarray(images.labels)
     right = np.zeros(features.shape[0], dtype=bool)
-    for place, logits in logit_blocks(features, head, one):
+    for place, logits in logit_blocks(features, head, images):
         right[place] = answers[logits.argmax(axis=1)] == labels[place]
     return right
 
 
-def hits(features: Float32, head: HeadArrays, one: SetFeatures) -> int:
+def hits(features: Float32, head: HeadArrays, images: SetFeatures) -> int:
     """Counts the images that the head answers correctly; arguments as for `answered_right`."""
-    return int(answered_right(features, head, one).sum())
+    return int(answered_right(features, head, images).sum())
 
 
-def hits_among_all(head: HeadArrays, one: SetFeatures) -> int:
+def hits_among_all(head: HeadArrays, images: SetFeatures) -> int:
     """Counts the correct answers where every row of the head may answer, also those left out.
 
     Args:
         head: The head.
-        one: Features, labels and answers.
+        images: Features, labels and answers.
     """
-    answers, labels = np.asarray(one.answers), np.asarray(one.labels)
-    blocks = logit_blocks(one.features, head, replace(one, answers=None))
+    answers, labels = np.asarray(images.answers), np.asarray(images.labels)
+    blocks = logit_blocks(images.features, head, replace(images, answers=None))
     return sum(
         int((answers[logits.argmax(axis=1)] == labels[place]).sum()) for place, logits in blocks
     )
 
 
-def top_hits(head: HeadArrays, one: SetFeatures, k: int) -> int:
+def top_hits(head: HeadArrays, images: SetFeatures, k: int) -> int:
     """Counts the images whose class is among the answers of the k highest rows."""
-    answers, labels = answers_of(one, head.weight.shape[0]), np.asarray(one.labels)
+    answers, labels = answers_of(images, head.weight.shape[0]), np.asarray(images.labels)
     right = 0
-    for place, logits in logit_blocks(one.features, head, one):
+    for place, logits in logit_blocks(images.features, head, images):
         best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
         right += int((answers[best] == labels[place, None]).any(axis=1).sum())
     return right

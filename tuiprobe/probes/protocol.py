@@ -80,20 +80,20 @@ def named_figures(
 ) -> Iterator[NamedFigure]:
     """Yields the figures of a model that have a name, in the order of its fields.
 
+    The id of a figure is its dotted path in the model, unless `more` gives another one.
+
     Args:
         model: A result, or a part of one.
-        names: What people call each figure, by its dotted path in the model, which is its id.
+        names: What people call each figure, by its path.
         data: Set of images that it was computed on.
         place: Layer, or what else it is of.
-        more: Further fields of the `NamedFigure` of an id.
+        more: Further fields of the `NamedFigure` of a path.
         common: Further fields of all of them.
     """
-    for id, figure in figures_in(model):
-        if id in names:
-            fields = {**common, **(more or {}).get(id, {})}
-            yield NamedFigure(
-                id=id, name=names[id], data=data, place=place, figure=figure, **fields
-            )
+    for path, figure in figures_in(model):
+        if path in names:
+            fields: dict[str, Any] = {"id": path, **common, **(more or {}).get(path, {})}
+            yield NamedFigure(name=names[path], data=data, place=place, figure=figure, **fields)
 
 
 def __getattr__(name: str) -> Any:

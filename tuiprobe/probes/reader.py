@@ -7,7 +7,6 @@ probes rely on, or reading it raises an error that names the file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -84,36 +83,34 @@ class RunReader:
     @cached_property
     def sets(self) -> tuple[SetRecord, ...]:
         """The sets that were measured, the in-distribution one first."""
-        return tuple(one for one in self.plan.sets if one.name in self.measured.sets)
+        return tuple(record for record in self.plan.sets if record.name in self.measured.sets)
 
     @cached_property
     def data(self) -> tuple[DataSet, ...]:
         """The measured sets as a report describes them."""
-        return tuple(self._data_set(one) for one in self.sets)
+        return tuple(self._data_set(record) for record in self.sets)
 
     @cached_property
     def images(self) -> tuple[DataSet, ...]:
         """The measured sets without the one that carries concepts and without target sets."""
-        own = {one.name for one in self.sets if one.target} | {self.plan.concept_set}
-        found = tuple(one for one in self.data if one.name not in own)
-        if not found:
+        others = {record.name for record in self.sets if record.target} | {self.plan.concept_set}
+        images = tuple(data for data in self.data if data.name not in others)
+        if not images:
             raise DamagedFileError(f"{self.directory.measured_file} names no set of images")
-        return found
+        return images
 
     @property
     def fingerprint(self) -> Fingerprint:
         """Software and hardware of the first shards."""
-        found = next(
-            (one for name in self.measured.sets.values() for one in name.fingerprints), None
-        )
-        if found is None:
-            raise DamagedFileError(f"{self.directory.measured_file} does not say what measured it")
-        return found
+        for record in self.measured.sets.values():
+            for fingerprint in record.fingerprints:
+                return fingerprint
+        raise DamagedFileError(f"{self.directory.measured_file} does not say what measured it")
 
     @cached_property
     def targets(self) -> tuple[DataSet, ...]:
         """The target sets, or else the data if they have no labels."""
-        return tuple(one for one in self.data if one.target)
+        return tuple(data for data in self.data if data.target)
 
     # Arrays.
 
@@ -127,11 +124,11 @@ class RunReader:
 
     @cached_property
     def _features(self) -> dict[str, Arrays]:
-        return {one.name: self._read_features(one) for one in self.sets}
+        return {record.name: self._read_features(record) for record in self.sets}
 
     @cached_property
     def _finite(self) -> dict[str, Arrays]:
-        return {name: without_nonfinite(one) for name, one in self._features.items()}
+        return {name: without_nonfinite(arrays) for name, arrays in self._features.items()}
 
     @cached_property
     def _statistics(self) -> Arrays:
@@ -181,44 +178,47 @@ class RunReader:
     @cached_property
     def head(self) -> HeadArrays | str:
         """The linear head, or why there is none."""
-        found = read_head(self.directory)
-        if isinstance(found, str):
-            return found
-        self._refuse_width(found[0].weight)
-        return found[0]
+        head = self._head_and_answers[0]
+        if not isinstance(head, str):
+            self._refuse_width(head.weight)
+        return head
+
+    @cached_property
+    def _head_and_answers(self) -> tuple[HeadArrays | str, Mapping[str, NDArray[np.int64]]]:
+        head = read_head(self.directory)
+        return (head, {}) if isinstance(head, str) else head
 
     @cached_property
     def own_names(self) -> Mapping[str, HeadArrays | str]:
         """Heads of a shift's own class names by set, or why one is missing."""
         own = read_own_names(self.directory)
-        for one in own.values():
-            if not isinstance(one, str):
-                self._refuse_width(one.weight)
+        for head in own.values():
+            if not isinstance(head, str):
+                self._refuse_width(head.weight)
         return own
 
     @cached_property
     def head_sets(self) -> list[SetFeatures]:
         """The sets of images with labels and answers, where the head has any."""
-        found = read_head(self.directory)
-        answers: Mapping[str, NDArray[np.int64]] = {} if isinstance(found, str) else found[1]
-        unmatched = read_unmatched(self.directory)
-        return [
-            replace(self._set_features(one, answers), unmatched=unmatched.get(one.name, ""))
-            for one in self.images
-        ]
+        unmatched, sets = read_unmatched(self.directory), []
+        for data in self.images:
+            arrays, samples = self._finite[data.name], self.samples[data.name]
+            answers, labels = self._head_and_answers[1].get(data.name), None
+            if data.labelled and answers is not None:
+                labels = np.array([samples[i].label for i in arrays["ids"].tolist()], np.int64)
+            features, why = arrays["features"], unmatched.get(data.name, "")
+            sets.append(SetFeatures(data.name, features, labels, answers, why))
+        return sets
 
     @cached_property
     def target_sets(self) -> list[SetFeatures]:
         """The target sets, without labels; `answers` says which rows of the head may answer."""
-        found = read_head(self.directory)
-        answers: Mapping[str, NDArray[np.int64]] = {} if isinstance(found, str) else found[1]
+        answers = self._head_and_answers[1]
         return [
             SetFeatures(
-                name=one.name,
-                features=self._finite[one.name]["features"],
-                answers=answers.get(one.name),
+                data.name, self._finite[data.name]["features"], answers=answers.get(data.name)
             )
-            for one in self.targets
+            for data in self.targets
         ]
 
     @cached_property
@@ -237,36 +237,25 @@ class RunReader:
                 f"{self.directory.head_file} is damaged: a head is not of {width} channels"
             )
 
-    def _read_features(self, one: SetRecord) -> Arrays:
-        file = self.directory.features_file(one.name)
+    def _read_features(self, record: SetRecord) -> Arrays:
+        file = self.directory.features_file(record.name)
         arrays, _ = read_own_arrays(self.directory, file)
-        samples = self.samples.get(one.name, {})
-        return check_features(file, arrays, self.plan.model.width, samples, bool(one.classes))
-
-    def _set_features(self, one: DataSet, answers: Mapping[str, NDArray[np.int64]]) -> SetFeatures:
-        arrays, samples = self._finite[one.name], self.samples[one.name]
-        labelled = one.labelled and one.name in answers
-        ids = arrays["ids"].tolist()
-        return SetFeatures(
-            name=one.name,
-            features=arrays["features"],
-            labels=np.array([samples[i].label for i in ids], dtype=np.int64) if labelled else None,
-            answers=answers.get(one.name),
-        )
+        samples = self.samples.get(record.name, {})
+        return check_features(file, arrays, self.plan.model.width, samples, bool(record.classes))
 
     @cached_property
     def _without_labels(self) -> bool:
         """Whether the images of the run have no labels, and none of its sets is a target."""
-        images = (one for one in self.sets if one.name != self.plan.concept_set)
-        return not any(one.classes or one.target for one in images)
+        images = (record for record in self.sets if record.name != self.plan.concept_set)
+        return not any(record.classes or record.target for record in images)
 
-    def _data_set(self, one: SetRecord) -> DataSet:
-        samples, measured = self.samples.get(one.name, {}), self.measured.sets[one.name]
-        features = self._features[one.name]
+    def _data_set(self, record: SetRecord) -> DataSet:
+        samples, measured = self.samples.get(record.name, {}), self.measured.sets[record.name]
+        features = self._features[record.name]
         nonfinite = nonfinite_ids(features)
         if any(i not in samples for i, _ in measured.skipped):
             raise DamagedFileError(
-                f"{self.directory.measured_file} names an image that is not of {one.name}"
+                f"{self.directory.measured_file} names an image that is not of {record.name}"
             )
         rows, count = measured.rows, len(nonfinite)
         if rows is not None:  # rows that are not finite are left out of the sample
@@ -274,15 +263,15 @@ class RunReader:
         kept = len(features["ids"])
         read = kept if rows is None else rows.rows
         return DataSet(
-            name=one.name,
-            source=one.source,
-            images=one.planned,
+            name=record.name,
+            source=record.source,
+            images=record.planned,
             measured=read,
             sampled=None if rows is None or kept == rows.rows - rows.nonfinite else kept,
             skipped=tuple(Skipped(path=samples[i].path, reason=why) for i, why in measured.skipped),
             nonfinite=count,
             nonfinite_images=tuple(samples[i].path for i in nonfinite[:LISTED_NONFINITE]),
-            classes=len(one.classes),
-            labelled=bool(one.classes),
-            target=one.target or (one == self.sets[0] and self._without_labels),
+            classes=len(record.classes),
+            labelled=bool(record.classes),
+            target=record.target or (record == self.sets[0] and self._without_labels),
         )

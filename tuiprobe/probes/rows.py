@@ -34,11 +34,11 @@ def unit_rows(rows: Float32) -> Float32:
 
 def usable(rows: Float32) -> Bool:
     """Returns whether each row has kurtosis, as bool [n]: values are finite and not all equal."""
-    found = np.zeros(rows.shape[0], dtype=np.bool_)
+    keep = np.zeros(rows.shape[0], dtype=np.bool_)
     for place, block in blocks(rows):
         finite = np.isfinite(block).all(axis=1)
-        found[place] = finite & (block.max(axis=1) > block.min(axis=1))
-    return found
+        keep[place] = finite & (block.max(axis=1) > block.min(axis=1))
+    return keep
 
 
 def shares_and_kurtosis(block: Float64) -> tuple[Float64, Float64]:

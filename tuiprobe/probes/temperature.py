@@ -32,10 +32,10 @@ Blocks = Callable[[], Iterator[tuple[slice, Float32]]]
 
 def spread(values: Float32) -> Float64:
     """Returns the standard deviation of each image's logits over the rows, float64 [n]."""
-    found = np.empty(values.shape[0])
+    sd = np.empty(values.shape[0])
     for start in range(0, values.shape[0], ROWS):
-        found[start : start + ROWS] = values[start : start + ROWS].std(axis=1, dtype=np.float64)
-    return found
+        sd[start : start + ROWS] = values[start : start + ROWS].std(axis=1, dtype=np.float64)
+    return sd
 
 
 def temperature(values: Float32, labels: Int64, classes: Int64 | None = None) -> Figure:
@@ -131,16 +131,16 @@ def _root(
     low, high = ends
     at = start
     for _ in range(_STEPS):
-        found = likelihood.slopes(exp(at))
-        low, high = (at, high) if found.slope < 0 else (low, at)
-        bend = exp(at) * found.curve + found.slope
-        following = at - found.slope / bend if bend > 0 else high
+        slopes = likelihood.slopes(exp(at))
+        low, high = (at, high) if slopes.slope < 0 else (low, at)
+        bend = exp(at) * slopes.curve + slopes.slope
+        following = at - slopes.slope / bend if bend > 0 else high
         if not low < following < high:
             following = (low + high) / 2
         moved, at = abs(following - at), following
         if moved < close:
             break
-    return at, found
+    return at, slopes
 
 
 class _Likelihood:

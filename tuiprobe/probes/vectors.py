@@ -7,7 +7,7 @@ it moves outlier channels to others, and nothing in the rows shows it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,6 @@ from tuiprobe.numbers import number
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import DataSet
 from tuiprobe.spec import FINAL_TAP
 
 LEAST_ROWS = 64
@@ -40,7 +39,7 @@ _MOST_ROWS = 8192  # of the sample, for the covariance
 
 @dataclass(frozen=True)
 class Shape:
-    """What mean, covariance and norms of some vectors look like.
+    """What mean, covariance and norms of sample vectors look like.
 
     Attributes:
         n: Rows that mean and variance are of.
@@ -82,11 +81,11 @@ def shape_of(mean: Float64, var: Float64, n: int, rows: Float32) -> Shape | None
     total, square = float(var.sum()), float(mean @ mean)
     if min(n, len(rows)) < LEAST_ROWS or len(mean) < 2 or not 0 < total < np.inf:
         return None
-    some = rows[:: -(-len(rows) // _MOST_ROWS)].astype(np.float64)
-    norms = np.linalg.norm(some, axis=1)
-    some -= some.mean(axis=0)
-    gram = some.T @ some if len(some) > some.shape[1] else some @ some.T
-    m, channels = len(some), some.shape[1]
+    sample = rows[:: -(-len(rows) // _MOST_ROWS)].astype(np.float64)
+    norms = np.linalg.norm(sample, axis=1)
+    sample -= sample.mean(axis=0)
+    gram = sample.T @ sample if len(sample) > sample.shape[1] else sample @ sample.T
+    m, channels = len(sample), sample.shape[1]
     ratio = channels * float((gram**2).sum()) / float(np.trace(gram)) ** 2
     spread = ratio - channels / (m - 1)
     dimensions = channels / max(spread, 1.0)
@@ -102,7 +101,7 @@ def shape_of(mean: Float64, var: Float64, n: int, rows: Float32) -> Shape | None
 
 def vector_notes(run: RunReader) -> tuple[str, ...]:
     """Returns what a reader must know of stored vectors; empty for a run of images."""
-    sets = {one.name: one for one in run.plan.sets if one.rows is not None}
+    sets = {record.name for record in run.plan.sets if record.rows is not None}
     notes: list[str] = []
     unit: dict[str, bool] = {}
     for data in run.data:
@@ -115,52 +114,43 @@ def vector_notes(run: RunReader) -> tuple[str, ...]:
         rows = run.features(data.name)["features"]
         shape = shape_of(mean, var, count, rows)
         if data.sampled is not None:
-            notes.append(_said_sampled(data))
+            notes.append(
+                f"{data.name}: channel moments and top rows are of all "
+                f"{data.measured - data.nonfinite:,} finite rows; every other figure is of a "
+                f"seeded sample of {data.sampled:,}, and its n says so"
+            )
         if zeros := len(rows) - int(rows.any(axis=1).sum()):
             notes.append(
                 f"{data.name}: {zeros:,} of {len(rows):,} rows are all zeros, as rows are that "
                 "were never written; each counts as a wrong answer"
             )
         if shape is not None:
-            notes += _said(data.name, shape)
+            notes += _notes(data.name, shape)
             unit[data.name] = shape.unit >= _ALL
-    return (*notes, *_said_mixed(unit))
-
-
-def _said_mixed(unit: Mapping[str, bool]) -> Iterator[str]:
-    """Yields a note if some sets have unit norm and others do not, by name of the set."""
-    alike, others = ([name for name, one in unit.items() if one is kind] for kind in (True, False))
+    alike = [name for name, normalised in unit.items() if normalised]
+    others = [name for name, normalised in unit.items() if not normalised]
     if alike and others:
-        yield (
+        notes.append(
             f"the vectors of {', '.join(alike)} have unit norm and those of {', '.join(others)} do "
             "not, so a head answers for them at different scales; give all sets as the encoder "
             "made them, or all normalised"
         )
+    return tuple(notes)
 
 
-def _said_sampled(data: DataSet) -> str:
-    return (
-        f"{data.name}: channel moments and top rows are of all {data.measured - data.nonfinite:,} "
-        f"finite rows; every other figure is of a seeded sample of {data.sampled:,}, and its n "
-        "says so"
-    )
-
-
-def _said(name: str, shape: Shape) -> list[str]:
-    said = []
+def _notes(name: str, shape: Shape) -> Iterator[str]:
     if shape.white:
-        said.append(
+        yield (
             f"{name}: the covariance of the vectors is near the identity (spread "
             f"{number(shape.spread)}, 1 for whitened vectors): neither an offset nor outlier "
             "channels can be seen in whitened vectors; give them as the encoder made them"
         )
     elif shape.centred:
-        said.append(
+        yield (
             f"{name}: the mean of the vectors is near 0 (|mu|^2 is "
             f"{number(shape.mean_share, 'share')} of their energy, {number(shape.mean_ratio)} "
             "times its sampling error): an offset cannot be seen in mean-centred vectors; give "
             "them as the encoder made them"
         )
     if shape.unit >= _ALL:
-        said.append(f"{name}: the vectors have unit norm, so their lengths are not known")
-    return said
+        yield f"{name}: the vectors have unit norm, so their lengths are not known"

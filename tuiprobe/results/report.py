@@ -299,7 +299,7 @@ def _refuse_other(file: Path, content: bytes) -> None:
 
 
 def _rendered(renderer: str, report: Report) -> str:
-    """Renders a report for a notebook, by import string: the room of renderers is above this one.
+    """Renders a report for a notebook, by import string, since `report` stands above this package.
 
     Args:
         renderer: A function from a report to text, as `module:name`.

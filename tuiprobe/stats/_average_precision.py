@@ -63,11 +63,18 @@ def average_precision(
     available = np.full(concepts, shape[0], np.float64)
     if candidates is not None:
         mask, group_of = _groups(candidates, shape[0], concepts)
-        rows = _restrict(rows, mask, group_of)
+        coo = rows.tocoo()
+        kept = mask[coo.row, group_of[coo.col]]  # positives that are candidates of their concept
+        where = (coo.row[kept], coo.col[kept])
+        rows = scipy.sparse.csr_array((np.ones(kept.sum(), bool), where), shape=rows.shape)
         groups = mask @ (np.uint64(1) << np.arange(mask.shape[1], dtype=np.uint64))
         available = mask.sum(0)[group_of].astype(np.float64)
     positives = np.bincount(rows.indices, minlength=concepts).astype(np.float64)
-    weight = _false_weight(positives, available - positives, prevalence)
+    # The weight of a false positive that makes positives a share of `prevalence`.
+    weight = np.ones_like(positives)
+    if prevalence is not None:
+        negatives = np.maximum(available - positives, 1)
+        weight = (1 - prevalence) / prevalence * positives / negatives
     result, bad = native.average_precision(
         data,
         dtype,
@@ -119,22 +126,3 @@ def _groups(
     if concepts and not 0 <= group_of.min() <= group_of.max() < mask.shape[1]:
         raise ValueError(f"candidates[1] must lie in [0, {mask.shape[1]})")
     return mask.astype(bool), np.ascontiguousarray(group_of, dtype=np.int32)
-
-
-def _restrict(rows: Any, mask: npt.NDArray[np.bool_], group_of: npt.NDArray[np.int32]) -> Any:
-    """Drops positives that are not candidates of their concept."""
-    coo = rows.tocoo()
-    kept = mask[coo.row, group_of[coo.col]]
-    where = (coo.row[kept], coo.col[kept])
-    return scipy.sparse.csr_array((np.ones(kept.sum(), bool), where), shape=rows.shape)
-
-
-def _false_weight(
-    positives: npt.NDArray[np.float64],
-    negatives: npt.NDArray[np.float64],
-    prevalence: float | None,
-) -> npt.NDArray[np.float64]:
-    """Returns the weight of a false positive that makes positives a share of `prevalence`."""
-    if prevalence is None:
-        return np.ones_like(positives)
-    return (1 - prevalence) / prevalence * positives / np.maximum(negatives, 1)

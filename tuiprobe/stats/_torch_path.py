@@ -76,13 +76,13 @@ def _topk(rows: torch.Tensor, ids: torch.Tensor, k: int, smallest: bool) -> Arra
     # Images of equal id are one image.
     ids, of_image = torch.unique(ids, return_inverse=True)
     best, positions = _best_of_each_id(key, of_image, len(ids))
-    found = best.sort(dim=0, descending=True, stable=True)  # equal ones in the order of their ids
+    ranked = best.sort(dim=0, descending=True, stable=True)  # equal ones in the order of their ids
     n = min(k, len(ids))
     channels = rows.shape[2]
     values = torch.full((channels, k), torch.nan, dtype=torch.float32)
     sample_ids = torch.full((channels, k), -1, dtype=torch.int64)
     places = torch.full((channels, k), -1, dtype=torch.int32)
-    top, index = found.values[:n].T.cpu(), found.indices[:n].T.cpu()
+    top, index = ranked.values[:n].T.cpu(), ranked.indices[:n].T.cpu()
     there = top > -torch.inf
     values[:, :n] = torch.where(there, -top if smallest else top, torch.nan).float() + 0.0
     sample_ids[:, :n] = torch.where(there, ids.cpu()[index], -1)
@@ -121,7 +121,11 @@ def _samples(rows: torch.Tensor, ids: torch.Tensor) -> Arrays:
     counted = valid.all(1)
     shares = torch.where(counted[:, None], shares, 0.0)
     self_share = (shares * shares).sum(-1)
-    leading = torch.where(counted, _first_largest(shares), -1)
+    # The first of equal shares, which argmax does not guarantee.
+    places = torch.arange(shares.shape[-1], device=shares.device)
+    is_best = shares == shares.amax(-1, keepdim=True)
+    first = torch.where(is_best, places, shares.shape[-1]).amin(-1)
+    leading = torch.where(counted, first, -1)
     squares = (rows * rows).sum(-1)[finite_rows]
     bins = (2 * squares.log2()).floor() + 32
     bins = bins.clamp(0, _NORM_BINS - 1).to(torch.int64)
@@ -140,10 +144,3 @@ def _samples(rows: torch.Tensor, ids: torch.Tensor) -> Arrays:
     )
     arrays["rows"] = np.array([rows.shape[0] * rows.shape[1]])
     return arrays
-
-
-def _first_largest(shares: torch.Tensor) -> torch.Tensor:
-    """Returns the index of the first largest entry in the last dimension, unlike argmax."""
-    places = torch.arange(shares.shape[-1], device=shares.device)
-    is_best = shares == shares.amax(-1, keepdim=True)
-    return torch.where(is_best, places, shares.shape[-1]).amin(-1)

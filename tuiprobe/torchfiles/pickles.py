@@ -11,7 +11,7 @@ import pickletools
 from typing import IO, Any
 
 from tuiprobe.limits import PICKLE_VALUES
-from tuiprobe.torchfiles.stored import Module, Storage, Unread, called, known, storage
+from tuiprobe.torchfiles.stored import Module, Storage, Unread, allowed_global, rebuilt, storage_of
 
 
 class PickleReader:
@@ -104,17 +104,17 @@ class PickleReader:
                 self._since_mark()
                 stack.append(Unread("a set"))
             case "GLOBAL":
-                stack.append(known(*argument.split(" ", 1)))
+                stack.append(allowed_global(*argument.split(" ", 1)))
             case "STACK_GLOBAL":
                 attribute, module = stack.pop(), stack.pop()
-                stack.append(known(module, attribute))
+                stack.append(allowed_global(module, attribute))
             case "REDUCE" | "NEWOBJ":
                 arguments, function = stack.pop(), stack.pop()
-                stack.append(called(function, arguments))
+                stack.append(rebuilt(function, arguments))
             case "BUILD":
                 self._build(stack.pop())
             case "BINPERSID":
-                block = storage(stack.pop())
+                block = storage_of(stack.pop())
                 stack.append(self.storages.setdefault(block.key, block))
             case _ if name in _SCALARS:
                 stack.append(argument)

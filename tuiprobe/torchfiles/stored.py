@@ -159,7 +159,7 @@ _TYPED_LISTS = (
 """TorchScript functions that set a list's type; only the list itself is used."""
 
 
-def storage(reference: Any) -> Storage:
+def storage_of(reference: Any) -> Storage:
     """Returns the data that a persistent id refers to."""
     if not isinstance(reference, tuple) or len(reference) not in (5, 6):
         raise ValueError("it refers to something that is no tensor")
@@ -172,7 +172,7 @@ def storage(reference: Any) -> Storage:
     return Storage(key, _STORAGES[storage.name], count)
 
 
-def known(module: Any, name: Any) -> Global:
+def allowed_global(module: Any, name: Any) -> Global:
     """Returns a name that a checkpoint may refer to; refuses any other."""
     if not isinstance(module, str) or not isinstance(name, str):
         raise ValueError("its pickle is damaged")
@@ -190,7 +190,7 @@ def known(module: Any, name: Any) -> Global:
     raise UnsafePickleError(f"it refers to {reference.full}")
 
 
-def called(function: Any, arguments: Any) -> object:
+def rebuilt(function: Any, arguments: Any) -> object:
     """Returns what a known function would return, without calling it."""
     if not isinstance(function, Global) or not isinstance(arguments, tuple):
         raise ValueError("its pickle is damaged")

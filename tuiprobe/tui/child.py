@@ -98,16 +98,6 @@ class Engine:
                 os.close(descriptor)
             os.write(lock, f"process {self.pid} on {socket.gethostname()}\n".encode())
 
-    @classmethod
-    def resume(cls, run: Path) -> Engine:
-        """Starts an engine that goes on with the run of a directory.
-
-        Raises:
-            TuiprobeError: If the directory does not say how, or says it unsafely.
-            OSError: As for `Engine`.
-        """
-        return cls(resuming_arguments(run), run)
-
     @property
     def reopened_by(self) -> str:
         """The command that shows the run again."""

@@ -15,7 +15,7 @@ from textual.screen import Screen
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.child import Engine
+from tuiprobe.tui.child import Engine, resuming_arguments
 from tuiprobe.tui.runmarks import Pins
 from tuiprobe.tui.runsetup import SetupMemory
 
@@ -165,7 +165,7 @@ class EngineApp(App[None]):
                 self.fail(f"cannot resume: {cause}", "M goes to the models: set it up again")
                 return None
             else:
-                engine = Engine.resume(run)
+                engine = Engine(resuming_arguments(run), run)
         except (OSError, TuiprobeError) as error:
             self.fail(f"cannot resume {run.name}: {error}")
             return None

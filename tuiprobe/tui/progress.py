@@ -119,7 +119,9 @@ def ranks_line(ranks: Sequence[RankView], width: int) -> str:
     if len(whole) <= width:
         return whole
     gone = [rank for rank in ranks if _is_gone(rank)]
-    counts = Counter(_doing(rank) for rank in ranks if rank not in gone)
+    counts = Counter(
+        STAGES.get(rank.status.phase, rank.status.phase) for rank in ranks if rank not in gone
+    )
     parts = [f"{count} {words}" for words, count in counts.items()]
     line = f"{len(ranks)} ranks: {' · '.join([*parts, *map(_rank, gone)])}"
     return line if len(line) <= width else f"{line[: width - 1]}…"
@@ -127,11 +129,6 @@ def ranks_line(ranks: Sequence[RankView], width: int) -> str:
 
 def _is_gone(rank: RankView) -> bool:
     return not rank.may_run and not rank.status.ended
-
-
-def _doing(rank: RankView) -> str:
-    phase = rank.status.phase
-    return STAGES.get(phase, phase)
 
 
 def _rank(rank: RankView) -> str:
@@ -142,7 +139,7 @@ def _rank(rank: RankView) -> str:
     if status.phase == "extract":
         return f"● {rank.number} {status.rate:.0f} img/s"
     signs = {"done": "✓", "measured": "✓", "interrupted": "◐", "failed": "✗"}
-    return f"{signs.get(status.phase, '○')} {rank.number} {_doing(rank)}"
+    return f"{signs.get(status.phase, '○')} {rank.number} {STAGES.get(status.phase, status.phase)}"
 
 
 def part_line(part: float, room: int) -> str:
@@ -204,15 +201,9 @@ def cause_of_end(code: int | None, killed: bool, log: Sequence[str]) -> str:
     if code < 0:
         if killed:
             return "killed on request"
-        name = _signal_name(-code)
+        known = -code in {*signal.Signals}
+        name = signal.Signals(-code).name if known else f"signal {-code}"
         memory = ", so memory may have run out" if name == "SIGKILL" else ""
         return f"killed by {name}{memory}"
     last = next((line for line in reversed(log) if line.strip()), "")
     return f"the engine ended with code {code}{f': {last.strip()}' if last else ''}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 from torch.utils.module_tracker import ModuleTracker
 
 from tuiprobe.errors import UsageError
-from tuiprobe.models.taps import bare
+from tuiprobe.models.taps import unwrapped_module
 from tuiprobe.watching.figures import LayerFigures, figures_of, table
 from tuiprobe.watching.layers import ObservedModel, batch_of
 from tuiprobe.watching.observing import ROOT, Hook, register
@@ -50,7 +50,7 @@ class Watched(ObservedModel):
             raise UsageError(f"batch_dim must be 0, 1 or None, got {batch_dim!r}")
         if not isinstance(output, str | os.PathLike | None):
             raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
-        super().__init__(bare(model), _patterns(layers), every, k, batch_dim)
+        super().__init__(unwrapped_module(model), _patterns(layers), every, k, batch_dim)
         self._compiled = model is not self.model and hasattr(model, "_orig_mod")
         self._local, self._autograd = threading.local(), ModuleTracker()
         self._steps = self._arrived = 0

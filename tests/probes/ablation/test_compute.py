@@ -1,4 +1,3 @@
-import json
 from time import process_time
 
 import numpy as np
@@ -9,7 +8,6 @@ from tests.probes.subject import model
 from tuiprobe.probes.ablation.compute import (
     Removal,
     ablate_channels,
-    matched_channels,
     predict_without,
 )
 from tuiprobe.probes.ablation.probe import ChannelAblation
@@ -96,12 +94,6 @@ def test_low_rank_changes_equal_ablated_rows(mode, zero_shot):
         np.testing.assert_allclose(found.spread, spread, rtol=1e-4)
 
 
-def test_matched_channels():
-    energy = np.array([1.0, 4.0, 9.0, 10.0])
-    assert matched_channels(energy, [3]) == [2]
-    assert matched_channels(energy, [3, 2]) == [1, 0]
-
-
 def test_the_energy_that_is_attained_is_told():
     head, one = planted()
     found = ablate_channels(head, [one], outlier(3), 0)
@@ -145,13 +137,11 @@ def test_without_channels_labels_or_others_to_compare_with():
     )
 
 
-def test_random_channels_are_seeded_and_the_result_survives_strict_json():
+def test_random_channels_are_seeded():
     head, one = planted(noise=1.0)
     found, again, other = (ablate_channels(head, [one], outlier(3, 4), s) for s in (3, 3, 4))
     assert found == again
     assert found != other
-    text = json.dumps(found.model_dump(), allow_nan=False)
-    assert ChannelAblations.model_validate_json(text) == found
 
 
 def test_the_card_holds_the_loss_against_the_controls_of_the_same_set():

@@ -1,11 +1,18 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.probes.planted import gaussian, moving, persistent, shares, sparse
 from tuiprobe.probes.inputs import ShardSums
 from tuiprobe.probes.intervals import delete_one
-from tuiprobe.probes.outliers.persistence import from_images, from_shards, null_high
+from tuiprobe.probes.outliers.persistence import (
+    centred_persistence,
+    from_images,
+    from_shards,
+    null_high,
+)
 from tuiprobe.probes.outliers.scan import scan
+from tuiprobe.probes.rows import usable
 
 
 def by_definition(s):
@@ -32,12 +39,9 @@ def test_p_is_what_the_definition_over_all_pairs_says():
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 1.0), (4, 0.95), (16, 0.93)])
-def test_planted_channels_persist(count, expected):
+def test_planted_channels_persist_and_a_moving_tail_does_not(count, expected):
     h = persistent(count, n=400, channels=512, offset=12.0)
     assert of(h).value.value == pytest.approx(expected, abs=0.06)
-
-
-def test_a_moving_tail_does_not_persist():
     assert of(moving(n=400)).value.high < 0.01
 
 
@@ -98,3 +102,18 @@ def test_disjoint_channels_have_no_effective_number():
         h[i, 2 * i], h[i, 2 * i + 1] = 1, -1
     assert "no two images" in of(h).effective_channels.reason
     assert of(h).value.value < 0
+
+
+def test_leaving_a_row_out_moves_the_means_that_centre_the_others():
+    rows = gaussian(400, 24)
+    rows[:130, 3] += 12
+    x = rows.astype("f8")
+
+    def p(x):
+        return by_definition(shares(x - x.mean(0)))[0]
+
+    result = centred_persistence(rows, usable(rows), scan(rows))
+    without = np.array([p(np.delete(x, i, 0)) for i in range(400)])
+    half = stats.t.ppf(0.975, 399) * np.sqrt(399 / 400 * ((without - without.mean()) ** 2).sum())
+    assert result.value == pytest.approx(p(x))
+    assert (result.high - result.low) / 2 == pytest.approx(half, rel=0.05)  # to first order

@@ -1,4 +1,3 @@
-import json
 from math import exp, log
 
 import numpy as np
@@ -11,7 +10,6 @@ from tuiprobe.catalog.baselines import bundled, fit
 from tuiprobe.errors import DataError
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
-from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.run.checked_arrays import HeadArrays
 
 CLASSES = 20
@@ -212,4 +210,3 @@ def test_the_bundled_baseline_of_five_shifts():
     entry = found.effective[0]
     assert entry.value.value == pytest.approx(0.5 - line.expected(0.7))
     assert entry.models == 80
-    assert Robustness.model_validate_json(json.dumps(found.model_dump(), allow_nan=False)) == found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -97,12 +95,10 @@ def test_conformity_of_one_direction_is_one() -> None:
     np.testing.assert_allclose(conformity(rows), 1, atol=1e-6)
 
 
-def test_the_histogram_holds_every_image_and_the_result_survives_strict_json() -> None:
+def test_the_histogram_holds_every_image() -> None:
     head, one = planted()
     found = compared(head, one, SetFeatures("r", one.features[:50]))
     assert sum(found.images) == IMAGES
     assert len(found.edges) == len(found.images) + 1
     assert [each.data for each in found.sets] == ["val", "r"]
-    text = json.dumps(found.model_dump(mode="json"), allow_nan=False)
-    assert Towers.model_validate_json(text) == found
     assert compared(head, one, SetFeatures("r", one.features[:50])) == found

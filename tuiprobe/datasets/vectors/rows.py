@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from tuiprobe.datasets.base import (
     refuse_undecodable,
     safe_name,
 )
+from tuiprobe.datasets.content import Content, StoredImages
 from tuiprobe.datasets.dataset import Suite
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.datasets.vectors.labels import read_labels
@@ -27,11 +27,6 @@ from tuiprobe.errors import DataError
 from tuiprobe.run.records import RowFile, RowsRecord
 from tuiprobe.run.samples import row_name
 from tuiprobe.spec import RunSpec, rows_name
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from tuiprobe.datasets.content import Content
 
 ROWS = "rows"
 """Name of the set of the vectors themselves; target sets go by the names of their files."""
@@ -44,7 +39,7 @@ _HASHED = 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class RowSet:
+class RowSet(StoredImages):
     """A set of stored vectors.
 
     Attributes:
@@ -93,10 +88,6 @@ class RowSet:
         return Stamp(None, None)
 
     def read(self, sample: Sample) -> Content:
-        """Refuses: there is no image."""
-        raise UnreadableImageError("vectors were given, and no images")
-
-    def open(self, sample: Sample) -> Image:
         """Refuses: there is no image."""
         raise UnreadableImageError("vectors were given, and no images")
 

@@ -71,13 +71,13 @@ def _check(kind: str, numbers: Sequence[int], count: int) -> None:
 
 
 def ablate_set(
-    head: HeadArrays, one: BlockedSet, span: Float32, centre: Float32 | None
+    head: HeadArrays, images: BlockedSet, span: Float32, centre: Float32 | None
 ) -> SetAblation | SetNotRun:
     """Computes the accuracy of one set before and after ablation, over the finite images.
 
     Args:
         head: The linear head.
-        one: Representations and labels.
+        images: Representations and labels.
         span: [C, m], from `ablation_span`.
         centre: float32 [m], the coordinates in the span that replace those of every image; None
             gives each image the coordinates of another one of its block.
@@ -86,35 +86,40 @@ def ablate_set(
         DataError: If no row of the head answers for a label.
     """
     n = lost = gained = before = 0
-    for number, (block, labels) in enumerate(_finite(one)):
-        right = _right(head, block, labels, one)
+    for number, (block, labels) in enumerate(_finite(images)):
+        right = _right(head, block, labels, images)
         inside = block @ span
-        wanted = _shuffled(inside, number) if centre is None else centre
-        removed = (block - (inside - wanted) @ span.T).astype(np.float32, copy=False)
-        left = _right(head, removed, labels, one)
+        # A random order that depends on the number of the block alone.
+        order = np.random.default_rng([SHUFFLE_SEED, number]).permutation(len(inside))
+        replaced = inside[order] if centre is None else centre
+        removed = (block - (inside - replaced) @ span.T).astype(np.float32, copy=False)
+        left = _right(head, removed, labels, images)
         n += block.shape[0]
         before += int(right.sum())
         lost += int((right & ~left).sum())
         gained += int((~right & left).sum())
     if n == 0:
-        return SetNotRun(name=one.name, reason="no image has a finite representation")
+        return SetNotRun(name=images.name, reason="no image has a finite representation")
+    change = paired_difference(gained, lost, n)
+    assert change.low is not None
+    assert change.high is not None
     return SetAblation(
-        name=one.name,
+        name=images.name,
         n=n,
-        nonfinite=one.labels.size - n,
+        nonfinite=images.labels.size - n,
         before=_top1(before, n),
         after=_top1(before - lost + gained, n),
-        difference=_change(gained, lost, n),
+        difference=Change(value=change.value, low=change.low, high=change.high),
         lost=lost,
         gained=gained,
     )
 
 
-def _finite(one: BlockedSet) -> Iterator[tuple[Float32, Int64]]:
+def _finite(images: BlockedSet) -> Iterator[tuple[Float32, Int64]]:
     """Yields representations and labels of the images that `finite_images` accepts."""
     start = 0
-    for block in one.blocks():
-        labels = one.labels[start : start + block.shape[0]]
+    for block in images.blocks():
+        labels = images.labels[start : start + block.shape[0]]
         start += block.shape[0]
         keep = finite_images(block)
         yield (block, labels) if keep.all() else (block[keep], labels[keep])
@@ -122,11 +127,6 @@ def _finite(one: BlockedSet) -> Iterator[tuple[Float32, Int64]]:
 
 def _not_zero(block: Float32) -> Bool:
     return np.asarray(np.linalg.norm(block, axis=1) > 0)
-
-
-def _shuffled(inside: Float32, number: int) -> Float32:
-    """Returns the rows in a random order that depends on the number of the block alone."""
-    return inside[np.random.default_rng([SHUFFLE_SEED, number]).permutation(len(inside))]
 
 
 def mean_in(span: Float32, blocks: Iterable[Float32]) -> Float32:
@@ -145,9 +145,9 @@ def mean_in(span: Float32, blocks: Iterable[Float32]) -> Float32:
     return np.asarray(total / max(count, 1), dtype=np.float32)
 
 
-def _right(head: HeadArrays, block: Float32, labels: Int64, one: BlockedSet) -> Bool:
+def _right(head: HeadArrays, block: Float32, labels: Int64, images: BlockedSet) -> Bool:
     """Returns [b], whether each image is answered correctly; a zero representation never is."""
-    some = SetFeatures(one.name, block, labels, one.answers)
+    some = SetFeatures(images.name, block, labels, images.answers)
     keep = _not_zero(block)
     # Ones replace a zero representation; its answer is discarded.
     filled = block if keep.all() else np.where(keep[:, None], block, np.float32(1))
@@ -157,10 +157,3 @@ def _right(head: HeadArrays, block: Float32, labels: Int64, one: BlockedSet) -> 
 def _top1(hits: int, n: int) -> Top1:
     low, high = wilson_bounds(hits, n)
     return Top1(top1=hits / n, low=float(low), high=float(high))
-
-
-def _change(gained: int, lost: int, n: int) -> Change:
-    found = paired_difference(gained, lost, n)
-    assert found.low is not None
-    assert found.high is not None
-    return Change(value=found.value, low=found.low, high=found.high)

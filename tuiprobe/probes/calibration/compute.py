@@ -101,7 +101,7 @@ def _by_class(
     source = on_classes_of(rows, first, images)
     if isinstance(source, NotRun):
         return ShiftClasses(data=images.name, reason=source.reason)
-    mask = np.arange(rows) if images.answers is None else np.asarray(images.answers)
+    mask = images.classes_of_rows(rows)
     classes, at = np.unique(mask[mask >= 0], return_index=True)
     called = [class_name(names, int(row)) for row in np.flatnonzero(mask >= 0)[at]]
     own, shifted = (_counts(head, some, classes) for some in (source, images))

@@ -155,17 +155,16 @@ def random_rotations(size: int, seed: int) -> Iterator[Float32]:
     Q1 P Q2 with Q1, Q2 uniform and P a random permutation with signs is uniform for each seed, at
     the price of two QR decompositions for all of them.
     """
-    first, second = (_random_rotation(size, np.random.default_rng([seed, i])) for i in (0, 1))
+    both = []
+    for i in (0, 1):  # Mezzadri 2007
+        rng = np.random.default_rng([seed, i])
+        q, r = np.linalg.qr(rng.standard_normal((size, size), dtype=np.float32))
+        both.append(np.asarray(q * np.sign(np.diag(r)), dtype=np.float32))
+    first, second = both
     for number in range(SEEDS):
         rng = np.random.default_rng([seed, number, 2])
         signs = rng.choice(np.array([-1, 1], dtype=np.float32), size)
         yield np.asarray((first[:, rng.permutation(size)] * signs) @ second, dtype=np.float32)
-
-
-def _random_rotation(size: int, rng: np.random.Generator) -> Float32:
-    """Returns a uniformly random orthogonal matrix (Mezzadri 2007)."""
-    q, r = np.linalg.qr(rng.standard_normal((size, size), dtype=np.float32))
-    return np.asarray(q * np.sign(np.diag(r)), dtype=np.float32)
 
 
 def second_moment(x: Float32) -> Float64:

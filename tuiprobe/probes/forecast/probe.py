@@ -14,7 +14,7 @@ from tuiprobe.probes.forecast.compute import Start, forecast
 from tuiprobe.probes.forecast.peers import NO_IMAGENET, UNTRAINED
 from tuiprobe.probes.forecast.result import Expectation, Forecast
 from tuiprobe.probes.intervals import exact
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import family_of, published_of
 from tuiprobe.probes.robustness.result import Robustness
@@ -82,7 +82,7 @@ class ForecastFromPeers(Probe[Start, Forecast]):
         charts = _charts(result)
         expectations: list[list[Value]] = [
             [
-                _target(row),
+                f"mean of {', '.join(row.target)}" if len(row.target) > 1 else row.target[0],
                 value_or_dash(row.measured),
                 row.forecast,
                 row.low_80,
@@ -134,22 +134,12 @@ class ForecastFromPeers(Probe[Start, Forecast]):
 
     def named(self, result: Forecast) -> Named:
         """Names forecast and difference of the mean and of every shift."""
-        return Named(
-            figures=tuple(
-                NamedFigure(
-                    id=id,
-                    name=name,
-                    data=", ".join(row.target),
-                    place=f"published {result.kind} models",
-                    figure=figure,
-                )
-                for row in result.expectations
-                for id, name, figure in (
-                    ("forecast", "forecast", row.forecast),
-                    ("forecast.beyond", "measured minus forecast", row.beyond),
-                )
-            )
-        )
+        names = {"forecast": "forecast", "beyond": "measured minus forecast"}
+        more, place = {"beyond": {"id": "forecast.beyond"}}, f"published {result.kind} models"
+        figures: list[NamedFigure] = []
+        for row in result.expectations:
+            figures += named_figures(row, names, ", ".join(row.target), place, more)
+        return Named(figures=tuple(figures))
 
 
 def _card(result: Forecast) -> Iterator[Text]:
@@ -170,10 +160,6 @@ def _card(result: Forecast) -> Iterator[Text]:
                 target = f"mean of {len(row.target)} shifts"
             yield f"Measured minus forecast, {target}: ", row.beyond, f", {SIDES[row.side]}."
             return
-
-
-def _target(row: Expectation) -> str:
-    return f"mean of {', '.join(row.target)}" if len(row.target) > 1 else row.target[0]
 
 
 def _origin(result: Forecast) -> Iterator[Value]:

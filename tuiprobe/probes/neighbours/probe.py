@@ -10,7 +10,7 @@ from tuiprobe.probes.content import prose, table
 from tuiprobe.probes.neighbours import TITLE
 from tuiprobe.probes.neighbours.compute import LabelledRows, classify
 from tuiprobe.probes.neighbours.result import Neighbours
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Inapplicable, NotRun, given
 from tuiprobe.results.section import Code, NamedFigure, Section, Value
@@ -91,15 +91,8 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
 
     def named(self, result: Neighbours) -> Named:
         """Names the accuracy of every set."""
-        return Named(
-            figures=tuple(
-                NamedFigure(
-                    id="knn",
-                    name="accuracy by nearest neighbours",
-                    data=row.data,
-                    place="neighbours",
-                    figure=row.accuracy,
-                )
-                for row in result.sets
-            )
-        )
+        names, more = {"accuracy": "accuracy by nearest neighbours"}, {"accuracy": {"id": "knn"}}
+        figures: list[NamedFigure] = []
+        for row in result.sets:
+            figures += named_figures(row, names, row.data, "neighbours", more)
+        return Named(figures=tuple(figures))

@@ -90,7 +90,8 @@ def _bulk(ranked: Float32) -> tuple[Float32, Float32]:
     channels = ranked.shape[1]
     out = channels // 20
     kept = channels - out
-    middle = _between(ranked, (channels - 1) // 2, channels // 2)
+    below, above = (ranked[:, [at]] for at in ((channels - 1) // 2, channels // 2))
+    middle: Float32 = np.asarray(below + (above - below) / 2)
     ranked = ranked - middle
     left, right = ranked[:, :out], ranked[:, kept:]
     # From the left, values farther than their partner on the right are out.
@@ -107,11 +108,6 @@ def _bulk(ranked: Float32) -> tuple[Float32, Float32]:
     centre = (low + high) / 2 + middle[:, 0]
     constant = ranked[rows, start] == ranked[rows, start + kept - 1]
     return centre, np.where(constant, 0, np.sqrt(variance)).astype(np.float32)
-
-
-def _between(ranked: Float32, low: int, high: int) -> Float32:
-    below = ranked[:, low : low + 1]
-    return np.asarray(below + (ranked[:, high : high + 1] - below) / 2)
 
 
 def _sum(values: Float32) -> Float64:

@@ -69,6 +69,11 @@ def offset(rows: Float32, keep: Bool, kurtosis: Figure, row_kurtosis: Float64) -
     m2, m4, predicted, uneven = (float(x[0]) for x in _moments(mu[None], square[None]))
     top = float(channels)
     share = delete_one(m2, without[0], low=0, high=1)
+    # The fewest channels that carry half of sum mu_c^2, largest first.
+    power = mu * mu
+    order = np.lexsort((np.arange(channels), -power))
+    reached = np.cumsum(power[order]) >= HALF * power.sum()
+    half = tuple(order[: int(reached.argmax()) + 1].tolist())
     return Offset(
         share=share,
         kurtosis=delete_one(m4 / m2**2, without[1] / without[0] ** 2, low=1, high=top)
@@ -78,7 +83,7 @@ def offset(rows: Float32, keep: Bool, kurtosis: Figure, row_kurtosis: Float64) -
         predicted=delete_one(predicted, without[2], low=0, high=top),
         predicted_uneven=delete_one(uneven, without[3], low=0, high=top),
         explained=_explained(predicted, without[2], kurtosis, row_kurtosis, channels),
-        half=_half(mu) if given(share) and share.low is not None and share.low > 0 else (),
+        half=half if given(share) and share.low is not None and share.low > 0 else (),
     )
 
 
@@ -128,14 +133,6 @@ def _explained(
         return NotRun(reason="the kurtosis is not above its reference in every subsample")
     value = (predicted - reference) / (mean - reference)
     return delete_one(value, (without - reference) / (kurtosis_without - reference))
-
-
-def _half(mu: Float64) -> tuple[int, ...]:
-    """Returns the fewest channels that carry half of sum mu_c^2, largest first."""
-    power = mu * mu
-    order = np.lexsort((np.arange(mu.size), -power))
-    reached = np.cumsum(power[order]) >= HALF * power.sum()
-    return tuple(int(c) for c in order[: int(reached.argmax()) + 1])
 
 
 def null_999(channels: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,19 +14,19 @@ from tuiprobe.probes.content import ColumnOf, channels_in_words, points, series,
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.outliers.result import OutlierResult
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.quantisation import TITLE
 from tuiprobe.probes.quantisation.compute import TapRows, answers_changed, neighbours_kept, quantise
 from tuiprobe.probes.quantisation.result import (
     AnswersChanged,
     Apart,
+    NeighboursKept,
     Quantisation,
     Quantised,
     Sqnr,
 )
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, ProbeResult, given
-from tuiprobe.results.base import figures_in
 from tuiprobe.results.headlines import INT8, INT8_NEIGHBOURS
 from tuiprobe.results.section import (
     Chart,
@@ -40,7 +40,6 @@ from tuiprobe.results.section import (
 )
 from tuiprobe.run.checked_arrays import HeadArrays
 
-INT8_ID = "int8"
 NAMES = {
     "tensor.energy": "INT8 noise",
     "tensor.variance": "INT8 noise, without the offset",
@@ -51,6 +50,11 @@ NAMES = {
     "apart.energy": "INT8 noise, channels apart",
     "apart.variance": "INT8 noise, channels apart, without the offset",
     "gain": "dB that the channels apart cost",
+}
+CHANGES = {
+    "changed": "answers that INT8 changes",
+    "top1": "accuracy that INT8 changes",
+    "kept": "nearest neighbours that INT8 keeps",
 }
 SCHEMES = {
     "tensor": "one scale",
@@ -134,54 +138,22 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
 
     def named(self, result: Quantisation) -> Named:
         """Names what changes on every set, and the figures of every tap."""
-        first, figures = result.final().data, []
-        for row in result.answers:
-            leads = row.data == first and row.scheme == "tensor"
-            figures.append(
-                NamedFigure(
-                    id=f"{INT8_ID}.changed",
-                    name="answers that INT8 changes",
-                    data=row.data,
-                    place=row.scheme,
-                    figure=row.changed,
-                    headline=INT8 if leads else None,
-                )
-            )
-            figures.append(
-                NamedFigure(
-                    id=f"{INT8_ID}.top1",
-                    name="accuracy that INT8 changes",
-                    data=row.data,
-                    place=row.scheme,
-                    figure=row.top1,
-                )
-            )
-        for near in result.neighbours:
-            leads = near.data == first and near.scheme == "tensor"
-            figures.append(
-                NamedFigure(
-                    id=f"{INT8_ID}.neighbours",
-                    name="nearest neighbours that INT8 keeps",
-                    data=near.data,
-                    place=near.scheme,
-                    figure=near.kept,
-                    headline=INT8_NEIGHBOURS if leads else None,
-                )
-            )
+        first = result.final().data
+        figures: list[NamedFigure] = []
+        more: dict[str, dict[str, Any]]
+        changes: list[AnswersChanged | NeighboursKept] = [*result.answers, *result.neighbours]
+        for row in changes:
+            more = {id: {"id": f"int8.{id}"} for id in ("changed", "top1")}
+            more["kept"] = {"id": "int8.neighbours"}
+            if row.data == first and row.scheme == "tensor":
+                more["changed"]["headline"], more["kept"]["headline"] = INT8, INT8_NEIGHBOURS
+            figures += named_figures(row, CHANGES, row.data, row.scheme, more)
         for tap in result.taps:
-            for id, figure in figures_in(tap):
-                whole = id == "tensor.energy" and tap.final
-                figures.append(
-                    NamedFigure(
-                        id=INT8_ID if whole else f"{INT8_ID}.{id}",
-                        name=NAMES[id],
-                        data=tap.data,
-                        place=tap.tap,
-                        figure=figure,
-                        inner=not tap.final,
-                    )
-                )
-        return Named(figures=tuple(figures))  # fmt: skip
+            more = {id: {"id": f"int8.{id}"} for id in NAMES}
+            if tap.final:
+                more["tensor.energy"]["id"] = "int8"
+            figures += named_figures(tap, NAMES, tap.data, tap.tap, more, inner=not tap.final)
+        return Named(figures=tuple(figures))
 
 
 def _apart(tap: TapArrays, outliers: ProbeResult | NotRun) -> tuple[tuple[int, ...], Apart | None]:

@@ -122,10 +122,10 @@ class Quantisation(ProbeResult):
 
     def final(self) -> Quantised:
         """Returns the figures of the final representation on the first set."""
-        return next(one for one in self.taps if one.final)
+        return next(tap for tap in self.taps if tap.final)
 
     def profile(self) -> list[Quantised]:
         """Returns the figures of the first set, the final representation last."""
         name = self.final().data
-        first = [one for one in self.taps if one.data == name]
-        return sorted(first, key=lambda one: one.final)
+        first = [tap for tap in self.taps if tap.data == name]
+        return sorted(first, key=lambda tap: tap.final)

@@ -147,6 +147,6 @@ class Robustness(ProbeResult):
         if isinstance(self.effective, NotRun):
             return ()
         first: dict[str, EffectiveRobustness] = {}
-        for one in self.effective:
-            first.setdefault(one.baseline, one)
+        for er in self.effective:
+            first.setdefault(er.baseline, er)
         return tuple(first.values())

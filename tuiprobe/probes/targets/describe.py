@@ -9,7 +9,7 @@ from tuiprobe import numbers
 from tuiprobe.probes.content import heading, points, prose, series, several, table, value_or_dash
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.targets import TITLE
-from tuiprobe.probes.targets.result import Estimator, LeftOut, ShiftCheck, Targets, TargetSet
+from tuiprobe.probes.targets.result import Estimator, LeftOut, Targets, TargetSet
 from tuiprobe.results import Estimate, Figure, NotRun, TopImage, given
 from tuiprobe.results.section import (
     Chart,
@@ -91,7 +91,14 @@ def _chart(result: Targets) -> Iterator[Chart]:
     """Yields the estimates beside what was measured where labels tell; none without a check."""
     checks = [check for check in result.checks if given(check.measured)]
     targets = [target for target in result.targets if target.scaled][:MOST_DRAWN]
-    estimates: list[Figure] = [_from_the_others(check) for check in checks]
+    estimates: list[Figure] = []
+    for check in checks:  # what it would have been estimated at, without its own labels
+        error, measured = check.left_out, check.measured
+        if given(error) and given(measured):
+            value, method = measured.value + error.value, "no interval: estimated from the others"
+            estimates.append(exact(value, measured.n, method, "share"))
+        else:
+            estimates.append(NotRun(reason="no estimate"))
     estimates += [target.headline for target in targets]
     if not checks or not any(given(figure) for figure in estimates[len(checks) :]):
         return
@@ -142,14 +149,6 @@ def _strips(result: Targets) -> list[Strip]:
                 )
             )
     return strips
-
-
-def _from_the_others(check: ShiftCheck) -> Figure:
-    """Returns what a labelled shift would have been estimated at, without its own labels."""
-    if not given(check.left_out) or not given(check.measured):
-        return NotRun(reason="no estimate")
-    value = check.measured.value + check.left_out.value
-    return exact(value, check.measured.n, "no interval: estimated from the others", "share")
 
 
 def _lines(target: TargetSet) -> Iterator[Text]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -203,15 +203,22 @@ class LabelScreen(ProbeScreen):
         labelling = self._labelling
         if change is not None:
             change(labelling)
-        view = view_of(labelling)
-        if view.picture is None:
-            return view
+        state, last = label_status(labelling), None
+        if labelling.counted:
+            matched, line = labelling.matched, labelling.counted[-1]
+            answers = matched.answers[:, matched.places[line.digest]].tolist()
+            names = (matched.classes[answer] for answer in answers)
+            last = LastLabel(line.label, dict(zip(labelling.letters, names, strict=True)))
+        ended = state.verdict in FINAL and not labelling.narrow
+        picture = None if ended else labelling.following()
+        if picture is None:
+            return LabelView(state, last, None)
         try:
-            image = labelling.image(view.picture.place)
+            image = labelling.image(picture.place)
         except TuiprobeError as error:
-            return replace(view, reason=str(error))
+            return LabelView(state, last, picture, reason=str(error))
         image.thumbnail((LARGEST, LARGEST))
-        return replace(view, image=image)
+        return LabelView(state, last, picture, image)
 
     def _close(self) -> None:
         if self._labelling is not None:
@@ -283,27 +290,24 @@ class LabelScreen(ProbeScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something now."""
         view = self.view
+        picture = view.picture if view is not None else None
         if action == "choose":
-            choices = view.picture.choices if view is not None and view.picture else ()
-            return int(str(parameters[0])) < len(choices)
+            return picture is not None and int(str(parameters[0])) < len(picture.choices)
         if action in ("another", "answer", "open"):
-            return view is not None and view.picture is not None
+            return picture is not None
         if action == "undo":
             return view is not None and view.last is not None
         if action == "names":
             return self._nameable
         if action == "more":
-            return view is not None and view.picture is None and not self._finished
+            unlabelled = view is not None and view.state.labelled < view.state.pictures
+            return picture is None and unlabelled
         return True
 
     @property
     def _nameable(self) -> bool:
         """Whether there are letters in place of names, and a label was given without names."""
         return len(self.runs) > 1 and self.view is not None and self.view.last is not None
-
-    @property
-    def _finished(self) -> bool:
-        return self.view is not None and self.view.state.labelled == self.view.state.pictures
 
     def _label(self, label: str | None) -> None:
         """Gives the picture on the screen a label."""
@@ -378,18 +382,6 @@ def shared_targets(runs: Sequence[Path]) -> list[str]:
             return []
         names.append([target.name for target in RunReader(run).targets])
     return [name for name in names[0] if all(name in others for others in names[1:])]
-
-
-def view_of(labelling: Labelling) -> LabelView:
-    """Returns what to show of a labelling, without the pixels of the picture."""
-    state, last = label_status(labelling), None
-    if labelling.counted:
-        matched, line = labelling.matched, labelling.counted[-1]
-        answers = matched.answers[:, matched.places[line.digest]].tolist()
-        names = (matched.classes[answer] for answer in answers)
-        last = LastLabel(line.label, dict(zip(labelling.letters, names, strict=True)))
-    ended = state.verdict in FINAL and not labelling.narrow
-    return LabelView(state, last, None if ended else labelling.following())
 
 
 def _choices(picture: PictureToLabel | None) -> Content:

@@ -126,6 +126,7 @@ class RunsScreen(FilteredScreen):
 
     PLACE = "Models M · Runs R"
     AUTO_FOCUS = "#runs"
+    SORTS_DOWN = (*(column in _DOWN for column in SORTED), False)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "resume", "resume", tooltip="Resume a stopped run, or try a failed one again"),
         Binding("space", "mark", "mark", tooltip="Mark this run, to compare or to delete"),
@@ -152,7 +153,6 @@ class RunsScreen(FilteredScreen):
         self._all: list[RunRow] = []
         self._observer: Observer | None = None
         self._marked: dict[Path, None] = {}
-        self._order: tuple[int, bool] | None = None
         self._stop = threading.Event()
         self._reading = True
 
@@ -266,20 +266,6 @@ class RunsScreen(FilteredScreen):
         if row is not None:
             self.app.open(row.path)
 
-    @on(RowTable.HeadingPressed, "#runs")
-    def _heading(self, event: RowTable.HeadingPressed) -> None:
-        down = _is_down(event.column)
-        if self._order is not None and self._order[0] == event.column:
-            down = not self._order[1]
-        self._order = (event.column, down)
-        self._show()
-
-    def action_sort(self) -> None:
-        """Sorts by the next column; after the last one by the time again."""
-        column = 0 if self._order is None else self._order[0] + 1
-        self._order = (column, _is_down(column)) if column <= len(SORTED) else None
-        self._show()
-
     def action_mark(self) -> None:
         """Marks the run under the cursor, or takes the mark away."""
         row = self.table.current
@@ -383,7 +369,3 @@ class RunsScreen(FilteredScreen):
 
 def _sort_key(column: int) -> Callable[[RunRow], Any]:
     return SORTS[SORTED[column]] if column < len(SORTED) else lambda row: row.outcome
-
-
-def _is_down(column: int) -> bool:
-    return column < len(SORTED) and SORTED[column] in _DOWN

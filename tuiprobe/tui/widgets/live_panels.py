@@ -101,8 +101,12 @@ class LivePanels(Vertical):
             layers.show(list(taps), values, taps.index(tap_name))
         self.on_resize()
 
-    @on(ChannelBars.Selected)
     def on_resize(self) -> None:
+        """Shares out the space anew."""
+        self._arrange()
+
+    @on(ChannelBars.Selected)
+    def _arrange(self) -> None:
         """Gives the answers their lines, then the channels, and pictures what is left."""
         total = self.size.height
         if not total:
