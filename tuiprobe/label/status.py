@@ -126,7 +126,7 @@ class LabelStatus:
         return f"label {self.target} · {self.labelled:,} labelled{more}"
 
     def remarks(self) -> list[str]:
-        """Returns what else whoever labels must know, a sentence each."""
+        """Returns what else the labeller must know, one sentence each."""
         counts = (
             (self.outside, "labelled outside the plan: differences count them, accuracies do not"),
             (self.unsure, "unsure: they count as right for nobody"),
