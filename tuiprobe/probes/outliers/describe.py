@@ -197,7 +197,9 @@ def _figures(final: Outliers) -> dict[str, Value]:
 def _untrained(reference: UntrainedReference | None, model: Model) -> Iterator[Content]:
     """Yields the figures of the same architecture with random weights."""
     if reference is None:
-        yield prose("No untrained reference is available for ", Code(code=model.architecture), ".")
+        if model.weights.kind != "unknown":  # vectors have no architecture
+            name = Code(code=model.architecture)
+            yield prose("No untrained reference is available for ", name, ".")
         return
     yield prose(
         "For comparison: the same architecture with random weights, on other images (persistence "

@@ -29,6 +29,7 @@ class ModelsScreen(FilteredScreen):
     PLACE = "Models M · Runs R"
     PURPOSE = "Will an encoder hold up on your images, why, and how sure? Choose one."
     AUTO_FOCUS = "#models"
+    SORTS_DOWN = (False,) * 4 + (True,) * (len(modellist.COLUMNS) - 4)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark", tooltip="Mark this model; several run side by side"),
         Binding(
@@ -53,7 +54,6 @@ class ModelsScreen(FilteredScreen):
         self._others: list[ListedModel] = []  # of other packages
         self._marked: dict[str, None] = {}
         self._checks: dict[str, list[str]] = {}
-        self._order: tuple[int, bool] | None = None
 
     def compose_body(self) -> ComposeResult:
         """Lays out what the program is for, the filter, the list and the details."""
@@ -152,20 +152,6 @@ class ModelsScreen(FilteredScreen):
         about = modellist.details(model) if model is not None else []
         self.query_one("#about", Static).update(inert_lines(about))
         self.query_one("#preflight", Static).update(inert_lines(checks))
-
-    @on(RowTable.HeadingPressed, "#models")
-    def _heading(self, event: RowTable.HeadingPressed) -> None:
-        down = event.column >= 4
-        if self._order is not None and self._order[0] == event.column:
-            down = not self._order[1]
-        self._order = (event.column, down)
-        self._show()
-
-    def action_sort(self) -> None:
-        """Sorts by the next column; after the last one, restores the original order."""
-        column = 0 if self._order is None else self._order[0] + 1
-        self._order = (column, column >= 4) if column < len(modellist.COLUMNS) else None
-        self._show()
 
     def action_list(self) -> None:
         """Puts the cursor into the list."""
