@@ -24,9 +24,9 @@ def interleaved(work: Mapping[str, Work], rounds: int) -> dict[str, float]:
     """Returns the median seconds of each, run in turn `rounds` times after one warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for number in range(rounds + 1):
-        for name, one in work.items():
+        for name, call in work.items():
             begin = time.perf_counter()
-            one()
+            call()
             if number:
                 seconds[name].append(time.perf_counter() - begin)
     return {name: statistics.median(times) for name, times in seconds.items()}

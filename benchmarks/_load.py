@@ -94,7 +94,7 @@ def _watched_rate(run: Path, screens: list[Screen]) -> float:
 
 def unreadable(folder: Path, images: int) -> dict[str, Any]:
     """Returns what a run costs of whose images a fifth cannot be read, and one of the others."""
-    base, found = folder / "base", {}
+    base, figures = folder / "base", {}
     write_pictures(base, 40, classes=1)
     whole = sorted(base.rglob("*.png"))
     bad = base / "bad.png"
@@ -121,13 +121,13 @@ def unreadable(folder: Path, images: int) -> dict[str, Any]:
             if process.returncode != 0:
                 raise RuntimeError(process.stderr)
             (data,) = json.loads((run / "results.json").read_text())["data"]
-            found[kind] = {
+            figures[kind] = {
                 "images": data["images"], "measured": data["measured"],
                 "unreadable": len(data["skipped"]), "seconds": time.perf_counter() - begin,
                 "peak_mb": peak, "lines": process.stderr.count("\n"),
                 "markdown_kb": (run / "report.md").stat().st_size / 1024,
             }  # fmt: skip
-    return found
+    return figures
 
 
 def highest(pid: int) -> float:

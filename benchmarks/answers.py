@@ -43,24 +43,24 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, Report
 from tuiprobe.run.directory import RunDir
 directory = RunDir(Path(sys.argv[1]))
-known = {one.id: one for one in registry().probes}
+known = {probe.id: probe for probe in registry().probes}
 probe = known[sys.argv[2]]
 report = Report.read(directory.results_file)
-found = {}
+results = {}
 for id in probe.after:
     result = report.part(known[id].Result)
-    found[id] = NotRun(reason=report.why_not(id)) if result is None else result
+    results[id] = NotRun(reason=report.why_not(id)) if result is None else result
 run = RunReader(directory)
 begin, busy = time.perf_counter(), time.process_time()
 with fixed_threads():
-    inputs = probe.inputs(run, probe.Options(), found)
+    inputs = probe.inputs(run, probe.Options(), results)
     result = inputs if isinstance(inputs, NotRun) else probe.compute(inputs, probe.Options())
     if not isinstance(result, NotRun):
         probe.describe(result, Subject(run.plan.model, run.images, run.plan.concept_set))
         probe.named(result)
 seconds, busy = time.perf_counter() - begin, time.process_time() - busy
 lines = Path("/proc/self/status").read_text().splitlines()
-peak = next(int(one.split()[1]) for one in lines if one.startswith("VmHWM"))
+peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 print(json.dumps({
     "seconds": seconds,
     "processor_seconds": busy,
@@ -131,10 +131,14 @@ def run(quick: bool = False) -> dict[str, Any]:
 
 def table(figures: dict[str, Any]) -> str:
     """Seconds and memory of each probe, and of all but the curves of pruning against the limit."""
-    ran = {id: one for id, one in figures["probes"].items() if not one["not_run"]}
-    others = {id: one for id, one in ran.items() if id != APART}
-    seconds = sum(one["seconds"] for one in others.values())
-    memory = max(one["gigabytes"] for one in others.values())
+    ran = {
+        id: probe_figures
+        for id, probe_figures in figures["probes"].items()
+        if not probe_figures["not_run"]
+    }
+    others = {id: probe_figures for id, probe_figures in ran.items() if id != APART}
+    seconds = sum(probe_figures["seconds"] for probe_figures in others.values())
+    memory = max(probe_figures["gigabytes"] for probe_figures in others.values())
     note = f"{figures['images']:,} images; load before {figures['machine']['load_before']:.1f}"
     header = ["work", "measured", "target", "met", "note"]
     lines = [
@@ -142,11 +146,18 @@ def table(figures: dict[str, Any]) -> str:
         row("GB at most", memory, GIGABYTES, at_most=True),
     ]
     each = [
-        [id, f"{one['seconds']:.1f}", f"{one['processor_seconds']:.1f}", f"{one['gigabytes']:.2f}"]
-        for id, one in ran.items()
+        [
+            id,
+            f"{probe_figures['seconds']:.1f}",
+            f"{probe_figures['processor_seconds']:.1f}",
+            f"{probe_figures['gigabytes']:.2f}",
+        ]
+        for id, probe_figures in ran.items()
     ]
     apart = markdown(["probe", "seconds", "processor seconds", "GB"], each)
-    lost = ", ".join(id for id, one in figures["probes"].items() if one["not_run"])
+    lost = ", ".join(
+        id for id, probe_figures in figures["probes"].items() if probe_figures["not_run"]
+    )
     return f"{markdown(header, lines)}\n{apart}\nWithout what they need here: {lost}.\n"
 
 

@@ -69,11 +69,11 @@ def run(quick: bool) -> dict[str, Any]:
     head, concepts = synthetic(images)
     about = machine()
     wall, cpu = time.perf_counter(), time.process_time()
-    found = probe_concepts(head, concepts)
+    result = probe_concepts(head, concepts)
     return {
         "machine": about,
         "images": images,
-        "tried": getattr(found, "tried", 0),
+        "tried": getattr(result, "tried", 0),
         "labels": float(concepts.presence.sum() / images),
         "seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - cpu,

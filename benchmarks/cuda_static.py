@@ -37,12 +37,12 @@ TYPES = {"f": ("float32", 4), "4Half": ("float16", 2), "8BFloat16": ("bfloat16",
 
 def tool(name: str) -> str:
     """Returns the path of a CUDA program, from the PATH or the pip packages."""
-    found = shutil.which(name)
+    program = shutil.which(name)
     packaged = Path(sysconfig.get_path("purelib")).glob(f"nvidia/cu*/bin/{name}")
-    found = found or next(map(str, packaged), None)
-    if found is None:
+    program = program or next(map(str, packaged), None)
+    if program is None:
         raise SystemExit(f"no {name}: install a CUDA toolkit, or the package nvidia-cuda-{name}")
-    return found
+    return program
 
 
 @dataclass
@@ -102,11 +102,11 @@ _WIDTHS = {"128": 16, "64": 8, "U16": 2, "U8": 1}
 
 def _load(text: str) -> tuple[int, set[str]] | None:
     """Returns bytes and registers of a load of activations, which no kernel writes."""
-    found = re.search(r"\bLDG\.E(\S*CONSTANT\S*)\s+(?:P\w+,\s*)?R(\d+)", text)
-    if found is None:
+    match = re.search(r"\bLDG\.E(\S*CONSTANT\S*)\s+(?:P\w+,\s*)?R(\d+)", text)
+    if match is None:
         return None
-    width = next((n for part, n in _WIDTHS.items() if f".{part}" in found[1]), 4)
-    start = int(found[2])
+    width = next((n for part, n in _WIDTHS.items() if f".{part}" in match[1]), 4)
+    start = int(match[2])
     return width, {f"R{start + i}" for i in range(max(1, width // 4))}
 
 
@@ -125,36 +125,36 @@ def _loops(lines: list[str]) -> list[tuple[int, int]]:
 
 def hot_loops(lines: list[str], element: int) -> list[Loop]:
     """Returns the innermost loops that read vectors of activations."""
-    found = []
+    hot = []
     loops = _loops(lines)
     for first, last in loops:
         body = [m[1] for line in lines[first : last + 1] if (m := _INSTRUCTION.search(line))]
-        loads = [one for text in body if (one := _load(text)) and one[0] >= 2 * element]
+        loads = [load for text in body if (load := _load(text)) and load[0] >= 2 * element]
         inside = [a for a in loops if a != (first, last) and first <= a[0] and a[1] <= last]
         wide = (_load(line) for a, b in inside for line in lines[a : b + 1])
-        if any(one and one[0] >= 2 * element for one in wide) or len(loads) < 4:
+        if any(load and load[0] >= 2 * element for load in wide) or len(loads) < 4:
             continue
         waiting: set[str] = set()
         in_flight = count = 0
         for text in body:
-            one = _load(text)
-            if one:
-                waiting |= one[1]
+            load = _load(text)
+            if load:
+                waiting |= load[1]
                 count += 1
             elif waiting & set(re.findall(r"\bR\d+\b", text)):
                 in_flight, waiting, count = max(in_flight, count), set(), 0
         total = sum(width for width, _ in loads)
-        found.append(Loop(first, last, len(body), total, in_flight))
-    return found
+        hot.append(Loop(first, last, len(body), total, in_flight))
+    return hot
 
 
 def _named(kernel: str) -> tuple[str, str, int, int] | None:
     """Returns kernel, element type, bytes an element and channels a vector of a mangled name."""
-    found = re.search(r"(Columns|Rows)KernelI(?:NS_)?(f|4Half|8BFloat16)E?Li(\d)E", kernel)
-    if found is None:
+    match = re.search(r"(Columns|Rows)KernelI(?:NS_)?(f|4Half|8BFloat16)E?Li(\d)E", kernel)
+    if match is None:
         return None
-    dtype, size = TYPES[found[2]]
-    return found[1].lower(), dtype, size, int(found[3])
+    dtype, size = TYPES[match[2]]
+    return match[1].lower(), dtype, size, int(match[3])
 
 
 def run(quick: bool = False) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for architecture in ARCHITECTURES[1:2] if quick else ARCHITECTURES:
             kernels = compiled(architecture, Path(folder))
-            found: dict[str, Any] = {
+            summary: dict[str, Any] = {
                 "spilled": sum(k.spilled for k in kernels),
                 "kernels": len(kernels),
                 "registers": max(k.registers for k in kernels),
@@ -184,12 +184,12 @@ def run(quick: bool = False) -> dict[str, Any]:
                 if kind == "columns":  # of which there may be versions with and without top k
                     loops = [max(loops, key=lambda loop: loop.instructions)]
                 assert len(loops) == (1 if kind == "columns" else 3), kernel.name
-                found[f"{kind} {dtype}"] = {
+                summary[f"{kind} {dtype}"] = {
                     "registers": kernel.registers,
                     "in_flight": min(loop.in_flight for loop in loops),
                     "instructions": [loop.instructions * size / loop.bytes for loop in loops],
                 }
-            out[f"sm_{architecture}"] = found
+            out[f"sm_{architecture}"] = summary
     return out
 
 
@@ -202,15 +202,15 @@ def table(figures: dict[str, Any]) -> str:
 
     rows = []
     for architecture in [name for name in figures if name.startswith("sm_")]:
-        found = figures[architecture]
+        kernels = figures[architecture]
         for dtype in ("float32", "float16", "bfloat16"):
-            columns = found[f"columns {dtype}"]
+            columns = kernels[f"columns {dtype}"]
             (moments,) = columns["instructions"]
-            powers, *shares = found[f"rows {dtype}"]["instructions"]
+            powers, *shares = kernels[f"rows {dtype}"]["instructions"]
             tokens, vectors = (moments + powers + pick(shares) for pick in (min, max))
             rows.append(
                 [
-                    *(architecture, dtype, held(found["spilled"], most=0)),
+                    *(architecture, dtype, held(kernels["spilled"], most=0)),
                     held(columns["registers"], most=80),
                     held(columns["in_flight"], least=4),
                     *(held(moments, most=14), held(tokens, most=36), held(vectors, most=36)),

@@ -40,16 +40,16 @@ def planted(images: int) -> tuple[HeadArrays, SetFeatures]:
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Returns wall and processor seconds of one probe, and the most memory the process held."""
-    head, one = planted(QUICK if quick else IMAGES)
+    head, features = planted(QUICK if quick else IMAGES)
     about = machine()
     start, busy = time.perf_counter(), time.process_time()
-    found = probe_directions(head, [one], OUTLYING)
+    result = probe_directions(head, [features], OUTLYING)
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    curves = sum(len(basis.curves) for basis in found.bases)
-    points = sum(len(curve.points) for basis in found.bases for curve in basis.curves)
+    curves = sum(len(basis.curves) for basis in result.bases)
+    points = sum(len(curve.points) for basis in result.bases for curve in basis.curves)
     return {
         "machine": about,
-        "images": one.features.shape[0],
+        "images": features.features.shape[0],
         "seconds": seconds,
         "processor_seconds": busy,
         "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,

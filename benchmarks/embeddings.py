@@ -60,8 +60,8 @@ def measured(rows: int, channels: int = CHANNELS) -> dict[str, Any]:
         begin = time.monotonic()
         words = [sys.executable, "-c", _CHILD, str(source), str(Path(folder) / "run")]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        extract = found["seconds"]["extract"]
+        figures = json.loads(done.stdout.splitlines()[-1])
+        extract = figures["seconds"]["extract"]
         return {
             "machine": machine(),
             "rows": rows,
@@ -70,8 +70,8 @@ def measured(rows: int, channels: int = CHANNELS) -> dict[str, Any]:
             "extract": extract,
             "rows_per_second": rows / extract,
             "gigabytes_per_second": source.stat().st_size / extract / 1e9,
-            "libraries_mb": found["libraries"] / 1024,
-            "peak_mb": found["peak"] / 1024,
+            "libraries_mb": figures["libraries"] / 1024,
+            "peak_mb": figures["peak"] / 1024,
             "disk_mb": sum(
                 path.stat().st_size for path in (Path(folder) / "run").rglob("*") if path.is_file()
             )
@@ -105,7 +105,7 @@ if __name__ == "__main__":
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="fewer rows; rough figures")
     asked = parser.parse_args()
-    found = run(asked.quick) if asked.rows is None else measured(asked.rows, asked.channels)
-    print(table(found), end="")
+    figures = run(asked.quick) if asked.rows is None else measured(asked.rows, asked.channels)
+    print(table(figures), end="")
     if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+        asked.json.write_text(json.dumps(figures, indent=1) + "\n")

@@ -56,7 +56,7 @@ def default(sample: int) -> dict[str, Any]:
         output = Path(folder) / "run"
         first = headless(output, "--sample", str(sample))
         again = headless(output, "--sample", str(sample))
-        images = sum(one.measured for one in report_of(output).data)
+        images = sum(data.measured for data in report_of(output).data)
     return {"sample": sample, "images": images, "first": first, "again": again}
 
 
@@ -146,24 +146,24 @@ def prepare(folder: Path, images: int) -> dict[str, Any]:
 def predictions(output: Path) -> dict[str, int]:
     """Returns the class that a run predicts for the image at each path."""
     reader = RunReader(RunDir(output))
-    head, one = reader.head, reader.head_sets[0]
+    head, features = reader.head, reader.head_sets[0]
     assert isinstance(head, HeadArrays)
-    best = logits(one.features, head, allowed(head, one)).argmax(axis=1)
-    paths = reader.paths(one.name)
-    ids = reader.features(one.name)["ids"]
+    best = logits(features.features, head, allowed(head, features)).argmax(axis=1)
+    paths = reader.paths(features.name)
+    ids = reader.features(features.name)["ids"]
     return {paths[int(i)]: int(b) for i, b in zip(ids, best, strict=True)}
 
 
 def table(figures: dict[str, Any]) -> str:
     """Returns seconds and images a second as Markdown."""
-    one, about = figures["default"], figures["machine"]
+    figure, about = figures["default"], figures["machine"]
     rows = [
-        ["first run", f"{one['first']:.1f}", f"{one['images'] / one['first']:.0f}"],
-        ["the same command again", f"{one['again']:.1f}", ""],
+        ["first run", f"{figure['first']:.1f}", f"{figure['images'] / figure['first']:.0f}"],
+        ["the same command again", f"{figure['again']:.1f}", ""],
     ]
     text = (
-        f"`tuiprobe --headless --sample {one['sample']}`, {one['images']} images (embedded model "
-        f"and suite, probes and reports included), {about['cpu']}; load average before: "
+        f"`tuiprobe --headless --sample {figure['sample']}`, {figure['images']} images (embedded "
+        f"model and suite, probes and reports included), {about['cpu']}; load average before: "
         f"{about['load_before']:.1f}\n\n" + markdown(["run", "seconds", "images/s"], rows)
     )
     both = figures.get("beside")
@@ -193,7 +193,9 @@ def compared(
     theirs: list[dict[str, float]],
 ) -> list[str]:
     """Returns the row of a ratio of times, the median over rounds."""
-    mine, other = ([sum(one[part] for part in parts) for one in each] for each in (ours, theirs))
+    mine, other = (
+        [sum(figure[part] for part in parts) for figure in each] for each in (ours, theirs)
+    )
     ratio = statistics.median(b / a for a, b in zip(mine, other, strict=True))
     note = ", ".join(f"{statistics.median(each):.1f}" for each in (other, mine))
     return (

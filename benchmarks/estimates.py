@@ -98,12 +98,17 @@ def read(kind: str = "natural") -> list[Row]:
     """Returns the published shifts of a kind."""
     rows = []
     with FILE.open() as file:
-        for one in csv.DictReader(file):
-            if one["kind"] == kind:
-                own, truth = float(one["in_distribution"]), float(one["shifted"])
-                atc, difference = float(one["atc_entropy"]), one["difference_of_confidences"]
-                shift = ShiftEstimate(one["shift"], own, atc, truth)
-                rows.append(Row(one["dataset"], one["training"], shift, float(difference)))
+        for estimate in csv.DictReader(file):
+            if estimate["kind"] == kind:
+                own, truth = float(estimate["in_distribution"]), float(estimate["shifted"])
+                atc, difference = (
+                    float(estimate["atc_entropy"]),
+                    estimate["difference_of_confidences"],
+                )
+                shift = ShiftEstimate(estimate["shift"], own, atc, truth)
+                rows.append(
+                    Row(estimate["dataset"], estimate["training"], shift, float(difference))
+                )
     return rows
 
 
@@ -124,11 +129,11 @@ def ratio(rows: list[Row], difference: bool = False) -> float:
 
 def without_shifts(rows: list[Row]) -> list[Tried]:
     """Estimates each row with `PRIOR_K`, as in a run without labelled shifts."""
-    found = []
+    estimates = []
     for row in rows:
         drop = PRIOR_K * (row.shift.own - row.shift.expected)
-        found.append(Tried(row, scaled(row.shift.own, row.shift.expected, PRIOR_K), drop, []))
-    return found
+        estimates.append(Tried(row, scaled(row.shift.own, row.shift.expected, PRIOR_K), drop, []))
+    return estimates
 
 
 def with_own_shifts(rows: list[Row]) -> list[Tried]:
@@ -136,30 +141,32 @@ def with_own_shifts(rows: list[Row]) -> list[Tried]:
     models: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         models[row.dataset, row.training].append(row)
-    found = []
+    estimates = []
     for together in models.values():
         for at, row in enumerate(together):
-            others = [one.shift for i, one in enumerate(together) if i != at]
+            others = [other.shift for i, other in enumerate(together) if i != at]
             if not others:
                 continue
             k = fit_scale(others)
             drop = k * (row.shift.own - row.shift.expected)
             value = scaled(row.shift.own, row.shift.expected, k)
-            found.append(Tried(row, value, drop, left_out_errors(others)))
-    return found
+            estimates.append(Tried(row, value, drop, left_out_errors(others)))
+    return estimates
 
 
 def coverage(tried: list[Tried], level: Level) -> float:
     """Returns the share of rows whose truth lies in the range."""
-    weight = weights([one.row.dataset for one in tried])
-    inside = [abs(one.error) <= one.half(level) for one in tried]
+    weight = weights([estimate.row.dataset for estimate in tried])
+    inside = [abs(estimate.error) <= estimate.half(level) for estimate in tried]
     return float((weight * inside).sum())
 
 
 def multipliers(tried: list[Tried]) -> dict[Level, float]:
     """Returns the multipliers under which each level holds its share of the rows."""
-    weight = weights([one.row.dataset for one in tried])
-    ratios = np.array([abs(one.error) / (FLOOR + SLOPE * max(one.drop, 0)) for one in tried])
+    weight = weights([estimate.row.dataset for estimate in tried])
+    ratios = np.array(
+        [abs(estimate.error) / (FLOOR + SLOPE * max(estimate.drop, 0)) for estimate in tried]
+    )
     order = np.argsort(ratios)
     reached = np.cumsum(weight[order])
     return {
@@ -171,28 +178,28 @@ def multipliers(tried: list[Tried]) -> dict[Level, float]:
 def refitted_coverage(tried: list[Tried]) -> dict[Level, float]:
     """Returns the coverage with multipliers fitted to the other data sets alone."""
     inside: dict[Level, list[bool]] = {level: [] for level in LEVELS}
-    for one in tried:
-        others = [other for other in tried if other.row.dataset != one.row.dataset]
+    for estimate in tried:
+        others = [other for other in tried if other.row.dataset != estimate.row.dataset]
         fitted = multipliers(others)
         for level in LEVELS:
-            half = fitted[level] * (FLOOR + SLOPE * max(one.drop, 0))
-            inside[level].append(abs(one.error) <= half)
-    weight = weights([one.row.dataset for one in tried])
+            half = fitted[level] * (FLOOR + SLOPE * max(estimate.drop, 0))
+            inside[level].append(abs(estimate.error) <= half)
+    weight = weights([estimate.row.dataset for estimate in tried])
     return {level: float((weight * inside[level]).sum()) for level in LEVELS}
 
 
 def summary(tried: list[Tried]) -> dict[str, Any]:
     """Returns error, bias, coverage and width over the rows."""
-    datasets = [one.row.dataset for one in tried]
-    weight, errors = weights(datasets), np.array([one.error for one in tried])
+    datasets = [estimate.row.dataset for estimate in tried]
+    weight, errors = weights(datasets), np.array([estimate.error for estimate in tried])
     return {
         "rows": len(tried),
         "datasets": len(set(datasets)),
         "mean_absolute": float((weight * abs(errors)).sum()),
         "bias": float((weight * errors).sum()),
-        "half_80": float((weight * [one.half(80) for one in tried]).sum()),
+        "half_80": float((weight * [estimate.half(80) for estimate in tried]).sum()),
         "coverage": {str(level): coverage(tried, level) for level in LEVELS},
-        "refitted": {str(level): one for level, one in refitted_coverage(tried).items()},
+        "refitted": {str(level): estimate for level, estimate in refitted_coverage(tried).items()},
     }
 
 
@@ -253,7 +260,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     return {
         "ratio": {"atc_entropy": ratio(rows), "difference": ratio(rows, difference=True),
                   "corrupted": ratio(read("corruption"))},
-        "multipliers": {str(level): one for level, one in multipliers(without).items()},
+        "multipliers": {str(level): estimate for level, estimate in multipliers(without).items()},
         "raw": summary(raw),
         "without": summary(without),
         "own": summary(with_own_shifts(rows)),
@@ -270,16 +277,17 @@ def table(figures: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for key, name in names.items():
-        one = figures[key]
+        estimate = figures[key]
         inside, refitted = (
-            " / ".join(f"{one[kind][str(level)]:.2f}" for level in LEVELS)
+            " / ".join(f"{estimate[kind][str(level)]:.2f}" for level in LEVELS)
             if key != "raw" else "-"
             for kind in ("coverage", "refitted")
         )  # fmt: skip
-        half = "-" if key == "raw" else f"{100 * one['half_80']:.1f}"
+        half = "-" if key == "raw" else f"{100 * estimate['half_80']:.1f}"
         lines.append(
-            f"| {name} | {one['rows']} | {one['datasets']} | {100 * one['mean_absolute']:.1f} | "
-            f"{100 * one['bias']:+.1f} | {half} | {inside} | {refitted} |"
+            f"| {name} | {estimate['rows']} | {estimate['datasets']} | "
+            f"{100 * estimate['mean_absolute']:.1f} | "
+            f"{100 * estimate['bias']:+.1f} | {half} | {inside} | {refitted} |"
         )
     ratios, used = figures["ratio"], (PRIOR_K, PRIOR_K_DIFFERENCE)
     lines += [
@@ -302,9 +310,9 @@ def table(figures: dict[str, Any]) -> str:
         f"bias {100 * mini['bias']:+.1f} (raw {100 * mini['raw_bias']:+.1f}), "
         f"{mini['inside']:.2f} inside the 80 % range. `street`: "
         + "; ".join(
-            f"`{model}` {100 * one['estimate']:.0f} ({100 * one['low']:.0f} to "
-            f"{100 * one['high']:.0f}), truth {100 * one['truth']:.1f}"
-            for model, one in mini["street"].items()
+            f"`{model}` {100 * estimate['estimate']:.0f} ({100 * estimate['low']:.0f} to "
+            f"{100 * estimate['high']:.0f}), truth {100 * estimate['truth']:.1f}"
+            for model, estimate in mini["street"].items()
         )
         + ".",
     ]

@@ -108,12 +108,12 @@ def table(figures: dict[str, Any]) -> str:
         "| encoder | taps | images/s without | with | ratio (95 %) | target | met |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, one in figures.items():
-        met = "yes" if one["ratio"] >= TARGET else "**no**"
+    for name, figure in figures.items():
+        met = "yes" if figure["ratio"] >= TARGET else "**no**"
         lines.append(
-            f"| {name} | {one['taps']} | {one['images_per_second_without']:.1f} | "
-            f"{one['images_per_second_with']:.1f} | {one['ratio']:.3f} "
-            f"({one['low']:.3f} to {one['high']:.3f}) | {TARGET} | {met} |"
+            f"| {name} | {figure['taps']} | {figure['images_per_second_without']:.1f} | "
+            f"{figure['images_per_second_with']:.1f} | {figure['ratio']:.3f} "
+            f"({figure['low']:.3f} to {figure['high']:.3f}) | {TARGET} | {met} |"
         )
     return "\n".join(lines) + "\n"
 

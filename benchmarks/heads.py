@@ -79,8 +79,8 @@ def table(figures: dict[str, Any]) -> str:
     about, rounds = figures["machine"], figures["rounds"]
     rows = []
     for place, clock in enumerate(("time", "processor time")):
-        theirs = sum(one["theirs"][place] for one in rounds)
-        ours = statistics.mean(one["ours"][place] for one in rounds)
+        theirs = sum(times["theirs"][place] for times in rounds)
+        ours = statistics.mean(times["ours"][place] for times in rounds)
         work = f"{clock}, open_clip / tuiprobe"
         rows.append(row(work, theirs / ours, TARGET, note=f"{theirs:.1f} s, {ours:.1f} s"))
     return (

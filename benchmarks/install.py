@@ -48,13 +48,13 @@ def run(quick: bool = False) -> dict[str, Any]:
             check=True,
         )
         (wheel,) = wheels.glob("*.whl")
-        found = {
+        cases = {
             name: once(program, str(CLONE if compiled else wheel), arguments)
             for name, (program, compiled, arguments) in CASES.items()
             if arguments or not quick
         }
         size = wheel.stat().st_size / 1e6
-    return {"machine": about, "wheel_mb": size, "cases": found}
+    return {"machine": about, "wheel_mb": size, "cases": cases}
 
 
 def once(program: str, what: str, arguments: list[str]) -> dict[str, Any]:

@@ -264,10 +264,10 @@ def table(figures: dict[str, Any]) -> str:
     repetitions = [_ratios(seconds) for seconds in figures["repetitions"]]
     rows = []
     for name in repetitions[0]:
-        found = [ratios[name] for ratios in repetitions]
-        spread = f"{min(found):.2f} to {max(found):.2f}"
+        values = [ratios[name] for ratios in repetitions]
+        spread = f"{min(values):.2f} to {max(values):.2f}"
         at_most = name.endswith("microseconds")
-        middle, target = statistics.median(found), TARGETS.get(name)
+        middle, target = statistics.median(values), TARGETS.get(name)
         if target is None:
             rows.append([name, f"{middle:.2f}", "", "", spread])
         else:

@@ -102,7 +102,7 @@ def timed_merge(plan: Plan) -> dict[str, Any]:
 
 def sizes() -> list[dict[str, Any]]:
     """Measures a shard of several numbers of taps, channels and images: its size and its merge."""
-    found = []
+    figures = []
     for taps, channels, images in (
         (0, 256, 256), (0, 1024, 256), (0, 1024, 2048), (12, 256, 256), (12, 1024, 256),
         (24, 1024, 256), (24, 1024, 2048),
@@ -120,7 +120,7 @@ def sizes() -> list[dict[str, Any]]:
             merge_set(plan, reader_of(plan), plan.all_shards[-LAST:])
             last = plan.directory.shard_file("val", count - 1).status()
             assert last is not None
-            found.append(
+            figures.append(
                 {
                     "taps": taps, "channels": channels, "images": images,
                     "bytes": last.st_size, "expected": expected_bytes(taps, channels, images),
@@ -128,7 +128,7 @@ def sizes() -> list[dict[str, Any]]:
                     "merge_ms": 1000 * (time.process_time() - begin) / LAST,
                 }
             )  # fmt: skip
-    return found
+    return figures
 
 
 def expected_bytes(taps: int, channels: int, images: int) -> int:
@@ -142,12 +142,12 @@ def concepts(counts: tuple[int, ...], images: int, channels: int) -> list[dict[s
     """Times the average precision of every channel for so many concepts, 2 % of them present."""
     rng = np.random.default_rng(0)
     scores = torch.from_numpy(rng.standard_normal((images, channels), dtype=np.float32))
-    found = []
+    figures = []
     for count in counts:
         labels = scipy.sparse.csr_array(rng.random((images, count)) < 0.02)
         seconds = _timed(partial(average_precision, scores, labels), 3)
-        found.append({"concepts": count, "seconds": seconds})
-    return found
+        figures.append({"concepts": count, "seconds": seconds})
+    return figures
 
 
 def run(quick: bool = False) -> dict[str, Any]:

@@ -77,9 +77,9 @@ class Left:
     def count(self, runs: Path) -> int:
         """Returns how many files were left, in these places and as `*.tmp` of the runs."""
         pairs = zip(self._places, self._before, strict=True)
-        found = [one for place, before in pairs for one in set(place.iterdir()) - before]
-        mine = [item for item in found if item.owner() == self._places[0].owner()]
-        named = [one for one in mine if one.parent == self._places[0] or "torch" in one.name]
+        new = [item for place, before in pairs for item in set(place.iterdir()) - before]
+        mine = [item for item in new if item.owner() == self._places[0].owner()]
+        named = [item for item in mine if item.parent == self._places[0] or "torch" in item.name]
         return len(named) + sum(1 for _ in runs.rglob("*.tmp"))
 
 
@@ -96,9 +96,9 @@ def of_session(session: int) -> int:
 
 def results(run: Path) -> str:
     """Returns what a run found, without times."""
-    found = json.loads((run / "results.json").read_text())
-    del found["timings"]
-    return json.dumps(found, sort_keys=True)
+    results = json.loads((run / "results.json").read_text())
+    del results["timings"]
+    return json.dumps(results, sort_keys=True)
 
 
 def soak(folder: Path, runs: int, minutes: float) -> dict[str, Any]:
@@ -173,48 +173,48 @@ def table(figures: dict[str, Any]) -> str:
     return head + markdown(["what", "measured", "target", "met"], rows)
 
 
-def _of_runs(found: dict[str, Any]) -> list[list[str]]:
-    done = f"{found['done']} runs, {found['kills']} kills, {found['minutes']:.1f} min"
+def _of_runs(figures: dict[str, Any]) -> list[list[str]]:
+    done = f"{figures['done']} runs, {figures['kills']} kills, {figures['minutes']:.1f} min"
     return [
-        [f"default runs in a row (`--sample {SAMPLE}`), of {found['asked']}", done, "", ""],
-        _row("runs whose results differ from the first", found["different"], 0),
-        _row("processes left behind", found["processes"], 0),
-        _row("temporary files and shared memory left behind", found["files"], 0),
+        [f"default runs in a row (`--sample {SAMPLE}`), of {figures['asked']}", done, "", ""],
+        _row("runs whose results differ from the first", figures["different"], 0),
+        _row("processes left behind", figures["processes"], 0),
+        _row("temporary files and shared memory left behind", figures["files"], 0),
     ]
 
 
-def _of_process(found: list[list[float]]) -> list[list[str]]:
-    (before, *held), (after, *held_after) = found[1], found[-1]
+def _of_process(figures: list[list[float]]) -> list[list[str]]:
+    (before, *held), (after, *held_after) = figures[1], figures[-1]
     more = int(sum(held_after) - sum(held))
     return [
-        _row(f"MB more after {len(found)} runs of one process than after 2", after - before, 32),
+        _row(f"MB more after {len(figures)} runs of one process than after 2", after - before, 32),
         _row("open files and threads more, likewise", more, 0),
     ]
 
 
-def _of_samples(found: list[float]) -> list[list[str]]:
-    return [_row("MB more after 1,000,000 samples than after 200,000", found[-1] - found[2], 8)]
+def _of_samples(figures: list[float]) -> list[list[str]]:
+    return [_row("MB more after 1,000,000 samples than after 200,000", figures[-1] - figures[2], 8)]
 
 
-def _of_list(found: dict[str, float]) -> list[list[str]]:
+def _of_list(figures: dict[str, float]) -> list[list[str]]:
     return [
-        _row(f"`runs` over {found['runs']} runs: seconds to the first row", found["first"], 1),
-        _row("the same: seconds to the last row", found["last"]),
-        _row("its screen: seconds from the key to the first row", found["screen"], 1),
+        _row(f"`runs` over {figures['runs']} runs: seconds to the first row", figures["first"], 1),
+        _row("the same: seconds to the last row", figures["last"]),
+        _row("its screen: seconds from the key to the first row", figures["screen"], 1),
     ]
 
 
-def _of_terminals(found: dict[str, float]) -> list[list[str]]:
-    alone = (found["alone"] + found["after"]) / 2
-    rates = f"{alone:.1f}, {found['watched']:.1f}"
+def _of_terminals(figures: dict[str, float]) -> list[list[str]]:
+    alone = (figures["alone"] + figures["after"]) / 2
+    rates = f"{alone:.1f}, {figures['watched']:.1f}"
     return [
-        [f"images/s alone, with {found['terminals']} terminals on the same cores", rates, "", ""],
-        _row("the same: ratio", found["watched"] / alone),
+        [f"images/s alone, with {figures['terminals']} terminals on the same cores", rates, "", ""],
+        _row("the same: ratio", figures["watched"] / alone),
     ]
 
 
-def _of_unreadable(found: dict[str, Any]) -> list[list[str]]:
-    some, none = found["some"], found["none"]
+def _of_unreadable(figures: dict[str, Any]) -> list[list[str]]:
+    some, none = figures["some"], figures["none"]
     what = f"{some['unreadable']:,} of {some['images']:,} images unreadable; the others alone"
     return [
         [what, f"{some['seconds']:.0f} s; {none['seconds']:.0f} s", "", ""],
@@ -254,12 +254,12 @@ def main() -> int:
     for part in asked.parts or PARTS:
         about = machine()
         with tempfile.TemporaryDirectory() as name:
-            found = measured(part, Path(name), asked.quick, runs, asked.minutes)
-        print(table({**about, part: found}), end="", flush=True)
+            figures = measured(part, Path(name), asked.quick, runs, asked.minutes)
+        print(table({**about, part: figures}), end="", flush=True)
         if asked.json:
             before = json.loads(asked.json.read_text()) if asked.json.exists() else {}
-            asked.json.write_text(json.dumps({**before, **about, part: found}, indent=1) + "\n")
-        bad |= part == "runs" and any(found[one] for one in ("different", "processes", "files"))
+            asked.json.write_text(json.dumps({**before, **about, part: figures}, indent=1) + "\n")
+        bad |= part == "runs" and any(figures[item] for item in ("different", "processes", "files"))
     return int(bad)
 
 

@@ -79,12 +79,12 @@ class Training:
     def step(self, numbers: Any) -> float:
         """Trains one step and returns the loss."""
         images = to_input(torch.from_numpy(self.pixels[numbers]))
-        found = loss_of(self.run, images, self.wanted[torch.from_numpy(numbers)], False)
+        loss = loss_of(self.run, images, self.wanted[torch.from_numpy(numbers)], False)
         self.optimiser.zero_grad()
-        found.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
-        return found.item()
+        return loss.item()
 
 
 def _seconds(compiled: bool, rounds: int, folder: Path, writer: Scalars) -> dict[int, list[float]]:
@@ -93,7 +93,9 @@ def _seconds(compiled: bool, rounds: int, folder: Path, writer: Scalars) -> dict
         trainings = {n: Training(folder, n, compiled, stack) for n in (0, 10, 1)}
         for training in trainings.values():
             training.steps(5)
-        blocks = [{n: one.block(writer) for n, one in trainings.items()} for _ in range(rounds)]
+        blocks = [
+            {n: training.block(writer) for n, training in trainings.items()} for _ in range(rounds)
+        ]
     return {n: [block[n] for block in blocks] for n in trainings}
 
 
@@ -111,12 +113,12 @@ def run(quick: bool) -> dict[str, Any]:
         "modes": {
             mode: {
                 str(every): {
-                    "milliseconds": 1000 * statistics.median(found),
+                    "milliseconds": 1000 * statistics.median(block),
                     "kept": statistics.median(
-                        plain / one for plain, one in zip(seconds[0], found, strict=True)
+                        plain / watched for plain, watched in zip(seconds[0], block, strict=True)
                     ),
                 }
-                for every, found in seconds.items()
+                for every, block in seconds.items()
             }
             for mode, seconds in modes.items()
         },
@@ -126,13 +128,13 @@ def run(quick: bool) -> dict[str, Any]:
 def table(figures: dict[str, Any]) -> str:
     """Renders the figures."""
     rows = []
-    for mode, found in figures["modes"].items():
-        times = {every: f"{one['milliseconds']:.1f}" for every, one in found.items()}
+    for mode, results in figures["modes"].items():
+        times = {every: f"{result['milliseconds']:.1f}" for every, result in results.items()}
         note = f"{times['10']}, {times['0']} without"
         tenth = f"{mode}, every 10th step, a log each {BLOCK}"
-        rows.append(row(tenth, found["10"]["kept"], TARGET, note=note))
+        rows.append(row(tenth, results["10"]["kept"], TARGET, note=note))
         note = f"{times['1']}, {times['0']} without"
-        rows.append([f"{mode}, every step", f"{found['1']['kept']:.2f}", "none", "-", note])
+        rows.append([f"{mode}, every step", f"{results['1']['kept']:.2f}", "none", "-", note])
     about = (
         f"The miniature's supervised model, batches of 128, layers `{LAYERS}`, on "
         f"{figures['machine']['cpu']}, load {figures['machine']['load_before']:.1f} before.\n\n"

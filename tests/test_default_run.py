@@ -32,24 +32,15 @@ SETS = ("val", *miniature.SHIFTS)
 def run(prepared: Prepared, tmp_path: Path) -> Run:
     """Returns a function that runs the program in an empty folder."""
 
-    def one(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def program(*arguments: str) -> subprocess.CompletedProcess[str]:
         return prepared.run(*arguments, cwd=tmp_path)
 
-    return one
+    return program
 
 
 def only_run(folder: Path) -> Path:
     (path,) = (folder / "runs").iterdir()
     return path
-
-
-def test_json_is_all_that_stands_on_standard_output(tmp_path: Path, run: Run) -> None:
-    done = run("--headless", "--json", "--sample", "8", "--concepts", "none", "--target", "none")
-    assert done.returncode == 0, done.stderr
-    directory = only_run(tmp_path)
-    assert json.loads(done.stdout) == json.loads((directory / "results.json").read_text())
-    assert done.stdout.count("\n") == 1
-    assert done.stderr.splitlines()[-1] == f"report: runs/{directory.name}/report.md"
 
 
 def test_the_default_goes_through_every_part(default_run) -> None:
@@ -109,6 +100,8 @@ def test_command_line_python_and_exported_files_agree(tmp_path, run, monkeypatch
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((tmp_path / "cli/results.json").read_text())
+    assert done.stdout.count("\n") == 1
+    assert done.stderr.splitlines()[-1] == "report: cli/report.md"
     assert Report.read(tmp_path / "cli" / "results.json").without_timings() == (
         built_in.without_timings()
     )

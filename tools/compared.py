@@ -82,9 +82,11 @@ def report_leaves(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         )
         yield from _tree(f"facts/{probe}", {fact["id"]: fact["value"] for fact in part["facts"]})
         for kind in ("figures", "sets"):
-            for one in part[kind]:
-                path = f"{kind}/{probe}/" + "|".join(one[name] for name in PLACED)
-                yield from _tree(path, {k: v for k, v in one.items() if k not in (*PLACED, "name")})
+            for named in part[kind]:
+                path = f"{kind}/{probe}/" + "|".join(named[name] for name in PLACED)
+                yield from _tree(
+                    path, {k: v for k, v in named.items() if k not in (*PLACED, "name")}
+                )
         for block in (part["section"] or {}).get("content", ()):
             yield from _block_leaves(probe, block)
 
@@ -209,7 +211,7 @@ def compare(base: Leaves, now: Leaves, listed: Iterable[Listed] = ()) -> Outcome
         if not gone and not difference:
             outcome.equal += 1
             continue
-        entry = next((one for one in listed if _allows(one, path, value, now)), None)
+        entry = next((entry for entry in listed if _allows(entry, path, value, now)), None)
         if entry is not None:
             outcome.used.add(entry.pattern)
         elif gone:

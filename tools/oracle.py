@@ -105,7 +105,7 @@ def base_program(commit: str, folder: str) -> Program:
         make = [sys.executable, "-m", "venv", "--without-pip", str(home / "venv")]
         subprocess.run(make, check=True)
         (packages,) = (home / "venv/lib").glob("python*/site-packages")
-        seen = [one for one in sys.path if Path(one).name in ("site-packages", "dist-packages")]
+        seen = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
         (packages / "oracle.pth").write_text("\n".join([str(site), *seen]) + "\n", "utf-8")
     return program
 
@@ -155,13 +155,13 @@ def measure(program: Program, part: str, asked: list[list[str]], keep: bool) -> 
         marker.write_text(json.dumps(asked), "utf-8")
     reports = sorted(folder.glob("**/results.json"))
     names = [json.loads(report.read_text("utf-8"))["model"]["name"] for report in reports]
-    return {f"{part} {name}": one.parent for name, one in zip(names, reports, strict=True)}
+    return {f"{part} {name}": path.parent for name, path in zip(names, reports, strict=True)}
 
 
 def same_machine(base: Path, now: Path) -> None:
     """Refuses kept runs of the base that other software or another processor measured."""
     prints = [
-        json.loads((one / "results.json").read_text("utf-8"))["fingerprint"] for one in (base, now)
+        json.loads((run / "results.json").read_text("utf-8"))["fingerprint"] for run in (base, now)
     ]
     for name in ("torch", "device", "isa", "threads"):
         if prints[0].get(name) != prints[1].get(name):
@@ -196,12 +196,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
     parser.add_argument("--real", type=Path, help="folder of arrays ENCODER__SET.npy")
     parser.add_argument("--sample", type=int, help="images per set (default: as a run without it)")
-    found = parser.parse_args()
-    if unknown := set(found.only.split(",")) - set(PARTS):
+    options = parser.parse_args()
+    if unknown := set(options.only.split(",")) - set(PARTS):
         parser.error(f"--only {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
-    if found.real is not None and not list(found.real.glob("*.npy")):
-        parser.error(f"--real {found.real}: it holds no .npy file")
-    return found
+    if options.real is not None and not list(options.real.glob("*.npy")):
+        parser.error(f"--real {options.real}: it holds no .npy file")
+    return options
 
 
 def main() -> int:

@@ -64,8 +64,8 @@ def measured(root: Path) -> dict[str, Size]:
     """Returns the size of every package below a checkout, by the name of its row."""
     sizes: dict[str, Size] = {}
     for package, file in _files(root):
-        one, so_far = size_of(file.read_text("utf-8")), sizes.get(package, Size(0, 0, 0))
-        sizes[package] = Size(*(a + b for a, b in zip(so_far, one, strict=True)))
+        size, so_far = size_of(file.read_text("utf-8")), sizes.get(package, Size(0, 0, 0))
+        sizes[package] = Size(*(a + b for a, b in zip(so_far, size, strict=True)))
     return dict(sorted(sizes.items()))
 
 

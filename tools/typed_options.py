@@ -39,13 +39,13 @@ def module() -> str:
 
 
 def _annotation(option: OptionField) -> str:
-    one = option.kind.__name__
+    kind = option.kind.__name__
     if option.choices:
         choices = ", ".join(f'"{choice}"' for choice in option.choices)
-        one = f"Literal[{choices}]"
+        kind = f"Literal[{choices}]"
     elif option.kind is str and option.option.metavar in ("FILE", "SOURCE"):
-        one = "str | PathLike[str]"
-    return f"{one} | Sequence[{one}]" if option.many else one
+        kind = "str | PathLike[str]"
+    return f"{kind} | Sequence[{kind}]" if option.many else kind
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tuiprobe import limits
 from tuiprobe.errors import DataError, RunError
 
 UNFIT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-"""What code raises that takes a parsed value apart and finds another one than it expects."""
+"""What code raises when a parsed value does not have the expected form."""
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking, so a pipe cannot hang
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -283,8 +283,15 @@ class Entry:
             OSError: As `os.open` raises it; `ELOOP` for a link.
             RunError: If it is not a regular file.
         """
+        flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with self._folder(make=bool(flags & os.O_CREAT)) as folder:
-            return self._open_to_write(flags, folder)
+            descriptor = os.open(self._last, flags, 0o666, dir_fd=folder)
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return descriptor
+        os.close(descriptor)
+        what = _kind(status.st_mode)
+        raise RunError(f"{self.path} is {what}, so nothing is written to it; move it away")
 
     def unlink(self) -> None:
         """Deletes the file if it exists; deletes a link itself, never its target."""
@@ -294,16 +301,6 @@ class Entry:
     @property
     def _last(self) -> str:
         return PurePosixPath(self.name).name
-
-    def _open_to_write(self, flags: int, folder: int) -> int:
-        flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(self._last, flags, 0o666, dir_fd=folder)
-        status = os.fstat(descriptor)
-        if stat.S_ISREG(status.st_mode):
-            return descriptor
-        os.close(descriptor)
-        what = _kind(status.st_mode)
-        raise RunError(f"{self.path} is {what}, so nothing is written to it; move it away")
 
     @contextmanager
     def _folder(self, make: bool = False) -> Iterator[int]:

@@ -47,10 +47,10 @@ def test_a_full_disk_is_told_in_one_sentence(run, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(os, "write", full)
     code = run_cli(["report", str(run), "--format", "md", "--to", str(tmp_path / "out")])
     monkeypatch.undo()
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert code not in (0, 2)
-    assert "No space left on device" in said
-    assert "Traceback" not in said
+    assert "No space left on device" in message
+    assert "Traceback" not in message
     assert not (tmp_path / "out" / "report.md").exists()
 
 

@@ -116,7 +116,7 @@ def test_verify_compares_the_summary_with_the_results(root, capsys):
 
 
 @pytest.mark.parametrize(
-    ("copied", "said"),
+    ("copied", "message"),
     [
         (["results.json"], "belongs to another run or merge"),
         (["results.json", "summary.json"], "belongs to another run or merge"),
@@ -124,7 +124,7 @@ def test_verify_compares_the_summary_with_the_results(root, capsys):
     ],
 )
 def test_results_of_another_run_are_refused_by_the_list_as_by_every_reader(
-    root, copied, said, capsys
+    root, copied, message, capsys
 ):
     run = RunDir(root / "first")
     other = make(root, "other", report(key="b" * 64), "b" * 64)
@@ -136,7 +136,7 @@ def test_results_of_another_run_are_refused_by_the_list_as_by_every_reader(
     for command in (["report", str(run.path), "--to", "-", "--format", "md"],
                     ["compare", str(other.path), str(run.path)]):  # fmt: skip
         assert run_cli(command) == 4
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     assert run_cli(["verify", str(run.path)]) == 4
 
 

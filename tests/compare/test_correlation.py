@@ -40,11 +40,11 @@ def run(
     number: int, kurtosis: float, shift: float, *, baseline: str = "standard", **model: Any
 ) -> Report:
     """A report with planted kurtosis and shift accuracy; each number is another encoder."""
-    head, one = one_hot()
-    few = SetFeatures("r", one.features.copy(), one.labels)
+    head, val = one_hot()
+    few = SetFeatures("r", val.features.copy(), val.labels)
     few.features[np.arange(200) >= round(200 * shift)] = np.roll(np.eye(24)[0] * 8, 20)
     line = Baseline(bundled(baseline, ("imagenet_r",)), ())
-    robustness_result = probe_robustness(head, [one, few], {"r": "imagenet_r"}, Baselines([line]))
+    robustness_result = probe_robustness(head, [val, few], {"r": "imagenet_r"}, Baselines([line]))
     plain = sample().model
     weights = plain.weights.model_copy(update={"digest": f"{number:064d}"})
     weights = weights.model_copy(update=model.pop("weights", {}))  # type: ignore[call-overload]
@@ -66,12 +66,12 @@ def correlated(reports: dict[str, Report]) -> Correlations:
     return correlate(reports.items())
 
 
-def text_of(found: Correlations) -> str:
-    return section_markdown(describe_indicator(found))
+def text_of(result: Correlations) -> str:
+    return section_markdown(describe_indicator(result))
 
 
-def signature(found: Correlations, name: str = "kurtosis, final"):  # type: ignore[no-untyped-def]
-    return next(one for one in (*found.signatures, *found.predictors) if one.signature == name)
+def signature(result: Correlations, name: str = "kurtosis, final"):  # type: ignore[no-untyped-def]
+    return next(row for row in (*result.signatures, *result.predictors) if row.signature == name)
 
 
 def test_a_relation_within_a_stratum_is_found() -> None:
@@ -130,8 +130,8 @@ def test_runs_that_do_not_count_say_why() -> None:
             "other": run(6, 3.0, 0.4, baseline="standard_and_low"),
         }
     )
-    assert [one.run for one in correlations.runs] == ["more"]
-    reasons = {one.run: one.reason for one in correlations.left_out}
+    assert [row.run for row in correlations.runs] == ["more"]
+    reasons = {row.run: row.reason for row in correlations.left_out}
     assert set(reasons) == {"good", "random", "ablated", "partial", "bare", "other"}
     assert "same encoder" in reasons["good"]
     assert "no effective robustness" in reasons["bare"]
@@ -145,7 +145,7 @@ def test_the_baseline_is_the_one_that_most_runs_have() -> None:
     more = {str(i): run(i, 3.0, 0.4, baseline="standard_and_low") for i in range(3, 6)}
     correlations = correlated(few | more)
     assert (correlations.baseline, len(correlations.runs)) == ("standard_and_low", 3)
-    assert {one.reason for one in correlations.left_out} == {"other shifts or another baseline"}
+    assert {row.reason for row in correlations.left_out} == {"other shifts or another baseline"}
 
 
 def test_nothing_to_correlate_is_said_and_no_zero() -> None:
@@ -213,7 +213,7 @@ def test_a_probe_that_is_not_installed_has_signatures_and_outcomes() -> None:
         ("sketches",),
         "val",
     )
-    assert [one.robustness.value for one in correlations.runs] == [i / 20 for i in range(1, 9)]
+    assert [row.robustness.value for row in correlations.runs] == [i / 20 for i in range(1, 9)]
     texture = signature(correlations, "texture bias, final")
     assert texture.within.value == pytest.approx(1)
     assert "both vary" in signature(correlations).within.reason
@@ -231,25 +231,25 @@ def test_estimates_are_neither_signatures_nor_predictors() -> None:
         return report.model_copy(update={"parts": (part, *report.parts[1:])})
 
     plain = rising(9)
-    told = {name: estimated(report) for name, report in plain.items()}
-    assert correlated(told) == correlated(plain)
+    with_estimates = {name: estimated(report) for name, report in plain.items()}
+    assert correlated(with_estimates) == correlated(plain)
 
 
 def test_confidence_is_the_largest_softmax() -> None:
     rng = np.random.default_rng(0)
     head = HeadArrays(rng.standard_normal((5, 8)).astype("f4"), rng.standard_normal(5).astype("f4"))
-    one = SetFeatures("val", rng.standard_normal((300, 8)).astype("f4"))
-    logits = one.features.astype("f8") @ head.weight.T + head.bias
+    val = SetFeatures("val", rng.standard_normal((300, 8)).astype("f4"))
+    logits = val.features.astype("f8") @ head.weight.T + head.bias
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    assert mean_confidence(head, one).value == pytest.approx(p.max(1).mean(), rel=1e-5)
-    assert "scale unknown" in mean_confidence(HeadArrays(head.weight, normalize=True), one).reason
+    assert mean_confidence(head, val).value == pytest.approx(p.max(1).mean(), rel=1e-5)
+    assert "scale unknown" in mean_confidence(HeadArrays(head.weight, normalize=True), val).reason
     cosine = HeadArrays(head.weight, normalize=True, logit_scale=30.0)
     logits = logits - head.bias
-    logits = 30 * logits / np.linalg.norm(one.features.astype("f8"), axis=1, keepdims=True)
+    logits = 30 * logits / np.linalg.norm(val.features.astype("f8"), axis=1, keepdims=True)
     p = np.exp(logits - logits.max(1, keepdims=True))
-    confidence = mean_confidence(cosine, one)
+    confidence = mean_confidence(cosine, val)
     assert confidence.value == pytest.approx((1 / p.sum(1)).mean(), rel=1e-4)
-    nothing = SetFeatures("val", one.features * np.nan)
+    nothing = SetFeatures("val", val.features * np.nan)
     assert "no image" in mean_confidence(head, nothing).reason
 
 
@@ -259,8 +259,8 @@ def planted() -> list[Run]:
         3, architecture="resnet50", representation="pooled", tag="a1_in1k", training="supervised"
     )
     return [
-        Run(one.model_copy(update={"model": one.model.model_copy(update={"name": name})}), {})
-        for name, one in reports.items()
+        Run(old.model_copy(update={"model": old.model.model_copy(update={"name": name})}), {})
+        for name, old in reports.items()
     ]
 
 
@@ -268,7 +268,7 @@ def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     runs = planted()
     *_, section = describe_several(runs)
     assert section.title == "Outlier figures against robustness"
-    charts = [one for one in section.content if isinstance(one, Chart)]
+    charts = [block for block in section.content if isinstance(block, Chart)]
     assert [chart.title for chart in charts] == [
         "Effective robustness by highest channel, pooled",
         "Effective robustness by kurtosis, pooled",
@@ -294,15 +294,15 @@ def test_compare_has_them_for_runs_of_several_kinds(
         write_results(directory, run.report)
         paths.append(str(directory.path))
     assert run_cli(["compare", *paths, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    result = json.loads(capsys.readouterr().out)
     names = sorted(Path(path).name for path in paths)
-    assert [one["run"] for one in found["correlations"]["runs"]] == names
+    assert [row["run"] for row in result["correlations"]["runs"]] == names
     kurtosis = [
         "kurtosis" in {row["id"] for row in comparison["differences"]}
-        for comparison in found["comparisons"]
+        for comparison in result["comparisons"]
     ]
     assert kurtosis == [True] * 2 + [False] * 3
-    assert "figures of channels are not" in found["comparisons"][-1]["notes"][0]
+    assert "figures of channels are not" in result["comparisons"][-1]["notes"][0]
     assert run_cli(["compare", *paths]) == 0
     out = capsys.readouterr().out
     assert "6 encoders, effective robustness by standard on imagenet" in out

@@ -27,8 +27,8 @@ from tuiprobe.run.results import write_results
 MINUS = "\N{MINUS SIGN}"
 
 
-def told(found: Comparison) -> str:
-    return section_markdown(describe(found, everything=True))
+def markdown_of(result: Comparison) -> str:
+    return section_markdown(describe(result, everything=True))
 
 
 def test_a_report_does_not_differ_from_itself():
@@ -40,15 +40,20 @@ def test_a_report_does_not_differ_from_itself():
         "outlier channels",
     )
     assert comparison.notes == comparison.unmatched == ()
-    assert all(one.differs is not True for one in comparison.differences)
-    assert all(one.difference.value == 0 for one in comparison.differences if given(one.difference))
-    [one] = comparison.overlaps
-    assert (one.id, one.data, one.shared, one.differ) == ("channels", "val", ("133",), False)
+    assert all(row.differs is not True for row in comparison.differences)
+    assert all(row.difference.value == 0 for row in comparison.differences if given(row.difference))
+    [row] = comparison.overlaps
+    assert (row.id, row.data, row.shared, row.differ) == (
+        "channels",
+        "val",
+        ("133",),
+        False,
+    )
 
 
 def test_a_difference_beyond_both_intervals_is_told():
     other = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
-    rows = {one.id: one for one in compare(report(), other).differences}
+    rows = {row.id: row for row in compare(report(), other).differences}
     assert rows["kurtosis"].differs
     assert rows["kurtosis"].difference.value == pytest.approx(-19.5)
     assert rows["persistence.value"].differs is False
@@ -57,8 +62,8 @@ def test_a_difference_beyond_both_intervals_is_told():
 def test_over_kinds_of_representation_only_answers_are_compared():
     pooled = head_report().model_copy(update={"model": model(representation="pooled")})
     comparison = compare(head_report(), pooled)
-    assert {"top1", "mean_shift"} <= {one.id for one in comparison.differences}
-    assert not {"kurtosis", "height", "offset.share"} & {one.id for one in comparison.differences}
+    assert {"top1", "mean_shift"} <= {row.id for row in comparison.differences}
+    assert not {"kurtosis", "height", "offset.share"} & {row.id for row in comparison.differences}
     assert not comparison.facts
     assert not comparison.overlaps
     assert "figures of channels are not" in comparison.notes[0]
@@ -75,7 +80,7 @@ def test_what_weakens_a_comparison_is_noted():
     assert "1024 and 512" in notes
     assert "untrained" in notes
     assert "400" in notes
-    assert "- outlier channels on `val`: they differ in their width" in told(
+    assert "- outlier channels on `val`: they differ in their width" in markdown_of(
         compare(report(), small)
     )
 
@@ -92,8 +97,8 @@ def test_estimates_without_labels_are_not_tested():
         figure=estimate(0.5, 0.01), headline=TARGET, role="estimate",
     )  # fmt: skip
     first, second = (
-        report().model_copy(update={"parts": (Part(probe="p", title="P", figures=(one,)),)})
-        for one in (figure, figure.model_copy(update={"figure": estimate(0.9, 0.01)}))
+        report().model_copy(update={"parts": (Part(probe="p", title="P", figures=(row,)),)})
+        for row in (figure, figure.model_copy(update={"figure": estimate(0.9, 0.01)}))
     )
     [row] = compare(first, second).headlines()
     assert given(row.difference)
@@ -118,7 +123,7 @@ def test_interval_of_a_difference_is_calibrated():
 
 
 def test_markdown_names_both_and_stays_inert():
-    text = told(compare(report(title="<b>"), report()))
+    text = markdown_of(compare(report(title="<b>"), report()))
     assert r"\<b\>" in text
     assert (
         f"| kurtosis | 23.5 ± 0.4 | 23.5 ± 0.4 | 0.0 ({MINUS}0.6 to +0.6) | no (separate) |" in text
@@ -129,7 +134,7 @@ def test_markdown_names_both_and_stays_inert():
 
 def test_a_probe_that_is_not_installed_is_compared():
     other = strange_report(value=0.3, found="square", members=("b", "c"))
-    text = told(compare(strange_report(), other))
+    text = markdown_of(compare(strange_report(), other))
     assert "- shape of edges: round, then square" in text
     assert "- strong edges on `val`, stem: shared b; only in the first a; only in the" in text
     assert (
@@ -138,8 +143,8 @@ def test_a_probe_that_is_not_installed_is_compared():
     )
     alone = compare(report(), other)
     assert alone.unmatched == ("val/stem", "val/textures")
-    assert "strong edges on `val`, stem: not in the first report" in told(alone)
-    assert "- shape of edges: -, then square" in told(alone)
+    assert "strong edges on `val`, stem: not in the first report" in markdown_of(alone)
+    assert "- shape of edges: -, then square" in markdown_of(alone)
 
 
 def test_headline_figures_come_first_and_the_rest_on_request():
@@ -154,16 +159,16 @@ def test_headline_figures_come_first_and_the_rest_on_request():
     assert "Smallest differences that these images show (80 % power): " in first
     assert "more figures: --all shows them." in first
     assert "residual.kurtosis" not in first
-    assert "| `residual.kurtosis` | `val` |" in told(comparison)
-    others = told(comparison).partition("All other figures")[2]
-    rest = [one for one in comparison.differences if one.headline is None]
+    assert "| `residual.kurtosis` | `val` |" in markdown_of(comparison)
+    others = markdown_of(comparison).partition("All other figures")[2]
+    rest = [row for row in comparison.differences if row.headline is None]
     assert others.count("| no (separate) |") + others.count("| - |") == len(rest)
 
 
 def test_headline_figures_differ_after_correction_for_all_of_them():
     low = robustness(0.68, 0.5)
     near = robustness(0.68 - 0.0295, 0.5)  # p about .04 alone, above .05 beside two accuracies
-    pair = [retold(head_report(), robustness=one) for one in (low, near)]
+    pair = [retold(head_report(), robustness=row) for row in (low, near)]
     comparison = compare(pair[0], pair[1])
     top1 = comparison.headlines()[0]
     assert given(top1.difference)
@@ -171,20 +176,22 @@ def test_headline_figures_differ_after_correction_for_all_of_them():
     assert 0.05 / 3 < top1.p / 3 < 0.05
     assert top1.differs is False
     assert top1.undone
-    assert "| no, after correction (separate) |" in told(comparison)
-    assert "top-1 on val (after correction)" not in told(comparison)  # runs of no common images
-    other = next(one for one in comparison.differences if one.id == "top1" and one.headline is None)
+    assert "| no, after correction (separate) |" in markdown_of(comparison)
+    assert "top-1 on val (after correction)" not in markdown_of(
+        comparison
+    )  # runs of no common images
+    other = next(row for row in comparison.differences if row.id == "top1" and row.headline is None)
     assert other.p is None
     far = retold(head_report(), robustness=robustness(0.6, 0.5))
     assert compare(pair[0], far).headlines()[0].differs is True
 
 
 def robustness(top1: float, mean: float) -> Robustness:
-    found = head_report().part(Robustness)
-    first, *shifts = found.accuracies
+    result = head_report().part(Robustness)
+    first, *shifts = result.accuracies
     first = first.model_copy(update={"top1": estimate(top1, 0.02)})
     changes = {"accuracies": (first, *shifts), "mean_shift": estimate(mean, 0.02)}
-    return found.model_copy(update=changes)
+    return result.model_copy(update=changes)
 
 
 def test_a_page_draws_the_headline_figures():
@@ -217,11 +224,11 @@ def test_runs_on_the_same_images_are_compared_in_pairs(tmp_path):
     assert top1.paired
     assert kurtosis.paired
     assert comparison.notes == ()  # a moved folder holds the same images
-    assert "| no (paired) |" in told(comparison)
+    assert "| no (paired) |" in markdown_of(comparison)
     second.per_image_file.unlink()
     vouch(second)
     earlier = compare_runs(read_run(first), read_run(second))
-    assert not any(one.paired for one in earlier.differences)
+    assert not any(row.paired for row in earlier.differences)
     assert any("`tuiprobe reprobe RUN` writes them" in note for note in earlier.notes)
     assert earlier.headlines()[0].difference.value == top1.difference.value
 
@@ -233,6 +240,6 @@ def test_other_images_are_compared_by_separate_intervals(tmp_path):
     vouch(second)
     write_results(second, answer(second))
     comparison = compare_runs(read_run(first), read_run(second))
-    assert not any(one.paired for one in comparison.differences)
+    assert not any(row.paired for row in comparison.differences)
     assert comparison.notes == ("val: differences are not paired: other images",)
-    assert "(separate) |" in told(comparison)
+    assert "(separate) |" in markdown_of(comparison)

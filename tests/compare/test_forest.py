@@ -10,25 +10,25 @@ from tuiprobe.results import Estimate, NotRun
 from tuiprobe.results.headlines import EFFECTIVE, HEADLINES, KURTOSIS, MEAN_SHIFT, TARGET, TOP1
 
 
-def found(
+def moved(
     rank: int, value: float, half: float = 0.01, paired: bool = True, differs: bool | None = None
 ) -> Difference:
     """A headline figure that moved by `value`; it differs if its interval excludes zero."""
-    headline = next(one for one in HEADLINES if one.rank == rank)
+    headline = next(headline for headline in HEADLINES if headline.rank == rank)
     unit = "points" if headline.place else "none"
-    told = Estimate(value=value, low=value - half, high=value + half, unit=unit, n=9, method="")
+    figure = Estimate(value=value, low=value - half, high=value + half, unit=unit, n=9, method="")
     return Difference(
-        probe="p", data="val", place="", id=headline.id, name=headline.name, first=told,
-        second=told, difference=told, paired=paired, headline=rank,
+        probe="p", data="val", place="", id=headline.id, name=headline.name, first=figure,
+        second=figure, difference=figure, paired=paired, headline=rank,
         differs=abs(value) > half if differs is None else differs,
     )  # fmt: skip
 
 
 def heights(highest: float) -> Heights:
     """The heights of a layer whose highest channel is so high."""
-    one = outlier_channel(height=estimate(highest, 0.2))
+    channel = outlier_channel(height=estimate(highest, 0.2))
     return Heights(
-        n=500, without=0, skewed=False, highest=one.height, leading=(one,), curve=()
+        n=500, without=0, skewed=False, highest=channel.height, leading=(channel,), curve=()
     )  # fmt: skip
 
 
@@ -43,54 +43,54 @@ def rows(*differences: Difference) -> tuple[ForestRow, ...]:
 
 def test_rows_of_one_unit_share_a_scale_and_others_have_their_own():
     first, second, third = rows(
-        found(TOP1, -0.04), found(MEAN_SHIFT, 0.19), found(KURTOSIS, 5.0, 0.5)
+        moved(TOP1, -0.04), moved(MEAN_SHIFT, 0.19), moved(KURTOSIS, 5.0, 0.5)
     )
     assert first.reach == second.reach == pytest.approx(0.2)
     assert first.ends == pytest.approx((-0.25, -0.2, -0.15))
     assert third.ends == pytest.approx((4.5 / 5.5, 5 / 5.5, 1.0))
-    assert [one.name for one in (first, second, third)] == [
+    assert [row.name for row in (first, second, third)] == [
         "top-1 on val", "mean of shifts", "kurtosis",
     ]  # fmt: skip
 
 
 def test_what_has_no_interval_has_nothing_to_draw():
-    one = found(TOP1, 0.1)
-    missing = one.model_copy(update={"difference": NotRun(reason="second: no"), "differs": None})
+    row = moved(TOP1, 0.1)
+    missing = row.model_copy(update={"difference": NotRun(reason="second: no"), "differs": None})
     without = Estimate(value=0.1, low=None, high=None, n=9, method="")
-    bare = one.model_copy(update={"difference": without, "differs": None})
+    bare = row.model_copy(update={"difference": without, "differs": None})
     assert [row.ends for row in rows(missing, bare)] == [None, None]
-    same = found(KURTOSIS, 0.0, 0.0)
+    same = moved(KURTOSIS, 0.0, 0.0)
     assert [row.ends for row in rows(same)] == [(0, 0, 0)]
 
 
 def test_the_sentence_says_what_the_paired_figures_say_and_no_more():
-    told = rows(
-        found(TOP1, -0.035), found(MEAN_SHIFT, 0.091), found(EFFECTIVE, 0.005),
-        found(TARGET, 0.5, paired=False), found(KURTOSIS, 5.27, 0.1),
+    moves = rows(
+        moved(TOP1, -0.035), moved(MEAN_SHIFT, 0.091), moved(EFFECTIVE, 0.005),
+        moved(TARGET, 0.5, paired=False), moved(KURTOSIS, 5.27, 0.1),
     )  # fmt: skip
-    assert verdict(told, "A", "B") == (
+    assert verdict(moves, "A", "B") == (
         "On the same images, B loses 3.5 points on val and gains 9.1 points on the mean of the "
         "shifts; its kurtosis is 5.27 higher; not told apart by effective robustness."
     )
-    assert verdict(told[3:4], "A", "B").startswith("Image by image, A and B cannot be compared")
-    assert verdict(told[2:3], "A", "B") == (
+    assert verdict(moves[3:4], "A", "B").startswith("Image by image, A and B cannot be compared")
+    assert verdict(moves[2:3], "A", "B") == (
         "On the same images, B and A are not told apart by effective robustness."
     )
-    assert verdict(told[4:], "A", "B") == "On the same images, of B the kurtosis is 5.27 higher."
+    assert verdict(moves[4:], "A", "B") == "On the same images, of B the kurtosis is 5.27 higher."
 
 
 def test_a_difference_that_the_correction_rejects_is_no_gain():
-    (one,) = rows(found(TOP1, 0.03, 0.01, differs=False))
-    assert "not told apart by top-1 on val" in verdict([one], "A", "B")
+    (row,) = rows(moved(TOP1, 0.03, 0.01, differs=False))
+    assert "not told apart by top-1 on val" in verdict([row], "A", "B")
     assert verdict([], "A", "B") == "No headline figure is in both runs."
 
 
 def test_the_other_way_round_is_the_mirror_image():
     weak = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
     there, back = compare(report(), weak), compare(weak, report())
-    for one, other in zip(forest_rows(there), forest_rows(back), strict=True):
-        assert one.ends is not None
-        assert other.ends == pytest.approx(tuple(-end for end in reversed(one.ends)))
+    for row, other in zip(forest_rows(there), forest_rows(back), strict=True):
+        assert row.ends is not None
+        assert other.ends == pytest.approx(tuple(-end for end in reversed(row.ends)))
 
 
 def test_bars_by_channel_come_from_the_charts_of_both_reports():

@@ -76,9 +76,9 @@ def test_what_cannot_be_answered_is_no_pass():
     nothing = NotRun(reason="too few images")
     bare = report(outliers=(outliers(kurtosis=nothing, heights=nothing),))
     comparison = compare(report(), bare)
-    said = "val/final: kurtosis cannot be compared: second: too few images"
-    assert tripped(parse_gate("kurtosis < -100"), comparison) == [said]
-    assert tripped(parse_gate("kurtosis differs"), comparison) == [said]
+    reason = "val/final: kurtosis cannot be compared: second: too few images"
+    assert tripped(parse_gate("kurtosis < -100"), comparison) == [reason]
+    assert tripped(parse_gate("kurtosis differs"), comparison) == [reason]
     assert tripped(parse_gate("channels differ"), comparison) == [
         "outlier channels on val cannot be compared: not in the second report"
     ]

@@ -24,14 +24,14 @@ def clusters(seed, n=12):
 
 
 def test_two_unrelated_clusters_correlate_pooled_and_not_within():
-    found = [probe_indicators(clusters(seed))[0] for seed in range(60)]
-    assert np.mean([item.pooled.value for item in found]) > 0.6
-    assert np.mean([item.pooled_trivial.value for item in found]) > 0.8
-    within = np.array([item.within.value for item in found])
-    assert abs(within.mean()) < 4 * within.std() / len(found) ** 0.5
-    covered = sum(item.within.low < 0 < item.within.high for item in found)
+    indicators = [probe_indicators(clusters(seed))[0] for seed in range(60)]
+    assert np.mean([item.pooled.value for item in indicators]) > 0.6
+    assert np.mean([item.pooled_trivial.value for item in indicators]) > 0.8
+    within = np.array([item.within.value for item in indicators])
+    assert abs(within.mean()) < 4 * within.std() / len(indicators) ** 0.5
+    covered = sum(item.within.low < 0 < item.within.high for item in indicators)
     assert covered >= 51  # 95 % of 60, less three standard deviations
-    assert len(found[0].strata) == 2
+    assert len(indicators[0].strata) == 2
 
 
 def test_p_values_are_uniform_without_a_relation():
@@ -45,10 +45,10 @@ def test_a_relation_within_strata_is_found_against_the_pooled_trend():
     for i, backbone in enumerate(("a", "b")):
         for x in rng.normal(0, 1, 15):
             models.append(point(x + 6 * i, x - 6 * i + 0.3 * rng.normal(), backbone))
-    (found,) = probe_indicators(models)
-    assert found.pooled.value < 0
-    assert found.within.low > 0.5
-    assert found.p_value < 0.01
+    (indicator,) = probe_indicators(models)
+    assert indicator.pooled.value < 0
+    assert indicator.within.low > 0.5
+    assert indicator.p_value < 0.01
 
 
 def test_spearman_equals_scipys_with_ties():
@@ -69,16 +69,16 @@ def test_intervals_cover_the_correlation():
 
 
 def test_small_strata_and_constant_signatures_are_not_run():
-    (found,) = probe_indicators([point(i, i) for i in range(7)])
-    assert found.within == NotRun(reason="no stratum of 8 models in which both vary")
-    assert found.p_value is None
+    (indicator,) = probe_indicators([point(i, i) for i in range(7)])
+    assert indicator.within == NotRun(reason="no stratum of 8 models in which both vary")
+    assert indicator.p_value is None
     (flat,) = probe_indicators([point(1.0, i) for i in range(9)])
     assert "the same for all" in flat.strata[0].correlation.reason
     assert probe_indicators([]) == ()
 
 
 def test_a_perfect_relation_has_an_interval():
-    (found,) = probe_indicators([point(i, i) for i in range(10)])
-    assert found.within.value == pytest.approx(1)
-    assert found.within.low > 0.9
-    assert found.p_value < 0.001
+    (indicator,) = probe_indicators([point(i, i) for i in range(10)])
+    assert indicator.within.value == pytest.approx(1)
+    assert indicator.within.low > 0.9
+    assert indicator.p_value < 0.001

@@ -20,48 +20,52 @@ from tuiprobe.run.checked_arrays import HeadArrays
 HEAD = HeadArrays(np.diag([4, 3, 2, 1]).astype(np.float32) @ np.eye(4, 6, dtype=np.float32))
 
 
-def told(found: Comparison) -> str:
-    return section_markdown(describe(found))
+def markdown_of(result: Comparison) -> str:
+    return section_markdown(describe(result))
 
 
 @pytest.fixture(scope="module")
 def first() -> Concepts:
-    found = probe_concepts(HEAD, concept_set())
-    assert isinstance(found, Concepts)
-    return found
+    result = probe_concepts(HEAD, concept_set())
+    assert isinstance(result, Concepts)
+    return result
 
 
-def encoding(found: Concepts, *names: str, tried: int = 3) -> Concepts:
+def encoding(result: Concepts, *names: str, tried: int = 3) -> Concepts:
     """The same probe, as if every family encoded these."""
     families = tuple(
         family if family.family == RANDOM else family.model_copy(update={"encoded": names})
-        for family in found.families
+        for family in result.families
     )
-    return found.model_copy(update={"families": families, "tried": tried})
+    return result.model_copy(update={"families": families, "tried": tried})
 
 
 def in_common(first: Concepts | NotRun, second: Concepts | NotRun) -> list[Overlap]:
-    found = overlaps(report(concepts=first), report(concepts=second))
-    return [item for item in found if item.id == "concepts"]
+    result = overlaps(report(concepts=first), report(concepts=second))
+    return [item for item in result if item.id == "concepts"]
 
 
 def test_shared_and_own_concepts_by_family(first: Concepts) -> None:
-    found = in_common(encoding(first, "dog", "sky"), encoding(first, "sky", "=red|"))
-    assert [item.place for item in found] == [
+    result = in_common(encoding(first, "dog", "sky"), encoding(first, "sky", "=red|"))
+    assert [item.place for item in result] == [
         family.family for family in first.families if family.family != RANDOM
     ]
-    for one in found:
-        assert (one.shared, one.first_only, one.second_only) == (("sky",), ("dog",), ("=red|",))
-        assert one.differ
-        assert one.jaccard.value == pytest.approx(1 / 3)
+    for common in result:
+        assert (common.shared, common.first_only, common.second_only) == (
+            ("sky",),
+            ("dog",),
+            ("=red|",),
+        )
+        assert common.differ
+        assert common.jaccard.value == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("ours", [1, 5, 9, 11])
 @pytest.mark.parametrize("theirs", [2, 6, 11])
 def test_the_range_of_chance_is_that_of_scipy(ours: int, theirs: int) -> None:
-    found, oracle = by_chance(ours, theirs, 12), stats.hypergeom(12, ours, theirs)
-    assert found.value == pytest.approx(oracle.mean())
-    assert (found.low, found.high) == (oracle.ppf(0.025), oracle.ppf(0.975))
+    result, oracle = by_chance(ours, theirs, 12), stats.hypergeom(12, ours, theirs)
+    assert result.value == pytest.approx(oracle.mean())
+    assert (result.low, result.high) == (oracle.ppf(0.025), oracle.ppf(0.975))
 
 
 @pytest.mark.parametrize(("ours", "theirs", "shared"), [(0, 5, 0), (12, 5, 5), (12, 12, 12)])
@@ -73,16 +77,16 @@ def test_nothing_and_everything_leave_no_choice(ours: int, theirs: int, shared: 
 
 
 def test_models_that_encode_nothing_share_nothing(first: Concepts) -> None:
-    found = in_common(encoding(first), encoding(first))[0]
-    assert found.shared == ()
-    assert not found.differ
-    assert found.jaccard == NotRun(reason="neither found any")
-    assert found.by_chance.value == 0
+    result = in_common(encoding(first), encoding(first))[0]
+    assert result.shared == ()
+    assert not result.differ
+    assert result.jaccard == NotRun(reason="neither found any")
+    assert result.by_chance.value == 0
 
 
 def test_what_is_not_the_same_is_not_compared(first: Concepts) -> None:
     def reason(second: Concepts | NotRun) -> str:
-        [why] = {one.not_comparable for one in in_common(first, second)}
+        [why] = {common.not_comparable for common in in_common(first, second)}
         return why
 
     assert reason(NotRun(reason="no concept set")) == "not in the second report"
@@ -97,8 +101,8 @@ def test_what_is_not_the_same_is_not_compared(first: Concepts) -> None:
 
 def test_channels_compare_within_one_width() -> None:
     def common(channels: int) -> Overlap:
-        [found] = overlaps(report(), report(outliers=(outliers(channels=channels),)))
-        return found
+        [result] = overlaps(report(), report(outliers=(outliers(channels=channels),)))
+        return result
 
     assert common(1024).shared == ("133",)
     assert common(1024).by_chance is None
@@ -108,24 +112,24 @@ def test_channels_compare_within_one_width() -> None:
 def test_channels_stand_in_the_order_of_numbers() -> None:
     def channels(*numbers: int) -> Overlap:
         several = tuple(outlier_channel(channel=number) for number in numbers)
-        found = report(outliers=(outliers(outlier_channels=several),))
-        [overlap] = overlaps(found, found)
+        result = report(outliers=(outliers(outlier_channels=several),))
+        [overlap] = overlaps(result, result)
         return overlap
 
     assert channels(133, 9, 1000, 20).shared == ("9", "20", "133", "1000")
 
 
 def test_the_comparison_has_a_section(first: Concepts) -> None:
-    one = report(concepts=encoding(first, "dog", "sky"))
+    common = report(concepts=encoding(first, "dog", "sky"))
     other = report(concepts=encoding(first, "=red|", "sky"))
-    text = told(compare(one, other))
+    text = markdown_of(compare(common, other))
     assert "## In common" in text
     assert (
         "- encoded concepts on `toy`, channels: shared sky; only in the first dog; only in the "
         r"second =red\|" in text
     )
     assert "; 1 shared, by chance 1.3 (1.0 to 2.0); Jaccard 33.3 %" in text
-    assert "- encoded concepts on `toy`, channels: not in the second report" in told(
-        compare(one, report())
+    assert "- encoded concepts on `toy`, channels: not in the second report" in markdown_of(
+        compare(common, report())
     )
-    assert "encoded concepts" not in told(compare(report(), report()))
+    assert "encoded concepts" not in markdown_of(compare(report(), report()))

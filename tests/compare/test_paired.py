@@ -22,8 +22,8 @@ LINE = BaselineLine(set="val", slope=1.1, intercept=-0.8, covariance=(0.0, 0.0, 
 
 
 def values(kind: str, array: np.ndarray, **changes: str) -> SetValues:
-    one = SetValues("list", "contents", np.arange(len(array)), {kind: array})  # type: ignore[dict-item]
-    return replace(one, **changes)  # type: ignore[arg-type]
+    plain = SetValues("list", "contents", np.arange(len(array)), {kind: array})  # type: ignore[dict-item]
+    return replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def answers(seed: int, rates: tuple[float, float] = (0.7, 0.6)) -> tuple[np.ndarray, np.ndarray]:
@@ -38,11 +38,11 @@ def named(value: float | np.floating[Any], mean_of: MeanOf | None) -> NamedFigur
     return NamedFigure(id="x", name="x", data="val", place="p", figure=figure, mean_of=mean_of)
 
 
-def width(one: Estimate | None) -> float:
-    assert one is not None
-    assert one.low is not None
-    assert one.high is not None
-    return (one.high - one.low) / 2
+def width(change: Estimate | None) -> float:
+    assert change is not None
+    assert change.low is not None
+    assert change.high is not None
+    return (change.high - change.low) / 2
 
 
 def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
@@ -137,8 +137,8 @@ def test_a_line_that_no_baseline_has_is_not_used() -> None:
         about = MeanOf(values="correct", sets=("val",), line=line)
         x = [v.mean() for v in val]
         with np.errstate(over="ignore"):
-            exponents = [line.slope * np.log(one / (1 - one)) + line.intercept for one in x]
-            figures = [one - 1 / (1 + np.exp(-e)) for one, e in zip(x, exponents, strict=True)]
+            exponents = [line.slope * np.log(p / (1 - p)) + line.intercept for p in x]
+            figures = [p - 1 / (1 + np.exp(-e)) for p, e in zip(x, exponents, strict=True)]
         change = Pairing(first, second).difference(
             named(figures[0], about), named(figures[1], about)
         )
@@ -146,20 +146,20 @@ def test_a_line_that_no_baseline_has_is_not_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "reason"),
     [
         ({"samples": "else"}, "other images"),
         ({"contents": "else"}, "images of other contents"),
         ({"contents": ""}, ""),
     ],
 )
-def test_other_images_are_not_paired(changes: dict[str, str], said: str) -> None:
+def test_other_images_are_not_paired(changes: dict[str, str], reason: str) -> None:
     a, b = answers(0)
     about = MeanOf(values="correct", sets=("val",))
     pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", b, **changes)})
-    assert pairing.why_not("val") == said
+    assert pairing.why_not("val") == reason
     change = pairing.difference(named(a.mean(), about), named(b.mean(), about))
-    assert (change is None) == bool(said)
+    assert (change is None) == bool(reason)
 
 
 def test_what_is_no_mean_of_these_images_is_not_paired() -> None:

@@ -32,24 +32,24 @@ def figure(
 
 
 def run(name: str, *figures: NamedFigure, images: dict[str, SetValues] | None = None) -> Run:
-    found = report(model=model(name=name))
+    plain = report(model=model(name=name))
     part = Part(probe="planted", title="Planted", figures=figures)
-    return Run(found.model_copy(update={"parts": (*found.parts, part)}), images or {})
+    return Run(plain.model_copy(update={"parts": (*plain.parts, part)}), images or {})
 
 
 def shifted(name: str, value: float, half: float = 0.02, **more: Any) -> Run:
     return run(name, figure("mean_shift", estimate(value, half), "val", MEAN_SHIFT, **more))
 
 
-def costing(found: Run, parameters: int, speed: float | None = None) -> Run:
-    about = found.report.model.model_copy(update={"parameters": parameters})
-    timings = found.report.timings.model_copy(update={"images_per_second": speed})
+def costing(run: Run, parameters: int, speed: float | None = None) -> Run:
+    about = run.report.model.model_copy(update={"parameters": parameters})
+    timings = run.report.timings.model_copy(update={"images_per_second": speed})
     changes = {"model": about, "timings": timings}
-    return found._replace(report=found.report.model_copy(update=changes))
+    return run._replace(report=run.report.model_copy(update=changes))
 
 
-def decisions(found: Ranking) -> list[tuple[str, str]]:
-    return [(one.model, one.decision) for one in found.models]
+def decisions(ranking: Ranking) -> list[tuple[str, str]]:
+    return [(row.model, row.decision) for row in ranking.models]
 
 
 def test_the_measured_mean_of_shifts_orders_and_decides() -> None:
@@ -129,7 +129,7 @@ def test_the_same_images_are_compared_in_pairs() -> None:
         images = {"r": SetValues("list", "", np.arange(4000), {"correct": right})}
         runs.append(shifted(name, float(right.mean()), mean_of=about)._replace(images=images))
     ranking = rank(runs)
-    assert [one.from_first and one.from_first.paired for one in ranking.models] == [
+    assert [row.from_first and row.from_first.paired for row in ranking.models] == [
         None,
         True,
         True,
@@ -155,10 +155,10 @@ def test_the_largest_loss_is_against_the_same_classes() -> None:
             for name in "ab"
         ]
     )
-    one = ranking.models[0]
-    assert given(one.largest_loss)
-    assert one.lost_on == "a"
-    assert one.largest_loss.value == pytest.approx(-0.4)
+    first = ranking.models[0]
+    assert given(first.largest_loss)
+    assert first.lost_on == "a"
+    assert first.largest_loss.value == pytest.approx(-0.4)
 
 
 def test_the_table_fits_a_terminal_and_has_no_empty_column() -> None:
@@ -201,6 +201,6 @@ def test_other_contents_are_other_images_whatever_the_folder_is_called() -> None
     assert notes(seen("a", "x"), seen("b", "y")) == ["b saw other images: 500 of val"]
     assert notes(seen("a", "x"), run("c")) == []
     moved = run("d")
-    data = [one.model_copy(update={"source": "imagefolder:val"}) for one in moved.report.data]
+    data = [old.model_copy(update={"source": "imagefolder:val"}) for old in moved.report.data]
     moved = moved._replace(report=moved.report.model_copy(update={"data": tuple(data)}))
     assert notes(run("c"), moved) == []

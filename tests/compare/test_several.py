@@ -24,21 +24,21 @@ def run(**changes: object) -> Run:
     return Run(head_report().model_copy(update=changes), {})
 
 
-def better(found: Report, by: float) -> Report:
+def better(original: Report, by: float) -> Report:
     """Returns the report with a higher mean of shifts."""
-    robustness = found.part(Robustness)
+    robustness = original.part(Robustness)
     assert robustness is not None
     return retold(
-        found, robustness=robustness.model_copy(update={"mean_shift": estimate(by, 0.01)})
+        original, robustness=robustness.model_copy(update={"mean_shift": estimate(by, 0.01)})
     )
 
 
 def test_every_headline_figure_of_every_run_is_given_with_its_interval() -> None:
     runs = [run(), run(key="ef" * 32, model=model(name="other"))]
-    found = {forest.id: forest for forest in forests(runs)}
+    charts = {forest.id: forest for forest in forests(runs)}
     ranks = [f"forest_{headline.id.replace('.', '_')}" for headline in HEADLINES]
-    assert list(found) == [one for one in ranks if one in found]
-    top1 = found["forest_top1"]
+    assert list(charts) == [name for name in ranks if name in charts]
+    top1 = charts["forest_top1"]
     figure = runs[0].report.figure("top1")
     assert top1.ticks == ("open_clip:RN50-quickgelu", "other")
     assert [(line.x, line.y, line.low) for line in top1.series] == [
@@ -54,9 +54,9 @@ def test_every_headline_figure_of_every_run_is_given_with_its_interval() -> None
 def test_a_run_that_differs_from_the_first_is_marked() -> None:
     first, other = head_report(), better(head_report(), 0.99)
     chart = next(
-        one
-        for one in describe_several([Run(first, {}), Run(other, {})])[1].content
-        if isinstance(one, Chart) and one.id == "forest_mean_shift"
+        block
+        for block in describe_several([Run(first, {}), Run(other, {})])[1].content
+        if isinstance(block, Chart) and block.id == "forest_mean_shift"
     )
     roles = {line.name: line.role for line in chart.series}
     assert roles == {"differs from the first": "main", "the first, or not compared": "control"}
@@ -64,8 +64,8 @@ def test_a_run_that_differs_from_the_first_is_marked() -> None:
 
 
 def test_runs_of_one_model_are_told_apart_by_their_keys() -> None:
-    one, two = report(), report(key="ef" * 32)
-    assert names_of([one, two, report(model=model(name="b"))]) == (
+    first, second = report(), report(key="ef" * 32)
+    assert names_of([first, second, report(model=model(name="b"))]) == (
         "open_clip:RN50-quickgelu (cdcdcdcd)",
         "open_clip:RN50-quickgelu (efefefef)",
         "b",
@@ -74,10 +74,10 @@ def test_runs_of_one_model_are_told_apart_by_their_keys() -> None:
 
 def test_runs_of_other_kinds_stand_beside_each_other_but_do_not_compare_inside() -> None:
     other = run(model=model(name="token one", representation="token"))
-    found = {forest.id: forest for forest in forests([run(), other])}
-    assert found["forest_kurtosis"].ticks == ("open_clip:RN50-quickgelu",)
-    assert found["forest_kurtosis"].note == "Not comparable, left out: token one."
-    assert [line.name for line in found["forest_top1"].series] == [
+    charts = {forest.id: forest for forest in forests([run(), other])}
+    assert charts["forest_kurtosis"].ticks == ("open_clip:RN50-quickgelu",)
+    assert charts["forest_kurtosis"].note == "Not comparable, left out: token one."
+    assert [line.name for line in charts["forest_top1"].series] == [
         "not told apart from the first", "the first, or not compared"
     ]  # fmt: skip
     text = section_markdown(describe_several([run(), other])[1])

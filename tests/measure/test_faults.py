@@ -42,7 +42,7 @@ Go = Callable[..., tuple[int, str]]
 def go(prepared: Prepared) -> Go:
     """Returns a function that runs the command line with a fault."""
 
-    def one(
+    def with_fault(
         arguments: list[str],
         *,
         at: int = -1,
@@ -54,7 +54,7 @@ def go(prepared: Prepared) -> Go:
         done = prepared.run(*arguments, cwd=ROOT, before=[("tests.hooks:fault", given)])
         return done.returncode, done.stdout + done.stderr
 
-    return one
+    return with_fault
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tuiprobe.measure.shards import Shard, split_into_shards
 from tuiprobe.measure.tap_statistics import TapMeasure
 from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.row_figures import figures_of_rows
-from tuiprobe.run.counting import SetPlan, count_images, images_done
+from tuiprobe.run.counting import SetPlan, count_images, images_done, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
 from tuiprobe.run.ranks import StatusWatch
@@ -131,7 +131,7 @@ def test_a_shard_that_two_ranks_measure_counts_once(tmp_path: Path) -> None:
     ahead = status.model_copy(update={"images": 48})
     assert count_images(plans_of(*shards_of("val", 128)), set(), [status, ahead]).done == 48
     assert count_images(plans_of(*shards_of("val", 128)), {("val", 0)}, [ahead]).done == 64
-    assert not run.shard_names()
+    assert not published_shards(run)
 
 
 def test_warnings_and_unreadable_images_survive_a_kill_and_stay_few(tmp_path: Path) -> None:

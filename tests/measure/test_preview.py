@@ -26,14 +26,14 @@ def looked_at(models: tuple[str, ...] = ("mini_clip",), **options: Any) -> Previ
     return preview(models, {"data": "miniature", **options}, {}, None)
 
 
-def shown(found: Preview) -> dict[str, int]:
-    return {record["name"]: record["planned"] for record in found.sets}
+def planned(result: Preview) -> dict[str, int]:
+    return {record["name"]: record["planned"] for record in result.sets}
 
 
 def test_the_default_run_counts_concepts_and_target_and_options_change_it() -> None:
     result = looked_at()
     labelled = dict.fromkeys(("val", "v2", "r", "sketch", "a", "objectnet"), 2000)
-    assert shown(result) == {**labelled, "concepts": 3000, "street": 500}
+    assert planned(result) == {**labelled, "concepts": 3000, "street": 500}
     assert result.images == {"mini_clip": 15_500}
     assert not result.problems
     announced = {probe["id"]: probe["title"] for probe in result.probes}
@@ -148,7 +148,7 @@ def test_a_run_measures_and_answers_what_was_announced(name, prepared, default_r
     result = preview([model], {"data": "miniature", **options}, {}, run)
     report = Report.read(run / "results.json")
     measured = {dataset.name: dataset.measured for dataset in report.data}
-    assert shown(result) == measured
+    assert planned(result) == measured
     assert sum(result.images.values()) == sum(measured.values()) == result.done
 
     texts = {"data": str(options.get("data", "miniature"))}

@@ -136,7 +136,7 @@ def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measu
     killed.kill()
     killed.wait()
     command.end(left := command.rank(0, 2))
-    there = len(RunDir(command.run).shard_names())
+    there = len(shard_files(command.run))
     message = f"{there} of 24 shards are there; the last rank merges (waits for shards of rank 1)"
     assert f"run: {command.run}; {message}" in left.stderr
     assert not left.stdout

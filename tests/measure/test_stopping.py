@@ -15,7 +15,7 @@ import pytest
 
 from tests.measure.conftest import shard_files, small_job
 from tests.prepared import Forked, Prepared
-from tuiprobe.measure.stopping import Interrupted, current, listening
+from tuiprobe.measure.stopping import Interrupted, catching_signals, stop_signals
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,18 +35,18 @@ class Started:
         self.process = process
 
     @property
-    def said(self) -> str:
+    def stderr(self) -> str:
         return self.process.stderr
 
     def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, self.said
-            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.stderr
+            assert self.process.poll() is None, self.stderr
             time.sleep(0.02)
 
-    def until_said(self, words: str) -> None:
-        self.until(lambda: words in self.said)
+    def until_printed(self, words: str) -> None:
+        self.until(lambda: words in self.stderr)
 
     def children(self) -> list[int]:
         pid = self.process.pid
@@ -113,55 +113,55 @@ def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
 )
 def test_a_signal_outside_the_images_ends_the_run_at_once(number, stage, more, start, tmp_path):
     run = start(*more, fault=f"{stage}:hang", slow=stage, workers=0)
-    run.until_said(f"at {stage}")
+    run.until_printed(f"at {stage}")
     run.process.send_signal(number)
     assert run.ended(120) == 130
-    assert f"stopped by {number.name}; {KEPT}" in run.said
-    assert "Traceback" not in run.said
+    assert f"stopped by {number.name}; {KEPT}" in run.stderr
+    assert "Traceback" not in run.stderr
     again = start(*more, workers=0)
-    assert again.ended(120) == 0, again.said  # no lock is left
+    assert again.ended(120) == 0, again.stderr  # no lock is left
 
 
 def test_workers_that_hang_do_not_keep_a_stop_waiting(start: Start) -> None:
     run = start(fault="decode:hang")
-    run.until_said("at decode")
+    run.until_printed("at decode")
     workers = run.children()
     assert len(workers) == 2
     os.killpg(run.process.pid, signal.SIGTERM)
-    assert run.ended(120) == 130, run.said
-    assert f"stopped by SIGTERM; {KEPT}" in run.said
+    assert run.ended(120) == 130, run.stderr
+    assert f"stopped by SIGTERM; {KEPT}" in run.stderr
     assert gone(workers, 120)
 
 
 @pytest.mark.parametrize("place", ["decode", "forward"])
 def test_a_process_that_hangs_is_ended_after_a_while(place: str, start: Start) -> None:
     run = start(fault=f"{place}:hang", workers=0 if place == "decode" else 2)
-    run.until_said(f"at {place}")
+    run.until_printed(f"at {place}")
     workers = run.children()
     run.process.send_signal(signal.SIGINT)
     assert run.ended(120) == 130
-    assert f"the run did not stop within seconds; {KEPT}" in run.said
+    assert f"the run did not stop within seconds; {KEPT}" in run.stderr
     assert gone(workers, 120)
 
 
 def test_a_second_signal_ends_a_process_that_hangs_at_once(start: Start) -> None:
     run = start(fault="decode:hang", workers=0)
-    run.until_said("at decode")
+    run.until_printed("at decode")
     run.process.send_signal(signal.SIGTERM)
     run.process.send_signal(signal.SIGTERM)  # as `timeout` and torchrun do: the same request
     time.sleep(0.7)
     assert run.process.poll() is None
     run.process.send_signal(signal.SIGINT)
     assert run.ended(120) == 130
-    assert f"stopped at once by a second SIGINT; {KEPT}" in run.said
+    assert f"stopped at once by a second SIGINT; {KEPT}" in run.stderr
 
 
 def test_a_second_signal_ends_a_partial_report_at_once(start: Start, tmp_path: Path) -> None:
     run = start(fault="forward:doze", slow="merge_set")
-    run.until_said("at forward")
+    run.until_printed("at forward")
     assert list((tmp_path / "run" / "shards").iterdir())
     run.process.send_signal(signal.SIGTERM)
-    run.until_said("at merge_set")
+    run.until_printed("at merge_set")
     time.sleep(GRACE_SECONDS + 1)
     assert run.process.poll() is None
     run.process.send_signal(signal.SIGTERM)
@@ -171,7 +171,7 @@ def test_a_second_signal_ends_a_partial_report_at_once(start: Start, tmp_path: P
 def test_no_decoding_process_outlives_a_killed_engine_which_starts_again_at_once(start):
     for _ in range(2):
         run = start(fault="decode:hang")
-        run.until_said("at decode")  # that is, it holds the lock
+        run.until_printed("at decode")  # that is, it holds the lock
         workers = run.children()
         assert len(workers) == 2
         run.process.kill()
@@ -244,13 +244,13 @@ def ask(number: signal.Signals) -> None:
 def test_from_python_a_request_waits_for_the_next_check_and_none_is_lost() -> None:
     """Python's own handler of Ctrl-C is back afterwards; shells take it from what they start."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with listening() as signals:
-        with listening() as inner:
-            assert inner is signals is current()
+    with catching_signals() as signals:
+        with catching_signals() as inner:
+            assert inner is signals is stop_signals()
         with pytest.raises(Interrupted, match="SIGTERM"):
             ask(signal.SIGTERM)  # at once, where nothing is measured
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
-    with listening() as signals, signals.deferred():
+    with catching_signals() as signals, signals.deferred():
         ask(signal.SIGINT)
         with pytest.raises(Interrupted, match="SIGINT"):
             signals.check()
@@ -258,7 +258,7 @@ def test_from_python_a_request_waits_for_the_next_check_and_none_is_lost() -> No
         time.sleep(0.6)
         with pytest.raises(Interrupted):
             ask(signal.SIGINT)
-    with listening() as signals:
+    with catching_signals() as signals:
         waiting = signals.deferred()
         waiting.__enter__()
         ask(signal.SIGTERM)

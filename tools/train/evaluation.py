@@ -86,13 +86,13 @@ def quick_report(folder: Path, count: int = TUNING_IMAGES) -> Any:
 
     def report(model: nn.Module) -> dict[str, float]:
         h = encode(model, pixels)
-        found = outliers(h.double().numpy())
+        figures = outliers(h.double().numpy())
         scale = getattr(model, "logit_scale", None)
         return {
             "val": hits(h, *head(model), labels) / count,
-            "kurtosis": found.kurtosis,
-            "persistence": found.persistence,
-            "centred": found.kurtosis_centred,
+            "kurtosis": figures.kurtosis,
+            "persistence": figures.persistence,
+            "centred": figures.kurtosis_centred,
             "scale": 0.0 if scale is None else float(scale.detach().exp()),
         }
 
@@ -112,20 +112,20 @@ def evaluate(
     """
     model.eval()
     weight, bias = head(model)
-    found: dict[str, Any] = {"accuracy": {}}
+    figures: dict[str, Any] = {"accuracy": {}}
     for name in ("val", *world.SHIFTS):
         n = count or world.size(name)
         h = encode(model, cache.pixels(folder, name, n, stream))
         right = hits(h, weight, bias, labels_of(name, n))
         low, high = wilson(right, n)
-        found["accuracy"][name] = {"hits": right, "n": n, "low": low, "high": high}
+        figures["accuracy"][name] = {"hits": right, "n": n, "low": low, "high": high}
         if name == "val":
             rows = h.double().numpy()
-            found["outliers"] = asdict(outliers(rows))
+            figures["outliers"] = asdict(outliers(rows))
             w = weight.double().numpy()
-            found["importance_of_top_8"] = concentration(w, rows)
-            found["importance_of_top_8_centred"] = concentration(w - w.mean(axis=0), rows)
-    return found
+            figures["importance_of_top_8"] = concentration(w, rows)
+            figures["importance_of_top_8_centred"] = concentration(w - w.mean(axis=0), rows)
+    return figures
 
 
 @dataclass(frozen=True)

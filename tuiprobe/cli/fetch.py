@@ -23,7 +23,7 @@ def fetch(
         bool, typer.Option("--offline", help="Download nothing: only verify what is cached.")
     ] = False,
     progress: Annotated[
-        bool, typer.Option("--progress", help="Narrate the bytes of a download, line by line.")
+        bool, typer.Option("--progress", help="Print the progress of each download, line by line.")
     ] = False,
     head: Annotated[
         Literal["zero-shot"] | None,

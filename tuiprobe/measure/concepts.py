@@ -8,10 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuiprobe.datasets.concepts import (
-    Annotation,
     Concept,
     ConceptDataset,
     concept_dataset,
@@ -57,7 +55,18 @@ def _read_and_write(plan: Plan, dataset: ConceptDataset, images: str, listen: Li
     ids = np.array(list(plan.stamps[dataset.name]), dtype=np.int64)
     message = f"reading what is in {len(ids)} images of {dataset.name}"
     listen(Event("stage", message, {"stage": "concepts"}))
-    annotations = _read(dataset, ids, choose_workers(plan.spec.workers, len(ids)))
+    samples = [dataset.samples[i] for i in ids.tolist()]
+    source = Source(
+        batches=[
+            range(first, min(first + _TOGETHER, len(samples)))
+            for first in range(0, len(samples), _TOGETHER)
+        ],
+        read=lambda place: dataset.annotation(samples[place]),
+        collate=list,
+        name=lambda place: f"the labels of {samples[place].path}",
+    )
+    with reading_ahead(source, choose_workers(plan.spec.workers, len(ids))) as batches:
+        annotations = [annotation for batch in batches for annotation in batch]
     counts = [len(image.concepts) for image in annotations]
     annotated = np.zeros((len(ids), len(dataset.categories)), dtype=np.uint8)
     for row, image in enumerate(annotations):
@@ -90,18 +99,3 @@ def unique_names(concepts: Sequence[Concept]) -> list[str]:
     """
     seen = Counter(concept.name for concept in concepts)
     return [c.name if seen[c.name] == 1 else f"{c.category}:{c.name}" for c in concepts]
-
-
-def _read(dataset: ConceptDataset, ids: NDArray[np.int64], workers: int) -> list[Annotation]:
-    samples = [dataset.samples[i] for i in ids.tolist()]
-    source = Source(
-        batches=[
-            range(first, min(first + _TOGETHER, len(samples)))
-            for first in range(0, len(samples), _TOGETHER)
-        ],
-        read=lambda place: dataset.annotation(samples[place]),
-        collate=list,
-        name=lambda place: f"the labels of {samples[place].path}",
-    )
-    with reading_ahead(source, workers) as batches:
-        return [annotation for batch in batches for annotation in batch]

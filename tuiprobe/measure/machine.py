@@ -38,7 +38,8 @@ def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
         UsageError: If this machine has no such device.
     """
     if device == AUTO:
-        device = _kept(before, rank) or _best()
+        best = "mps" if torch.backends.mps.is_available() else "cpu"
+        device = _kept(before, rank) or ("cuda" if torch.cuda.is_available() else best)
     if device == "cuda":
         device = f"cuda:{rank.local}"
     try:
@@ -47,12 +48,6 @@ def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
         reason = str(error).splitlines()[0]
         raise UsageError(f"--device {device} cannot be used here ({reason}); use cpu") from error
     return device
-
-
-def _best() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _kept(before: str | None, rank: Rank) -> str | None:

@@ -167,16 +167,11 @@ def split_states(arrays: Arrays, states: States) -> dict[str, Arrays]:
     for group in groups(arrays, states):
         parts |= {tap: {} for tap in group.taps}
         for field in group.states[0]:
-            for tap, part in zip(group.taps, _cut(arrays, group, field), strict=True):
-                parts[tap][field] = part
+            array, start = arrays[group.prefix + field], 0
+            for tap, size in zip(group.taps, group.sizes(field), strict=True):
+                parts[tap][field] = array[start : start + size]
+                start += size
     return parts
-
-
-def _cut(arrays: Arrays, group: TapGroup, field: str) -> Iterator[NDArray[Any]]:
-    array, start = arrays[group.prefix + field], 0
-    for size in group.sizes(field):
-        yield array[start : start + size]
-        start += size
 
 
 def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states: States) -> None:
@@ -195,8 +190,9 @@ def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states:
     images = len(checked.shaped("ids", "i8", None))
     width = len(states[FINAL_TAP]["moments.count"])
     checked.shaped("features", "f4", images, width)
-    read = len(_own(checked, "images", known))
-    checked.shaped("digests", "u1", read, DIGEST_BYTES)
+    read = checked.shaped("images", "<i8", None)
+    _refuse_foreign(checked, "images", read, known)
+    checked.shaped("digests", "u1", len(read), DIGEST_BYTES)
     checked.shaped(FINAL_IDS, "<i8", None)
     if len(states) > 1:
         checked.counts(LENGTHS, "<i8", len(states) - 1)
@@ -208,7 +204,12 @@ def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states:
 
 
 def _check_group(checked: CheckedArrays, group: TapGroup, known: _Known) -> None:
-    _check_ids(checked, group, known)  # first, for it bounds the lengths
+    # First, for it bounds the lengths: each tap has seen images of this shard, and each once.
+    name = group.prefix + IDS
+    ids = checked.shaped(name, "<i8", sum(group.sizes(IDS)))
+    if not known.repeats(ids, group.lengths):
+        for part in np.split(ids, np.cumsum(group.lengths)[:-1]):
+            _refuse_foreign(checked, name, part, known)
     for field, empty in group.states[0].items():
         name, kind = group.prefix + field, empty.dtype.str
         shape = (sum(group.sizes(field)), *empty.shape[1:])
@@ -227,15 +228,6 @@ def _check_group(checked: CheckedArrays, group: TapGroup, known: _Known) -> None
             checked.take(name, kind, *shape)
         else:
             checked.shaped(name, kind, *shape)
-
-
-def _check_ids(checked: CheckedArrays, group: TapGroup, known: _Known) -> None:
-    """Checks that each tap has seen images of this shard, and each once."""
-    name = group.prefix + IDS
-    ids = checked.shaped(name, "<i8", sum(group.sizes(IDS)))
-    if not known.repeats(ids, group.lengths):
-        for part in np.split(ids, np.cumsum(group.lengths)[:-1]):
-            _refuse_foreign(checked, name, part, known)
 
 
 class _Known:
@@ -261,12 +253,6 @@ class _Known:
             return False
         self._there[end] = none
         return bool(self._there[ids].all())
-
-
-def _own(checked: CheckedArrays, name: str, known: _Known) -> NDArray[np.int64]:
-    ids = checked.shaped(name, "<i8", None)
-    _refuse_foreign(checked, name, ids, known)
-    return ids
 
 
 def _refuse_foreign(

@@ -125,11 +125,12 @@ def set_plans(run: RunDir) -> tuple[SetPlan, ...]:
 
 
 def published_shards(run: RunDir) -> set[Place]:
-    """Returns set and number of each shard that has a file."""
+    """Returns set and number of each shard that has a file; reads none of them."""
     places = set()
-    for name in run.shard_names():
-        set_name, _, number = name.removesuffix(".safetensors").rpartition("-")
-        if set_name and number.isdecimal() and number.isascii():
+    for name in run.names("shards"):
+        place, _, suffix = name.rpartition(".")
+        set_name, _, number = place.rpartition("-")
+        if suffix == "safetensors" and set_name and number.isdecimal() and number.isascii():
             places.add((set_name, int(number[:18])))
     return places
 

@@ -147,10 +147,6 @@ class RunDir:
         """Returns the file of one shard's partial statistics."""
         return self.at(f"shards/{set_name}-{number:05d}.safetensors")
 
-    def shard_names(self) -> set[str]:
-        """Lists the names of the shard files; reads none of them."""
-        return {name for name in self.names("shards") if name.endswith(".safetensors")}
-
     def features_file(self, set_name: str) -> Entry:
         """Returns the file of one set's final representations and per-image values."""
         return self.at(f"features/{set_name}/images.safetensors")
