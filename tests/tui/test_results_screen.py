@@ -219,7 +219,7 @@ TABS = {
     "directions": ("importance", "direction 0, strength 0.5, importance 0.5"),
     "concepts": ("encodes", "concept "),
     "shifts": ("effective-robustness", "Top-1 "),
-    "channels": ("height", "channel ▲  133, height 14.0 ± 0.2"),
+    "channels": ("height", "channel ▲  133, height 14.0 (13.8 to 14.2)"),
 }
 """By tab a term at its cursor, and how the copied row begins."""
 
@@ -276,7 +276,7 @@ async def test_channels_show_outcome_layers_sets_and_pictures(finished: Path) ->
         assert "1 channel above a height of 6" in said(app, "#outcome")
         lines = drawn(app, "#result-channels")
         assert lines[1].startswith("▲  133 █")
-        assert "99.0 ± 0.5 %" in lines[1]
+        assert "99.0 %" in lines[1]
         assert app.screen.query_one("#result-channels").has_focus
         grid = screen.query_one(PictureGrid)
         assert "channel 133" in str(grid.border_title)
@@ -342,7 +342,7 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await pilot.press("up", "enter")
         await until(pilot, lambda: app.screen.query_one(PictureGrid).groups)
         about = said(app, "#about")
-        assert "height         14.0 ± 0.2" in about
+        assert "height         14.0 (13.8 to 14.2)" in about
         assert "named in Privileged directions" in about  # the directions that lean on it
         assert "direction 0, strength 0.5, importance 0.50" in about
         grid = app.screen.query_one(PictureGrid)

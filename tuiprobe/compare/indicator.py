@@ -1,4 +1,4 @@
-"""The paper's indicator over several runs: do signatures correlate with effective robustness?
+"""The indicator of Crabbé et al. (2024): do signatures correlate with effective robustness?
 
 Pooled correlations mislead: two clusters of models, each uncorrelated, correlate strongly if they
 differ in both figures. So ranks are computed within strata (representation kind and backbone); the

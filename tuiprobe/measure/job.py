@@ -28,7 +28,7 @@ class Job:
     Args:
         plan: The plan.
         clock: The clock, started with the run.
-        listen: Told about all events.
+        listen: Receives all events.
         answer: Runs the probes on the merged run.
         mix: Whether to accept shards with another fingerprint.
 

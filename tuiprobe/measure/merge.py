@@ -108,7 +108,7 @@ def merge_tree(
         lo: First leaf.
         hi: One past the last leaf; at least `lo + 1`.
         load: Returns the statistics of a leaf, by tap.
-        spare: Told about statistics that are merged into others, so that they can be used again.
+        spare: Receives statistics that are merged into others, so that they can be used again.
     """
     if hi - lo == 1:
         return load(lo)

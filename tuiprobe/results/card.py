@@ -171,9 +171,12 @@ def _measured(report: Report) -> Iterator[Text]:
     counts = sorted({data.measured for data in report.data})
     sets = f"{len(report.data)} sets" if len(report.data) > 1 else "1 set"
     images = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    training = report.model.training
+    training, weights = report.model.training, report.model.weights.kind
     model = "training unknown" if training == "unknown" else f"{training} model"
-    yield (f"{sets} of {images} images; {model}, {report.model.weights.kind} weights.",)
+    if weights == "unknown":
+        yield (f"{sets} of {images} vectors; {model}.",)
+    else:
+        yield (f"{sets} of {images} images; {model}, {weights} weights.",)
 
 
 def _unknown(report: Report) -> Iterator[Text]:
