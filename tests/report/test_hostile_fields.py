@@ -330,7 +330,7 @@ def elements(name: str, content: str) -> list[tuple[str, tuple[str, ...]]]:
     """
     page = Page(content).tags
     if name.endswith(".svg"):
-        page = [(one.tag, one.attrib) for one in ElementTree.fromstring(content).iter()]
+        page = [(one.tag, {**one.attrib}) for one in ElementTree.fromstring(content).iter()]
     return [
         (
             tag,
