@@ -13,7 +13,7 @@ from rich.console import Console
 import tuiprobe
 from tuiprobe.events import Event
 from tuiprobe.measure.ranks import Rank
-from tuiprobe.narration import _Bar, _Lines, _NotebookCell, narrated, somebody_looks
+from tuiprobe.narration import _Bar, _Lines, _NotebookCell, is_interactive, narrated
 from tuiprobe.plaintext import plain
 
 STATE = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
@@ -104,7 +104,7 @@ def test_python_shows_progress_on_request_and_to_no_log(
     assert "loading mini_clip" in probe(True)
     assert probe(events.append) == ""
     assert {"stage", "done"} <= {event.kind for event in events}
-    assert not somebody_looks()
+    assert not is_interactive()
 
 
 def test_of_several_ranks_of_a_host_one_narrates_and_the_others_say_what_goes_wrong(

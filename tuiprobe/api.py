@@ -20,12 +20,12 @@ from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure import run as measuring
-from tuiprobe.measure.opening import Own
+from tuiprobe.measure.opening import PythonObjects
 from tuiprobe.measure.run import RunOutcome
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors
-from tuiprobe.narration import announce_downloads, narrated, somebody_looks
+from tuiprobe.narration import announce_downloads, is_interactive, narrated
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
 from tuiprobe.run_options import RunOptions
@@ -129,7 +129,7 @@ def _probe(
 
 def _spec_and_objects(
     model: object, data: object, options: Mapping[str, Any]
-) -> tuple[RunSpec, Own]:
+) -> tuple[RunSpec, PythonObjects]:
     """Returns the spec of a run, in which names stand for objects, and these objects."""
     options = {name: value for name, value in options.items() if value is not None}
     images: dict[str, PythonImages] = {}
@@ -144,11 +144,11 @@ def _spec_and_objects(
     if isinstance(options.get("classes"), list | tuple):
         options["classes"] = joined_classes(options["classes"])
     if encoder is None:
-        return user_spec(model, source, options), Own(None, images)  # type: ignore[arg-type]
+        return user_spec(model, source, options), PythonObjects(None, images)  # type: ignore[arg-type]
     for own_images in images.values():
         own_images.rows = encoder.classifier.classes if encoder.classifier is not None else ()
     name = f"py:{safe_name(encoder.name.removeprefix('py:'))}"
-    return user_spec(name, source, options), Own(encoder, images)
+    return user_spec(name, source, options), PythonObjects(encoder, images)
 
 
 def _named(data: object, images: dict[str, PythonImages], *, labelled: bool = True) -> str | None:
@@ -204,7 +204,7 @@ def _listener(progress: bool | Listener | None) -> Iterator[Listener]:
     """Yields what hears the events of a run; an error is raised anyway, so it is not repeated."""
     if callable(progress):
         yield progress
-    elif progress or (progress is None and somebody_looks()):
+    elif progress or (progress is None and is_interactive()):
         with narrated() as show:
             yield lambda event: None if event.kind == "failed" else show(event)
     else:

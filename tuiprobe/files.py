@@ -24,7 +24,7 @@ from tuiprobe import limits
 from tuiprobe.errors import DataError, RunError
 
 UNFIT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-"""What code raises that takes a parsed value apart and finds another one than it expects."""
+"""What code raises when a parsed value does not have the expected form."""
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking, so a pipe cannot hang
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -1,9 +1,9 @@
 """`manifest.json` of a run, written last: the SHA-256 of every record and every merged file.
 
-Before it exists only shards are trusted, by their own checksum. Who is about to change a file that
-the manifest names deletes the manifest first. So a run that is stopped at any moment has a manifest
-that holds, or none, and its readers say what to do. `tuiprobe reprobe` leaves one that does not
-name `results.json` while it writes, so that it can be started again.
+Before it exists only shards are trusted, by their own checksum. It is deleted before a file that it
+names changes, so a run that is stopped at any moment has a valid manifest or none, and its readers
+say what to do. `tuiprobe reprobe` leaves one that does not name `results.json` while it writes, so
+that it can be started again.
 
 The manifest names array files by the checksum in their header (`tuiprobe.run.arrays`). Runs of
 0.2.0 have none: each of their records ends with a checksum of its own, which readers drop.
@@ -201,7 +201,7 @@ def is_there(entry: Entry) -> bool:
 def write_named(entry: Entry, text: str) -> None:
     """Publishes a record as UTF-8; a manifest that names another content is deleted first."""
     content = text.encode("utf-8", "replace")
-    give_way(entry, hashlib.sha256(content).hexdigest())
+    drop_stale_manifest(entry, hashlib.sha256(content).hexdigest())
     entry.write_bytes(content)
 
 
@@ -210,7 +210,7 @@ def write_record(entry: Entry, value: Mapping[str, Any]) -> None:
     write_named(entry, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def give_way(entry: Entry, checksum: str) -> None:
+def drop_stale_manifest(entry: Entry, checksum: str) -> None:
     """Deletes a manifest that would not hold once a file with this checksum is written.
 
     Raises:

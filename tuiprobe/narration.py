@@ -23,7 +23,7 @@ _NOTEBOOK_SECONDS = 0.2
 _SKIPPED_SHOWN = 10
 
 
-def somebody_looks() -> bool:
+def is_interactive() -> bool:
     """Says whether progress would be seen: in a terminal, or in a notebook."""
     return sys.stderr.isatty() or _in_notebook()
 

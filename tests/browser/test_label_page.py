@@ -125,6 +125,7 @@ def test_runs_go_out_as_a_page_and_come_back_as_a_download(
     assert "label.html: 6 pictures, 0.0 MB; label them in a browser" in capsys.readouterr().err
     tab = tabs(page)
     assert "mini_" not in page.read_text("utf-8")
+    assert "Measured 20" in tab.text()
     for key in "112s":
         tab.press(key)
     browser.ask("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(saved))

@@ -55,8 +55,8 @@ def test_what_a_plan_claims_costs_nothing(run: RunDir, changes: dict[str, Any]) 
     plan["sets"][0] |= changes
     run.plan_file.write_json(plan)
     vouch(run)
-    found = {one.file: one.state for one in verify(run)}
-    assert found["shards/rows-*"] == "damaged"
+    result = {one.file: one.state for one in verify(run)}
+    assert result["shards/rows-*"] == "damaged"
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/proc/self/mem", "nowhere", "a\0b"])

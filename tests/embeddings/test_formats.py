@@ -107,9 +107,9 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, write: Writer, dtype: 
     expected = x.astype(np.float32) if dtype == "float64" else x
     assert (matrix.rows, matrix.channels) == x.shape
     for start, stop in ((0, 2_000), (0, 1), (1_999, 2_000), (650, 1_500), (100, 120), (3, 1_999)):
-        found = matrix.read(start, stop)
-        assert found.dtype == expected.dtype
-        assert np.array_equal(found, expected[start:stop])
+        result = matrix.read(start, stop)
+        assert result.dtype == expected.dtype
+        assert np.array_equal(result, expected[start:stop])
 
 
 @pytest.mark.parametrize("write", [npz, parquet_lists, retrieval], ids=lambda one: one.__name__)
@@ -131,8 +131,8 @@ def test_every_format_gives_the_same_run(tmp_path: Path, measure: Run, write: Wr
 def test_bfloat16_is_widened(tmp_path: Path) -> None:
     x = torch.from_numpy(planted(50, 8)).bfloat16()
     torch.save(x, tmp_path / "x.pt")
-    found = open_vectors(str(tmp_path / "x.pt")).matrix.read(0, 50)
-    assert np.array_equal(found, x.float().numpy())
+    result = open_vectors(str(tmp_path / "x.pt")).matrix.read(0, 50)
+    assert np.array_equal(result, x.float().numpy())
 
 
 def _saved(content: Any) -> Callable[[Path], None]:
@@ -255,6 +255,6 @@ def test_a_missing_vector_of_parquet_is_not_finite(tmp_path: Path) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     rows = pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32()))
     pq.write_table(pa.table({"v": rows}), tmp_path / "x.parquet")
-    found = open_vectors(str(tmp_path / "x.parquet")).matrix.read(0, 3)
-    assert np.isnan(found[1]).all()
-    assert found[2].tolist() == [3.0, 4.0]
+    result = open_vectors(str(tmp_path / "x.parquet")).matrix.read(0, 3)
+    assert np.isnan(result[1]).all()
+    assert result[2].tolist() == [3.0, 4.0]

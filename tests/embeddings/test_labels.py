@@ -68,11 +68,11 @@ UNDERSTOOD: dict[str, tuple[str, Any, str]] = {
 @pytest.mark.parametrize("kind", UNDERSTOOD)
 def test_labels_are_those_of_their_rows(tmp_path: Path, kind: str) -> None:
     name, content, order = UNDERSTOOD[kind]
-    found = labels_of(tmp_path, name, content)
-    assert found.values.tolist() == TRUTH
-    assert found.classes == ("0", "1", "2")
-    assert found.in_words().startswith("6 labels, 3 classes, by ")
-    assert order in found.in_words()
+    result = labels_of(tmp_path, name, content)
+    assert result.values.tolist() == TRUTH
+    assert result.classes == ("0", "1", "2")
+    assert result.in_words().startswith("6 labels, 3 classes, by ")
+    assert order in result.in_words()
 
 
 REFUSED: dict[str, tuple[str, Any, str]] = {
@@ -126,24 +126,24 @@ def test_what_could_be_understood_in_two_ways_is_refused(tmp_path: Path, kind: s
 
 def test_an_index_goes_before_a_column_of_files(tmp_path: Path) -> None:
     rows = [f"{i}.png,{i},{TRUTH[i]}" for i in (4, 2, 0, 1, 3, 5)]
-    found = labels_of(tmp_path, "l.csv", column(rows, "filename,index,label"))
-    assert found.values.tolist() == TRUTH
-    assert found.in_words().endswith("by the row numbers in the column index")
+    result = labels_of(tmp_path, "l.csv", column(rows, "filename,index,label"))
+    assert result.values.tolist() == TRUTH
+    assert result.in_words().endswith("by the row numbers in the column index")
 
 
 def test_names_stay_names(tmp_path: Path) -> None:
     names = ["nan", "cat", "7up", "3.5", "12e5", "cat"]
-    found = labels_of(tmp_path, "l.txt", column(names))
-    assert [found.classes[i] for i in found.values] == names
-    assert found.in_words() == "6 labels, 5 classes, by position"
+    result = labels_of(tmp_path, "l.txt", column(names))
+    assert [result.classes[i] for i in result.values] == names
+    assert result.in_words() == "6 labels, 5 classes, by position"
 
 
 def test_a_name_that_is_there_twice_stands_for_no_class(tmp_path: Path) -> None:
     names = ("ant", "crane", "bee", "crane")
     with pytest.raises(DataError, match="the label 'crane', which --classes holds twice"):
         labels_of(tmp_path, "l.txt", column(["ant", "crane"] * 3), names=names)
-    found = labels_of(tmp_path, "l.txt", column(["ant", "bee"] * 3), names=names)
-    assert found.values.tolist() == [0, 2] * 3
+    result = labels_of(tmp_path, "l.txt", column(["ant", "bee"] * 3), names=names)
+    assert result.values.tolist() == [0, 2] * 3
     with pytest.raises(UsageError, match="'crane' is 2 classes of --classes: name it n02012849"):
         place_of_each(["ant", "crane"], names)
 
@@ -155,8 +155,8 @@ def test_labels_from_1_are_refused_for_as_many_names(tmp_path: Path, first: int)
         with pytest.raises(DataError, match=r"labels 1 to 3, and --classes holds 3.* subtract 1"):
             labels_of(tmp_path, "l.csv", content, names=("a", "b", "c"))
     else:
-        found = labels_of(tmp_path, "l.csv", content, names=("a", "b", "c", "d"))
-        assert found.in_words() == "6 labels, 3 of 4 classes, by position"
+        result = labels_of(tmp_path, "l.csv", content, names=("a", "b", "c", "d"))
+        assert result.in_words() == "6 labels, 3 of 4 classes, by position"
 
 
 def test_ids_join_labels_to_the_vectors_ids(tmp_path: Path) -> None:
@@ -164,9 +164,9 @@ def test_ids_join_labels_to_the_vectors_ids(tmp_path: Path) -> None:
     rows = [f"{i}.png,{TRUTH[i]}" for i in range(6)]
     options: dict[str, Any] = {"id_column": "key", "ids": lambda: ids}
     for header in ("key,label", "id,label"):
-        found = labels_of(tmp_path, "l.csv", column([*rows, "9.png,0"], header), **options)
-        assert found.values.tolist() == [TRUTH[i] for i in (4, 2, 0, 1, 3, 5)]
-        assert found.in_words().endswith(f"joined by the column {header[:-6]}")
+        result = labels_of(tmp_path, "l.csv", column([*rows, "9.png,0"], header), **options)
+        assert result.values.tolist() == [TRUTH[i] for i in (4, 2, 0, 1, 3, 5)]
+        assert result.in_words().endswith(f"joined by the column {header[:-6]}")
     with pytest.raises(DataError, match=r"5 ids, and none of them is '5\.png'.* of the 6 vectors"):
         labels_of(tmp_path, "l.csv", column(rows[:5], "key,label"), **options)
     with pytest.raises(DataError, match=r"the id '0\.png' is there twice"):

@@ -51,16 +51,16 @@ def statistics(directory: RunDir, name: str = "rows") -> dict[str, np.ndarray]:
 def test_moments_and_top_rows_are_of_all_rows(tmp_path: Path, measure: Run) -> None:
     x = planted(3_000, 24, dtype="float16")
     run = measure(saved(tmp_path, x)).directory
-    found, wide = statistics(run), x.astype(np.float64)
+    result, wide = statistics(run), x.astype(np.float64)
     mean, sigma = wide.mean(axis=0), wide.std(axis=0)
     z = (wide - mean) / sigma
-    assert (found["count"] == 3_000).all()
-    assert np.abs(found["mean"] - mean).max() <= 2e-6 * sigma.max()
-    assert np.allclose(found["var"], sigma**2, rtol=2e-6)
-    assert np.allclose(found["kurtosis"], (z**4).mean(axis=0), rtol=2e-6)
-    assert np.abs(found["skewness"] - (z**3).mean(axis=0)).max() <= 2e-6
+    assert (result["count"] == 3_000).all()
+    assert np.abs(result["mean"] - mean).max() <= 2e-6 * sigma.max()
+    assert np.allclose(result["var"], sigma**2, rtol=2e-6)
+    assert np.allclose(result["kurtosis"], (z**4).mean(axis=0), rtol=2e-6)
+    assert np.abs(result["skewness"] - (z**3).mean(axis=0)).max() <= 2e-6
     order = np.lexsort((np.arange(3_000)[:, None].repeat(24, 1), -wide), axis=0)
-    assert np.array_equal(found["largest_sample_ids"], order[:32].T)
+    assert np.array_equal(result["largest_sample_ids"], order[:32].T)
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -29,7 +29,7 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.heads import LongHeadError, answers_of, write_head
+from tuiprobe.measure.heads import LongHeadError, class_of_each_row, write_head
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.stopping import Interrupted
@@ -247,7 +247,7 @@ def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_
         return made, made.head
 
     def rows_of(made: Plan, choice: HeadChoice) -> list[int]:
-        answers = answers_of(made, choice, choice.classes, "val")
+        answers = class_of_each_row(made, choice, choice.classes, "val")
         assert answers is not None
         return [int(np.flatnonzero(answers == label).item()) for label in range(answers.max() + 1)]
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.measure.conftest import shard_files, small_job, until
 from tests.prepared import Forked, Prepared
-from tuiprobe.measure.stopping import Interrupted, current, listening
+from tuiprobe.measure.stopping import Interrupted, catching_signals, stop_signals
 
 pytestmark = [
     pytest.mark.slow,
@@ -216,13 +216,13 @@ def ask(number: signal.Signals) -> None:
 def test_from_python_a_request_waits_for_the_next_check_and_none_is_lost() -> None:
     """Python's own handler of Ctrl-C is back afterwards; shells take it from what they start."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with listening() as signals:
-        with listening() as inner:
-            assert inner is signals is current()
+    with catching_signals() as signals:
+        with catching_signals() as inner:
+            assert inner is signals is stop_signals()
         with pytest.raises(Interrupted, match="SIGTERM"):
             ask(signal.SIGTERM)  # at once, where nothing is measured
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
-    with listening() as signals, signals.deferred():
+    with catching_signals() as signals, signals.deferred():
         ask(signal.SIGINT)
         with pytest.raises(Interrupted, match="SIGINT"):
             signals.check()
@@ -230,7 +230,7 @@ def test_from_python_a_request_waits_for_the_next_check_and_none_is_lost() -> No
         time.sleep(0.6)
         with pytest.raises(Interrupted):
             ask(signal.SIGINT)
-    with listening() as signals:
+    with catching_signals() as signals:
         waiting = signals.deferred()
         waiting.__enter__()
         ask(signal.SIGTERM)

@@ -47,15 +47,3 @@ def test_each_pixel_shows_the_last_polygon_over_its_centre(
         for column in range(SIZE):
             over = [i + 1 for i, shape in enumerate(shapes) if inside(shape, row, column)]
             assert picture[row, column] == (over[-1] if over else 0)
-
-
-def test_neighbours_that_share_an_edge_leave_no_gap_and_do_not_overlap() -> None:
-    left = [(0, 0), (5 * UNIT + 4, 0), (3 * UNIT, SIZE * UNIT), (0, SIZE * UNIT)]
-    right = [
-        (5 * UNIT + 4, 0),
-        (SIZE * UNIT, 0),
-        (SIZE * UNIT, SIZE * UNIT),
-        (3 * UNIT, SIZE * UNIT),
-    ]
-    apart = (painted([left]) > 0).astype(int) + (painted([right]) > 0)
-    assert (apart == 1).all()

@@ -21,8 +21,9 @@ from tests.models.conftest import Saved
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_head, read_templates, ridge_head
-from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, PromptHead, TextTower, trained_scale
+from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, PromptHead, TextTower
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.text_side import trained_scale
 
 CLASSES = ("cat", "fire truck", "tench")
 TEMPLATES = ("a photo of a {}.", "a drawing of the {}.")

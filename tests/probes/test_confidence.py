@@ -57,10 +57,10 @@ def test_linear_logits_have_their_bias():
 
 def test_probabilities_of_the_rows_of_a_class_are_added():
     values, classes = planted(50, 6), np.array([4, 0, 4, 9, 0, 2])
-    found = probabilities(values, 1.7, classes)
+    result = probabilities(values, 1.7, classes)
     plain = softmax(values.astype(np.float64) / 1.7, axis=1)
     expected = np.stack([plain[:, classes == c].sum(axis=1) for c in (0, 2, 4, 9)], axis=1)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
     each = np.linspace(0.5, 3, 50)
     plain = softmax(values.astype(np.float64) / each[:, None], axis=1)
     np.testing.assert_allclose(probabilities(values, each, np.arange(6)), plain, atol=1e-6)
@@ -71,7 +71,7 @@ def test_the_temperature_is_the_minimum_of_the_likelihood(classes):
     values = planted(3000, 12)
     labels = drawn(probabilities(values, 2.5, classes))
     named = np.unique(classes)
-    found = temperature(values, named[labels], classes)
+    result = temperature(values, named[labels], classes)
 
     def loss(log_t):
         scaled = values.astype(np.float64) / exp(log_t)
@@ -79,17 +79,17 @@ def test_the_temperature_is_the_minimum_of_the_likelihood(classes):
         return float((logsumexp(scaled, axis=1) - logsumexp(own, axis=1)).mean())
 
     oracle = minimize_scalar(loss, bounds=(-4, 4), method="bounded", options={"xatol": 1e-9})
-    assert log(found.value) == pytest.approx(oracle.x, abs=1e-4)
-    assert found.low < 2.5 < found.high
+    assert log(result.value) == pytest.approx(oracle.x, abs=1e-4)
+    assert result.low < 2.5 < result.high
 
 
 def test_intervals_of_temperatures_cover_and_are_not_wide():
     covered, widths = [], []
     for seed in range(200):
         values = planted(500, 5, seed=seed)
-        found = temperature(values, drawn(softmax(values / 1.5, axis=1), seed))
-        covered.append(found.low <= 1.5 <= found.high)
-        widths.append(found.high - found.low)
+        result = temperature(values, drawn(softmax(values / 1.5, axis=1), seed))
+        covered.append(result.low <= 1.5 <= result.high)
+        widths.append(result.high - result.low)
     assert 0.90 <= np.mean(covered) <= 0.99
     assert np.mean(widths) < 0.6
 
@@ -119,28 +119,28 @@ def test_confidences_under_a_mask_with_several_rows_a_class():
     head = HeadArrays(rng.standard_normal((6, 9)).astype(np.float32), normalize=True, logit_scale=5)
     answers = np.array([3, -1, 1, 3, -1, 7])
     x = rng.standard_normal((3000, 9)).astype(np.float32)
-    one = SetFeatures("shift", x, np.full(3000, 3), answers)
-    found = Logits(head, one).confidences(0.8)
-    assert allowed(head, one).tolist() == [0, 2, 3, 5]
+    images = SetFeatures("shift", x, np.full(3000, 3), answers)
+    result = Logits(head, images).confidences(0.8)
+    assert allowed(head, images).tolist() == [0, 2, 3, 5]
     raw = logits(x, head, np.array([0, 2, 3, 5])).astype(np.float64)
     plain = softmax(raw / 0.8, axis=1)
     by_class = np.stack([plain[:, 1], plain[:, 0] + plain[:, 2], plain[:, 3]], axis=1)
     answer = np.array([3, 1, 3, 7])[raw.argmax(axis=1)]
-    assert (found.answer == answer).all()
+    assert (result.answer == answer).all()
     column = np.searchsorted([1, 3, 7], answer)
-    np.testing.assert_allclose(found.confidence, by_class[np.arange(3000), column], atol=1e-6)
+    np.testing.assert_allclose(result.confidence, by_class[np.arange(3000), column], atol=1e-6)
     entropy = -(by_class * np.log(by_class)).sum(axis=1)
-    np.testing.assert_allclose(found.entropy, entropy, atol=1e-5)
-    assert (found.right == (answer == 3)).all()
+    np.testing.assert_allclose(result.entropy, entropy, atol=1e-5)
+    assert (result.right == (answer == 3)).all()
 
 
 def test_a_representation_of_zeros_counts_as_wrong():
     x = np.eye(3, dtype=np.float32)
     x[0] = 0
     head = HeadArrays(np.eye(3, dtype=np.float32), normalize=True, logit_scale=10)
-    found = Logits(head, SetFeatures("val", x, np.arange(3))).confidences()
-    assert found.right.tolist() == [False, True, True]
-    assert found.confidence[0] == pytest.approx(1 / 3)
+    result = Logits(head, SetFeatures("val", x, np.arange(3))).confidences()
+    assert result.right.tolist() == [False, True, True]
+    assert result.confidence[0] == pytest.approx(1 / 3)
 
 
 def test_the_spread_of_logits_is_their_standard_deviation():
@@ -162,8 +162,8 @@ def test_bins_and_error_agree_with_plain_python():
         size = 1003 // 15 + (b < 1003 % 15)
         parts.append(ranked[at : at + size])
         at += size
-    found = equal_mass_bins(confidence, right)
-    assert found.images.tolist() == [len(part) for part in parts]
+    result = equal_mass_bins(confidence, right)
+    assert result.images.tolist() == [len(part) for part in parts]
     resampled = np.random.default_rng(0)
     plug_in, redrawn = 0.0, 0.0
     for part in parts:
@@ -177,33 +177,33 @@ def test_bins_and_error_agree_with_plain_python():
 
 @pytest.mark.parametrize("gap", [0.0, 0.01, 0.03, 0.1])
 def test_intervals_of_the_calibration_error_cover_it(gap):
-    found = []
+    result = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
         confidence = rng.uniform(0.3, 1, 2000)
-        found.append(ece(confidence, rng.random(2000) < confidence - gap))
-    covered = np.mean([one.low <= gap <= one.high for one in found])
+        result.append(ece(confidence, rng.random(2000) < confidence - gap))
+    covered = np.mean([one.low <= gap <= one.high for one in result])
     assert covered >= 0.90
     # Less biased than the plug-in sum, whose mean is .023 here where nothing is wrong.
-    assert np.mean([one.value for one in found]) < max(0.02, gap * 1.1)
+    assert np.mean([one.value for one in result]) < max(0.02, gap * 1.1)
 
 
 def test_a_head_that_says_the_truth_has_no_calibration_error():
     values = planted(50_000, 10)
     chances = softmax(values.astype(np.float64), axis=1)
     right = chances.argmax(axis=1) == drawn(chances)
-    found = ece(chances.max(axis=1), right)
-    assert found.value < 0.01
-    assert found.low == 0
+    result = ece(chances.max(axis=1), right)
+    assert result.value < 0.01
+    assert result.low == 0
 
 
 def test_too_few_images_have_no_calibration_error():
-    found = ece(np.full(29, 0.5), np.ones(29, dtype=bool))
-    assert isinstance(found, NotRun)
+    result = ece(np.full(29, 0.5), np.ones(29, dtype=bool))
+    assert isinstance(result, NotRun)
     assert given(ece(np.full(30, 0.5), np.ones(30, dtype=bool)))
 
 
 def test_a_mask_without_rows_is_refused():
-    one = SetFeatures("street", np.eye(3, dtype=np.float32), answers=np.full(3, -1))
+    images = SetFeatures("street", np.eye(3, dtype=np.float32), answers=np.full(3, -1))
     with pytest.raises(DataError, match="no row of the head may answer in street"):
-        Logits(HeadArrays(np.eye(3, dtype=np.float32)), one)
+        Logits(HeadArrays(np.eye(3, dtype=np.float32)), images)

@@ -177,8 +177,6 @@ def test_pages_of_comparisons_show_their_tables_open() -> None:
 
 
 def test_a_picture_that_a_section_names_exists() -> None:
-    with pytest.raises(ValueError, match="lengths"):
-        Series(name="s", x=(0.0, 1.0), y=(1.0,))
     with pytest.raises(ValueError, match="no picture lost"):
         Section(title="S", pictures=("lost",))
     chart = Chart(id="c", title="C", x_label="x", y_label="y", series=(LINE,))

@@ -108,9 +108,9 @@ def test_layouts_dtypes_and_threads_change_nothing():
         wanted = average_precision(scores.float(), labels, both_signs=True)
         for view, threads in ((scores, 1), (scores.t().contiguous().t(), 2), (scores, 7)):
             torch.set_num_threads(threads)
-            found = average_precision(view, labels, both_signs=True)
+            result = average_precision(view, labels, both_signs=True)
             torch.set_num_threads(before)
-            np.testing.assert_array_equal(found, wanted)
+            np.testing.assert_array_equal(result, wanted)
 
 
 def test_bad_input():

@@ -157,8 +157,8 @@ def test_wrong_device():
 def test_k_larger_than_n_leaves_the_rest_empty(largest):
     top = ChannelTopK(2, k=4, largest=largest)
     top.update(torch.tensor([[1.0, np.nan], [3.0, 2.0]]), [7, 5])
-    found = top.compute()
-    values, ids, positions = found.values, found.sample_ids, found.positions
+    result = top.compute()
+    values, ids, positions = result.values, result.sample_ids, result.positions
     assert ids.tolist() == [[5, 7, -1, -1] if largest else [7, 5, -1, -1], [5, -1, -1, -1]]
     assert (positions == np.where(ids < 0, -1, 0)).all()
     assert (np.isnan(values) == (ids < 0)).all()
@@ -321,12 +321,12 @@ COLUMN = st.one_of(
 def test_fuzzed_average_precision_never_crashes(shape, columns, dtype, threads, null):
     address = 0 if null else MEMORY.ctypes.data
     try:
-        found, bad = _native.average_precision(  # type: ignore[call-arg]
+        result, bad = _native.average_precision(  # type: ignore[call-arg]
             address, dtype, shape, (5, 1), *columns, False, threads
         )
     except (TypeError, ValueError, OverflowError):
         return
-    assert found.shape == (shape[1], len(columns[2]))
+    assert result.shape == (shape[1], len(columns[2]))
     assert bad == -1
 
 

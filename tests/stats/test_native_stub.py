@@ -21,9 +21,9 @@ def kind(annotation: str) -> str:
     dtype = re.search(r"(?:np|numpy)\.((?:u?int|float)\d+)", annotation)
     if dtype:
         return f"array of {dtype[1]}"
-    for words, found in (("FixedSize|Sequence", "ints"), ("Supports", "int")):
+    for words, result in (("FixedSize|Sequence", "ints"), ("Supports", "int")):
         if re.search(words, annotation):
-            return found
+            return result
     return annotation.removeprefix("tuiprobe._native.").partition("[")[0]
 
 
@@ -37,16 +37,16 @@ def signature(text: str) -> tuple[list[tuple[str, str]], str]:
     given = function.args
     plain = [*given.posonlyargs, *given.args]
     defaults = [None] * (len(plain) - len(given.defaults)) + given.defaults
-    found = []
+    result = []
     for argument, default in zip(plain, defaults, strict=True):
         nameless = argument in given.posonlyargs or argument.arg.startswith("arg")
         name = "/" if nameless else argument.arg
-        found.append((f"{name}={ast.unparse(default)}" if default else name, argument))
-    found += [(f"*{argument.arg}", argument) for argument in given.kwonlyargs]
+        result.append((f"{name}={ast.unparse(default)}" if default else name, argument))
+    result += [(f"*{argument.arg}", argument) for argument in given.kwonlyargs]
     assert function.returns is not None
     return [
         (name, kind(ast.unparse(argument.annotation or ast.Name("object"))))
-        for name, argument in found
+        for name, argument in result
         if argument.arg != "self"
     ], ast.unparse(function.returns).partition("[")[0]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.strip import Strip
 
 from tests.measure.fake_run import FakeSet
 from tests.measure.fake_run import write_run as engine_run
@@ -24,7 +25,9 @@ from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import Told
+from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, ForestTable
+from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -92,9 +95,9 @@ async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
     app = TuiprobeApp()
     async with app.run_test(size=(110, 36)) as pilot:
         await opened(pilot, app, runs[:2])
-        assert head(app) == (
-            "A model a [red]sky[/]\\x1b[31m\\u202e (a)   B model b [red]sky[/]\\x1b[31m\\u202e (b)"
-        )
+        first, second = (run_mark(run).sign for run in runs[:2])
+        name = "[red]sky[/]\\x1b[31m\\u202e"
+        assert head(app) == f"A {first} model a {name} (a)   B {second} model b {name} (b)"
         heading, *lines = (forest(app).render_line(y).text for y in range(KURTOSIS + 1))
         zero = heading.index("┼")
         assert heading[zero - 8 : zero + 10] == "B lower ┼ B higher"
@@ -134,7 +137,7 @@ async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
             assert app.screen.query_one("#verdict").region.height >= 1
             assert app.screen.query_one("#beneath").region.bottom <= size[1] - 1
         await pilot.press("n")  # the two change places
-        await until(pilot, lambda: head(app).startswith("B model b "))
+        await until(pilot, lambda: "model b" in head(app).split("   ")[0])
         line = forest(app).render_line(KURTOSIS).text
         assert "*+19.5" in line
         assert line.index("◆") > line.index("┼")
@@ -194,7 +197,7 @@ async def test_n_goes_through_the_pairs_and_f_shows_all_figures(
             title = forest(app).columns[3].title
             seen.append((title[0], title[-1]))
             kurtosis = forest(app).rows[KURTOSIS - 1]
-            assert f"{title[0]} model" in head(app)
+            assert f"   {title[0]} " in head(app)
             moved = {"A": 23.5, "B": 4.0, "C": 23.4}
             assert kurtosis.difference.value == pytest.approx(moved[title[0]] - moved[title[-1]])
             await pilot.press("n")
@@ -217,9 +220,7 @@ async def test_n_goes_through_the_pairs_and_f_shows_all_figures(
         assert "* \N{MINUS SIGN}19.5" in table(app).render_line(KURTOSIS).text
         assert "outlier channels on val: shared 133; only in the first none" in said(app, "#common")
         await pilot.press("down", "down", "y")
-        assert copied[0].startswith(
-            "figure kurtosis, set val, layer final, A 23.5 ± 0.4, B 4.0 ± 0.4"
-        )
+        assert copied[0].startswith("figure kurtosis, set val, layer final, A 23.5, B 4.0")
         await pilot.press("d")
         assert names(app) == ["kurtosis"]
         await pilot.press("d", "slash", *"persistence")
@@ -262,9 +263,44 @@ async def test_what_differs_or_cannot_be_compared_is_told_above_the_plot(
         await pilot.press("n")
         await until(pilot, lambda: forest(app).rows)
         assert "figures of channels" not in head(app)
-        assert head(app).startswith("A model a")
-        assert "   C model b" in head(app)
+        assert head(app).startswith("A ")
+        assert "   C " in head(app)
 
         app.push_screen(CompareScreen([bare, bare]))
         await until(pilot, lambda: "No headline figure is in both runs." in said(app, "#verdict"))
         assert not forest(app).rows
+
+
+async def test_pinned_runs_and_channels_come_first_and_a_run_has_one_colour_everywhere(
+    runs: list[Path],
+) -> None:
+    app = TuiprobeApp(runs=runs[0].parent)
+    async with app.run_test(size=(110, 36)) as pilot:
+        app.push_screen(RunsScreen(runs[0].parent))
+        await until(pilot, lambda: len(app.screen.query_one(RunTable).rows) == 3)
+        listed = app.screen.query_one(RunTable)
+        last = listed.rows[2].path
+        await pilot.press("space", "space", "space", "end", "p")
+        assert listed.rows[0].path == last
+        assert listed.render_line(1).text.startswith(f"☑p{run_mark(last).sign} ")
+        colour = app.theme_variables[run_mark(last).colour]
+        assert colour_of(listed.render_line(1), run_mark(last).sign) == colour
+        await pilot.press("s", "s", "s")  # in any order
+        assert listed.rows[0].path == last
+
+        app.pins.channels_of(last).add(133)
+        await pilot.press("c")
+        await until(pilot, lambda: app.screen.query(CompareTable) and forest(app).rows)
+        assert app.screen.runs[0] == last
+        assert "pinned channel 133: A " in said(app, "#beneath")
+        assert (
+            f"A\N{NO-BREAK SPACE}{run_mark(last).sign}"
+            in app.screen.query_one("#compare-head", Told).whole.plain
+        )
+        await until(pilot, lambda: colour_of(forest(app).render_line(0), "A") == colour)
+
+
+def colour_of(strip: Strip, text: str) -> str:
+    """The colour of the part of a line that is a text, blanks aside."""
+    part = next(part for part in strip if part.text.strip() == text)
+    return str(part.style.color.name)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.segment import Segment
-from textual.widgets import Input, Static
+from textual.widgets import Input, Static, Tabs
 
 from tests.measure.fake_run import FakeSet
 from tests.measure.fake_run import write_run as engine_run
@@ -219,7 +219,7 @@ TABS = {
     "directions": ("importance", "direction 0, strength 0.5, importance 0.5"),
     "concepts": ("encodes", "concept "),
     "shifts": ("effective-robustness", "Top-1 "),
-    "channels": ("height", "channel ▲  133, height 14.0 ± 0.2"),
+    "channels": ("height", "channel ▲  133, height 14.0 (13.8 to 14.2)"),
 }
 """By tab a term at its cursor, and how the copied row begins."""
 
@@ -276,7 +276,7 @@ async def test_channels_show_outcome_layers_sets_and_pictures(finished: Path) ->
         assert "1 channel above a height of 6" in said(app, "#outcome")
         lines = drawn(app, "#result-channels")
         assert lines[1].startswith("▲  133 █")
-        assert "99.0 ± 0.5 %" in lines[1]
+        assert "99.0 %" in lines[1]
         assert app.screen.query_one("#result-channels").has_focus
         grid = screen.query_one(PictureGrid)
         assert "channel 133" in str(grid.border_title)
@@ -342,7 +342,7 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await pilot.press("up", "enter")
         await until(pilot, lambda: app.screen.query_one(PictureGrid).groups)
         about = said(app, "#about")
-        assert "height         14.0 ± 0.2" in about
+        assert "height         14.0 (13.8 to 14.2)" in about
         assert "named in Privileged directions" in about  # the directions that lean on it
         assert "direction 0, strength 0.5, importance 0.50" in about
         grid = app.screen.query_one(PictureGrid)
@@ -613,3 +613,17 @@ async def test_results_are_read_without_what_only_files_hold(finished: Path) -> 
         assert all(part.result is None for part in parts)
         assert any(one.rows for one in tables)
         assert not any(one.rows for one in tables if not one.reading)
+
+
+async def test_all_tabs_are_in_sight_and_the_active_one_is_whole(finished: Path) -> None:
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(60, 20)) as pilot:
+        screen = await to_tab(pilot, app, "directions")
+        for width in (60, 80, 120):
+            await pilot.resize_terminal(width, 24)
+            bar = screen.query_one(Tabs)
+            await until(pilot, lambda: bar.size.width == width)  # noqa: B023
+            line = drawn_screen(app).splitlines()[bar.region.y]
+            assert all(f"{i} " in line for i in range(1, len(screen._parts) + 1)), line
+            assert "directions" in line
+            assert ("…" in line) == (width == 60)

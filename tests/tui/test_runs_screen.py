@@ -74,7 +74,7 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
         assert "\u202e" not in "".join(lines)
         for line, parts in zip(
             lines[1:],
-            (("✓ done", "100 %", "23.5 ± 0.4"), ("✓ done", "4.00 ± 0.20"),
+            (("✓ done", "100 %", "23.5"), ("✓ done", "4.00"),
              ("◐ stopped",), ("mini_clip", "miniature", "○ stopped", "-")),
             strict=True,
         ):  # fmt: skip

@@ -85,10 +85,6 @@ class Line:
     reach: float | None = None
     without: str = ""
 
-    def reaching(self, reach: float) -> Line:
-        """Returns the same line with this half-width of its prediction interval."""
-        return replace(self, reach=reach)
-
     def expected(self, imagenet: float) -> float:
         """Returns beta(x), the shift accuracy expected at this ImageNet accuracy."""
         return sigmoid(self.a * logit(imagenet) + self.b)

@@ -7,7 +7,7 @@ far models lie from it whose family it does not hold. docs/robustness.md has the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from math import sqrt
@@ -158,7 +158,7 @@ def peers(kind: Kind, target: tuple[str, ...] = SHIFTS, without: str = "") -> Pe
     points, left_out = _left_out(kind, target, without)
     line = fit(BASELINE_OF[kind], bundled_models(BASELINE_OF[kind], without), target, without)
     half = {level: reach(left_out, level) for level in LEVELS}
-    line = line.reaching(half[LEVELS[-1]])
+    line = replace(line, reach=half[LEVELS[-1]])
     return Peers(kind, line, half, len({point.family for point in points}))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
@@ -104,12 +103,3 @@ def presets() -> dict[str, Preset]:
     """Returns all presets by name, in the order of the file."""
     text = Path(__file__).with_name("presets.toml").read_text("utf-8")
     return {name: Preset(name=name, **row) for name, row in tomllib.loads(text).items()}
-
-
-def near_presets(name: str) -> list[str]:
-    """Returns up to three presets whose names resemble `name`.
-
-    >>> near_presets("vitb16openai")[0]
-    'vitb16_openai'
-    """
-    return get_close_matches(name, presets(), n=3, cutoff=0.5)

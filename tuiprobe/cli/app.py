@@ -76,7 +76,7 @@ REMOVED = {
 """Commands of 0.2.0 that were removed, and what replaces each."""
 
 
-class Help(TyperGroup):
+class MainCommand(TyperGroup):
     """The main command: `--help` shows its common options, `--help-all` all, by group."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -193,7 +193,7 @@ def all_options() -> tuple[OptionField, ...]:
     return (*run_options(), *options_of(Invocation))
 
 
-@app.callback(cls=Help, invoke_without_command=True)
+@app.callback(cls=MainCommand, invoke_without_command=True)
 @takes(all_options())
 def probe(context: typer.Context, **values: Any) -> None:
     """Measures one or more encoders, unless a command follows."""

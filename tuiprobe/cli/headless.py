@@ -14,7 +14,7 @@ from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import current_rank
-from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
+from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, catching_signals
 from tuiprobe.models.offline import go_offline
 from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.plaintext import plain
@@ -62,7 +62,7 @@ def run_models(
     if any(spec.offline for spec in specs):
         go_offline()  # before a library is imported
     rank = current_rank()
-    with listening(owner=True), narrated(rank) as listen:
+    with catching_signals(owner=True), narrated(rank) as listen:
         several = _SeveralModels(output or Path("runs"), fresh, mix, listen, as_json, debug)
         try:
             if listed is not None:

@@ -49,14 +49,14 @@ def label(
     ] = None,
     difference: Annotated[
         bool,
-        typer.Option("--difference", help="Narrow the differences once the best is known."),
+        typer.Option("--difference", help="Once the best is known, narrow the differences."),
     ] = False,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Seed of the order; fixed by the first label. Default: 0."),
     ] = None,
     require_decision: Annotated[
-        bool, typer.Option("--require-decision", help="Exit 1 if it is not decided.")
+        bool, typer.Option("--require-decision", help="Exit with code 1 while it is undecided.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,

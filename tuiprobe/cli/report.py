@@ -21,7 +21,7 @@ SEVERAL = ("html", "md")
 
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="A run directory; several for one report of all.")
+        list[Path] | None, typer.Argument(help="A run directory; several give one report of all.")
     ] = None,
     format: Annotated[
         list[str] | None,
@@ -32,13 +32,13 @@ def report(
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option(help="Directory to write to; - prints a format of one file."),
+        typer.Option(help="Directory to write to; - prints a single file."),
     ] = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="Show the run's small images.")
+        bool, typer.Option("--pictures/--no-pictures", help="Include the run's small images.")
     ] = True,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace files of other content in --to.")
+        bool, typer.Option("--replace", help="Overwrite files in --to that differ.")
     ] = False,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of results.json.")

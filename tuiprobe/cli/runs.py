@@ -31,11 +31,13 @@ _DATA: Final = 14
 def runs(
     words: Annotated[
         list[str] | None,
-        typer.Argument(help="Parts of name, model, data, state or outcome; all must be there."),
+        typer.Argument(
+            help="Show runs whose name, model, data, state or outcome contain all words."
+        ),
     ] = None,
     root: Annotated[Path, typer.Option(help="Where run directories are kept.")] = Path("runs"),
     sort: Annotated[
-        str, typer.Option(help="changed, name, state, model, images, kurtosis, ...")
+        str, typer.Option(help="Sort by changed, name, state, model, images, kurtosis, ...")
     ] = "changed",
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete the runs that are listed, after asking.")
@@ -45,7 +47,7 @@ def runs(
 ) -> None:
     """List runs, the latest first: state, figures with half their interval, outcome.
 
-    Where words leave one run, the command that does what it did follows.
+    If the words match one run, the command that repeats it is printed too.
     """
     from tuiprobe.report.reading import rows_with_labels
     from tuiprobe.run.directory import RunDir
@@ -182,7 +184,7 @@ def reprobe(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     ablate: Annotated[
         list[str] | None,
-        typer.Option(help="Accuracies without these, e.g. channel:17,direction:3."),
+        typer.Option(help="Print accuracies without these, e.g. channel:17,direction:3."),
     ] = None,
     ablate_mode: Annotated[str | None, of_run("ablate_mode")] = None,
     centred: Annotated[

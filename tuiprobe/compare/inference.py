@@ -76,18 +76,20 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def detectable(difference: Estimate, tests: int = 1) -> float | None:
-    """Returns the smallest true difference that would be told apart in `POWER` of such samples.
+def detectable(change: Estimate, tests: int = 1) -> float | None:
+    """Returns the smallest true difference that `POWER` of such samples would detect.
+
+    None if the measured one has no interval.
 
     Args:
-        difference: One that was measured; its interval says how precisely. None without.
+        change: A measured difference; its interval says how precisely it is known.
         tests: Number of differences that are tested together.
 
     >>> round(detectable(Estimate(value=0.1, low=0.08, high=0.12, n=9, method="m")), 4)
     0.0286
     """
-    if difference.low is None or difference.high is None:
+    if change.low is None or change.high is None:
         return None
-    error = (difference.high - difference.low) / 2 / NORMAL_95
+    error = (change.high - change.low) / 2 / NORMAL_95
     normal = NormalDist()
     return error * (normal.inv_cdf(1 - LEVEL / 2 / tests) + normal.inv_cdf(POWER))

@@ -1,4 +1,4 @@
-"""The paper's tables: one for each figure, with backbones as rows and trainings as columns."""
+"""The tables of Crabbé et al. (2024), one per figure: backbones as rows, trainings as columns."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ class Contest(Survey):
 
     @property
     def progress(self) -> float:
-        """How far the leader's closest rival is from being dropped: from 0 to 1, which drops it."""
+        """How close the leader's closest rival is to being dropped, from 0 to 1; 1 drops it."""
         leader = self.leader
         return min(*(self.better(leader, b) / self.needed for b in self._rivals(leader)), 1.0)
 

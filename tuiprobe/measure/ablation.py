@@ -27,7 +27,7 @@ def set_means(plan: Plan, listen: Listener) -> None:
 
     Args:
         plan: The plan of the run.
-        listen: Told that means are measured.
+        listen: Receives the event that means are measured.
 
     Raises:
         DataError: If no image of the shard can be read.

@@ -38,7 +38,7 @@ class Extraction:
         live: The live view to update.
         stop: The stop request, checked between batches.
         limit: The limit on unreadable images.
-        listen: Told about running out of memory.
+        listen: Receives a warning when memory runs out.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class UnreadableLimit:
         total: Number of images of the whole run.
         share: Largest share of them that may be unreadable.
         before: Number of unreadable images in shards of earlier attempts.
-        listen: Told about each unreadable image.
+        listen: Receives an event for each unreadable image.
     """
 
     def __init__(self, total: int, share: float, before: int, listen: Listener) -> None:

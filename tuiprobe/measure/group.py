@@ -179,7 +179,7 @@ class Group:
     Args:
         specs: The specs of the runs.
         opener: Loads, plans and locks one run.
-        listen: Told about all events, with the model's name before each message. Runs that are
+        listen: Receives all events, with the model's name before each message. Runs that are
             measured together report progress once.
     """
 

@@ -43,7 +43,7 @@ class HeadProgress:
 
     Args:
         what: The counted unit, for example `classes`.
-        listen: Told about progress.
+        listen: Receives progress.
         check: Called each time; raises to stop.
         most: Seconds that the head may take; None for no limit.
     """
@@ -91,7 +91,7 @@ def write_head(
 
     Args:
         plan: The plan of the run.
-        listen: Told what is built, with progress.
+        listen: Receives what is built, with progress.
         hurried: Whether the run was interrupted; then only a head that needs no computation is
             written.
         check: Called while the head is built; raises to stop. Finished parts are kept.
@@ -124,7 +124,7 @@ def write_head(
         arrays["logit_scale"] = np.array([head.logit_scale], dtype=np.float32)
         arrays["logit_bias"] = np.array([head.logit_bias], dtype=np.float32)
     for name in plan.suite.sets:
-        answers = answers_of(plan, choice, head.classes, name)
+        answers = class_of_each_row(plan, choice, head.classes, name)
         if answers is not None:
             arrays[ANSWERS + name] = answers
         elif plan.suite.sets[name].classes:
@@ -260,7 +260,7 @@ def too_long(prompts: int, plan: Plan, choice: HeadChoice) -> bool:
     return plan.device == "cpu" and padded and prompts > MAX_CPU_PROMPTS and not choice.asked
 
 
-def answers_of(
+def class_of_each_row(
     plan: Plan, choice: HeadChoice, rows: tuple[str, ...], name: str
 ) -> NDArray[np.int64] | None:
     """Returns the class of a set that each row of a head predicts; see `answers_for`."""
@@ -287,7 +287,7 @@ def refuse_unmatched(plan: Plan) -> None:
     rows, choice, path = plan.row_sets[ROWS], plan.head, str(plan.spec.labels)
     if rows.labels is None or choice.head is None:
         return
-    matched = answers_of(plan, choice, choice.classes, ROWS) is not None
+    matched = class_of_each_row(plan, choice, choice.classes, ROWS) is not None
     if matched and not choice.assumed:
         return
     high, head = int(rows.labels.max()), f"the head has {len(choice.classes):,} rows"

@@ -112,7 +112,7 @@ class LiveView:
         directory: The run directory.
         status: The status of this rank.
         sets: The planned sets.
-        listen: Told about progress; of several ranks, about that of all.
+        listen: Receives progress; of several ranks, that of all.
         pictured: Data sets by set name, to make thumbnails from.
         answers: Counts what the head answers; None if there is no head yet.
     """

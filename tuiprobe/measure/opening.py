@@ -22,7 +22,7 @@ from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.finished import file_stamps
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.heads import refuse_unmatched
-from tuiprobe.measure.job import Answer, Job
+from tuiprobe.measure.job import AskProbes, Job
 from tuiprobe.measure.machine import available_cores, choose_device, usual_batch
 from tuiprobe.measure.plan import Plan, list_images, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
@@ -40,7 +40,7 @@ from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
 
 
 @dataclass(frozen=True)
-class Own:
+class PythonObjects:
     """What Python code handed over, which a spec only names.
 
     Attributes:
@@ -61,8 +61,8 @@ def open_run(
     fresh: bool,
     mix: bool,
     listen: Listener,
-    answer: Answer,
-    own: Own = Own(),
+    answer: AskProbes,
+    own: PythonObjects = PythonObjects(),
 ) -> Job:
     """Plans a run and locks its directory until `locks` is closed.
 
@@ -73,7 +73,7 @@ def open_run(
         runs: Folder of run directories.
         fresh: Whether to delete what an earlier attempt left.
         mix: Whether to accept shards with another fingerprint.
-        listen: Told about all events.
+        listen: Receives all events.
         answer: Runs the probes on the merged run.
         own: Encoder and images that have no name to load them by.
 
@@ -145,7 +145,7 @@ def plan_run(
     output: Path | None = None,
     runs: Path = Path("runs"),
     fresh: bool = False,
-    own: Own = Own(),
+    own: PythonObjects = PythonObjects(),
 ) -> Plan:
     """Loads the encoder, lists the images and plans; arguments and errors as for `open_run`.
 
@@ -180,7 +180,7 @@ def open_row_suite(spec: RunSpec) -> Suite:
     return open_rows(spec, written_classes(spec.classes) if spec.classes is not None else ())
 
 
-def _encoder(spec: RunSpec, suite: Suite, own: Own) -> Encoder:
+def _encoder(spec: RunSpec, suite: Suite, own: PythonObjects) -> Encoder:
     rows = suite.sets.get(ROWS)
     if isinstance(rows, RowSet):
         return identity_encoder(

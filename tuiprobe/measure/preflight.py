@@ -15,7 +15,7 @@ from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.head_choice import HeadChoice
-from tuiprobe.measure.heads import HeadProgress, answers_of, too_long, unmatched
+from tuiprobe.measure.heads import HeadProgress, class_of_each_row, too_long, unmatched
 from tuiprobe.measure.plan import Plan
 from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder
@@ -36,7 +36,7 @@ def preflight(plan: Plan, listen: Listener) -> None:
 
     Args:
         plan: The plan of the run.
-        listen: Told about warnings.
+        listen: Receives warnings.
 
     Raises:
         WeightsError: If a check of the encoder fails.
@@ -156,7 +156,7 @@ def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[PreflightChec
         if not dataset.classes or not choice.classes or name in plan.suite.own_keys:
             continue
         check = PreflightCheck(name="class names", status="warn", detail="", data=name)
-        answers = answers_of(plan, choice, choice.classes, name)
+        answers = class_of_each_row(plan, choice, choice.classes, name)
         if answers is None:
             detail = unmatched(plan, choice, choice.classes, name)
             yield check.model_copy(update={"detail": f"no accuracy: {detail}"})

@@ -1,4 +1,4 @@
-"""What a run goes on with: shards that can be used, and images that are those of before.
+"""Checks what a resumed run can reuse: intact shards, measured on images that are unchanged.
 
 The same check applies to a shard when a run is resumed and when it is merged, whichever process
 wrote it. Every shard stores the digests of its images, and `samples.jsonl` their stamps. An image
@@ -152,7 +152,7 @@ def take_inventory(
     Args:
         reader: Reads the shards of the run.
         shards: All shards of the run.
-        listen: Told about shards that cannot be used.
+        listen: Receives a warning for each shard that cannot be used.
         own: Set and number of the shards of this rank; None for all.
 
     Raises:
@@ -184,7 +184,7 @@ def compare_contents(plan: Plan, published: Sequence[Shard], listen: Listener) -
     Args:
         plan: The current plan of the run.
         published: The published shards, in processing order.
-        listen: Told if contents are read.
+        listen: Receives an event if contents are read.
 
     Returns:
         Whether `plan.json` and `samples.jsonl` must be rewritten, because their paths or stamps

@@ -12,15 +12,15 @@ from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.group import Group
-from tuiprobe.measure.job import Answer
-from tuiprobe.measure.opening import Own, open_run
+from tuiprobe.measure.job import AskProbes
+from tuiprobe.measure.opening import PythonObjects, open_run
 from tuiprobe.measure.stages import RunOutcome, finish, measure, prepare
-from tuiprobe.measure.stopping import Interrupted, listening
+from tuiprobe.measure.stopping import Interrupted, catching_signals
 from tuiprobe.spec import RunSpec
 
 __all__ = ["RunOutcome", "run", "run_several"]
 
-_measures: int | None = None
+_measuring_process: int | None = None
 """The process that has begun to measure; threads that libraries started then exist only there."""
 
 
@@ -30,13 +30,13 @@ def refuse_forked_child() -> None:
     Raises:
         UsageError: If this is such a process, which would wait for threads that it does not have.
     """
-    global _measures
-    if _measures not in (None, os.getpid()):
+    global _measuring_process
+    if _measuring_process not in (None, os.getpid()):
         raise UsageError(
             "this process was forked from one that has measured, and would hang: start it with "
             "multiprocessing.get_context('spawn'), or measure in the parent alone"
         )
-    _measures = os.getpid()
+    _measuring_process = os.getpid()
 
 
 def run(
@@ -47,8 +47,8 @@ def run(
     fresh: bool = False,
     mix: bool = False,
     listen: Listener = lambda event: None,
-    answer: Answer,
-    own: Own = Own(),  # noqa: B008 - frozen
+    answer: AskProbes,
+    own: PythonObjects = PythonObjects(),  # noqa: B008 - frozen
 ) -> RunOutcome:
     """Measures, merges and probes; resumes an earlier attempt.
 
@@ -58,7 +58,7 @@ def run(
         runs: Folder of run directories.
         fresh: Whether to delete what an earlier attempt left.
         mix: Whether to accept shards with another fingerprint.
-        listen: Told about all events.
+        listen: Receives all events.
         answer: Runs the probes on the merged run.
         own: Encoder and images that have no name to load them by.
 
@@ -67,7 +67,7 @@ def run(
         Interrupted: If a stop was requested before the first image or after the last.
     """
     refuse_forked_child()
-    with listening(), explaining_failures(), ExitStack() as locks:
+    with catching_signals(), explaining_failures(), ExitStack() as locks:
         job = open_run(
             spec, locks, output=output, runs=runs, fresh=fresh, mix=mix, listen=listen,
             answer=answer, own=own,
@@ -85,7 +85,7 @@ def run_several(
     fresh: bool = False,
     mix: bool = False,
     listen: Listener = lambda event: None,
-    answer: Answer,
+    answer: AskProbes,
 ) -> list[RunOutcome | TuiprobeError | Interrupted]:
     """Runs several models; decodes each image once for all models that use it.
 
@@ -94,14 +94,14 @@ def run_several(
         runs: Folder of run directories, each named by its content.
         fresh: Whether to delete what earlier attempts left.
         mix: Whether to accept shards with another fingerprint.
-        listen: Told about all events.
+        listen: Receives all events.
         answer: Runs the probes on a merged run.
 
     Returns:
         The outcome of each run, in the order of `specs`. A failed run does not stop the others.
     """
     refuse_forked_child()
-    with listening(), ExitStack() as locks:
+    with catching_signals(), ExitStack() as locks:
         opened = partial(
             open_run, locks=locks, output=None, runs=runs, fresh=fresh, mix=mix, answer=answer
         )

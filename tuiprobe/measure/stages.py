@@ -20,7 +20,7 @@ from tuiprobe.measure.plan import Plan, record_of, write_plan
 from tuiprobe.measure.preflight import preflight
 from tuiprobe.measure.resume import Inventory, UnusableShardError, compare_contents, take_inventory
 from tuiprobe.measure.shards import Shard
-from tuiprobe.measure.stopping import KEPT, Interrupted, current
+from tuiprobe.measure.stopping import KEPT, Interrupted, stop_signals
 from tuiprobe.measure.thumbnails import candidates, write_thumbnails
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.run.counting import count_images, named_ranks, published_shards, ranks_missing
@@ -122,7 +122,7 @@ def _head_first(job: Job) -> None:
     if job.plan.head.kind == "probe":
         return  # its images take as long as those of the run
     try:
-        with current().deferred():
+        with stop_signals().deferred():
             write_head(job.plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
     except LongHeadError:
         job.say("stage", "the head takes longer: it is built after measuring", stage="head")
@@ -170,7 +170,7 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
 def extracting(job: Job, extraction: Extraction, missing: Sequence[Shard]) -> Iterator[None]:
     """Defers stop requests to the next batch, and measures the time."""
     extraction.live.begin(missing)
-    with current().deferred(), job.clock.stage("extract"):
+    with stop_signals().deferred(), job.clock.stage("extract"):
         yield
 
 
@@ -337,7 +337,7 @@ def _build_head(job: Job, *, hurried: bool) -> bool:
     """Builds the head, or the rest of it; returns False if it was stopped before its end."""
     check: Callable[[], None] = (lambda: None) if hurried else job.stop.check
     try:
-        with current().deferred():
+        with stop_signals().deferred():
             write_head(job.plan, job.listen, hurried=hurried, check=check)
     except Interrupted as reason:
         job.say("interrupted", f"stopped by {reason}; what is built of the head is kept")

@@ -44,7 +44,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Signals:
-    """The stop requests to this process by SIGINT and SIGTERM; see `listening`.
+    """The stop requests to this process by SIGINT and SIGTERM; see `catching_signals`.
 
     Args:
         owner: Whether the process ends with the run, so that a thread may end it at once.
@@ -158,13 +158,13 @@ _current: Signals | None = None
 _NOBODY = Signals()
 
 
-def current() -> Signals:
-    """Returns the active stop requests; an empty object outside `listening`."""
+def stop_signals() -> Signals:
+    """Returns the active stop requests; an empty object outside `catching_signals`."""
     return _NOBODY if _current is None else _current
 
 
 @contextmanager
-def listening(owner: bool = False) -> Iterator[Signals]:
+def catching_signals(owner: bool = False) -> Iterator[Signals]:
     """Handles SIGINT and SIGTERM as stop requests; a nested block shares the outer one's.
 
     Args:
@@ -224,7 +224,7 @@ class StopRequest:
 
     def check(self) -> None:
         """Raises `Interrupted` if a stop was requested."""
-        current().check()
+        stop_signals().check()
         if not self._cancelled and time.monotonic() >= self._next_poll:
             self._next_poll = time.monotonic() + _POLL_SECONDS
             self._cancelled = self._cancel_file.exists()

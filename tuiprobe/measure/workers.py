@@ -68,7 +68,7 @@ def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iter
     """
     workers = min(workers, len(source.batches))
     progress = _Progress(max(workers, 1))
-    with stopping.current().deferred():
+    with stopping.stop_signals().deferred():
         if not workers:
             yield _read_here(source, progress)
             return
@@ -89,7 +89,7 @@ def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iter
 def _read_here(source: Source[Item, Together], progress: _Progress) -> Iterator[Together]:
     """Yields the batches that this process reads itself."""
     for number in range(len(source.batches)):
-        stopping.current().check()
+        stopping.stop_signals().check()
         batch = _read_batch(source, progress, 0, number)
         if isinstance(batch, _Failure):
             raise batch.explained()
@@ -106,9 +106,9 @@ def _received(
     for number in range(len(source.batches)):
         worker = pool[number % len(pool)]
         while not worker.ready(_POLL_SECONDS):
-            stopping.current().check()
+            stopping.stop_signals().check()
             progress.look(source)
-        stopping.current().check()
+        stopping.stop_signals().check()
         batch = worker.take()
         progress.moved()
         if isinstance(batch, _Failure):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor
-
 from tuiprobe.miniature.build import build
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import TextTower, classifier_head, trained_scale
+from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, weights_info
 from tuiprobe.models.registry import Loader, ModelRequest
-from tuiprobe.models.text_side import TextSide
+from tuiprobe.models.text_side import text_tower
 from tuiprobe.models.weights import load_into, read_checkpoint
 
 
@@ -61,29 +58,18 @@ def load(request: ModelRequest) -> Encoder:
         loader="miniature",
         training=card["training"],
         accuracies={f"miniature:{k}": row["hits"] / row["n"] for k, row in shipped.items()},
-        text=None if tokenizer is None else _text_tower(model, tokenizer, card),
+        text=None
+        if tokenizer is None
+        else text_tower(
+            model,
+            tokenizer,
+            context_length=tokenizer.context_length,
+            tokenizer="the miniature's word tokenizer",
+            templates=tuple(card["templates"]),
+        ),
         classifier=None
         if tokenizer is not None
         else replace(classifier_head(model.head), classes=tuple(card["classes"])),
-    )
-
-
-def _text_tower(model: Any, tokenizer: Any, card: dict[str, Any]) -> TextTower:
-    def tokenize(prompts: Sequence[str]) -> Tensor:
-        tokens: Tensor = tokenizer(list(prompts))
-        return tokens
-
-    side = TextSide(model)
-    scale, bias = trained_scale(model)
-    return TextTower(
-        tokenize=tokenize,
-        encode=side.encode,
-        lengths=side.lengths,
-        context_length=int(tokenizer.context_length),
-        tokenizer="the miniature's word tokenizer",
-        templates=tuple(card["templates"]),
-        logit_scale=scale,
-        logit_bias=bias,
     )
 
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.imagenet import imagenet_templates
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import TextTower, trained_scale
+from tuiprobe.models.heads import TextTower
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.open_clip_source import CONFIG_FILE, OpenClipSource, locate
 from tuiprobe.models.published_files import fetch_published
 from tuiprobe.models.quiet import quiet, seeded
 from tuiprobe.models.registry import Loader, ModelRequest
 from tuiprobe.models.taps import DerivedTap
-from tuiprobe.models.text_side import TextSide
+from tuiprobe.models.text_side import text_tower
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 from tuiprobe.models.wrappers import State
 
@@ -49,13 +50,6 @@ def load(request: ModelRequest) -> Encoder:
     weights = _load_weights(request, source, model, file)
     visual = model.visual
     preprocess, preprocessing = _preprocessing(source, visual)
-
-    def forward(images: Tensor) -> Tensor:
-        """Computes the image embedding before normalisation; CoCa's tower also returns tokens."""
-        output = visual(images)
-        h: Tensor = output[0] if isinstance(output, tuple) else output
-        return h
-
     return Encoder(
         name=request.name,
         architecture=source.architecture,
@@ -66,7 +60,7 @@ def load(request: ModelRequest) -> Encoder:
         module=model,
         tower=visual,
         preprocess=preprocess,
-        forward=forward,
+        forward=_OpenClipForward(visual),
         probes=_probes(visual),
         device=request.device,
         dtype=request.dtype,
@@ -147,6 +141,19 @@ def _preprocessing(source: OpenClipSource, visual: Any) -> tuple[Any, Preprocess
     return image_transform_v2(config, is_train=False), info
 
 
+@dataclass(frozen=True)
+class _OpenClipForward:
+    """Maps images to the image embedding before normalisation, also in a copy of an encoder."""
+
+    visual: nn.Module
+
+    def __call__(self, images: Tensor) -> Tensor:
+        output = self.visual(images)
+        # CoCa's tower also returns tokens.
+        h: Tensor = output[0] if isinstance(output, tuple) else output
+        return h
+
+
 def _probes(visual: Any) -> dict[str, DerivedTap]:
     """Returns the tap before the projection, for towers with a separate projection."""
     if getattr(visual, "proj", None) is not None and hasattr(visual, "ln_post"):
@@ -183,17 +190,13 @@ def _text_tower(source: OpenClipSource, model: Any) -> TextTower:
         tokens: Tensor = made[0](list(prompts))
         return tokens
 
-    text, side = source.config.get("text_cfg", {}), TextSide(model)
-    scale, bias = trained_scale(model)
-    return TextTower(
-        tokenize=tokenize,
-        encode=side.encode,
-        lengths=side.lengths,
+    text = source.config.get("text_cfg", {})
+    return text_tower(
+        model,
+        tokenize,
         context_length=int(text.get("context_length", 77)),
         tokenizer=str(text.get("hf_tokenizer_name") or "open_clip's byte-pair tokenizer"),
         templates=imagenet_templates(),
-        logit_scale=scale,
-        logit_bias=bias,
     )
 
 

@@ -94,11 +94,6 @@ def load(request: ModelRequest) -> Encoder:
     with torch.inference_mode():
         features = model.forward_features(torch.zeros(1, 3, *preprocessing.size))
         width = int(model.forward_head(features, pre_logits=True).shape[-1])
-
-    def forward(images: Tensor) -> Tensor:
-        h: Tensor = model.forward_head(model.forward_features(images), pre_logits=True)
-        return h
-
     layer = model.get_classifier()
     linear = isinstance(layer, nn.Linear) and layer.in_features == width
     return Encoder(
@@ -110,7 +105,7 @@ def load(request: ModelRequest) -> Encoder:
         preprocessing=preprocessing,
         module=model,
         preprocess=preprocess,
-        forward=forward,
+        forward=_TimmForward(model),
         device=request.device,
         dtype=request.dtype,
         loader="timm",
@@ -298,6 +293,20 @@ def _preprocessing(name: TimmName, model: Any, *, own: bool) -> tuple[Any, Prepr
         assumed=assumed,
     )
     return create_transform(**config, is_training=False), info
+
+
+@dataclass(frozen=True)
+class _TimmForward:
+    """Maps images to the pooled features before the classifier.
+
+    An object and no closure, so that a copy of an encoder calls the copied model.
+    """
+
+    model: Any
+
+    def __call__(self, images: Tensor) -> Tensor:
+        h: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
+        return h
 
 
 def _fetch(spec: str, rest: str) -> list[Path]:

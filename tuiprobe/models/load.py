@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import cast
 
 import torch
 
 from tuiprobe.catalog.names import all_published, right_spec
-from tuiprobe.catalog.presets import Preset, near_presets, presets
+from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.registry import LOADERS, Loader, ModelRequest, model_forms
@@ -111,7 +112,8 @@ def _preset(name: str) -> Preset:
             "library --model NAME --checkpoint FILE"
         )
     specs = [m.spec for m in all_published().values() if m.architecture == name]
-    near = near_presets(name) or [right_spec(spec) for spec in specs[:3]]
+    near = get_close_matches(name, presets(), n=3, cutoff=0.5)
+    near = near or [right_spec(spec) for spec in specs[:3]]
     hint = f"did you mean {' or '.join(near)}?" if near else f"name one as {model_forms()}"
     raise UsageError(f"there is no preset {name!r}; {hint}")
 

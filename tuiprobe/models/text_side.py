@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import open_clip
 import torch
 from torch import Tensor, nn
+
+from tuiprobe.models.heads import TextTower
 
 
 class TextSide(nn.Module):
@@ -64,3 +66,48 @@ def _lengths(tower: Any) -> Callable[[Tensor], Tensor] | None:
     if pool == "eos":
         return lambda tokens: tokens.eq(end).int().argmax(dim=1) + 1
     return None
+
+
+def text_tower(
+    model: Any,
+    tokenize: Callable[[Sequence[str]], Tensor],
+    *,
+    context_length: int,
+    tokenizer: str,
+    templates: tuple[str, ...],
+) -> TextTower:
+    """Returns the text side of an open_clip model, with its trained scale.
+
+    Args:
+        model: The model.
+        tokenize: Maps prompts to token ids `[n, context_length]`.
+        context_length: Tokens per prompt.
+        tokenizer: Name of the tokenizer, for the report.
+        templates: Default prompt templates.
+    """
+    side = TextSide(model)
+    scale, bias = trained_scale(model)
+    return TextTower(
+        tokenize=tokenize,
+        encode=side.encode,
+        lengths=side.lengths,
+        context_length=context_length,
+        tokenizer=tokenizer,
+        templates=templates,
+        logit_scale=scale,
+        logit_bias=bias,
+    )
+
+
+def trained_scale(model: nn.Module) -> tuple[float | None, float]:
+    """Returns logit scale and logit bias of a CLIP, from its parameters of these names.
+
+    The parameter `logit_scale` is the logarithm. If the scale is missing, without data (on the
+    meta device) or not a finite positive number, it is None.
+    """
+    scale, bias = (getattr(model, name, None) for name in ("logit_scale", "logit_bias"))
+    if scale is not None and scale.is_meta:
+        return None, 0.0
+    factor = 0.0 if scale is None else float(scale.detach().float().exp())
+    shift = 0.0 if bias is None else float(bias.detach().float())
+    return factor if 0 < factor < float("inf") else None, shift

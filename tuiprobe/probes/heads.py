@@ -136,10 +136,12 @@ def nested_hits(
     return hits
 
 
-def logit_blocks(
+def _unscaled_logit_blocks(
     features: Float32, head: HeadArrays, images: SetFeatures
 ) -> Iterator[tuple[slice, Float32]]:
-    """Yields the logits of the rows that may answer, in blocks of images.
+    """Yields logits of the rows that may answer, in blocks of images: right in order, not in size.
+
+    `tuiprobe.probes.confidence.logit_blocks` yields them with their scale.
 
     Args:
         features: [n, C].
@@ -169,7 +171,7 @@ def answered_right(features: Float32, head: HeadArrays, images: SetFeatures) -> 
     """
     answers, labels = answers_of(images, head.weight.shape[0]), np.asarray(images.labels)
     right = np.zeros(features.shape[0], dtype=bool)
-    for place, logits in logit_blocks(features, head, images):
+    for place, logits in _unscaled_logit_blocks(features, head, images):
         right[place] = answers[logits.argmax(axis=1)] == labels[place]
     return right
 
@@ -187,7 +189,7 @@ def hits_among_all(head: HeadArrays, images: SetFeatures) -> int:
         images: Features, labels and answers.
     """
     answers, labels = np.asarray(images.answers), np.asarray(images.labels)
-    blocks = logit_blocks(images.features, head, replace(images, answers=None))
+    blocks = _unscaled_logit_blocks(images.features, head, replace(images, answers=None))
     return sum(
         int((answers[logits.argmax(axis=1)] == labels[place]).sum()) for place, logits in blocks
     )
@@ -197,7 +199,7 @@ def top_hits(head: HeadArrays, images: SetFeatures, k: int) -> int:
     """Counts the images whose class is among the answers of the k highest rows."""
     answers, labels = answers_of(images, head.weight.shape[0]), np.asarray(images.labels)
     right = 0
-    for place, logits in logit_blocks(images.features, head, images):
+    for place, logits in _unscaled_logit_blocks(images.features, head, images):
         best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
         right += int((answers[best] == labels[place, None]).any(axis=1).sum())
     return right

@@ -94,7 +94,7 @@ def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
         f"Label {target}",
         page_file("label.css"),
         "label.js",
-        note=_measured(labelling),
+        measured=_measured(labelling),
         data=data,
     )
 

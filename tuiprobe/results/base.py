@@ -50,14 +50,14 @@ Many = Annotated[tuple[_Item, ...], Field(max_length=MOST_ITEMS, fail_fast=True)
 MOST_NAMED = 10_000
 
 
-def few(value: Any) -> Any:
+def refuse_many_names(value: Any) -> Any:
     """Refuses an object of too many names before pydantic looks at each."""
     if isinstance(value, dict) and len(value) > MOST_NAMED:
         raise ValueError(f"more than {MOST_NAMED:,} names")
     return value
 
 
-Named = Annotated[dict[str, _Item], BeforeValidator(few)]
+ByName = Annotated[dict[str, _Item], BeforeValidator(refuse_many_names)]
 """Values by name."""
 
 

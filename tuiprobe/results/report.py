@@ -16,7 +16,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, reading
 from tuiprobe.manifest import RESULTS, refuse_other, refuse_unfinished
 from tuiprobe.plaintext import json_text, plain
-from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Real, given
+from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
@@ -58,7 +58,7 @@ class Timings(Frozen):
 
     started: str | None = None
     finished: str | None = None
-    seconds: Named[Real] = Field(default_factory=dict)
+    seconds: ByName[Real] = Field(default_factory=dict)
     images_per_second: Real | None = None
     measured_by: str | None = None
     reprobed: str | None = None
@@ -118,7 +118,7 @@ class Report(Frozen):
     title: str
     tuiprobe: str
     key: str
-    spec: Named[Plain]
+    spec: ByName[Plain]
     model: Model
     data: Annotated[Many[DataSet], Field(max_length=MOST_SETS)]
     partial: bool = False
@@ -299,7 +299,7 @@ def _refuse_other(file: Path, content: bytes) -> None:
 
 
 def _rendered(renderer: str, report: Report) -> str:
-    """Renders a report for a notebook, by import string: the room of renderers is above this one.
+    """Renders a report for a notebook, by import string, since `report` stands above this package.
 
     Args:
         renderer: A function from a report to text, as `module:name`.

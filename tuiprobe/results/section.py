@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tuiprobe.numbers import number
-from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, Named, NotRun, Real, Unit
+from tuiprobe.results.base import ByName, Count, Estimate, Figure, Frozen, Many, NotRun, Real, Unit
 
 
 class TopImage(Frozen):
@@ -435,4 +435,4 @@ class NamedSet(Frozen):
     place: str = ""
     members: Many[str]
     universe: Count | None = None
-    basis: Named[str | None] = Field(default_factory=dict)
+    basis: ByName[str | None] = Field(default_factory=dict)

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from tuiprobe.results.base import MOST_CHANNELS, Count, Frozen, Many, Named, Real
+from tuiprobe.results.base import MOST_CHANNELS, ByName, Count, Frozen, Many, Real
 
 Representation = Literal["projected", "pooled", "token"]
 Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]
@@ -145,7 +145,7 @@ class Fingerprint(Frozen):
     device: str
     isa: str
     threads: Count
-    flags: Named[str] = Field(default_factory=dict)
+    flags: ByName[str] = Field(default_factory=dict)
     processor: str = ""
 
     def differences(self, other: "Fingerprint") -> dict[str, tuple[str, str]]:
@@ -162,12 +162,12 @@ class Fingerprint(Frozen):
         return {**fields, "threads": str(self.threads), **self.flags}
 
 
-Status = Literal["pass", "warn", "fail", "skip"]
+CheckStatus = Literal["pass", "warn", "fail", "skip"]
 Cause = Literal["encoder", "labels", "images"]
 
 
 PROBE: Final = "preflight"
-"""Id of the probe that tells of these checks."""
+"""Id of the probe that reports these checks."""
 
 
 class PreflightCheck(Frozen):
@@ -183,7 +183,7 @@ class PreflightCheck(Frozen):
     """
 
     name: str
-    status: Status
+    status: CheckStatus
     detail: str
     fix: str = ""
     data: str | None = None

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json, reading
-from tuiprobe.manifest import give_way, refuse_other
+from tuiprobe.manifest import drop_stale_manifest, refuse_other
 from tuiprobe.memory import refuse_beyond_memory
 from tuiprobe.run.directory import RunDir
 
@@ -64,7 +64,7 @@ def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dic
     digest = hashlib.sha256(before + after)
     for piece in content:
         digest.update(piece)
-    give_way(entry, digest.hexdigest())
+    drop_stale_manifest(entry, digest.hexdigest())
     entry.write_chunks((before, digest.hexdigest().encode(), after, *content))
     return digest.hexdigest()
 

@@ -76,7 +76,7 @@ class RunRow:
         return self.status.kind
 
     def cell(self, field: str) -> str:
-        """Returns a figure of `LISTED` as text; that on your pictures as measured, if labels do."""
+        """Returns a figure of `LISTED` as text; of `target` the accuracy by labels, if known."""
         if field == "target" and given(self.labelled):
             return f"{self.labelled.plus_minus()} measured"
         figure: Figure = getattr(self, field)

@@ -19,7 +19,7 @@ from tuiprobe.manifest import (
 )
 from tuiprobe.options import OptionError, validated
 from tuiprobe.results import Fingerprint, Model
-from tuiprobe.results.base import LONGEST_TEXT, Count, Many, Named, Record, without_retired
+from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Record, without_retired
 from tuiprobe.results.report import MOST_SETS
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
@@ -148,7 +148,7 @@ class PlanRecord(Record):
     all_blocks: bool
     sets: Annotated[Many[SetRecord], Field(max_length=MOST_SETS)]
     concept_set: str | None = None
-    files: Named[FileRecord] = Field(default_factory=dict)
+    files: ByName[FileRecord] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits(self) -> PlanRecord:
@@ -195,7 +195,7 @@ class Measured(Record):
     """
 
     key: str
-    sets: Named[MeasuredRecord]
+    sets: ByName[MeasuredRecord]
 
 
 def write_spec(spec: RunSpec, directory: RunDir) -> None:

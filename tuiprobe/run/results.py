@@ -180,7 +180,7 @@ def summary(run: RunDir) -> Summary:
 
 
 @lru_cache(maxsize=_KEPT)
-def _summary(path: Path, results: int, _summary: int, manifest: int) -> Summary:
+def _summary(path: Path, results: int, _of_summary: int, manifest: int) -> Summary:
     run = RunDir(path)
     if manifest >= results:  # else the results were edited, or the run was copied
         with suppress(DamagedFileError):

@@ -19,6 +19,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.ascii import ASCII_KEYS, AsciiFilter
 from tuiprobe.tui.commands import ScreenCommands, working_keys
 from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.runmarks import run_colours
 
 # Muted backgrounds, one accent, colours for colour-blind readers.
 DARK = Theme(
@@ -114,6 +115,10 @@ class TuiprobeApp(EngineApp):
             "models": self._models,
             "runs": self._runs,
         }
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Returns the colours of runs, which no theme has."""
+        return run_colours(self.current_theme.dark)
 
     @property
     def farewell(self) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.compare.differences_section import kind
 from tuiprobe.compare.forest import ForestRow
-from tuiprobe.numbers import MISSING
+from tuiprobe.numbers import MISSING, number
 from tuiprobe.plaintext import holds_all
 from tuiprobe.results import given
+from tuiprobe.results.report import Report
+from tuiprobe.results.section import Chart
 from tuiprobe.tui.widgets.rows import RowColumn
 from tuiprobe.tui.widgets.spans import span
 
@@ -51,18 +53,21 @@ def pairs_of(runs: int) -> list[Pair]:
 # The forest plot.
 
 
-def forest_columns(letters: tuple[str, str], width: int) -> tuple[RowColumn, ...]:
+def forest_columns(
+    letters: tuple[str, str], width: int, colours: tuple[str, str] = ("", "")
+) -> tuple[RowColumn, ...]:
     """Returns the columns of the forest plot; the plot takes what the others leave.
 
     Args:
         letters: What the runs are called.
         width: Cells of the table.
+        colours: Variables of the theme that the runs are drawn in.
     """
     first, second = letters
     found = [
         RowColumn("figure", _FIGURE),
-        RowColumn(first, 7, right=True, drop=3),
-        RowColumn(second, 7, right=True, drop=2),
+        RowColumn(first, 7, right=True, drop=3, colour=colours[0]),
+        RowColumn(second, 7, right=True, drop=2, colour=colours[1]),
         RowColumn(f"{second} − {first}", 13, right=True, term="difference"),  # noqa: RUF001
         RowColumn("95 % interval", 18, right=True, drop=5, term="interval"),
         RowColumn("images", 8, drop=6, term="paired"),
@@ -123,6 +128,31 @@ def forest_text(row: ForestRow, letters: tuple[str, str]) -> str:
     )
 
 
+def channel_heights(report: Report) -> dict[str, str]:
+    """Returns what the first bars inside say of each channel, by the channel's number."""
+    sections = [part.section for part in report.parts if part.block == "inside" and part.section]
+    charts = [one for section in sections for one in section.content if isinstance(one, Chart)]
+    for chart in charts:
+        for series in chart.series:
+            if series.mark == "bars":
+                values = [number(value, chart.y_unit) for value in series.y]
+                return dict(zip(chart.ticks, values, strict=False))
+    return {}
+
+
+def pinned_channels(
+    channels: Iterable[int], letters: tuple[str, str], first: Report, second: Report
+) -> Iterator[str]:
+    """Yields a line for each channel that was pinned in one of two runs."""
+    heights = channel_heights(first), channel_heights(second)
+    for channel in sorted(channels):
+        values = [
+            f"{letter} {known.get(str(channel), 'not among the highest')}"
+            for letter, known in zip(letters, heights, strict=True)
+        ]
+        yield f"pinned channel {channel}: {', '.join(values)}"
+
+
 # All figures.
 
 
@@ -132,16 +162,16 @@ def compare_rows(found: Comparison) -> list[Difference]:
     return sorted(known, key=lambda one: (one.headline is None, one.headline or 0))
 
 
-def columns(letters: tuple[str, str]) -> tuple[RowColumn, ...]:
+def columns(letters: tuple[str, str], colours: tuple[str, str] = ("", "")) -> tuple[RowColumn, ...]:
     """Returns the columns of all figures."""
     first, second = letters
     return (
         RowColumn("figure", 16),
         RowColumn("set", 8, drop=3, term="set"),
         RowColumn("layer", 10, drop=4, term="tap"),
-        RowColumn(first, 13, right=True, drop=1),
-        RowColumn(second, 13, right=True, drop=2),
-        RowColumn(f"{second} − {first}", 30, right=True, term="difference"),  # noqa: RUF001
+        RowColumn(first, 8, right=True, drop=1, colour=colours[0]),
+        RowColumn(second, 8, right=True, drop=2, colour=colours[1]),
+        RowColumn(f"{second} − {first}", 32, right=True, term="difference"),  # noqa: RUF001
         RowColumn("images", 8, drop=5, term="paired"),
     )
 
@@ -151,8 +181,8 @@ def cells(row: Difference) -> list[str]:
     name = row.id if row.headline is None else row.name
     how = {"paired": "the same", "separate": "separate"}.get(kind(row), "-")
     return [
-        name, row.data, row.place, row.first.plus_minus(bare=True),
-        row.second.plus_minus(bare=True), difference_text(row), how,
+        name, row.data, row.place, row.first.alone(bare=True), row.second.alone(bare=True),
+        difference_text(row), how,
     ]  # fmt: skip
 
 

@@ -29,9 +29,9 @@ def outlier(*channels):
 
 
 def ablations(head, sets, channels, seed=0):
-    found = ablate_channels(head, sets, outlier(*channels), seed)
-    assert isinstance(found, ChannelAblations)
-    return found.ablations
+    result = ablate_channels(head, sets, outlier(*channels), seed)
+    assert isinstance(result, ChannelAblations)
+    return result.ablations
 
 
 def signal():
@@ -49,11 +49,11 @@ def signal():
 
 
 def test_ablation_of_an_offset_costs_nothing_and_of_a_signal_does():
-    head, one = signal()
-    offset = ablations(head, [one], [9])
+    head, images = signal()
+    offset = ablations(head, [images], [9])
     assert [a.mode for a in offset] == ["zero", "mean"]
     assert all(a.after.value == a.before.value for a in offset)
-    lost = ablations(head, [one], [5])[0]
+    lost = ablations(head, [images], [5])[0]
     assert lost.difference.high < -0.1
     for control in (lost.random, lost.matched, lost.directions):
         assert control.value > lost.after.value
@@ -63,11 +63,11 @@ def test_ablation_of_an_offset_costs_nothing_and_of_a_signal_does():
 
 def test_the_mean_is_that_of_the_in_distribution_set():
     """A shift whose offset differs is set to the mean of the first set, not to its own."""
-    head, one = signal()
-    moved = SetFeatures("shift", one.features + 2 * np.eye(40, dtype="f4")[5], one.labels)
-    found = {(a.data, a.mode): a for a in ablations(head, [one, moved], [5])}
-    assert found["shift", "mean"].after.value == found["val", "mean"].after.value
-    assert found["shift", "mean"].before.value < found["val", "mean"].before.value
+    head, images = signal()
+    moved = SetFeatures("shift", images.features + 2 * np.eye(40, dtype="f4")[5], images.labels)
+    result = {(a.data, a.mode): a for a in ablations(head, [images, moved], [5])}
+    assert result["shift", "mean"].after.value == result["val", "mean"].after.value
+    assert result["shift", "mean"].before.value < result["val", "mean"].before.value
 
 
 @pytest.mark.parametrize("zero_shot", [True, False])
@@ -75,41 +75,42 @@ def test_the_mean_is_that_of_the_in_distribution_set():
 def test_low_rank_changes_equal_ablated_rows(mode, zero_shot):
     """Against float64 algebra on rows with the part replaced, under a mask with equal classes."""
     about = {"normalize": True, "logit_scale": 20.0, "logit_bias": -2.0} if zero_shot else {}
-    head, one = planted(n=3000, bias=np.linspace(-1, 1, CLASSES, dtype=np.float32), **about)
+    head, images = planted(n=3000, bias=np.linspace(-1, 1, CLASSES, dtype=np.float32), **about)
     answers = np.where(np.arange(CLASSES) % 3 == 1, -1, np.arange(CLASSES) // 2)
-    keep = np.isin(one.labels // 2, answers)
-    one = SetFeatures("x", one.features[keep], one.labels[keep] // 2, answers)
+    keep = np.isin(images.labels // 2, answers)
+    images = SetFeatures("x", images.features[keep], images.labels[keep] // 2, answers)
     basis = np.linalg.qr(np.random.default_rng(1).standard_normal((CHANNELS, 3)))[0].astype("f4")
-    mean = one.features.mean(0) if mode == "mean" else np.zeros(CHANNELS, np.float32)
+    mean = images.features.mean(0) if mode == "mean" else np.zeros(CHANNELS, np.float32)
     removals = [Removal(mean[[3, 7]], [3, 7]), Removal(mean @ basis, basis=basis)]
     for removal, q in zip(removals, (np.eye(CHANNELS)[:, [3, 7]], basis.astype("f8")), strict=True):
-        x = one.features.astype("f8")
+        x = images.features.astype("f8")
         x = x - (x @ q - mean.astype("f8") @ q) @ q.T
-        changed = SetFeatures("x", x.astype("f4"), one.labels, answers)
+        changed = SetFeatures("x", x.astype("f4"), images.labels, answers)
         plain = Logits(head, changed).confidences()
-        found = predict_without(head, one, [None, removal])[1]
-        assert (found.right == plain.right).mean() > 0.999
-        np.testing.assert_allclose(found.confidence, plain.confidence, atol=2e-4)
-        spread = logits(changed.features, head, allowed(head, one)).astype("f8").std(1)
-        np.testing.assert_allclose(found.spread, spread, rtol=1e-4)
+        result = predict_without(head, images, [None, removal])[1]
+        assert (result.right == plain.right).mean() > 0.999
+        np.testing.assert_allclose(result.confidence, plain.confidence, atol=2e-4)
+        spread = logits(changed.features, head, allowed(head, images)).astype("f8").std(1)
+        np.testing.assert_allclose(result.spread, spread, rtol=1e-4)
 
 
 def test_the_energy_that_is_attained_is_told():
-    head, one = planted()
-    found = ablate_channels(head, [one], outlier(3), 0)
-    energy = (one.features.astype("f8") ** 2).sum(0)
-    assert found.matched == (int(np.argsort(energy)[-2]),)
-    assert found.matched_energy == pytest.approx(np.sort(energy)[-2] / energy[3])
-    assert found.matched_energy < 0.2
+    head, images = planted()
+    result = ablate_channels(head, [images], outlier(3), 0)
+    energy = (images.features.astype("f8") ** 2).sum(0)
+    assert result.matched == (int(np.argsort(energy)[-2]),)
+    assert result.matched_energy == pytest.approx(np.sort(energy)[-2] / energy[3])
+    assert result.matched_energy < 0.2
 
 
 def test_ablation_is_paired():
-    head, one = planted()
-    for ablation in ablations(head, [one], [3, 4]):
-        h = one.features.astype("f8")
+    head, images = planted()
+    for ablation in ablations(head, [images], [3, 4]):
+        h = images.features.astype("f8")
         h[:, [3, 4]] = 0 if ablation.mode == "zero" else h[:, [3, 4]].mean(0)
         right = [
-            (x.astype("f8") @ head.weight.T).argmax(1) == one.labels for x in (one.features, h)
+            (x.astype("f8") @ head.weight.T).argmax(1) == images.labels
+            for x in (images.features, h)
         ]
         gained, lost = (right[1] & ~right[0]).sum(), (right[0] & ~right[1]).sum()
         assert ablation.difference.value == pytest.approx((gained - lost) / 400, abs=0.003)
@@ -120,35 +121,35 @@ def test_ablation_is_paired():
 
 
 def test_calibration_takes_a_known_scale():
-    head, one = planted(normalize=True)
-    assert ablations(head, [one], [4])[0].ece.before == NotRun(reason="logit scale unknown")
-    head, one = planted(normalize=True, logit_scale=30.0)
-    assert all(given(figure) for _, figure in ablations(head, [one], [4])[0].ece)
+    head, images = planted(normalize=True)
+    assert ablations(head, [images], [4])[0].ece.before == NotRun(reason="logit scale unknown")
+    head, images = planted(normalize=True, logit_scale=30.0)
+    assert all(given(figure) for _, figure in ablations(head, [images], [4])[0].ece)
 
 
 def test_without_channels_labels_or_others_to_compare_with():
-    head, one = planted()
-    bare = SetFeatures("bare", one.features)
-    assert ablate_channels(head, [one], outlier(), 0) == NotRun(reason="no channel stands out")
+    head, images = planted()
+    bare = SetFeatures("bare", images.features)
+    assert ablate_channels(head, [images], outlier(), 0) == NotRun(reason="no channel stands out")
     assert ablate_channels(head, [bare], outlier(3), 0) == NotRun(reason="no labelled set")
     most = outlier(*range(CHANNELS // 2 + 1))
-    assert ablate_channels(head, [one], most, 0) == NotRun(
+    assert ablate_channels(head, [images], most, 0) == NotRun(
         reason="too few other channels to compare with"
     )
 
 
 def test_random_channels_are_seeded():
-    head, one = planted(noise=1.0)
-    found, again, other = (ablate_channels(head, [one], outlier(3, 4), s) for s in (3, 3, 4))
-    assert found == again
-    assert found != other
+    head, images = planted(noise=1.0)
+    result, again, other = (ablate_channels(head, [images], outlier(3, 4), s) for s in (3, 3, 4))
+    assert result == again
+    assert result != other
 
 
 def test_the_card_holds_the_loss_against_the_controls_of_the_same_set():
-    head, one = signal()
-    found = ablate_channels(head, [one], Chosen((5,), "offset"), 0)
-    assert isinstance(found, ChannelAblations)
-    zero, mean = found.ablations
+    head, images = signal()
+    result = ablate_channels(head, [images], Chosen((5,), "offset"), 0)
+    assert isinstance(result, ChannelAblations)
+    zero, mean = result.ablations
 
     def with_loss(loss, random):
         low, value, high = random
@@ -161,21 +162,21 @@ def test_the_card_holds_the_loss_against_the_controls_of_the_same_set():
         return zero.model_copy(update={"data": "r", **changes})
 
     within, beyond = with_loss(-0.04, (-0.05, -0.01, 0)), with_loss(-0.06, (-0.05, -0.01, 0))
-    bare = found.model_copy(update={"ablations": (within, mean)})
+    bare = result.model_copy(update={"ablations": (within, mean)})
     [text] = describe(bare).headline
     assert text.startswith("Channel 5 set to zero: no more than random ones")
-    more = found.model_copy(update={"ablations": (within, beyond, mean)})
+    more = result.model_copy(update={"ablations": (within, beyond, mean)})
     [text] = describe(more).headline
     assert "set to zero: \N{MINUS SIGN}6" in text
     assert "on r (random \N{MINUS SIGN}1" in text
-    alike = found.model_copy(update={"stand_out": False})
+    alike = result.model_copy(update={"stand_out": False})
     assert describe(alike).card == ()
     assert describe(alike).headline
 
 
 @pytest.mark.slow
 def test_the_default_run_is_quick():
-    head, one = planted(n=2000, classes=40, channels=128)
+    head, images = planted(n=2000, classes=40, channels=128)
     start = process_time()
-    ablations(head, [one] * 6, [3, 4, 5])
+    ablations(head, [images] * 6, [3, 4, 5])
     assert process_time() - start < 8  # of all threads; 2 s on the clock of an idle machine

@@ -96,11 +96,11 @@ def test_classes_are_compared_under_the_mask_of_the_shift():
     masked = replace(
         shift, features=shift.features[keep], labels=answers[shift.labels[keep]], answers=answers
     )
-    found = probe_calibration(head(), [first, masked], NAMES).classes[0]
-    assert {one.name for one in found.worst} == {"kind 1", "kind 3"}
+    result = probe_calibration(head(), [first, masked], NAMES).classes[0]
+    assert {one.name for one in result.worst} == {"kind 1", "kind 3"}
     own = first.labels == 1
     right = first.features[own][:, [1, 3]].argmax(axis=1) == 0
-    told = next(one for one in found.worst if one.name == "kind 1")
+    told = next(one for one in result.worst if one.name == "kind 1")
     assert told.first.value == pytest.approx(right.mean())
 
 

@@ -44,13 +44,13 @@ def family(found, name):
 
 def test_planted_concepts_are_found_in_their_directions_and_signs():
     head, concepts = planted()
-    found = probe_concepts(head, concepts)
-    own = family(found, "singular vectors of W")
+    result = probe_concepts(head, concepts)
+    own = family(result, "singular vectors of W")
     assert own.encoded == ("sky", "dog")
     assert own.unique.value == 2
     assert own.polysemanticity.value == 2 / WIDTH
-    assert (found.tried, found.left_out) == (3, 1)
-    first, second = found.top[:2]
+    assert (result.tried, result.left_out) == (3, 1)
+    first, second = result.top[:2]
     v = decompose(head.weight.astype("f8"))[2]
     with_sky = concepts.features[concepts.presence[:, 0]].mean(0)
     with_dog = concepts.features[concepts.presence[:, 1]].mean(0)
@@ -88,24 +88,24 @@ def test_an_average_precision_planted_in_closed_form():
     x = np.linspace(-8, 12, 200_001)
     tpr, fpr = stats.norm.sf(x, loc=d), stats.norm.sf(x)
     expected = np.trapezoid(stats.norm.pdf(x, loc=d) * tpr / (tpr + fpr), x)
-    found = probe_concepts(head, concepts)
+    result = probe_concepts(head, concepts)
     for i, name in enumerate(("sky", "dog")):
-        best = found.top[i].concepts[0]
+        best = result.top[i].concepts[0]
         assert best.name == name
         assert best.val == pytest.approx(expected, abs=0.02)
 
 
 def test_excess_over_random_directions():
     head, concepts = planted(separation=2.5)
-    found = probe_concepts(head, concepts)
-    random = family(found, "random directions")
-    assert found.excess.value == pytest.approx(2 - random.unique.value)
-    assert found.excess.low > 0
+    result = probe_concepts(head, concepts)
+    random = family(result, "random directions")
+    assert result.excess.value == pytest.approx(2 - random.unique.value)
+    assert result.excess.low > 0
     assert random.encoded == ()
     assert "20 seeds" in random.unique.method
     again = probe_concepts(head, concepts)
-    assert again == found
-    assert probe_concepts(head, concepts, seed=1) != found
+    assert again == result
+    assert probe_concepts(head, concepts, seed=1) != result
 
 
 @pytest.mark.parametrize("separation", [3.0, 0.0])
@@ -149,8 +149,8 @@ def test_too_few_positives_or_negatives_are_left_out():
     presence = concepts.presence.copy()
     presence[:, 0] = True  # on every image
     presence[:, 2] = False  # on none
-    found = probe_concepts(head, replace(concepts, presence=presence))
-    assert (found.tried, found.left_out) == (1, 3)
+    result = probe_concepts(head, replace(concepts, presence=presence))
+    assert (result.tried, result.left_out) == (1, 3)
     nothing = probe_concepts(head, replace(concepts, presence=np.zeros_like(presence)))
     assert isinstance(nothing, NotRun)
 
@@ -167,16 +167,16 @@ def test_ties_everywhere_and_nan_images():
     assert all(one.unique.value == 0 for one in flat.families)
     broken = concepts.features.copy()
     broken[:5, 0] = np.nan
-    found = probe_concepts(head, replace(concepts, features=broken))
-    assert found.train + found.val == 1195
+    result = probe_concepts(head, replace(concepts, features=broken))
+    assert result.train + result.val == 1195
 
 
 def test_a_head_of_equal_rows_has_no_centred_directions():
     _, concepts = planted()
     equal = HeadArrays(np.ones((5, WIDTH), dtype=np.float32))
-    found = probe_concepts(equal, concepts)
-    assert "alike" in found.excess_centred.reason
-    assert family(found, "singular vectors of W").directions == 1
+    result = probe_concepts(equal, concepts)
+    assert "alike" in result.excess_centred.reason
+    assert family(result, "singular vectors of W").directions == 1
 
 
 def test_shapes_that_do_not_fit_are_named():
@@ -191,18 +191,18 @@ def test_without_a_head_random_directions_come_from_the_whole_space():
     _, concepts = planted()
     axes = np.eye(WIDTH)[[3, 5]]
     h = concepts.features + 6 * concepts.presence[:, :2] @ (axes - concepts.presence[:, :2].mean())
-    found = probe_concepts(None, replace(concepts, features=h.astype("f4")), no_head="why not")
-    assert found.excess == NotRun(reason="why not")
-    assert found.excess_centred == NotRun(reason="why not")
-    assert [one.family for one in found.families] == [
+    result = probe_concepts(None, replace(concepts, features=h.astype("f4")), no_head="why not")
+    assert result.excess == NotRun(reason="why not")
+    assert result.excess_centred == NotRun(reason="why not")
+    assert [one.family for one in result.families] == [
         "channels", "principal components", "random directions",
     ]  # fmt: skip
-    assert found.random_space == "representation"
-    channels, random = family(found, "channels"), family(found, "random directions")
+    assert result.random_space == "representation"
+    channels, random = family(result, "channels"), family(result, "random directions")
     assert random.directions == WIDTH
     assert channels.excess.value == pytest.approx(channels.unique.value - random.unique.value)
-    assert found.top_of == "principal components"
-    assert found.top[0].concepts[0].name in ("sky", "dog")
+    assert result.top_of == "principal components"
+    assert result.top[0].concepts[0].name in ("sky", "dog")
     zero = HeadArrays(np.zeros((4, WIDTH), dtype=np.float32))
     assert "all zero" in probe_concepts(zero, concepts).excess.reason
 
@@ -210,11 +210,11 @@ def test_without_a_head_random_directions_come_from_the_whole_space():
 def test_random_directions_are_orthonormal_and_within_the_rows_of_the_head():
     head, concepts = planted()
     narrow = HeadArrays(head.weight[:5])
-    found = probe_concepts(narrow, concepts)
-    assert family(found, "random directions").directions == 5
-    assert family(found, "singular vectors of centred W").directions == 4
-    assert family(found, "principal components").directions == 5
-    assert family(found, "channels").rarefied_to == 4
+    result = probe_concepts(narrow, concepts)
+    assert family(result, "random directions").directions == 5
+    assert family(result, "singular vectors of centred W").directions == 4
+    assert family(result, "principal components").directions == 5
+    assert family(result, "channels").rarefied_to == 4
 
 
 def test_a_drawn_sample_of_negatives_equals_sklearn_on_the_same_images():
@@ -239,10 +239,10 @@ def test_a_drawn_sample_of_negatives_equals_sklearn_on_the_same_images():
 
 def test_a_drawn_sample_finds_what_is_planted_and_depends_on_its_seed():
     head, concepts = planted()
-    found = probe_concepts(head, concepts, balance="sample")
-    assert family(found, "singular vectors of W").encoded == ("sky", "dog")
-    assert (found.balance, found.prevalence) == ("sample", 0.5)
-    assert probe_concepts(head, concepts, balance="sample") == found
+    result = probe_concepts(head, concepts, balance="sample")
+    assert family(result, "singular vectors of W").encoded == ("sky", "dog")
+    assert (result.balance, result.prevalence) == ("sample", 0.5)
+    assert probe_concepts(head, concepts, balance="sample") == result
     weak = planted(separation=2.0)
     assert probe_concepts(*weak, balance="sample") != probe_concepts(*weak)
 
@@ -271,10 +271,10 @@ def test_fewer_images_than_channels():
         category_of=np.array([0, 0]), annotated=np.ones((140, 1), dtype=bool),
         train=np.arange(140) < 70,
     )  # fmt: skip
-    found = probe_concepts(None, few)
-    assert family(found, "principal components").directions == 69
-    assert family(found, "channels").rarefied_to == 69
-    assert family(found, "channels").unique.value == 2  # one channel, both signs
+    result = probe_concepts(None, few)
+    assert family(result, "principal components").directions == 69
+    assert family(result, "channels").rarefied_to == 69
+    assert family(result, "channels").unique.value == 2  # one channel, both signs
 
 
 def test_exemplars_are_the_images_at_both_ends():
@@ -285,17 +285,17 @@ def test_exemplars_are_the_images_at_both_ends():
     named = replace(
         concepts, features=broken, ids=ids, paths=[f"{i}.png" for i in ids], digest="d", share=0.1
     )
-    found = probe_concepts(head, named)
+    result = probe_concepts(head, named)
     v = decompose(head.weight.astype("f8"))[2]
     along = named.features @ v.astype("f4")
     along[17] = 0
-    for i, one in enumerate(found.top):
+    for i, one in enumerate(result.top):
         assert one.largest[0].sample_id == ids[along[:, i].argmax()]
         assert one.smallest[0].path == f"{ids[along[:, i].argmin()]}.png"
         values = [image.value for image in one.largest]
         assert values == sorted(values, reverse=True)
-    assert len(found.top) == WIDTH
-    assert (found.digest, found.share, found.not_finite) == ("d", 0.1, 1)
+    assert len(result.top) == WIDTH
+    assert (result.digest, result.share, result.not_finite) == ("d", 0.1, 1)
 
 
 def test_why_nothing_could_be_tried():

@@ -33,10 +33,10 @@ def test_decomposition_has_fixed_signs_and_the_right_rank():
 
 
 def test_importance_is_by_definition():
-    head, one = planted()
-    basis = probe_directions(head, [one], []).bases[0]
+    head, images = planted()
+    basis = probe_directions(head, [images], []).bases[0]
     s, vt = np.linalg.svd(head.weight.astype("f8"), full_matrices=False)[1:]
-    h = one.features.astype("f8")
+    h = images.features.astype("f8")
     cosines = np.abs(h @ vt.T) / np.linalg.norm(h, axis=1, keepdims=True)
     expected = s / s.sum() * cosines.mean(0)
     np.testing.assert_allclose(basis.importances, expected, rtol=1e-5)
@@ -88,28 +88,31 @@ def orders(head, one):
 @pytest.mark.parametrize("restricted", [False, True])
 def test_pruning_curves_equal_naive_algebra(normalize, restricted):
     bias = np.random.default_rng(1).normal(0, 0.3, CLASSES).astype(np.float32)
-    head, one = planted(normalize=normalize, bias=bias)
+    head, images = planted(normalize=normalize, bias=bias)
     allowed = np.ones(CLASSES, dtype=bool)
     if restricted:
         allowed[[2, 7]] = False
-        keep = allowed[one.labels]
-        one = SetFeatures(
-            "shift", one.features[keep], one.labels[keep], np.where(allowed, np.arange(12), -1)
+        keep = allowed[images.labels]
+        images = SetFeatures(
+            "shift",
+            images.features[keep],
+            images.labels[keep],
+            np.where(allowed, np.arange(12), -1),
         )
-    found = probe_directions(head, [one], [])
-    for order, logits in orders(head, one).items():
-        for point in curve(found, order).points:
+    result = probe_directions(head, [images], [])
+    for order, logits in orders(head, images).items():
+        for point in curve(result, order).points:
             scores = np.where(allowed, logits(point.kept), -np.inf)
             # One image may sit on a tie between float32 and float64.
-            expected = accuracy(scores, one.labels)
-            assert point.accuracy.value == pytest.approx(expected, abs=1.5 / one.labels.size)
+            expected = accuracy(scores, images.labels)
+            assert point.accuracy.value == pytest.approx(expected, abs=1.5 / images.labels.size)
 
 
 def test_all_orders_start_at_the_head_itself():
-    head, one = planted()
-    found = probe_directions(head, [one], [])
-    full = accuracy(one.features.astype("f8") @ head.weight.T.astype("f8"), one.labels)
-    for basis in found.bases:
+    head, images = planted()
+    result = probe_directions(head, [images], [])
+    full = accuracy(images.features.astype("f8") @ head.weight.T.astype("f8"), images.labels)
+    for basis in result.bases:
         for c in basis.curves:
             if c.order == "principal components":
                 continue  # keeps rank(W) of C components, which is not all
@@ -118,13 +121,13 @@ def test_all_orders_start_at_the_head_itself():
 
 
 def test_random_orders_are_seeded_and_lie_below_the_best():
-    head, one = planted(n=1500, classes=20, channels=60, noise=0.15)
-    one.features[:, 3] -= 25  # an offset would take the first of the components
-    found, again = (probe_directions(head, [one], [], seed=3) for _ in range(2))
-    assert found == again
-    reduced = curve(found, "reduced-rank regression").points[8].accuracy.value
+    head, images = planted(n=1500, classes=20, channels=60, noise=0.15)
+    images.features[:, 3] -= 25  # an offset would take the first of the components
+    result, again = (probe_directions(head, [images], [], seed=3) for _ in range(2))
+    assert result == again
+    reduced = curve(result, "reduced-rank regression").points[8].accuracy.value
     for order in ("random directions", "random subspace"):
-        point = curve(found, order).points[8]
+        point = curve(result, order).points[8]
         assert point.accuracy.low <= point.accuracy.value <= point.accuracy.high
         assert point.accuracy.value < reduced
 
@@ -140,11 +143,11 @@ def test_random_rotations_are_orthogonal_and_uniform():
 
 
 def test_a_planted_direction_on_an_outlier_channel_is_found():
-    head, one = planted()
+    head, images = planted()
     weight = head.weight.copy()
     weight[:, 3] += 40  # the same for every class: the mean row, and the channel that is constant
-    found = probe_directions(HeadArrays(weight), [one], [3])
-    plain, centred = found.bases
+    result = probe_directions(HeadArrays(weight), [images], [3])
+    plain, centred = result.bases
     assert plain.directions[0].channels[0] == 3
     assert plain.directions[0].outlier_share > 0.95
     assert plain.mean_row_cosine.value > 0.99
@@ -153,7 +156,7 @@ def test_a_planted_direction_on_an_outlier_channel_is_found():
     assert centred.rank == CLASSES - 1
     v = decompose(weight.astype("f8"))[2]
     assert plain.outlier_shares == pytest.approx(v[3] ** 2)
-    bare = probe_directions(head, [SetFeatures("val", one.features)], []).bases[0]
+    bare = probe_directions(head, [SetFeatures("val", images.features)], []).bases[0]
     assert (bare.outlier_shares, bare.curves) == ((), ())
     assert centred.directions[0].outlier_share < 0.5
 
@@ -165,8 +168,8 @@ def test_intervals_of_concentration_are_calibrated():
     def figures(n, seed):
         rng = np.random.default_rng(seed)
         chosen = rng.integers(0, len(big.labels), n)
-        one = SetFeatures("val", big.features[chosen])
-        basis = probe_directions(head, [one], [3]).bases[0]
+        images = SetFeatures("val", big.features[chosen])
+        basis = probe_directions(head, [images], [3]).bases[0]
         return {name: getattr(basis, name) for name in names} | {
             "importance": basis.directions[0].importance
         }
@@ -176,70 +179,72 @@ def test_intervals_of_concentration_are_calibrated():
     truth["importance"] = max(basis.importances)
     hit = dict.fromkeys(truth, 0)
     for seed in range(200):
-        for name, found in figures(300, seed).items():
-            hit[name] += found.low <= truth[name] <= found.high
+        for name, result in figures(300, seed).items():
+            hit[name] += result.low <= truth[name] <= result.high
     assert all(180 <= count <= 198 for count in hit.values()), hit
 
 
 def test_hits_with_bias_and_unit_length():
-    head, one = planted(normalize=True, bias=np.linspace(-1, 1, CLASSES, dtype=np.float32))
-    x = one.features.astype("f8")
+    head, images = planted(normalize=True, bias=np.linspace(-1, 1, CLASSES, dtype=np.float32))
+    x = images.features.astype("f8")
     logits = x / np.linalg.norm(x, axis=1, keepdims=True) @ head.weight.T.astype("f8") + head.bias
-    assert hits(one.features, head, one) == (logits.argmax(1) == one.labels).sum()
+    assert hits(images.features, head, images) == (logits.argmax(1) == images.labels).sum()
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
 @pytest.mark.parametrize("classes", [2, 12])
 def test_few_images_and_two_classes(n, classes):
-    head, one = planted(n=n, classes=classes)
-    found = probe_directions(head, [one], [3])
-    assert found.bases[0].rank == classes
+    head, images = planted(n=n, classes=classes)
+    result = probe_directions(head, [images], [3])
+    assert result.bases[0].rank == classes
     assert kept_numbers(1)[-1] == 1
-    json.dumps(found.model_dump(), allow_nan=False)
+    json.dumps(result.model_dump(), allow_nan=False)
 
 
 def test_rank_deficient_heads_and_equal_rows():
-    head, one = planted()
+    head, images = planted()
     weight = head.weight.copy()
     weight[6:] = weight[:6]
-    found = probe_directions(HeadArrays(weight), [one], [])
-    assert found.bases[0].rank == 6
+    result = probe_directions(HeadArrays(weight), [images], [])
+    assert result.bases[0].rank == 6
     equal = probe_directions(HeadArrays(np.tile(head.weight[:1], (5, 1))), [
-        SetFeatures("val", one.features, one.labels % 5)
+        SetFeatures("val", images.features, images.labels % 5)
     ], [])  # fmt: skip
     assert [basis.rank for basis in equal.bases] == [1]
 
 
 def test_nan_images_are_left_out():
-    head, one = planted()
-    h = one.features.copy()
+    head, images = planted()
+    h = images.features.copy()
     h[5, 2] = np.nan
     h[6] = 0
-    found = probe_directions(head, [SetFeatures("val", h, one.labels)], [])
-    clean = SetFeatures("val", np.delete(h, [5, 6], 0), np.delete(one.labels, [5, 6]))
-    assert found == probe_directions(head, [clean], [])
+    result = probe_directions(head, [SetFeatures("val", h, images.labels)], [])
+    clean = SetFeatures("val", np.delete(h, [5, 6], 0), np.delete(images.labels, [5, 6]))
+    assert result == probe_directions(head, [clean], [])
 
 
 def test_bad_input_is_named():
-    head, one = planted()
+    head, images = planted()
     with pytest.raises(DataError, match="class 12, which no row"):
-        probe_directions(head, [SetFeatures("val", one.features, one.labels + 1)], [])
+        probe_directions(head, [SetFeatures("val", images.features, images.labels + 1)], [])
     with pytest.raises(DataError, match="29 channels"):
-        probe_directions(head, [SetFeatures("val", one.features[:, 1:], one.labels)], [])
+        probe_directions(head, [SetFeatures("val", images.features[:, 1:], images.labels)], [])
     with pytest.raises(DataError, match="at least one image"):
-        probe_directions(head, [SetFeatures("val", one.features * np.nan)], [])
+        probe_directions(head, [SetFeatures("val", images.features * np.nan)], [])
     with pytest.raises(DataError, match="not finite"):
-        probe_directions(HeadArrays(head.weight * np.nan), [one], [])
+        probe_directions(HeadArrays(head.weight * np.nan), [images], [])
     answers = np.arange(CLASSES) - 1
     with pytest.raises(DataError, match="a has images of class 11, which no row"):
-        probe_directions(head, [SetFeatures("a", one.features, one.labels * 0 + 11, answers)], [])
+        probe_directions(
+            head, [SetFeatures("a", images.features, images.labels * 0 + 11, answers)], []
+        )
     with pytest.raises(DataError, match="is for 3 rows"):
-        probe_directions(head, [SetFeatures("a", one.features, one.labels, answers[:3])], [])
+        probe_directions(head, [SetFeatures("a", images.features, images.labels, answers[:3])], [])
 
 
 def test_mean_cosines_do_not_depend_on_blocks():
-    head, one = planted(n=5000)
+    head, images = planted(n=5000)
     v = decompose(head.weight.astype("f8"))[2]
-    h = one.features.astype("f8")
+    h = images.features.astype("f8")
     direct = (np.abs(h @ v) / np.linalg.norm(h, axis=1, keepdims=True)).mean(0)
-    np.testing.assert_allclose(mean_cosines(one.features, v), direct, rtol=1e-5)
+    np.testing.assert_allclose(mean_cosines(images.features, v), direct, rtol=1e-5)

@@ -47,12 +47,12 @@ def planted(
 def asked(directory: RunDir) -> tuple[Robustness | NotRun, Forecast | NotRun]:
     """Asks the two probes alone, which is quicker than a whole report."""
     run = RunReader(directory)
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for probe in (AccuracyUnderShift(), ForecastFromPeers()):
-        inputs: Any = probe.inputs(run, Options(), found)
+        inputs: Any = probe.inputs(run, Options(), result)
         no_inputs = isinstance(inputs, NotRun)
-        found[probe.id] = inputs if no_inputs else probe.compute(inputs, Options())
-    return found["robustness"], found["forecast"]
+        result[probe.id] = inputs if no_inputs else probe.compute(inputs, Options())
+    return result["robustness"], result["forecast"]
 
 
 def told(found: tuple[Robustness | NotRun, Forecast | NotRun]) -> tuple[Forecast, str]:
@@ -81,12 +81,12 @@ def of(found: Forecast, *target: str) -> Expectation:
 
 def test_measured_stands_beside_the_forecast_for_every_shift(tmp_path: Path) -> None:
     x, shifts = published()
-    found, text = told(planted(tmp_path / "run", x, shifts))
-    assert (found.source, found.kind, found.without) == ("measured", "zero-shot", "openai")
-    assert (found.models, found.families) == (101, 11)
-    assert [one.target for one in found.expectations] == [SHIFTS, *((s,) for s in SHIFTS)]
-    assert {one.side for one in found.expectations} == {"within"}
-    for one in found.expectations:
+    result, text = told(planted(tmp_path / "run", x, shifts))
+    assert (result.source, result.kind, result.without) == ("measured", "zero-shot", "openai")
+    assert (result.models, result.families) == (101, 11)
+    assert [one.target for one in result.expectations] == [SHIFTS, *((s,) for s in SHIFTS)]
+    assert {one.side for one in result.expectations} == {"within"}
+    for one in result.expectations:
         expected = peers("zero-shot", one.target, "openai").expected(round(x * N) / N, N)
         assert given(one.forecast)
         assert one.forecast.value == pytest.approx(expected.value)
@@ -95,7 +95,7 @@ def test_measured_stands_beside_the_forecast_for_every_shift(tmp_path: Path) -> 
         assert given(one.measured)
         assert given(one.beyond)
         assert one.beyond.value == pytest.approx(one.measured.value - one.forecast.value)
-    mean = of(found, *SHIFTS)
+    mean = of(result, *SHIFTS)
     assert given(mean.beyond)
     assert mean.beyond.value == pytest.approx(-0.016, abs=0.002)
     assert "Forecast from zero-shot models of its accuracy: mean of 5 shifts 60 % (" in text
@@ -128,31 +128,31 @@ def test_beyond_its_peers_only_outside_the_interval(
 ) -> None:
     x = 0.7
     expected = peers("zero-shot", SHIFTS, "openai").expected(x).value
-    found, text = told(planted(tmp_path / "run", x, dict.fromkeys(SHIFTS, expected + moved)))
-    assert of(found, *SHIFTS).side == side
+    result, text = told(planted(tmp_path / "run", x, dict.fromkeys(SHIFTS, expected + moved)))
+    assert of(result, *SHIFTS).side == side
     assert f", {side} what its peers reach." in text
 
 
 def test_shifts_that_were_not_measured_are_forecast_all_the_same(tmp_path: Path) -> None:
     x, shifts = published()
     two = {name: shifts[name] for name in ("imagenet_v2", "imagenet_r")}
-    found, text = told(planted(tmp_path / "run", x, two))
-    targets = [one.target for one in found.expectations]
+    result, text = told(planted(tmp_path / "run", x, two))
+    targets = [one.target for one in result.expectations]
     assert targets == [SHIFTS, ("imagenet_v2", "imagenet_r"), *((s,) for s in SHIFTS)]
-    whole = of(found, *SHIFTS)
+    whole = of(result, *SHIFTS)
     assert whole.side is None
     assert isinstance(whole.measured, NotRun)
     assert "imagenet_sketch" in whole.measured.reason
-    assert of(found, *targets[1]).side == "within"
+    assert of(result, *targets[1]).side == "within"
     assert "Measured minus forecast, mean of 2 shifts: " in text
 
 
 def test_without_labels_the_published_accuracy_is_used_and_named(tmp_path: Path) -> None:
-    found, text = told(planted(tmp_path / "run", None, {}))
-    assert (found.source, found.published_as) == (
+    result, text = told(planted(tmp_path / "run", None, {}))
+    assert (result.source, result.published_as) == (
         "published", "open_clip:ViT-B-16-quickgelu/openai"
     )  # fmt: skip
-    mean = of(found, *SHIFTS)
+    mean = of(result, *SHIFTS)
     assert given(mean.forecast)
     assert mean.forecast.value == pytest.approx(0.6026, abs=1e-4)
     assert mean.side is None
@@ -161,8 +161,8 @@ def test_without_labels_the_published_accuracy_is_used_and_named(tmp_path: Path)
 
 def test_a_checkpoint_of_the_users_leaves_no_family_out(tmp_path: Path) -> None:
     own = {**OPENAI, "weights": Weights(kind="checkpoint", source="x.pt", digest="0" * 64)}
-    found, _ = told(planted(tmp_path / "run", *published(), own))
-    assert (found.without, found.models, found.families) == ("", 110, 12)
+    result, _ = told(planted(tmp_path / "run", *published(), own))
+    assert (result.without, result.models, result.families) == ("", 110, 12)
 
 
 @pytest.mark.parametrize(

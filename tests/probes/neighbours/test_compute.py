@@ -41,11 +41,11 @@ def by_hand(asked: LabelledRows, first: LabelledRows, *, same: bool) -> float:
 
 def test_equals_a_plain_loop() -> None:
     first, shift = planted("val", 0, 1.5), planted("shift", 1, 2.5)
-    found = classify([first, shift], seed=0)
-    assert found.k == 20
-    assert value(found.sets[0].accuracy) == pytest.approx(by_hand(first, first, same=True))
-    assert value(found.sets[1].accuracy) == pytest.approx(by_hand(shift, first, same=False))
-    assert [one.among for one in found.sets] == [400, 400]
+    result = classify([first, shift], seed=0)
+    assert result.k == 20
+    assert value(result.sets[0].accuracy) == pytest.approx(by_hand(first, first, same=True))
+    assert value(result.sets[1].accuracy) == pytest.approx(by_hand(shift, first, same=False))
+    assert [one.among for one in result.sets] == [400, 400]
 
 
 def test_an_image_does_not_vote_for_itself() -> None:
@@ -64,11 +64,11 @@ def test_a_shift_answers_among_its_own_classes_by_name() -> None:
     kept = shift.labels < 2
     names = (NAMES[1], NAMES[0])  # another order
     few = LabelledRows("few", shift.rows[kept], 1 - shift.labels[kept], names)
-    found = classify([first, few], seed=0).sets[1]
-    assert found.classes == 2
-    assert found.among == int((first.labels < 2).sum())
+    result = classify([first, few], seed=0).sets[1]
+    assert result.classes == 2
+    assert result.among == int((first.labels < 2).sum())
     own = LabelledRows("val", first.rows[first.labels < 2], first.labels[first.labels < 2], NAMES)
-    assert value(found.accuracy) == pytest.approx(by_hand(few, own, same=False))
+    assert value(result.accuracy) == pytest.approx(by_hand(few, own, same=False))
 
 
 def test_what_cannot_be_classified_says_why() -> None:
@@ -79,16 +79,16 @@ def test_what_cannot_be_classified_says_why() -> None:
         reason="it has classes that the in-distribution set has not"
     )
     few = NotRun(reason="fewer than 21 in-distribution images of its classes")
-    found = classify([rare, planted("shift", 1, 2.5)], seed=0)
-    assert [one.accuracy for one in found.sets] == [few, few]
+    result = classify([rare, planted("shift", 1, 2.5)], seed=0)
+    assert [one.accuracy for one in result.sets] == [few, few]
 
 
 def test_large_sets_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compute, "MOST_AMONG", 300)
     monkeypatch.setattr(compute, "MOST_CLASSIFIED", 100)
     first, shift = planted("val", 0, 0.5), planted("shift", 1, 0.5)
-    found = classify([first, shift], seed=0)
-    for one in found.sets:
+    result = classify([first, shift], seed=0)
+    for one in result.sets:
         assert one.among == 300
         assert isinstance(one.accuracy, Estimate)
         assert one.accuracy.n == 100

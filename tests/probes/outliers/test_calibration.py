@@ -67,17 +67,17 @@ def figures(h):
 
 
 def figures_of_channels(h):
-    found = figures_of_rows(h, columns=False)
-    channel = next(one for one in found.heights.leading if one.channel == 3)
+    result = figures_of_rows(h, columns=False)
+    channel = next(one for one in result.heights.leading if one.channel == 3)
     return {
         "height": channel.height,
         "energy": channel.energy,
         "constant part": channel.offset,
-        "offset": found.offset.share,
-        "predicted": found.offset.predicted,
-        "uneven": found.offset.predicted_uneven,
-        "explained": found.offset.explained,
-        "P, centred": found.residual.persistence,
+        "offset": result.offset.share,
+        "predicted": result.offset.predicted,
+        "uneven": result.offset.predicted_uneven,
+        "explained": result.offset.explained,
+        "P, centred": result.residual.persistence,
     }
 
 
@@ -93,11 +93,11 @@ def coverage(case, compute=figures, channels=CHANNELS):
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_interval_covers_the_truth_in_90_to_99_percent(case):
-    found = coverage(case)
-    assert all(0.90 <= rate <= 0.99 for rate in found.values()), found
+    result = coverage(case)
+    assert all(0.90 <= rate <= 0.99 for rate in result.values()), result
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_intervals_of_channels_and_offset_cover_likewise(case):
-    found = coverage(case, figures_of_channels, channels=32)
-    assert all(0.90 <= rate <= 0.99 for rate in found.values()), found
+    result = coverage(case, figures_of_channels, channels=32)
+    assert all(0.90 <= rate <= 0.99 for rate in result.values()), result

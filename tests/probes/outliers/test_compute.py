@@ -15,30 +15,30 @@ def test_inner_taps_follow_the_definitions():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((640, 5, 64)).astype(np.float32)
     x[:, :, 9] += 15
-    found = probe_outliers(inner(x))
+    result = probe_outliers(inner(x))
     s = planted.shares(x.astype(np.float64)).mean(1)
-    assert found.kurtosis.value == pytest.approx(planted.kurtosis(x.astype("f8")).mean())
+    assert result.kurtosis.value == pytest.approx(planted.kurtosis(x.astype("f8")).mean())
     n, pairs = 640, s @ s.T
     cross = (pairs.sum() - np.trace(pairs)) / (n * (n - 1))
     p = (cross - 1 / 64) / (np.trace(pairs) / n - 1 / 64)
-    assert found.persistence.value.value == pytest.approx(p)
-    assert "20 shards" in found.persistence.value.method
-    assert [c.channel for c in found.outlier_channels] == [9]
-    assert found.heights.sampled
-    assert found.heights.columns is None
-    assert "sample" in found.residual.kurtosis.method
-    assert found.shares[0].channel == 9
-    assert found.shares[0].share.low < s[:, 9].mean() < found.shares[0].share.high
+    assert result.persistence.value.value == pytest.approx(p)
+    assert "20 shards" in result.persistence.value.method
+    assert [c.channel for c in result.outlier_channels] == [9]
+    assert result.heights.sampled
+    assert result.heights.columns is None
+    assert "sample" in result.residual.kurtosis.method
+    assert result.shares[0].channel == 9
+    assert result.shares[0].share.low < s[:, 9].mean() < result.shares[0].share.high
     square = (x.astype("f8") ** 2).mean((0, 1))
-    assert found.rms_kurtosis.value == pytest.approx((square**2).mean() / square.mean() ** 2)
-    assert not found.final
+    assert result.rms_kurtosis.value == pytest.approx((square**2).mean() / square.mean() ** 2)
+    assert not result.final
 
 
 def test_top_images_carry_ids_paths_and_both_ends():
     h = planted.persistent(1, n=60, channels=32)
     h[11, 5], h[23, 5] = 99, -99
-    found = probe_outliers(final(h), paths={11: "a/b.jpg"})
-    ends = next(one for one in found.top_images if one.channel == 5)
+    result = probe_outliers(final(h), paths={11: "a/b.jpg"})
+    ends = next(one for one in result.top_images if one.channel == 5)
     assert (ends.largest[0].sample_id, ends.largest[0].path) == (11, "a/b.jpg")
     assert (ends.smallest[0].sample_id, ends.smallest[0].path) == (23, None)
     assert ends.smallest[0].value == -99
@@ -66,29 +66,29 @@ def test_degenerate_input_gives_reasons_and_no_warnings(case, inside):
     tap = inner(h[:, None]) if inside and len(h) else final(h)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = probe_outliers(tap)
-    json.dumps(found.model_dump(), allow_nan=False)
-    assert found.outcome is Outcome.WITHHELD
+        result = probe_outliers(tap)
+    json.dumps(result.model_dump(), allow_nan=False)
+    assert result.outcome is Outcome.WITHHELD
 
 
 def test_nan_images_are_left_out_and_counted():
     h = planted.persistent(1, n=300)
     h[7, 3] = np.nan
     h[8, 3] = np.inf
-    found = probe_outliers(final(h))
+    result = probe_outliers(final(h))
     clean = probe_outliers(final(np.delete(h, [7, 8], 0)))
-    assert found.degenerate == 2
-    assert found.nonfinite == 2
-    assert found.kurtosis == clean.kurtosis
-    assert found.persistence == clean.persistence
-    assert found.heights == clean.heights
+    assert result.degenerate == 2
+    assert result.nonfinite == 2
+    assert result.kurtosis == clean.kurtosis
+    assert result.persistence == clean.persistence
+    assert result.heights == clean.heights
 
 
 def test_constant_rows_are_not_run():
-    found = probe_outliers(final(DEGENERATE["constant rows"]))
-    assert found.kurtosis == NotRun(reason="no images")
-    assert found.degenerate == 40
-    assert found.shares == ()
+    result = probe_outliers(final(DEGENERATE["constant rows"]))
+    assert result.kurtosis == NotRun(reason="no images")
+    assert result.degenerate == 40
+    assert result.shares == ()
     equal = probe_outliers(final(DEGENERATE["equal images"]))
     assert "alike" in equal.residual.kurtosis.reason
     assert given(equal.kurtosis)

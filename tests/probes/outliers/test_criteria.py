@@ -26,11 +26,11 @@ def tokens(n=64, positions=7, channels=48, seed=0):
 def test_massive_activations_need_magnitude_and_ratio():
     x = tokens()
     x[:, 0, 11] = -2000
-    found = massive_activations(inner(x))
-    assert found.met
-    assert found.channels == (11,)
+    result = massive_activations(inner(x))
+    assert result.met
+    assert result.channels == (11,)
     magnitude = np.median(np.abs(x[:, 3]))
-    assert found.figure.value == pytest.approx(2000 / magnitude)
+    assert result.figure.value == pytest.approx(2000 / magnitude)
     assert massive_activations(inner(tokens())).met is False
     small = tokens() / 100
     small[:, 0, 11] = 90  # ratio enough, magnitude not
@@ -39,9 +39,9 @@ def test_massive_activations_need_magnitude_and_ratio():
 
 def test_magnitude_rules_say_why_they_do_not_apply():
     maps = inner(tokens(), kind="map", tokens=None)
-    for found in (massive_activations(maps), registers(maps)):
-        assert "residual stream" in found.figure.reason
-        assert found.met is None
+    for result in (massive_activations(maps), registers(maps)):
+        assert "residual stream" in result.figure.reason
+        assert result.met is None
     assert "levels" in massive_activations(inner(tokens(), tokens="mean")).figure.reason
     assert "all tokens" in registers(inner(tokens(), tokens="class")).figure.reason
 
@@ -49,17 +49,17 @@ def test_magnitude_rules_say_why_they_do_not_apply():
 def test_registers_are_a_second_mode_of_the_norms():
     x = tokens(n=200)
     x[:, 2] *= 30
-    found = registers(inner(x))
-    assert found.met
-    assert found.figure.value == pytest.approx(1 / 7)
+    result = registers(inner(x))
+    assert result.met
+    assert result.figure.value == pytest.approx(1 / 7)
     assert registers(inner(tokens(n=200))).met is False
 
 
 def test_the_card_says_where_tokens_of_large_norm_begin_only_if_there_are_any():
     def at(tap, share):
-        found = registers(inner(tokens()))
-        figure = found.figure.model_copy(update={"value": share})
-        one = found.model_copy(update={"met": share > 0, "figure": figure})
+        result = registers(inner(tokens()))
+        figure = result.figure.model_copy(update={"value": share})
+        one = result.model_copy(update={"met": share > 0, "figure": figure})
         return outliers(tap=tap, final=False, criteria=(one,))
 
     def lines(*taps):
@@ -89,9 +89,9 @@ def test_six_sigma_equals_the_direct_count_and_masks():
     x[:, :, 4] += 40
     flat = x.astype(np.float64)
     beyond = np.abs(flat - flat.mean()) > 6 * flat.std()
-    found = six_sigma(inner(x))
-    assert found.figure.value == beyond.any((0, 1)).sum() == 1
-    assert found.channels == (4,)
+    result = six_sigma(inner(x))
+    assert result.figure.value == beyond.any((0, 1)).sum() == 1
+    assert result.channels == (4,)
     many = planted.persistent(16, channels=256)  # sixteen equal outliers hide each other
     assert six_sigma(final(many)).figure.value == 0
     assert len(probe_outliers(final(planted.persistent(12))).outlier_channels) == 12
@@ -99,16 +99,16 @@ def test_six_sigma_equals_the_direct_count_and_masks():
 
 def test_privileged_basis_is_kurtosis_over_reference():
     figure = Estimate(value=6.0, low=5.0, high=7.0, n=9, method="m")
-    found = privileged_basis(figure, 3.0).figure
-    assert (found.value, found.low, found.high) == (2.0, 5 / 3, 7 / 3)
+    result = privileged_basis(figure, 3.0).figure
+    assert (result.value, result.low, result.high) == (2.0, 5 / 3, 7 / 3)
 
 
 def test_llm_int8_needs_all_blocks_and_counts_layers():
     loud = tokens()
     loud[:, :, 3] += 50
     taps = [inner(loud), inner(tokens()), inner(tokens(seed=1)), inner(tokens(seed=2))]
-    found = llm_int8(taps, all_blocks=True)
-    assert found.channels == (3,)
+    result = llm_int8(taps, all_blocks=True)
+    assert result.channels == (3,)
     assert llm_int8([*taps, inner(tokens(seed=3))], all_blocks=True).met is False  # 1 of 5
     assert "all blocks" in llm_int8(taps, all_blocks=False).figure.reason
     assert "residual" in llm_int8([final(planted.gaussian(9))], all_blocks=True).figure.reason
@@ -118,6 +118,6 @@ def test_rows_that_are_not_finite_are_in_no_denominator():
     loud = tokens()
     loud[:, :, 3] += 50
     spoiled = np.concatenate([loud, np.full((1000, 7, 48), np.nan, dtype="f4")])
-    for found in (llm_int8([inner(spoiled)], all_blocks=True), six_sigma(inner(spoiled))):
-        assert found.channels == (3,)
-        assert found.figure.n == 64 * 7
+    for result in (llm_int8([inner(spoiled)], all_blocks=True), six_sigma(inner(spoiled))):
+        assert result.channels == (3,)
+        assert result.figure.n == 64 * 7

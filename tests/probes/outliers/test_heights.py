@@ -42,22 +42,22 @@ def height(row: np.ndarray) -> np.ndarray:
 def test_heights_equal_a_plain_loop(channels, scale, offset, seed):
     rng = np.random.default_rng(seed)
     rows = (scale * (rng.standard_t(3, (9, channels)) + offset)).astype(np.float32)
-    found = scan_heights(rows, usable(rows))
+    result = scan_heights(rows, usable(rows))
     truth = np.array([height(row) for row in rows])
     tolerance = CLOSE * max(1.0, abs(offset))
-    np.testing.assert_allclose(found.median, np.median(truth, axis=0), rtol=2e-4, atol=tolerance)
+    np.testing.assert_allclose(result.median, np.median(truth, axis=0), rtol=2e-4, atol=tolerance)
     near_cut = (np.abs(truth[..., None] / np.array(CUTS) - 1) < 1e-3).any()
     if not near_cut:
-        np.testing.assert_array_equal(found.above, [(truth > cut).sum(0) for cut in CUTS])
+        np.testing.assert_array_equal(result.above, [(truth > cut).sum(0) for cut in CUTS])
 
 
 def test_energy_and_side_equal_a_plain_loop():
     rows = gaussian(200, 64) + 0.3
-    found, x = scan_heights(rows, usable(rows)), rows.astype("f8")
+    result, x = scan_heights(rows, usable(rows)), rows.astype("f8")
     energy = x**2 / (x**2).sum(1, keepdims=True)
-    np.testing.assert_allclose(found.energy, energy.sum(0), rtol=1e-5)
-    np.testing.assert_allclose(found.energy_squares, (energy**2).sum(0), rtol=1e-5)
-    assert abs(found.side).max() < 60  # 4 sigma of 200 coin tosses
+    np.testing.assert_allclose(result.energy, energy.sum(0), rtol=1e-5)
+    np.testing.assert_allclose(result.energy_squares, (energy**2).sum(0), rtol=1e-5)
+    assert abs(result.side).max() < 60  # 4 sigma of 200 coin tosses
 
 
 @pytest.mark.parametrize("channels", [64, 128, 512, 768, 1024])
@@ -76,9 +76,9 @@ def test_few_channels_are_corrected_by_monte_carlo(channels):
 def test_equal_outliers_do_not_hide_each_other(count):
     rows = gaussian(50, 320)
     rows[:, :count] += 30
-    found = scan_heights(rows, usable(rows))
-    assert (found.above[CUTS.index(20.0)][:count] == 50).all()
-    assert found.above[CUTS.index(6.0)][count:].sum() == 0
+    result = scan_heights(rows, usable(rows))
+    assert (result.above[CUTS.index(20.0)][:count] == 50).all()
+    assert result.above[CUTS.index(6.0)][count:].sum() == 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -100,8 +100,8 @@ def test_rows_without_spread_or_mostly_zero_have_no_heights():
     rows[1, 3] = 9  # a constant bulk
     rows[2, :51] = 0
     rows[3, :50] = 0
-    found = scan_heights(rows, usable(rows))
-    assert found.without == 2
+    result = scan_heights(rows, usable(rows))
+    assert result.without == 2
     sparse = np.maximum(gaussian(300, 100) - 1.8, 0)
     figures = figures_of_rows(sparse)
     assert "over half" in figures.heights.reason

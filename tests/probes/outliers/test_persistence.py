@@ -31,11 +31,11 @@ def of(h):
 def test_p_is_what_the_definition_over_all_pairs_says():
     h = sparse(3, n=90, channels=40)[0]
     p, own, cross = by_definition(shares(h.astype(np.float64)))
-    found = of(h)
-    assert found.value.value == pytest.approx(p)
-    assert found.self_share.value == pytest.approx(own)
-    assert found.cross_share.value == pytest.approx(cross)
-    assert found.effective_channels.value == pytest.approx(1 / cross)
+    result = of(h)
+    assert result.value.value == pytest.approx(p)
+    assert result.self_share.value == pytest.approx(own)
+    assert result.cross_share.value == pytest.approx(cross)
+    assert result.effective_channels.value == pytest.approx(1 / cross)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 1.0), (4, 0.95), (16, 0.93)])

@@ -151,14 +151,14 @@ def test_sparse_features_have_moving_tails():
     (256, Outcome.CHANNELS, False),
 ])  # fmt: skip
 def test_few_images_are_withheld_or_provisional(n, outcome, provisional):
-    found = of(lifted(128, 20, n=n)).finding
-    assert (found.outcome, found.provisional) == (outcome, provisional)
+    result = of(lifted(128, 20, n=n)).finding
+    assert (result.outcome, result.provisional) == (outcome, provisional)
 
 
 def test_rows_of_a_head_are_exempt():
-    found = of(lifted(128, 20, n=40), Circumstances(head=True))
-    assert found.finding.outcome is Outcome.CHANNELS
-    assert not found.finding.provisional
+    result = of(lifted(128, 20, n=40), Circumstances(head=True))
+    assert result.finding.outcome is Outcome.CHANNELS
+    assert not result.finding.provisional
 
 
 def test_near_duplicates_without_labels_are_withheld():
@@ -237,7 +237,7 @@ def test_published_arrays_have_the_known_outlier_channels(name):
     rows = np.load(Path(REAL) / f"{name}.npy").astype(np.float32)
     figures = of(rows, Circumstances(head="head" in name))
     assert figures.outcome is Outcome.CHANNELS
-    found = {one.channel: round(one.height.value) for one in figures.outlier_channels}
-    assert found == PUBLISHED[name]
+    result = {one.channel: round(one.height.value) for one in figures.outlier_channels}
+    assert result == PUBLISHED[name]
     assert figures.finding.provisional == ("head" not in name)
     assert 0.85 < figures.offset.explained.value < 1

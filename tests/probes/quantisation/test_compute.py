@@ -74,8 +74,8 @@ PLANTED = {
 @pytest.mark.parametrize("name", PLANTED)
 def test_equals_fake_quantisation_of_torch(name: str, scheme: str) -> None:
     rows = PLANTED[name]
-    found = getattr(quantised(rows), scheme)
-    for figure, centred in ((found.energy, False), (found.variance, True)):
+    result = getattr(quantised(rows), scheme)
+    for figure, centred in ((result.energy, False), (result.variance, True)):
         assert given(figure)
         assert figure.value == pytest.approx(decibels(rows, scheme, centred=centred), abs=0.02)
         assert figure.low is not None
@@ -94,11 +94,11 @@ def test_outlier_channels_of_published_encoders(
     name: str, channels: tuple[int, ...], gain: float
 ) -> None:
     rows = np.load(Path(REAL) / f"{name}.npy")
-    found = quantised(rows, apart=channels)
-    assert value(found.gain) == pytest.approx(gain, abs=0.1)
+    result = quantised(rows, apart=channels)
+    assert value(result.gain) == pytest.approx(gain, abs=0.1)
     for scheme in ("tensor", "token", "channel"):
         expected = decibels(rows, scheme, centred=False)
-        assert value(getattr(found, scheme).energy) == pytest.approx(expected, abs=0.02)
+        assert value(getattr(result, scheme).energy) == pytest.approx(expected, abs=0.02)
 
 
 def test_the_usual_formula_of_the_noise_is_far_off_on_sparse_rows() -> None:
@@ -110,16 +110,16 @@ def test_the_usual_formula_of_the_noise_is_far_off_on_sparse_rows() -> None:
 
 
 def test_channels_kept_apart_give_back_what_they_cost() -> None:
-    found = quantised(persistent(1, n=600, offset=100.0), apart=(5,))
+    result = quantised(persistent(1, n=600, offset=100.0), apart=(5,))
     without = np.delete(persistent(1, n=600, offset=100.0), 5, axis=1)
-    assert value(found.gain) == pytest.approx(
-        value(found.apart.energy) - value(found.tensor.energy), abs=1e-9
+    assert value(result.gain) == pytest.approx(
+        value(result.apart.energy) - value(result.tensor.energy), abs=1e-9
     )
     # 256 channels: the noise falls by (max with / max without)^2, but for the channel itself
     expected = 20 * np.log10(104 / np.abs(without).max())
-    assert 0.5 * expected < value(found.gain) < expected
+    assert 0.5 * expected < value(result.gain) < expected
     # the offset flatters the energy, not the variance
-    assert value(found.tensor.energy) - value(found.tensor.variance) > 10
+    assert value(result.tensor.energy) - value(result.tensor.variance) > 10
 
 
 def test_the_largest_value_of_all_positions_sets_the_scale() -> None:
@@ -132,11 +132,11 @@ def test_the_largest_value_of_all_positions_sets_the_scale() -> None:
 
 def test_more_rows_than_are_rounded_are_drawn_by_seed() -> None:
     rows = gaussian(ROWS + 500, channels=16)
-    found = quantised(rows)
-    assert found.rows == ROWS
-    assert found == quantised(rows)
-    assert found != quantise(tap(rows), seed=1)
-    assert value(found.tensor.energy) == pytest.approx(
+    result = quantised(rows)
+    assert result.rows == ROWS
+    assert result == quantised(rows)
+    assert result != quantise(tap(rows), seed=1)
+    assert value(result.tensor.energy) == pytest.approx(
         decibels(rows, "tensor", centred=False), abs=0.1
     )
 
@@ -159,11 +159,11 @@ def test_the_interval_covers() -> None:
     hits = 0
     for number in range(100):
         few = many[rng.choice(len(many), 200)]
-        found = quantise(TapRows("v", "t", False, few, largest), number).tensor.energy
-        assert isinstance(found, Estimate)
-        assert found.low is not None
-        assert found.high is not None
-        hits += found.low <= truth <= found.high
+        result = quantise(TapRows("v", "t", False, few, largest), number).tensor.energy
+        assert isinstance(result, Estimate)
+        assert result.low is not None
+        assert result.high is not None
+        hits += result.low <= truth <= result.high
     assert hits >= 86  # 3 sigma below 93 of 100
 
 
@@ -213,13 +213,13 @@ def scales(largest: np.ndarray, scheme: str) -> np.ndarray:
 def test_answers_equal_those_rounded_by_hand(scheme: str) -> None:
     sets = [images_of("val", 1), images_of("shift", 2), images_of("street", 4, labelled=False)]
     largest = np.abs(sets[0].features).max(axis=0).astype(np.float64)
-    found = {(one.data, one.scheme): one for one in answers_changed(HEAD, sets, largest, APART)}
-    assert len(found) == 6
+    result = {(one.data, one.scheme): one for one in answers_changed(HEAD, sets, largest, APART)}
+    assert len(result) == 6
     for one in sets:
         before = (one.features @ HEAD.weight.T).argmax(axis=1)
         rounded = rounded_by_hand(one.features, scales(largest, scheme)).astype(np.float32)
         after = (rounded @ HEAD.weight.T).argmax(axis=1)
-        figures = found[one.name, scheme]
+        figures = result[one.name, scheme]
         assert value(figures.changed) == pytest.approx((before != after).mean(), abs=0.003)
         if one.labels is None:
             assert figures.top1 == NotRun(reason="no labels")

@@ -48,15 +48,15 @@ def miniature(*names: str) -> list[SetRecord]:
 
 
 def lines(sets: list[SetRecord], own: str | None = None) -> list[tuple[str, tuple[str, ...], str]]:
-    found = baselines_for(sets, own)[1].lines
-    return [(one.line.baseline, one.line.target, one.axis) for one in found]
+    result = baselines_for(sets, own)[1].lines
+    return [(one.line.baseline, one.line.target, one.axis) for one in result]
 
 
 def test_imagenets_sets_get_every_published_baseline_on_both_axes() -> None:
-    found = lines(imagenet(*SHIFTS))
+    result = lines(imagenet(*SHIFTS))
     counts = {"standard": 5, "standard_and_low": 5, "timm_imagenet1k": 4, "zero_shot": 5}
     for name, count in counts.items():
-        mine = [(target, axis) for baseline, target, axis in found if baseline == name]
+        mine = [(target, axis) for baseline, target, axis in result if baseline == name]
         assert mine[0] == (bundled(name).target, "imagenet")
         assert len([t for t, axis in mine if axis == "imagenet"]) == count + 1
         own = [t for t, axis in mine if axis == "own classes"]
@@ -66,10 +66,10 @@ def test_imagenets_sets_get_every_published_baseline_on_both_axes() -> None:
 
 
 def test_a_mean_is_of_the_shifts_that_were_measured() -> None:
-    found = lines(imagenet("imagenet_r", "objectnet"))
-    assert ("standard", ("imagenet_r", "objectnet"), "imagenet") in found
-    assert ("timm_imagenet1k", ("imagenet_r",), "imagenet") in found
-    assert not any("imagenet_v2" in target for _, target, _ in found)
+    result = lines(imagenet("imagenet_r", "objectnet"))
+    assert ("standard", ("imagenet_r", "objectnet"), "imagenet") in result
+    assert ("timm_imagenet1k", ("imagenet_r",), "imagenet") in result
+    assert not any("imagenet_v2" in target for _, target, _ in result)
     (missing,) = baselines_for(imagenet("objectnet"), None)[1].not_run
     assert (missing.baseline, missing.reason) == (
         "timm_imagenet1k", "timm_imagenet1k: none of its shifts was measured"
@@ -106,9 +106,9 @@ def runs(count: int) -> tuple[BaselineRow, ...]:
 def test_the_miniature_has_its_own_line_from_seven_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     sets = miniature("val", "v2", "r", "sketch", "a", "objectnet")
     monkeypatch.setattr(own_runs, "baseline_rows", lambda: runs(7))
-    found = lines(sets)
-    assert found[0] == ("miniature", ("v2", "r", "sketch", "a", "objectnet"), "val")
-    assert len(found) == 6  # the mean and each shift; its shifts have all classes
+    result = lines(sets)
+    assert result[0] == ("miniature", ("v2", "r", "sketch", "a", "objectnet"), "val")
+    assert len(result) == 6  # the mean and each shift; its shifts have all classes
     monkeypatch.setattr(own_runs, "baseline_rows", lambda: runs(6))
     _, none = baselines_for(sets, None)
     assert not none.lines
@@ -122,10 +122,10 @@ def test_the_shipped_runs_are_rows_of_a_baseline() -> None:
 
 
 def test_a_users_csv_is_a_further_baseline() -> None:
-    found = lines(imagenet("imagenet_v2", "imagenet_r"), OWN)
-    assert ("own", ("imagenet_v2", "imagenet_r"), "imagenet") in found
-    assert ("own", ("imagenet_r",), "own classes") in found
-    assert found[0][0] == "standard"
+    result = lines(imagenet("imagenet_v2", "imagenet_r"), OWN)
+    assert ("own", ("imagenet_v2", "imagenet_r"), "imagenet") in result
+    assert ("own", ("imagenet_r",), "own classes") in result
+    assert result[0][0] == "standard"
     few = "\n".join(OWN.splitlines()[:5])
     not_run = baselines_for(imagenet("imagenet_v2"), few)[1].not_run
     assert [n.reason for n in not_run if n.baseline == "own"] == [
@@ -159,27 +159,27 @@ def planted(path: Path, x: float, shift: float, own: str | None = None) -> Robus
 @pytest.mark.slow
 def test_a_planted_effective_robustness_reaches_the_report(tmp_path: Path) -> None:
     line = bundled("standard")
-    found = planted(tmp_path / "run", 0.7, line.expected(0.7) + 0.2, OWN)
-    assert not isinstance(found.effective, NotRun)
-    assert [one.shift for one in found.accuracies] == [None, *SHIFTS]
-    mean = found.effective[0]
+    result = planted(tmp_path / "run", 0.7, line.expected(0.7) + 0.2, OWN)
+    assert not isinstance(result.effective, NotRun)
+    assert [one.shift for one in result.accuracies] == [None, *SHIFTS]
+    mean = result.effective[0]
     assert (mean.baseline, mean.axis, mean.models) == ("standard", "imagenet", 80)
     assert mean.value.value == pytest.approx(0.2, abs=0.002)  # type: ignore[union-attr]
     assert mean.above
     assert mean.extrapolated is False
     assert mean.percentile.value == 1.0  # type: ignore[union-attr]
-    own = [one for one in found.effective if one.axis == "own classes"]
+    own = [one for one in result.effective if one.axis == "own classes"]
     assert {one.target[0] for one in own} == {"imagenet_r", "imagenet_a", "objectnet"}
-    (restricted,) = {a.id_own_classes for a in found.accuracies[1:]}
+    (restricted,) = {a.id_own_classes for a in result.accuracies[1:]}
     assert restricted.n == 200  # type: ignore[union-attr]
     assert restricted.value == pytest.approx(0.7)  # type: ignore[union-attr]
-    assert any(one.baseline == "own" for one in found.effective)
+    assert any(one.baseline == "own" for one in result.effective)
 
 
 def test_an_accuracy_of_zero_gives_no_effective_robustness(tmp_path: Path) -> None:
-    found = planted(tmp_path / "run", 0.0, 0.4)
-    assert not isinstance(found.effective, NotRun)
-    assert "logit is infinite" in found.effective[0].value.reason  # type: ignore[union-attr]
+    result = planted(tmp_path / "run", 0.0, 0.4)
+    assert not isinstance(result.effective, NotRun)
+    assert "logit is infinite" in result.effective[0].value.reason  # type: ignore[union-attr]
 
 
 def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> None:

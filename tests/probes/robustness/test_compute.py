@@ -50,19 +50,19 @@ def probed(rows, first, *sets, names=None, axis="imagenet", target=("imagenet_r"
 
 
 def test_accuracies_are_exact_with_wilson_intervals():
-    found = probe_robustness(HEAD, [planted("val", 0.76), planted("r", 0.5)], {}, Baselines())
-    val, shift = found.accuracies
+    result = probe_robustness(HEAD, [planted("val", 0.76), planted("r", 0.5)], {}, Baselines())
+    val, shift = result.accuracies
     assert (val.top1.value, shift.top1.value) == (0.76, 0.5)
     assert val.top1.method == "Wilson"
-    assert found.mean_shift.value == 0.5
-    assert "baseline" in found.effective.reason
+    assert result.mean_shift.value == 0.5
+    assert "baseline" in result.effective.reason
 
 
 def test_a_planted_effective_robustness_is_found():
     rows = models(1.0, -0.5, scatter=0.05)
     expected = 1 / (1 + exp(-(log(0.76 / 0.24) - 0.5)))
-    found = probed(rows, planted("val", 0.76), planted("r", 0.8, n=5000))
-    entry = found.effective[0]
+    result = probed(rows, planted("val", 0.76), planted("r", 0.8, n=5000))
+    entry = result.effective[0]
     assert entry.value.value == pytest.approx(0.8 - expected, abs=0.01)
     assert entry.value.low < 0.8 - expected < entry.value.high
     assert entry.prediction.low < entry.value.low < entry.value.high < entry.prediction.high
@@ -90,13 +90,13 @@ def test_a_class_list_restricts_the_answers():
     first = SetFeatures("val", h, labels)
     assert probe_robustness(head, [first], {}, Baselines()).accuracies[0].top1.value == 0
     narrow = SetFeatures("a", h, labels, np.array([-1, 1, 2, -1]))
-    found = probe_robustness(head, [first, narrow], {}, Baselines())
-    assert found.accuracies[1].top1.value == 0.5
-    assert found.accuracies[1].classes == 2
-    assert "nearly all" in found.accuracies[1].top5.reason
-    assert found.accuracies[1].top1_all.value == 0.0  # rows that may not answer here are highest
-    assert (found.accuracies[1].head_classes, found.accuracies[1].top1_all.n) == (4, 2)
-    assert "every class" in found.accuracies[0].top1_all.reason
+    result = probe_robustness(head, [first, narrow], {}, Baselines())
+    assert result.accuracies[1].top1.value == 0.5
+    assert result.accuracies[1].classes == 2
+    assert "nearly all" in result.accuracies[1].top5.reason
+    assert result.accuracies[1].top1_all.value == 0.0  # rows that may not answer here are highest
+    assert (result.accuracies[1].head_classes, result.accuracies[1].top1_all.n) == (4, 2)
+    assert "every class" in result.accuracies[0].top1_all.reason
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -109,31 +109,31 @@ def test_both_accuracies_under_a_mask_are_those_of_numpy(seed):
     labels = draws.choice(rows, 40)
     first = SetFeatures("val", h, labels)
     masked = SetFeatures("a", h, labels, answers)
-    found = probe_robustness(head, [first, masked], {}, Baselines()).accuracies[1]
+    result = probe_robustness(head, [first, masked], {}, Baselines()).accuracies[1]
     scores = h @ head.weight.T
-    assert found.top1.value == np.mean(rows[scores[:, rows].argmax(1)] == labels)
-    assert found.top1_all.value == np.mean(scores.argmax(1) == labels)
+    assert result.top1.value == np.mean(rows[scores[:, rows].argmax(1)] == labels)
+    assert result.top1_all.value == np.mean(scores.argmax(1) == labels)
 
 
 def test_a_set_of_one_class_has_no_accuracy_among_its_own():
     features = np.eye(CLASSES, dtype=np.float32)[[3] * 70 + [4] * 30]
     answers = np.where(np.arange(CLASSES) == 3, 0, -1)
     alone = SetFeatures("val", features, np.zeros(100, dtype=np.int64), answers)
-    found = probe_robustness(HEAD, [alone], {}, Baselines()).accuracies[0]
-    assert found.top1.reason.startswith("only one class may answer")
-    assert found.top1_all.value == pytest.approx(0.7)
-    assert found.classes == 1
-    found = probe_robustness(HEAD, [planted("all", 0.6), alone], {}, Baselines()).accuracies[1]
-    assert "only one class may answer" in found.id_own_classes.reason
+    result = probe_robustness(HEAD, [alone], {}, Baselines()).accuracies[0]
+    assert result.top1.reason.startswith("only one class may answer")
+    assert result.top1_all.value == pytest.approx(0.7)
+    assert result.classes == 1
+    result = probe_robustness(HEAD, [planted("all", 0.6), alone], {}, Baselines()).accuracies[1]
+    assert "only one class may answer" in result.id_own_classes.reason
 
 
 def test_several_rows_may_answer_for_one_class():
     head = HeadArrays(np.eye(4, dtype=np.float32))
     h = np.eye(4, dtype=np.float32)
     answers = np.array([0, 0, 1, -1])  # rows 0 and 1 are one ObjectNet class
-    one = SetFeatures("objectnet", h[:3], np.array([0, 0, 1]), answers)
+    images = SetFeatures("objectnet", h[:3], np.array([0, 0, 1]), answers)
     first = SetFeatures("val", h, np.arange(4))
-    assert probe_robustness(head, [first, one], {}, Baselines()).accuracies[1].top1.value == 1.0
+    assert probe_robustness(head, [first, images], {}, Baselines()).accuracies[1].top1.value == 1.0
 
 
 def test_both_axes_are_named_and_differ():
@@ -158,11 +158,13 @@ def test_both_axes_are_named_and_differ():
 def test_top5_contains_top1_and_equals_sorting():
     rng = np.random.default_rng(0)
     head = HeadArrays(rng.standard_normal((30, 8)).astype(np.float32))
-    one = SetFeatures("val", rng.standard_normal((500, 8)).astype("f4"), rng.integers(0, 30, 500))
-    found = probe_robustness(head, [one], {}, Baselines()).accuracies[0]
-    best = np.argsort(-(one.features.astype("f8") @ head.weight.T), axis=1)
-    assert found.top5.value == (best[:, :5] == one.labels[:, None]).any(1).mean()
-    assert found.top1.value == (best[:, 0] == one.labels).mean()
+    images = SetFeatures(
+        "val", rng.standard_normal((500, 8)).astype("f4"), rng.integers(0, 30, 500)
+    )
+    result = probe_robustness(head, [images], {}, Baselines()).accuracies[0]
+    best = np.argsort(-(images.features.astype("f8") @ head.weight.T), axis=1)
+    assert result.top5.value == (best[:, :5] == images.labels[:, None]).any(1).mean()
+    assert result.top1.value == (best[:, 0] == images.labels).mean()
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 1.0])
@@ -206,7 +208,7 @@ def test_the_bundled_baseline_of_five_shifts():
     sets = [planted("val", 0.7), *(planted(name, 0.5) for name in shifts)]
     line = bundled("standard")
     names = {name: name for name in shifts}
-    found = probe_robustness(HEAD, sets, names, Baselines([Baseline(line, ())]))
-    entry = found.effective[0]
+    result = probe_robustness(HEAD, sets, names, Baselines([Baseline(line, ())]))
+    entry = result.effective[0]
     assert entry.value.value == pytest.approx(0.5 - line.expected(0.7))
     assert entry.models == 80

@@ -43,7 +43,7 @@ def test_accuracies_on_a_planted_line_are_found_without_labels():
 
 def test_the_line_and_both_estimates_agree_with_plain_python():
     first, other = planted(n=3000)
-    found = agreement(MODELS, first, other)
+    result = agreement(MODELS, first, other)
     probit, pairs = norm.ppf, []
     x: list[float] = []
     y: list[float] = []
@@ -54,15 +54,15 @@ def test_the_line_and_both_estimates_agree_with_plain_python():
                 same = sum(a == b for a, b in zip(said[i].tolist(), said[j].tolist(), strict=True))
                 into.append(probit((same + 0.5) / 3001))
     line = linregress(x, y)
-    assert found.slope == pytest.approx(line.slope, rel=1e-6)
-    assert found.r2 == pytest.approx(line.rvalue**2, rel=1e-6)
+    assert result.slope == pytest.approx(line.slope, rel=1e-6)
+    assert result.r2 == pytest.approx(line.rvalue**2, rel=1e-6)
     own = [probit((int(right.sum()) + 0.5) / 3001) for right in first.right]
     matrix, wanted = np.zeros((21, 7)), np.zeros(21)
     for k, (i, j) in enumerate(pairs):
         matrix[k, [i, j]] = 0.5
         wanted[k] = y[k] + line.slope * ((own[i] + own[j]) / 2 - x[k])
     solved = np.linalg.solve(matrix.T @ matrix, matrix.T @ wanted)
-    for i, one in enumerate(found.models):
+    for i, one in enumerate(result.models):
         assert one.aline_s.value == pytest.approx(norm.cdf(line.slope * own[i] + line.intercept))
         assert one.aline_d.value == pytest.approx(norm.cdf(solved[i]))
         assert one.measured.value == other.right[i].mean()
@@ -71,15 +71,15 @@ def test_the_line_and_both_estimates_agree_with_plain_python():
 def test_agreement_off_the_line_is_refused_with_its_figure():
     first, _ = planted(n=2000)
     noise = np.random.default_rng(5).permutation(np.linspace(0.2, 3.0, 7))
-    found = agreement(MODELS, first, answers("odd", noise, 2000, seed=3))
-    assert found.models == ()
-    assert found.refused == f"the agreement line has R^2 {number(found.r2)}, below 0.95"
+    result = agreement(MODELS, first, answers("odd", noise, 2000, seed=3))
+    assert result.models == ()
+    assert result.refused == f"the agreement line has R^2 {number(result.r2)}, below 0.95"
 
 
 def test_models_that_always_agree_have_no_line():
     same = Answers("val", np.zeros((5, 50), dtype=np.int64), np.ones((5, 50), dtype=bool))
-    found = agreement(MODELS[:5], same, same)
-    assert found.refused
+    result = agreement(MODELS[:5], same, same)
+    assert result.refused
 
 
 @pytest.mark.parametrize(

@@ -51,15 +51,15 @@ def test_a_head_that_says_the_truth_is_estimated_within_sampling_error(sharpness
     """Targets are as in distribution, less confident and more confident."""
     first = calibrated("val", n=20_000, sharpness=2.0, seed=1)
     target = calibrated("target", n=20_000, sharpness=sharpness, seed=2)
-    found, truth = expected(first, replace(target, labels=None)), accuracy(target)
+    result, truth = expected(first, replace(target, labels=None)), accuracy(target)
     error = 4 * (2 * 0.25 / 20_000) ** 0.5
-    assert found["average"].value == pytest.approx(truth, abs=error)
+    assert result["average"].value == pytest.approx(truth, abs=error)
     # The difference of confidences equals it where the source is calibrated.
-    assert found["difference"].value == pytest.approx(truth, abs=2 * error)
+    assert result["difference"].value == pytest.approx(truth, abs=2 * error)
     if sharpness == 2.0:
         for name in ("atc_entropy", "atc_confidence"):
-            assert found[name].value == pytest.approx(truth, abs=error)
-            assert found[name].low <= truth <= found[name].high
+            assert result[name].value == pytest.approx(truth, abs=error)
+            assert result[name].low <= truth <= result[name].high
 
 
 def test_a_wrong_scale_changes_nothing_after_temperature_scaling():
@@ -96,9 +96,9 @@ def test_the_class_mask_of_the_target_holds_for_the_source_too():
     assert source.labels is not None
     assert set(source.labels.tolist()) == {0, 1, 2, 3}
     right = masked.features[:, [0, 2, 3, 6]].argmax(axis=1) == labels
-    found = expected(first, masked)
-    assert found["atc_entropy"].value == pytest.approx(right.mean(), abs=0.04)
-    assert found["average"].value == pytest.approx(right.mean(), abs=0.04)
+    result = expected(first, masked)
+    assert result["atc_entropy"].value == pytest.approx(right.mean(), abs=0.04)
+    assert result["average"].value == pytest.approx(right.mean(), abs=0.04)
 
 
 def test_a_class_of_several_equal_rows_is_one_class():
@@ -119,15 +119,15 @@ def test_the_halves_are_halves_and_seeded():
 
 
 def test_too_few_labelled_images_give_no_estimate():
-    found = cross_fit(head(), calibrated("val", n=29), calibrated("target", n=100))
-    assert isinstance(found, NotRun)
-    assert "30 are needed" in found.reason
+    result = cross_fit(head(), calibrated("val", n=29), calibrated("target", n=100))
+    assert isinstance(result, NotRun)
+    assert "30 are needed" in result.reason
 
 
 def test_one_image_two_classes_and_equal_confidences():
     first = calibrated("val", n=500, classes=2)
-    found = expected(first, calibrated("target", n=1, classes=2), head(2))
-    assert all(0 <= one.value <= 1 for one in found.values() if given(one))
+    result = expected(first, calibrated("target", n=1, classes=2), head(2))
+    assert all(0 <= one.value <= 1 for one in result.values() if given(one))
     flat = SetFeatures("val", np.zeros((100, 2), dtype=np.float32), np.arange(100) % 2)
     same = expected(flat, replace(flat, labels=None), head(2))
     # Both halves of a set of zeros have no direction: every image counts as wrong.
@@ -142,7 +142,7 @@ def test_a_single_class_has_no_estimate():
 def test_all_answers_wrong():
     first = calibrated("val", n=200)
     worst = replace(first, labels=first.features.argmin(axis=1))
-    found = expected(worst, replace(first, labels=None))
-    assert found["atc_entropy"].value == 0
+    result = expected(worst, replace(first, labels=None))
+    assert result["atc_entropy"].value == 0
     # What is left of the confidence is that of a head that cannot tell classes apart.
-    assert found["average"].value == pytest.approx(0.1, abs=0.02)
+    assert result["average"].value == pytest.approx(0.1, abs=0.02)

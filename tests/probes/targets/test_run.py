@@ -40,11 +40,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_range_holds_the_truth(run: Path) -> None:
     report = Report.read(run / "results.json")
-    found = part(report, Targets)
-    (street,) = found.targets
+    result = part(report, Targets)
+    (street,) = result.targets
     estimate = street.headline
     assert given(estimate)
-    assert found.left_out.shifts == len(miniature.SHIFTS)
+    assert result.left_out.shifts == len(miniature.SHIFTS)
     reader = RunReader(RunDir(run))
     head = reader.head
     assert not isinstance(head, str)
@@ -119,8 +119,8 @@ def test_confidence_and_the_worst_class_follow_from_the_files(run: Path) -> None
     confidence, worst = ("".join(map(str, text)) for text in card.card)
     gap = hand.gap("val")
     assert f"is {abs(100 * gap):.1f} points too {'high' if gap > 0 else 'low'}" in confidence
-    found = part(report, Calibration)
-    shift = next(one for one in found.classes if f" on {one.data}, " in worst)
+    result = part(report, Calibration)
+    shift = next(one for one in result.classes if f" on {one.data}, " in worst)
     label = CLASSES.index(shift.worst[0].name)
     right, images, taken_for, taken = hand.class_on(shift.data, label)
     assert f": {CLASSES[label]} on {shift.data}, {right} of {images} right" in worst
@@ -136,9 +136,9 @@ def _effective(report: Report) -> tuple[EffectiveRobustness, float]:
 
 
 def test_scaling_calibrates_in_distribution(run: Path) -> None:
-    found = part(Report.read(run / "results.json"), Calibration)
-    first = found.sets[0]
-    assert found.scale_known
+    result = part(Report.read(run / "results.json"), Calibration)
+    first = result.sets[0]
+    assert result.scale_known
     assert given(first.before)
     assert given(first.after)
     assert first.after.value < first.before.value

@@ -31,9 +31,9 @@ def planted(
 
 
 def compared(head: HeadArrays, *sets: SetFeatures, chosen: Chosen = OFFSET) -> Towers:
-    found = compare_towers(head, sets, chosen, 0)
-    assert isinstance(found, Towers)
-    return found
+    result = compare_towers(head, sets, chosen, 0)
+    assert isinstance(result, Towers)
+    return result
 
 
 def value(figure: object) -> float:
@@ -42,12 +42,12 @@ def value(figure: object) -> float:
 
 
 def test_gap_and_its_part_on_the_channel_are_those_of_plain_algebra() -> None:
-    head, one = planted()
-    found = compared(head, one)
-    x, w = (rows.astype("f8") for rows in (one.features, head.weight))
+    head, images = planted()
+    result = compared(head, images)
+    x, w = (rows.astype("f8") for rows in (images.features, head.weight))
     x, w = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, w))
     difference = x.mean(0) - w.mean(0)
-    (first,) = found.sets
+    (first,) = result.sets
     assert value(first.gap) == pytest.approx(np.linalg.norm(difference), abs=1e-5)
     assert value(first.on_channels) == pytest.approx(
         difference[5] ** 2 / (difference @ difference), abs=1e-5
@@ -57,17 +57,17 @@ def test_gap_and_its_part_on_the_channel_are_those_of_plain_algebra() -> None:
     assert value(first.conformity) == pytest.approx(float((x @ mean).mean()), abs=1e-5)
     leading = np.linalg.svd(head.weight.astype("f8"))[2][0]
     assert value(first.leading_cosine) == pytest.approx(abs(mean @ leading), abs=1e-5)
-    assert found.channels == found.head_channels == found.shared == (5,)
-    assert found.expected_on_channels == 1 / WIDTH
+    assert result.channels == result.head_channels == result.shared == (5,)
+    assert result.expected_on_channels == 1 / WIDTH
 
 
 def test_towers_without_anything_in_common() -> None:
-    head, one = planted(images=0, texts=0)
-    found = compared(head, one, chosen=Chosen((), "offset"))
-    assert found.shared == ()
-    assert value(found.sets[0].gap) < 0.25  # sampling noise: sqrt(1 / 600 + 1 / 100) = .108
-    assert found.sets[0].on_channels == NotRun(reason="no channel stands out")
-    section = BothTowers().describe(found, Subject(model(), ()))
+    head, images = planted(images=0, texts=0)
+    result = compared(head, images, chosen=Chosen((), "offset"))
+    assert result.shared == ()
+    assert value(result.sets[0].gap) < 0.25  # sampling noise: sqrt(1 / 600 + 1 / 100) = .108
+    assert result.sets[0].on_channels == NotRun(reason="no channel stands out")
+    section = BothTowers().describe(result, Subject(model(), ()))
     assert "no channel stands out" in str(section.headline)
 
 
@@ -96,9 +96,9 @@ def test_conformity_of_one_direction_is_one() -> None:
 
 
 def test_the_histogram_holds_every_image() -> None:
-    head, one = planted()
-    found = compared(head, one, SetFeatures("r", one.features[:50]))
-    assert sum(found.images) == IMAGES
-    assert len(found.edges) == len(found.images) + 1
-    assert [each.data for each in found.sets] == ["val", "r"]
-    assert compared(head, one, SetFeatures("r", one.features[:50])) == found
+    head, images = planted()
+    result = compared(head, images, SetFeatures("r", images.features[:50]))
+    assert sum(result.images) == IMAGES
+    assert len(result.edges) == len(result.images) + 1
+    assert [each.data for each in result.sets] == ["val", "r"]
+    assert compared(head, images, SetFeatures("r", images.features[:50])) == result

@@ -7,7 +7,7 @@ from typing import Any
 
 from tuiprobe.probes.ablation import TITLE
 from tuiprobe.probes.ablation.compute import CONTROL_IMAGES, DRAWS, ablate_channels
-from tuiprobe.probes.ablation.result import ChannelAblations
+from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
 from tuiprobe.probes.channels import WHY, ChannelInputs, read_channels
 from tuiprobe.probes.content import ColumnOf, channels_in_words, points, table
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
@@ -93,23 +93,23 @@ def _table(id: str, result: ChannelAblations, ids: tuple[str, ...], **options: A
 
 def _largest_loss(result: ChannelAblations, mode: str) -> str:
     """Returns the largest loss of a mode, or that none lies beyond what controls lose."""
-    losses = [
-        (difference.value, row)
-        for row in result.ablations
-        if row.mode == mode
-        and given(difference := row.difference)
-        and given(random := row.random_difference)
-        # More than nearly all random choices of channels cost the set.
-        and (random.low is not None and difference.value < random.low)
-    ]
-    if not losses:
+    lost = [row for row in result.ablations if row.mode == mode and _beyond_controls(row)]
+    if not lost:
         return "no more than random ones"
-    _, worst = min(losses, key=lambda pair: pair[0])
+    worst = min(lost, key=lambda row: row.difference.value if given(row.difference) else 0.0)
     return (
         f"{worst.difference.alone(signed=True)} on {worst.data} (random "
         f"{worst.random_difference.alone(signed=True, bare=True)}, like energy "
         f"{worst.matched_difference.alone(signed=True, bare=True)})"
     )
+
+
+def _beyond_controls(row: Ablation) -> bool:
+    """Returns whether a set loses more than nearly all random choices of channels cost it."""
+    loss, random = row.difference, row.random_difference
+    if not given(loss) or not given(random) or random.low is None:
+        return False
+    return loss.value < random.low
 
 
 def _explanations(result: ChannelAblations) -> Iterator[Value | tuple[Value, ...]]:

@@ -218,7 +218,7 @@ def _reliability(result: Calibration) -> Iterator[Chart]:
             series=(calibrated, *kept),
             x_unit="share",
             y_unit="share",
-            note="15 bins of equally many images; below the line, confidence is too high",
+            note="At most 15 bins of equally many images; below the line, confidence is too high.",
         )
 
 

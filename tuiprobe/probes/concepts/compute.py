@@ -4,9 +4,7 @@ Direction i encodes concept c if the average precision of the projection on it, 
 present", is at least 0.9 on the train split, where the sign is chosen, and on the val split.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +18,13 @@ from tuiprobe.probes.concepts.concept_set import (
     check,
     split_up,
 )
-from tuiprobe.probes.concepts.counts import THRESHOLD, Counts, count, excess, family_of
+from tuiprobe.probes.concepts.counts import THRESHOLD, Tested, excess
 from tuiprobe.probes.concepts.result import (
     OF_CENTRED_HEAD,
     OF_HEAD,
     RANDOM,
     Concepts,
     DirectionConcepts,
-    DirectionFamily,
     EncodedConcept,
     Family,
 )
@@ -82,17 +79,10 @@ def probe_concepts(
     used = None if balance == "sample" else prevalence
     bases, space = _bases(head, splits[0].features)
     fewest = min(basis.shape[1] for basis in bases.values())
-    groups = np.asarray(concepts.category_of)[kept]
+    tested = Tested(concepts.categories, np.asarray(concepts.category_of)[kept], fewest)
     names = np.asarray(concepts.names, dtype=object)[kept]
-
-    def counted(precision: Precision) -> Counts:
-        return count(precision.confirmed, groups, len(concepts.categories), fewest)
-
-    def family(name: Family, size: int, counts: Sequence[Counts], **more: Any) -> DirectionFamily:
-        return family_of(name, size, counts, concepts.categories, groups, fewest, **more)
-
     random = [
-        counted(precision_of(np.asarray(space @ turn), splits, used))
+        tested.count(precision_of(np.asarray(space @ turn), splits, used).confirmed)
         for turn in random_rotations(space.shape[1], seed)
     ]
     lead: Family = OF_HEAD if head is not None else "principal components"
@@ -101,18 +91,18 @@ def probe_concepts(
     top: tuple[DirectionConcepts, ...] = ()
     for name, basis in bases.items():
         precision = precision_of(basis, splits, used)
-        counts = counted(precision)
+        counts = tested.count(precision.confirmed)
         encoded = names[(precision.confirmed >= THRESHOLD).any(axis=0)]
         rarefied = excess(
             counts.rarefied, [each.rarefied for each in random], kept.size, ", both rarefied"
         )
         families.append(
-            family(name, basis.shape[1], [counts], encoded=tuple(encoded), over_random=rarefied)
+            tested.family(name, basis.shape[1], [counts], tuple(encoded), over_random=rarefied)
         )
         over_random[name] = excess(counts.unique, [each.unique for each in random], kept.size)
         if name == lead:
             top = _top(precision, concepts, kept, basis)
-    families.append(family(RANDOM, space.shape[1], random))
+    families.append(tested.family(RANDOM, space.shape[1], random))
     missing = NotRun(reason="all rows of the head are alike" if head is not None else no_head)
     return Concepts(
         data=concepts.name,

@@ -36,27 +36,6 @@ class Counts:
     categories: Float64
 
 
-def count(confirmed: Float64, groups: Int64, categories: int, rarefied_to: int) -> Counts:
-    """Counts of one set of directions.
-
-    Args:
-        confirmed: [D, K], the lower AP of both splits.
-        groups: [K], category of each concept.
-        categories: G.
-        rarefied_to: m directions.
-    """
-    best = confirmed.max(axis=0)
-    encodes = confirmed >= THRESHOLD
-    encoded = encodes.any(axis=0)
-    return Counts(
-        curve=np.array([(best >= threshold).sum() for threshold in CURVE], dtype=np.float64),
-        unique=float(encoded.sum()),
-        rarefied=rarefy(encodes.sum(axis=0), confirmed.shape[0], rarefied_to),
-        per_direction=encodes.sum(axis=1).astype(np.float64),
-        categories=np.bincount(groups[encoded], minlength=categories).astype(np.float64),
-    )
-
-
 def rarefy(encoders: npt.NDArray[Any], directions: int, drawn: int) -> float:
     """Returns the unique concepts expected in m of D directions: sum_c 1 - C(D-k_c, m) / C(D, m).
 
@@ -80,59 +59,85 @@ def rarefy(encoders: npt.NDArray[Any], directions: int, drawn: int) -> float:
     return float((1 - none).sum())
 
 
-def family_of(
-    family: Family,
-    directions: int,
-    counts: Sequence[Counts],
-    categories: Sequence[str],
-    groups: Int64,
-    rarefied_to: int,
-    encoded: tuple[str, ...] = (),
-    over_random: Figure | None = None,
-) -> DirectionFamily:
-    """Builds the result of one family from one count, or from one count per seed.
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """The concepts that are tested, and the size that counts are rarefied to.
 
-    Args:
-        family: which.
-        directions: D.
-        counts: One count, or one per seed.
+    Attributes:
         categories: Names of the G categories.
-        groups: [K], category of each concept tried.
-        rarefied_to: Directions of the smallest family.
-        encoded: Names of the concepts encoded.
-        over_random: Excess over random directions; None for these themselves.
+        groups: [K], category of each concept.
+        rarefied_to: m, directions of the smallest family.
     """
-    tried, per = groups.size, np.concatenate([each.per_direction for each in counts])
 
-    def over_seeds(values: Sequence[float]) -> Figure:
-        return exact(values[0], tried, "count") if len(values) == 1 else band(values, tried)
+    categories: Sequence[str]
+    groups: Int64
+    rarefied_to: int
 
-    polysemanticity = mean_interval(float(per.sum()), float((per**2).sum()), per.size, low=0)
-    if given(polysemanticity):
-        method = {"method": "jackknife over directions"}
-        polysemanticity = polysemanticity.model_copy(update=method)
-    return DirectionFamily(
-        family=family,
-        directions=directions,
-        unique=over_seeds([each.unique for each in counts]),
-        rarefied=over_seeds([each.rarefied for each in counts]),
-        rarefied_to=rarefied_to,
-        polysemanticity=polysemanticity,
-        curve=tuple(
-            ConceptPoint(threshold=at, concepts=over_seeds([each.curve[j] for each in counts]))
-            for j, at in enumerate(CURVE)
-        ),
-        categories=tuple(
-            CategoryCount(
-                category=name,
-                concepts=over_seeds([each.categories[g] for each in counts]),
-                tried=int((groups == g).sum()),
-            )
-            for g, name in enumerate(categories)
-        ),
-        encoded=encoded,
-        excess=over_random,
-    )
+    def count(self, confirmed: Float64) -> Counts:
+        """Counts what one set of directions encodes.
+
+        Args:
+            confirmed: [D, K], the lower AP of both splits.
+        """
+        best = confirmed.max(axis=0)
+        encodes = confirmed >= THRESHOLD
+        groups = self.groups[encodes.any(axis=0)]
+        return Counts(
+            curve=np.array([(best >= threshold).sum() for threshold in CURVE], dtype=np.float64),
+            unique=float(groups.size),
+            rarefied=rarefy(encodes.sum(axis=0), confirmed.shape[0], self.rarefied_to),
+            per_direction=encodes.sum(axis=1).astype(np.float64),
+            categories=np.bincount(groups, minlength=len(self.categories)).astype(np.float64),
+        )
+
+    def family(
+        self,
+        family: Family,
+        directions: int,
+        counts: Sequence[Counts],
+        encoded: tuple[str, ...] = (),
+        over_random: Figure | None = None,
+    ) -> DirectionFamily:
+        """Builds the result of one family from one count, or from one count per seed.
+
+        Args:
+            family: Which.
+            directions: D.
+            counts: One count, or one per seed.
+            encoded: Names of the concepts encoded.
+            over_random: Excess over random directions; None for these themselves.
+        """
+        tried, per = self.groups.size, np.concatenate([each.per_direction for each in counts])
+
+        def over_seeds(values: Sequence[float]) -> Figure:
+            return exact(values[0], tried, "count") if len(values) == 1 else band(values, tried)
+
+        polysemanticity = mean_interval(float(per.sum()), float((per**2).sum()), per.size, low=0)
+        if given(polysemanticity):
+            method = {"method": "jackknife over directions"}
+            polysemanticity = polysemanticity.model_copy(update=method)
+        return DirectionFamily(
+            family=family,
+            directions=directions,
+            unique=over_seeds([each.unique for each in counts]),
+            rarefied=over_seeds([each.rarefied for each in counts]),
+            rarefied_to=self.rarefied_to,
+            polysemanticity=polysemanticity,
+            curve=tuple(
+                ConceptPoint(threshold=at, concepts=over_seeds([each.curve[j] for each in counts]))
+                for j, at in enumerate(CURVE)
+            ),
+            categories=tuple(
+                CategoryCount(
+                    category=name,
+                    concepts=over_seeds([each.categories[g] for each in counts]),
+                    tried=int((self.groups == g).sum()),
+                )
+                for g, name in enumerate(self.categories)
+            ),
+            encoded=encoded,
+            excess=over_random,
+        )
 
 
 def excess(own: float, random: Sequence[float], tried: int, how: str = "") -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tuiprobe.numbers import number
 from tuiprobe.probes.content import heading, points, prose, series, several, table
@@ -144,58 +145,61 @@ def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
     if isinstance(final.heights, Heights):
         yield from _channels(final, final.heights)
     yield from _bars(
-        "shares",
-        f"Fourth moment by channel on {final.data}",
-        "share of the fourth moment",
-        "share",
         [(row.channel, row.share) for row in final.shares if given(row.share)],
         (f"if all equal: {number(1 / final.channels, 'share')}", 1 / final.channels),
+        name="share",
+        id="shares",
+        title=f"Fourth moment by channel on {final.data}",
+        y_label="share of the fourth moment",
+        y_unit="share",
     )
     yield from evidence(result)
 
 
 def _finals(finals: list[Outliers]) -> Table:
     """Returns the table of the final representation's figures, one column per set."""
-    counted: list[Value] = []
-    for final in finals:
-        n, left_out = final.kurtosis.n if given(final.kurtosis) else 0, final.degenerate
-        counted.append(f"{n:,}, {left_out:,} degenerate left out" if left_out else n)
-    rows: dict[str, list[Value]] = {
-        "outcome": [final.outcome.value for final in finals],
-        "images counted": counted,
-        "outlier channels": [listed_channels(final) for final in finals],
-        "highest channel": [final.highest for final in finals],
-        "offset share": [final.offset.share for final in finals],
-        "kurtosis of the offset": [final.offset.kurtosis for final in finals],
-        ".999 quantile of a random direction": [final.offset.null_999 for final in finals],
-        "kurtosis": [final.kurtosis for final in finals],
-        "expected after a random rotation": [final.basis_reference for final in finals],
-        "predicted from the offset": [final.offset.predicted for final in finals],
-        "predicted, each channel's own variance": [
-            final.offset.predicted_uneven for final in finals
-        ],
-        "part explained by the offset": [final.offset.explained for final in finals],
-        "kurtosis after centring": [final.residual.kurtosis for final in finals],
-        "same channel leads (P)": [final.persistence.value for final in finals],
-        "P if channels were shuffled, at most": [final.persistence.null_high for final in finals],
-        "P after centring": [final.residual.persistence for final in finals],
-        "effective channels": [final.persistence.effective_channels for final in finals],
-        "channel RMS kurtosis": [final.rms_kurtosis for final in finals],
-        "mean cosine between images": [final.mean_cosine for final in finals],
-    }
+    columns = [_figures(final) for final in finals]
     return table(
         "figures_of_the_final_representation",
         [("figure", "final representation"),
          *((f"set_{i}", Code(code=final.data)) for i, final in enumerate(finals))],
-        [[name, *values] for name, values in rows.items()],
+        [[name, *(column[name] for column in columns)] for name in columns[0]],
         file=False,
     )  # fmt: skip
+
+
+def _figures(final: Outliers) -> dict[str, Value]:
+    n, left_out = final.kurtosis.n if given(final.kurtosis) else 0, final.degenerate
+    offset, persistence = final.offset, final.persistence
+    return {
+        "outcome": final.outcome.value,
+        "images counted": f"{n:,}, {left_out:,} degenerate left out" if left_out else n,
+        "outlier channels": listed_channels(final),
+        "highest channel": final.highest,
+        "offset share": offset.share,
+        "kurtosis of the offset": offset.kurtosis,
+        ".999 quantile of a random direction": offset.null_999,
+        "kurtosis": final.kurtosis,
+        "expected after a random rotation": final.basis_reference,
+        "predicted from the offset": offset.predicted,
+        "predicted, each channel's own variance": offset.predicted_uneven,
+        "part explained by the offset": offset.explained,
+        "kurtosis after centring": final.residual.kurtosis,
+        "same channel leads (P)": persistence.value,
+        "P if channels were shuffled, at most": persistence.null_high,
+        "P after centring": final.residual.persistence,
+        "effective channels": persistence.effective_channels,
+        "channel RMS kurtosis": final.rms_kurtosis,
+        "mean cosine between images": final.mean_cosine,
+    }
 
 
 def _untrained(reference: UntrainedReference | None, model: Model) -> Iterator[Content]:
     """Yields the figures of the same architecture with random weights."""
     if reference is None:
-        yield prose("No untrained reference is available for ", Code(code=model.architecture), ".")
+        if model.weights.kind != "unknown":  # vectors have no architecture
+            name = Code(code=model.architecture)
+            yield prose("No untrained reference is available for ", name, ".")
         return
     yield prose(
         "For comparison: the same architecture with random weights, on other images (persistence "
@@ -224,13 +228,13 @@ def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
         number(1 / final.channels, "share"), " of the energy.",
     )  # fmt: skip
     yield from _bars(
-        "heights",
-        f"Highest channels on {final.data}",
-        "median height, sigma",
-        "median height",
         [(row.channel, row.height) for row in heights.leading],
         (f"cut of the rule: {OUTLIER:g}", OUTLIER),
-        "An outlier channel exceeds the line in at least 90 % of the images.",
+        name="median height",
+        id="heights",
+        title=f"Highest channels on {final.data}",
+        y_label="median height, sigma",
+        note="An outlier channel exceeds the line in at least 90 % of the images.",
     )
     yield table(
         "leading",
@@ -256,26 +260,13 @@ def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
 
 
 def _bars(
-    id: str,
-    title: str,
-    y_label: str,
-    name: str,
-    channels: list[tuple[int, Figure]],
-    reference: tuple[str, float],
-    note: str = "",
+    channels: list[tuple[int, Figure]], reference: tuple[str, float], name: str, **chart: Any
 ) -> Iterator[Chart]:
     """Yields a figure of each channel as bars, beside a reference; none without any figure."""
     bars = series(name, [figure for _, figure in channels], mark="bars")
     text, y = reference
     if bars.x:
         ends = (-0.5, len(channels) - 0.5)
-        yield Chart(
-            id=id,
-            title=title,
-            x_label="channel",
-            y_label=y_label,
-            series=(bars, Series(name=text, x=ends, y=(y, y), role="reference")),
-            y_unit="share" if name == "share" else "none",
-            ticks=tuple(str(channel) for channel, _ in channels),
-            note=note,
-        )
+        line = Series(name=text, x=ends, y=(y, y), role="reference")
+        ticks = tuple(str(channel) for channel, _ in channels)
+        yield Chart(x_label="channel", series=(bars, line), ticks=ticks, **chart)

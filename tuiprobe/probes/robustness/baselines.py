@@ -33,7 +33,7 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
-from tuiprobe.manifest import give_way
+from tuiprobe.manifest import drop_stale_manifest
 from tuiprobe.plaintext import text_of
 from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
 from tuiprobe.probes.robustness.result import BaselineNotRun
@@ -137,7 +137,7 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
     if path is not None:
         write_baseline(directory, refuse_baseline(sets, path))
     elif directory.baseline_file.exists():
-        give_way(directory.baseline_file, "")
+        drop_stale_manifest(directory.baseline_file, "")
         directory.baseline_file.unlink()
 
 

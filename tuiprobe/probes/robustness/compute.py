@@ -10,6 +10,7 @@ from tuiprobe.catalog.accuracies import Row
 from tuiprobe.catalog.baselines import (
     BASELINES,
     Line,
+    RobustnessByBaseline,
     effective_robustness,
     line_covariance,
     logit,
@@ -233,74 +234,72 @@ def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
 
 
 def _effective(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobustness:
-    """Returns the effective robustness by one line, or a figure that says why there is none."""
+    """Returns the effective robustness by one line; its figures say why where there is none."""
     line = baseline.line
+    measured = _measured(baseline, accuracies)
+    figures: dict[str, Any]
+    if isinstance(measured, NotRun):
+        figures = dict.fromkeys(("value", "prediction", "percentile"), measured)
+        figures |= {"above": None, "extrapolated": None}
+    else:
+        x, er, values, n = measured
+        distances = [
+            abs(row.imagenet - x)
+            for row in baseline.models
+            if row.imagenet is not None and mean_of(line.target, row.shifts) is not None
+        ]
+        figures = {
+            name: Estimate(value=er.value, low=low, high=high, n=n, method=method)
+            for name, (low, high), method in (
+                ("value", er.precision, "precision: binomial, line bootstrapped by family"),
+                ("prediction", er.prediction, "prediction: adds the scatter of baseline models"),
+            )
+        }
+        figures["percentile"] = _percentile(baseline, x, mean_of(line.target, values))
+        figures |= {"above": er.above, "extrapolated": er.extrapolated}
+        figures["nearest"] = min(distances, default=None)
+    return EffectiveRobustness(
+        baseline=line.baseline,
+        target=line.target,
+        axis=baseline.axis,
+        models=line.n,
+        left_out=line.left_out,
+        slope=line.a,
+        intercept=line.b,
+        r2=line.r2,
+        covariance=line_covariance(line),
+        **figures,
+    )
+
+
+def _measured(
+    baseline: Baseline, accuracies: Sequence[Accuracy]
+) -> tuple[float, RobustnessByBaseline, dict[str, float], int] | NotRun:
+    """Returns x, effective robustness, the accuracies on the shifts, and images; or why not."""
+    target = baseline.line.target
     by_shift = {row.shift: row for row in accuracies[1:] if row.shift is not None}
-
-    def entry(
-        value: Figure,
-        prediction: Figure | None = None,
-        percentile: Figure | None = None,
-        **more: Any,
-    ) -> EffectiveRobustness:
-        return EffectiveRobustness(
-            baseline=line.baseline,
-            target=line.target,
-            axis=baseline.axis,
-            models=line.n,
-            left_out=line.left_out,
-            slope=line.a,
-            intercept=line.b,
-            r2=line.r2,
-            covariance=line_covariance(line),
-            value=value,
-            prediction=prediction or value,
-            percentile=percentile or value,
-            **{"above": None, "extrapolated": None, **more},
-        )
-
-    missing = [shift for shift in line.target if shift not in by_shift]
+    missing = [shift for shift in target if shift not in by_shift]
     if missing:
-        return entry(NotRun(reason=f"{', '.join(missing)} not measured"))
+        return NotRun(reason=f"{', '.join(missing)} not measured")
     x = accuracies[0].top1
     if baseline.axis == "own classes":
-        if len(line.target) != 1:
-            reason = "classes differ between shifts: one x for several is not defined"
-            return entry(NotRun(reason=reason))
-        x = by_shift[line.target[0]].id_own_classes
+        if len(target) != 1:
+            return NotRun(reason="classes differ between shifts: one x for several is not defined")
+        x = by_shift[target[0]].id_own_classes
     if not given(x):
-        return entry(NotRun(reason=f"no in-distribution accuracy on this axis: {x.reason}"))
-    tops = {shift: by_shift[shift].top1 for shift in line.target}
+        return NotRun(reason=f"no in-distribution accuracy on this axis: {x.reason}")
+    tops = {shift: by_shift[shift].top1 for shift in target}
     values = {shift: top.value for shift, top in tops.items() if given(top)}
     images = {shift: top.n for shift, top in tops.items() if given(top)} | {"imagenet": x.n}
     if len(values) < len(tops):
-        return entry(NotRun(reason="a shift has no images"))
+        return NotRun(reason="a shift has no images")
     if not 0 < x.value < 1:
         reason = f"in-distribution accuracy is {x.value:g}, where the logit is infinite"
-        return entry(NotRun(reason=reason))
-    er = effective_robustness(line, x.value, values, images)
+        return NotRun(reason=reason)
+    er = effective_robustness(baseline.line, x.value, values, images)
     if er is None:
-        return entry(NotRun(reason="an accuracy is missing"))
-    precision, prediction = (
-        Estimate(value=er.value, low=ends[0], high=ends[1], n=sum(images.values()), method=how)
-        for ends, how in (
-            (er.precision, "precision: binomial, line bootstrapped by family"),
-            (er.prediction, "prediction: adds the scatter of baseline models"),
-        )
-    )
-    distances = [
-        abs(row.imagenet - x.value)
-        for row in baseline.models
-        if row.imagenet is not None and mean_of(line.target, row.shifts) is not None
-    ]
-    return entry(
-        precision,
-        prediction,
-        _percentile(baseline, x.value, mean_of(line.target, values)),
-        above=er.above,
-        extrapolated=er.extrapolated,
-        nearest=min(distances, default=None),
-    )
+        return NotRun(reason="an accuracy is missing")
+    return x.value, er, values, sum(images.values())
 
 
 def _percentile(baseline: Baseline, x: float, mean: float | None) -> Figure:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from tuiprobe.results.base import Count, Frozen, Many, Named, NotRun, Points, Real, Share
+from tuiprobe.results.base import ByName, Count, Frozen, Many, NotRun, Points, Real, Share
 from tuiprobe.results.report import ProbeResult
 
 
@@ -92,7 +92,7 @@ class BaselineModel(Frozen):
 
     name: str
     x: Real
-    shifts: Named[Real]
+    shifts: ByName[Real]
 
 
 class BaselineModels(Frozen):

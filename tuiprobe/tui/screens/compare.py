@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -35,9 +34,12 @@ from tuiprobe.tui.comparing import (
     forest_columns,
     forest_text,
     pairs_of,
+    pinned_channels,
 )
+from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.figures import Told, headed
 from tuiprobe.tui.progress import title_warning
+from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import DIM, inert
 from tuiprobe.tui.widgets.rows import RowTable
@@ -48,12 +50,12 @@ class ForestTable(RowTable[ForestRow]):
     """One row a headline figure: both runs, the difference, and its interval beside zero."""
 
     def __init__(self, *, id: str) -> None:
-        self._letters = ("A", "B")
+        self._letters, self._colours = ("A", "B"), ("", "")
         super().__init__(forest_columns(self._letters, 80), self._of, id=id)
 
-    def name_runs(self, letters: tuple[str, str]) -> None:
+    def name_runs(self, letters: tuple[str, str], colours: tuple[str, str]) -> None:
         """Calls the runs by other letters."""
-        self._letters = letters
+        self._letters, self._colours = letters, colours
         self._fit()
 
     def on_resize(self) -> None:
@@ -64,7 +66,7 @@ class ForestTable(RowTable[ForestRow]):
     def _fit(self) -> None:
         width = self.scrollable_content_region.width
         if width:
-            self.columns = forest_columns(self._letters, width)
+            self.columns = forest_columns(self._letters, width, self._colours)
             self.refresh()
 
     def _of(self, row: ForestRow) -> list[str]:
@@ -155,6 +157,10 @@ class CompareScreen(FilteredScreen):
         return self._pairs[self._at]
 
     @property
+    def _paths(self) -> tuple[Path, Path]:
+        return self.runs[self.pair.first], self.runs[self.pair.second]
+
+    @property
     def everything(self) -> bool:
         """Whether all figures are shown in place of the plot."""
         return self.has_class("-everything")
@@ -170,24 +176,24 @@ class CompareScreen(FilteredScreen):
         return self.query_one("#forest", ForestTable)
 
     def _start(self) -> None:
-        threading.Thread(target=self._compare, args=(self._at,), daemon=True).start()
+        self.app.read(partial(self._compare, self.app, self._at))
 
     def _run(self, path: Path) -> Run:
         if path not in self._read_runs:
             self._read_runs[path] = read_run(RunDir(path))
         return self._read_runs[path]
 
-    def _compare(self, at: int) -> None:
+    def _compare(self, app: EngineApp, at: int) -> None:
         show: Callable[[], None]
         try:
             pair = self._pairs[at]
-            first, second = self._run(self.runs[pair.first]), self._run(self.runs[pair.second])
+            first, second = (self._run(self.runs[i]) for i in (pair.first, pair.second))
             found = compare_runs(first, second)
             show = partial(self._arrived, at, found, first, second)
         except TuiprobeError as error:
             show = partial(self._refused, at, str(error))
         if self.is_running:
-            self.app.call_later(show)
+            app.call_later(show)
 
     def _refused(self, at: int, reason: str) -> None:
         if not self.alive or at != self._at:
@@ -208,12 +214,13 @@ class CompareScreen(FilteredScreen):
         said = verdict(self._forest, *self.pair.letters)
         self.query_one("#verdict", Told).show(inert(said))
         bars = bar_pair(first.report, second.report)
-        self.query_one("#beneath", Told).show(self._beneath(found, bars))
+        self.query_one("#beneath", Told).show(self._beneath(found, bars, [first, second]))
         common = (inert(line(overlap_line(one))) for one in found.overlaps)
         self.query_one("#common", Told).show(Content("\n").join(common))
-        self.table.columns = columns(self.pair.letters)
+        colours = (run_mark(self._paths[0]).colour, run_mark(self._paths[1]).colour)
+        self.table.columns = columns(self.pair.letters, colours)
         self.table.empty = "No figure matches. esc clears the filter, d shows all."
-        self.forest.name_runs(self.pair.letters)
+        self.forest.name_runs(self.pair.letters, colours)
         self._show()
 
     def _title(self, first: Run, second: Run) -> None:
@@ -230,14 +237,16 @@ class CompareScreen(FilteredScreen):
     def _head(self, notes: list[tuple[str, str]]) -> None:
         """Shows which runs are compared, and what weakens the comparison."""
         parts: list[Content] = []
-        pair = self.pair
-        for letter, index in zip(pair.letters, (pair.first, pair.second), strict=True):
-            path = self.runs[index]
-            run = self._read_runs.get(path)
+        for letter, path in zip(self.pair.letters, self._paths, strict=True):
+            run, mark = self._read_runs.get(path), run_mark(path)
             model = run.report.model.name if run is not None else path.name
             name = f" ({plain(path.name)})" if path.name != model else ""
             parts.append(
-                Content.assemble((letter, "bold"), f"\N{NO-BREAK SPACE}{plain(model)}", (name, DIM))
+                Content.assemble(
+                    (f"{letter}\N{NO-BREAK SPACE}{mark.sign}", f"bold ${mark.colour}"),
+                    f"\N{NO-BREAK SPACE}{plain(model)}",
+                    (name, DIM),
+                )
             )
         if len(self._pairs) > 2:
             count = f"pair {self._at + 1} of {len(self._pairs)}: n shows the next"
@@ -245,10 +254,13 @@ class CompareScreen(FilteredScreen):
         lines = [Content("   ").join(parts), *(Content.styled(*one) for one in notes)]
         self.query_one("#compare-head", Told).show(Content("\n").join(lines))
 
-    def _beneath(self, found: Comparison, bars: BarPair | None) -> Content:
+    def _beneath(self, found: Comparison, bars: BarPair | None, runs: list[Run]) -> Content:
         """Returns what has no interval: findings of one word, and the channels of both runs."""
         first, second = self.pair.letters
-        lines = [
+        pinned = set().union(*map(self.app.pins.channels_of, self._paths))
+        reports = (run.report for run in runs)
+        lines = list(map(inert, pinned_channels(pinned, self.pair.letters, *reports)))
+        lines += [
             inert(f"{one.name}: {first} {one.first or '-'}, {second} {one.second or '-'}")
             for one in found.facts
         ]
@@ -341,6 +353,5 @@ class CompareScreen(FilteredScreen):
 
     def action_command(self) -> None:
         """Copies the command that prints this comparison."""
-        pair = self.pair
-        paths = [str(self.runs[index].absolute()) for index in (pair.first, pair.second)]
+        paths = [str(path.absolute()) for path in self._paths]
         self.app.copy(shown_command(["compare", *paths]), "command")

@@ -16,12 +16,15 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import rows_with_labels
+from tuiprobe.results import given
 from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
 from tuiprobe.run.state import Observer
 from tuiprobe.tui.progress import advice, sign
+from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
@@ -41,7 +44,7 @@ _WIDE = 100
 
 def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
     """Returns the columns that fit these rows: others are left out before a model's name is cut."""
-    model = max(max((len(row.model or row.name) for row in rows), default=0) + 2, 12)
+    model = max(max((len(row.model or row.name) for row in rows), default=0) + 4, 14)
     source = max((len(row.source) for row in rows), default=0)
     date = _date_width(width)
     left = width - model - date - 12 - 8 - 4  # what the other four and the gaps leave
@@ -52,9 +55,9 @@ def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
         RowColumn("state", 12),
         RowColumn("measured", 8, right=True, drop=1, term="resume"),
         RowColumn("your pictures", 18, right=True, drop=4, term="estimate"),
-        RowColumn("top-1", 12, right=True, drop=5, term="top-1"),
-        RowColumn("shifts", 12, right=True, drop=6, term="top-1"),
-        RowColumn("kurtosis", 11, right=True, drop=7, term="kurtosis"),
+        RowColumn("top-1", 6, right=True, drop=5, term="top-1"),
+        RowColumn("shifts", 6, right=True, drop=6, term="top-1"),
+        RowColumn("kurtosis", 8, right=True, drop=7, term="kurtosis"),
         RowColumn("outcome", 19, drop=8, term="outcome"),
     )
 
@@ -63,21 +66,28 @@ def _date_width(width: int) -> int:
     return 16 if width >= _WIDE else 10
 
 
-def run_cells(row: RunRow, marked: bool, width: int = _WIDE) -> list[str]:
+def run_cells(row: RunRow, marked: bool, pinned: bool, width: int = _WIDE) -> list[str]:
     """Returns the cells of one row; state by sign and word, never by colour alone."""
+    head = f"{'☑' if marked else '☐'}{'p' if pinned else ' '}{run_mark(row.path).sign}"
     date = f"{datetime.fromtimestamp(row.changed / 1e9):%Y-%m-%d %H:%M}"
     return [
-        f"{'☑' if marked else '☐'} {row.model or row.name}",
+        f"{head} {row.model or row.name}",
         row.source or "-",
         date[: _date_width(width)],
         f"{sign(row.status)} {row.status.word}",
         row.status.percent or "-",
-        row.cell("target"),
-        row.accuracy.plus_minus(),
-        row.shifts.plus_minus(),
-        row.kurtosis.plus_minus(),
+        _on_target(row),
+        row.accuracy.alone(),
+        row.shifts.alone(),
+        row.kurtosis.alone(),
         row.outcome or "-",
     ]
+
+
+def _on_target(row: RunRow) -> str:
+    """Returns the accuracy on the target set, behind the sign of measured or of estimated."""
+    figure, sign = (row.labelled, "◆") if given(row.labelled) else (row.target, "◇")
+    return f"{sign} {figure.with_interval()}" if given(figure) else MISSING
 
 
 def about_run(row: RunRow) -> str:
@@ -98,6 +108,10 @@ class RunTable(RowTable[RunRow]):
         """Returns the terms of the state of a run, then those of the columns."""
         return tuple(dict.fromkeys(("state", "resume", *super().explained(), "run", "interval")))
 
+    def colours(self, row: RunRow | None, width: int) -> list[tuple[int, int, str]]:
+        """Returns the colour of the sign of a run."""
+        return [] if row is None else [(2, 3, run_mark(row.path).colour)]
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "open", tooltip="Open this run: live or its results"),
     ]
@@ -116,6 +130,7 @@ class RunsScreen(FilteredScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "resume", "resume", tooltip="Resume a stopped run, or try a failed one again"),
         Binding("space", "mark", "mark", tooltip="Mark this run, to compare or to delete"),
+        Binding("p", "pin", "pin", tooltip="Keep this run on top, here and in Compare"),
         Binding("c", "compare", "compare", tooltip="Marked runs side by side"),
         Binding(
             "slash", "filter", "filter", key_display="/", tooltip="Filter the list as you type"
@@ -213,13 +228,15 @@ class RunsScreen(FilteredScreen):
 
     def _cells(self, row: RunRow) -> list[str]:
         width = self.table.scrollable_content_region.width
-        return run_cells(row, row.path in self._marked, width)
+        pinned = row.path.absolute() in self.app.pins.runs
+        return run_cells(row, row.path in self._marked, pinned, width)
 
     def _show(self) -> None:
         current = self.table.current
         rows = [row for row in self._all if matches(row, self._query.split())]
         if self._order is not None:
             rows.sort(key=_sort_key(self._order[0]), reverse=self._order[1])
+        rows.sort(key=lambda row: row.path.absolute() not in self.app.pins.runs)
         self.table.columns = columns_of(rows, self.table.scrollable_content_region.width)
         self.table.sorted_by = self._order
         self.table.empty = (
@@ -261,10 +278,17 @@ class RunsScreen(FilteredScreen):
         self.table.action_move(1)
         self._count(self.table.rows)
 
+    def action_pin(self) -> None:
+        """Keeps the run under the cursor on top, or no longer."""
+        row = self.table.current
+        if row is not None:
+            self.app.pins.runs.symmetric_difference_update({row.path.absolute()})
+            self._show()
+
     def action_compare(self) -> None:
-        """Opens the marked runs side by side, in the order of marking."""
+        """Opens the marked runs side by side, in the order of marking but pinned ones first."""
         finished = {row.path for row in self._all if row.status.results}
-        chosen = [path for path in self._marked if path in finished]
+        chosen = self.app.pins.first([path for path in self._marked if path in finished])
         if len(chosen) < 2:
             self.notify("mark two or more finished runs with space first", markup=False)
             return

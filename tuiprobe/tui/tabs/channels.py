@@ -15,13 +15,13 @@ from textual.content import Content
 from textual.widget import Widget
 
 from tuiprobe.catalog.glossary import mentioned
-from tuiprobe.numbers import MISSING, number
+from tuiprobe.numbers import MISSING, interval, number
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.outliers.channel_result import Heights, Outcome, OutlierChannel
 from tuiprobe.probes.outliers.result import ChannelShare, OutlierResult, Outliers
 from tuiprobe.probes.outliers.wording import clause
-from tuiprobe.results import NotRun, given
-from tuiprobe.results.report import Report
+from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.report import ABSENT, Report
 from tuiprobe.results.section import RowSubject
 from tuiprobe.tui.figures import Told
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
@@ -35,10 +35,10 @@ CHANNELS: Final = OutlierResult.probe
 
 CHANNEL_COLUMNS = (
     RowColumn("  channel", 14, term="outlier-channel"),
-    RowColumn("height", 11, right=True, term="height"),
+    RowColumn("height", 20, right=True, term="height"),
     RowColumn("stands out in", 13, right=True, drop=1, term="above-6"),
-    RowColumn("largest in", 13, right=True, drop=2, term="share"),
-    RowColumn("energy", 13, right=True, drop=3, term="energy"),
+    RowColumn("largest in", 10, right=True, drop=2, term="share"),
+    RowColumn("energy", 8, right=True, drop=3, term="energy"),
     RowColumn("mean", 8, right=True, drop=4),
     RowColumn("std", 8, right=True, drop=5),
 )
@@ -46,9 +46,9 @@ LAYER_COLUMNS = (
     RowColumn("layer", 10, term="tap"),
     RowColumn("kind", 6, drop=5, term="tap"),
     RowColumn("channels", 8, right=True, drop=4, term="channel"),
-    RowColumn("kurtosis", 11, right=True, term="kurtosis"),
+    RowColumn("kurtosis", 20, right=True, term="kurtosis"),
     RowColumn("same channel leads", 18, right=True, drop=1, term="persistence"),
-    RowColumn("highest", 10, right=True, term="height"),
+    RowColumn("highest", 7, right=True, term="height"),
     RowColumn("offset, %", 10, right=True, drop=2, term="offset-share"),
     RowColumn("▲", 3, right=True, drop=3, term="outlier-channel"),
 )
@@ -116,7 +116,7 @@ class ChannelsTab(ResultTab):
 
     answers = frozenset({"ablate", "data", "copy", "maximise"})
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pin", "pin", tooltip="Keep this channel on top in every layer and set"),
+        Binding("p", "pin", "pin", tooltip="Keep this channel on top: every layer, set, Compare"),
     ]
     SCOPED_CSS = False
     DEFAULT_CSS = """
@@ -131,7 +131,10 @@ class ChannelsTab(ResultTab):
         self._sets = list(dict.fromkeys(one.data for one in self._taps))
         self._set = 0
         self._tap = ""
-        self._pinned: set[int] = set()
+
+    @property
+    def _pinned(self) -> set[int]:
+        return self.app.pins.channels_of(self.found.run.path)
 
     @property
     def taps(self) -> list[Outliers]:
@@ -215,7 +218,7 @@ class ChannelsTab(ResultTab):
         """Keeps the channel under the cursor on top, or no longer."""
         row = self.channels.current
         if row is not None:
-            self._pinned ^= {row.channel}
+            self._pinned.symmetric_difference_update({row.channel})
             self._show()
             shown = [one.channel for one in self.channels.rows]
             self.channels.show_rows(self.channels.rows, shown.index(row.channel))
@@ -263,6 +266,7 @@ class ChannelsTab(ResultTab):
             return {}
         names = [column.title.strip() for column in CHANNEL_COLUMNS]
         cells = channel_cells(row, row.value, 0)
+        cells[1:5] = map(_with_interval, _figures(row))
         return {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
 
     def explained(self) -> tuple[str, ...]:
@@ -277,10 +281,10 @@ def layer_cells(one: Outliers) -> list[str]:
         one.tap,
         kind,
         str(one.channels),
-        one.kurtosis.plus_minus(),
-        one.persistence.value.plus_minus(),
-        one.highest.plus_minus(bare=True),
-        one.offset.share.plus_minus(bare=True),
+        _with_interval(one.kurtosis),
+        one.persistence.value.alone(),
+        one.highest.alone(bare=True),
+        one.offset.share.alone(bare=True),
         MISSING if isinstance(one.heights, NotRun) else str(len(one.outlier_channels)),
     ]
 
@@ -296,15 +300,30 @@ def channel_cells(row: ChannelRow, tallest: float, room: int, pinned: bool = Fal
     """
     found, share = row.height, row.share
     known = found or share
+    height, *others = _figures(row)
     head = f"{'▲' if row.outlier else ' '} {row.channel:>4}{'p' if pinned else ' '}"
     drawn = bar(row.value / tallest if tallest > 0 else 0.0, max(room - len(head) - 1, 0))
     sd = found.sd if found is not None else share.std if share is not None else 0.0
     return [
         head + drawn,
-        found.height.plus_minus(bare=True) if found is not None else MISSING,
-        found.above.plus_minus() if found is not None else MISSING,
-        share.leading.plus_minus() if share is not None else MISSING,
-        found.energy.plus_minus() if found is not None else MISSING,
+        _with_interval(height),
+        *(figure.alone() for figure in others),
         number(known.mean if known is not None else 0.0),
         number(sd),
     ]
+
+
+def _figures(row: ChannelRow) -> tuple[Figure, Figure, Figure, Figure]:
+    """Returns height, share of images in which it stands out and is largest, and energy."""
+    found, leading = row.height, ABSENT if row.share is None else row.share.leading
+    if found is None:
+        return ABSENT, ABSENT, leading, ABSENT
+    return found.height, found.above, leading, found.energy
+
+
+def _with_interval(figure: Figure) -> str:
+    """Returns a figure with its interval, as the sentences above the tables write it."""
+    if not given(figure):
+        return MISSING
+    unit = "none" if figure.unit == "sigma" else figure.unit  # which the heading implies
+    return interval(figure.value, figure.low, figure.high, unit)

@@ -12,6 +12,7 @@ from tuiprobe.report.reading import picture_file
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import RowSubject, Section, Strip, StripEnd
 from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.widgets.pictures import Picture
 
@@ -120,6 +121,7 @@ class ResultTab(Container):
         found: The run.
     """
 
+    app: EngineApp
     ALLOW_SELECT = False
     SCOPED_CSS = False  # the screen has the classes for narrow and low windows
     answers: frozenset[str] = frozenset()

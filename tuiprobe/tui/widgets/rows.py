@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -34,6 +35,7 @@ class RowColumn:
         drop: Columns with larger numbers are left out first where the table is too narrow;
             0 is always kept.
         term: Id of what the glossary says about it; empty for what needs no words.
+        colour: Variable of the theme that it is drawn in; empty for that of the table.
     """
 
     title: str
@@ -41,6 +43,7 @@ class RowColumn:
     right: bool = False
     drop: int = 0
     term: str = ""
+    colour: str = ""
 
 
 def kept_columns(columns: Sequence[RowColumn], width: int) -> list[int]:
@@ -294,19 +297,41 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         found = (self.columns[i].term for i in shown)
         return tuple(dict.fromkeys(term for term in found if term))
 
+    def colours(self, row: T | None, width: int) -> list[tuple[int, int, str]]:
+        """Returns what has a colour of its own in a row: first cell, end, variable of the theme.
+
+        Args:
+            row: The row; None for the heading.
+            width: Cells of the table.
+        """
+        return [
+            (start, start + self.columns[i].width, self.columns[i].colour)
+            for i in kept_columns(self.columns, width)
+            if self.columns[i].colour
+            for start in (column_start(self.columns, i, width),)
+        ]
+
+    def _coloured(self, text: str, style: Style, row: T | None, width: int) -> Strip:
+        strip, variables = Strip([Segment(text, style)], width), self.app.theme_variables
+        for start, end, colour in self.colours(row, width):
+            before, there, after = strip.divide([start, min(end, width), width])
+            own = [Segment(part, style + Style(color=variables[colour])) for part, *_ in there]
+            strip = Strip.join([before, Strip(own), after])
+        return strip
+
     def render_line(self, y: int) -> Strip:
         """Returns one line: the heading, a row, or why there is none."""
         width = self.scrollable_content_region.width
         if y == 0:
             style = self.get_component_rich_style("rows--heading")
             text = heading_text(self.columns, self.sorted_by, width)
-            return Strip([Segment(text, style)], width)
+            return self._coloured(text, style, None, width)
         row = self.scroll_offset.y + y - 1
         if row < len(self._rows):
-            text = self.row_line(self._rows[row], width)
+            text, style = self.row_line(self._rows[row], width), self.rich_style
             if row == self._cursor:
                 name = "rows--cursor" if self.has_focus else "rows--blurred"
-                return Strip([Segment(text, self.get_component_rich_style(name))], width)
-            return Strip([Segment(text, self.rich_style)], width)
+                style = self.get_component_rich_style(name)
+            return self._coloured(text, style, self._rows[row], width)
         text = self.empty if not self._rows and y == 1 else ""
         return Strip([Segment(fitted(text, width), self.rich_style)], width)

@@ -1,0 +1,59 @@
+"""What tells runs apart on every screen, a sign and a colour for each, and what the user pinned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+from zlib import crc32
+
+SIGNS: Final = "■▼□▽"
+DARK: Final = ("#c792ea", "#f78fb3", "#7fdbca", "#c3e88d", "#d7ba7d", "#89a8ff")
+LIGHT: Final = ("#7b3fa0", "#b03a6b", "#00796b", "#557a00", "#7a5c1e", "#3f51b5")
+
+
+class RunMark(NamedTuple):
+    """The sign of a run, and the name of its colour among the variables of a theme."""
+
+    sign: str
+    colour: str
+
+
+def run_mark(run: Path) -> RunMark:
+    """Returns the mark of a run, which follows from the name of its directory and of the one above.
+
+    >>> run_mark(Path("/a/runs/mini_clip")) == run_mark(Path("/b/runs/mini_clip"))
+    True
+    """
+    number = crc32("/".join(run.absolute().parts[-2:]).encode(errors="surrogateescape"))
+    return RunMark(SIGNS[number // len(DARK) % len(SIGNS)], f"run-{number % len(DARK)}")
+
+
+def run_colours(dark: bool) -> dict[str, str]:
+    """Returns the colours of runs by their names.
+
+    Args:
+        dark: Whether the theme has a dark background.
+    """
+    return {f"run-{i}": colour for i, colour in enumerate(DARK if dark else LIGHT)}
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What stays on top until the program ends.
+
+    Attributes:
+        runs: Run directories.
+        channels: Channels by run directory.
+    """
+
+    runs: set[Path] = field(default_factory=set)
+    channels: dict[Path, set[int]] = field(default_factory=dict)
+
+    def channels_of(self, run: Path) -> set[int]:
+        """Returns the pinned channels of a run, which the caller may change."""
+        return self.channels.setdefault(run.absolute(), set())
+
+    def first(self, runs: list[Path]) -> list[Path]:
+        """Returns runs in their order, the pinned ones first."""
+        return sorted(runs, key=lambda run: run.absolute() not in self.runs)
