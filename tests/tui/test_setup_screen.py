@@ -222,10 +222,7 @@ async def test_the_form_is_kept_on_escape_and_the_trial_with_it(
     app = TuiprobeApp(runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("enter")
-        await until(
-            pilot,
-            lambda: is_setup(app) and known(app),
-        )
+        await until(pilot, lambda: is_setup(app) and known(app))
         said = understood(app)
         fill(app, sample="64", embeddings="")
         app.screen.query_one("#tokens", Select).value = "mean"
@@ -234,10 +231,7 @@ async def test_the_form_is_kept_on_escape_and_the_trial_with_it(
         await until(pilot, lambda: not is_setup(app))
         asked.trial = tried({**TRIAL, "taps": []})
         await pilot.press("enter")
-        await until(
-            pilot,
-            lambda: is_setup(app) and known(app),
-        )
+        await until(pilot, lambda: is_setup(app) and known(app))
         assert app.screen.query_one("#sample", Input).value == "64"
         assert app.screen.query_one("#tokens", Select).value == "mean"
         assert understood(app) == said
@@ -267,10 +261,7 @@ async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_onc
         assert asked.models[-1] == ["doctor", "--model", "mini_clip", "--json"]
         count = len(asked.models)
         app.screen.query_one("#dtype", Select).value = "float16"  # loads it again
-        await until(
-            pilot,
-            lambda: known(app) and len(asked.models) == count + 1,
-        )
+        await until(pilot, lambda: known(app) and len(asked.models) == count + 1)
         assert asked.models[-1][-3:] == ["--dtype", "float16", "--offline"]
 
         monkeypatch.setattr("tuiprobe.catalog.cached.cached_file", lambda model: None)
@@ -348,10 +339,7 @@ async def test_the_start_does_what_the_command_says_or_says_why_not(
         asked.finds()
         (tmp_path / "runs").write_text("a file where the runs should go")
         fill(app, sample="64")
-        await until(
-            pilot,
-            lambda: "--sample 64" in command(app) and known(app),
-        )
+        await until(pilot, lambda: "--sample 64" in command(app) and known(app))
         await pilot.press("enter")
         await until(pilot, lambda: "cannot start the run in " in str(refused.content))
         said = str(refused.content)
