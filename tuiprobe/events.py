@@ -1,4 +1,4 @@
-"""Events of a run, heard by whoever shows them and by the status of the rank."""
+"""Events of a run, for those who show them and for the status of the rank."""
 
 from __future__ import annotations
 

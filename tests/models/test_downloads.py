@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tuiprobe.catalog.cached import hub_cache, url_folder
-from tuiprobe.models.downloads import narrated
+from tuiprobe.models.downloads import printing_downloads
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_bytes_are_told_as_they_come(place: str, capsys: pytest.CaptureFixture[s
     }[place]
     folder.mkdir(parents=True)
     (folder / "before").write_bytes(b"\0" * 9_000_000)  # another model's, which does not count
-    with narrated("vitb16", seconds=0.01):
+    with printing_downloads("vitb16", seconds=0.01):
         time.sleep(0.05)
         assert capsys.readouterr().err == ""  # nothing has come yet
         file = folder / "abc.incomplete"

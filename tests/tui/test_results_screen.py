@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.segment import Segment
-from textual.widgets import Input, Static
+from textual.widgets import Input, Static, Tabs
 
 from tests.measure.fake_run import FakeSet
 from tests.measure.fake_run import write_run as engine_run
@@ -613,3 +613,17 @@ async def test_results_are_read_without_what_only_files_hold(finished: Path) -> 
         assert all(part.result is None for part in parts)
         assert any(one.rows for one in tables)
         assert not any(one.rows for one in tables if not one.reading)
+
+
+async def test_all_tabs_are_in_sight_and_the_active_one_is_whole(finished: Path) -> None:
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(60, 20)) as pilot:
+        screen = await to_tab(pilot, app, "directions")
+        for width in (60, 80, 120):
+            await pilot.resize_terminal(width, 24)
+            bar = screen.query_one(Tabs)
+            await until(pilot, lambda: bar.size.width == width)  # noqa: B023
+            line = drawn_screen(app).splitlines()[bar.region.y]
+            assert all(f"{i} " in line for i in range(1, len(screen._parts) + 1)), line
+            assert "directions" in line
+            assert ("…" in line) == (width == 60)

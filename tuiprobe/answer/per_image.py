@@ -16,12 +16,12 @@ from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
 from tuiprobe.results import DataSet
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.run.per_image import Images, SetValues, list_digest
+from tuiprobe.run.per_image import ImageValues, SetValues, list_digest
 
 Values = dict[PerImage, NDArray[Any]]
 
 
-def images_of(run: RunReader) -> Images:
+def image_values(run: RunReader) -> ImageValues:
     """Returns what is kept of single images of a run whose shards are merged.
 
     Correct answers of the labelled sets, kurtosis and largest softmax probability of every set

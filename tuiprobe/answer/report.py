@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tuiprobe import __version__, limits
 from tuiprobe.answer.paths import without_folders
-from tuiprobe.answer.per_image import images_of
+from tuiprobe.answer.per_image import image_values
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.manifest import require_manifest
@@ -55,7 +55,7 @@ def answer(directory: RunDir) -> Report:
     """
     run = RunReader(directory)
     report = _answer(run)
-    write_per_image(directory, run.plan.key, images_of(run))
+    write_per_image(directory, run.plan.key, image_values(run))
     return report
 
 
@@ -83,7 +83,7 @@ def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | 
         run.spec = changed_spec(directory, changes)
     timings = _timings_again(directory, run.plan.key)
     report = _answer(run).model_copy(update={"timings": timings})
-    images = images_of(run)
+    images = image_values(run)
     begin_again(directory)
     if baseline is not None and run.baseline is not None:
         write_baseline(directory, run.baseline)

@@ -57,13 +57,13 @@ def fetch(
     from tuiprobe.cli.doctor import head_progress
     from tuiprobe.measure.machine import choose_device
     from tuiprobe.measure.ranks import Rank
-    from tuiprobe.models.downloads import narrated
+    from tuiprobe.models.downloads import printing_downloads
     from tuiprobe.models.fetch import fetch as fetch_model
     from tuiprobe.models.fetch import fetch_head, filled_folders
 
     fetched: list[Fetched] = []
     for name in models:
-        with narrated(name) if progress else nullcontext():
+        with printing_downloads(name) if progress else nullcontext():
             files = fetch_model(name)
         if not files:
             print(f"{name}: nothing to fetch, it ships with tuiprobe", file=sys.stderr)

@@ -22,9 +22,9 @@ from tuiprobe.results import DataSet, Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.headlines import HEADLINES, LABELLED_ID
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.per_image import Images, read_per_image
+from tuiprobe.run.per_image import ImageValues, read_per_image
 
-Place = tuple[str, str, str, str]
+FigurePlace = tuple[str, str, str, str]
 """Probe, set, place and id of a figure."""
 
 ESTIMATES: Final = "estimates without labels: their errors are no matter of sampling"
@@ -119,7 +119,7 @@ class Run(NamedTuple):
     """A run to compare: its report, what it knows of single images, and where its labels lie."""
 
     report: Report
-    images: Images
+    images: ImageValues
     directory: RunDir | None = None
 
 
@@ -185,7 +185,7 @@ def compare(
     )
 
 
-def _figures_by_place(report: Report, all_blocks: bool) -> dict[Place, NamedFigure]:
+def _figures_by_place(report: Report, all_blocks: bool) -> dict[FigurePlace, NamedFigure]:
     """Returns the figures of a report; only those about answers unless `all_blocks`."""
     of_any_kind = {headline.rank for headline in HEADLINES if not headline.within_kind}
     return {

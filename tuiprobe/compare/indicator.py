@@ -25,7 +25,7 @@ FEWEST: Final = 8
 """Encoders of the smallest stratum that has a correlation."""
 PERMUTATIONS: Final = 9_999
 
-Question = tuple[str, tuple[str, ...], str]
+OutcomeKey = tuple[str, tuple[str, ...], str]
 """Baseline, shifts and axis of an effective robustness."""
 
 
@@ -190,9 +190,9 @@ def _unusable(report: Report) -> str:
     return "" if _outcomes(report) else "no effective robustness"
 
 
-def _outcomes(report: Report) -> dict[Question, Estimate]:
+def _outcomes(report: Report) -> dict[OutcomeKey, Estimate]:
     """Returns effective robustness by each baseline, as the probes name it."""
-    outcomes: dict[Question, Estimate] = {}
+    outcomes: dict[OutcomeKey, Estimate] = {}
     for part in report.parts:
         for named in part.figures:
             if named.role == "outcome" and len(named.about) > 2 and given(named.figure):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tuiprobe.numbers import unit_of_difference
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, PerImage
-from tuiprobe.run.per_image import Images, SetValues
+from tuiprobe.run.per_image import ImageValues, SetValues
 
 DRAWS: Final = 2000
 METHOD: Final = "paired bootstrap over images"
@@ -51,8 +51,8 @@ class Pairing:
         second: Of the second run.
     """
 
-    first: Images
-    second: Images
+    first: ImageValues
+    second: ImageValues
     _drawn: dict[tuple[PerImage, str], _Resampled] = field(default_factory=dict)
 
     def why_not(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""How accurate a run is by the labels that lie beside it, whoever they were collected for.
+"""How accurate a run is by the labels beside it, also those collected for other runs.
 
 An accuracy is stated only from pictures whose selection is known: from the blocks of the plan that
 they were drawn in. For other labels it is only said how many the run answers rightly.

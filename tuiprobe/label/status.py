@@ -126,7 +126,7 @@ class LabelStatus:
         return f"label {self.target} · {self.labelled:,} labelled{more}"
 
     def remarks(self) -> list[str]:
-        """Returns what else whoever labels must know, a sentence each."""
+        """Returns what else the labeller must know, one sentence each."""
         counts = (
             (self.outside, "labelled outside the plan: differences count them, accuracies do not"),
             (self.unsure, "unsure: they count as right for nobody"),
@@ -245,37 +245,37 @@ def _points(state: LabelStatus) -> Iterator[Value | tuple[Value, ...]]:
 
 
 def _contest_table(state: LabelStatus) -> Content:
+    """Returns the table of the candidates, without columns that have no content yet."""
     leader = state.candidates[state.leader].model
-    columns = [
+    columns = (
         ("model", "model"),
         ("accuracy", "accuracy"),
         ("difference", f"{leader} minus it"),
         ("standing", "standing"),
-    ]
-    rows = [
-        [row.model, row.accuracy_text, difference_words(row), _decision(state, place, row)]
-        for place, row in enumerate(state.candidates)
-    ]
-    return table("labels", columns, rows)
+    )
+    rows = []
+    for place, row in enumerate(state.candidates):
+        decision = MISSING
+        if row.dropped:
+            decision = "not the best"
+        elif place == state.winner and state.verdict == "best":
+            decision = "the best"
+        elif place == state.leader and state.labelled:
+            decision = "ahead"
+        rows.append((row.model, row.accuracy_text, difference_words(row), decision))
+    filled = [i for i in range(len(columns)) if any(row[i] != MISSING for row in rows)]
+    return table("labels", [columns[i] for i in filled], [[row[i] for i in filled] for row in rows])
 
 
 def difference_words(row: CandidateStatus) -> str:
     """Returns the bounds of the leader's accuracy minus a candidate's, or what they are."""
     if row.difference is None:
-        return "-"
+        return MISSING
     low, high = row.difference
     if row.bound == "contradictory" or (row.bound == "decided" and low <= 0 <= high):
         return row.bound  # bounds of a decided pair stand still, and would be misread
     ends = interval((low + high) / 2, low, high, "points").partition("(")[2]
     return f"{ends.rstrip(')')} points"
-
-
-def _decision(state: LabelStatus, place: int, row: CandidateStatus) -> str:
-    if row.dropped:
-        return "not the best"
-    if place == state.winner and state.verdict == "best":
-        return "the best"
-    return "ahead" if place == state.leader and state.labelled else "-"
 
 
 def _accuracy_of_one(state: LabelStatus) -> Iterator[Content]:

@@ -18,7 +18,7 @@ from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.status import StatusWriter
 
-Answer: TypeAlias = Callable[[RunDir], Report]
+AskProbes: TypeAlias = Callable[[RunDir], Report]
 """Runs the probes on a merged run and returns the report."""
 
 
@@ -40,7 +40,7 @@ class Job:
     """
 
     def __init__(
-        self, plan: Plan, clock: Clock, listen: Listener, answer: Answer, mix: bool
+        self, plan: Plan, clock: Clock, listen: Listener, answer: AskProbes, mix: bool
     ) -> None:
         self.plan, self.clock, self.answer, self._outside = plan, clock, answer, listen
         memory_format = plan.encoder.memory_format

@@ -34,7 +34,7 @@ from tuiprobe.run.samples import write_row_samples
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 
-States = dict[str, ActivationStats]
+TapStats = dict[str, ActivationStats]
 
 _MOST_THREADS = 4  # Python's lock leaves no work for more
 _BRANCH = 8  # shards that one thread merges; a power of two, so that they are a branch of the tree
@@ -129,11 +129,11 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         DataError: If a shard has another fingerprint and mixing is not allowed, or no sampled
             vector is finite.
     """
-    spares = deque[States]()
+    spares = deque[TapStats]()
     leaves: list[_Leaf] = []
     branches = _branches(plan, reader, shards, spares)
 
-    def load(branch: int) -> States:
+    def load(branch: int) -> TapStats:
         states, merged_leaves = next(branches)
         leaves.extend(merged_leaves)
         return states
@@ -164,14 +164,14 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
 
 
 def _branches(
-    plan: Plan, reader: ShardReader, shards: Sequence[Shard], spares: deque[States]
-) -> Generator[tuple[States, list[_Leaf]]]:
+    plan: Plan, reader: ShardReader, shards: Sequence[Shard], spares: deque[TapStats]
+) -> Generator[tuple[TapStats, list[_Leaf]]]:
     """Yields the branches of the tree in order; threads merge those that follow."""
 
-    def merge(first: int) -> tuple[States, list[_Leaf]]:
+    def merge(first: int) -> tuple[TapStats, list[_Leaf]]:
         leaves: list[_Leaf] = []
 
-        def load(leaf: int) -> States:
+        def load(leaf: int) -> TapStats:
             states, rest = _load(plan, reader, shards[leaf], spares)
             leaves.append(rest)
             return states
@@ -193,8 +193,8 @@ def _branches(
 
 
 def _load(
-    plan: Plan, reader: ShardReader, shard: Shard, spares: deque[States]
-) -> tuple[States, _Leaf]:
+    plan: Plan, reader: ShardReader, shard: Shard, spares: deque[TapStats]
+) -> tuple[TapStats, _Leaf]:
     """Reads a shard; copies what is kept, or all of its file would stay in memory."""
     file = reader.read(shard)
     arrays = file.arrays
@@ -274,7 +274,7 @@ def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:
     )
 
 
-def _flatten(merged: States, leaves: Sequence[_Leaf]) -> Arrays:
+def _flatten(merged: TapStats, leaves: Sequence[_Leaf]) -> Arrays:
     arrays: Arrays = {}
     for tap, stats in merged.items():
         for name, array in flatten_summary(stats.compute()).items():

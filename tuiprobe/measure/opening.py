@@ -22,7 +22,7 @@ from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.finished import file_stamps
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.heads import refuse_unmatched
-from tuiprobe.measure.job import Answer, Job
+from tuiprobe.measure.job import AskProbes, Job
 from tuiprobe.measure.machine import available_cores, choose_device, usual_batch
 from tuiprobe.measure.plan import Plan, list_images, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
@@ -61,7 +61,7 @@ def open_run(
     fresh: bool,
     mix: bool,
     listen: Listener,
-    answer: Answer,
+    answer: AskProbes,
     own: PythonObjects = PythonObjects(),
 ) -> Job:
     """Plans a run and locks its directory until `locks` is closed.

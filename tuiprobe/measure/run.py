@@ -12,7 +12,7 @@ from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.group import Group
-from tuiprobe.measure.job import Answer
+from tuiprobe.measure.job import AskProbes
 from tuiprobe.measure.opening import PythonObjects, open_run
 from tuiprobe.measure.stages import RunOutcome, finish, measure, prepare
 from tuiprobe.measure.stopping import Interrupted, catching_signals
@@ -47,7 +47,7 @@ def run(
     fresh: bool = False,
     mix: bool = False,
     listen: Listener = lambda event: None,
-    answer: Answer,
+    answer: AskProbes,
     own: PythonObjects = PythonObjects(),  # noqa: B008 - frozen
 ) -> RunOutcome:
     """Measures, merges and probes; resumes an earlier attempt.
@@ -85,7 +85,7 @@ def run_several(
     fresh: bool = False,
     mix: bool = False,
     listen: Listener = lambda event: None,
-    answer: Answer,
+    answer: AskProbes,
 ) -> list[RunOutcome | TuiprobeError | Interrupted]:
     """Runs several models; decodes each image once for all models that use it.
 

@@ -40,7 +40,7 @@ from tuiprobe.models.preflight_data import (
 from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.plugins import PluginError
-from tuiprobe.results.subject import Status
+from tuiprobe.results.subject import CheckStatus
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.dataset import Dataset
@@ -248,7 +248,7 @@ def _plugins() -> list[Check]:
             except PluginError as error:
                 problems.append(str(error))
     details = problems + [f"{', '.join(names)} ({package})" for package, names in loaded.items()]
-    status: Status = "warn" if problems else "pass"
+    status: CheckStatus = "warn" if problems else "pass"
     return [Check("plugins", status, "; ".join(details))] if details else []
 
 

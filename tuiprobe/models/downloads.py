@@ -50,7 +50,7 @@ def _size(weights: Published) -> int | None:
 
 
 @contextmanager
-def narrated(name: str, seconds: float | None = None) -> Iterator[None]:
+def printing_downloads(name: str, seconds: float | None = None) -> Iterator[None]:
     """Prints a line to standard error whenever more bytes of a model have arrived.
 
     The libraries download with clients of their own, but all into the same few folders, so the

@@ -18,7 +18,7 @@ from tuiprobe.catalog.presets import NORMALIZATIONS, presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import measured_normalisation
-from tuiprobe.results.subject import Cause, Status
+from tuiprobe.results.subject import Cause, CheckStatus
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Check:
     """
 
     name: str
-    status: Status
+    status: CheckStatus
     detail: str
     fix: str = ""
     cause: Cause = "encoder"

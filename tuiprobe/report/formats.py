@@ -80,8 +80,8 @@ def _svg(report: Report, *_: object) -> Files:
 
 
 FORMATS: Final = {
-    one.name: one
-    for one in (
+    format.name: format
+    for format in (
         Format("html", "a page with figures and pictures, loads nothing", _html),
         Format("md", "Markdown, for a repository or an issue", _markdown),
         Format("json", "everything, strict JSON of a published schema", _json),

@@ -88,8 +88,9 @@ def card(report: Report) -> tuple[CardBlock, ...]:
 
 def set_accuracies(report: Report) -> list[NamedFigure]:
     """Returns the known accuracies of sets: by labels, then estimated, then measured in the run."""
-    figures = [one for part in report.parts for one in part.figures if given(one.figure)]
-    return [one for rank in (LABELLED, TARGET, TOP1) for one in figures if one.headline == rank]
+    figures = [named for part in report.parts for named in part.figures if given(named.figure)]
+    ranks = (LABELLED, TARGET, TOP1)
+    return [named for rank in ranks for named in figures if named.headline == rank]
 
 
 def sets_axis(report: Report) -> Chart | None:
@@ -124,13 +125,13 @@ def sets_axis(report: Report) -> Chart | None:
 def _on_axis(
     name: str, role: Drawn, accuracies: Sequence[NamedFigure], names: Sequence[str]
 ) -> Series:
-    figures = [one.figure for one in accuracies if given(one.figure)]
+    figures = [named.figure for named in accuracies if given(named.figure)]
     return Series(
         name=name,
-        x=tuple(float(names.index(one.data)) for one in accuracies),
-        y=tuple(one.value for one in figures),
-        low=tuple(one.value if one.low is None else one.low for one in figures),
-        high=tuple(one.value if one.high is None else one.high for one in figures),
+        x=tuple(float(names.index(named.data)) for named in accuracies),
+        y=tuple(figure.value for figure in figures),
+        low=tuple(figure.value if figure.low is None else figure.low for figure in figures),
+        high=tuple(figure.value if figure.high is None else figure.high for figure in figures),
         mark="points",
         role=role,
     )

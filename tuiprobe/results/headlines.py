@@ -79,8 +79,8 @@ HEADLINES: Final = (
 """In the order of their ranks: accuracy first, kurtosis last. Of several sets, the figure of the
 first one counts: top-1 of the in-distribution set, accuracies of the first target set."""
 
-BY_ID: Final = {one.id: one for one in HEADLINES}
-BY_RANK: Final = {one.rank: one for one in HEADLINES}
+BY_ID: Final = {headline.id: headline for headline in HEADLINES}
+BY_RANK: Final = {headline.rank: headline for headline in HEADLINES}
 
 TARGET_ERROR: Final = "target_error"
 """Id of the figure that goes with every estimate: its mean absolute error on labelled shifts."""

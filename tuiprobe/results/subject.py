@@ -162,12 +162,12 @@ class Fingerprint(Frozen):
         return {**fields, "threads": str(self.threads), **self.flags}
 
 
-Status = Literal["pass", "warn", "fail", "skip"]
+CheckStatus = Literal["pass", "warn", "fail", "skip"]
 Cause = Literal["encoder", "labels", "images"]
 
 
 PROBE: Final = "preflight"
-"""Id of the probe that tells of these checks."""
+"""Id of the probe that reports these checks."""
 
 
 class PreflightCheck(Frozen):
@@ -183,7 +183,7 @@ class PreflightCheck(Frozen):
     """
 
     name: str
-    status: Status
+    status: CheckStatus
     detail: str
     fix: str = ""
     data: str | None = None

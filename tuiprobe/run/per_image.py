@@ -55,7 +55,7 @@ class SetValues:
         return ""
 
 
-Images = Mapping[str, SetValues]
+ImageValues = Mapping[str, SetValues]
 """What a run knows of single images, by set."""
 
 
@@ -75,7 +75,7 @@ def list_digest(samples: Sequence[SampleRecord], contents: str, source: str) -> 
     return digest.hexdigest()
 
 
-def write_per_image(directory: RunDir, key: str, images: Images) -> None:
+def write_per_image(directory: RunDir, key: str, images: ImageValues) -> None:
     """Publishes the values of all sets."""
     arrays: Arrays = {}
     metadata = {"key": key}
@@ -89,7 +89,7 @@ def write_per_image(directory: RunDir, key: str, images: Images) -> None:
     write_arrays(directory.per_image_file, arrays, metadata)
 
 
-def read_per_image(directory: RunDir) -> Images:
+def read_per_image(directory: RunDir) -> ImageValues:
     """Returns the values of all sets; empty for a run of an earlier version, which has none.
 
     Raises:

@@ -19,17 +19,17 @@ from tuiprobe.tui.child import Engine, resuming_arguments
 from tuiprobe.tui.runmarks import Pins
 from tuiprobe.tui.runsetup import SetupMemory
 
-Job = Callable[[], None]
+ReadJob = Callable[[], None]
 
 
 @cache
-def _reader() -> SimpleQueue[Job]:
+def _reader() -> SimpleQueue[ReadJob]:
     """Returns the jobs of the one thread that reads reports.
 
     A thread for each report would keep memory of its own: 14 MB for that of a default run. It is a
     daemon, so a disk that hangs does not keep the program from ending.
     """
-    jobs: SimpleQueue[Job] = SimpleQueue()
+    jobs: SimpleQueue[ReadJob] = SimpleQueue()
 
     def work() -> None:
         jobs.get()()
@@ -63,7 +63,7 @@ class EngineApp(App[None]):
         self.pins = Pins()
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
 
-    def read(self, job: Job) -> None:
+    def read(self, job: ReadJob) -> None:
         """Reads reports in a thread, one job after the other; an error that is a bug ends the app.
 
         Args:

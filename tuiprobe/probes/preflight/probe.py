@@ -13,7 +13,7 @@ from tuiprobe.results import NotRun
 from tuiprobe.results.base import Many
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import Code, Section, Strong, Value
-from tuiprobe.results.subject import PROBE, PreflightCheck, Status
+from tuiprobe.results.subject import PROBE, CheckStatus, PreflightCheck
 from tuiprobe.run.records import read_preflight, warnings_of
 
 
@@ -29,7 +29,7 @@ class Preflight(ProbeResult):
     checks: Many[PreflightCheck]
 
 
-_STATUS: dict[Status, Value] = {
+_STATUS: dict[CheckStatus, Value] = {
     "warn": Strong(strong="warning"), "fail": Strong(strong="failed"),
     "pass": "pass", "skip": "skip",
 }  # fmt: skip

@@ -215,7 +215,7 @@ def _estimates(result: Targets) -> Iterator[Content]:
                    target.less_confident, target.dispersion]  # fmt: skip
         rows.append(
             [Code(code=target.data), target.images, *scaled, *["-"] * (2 - len(scaled)),
-             target.scaled[0].k if scaled else "-", *(value_or_dash(one) for one in figures),
+             target.scaled[0].k if scaled else "-", *(value_or_dash(figure) for figure in figures),
              target.labels]
         )  # fmt: skip
     yield table(

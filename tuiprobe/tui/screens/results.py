@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,11 +26,29 @@ from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.parts import MOST_PARTS, TAB_OF_BLOCK, Parts, read_parts
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
-from tuiprobe.tui.text import inert_lines
+from tuiprobe.tui.text import fitted, inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
 
 _TABBED = {"ablate", "data", "filter", "sort", "copy", "maximise"}
+
+
+def tab_labels(names: Sequence[str], active: int, width: int) -> list[str]:
+    """Returns the labels of tabs, so that all are in sight; only the active one is never cut.
+
+    >>> tab_labels(["overview", "your-images", "shifts"], 0, 38)
+    ['1 overview', '2 your images', '3 shifts']
+    >>> tab_labels(["overview", "your-images", "shifts"], 0, 28)
+    ['1 overview', '2 you…', '3 shi…']
+    """
+    labels: list[str] = []
+    for room in range(max(map(len, names)), 1, -1):
+        cut = [fitted(name, min(room, len(name))) for name in names]
+        cut[active] = names[active]
+        labels = [f"{i} {name.replace('-', ' ')}" for i, name in enumerate(cut, 1)]
+        if sum(len(label) + 2 for label in labels) <= width:
+            break
+    return labels
 
 
 class ResultsScreen(ProbeScreen):
@@ -103,13 +122,11 @@ class ResultsScreen(ProbeScreen):
             reading.update(inert_lines([found, "", "esc goes back"]))
             return
         self.found, self._parts = found, parts
-        self.on_resize()
-        bar = Tabs(
-            *(Tab(f"{i} {name.replace('-', ' ')}", id=name) for i, name in enumerate(parts, 1))
-        )
+        bar = Tabs(*(Tab(name, id=name) for name in parts))
         bar.can_focus = False
         await reading.remove()
         await self.query_one("#body").mount_all([bar, ContentSwitcher()])
+        self.on_resize()
 
     @on(Tabs.TabActivated)
     async def _activated(self, event: Tabs.TabActivated) -> None:
@@ -120,10 +137,22 @@ class ResultsScreen(ProbeScreen):
             part.id = f"part-{name}"
             await switcher.mount(part)
         switcher.current = f"part-{name}"
+        self._name_tabs()
         self._focus()
 
+    def _name_tabs(self) -> None:
+        bar = next(iter(self.query(Tabs)), None)
+        if bar is not None and self._parts:
+            names = list(self._parts)
+            active = names.index(bar.active) if bar.active else 0
+            for tab, label in zip(
+                bar.query(Tab), tab_labels(names, active, self.size.width), strict=True
+            ):
+                tab.label = label
+
     def on_resize(self) -> None:
-        """Fits the title to the new width."""
+        """Fits the title and the names of the tabs to the new width."""
+        self._name_tabs()
         if self.found is not None:
             left, warnings = self._how_it_stands() + self.found.about, self.found.warning
             about = headed(left, warnings(), warnings(short=True))
