@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.prepared import Prepared
+from tests.prepared import Forked, Prepared
 from tuiprobe import api
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.run import RunOutcome
@@ -133,3 +134,13 @@ def results(run: Path) -> dict[str, Any]:
 def shard_files(run: Path) -> list[Path]:
     """Returns the published shards of a run, in order."""
     return sorted(run.glob("shards/[!.]*"))
+
+
+def until(condition: Callable[[], object], *processes: Forked, seconds: float = 120) -> None:
+    """Waits for a condition, as long as one of the processes lives."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        messages = [process.stderr for process in processes]
+        assert time.monotonic() < deadline, messages
+        assert any(process.poll() is None for process in processes), messages
+        time.sleep(0.01)

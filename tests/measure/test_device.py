@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 import torch
 
 from tests.measure.conftest import write_pictures
 from tuiprobe.cli.app import run_cli
+from tuiprobe.measure.decoding import Batch, uploaded
 from tuiprobe.measure.machine import choose_device, statistics_device
-from tuiprobe.measure.opening import settled
+from tuiprobe.measure.opening import with_device
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_spec
@@ -46,13 +51,13 @@ def test_a_resumed_run_keeps_its_device_where_there_is_one(machine: dict[str, bo
 
 def test_the_batch_size_is_kept_too(machine: dict[str, bool]) -> None:
     spec = make_spec(None, None, {})
-    first = settled(spec, Rank(), None)
+    first = with_device(spec, Rank(), None)
     assert (first.device, first.batch_size) == ("cpu", 32)
     machine["cuda"] = True
-    assert settled(spec, Rank(), None).batch_size == 256
-    again = settled(spec, Rank(), first)
+    assert with_device(spec, Rank(), None).batch_size == 256
+    again = with_device(spec, Rank(), first)
     assert (again.device, again.batch_size) == ("cpu", 32)
-    named = settled(make_spec(None, None, {"batch_size": 8}), Rank(), first)
+    named = with_device(make_spec(None, None, {"batch_size": 8}), Rank(), first)
     assert named.batch_size == 8
 
 
@@ -66,3 +71,36 @@ def test_a_run_begun_on_a_gpu_is_found_again(tmp_path, monkeypatch):
     (run,) = (tmp_path / "runs").iterdir()
     spec = read_spec(RunDir(run))
     assert (spec.batch_size, spec.device) == (256, "cpu")
+
+
+def test_the_next_batch_is_copied_before_one_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the batch after it cannot be read: those before are measured first."""
+    stream = SimpleNamespace(record_event=lambda: None, wait_event=lambda event: None)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+    steps: list[str] = []
+
+    class Images:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def pin_memory(self) -> Images:
+            return self
+
+        def to(self, device: str, non_blocking: bool) -> Images:
+            steps.append(f"copy {self.number}")
+            return self
+
+        def record_stream(self, stream: object) -> None:
+            steps.append(f"measure {self.number}")
+
+    def batches() -> Any:
+        for number in range(3):
+            images = cast(torch.Tensor, Images(number))
+            yield (Batch(images, torch.tensor([number]), skipped=(), seen=(), digests=b""),)
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        list(uploaded(batches(), "cuda:0"))
+    assert steps == ["copy 0", "copy 1", "measure 0", "copy 2", "measure 1", "measure 2"]

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.measure.conftest import job, results, shard_files, small_job
+from tests.measure.conftest import job, results, shard_files, small_job, until
 from tests.prepared import Forked, Prepared
 from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
@@ -24,15 +22,6 @@ pytestmark = pytest.mark.slow
 SHARDS = 24
 SLOW = "encode:doze"
 """A fault that makes each batch, which is a shard here, take a third of a second."""
-
-
-def until(condition: Callable[[], object], *processes: Forked, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        messages = [process.stderr for process in processes]
-        assert time.monotonic() < deadline, messages
-        assert any(process.poll() is None for process in processes), messages
-        time.sleep(0.01)
 
 
 @dataclass

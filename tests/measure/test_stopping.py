@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.measure.conftest import shard_files, small_job
+from tests.measure.conftest import shard_files, small_job, until
 from tests.prepared import Forked, Prepared
 from tuiprobe.measure.stopping import Interrupted, catching_signals, stop_signals
 
@@ -28,32 +28,13 @@ GRACE_SECONDS = 2
 """How long a process that hangs is given in these tests."""
 
 
-class Started:
-    """A run in a process group of its own, whose standard error is read until a word appears."""
+def children_of(process: Forked) -> list[int]:
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(child) for child in listed.read_text().split()]
 
-    def __init__(self, process: Forked) -> None:
-        self.process = process
 
-    @property
-    def stderr(self) -> str:
-        return self.process.stderr
-
-    def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.stderr
-            assert self.process.poll() is None, self.stderr
-            time.sleep(0.02)
-
-    def until_printed(self, words: str) -> None:
-        self.until(lambda: words in self.stderr)
-
-    def children(self) -> list[int]:
-        pid = self.process.pid
-        return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-    def ended(self, seconds: float) -> int:
-        return self.process.wait(seconds)
+def until_printed(process: Forked, words: str) -> None:
+    until(lambda: words in process.stderr, process)
 
 
 def alive(pid: int) -> bool:
@@ -72,15 +53,15 @@ def gone(pids: list[int], seconds: float) -> bool:
     return True
 
 
-Start = Callable[..., Started]
+Start = Callable[..., Forked]
 
 
 @pytest.fixture
 def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
     """Returns a function that starts a run; what lives on is killed after the test."""
-    runs: list[Started] = []
+    runs: list[Forked] = []
 
-    def run(*more: str, fault: str = "", slow: str = "", workers: int = 2) -> Started:
+    def run(*more: str, fault: str = "", slow: str = "", workers: int = 2) -> Forked:
         process = prepared.start(
             *small_job(one_red, tmp_path / "run", *more, model="faulty", workers=workers),
             cwd=tmp_path,
@@ -88,14 +69,14 @@ def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
             session=True,
             before=[("tests.hooks:stage_hangs", [slow, GRACE_SECONDS])],
         )
-        runs.append(Started(process))
+        runs.append(process)
         return runs[-1]
 
     yield run
-    for started in runs:
-        if started.process.poll() is None:
-            os.killpg(started.process.pid, signal.SIGKILL)
-            started.process.wait()
+    for process in runs:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @pytest.mark.parametrize(
@@ -113,22 +94,22 @@ def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
 )
 def test_a_signal_outside_the_images_ends_the_run_at_once(number, stage, more, start, tmp_path):
     run = start(*more, fault=f"{stage}:hang", slow=stage, workers=0)
-    run.until_printed(f"at {stage}")
-    run.process.send_signal(number)
-    assert run.ended(120) == 130
+    until_printed(run, f"at {stage}")
+    run.send_signal(number)
+    assert run.wait(120) == 130
     assert f"stopped by {number.name}; {KEPT}" in run.stderr
     assert "Traceback" not in run.stderr
     again = start(*more, workers=0)
-    assert again.ended(120) == 0, again.stderr  # no lock is left
+    assert again.wait(120) == 0, again.stderr  # no lock is left
 
 
 def test_workers_that_hang_do_not_keep_a_stop_waiting(start: Start) -> None:
     run = start(fault="decode:hang")
-    run.until_printed("at decode")
-    workers = run.children()
+    until_printed(run, "at decode")
+    workers = children_of(run)
     assert len(workers) == 2
-    os.killpg(run.process.pid, signal.SIGTERM)
-    assert run.ended(120) == 130, run.stderr
+    os.killpg(run.pid, signal.SIGTERM)
+    assert run.wait(120) == 130, run.stderr
     assert f"stopped by SIGTERM; {KEPT}" in run.stderr
     assert gone(workers, 120)
 
@@ -136,47 +117,47 @@ def test_workers_that_hang_do_not_keep_a_stop_waiting(start: Start) -> None:
 @pytest.mark.parametrize("place", ["decode", "forward"])
 def test_a_process_that_hangs_is_ended_after_a_while(place: str, start: Start) -> None:
     run = start(fault=f"{place}:hang", workers=0 if place == "decode" else 2)
-    run.until_printed(f"at {place}")
-    workers = run.children()
-    run.process.send_signal(signal.SIGINT)
-    assert run.ended(120) == 130
+    until_printed(run, f"at {place}")
+    workers = children_of(run)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(120) == 130
     assert f"the run did not stop within seconds; {KEPT}" in run.stderr
     assert gone(workers, 120)
 
 
 def test_a_second_signal_ends_a_process_that_hangs_at_once(start: Start) -> None:
     run = start(fault="decode:hang", workers=0)
-    run.until_printed("at decode")
-    run.process.send_signal(signal.SIGTERM)
-    run.process.send_signal(signal.SIGTERM)  # as `timeout` and torchrun do: the same request
+    until_printed(run, "at decode")
+    run.send_signal(signal.SIGTERM)
+    run.send_signal(signal.SIGTERM)  # as `timeout` and torchrun do: the same request
     time.sleep(0.7)
-    assert run.process.poll() is None
-    run.process.send_signal(signal.SIGINT)
-    assert run.ended(120) == 130
+    assert run.poll() is None
+    run.send_signal(signal.SIGINT)
+    assert run.wait(120) == 130
     assert f"stopped at once by a second SIGINT; {KEPT}" in run.stderr
 
 
 def test_a_second_signal_ends_a_partial_report_at_once(start: Start, tmp_path: Path) -> None:
     run = start(fault="forward:doze", slow="merge_set")
-    run.until_printed("at forward")
+    until_printed(run, "at forward")
     assert list((tmp_path / "run" / "shards").iterdir())
-    run.process.send_signal(signal.SIGTERM)
-    run.until_printed("at merge_set")
+    run.send_signal(signal.SIGTERM)
+    until_printed(run, "at merge_set")
     time.sleep(GRACE_SECONDS + 1)
-    assert run.process.poll() is None
-    run.process.send_signal(signal.SIGTERM)
-    assert run.ended(120) == 130
+    assert run.poll() is None
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(120) == 130
 
 
 def test_no_decoding_process_outlives_a_killed_engine_which_starts_again_at_once(start):
     for _ in range(2):
         run = start(fault="decode:hang")
-        run.until_printed("at decode")  # that is, it holds the lock
-        workers = run.children()
+        until_printed(run, "at decode")  # that is, it holds the lock
+        workers = children_of(run)
         assert len(workers) == 2
-        run.process.kill()
-        run.process.wait()
-    assert start().ended(120) == 0
+        run.kill()
+        run.wait()
+    assert start().wait(120) == 0
     assert gone(workers, 120)
 
 
@@ -193,23 +174,14 @@ def launch(data: Path, log: Path, fault: str) -> subprocess.Popen[bytes]:
     with log.open("wb") as file:
         return subprocess.Popen(
             [
-                sys.executable,
-                "-m",
-                "torch.distributed.run",
-                "--standalone",
-                "--nproc-per-node",
-                "2",
-                "--no-python",
-                sys.executable,
-                "-m",
-                "tuiprobe",
-                *job,
+                sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+                "2", "--no-python", sys.executable, "-m", "tuiprobe", *job,
             ],
             stdout=subprocess.DEVNULL,
             stderr=file,
             env={**os.environ, "FAULT": fault},
             start_new_session=True,
-        )
+        )  # fmt: skip
 
 
 def test_ranks_end_when_their_torchrun_is_killed_outright(one_red: Path, tmp_path: Path) -> None:
