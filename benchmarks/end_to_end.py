@@ -27,7 +27,7 @@ from PIL import Image
 
 from benchmarks._common import command, machine, markdown, row
 from tuiprobe.catalog.imagenet import imagenet_names, imagenet_templates
-from tuiprobe.probes.confidence import allowed, logits
+from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.report import read_report
 from tuiprobe.results import Report
@@ -148,7 +148,7 @@ def predictions(output: Path) -> dict[str, int]:
     reader = RunReader(RunDir(output))
     head, features = reader.head, reader.head_sets[0]
     assert isinstance(head, HeadArrays)
-    best = logits(features.features, head, allowed(head, features)).argmax(axis=1)
+    best = Logits(head, features).confidences().answer
     paths = reader.paths(features.name)
     ids = reader.features(features.name)["ids"]
     return {paths[int(i)]: int(b) for i, b in zip(ids, best, strict=True)}

@@ -13,7 +13,7 @@ from tests.measure.conftest import write_pictures
 from tuiprobe.cli.app import run_cli
 from tuiprobe.measure.decoding import Batch, uploaded
 from tuiprobe.measure.machine import choose_device, statistics_device
-from tuiprobe.measure.opening import settled
+from tuiprobe.measure.opening import with_device
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_spec
@@ -51,13 +51,13 @@ def test_a_resumed_run_keeps_its_device_where_there_is_one(machine: dict[str, bo
 
 def test_the_batch_size_is_kept_too(machine: dict[str, bool]) -> None:
     spec = make_spec(None, None, {})
-    first = settled(spec, Rank(), None)
+    first = with_device(spec, Rank(), None)
     assert (first.device, first.batch_size) == ("cpu", 32)
     machine["cuda"] = True
-    assert settled(spec, Rank(), None).batch_size == 256
-    again = settled(spec, Rank(), first)
+    assert with_device(spec, Rank(), None).batch_size == 256
+    again = with_device(spec, Rank(), first)
     assert (again.device, again.batch_size) == ("cpu", 32)
-    named = settled(make_spec(None, None, {"batch_size": 8}), Rank(), first)
+    named = with_device(make_spec(None, None, {"batch_size": 8}), Rank(), first)
     assert named.batch_size == 8
 
 

@@ -136,7 +136,6 @@ def inner(x, kind="token", tokens="all", shard=32, rows=4096):
         share_sum=np.array([p["share_sum"] for p in parts]),
         share_square_sum=np.array([p["share_square_sum"] for p in parts]),
         images=np.array([np.isfinite(p["sample_kurtosis"]).sum() for p in parts]),
-        kurtosis_sum=np.array([np.nansum(p["sample_kurtosis"]) for p in parts]),
     )
     return TapArrays(
         set="val", tap="blocks.3", kind=kind, tokens=tokens, channels=x.shape[2],

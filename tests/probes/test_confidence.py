@@ -13,11 +13,11 @@ from tuiprobe.probes.confidence import (
     allowed,
     ece,
     equal_mass_bins,
-    logits,
+    logit_blocks,
     probabilities,
 )
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.temperature import spread, temperature
+from tuiprobe.probes.temperature import fit_temperature, from_highest, spread
 from tuiprobe.results import NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -26,6 +26,19 @@ def drawn(chances, seed=0):
     """Draws a label from each row of probabilities."""
     uniform = np.random.default_rng(seed).random((len(chances), 1))
     return (chances.cumsum(axis=1) < uniform).sum(axis=1).clip(max=chances.shape[1] - 1)
+
+
+def logits(x, head, rows):
+    return np.concatenate([block for _, block in logit_blocks(x, head, rows)])
+
+
+def temperature(values, labels, classes=None):
+    places = [slice(start, start + 2048) for start in range(0, len(values), 2048)]
+    return fit_temperature(
+        lambda: from_highest((place, values[place].copy()) for place in places),
+        labels,
+        np.arange(values.shape[1]) if classes is None else classes,
+    )
 
 
 def planted(n=4000, classes=10, scale=2.0, seed=0):

@@ -26,7 +26,7 @@ from tuiprobe.run.records import write_preflight
 IMAGES, CHANNELS = 300, 64
 ABOUT = {"training": "zero-shot"}
 
-Found = dict[str, ProbeResult | NotRun]
+Computed = dict[str, ProbeResult | NotRun]
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
 
 
 @pytest.fixture(scope="module")
-def found(run: RunReader) -> Found:
-    results: Found = {}
+def results(run: RunReader) -> Computed:
+    results: Computed = {}
     for probe in registry().in_order():
         inputs = probe.inputs(run, probe.Options(), {id: results[id] for id in probe.after})
         results[probe.id] = (
@@ -87,19 +87,19 @@ def found(run: RunReader) -> Found:
 
 
 def probe_of(id: str) -> Probe[Any, Any]:
-    return next(one for one in registry().probes if one.id == id)
+    return next(probe for probe in registry().probes if probe.id == id)
 
 
-def test_the_planted_run_gives_every_result(found: Found) -> None:
-    assert [id for id in BUILT_IN if isinstance(found[id], NotRun)] == []
+def test_the_planted_run_gives_every_result(results: Computed) -> None:
+    assert [id for id in BUILT_IN if isinstance(results[id], NotRun)] == []
 
 
 @pytest.mark.parametrize("id", BUILT_IN)
 def test_compute_opens_no_file(
-    id: str, run: RunReader, found: Found, monkeypatch: pytest.MonkeyPatch
+    id: str, run: RunReader, results: Computed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe = probe_of(id)
-    inputs = probe.inputs(run, probe.Options(), {one: found[one] for one in probe.after})
+    inputs = probe.inputs(run, probe.Options(), {other: results[other] for other in probe.after})
 
     def refuse(*arguments: object, **options: object) -> None:
         raise AssertionError(f"{id} opens {arguments[0]}")
@@ -108,15 +108,15 @@ def test_compute_opens_no_file(
         for place, name in ((builtins, "open"), (io, "open"), (os, "open"), (Path, "open")):
             patch.setattr(place, name, refuse)
         again = probe.compute(inputs, probe.Options())
-    assert again == found[id]
+    assert again == results[id]
 
 
 @pytest.mark.parametrize("id", BUILT_IN)
 def test_descriptions_and_names_are_made_of_the_result_alone(
-    id: str, run: RunReader, found: Found
+    id: str, run: RunReader, results: Computed
 ) -> None:
     """And of a result that was read back from a file as well as of a fresh one."""
-    probe, result = probe_of(id), found[id]
+    probe, result = probe_of(id), results[id]
     assert isinstance(result, probe.Result)
     assert probe.Result.probe == id
     subject = Subject(run.plan.model, run.images, run.plan.concept_set)
@@ -129,11 +129,12 @@ def test_descriptions_and_names_are_made_of_the_result_alone(
     assert section.title
     assert section.content
     assert Section.model_validate_json(section.model_dump_json()) == section
-    ids = [(one.kind, one.id) for one in section.content if isinstance(one, Table | Chart | Strip)]
+    blocks = [block for block in section.content if isinstance(block, Table | Chart | Strip)]
+    ids = [(block.kind, block.id) for block in blocks]
     assert len(ids) == len(set(ids))
-    places = [(one.id, one.data, one.place) for one in named.figures]
+    places = [(figure.id, figure.data, figure.place) for figure in named.figures]
     assert len(places) == len(set(places))
-    assert all(one.name and one.data and one.place for one in named.figures)
+    assert all(figure.name and figure.data and figure.place for figure in named.figures)
     part = Part(
         probe=id, title=probe.title, result=result.model_dump(mode="json"), section=section,
         figures=named.figures, facts=named.facts, sets=named.sets,
@@ -141,9 +142,9 @@ def test_descriptions_and_names_are_made_of_the_result_alone(
     assert Part.model_validate_json(part.model_dump_json()) == part
 
 
-def test_names_are_those_that_programs_look_up(found: Found) -> None:
-    named = {id: probe_of(id).named(found[id]) for id in BUILT_IN}
-    figures = {id: {one.id for one in one_.figures} for id, one_ in named.items()}
+def test_names_are_those_that_programs_look_up(results: Computed) -> None:
+    named = {id: probe_of(id).named(results[id]) for id in BUILT_IN}
+    figures = {id: {figure.id for figure in each.figures} for id, each in named.items()}
     assert {
         "height",
         "offset.share",
@@ -159,9 +160,9 @@ def test_names_are_those_that_programs_look_up(found: Found) -> None:
     assert {"top_share", "effective_rank", "gini", "pruned_80"} <= figures["directions"]
     assert {"before", "after", "difference"} <= figures["ablation"]
     assert {"excess", "excess_centred", "unique"} <= figures["concepts"]
-    assert [one.id for one in named["outliers"].facts] == ["outcome"]
-    assert {one.id for one in named["outliers"].sets} == {"channels"}
-    assert {one.id for one in named["concepts"].sets} == {"concepts"}
+    assert [fact.id for fact in named["outliers"].facts] == ["outcome"]
+    assert {each.id for each in named["outliers"].sets} == {"channels"}
+    assert {each.id for each in named["concepts"].sets} == {"concepts"}
 
 
 EVERYDAY = {
@@ -174,10 +175,10 @@ EVERYDAY = {
 
 @pytest.mark.parametrize("id", BUILT_IN)
 def test_every_heading_that_people_read_is_in_the_glossary(
-    id: str, run: RunReader, found: Found
+    id: str, run: RunReader, results: Computed
 ) -> None:
     subject = Subject(run.plan.model, run.images, run.plan.concept_set)
-    section = probe_of(id).describe(found[id], subject)
+    section = probe_of(id).describe(results[id], subject)
     for table in section.content:
         if not isinstance(table, Table) or not table.reading:
             continue
@@ -189,7 +190,7 @@ def test_every_heading_that_people_read_is_in_the_glossary(
 
 
 def words(text: Text) -> str:
-    return "".join(one for one in text if isinstance(one, str)).strip()
+    return "".join(piece for piece in text if isinstance(piece, str)).strip()
 
 
 def test_the_former_name_of_results_is_deprecated() -> None:

@@ -110,7 +110,7 @@ def open_run(
     return Job(plan, clock, listen, answer, mix)
 
 
-def earlier(output: Path | None) -> RunSpec | None:
+def earlier_spec(output: Path | None) -> RunSpec | None:
     """Returns the spec of an earlier attempt in a directory; None without one."""
     if output is None:
         return None
@@ -120,7 +120,7 @@ def earlier(output: Path | None) -> RunSpec | None:
         return None
 
 
-def settled(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
+def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
     """Returns a spec whose device and batch size are chosen, as an earlier attempt chose them.
 
     Args:
@@ -153,7 +153,7 @@ def plan_run(
     named none, the run may have been begun, perhaps on another machine, with the device and the
     batch size of another kind of device.
     """
-    given, spec = spec, settled(spec, rank, earlier(output) if not fresh else None)
+    given, spec = spec, with_device(spec, rank, earlier_spec(output) if not fresh else None)
     suite = open_row_suite(spec) if spec.embeddings is not None else open_suite(spec, own.images)
     files, encoder = file_stamps(spec), _encoder(spec, suite, own)
     listed = list_images(suite, spec)
@@ -164,8 +164,8 @@ def plan_run(
             for batch in {CPU_BATCH, GPU_BATCH} - {spec.batch}:
                 other = planned(replace(spec, batch_size=batch), encoder)
                 plan = other if other.directory.path.exists() else plan
-        before = earlier(plan.directory.path)
-        begun = settled(replace(given, batch_size=plan.spec.batch_size), rank, before)
+        before = earlier_spec(plan.directory.path)
+        begun = with_device(replace(given, batch_size=plan.spec.batch_size), rank, before)
         if begun.device != spec.device:
             plan = planned(begun, _encoder(begun, suite, own))
     if plan.head.kind == "probe":  # fail now, not after hours

@@ -1,7 +1,6 @@
 """Probabilities of a linear head: logits, temperature scaling, entropy and calibration error.
 
-Everything is computed in blocks of 2,048 images, so memory does not grow with images times classes
-unless the caller asks for the whole matrix.
+Everything is computed in blocks of 2,048 images, so memory does not grow with images times classes.
 
 Sources: temperature scaling, Guo et al. 2017 (arXiv 1706.04599); equal-mass bins and the debiased
 calibration error, Kumar et al. 2019 (arXiv 1909.10155).
@@ -49,8 +48,10 @@ def classes_of(head: HeadArrays, images: SetFeatures) -> Int64:
     return rows if images.answers is None else np.asarray(images.answers, dtype=np.int64)[rows]
 
 
-def logits(features: Float32, head: HeadArrays, rows: Int64) -> Float32:
-    """Returns the logits of some rows of a head, float32 [n, K'], computed in blocks.
+def logit_blocks(
+    features: Float32, head: HeadArrays, rows: Int64
+) -> Iterator[tuple[slice, Float32]]:
+    """Yields the logits of some rows of a head, float32 [b, K'], in blocks with their places.
 
     Args:
         features: [n, C], finite. Rows of zeros have no direction; a zero-shot head gives them the
@@ -58,16 +59,6 @@ def logits(features: Float32, head: HeadArrays, rows: Int64) -> Float32:
         head: The head. Where a zero-shot head does not tell its scale, logits are cosines.
         rows: Numbers of the rows that may answer, [K'].
     """
-    values = np.empty((features.shape[0], len(rows)), dtype=np.float32)
-    for place, block in logit_blocks(features, head, rows):
-        values[place] = block
-    return values
-
-
-def logit_blocks(
-    features: Float32, head: HeadArrays, rows: Int64
-) -> Iterator[tuple[slice, Float32]]:
-    """Yields what `logits` returns in blocks of 2,048 images, each with its place."""
     weight = np.ascontiguousarray(head.weight[rows].T)
     bias = None if head.bias is None else head.bias[rows]
     for start in range(0, features.shape[0], ROWS):
@@ -159,7 +150,7 @@ class Logits:
         return from_highest(logit_blocks(self.set.features, self._head, self.rows))
 
     def fitted(self, keep: Bool | None = None) -> Figure:
-        """Returns the temperature fitted to the labels; see `temperature`.
+        """Returns the temperature fitted to the labels; see `fit_temperature`.
 
         Args:
             keep: [n], the images to fit to; None for all.

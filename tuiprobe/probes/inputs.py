@@ -17,19 +17,17 @@ Bool = npt.NDArray[np.bool_]
 class ShardSums:
     """Per-shard sums for the delete-one-shard jackknife; J shards, only images that count.
 
-    Degenerate images (see `ActivationSummary`) are left out of all four.
+    Degenerate images (see `ActivationSummary`) are left out of all.
 
     Attributes:
         share_sum: float64 [J, C], sum over the shard's images of s_nc.
         share_square_sum: float64 [J], sum over the shard's images of sum_c s_nc^2.
         images: int64 [J], number of images in these sums.
-        kurtosis_sum: float64 [J], sum of per-image kurtosis.
     """
 
     share_sum: Float64
     share_square_sum: Float64
     images: Int64
-    kurtosis_sum: Float64
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
@@ -67,7 +67,7 @@ class Named:
 
     figures: tuple[NamedFigure, ...] = ()
     facts: tuple[NamedFact, ...] = ()
-    sets: tuple[NamedSet, ...] = field(default=())
+    sets: tuple[NamedSet, ...] = ()
 
 
 def named_figures(

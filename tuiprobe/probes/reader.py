@@ -170,7 +170,6 @@ class RunReader:
                 share_sum=fields["shard_share_sum"],
                 share_square_sum=fields["shard_share_square_sum"],
                 images=fields["shard_images"],
-                kurtosis_sum=fields["shard_kurtosis_sum"],
             ),
             labels=np.array([samples[i].label for i in ids.tolist()]) if data.labelled else None,
         )

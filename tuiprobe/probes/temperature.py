@@ -38,28 +38,6 @@ def spread(values: Float32) -> Float64:
     return sd
 
 
-def temperature(values: Float32, labels: Int64, classes: Int64 | None = None) -> Figure:
-    """Returns the temperature that minimises the negative log-likelihood of the labels.
-
-    Args:
-        values: [n, K'], logits.
-        labels: [n], classes.
-        classes: [K'], the class of each row; None where it is its number.
-
-    Returns:
-        The temperature with its interval (sandwich variance of log T). Without interval where it
-        ends at the edge of the search; `NotRun` if every answer is right, since the likelihood
-        then rises for ever.
-    """
-    rows = np.arange(values.shape[1]) if classes is None else classes
-    places = [slice(start, start + ROWS) for start in range(0, values.shape[0], ROWS)]
-
-    def blocks() -> Iterator[tuple[slice, Float32]]:
-        return from_highest((place, values[place].copy()) for place in places)
-
-    return fit_temperature(blocks, labels, rows)
-
-
 def from_highest(
     blocks: Iterable[tuple[slice, Float32]],
 ) -> Iterator[tuple[slice, Float32]]:
@@ -72,13 +50,18 @@ def from_highest(
 def fit_temperature(
     blocks: Blocks, labels: Int64, classes: Int64, keep: Bool | None = None
 ) -> Figure:
-    """Returns what `temperature` does for logits that come in blocks.
+    """Returns the temperature that minimises the negative log-likelihood of the labels.
 
     Args:
         blocks: Yields logits with the highest of each image at 0, with their places.
         labels: [n].
         classes: [K'], the class of each row.
         keep: [n], the images that count; None for all.
+
+    Returns:
+        The temperature with its interval (sandwich variance of log T). Without interval where it
+        ends at the edge of the search; `NotRun` if every answer is right, since the likelihood
+        then rises for ever.
     """
     keep = np.ones(labels.size, dtype=bool) if keep is None else keep
     n = int(keep.sum())

@@ -82,7 +82,7 @@ def table_lines(table: Table) -> list[str]:
 
 def summary(report: Report) -> str:
     """Returns title, warnings, card and date of a report."""
-    rows = _wrapped(plain(report.title), "", "  ")
+    rows = _wrapped(plain(report.title).strip(), "", "  ")
     for warning in report.warnings:
         rows += _wrapped(plain(f"warning: {warning}"), "", "  ")
     lines = [

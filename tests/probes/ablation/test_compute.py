@@ -13,7 +13,7 @@ from tuiprobe.probes.ablation.compute import (
 from tuiprobe.probes.ablation.probe import ChannelAblation
 from tuiprobe.probes.ablation.result import ChannelAblations
 from tuiprobe.probes.channels import Chosen
-from tuiprobe.probes.confidence import Logits, allowed, logits
+from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import NotRun, given
@@ -90,7 +90,8 @@ def test_low_rank_changes_equal_ablated_rows(mode, zero_shot):
         result = predict_without(head, images, [None, removal])[1]
         assert (result.right == plain.right).mean() > 0.999
         np.testing.assert_allclose(result.confidence, plain.confidence, atol=2e-4)
-        spread = logits(changed.features, head, allowed(head, images)).astype("f8").std(1)
+        logits = np.concatenate([block for _, block in Logits(head, changed).blocks()])
+        spread = logits.astype("f8").std(1)
         np.testing.assert_allclose(result.spread, spread, rtol=1e-4)
 
 

@@ -40,7 +40,6 @@ def sums(h):
         share_sum=np.array([s[i].sum(0) for i in cuts]),
         share_square_sum=np.array([(s[i] ** 2).sum() for i in cuts]),
         images=np.array([len(i) for i in cuts]),
-        kurtosis_sum=np.zeros(SHARDS),
     )
 
 

@@ -53,7 +53,6 @@ def test_images_and_shards_agree():
         share_sum=np.array([p.sum(0) for p in parts]),
         share_square_sum=np.array([(p**2).sum() for p in parts]),
         images=np.full(20, 20),
-        kurtosis_sum=np.zeros(20),
     )
     one, other = of(h), from_shards(s.sum(0), float((s**2).sum()), 400, shards)
     assert other.value.value == pytest.approx(one.value.value)

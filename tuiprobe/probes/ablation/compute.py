@@ -257,7 +257,7 @@ def predict_without(
 
 
 def _finish(values: Float32, squares: Float64, head: HeadArrays, rows: Int64) -> None:
-    """Turns products into logits in place, as `tuiprobe.probes.confidence.logits` defines them."""
+    """Turns products into logits in place, by the definition of `confidence.logit_blocks`."""
     if head.normalize:
         scale = 1.0 if head.logit_scale is None else head.logit_scale
         norms = np.sqrt(np.maximum(squares, 0))

@@ -120,7 +120,6 @@ def without_interval(share_sum: Float64, square_sum: float, n: int) -> Persisten
         share_sum=np.zeros((0, share_sum.size)),
         share_square_sum=np.zeros(0),
         images=np.zeros(0, dtype=np.int64),
-        kurtosis_sum=np.zeros(0),
     )
     return from_shards(share_sum, square_sum, n, none)
 

@@ -104,14 +104,14 @@ class BlockView(Static, can_focus=True):
             headline, data, rest = answer
             title = inert(data or self.block.title)
             body.append(inert(headline, "bold $accent"))
-            lines = [tuple(piece for one in (rest, *lines[1:]) for piece in (*one, " "))]
+            lines = [tuple(piece for text in (rest, *lines[1:]) for piece in (*text, " "))]
         figures = sets_of(self._report) if self.block.block == "shifts" else []
         if figures:
             title = Content("Right, by set: ◆ measured, ◇ estimated")
             body += [inert(text, "$primary") for text in axis_lines(figures, width)]
-            drawn = [one.figure for one in figures]
-            lines = [one for one in lines if not any(piece in drawn for piece in one)]
-        body += [wrapped(Content(line(one)), width) for one in lines]
+            drawn = [named.figure for named in figures]
+            lines = [text for text in lines if not any(piece in drawn for piece in text)]
+        body += [wrapped(Content(line(text)), width) for text in lines]
         for chart in self.block.pictures:
             if isinstance(chart, Chart):
                 body += [inert(text, "$primary") for text in bar_lines(chart, width)]
@@ -140,8 +140,8 @@ class BlockView(Static, can_focus=True):
 
     def explained(self) -> tuple[str, ...]:
         """Returns what the glossary says about the card, and about the terms of its lines."""
-        said = mentioned(" ".join(map(line, self.block.lines)))
-        return ("card", *(one.id for one in said if one.id != "card"))
+        terms = mentioned(" ".join(map(line, self.block.lines)))
+        return ("card", *(term.id for term in terms if term.id != "card"))
 
 
 def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
@@ -163,30 +163,30 @@ def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
 def sets_of(report: Report) -> list[NamedFigure]:
     """Returns the accuracy of every set, without the estimates that labels replace."""
     known = set_accuracies(report)
-    labelled = {one.data for one in known if one.headline == LABELLED}
-    return [one for one in known if one.headline != TARGET or one.data not in labelled]
+    labelled = {named.data for named in known if named.headline == LABELLED}
+    return [named for named in known if named.headline != TARGET or named.data not in labelled]
 
 
 def axis_lines(figures: Sequence[NamedFigure], width: int) -> Iterator[str]:
     """Yields one axis from 0 to 100 % with each set on a line: name, accuracy and interval."""
-    names = [plain(one.data) for one in figures]
-    values = [one.figure.alone() for one in figures]
+    names = [plain(named.data) for named in figures]
+    values = [named.figure.alone() for named in figures]
     head = min(max(map(cell_len, names)), width // 4)
     value_width = max(map(cell_len, values))
     room = max(width - head - value_width - 3, 3)
     for named, name, value in zip(figures, names, values, strict=True):
-        one = named.figure
-        if given(one):
-            low, high = (one.value if end is None else end for end in (one.low, one.high))
+        figure = named.figure
+        if given(figure):
+            low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
             sign = "◇" if named.role == "estimate" else "◆"
-            drawn = span(low, one.value, high, (0.0, 1.0), room, sign, zero=False)
+            drawn = span(low, figure.value, high, (0.0, 1.0), room, sign, zero=False)
             yield f"{fitted(name, head)} {value:>{value_width}}  {drawn}"
     yield " " * (head + value_width + 3) + axis(room)
 
 
 def bar_lines(chart: Chart, width: int) -> Iterator[str]:
     """Yields the first bars of a chart, one a line, with their values."""
-    bars = next((one for one in chart.series if one.mark == "bars"), None)
+    bars = next((series for series in chart.series if series.mark == "bars"), None)
     if bars is None:
         return
     largest = max(bars.y, default=0.0) or 1.0

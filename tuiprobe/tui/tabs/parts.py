@@ -76,4 +76,4 @@ def _sections(parts: list[Part]) -> list[Section]:
 def _opens(part: Part) -> bool:
     """Returns whether a row of a part is about a channel or direction."""
     content = part.section.content if part.section is not None else ()
-    return any(isinstance(one, Table) and one.subjects for one in content)
+    return any(isinstance(piece, Table) and piece.subjects for piece in content)

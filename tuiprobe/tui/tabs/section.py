@@ -72,7 +72,9 @@ class SubjectTable(RowTable[int]):
         if self.current is None:
             return {}
         cells = self._cells(self.current)
-        return {one.title: cell for one, cell in zip(self.columns, cells, strict=True) if cell}
+        return {
+            column.title: cell for column, cell in zip(self.columns, cells, strict=True) if cell
+        }
 
     def select(self, query: str) -> None:
         """Shows the rows with all words, in the order of a column.
@@ -113,8 +115,8 @@ class SectionTab(ResultTab):
     def __init__(self, found: ShownRun, sections: Sequence[Section]) -> None:
         super().__init__(found)
         self._sections = tuple(sections)
-        content = [one for section in sections for one in section.content]
-        self._tables = any(isinstance(one, Table) and one.subjects for one in content)
+        content = [piece for section in sections for piece in section.content]
+        self._tables = any(isinstance(piece, Table) and piece.subjects for piece in content)
         self._query = ""
         if self._tables:
             self.answers = SectionTab.answers | {"ablate", "filter", "sort"}
@@ -122,7 +124,7 @@ class SectionTab(ResultTab):
     def compose(self) -> ComposeResult:
         """Lays the sections out; a filter stands above, pictures beside rows that can be opened."""
         with Vertical(classes="main panel") as main:
-            main.border_title = inert(" · ".join(one.title for one in self._sections))
+            main.border_title = inert(" · ".join(section.title for section in self._sections))
             filter = Input(placeholder="/ filters the rows of tables", classes="filter")
             filter.display = False
             yield filter
@@ -130,32 +132,32 @@ class SectionTab(ResultTab):
                 for section in self._sections:
                     if section.headline:
                         yield Static(inert(line(section.headline)), classes="section-headline")
-                    for one in sorted(section.content, key=_below_rows):
-                        yield from self._widgets(one)
+                    for piece in sorted(section.content, key=_below_rows):
+                        yield from self._widgets(piece)
         if self._tables:
             yield PictureGrid(classes="aside panel")
 
-    def _widgets(self, one: Content) -> Iterator[Widget]:
-        if isinstance(one, Heading):
-            yield Static(inert(line(one.text)), classes="section-heading")
-        elif isinstance(one, Prose):
-            yield Static(inert(line(one.text)))
-        elif isinstance(one, Points):
-            yield Static(Styled("\n".join(f"- {line(item)}" for item in one.items)))
-        elif isinstance(one, Table) and one.reading and one.rows:
-            if one.title and one.subjects:
-                yield Static(inert(line(one.title)))
-            table = SubjectTable(one) if one.subjects else Static(rich_table(one))
+    def _widgets(self, piece: Content) -> Iterator[Widget]:
+        if isinstance(piece, Heading):
+            yield Static(inert(line(piece.text)), classes="section-heading")
+        elif isinstance(piece, Prose):
+            yield Static(inert(line(piece.text)))
+        elif isinstance(piece, Points):
+            yield Static(Styled("\n".join(f"- {line(item)}" for item in piece.items)))
+        elif isinstance(piece, Table) and piece.reading and piece.rows:
+            if piece.title and piece.subjects:
+                yield Static(inert(line(piece.title)))
+            table = SubjectTable(piece) if piece.subjects else Static(rich_table(piece))
             if isinstance(table, SubjectTable):
-                table.styles.height = min(len(one.rows), one.shown or LISTED_ROWS) + 1
-            yield _folded(table, line(one.title) or one.id.replace("_", " "), one.folded)
-        elif isinstance(one, Chart):
-            chart = ChartView(one)
+                table.styles.height = min(len(piece.rows), piece.shown or LISTED_ROWS) + 1
+            yield _folded(table, line(piece.title) or piece.id.replace("_", " "), piece.folded)
+        elif isinstance(piece, Chart):
+            chart = ChartView(piece)
             chart.add_class("panel")
-            yield _folded(chart, one.title, one.folded)
-        elif isinstance(one, Strip) and one.subject is None and not one.folded:
-            grid = PictureGrid(self.found.groups(one))
-            grid.border_title = inert(line(one.title))
+            yield _folded(chart, piece.title, piece.folded)
+        elif isinstance(piece, Strip) and piece.subject is None and not piece.folded:
+            grid = PictureGrid(self.found.groups(piece))
+            grid.border_title = inert(line(piece.title))
             yield grid
 
     def first(self) -> Widget | None:
@@ -166,7 +168,7 @@ class SectionTab(ResultTab):
     def table(self) -> SubjectTable | None:
         """The table with the focus, or else the first whose rows can be opened."""
         tables = list(self.query(SubjectTable))
-        return next((one for one in tables if one.has_focus), tables[0] if tables else None)
+        return next((table for table in tables if table.has_focus), tables[0] if tables else None)
 
     @on(RowTable.Highlighted)
     def _moved(self, event: RowTable.Highlighted) -> None:
@@ -230,25 +232,27 @@ class SectionTab(ResultTab):
         """Returns the row under the cursor, or else the headlines."""
         if self.table is not None:
             return ", ".join(f"{name} {cell}" for name, cell in self.table.about_row().items())
-        return "\n".join(line(one.headline) for one in self._sections)
+        return "\n".join(line(section.headline) for section in self._sections)
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of titles, headlines and the headings of the tables."""
-        words = [text for one in self._sections for text in (one.title, line(one.headline))]
-        tables = [one for section in self._sections for one in section.content]
+        words = [
+            text for section in self._sections for text in (section.title, line(section.headline))
+        ]
+        tables = [piece for section in self._sections for piece in section.content]
         titles = [
             line(column.title)
-            for one in tables
-            if isinstance(one, Table) and one.reading
-            for column in one.columns
+            for piece in tables
+            if isinstance(piece, Table) and piece.reading
+            for column in piece.columns
         ]
-        found = [*map(named, titles), *mentioned(" . ".join([*words, *titles]))]
-        return tuple(dict.fromkeys(one.id for one in found if one is not None))
+        terms = [*map(named, titles), *mentioned(" . ".join([*words, *titles]))]
+        return tuple(dict.fromkeys(term.id for term in terms if term is not None))
 
 
-def _below_rows(one: Content) -> bool:
+def _below_rows(piece: Content) -> bool:
     """Returns whether a piece stands below the rows that can be opened."""
-    return not (isinstance(one, Table) and one.subjects)
+    return not (isinstance(piece, Table) and piece.subjects)
 
 
 def _folded(widget: Widget, title: str, folded: bool) -> Widget:
@@ -268,14 +272,14 @@ def _kept(cells: list[list[str]], table: Table) -> list[int]:
 
 
 def _columns(table: Table, cells: list[list[str]], kept: list[int]) -> list[RowColumn]:
-    found = []
+    columns = []
     for place, i in enumerate(kept):
         title = line(table.columns[i].title)
         width = min(max(cell_len(title), *(cell_len(row[i]) for row in cells)), WIDEST)
         right = all(isinstance(row[i], int | float | Estimate) for row in table.rows)
-        term = next((one.id for one in (named(title), *mentioned(title)) if one), "")
-        found.append(RowColumn(title, width, right and place > 0, drop=place, term=term))
-    return found
+        term = next((known.id for known in (named(title), *mentioned(title)) if known), "")
+        columns.append(RowColumn(title, width, right and place > 0, drop=place, term=term))
+    return columns
 
 
 def _order(value: Value) -> tuple[bool, float, str]:
@@ -287,17 +291,17 @@ def _order(value: Value) -> tuple[bool, float, str]:
     return (True, 0.0, line((value,)).lower())
 
 
-def rich_table(one: Table) -> RichTable:
+def rich_table(table: Table) -> RichTable:
     """Returns a table without the columns in which no row says anything."""
-    table = RichTable(box=None, pad_edge=False, title_justify="left")
-    if one.title:
-        table.title = RichText(plain(line(one.title)))
-    rows = [texts(one, row) for row in range(len(one.rows))][:LISTED_ROWS]
-    kept = _kept(rows, one)
+    rich = RichTable(box=None, pad_edge=False, title_justify="left")
+    if table.title:
+        rich.title = RichText(plain(line(table.title)))
+    rows = [texts(table, row) for row in range(len(table.rows))][:LISTED_ROWS]
+    kept = _kept(rows, table)
     for i in kept:
-        table.add_column(RichText(line(one.columns[i].title)), overflow="fold")
+        rich.add_column(RichText(line(table.columns[i].title)), overflow="fold")
     for cells in rows:
-        table.add_row(*(RichText(cells[i]) for i in kept))
-    if len(one.rows) > LISTED_ROWS:
-        table.caption = RichText(f"and {len(one.rows) - LISTED_ROWS:,} more: e exports them")
-    return table
+        rich.add_row(*(RichText(cells[i]) for i in kept))
+    if len(table.rows) > LISTED_ROWS:
+        rich.caption = RichText(f"and {len(table.rows) - LISTED_ROWS:,} more: e exports them")
+    return rich
