@@ -143,6 +143,19 @@ def test_named_points_can_be_read_without_pointing() -> None:
     assert '<td data-v="0.4">0.4</td>' in page
 
 
+def test_names_below_bars_are_slanted_in_full_and_counts_are_whole() -> None:
+    places = tuple(map(float, range(20)))
+    bars = Series(name="images", x=places, y=(1.0,) * 20, mark="bars")
+    names = tuple(f"elephant {i}" for i in range(20))
+    chart = Chart(id="c", title="C", x_label="class", y_label="images", y_unit="count",
+                  series=(bars,), ticks=names)  # fmt: skip
+    page = html(with_section(Section(title="S", content=(chart,))))
+    assert page.count("rotate(-60") == 20
+    assert all(f">{name}</text>" in page for name in names)
+    assert ">1</text>" in page
+    assert ">0.5</text>" not in page
+
+
 def test_a_term_is_explained_once_a_section_and_at_the_end(page: str) -> None:
     terms = [one for one in attributes(page, "a") if one.get("class") == "term"]
     assert "#term-kurtosis" in {one["href"] for one in terms}

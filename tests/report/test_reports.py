@@ -66,6 +66,7 @@ def test_untrained_is_said_in_the_title_and_the_summary():
     assert markdown(untrained()).startswith("# UNTRAINED")
     assert summary(untrained()).startswith("UNTRAINED")
     assert "**The weights are random.**" in markdown(untrained())
+    assert not any(block.pictures for block in card(untrained()))  # no channel stands out
 
 
 def rectangular(text):

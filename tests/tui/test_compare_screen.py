@@ -161,7 +161,7 @@ async def test_runs_of_the_same_images_are_told_in_one_sentence_without_colour_o
         line = forest(app).render_line(1).text
         assert line.startswith("top-1 on val")
         assert "the same" in line
-        assert list(forest(app).rows) == list(forest_rows(app.screen._found))
+        assert list(forest(app).rows) == list(forest_rows(app.screen._comparison))
         text = screen_text(app).splitlines()[forest(app).region.y + 1]
         signs = "[@]|" if plainly == "ascii" else "├◆┤┼"  # ends, value and zero
         text = to_ascii(text) if plainly == "ascii" else text

@@ -93,6 +93,11 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
             rows = await shown(shares, "layer2")
             assert bars.channel == 0
             assert next(line for line in rows if line.startswith("▸"))[2:8].strip() == "0"
+        small = np.array([0.9, 0.04, 0.04, 0.00611, 0.01389])
+        bars.styles.height = 9
+        bars.show(Channels("small", small, leads=np.ones(5)))
+        await pilot.pause()
+        assert all(line.rstrip().endswith("100 %") for line in lines(bars)[1:6])  # none is cut
         wide = np.random.default_rng(0).dirichlet(np.ones(8192))
         assert "… 8,18" in "\n".join(await shown(wide, "layer1"))
         assert bars.channel == wide.argmax()

@@ -1,4 +1,7 @@
-"""The cores and the device of this process."""
+"""The cores, the device and the fingerprint of this process.
+
+A fingerprint holds what bit-equality depends on. Every shard stores it, and a merge compares it.
+"""
 
 from __future__ import annotations
 

@@ -218,9 +218,9 @@ class TuiprobeApp(EngineApp):
 
     def get_key_display(self, binding: Binding) -> str:
         """Returns how a key is shown; `--ascii` spells out what is a sign otherwise."""
-        shown = super().get_key_display(binding)
-        signs = self.ascii and all(one in ASCII_KEYS for one in shown)
-        return "/".join(ASCII_KEYS[one] for one in shown) if signs else shown
+        keys = super().get_key_display(binding)
+        signs = self.ascii and all(key in ASCII_KEYS for key in keys)
+        return "/".join(ASCII_KEYS[key] for key in keys) if signs else keys
 
 
 def _file() -> Path:

@@ -46,17 +46,17 @@ class ScreenCommands(Provider):
 
     async def discover(self) -> Hits:
         """Yields all of them."""
-        for one in self._commands():
-            yield DiscoveryHit(one.text, one.run, help=one.key)
+        for command in self._commands():
+            yield DiscoveryHit(command.text, command.run, help=command.key)
 
     async def search(self, query: str) -> Hits:
         """Yields those whose name or meaning resembles the query."""
         matcher = self.matcher(query)
-        for one in self._commands():
-            score = matcher.match(one.text)
+        for command in self._commands():
+            score = matcher.match(command.text)
             if score > 0:
-                highlighted = matcher.highlight(one.text)
-                yield Hit(score, highlighted, one.run, text=one.text, help=one.key)
+                highlighted = matcher.highlight(command.text)
+                yield Hit(score, highlighted, command.run, text=command.text, help=command.key)
 
     def _commands(self) -> Iterator[Command]:
         keys = sorted(working_keys(self.screen), key=lambda pair: -_USED[pair[0].action])

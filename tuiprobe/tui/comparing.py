@@ -47,7 +47,7 @@ def pairs_of(runs: int) -> list[Pair]:
     >>> [pair.letters for pair in pairs_of(3)][:3]
     [('A', 'B'), ('A', 'C'), ('B', 'A')]
     """
-    return [Pair(*one) for one in permutations(range(runs), 2)]
+    return [Pair(*places) for places in permutations(range(runs), 2)]
 
 
 # The forest plot.
@@ -64,7 +64,7 @@ def forest_columns(
         colours: Variables of the theme that the runs are drawn in.
     """
     first, second = letters
-    found = [
+    columns = [
         RowColumn("figure", _FIGURE),
         RowColumn(first, 7, right=True, drop=3, colour=colours[0]),
         RowColumn(second, 7, right=True, drop=2, colour=colours[1]),
@@ -73,13 +73,13 @@ def forest_columns(
         RowColumn("images", 8, drop=6, term="paired"),
     ]
     used = 0
-    for one in sorted(found, key=lambda one: one.drop):  # the table leaves out the others
-        if one.drop and used + one.width + 1 + LOWEST_FOREST > width:
+    for column in sorted(columns, key=lambda column: column.drop):  # the table leaves out others
+        if column.drop and used + column.width + 1 + LOWEST_FOREST > width:
             break
-        used += one.width + 1
+        used += column.width + 1
     room = max(width - used, 1)
     plot = RowColumn(forest_heading(second, room), room, term="differs")
-    return (*found[:4], plot, *found[4:])
+    return (*columns[:4], plot, *columns[4:])
 
 
 def forest_heading(second: str, width: int) -> str:
@@ -156,10 +156,10 @@ def pinned_channels(
 # All figures.
 
 
-def compare_rows(found: Comparison) -> list[Difference]:
+def compare_rows(comparison: Comparison) -> list[Difference]:
     """Returns all figures that one of the runs has, the headline figures first."""
-    known = [one for one in found.differences if given(one.first) or given(one.second)]
-    return sorted(known, key=lambda one: (one.headline is None, one.headline or 0))
+    known = [row for row in comparison.differences if given(row.first) or given(row.second)]
+    return sorted(known, key=lambda row: (row.headline is None, row.headline or 0))
 
 
 def columns(letters: tuple[str, str], colours: tuple[str, str] = ("", "")) -> tuple[RowColumn, ...]:
@@ -186,7 +186,7 @@ def cells(row: Difference) -> list[str]:
     ]  # fmt: skip
 
 
-def difference_text(one: Difference) -> str:
+def difference_text(row: Difference) -> str:
     """Returns the difference and its interval, with a star where the figure differs.
 
     >>> from tuiprobe.results import Estimate
@@ -195,9 +195,9 @@ def difference_text(one: Difference) -> str:
     ...                            difference=e, differs=True))
     '* −2.0 (−2.5 to −1.5)'
     """
-    if not given(one.difference):
+    if not given(row.difference):
         return MISSING
-    return f"{'*' if one.differs else ' '} {one.difference.with_interval(signed=True)}"
+    return f"{'*' if row.differs else ' '} {row.difference.with_interval(signed=True)}"
 
 
 def filtered(rows: Sequence[Difference], query: str, only_different: bool) -> list[Difference]:

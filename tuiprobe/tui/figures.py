@@ -27,10 +27,10 @@ def headed(left: str, warning: str, short: str) -> Callable[[int], Content]:
 
     def draw(width: int) -> Content:
         text = plain(left)
-        told = warning if cell_len(text) + cell_len(warning) + 2 <= width else short
-        room = max(width - cell_len(told) - (2 if told else 0), 0)
-        head = fitted(text, room) + ("  " if told else "")
-        return Content.assemble(Content(head), (told, "bold $warning"))
+        notice = warning if cell_len(text) + cell_len(warning) + 2 <= width else short
+        room = max(width - cell_len(notice) - (2 if notice else 0), 0)
+        head = fitted(text, room) + ("  " if notice else "")
+        return Content.assemble(Content(head), (notice, "bold $warning"))
 
     return draw
 

@@ -55,7 +55,7 @@ def save(watched: ObservedModel, path: Path) -> None:
         DataError: If nothing was measured, or the directory holds something else.
         RunError: If it cannot be written.
     """
-    layers = watched.shown
+    layers = watched.layer_statistics
     if not layers:
         reasons = "; ".join(f"{name}: {why}" for name, why in watched.refused.items())
         raise DataError(f"nothing was measured, so there is nothing to save ({reasons})")
@@ -216,7 +216,7 @@ class LiveFiles:
         if not self._pace.due:
             return
         with self._pace.piece():
-            layers = self._watched.shown
+            layers = self._watched.layer_statistics
             done = max((seen.images for _, seen in layers), default=0)
             rate = done / max(time.monotonic() - self._started, 1e-9)
             self._status.update(set=SET, images=done, rate=rate)

@@ -125,7 +125,7 @@ class CompareScreen(FilteredScreen):
         self._pairs = pairs_of(len(self.runs))
         self._at = 0
         self._read_runs: dict[Path, Run] = {}
-        self._found: Comparison | None = None
+        self._comparison: Comparison | None = None
         self._rows: list[Difference] = []
         self._forest: tuple[ForestRow, ...] = ()
         self._only = False
@@ -188,8 +188,8 @@ class CompareScreen(FilteredScreen):
         try:
             pair = self._pairs[at]
             first, second = (self._run(self.runs[i]) for i in (pair.first, pair.second))
-            found = compare_runs(first, second)
-            show = partial(self._arrived, at, found, first, second)
+            comparison = compare_runs(first, second)
+            show = partial(self._arrived, at, comparison, first, second)
         except TuiprobeError as error:
             show = partial(self._refused, at, str(error))
         if self.is_running:
@@ -198,24 +198,25 @@ class CompareScreen(FilteredScreen):
     def _refused(self, at: int, reason: str) -> None:
         if not self.alive or at != self._at:
             return
-        self._found, self._rows, self._forest = None, [], ()
+        self._comparison, self._rows, self._forest = None, [], ()
         self._head([(plain(reason), "$error")])
         self.query_one("#verdict", Told).show(Content("nothing to compare: esc goes back"))
         self.query_one("#beneath", Told).show(Content())
         self.table.empty = "nothing to compare: esc goes back"
         self._show()
 
-    def _arrived(self, at: int, found: Comparison, first: Run, second: Run) -> None:
+    def _arrived(self, at: int, comparison: Comparison, first: Run, second: Run) -> None:
         if not self.alive or at != self._at:
             return
-        self._found, self._rows, self._forest = found, compare_rows(found), forest_rows(found)
-        self._head([(f"! {plain(note)}", "$warning") for note in found.notes])
+        self._comparison, self._rows = comparison, compare_rows(comparison)
+        self._forest = forest_rows(comparison)
+        self._head([(f"! {plain(note)}", "$warning") for note in comparison.notes])
         self._title(first, second)
-        said = verdict(self._forest, *self.pair.letters)
-        self.query_one("#verdict", Told).show(inert(said))
+        sentence = verdict(self._forest, *self.pair.letters)
+        self.query_one("#verdict", Told).show(inert(sentence))
         bars = bar_pair(first.report, second.report)
-        self.query_one("#beneath", Told).show(self._beneath(found, bars, [first, second]))
-        common = (inert(line(overlap_line(one))) for one in found.overlaps)
+        self.query_one("#beneath", Told).show(self._beneath(comparison, bars, [first, second]))
+        common = (inert(line(overlap_line(overlap))) for overlap in comparison.overlaps)
         self.query_one("#common", Told).show(Content("\n").join(common))
         colours = (run_mark(self._paths[0]).colour, run_mark(self._paths[1]).colour)
         self.table.columns = columns(self.pair.letters, colours)
@@ -254,15 +255,15 @@ class CompareScreen(FilteredScreen):
         lines = [Content("   ").join(parts), *(Content.styled(*one) for one in notes)]
         self.query_one("#compare-head", Told).show(Content("\n").join(lines))
 
-    def _beneath(self, found: Comparison, bars: BarPair | None, runs: list[Run]) -> Content:
+    def _beneath(self, comparison: Comparison, bars: BarPair | None, runs: list[Run]) -> Content:
         """Returns what has no interval: findings of one word, and the channels of both runs."""
         first, second = self.pair.letters
         pinned = set().union(*map(self.app.pins.channels_of, self._paths))
         reports = (run.report for run in runs)
         lines = list(map(inert, pinned_channels(pinned, self.pair.letters, *reports)))
         lines += [
-            inert(f"{one.name}: {first} {one.first or '-'}, {second} {one.second or '-'}")
-            for one in found.facts
+            inert(f"{fact.name}: {first} {fact.first or '-'}, {second} {fact.second or '-'}")
+            for fact in comparison.facts
         ]
         if bars is not None:
             largest = max((*bars.first.y, *bars.second.y), default=0.0)
@@ -333,9 +334,9 @@ class CompareScreen(FilteredScreen):
     def action_copy(self) -> None:
         """Copies the row under the cursor."""
         if not self.everything:
-            told = self.forest.current
-            if told is not None:
-                text = plain(forest_text(told, self.pair.letters))
+            figure = self.forest.current
+            if figure is not None:
+                text = plain(forest_text(figure, self.pair.letters))
                 self.app.copy(text, "row")
             return
         row = self.table.current
@@ -347,8 +348,8 @@ class CompareScreen(FilteredScreen):
 
     def action_copy_all(self) -> None:
         """Copies the comparison as Markdown."""
-        if self._found is not None:
-            text = section_markdown(describe(self._found, everything=True))
+        if self._comparison is not None:
+            text = section_markdown(describe(self._comparison, everything=True))
             self.app.copy(text, "comparison")
 
     def action_command(self) -> None:

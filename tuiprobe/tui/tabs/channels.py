@@ -70,12 +70,12 @@ class ChannelRow:
         return known.value if known is not None and given(known) else 0.0
 
 
-def channel_rows(one: Outliers) -> list[ChannelRow]:
+def channel_rows(layer: Outliers) -> list[ChannelRow]:
     """Returns the highest channels, then those of largest share that are not among them."""
-    outliers = {found.channel: found for found in one.outlier_channels}
-    leading = one.heights.leading if isinstance(one.heights, Heights) else ()
-    heights = {found.channel: found for found in leading} | outliers
-    shares = {share.channel: share for share in one.shares}
+    outliers = {channel.channel: channel for channel in layer.outlier_channels}
+    leading = layer.heights.leading if isinstance(layer.heights, Heights) else ()
+    heights = {channel.channel: channel for channel in leading} | outliers
+    shares = {share.channel: share for share in layer.shares}
     order = dict.fromkeys([*heights, *shares])
     return [ChannelRow(c, heights.get(c), shares.get(c), c in outliers) for c in order]
 
@@ -89,7 +89,8 @@ def channels_of(report: Report) -> Callable[[ShownRun], ChannelsTab] | None:
     result = report.part(OutlierResult)
     if result is None:
         return None
-    taps = [one.model_copy(update={"top_images": ()}) for one in result.taps]  # strips hold them
+    # The strips of the report hold the images.
+    taps = [layer.model_copy(update={"top_images": ()}) for layer in result.taps]
     return partial(ChannelsTab, taps=taps)
 
 
@@ -128,7 +129,7 @@ class ChannelsTab(ResultTab):
     def __init__(self, found: ShownRun, taps: Sequence[Outliers]) -> None:
         super().__init__(found)
         self._taps = taps
-        self._sets = list(dict.fromkeys(one.data for one in self._taps))
+        self._sets = list(dict.fromkeys(layer.data for layer in self._taps))
         self._set = 0
         self._tap = ""
 
@@ -139,14 +140,14 @@ class ChannelsTab(ResultTab):
     @property
     def taps(self) -> list[Outliers]:
         """The layers of the set that is shown, the final representation last."""
-        there = [one for one in self._taps if one.data == self.data]
-        return sorted(there, key=lambda one: one.final)
+        there = [layer for layer in self._taps if layer.data == self.data]
+        return sorted(there, key=lambda layer: layer.final)
 
     @property
     def shown(self) -> Outliers:
         """The figures that are shown."""
         taps = self.taps
-        return next((one for one in taps if one.tap == self._tap), taps[-1])
+        return next((layer for layer in taps if layer.tap == self._tap), taps[-1])
 
     @property
     def data(self) -> str:
@@ -182,28 +183,28 @@ class ChannelsTab(ResultTab):
 
     def _outcome(self) -> Content:
         """Returns the outcome on the first set, and the figures that decided."""
-        final = next(one for one in self._taps if one.final)
-        said = clause(final)
+        final = next(layer for layer in self._taps if layer.final)
+        outcome = clause(final)
         sign = {Outcome.CHANNELS: "▲ ", Outcome.WITHHELD: "! "}.get(final.outcome, "")
         reasons = "; ".join(plain(reason) for reason in final.finding.reasons)
-        warnings = [plain(one) for one in self.found.report.warnings]
-        apart = [one for one in self.found.report.data if one.nonfinite]
-        warnings += [f"{one.nonfinite:,} of {plain(one.name)} not finite" for one in apart]
+        warnings = [plain(warning) for warning in self.found.report.warnings]
+        apart = [data for data in self.found.report.data if data.nonfinite]
+        warnings += [f"{data.nonfinite:,} of {plain(data.name)} not finite" for data in apart]
         lines = [
-            Content.assemble((f"{sign}{said[0].upper()}{said[1:]}", "bold")),
+            Content.assemble((f"{sign}{outcome[0].upper()}{outcome[1:]}", "bold")),
             Content.styled(reasons, DIM),
-            *(Content.styled(f"! {one}", "$warning") for one in warnings),
+            *(Content.styled(f"! {warning}", "$warning") for warning in warnings),
         ]
         return Content("\n").join(lines)
 
     def _show(self) -> None:
-        one = self.shown
-        self._tap = one.tap
-        about = f"{one.tap} · {one.data}"
+        layer = self.shown
+        self._tap = layer.tap
+        about = f"{layer.tap} · {layer.data}"
         if len(self._sets) > 1:
             about += f" · {self._set + 1} of {len(self._sets)} sets"
         self.query_one(".main").border_title = inert(about)
-        rows = channel_rows(one)
+        rows = channel_rows(layer)
         self._tallest = max((row.value for row in rows), default=0.0)
         rows.sort(key=lambda row: row.channel not in self._pinned)
         self.channels.show_rows(rows)
@@ -220,8 +221,8 @@ class ChannelsTab(ResultTab):
         if row is not None:
             self._pinned.symmetric_difference_update({row.channel})
             self._show()
-            shown = [one.channel for one in self.channels.rows]
-            self.channels.show_rows(self.channels.rows, shown.index(row.channel))
+            channels = [row.channel for row in self.channels.rows]
+            self.channels.show_rows(self.channels.rows, channels.index(row.channel))
 
     @on(RowTable.Highlighted, "#result-layers")
     def _layer_changed(self, event: RowTable.Highlighted) -> None:
@@ -247,17 +248,19 @@ class ChannelsTab(ResultTab):
         """Goes to the next set of images."""
         self._set = (self._set + 1) % len(self._sets)
         taps = self.taps
-        names = [one.tap for one in taps]
+        names = [layer.tap for layer in taps]
         at = names.index(self._tap) if self._tap in names else len(taps) - 1
         self.query_one("#result-layers", RowTable).show_rows(taps, at)
         self._show()
 
     def subject(self) -> RowSubject | None:
         """Returns the channel under the cursor."""
-        row, one = self.channels.current, self.shown
+        row, layer = self.channels.current, self.shown
         if row is None:
             return None
-        return RowSubject(kind="channel", number=row.channel, layer="" if one.final else one.tap)
+        return RowSubject(
+            kind="channel", number=row.channel, layer="" if layer.final else layer.tap
+        )
 
     def figures(self) -> dict[str, str]:
         """Returns the figures of the channel under the cursor."""
@@ -271,21 +274,21 @@ class ChannelsTab(ResultTab):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the outcome."""
-        return tuple(one.id for one in mentioned(self.query_one("#outcome", Told).whole.plain))
+        return tuple(term.id for term in mentioned(self.query_one("#outcome", Told).whole.plain))
 
 
-def layer_cells(one: Outliers) -> list[str]:
+def layer_cells(layer: Outliers) -> list[str]:
     """Returns the cells of one row of the layers."""
-    kind = one.kind if one.tokens is None else one.tokens
+    kind = layer.kind if layer.tokens is None else layer.tokens
     return [
-        one.tap,
+        layer.tap,
         kind,
-        str(one.channels),
-        _with_interval(one.kurtosis),
-        one.persistence.value.alone(),
-        one.highest.alone(bare=True),
-        one.offset.share.alone(bare=True),
-        MISSING if isinstance(one.heights, NotRun) else str(len(one.outlier_channels)),
+        str(layer.channels),
+        _with_interval(layer.kurtosis),
+        layer.persistence.value.alone(),
+        layer.highest.alone(bare=True),
+        layer.offset.share.alone(bare=True),
+        MISSING if isinstance(layer.heights, NotRun) else str(len(layer.outlier_channels)),
     ]
 
 
@@ -298,12 +301,12 @@ def channel_cells(row: ChannelRow, tallest: float, room: int, pinned: bool = Fal
         room: Cells of the first column, which the bar takes.
         pinned: Whether it is kept on top, which a letter behind its number says.
     """
-    found, share = row.height, row.share
-    known = found or share
+    high, share = row.height, row.share
+    known = high or share
     height, *others = _figures(row)
     head = f"{'▲' if row.outlier else ' '} {row.channel:>4}{'p' if pinned else ' '}"
     drawn = bar(row.value / tallest if tallest > 0 else 0.0, max(room - len(head) - 1, 0))
-    sd = found.sd if found is not None else share.std if share is not None else 0.0
+    sd = high.sd if high is not None else share.std if share is not None else 0.0
     return [
         head + drawn,
         _with_interval(height),
@@ -315,10 +318,10 @@ def channel_cells(row: ChannelRow, tallest: float, room: int, pinned: bool = Fal
 
 def _figures(row: ChannelRow) -> tuple[Figure, Figure, Figure, Figure]:
     """Returns height, share of images in which it stands out and is largest, and energy."""
-    found, leading = row.height, ABSENT if row.share is None else row.share.leading
-    if found is None:
+    high, leading = row.height, ABSENT if row.share is None else row.share.leading
+    if high is None:
         return ABSENT, ABSENT, leading, ABSENT
-    return found.height, found.above, leading, found.energy
+    return high.height, high.above, leading, high.energy
 
 
 def _with_interval(figure: Figure) -> str:

@@ -183,7 +183,7 @@ class ChannelBars(Widget, can_focus=True):
             number(None if values is None else float(values[channel]), "share")
             for values in (of.above, of.leads)
         )
-        tail = f" {number(share, 'share'):>6} {above:>11} {leads:>7}"
+        tail = f" {number(round(share, 3), 'share'):>6} {above:>11} {leads:>7}"  # to .1 %
         return f"{cursor}{mark}{channel:>6} {fitted(bar(share, bar_width), bar_width)}{tail}"
 
     def render_line(self, y: int) -> Strip:

@@ -291,11 +291,11 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the columns that are shown, the one of the order first."""
-        shown = kept_columns(self.columns, self.scrollable_content_region.width)
+        kept = kept_columns(self.columns, self.scrollable_content_region.width)
         if self.sorted_by is not None:
-            shown.sort(key=lambda i: i != (self.sorted_by or (0,))[0])
-        found = (self.columns[i].term for i in shown)
-        return tuple(dict.fromkeys(term for term in found if term))
+            kept.sort(key=lambda i: i != (self.sorted_by or (0,))[0])
+        terms = (self.columns[i].term for i in kept)
+        return tuple(dict.fromkeys(term for term in terms if term))
 
     def colours(self, row: T | None, width: int) -> list[tuple[int, int, str]]:
         """Returns what has a colour of its own in a row: first cell, end, variable of the theme.
