@@ -1,7 +1,8 @@
 """Accuracy under shift, forecast from published models of the same kind of training.
 
-The line of `baselines` through published models says what accuracy to expect; `leave_family_out` says how
-far models lie from it whose family it does not hold. docs/robustness.md has the definitions.
+The line of `baselines` through published models says what accuracy to expect; `leave_family_out`
+says how far models lie from it whose family it does not hold. docs/robustness.md has the
+definitions.
 """
 
 from __future__ import annotations
