@@ -39,10 +39,10 @@ _VALUES = frozenset(RunOptions.__annotations__) - _FLAGS | {
 }
 """Arguments of `tuiprobe.probe` that are True or False, and those that take values."""
 _VALUE = r"(?P<value>(?:[A-Z]+|\d+|probe|zero-shot|class|cpu|cuda|none)\b|[^\s:]+(?=: ))"
-"""What messages write behind an option."""
+"""The value that a message writes after an option."""
 
 _SETS = (str, os.PathLike, Dataset)
-"""What names or is one set of images."""
+"""Types of an argument that names one set of images, or is one."""
 
 
 def run(spec: RunSpec, **options: Any) -> RunOutcome:

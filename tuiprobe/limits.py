@@ -79,7 +79,7 @@ ARCHIVE_LIST_BYTES = 8 * 2**20
 """The list of a zip archive's entries; room for 80,000."""
 
 ARCHIVE_SPARE_BYTES = 64 * 2**20
-"""What all entries of a zip archive may hold beyond its size; TorchScript compresses its code."""
+"""Bytes beyond its size that a zip archive may unpack to; TorchScript compresses its code."""
 
 PICKLE_BYTES = 64 * 2**20
 """The pickle of a checkpoint, whose tensors lie outside it."""

@@ -61,7 +61,7 @@ def rank(number: int, folder: Path) -> None:
                 model.zero_grad()
         watched.save(folder / kind / str(number))
         stats: list[Any] = [None, None]
-        seen = [pattern.shown.stats for pattern in watched.layers if pattern.shown]
+        seen = [pattern.statistics.stats for pattern in watched.layers if pattern.statistics]
         distributed.all_gather_object(stats, seen)
         with tuiprobe.watch(model, "inner.head") if number else nullcontext():  # one rank alone
             model(pictures(2)).sum().backward()
@@ -87,7 +87,7 @@ def test_figures_of_two_ranks_are_those_of_one_process(kind: str, trained: Path)
             model(pictures(8, number))
     merged = pickle.loads((trained / kind / "merged1").read_bytes())
     for layer, both in zip(watched.layers, merged, strict=True):
-        alone, joined = layer.shown.stats.compute(), both.compute()
+        alone, joined = layer.statistics.stats.compute(), both.compute()
         np.testing.assert_array_equal(joined.moments.count, alone.moments.count)
         for name in ("mean", "var", "kurtosis"):
             merged_values, values = getattr(joined.moments, name), getattr(alone.moments, name)

@@ -57,7 +57,7 @@ def test_figures_are_those_of_the_collected_outputs(layer: str, kind: str) -> No
     share = (fourth / fourth.sum(axis=2, keepdims=True)).mean(axis=(0, 1))
     assert figures.leading == share.argmax()
     assert figures.share == pytest.approx(share.max(), rel=1e-5)
-    moments = next(entry for entry in watched.layers if entry.name == layer).shown
+    moments = next(entry for entry in watched.layers if entry.name == layer).statistics
     np.testing.assert_allclose(
         moments.stats.compute().moments.mean, rows.mean(axis=(0, 1)), atol=1e-6
     )
@@ -283,7 +283,7 @@ def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
     with tuiprobe.watch(model, "1", k=1) as watch, tuiprobe.watch(model, "1") as second_watch:
         for part in numbers.split(700):
             model(part)
-    first, second = (each.layers[0].shown for each in (watch, second_watch))
+    first, second = (each.layers[0].statistics for each in (watch, second_watch))
     rows = first.rows()
     assert rows.shape == (MAX_ROWS, 2)
     assert np.array_equal(rows, second.rows())

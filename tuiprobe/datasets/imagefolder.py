@@ -25,7 +25,7 @@ class ImageFolder(ImageFiles):
     The first folder of a path is the class. If all folder names are whole numbers, labels
     follow numeric order ("1, 2, 10", not "1, 10, 2"), as ImageNet-V2 is laid out. Images directly
     in the root make the whole set unlabelled. Names that start with a dot are skipped, and so are
-    run directories below the root, whose small images are none of the set. Links are followed; a
+    run directories below the root, whose thumbnails are no images of the set. Links are followed; a
     folder that links back to one of its parents is visited once.
 
     Args:

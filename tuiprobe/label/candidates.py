@@ -21,6 +21,7 @@ from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.records import SetRecord
+from tuiprobe.run.results import is_partial
 from tuiprobe.run.shard_file import read_shard
 
 
@@ -79,7 +80,7 @@ def read_candidate(directory: RunDir, target: str | None = None) -> Candidate:
 def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate:
     directory = RunDir(path)
     directory.refuse_no_run()
-    if not directory.measured_file.exists():
+    if not directory.measured_file.exists() or is_partial(directory):
         raise DataError(f"{path} is not finished: the same command resumes it")
     reader = RunReader(directory)
     features = _target(reader, target)

@@ -1,4 +1,4 @@
-"""Batches for the encoder: decoded and copied to the GPU ahead of it, or rows of vectors."""
+"""Reads batches ahead of the encoder: images, decoded and copied to the GPU, or vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the head answers on the images so far: accuracies, and estimates without labels."""
+"""Answers of the head while images are measured: accuracies, and estimates without labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""Shards: fixed lists of samples in fixed batches, the unit of work and of resuming."""
+"""Shards: fixed lists of samples in fixed batches, the unit of work and of resuming.
+
+In the file of a shard each field of all inner taps is one array: a file of few arrays is read and
+checked several times as fast as one of hundreds. The parts of the taps follow each other along the
+first axis, in the order of the plan: `states/<field>`, and `states/lengths`, the number of images
+that each tap has seen. The representation keeps other numbers of images at its ends and stands
+alone: `embedding/state.<field>`.
+
+A checksum shows that a shard is unchanged, not that an engine wrote it. A shard that passes
+`check_shard` can be loaded and merged; any other is measured again.
+"""
 
 from __future__ import annotations
 

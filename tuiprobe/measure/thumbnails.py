@@ -1,4 +1,7 @@
-"""Thumbnails of the images that activate the leading channels most."""
+"""Thumbnails of the images that activate the leading channels most, also while a run measures.
+
+Until the end they are those of the first shard of a set, so that they are there soon and stay.
+"""
 
 from __future__ import annotations
 

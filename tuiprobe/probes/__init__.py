@@ -32,10 +32,10 @@ BUILT_IN = {
     "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
     "quantisation": "tuiprobe.probes.quantisation.probe:QuantisationRisk",
 }
-"""Where each built-in probe is, in the order in which a report tells them."""
+"""Import string of each built-in probe, in the order of a report."""
 
 LABELS = "labels"
-"""What reports call the part about labels, which no probe may be called."""
+"""Id of the part of a report about labels, which no probe may have."""
 
 _ID = re.compile(r"[a-z0-9_]{1,64}")  # what a report and a file name allow
 

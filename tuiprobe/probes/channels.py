@@ -11,7 +11,7 @@ from tuiprobe.results import NotRun, ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 
 WHY = {"outlier": "outlier channels", "offset": "half of the offset"}
-"""What channels are that probes act on, in words."""
+"""The kinds of channels that probes act on, in words."""
 NO_CHANNEL = NotRun(reason="no channel stands out")
 _STANDING_OUT = (Outcome.CHANNELS, Outcome.OFFSET, Outcome.MOVING_AND_CONSTANT)
 

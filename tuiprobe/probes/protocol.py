@@ -26,9 +26,9 @@ Results: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
 Need: TypeAlias = Literal[
     "head", "no head", "texts", "labels", "target", "concepts", "peers", "channel"
 ]
-"""What a built-in probe needs: a head; none of the model's own; one whose rows are texts; labels of
+"""What a built-in probe needs: a head; a model without one; a head whose rows are texts; labels of
 the first set; a target set; a concept set; published models to compare with; a channel that stands
-out, which only the run can tell."""
+out, which is known only after measuring."""
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,7 @@ class NotRun(Frozen):
 
 
 class Inapplicable(NotRun):
-    """What does not ask for a result: nothing is missing, and the card does not mention it."""
+    """A result that does not apply to this model or these data; the card does not mention it."""
 
 
 Figure = Estimate | NotRun

@@ -97,7 +97,7 @@ class RunDir:
     """Merged statistics, keyed `<set>/<tap>/<field>`."""
 
     ablation_file = _File("ablation.safetensors")
-    """What channels of inner layers are set to, by layer, where they are set to their mean."""
+    """Means that replace the ablated channels of inner layers, by layer."""
 
     head_file = _File("head.safetensors")
     """The linear head: weight, bias, and the class of each row in each set."""

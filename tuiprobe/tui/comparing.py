@@ -19,7 +19,7 @@ from tuiprobe.tui.widgets.spans import span
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LOWEST_FOREST = 16
-"""Cells below which an interval beside zero tells nothing."""
+"""Cells below which an interval beside zero cannot be read."""
 _FIGURE = 29
 
 

@@ -33,7 +33,7 @@ State = Literal["starting", "running", "ended", "gone", "unreadable"]
 _MOST_TEXT = 1000
 _KEPT_LINES = 2000
 _PHASES = ("extract", "merge", "head", "probe")
-"""What is shown of several ranks: the last of these that one of them is in."""
+"""Of several ranks the latest of these phases is shown that any of them is in."""
 
 
 @dataclass(frozen=True, eq=False)

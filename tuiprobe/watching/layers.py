@@ -44,7 +44,7 @@ _TRANSFORMERS = (
 
 @dataclass(frozen=True)
 class InputBatch:
-    """What entered the model.
+    """The batch that entered the model.
 
     Attributes:
         images: Number of images.
@@ -141,7 +141,7 @@ class LayerStatistics:
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
-        """Where activations were."""
+        """The devices of the activations so far."""
         return tuple(self._parts)
 
     def rows(self) -> NDArray[np.float32]:
@@ -230,8 +230,8 @@ class Layer:
         return self._layout[1:]
 
     @property
-    def shown(self) -> LayerStatistics | None:
-        """What figures describe: since the last log, or what that log described."""
+    def statistics(self) -> LayerStatistics | None:
+        """Statistics since the last log, or those of that log if nothing was seen since."""
         return self.seen if self.seen is not None else self.logged
 
 
@@ -270,10 +270,10 @@ class ObservedModel:
         self._lock = threading.RLock()
 
     @property
-    def shown(self) -> list[tuple[str, LayerStatistics]]:
-        """What figures describe of each measured layer, by name, in the order of first calls."""
+    def layer_statistics(self) -> list[tuple[str, LayerStatistics]]:
+        """Name and statistics of each measured layer, in the order of first calls."""
         with self._lock:
-            layers = ((layer.name, layer.shown) for layer in self._in_order())
+            layers = ((layer.name, layer.statistics) for layer in self._in_order())
             return [(name, seen) for name, seen in layers if seen is not None]
 
     def _in_order(self) -> list[Layer]:
@@ -284,7 +284,7 @@ class ObservedModel:
     @property
     def assumption(self) -> str:
         """Which dimension was taken as the batch where nothing says so; empty if that is known."""
-        names = ", ".join(layer.name for layer in self.layers if layer.shown and layer.assumed)
+        names = ", ".join(layer.name for layer in self.layers if layer.statistics and layer.assumed)
         return names and f"dimension 0 was taken as the batch, batch_dim names another: {names}"
 
     @property
@@ -293,7 +293,7 @@ class ObservedModel:
         return {
             layer.name: layer.refused or "not called yet"
             for layer in self.layers
-            if layer.shown is None or layer.refused
+            if layer.statistics is None or layer.refused
         }
 
 

@@ -55,7 +55,7 @@ def save(watched: ObservedModel, path: Path) -> None:
         DataError: If nothing was measured, or the directory holds something else.
         RunError: If it cannot be written.
     """
-    layers = watched.shown
+    layers = watched.layer_statistics
     if not layers:
         reasons = "; ".join(f"{name}: {why}" for name, why in watched.refused.items())
         raise DataError(f"nothing was measured, so there is nothing to save ({reasons})")
@@ -204,7 +204,7 @@ class LiveFiles:
         self._started = time.monotonic()
 
     def end(self, failure: BaseException | None) -> None:
-        """Says how the block ended, and lets go of the directory."""
+        """Says how the block ended, and releases the directory."""
         with self._locked:
             if failure is None:
                 self._status.hear(Event("done", "saved by tuiprobe.watch"))
@@ -216,7 +216,7 @@ class LiveFiles:
         if not self._pace.due:
             return
         with self._pace.piece():
-            layers = self._watched.shown
+            layers = self._watched.layer_statistics
             done = max((seen.images for _, seen in layers), default=0)
             rate = done / max(time.monotonic() - self._started, 1e-9)
             self._status.update(set=SET, images=done, rate=rate)

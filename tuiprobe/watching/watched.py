@@ -153,7 +153,7 @@ class Watched(ObservedModel):
     def figures(self) -> tuple[LayerFigures, ...]:
         """Returns the figures of the measured layers in the order of their first call."""
         with self._lock:
-            return tuple(figures_of(name, seen) for name, seen in self.shown)
+            return tuple(figures_of(name, seen) for name, seen in self.layer_statistics)
 
     def table(self) -> str:
         """Returns the figures as text, one line a layer, and what measuring cost."""
@@ -218,7 +218,7 @@ class Watched(ObservedModel):
     def __repr__(self) -> str:
         """Shows model, layers and counts."""
         kind = type(self.model).__name__
-        images = max((seen.images for _, seen in self.shown), default=0)
+        images = max((seen.images for _, seen in self.layer_statistics), default=0)
         return f"Watched({kind}, {len(self.layers)} layers, {images:,} images)"
 
 

@@ -203,7 +203,8 @@ class ResultsScreen(ProbeScreen):
         if action == "resume":
             return self.state is not None and self.state.resumable
         if action == "label":
-            return "your-images" in self._parts
+            stopped = self.state is not None and self.state.resumable
+            return "your-images" in self._parts and not stopped
         if action == "part":
             return int(str(parameters[0])) < len(self._parts)
         if action in ("export", "command", "next_tab"):
