@@ -18,7 +18,7 @@ from tuiprobe.miniature import world
 from tuiprobe.tui import start
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
-from tuiprobe.tui.figures import Told
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.screens.label import LabelScreen
@@ -49,7 +49,7 @@ def labels(runs: list[Path], target: str = "street") -> list[str]:
 
 
 def text_of(screen: LabelScreen, selector: str) -> str:
-    return screen.query_one(selector, Told).whole.plain.replace("\xa0", " ")
+    return screen.query_one(selector, FigureText).whole.plain.replace("\xa0", " ")
 
 
 def errors(app: TuiprobeApp) -> str:

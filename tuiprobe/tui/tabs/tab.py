@@ -23,7 +23,7 @@ Groups = list[tuple[str, list[Picture]]]
 
 
 @dataclass(frozen=True)
-class ShownRun:
+class RunResults:
     """The run that is shown: its directory and its report."""
 
     run: RunDir
@@ -118,7 +118,7 @@ class ResultTab(Container):
     """One tab: a table on the left or above, details of its row beside or below.
 
     Args:
-        found: The run.
+        results: The run.
     """
 
     app: EngineApp
@@ -135,9 +135,9 @@ class ResultTab(Container):
     .-only-aside ResultTab .aside { width: 1fr; display: block; }
     """
 
-    def __init__(self, found: ShownRun) -> None:
+    def __init__(self, results: RunResults) -> None:
         super().__init__()
-        self.found = found
+        self.results = results
 
     def first(self) -> Widget | None:
         """Returns the widget that takes the focus when the tab is shown."""
