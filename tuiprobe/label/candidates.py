@@ -18,6 +18,7 @@ from tuiprobe.probes.crossfit import CrossFitted, cross_fit
 from tuiprobe.probes.heads import SetFeatures, class_name
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.counting import published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.records import SetRecord
@@ -127,10 +128,13 @@ def _digests(reader: RunReader, record: SetRecord) -> dict[int, str]:
         raise NoCandidateError(
             f"{reader.directory.path} measured stored vectors: there is no picture to label"
         )
-    digests: dict[int, str] = {}
+    directory, digests = reader.directory, dict[int, str]()
+    planned = {(record.name, number) for number in range(record.shards)}
+    if planned - published_shards(directory):
+        raise DataError(f"{directory.path} is not finished: the same command resumes it")
     for number in range(record.shards):
         key = record.key or reader.plan.key
-        shard = read_shard(reader.directory, record.name, number, key)
+        shard = read_shard(directory, record.name, number, key)
         checked = CheckedArrays(shard.entry, shard.arrays)
         images = checked.shaped("images", "i8", None)
         rows = checked.shaped("digests", "u1", len(images), DIGEST_BYTES)
