@@ -171,7 +171,7 @@ def test_without_labels_the_average_confidence_is_not_validated():
     assert "not calibrated and not validated. It says how sure the model is" in card(result)[0]
     clause = ExpectedAccuracy().describe(result, Subject(model(), ())).clause
     assert clause.startswith("average confidence ")
-    assert clause.endswith("accuracy not known")
+    assert clause.endswith("not an accuracy")
 
 
 def test_what_is_not_validated_ranks_no_models():

@@ -72,7 +72,7 @@ def describe(result: Targets) -> Section:
         clause = (
             _right(first.headline)
             if first.scaled
-            else f"average confidence {first.headline.with_interval()}, accuracy not known"
+            else f"average confidence {first.headline.with_interval()}, not an accuracy"
         )
     return Section(
         title=TITLE,
