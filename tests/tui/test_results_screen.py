@@ -291,19 +291,19 @@ async def test_channels_show_outcome_layers_sets_and_pictures(finished: Path) ->
         assert drawn(app, "#result-channels")[1].startswith("    17p")
         assert screen.tab.subject().number == 17
         await pilot.press("left")
-        assert screen.tab.shown.tap == "blocks.3"
+        assert screen.tab.current_layer.tap == "blocks.3"
         assert [row.channel for row in rows(app, "#result-channels")] == [17, 133]
         await pilot.press("p")
         assert [row.channel for row in rows(app, "#result-channels")] == [133, 17]
         await pilot.press("right")
-        assert screen.tab.shown.tap == "final"
+        assert screen.tab.current_layer.tap == "final"
         await pilot.press("d")
-        assert screen.tab.shown.data == EVIL
+        assert screen.tab.current_layer.data == EVIL
         title = str(screen.tab.query_one(".main").border_title)
         assert "sky" in title
         assert not {"\x1b", "\u202e"} & set(title)
         await pilot.press("d")
-        assert screen.tab.shown.data == "val"
+        assert screen.tab.current_layer.data == "val"
 
         await pilot.resize_terminal(80, 24)  # a narrow window keeps one half for later
         main, aside = (screen.tab.query_one(name) for name in (".main", ".aside"))

@@ -53,7 +53,7 @@ def wrapped(content: Content, width: int) -> Content:
     for line in content.split("\n", allow_blank=True):
         pieces = line.divide(list(_breaks(line.plain, width)))
         lines += [
-            Content(" " * _INDENT if i else "") + one.rstrip() for i, one in enumerate(pieces)
+            Content(" " * _INDENT if i else "") + piece.rstrip() for i, piece in enumerate(pieces)
         ]
     return Content("\n").join(lines)
 

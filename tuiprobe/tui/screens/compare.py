@@ -228,12 +228,12 @@ class CompareScreen(FilteredScreen):
 
     def _title(self, first: Run, second: Run) -> None:
         specs = [
-            {**one.report.spec, "weights": one.report.model.weights.kind} for one in (first, second)
+            {**run.report.spec, "weights": run.report.model.weights.kind} for run in (first, second)
         ]
-        said = [
+        warnings = [
             dict.fromkeys(title_warning(spec, short) for spec in specs) for short in (False, True)
         ]
-        long, short = (" · ".join(filter(None, one)) for one in said)
+        long, short = (" · ".join(filter(None, texts)) for texts in warnings)
         about = headed("tuiprobe  Compare", long, short)
         self.query_one("#place", Static).update(about(self.size.width - 2))
 
@@ -254,7 +254,7 @@ class CompareScreen(FilteredScreen):
         if len(self._pairs) > 2:
             count = f"pair {self._at + 1} of {len(self._pairs)}: n shows the next"
             parts.append(Content.styled(count, DIM))
-        lines = [Content("   ").join(parts), *(Content.styled(*one) for one in notes)]
+        lines = [Content("   ").join(parts), *(Content.styled(*note) for note in notes)]
         self.query_one("#compare-head", FigureText).show(Content("\n").join(lines))
 
     def _beneath(self, comparison: Comparison, bars: BarPair | None, runs: list[Run]) -> Content:

@@ -144,7 +144,7 @@ class ChannelsTab(ResultTab):
         return sorted(there, key=lambda layer: layer.final)
 
     @property
-    def shown(self) -> Outliers:
+    def current_layer(self) -> Outliers:
         """The figures that are shown."""
         taps = self.taps
         return next((layer for layer in taps if layer.tap == self._tap), taps[-1])
@@ -198,7 +198,7 @@ class ChannelsTab(ResultTab):
         return Content("\n").join(lines)
 
     def _show(self) -> None:
-        layer = self.shown
+        layer = self.current_layer
         self._tap = layer.tap
         about = f"{layer.tap} · {layer.data}"
         if len(self._sets) > 1:
@@ -255,7 +255,7 @@ class ChannelsTab(ResultTab):
 
     def subject(self) -> RowSubject | None:
         """Returns the channel under the cursor."""
-        row, layer = self.channels.current, self.shown
+        row, layer = self.channels.current, self.current_layer
         if row is None:
             return None
         return RowSubject(

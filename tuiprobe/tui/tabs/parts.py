@@ -38,8 +38,8 @@ def read_parts(run: RunDir) -> tuple[RunResults, Parts]:
     report = read_report(run, results=(CHANNELS,))
     channels = channels_of(report)
     parts = tuple(part.model_copy(update={"result": None}) for part in report.parts)
-    shown = RunResults(run, report.model_copy(update={"parts": parts}))
-    return shown, parts_of(shown, channels)
+    results = RunResults(run, report.model_copy(update={"parts": parts}))
+    return results, parts_of(results, channels)
 
 
 def parts_of(results: RunResults, channels: Callable[[RunResults], ResultTab] | None) -> Parts:

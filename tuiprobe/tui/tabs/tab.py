@@ -16,7 +16,7 @@ from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.widgets.pictures import Picture
 
-SHOWN = 8
+PICTURES = 8
 """Pictures at an end: as many as a run keeps of its leading channels."""
 
 Groups = list[tuple[str, list[Picture]]]
@@ -24,7 +24,7 @@ Groups = list[tuple[str, list[Picture]]]
 
 @dataclass(frozen=True)
 class RunResults:
-    """The run that is shown: its directory and its report."""
+    """The results of one run: its directory and its report."""
 
     run: RunDir
     report: Report
@@ -63,12 +63,12 @@ class RunResults:
             data: The set that they are of, where there are some; empty for the first.
         """
         kept = [
-            one
+            piece
             for section in self.sections
-            for one in section.content
-            if isinstance(one, Strip) and subject is not None and one.subject == subject
+            for piece in section.content
+            if isinstance(piece, Strip) and subject is not None and piece.subject == subject
         ]
-        of_set = (one for one in kept if one.data == data)
+        of_set = (strip for strip in kept if strip.data == data)
         return next(of_set, kept[0] if kept and not data else None)
 
     def groups(self, strip: Strip | None) -> Groups:
@@ -76,8 +76,8 @@ class RunResults:
         if strip is None:
             return []
         ends = list(strip.ends)
-        if all(one.images and not one.captions for one in ends):
-            ends.sort(key=lambda one: -abs(one.images[0].value))
+        if all(end.images and not end.captions for end in ends):
+            ends.sort(key=lambda end: -abs(end.images[0].value))
         return [
             (
                 _heading(end),
@@ -87,7 +87,7 @@ class RunResults:
                         image.path if image.path is not None else f"id {image.sample_id}",
                         text,
                     )
-                    for image, text in end.captioned(SHOWN)
+                    for image, text in end.captioned(PICTURES)
                 ],
             )
             for end in ends
