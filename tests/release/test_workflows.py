@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,10 @@ def test_a_step_that_no_script_holds_runs_here(run: str) -> None:
     )
     assert done.returncode == 1
     assert f"the tag is v0.0.0, tuiprobe/__init__.py says {tuiprobe.__version__}" in done.stderr
+
+
+def test_a_tag_that_fits_ends_without_a_failure() -> None:
+    done = subprocess.run(
+        [sys.executable, tag.__file__, f"v{tuiprobe.__version__}"], capture_output=True, text=True
+    )
+    assert (done.returncode == 0) == (done.stderr == "")

@@ -19,7 +19,7 @@ from textual.widgets import Input, Static
 from tests.tui.conftest import until
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.figures import Told
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
 from tuiprobe.tui.screens.export import ExportTable
 from tuiprobe.tui.screens.live import LiveScreen
@@ -144,7 +144,9 @@ async def exported() -> None:
         app.screen.query_one("#to", Input).value = "reports"
         table = app.screen.query_one(ExportTable)
         await until(pilot, lambda: "…" not in "".join(table.render_line(y).text for y in range(8)))
-        await until(pilot, lambda: "reports" in app.screen.query_one("#written", Told).whole.plain)
+        await until(
+            pilot, lambda: "reports" in app.screen.query_one("#written", FigureText).whole.plain
+        )
         await pilot.pause(1.0)
         save(app, "export")
 

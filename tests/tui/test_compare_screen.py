@@ -24,7 +24,7 @@ from tuiprobe.run.results import write_results
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.commands import working_keys
-from tuiprobe.tui.figures import Told
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, ForestTable
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
@@ -72,7 +72,7 @@ def names(app: TuiprobeApp) -> list[str]:
 
 
 def said(app: TuiprobeApp, selector: str) -> str:
-    return app.screen.query_one(selector, Told).whole.plain.replace("\xa0", " ")
+    return app.screen.query_one(selector, FigureText).whole.plain.replace("\xa0", " ")
 
 
 def at_pair(app: TuiprobeApp, number: int) -> bool:
@@ -295,7 +295,7 @@ async def test_pinned_runs_and_channels_come_first_and_a_run_has_one_colour_ever
         assert "pinned channel 133: A " in said(app, "#beneath")
         assert (
             f"A\N{NO-BREAK SPACE}{run_mark(last).sign}"
-            in app.screen.query_one("#compare-head", Told).whole.plain
+            in app.screen.query_one("#compare-head", FigureText).whole.plain
         )
         await until(pilot, lambda: colour_of(forest(app).render_line(0), "A") == colour)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from textual.screen import Screen
 
-from tests.tui.asked import answered
+from tests.tui.child_answers import answered
 from tests.tui.conftest import unexplained, until
 from tests.tui.live_run import live_run
 from tuiprobe.tui.app import TuiprobeApp

@@ -10,7 +10,7 @@ from textual.widgets import Input
 from tests.tui.conftest import until
 from tuiprobe.report.formats import FORMATS
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.figures import Told
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.export import ExportScreen, ExportTable, size_text
 from tuiprobe.tui.screens.results import ResultsScreen
@@ -27,7 +27,7 @@ async def opened(pilot, app: TuiprobeApp, run: Path) -> ExportScreen:
 
 
 def said(app: TuiprobeApp) -> str:
-    return app.screen.query_one("#written", Told).whole.plain
+    return app.screen.query_one("#written", FigureText).whole.plain
 
 
 def lines(app: TuiprobeApp) -> list[str]:
@@ -154,7 +154,7 @@ async def test_what_went_wrong_is_told_whole(run: Path, tmp_path: Path, copied: 
         await pilot.press("enter")
         await until(pilot, lambda: "✗ " in said(app))
         assert str(place) in said(app) or str(tmp_path / "file") in said(app)
-        shown = str(screen.query_one("#written", Told).content)
+        shown = str(screen.query_one("#written", FigureText).content)
         room = screen.query_one("#written").size.width
         assert all(len(line) <= room or " " not in line.strip() for line in shown.splitlines())
         assert "t changes the directory" in shown

@@ -29,7 +29,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Answer
 from tuiprobe.tui.commands import working_keys
-from tuiprobe.tui.figures import Told, wrapped
+from tuiprobe.tui.figures import FigureText, wrapped
 from tuiprobe.tui.screens import evidence
 from tuiprobe.tui.screens.evidence import EvidenceScreen
 from tuiprobe.tui.screens.export import ExportScreen
@@ -93,7 +93,7 @@ def drawn(app, selector: str) -> list[str]:
 def said(app, selector: str) -> str:
     """The text of a widget, before its lines are broken, with ordinary blanks."""
     widget = app.screen.query_one(selector, Static)
-    text = widget.whole.plain if isinstance(widget, Told) else str(widget.content)
+    text = widget.whole.plain if isinstance(widget, FigureText) else str(widget.content)
     return text.replace("\xa0", " ")
 
 
@@ -111,7 +111,7 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
     async with app.run_test(size=(120, 44)) as pilot:
         screen = await at_overview(pilot, app)
         blocks = list(screen.tab.query(BlockView))
-        assert [block.block for block in blocks] == list(card(screen.found.report))
+        assert [block.block for block in blocks] == list(card(screen.results.report))
         assert app.focused is blocks[0]
         assert said(app, "#place").endswith("DEMONSTRATION: says nothing about real CLIPs")
 
@@ -281,7 +281,7 @@ async def test_channels_show_outcome_layers_sets_and_pictures(finished: Path) ->
         grid = screen.query_one(PictureGrid)
         assert "channel 133" in str(grid.border_title)
 
-        outcome_view = app.screen.query_one("#outcome", Told)
+        outcome_view = app.screen.query_one("#outcome", FigureText)
         for room in range(20, 60):  # a count stays beside its n
             shown = wrapped(outcome_view.whole, room).plain.splitlines()
             assert not [text for text in shown if text.rstrip("\xa0 ").endswith(" n")]
@@ -291,19 +291,19 @@ async def test_channels_show_outcome_layers_sets_and_pictures(finished: Path) ->
         assert drawn(app, "#result-channels")[1].startswith("    17p")
         assert screen.tab.subject().number == 17
         await pilot.press("left")
-        assert screen.tab.shown.tap == "blocks.3"
+        assert screen.tab.current_layer.tap == "blocks.3"
         assert [row.channel for row in rows(app, "#result-channels")] == [17, 133]
         await pilot.press("p")
         assert [row.channel for row in rows(app, "#result-channels")] == [133, 17]
         await pilot.press("right")
-        assert screen.tab.shown.tap == "final"
+        assert screen.tab.current_layer.tap == "final"
         await pilot.press("d")
-        assert screen.tab.shown.data == EVIL
+        assert screen.tab.current_layer.data == EVIL
         title = str(screen.tab.query_one(".main").border_title)
         assert "sky" in title
         assert not {"\x1b", "\u202e"} & set(title)
         await pilot.press("d")
-        assert screen.tab.shown.data == "val"
+        assert screen.tab.current_layer.data == "val"
 
         await pilot.resize_terminal(80, 24)  # a narrow window keeps one half for later
         main, aside = (screen.tab.query_one(name) for name in (".main", ".aside"))
@@ -607,7 +607,7 @@ async def test_results_are_read_without_what_only_files_hold(finished: Path) -> 
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await to_tab(pilot, app, "channels")
         assert len(rows(app, "#result-channels")) > 1
-        parts = screen.found.report.parts
+        parts = screen.results.report.parts
         content = [one for part in parts if part.section for one in part.section.content]
         tables = [one for one in content if isinstance(one, Table)]
         assert all(part.result is None for part in parts)

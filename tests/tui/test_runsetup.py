@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.tui.asked import FOUND, TRIAL, one_set
+from tests.tui.child_answers import PREVIEW, TRIAL, image_set
 from tuiprobe.spec import OF_EMBEDDINGS, OF_IMAGES, run_option
 from tuiprobe.tui import run_preview, runsetup
 from tuiprobe.tui.runsetup import Setup
@@ -105,12 +105,14 @@ def probes(
     texts: dict[str, str] | None = None, trial: Any = TRIAL, **found: Any
 ) -> tuple[str, str]:
     """Returns the line of the probes that run, and all other lines."""
-    first, *others = run_preview.probe_lines(Setup(("m",), texts or {}), trial, {**FOUND, **found})
+    first, *others = run_preview.probe_lines(
+        Setup(("m",), texts or {}), trial, {**PREVIEW, **found}
+    )
     return first, "\n".join(others)
 
 
 def test_heads_of_a_thousand_classes_need_not_be_asked_for_if_prompts_are_not_padded() -> None:
-    first, _ = probes(templates=80, sets=[one_set("val", 9, classes=1000)])
+    first, _ = probes(templates=80, sets=[image_set("val", 9, classes=1000)])
     assert "Privileged directions" in first
 
 
@@ -127,16 +129,16 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
 @pytest.mark.parametrize(
     ("texts", "trial", "found", "said"),
     [
-        ({}, TRIAL, {"sets": [one_set("x", 9, "unlabelled")]},
+        ({}, TRIAL, {"sets": [image_set("x", 9, "unlabelled")]},
          ("Privileged directions: no class names", "your images: no class names",
           "Concepts: no concept set")),
         ({}, {**TRIAL, "text": None}, {}, ("directions: the model brings no head",)),
         ({}, {**TRIAL, "text": None, "head": {"classes": 40}}, {},
          ("Both towers: its head is no text tower's",)),
-        ({"head": "probe"}, TRIAL, {"sets": [one_set("x", 9, "unlabelled")]},
+        ({"head": "probe"}, TRIAL, {"sets": [image_set("x", 9, "unlabelled")]},
          ("head probe takes labelled images",)),
         ({}, {**TRIAL, "text": {"templates": 80, "padded": True}},
-         {"sets": [one_set("val", 9, classes=1000)]},
+         {"sets": [image_set("val", 9, classes=1000)]},
          ("directions: 80,000 prompts take a CPU hours: head zero-shot",)),
         ({"embeddings": "x.npy"}, None, {}, ("directions: no head: name a file under head",)),
         ({}, None, {},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.widgets import Button, Input, Select, Static
 
-from tests.tui.asked import TRIAL, Asked, answered, tried
+from tests.tui.child_answers import TRIAL, ChildAnswers, answered, tried
 from tests.tui.conftest import until
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.slow]  # two seconds each
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+def asked(monkeypatch: pytest.MonkeyPatch) -> ChildAnswers:
     return answered(monkeypatch)
 
 
@@ -88,7 +88,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 
 async def test_the_form_says_what_it_means_and_follows_its_fields(
-    asked: Asked, tmp_path: Path
+    asked: ChildAnswers, tmp_path: Path
 ) -> None:
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -131,7 +131,7 @@ async def test_the_form_says_what_it_means_and_follows_its_fields(
 
 
 async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
-    asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
+    asked: ChildAnswers, tmp_path: Path, started: list[tuple[str, ...]]
 ) -> None:
     app = TuiprobeApp(runs=tmp_path / "runs")
     async with app.run_test(size=(80, 24)) as pilot:
@@ -167,12 +167,12 @@ async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
 
 
 async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
-    asked: Asked, tmp_path: Path, started: list[Any]
+    asked: ChildAnswers, tmp_path: Path, started: list[Any]
 ) -> None:
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "✓ val" in understood(app))
-        asked.finds(
+        asked.set_preview(
             problems={"data": "imagefolder: [red]none[/] does not exist", "target": "it is empty"},
             sets=[], images={},
         )  # fmt: skip
@@ -186,7 +186,7 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
         assert any("[red]none[/]" in notice.message for notice in app._notifications)
         assert wrong(app, "target") == "✗ it is empty"
         assert button(app) == "✗ data needs another value"
-        asked.finds()
+        asked.set_preview()
         fill(app, data="imagefolder:there")
         await pilot.pause()
         assert not wrong(app, "data")
@@ -217,7 +217,7 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
 
 
 async def test_the_form_is_kept_on_escape_and_the_trial_with_it(
-    asked: Asked, tmp_path: Path
+    asked: ChildAnswers, tmp_path: Path
 ) -> None:
     app = TuiprobeApp(runs=tmp_path / "runs")
     async with app.run_test(size=(120, 40)) as pilot:
@@ -246,7 +246,7 @@ async def test_the_form_is_kept_on_escape_and_the_trial_with_it(
 
 
 async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_once(
-    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: ChildAnswers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked.trial = Answer(3, "", "error: the file is damaged")
     app = opened(tmp_path)
@@ -281,7 +281,7 @@ async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_onc
 
 
 async def test_the_picker_walks_folders_and_takes_one(
-    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: ChildAnswers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "photos" / "[red]cats\x1b[2J").mkdir(parents=True)
     (tmp_path / "photos" / ".hidden").mkdir()
@@ -321,22 +321,22 @@ async def test_the_picker_walks_folders_and_takes_one(
 
 
 async def test_the_start_does_what_the_command_says_or_says_why_not(
-    asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
+    asked: ChildAnswers, tmp_path: Path, started: list[tuple[str, ...]]
 ) -> None:
-    asked.finds(done=775)
+    asked.set_preview(done=775)
     app = opened(tmp_path, ["mini_clip", "mini_supervised"])
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "resumes 775 of " in button(app))
         assert "775 of them are measured" in understood(app)
         refused = app.screen.query_one("#refused", Static)
-        asked.finds(kept="runs/x holds a run of other images: delete it among the runs")
+        asked.set_preview(kept="runs/x holds a run of other images: delete it among the runs")
         fill(app, sample="9")
         await until(pilot, lambda: "✗ runs/x holds a run of other images" in understood(app))
         await pilot.press("enter")
         await until(pilot, lambda: "holds a run of other images" in str(refused.content))
         assert not started
 
-        asked.finds()
+        asked.set_preview()
         (tmp_path / "runs").write_text("a file where the runs should go")
         fill(app, sample="64")
         await until(pilot, lambda: "--sample 64" in command(app) and known(app))

@@ -21,7 +21,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from tests.report.samples import estimate, outliers, report
-from tests.tui.asked import answered, one_set
+from tests.tui.child_answers import answered, image_set
 from tests.tui.conftest import drawn, until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tests.tui.live_run import live_run, write_live, write_pictures
@@ -227,7 +227,7 @@ def models(*keys: str) -> Make:
 
 def setup(fields: dict[str, str] | None = None, light: bool = False, **finds: Any) -> Make:
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
-        answered(patch).finds(**finds)
+        answered(patch).set_preview(**finds)
         patch.setattr(ModelsScreen, "_list_all", lambda self: None)
         app = TuiprobeApp()
 
@@ -257,7 +257,7 @@ def setup(fields: dict[str, str] | None = None, light: bool = False, **finds: An
 
 
 GONE = "imagefolder:photos: there is no such folder; name one of images"
-ROWS = [one_set("img_emb", 1_000_000, "unlabelled", width=512)]
+ROWS = [image_set("img_emb", 1_000_000, "unlabelled", width=512)]
 SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "overview": ((120, 40), results()),
     "overview_small": ((80, 24), results()),

@@ -8,8 +8,8 @@ ImageNet's validation set, fitted by least squares in logit space on models trai
   the uncertainty of the line, from a bootstrap over architecture families (models of one family
   are not independent).
 - *prediction*: where a new model of the baseline could lie. Adds the scatter of the baseline's
-  models around the line, for the baseline `zero_shot` the reach of families left out (`left_out`).
-  Only a model above this interval is above the baseline.
+  models around the line, for the baseline `zero_shot` the reach of families left out
+  (`leave_family_out`). Only a model above this interval is above the baseline.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ from math import exp, log, sqrt
 from statistics import covariance, fmean, variance
 
 from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row, rows
-from tuiprobe.catalog.left_out import ModelPoint, Sums, reach, residuals, solve, sums_of, total
+from tuiprobe.catalog.leave_family_out import (
+    ModelPoint,
+    Sums,
+    reach,
+    residuals,
+    solve,
+    sums_of,
+    total,
+)
 from tuiprobe.numbers import NORMAL_95
 
 IMAGES = {

@@ -1,7 +1,8 @@
 """Accuracy under shift, forecast from published models of the same kind of training.
 
-The line of `baselines` through published models says what accuracy to expect; `left_out` says how
-far models lie from it whose family it does not hold. docs/robustness.md has the definitions.
+The line of `baselines` through published models says what accuracy to expect; `leave_family_out`
+says how far models lie from it whose family it does not hold. docs/robustness.md has the
+definitions.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tuiprobe.catalog.baselines import (
     points_of,
     sigmoid,
 )
-from tuiprobe.catalog.left_out import ModelPoint, Residuals, reach, residuals
+from tuiprobe.catalog.leave_family_out import ModelPoint, Residuals, reach, residuals
 from tuiprobe.numbers import number
 
 Kind = Literal["zero-shot", "supervised"]

@@ -18,10 +18,10 @@ from tuiprobe.probes.crossfit import CrossFitted, cross_fit
 from tuiprobe.probes.heads import SetFeatures, class_name
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.checked_arrays import CheckedArrays
-from tuiprobe.run.counting import published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.records import SetRecord
+from tuiprobe.run.results import is_partial
 from tuiprobe.run.shard_file import read_shard
 
 
@@ -80,7 +80,7 @@ def read_candidate(directory: RunDir, target: str | None = None) -> Candidate:
 def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate:
     directory = RunDir(path)
     directory.refuse_no_run()
-    if not directory.measured_file.exists():
+    if not directory.measured_file.exists() or is_partial(directory):
         raise DataError(f"{path} is not finished: the same command resumes it")
     reader = RunReader(directory)
     features = _target(reader, target)
@@ -128,13 +128,10 @@ def _digests(reader: RunReader, record: SetRecord) -> dict[int, str]:
         raise NoCandidateError(
             f"{reader.directory.path} measured stored vectors: there is no picture to label"
         )
-    directory, digests = reader.directory, dict[int, str]()
-    planned = {(record.name, number) for number in range(record.shards)}
-    if planned - published_shards(directory):
-        raise DataError(f"{directory.path} is not finished: the same command resumes it")
+    digests: dict[int, str] = {}
     for number in range(record.shards):
         key = record.key or reader.plan.key
-        shard = read_shard(directory, record.name, number, key)
+        shard = read_shard(reader.directory, record.name, number, key)
         checked = CheckedArrays(shard.entry, shard.arrays)
         images = checked.shaped("images", "i8", None)
         rows = checked.shaped("digests", "u1", len(images), DIGEST_BYTES)

@@ -56,7 +56,7 @@ def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
 def _kept(before: str | None, rank: Rank) -> str | None:
     """Returns the device of an earlier attempt if this machine has it.
 
-    Where it has not, the run goes on with what is there: its shards then differ in their
+    Where it has not, the run uses what is there: its shards then differ in their
     fingerprint, which is refused without `--mix`.
     """
     if before is None:

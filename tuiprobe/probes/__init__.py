@@ -32,10 +32,10 @@ BUILT_IN = {
     "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
     "quantisation": "tuiprobe.probes.quantisation.probe:QuantisationRisk",
 }
-"""Where each built-in probe is, in the order in which a report tells them."""
+"""Import string of each built-in probe, in the order of a report."""
 
 LABELS = "labels"
-"""What reports call the part about labels, which no probe may be called."""
+"""Id of the part of a report about labels, which no probe may have."""
 
 _ID = re.compile(r"[a-z0-9_]{1,64}")  # what a report and a file name allow
 
@@ -87,7 +87,7 @@ def _made(name: str, kind: Any) -> Probe[Any, Any]:
         raise ValueError("a name of a probe is of lower-case letters, digits and underscores")
     probe: Probe[Any, Any] = kind()
     if probe.id != name:
-        raise ValueError(f"it calls itself {probe.id!r}")
+        raise ValueError(f"its id is {probe.id!r} and not {name!r}")
     return probe
 
 

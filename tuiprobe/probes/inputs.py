@@ -1,4 +1,4 @@
-"""The input of the outlier probe: arrays of one set at one tap, without files or a model."""
+"""Types of arrays, and the arrays of one set at one tap that the outlier probe computes from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -84,7 +84,7 @@ class RunState:
 
     @property
     def resumable(self) -> bool:
-        """Whether the same command would go on with it or try it again."""
+        """Whether the same command would resume it or try it again."""
         return self.kind in ("partial", "unfinished", "failed")
 
     @property
@@ -156,7 +156,7 @@ def run_state(
             run.engine_file.modified() or 0,
             max((v.status.begun for v in views), default=0),
         )
-        if end is None and begun * 1e9 > engine:  # it has let go of the run, and is about to end
+        if end is None and begun * 1e9 > engine:  # it has released the run and is about to end
             return replace(state, kind="running")
         if end is None or end.time * 1e9 <= engine:
             return replace(state, kind="waiting")

@@ -133,7 +133,16 @@ class TuiprobeApp(EngineApp):
         """Shows the first screen, and keeps the theme that is chosen from now on."""
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         self.set_interval(1.0, self.look_at_running)
-        self.push_screen((self._first or self._models)())
+        if self._first is None:
+            self.push_screen(self._models())
+            return
+        from tuiprobe.tui.screens.base import OpeningScreen
+
+        self.push_screen(OpeningScreen())  # is drawn before what the first screen needs is loaded
+        self.call_after_refresh(self._replace_opening, self._first)
+
+    def _replace_opening(self, first: Callable[[], Screen[None]]) -> None:
+        self.switch_screen(first())
 
     def _models(self) -> Screen[None]:
         from tuiprobe.tui.screens.models import ModelsScreen

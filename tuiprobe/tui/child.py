@@ -38,7 +38,7 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 
 def resuming_arguments(run: Path) -> list[str]:
-    """Returns the arguments that go on with the run of a directory, in that directory.
+    """Returns the arguments that resume the run of a directory, in that directory.
 
     Args:
         run: The run directory; not trusted.

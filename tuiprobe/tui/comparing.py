@@ -19,7 +19,7 @@ from tuiprobe.tui.widgets.spans import span
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LOWEST_FOREST = 16
-"""Cells below which an interval beside zero tells nothing."""
+"""Cells below which an interval beside zero cannot be read."""
 _FIGURE = 29
 
 
@@ -131,7 +131,9 @@ def forest_text(row: ForestRow, letters: tuple[str, str]) -> str:
 def channel_heights(report: Report) -> dict[str, str]:
     """Returns what the first bars inside say of each channel, by the channel's number."""
     sections = [part.section for part in report.parts if part.block == "inside" and part.section]
-    charts = [one for section in sections for one in section.content if isinstance(one, Chart)]
+    charts = [
+        piece for section in sections for piece in section.content if isinstance(piece, Chart)
+    ]
     for chart in charts:
         for series in chart.series:
             if series.mark == "bars":

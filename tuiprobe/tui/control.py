@@ -152,7 +152,7 @@ class EngineApp(App[None]):
         raise NotImplementedError
 
     def resume(self, run: Path) -> Engine | None:
-        """Starts an engine that goes on with a run; says why if it cannot.
+        """Starts an engine that resumes a run; says why if it cannot.
 
         An engine of this program is started again as it was, any other from `spec.json`.
         """

@@ -53,7 +53,7 @@ def wrapped(content: Content, width: int) -> Content:
     for line in content.split("\n", allow_blank=True):
         pieces = line.divide(list(_breaks(line.plain, width)))
         lines += [
-            Content(" " * _INDENT if i else "") + one.rstrip() for i, one in enumerate(pieces)
+            Content(" " * _INDENT if i else "") + piece.rstrip() for i, piece in enumerate(pieces)
         ]
     return Content("\n").join(lines)
 
@@ -67,7 +67,7 @@ def _breaks(text: str, width: int) -> Iterator[int]:
         used += cell_len(word.group())
 
 
-class Told(Static):
+class FigureText(Static):
     """Text with figures: a number stays beside what it counts, however narrow the window.
 
     Args:
@@ -76,7 +76,7 @@ class Told(Static):
         classes: CSS classes.
     """
 
-    DEFAULT_CSS = "Told { height: auto; }"
+    DEFAULT_CSS = "FigureText { height: auto; }"
 
     def __init__(
         self,

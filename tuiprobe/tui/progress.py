@@ -34,7 +34,7 @@ STAGES = {
 UNTRAINED = "UNTRAINED"
 DEMONSTRATION = "DEMONSTRATION: says nothing about real CLIPs"
 LEAST_LINE = 6
-"""Cells below which a line of progress says nothing."""
+"""Cells below which a line of progress cannot be read."""
 
 
 def title_warning(about: Mapping[str, object], short: bool = False) -> str:

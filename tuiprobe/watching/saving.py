@@ -204,7 +204,7 @@ class LiveFiles:
         self._started = time.monotonic()
 
     def end(self, failure: BaseException | None) -> None:
-        """Says how the block ended, and lets go of the directory."""
+        """Says how the block ended, and releases the directory."""
         with self._locked:
             if failure is None:
                 self._status.hear(Event("done", "saved by tuiprobe.watch"))

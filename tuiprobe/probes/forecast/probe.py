@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tuiprobe.catalog.baselines import bundled_models, family_of_row, mean_of
 from tuiprobe.catalog.forecast import BASELINE_OF, kind_of, own_family
-from tuiprobe.catalog.left_out import FEWEST_FAMILIES, FEWEST_MODELS
+from tuiprobe.catalog.leave_family_out import FEWEST_FAMILIES, FEWEST_MODELS
 from tuiprobe.numbers import number
 from tuiprobe.probes.content import heading, points, prose, series, several, table, value_or_dash
 from tuiprobe.probes.forecast import TITLE

@@ -200,7 +200,7 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -
 
 
 def mean_confidence(head: HeadArrays, images: SetFeatures) -> Figure:
-    """Returns the mean over the images of the probability of the answer, not calibrated.
+    """Returns the mean probability of the answers, not calibrated, over the images that are usable.
 
     Args:
         head: The linear head; there is no figure where it does not tell its logit scale.

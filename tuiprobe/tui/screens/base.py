@@ -119,6 +119,14 @@ class ProbeScreen(Screen[None]):
         return f"tuiprobe  {self.PLACE}"
 
 
+class OpeningScreen(ProbeScreen):
+    """What is shown until the first screen is there."""
+
+    def compose_body(self) -> ComposeResult:
+        """Says that a run is read."""
+        yield Static("reading…", id="body", markup=False)
+
+
 class FilteredScreen(ProbeScreen):
     """A screen with one list and an input of class `filter` above it that narrows the list."""
 

@@ -37,7 +37,7 @@ from tuiprobe.tui.comparing import (
     pinned_channels,
 )
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.figures import Told, headed
+from tuiprobe.tui.figures import FigureText, headed
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -133,11 +133,11 @@ class CompareScreen(FilteredScreen):
     def compose_body(self) -> ComposeResult:
         """Lays out the runs above the plot, and the table of all figures in its place."""
         with Vertical(id="body"):
-            yield Told("reading results…", id="compare-head")
+            yield FigureText("reading results…", id="compare-head")
             with Vertical(classes="panel", id="forest-panel"):
-                yield Told(id="verdict")
+                yield FigureText(id="verdict")
                 yield ForestTable(id="forest")
-                yield Told(id="beneath")
+                yield FigureText(id="beneath")
             with Vertical(classes="panel", id="compare-panel"):
                 yield Input(
                     placeholder="/ filters: words of figure, set or layer",
@@ -145,7 +145,7 @@ class CompareScreen(FilteredScreen):
                     classes="filter",
                 )
                 yield CompareTable(columns(("A", "B")), cells, empty="reading…", id="compared")
-                yield Told(id="common")
+                yield FigureText(id="common")
 
     def on_mount(self) -> None:
         """Reads the reports in a thread."""
@@ -200,8 +200,8 @@ class CompareScreen(FilteredScreen):
             return
         self._comparison, self._rows, self._forest = None, [], ()
         self._head([(plain(reason), "$error")])
-        self.query_one("#verdict", Told).show(Content("nothing to compare: esc goes back"))
-        self.query_one("#beneath", Told).show(Content())
+        self.query_one("#verdict", FigureText).show(Content("nothing to compare: esc goes back"))
+        self.query_one("#beneath", FigureText).show(Content())
         self.table.empty = "nothing to compare: esc goes back"
         self._show()
 
@@ -213,11 +213,13 @@ class CompareScreen(FilteredScreen):
         self._head([(f"! {plain(note)}", "$warning") for note in comparison.notes])
         self._title(first, second)
         sentence = verdict(self._forest, *self.pair.letters)
-        self.query_one("#verdict", Told).show(inert(sentence))
+        self.query_one("#verdict", FigureText).show(inert(sentence))
         bars = bar_pair(first.report, second.report)
-        self.query_one("#beneath", Told).show(self._beneath(comparison, bars, [first, second]))
+        self.query_one("#beneath", FigureText).show(
+            self._beneath(comparison, bars, [first, second])
+        )
         common = (inert(line(overlap_line(overlap))) for overlap in comparison.overlaps)
-        self.query_one("#common", Told).show(Content("\n").join(common))
+        self.query_one("#common", FigureText).show(Content("\n").join(common))
         colours = (run_mark(self._paths[0]).colour, run_mark(self._paths[1]).colour)
         self.table.columns = columns(self.pair.letters, colours)
         self.table.empty = "No figure matches. esc clears the filter, d shows all."
@@ -226,12 +228,12 @@ class CompareScreen(FilteredScreen):
 
     def _title(self, first: Run, second: Run) -> None:
         specs = [
-            {**one.report.spec, "weights": one.report.model.weights.kind} for one in (first, second)
+            {**run.report.spec, "weights": run.report.model.weights.kind} for run in (first, second)
         ]
-        said = [
+        warnings = [
             dict.fromkeys(title_warning(spec, short) for spec in specs) for short in (False, True)
         ]
-        long, short = (" · ".join(filter(None, one)) for one in said)
+        long, short = (" · ".join(filter(None, texts)) for texts in warnings)
         about = headed("tuiprobe  Compare", long, short)
         self.query_one("#place", Static).update(about(self.size.width - 2))
 
@@ -252,8 +254,8 @@ class CompareScreen(FilteredScreen):
         if len(self._pairs) > 2:
             count = f"pair {self._at + 1} of {len(self._pairs)}: n shows the next"
             parts.append(Content.styled(count, DIM))
-        lines = [Content("   ").join(parts), *(Content.styled(*one) for one in notes)]
-        self.query_one("#compare-head", Told).show(Content("\n").join(lines))
+        lines = [Content("   ").join(parts), *(Content.styled(*note) for note in notes)]
+        self.query_one("#compare-head", FigureText).show(Content("\n").join(lines))
 
     def _beneath(self, comparison: Comparison, bars: BarPair | None, runs: list[Run]) -> Content:
         """Returns what has no interval: findings of one word, and the channels of both runs."""

@@ -22,10 +22,10 @@ from tuiprobe.report.terminal import REPLACED
 from tuiprobe.report.text import line
 from tuiprobe.results.section import RowSubject, Table
 from tuiprobe.tui.child import ask
-from tuiprobe.tui.figures import Told, headed
+from tuiprobe.tui.figures import FigureText, headed
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.section import texts
-from tuiprobe.tui.tabs.tab import ShownRun
+from tuiprobe.tui.tabs.tab import RunResults
 from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
@@ -63,7 +63,7 @@ class EvidenceScreen(ProbeScreen):
 
     def __init__(
         self,
-        results: ShownRun,
+        results: RunResults,
         subject: RowSubject,
         row: dict[str, str],
         data: str = "",
@@ -79,8 +79,10 @@ class EvidenceScreen(ProbeScreen):
         with Container(id="body"):
             with Vertical(classes="main panel") as main:
                 with VerticalScroll(id="about-scroll"):
-                    yield Told(Content("\n").join(self._about()), id="about")
-                yield Told(Content(_INNER if self.subject.layer else _OFFER), id="ablation-status")
+                    yield FigureText(Content("\n").join(self._about()), id="about")
+                yield FigureText(
+                    Content(_INNER if self.subject.layer else _OFFER), id="ablation-status"
+                )
                 yield RowTable[SetAblation](ABLATION, ablation_cells, id="ablation")
             main.border_title = inert(self.title_text)
             strip = self.results.strip(self.subject, self._data)
@@ -172,11 +174,11 @@ class EvidenceScreen(ProbeScreen):
         table.show_rows(self.ablation.sets, 0)
 
     def _say(self, text: str) -> None:
-        self.query_one("#ablation-status", Told).show(inert(text))
+        self.query_one("#ablation-status", FigureText).show(inert(text))
 
     def action_copy(self) -> None:
         """Copies the figures, and the accuracies if there are any."""
-        lines = [self.title_text, *self.query_one("#about", Told).whole.plain.splitlines()]
+        lines = [self.title_text, *self.query_one("#about", FigureText).whole.plain.splitlines()]
         if self.ablation is not None:
             lines += [" ".join(ablation_cells(row)) for row in self.ablation.sets]
         self.app.copy("\n".join(map(plain, lines)), "evidence")
@@ -187,7 +189,7 @@ class EvidenceScreen(ProbeScreen):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the figures that are shown, and of the ablation."""
-        about = self.query_one("#about", Told).whole.plain
+        about = self.query_one("#about", FigureText).whole.plain
         kind = "channel" if self.subject.kind == "channel" else "privileged-direction"
         figures = (named(line.partition("  ")[0]) for line in about.splitlines())
         terms = [term.id for term in (*figures, *mentioned(about)) if term is not None]

@@ -24,7 +24,7 @@ from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.figures import Told
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.dialogs import ConfirmScreen, Dialog
 from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
@@ -217,7 +217,7 @@ class ExportScreen(Dialog[None]):
                 yield Static("to")
                 yield Input(value=plain(str(self.run.absolute())), id="to")
             with VerticalScroll(id="result", can_focus=False):
-                yield Told(id="written")
+                yield FigureText(id="written")
             yield Button("Write (Enter)", id="write", variant="primary", compact=True)
             yield Static(
                 "space choose · a all · t where to · c command · esc close", id="export-keys"
@@ -338,7 +338,7 @@ class ExportScreen(Dialog[None]):
         self._say(f"✗ {error}", "t changes the directory")
 
     def _say(self, *lines: str) -> None:
-        self.query_one("#written", Told).show(inert_lines(lines))
+        self.query_one("#written", FigureText).show(inert_lines(lines))
 
     def action_copy(self) -> None:
         """Copies the path of the first file that was written: the page, if there is one."""

@@ -29,7 +29,7 @@ from tuiprobe.label.survey import Draw
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.figures import Told, headed
+from tuiprobe.tui.figures import FigureText, headed
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
@@ -118,10 +118,10 @@ class LabelScreen(ProbeScreen):
         """Lays out the picture beside the answers and how they stand."""
         with Container(id="body"):
             with ContentSwitcher(initial="picture-words"):
-                yield Told("reading…", id="picture-words")
+                yield FigureText("reading…", id="picture-words")
                 yield WholePicture(id="picture")
             with Vertical(classes="answers"):
-                yield Told(id="choices")
+                yield FigureText(id="choices")
                 with VerticalScroll(id="so-far", classes="panel"):
                     yield LabelForest(id="forest")
 
@@ -230,7 +230,7 @@ class LabelScreen(ProbeScreen):
 
     def _say(self, words: Content) -> None:
         """Shows words in place of the picture."""
-        self.query_one("#picture-words", Told).show(words)
+        self.query_one("#picture-words", FigureText).show(words)
         self.query_one(ContentSwitcher).current = "picture-words"
 
     def _title(self) -> None:
@@ -259,7 +259,7 @@ class LabelScreen(ProbeScreen):
             self._say(inert(view.reason, "$error"))
         else:
             self._say(self._end(view.state, labelling.files.csv))
-        self.query_one("#choices", Told).show(_choices(view.picture))
+        self.query_one("#choices", FigureText).show(_choices(view.picture))
         names = self._named or len(self.runs) == 1
         forest = self.query_one(LabelForest)
         forest.show_labels(view.state, view.last, names=names, bounds=labelling.narrow)

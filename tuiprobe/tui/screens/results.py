@@ -25,7 +25,7 @@ from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.parts import MOST_PARTS, TAB_OF_BLOCK, Parts, read_parts
-from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
+from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 from tuiprobe.tui.text import fitted, inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
@@ -90,7 +90,7 @@ class ResultsScreen(ProbeScreen):
     def __init__(self, run: Path) -> None:
         super().__init__()
         self.run = run
-        self.found: ShownRun | None = None
+        self.results: RunResults | None = None
         self.state: RunState | None = None
         self._parts: Parts = {}
 
@@ -105,23 +105,23 @@ class ResultsScreen(ProbeScreen):
 
     def _read(self, app: EngineApp) -> None:
         parts: Parts = {}
-        found: ShownRun | str
+        results: RunResults | str
         try:
-            found, parts = read_parts(RunDir(self.run))
+            results, parts = read_parts(RunDir(self.run))
         except TuiprobeError as error:
-            found = str(error)
+            results = str(error)
         self.state = run_state(RunDir(self.run), held_locks(), alive=app.works_on(self.run))
         if self.is_running:
-            app.call_later(self._arrived, found, parts)
+            app.call_later(self._arrived, results, parts)
 
-    async def _arrived(self, found: ShownRun | str, parts: Parts) -> None:
+    async def _arrived(self, results: RunResults | str, parts: Parts) -> None:
         if not self.alive:
             return
         reading = self.query_one("#reading", Static)
-        if isinstance(found, str):
-            reading.update(inert_lines([found, "", "esc goes back"]))
+        if isinstance(results, str):
+            reading.update(inert_lines([results, "", "esc goes back"]))
             return
-        self.found, self._parts = found, parts
+        self.results, self._parts = results, parts
         bar = Tabs(*(Tab(name, id=name) for name in parts))
         bar.can_focus = False
         await reading.remove()
@@ -153,8 +153,8 @@ class ResultsScreen(ProbeScreen):
     def on_resize(self) -> None:
         """Fits the title and the names of the tabs to the new width."""
         self._name_tabs()
-        if self.found is not None:
-            left, warnings = self._how_it_stands() + self.found.about, self.found.warning
+        if self.results is not None:
+            left, warnings = self._how_it_stands() + self.results.about, self.results.warning
             about = headed(left, warnings(), warnings(short=True))
             self.query_one("#place", Static).update(about(self.size.width - 2))
 
@@ -203,7 +203,8 @@ class ResultsScreen(ProbeScreen):
         if action == "resume":
             return self.state is not None and self.state.resumable
         if action == "label":
-            return "your-images" in self._parts
+            stopped = self.state is not None and self.state.resumable
+            return "your-images" in self._parts and not stopped
         if action == "part":
             return int(str(parameters[0])) < len(self._parts)
         if action in ("export", "command", "next_tab"):
@@ -265,11 +266,11 @@ class ResultsScreen(ProbeScreen):
     def _open(self, ablate: bool) -> None:
         tab = self.tab
         subject = tab.subject() if tab is not None else None
-        if tab is not None and subject is not None and self.found is not None:
+        if tab is not None and subject is not None and self.results is not None:
             from tuiprobe.tui.screens.evidence import EvidenceScreen
 
             self.app.push_screen(
-                EvidenceScreen(self.found, subject, tab.figures(), tab.data, ablate)
+                EvidenceScreen(self.results, subject, tab.figures(), tab.data, ablate)
             )
 
     def action_copy(self) -> None:

@@ -270,7 +270,7 @@ class SetupScreen(ProbeScreen):
             if name != "run":
                 self.query_one(f"#{name}").focus()
             label = "" if name == "run" else f"{run_option(name).label}: "
-            self._refuse(f"{label}{wrong[name]}", shown=name != "run")
+            self._refuse(f"{label}{wrong[name]}", marked=name != "run")
             return
         directory = setup.directory(self.app.runs)
         try:
@@ -287,15 +287,15 @@ class SetupScreen(ProbeScreen):
         self.workers.cancel_group(self, "trial")
         self.app.switch_screen(LiveScreen(directory, engine))
 
-    def _refuse(self, cause: str, shown: bool = False) -> None:
+    def _refuse(self, cause: str, marked: bool = False) -> None:
         """Says why the run does not start: in the title, a toast and, wrapped, in the form.
 
         Args:
             cause: Why, with the remedy.
-            shown: Whether it stands under its field already.
+            marked: Whether it stands under its field already.
         """
         text = f"✗ {cause}"
         self._refused = True
-        self.form.refuse("" if shown else text)
+        self.form.refuse("" if marked else text)
         self.place(text)
         self.notify(text, severity="error", markup=False)

@@ -23,8 +23,8 @@ from tuiprobe.probes.outliers.wording import clause
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.report import ABSENT, Report
 from tuiprobe.results.section import RowSubject
-from tuiprobe.tui.figures import Told
-from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
+from tuiprobe.tui.figures import FigureText
+from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 from tuiprobe.tui.text import DIM, inert
 from tuiprobe.tui.widgets.bars import bar
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -80,7 +80,7 @@ def channel_rows(layer: Outliers) -> list[ChannelRow]:
     return [ChannelRow(c, heights.get(c), shares.get(c), c in outliers) for c in order]
 
 
-def channels_of(report: Report) -> Callable[[ShownRun], ChannelsTab] | None:
+def channels_of(report: Report) -> Callable[[RunResults], ChannelsTab] | None:
     """Returns what lays out the channels of a report; None where it has none.
 
     Raises:
@@ -111,7 +111,7 @@ class ChannelsTab(ResultTab):
     """The outcome, layers, channels, and the pictures at both ends of the channel at the cursor.
 
     Args:
-        found: The run.
+        results: The run.
         taps: Its channels, one entry a set and layer.
     """
 
@@ -126,8 +126,8 @@ class ChannelsTab(ResultTab):
     .-low ChannelsTab #outcome { max-height: 2; }
     """
 
-    def __init__(self, found: ShownRun, taps: Sequence[Outliers]) -> None:
-        super().__init__(found)
+    def __init__(self, results: RunResults, taps: Sequence[Outliers]) -> None:
+        super().__init__(results)
         self._taps = taps
         self._sets = list(dict.fromkeys(layer.data for layer in self._taps))
         self._set = 0
@@ -135,7 +135,7 @@ class ChannelsTab(ResultTab):
 
     @property
     def _pinned(self) -> set[int]:
-        return self.app.pins.channels_of(self.found.run.path)
+        return self.app.pins.channels_of(self.results.run.path)
 
     @property
     def taps(self) -> list[Outliers]:
@@ -144,7 +144,7 @@ class ChannelsTab(ResultTab):
         return sorted(there, key=lambda layer: layer.final)
 
     @property
-    def shown(self) -> Outliers:
+    def current_layer(self) -> Outliers:
         """The figures that are shown."""
         taps = self.taps
         return next((layer for layer in taps if layer.tap == self._tap), taps[-1])
@@ -157,7 +157,7 @@ class ChannelsTab(ResultTab):
     def compose(self) -> ComposeResult:
         """Lays out outcome and tables on the left, pictures on the right."""
         with Vertical(classes="main panel"):
-            yield Told(self._outcome(), id="outcome")
+            yield FigureText(self._outcome(), id="outcome")
             layers: RowTable[Outliers] = RowTable(LAYER_COLUMNS, layer_cells, id="result-layers")
             layers.display = len(self.taps) > 1
             yield layers
@@ -187,8 +187,8 @@ class ChannelsTab(ResultTab):
         outcome = clause(final)
         sign = {Outcome.CHANNELS: "▲ ", Outcome.WITHHELD: "! "}.get(final.outcome, "")
         reasons = "; ".join(plain(reason) for reason in final.finding.reasons)
-        warnings = [plain(warning) for warning in self.found.report.warnings]
-        apart = [data for data in self.found.report.data if data.nonfinite]
+        warnings = [plain(warning) for warning in self.results.report.warnings]
+        apart = [data for data in self.results.report.data if data.nonfinite]
         warnings += [f"{data.nonfinite:,} of {plain(data.name)} not finite" for data in apart]
         lines = [
             Content.assemble((f"{sign}{outcome[0].upper()}{outcome[1:]}", "bold")),
@@ -198,7 +198,7 @@ class ChannelsTab(ResultTab):
         return Content("\n").join(lines)
 
     def _show(self) -> None:
-        layer = self.shown
+        layer = self.current_layer
         self._tap = layer.tap
         about = f"{layer.tap} · {layer.data}"
         if len(self._sets) > 1:
@@ -241,8 +241,8 @@ class ChannelsTab(ResultTab):
         grid, subject = self.query_one(PictureGrid), self.subject()
         if subject is not None:
             grid.border_title = inert(f"channel {subject.number} · {self.data}")
-            strip = self.found.strip(subject, self.data)
-            grid.show(self.found.groups(strip) or [("no pictures were kept of it", [])])
+            strip = self.results.strip(subject, self.data)
+            grid.show(self.results.groups(strip) or [("no pictures were kept of it", [])])
 
     def switch_data(self) -> None:
         """Goes to the next set of images."""
@@ -255,7 +255,7 @@ class ChannelsTab(ResultTab):
 
     def subject(self) -> RowSubject | None:
         """Returns the channel under the cursor."""
-        row, layer = self.channels.current, self.shown
+        row, layer = self.channels.current, self.current_layer
         if row is None:
             return None
         return RowSubject(
@@ -274,7 +274,9 @@ class ChannelsTab(ResultTab):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the outcome."""
-        return tuple(term.id for term in mentioned(self.query_one("#outcome", Told).whole.plain))
+        return tuple(
+            term.id for term in mentioned(self.query_one("#outcome", FigureText).whole.plain)
+        )
 
 
 def layer_cells(layer: Outliers) -> list[str]:

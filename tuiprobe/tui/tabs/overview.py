@@ -212,7 +212,7 @@ class OverviewTab(ResultTab):
     """The answers of all probes: what to expect, why, and how sure.
 
     Args:
-        found: The run.
+        results: The run.
     """
 
     answers = frozenset({"copy"})
@@ -228,8 +228,8 @@ class OverviewTab(ResultTab):
     def compose(self) -> ComposeResult:
         """Lays the blocks out."""
         with VerticalScroll(can_focus=False):
-            for block in card(self.found.report):
-                yield BlockView(block, self.found.report)
+            for block in card(self.results.report):
+                yield BlockView(block, self.results.report)
 
     def first(self) -> Widget | None:
         """Returns the first block."""

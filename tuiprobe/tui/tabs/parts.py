@@ -12,7 +12,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.tabs.channels import CHANNELS, channels_of
 from tuiprobe.tui.tabs.overview import OverviewTab
 from tuiprobe.tui.tabs.section import SectionTab
-from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
+from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 
 MOST_PARTS = 8
 
@@ -29,7 +29,7 @@ TAB_OF_BLOCK = {
 """The part that holds the evidence behind a block of the card."""
 
 
-def read_parts(run: RunDir) -> tuple[ShownRun, Parts]:
+def read_parts(run: RunDir) -> tuple[RunResults, Parts]:
     """Reads a run, and returns its parts, without what no tab shows.
 
     Raises:
@@ -38,16 +38,16 @@ def read_parts(run: RunDir) -> tuple[ShownRun, Parts]:
     report = read_report(run, results=(CHANNELS,))
     channels = channels_of(report)
     parts = tuple(part.model_copy(update={"result": None}) for part in report.parts)
-    shown = ShownRun(run, report.model_copy(update={"parts": parts}))
-    return shown, parts_of(shown, channels)
+    results = RunResults(run, report.model_copy(update={"parts": parts}))
+    return results, parts_of(results, channels)
 
 
-def parts_of(found: ShownRun, channels: Callable[[ShownRun], ResultTab] | None) -> Parts:
+def parts_of(results: RunResults, channels: Callable[[RunResults], ResultTab] | None) -> Parts:
     """Returns the parts with content, in order: what to expect, why, and how sure.
 
     A section inside whose rows can be opened has a part of its own while there is room.
     """
-    there = [part for part in found.report.parts if part.section is not None]
+    there = [part for part in results.report.parts if part.section is not None]
     own = [part for part in there if part.block == "inside" and _opens(part)]
     own = [part for part in own if part.probe != "outliers"][: MOST_PARTS - 6]
     inside = [part for part in there if part.block == "inside" and part not in own]
@@ -60,12 +60,12 @@ def parts_of(found: ShownRun, channels: Callable[[ShownRun], ResultTab] | None) 
         **{part.probe.replace("_", "-"): [part] for part in own},
         "checks": checks,
     }
-    parts: Parts = {"overview": partial(OverviewTab, found)}
+    parts: Parts = {"overview": partial(OverviewTab, results)}
     for name, members in sections.items():
         if name == "channels" and channels is not None:
-            parts[name] = partial(channels, found)
+            parts[name] = partial(channels, results)
         elif members:
-            parts[name] = partial(SectionTab, found, _sections(members))
+            parts[name] = partial(SectionTab, results, _sections(members))
     return parts
 
 

@@ -30,7 +30,7 @@ from tuiprobe.results.section import (
     Table,
     Value,
 )
-from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
+from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -94,7 +94,7 @@ class SectionTab(ResultTab):
     """Sections from top to bottom; beside them the pictures of the row at the cursor.
 
     Args:
-        found: The run.
+        results: The run.
         sections: The sections, each of one probe.
     """
 
@@ -112,8 +112,8 @@ class SectionTab(ResultTab):
     SectionTab CollapsibleTitle { margin: 0; padding: 0; }
     """
 
-    def __init__(self, found: ShownRun, sections: Sequence[Section]) -> None:
-        super().__init__(found)
+    def __init__(self, results: RunResults, sections: Sequence[Section]) -> None:
+        super().__init__(results)
         self._sections = tuple(sections)
         content = [piece for section in sections for piece in section.content]
         self._tables = any(isinstance(piece, Table) and piece.subjects for piece in content)
@@ -156,7 +156,7 @@ class SectionTab(ResultTab):
             chart.add_class("panel")
             yield _folded(chart, piece.title, piece.folded)
         elif isinstance(piece, Strip) and piece.subject is None and not piece.folded:
-            grid = PictureGrid(self.found.groups(piece))
+            grid = PictureGrid(self.results.groups(piece))
             grid.border_title = inert(line(piece.title))
             yield grid
 
@@ -175,7 +175,7 @@ class SectionTab(ResultTab):
         table = event.table
         if isinstance(table, SubjectTable) and table is self.table:
             grid = self.query_one(".aside", PictureGrid)
-            grid.show(self.found.groups(self.found.strip(table.subject)))
+            grid.show(self.results.groups(self.results.strip(table.subject)))
             row = ", ".join(list(table.about_row().values())[:2])
             grid.border_title = inert(row)
 

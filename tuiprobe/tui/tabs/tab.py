@@ -16,15 +16,15 @@ from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.widgets.pictures import Picture
 
-SHOWN = 8
+PICTURES = 8
 """Pictures at an end: as many as a run keeps of its leading channels."""
 
 Groups = list[tuple[str, list[Picture]]]
 
 
 @dataclass(frozen=True)
-class ShownRun:
-    """The run that is shown: its directory and its report."""
+class RunResults:
+    """The results of one run: its directory and its report."""
 
     run: RunDir
     report: Report
@@ -63,12 +63,12 @@ class ShownRun:
             data: The set that they are of, where there are some; empty for the first.
         """
         kept = [
-            one
+            piece
             for section in self.sections
-            for one in section.content
-            if isinstance(one, Strip) and subject is not None and one.subject == subject
+            for piece in section.content
+            if isinstance(piece, Strip) and subject is not None and piece.subject == subject
         ]
-        of_set = (one for one in kept if one.data == data)
+        of_set = (strip for strip in kept if strip.data == data)
         return next(of_set, kept[0] if kept and not data else None)
 
     def groups(self, strip: Strip | None) -> Groups:
@@ -76,8 +76,8 @@ class ShownRun:
         if strip is None:
             return []
         ends = list(strip.ends)
-        if all(one.images and not one.captions for one in ends):
-            ends.sort(key=lambda one: -abs(one.images[0].value))
+        if all(end.images and not end.captions for end in ends):
+            ends.sort(key=lambda end: -abs(end.images[0].value))
         return [
             (
                 _heading(end),
@@ -87,7 +87,7 @@ class ShownRun:
                         image.path if image.path is not None else f"id {image.sample_id}",
                         text,
                     )
-                    for image, text in end.captioned(SHOWN)
+                    for image, text in end.captioned(PICTURES)
                 ],
             )
             for end in ends
@@ -118,7 +118,7 @@ class ResultTab(Container):
     """One tab: a table on the left or above, details of its row beside or below.
 
     Args:
-        found: The run.
+        results: The run.
     """
 
     app: EngineApp
@@ -135,9 +135,9 @@ class ResultTab(Container):
     .-only-aside ResultTab .aside { width: 1fr; display: block; }
     """
 
-    def __init__(self, found: ShownRun) -> None:
+    def __init__(self, results: RunResults) -> None:
         super().__init__()
-        self.found = found
+        self.results = results
 
     def first(self) -> Widget | None:
         """Returns the widget that takes the focus when the tab is shown."""

@@ -17,7 +17,7 @@ from tuiprobe.tui.widgets.spans import span
 
 LONGEST_NAME = 24
 LEAST_PLOT = 10
-"""Cells below which an axis says nothing, and figures stand alone."""
+"""Cells below which an axis cannot be read, and figures stand alone."""
 
 AXIS = "├─◆─┤ on 0 to 100 %"
 

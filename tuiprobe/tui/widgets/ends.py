@@ -76,12 +76,12 @@ class EndPictures(Vertical):
         width, height = self.content_size
         height = min(height, width // 2)
         room = (width + 1) // (2 * height + 1) if height > 0 else 0
-        shown = min(room, len(self._files))
+        count = min(room, len(self._files))
         for place, picture in enumerate(self.query(Thumbnail)):
-            picture.display = place < shown
-            if place < shown:
+            picture.display = place < count
+            if place < count:
                 picture.styles.width, picture.styles.height = 2 * height, height
                 picture.show(self._files[place])
         self.border_subtitle = inert(
-            "  ".join(number(v, signed=True) for v in self._values[:shown])
+            "  ".join(number(v, signed=True) for v in self._values[:count])
         )

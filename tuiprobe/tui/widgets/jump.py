@@ -50,7 +50,7 @@ class JumpScreen(ModalScreen[Widget | None]):
 def places_on(widgets: list[Widget], size: tuple[int, int]) -> list[Widget]:
     """Returns the widgets that are in sight."""
     return [
-        one
-        for one in widgets
-        if one.region.area and 0 <= one.region.x < size[0] and 0 <= one.region.y < size[1]
+        widget
+        for widget in widgets
+        if widget.region.area and 0 <= widget.region.x < size[0] and 0 <= widget.region.y < size[1]
     ]

@@ -20,7 +20,7 @@ _ALWAYS = ("help", "app.help")
 """Actions that are shown however narrow the line is."""
 
 
-class ShownKey(NamedTuple):
+class FooterKey(NamedTuple):
     """A key in the line: how it is shown, what it does in a word, and what a click presses."""
 
     label: str
@@ -58,10 +58,10 @@ def by_importance(active: Iterable[ActiveBinding], screen: Screen[Any]) -> list[
     return sorted(by_action.values(), key=rank)
 
 
-def fitting(keys: Sequence[ShownKey], always: Sequence[ShownKey], width: int) -> list[ShownKey]:
+def fitting(keys: Sequence[FooterKey], always: Sequence[FooterKey], width: int) -> list[FooterKey]:
     """Returns the keys that fit: `always` at the end, before them as many of the others as fit.
 
-    >>> a, b, c = ShownKey("a", "add", "a"), ShownKey("b", "by", "b"), ShownKey("?", "help", "?")
+    >>> a, b, c = FooterKey("a", "add", "a"), FooterKey("b", "by", "b"), FooterKey("?", "help", "?")
     >>> [key.word for key in fitting([a, b], [c], 16)], [key.word for key in fitting([], [c], 1)]
     (['add', 'help'], ['help'])
     """
@@ -87,7 +87,7 @@ class KeyLine(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._drawn: list[ShownKey] = []
+        self._drawn: list[FooterKey] = []
 
     def on_mount(self) -> None:
         """Follows the focus, and what the screen says of its keys."""
@@ -98,14 +98,14 @@ class KeyLine(Widget):
             self.refresh()
 
     @property
-    def keys(self) -> list[ShownKey]:
+    def keys(self) -> list[FooterKey]:
         """The keys that are shown, from left to right."""
-        rest: list[ShownKey] = []
-        always: list[ShownKey] = []
+        rest: list[FooterKey] = []
+        always: list[FooterKey] = []
         for active in by_importance(self.screen.active_bindings.values(), self.screen):
             binding = active.binding
             label = plain(self.app.get_key_display(binding))
-            key = ShownKey(label, plain(binding.description), binding.key)
+            key = FooterKey(label, plain(binding.description), binding.key)
             (always if binding.action in _ALWAYS else rest).append(key)
         return fitting(rest, always, self.size.width)
 

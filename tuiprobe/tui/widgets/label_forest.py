@@ -11,7 +11,7 @@ from textual.content import Content
 from tuiprobe.label.status import FINAL, CandidateStatus, LabelStatus, difference_words, unplanned
 from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import plain
-from tuiprobe.tui.figures import Told
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.progress import part_line
 from tuiprobe.tui.text import DIM, fitted, inert
 from tuiprobe.tui.widgets.spans import span
@@ -35,7 +35,7 @@ class LastLabel:
     answers: Mapping[str, str]
 
 
-class LabelForest(Told):
+class LabelForest(FigureText):
     """The verdict, the forest plot and what was answered last, for the width there is."""
 
     _known: tuple[LabelStatus, LastLabel | None, bool] | None = None

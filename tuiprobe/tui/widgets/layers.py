@@ -40,10 +40,10 @@ def strip_line(values: Sequence[float | None], selected: int, width: int) -> str
     largest = max((value for value in values if value is not None), default=3.0)
     room = max((width - 2) // 2, 1)
     start = max(0, min(selected - room // 2, len(values) - room))
-    shown = range(start, min(start + room, len(values)))
-    gaps = ["[" if i == selected else "]" if i == selected + 1 else " " for i in shown]
-    last = "]" if selected == start + len(shown) - 1 else ""
-    shades = "".join(g + heat(values[i], largest) for g, i in zip(gaps, shown, strict=True))
+    layers = range(start, min(start + room, len(values)))
+    gaps = ["[" if i == selected else "]" if i == selected + 1 else " " for i in layers]
+    last = "]" if selected == start + len(layers) - 1 else ""
+    shades = "".join(g + heat(values[i], largest) for g, i in zip(gaps, layers, strict=True))
     return fitted(shades + last, width)
 
 

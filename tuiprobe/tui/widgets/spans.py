@@ -54,7 +54,8 @@ def sparkline(values: Sequence[float], largest: float, width: int) -> str:
     """
     if largest <= 0:
         return ""
-    eighths = [round(max(0.0, min(one / largest, 1.0)) * 8) for one in values[:width]]
+    eighths = [round(max(0.0, min(value / largest, 1.0)) * 8) for value in values[:width]]
     return "".join(
-        LEVELS[max(level, 1) if one > 0 else 0] for level, one in zip(eighths, values, strict=False)
+        LEVELS[max(level, 1) if value > 0 else 0]
+        for level, value in zip(eighths, values, strict=False)
     )

@@ -22,7 +22,7 @@ def beside(content: Content, badge: str, width: int) -> Content:
     room = max(width - cell_len(badge) - 1, 0)
     excess = cell_len(content.plain) - room
     if excess > 0:
-        gap = max(re.finditer(" {2,}|$", content.plain), key=lambda found: len(found.group()))
+        gap = max(re.finditer(" {2,}|$", content.plain), key=lambda blanks: len(blanks.group()))
         cut = min(excess, max(len(gap.group()) - GAP, 0))
         content = content[: gap.start()] + content[gap.start() + cut :]
         if cut < excess:

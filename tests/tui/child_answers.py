@@ -27,19 +27,19 @@ def tried(encoder: dict[str, Any] | None, *failures: str) -> Answer:
     return Answer(5 if failures else 0, json.dumps(answer), "")
 
 
-def one_set(name: str, planned: int, role: str = "labelled", **more: Any) -> dict[str, Any]:
+def image_set(name: str, planned: int, role: str = "labelled", **more: Any) -> dict[str, Any]:
     """Returns a set as the preview describes it."""
     classes = 40 if role == "labelled" else 0
     plain = {"name": name, "source": name, "found": planned, "planned": planned, "role": role}
     return {**plain, "classes": classes, "notes": [], **more}
 
 
-FOUND: dict[str, Any] = {
+PREVIEW: dict[str, Any] = {
     "sets": [
-        one_set("val", 1000, found=4000, notes=["a note"]),
-        one_set("r", 200, notes=["a note"]),
-        one_set("concepts", 300, "concepts"),
-        one_set("street", 50, "target"),
+        image_set("val", 1000, found=4000, notes=["a note"]),
+        image_set("r", 200, notes=["a note"]),
+        image_set("concepts", 300, "concepts"),
+        image_set("street", 50, "target"),
     ],
     "images": {"mini_clip": 1550},
     "templates": None,
@@ -62,25 +62,25 @@ FOUND: dict[str, Any] = {
 }
 
 
-class Asked:
+class ChildAnswers:
     """Answers in place of child processes.
 
     Attributes:
         models: The words of each question about a model.
         data: Each request for a preview.
         trial: The next answer about a model.
-        found: The next preview.
+        preview: The next preview.
     """
 
     def __init__(self) -> None:
         self.models: list[list[str]] = []
         self.data: list[dict[str, Any]] = []
         self.trial = tried(TRIAL)
-        self.found = Answer(0, json.dumps(FOUND), "")
+        self.preview = Answer(0, json.dumps(PREVIEW), "")
 
-    def finds(self, **changes: Any) -> None:
+    def set_preview(self, **changes: Any) -> None:
         """Changes the preview that is answered from now on."""
-        self.found = Answer(0, json.dumps({**FOUND, **changes}), "")
+        self.preview = Answer(0, json.dumps({**PREVIEW, **changes}), "")
 
     async def ask(self, words: list[str]) -> Answer:
         """Answers about a model."""
@@ -91,15 +91,15 @@ class Asked:
         """Answers what would be measured."""
         asked = json.loads(words[-1])
         self.data.append(asked)
-        found = json.loads(self.found.out) if self.found.out else {}
-        if "mini_clip" in found.get("images", {}):  # as many for each model
-            found["images"] = dict.fromkeys(asked["models"], found["images"]["mini_clip"])
-        return Answer(self.found.code, json.dumps(found) if found else "", self.found.err)
+        preview = json.loads(self.preview.out) if self.preview.out else {}
+        if "mini_clip" in preview.get("images", {}):  # as many for each model
+            preview["images"] = dict.fromkeys(asked["models"], preview["images"]["mini_clip"])
+        return Answer(self.preview.code, json.dumps(preview) if preview else "", self.preview.err)
 
 
-def answered(monkeypatch: pytest.MonkeyPatch) -> Asked:
+def answered(monkeypatch: pytest.MonkeyPatch) -> ChildAnswers:
     """Lets the setup ask no process."""
-    answers = Asked()
+    answers = ChildAnswers()
     monkeypatch.setattr(setup, "ask", answers.ask)
     monkeypatch.setattr(setup, "ask_python", answers.ask_python)
     return answers

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tuiprobe.catalog.left_out import ModelPoint, reach, residuals, solve, sums_of, total
+from tuiprobe.catalog.leave_family_out import ModelPoint, reach, residuals, solve, sums_of, total
 
 
 def points(models: int = 40, families: int = 8, seed: int = 0) -> list[ModelPoint]:
