@@ -119,8 +119,8 @@ class AnswersSoFar(Static):
 
     def _drawn(self, width: int, height: int) -> Iterator[Content]:
         reason = self._reason(width)
-        for line in reason if reason or self._lines else ["no image measured yet"]:
-            yield inert(fitted(line, width), DIM)
+        for words in reason if reason or self._lines else ["no image measured yet"]:
+            yield inert(fitted(words, width), DIM)
             height -= 1
         lines = self._lines if len(self._lines) <= height else self._lines[: max(height - 1, 1)]
         if not lines:
