@@ -12,7 +12,10 @@ from tests.measure.fake_run import FakeSet, write_run
 from tests.parts import part
 from tuiprobe.answer import answer
 from tuiprobe.cli.app import run_cli
+from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.directions.probe import PrivilegedDirections
 from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.markdown import markdown
@@ -114,3 +117,11 @@ def test_a_damaged_head_ends_with_exit_4_and_names_the_file(
     run.head_file.write_bytes(b"\0" * 40)
     assert run_cli(["reprobe", str(run.path)]) == 4
     assert "head.safetensors is damaged" in capsys.readouterr().err
+
+
+def test_a_number_that_no_report_takes_names_the_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PrivilegedDirections, "compute", lambda *_: exact(np.nan, 1, "planted"))
+    with pytest.raises(DamagedFileError, match=r"takes \(probe directions, Estimate\): .* finite"):
+        probed(tmp_path, WEIGHT, val=FakeSet(H, LABELS))

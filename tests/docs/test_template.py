@@ -76,6 +76,7 @@ def test_the_template_is_short_and_passes_the_linter(template: list[Path]) -> No
         "check",
         "-q",
         "--ignore=I001",
+        "--extend-select=ANN",  # as mypy asks
         f"--config={ROOT / 'pyproject.toml'}",
     ]
     done = subprocess.run([*ruff, *template], capture_output=True, text=True, check=False)

@@ -72,7 +72,7 @@ def test_data_without_labels_are_the_target_that_labels_are_asked_for(tmp_path: 
     assert [(dataset.name, dataset.target) for dataset in report.data] == [("street", True)]
     assert given(report.figure("target.uncalibrated", "street"))
     assert "on street" in report.title
-    assert "not validated" in report.title
+    assert "not an accuracy" in report.title
     candidate = read_candidate(RunDir(tmp_path / "run"))
     assert (candidate.target, len(candidate.ids)) == ("street", 40)
     both = probe(tmp_path / "both", **options, target="miniature:v2", concepts="none")

@@ -186,7 +186,7 @@ def test_every_heading_that_people_read_is_in_the_glossary(
             heading = words(column.title)
             known = named(heading) or mentioned(heading) or heading in EVERYDAY
             counted = heading.startswith(">=") or heading.endswith(")")  # thresholds, categories
-            assert known or counted, f"{id}: {table.id}: {heading!r}"
+            assert known or counted, f"{heading!r} of {id}: {table.id} is not in glossary.toml"
 
 
 def words(text: Text) -> str:

@@ -110,7 +110,7 @@ async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
         for same in lines[: KURTOSIS - 1]:
             assert same[zero] == "◆"
             assert "*" not in same
-        assert said(app, "#verdict").startswith("Image by image, A and B cannot be compared")
+        assert said(app, "#verdict").startswith("No headline figure of A and B was compared")
         assert "preprocessing" not in head(app)
         beneath = said(app, "#beneath")
         assert "outlier features: A outlier channels, B outlier channels" in beneath

@@ -192,7 +192,7 @@ async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(
 ) -> None:
     app = TuiprobeApp(open_run=label_runs[0])
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.screen.tab)
+        await until(pilot, lambda: getattr(app.screen, "tab", None))
         await pilot.press("b")
         await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))  # it has two targets
         names = app.screen.query_one(OptionList)
@@ -287,7 +287,7 @@ async def test_compare_opens_it_for_all_runs_and_results_without_a_target_do_not
 ) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.screen.tab)
+        await until(pilot, lambda: getattr(app.screen, "tab", None))
         results = app.screen
         assert "label" not in {binding.action for binding, _ in working_keys(results)}
         app.push_screen(CompareScreen(label_runs))

@@ -149,7 +149,10 @@ async def test_without_a_head_the_reason_stands_in_place_of_the_answers(tmp_path
         assert [line.rstrip() for line in answers(app)[:2]] == [
             "the model has no head", "val    640 of 2,000 images",
         ]  # fmt: skip
-        change(run, sequence=3, answers={
+        reason = "the images carry no class names, so there is nothing to name in a head; pass it"
+        change(run, sequence=3, unanswered=reason)
+        await until(pilot, lambda: answers(app)[1].startswith("name in a head"))
+        change(run, sequence=4, answers={
             "street": {"images": 20, "value": 0.5, "low": 0.4, "high": 0.6, "estimated": 20}
         })  # fmt: skip
         await until(pilot, lambda: "mean confidence 50 %" in answers(app)[0])

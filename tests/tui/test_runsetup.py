@@ -130,7 +130,7 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
     ("texts", "trial", "found", "said"),
     [
         ({}, TRIAL, {"sets": [image_set("x", 9, "unlabelled")]},
-         ("Privileged directions: no class names", "your images: no images under target",
+         ("Privileged directions: no class names", "your images: no class names",
           "Concepts: no concept set")),
         ({}, {**TRIAL, "text": None}, {}, ("directions: the model brings no head",)),
         ({}, {**TRIAL, "text": None, "head": {"classes": 40}}, {},

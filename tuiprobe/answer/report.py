@@ -119,8 +119,9 @@ def _answer(run: RunReader) -> Report:
         causes = {detail["type"] for detail in error.errors(include_input=False, include_url=False)}
         if not causes & {"string_too_long", "too_long", "finite_number"}:
             raise
+        where = ", ".join((*getattr(error, "__notes__", ()), error.title))
         raise DamagedFileError(
-            f"{run.directory.path} holds texts, lists or numbers that no report takes: "
+            f"{run.directory.path} gives texts, lists or numbers that no report takes ({where}): "
             f"{error.errors()[0]['msg']}"
         ) from error
 
@@ -136,6 +137,7 @@ def _report_of(run: RunReader) -> Report:
             parts[probe.id] = part(probe, results[probe.id], subject)
         except Exception as error:
             if probe.id in BUILT_IN:
+                error.add_note(f"probe {probe.id}")
                 raise
             reason = f"the probe failed with {type(error).__name__}: {error}"
             results[probe.id] = NotRun(reason=reason)

@@ -190,8 +190,8 @@ def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
     paired = [row for row in rows if row.paired and row.differs is not None]
     if not paired:
         return (
-            f"Image by image, {first} and {second} cannot be compared: each interval comes from "
-            "two separate ones."
+            f"No headline figure of {first} and {second} was compared image by image: each "
+            "interval of a difference comes from two separate ones."
         )
     same = listed(
         [f"{row.name}{' (after correction)' * row.undone}" for row in paired if not row.differs]

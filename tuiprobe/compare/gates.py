@@ -91,7 +91,8 @@ def parse_gate(text: str) -> Gate:
         if not name:
             names = ", ".join(f'"{headline.name}"' for headline in HEADLINES)
             raise UsageError(
-                f"--fail-if {plain(text)!r}: no headline figure has that name; {names}"
+                f"--fail-if {plain(text)!r}: no headline figure has that name; {names}; "
+                "others go by id, without quotes (--all lists them)"
             )
         end = (match["end"] or ".value")[1:]
     elif match["sign"]:

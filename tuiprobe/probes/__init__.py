@@ -87,7 +87,7 @@ def _made(name: str, kind: Any) -> Probe[Any, Any]:
         raise ValueError("a name of a probe is of lower-case letters, digits and underscores")
     probe: Probe[Any, Any] = kind()
     if probe.id != name:
-        raise ValueError(f"it calls itself {probe.id!r}")
+        raise ValueError(f"its id is {probe.id!r} and not {name!r}")
     return probe
 
 

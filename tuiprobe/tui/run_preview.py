@@ -198,6 +198,7 @@ def probe_lines(setup: Setup, trial: Trial | None, contents: Contents) -> list[s
 def _missing(setup: Setup, trial: Trial | None, contents: Contents) -> dict[str, str]:
     """Returns by need why it is not met; empty where it is, `?` where a trial will tell."""
     roles = [image_set["role"] for image_set in contents["sets"]]
+    targets = "target" in roles or "unlabelled" in roles[:1]  # which is a target itself
     headless = _headless(setup, trial, contents)
     option = "target embeddings" if setup.of_vectors else "target"
     texts = "?" if trial is None and not headless else ""
@@ -211,7 +212,7 @@ def _missing(setup: Setup, trial: Trial | None, contents: Contents) -> dict[str,
         "no head": own_head,
         "texts": texts,
         "labels": "" if "labelled" in roles[:1] else "the images have no labels",
-        "target": "" if "target" in roles else f"no images under {option}",
+        "target": "" if targets else f"no images under {option}",
         "concepts": "" if "concepts" in roles else "no concept set under concepts",
         "peers": next((why for why in contents["peers"].values()), "?"),
         "channel": "",

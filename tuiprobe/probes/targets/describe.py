@@ -69,7 +69,11 @@ def describe(result: Targets) -> Section:
     first = result.targets[0]
     clause = ""
     if given(first.headline):
-        clause = _right(first.headline) + ("" if first.scaled else ", not validated")
+        clause = (
+            _right(first.headline)
+            if first.scaled
+            else f"average confidence {first.headline.with_interval()}, not an accuracy"
+        )
     return Section(
         title=TITLE,
         headline=lines[0],
@@ -159,10 +163,9 @@ def _lines(target: TargetSet) -> Iterator[Text]:
         yield (*about, "no estimate: ", f"{estimate.reason}.")
         return
     if not target.scaled:
-        enough = target.labels is not None and target.labels <= target.images
-        labels = f"; {target.labels:,} labels would validate it" if enough else ""
         yield (*about, "average confidence ", estimate,
-               f", not calibrated and not validated{labels}.")  # fmt: skip
+               ", not calibrated and not validated. It says how sure the model is, not how often "
+               f"it is right: label some pictures of {target.data}.")  # fmt: skip
         return
     yield (*about, f"{_right(estimate)}. {_rests_on(target)}")
     if target.opinions_differ:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -92,7 +93,7 @@ class AnswersSoFar(Static):
     @property
     def full_height(self) -> int:
         """Lines that all sets take."""
-        return max(len(self._lines) + bool(self._unanswered), 1)
+        return max(len(self._lines) + len(self._reason(self.size.width)), 1)
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the panel."""
@@ -110,9 +111,14 @@ class AnswersSoFar(Static):
         if width and height:
             self.update(Content("\n").join(self._drawn(width, height)))
 
+    def _reason(self, width: int) -> list[str]:
+        """Returns why there are no answers, in lines; empty where there are some."""
+        return textwrap.wrap(plain(self._unanswered), max(width, 1))
+
     def _drawn(self, width: int, height: int) -> Iterator[Content]:
-        if self._unanswered or not self._lines:
-            yield inert(fitted(self._unanswered or "no image measured yet", width), DIM)
+        reason = self._reason(width)
+        for words in reason if reason or self._lines else ["no image measured yet"]:
+            yield inert(fitted(words, width), DIM)
             height -= 1
         lines = self._lines if len(self._lines) <= height else self._lines[: max(height - 1, 1)]
         if not lines:
