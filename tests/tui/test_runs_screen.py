@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,15 @@ from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import RunRow, find_runs
+from tuiprobe.run.listing import RunRow, find_runs, list_runs
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
 from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
-from tuiprobe.tui.screens.runs import RunsScreen, RunTable
+from tuiprobe.tui.screens.runs import RunsScreen, RunTable, columns_of
+from tuiprobe.tui.widgets.rows import kept_columns
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 EVIL = "[b]x\u202e"
@@ -139,6 +141,20 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
         assert isinstance(app.screen, RunsScreen)  # nothing to export yet
         await pilot.press("home", "e")
         await until(pilot, lambda: isinstance(app.screen, ExportScreen))
+
+
+@pytest.mark.parametrize(
+    ("width", "kept"),
+    [(50, "model state your pictures"), (76, "model data date state your pictures")],
+)
+async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
+    root: Path, width: int, kept: str
+) -> None:
+    row = replace(
+        list_runs(root)[0], model="mini_clip", source="miniature", target=estimate(0.5, 0.1)
+    )
+    columns = columns_of([row], width)
+    assert " ".join(columns[i].title for i in kept_columns(columns, width)) == kept
 
 
 async def test_runs_are_deleted_after_a_yes_and_never_while_they_run(root: Path) -> None:

@@ -47,14 +47,15 @@ def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
     model = max(max((len(row.model or row.name) for row in rows), default=0) + 4, 14)
     source = max((len(row.source) for row in rows), default=0)
     date = _date_width(width)
-    left = width - model - date - 12 - 8 - 4  # what the other four and the gaps leave
+    on_yours = any(given(row.labelled) or given(row.target) for row in rows)
+    left = width - model - date - 12 - (18 if on_yours else 8) - 4  # other columns and gaps
     return (
         RowColumn("model", model, term="representation"),
-        RowColumn("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="set"),
-        RowColumn("date", date, drop=2),
+        RowColumn("data", max(min(source, left), _SHORTEST_DATA), drop=2, term="set"),
+        RowColumn("date", date, drop=3),
         RowColumn("state", 12),
-        RowColumn("measured", 8, right=True, drop=1, term="resume"),
-        RowColumn("your pictures", 18, right=True, drop=4, term="estimate"),
+        RowColumn("measured", 8, right=True, drop=4, term="resume"),
+        RowColumn("your pictures", 18, right=True, drop=1 if on_yours else 5, term="estimate"),
         RowColumn("top-1", 6, right=True, drop=5, term="top-1"),
         RowColumn("shifts", 6, right=True, drop=6, term="top-1"),
         RowColumn("kurtosis", 8, right=True, drop=7, term="kurtosis"),
@@ -130,14 +131,14 @@ class RunsScreen(FilteredScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "resume", "resume", tooltip="Resume a stopped run, or try a failed one again"),
         Binding("space", "mark", "mark", tooltip="Mark this run, to compare or to delete"),
-        Binding("p", "pin", "pin", tooltip="Keep this run on top, here and in Compare"),
         Binding("c", "compare", "compare", tooltip="Marked runs side by side"),
         Binding(
             "slash", "filter", "filter", key_display="/", tooltip="Filter the list as you type"
         ),
-        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
         Binding("x", "delete", "delete", tooltip="Delete the marked runs, or this one"),
         Binding("e", "export", "export", tooltip="Write reports of this run"),
+        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
+        Binding("p", "pin", "pin", tooltip="Keep this run on top, here and in Compare"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the path of this run"),
         Binding("f5", "refresh_runs", "refresh", show=False, tooltip="Read the disk again"),
         Binding("escape", "clear", "back", show=False, tooltip="Clear the filter, or go back"),
