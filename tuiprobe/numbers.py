@@ -7,6 +7,8 @@ Counts are written in full.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from math import copysign, floor, isfinite, log10
 from typing import Final
 
@@ -23,6 +25,7 @@ _MOST_DIGITS = 3
 _TINY, _HUGE = 1e-4, 1e15
 _TENTH = 0.95
 _MINUS = "\N{MINUS SIGN}"
+_DECIMAL = re.compile(rf"[+{_MINUS}]?(\d+)\.(\d+)((?: [^\d(]+)?)")
 
 
 def number(
@@ -111,6 +114,25 @@ def plus_minus(
             places = _decimals(value, unit, low, high) or 0
         text += f" ± {_bare(half, unit, places, signed=False)}"
     return text if bare else text + suffix(unit)
+
+
+def same_digits(cells: Sequence[str]) -> list[str]:
+    """Returns the numbers of one column, all with the decimal places of the most precise.
+
+    Zeros are added up to three digits; words, counts and numbers with an interval stay.
+
+    >>> same_digits(["0.7", "0.657", "12", "8.21 (8.16 to 8.27)", "-"])
+    ['0.700', '0.657', '12', '8.21 (8.16 to 8.27)', '-']
+    """
+    parts = [_DECIMAL.fullmatch(cell) for cell in cells]
+    places = max((len(part[2]) for part in parts if part), default=0)
+    texts = list(cells)
+    for i, part in enumerate(parts):
+        if part:
+            digits = len(part[1].lstrip("0")) + len(part[2])
+            added = min(places - len(part[2]), _MOST_DIGITS - digits)
+            texts[i] = f"{part[0][: part.end(2)]}{'0' * added}{part[3]}"
+    return texts
 
 
 def suffix(unit: str) -> str:

@@ -251,7 +251,7 @@ def _warnings(
 ) -> tuple[str, ...]:
     warnings = _notes(plan)
     if not _complete(plan, measured):
-        done = ", ".join(f"{d.measured} of {d.images} images of {d.name}" for d in data)
+        done = ", ".join(f"{d.measured:,} of {d.images:,} images of {d.name}" for d in data)
         warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
     warnings += [_nonfinite(images) for images in data if images.nonfinite]
     made = [fingerprint for record in measured.values() for fingerprint in record.fingerprints]

@@ -186,7 +186,7 @@ def _why_none(concepts: ConceptSet, splits: tuple[Split, Split]) -> str:
         return f"no image of {concepts.name} has a finite representation"
     return (
         f"no concept of {concepts.name} has {FEWEST} positives and {FEWEST} negatives in each "
-        f"split ({train} images of train, {val} of val)"
+        f"split ({train:,} images of train, {val:,} of val)"
     )
 
 

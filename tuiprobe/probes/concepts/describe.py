@@ -186,7 +186,7 @@ def _protocol(result: Concepts) -> str:
     against = "annotated for its category" if annotated else "of all categories"
     return (
         f"A direction encodes a concept at average precision >= {number(result.threshold)} on the "
-        f"{result.train} images that choose its sign and on the {result.val} that confirm it, "
+        f"{result.train:,} images that choose its sign and on the {result.val:,} that confirm it, "
         f"{prevalence}, against the images {against}. An image shows a concept{presence}. "
         f"Concepts tested: {result.tried:,}; left out for too few images: {result.left_out:,}."
         f"{lost} The number of unique concepts is no indicator of robustness."

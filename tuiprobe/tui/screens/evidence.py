@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned, named
-from tuiprobe.numbers import interval, plus_minus
+from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
 from tuiprobe.report.terminal import REPLACED
@@ -24,7 +24,7 @@ from tuiprobe.results.section import RowSubject, Table
 from tuiprobe.tui.child import ask
 from tuiprobe.tui.figures import FigureText, headed
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.tabs.section import texts
+from tuiprobe.tui.tabs.section import table_cells
 from tuiprobe.tui.tabs.tab import RunResults
 from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -138,12 +138,11 @@ class EvidenceScreen(ProbeScreen):
         if not rows or not table.subjects:
             return
         names = [line(column.title) for column in table.columns]
+        texts = table_cells(table)
         where = f"{title}: {line(table.title)}".rstrip(": ")
         yield Content.styled(where if own else f"named in {where}", "bold $secondary")
         for i in rows:
-            cells = {
-                n: c for n, c in zip(names, texts(table, i), strict=True) if c not in ("", "-")
-            }
+            cells = {n: c for n, c in zip(names, texts[i], strict=True) if c not in ("", "-")}
             text = ", ".join(f"{name} {cell}" for name, cell in cells.items())
             yield _listed(cells) if len(rows) == 1 else Content(text)
         yield Content()
@@ -226,8 +225,8 @@ def ablation_cells(row: SetAblation) -> list[str]:
     value, _, ends = text.partition(" (")
     return [
         row.name,
-        plus_minus(row.before.top1, row.before.low, row.before.high, "share", bare=True),
-        plus_minus(row.after.top1, row.after.low, row.after.high, "share", bare=True),
+        number(row.before.top1, "share", row.before.low, row.before.high, bare=True),
+        number(row.after.top1, "share", row.after.low, row.after.high, bare=True),
         sign + value,
         f"({ends}",
     ]

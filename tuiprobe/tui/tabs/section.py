@@ -15,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Collapsible, Input, Static
 
 from tuiprobe.catalog.glossary import mentioned, named
+from tuiprobe.numbers import same_digits
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.text import in_column, line
 from tuiprobe.results import Estimate
@@ -52,7 +53,7 @@ class SubjectTable(RowTable[int]):
 
     def __init__(self, table: Table) -> None:
         self.of = table
-        self._texts = [texts(table, row) for row in range(len(table.rows))]
+        self._texts = table_cells(table)
         kept = _kept(self._texts, table)
         super().__init__(_columns(table, self._texts, kept), self._cells, empty="no row matches")
         self._kept = kept
@@ -260,10 +261,13 @@ def _folded(widget: Widget, title: str, folded: bool) -> Widget:
     return Collapsible(widget, title=plain(title), collapsed=True) if folded else widget
 
 
-def texts(table: Table, row: int) -> list[str]:
-    """Returns the cells of a row as people read them."""
-    pairs = zip(table.rows[row], table.columns, strict=True)
-    return [line((in_column(value, column),)) for value, column in pairs]
+def table_cells(table: Table) -> list[list[str]]:
+    """Returns the cells of each row as people read them."""
+    columns = [
+        same_digits([line((in_column(row[i], column),)) for row in table.rows])
+        for i, column in enumerate(table.columns)
+    ]
+    return list(map(list, zip(*columns, strict=True)))
 
 
 def _kept(cells: list[list[str]], table: Table) -> list[int]:
@@ -296,7 +300,7 @@ def rich_table(table: Table) -> RichTable:
     rich = RichTable(box=None, pad_edge=False, title_justify="left")
     if table.title:
         rich.title = RichText(plain(line(table.title)))
-    rows = [texts(table, row) for row in range(len(table.rows))][:LISTED_ROWS]
+    rows = table_cells(table)[:LISTED_ROWS]
     kept = _kept(rows, table)
     for i in kept:
         rich.add_column(RichText(line(table.columns[i].title)), overflow="fold")

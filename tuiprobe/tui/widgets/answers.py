@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from textual.content import Content
 from textual.widgets import Static
 
-from tuiprobe.numbers import number, plus_minus
+from tuiprobe.numbers import interval
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.text import DIM, fitted, inert
@@ -28,9 +28,9 @@ class SetLine:
 
     Attributes:
         name: Its name.
-        figure: What is known of it.
+        figure: What is known of it, with its range.
         ends: Low end, value and high end, as shares; None before there is a figure.
-        tail: The range in digits, or how many images it is of.
+        tail: How many images it is of.
         target: Whether it is a set without labels.
     """
 
@@ -68,17 +68,15 @@ def _set_line(name: str, snapshot: Snapshot, going: bool) -> SetLine:
         figure = wilson(answers.right, answers.images)
         if not given(figure) or figure.low is None or figure.high is None:
             return SetLine(name, "-", tail=tail)
-        text = plus_minus(figure.value, figure.low, figure.high, "share")
+        text = interval(figure.value, figure.low, figure.high, "share")
         return SetLine(name, text, (figure.low, figure.value, figure.high), tail)
     value, low, high = answers.value, answers.low, answers.high
     if value is None:
         return SetLine(name, "no estimate yet", target=True)
     about = "about" if answers.calibrated else "mean confidence"
-    text = f"{about} {number(value, 'share', low, high)}"
-    if low is None or high is None:
-        return SetLine(name, text, target=True)
-    first, last = (number(end, "share", low, high, bare=True) for end in (low, high))
-    return SetLine(name, text, (low, value, high), f"{first} to {last} %", target=True)
+    text = f"{about} {interval(value, low, high, 'share')}"
+    ends = None if low is None or high is None else (low, value, high)
+    return SetLine(name, text, ends, target=True)
 
 
 class AnswersSoFar(Static):
