@@ -364,7 +364,7 @@ async def test_a_killed_engine_leaves_the_screen_alive_and_the_next_one_goes_on_
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "starting: libraries load" in content(app, "#place"))
         await until(pilot, lambda: re.search(r"\(0:\d[1-9]\)", content(app, "#place")))
-        assert "no image measured yet" in lines(app, ChannelBars)
+        assert "no figures yet" in lines(app, ChannelBars)
         live_run(run)
         await until(pilot, shown(app))
         monkeypatch.setattr(locks, "QUIET_SECONDS", 0.1)  # the status is of another host

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.widgets import Button, Input, Select, Static
 
 from tests.tui.child_answers import TRIAL, ChildAnswers, answered, tried
@@ -360,3 +361,18 @@ async def test_the_start_does_what_the_command_says_or_says_why_not(
         await until(pilot, lambda: log.read_text().endswith("loading\n"))
         assert log.read_text().startswith("$ tuiprobe ")
         await until(pilot, lambda: [engine.arguments for engine in app.engines] == started)
+
+
+async def test_what_is_typed_ahead_goes_to_the_next_field(
+    tmp_path: Path, asked: ChildAnswers
+) -> None:
+    app = opened(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
+        data, target = (app.screen.query_one(f"#{name}", Input) for name in ("data", "target"))
+        data.value = target.value = ""
+        data.focus()
+        await pilot.pause()
+        for key in ("a", "tab", *"bc"):  # faster than the screen
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: (data.value, target.value) == ("a", "bc"))

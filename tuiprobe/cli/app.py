@@ -269,7 +269,8 @@ def _unexpected(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"cannot write {error.filename}: {error.strerror}"
     first = next(iter(str(error).splitlines()), "")
+    where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return (
-        f"unexpected {type(error).__name__}{f': {first}' if first else ''}; this is a bug of "
-        "tuiprobe or of a plugin: `tuiprobe --debug COMMAND` shows where"
+        f"unexpected {type(error).__name__}{f': {first}' if first else ''}{where}; this is a bug "
+        "of tuiprobe or of a plugin: `tuiprobe --debug COMMAND` shows where"
     )

@@ -45,6 +45,9 @@ class SetupScreen(ProbeScreen):
         Binding("ctrl+y,c,y", "copy", "copy command", tooltip="Copy this command line"),
         Binding("pagedown", "meaning(1)", "more", show=False, tooltip="What this means: further"),
         Binding("pageup", "meaning(-1)", "back", show=False, tooltip="What this means: back"),
+        # At once, so that what is typed ahead goes to the next field.
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
     ]
 
     def __init__(self, models: list[str]) -> None:

@@ -191,7 +191,7 @@ class ChannelBars(Widget, can_focus=True):
         width = self.size.width
         text = self._lines[y] if y < len(self._lines) else ""
         if not self._lines and y == 0:
-            text = "no image measured yet"
+            text = "no figures yet"
         text, row = fitted(text, width), y - 1
         if not self._lines or not 0 <= row < len(self._rows):
             return Strip([Segment(text, self.get_component_rich_style("bars--dim"))], width)
