@@ -216,7 +216,7 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
 TABS = {
     "overview": ("card", ""),
     "inside": ("kurtosis", "1 outlier channel"),
-    "directions": ("importance", "direction 0, strength 0.5, importance 0.5"),
+    "directions": ("importance", "direction 0, strength 0.500, importance 0.5"),
     "concepts": ("encodes", "concept "),
     "shifts": ("effective-robustness", "Top-1 "),
     "channels": ("height", "channel ▲  133, height 14.0 (13.8 to 14.2)"),
@@ -344,7 +344,7 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         about = said(app, "#about")
         assert "height         14.0 (13.8 to 14.2)" in about
         assert "named in Privileged directions" in about  # the directions that lean on it
-        assert "direction 0, strength 0.5, importance 0.50" in about
+        assert "direction 0, strength 0.500, importance 0.50" in about
         grid = app.screen.query_one(PictureGrid)
         assert [(name, len(pictures)) for name, pictures in grid.groups] == [
             ("highest values", 3), ("weakest (nearest to zero)", 1),
