@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Images: TypeAlias = str | PathLike[str] | Dataset[Any] | Iterable[Any]
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["Encoder", "__version__", "probe", "watch"]
 
 
