@@ -123,7 +123,7 @@ def test_a_probe_that_fails_costs_its_own_part_alone(
         ([("early", "Refuses")], "'early' of an unnamed package is left out: RuntimeError: not on"),
         ([("early", "Nobody")], "'early' of an unnamed package cannot be loaded: AttributeError"),
         ([("early", "np")], "is a module; it must be a builtins.type"),
-        ([("other", "Early")], "'other' of an unnamed package is left out: ValueError: it calls"),
+        ([("other", "Early")], "'other' of an unnamed package is left out: ValueError: its id"),
         ([("lost", "Lost")], "'lost' is left out: it asks for 'nowhere', which is not installed"),
         ([("outliers", "Early")], "'outliers' of an unnamed package is not used"),
         *(([(name, "Early")], f"{name!r} of") for name in ("my-probe", "Edges", "a.b", "x" * 65)),

@@ -9,7 +9,7 @@ import random
 
 
 class Decisions(random.Random):
-    """Draws from bytes; zeros follow where they end, so every draw ends.
+    """Draws from the first bytes; zeros follow where they end, so every draw ends soon.
 
     >>> draw = Decisions(bytes([3, 200]))
     >>> draw.randrange(10), draw.choice("ab"), draw.choice("ab")
@@ -21,7 +21,7 @@ class Decisions(random.Random):
 
     def __init__(self, content: bytes) -> None:
         super().__init__()
-        self._left = content
+        self._left = content[:4096]
 
     def getrandbits(self, k: int) -> int:
         """Returns a number below 2**k."""
