@@ -72,11 +72,21 @@ def run_probe(
         RunError: If another rank writes the report.
         TuiprobeError: If the run fails; its message names options as arguments of Python.
     """
-    try:
-        return _probe(model, data, output, fresh, progress, options)
-    except TuiprobeError as error:
-        error.args = (message_for_python(str(error)),)
-        raise
+    with _options_as_arguments():
+        spec, own = _spec_and_objects(model, data, options)
+        if not isinstance(output, str | os.PathLike | None):
+            raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
+        with _listener(progress) as listen:
+            announce_downloads([spec], listen)
+            place = Path(output) if output else None
+            outcome = run(spec, output=place, fresh=fresh, listen=listen, own=own)
+        if not outcome.complete:
+            raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")
+        if not outcome.merged:
+            why = outcome.waits or "another rank merged this run"
+            raise RunError(f"{why}; read {outcome.directory.results_file} when it is there")
+        write_reports(outcome.directory)
+        return read_report(outcome.directory)
 
 
 def message_for_python(message: str) -> str:
@@ -103,28 +113,14 @@ def message_for_python(message: str) -> str:
     return re.sub(rf"`[^`]*`|--(?P<option>[a-z][a-z-]*[a-z])(?: {_VALUE})?", argument, message)
 
 
-def _probe(
-    model: object,
-    data: object,
-    output: str | os.PathLike[str] | None,
-    fresh: bool,
-    progress: bool | Listener | None,
-    options: dict[str, Any],
-) -> Report:
-    spec, own = _spec_and_objects(model, data, options)
-    if not isinstance(output, str | os.PathLike | None):
-        raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
-    with _listener(progress) as listen:
-        announce_downloads([spec], listen)
-        place = Path(output) if output else None
-        outcome = run(spec, output=place, fresh=fresh, listen=listen, own=own)
-    if not outcome.complete:
-        raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")
-    if not outcome.merged:
-        why = outcome.waits or "another rank merged this run"
-        raise RunError(f"{why}; read {outcome.directory.results_file} when it is there")
-    write_reports(outcome.directory)
-    return read_report(outcome.directory)
+@contextmanager
+def _options_as_arguments() -> Iterator[None]:
+    """Lets errors name options as arguments of `tuiprobe.probe`."""
+    try:
+        yield
+    except TuiprobeError as error:
+        error.args = (message_for_python(str(error)),)
+        raise
 
 
 def _spec_and_objects(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # Cc control, Cf format (bidi overrides, zero-width), Cs lone surrogates, Zl/Zp line separators.
@@ -22,6 +22,17 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(_escaped(c) if unicodedata.category(c) in _INVISIBLE else c for c in text)
+
+
+def listed(parts: Sequence[str], most: int | None = None) -> str:
+    """Returns parts as they stand in a sentence; of more than `most`, the first and a count.
+
+    >>> listed([]), listed(["a"]), listed(["a", "b", "c"]), listed("abcd", 2)
+    ('', 'a', 'a, b and c', 'a, b and 2 more')
+    """
+    if most is not None and len(parts) > most:
+        parts = [*parts[:most], f"{len(parts) - most:,} more"]
+    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
 
 
 def encodable(text: str) -> str:

@@ -16,7 +16,8 @@ from tuiprobe.compare.forest import (
 from tuiprobe.compare.inference import detectable
 from tuiprobe.compare.overlap import Overlap
 from tuiprobe.numbers import MISSING, number
-from tuiprobe.probes.content import heading, listed, points, prose, table
+from tuiprobe.plaintext import listed
+from tuiprobe.probes.content import heading, points, prose, table
 from tuiprobe.results import given
 from tuiprobe.results.headlines import BY_RANK, LABELLED_ID
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.numbers import number, suffix
-from tuiprobe.probes.content import listed
+from tuiprobe.plaintext import listed
 from tuiprobe.results import Estimate, Frozen, Report, given
 from tuiprobe.results.base import Real
 from tuiprobe.results.headlines import BY_RANK

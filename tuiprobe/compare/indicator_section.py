@@ -8,7 +8,8 @@ from typing import Final
 
 from tuiprobe.compare.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
 from tuiprobe.numbers import MISSING
-from tuiprobe.probes.content import listed, points, prose, several, table
+from tuiprobe.plaintext import listed
+from tuiprobe.probes.content import points, prose, several, table
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.section import Chart, Content, Drawn, Section, Series, Value
 

@@ -18,8 +18,8 @@ from tuiprobe.compare.paired import Pairing
 from tuiprobe.label.contest import MARGIN, UNDECIDED, Verdict
 from tuiprobe.label.ranking import LabelledRanking
 from tuiprobe.label.report_part import TargetLabels
+from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.content import listed
 from tuiprobe.report.text import line
 from tuiprobe.results import Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.base import Count, Real

@@ -14,7 +14,8 @@ from tuiprobe.compare.ranking import DecidedByLabels, RankedModel, Ranking, rank
 from tuiprobe.files import Entry
 from tuiprobe.label.contest import MARGIN
 from tuiprobe.numbers import MISSING, number
-from tuiprobe.probes.content import listed, points, several, table
+from tuiprobe.plaintext import listed
+from tuiprobe.probes.content import points, several, table
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
 from tuiprobe.results import Estimate, given
@@ -69,12 +70,10 @@ def title_of(ranking: Ranking) -> str:
         if labels is not None and labels.verdict == "contradictory":
             return f"Undecided: the labels of {ranking.target} contradict each other"
         names = [model.model for model in models if model.decision == "undecided"]
-        if len(names) > NAMED:
-            names = [*names[:NAMED], f"{len(names) - NAMED} more"]
         count = "50"
         if labels is not None:
             count = "more" if labels.more is None else f"roughly {labels.more:,} more"
-        return f"Undecided between {listed(names)}: label {count} {_pictures(ranking)}"
+        return f"Undecided between {listed(names, NAMED)}: label {count} {_pictures(ranking)}"
     where = f"on the mean of {_shifts(ranking)}"
     if labels is not None:
         where = f"on {ranking.target} by {several(labels.labels, 'label')}"

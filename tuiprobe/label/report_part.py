@@ -16,9 +16,9 @@ from tuiprobe.files import Entry
 from tuiprobe.label.files import label_targets
 from tuiprobe.manifest import MANIFEST
 from tuiprobe.numbers import MISSING
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.content import listed, prose, several, table
+from tuiprobe.probes.content import prose, several, table
 from tuiprobe.results import Estimate, Frozen, NotRun, Part, ProbeResult, Report
 from tuiprobe.results.base import Count, Many, Share
 from tuiprobe.results.card import title

@@ -10,7 +10,8 @@ from tuiprobe.label.contest import MARGIN, UNDECIDED, Contest, Verdict
 from tuiprobe.label.session import LabelDecision, Labelling
 from tuiprobe.label.survey import LabelledAccuracy
 from tuiprobe.numbers import MISSING, interval
-from tuiprobe.probes.content import listed, points, prose, several, table
+from tuiprobe.plaintext import listed
+from tuiprobe.probes.content import points, prose, several, table
 from tuiprobe.results.section import Content, Section, Value
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")

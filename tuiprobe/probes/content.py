@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+from tuiprobe.plaintext import listed
 from tuiprobe.results import Figure, given
 from tuiprobe.results.section import (
     Column,
@@ -125,15 +126,6 @@ def several(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def listed(parts: Sequence[str]) -> str:
-    """Returns parts as one list.
-
-    >>> listed([]), listed(["a"]), listed(["a", "b", "c"])
-    ('', 'a', 'a, b and c')
-    """
-    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
-
-
 def channels_in_words(channels: Sequence[int], most: int = 4) -> str:
     """Returns the numbers of channels as a phrase; of many, the first and a count.
 
@@ -142,7 +134,5 @@ def channels_in_words(channels: Sequence[int], most: int = 4) -> str:
     >>> channels_in_words(range(9))
     'channels 0, 1, 2, 3 and 5 more'
     """
-    names = [str(channel) for channel in channels[:most]]
-    if len(channels) > most:
-        names.append(f"{len(channels) - most:,} more")
-    return f"{'channel' if len(names) < 2 else 'channels'} {listed(names)}"
+    noun = "channel" if len(channels) < 2 else "channels"
+    return f"{noun} {listed([str(channel) for channel in channels], most)}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
+from tuiprobe.plaintext import listed
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
@@ -178,11 +179,8 @@ def named_ranks(numbers: Sequence[int]) -> str:
     >>> named_ranks(range(40))
     'ranks 0, 1, 2, 3, 4, 5, 6, 7 and 32 more'
     """
-    names = [str(number) for number in numbers[:_NAMED]]
-    if len(numbers) > _NAMED:
-        names.append(f"{len(numbers) - _NAMED} more")
-    listed = " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
-    return f"rank{'s' * (len(numbers) > 1)} {listed}"
+    noun = "rank" if len(numbers) < 2 else "ranks"
+    return f"{noun} {listed([str(number) for number in numbers], _NAMED)}"
 
 
 @lru_cache(maxsize=_CACHED)
