@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.color import Color
 from textual.strip import Strip
 
 from tests.measure.fake_run import FakeSet
 from tests.measure.fake_run import write_run as engine_run
 from tests.report.samples import estimate, model, outliers, report
+from tests.tui.conftest import contrast, until
 from tests.tui.conftest import drawn as screen_text
-from tests.tui.conftest import until
 from tests.tui.finished import EVIL, write_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.compare.forest import forest_rows
@@ -25,7 +26,7 @@ from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText
-from tuiprobe.tui.runmarks import run_mark
+from tuiprobe.tui.runmarks import LIGHT, run_mark
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, ForestTable
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 
@@ -285,6 +286,11 @@ async def test_pinned_runs_and_channels_come_first_and_a_run_has_one_colour_ever
         assert listed.render_line(1).text.startswith(f"☑p{run_mark(last).sign} ")
         colour = app.theme_variables[run_mark(last).colour]
         assert colour_of(listed.render_line(1), run_mark(last).sign) == colour
+        for _ in ("dark", "light"):
+            under = listed.get_component_rich_style("rows--cursor").bgcolor
+            marks = (Color.parse(app.theme_variables[f"run-{i}"]) for i in range(len(LIGHT)))
+            assert all(contrast(mark, Color.from_rich_color(under)) >= 4.5 for mark in marks)
+            await pilot.press("ctrl+t")
         await pilot.press("s", "s", "s")  # in any order
         assert listed.rows[0].path == last
 

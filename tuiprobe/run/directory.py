@@ -159,10 +159,6 @@ class RunDir:
         """Returns the file of one image's 96-pixel thumbnail."""
         return self.at(f"thumbs/{set_name}/{sample_id}.jpg")
 
-    def screenshot_file(self, name: str) -> Entry:
-        """Returns the file of a picture of a screen that showed the run."""
-        return self.at(f"screenshots/{name}.svg")
-
     def status_file(self, rank: int, suffix: str = "json") -> Entry:
         """Returns the status of a rank: `json`, or `safetensors` with its channels."""
         return self.at(f"status/{rank}.{suffix}")
@@ -425,8 +421,8 @@ def delete_run(directory: RunDir) -> list[str]:
 def kept_files(path: Path, names: Sequence[str]) -> str:
     """Says which files of the user's were kept when a run was deleted.
 
-    >>> kept_files(Path("runs/a"), ["notes.txt", "screenshots"])
-    'kept in runs/a, because they are no part of the run: notes.txt, screenshots'
+    >>> kept_files(Path("runs/a"), ["notes.txt", "photos"])
+    'kept in runs/a, because they are no part of the run: notes.txt, photos'
     """
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     listed = f"{', '.join(names[:_NAMED])}{more}"

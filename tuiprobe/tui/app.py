@@ -87,7 +87,7 @@ class TuiprobeApp(EngineApp):
         Binding("question_mark,f1", "help", "help", tooltip="Terms at the cursor, and keys"),
         Binding("ctrl+p", "command_palette", "palette", tooltip="Command palette", priority=True),
         Binding("ctrl+t", "switch_theme", "theme", show=False, tooltip="Dark or light theme"),
-        Binding("S,s", "save_screen", "screenshot", show=False, tooltip="Save this screen as SVG"),
+        Binding("S", "screenshot", "screenshot", show=False, tooltip="Save this screen as SVG"),
         Binding("q", "quit", "quit", tooltip="Leave; runs go on without the screen"),
         Binding("ctrl+c,ctrl+q", "quit", "quit", show=False, priority=True),
     ]
@@ -210,20 +210,6 @@ class TuiprobeApp(EngineApp):
             write_theme(theme.name)
         except RunError as error:
             self.fail("the theme is not kept for the next start", plain(_cause(error)))
-
-    def action_save_screen(self) -> None:
-        """Saves the screen as SVG: into the run that it shows, else into the current directory."""
-        from tuiprobe.tui.screens.base import screenshot_file
-
-        file = screenshot_file(self.screen)
-        try:
-            file.write_text(self.export_screenshot(simplify=True))
-        except (OSError, TuiprobeError) as error:
-            self.fail(f"the screen was not saved to {plain(str(file))}", plain(_cause(error)))
-            return
-        here = Path.cwd()
-        path = file.path.relative_to(here) if file.path.is_relative_to(here) else file.path
-        self.notify(plain(str(path)), title="screen saved", timeout=6, markup=False)
 
     def get_key_display(self, binding: Binding) -> str:
         """Returns how a key is shown; `--ascii` spells out what is a sign otherwise."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tuiprobe.run.ranks import RankView, StatusWatch
     from tuiprobe.run.status import Ends, LiveTap, Message, SetAnswers
 
-State = Literal["starting", "running", "ended", "gone", "unreadable"]
+WatchState = Literal["starting", "running", "ended", "gone", "unreadable"]
 
 _MOST_TEXT = 1000
 _KEPT_LINES = 2000
@@ -66,7 +66,7 @@ class Snapshot:
         run: The state of the run, as every reader decides it; None before the first look.
     """
 
-    state: State = "starting"
+    state: WatchState = "starting"
     stage: str = "load"
     stage_message: str = ""
     unit: str = "images"
@@ -162,7 +162,7 @@ class Watch:
     def _snapshot(self) -> Snapshot:
         views = self._views
         ended = bool(views) and all(view.status.ended for view in views)
-        state: State = "ended" if ended else "running" if views else "starting"
+        state: WatchState = "ended" if ended else "running" if views else "starting"
         damaged = bool(self._damage) and not ended
         furthest = max(views, key=_furthest).status if views else None
         running = [view.status for view in views if view.runs and view.status.place is not None]

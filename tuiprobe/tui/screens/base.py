@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,8 +15,6 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from tuiprobe.files import Entry
-from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.commands import ScreenCommands
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.text import inert
@@ -27,16 +24,6 @@ from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.title import TitleLine
 
 SMALLEST = (60, 15)
-
-
-def screenshot_file(screen: Screen[Any]) -> Entry:
-    """Returns where a picture of a screen goes: into the run that it shows, else here."""
-    name = type(screen).__name__.removesuffix("Screen").lower()
-    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    run = getattr(screen, "shown_run", None)
-    if run is not None and RunDir(run).key_file.exists():
-        return RunDir(run).screenshot_file(stem)
-    return Entry(Path.cwd(), f"tuiprobe-{stem}.svg")
 
 
 class ProbeScreen(Screen[None]):

@@ -27,8 +27,8 @@ from tuiprobe.tui.widgets.live_panels import LivePanels, PanelData
 
 FRAME_SECONDS = 0.2
 
-Place = tuple[str, str]
-"""Set and tap."""
+SetAndTap = tuple[str, str]
+"""Names of a set and of a tap."""
 
 
 class LiveScreen(ProbeScreen):
@@ -67,7 +67,7 @@ class LiveScreen(ProbeScreen):
         self._member = 0
         self._watch = self._new_watch()
         self._paused = False
-        self._place: Place | None = None
+        self._place: SetAndTap | None = None
         self._chosen_set: str | None = None
         self._chosen_tap = "embedding"
         self._shown = Snapshot()
@@ -250,7 +250,7 @@ class LiveScreen(ProbeScreen):
         end = self._whole_end(snapshot)
         text = end or fitted(plain(warning), width - len(more)) + more
         panel = self.query_one("#warning", Static)
-        panel.update(inert(text, "" if end else "dim"))
+        panel.update(inert(text))
         panel.set_class(bool(end), "-whole")
         panel.display = bool(end or warning)
 

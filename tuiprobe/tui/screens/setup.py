@@ -166,10 +166,11 @@ class SetupScreen(ProbeScreen):
         setup = self.setup
         downloads = "" if setup.of_vectors else download_words(self._missing(setup))
         trials, wrong = self._memory.all_trials(setup), self._wrong(setup)
-        ahead = RunPreview(setup, self._contents, trials, wrong, downloads)
+        trial = trials[0] if trials else None
+        preview = RunPreview(setup, self._contents, trial, wrong, downloads)
         command = shown_command(setup.arguments(self.app.runs))
-        self.form.show(setup, wrong, ahead.start_words, command)
-        lines = ahead.lines(self._note, self._trial_note)
+        self.form.show(setup, wrong, preview.start_words, command)
+        lines = preview.lines(self._note, self._trial_note)
         self.query_one("#understood", Static).update(inert_lines(lines))
         if not self._refused:
             self.place(self._top_line())

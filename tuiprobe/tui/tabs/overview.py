@@ -179,7 +179,7 @@ def axis_lines(figures: Sequence[NamedFigure], width: int) -> Iterator[str]:
         if given(figure):
             low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
             sign = "◇" if named.role == "estimate" else "◆"
-            drawn = span(low, figure.value, high, (0.0, 1.0), room, sign, zero=False)
+            drawn = span(low, figure.value, high, (0.0, 1.0), room, sign)
             yield f"{fitted(name, head)} {value:>{value_width}}  {drawn}"
     yield " " * (head + value_width + 3) + axis(room)
 

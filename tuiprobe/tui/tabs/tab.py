@@ -19,7 +19,7 @@ from tuiprobe.tui.widgets.pictures import Picture
 PICTURES = 8
 """Pictures at an end: as many as a run keeps of its leading channels."""
 
-Groups = list[tuple[str, list[Picture]]]
+PictureGroups = list[tuple[str, list[Picture]]]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class RunResults:
         of_set = (strip for strip in kept if strip.data == data)
         return next(of_set, kept[0] if kept and not data else None)
 
-    def groups(self, strip: Strip | None) -> Groups:
+    def groups(self, strip: Strip | None) -> PictureGroups:
         """Returns the pictures of a strip under headings, the end farthest from zero first."""
         if strip is None:
             return []
