@@ -341,4 +341,4 @@ async def test_the_file_of_a_picture_is_opened(
         shutil.rmtree(place)
         monkeypatch.setenv("PATH", str(place))
         await pilot.press("o")
-        await until(pilot, lambda: "open cannot be started" in errors(app))
+        await until(pilot, lambda: "cannot open it" in errors(app))

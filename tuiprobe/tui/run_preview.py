@@ -11,7 +11,6 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.globs import matches
 from tuiprobe.spec import FINAL_TAP, MAX_CPU_PROMPTS, run_option
 from tuiprobe.tui.child import ProcessOutput
-from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.runsetup import Setup, SetupMemory
 
 Contents = Mapping[str, Any]
@@ -114,16 +113,14 @@ class RunPreview:
         return [*lines, "", "LAYERS", later]
 
 
-def warning(setup: Setup, memory: SetupMemory) -> str:
-    """Returns what every reader of the results has to know beforehand; empty if nothing."""
-    warnings = dict[str, None]()
+def specs_of(setup: Setup, memory: SetupMemory) -> list[dict[str, object]]:
+    """Returns what is known of each run, for what its title warns of."""
+    specs = []
     for model in () if setup.of_vectors else setup.models:
-        about = {"model": model, "data": setup["data"], "checkpoint": setup["checkpoint"]}
-        trial = memory.trial(model, setup)
-        if trial is not None and "weights" in trial:
-            about["weights"] = trial["weights"]["kind"]
-        warnings[title_warning(about)] = None
-    return " · ".join(filter(None, warnings))
+        spec = {"model": model, "data": setup["data"], "checkpoint": setup["checkpoint"]}
+        trial = memory.trial(model, setup) or {}
+        specs.append(spec | ({"weights": trial["weights"]["kind"]} if "weights" in trial else {}))
+    return specs
 
 
 def set_lines(contents: Contents) -> list[str]:

@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.containers import Horizontal
 from textual.events import ScreenResume
 from textual.screen import Screen
 from textual.widget import Widget
@@ -17,7 +18,6 @@ from textual.widgets import Input, Static
 
 from tuiprobe.tui.commands import ScreenCommands
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.jump import JumpScreen, places_on
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
@@ -56,7 +56,9 @@ class ProbeScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lays out the top line, the body and the footer."""
-        yield TitleLine(self._top_line(), id="place")
+        with Horizontal(id="title"):
+            yield TitleLine(f"tuiprobe  {self.PLACE}", id="place")
+            yield Static(id="badge", markup=False)
         yield Static(
             f"the window is too small: {SMALLEST[0]} x {SMALLEST[1]} or more, please",
             id="too-small",
@@ -93,17 +95,17 @@ class ProbeScreen(Screen[None]):
         """Whether the screen is open; a result from a thread or process may arrive too late."""
         return self.is_attached and self in self.app.screen_stack
 
-    def place(self, text: str) -> None:
-        """Shows other text in the line at the top."""
-        self.query_one("#place", Static).update(inert(text))
-
     @on(ScreenResume)
     def show_running(self) -> None:
         """Shows in the line at the top what runs meanwhile."""
-        self.query_one(TitleLine).show_badge(self.app.running_beside(self.shown_run))
+        text, badge = self.app.running_beside(self.shown_run), self.query_one("#badge", Static)
+        badge.update(text)
+        badge.display = bool(text)
 
-    def _top_line(self) -> str:
-        return f"tuiprobe  {self.PLACE}"
+    @property
+    def title_line(self) -> TitleLine:
+        """The line at the top."""
+        return self.query_one(TitleLine)
 
 
 class OpeningScreen(ProbeScreen):

@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.numbers import interval, number
@@ -22,7 +21,7 @@ from tuiprobe.report.terminal import REPLACED
 from tuiprobe.report.text import line
 from tuiprobe.results.section import RowSubject, Table
 from tuiprobe.tui.child import ask
-from tuiprobe.tui.figures import FigureText, headed
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.section import table_cells
 from tuiprobe.tui.tabs.tab import RunResults
@@ -93,16 +92,10 @@ class EvidenceScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Ablates if that was asked for."""
-        self.on_resize()
+        self.title_line.show(f"{self.title_text} · {self.results.about}", [self.results.spec])
         self.query_one("#about-scroll").focus()
         if self._at_once and not self.subject.layer:
             self.action_ablate()
-
-    def on_resize(self) -> None:
-        """Fits the title to the new width."""
-        left = f"{self.title_text} · {self.results.about}"
-        about = headed(left, self.results.warning(), self.results.warning(short=True))
-        self.query_one("#place", Static).update(about(self.size.width - 2))
 
     @property
     def title_text(self) -> str:

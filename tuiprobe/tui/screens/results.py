@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,7 +19,6 @@ from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import RunState, run_state
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.figures import headed
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.overview import BlockView
@@ -28,8 +27,6 @@ from tuiprobe.tui.tabs.tabs import MOST_TABS, TAB_OF_BLOCK, ResultTabs, read_tab
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
-
-_TABBED = {"ablate", "data", "filter", "sort", "copy", "maximise"}
 
 
 class ResultsScreen(ProbeScreen):
@@ -49,14 +46,10 @@ class ResultsScreen(ProbeScreen):
         Binding("1", "part(0)", "part", show=False, key_display="1-8", tooltip="Part by number"),
         *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, MOST_TABS)),
         Binding("a", "ablate", "ablate", tooltip="Accuracy without this channel or direction"),
-        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
-        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
+        Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
         Binding("b", "label", "label", tooltip="Label a few of your pictures: how many are right"),
-        Binding("d", "data", "data", tooltip="Next set of images"),
         Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
         Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
-        Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
-        Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
         Binding("c", "command", "command", show=False, tooltip="Copy the command of this run"),
         Binding("escape", "leave", "back", tooltip="Back to where you came from"),
     ]  # fmt: skip
@@ -109,7 +102,7 @@ class ResultsScreen(ProbeScreen):
         bar.can_focus = False
         await reading.remove()
         await self.query_one("#body").mount_all([bar, ContentSwitcher()])
-        self.on_resize()
+        self.title_line.show(self._how_it_stands() + results.about, [results.spec])
 
     @on(Tabs.TabActivated)
     async def _activated(self, event: Tabs.TabActivated) -> None:
@@ -121,13 +114,6 @@ class ResultsScreen(ProbeScreen):
             await switcher.mount(part)
         switcher.current = f"tab-{name}"
         self._focus()
-
-    def on_resize(self) -> None:
-        """Fits the title to the new width."""
-        if self.results is not None:
-            left, warnings = self._how_it_stands() + self.results.about, self.results.warning
-            about = headed(left, warnings(), warnings(short=True))
-            self.query_one("#place", Static).update(about(self.size.width - 2))
 
     def _how_it_stands(self) -> str:
         """Returns what the title says of a run that is not done."""
@@ -169,8 +155,8 @@ class ResultsScreen(ProbeScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something in the part that is shown."""
-        if action in _TABBED:
-            return self.tab is not None and action in self.tab.answers
+        if action in ("ablate", "maximise"):
+            return self.tab is not None and bool(self.tab.query(".aside"))
         if action == "resume":
             return self.state is not None and self.state.resumable
         if action == "label":
@@ -209,21 +195,6 @@ class ResultsScreen(ProbeScreen):
         self.set_class(not aside and not main, "-only-aside")
         self.set_class(aside, "-only-main")
 
-    def _call(self, name: str) -> Any:
-        return getattr(self.tab, name)()
-
-    def action_filter(self) -> None:
-        """Puts the cursor into the filter."""
-        self._call("start_filter")
-
-    def action_sort(self) -> None:
-        """Sorts by the next column."""
-        self._call("switch_sort")
-
-    def action_data(self) -> None:
-        """Shows the next set."""
-        self._call("switch_data")
-
     def action_label(self) -> None:
         """Opens the labels of the target set."""
         from tuiprobe.tui.screens.label import LabelScreen
@@ -243,12 +214,6 @@ class ResultsScreen(ProbeScreen):
             self.app.push_screen(
                 EvidenceScreen(self.results, subject, tab.figures(), tab.data, ablate)
             )
-
-    def action_copy(self) -> None:
-        """Copies the row under the cursor."""
-        row = self.tab.copied() if self.tab is not None else ""
-        if row:
-            self.app.copy(plain(row), "row")
 
     def action_command(self) -> None:
         """Copies the command line that does what this run did."""

@@ -115,9 +115,9 @@ class ChannelsTab(ResultTab):
         taps: Its channels, one entry a set and layer.
     """
 
-    answers = frozenset({"ablate", "data", "copy", "maximise"})
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pin", "pin", tooltip="Keep this channel on top: every layer, set, Compare"),
+        Binding("d", "data", "data", tooltip="Next set of images"),
+        Binding("p", "pin", "pin", tooltip="Keep this channel on top, in every layer and set"),
     ]
     SCOPED_CSS = False
     DEFAULT_CSS = """
@@ -244,7 +244,7 @@ class ChannelsTab(ResultTab):
             strip = self.results.strip(subject, self.data)
             grid.show(self.results.groups(strip) or [("no pictures were kept of it", [])])
 
-    def switch_data(self) -> None:
+    def action_data(self) -> None:
         """Goes to the next set of images."""
         self._set = (self._set + 1) % len(self._sets)
         taps = self.taps

@@ -215,7 +215,6 @@ class OverviewTab(ResultTab):
         results: The run.
     """
 
-    answers = frozenset({"copy"})
     SCOPED_CSS = False
     DEFAULT_CSS = """
     OverviewTab { layout: vertical; }

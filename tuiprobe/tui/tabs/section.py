@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content as Styled
 from textual.widget import Widget
@@ -68,15 +70,6 @@ class SubjectTable(RowTable[int]):
         named = self.of.subjects[self.current] if self.current is not None else ()
         return named[0] if named else None
 
-    def about_row(self) -> dict[str, str]:
-        """Returns the cells of the row under the cursor by their headings."""
-        if self.current is None:
-            return {}
-        cells = self._cells(self.current)
-        return {
-            column.title: cell for column, cell in zip(self.columns, cells, strict=True) if cell
-        }
-
     def select(self, query: str) -> None:
         """Shows the rows with all words, in the order of a column.
 
@@ -99,7 +92,10 @@ class SectionTab(ResultTab):
         sections: The sections, each of one probe.
     """
 
-    answers = frozenset({"copy", "maximise"})
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
+        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
+    ]
     SCOPED_CSS = False
     DEFAULT_CSS = """
     SectionTab VerticalScroll { padding: 0 1; }
@@ -119,8 +115,6 @@ class SectionTab(ResultTab):
         content = [piece for section in sections for piece in section.content]
         self._tables = any(isinstance(piece, Table) and piece.subjects for piece in content)
         self._query = ""
-        if self._tables:
-            self.answers = SectionTab.answers | {"ablate", "filter", "sort"}
 
     def compose(self) -> ComposeResult:
         """Lays the sections out; a filter stands above, pictures beside rows that can be opened."""
@@ -203,13 +197,17 @@ class SectionTab(ResultTab):
             self.filter_done()
         return there
 
-    def start_filter(self) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether a key does something: some are about rows that can be opened."""
+        return self._tables or action not in ("filter", "sort")
+
+    def action_filter(self) -> None:
         """Puts the cursor into the filter."""
         filter = self.query_one(Input)
         filter.display = True
         filter.focus()
 
-    def switch_sort(self) -> None:
+    def action_sort(self) -> None:
         """Sorts by the next column; after the last one in the order of the report again."""
         table = self.table
         if table is not None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
+from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
+from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import picture_file
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import RowSubject, Section, Strip, StripEnd
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.widgets.pictures import Picture
 
 PICTURES = 8
@@ -40,15 +42,10 @@ class RunResults:
         words += [_counted(model.parameters)] if model.parameters else []
         return " · ".join([*words, f"{model.width:,} channels"])
 
-    def warning(self, short: bool = False) -> str:
-        """Returns what a title must say before any figure.
-
-        Args:
-            short: Whether without explanations.
-        """
-        return title_warning(
-            {**self.report.spec, "weights": self.report.model.weights.kind}, short=short
-        )
+    @property
+    def spec(self) -> dict[str, object]:
+        """What the run was asked, with the kind of its weights, as titles warn of it."""
+        return {**self.report.spec, "weights": self.report.model.weights.kind}
 
     @property
     def sections(self) -> Iterator[Section]:
@@ -124,8 +121,9 @@ class ResultTab(Container):
     app: EngineApp
     ALLOW_SELECT = False
     SCOPED_CSS = False  # the screen has the classes for narrow and low windows
-    answers: frozenset[str] = frozenset()
-    """Which of the screen's actions this tab answers."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
+    ]
     DEFAULT_CSS = """
     ResultTab { layout: horizontal; height: 1fr; }
     ResultTab .main { width: 1fr; height: 1fr; }
@@ -138,6 +136,11 @@ class ResultTab(Container):
     def __init__(self, results: RunResults) -> None:
         super().__init__()
         self.results = results
+
+    def action_copy(self) -> None:
+        """Copies the row under the cursor."""
+        if row := self.copied():
+            self.app.copy(plain(row), "row")
 
     def first(self) -> Widget | None:
         """Returns the widget that takes the focus when the tab is shown."""

@@ -289,6 +289,13 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         """Returns the text of a row, exactly `width` cells."""
         return row_text(self.columns, self._cells(row), width)
 
+    def about_row(self) -> dict[str, str]:
+        """Returns the cells of the row under the cursor by their headings, without empty ones."""
+        if self.current is None:
+            return {}
+        pairs = zip(self.columns, self._cells(self.current), strict=True)
+        return {column.title.strip(): cell.strip() for column, cell in pairs if cell.strip()}
+
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the columns that are shown, the one of the order first."""
         kept = kept_columns(self.columns, self.scrollable_content_region.width)
