@@ -121,7 +121,7 @@ async def test_help_explains_what_is_at_the_cursor_first_and_nothing_twice() -> 
 async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_DOWNLOAD_DIR", str(tmp_path / "downloads"))
+    monkeypatch.chdir(tmp_path)
     run = live_run(tmp_path)
     app = TuiprobeApp(open_run=run, runs=tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -134,7 +134,7 @@ async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(
         await until(pilot, lambda: "the run goes on" in drawn(app))
         await pilot.press("escape")
         await palette(pilot, "screenshot", "screenshot: ")
-        await until(pilot, lambda: list(tmp_path.glob("downloads/*.svg")))
+        await until(pilot, lambda: list(tmp_path.glob("*.svg")))
         await palette(pilot, "dark or light", "Dark or light theme")
         await until(pilot, lambda: app.theme == LIGHT.name)
         await palette(pilot, "runs", "runs: ")

@@ -134,9 +134,9 @@ async def test_every_panel_follows_the_run(tmp_path: Path) -> None:
         assert not app.screen.query_one("#ranks").display
         change(run, world=8, sequence=8)
         change(run, 7, world=8, host="[b]away", phase="measured")
-        await until(pilot, lambda: "ranks ● 0 212 img/s · ✓ 7 measured" in drawn(app))
+        await until(pilot, lambda: "2 ranks: 1 measuring · 1 measured" in drawn(app))
         change(run, 7, host=os.uname().nodename, phase="extract")  # it holds no lock
-        line = f"ranks ● 0 212 img/s · ✗ 7 ended on {os.uname().nodename}"
+        line = f"2 ranks: 1 measuring · ✗ 7 ended on {os.uname().nodename}"
         await until(pilot, lambda: line in drawn(app))
 
 

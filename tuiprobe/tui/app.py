@@ -87,10 +87,13 @@ class TuiprobeApp(EngineApp):
         Binding("question_mark,f1", "help", "help", tooltip="Terms at the cursor, and keys"),
         Binding("ctrl+p", "command_palette", "palette", tooltip="Command palette", priority=True),
         Binding("ctrl+t", "switch_theme", "theme", show=False, tooltip="Dark or light theme"),
-        Binding("S", "screenshot", "screenshot", show=False, tooltip="Save this screen as SVG"),
+        Binding(
+            "S", "screenshot(None, '.')", "screenshot", show=False,
+            tooltip="Save this screen as SVG in the current directory",
+        ),
         Binding("q", "quit", "quit", tooltip="Leave; runs go on without the screen"),
         Binding("ctrl+c,ctrl+q", "quit", "quit", show=False, priority=True),
-    ]
+    ]  # fmt: skip
 
     def __init__(
         self,

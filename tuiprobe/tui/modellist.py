@@ -27,6 +27,7 @@ COLUMNS = (
     RowColumn("ImageNet %", 10, right=True, drop=1, term="published-accuracy"),
     RowColumn("robustness +", 12, right=True, drop=1, term="effective-robustness"),
 )
+SORTS_DOWN = (False,) * 4 + (True,) * (len(COLUMNS) - 4)
 CACHED = {"yes": "✓", "no": "-", "none": "no public", "": "…"}
 _WEIGHTS = {
     "yes": "on this machine",

@@ -119,13 +119,9 @@ class OpeningScreen(ProbeScreen):
 class FilteredScreen(ProbeScreen):
     """A screen with one list and an input of class `filter` above it that narrows the list."""
 
-    SORTS_DOWN: ClassVar[tuple[bool, ...]] = ()
-    """For each column that rows can be sorted by, whether downwards at first."""
-
     def __init__(self) -> None:
         super().__init__()
         self._query = ""
-        self._order: tuple[int, bool] | None = None
 
     @property
     def table(self) -> RowTable[Any]:
@@ -149,20 +145,8 @@ class FilteredScreen(ProbeScreen):
     def _filter_done(self) -> None:
         self.table.focus()
 
-    @on(RowTable.HeadingPressed)
-    def _heading(self, event: RowTable.HeadingPressed) -> None:
-        if event.column < len(self.SORTS_DOWN):
-            down = self.SORTS_DOWN[event.column]
-            if self._order is not None and self._order[0] == event.column:
-                down = not self._order[1]
-            self._order = (event.column, down)
-            self._show()
-
-    def action_sort(self) -> None:
-        """Sorts by the next column; after the last one, restores the original order."""
-        column = 0 if self._order is None else self._order[0] + 1
-        sorts = column < len(self.SORTS_DOWN)
-        self._order = (column, self.SORTS_DOWN[column]) if sorts else None
+    @on(RowTable.Sorted)
+    def _sorted(self) -> None:
         self._show()
 
     def action_filter(self) -> None:

@@ -23,7 +23,7 @@ from tuiprobe.tui.screens.dialogs import ConfirmScreen, Dialog
 from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
-COLUMNS = (RowColumn("format", 11, term="card"), RowColumn("contents", 47))
+COLUMNS = (RowColumn("  format", 60, term="card"),)
 PICTURES = "pictures"
 CHOICES = {
     **{format.name: format.about for format in FORMATS.values()},
@@ -78,7 +78,7 @@ class ExportScreen(Dialog[None]):
         self.query_one("#formats", ExportTable).show_rows([*CHOICES])
 
     def _cells(self, name: str) -> list[str]:
-        return [f"{'☑' if name in self.chosen else '☐'} {name}", CHOICES[name]]
+        return [f"{'☑' if name in self.chosen else '☐'} {name:<9} {CHOICES[name]}"]
 
     @property
     def shown_run(self) -> Path:

@@ -57,7 +57,10 @@ class SubjectTable(RowTable[int]):
         self.of = table
         self._texts = table_cells(table)
         kept = _kept(self._texts, table)
-        super().__init__(_columns(table, self._texts, kept), self._cells, empty="no row matches")
+        super().__init__(
+            _columns(table, self._texts, kept), self._cells, empty="no row matches",
+            sorts_down=(False,) * len(kept),
+        )  # fmt: skip
         self._kept = kept
         self.show_rows(range(len(table.rows)))
 
@@ -94,7 +97,6 @@ class SectionTab(ResultTab):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
-        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
     ]
     SCOPED_CSS = False
     DEFAULT_CSS = """
@@ -199,7 +201,7 @@ class SectionTab(ResultTab):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something: some are about rows that can be opened."""
-        return self._tables or action not in ("filter", "sort")
+        return self._tables or action != "filter"
 
     def action_filter(self) -> None:
         """Puts the cursor into the filter."""
@@ -207,21 +209,10 @@ class SectionTab(ResultTab):
         filter.display = True
         filter.focus()
 
-    def action_sort(self) -> None:
-        """Sorts by the next column; after the last one in the order of the report again."""
-        table = self.table
-        if table is not None:
-            column = 0 if table.sorted_by is None else table.sorted_by[0] + 1
-            table.sorted_by = (column, False) if column < len(table.columns) else None
-            table.select(self._query)
-
-    @on(RowTable.HeadingPressed)
-    def _heading(self, event: RowTable.HeadingPressed) -> None:
-        table = event.table
-        if isinstance(table, SubjectTable):
-            again = table.sorted_by == (event.column, False)
-            table.sorted_by = (event.column, again)
-            table.select(self._query)
+    @on(RowTable.Sorted)
+    def _sorted(self, event: RowTable.Sorted) -> None:
+        if isinstance(event.table, SubjectTable):
+            event.table.select(self._query)
 
     def subject(self) -> RowSubject | None:
         """Returns what the row under the cursor is about."""
