@@ -53,11 +53,6 @@ LIGHT = Theme(
 )
 
 
-def _cause(error: Exception) -> str:
-    """Returns what the operating system said, without advice that is for runs."""
-    return getattr(error.__cause__ or error, "strerror", None) or str(error)
-
-
 class TuiprobeApp(EngineApp):
     """Screens over run directories.
 
@@ -212,7 +207,7 @@ class TuiprobeApp(EngineApp):
         try:
             write_theme(theme.name)
         except RunError as error:
-            self.fail("the theme is not kept for the next start", plain(_cause(error)))
+            self.fail("the theme is not kept for the next start", plain(str(error)))
 
     def get_key_display(self, binding: Binding) -> str:
         """Returns how a key is shown; `--ascii` spells out what is a sign otherwise."""

@@ -91,8 +91,8 @@ def forest_cells(row: ForestRow, width: int) -> list[str]:
 
 def compare_rows(comparison: Comparison) -> list[Difference]:
     """Returns all figures that one of the runs has, the headline figures first."""
-    known = [row for row in comparison.differences if given(row.first) or given(row.second)]
-    return sorted(known, key=lambda row: (row.headline is None, row.headline or 0))
+    rows = [row for row in comparison.differences if given(row.first) or given(row.second)]
+    return sorted(rows, key=lambda row: (row.headline is None, row.headline or 0))
 
 
 def columns(letters: tuple[str, str], colours: tuple[str, str] = ("", "")) -> tuple[RowColumn, ...]:

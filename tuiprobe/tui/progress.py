@@ -175,7 +175,7 @@ def cause_of_end(code: int | None, killed: bool, log: Sequence[str]) -> str:
     Args:
         code: Exit code; negative for a signal, None if it is unknown.
         killed: Whether the user asked to kill it.
-        log: What it said.
+        log: Its output.
 
     >>> cause_of_end(-9, True, ()), cause_of_end(-9, False, ())
     ('killed on request', 'killed by SIGKILL, so memory may have run out')
@@ -185,8 +185,8 @@ def cause_of_end(code: int | None, killed: bool, log: Sequence[str]) -> str:
     if code < 0:
         if killed:
             return "killed on request"
-        known = -code in {*signal.Signals}
-        name = signal.Signals(-code).name if known else f"signal {-code}"
+        named = -code in {*signal.Signals}
+        name = signal.Signals(-code).name if named else f"signal {-code}"
         memory = ", so memory may have run out" if name == "SIGKILL" else ""
         return f"killed by {name}{memory}"
     last = next((line for line in reversed(log) if line.strip()), "")

@@ -15,12 +15,11 @@ from textual.content import Content
 from textual.widgets import Input
 
 from tuiprobe.compare.differences import Comparison, Difference, Run, compare_runs, read_run
-from tuiprobe.compare.differences_section import describe, overlap_line
+from tuiprobe.compare.differences_section import overlap_line
 from tuiprobe.compare.forest import BarPair, ForestRow, bar_pair, forest_rows, verdict
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
-from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.text import line
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.run.directory import RunDir
@@ -92,7 +91,6 @@ class CompareScreen(FilteredScreen):
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter all figures"),
         Binding("d", "differing", "differing", tooltip="Only figures that differ"),
         Binding("y", "copy", "copy", tooltip="Copy the row"),
-        Binding("Y", "copy_all", "copy all", tooltip="Copy the whole comparison as Markdown"),
         Binding("c", "command", "command", show=False, tooltip="Copy the command that prints this"),
         Binding("escape", "clear", "back", tooltip="Clear the filter, or go back"),
     ]
@@ -318,12 +316,6 @@ class CompareScreen(FilteredScreen):
         row = ", ".join(f"{name} {cell}" for name, cell in table.about_row().items())
         if row:
             self.app.copy(plain(row), "row")
-
-    def action_copy_all(self) -> None:
-        """Copies the comparison as Markdown."""
-        if self._comparison is not None:
-            text = section_markdown(describe(self._comparison, everything=True))
-            self.app.copy(text, "comparison")
 
     def action_command(self) -> None:
         """Copies the command that prints this comparison."""

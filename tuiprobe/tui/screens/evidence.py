@@ -57,7 +57,6 @@ class EvidenceScreen(ProbeScreen):
         Binding("a", "ablate", "ablate", tooltip="Accuracy with it set to its mean"),
         Binding("n", "zero", "to zero", tooltip="Accuracy with it set to zero"),
         Binding("y", "copy", "copy", tooltip="Copy what is shown about it"),
-        Binding("m", "maximise", "maximise", show=False, tooltip="The pictures alone, and back"),
     ]
 
     def __init__(
@@ -186,10 +185,6 @@ class EvidenceScreen(ProbeScreen):
         figures = (named(line.partition("  ")[0]) for line in about.splitlines())
         terms = [term.id for term in (*figures, *mentioned(about)) if term is not None]
         return tuple(dict.fromkeys((kind, *terms, "ablation")))
-
-    def action_maximise(self) -> None:
-        """Gives the whole window to the pictures, or takes it back."""
-        self.toggle_class("-maximised")
 
 
 def _listed(cells: dict[str, str]) -> Content:

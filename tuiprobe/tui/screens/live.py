@@ -22,7 +22,7 @@ from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.layers import LayerStrip
-from tuiprobe.tui.widgets.live_panels import LivePanels, PanelData
+from tuiprobe.tui.widgets.live_panels import LivePanels
 
 FRAME_SECONDS = 0.2
 
@@ -243,9 +243,8 @@ class LiveScreen(ProbeScreen):
             taps = self._taps(name)
             self._place = name, self._chosen_tap if self._chosen_tap in taps else taps[-1]
         taps = self._taps(self._place[0]) if self._place else []
-        self.query_one(LivePanels).show(
-            PanelData(snapshot, RunDir(self.shown_run), self._place, tuple(taps), self.going)
-        )
+        directory = RunDir(self.shown_run)
+        self.query_one(LivePanels).show(snapshot, directory, self._place, taps, self.going)
         self.refresh_bindings()
 
     def _taps(self, set_name: str) -> list[str]:

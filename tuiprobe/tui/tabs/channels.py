@@ -66,8 +66,8 @@ class ChannelRow:
     @property
     def value(self) -> float:
         """Its height; 0 where there is none."""
-        known = self.height.height if self.height is not None else None
-        return known.value if known is not None and given(known) else 0.0
+        figure = self.height.height if self.height is not None else ABSENT
+        return figure.value if given(figure) else 0.0
 
 
 def channel_rows(layer: Outliers) -> list[ChannelRow]:
@@ -253,6 +253,10 @@ class ChannelsTab(ResultTab):
         self.query_one("#result-layers", RowTable).show_rows(taps, at)
         self._show()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether a key does something: there may be a single set."""
+        return action != "data" or len(self._sets) > 1
+
     def subject(self) -> RowSubject | None:
         """Returns the channel under the cursor."""
         row, layer = self.channels.current, self.current_layer
@@ -304,7 +308,7 @@ def channel_cells(row: ChannelRow, tallest: float, room: int, pinned: bool = Fal
         pinned: Whether it is kept on top, which a letter behind its number says.
     """
     high, share = row.height, row.share
-    known = high or share
+    moments = high or share
     height, *others = _figures(row)
     head = f"{'▲' if row.outlier else ' '} {row.channel:>4}{'p' if pinned else ' '}"
     drawn = bar(row.value / tallest if tallest > 0 else 0.0, max(room - len(head) - 1, 0))
@@ -313,7 +317,7 @@ def channel_cells(row: ChannelRow, tallest: float, room: int, pinned: bool = Fal
         head + drawn,
         _with_interval(height),
         *(figure.alone() for figure in others),
-        number(known.mean if known is not None else 0.0),
+        number(moments.mean if moments is not None else 0.0),
         number(sd),
     ]
 

@@ -162,9 +162,9 @@ def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
 
 def sets_of(report: Report) -> list[NamedFigure]:
     """Returns the accuracy of every set, without the estimates that labels replace."""
-    known = set_accuracies(report)
-    labelled = {named.data for named in known if named.headline == LABELLED}
-    return [named for named in known if named.headline != TARGET or named.data not in labelled]
+    figures = set_accuracies(report)
+    labelled = {named.data for named in figures if named.headline == LABELLED}
+    return [named for named in figures if named.headline != TARGET or named.data not in labelled]
 
 
 def axis_lines(figures: Sequence[NamedFigure], width: int) -> Iterator[str]:

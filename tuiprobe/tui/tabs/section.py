@@ -270,7 +270,7 @@ def _columns(table: Table, cells: list[list[str]], kept: list[int]) -> list[RowC
         title = line(table.columns[i].title)
         width = min(max(cell_len(title), *(cell_len(row[i]) for row in cells)), WIDEST)
         right = all(isinstance(row[i], int | float | Estimate) for row in table.rows)
-        term = next((known.id for known in (named(title), *mentioned(title)) if known), "")
+        term = next((term.id for term in (named(title), *mentioned(title)) if term), "")
         columns.append(RowColumn(title, width, right and place > 0, drop=place, term=term))
     return columns
 
