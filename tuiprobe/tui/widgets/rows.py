@@ -148,7 +148,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         Binding("home,g", "end(0)", "first", show=False, tooltip="First row"),
         Binding("end,G", "end(1)", "last", show=False, tooltip="Last row"),
         Binding("enter", "choose", "open", show=False, tooltip="Open this row"),
-        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
+        Binding("s", "sort", "sort", show=False, tooltip="Sort by the next column, or by a click"),
     ]
 
     class Highlighted(Message):
