@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
@@ -88,9 +89,9 @@ def make(training: Training, folder: Path, images: int | None = None) -> Card:
     card = {"name": name, "seed": training.seed, "recipe": asdict(training.recipe)}
     card["vocabulary_sha256"] = WordTokenizer().digest
     save(model, name, card, trial)
-    shipped = weights.restore(model, weights.load_file(trial / f"{name}.safetensors"), name)
-    card |= evaluation.evaluate(shipped, folder, images)
-    save(shipped, name, card, trial)
+    weights.restore(model, load_file(trial / f"{name}.safetensors"))  # as it ships, in float16
+    card |= evaluation.evaluate(model, folder, images)
+    save(model, name, card, trial)
     return card
 
 
