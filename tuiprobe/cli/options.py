@@ -13,7 +13,7 @@ from typer.models import OptionInfo
 from tuiprobe.options import OptionField
 from tuiprobe.spec import run_option
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 
 _HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
@@ -52,7 +52,7 @@ def of_run(name: str, *, change: bool = False) -> OptionInfo:
     return option_info(field, "as in the run" if change else field.shown_default)
 
 
-def takes(fields: Iterable[OptionField]) -> Callable[[Command], Command]:
+def takes(fields: Iterable[OptionField]) -> Callable[[Callback], Callback]:
     """Returns a decorator: the command gets these options by name, besides its typer.Context.
 
     Repeatable and required ones are None where they are left out.
@@ -75,7 +75,7 @@ def takes(fields: Iterable[OptionField]) -> Callable[[Command], Command]:
             )
         )
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: Callback) -> Callback:
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return command
 

@@ -13,7 +13,8 @@ from tuiprobe.datasets.set_names import refuse_undecodable
 from tuiprobe.datasets.targets import Target, load_target, with_targets
 from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionError, flag
-from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec, make_spec, typed
+from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
+from tuiprobe.spec_defaults import make_spec, typed
 
 
 def user_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -> RunSpec:

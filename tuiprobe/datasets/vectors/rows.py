@@ -21,7 +21,8 @@ from tuiprobe.datasets.vectors.sources import Vectors, open_vectors
 from tuiprobe.errors import DataError
 from tuiprobe.run.records import RowFile, RowsRecord
 from tuiprobe.run.samples import row_name
-from tuiprobe.spec import RunSpec, rows_name
+from tuiprobe.spec import RunSpec
+from tuiprobe.spec_defaults import rows_name
 
 ROWS = "rows"
 """Name of the set of the vectors themselves; target sets go by the names of their files."""
