@@ -16,7 +16,8 @@ from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.measure.preview import preview
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import command_of, make_spec
+from tuiprobe.spec_commands import command_of
+from tuiprobe.spec_defaults import make_spec
 
 
 @pytest.fixture(autouse=True)

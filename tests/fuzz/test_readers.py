@@ -22,8 +22,9 @@ from tests.measure.fake_run import FakeSet, model, vouch, write_run
 from tests.tui.live_run import HOST, live_run
 from tuiprobe.catalog.accuracies import read_own_baseline
 from tuiprobe.cli.app import run_cli
+from tuiprobe.compare.agreement import agreement_of
+from tuiprobe.compare.differences import read_run
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.probes.targets.agreement import agreement_of
 from tuiprobe.report import read_report
 from tuiprobe.report.reading import pictures
 from tuiprobe.results import Weights
@@ -154,9 +155,13 @@ def ask(reader: str, root: Path, name: str) -> None:
     elif reader == "ranks":
         read_ranks(RunDir(run))
     elif reader == "agreement":
-        weights = [Weights(kind="checkpoint", source="x", digest=f"{i:064}") for i in range(5)]
-        models = [model(weights=weight) for weight in weights]
-        agreement_of(models, [RunDir(run), *[RunDir(root / "other")] * 4])
+        runs = []
+        for i, path in enumerate([run, *[root / "other"] * 4]):
+            weights = Weights(kind="checkpoint", source="x", digest=f"{i:064}")
+            whole = read_run(RunDir(path))
+            report = whole.report.model_copy(update={"model": model(weights=weights)})
+            runs.append(whole._replace(report=report))
+        agreement_of(runs)
     elif reader == "csv":
         try:
             text = (run / name).read_bytes().decode("utf-8", "replace")

@@ -26,7 +26,7 @@ from torch import nn
 
 from tools.train import cache, evaluation
 from tools.train.loop import train
-from tools.train.recipes import MODELS, RECIPES, Job, baseline_jobs, jobs_for
+from tools.train.recipes import MODELS, RECIPES, Training, baseline_jobs, jobs_for
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.miniature import baseline, weights, world
 from tuiprobe.miniature.captions import WordTokenizer
@@ -65,7 +65,7 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def render(jobs: Iterable[Job], folder: Path, images: int | None = None) -> None:
+def render(jobs: Iterable[Training], folder: Path, images: int | None = None) -> None:
     """Renders the missing inputs of trainings before they begin.
 
     Args:
@@ -81,7 +81,7 @@ def render(jobs: Iterable[Job], folder: Path, images: int | None = None) -> None
         cache.pixels(folder, name, images or world.size(name))
 
 
-def make(job: Job, folder: Path, images: int | None = None) -> Card:
+def make(job: Training, folder: Path, images: int | None = None) -> Card:
     """Trains one model, evaluates its shipped form on the published images, returns its card.
 
     Weights and card are stored in `MODEL-SEED` in the cache. If they exist and have the same
@@ -132,18 +132,18 @@ def _prepare(threads: int) -> None:
     torch.set_flush_denormal(True)
 
 
-def trial_folder(job: Job, folder: Path) -> Path:
+def trial_folder(job: Training, folder: Path) -> Path:
     """Returns the folder of a training's weights and card in the cache."""
     return folder / f"{job.recipe.name}-{job.seed}"
 
 
-def _finished(job: Job, folder: Path) -> Card | None:
+def _finished(job: Training, folder: Path) -> Card | None:
     path = trial_folder(job, folder) / f"{job.recipe.name}.json"
     card: Card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return card if "accuracy" in card and card["recipe"] == asdict(job.recipe) else None
 
 
-def publish(job: Job, folder: Path, output: Path) -> None:
+def publish(job: Training, folder: Path, output: Path) -> None:
     """Copies weights and card of a finished training to a folder, each by rename."""
     output.mkdir(parents=True, exist_ok=True)
     for suffix in (".safetensors", ".json"):
@@ -168,7 +168,7 @@ def write_baseline(cards: Iterable[Card], path: Path) -> None:
     part.replace(path)
 
 
-def next_job(waiting: Sequence[Job], unfinished: Sequence[Job]) -> Job | None:
+def next_job(waiting: Sequence[Training], unfinished: Sequence[Training]) -> Training | None:
     """Returns the first waiting job whose start model is already trained.
 
     Args:
@@ -183,13 +183,13 @@ def next_job(waiting: Sequence[Job], unfinished: Sequence[Job]) -> Job | None:
 
 
 def run_jobs(
-    jobs: Sequence[Job], work: Callable[[Job], Result], pool: Executor, limit: int
-) -> Iterator[tuple[Job, Result]]:
+    jobs: Sequence[Training], work: Callable[[Training], Result], pool: Executor, limit: int
+) -> Iterator[tuple[Training, Result]]:
     """Runs up to `limit` jobs at a time, and yields each as it ends.
 
     Raises the first failure; no further job starts after it.
     """
-    waiting, running = list(jobs), dict[Future[Result], Job]()
+    waiting, running = list(jobs), dict[Future[Result], Training]()
     while waiting or running:
         while len(running) < limit and (job := next_job(waiting, [*waiting, *running.values()])):
             waiting.remove(job)
@@ -202,15 +202,15 @@ def run_jobs(
 
 
 def train_all(
-    models: Sequence[Job],
-    others: Sequence[Job],
+    models: Sequence[Training],
+    others: Sequence[Training],
     folder: Path,
     output: Path | None,
     *,
     jobs: int,
     threads: int = 1,
     images: int | None = None,
-) -> dict[Job, Card]:
+) -> dict[Training, Card]:
     """Trains models side by side and returns their cards.
 
     Args:
@@ -224,7 +224,7 @@ def train_all(
     """
     wanted = list(dict.fromkeys([*models, *others]))
     render(wanted, folder, images)
-    cards: dict[Job, Card] = {}
+    cards: dict[Training, Card] = {}
     work = partial(make, folder=folder, images=images)
     # Spawned, not forked: a fork of a process that runs torch's threads may hang.
     context = get_context("spawn")

@@ -21,7 +21,7 @@ from tuiprobe.miniature.networks import MEAN, STD, Classifier
 if TYPE_CHECKING:
     from open_clip import CLIP
 
-Matrix = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 TUNING_IMAGES = 1000
 
 
@@ -129,7 +129,7 @@ def evaluate(
 
 
 @dataclass(frozen=True)
-class Outliers:
+class OutlierFigures:
     """Outlier figures; `kurtosis` is a mean over images with its 95 % interval."""
 
     images: int
@@ -142,20 +142,20 @@ class Outliers:
     six_sigma_images: float
 
 
-def standardise(h: Matrix) -> Matrix:
+def standardise(h: Float64Array) -> Float64Array:
     """Returns z-scores over the channels of each image."""
     centred = h - h.mean(axis=1, keepdims=True)
-    z: Matrix = centred / h.std(axis=1, keepdims=True)
+    z: Float64Array = centred / h.std(axis=1, keepdims=True)
     return z
 
 
-def image_kurtosis(h: Matrix) -> Matrix:
+def image_kurtosis(h: Float64Array) -> Float64Array:
     """Returns the Pearson kurtosis over the channels of each image."""
-    k: Matrix = (standardise(h) ** 4).mean(axis=1)
+    k: Float64Array = (standardise(h) ** 4).mean(axis=1)
     return k
 
 
-def persistence(h: Matrix) -> tuple[float, float]:
+def persistence(h: Float64Array) -> tuple[float, float]:
     """Returns persistence P and the effective number of channels."""
     n, channels = h.shape
     fourth = standardise(h) ** 4
@@ -165,12 +165,12 @@ def persistence(h: Matrix) -> tuple[float, float]:
     return (cross - 1 / channels) / (q / n - 1 / channels), 1 / cross
 
 
-def outliers(h: Matrix) -> Outliers:
+def outliers(h: Float64Array) -> OutlierFigures:
     """Returns the outlier figures of representations `[images, channels]`."""
     kappa = image_kurtosis(h)
     half = 1.96 * kappa.std(ddof=1) / np.sqrt(len(kappa))
     p, effective = persistence(h)
-    return Outliers(
+    return OutlierFigures(
         images=len(h),
         kurtosis=float(kappa.mean()),
         kurtosis_low=float(kappa.mean() - half),
@@ -182,7 +182,7 @@ def outliers(h: Matrix) -> Outliers:
     )
 
 
-def concentration(w: Matrix, h: Matrix, top: int = 8) -> float:
+def concentration(w: Float64Array, h: Float64Array, top: int = 8) -> float:
     """Returns the share of importance that the `top` directions of a head carry."""
     _, s, vt = np.linalg.svd(w, full_matrices=False)
     cosine = np.abs((h / np.linalg.norm(h, axis=1, keepdims=True)) @ vt.T).mean(axis=0)

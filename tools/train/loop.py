@@ -22,7 +22,7 @@ from tuiprobe.miniature.captions import TEMPLATES
 from tuiprobe.miniature.networks import Classifier, new_clip
 
 SAVE_EVERY = 250
-Report = Callable[[nn.Module], dict[str, float]]
+Evaluate = Callable[[nn.Module], dict[str, float]]
 
 
 def new_model(recipe: Recipe, start: nn.Module | None = None) -> nn.Module:
@@ -92,7 +92,7 @@ def train(
     seed: int,
     folder: Path,
     start: nn.Module | None = None,
-    report: Report | None = None,
+    report: Evaluate | None = None,
 ) -> nn.Module:
     """Trains a model by its recipe and returns it in eval mode.
 

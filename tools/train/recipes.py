@@ -72,7 +72,7 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*MODELS, *BASEL
 
 
 @dataclass(frozen=True)
-class Job:
+class Training:
     """One training.
 
     Attributes:
@@ -86,7 +86,7 @@ class Job:
     start: Recipe | None = None
 
 
-def jobs_for(names: Sequence[str], seed: int | None) -> list[Job]:
+def jobs_for(names: Sequence[str], seed: int | None) -> list[Training]:
     """Returns the trainings of models, the longest first; without any, of all that ship.
 
     Args:
@@ -98,12 +98,12 @@ def jobs_for(names: Sequence[str], seed: int | None) -> list[Job]:
     return sorted(jobs, key=lambda job: -job.recipe.steps)
 
 
-def baseline_jobs() -> list[Job]:
+def baseline_jobs() -> list[Training]:
     """Returns the supervised runs of the baseline, in the order of its table."""
     names = [recipe.name for recipe in (*BASELINE, RECIPES["mini_supervised"])]
     return [_job(name, seed) for name in names for seed in BASELINE_SEEDS]
 
 
-def _job(name: str, seed: int) -> Job:
+def _job(name: str, seed: int) -> Training:
     recipe = RECIPES[name]
-    return Job(recipe, seed, RECIPES[recipe.start] if recipe.start else None)
+    return Training(recipe, seed, RECIPES[recipe.start] if recipe.start else None)

@@ -244,7 +244,7 @@ def _report(outcome: RunOutcome, as_json: bool) -> int:
     if outcome.merged or outcome.waits or current_rank().local == 0:
         of = " of an UNTRAINED network" if outcome.untrained else ""
         path = outcome.directory.path
-        line = f"report{of}: {path / 'report.md'}" if outcome.merged else f"run{of}: {path}"
+        line = f"report{of}: {path / 'report.html'}" if outcome.merged else f"run{of}: {path}"
         print(plain("; ".join(filter(None, (line, outcome.waits)))), file=sys.stderr)
     if not outcome.complete:
         return INTERRUPTED

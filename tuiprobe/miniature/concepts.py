@@ -16,7 +16,7 @@ from tuiprobe.miniature.backgrounds import SCENES
 from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES, ObjectPart
 from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
 from tuiprobe.miniature.raster import Canvas, draw_map
-from tuiprobe.miniature.scene import Figure
+from tuiprobe.miniature.scene import SceneFigure
 
 PIXEL_CATEGORIES = ("color", "object", "part", "material")
 IMAGE_CATEGORIES = ("scene", "texture")
@@ -86,7 +86,7 @@ def _table(canvas: Canvas, category: str) -> NDArray[np.uint16]:
     return np.array(numbers, dtype=np.uint16)
 
 
-def _number(category: str, figure: Figure, part: ObjectPart) -> int:
+def _number(category: str, figure: SceneFigure, part: ObjectPart) -> int:
     if category == "object":
         return _NUMBER["object", CLASS_NAMES[figure.label]]
     if category == "part":

@@ -9,7 +9,7 @@ import pytest
 
 from tools.train import command
 from tools.train.command import next_job
-from tools.train.recipes import MODELS, RECIPES, SEEDS, Job, jobs_for
+from tools.train.recipes import MODELS, RECIPES, SEEDS, Training, jobs_for
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import weights
 
@@ -33,8 +33,8 @@ def test_the_plain_command_makes_the_files_that_ship() -> None:
 
 
 def test_a_model_waits_for_the_one_it_starts_from_and_others_go_ahead() -> None:
-    first, other = Job(CLIP, 1), Job(LABELS, 1)
-    tuned, elsewhere = Job(TUNED, 1, CLIP), Job(TUNED, 2, CLIP)
+    first, other = Training(CLIP, 1), Training(LABELS, 1)
+    tuned, elsewhere = Training(TUNED, 1, CLIP), Training(TUNED, 2, CLIP)
     assert next_job([tuned, other], [tuned, other, first]) == other
     assert next_job([tuned], [tuned, first]) is None
     assert next_job([tuned, other], [tuned, other]) == tuned
@@ -45,8 +45,8 @@ def test_a_model_waits_for_the_one_it_starts_from_and_others_go_ahead() -> None:
 @pytest.mark.nightly
 def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_path: Path) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
-    models = [Job(TUNED, 3, CLIP), Job(CLIP, 3), Job(LABELS, 3)]
-    others = [Job(LABELS, 3), Job(LABELS, 4)]
+    models = [Training(TUNED, 3, CLIP), Training(CLIP, 3), Training(LABELS, 3)]
+    others = [Training(LABELS, 3), Training(LABELS, 4)]
 
     cards = command.train_all(models, others, cache, output, jobs=2, images=20)
     assert set(cards) == {*models, *others}
@@ -56,7 +56,7 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
         for suffix in ("safetensors", "json")
     }
     card = json.loads((output / "tiny_labels.json").read_text())
-    assert card == {"sha256": card["sha256"], **cards[Job(LABELS, 3)]}
+    assert card == {"sha256": card["sha256"], **cards[Training(LABELS, 3)]}
     assert card["accuracy"]["sketch"]["n"] == 20
     assert (cache / "tiny_labels-4" / "tiny_labels.safetensors").is_file()
 
@@ -69,8 +69,8 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
     assert changed == ["tiny_tuned"]
 
     # Another recipe by the same name: the old one is not taken for it, and no other trains on.
-    longer = Job(dataclasses.replace(LABELS, steps=3), 3)
-    endless = Job(dataclasses.replace(LABELS, name="tiny_endless", steps=10**6), 3)
+    longer = Training(dataclasses.replace(LABELS, steps=3), 3)
+    endless = Training(dataclasses.replace(LABELS, name="tiny_endless", steps=10**6), 3)
     with pytest.raises(UsageError, match=r"tiny_labels-3\.ckpt was trained by another recipe"):
         command.train_all([endless, longer], [], cache, output, jobs=2, images=20)
     assert json.loads((output / "tiny_labels.json").read_text()) == card
