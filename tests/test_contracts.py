@@ -25,7 +25,8 @@ def imported(code: str) -> set[str]:
     [
         (
             "import tuiprobe, tuiprobe.cli, tuiprobe.errors, tuiprobe.events, tuiprobe.tui.start,"
-            "tuiprobe.catalog.baselines, tuiprobe.catalog.presets, tuiprobe.catalog.names",
+            "tuiprobe.catalog.baselines, tuiprobe.catalog.presets,"
+            "tuiprobe.catalog.published_models",
             set(),
         ),
         (

@@ -49,7 +49,8 @@ CODES = (
     ),
     (
         "5",
-        "the run, or a check of `doctor`, failed: disk full, out of memory, an error in a model",
+        "the run, or a check of `doctor`, failed: disk full, out of memory, an error in a model "
+        "or a probe",
         "`--debug` shows the traceback; the same command resumes",
     ),
     (

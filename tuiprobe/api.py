@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 from tuiprobe.answer import answer
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
-from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.python_images import PythonImages, name_of
+from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure import run as measuring

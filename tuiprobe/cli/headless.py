@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.datasets.assemble import user_spec
-from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
+from tuiprobe.errors import RunError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, catching_signals
@@ -246,7 +246,9 @@ def _report(outcome: RunOutcome, as_json: bool) -> int:
         path = outcome.directory.path
         line = f"report{of}: {path / 'report.html'}" if outcome.merged else f"run{of}: {path}"
         print(plain("; ".join(filter(None, (line, outcome.waits)))), file=sys.stderr)
-    return 0 if outcome.complete else INTERRUPTED
+    if not outcome.complete:
+        return INTERRUPTED
+    return RunError.exit_code if outcome.failures else 0
 
 
 def _json_line(directory: RunDir) -> str:

@@ -21,8 +21,8 @@ _HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
 
 def model_names() -> list[str]:
     """Returns what a shell may complete a model to: it inserts a name without quoting it."""
-    from tuiprobe.catalog.names import all_published
     from tuiprobe.catalog.presets import presets
+    from tuiprobe.catalog.published_models import all_published
 
     return [name for name in (*presets(), *all_published()) if _HARMLESS.fullmatch(name)]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from tuiprobe.datasets.base import Sample
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.registry import DataSource
+from tuiprobe.datasets.sample import Sample
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import encodable
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.concepts import ConceptDataset
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.registry import SOURCES, below, concept_forms, data_forms
+from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.plugins import in_words
 

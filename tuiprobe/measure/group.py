@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tuiprobe.catalog.cached import cached_file
-from tuiprobe.catalog.names import published
 from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import published
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.decoding import choose_workers, decode_together, uploaded

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuiprobe.datasets.base import Sample, Stamp
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.dataset import Suite
 from tuiprobe.datasets.registry import DataSource
+from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import concepts, world
 from tuiprobe.miniature.baseline import FAMILY
