@@ -33,7 +33,8 @@ from tuiprobe.models.identity import identity_encoder
 from tuiprobe.models.load import DTYPES, load_encoder
 from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
-from tuiprobe.run.directory import RunDir, kept_files
+from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
@@ -99,12 +100,12 @@ def open_run(
             raise UsageError(
                 "--fresh with several ranks would race: delete the run directory first"
             )
-        directory.refuse_to_clear()
+        refuse_to_clear(directory)
     else:
         refuse_other_images(plan)
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(lock_of(rank.number)))
-    if fresh and (kept := directory.clear()):
+    if fresh and (kept := clear(directory)):
         listen(Event("warning", kept_files(directory.path, kept)))
     return Job(plan, clock, listen, answer, mix)
 
