@@ -20,8 +20,8 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.finished import file_stamps
-from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.heads import refuse_unmatched
+from tuiprobe.measure.head_fit import probe_split
+from tuiprobe.measure.head_matching import refuse_unmatched
 from tuiprobe.measure.job import AskProbes, Job
 from tuiprobe.measure.machine import available_cores, choose_device, usual_batch
 from tuiprobe.measure.plan import Plan, list_images, make_plan
