@@ -24,7 +24,7 @@ import tuiprobe
 from tests.measure.fake_plan import fake_plan as plan
 from tests.parts import part
 from tuiprobe.catalog.imagenet import imagenet_wnids
-from tuiprobe.datasets.base import Sample
+from tuiprobe.datasets.sample import Sample
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.head_choice import HeadChoice
@@ -34,7 +34,8 @@ from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
-from tuiprobe.models.heads import PromptHead, TextTower, classifier_head
+from tuiprobe.models.heads import classifier_head
+from tuiprobe.models.prompt_heads import PromptHead, TextTower
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Robustness

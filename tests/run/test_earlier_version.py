@@ -19,7 +19,7 @@ from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import changed_spec, read_spec
-from tuiprobe.spec import command_of
+from tuiprobe.spec_commands import command_of
 
 EARLIER = Path(__file__).with_name("earlier_version")
 

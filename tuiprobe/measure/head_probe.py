@@ -17,15 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names
-from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.sample import Stamp
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.measure.decoding import choose_workers, decode_batches
 from tuiprobe.measure.plan import Plan, stamps_of
 from tuiprobe.measure.shards import Shard, split_into_shards
-from tuiprobe.models.head_files import ridge_head
-from tuiprobe.models.heads import Head
+from tuiprobe.models.heads import Head, ridge_head
 from tuiprobe.probes.finite import finite_images
 from tuiprobe.run.arrays import read_arrays, write_arrays
 

@@ -84,7 +84,6 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     if spec.embeddings is None:  # of another package, hidden by a built-in name
         sources = [
             name.partition(":")[0] for name in (spec.data, spec.concepts or "", *spec.target)
@@ -93,7 +92,7 @@ def open_run(
         for warning in (*SOURCES.warnings(sources), *LOADERS.warnings([loader])):
             listen(Event("warning", warning))
     with clock.stage("load"):
-        plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh, own=own)
+        plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh, own=own, listen=listen)
     directory = plan.directory
     if fresh:
         if rank.world > 1:
@@ -146,8 +145,9 @@ def plan_run(
     runs: Path = Path("runs"),
     fresh: bool = False,
     own: PythonObjects = PythonObjects(),
+    listen: Listener = lambda event: None,
 ) -> Plan:
-    """Loads the encoder, lists the images and plans; arguments and errors as for `open_run`.
+    """Lists the images, loads the encoder and plans; arguments and errors as for `open_run`.
 
     The name of a directory comes from its key, of which the batch size is a part. Where the user
     named none, the run may have been begun, perhaps on another machine, with the device and the
@@ -155,8 +155,9 @@ def plan_run(
     """
     given, spec = spec, with_device(spec, rank, earlier_spec(output) if not fresh else None)
     suite = open_row_suite(spec) if spec.embeddings is not None else open_suite(spec, own.images)
-    files, encoder = file_stamps(spec), _encoder(spec, suite, own)
-    listed = list_images(suite, spec)
+    files, listed = file_stamps(spec), list_images(suite, spec)
+    listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
+    encoder = _encoder(spec, suite, own)
     planned = partial(make_plan, listed=listed, files=files, rank=rank, output=output, runs=runs)
     plan = planned(spec, encoder)
     if output is None and not fresh and spec.embeddings is None:

@@ -16,9 +16,9 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.datasets.dataset import digest_of
+from tuiprobe.datasets.sample import Stamp
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError

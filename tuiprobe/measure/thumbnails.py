@@ -22,14 +22,14 @@ LEADING_CHANNELS = 8
 IMAGES_PER_END = 8
 
 
-def candidates(share_sum: np.ndarray, ends: list[np.ndarray]) -> list[int]:
+def images_at_ends(share_sum: np.ndarray, *ends: np.ndarray) -> list[int]:
     """Returns the sample ids at both ends of the channels with the largest shares.
 
     Args:
         share_sum: float64 `[C]`.
-        ends: int64 `[C, k]` sample ids of each end, best first; -1 where unfilled.
+        ends: int64 `[C, k]` each, sample ids of an end, best first; -1 where unfilled.
 
-    >>> candidates(np.array([1.0, 9.0]), [np.array([[4], [5]]), np.array([[6], [-1]])])
+    >>> images_at_ends(np.array([1.0, 9.0]), np.array([[4], [5]]), np.array([[6], [-1]]))
     [4, 5, 6]
     """
     leading = np.argsort(-share_sum, kind="stable")[:LEADING_CHANNELS]

@@ -231,6 +231,10 @@ class NotRun(Frozen):
         return numbers.MISSING
 
 
+class Failed(NotRun):
+    """A result that is missing because its probe raised an error."""
+
+
 class Inapplicable(NotRun):
     """A result that does not apply to this model or these data; the card does not mention it."""
 

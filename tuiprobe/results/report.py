@@ -77,6 +77,7 @@ class Part(Frozen):
         remedy: What would make it run; empty if nothing would.
         applies: Whether a result is missing where there is none: False where this model or these
             data do not ask for one.
+        failed: Whether the probe raised an error.
         result: As plain data; `Report.part` gives it its type.
         section: The description of the result.
         figures: Figures by name.
@@ -90,6 +91,7 @@ class Part(Frozen):
     not_run: str | None = None
     remedy: str = ""
     applies: bool = True
+    failed: bool = False
     result: Plain = None
     section: Section | None = None
     figures: Many[NamedFigure] = ()
@@ -179,6 +181,11 @@ class Report(Frozen):
         if part is None or part.not_run is None:
             return "it is not in this report"
         return f"{part.not_run}{f' ({part.remedy})' if part.remedy else ''}"
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why probes failed, one sentence each."""
+        return tuple(self.why_not(part.probe) for part in self.parts if part.failed)
 
     def figure(self, id: str, data: str | None = None) -> Figure:
         """Returns the first figure of a name that is not of an inner layer.

@@ -20,7 +20,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.results import summary
 from tuiprobe.run.state import Observer, RunState, State
-from tuiprobe.spec import command_of
+from tuiprobe.spec_commands import command_of
 
 _MOST = 10_000
 _NOTHING: Final = NotRun(reason="no results yet")
