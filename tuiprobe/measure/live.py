@@ -21,7 +21,7 @@ from tuiprobe.measure.tap_statistics import Measures
 from tuiprobe.measure.thumbnails import ChannelEnds, LiveThumbs, ends_of
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
-from tuiprobe.probes.rows import MIN_CHANNELS, usable
+from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.ranks import StatusWatch
@@ -94,10 +94,10 @@ class RunningHeights:
 
     def plus(self, rows: NDArray[np.float32]) -> RunningHeights:
         """Returns the counts after scanning more rows `[n, C]`, by the function of the results."""
-        keep = usable(rows)
-        if not keep.any() or rows.shape[1] < MIN_CHANNELS:
+        rows = usable_rows(rows)
+        if not len(rows) or rows.shape[1] < MIN_CHANNELS:
             return self
-        scan = scan_heights(rows, keep)
+        scan = scan_heights(rows)
         above = scan.above[CUTS.index(OUTLIER)]
         return RunningHeights(self.above + above, self.images + scan.rows)
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tuiprobe.probes.heads import SetFeatures, usable_images
-from tuiprobe.probes.outliers.channel_result import Outcome, RowFigures
-from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.outliers.result import Outcome, OutlierResult, RowFigures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays

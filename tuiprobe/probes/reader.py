@@ -164,8 +164,8 @@ class RunReader:
             tokens=tap.tokens,
             channels=tap.channels,
             statistics=fields,
-            features=features["features"] if final else None,
-            rows=fields.get(ROW_SAMPLE),
+            final=final,
+            rows=features["features"] if final else fields[ROW_SAMPLE],
             shards=ShardSums(
                 share_sum=fields["shard_share_sum"],
                 share_square_sum=fields["shard_share_square_sum"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.targets import TITLE
@@ -16,13 +14,7 @@ from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import read_class_names
 
-
-@dataclass(frozen=True)
-class Inputs:
-    """Head and sets."""
-
-    head: HeadArrays
-    images: Images
+Inputs = tuple[HeadArrays, Images]
 
 
 class ExpectedAccuracy(Probe[Inputs, Targets]):
@@ -50,11 +42,11 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
             target.name: (run.features(target.name)["ids"], run.paths(target.name))
             for target in run.target_sets
         }
-        return Inputs(run.head, Images(first, shifts, run.target_sets, names, listed))
+        return run.head, Images(first, shifts, run.target_sets, names, listed)
 
     def compute(self, inputs: Inputs, options: Options) -> Targets:
         """Estimates accuracy on targets and labelled shifts."""
-        return estimate_targets(inputs.head, inputs.images)
+        return estimate_targets(*inputs)
 
     def describe(self, result: Targets, subject: Subject) -> Section:
         """Describes every estimate, and what it was worth on labelled shifts."""
