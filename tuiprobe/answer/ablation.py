@@ -15,6 +15,7 @@ from tuiprobe.probes.ablation.compute import ablate_span, span_of
 from tuiprobe.probes.ablation.result import SetAblation, SetNotRun, TargetedAblation
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import AblateMode, RunSpec
 
@@ -75,8 +76,9 @@ def ablate(directory: RunDir, question: Question) -> TargetedAblation:
     """
     require_manifest(directory.path)
     run = RunReader(directory)
-    if isinstance(run.head, str):
-        raise DataError(f"{directory.path} has no head, so nothing can be ablated: {run.head}")
+    if isinstance(run.head, NotRun):
+        reason = run.head.reason
+        raise DataError(f"{directory.path} has no head, so nothing can be ablated: {reason}")
     head, mode = run.head, question.replaced_by
     span = span_of(head, question.channels, question.directions, centred=question.centred)
     centre = np.zeros(span.shape[1], dtype=np.float32)
