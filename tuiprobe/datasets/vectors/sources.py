@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuiprobe.datasets.shard_files import matching_files
 from tuiprobe.datasets.vectors.formats import SUFFIXES, open_matrix
 from tuiprobe.datasets.vectors.matrix import JoinedVectors
 from tuiprobe.datasets.vectors.parquet import read_names
@@ -93,16 +94,15 @@ def _files(source: str) -> tuple[list[Path], str | None]:
         return _in_folder(path), None
     if path.exists():
         return [path], None
-    file, colons, member = source.rpartition("::")
-    if colons and Path(file).exists():
-        return [Path(file)], member
+    name, colons, member = source.rpartition("::")
+    if colons and Path(name).exists():
+        return [Path(name)], member
     if not glob.has_magic(source):
         raise DataError(f"there is no file {source}")
-    matched = glob.glob(source, recursive=True)  # noqa: PTH207 - the pattern may be absolute
-    paths = sorted(map(Path, matched), key=numeric)
-    if not paths:
+    files = sorted(matching_files(path.absolute()), key=numeric)
+    if not files:
         raise DataError(f"no file fits the pattern {source}")
-    return [path for path in paths if not path.is_dir()] or paths, None
+    return files, None
 
 
 def _in_folder(folder: Path) -> list[Path]:
