@@ -203,9 +203,9 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
     """
     named, folded, labelled = (defaultdict[object, list[int]](list) for _ in range(3))
     whole = of_imagenet(rows)
-    meanings = (
-        [frozenset((i,)) for i in range(len(rows))] if whole else [*map(possible_labels, rows)]
-    )
+    meanings = [*map(possible_labels, rows)]
+    if whole:
+        meanings = [frozenset((label,)) for label in range(len(rows))]
     for place, row in enumerate(rows):
         named[row].append(place)
         folded[folded_name(row)].append(place)
@@ -216,7 +216,7 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
         exact = named.get(name) or named.get(name.replace("_", " "))
         return exact or folded.get(folded_name(name), [])
 
-    def bypossible_labels(name: str) -> list[int]:
+    def by_meaning(name: str) -> list[int]:
         meaning = possible_labels(name)
         places = sorted({place for label in meaning for place in labelled.get(label, ())})
         return [place for place in places if meanings[place] == meaning] or places
