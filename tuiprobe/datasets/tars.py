@@ -78,7 +78,14 @@ def read_index(file: IO[bytes], place: str) -> Index:
     Raises:
         DataError: If it is not a tar, or is compressed, truncated or damaged.
     """
-    _refuse_compressed(file, place)
+    magic = file.read(6)
+    file.seek(0)
+    for name, start in {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ"}.items():
+        if magic.startswith(start):
+            raise DataError(
+                f"{place} is compressed with {name}, and members of it cannot be found without "
+                "reading all before them; unpack it to a plain .tar"
+            )
     index = Index()
     images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, str] = {}
@@ -93,7 +100,7 @@ def read_index(file: IO[bytes], place: str) -> Index:
                 # As in tar, a later member wins; `./a` and `a` are one.
                 images[PurePosixPath(member.name).as_posix()] = member
             elif kind == "label":
-                labels[_key(member.name)] = _label(file, member)
+                labels[_key(member.name)] = _label(file, member, place)
             else:
                 index.left_out[kind] += 1
     except (tarfile.TarError, *UNFIT, RecursionError) as error:
@@ -144,17 +151,6 @@ class _HeaderReads:
         return self._file.read(size)
 
 
-def _refuse_compressed(file: IO[bytes], place: str) -> None:
-    magic = file.read(6)
-    file.seek(0)
-    for name, start in {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ"}.items():
-        if magic.startswith(start):
-            raise DataError(
-                f"{place} is compressed with {name}, and members of it cannot be found without "
-                "reading all before them; unpack it to a plain .tar"
-            )
-
-
 def _kind(member: tarfile.TarInfo) -> str:
     if member.isdir():
         return "folders"
@@ -188,14 +184,14 @@ def _key(name: str) -> str:
     return (path.parent / path.name.partition(".")[0]).as_posix()
 
 
-def _label(file: IO[bytes], member: tarfile.TarInfo) -> str:
+def _label(file: IO[bytes], member: tarfile.TarInfo, place: str) -> str:
     if member.size > NAME_LENGTH:
-        raise ValueError(f"{member.name!r} is too long for a class ({member.size:,} bytes)")
+        raise DataError(f"{place}: {member.name!r} is too long for a class ({member.size:,} bytes)")
     file.seek(member.offset_data)
     try:
         return text_of(file.read(member.size)).strip()
     except ValueError as error:
-        raise ValueError(f"the class in {member.name!r} cannot be read: {error}") from error
+        raise DataError(f"{place}: the class in {member.name!r} cannot be read: {error}") from error
 
 
 def index_of(place: str, folder: Path | None = None) -> Index:

@@ -24,16 +24,6 @@ _MOST_VALUES = 2**24
 _LISTED = 6
 
 
-def _parquet(path: Path) -> Any:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise DataError(
-            f"{path}: Parquet needs pyarrow: pip install 'tuiprobe[parquet]'"
-        ) from error
-    return parquet
-
-
 def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
     """Opens a Parquet file; the caller closes the first of the two.
 
@@ -41,7 +31,12 @@ def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
         path: The file.
         names: A column of texts of which each is decoded once, however many rows have it.
     """
-    parquet = _parquet(path)
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise DataError(
+            f"{path}: Parquet needs pyarrow: pip install 'tuiprobe[parquet]'"
+        ) from error
     with reading(path):
         file = open_regular(path)
     try:

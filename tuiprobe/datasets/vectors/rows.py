@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -156,7 +156,16 @@ def open_rows(spec: RunSpec, names: tuple[str, ...] = ()) -> Suite:
         UsageError: If an option is invalid.
     """
     source = spec.embeddings or ""
-    own = _own(spec, source, names)
+    vectors = open_vectors(source, spec.id_column)
+    own = RowSet(ROWS, vectors, sampled_rows(vectors.rows, spec.seed))
+    if spec.labels is not None:
+        ids = vectors.all_names if spec.id_column is not None else None
+        labels = read_labels(
+            Path(spec.labels), vectors.rows, names, id_column=spec.id_column, ids=ids
+        )
+        own = replace(
+            own, labels=labels.values, classes=labels.classes, understood=labels.in_words()
+        )
     sets = {ROWS: own}
     for target in spec.target_embeddings:
         name = free_name(safe_name(rows_name(target)), sets)
@@ -168,23 +177,6 @@ def open_rows(spec: RunSpec, names: tuple[str, ...] = ()) -> Suite:
             )
         sets[name] = RowSet(name, vectors, sampled_rows(vectors.rows, spec.seed))
     return Suite(ROWS, source, dict(sets), targets=tuple(name for name in sets if name != ROWS))
-
-
-def _own(spec: RunSpec, source: str, names: tuple[str, ...]) -> RowSet:
-    vectors = open_vectors(source, spec.id_column)
-    sampled = sampled_rows(vectors.rows, spec.seed)
-    if spec.labels is None:
-        return RowSet(ROWS, vectors, sampled)
-    labels = read_labels(
-        Path(spec.labels),
-        vectors.rows,
-        names,
-        id_column=spec.id_column,
-        ids=vectors.all_names if spec.id_column is not None else None,
-    )
-    return RowSet(
-        ROWS, vectors, sampled, labels.values, labels.classes, understood=labels.in_words()
-    )
 
 
 def sampled_rows(rows: int, seed: int) -> NDArray[np.int64]:
