@@ -37,7 +37,7 @@ def imported(code: str) -> set[str]:
         ("import tuiprobe.compare.agreement", {"numpy", "pydantic", "scipy"}),
         (
             "import tuiprobe.miniature as m, tuiprobe.datasets.imagefolder;"
-            "m.render('val', 0); m.suite(); m.masks(0); m.caption('web', 0)",
+            "m.render('val', 0); m.suite(); m.data.SOURCE.concepts(''); m.world.caption('web', 0)",
             {"numpy"},
         ),
         (

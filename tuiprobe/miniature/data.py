@@ -13,7 +13,7 @@ from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import concepts, world
 from tuiprobe.miniature.baseline import FAMILY
-from tuiprobe.miniature.broden import COLUMNS, image_path
+from tuiprobe.miniature.broden import image_path
 from tuiprobe.miniature.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class MiniatureConcepts(Rendered):
     name = CONCEPT_SET
     source = "miniature"
     classes: tuple[str, ...] = ()
-    categories: tuple[str, ...] = COLUMNS
+    categories: tuple[str, ...] = concepts.CATEGORIES
     concepts = tuple(Concept(c.name, c.category) for c in concepts.CONCEPTS)
     digest = "miniature concepts, version 1"
 
