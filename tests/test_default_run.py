@@ -16,8 +16,7 @@ from tests.prepared import Prepared
 from tuiprobe import miniature
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.probes.outliers.channel_result import Outcome
-from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.outliers.result import Outcome, OutlierResult
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report

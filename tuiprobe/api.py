@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
-from tuiprobe.measure import run as measuring
+from tuiprobe.measure.group import run_several as run_together
 from tuiprobe.measure.opening import PythonObjects
-from tuiprobe.measure.run import RunOutcome
-from tuiprobe.measure.stopping import Interrupted
+from tuiprobe.measure.run import run as run_one
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors
 from tuiprobe.narration import announce_downloads, is_interactive, narrated
@@ -29,7 +29,7 @@ from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
 from tuiprobe.spec import RunSpec
 
-__all__ = ["RunOutcome", "run", "run_probe", "run_several"]
+__all__ = ["run", "run_probe", "run_several"]
 
 ARGUMENTS = "in Python, --batch-size 8 is batch_size=8 and --fresh is fresh=True"
 """Note on an error whose message names an option."""
@@ -38,16 +38,11 @@ _SETS = (str, os.PathLike, Dataset)
 """Types of an argument that names one set of images, or is one."""
 
 
-def run(spec: RunSpec, **options: Any) -> RunOutcome:
-    """Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
-    return measuring.run(spec, answer=answer, **options)
+run = partial(run_one, answer=answer)
+"""Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
 
-
-def run_several(
-    specs: Sequence[RunSpec], **options: Any
-) -> list[RunOutcome | TuiprobeError | Interrupted]:
-    """Measures several models over the same images; see `tuiprobe.measure.run.run_several`."""
-    return measuring.run_several(specs, answer=answer, **options)
+run_several = partial(run_together, answer=answer)
+"""Measures several models over the same images; see `tuiprobe.measure.group.run_several`."""
 
 
 def run_probe(

@@ -96,6 +96,10 @@ def test_the_default_needs_no_spelling_and_a_spec_records_the_source(place: Path
         load_suite(source_named("gone"))
     with pytest.raises(DataError, match=r"/gone does not exist; give a folder"):
         load_suite(source_named("./gone"))
+    with pytest.raises(UsageError, match=r"no folder \(did you mean photos\?\); give the path"):
+        load_suite(source_named("foto"))
+    with pytest.raises(DataError, match=r"/phots/cats does not exist; did you mean .*/photos\?"):
+        load_suite(source_named("./phots/cats"))
 
 
 def test_a_source_of_another_package_is_told_apart_unloaded(

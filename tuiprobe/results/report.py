@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection
+from difflib import get_close_matches
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,7 @@ from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, re
 from tuiprobe.manifest import RESULTS, refuse_other, refuse_unfinished
 from tuiprobe.plaintext import json_text, plain
 from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
+from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
@@ -191,12 +193,24 @@ class Report(Frozen):
         Args:
             id: Id of the figure.
             data: Name of the set; None for the first that has the figure.
+
+        Returns:
+            The figure; a `NotRun` where there is none, which names what may be meant.
         """
+        sets: dict[str, list[str]] = {}
         for part in self.parts:
             for named in part.figures:
-                if named.id == id and not named.inner and data in (None, named.data):
+                if named.inner:
+                    continue
+                if named.id == id and data in (None, named.data):
                     return named.figure
-        return ABSENT
+                sets.setdefault(named.id, []).append(named.data)
+        if id in sets:
+            return ABSENT.model_copy(update={"remedy": f"{id} is known of {', '.join(sets[id])}"})
+        if id in BY_ID or not sets:
+            return ABSENT
+        near = ", ".join(get_close_matches(id, sets, cutoff=0.5) or sorted(sets))
+        return ABSENT.model_copy(update={"remedy": f"no figure is called {id!r}, but {near}"})
 
     def headline(self, id: str, data: str | None = None) -> NamedFigure | None:
         """Returns a headline figure; None where this report does not name it.
