@@ -30,7 +30,7 @@ def compare(
         bool, typer.Option("--all", help="All figures, not the headline figures alone.")
     ] = False,
     as_html: Annotated[
-        bool, typer.Option("--html", help="Print a page with a forest plot.")
+        bool, typer.Option("--html", help="Print a page with a forest plot of each figure.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     as_paper: Annotated[
@@ -103,13 +103,13 @@ def _text(
 ) -> str:
     from tuiprobe.compare.differences_section import describe
     from tuiprobe.compare.ranking_section import title_of
-    from tuiprobe.compare.several import SEVERAL, describe_models
+    from tuiprobe.compare.several import SEVERAL, describe_several
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
 
-    models, *indicator = describe_models(runs, ranking)
+    models, headlines, *indicator = describe_several(runs, ranking)
     pairs = [describe(comparison, everything) for comparison in comparisons]
-    sections = [models, *pairs, *indicator]
+    sections = [models, *([headlines] if as_html else []), *pairs, *indicator]
     if len(runs) >= SEVERAL:
         from tuiprobe.compare.agreement import agreement_of, describe_agreement
 
