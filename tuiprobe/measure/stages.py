@@ -297,7 +297,7 @@ def _merge_and_probe(job: Job, measured: bool) -> _Ending:
             write_thumbnails(directory, name, plan.suite.sets[name], pictured)
     report = report.model_copy(update={"timings": job.clock.timings()})
     write_results(directory, report)
-    job.say("done", report.title)
+    job.say("done", "results are written")
     if not directory.results_file.exists():
         raise RunError(f"{directory.results_file} was written and is gone; {_AGAIN}")
     return _Ending(merged=True, complete=complete)
