@@ -24,7 +24,7 @@ from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.miniature.weights import FOLDER
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 
 Captured = pytest.CaptureFixture[str]
 

@@ -73,7 +73,7 @@ def test_reports_for_elsewhere_hold_no_pictures(run, tmp_path, capsys):
 def test_formats_go_where_they_are_asked_to(run, tmp_path, capsys):
     assert run_cli(["report", str(run)]) == 0  # all of them, beside the results
     assert "kurtosis" in capsys.readouterr().out
-    for name in ("report.html", "report.md", "tables/figures.csv", "figures/shares.svg"):
+    for name in ("report.html", "report.md", "tables/figures.csv", "figures/heights.svg"):
         assert (run / name).is_file()
     to = tmp_path / "out"
     assert run_cli(["report", str(run), "--format", "md", "--format", "html", "--to", str(to)]) == 0

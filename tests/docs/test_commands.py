@@ -29,7 +29,7 @@ from tests.docs.blocks import (
     spans,
 )
 from tuiprobe.cli import app, headless
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 
 OF_OTHERS = {"--max-restarts", "--index", "--from", "--spec"}
 """Options of torchrun, podman and uvx."""

@@ -43,8 +43,9 @@ from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.datasets.vectors.labels import read_labels
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.models.head_files import read_head, read_templates
+from tuiprobe.models.heads import head_from_file
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.prompt_heads import read_templates
 from tuiprobe.models.weights import read_checkpoint
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import FORMATS, files_of
@@ -118,7 +119,7 @@ def checkpoints(place: Path) -> Target:
     whole = {name: tensor.clone() for name, tensor in state.items()}
 
     def head(path: Path) -> object:
-        return read_head(path, width=4)
+        return head_from_file(path, width=4)
 
     return file_target(
         place,

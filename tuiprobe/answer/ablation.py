@@ -20,6 +20,7 @@ from tuiprobe.options import validated
 from tuiprobe.probes.ablation.targeted import BlockedSet, ablate_set, ablation_span, mean_in
 from tuiprobe.probes.ablation.targeted_result import SetAblation, SetNotRun, TargetedAblation
 from tuiprobe.probes.algebra import fixed_threads
+from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import BlockReader
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
@@ -85,8 +86,10 @@ def ablate(directory: RunDir, question: Question) -> TargetedAblation:
     """
     require_manifest(directory.path)
     head_file = read_head(directory)
-    if isinstance(head_file, str):
-        raise DataError(f"{directory.path} has no head, so nothing can be ablated: {head_file}")
+    if isinstance(head_file, NotRun):
+        raise DataError(
+            f"{directory.path} has no head, so nothing can be ablated: {head_file.reason}"
+        )
     head, answers = head_file
     span = ablation_span(head, question.channels, question.directions, centred=question.centred)
     plan, samples = read_plan(directory), read_samples(directory)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from tuiprobe.catalog.names import right_spec
+from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError
 from tuiprobe.limits import BASELINE_BYTES
 

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.names import Published, published
 from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import Published, published
 
 _OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _TIMM_FILES = ("model.safetensors", "pytorch_model.bin")

@@ -1,7 +1,7 @@
 """Classes of ImageNet: their names and ids, and which labels the folders of a data set stand for.
 
 `imagenet.tsv` and `imagenet_templates.txt` are generated from timm and open_clip
-(`python -m tuiprobe.models.names`), and a test compares them with those installed.
+(`python -m tuiprobe.models.generate_lists`), and a test compares them with those installed.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import cached_file
-from tuiprobe.catalog.names import all_published, right_spec
 from tuiprobe.catalog.presets import ListedModel, Preset, presets
 from tuiprobe.catalog.published import robustness_of
+from tuiprobe.catalog.published_models import all_published, right_spec
 
 
 def listed(words: Sequence[str] = ()) -> Iterator[ListedModel]:

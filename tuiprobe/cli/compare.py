@@ -14,8 +14,6 @@ from tuiprobe.errors import UsageError
 if TYPE_CHECKING:
     from tuiprobe.compare.differences import Comparison, Run
     from tuiprobe.compare.ranking import Ranking
-    from tuiprobe.probes.targets.agreement import Agreement
-    from tuiprobe.run.directory import RunDir
 
 
 def compare(
@@ -113,18 +111,19 @@ def _text(
     pairs = [describe(comparison, everything) for comparison in comparisons]
     sections = [models, *pairs, *indicator]
     if len(runs) >= SEVERAL:
-        from tuiprobe.probes.targets.agreement import describe_agreement
+        from tuiprobe.compare.agreement import agreement_of, describe_agreement
 
-        sections.append(describe_agreement(_agreement(runs)))
+        sections.append(describe_agreement(agreement_of(runs)))
     if as_html:
         return sections_html(title_of(ranking), sections)
     return "".join(map(section_text, sections))
 
 
 def _json(runs: list[Run], comparisons: list[Comparison], ranking: Ranking) -> str:
+    from tuiprobe.compare.agreement import agreement_of
     from tuiprobe.compare.several import SEVERAL, correlations
 
-    first, *others = [str(directory.path) for directory in _directories(runs)]
+    first, *others = [str(run.directory.path) for run in runs if run.directory is not None]
     pairs = [
         {"first": first, "second": second, **comparison.model_dump(mode="json")}
         for second, comparison in zip(others, comparisons, strict=True)
@@ -138,15 +137,5 @@ def _json(runs: list[Run], comparisons: list[Comparison], ranking: Ranking) -> s
     }
     if len(runs) >= SEVERAL:
         content["correlations"] = correlations(runs).model_dump(mode="json")
-        content["agreement"] = _agreement(runs).model_dump(mode="json")
+        content["agreement"] = agreement_of(runs).model_dump(mode="json")
     return json.dumps(content, indent=1)
-
-
-def _agreement(runs: list[Run]) -> Agreement:
-    from tuiprobe.probes.targets.agreement import agreement_of
-
-    return agreement_of([run.report.model for run in runs], _directories(runs))
-
-
-def _directories(runs: list[Run]) -> list[RunDir]:
-    return [run.directory for run in runs if run.directory is not None]  # all were read from one

@@ -12,7 +12,7 @@ import typer
 from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from tuiprobe.datasets.base import Sample
+    from tuiprobe.datasets.sample import Sample
     from tuiprobe.label.session import Labelling
     from tuiprobe.label.status import LabelStatus
 

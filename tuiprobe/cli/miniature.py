@@ -37,17 +37,11 @@ def export(
     from tuiprobe.miniature import export as write
     from tuiprobe.miniature.export import DEFAULT_SETS, LAYOUTS
 
-    print(
-        write(
-            directory,
-            sets=sets or DEFAULT_SETS,
-            layouts=layouts or LAYOUTS,
-            images=images,
-            progress=_print_set,
-        )
+    folder = write(
+        directory,
+        sets=sets or DEFAULT_SETS,
+        layouts=layouts or LAYOUTS,
+        images=images,
+        progress=lambda part, count: print(f"{part}: {count} images", file=sys.stderr),
     )
-
-
-def _print_set(part: str, done: int, total: int) -> None:
-    if done == total:
-        print(f"{part}: {total} images", file=sys.stderr)
+    print(folder)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tuiprobe.cli.options import of_run
-from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import json_text, plain
 from tuiprobe.texttable import TextColumn, text_table
@@ -134,7 +134,8 @@ def _cut(text: str, width: int) -> str:
 
 
 def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:
-    from tuiprobe.run.directory import RunDir, delete_run, kept_files
+    from tuiprobe.run.deletion import delete_run, kept_files
+    from tuiprobe.run.directory import RunDir
 
     if not words:
         raise UsageError("--delete takes words that say which runs, for example a part of a name")
@@ -223,8 +224,10 @@ def reprobe(
     from tuiprobe.run.locks import MERGE_LOCK
 
     with directory.locked(), directory.locked(MERGE_LOCK):
-        answer_again(directory, changes, None if baseline is None else str(baseline))
+        report = answer_again(directory, changes, None if baseline is None else str(baseline))
         print(write_reports(directory), end="")
+    if report.failures:
+        raise RunError("; ".join(report.failures))
 
 
 def _ablate(

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Sample, safe_name
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.csv_table import (
     CsvTable,
@@ -23,6 +22,8 @@ from tuiprobe.datasets.csv_table import (
 )
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.datasets.registry import DataSource
+from tuiprobe.datasets.sample import Sample
+from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError
 
 DEFAULT_CATEGORY = "concept"

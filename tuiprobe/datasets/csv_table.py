@@ -17,8 +17,8 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
-from tuiprobe.datasets.base import Sample
 from tuiprobe.datasets.content import ImageFiles
+from tuiprobe.datasets.sample import Sample
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
 from tuiprobe.limits import TABLE_CELLS, TABLE_ROWS

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import UNREADABLE
+from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

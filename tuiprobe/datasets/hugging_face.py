@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
 from tuiprobe.datasets.registry import DataSource
+from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.plugins import in_words
 

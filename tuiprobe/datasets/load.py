@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.concepts import ConceptDataset
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.registry import SOURCES, below, concept_forms, data_forms
+from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.files import similar_folder
 from tuiprobe.plugins import in_words
 
 _NEEDED = ("name", "source", "samples", "classes", "notes", "stamp", "read", "open")
@@ -55,9 +56,11 @@ def load_dataset(source: str, base: Path | None = None) -> Dataset:
     kind, _, rest = source.partition(":")
     known = SOURCES.get(kind)
     if known is None or known.open is None or not (rest or source in known.forms):
+        near = similar_folder(Path(source)) if ":" not in source else None
+        meant = f" (did you mean {near}?)" if near is not None else ""
         raise UsageError(
-            f"unknown data source {source!r}, and no folder; give the path of a folder, or one "
-            f"of: {', '.join(data_forms())}"
+            f"unknown data source {source!r}, and no folder{meant}; give the path of a folder, "
+            f"or one of: {', '.join(data_forms())}"
         )
     with _naming(source, kind):
         dataset = known.open(below(base, rest) if known.is_path else rest, base)

@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
 from tuiprobe.datasets.decode import rgb
+from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.plugins import in_words
 

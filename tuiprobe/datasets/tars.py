@@ -20,7 +20,7 @@ from typing import IO, Any
 import platformdirs
 
 from tuiprobe.datasets.decode import readable_extensions
-from tuiprobe.datasets.shard_io import opened, stamp
+from tuiprobe.datasets.shard_files import opened, stamp
 from tuiprobe.datasets.tar_headers import TarHeader, read_headers
 from tuiprobe.errors import DataError
 from tuiprobe.files import parse_json, read_regular

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import Content, StoredImages
 from tuiprobe.datasets.python_images import classes_of, labels_of
 from tuiprobe.datasets.registry import DataSource
+from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.errors import DataError, UsageError
 
 FORM = "torchvision:NAME:FOLDER[:SPLIT]"

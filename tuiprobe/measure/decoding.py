@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuiprobe.datasets.base import Stamp, UnreadableImageError
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import Dataset
+from tuiprobe.datasets.sample import Stamp, UnreadableImageError
 from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.errors import DataError
 from tuiprobe.measure.machine import available_cores

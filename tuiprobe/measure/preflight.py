@@ -14,8 +14,9 @@ from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.head_building import HeadProgress, too_long
 from tuiprobe.measure.head_choice import HeadChoice
-from tuiprobe.measure.heads import HeadProgress, class_of_each_row, too_long, unmatched
+from tuiprobe.measure.head_matching import class_of_each_row, unmatched
 from tuiprobe.measure.plan import Plan
 from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder

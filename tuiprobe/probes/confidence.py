@@ -18,8 +18,9 @@ from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.heads import ROWS, SetFeatures
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.probes.temperature import fit_temperature, from_highest, spread
-from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 BINS = 15
@@ -133,12 +134,11 @@ class Logits:
     """
 
     def __init__(self, head: HeadArrays, images: SetFeatures) -> None:
-        self.set = images
+        self.head, self.set = head, images
         self.rows = allowed(head, images)
         if not self.rows.size:
             raise DataError(f"no row of the head may answer in {images.name}")
         self.classes = classes_of(head, images)
-        self._head = head
         small = images.features.shape[0] * len(self.rows) <= KEPT_VALUES
         self._kept = list(self._computed()) if small else None
 
@@ -147,7 +147,7 @@ class Logits:
         yield from self._computed() if self._kept is None else self._kept
 
     def _computed(self) -> Iterator[tuple[slice, Float32]]:
-        return from_highest(logit_blocks(self.set.features, self._head, self.rows))
+        return from_highest(logit_blocks(self.set.features, self.head, self.rows))
 
     def fitted(self, keep: Bool | None = None) -> Figure:
         """Returns the temperature fitted to the labels; see `fit_temperature`.
@@ -184,6 +184,12 @@ class Logits:
         """Returns the mean over the images of the standard deviation of their logits."""
         total = sum(float(spread(block).sum()) for _, block in self.blocks())
         return total / max(1, len(self.set.features))
+
+
+def mean_confidence(head: HeadArrays, scores: Confidences) -> Figure:
+    """Returns the mean confidence, not calibrated, if the head tells its logit scale."""
+    mean = bootstrap_mean(scores.confidence) if scale_known(head) else UNKNOWN_SCALE
+    return mean.model_copy(update={"unit": "share"}) if given(mean) else mean
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from typing import Final
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
-from tuiprobe.report.common import free_name
 from tuiprobe.report.reading import read_report
+from tuiprobe.report.tables import free_name
 from tuiprobe.report.terminal import summary
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart

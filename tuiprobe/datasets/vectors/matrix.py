@@ -31,7 +31,7 @@ FLOATS: dict[str, np.dtype[Any]] = {
 
 @dataclass(frozen=True)
 class FileStamp:
-    """Size and time of change of a file, as in `tuiprobe.datasets.base.Stamp`."""
+    """Size and time of change of a file, as in `tuiprobe.datasets.sample.Stamp`."""
 
     size: int
     changed: str

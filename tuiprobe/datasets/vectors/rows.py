@@ -11,22 +11,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import (
-    Sample,
-    Stamp,
-    UnreadableImageError,
-    refuse_undecodable,
-    safe_name,
-)
 from tuiprobe.datasets.content import Content, StoredImages
 from tuiprobe.datasets.dataset import Suite
 from tuiprobe.datasets.order import hash_ids
+from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.set_names import free_name, refuse_undecodable, safe_name
 from tuiprobe.datasets.vectors.labels import read_labels
 from tuiprobe.datasets.vectors.sources import Vectors, open_vectors
 from tuiprobe.errors import DataError
 from tuiprobe.run.records import RowFile, RowsRecord
 from tuiprobe.run.samples import row_name
-from tuiprobe.spec import RunSpec, rows_name
+from tuiprobe.spec import RunSpec
+from tuiprobe.spec_defaults import rows_name
 
 ROWS = "rows"
 """Name of the set of the vectors themselves; target sets go by the names of their files."""
@@ -168,7 +164,7 @@ def open_rows(spec: RunSpec, names: tuple[str, ...] = ()) -> Suite:
     own = _own(spec, source, names)
     sets = {ROWS: own}
     for target in spec.target_embeddings:
-        name = _free(safe_name(rows_name(target)), sets)
+        name = free_name(safe_name(rows_name(target)), sets)
         vectors = open_vectors(target)
         if vectors.matrix.channels != own.channels:
             raise DataError(
@@ -194,13 +190,6 @@ def _own(spec: RunSpec, source: str, names: tuple[str, ...]) -> RowSet:
     return RowSet(
         ROWS, vectors, sampled, labels.values, labels.classes, understood=labels.in_words()
     )
-
-
-def _free(name: str, taken: dict[str, RowSet]) -> str:
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name}-{number}", number + 1
-    return free
 
 
 def sampled_rows(rows: int, seed: int) -> NDArray[np.int64]:

@@ -84,8 +84,8 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head and representations; takes the outlier channels of the outlier probe."""
-        if isinstance(run.head, str):
-            return NotRun(reason=run.head)
+        if isinstance(run.head, NotRun):
+            return run.head
         outliers = results["outliers"]
         channels: list[int] = []
         if isinstance(outliers, OutlierResult):

@@ -98,16 +98,16 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
         for data in run.images:
             for record in run.plan.taps:
                 tap = run.tap(data, record)
-                rows = tap.rows if tap.features is None else tap.features
-                if rows is not None and rows.size:
+                if tap.rows.size:
                     ends = [np.nan_to_num(np.abs(tap.statistics[end])) for end in ("min", "max")]
                     largest = np.asarray(np.maximum(*ends), dtype=np.float64)
                     channels, why = _apart(tap, results["outliers"])
-                    final = tap.features is not None
-                    taps.append(TapRows(tap.set, tap.tap, final, rows, largest, channels, why))
+                    taps.append(
+                        TapRows(tap.set, tap.tap, tap.final, tap.rows, largest, channels, why)
+                    )
         if not any(tap.final for tap in taps):
             return NotRun(reason="no image has a finite representation")
-        head = None if isinstance(run.head, str) else run.head
+        head = None if isinstance(run.head, NotRun) else run.head
         return Inputs(tuple(taps), run.spec.seed, (*run.head_sets, *run.target_sets), head)
 
     def compute(self, inputs: Inputs, options: Options) -> Quantisation:
@@ -163,7 +163,7 @@ def _apart(tap: TapArrays, outliers: ProbeResult | NotRun) -> tuple[tuple[int, .
     """
     if not isinstance(outliers, OutlierResult):
         return (), None
-    if tap.features is not None:
+    if tap.final:
         chosen = acted_on(outliers.finals()[0])
         return chosen.channels, chosen.why
     for row in outliers.taps:

@@ -28,8 +28,8 @@ from tuiprobe.catalog.baselines import (
     fit,
     on_own_classes,
 )
-from tuiprobe.catalog.names import right_spec
 from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular

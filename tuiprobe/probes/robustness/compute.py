@@ -18,7 +18,7 @@ from tuiprobe.catalog.baselines import (
 )
 from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.confidence import UNKNOWN_SCALE, Logits, scale_known
+from tuiprobe.probes.confidence import Logits, mean_confidence
 from tuiprobe.probes.crossfit import ONE_CLASS, on_classes_of
 from tuiprobe.probes.heads import (
     SetFeatures,
@@ -28,7 +28,6 @@ from tuiprobe.probes.heads import (
     top_hits,
     usable_images,
 )
-from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.robustness.result import (
     Accuracy,
@@ -84,7 +83,7 @@ def probe_robustness(
     sets: Sequence[SetFeatures],
     shifts: Mapping[str, str],
     baselines: Baselines,
-    own_names: Mapping[str, HeadArrays | str] | None = None,
+    own_names: Mapping[str, HeadArrays | NotRun] | None = None,
 ) -> Robustness:
     """Computes accuracies of all labelled sets, and effective robustness by every baseline.
 
@@ -115,8 +114,8 @@ def probe_robustness(
     alternatives = []
     for images in labelled:
         own = own_heads.get(images.name)
-        if isinstance(own, str):
-            alternative = OwnNames(data=images.name, head="", accuracy=NotRun(reason=own))
+        if isinstance(own, NotRun):
+            alternative = OwnNames(data=images.name, head="", accuracy=own)
             alternatives.append(alternative)
         elif own is not None:
             plain = replace(images, answers=None)
@@ -128,7 +127,7 @@ def probe_robustness(
         mean_shift=mean_accuracy(accuracies[1:]),
         effective=effective,
         not_run=tuple(baselines.not_run),
-        confidence=mean_confidence(head, first),
+        confidence=mean_confidence(head, Logits(head, usable_images(first)).confidences()),
         own_names=tuple(alternatives),
         baseline_models=_baseline_models(baselines),
     )
@@ -197,21 +196,6 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -
         return ONE_CLASS
     usable = usable_images(own)
     return wilson(hits(usable.features, head, usable), own.features.shape[0])
-
-
-def mean_confidence(head: HeadArrays, images: SetFeatures) -> Figure:
-    """Returns the mean probability of the answers, not calibrated, over the images that are usable.
-
-    Args:
-        head: The linear head; there is no figure where it does not tell its logit scale.
-        images: Representations; labels are not looked at.
-    """
-    usable = usable_images(images)
-    if usable.features.shape[0] == 0:
-        return NotRun(reason="no image with a finite representation")
-    if not scale_known(head):
-        return UNKNOWN_SCALE
-    return bootstrap_mean(Logits(head, usable).confidences().confidence)
 
 
 def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:

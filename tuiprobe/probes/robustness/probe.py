@@ -75,7 +75,7 @@ class Inputs:
     sets: list[SetFeatures]
     shifts: Mapping[str, str]
     baselines: Baselines
-    own_names: Mapping[str, HeadArrays | str]
+    own_names: Mapping[str, HeadArrays | NotRun]
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -88,8 +88,8 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head, labels, and the baselines that belong to the sets."""
-        if isinstance(run.head, str):
-            return NotRun(reason=run.head)
+        if isinstance(run.head, NotRun):
+            return run.head
         row = published_of(run.plan.model)
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
@@ -121,6 +121,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             headline=(*headline, "."),
             clause=clause,
             card=tuple(_card(result)),
+            warnings=tuple(_below_chance(result)),
             pictures=tuple(chart.id for chart in charts[:1]),
             content=(*_accuracies(result), *_effective(result), *charts),
         )
@@ -190,6 +191,21 @@ def _card(result: Robustness) -> Iterator[Text]:
     for er in result.headlines()[:1]:
         if given(er.value) and given(er.prediction) and given(first.top1):
             yield (_beside_the_line(er, er.prediction, first.top1),)
+
+
+def _below_chance(result: Robustness) -> Iterator[str]:
+    """Yields the sets whose labels can hardly be those that the head answers with.
+
+    Published shifts are left out: ImageNet-A holds only images that a network got wrong.
+    """
+    for row in result.accuracies:
+        top1 = row.top1
+        if row.shift is None and given(top1) and (top1.high or 0.0) < 1 / max(row.classes, 1):
+            yield (
+                f"{row.data} is below chance: {top1.with_interval()} right, where guessing among "
+                f"{row.classes:,} classes gives {number(1 / row.classes, 'share')}: the order of "
+                "--classes or of the class folders may be wrong"
+            )
 
 
 def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: Estimate) -> str:
