@@ -38,8 +38,8 @@ from tuiprobe.run.directory import RunDir
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from tuiprobe.datasets.base import Sample
     from tuiprobe.datasets.dataset import Dataset
+    from tuiprobe.datasets.sample import Sample
 
 
 @dataclass(frozen=True)
