@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="The run that the others are compared with.")],
-    others: Annotated[list[Path], typer.Argument(help="One or more other runs.")],
+    first: Annotated[Path, typer.Argument(metavar="FIRST", help="The run to compare with.")],
+    others: Annotated[list[Path], typer.Argument(metavar="RUN", help="Other runs.")],
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="CONDITION",
             help="Exit 1 if this holds, e.g. 'kurtosis.high < -0.5', 'val: top1 < -0.01', "
-            "'\"mean of shifts\" < -0.01', 'outcome differs'; repeats."
+            "'\"mean of shifts\" < -0.01', 'outcome differs'; repeats.",
         ),
     ] = None,
     everything: Annotated[

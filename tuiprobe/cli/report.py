@@ -12,16 +12,17 @@ from tuiprobe.errors import UsageError
 
 
 def report(
-    run: Annotated[Path | None, typer.Argument(help="A run directory.")] = None,
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run directory.")] = None,
     format: Annotated[
         list[str] | None,
         typer.Option(
-            help="html, md, json, csv, svg or card; repeats. Default: html, md, csv and svg."
+            metavar="FORMAT",
+            help="html, md, json, csv, svg or card; repeats. Default: html, md, csv and svg.",
         ),
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option(help="Directory to write to; - prints a single file."),
+        typer.Option(metavar="DIR", help="Folder to write to; - prints a single file."),
     ] = None,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Include the run's small images.")
