@@ -120,7 +120,6 @@ def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
         whole: Whether to go on after the decision.
     """
     from tuiprobe.label.status import FINAL
-    from tuiprobe.label.survey import Draw
 
     classes = (
         _miniature_labels(labelling) if source == MINIATURE else _folder_labels(labelling, source)
@@ -135,12 +134,12 @@ def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
         )
         for place, digest in enumerate(digests):
             if digest in classes and place not in labelling.survey.labels:
-                labelling.label(Draw(place, "outside"), classes[digest])
+                labelling.label(place, "outside", classes[digest])
         return
     while (picture := labelling.following()) is not None:
-        if labelling.survey.verdict in FINAL and not whole:
+        if labelling.decided.verdict in FINAL and not whole:
             return
-        labelling.label(Draw(picture.place, picture.how), classes[picture.digest])
+        labelling.label(picture.place, picture.how, classes[picture.digest])
 
 
 def _folder_labels(labelling: Labelling, folder: str) -> dict[str, str]:
@@ -154,7 +153,7 @@ def _folder_labels(labelling: Labelling, folder: str) -> dict[str, str]:
     if not dataset.classes:
         raise DataError(f"{plain(folder)} has no class folders")
     for name in dataset.classes:
-        labelling.number(name, f"the folder {plain(name)} of {plain(folder)}")
+        labelling.matched.number(name, f"the folder {plain(name)} of {plain(folder)}")
     first: dict[str, Sample] = {}
     for sample in dataset.samples:
         other = first.setdefault(digest_of(dataset, sample).hex(), sample)

@@ -134,7 +134,8 @@ def _cut(text: str, width: int) -> str:
 
 
 def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:
-    from tuiprobe.run.directory import RunDir, delete_run, kept_files
+    from tuiprobe.run.deletion import delete_run, kept_files
+    from tuiprobe.run.directory import RunDir
 
     if not words:
         raise UsageError("--delete takes words that say which runs, for example a part of a name")

@@ -178,8 +178,8 @@ def _answers(run: Run) -> dict[str, _ModelAnswers]:
     """Returns what a run answers on each of its sets, the in-distribution one first."""
     assert run.directory is not None  # every run of a comparison is read from one
     reader = RunReader(run.directory)
-    if isinstance(reader.head, str):
-        raise UsageError(f"{run.report.model.name} has no head: {reader.head}")
+    if isinstance(reader.head, NotRun):
+        raise UsageError(f"{run.report.model.name} has no head: {reader.head.reason}")
     answers = {}
     for images in (*reader.head_sets, *reader.target_sets):
         logits = Logits(reader.head, images)

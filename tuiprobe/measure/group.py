@@ -35,7 +35,7 @@ from tuiprobe.measure.stages import (
     say_stopped,
 )
 from tuiprobe.measure.stopping import Interrupted, catching_signals
-from tuiprobe.run.counting import Place
+from tuiprobe.run.counting import ShardPlace
 from tuiprobe.spec import RunSpec
 
 BYTES_A_PARAMETER = 16
@@ -98,7 +98,7 @@ class Member:
     job: Job
     inventory: Inventory
     measured: bool = True
-    left: set[Place] = field(default_factory=set)
+    left: set[ShardPlace] = field(default_factory=set)
     failure: TuiprobeError | Interrupted | None = None
     crowded: bool = False
 

@@ -32,7 +32,7 @@ from tuiprobe.models.info import state_digest
 from tuiprobe.models.prompt_heads import read_templates
 from tuiprobe.spec import RunSpec
 
-Kind = Literal["zero-shot", "classifier", "file", "probe", "none"]
+HeadKind = Literal["zero-shot", "classifier", "file", "probe", "none"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class HeadChoice:
     """The head of a run, before it is built.
 
     Attributes:
-        kind: Kind of head; `none` if no head is available.
+        kind: HeadKind of head; `none` if no head is available.
         classes: Names of the rows.
         templates: Prompt templates, for `zero-shot`.
         head: The head itself, for `classifier` and `file`.
@@ -52,7 +52,7 @@ class HeadChoice:
             is that of the labels.
     """
 
-    kind: Kind
+    kind: HeadKind
     classes: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     head: Head | None = None

@@ -18,7 +18,7 @@ from tuiprobe.measure.clock import Pace
 from tuiprobe.measure.live_answers import LiveAnswers
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.tap_statistics import Measures
-from tuiprobe.measure.thumbnails import EndsOf, LiveThumbs, ends_of
+from tuiprobe.measure.thumbnails import ChannelEnds, LiveThumbs, ends_of
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
 from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
@@ -131,7 +131,7 @@ class LiveView:
         self._ranks = StatusWatch(directory) if status.status.world > 1 else None
         self._published = published_shards(directory)
         self._taps: dict[tuple[str, str], RunningTap] = {}
-        self._ends_of: dict[str, EndsOf] = {}
+        self._ends_of: dict[str, ChannelEnds] = {}
         self._heights: dict[str, RunningHeights] = {}  # with the shard that is measured
         self._finished: dict[str, RunningHeights] = {}
         self._thumbs, self._answers = LiveThumbs(directory, pictured or {}), answers

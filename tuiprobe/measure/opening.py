@@ -20,8 +20,8 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.finished import file_stamps
-from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.heads import refuse_unmatched
+from tuiprobe.measure.head_fit import probe_split
+from tuiprobe.measure.head_matching import refuse_unmatched
 from tuiprobe.measure.job import AskProbes, Job
 from tuiprobe.measure.machine import available_cores, choose_device, usual_batch
 from tuiprobe.measure.plan import Plan, list_images, make_plan
@@ -33,7 +33,8 @@ from tuiprobe.models.identity import identity_encoder
 from tuiprobe.models.load import DTYPES, load_encoder
 from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
-from tuiprobe.run.directory import RunDir, kept_files
+from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
@@ -99,12 +100,12 @@ def open_run(
             raise UsageError(
                 "--fresh with several ranks would race: delete the run directory first"
             )
-        directory.refuse_to_clear()
+        refuse_to_clear(directory)
     else:
         refuse_other_images(plan)
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(lock_of(rank.number)))
-    if fresh and (kept := directory.clear()):
+    if fresh and (kept := clear(directory)):
         listen(Event("warning", kept_files(directory.path, kept)))
     return Job(plan, clock, listen, answer, mix)
 

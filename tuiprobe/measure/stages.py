@@ -11,7 +11,7 @@ from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.extract import Extraction, UnreadableLimit
-from tuiprobe.measure.heads import LongHeadError, write_head
+from tuiprobe.measure.head_building import LongHeadError, write_head
 from tuiprobe.measure.job import Job
 from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.live_answers import LiveAnswers
@@ -23,7 +23,7 @@ from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import KEPT, Interrupted, stop_signals
 from tuiprobe.measure.thumbnails import images_at_ends, write_thumbnails
 from tuiprobe.probes.robustness.baselines import keep_baseline
-from tuiprobe.results import Report
+from tuiprobe.results import NotRun, Report
 from tuiprobe.run.counting import count_images, named_ranks, published_shards, ranks_missing
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
@@ -153,9 +153,9 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
     try:
         head = read_head(plan.directory)
     except DamagedFileError as error:
-        head = str(error)
-    if isinstance(head, str):
-        job.status.update(unanswered=head[:1000])
+        head = NotRun(reason=str(error))
+    if isinstance(head, NotRun):
+        job.status.update(unanswered=head.reason[:1000])
         return None
     job.status.update(unanswered="")
     answers = LiveAnswers(plan.suite, *head)
@@ -303,7 +303,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
     write_results(directory, report)
     for failure in report.failures:
         job.say("warning", failure)
-    job.say("done", report.title)
+    job.say("done", "results are written")
     if not directory.results_file.exists():
         raise RunError(f"{directory.results_file} was written and is gone; {_AGAIN}")
     return report, measured

@@ -55,13 +55,13 @@ def write_thumbnails(
         kept.write_bytes(content.getvalue())
 
 
-EndsOf = dict[int, Ends]
+ChannelEnds = dict[int, Ends]
 """Images at both ends, by channel."""
 
 _MAX_COST = 0.01  # share of the run's time that thumbnails may take
 
 
-def ends_of(shard: ActivationSummary, share_sum: NDArray[np.float64]) -> EndsOf:
+def ends_of(shard: ActivationSummary, share_sum: NDArray[np.float64]) -> ChannelEnds:
     """Returns both ends of the channels with the largest shares.
 
     Args:
@@ -97,7 +97,7 @@ class LiveThumbs:
         self._left: Iterator[tuple[str, int]] = iter(())
         self._pace = Pace(_MAX_COST)
 
-    def begin(self, ends: Mapping[str, EndsOf]) -> None:
+    def begin(self, ends: Mapping[str, ChannelEnds]) -> None:
         """Takes the ends of all sets whose pictures are written, the first set first."""
         self._left = iter(
             [

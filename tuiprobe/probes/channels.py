@@ -58,8 +58,8 @@ class ChannelInputs:
 
 def read_channels(run: RunReader, outliers: ProbeResult | NotRun) -> ChannelInputs | NotRun:
     """Reads what a probe computes from that acts on channels, or says why there is none."""
-    if isinstance(run.head, str):
-        return NotRun(reason=run.head)
+    if isinstance(run.head, NotRun):
+        return run.head
     if not isinstance(outliers, OutlierResult):
         return NotRun(reason="there are no outlier figures")
     sets = [usable_images(images) for images in run.head_sets]

@@ -68,8 +68,8 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head and labelled sets."""
-        if isinstance(run.head, str):
-            return NotRun(reason=run.head)
+        if isinstance(run.head, NotRun):
+            return run.head
         first = run.head_sets[0]
         if first.labels is None:
             return NotRun(reason=first.unmatched or f"{first.name} has no labels")

@@ -82,7 +82,7 @@ def probe_robustness(
     sets: Sequence[SetFeatures],
     shifts: Mapping[str, str],
     baselines: Baselines,
-    own_names: Mapping[str, HeadArrays | str] | None = None,
+    own_names: Mapping[str, HeadArrays | NotRun] | None = None,
 ) -> Robustness:
     """Computes accuracies of all labelled sets, and effective robustness by every baseline.
 
@@ -113,8 +113,8 @@ def probe_robustness(
     alternatives = []
     for images in labelled:
         own = own_heads.get(images.name)
-        if isinstance(own, str):
-            alternative = OwnNames(data=images.name, head="", accuracy=NotRun(reason=own))
+        if isinstance(own, NotRun):
+            alternative = OwnNames(data=images.name, head="", accuracy=own)
             alternatives.append(alternative)
         elif own is not None:
             plain = replace(images, answers=None)

@@ -75,7 +75,7 @@ class Inputs:
     sets: list[SetFeatures]
     shifts: Mapping[str, str]
     baselines: Baselines
-    own_names: Mapping[str, HeadArrays | str]
+    own_names: Mapping[str, HeadArrays | NotRun]
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -88,8 +88,8 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head, labels, and the baselines that belong to the sets."""
-        if isinstance(run.head, str):
-            return NotRun(reason=run.head)
+        if isinstance(run.head, NotRun):
+            return run.head
         row = published_of(run.plan.model)
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)

@@ -183,13 +183,23 @@ def _rests_on(target: TargetSet) -> str:
     """Returns what the range of a scaled estimate means, or why the estimate is not scaled."""
     if not target.too_few_wrong:
         return "At least 4 of 5 such estimates on published shifts were at most this far off."
-    tell = f"{target.labels:,} labels of {target.data}"
+    number = _labels(target)
+    tell = f"{number} labels of {target.data}"
+    if isinstance(number, str):
+        tell = f"labels of {number} images of {target.data}"
     if target.more_labelled:
         tell = f"{target.more_labelled:,} more labelled images, or {tell},"
     return (
         f"It rests on {several(target.wrong or 0, 'wrong answer')} in distribution, too few to say "
         f"in which direction it errs; {tell} would tell."
     )
+
+
+def _labels(target: TargetSet) -> Value:
+    """Returns how many labels give ±5 points: a number, or all of the set."""
+    if target.labels is None or target.labels < target.images:
+        return target.labels
+    return f"all {target.images:,}"
 
 
 def _left_out(errors: LeftOut) -> str:
@@ -218,7 +228,7 @@ def _estimates(result: Targets) -> Iterator[Content]:
         rows.append(
             [Code(code=target.data), target.images, *scaled, *["-"] * (2 - len(scaled)),
              target.scaled[0].k if scaled else "-", *(value_or_dash(figure) for figure in figures),
-             target.labels]
+             _labels(target)]
         )  # fmt: skip
     yield table(
         "targets",

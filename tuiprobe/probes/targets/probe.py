@@ -34,8 +34,8 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
                 return NotRun(reason=reason, remedy="the same command resumes the run")
             option = "--target-embeddings FILE" if run.spec.embeddings else "--target SOURCE"
             return NotRun(reason="no target set", remedy=f"pass {option}; it needs no labels")
-        if isinstance(run.head, str):
-            return NotRun(reason=run.head)
+        if isinstance(run.head, NotRun):
+            return run.head
         first, *shifts = run.head_sets
         names = read_class_names(run.directory)
         listed = {

@@ -26,6 +26,7 @@ from tuiprobe.measure.plan import Plan, stamps_of
 from tuiprobe.measure.shards import Shard, split_into_shards
 from tuiprobe.models.heads import Head, ridge_head
 from tuiprobe.probes.finite import finite_images
+from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import read_arrays, write_arrays
 
 IMAGES_PER_CLASS = 10
@@ -75,7 +76,7 @@ def fit_probe(
     plan: Plan,
     classes: tuple[str, ...],
     progress: Callable[[int, int], None],
-) -> Head | str:
+) -> Head | NotRun:
     """Encodes the split and fits the head by ridge regression.
 
     Args:
@@ -114,7 +115,7 @@ def fit_probe(
     except UsageError as error:
         if not lost:
             raise
-        return f"{error}{left_out}"
+        return NotRun(reason=f"{error}{left_out}")
     source = f"{head.source} of {name} that are not measured (next in the processing order)"
     source += left_out if lost else ""
     return _in_imagenets_order(head, dataset.classes, source)
