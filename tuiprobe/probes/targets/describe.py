@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, get_args
 
 from tuiprobe import numbers
-from tuiprobe.probes.content import heading, points, prose, series, several, table, value_or_dash
+from tuiprobe.probes.content import heading, prose, series, several, table, value_or_dash
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.targets import TITLE
 from tuiprobe.probes.targets.result import Estimator, LeftOut, Targets, TargetSet
@@ -52,7 +52,6 @@ DISPERSION: Final = (
 
 CARD_LINES: Final = 3
 BARS: Final = 30
-NAMED: Final = 3
 MOST_DRAWN: Final = 6
 BESIDE: Final = 0.16
 """How far beside an estimate the measured accuracy is drawn, in places."""
@@ -300,25 +299,15 @@ def _errors(result: Targets) -> Iterator[Content]:
     )  # fmt: skip
 
 
-def _answers(number: int, target: TargetSet) -> Iterator[Content]:
+def _answers(number: int, target: TargetSet) -> Iterator[Chart]:
     """Yields the classes that the images of a set were taken for."""
-    if not target.images or not target.predicted:
-        return
-    yield heading("Predicted classes of ", Code(code=target.data))
-    most, least = (
-        ", ".join(f"{row.name} ({row.images:,})" for row in rows)
-        for rows in (target.predicted[:NAMED], target.predicted[-NAMED:][::-1])
-    )
-    never = sum(row.images == 0 for row in target.predicted)
-    yield points(
-        [
-            f"Most predicted: {most}.",
-            f"Least predicted: {least}.",
-            f"Classes never predicted: {never:,} of {len(target.predicted):,}.",
-        ]
-    )
     answered = [row for row in target.predicted if row.images]
-    bars = answered[:BARS]
+    if not answered:
+        return
+    never, bars = len(target.predicted) - len(answered), answered[:BARS]
+    note = f"{never:,} of {len(target.predicted):,} classes are never predicted"
+    if len(answered) > BARS:
+        note += f"; the {BARS} most predicted are drawn"
     yield Chart(
         id=f"predicted_{number}",
         title=f"Images of {target.data} by predicted class",
@@ -334,5 +323,5 @@ def _answers(number: int, target: TargetSet) -> Iterator[Content]:
         ),
         y_unit="count",
         ticks=tuple(row.name for row in bars),
-        note=f"the {BARS} most predicted classes" if len(answered) > BARS else "",
+        note=f"{note}.",
     )
