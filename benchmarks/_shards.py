@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from tuiprobe.datasets import Sample, Suite, UnreadableImageError
-from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.content import DIGEST_BYTES, Content
+from tuiprobe.datasets.sample import Stamp
 from tuiprobe.events import Event
 from tuiprobe.measure.decoding import Batch
 from tuiprobe.measure.extract import Extraction, UnreadableLimit

@@ -29,7 +29,7 @@ _MEASURE = """
 import json, sys
 from pathlib import Path
 from tuiprobe.api import run
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 print(run(make_spec(None, None, json.loads(sys.argv[1])), output=Path(sys.argv[2])).directory.path)
 """
 

@@ -27,7 +27,7 @@ _CHILD = """
 import json, sys
 from pathlib import Path
 from tuiprobe.api import run
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 def peak():
     # ru_maxrss would hold what the parent had when it started this process
     lines = Path("/proc/self/status").read_text().splitlines()

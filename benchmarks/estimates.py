@@ -43,6 +43,7 @@ from tuiprobe.probes.targets.scaling import (
     scaled,
 )
 from tuiprobe.results import Estimate, NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 
 TITLE = "Accuracy without labels: constants and coverage"
@@ -245,7 +246,7 @@ def embedded(quick: bool) -> dict[str, Any]:
 def truth_of_street(run: RunReader) -> float:
     """Returns the accuracy on `street` by the labels of its generator."""
     head = run.head
-    assert not isinstance(head, str)
+    assert isinstance(head, HeadArrays)
     features, paths = run.features("street"), run.paths("street")
     logits = features["features"] @ head.weight.T + (0 if head.bias is None else head.bias)
     labels = [world.label("street", int(Path(paths[i]).stem)) for i in features["ids"].tolist()]

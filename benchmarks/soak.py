@@ -31,7 +31,7 @@ _MANY_RUNS = """
 import json, os, sys, threading
 from pathlib import Path
 from tuiprobe.api import run
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 lines = lambda: Path("/proc/self/status").read_text().splitlines()
 for number in range(int(sys.argv[1])):
     spec = make_spec(None, None, {"sample": int(sys.argv[2])})

@@ -25,7 +25,8 @@ def imported(code: str) -> set[str]:
     [
         (
             "import tuiprobe, tuiprobe.cli, tuiprobe.errors, tuiprobe.events, tuiprobe.tui.start,"
-            "tuiprobe.catalog.baselines, tuiprobe.catalog.presets, tuiprobe.catalog.names",
+            "tuiprobe.catalog.baselines, tuiprobe.catalog.presets,"
+            "tuiprobe.catalog.published_models",
             set(),
         ),
         (
@@ -33,10 +34,10 @@ def imported(code: str) -> set[str]:
             "tuiprobe.compare.differences, tuiprobe.compare.several",
             {"numpy", "pydantic"},
         ),
-        ("import tuiprobe.probes.targets.agreement", {"numpy", "pydantic", "scipy"}),
+        ("import tuiprobe.compare.agreement", {"numpy", "pydantic", "scipy"}),
         (
             "import tuiprobe.miniature as m, tuiprobe.datasets.imagefolder;"
-            "m.render('val', 0); m.suite(); m.masks(0); m.caption('web', 0)",
+            "m.render('val', 0); m.suite(); m.data.SOURCE.concepts(''); m.world.caption('web', 0)",
             {"numpy"},
         ),
         (

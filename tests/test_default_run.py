@@ -16,8 +16,7 @@ from tests.prepared import Prepared
 from tuiprobe import miniature
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.probes.outliers.channel_result import Outcome
-from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.outliers.result import Outcome, OutlierResult
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
@@ -100,7 +99,7 @@ def test_command_line_python_and_exported_files_agree(tmp_path, run, monkeypatch
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((tmp_path / "cli/results.json").read_text())
     assert done.stdout.count("\n") == 1
-    assert done.stderr.splitlines()[-1] == "report: cli/report.md"
+    assert done.stderr.splitlines()[-1] == "report: cli/report.html"
     assert Report.read(tmp_path / "cli" / "results.json").without_timings() == (
         built_in.without_timings()
     )

@@ -40,10 +40,10 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "a number as target": (lambda: tuiprobe.probe("mini_clip", target=7), "int 7 is no set"),
     "a number as output": (lambda: tuiprobe.probe("mini_clip", output=5), "output takes the path"),
     "an array for a file": (
-        lambda: tuiprobe.probe(embeddings=np.zeros((3, 4))), "embeddings= takes text.*ndarray",
+        lambda: tuiprobe.probe(embeddings=np.zeros((3, 4))), "--embeddings takes text.*ndarray",
     ),
     "a file that is gone": (lambda: tuiprobe.probe(embeddings=Path("/gone.npy")), "/gone.npy"),
-    "a dtype of torch": (lambda: tuiprobe.probe(dtype=torch.float32), "dtype= takes text"),
+    "a dtype of torch": (lambda: tuiprobe.probe(dtype=torch.float32), "--dtype takes text"),
     "a number as class": (lambda: tuiprobe.probe(classes=[3]), "3 is no name without a comma"),
     "a name to watch": (lambda: tuiprobe.watch("resnet", "*"), "must be a torch.nn.Module"),
     "a number as layers": (lambda: tuiprobe.watch(NETWORK, 3), "layers takes patterns"),
@@ -81,7 +81,7 @@ def test_a_part_is_asked_for_by_its_class(tmp_path: Path) -> None:
 
 
 def test_one_value_stands_for_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tuiprobe.spec import make_spec
+    from tuiprobe.spec_defaults import make_spec
 
     spec = make_spec("mini_clip", None, {"target": Path("/a/b"), "layers": "layer*"})
     assert (spec.target, spec.layers) == (("/a/b",), ("layer*",))

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import tuiprobe
 from tools.options_page import PAGE, page
 from tuiprobe import options
+from tuiprobe.api import ARGUMENTS
 from tuiprobe.cli import app, headless
 from tuiprobe.errors import UsageError
 from tuiprobe.options import (
@@ -28,16 +29,9 @@ from tuiprobe.options import (
     validated,
     words_of,
 )
-from tuiprobe.spec import (
-    OF_EMBEDDINGS,
-    OF_IMAGES,
-    RunSpec,
-    arguments_of,
-    command_of,
-    make_spec,
-    run_option,
-    run_options,
-)
+from tuiprobe.spec import RunSpec, run_option, run_options
+from tuiprobe.spec_commands import arguments_of, command_of
+from tuiprobe.spec_defaults import OF_EMBEDDINGS, OF_IMAGES, make_spec
 
 
 def help_text(width: int, **meta: bool) -> str:
@@ -223,14 +217,16 @@ def test_a_spec_of_another_version_gives_no_command() -> None:
     [
         ({"sampel": 64}, "there is no option 'sampel'; did you mean sample?"),
         ({"zzz": 1}, "there is no option 'zzz'; there are checkpoint, sample"),
-        ({"batch_size": 0}, "batch_size: .* greater than or equal to 1 .got 0."),
-        ({"tokens": "some"}, "tokens: .*'all', 'class' or 'mean' .got 'some'."),
-        ({"layers": 3}, "layers= takes text .*, not a int"),
+        ({"batch_size": 0}, "--batch-size: .* greater than or equal to 1 .got 0."),
+        ({"tokens": "some"}, "--tokens: .*'all', 'class' or 'mean' .got 'some'."),
+        ({"layers": 3}, "--layers takes text .*, not a int"),
     ],
 )
 def test_python_answers_a_wrong_option_in_one_sentence(given: dict, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as caught:
         tuiprobe.probe("mini_clip", "miniature", **given)
+    notes = getattr(caught.value, "__notes__", [])
+    assert notes == ([ARGUMENTS] if "--" in str(caught.value) else [])
 
 
 def test_the_command_line_answers_a_wrong_value(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,17 +1,14 @@
 """Compares what two runs hold: ids, counts, bits of measured arrays, and derived figures.
 
 Every value of a run has a path, such as `figures/outliers/kurtosis|val|embedding/value`. Whatever
-the first run has must be in the second, and must agree, unless a list of exceptions says otherwise.
+the first run has must be in the second, and must agree.
 """
 
 from __future__ import annotations
 
 import json
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -53,27 +50,22 @@ def leaves_of(run: Path) -> Leaves:
         ValueError: If two values have one path, so that one of them would not be compared.
     """
     leaves: Leaves = {}
-    for path, value in _leaves(run):
+    for path, value in report_leaves(json.loads((run / "results.json").read_text("utf-8"))):
         if path in leaves:
             raise ValueError(f"{run}: two values are called {path}")
         leaves[path] = value
-    return leaves
-
-
-def _leaves(run: Path) -> Iterator[tuple[str, Any]]:
-    yield from report_leaves(json.loads((run / "results.json").read_text("utf-8")))
     for pattern in ARRAYS:
         for file in sorted(run.glob(pattern)):
             name = file.relative_to(run).as_posix()
-            for key, array in load_file(file).items():
-                yield f"arrays/{name}/{key}", array
+            leaves |= {f"arrays/{name}/{key}": array for key, array in load_file(file).items()}
+    return leaves
 
 
 def report_leaves(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yields the values of a `results.json` by path; lists with ids by id, others by index."""
     yield "partial", report["partial"]
     yield from _tree("model", report["model"])
-    yield from _tree("data", _by("name", report["data"]))
+    yield from _tree("data", {data["name"]: data for data in report["data"]})
     for part in report["parts"]:
         probe = part["probe"]
         yield f"probes/{probe}", part["result"] is not None
@@ -111,13 +103,10 @@ def _block_leaves(probe: str, block: Mapping[str, Any]) -> Iterator[tuple[str, A
         yield from _tree(f"{path}/ends", [end["images"] for end in block["ends"]])
 
 
-def _by(name: str, items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    return {item[name]: item for item in items}
-
-
 def _tree(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yields the leaves of plain data; a list also yields its length."""
-    if path.rpartition("/")[2] in TEXTS and _is_text(value):
+    items = value if isinstance(value, list) else [value]
+    if path.rpartition("/")[2] in TEXTS and all(isinstance(item, str) for item in items):
         yield path, "a text"
     elif isinstance(value, dict):
         for name, item in value.items():
@@ -130,137 +119,66 @@ def _tree(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _is_text(value: Any) -> bool:
-    items = value if isinstance(value, list) else [value]
-    return all(isinstance(item, str) for item in items)
-
-
-# What may differ.
-
-
-@dataclass(frozen=True)
-class Listed:
-    """What may be missing or differ, with its reason.
-
-    Attributes:
-        pattern: Glob over paths; `*` crosses slashes.
-        reason: Why, for a reader.
-        tolerance: For figures that moved: largest relative difference, or infinity for any value;
-            None for removed ones.
-    """
-
-    pattern: str
-    reason: str
-    tolerance: float | None = None
-
-
-def read_listed(file: Path) -> list[Listed]:
-    """Reads the tables `removed` (pattern, reason) and `moved` (pattern, reason, tolerance).
-
-    Raises:
-        ValueError: If an entry has no reason, or a moved one no tolerance.
-    """
-    tables = tomllib.loads(file.read_text("utf-8"))
-    listed = []
-    for name, keys in (
-        ("removed", {"pattern", "reason"}),
-        ("moved", {"pattern", "reason", "tolerance"}),
-    ):
-        for entry in tables.get(name, ()):
-            if set(entry) != keys or not entry["reason"].strip():
-                raise ValueError(f"{file}: [[{name}]] {entry}: give {', '.join(sorted(keys))}")
-            listed.append(Listed(**entry))
-    return listed
-
-
-# The comparison.
-
-
 @dataclass
-class Outcome:
+class RunDifference:
     """How two runs compare.
 
     Attributes:
         equal: How many paths agree.
-        missing: Paths that only the base has, and that are not listed.
+        missing: Paths that only the base has.
         differing: Sentences on paths whose values differ.
         new: Paths that only this checkout has; they are reported and no failure.
-        used: Patterns of the list that something rested on.
     """
 
     equal: int = 0
     missing: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
 
     @property
     def failed(self) -> bool:
-        """Whether something is missing or differs that is not listed."""
+        """Whether something is missing or differs."""
         return bool(self.missing or self.differing)
 
 
-def compare(base: Leaves, now: Leaves, listed: Iterable[Listed] = ()) -> Outcome:
+def compare(base: Leaves, now: Leaves) -> RunDifference:
     """Compares what two runs hold; all that the base has must agree."""
-    outcome = Outcome(new=[path for path in now if path not in base])
-    listed = tuple(listed)
+    difference = RunDifference(new=[path for path in now if path not in base])
     for path, value in base.items():
         exact = path.startswith("arrays/") and not path.startswith(DERIVED_ARRAYS)
-        gone = path not in now
-        difference = "" if gone else difference_of(value, now[path], exact, TOLERANCE)
-        if not gone and not difference:
-            outcome.equal += 1
-            continue
-        entry = next((entry for entry in listed if _allows(entry, path, value, now)), None)
-        if entry is not None:
-            outcome.used.add(entry.pattern)
-        elif gone:
-            outcome.missing.append(path)
+        if path not in now:
+            difference.missing.append(path)
+        elif reason := difference_of(value, now[path], exact):
+            difference.differing.append(f"{path}: {reason}")
         else:
-            outcome.differing.append(f"{path}: {difference}")
-    return outcome
+            difference.equal += 1
+    return difference
 
 
-def _allows(entry: Listed, path: str, value: Any, now: Leaves) -> bool:
-    if not fnmatchcase(path, entry.pattern):
-        return False
-    if entry.tolerance is None:
-        return path not in now
-    if path not in now:
-        return False
-    return isinf(entry.tolerance) or not difference_of(value, now[path], False, entry.tolerance)
-
-
-def difference_of(base: Any, now: Any, exact: bool, tolerance: float) -> str:
+def difference_of(base: Any, now: Any, exact: bool) -> str:
     """Returns how two values differ; empty if they agree.
 
     Args:
         base: A value of plain data, or an array.
         now: Likewise.
         exact: Whether every bit of an array must agree.
-        tolerance: Largest difference of two floats, as a part of the larger one.
     """
     if isinstance(base, np.ndarray):
-        return _arrays_differ(base, now, exact, tolerance)
-    if not _floats(base, now):
-        return "" if type(base) is type(now) and base == now else f"{base!r} was, {now!r} is"
-    if base == now or abs(base - now) <= tolerance * max(abs(base), abs(now)):
-        return ""
-    return f"{base!r} was, {now!r} is"
-
-
-def _floats(base: Any, now: Any) -> bool:
-    """Says whether two values are numbers of which one is a float: JSON may write 1.0 or 1."""
+        return _arrays_differ(base, now, exact)
     kinds = {type(base), type(now)}
-    return float in kinds and kinds <= {int, float}
+    if float in kinds and kinds <= {int, float}:  # JSON may write 1.0 or 1
+        equal = base == now or abs(base - now) <= TOLERANCE * max(abs(base), abs(now))
+    else:
+        equal = type(base) is type(now) and base == now
+    return "" if equal else f"{base!r} was, {now!r} is"
 
 
-def _arrays_differ(base: NDArray[Any], now: NDArray[Any], exact: bool, tolerance: float) -> str:
+def _arrays_differ(base: NDArray[Any], now: NDArray[Any], exact: bool) -> str:
     if (base.dtype, base.shape) != (now.dtype, now.shape):
         return f"{base.dtype} {base.shape} was, {now.dtype} {now.shape} is"
     if base.tobytes() == now.tobytes():
         return ""
     if exact or not np.issubdtype(base.dtype, np.floating):
         return f"{np.count_nonzero(base != now)} of {base.size} values differ"
-    close = np.isclose(now, base, rtol=tolerance, atol=0, equal_nan=True)
+    close = np.isclose(now, base, rtol=TOLERANCE, atol=0, equal_nan=True)
     return "" if close.all() else f"{np.count_nonzero(~close)} of {base.size} values moved too far"

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import typer.main
-
-from tuiprobe.cli.app import all_options, app
+from tuiprobe.cli.app import COMMANDS, MINIATURE, all_options
 from tuiprobe.options import Changes, OptionField
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
@@ -16,19 +12,14 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 OPTIONS = """\
 # Options, commands and exit codes
 
-`tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless [OPTIONS]` measures. `tuiprobe
---help` shows the options in bold, `tuiprobe --help-all` all of them. In Python,
-`tuiprobe.probe(model, data, **options)` takes the same options of a run: `--batch-size 8` is
-`batch_size=8`, and a repeatable option takes a list. The last column says what another value
-changes.
-
-This page is made by `python -m tools.options_page`.
+`tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless [OPTIONS]` measures. `--help`
+shows the options in bold. `tuiprobe.probe(model, data, **options)` takes the same options in
+Python: `--batch-size 8` is `batch_size=8`, and a repeatable option takes a list. The last column
+says what another value changes.
 """
 
-COMMANDS = """\
-## Commands
-
-`tuiprobe COMMAND --help` says the same. "As above" are the options of a run.
+HELP = """
+`tuiprobe COMMAND --help` shows arguments and options of a command.
 """
 
 CODES = (
@@ -55,7 +46,8 @@ CODES = (
     ),
     (
         "5",
-        "the run, or a check of `doctor`, failed: disk full, out of memory, an error in a model",
+        "the run, or a check of `doctor`, failed: disk full, out of memory, an error in a model "
+        "or a probe",
         "`--debug` shows the traceback; the same command resumes",
     ),
     (
@@ -70,14 +62,7 @@ Of several models in one command, those that can run do; the exit code is that o
 did not. Of a list (`--models`), missing weights count only if no model has any, and an interruption
 counts before a failure.
 
-```sh
-tuiprobe compare A B --fail-if 'outcome differs'  # exit code 1
-tuiprobe --headless --tokens several  # exit code 2
-tuiprobe --headless --offline --model open_clip:RN50-quickgelu/openai  # exit code 3
-tuiprobe --headless --data imagefolder:no-such-folder  # exit code 4
-```
-
-In Python the same errors are subclasses of `tuiprobe.errors.TuiprobeError`: `UsageError` (2),
+In Python errors are subclasses of `tuiprobe.errors.TuiprobeError`: `UsageError` (2),
 `WeightsError` (3), `DataError` (4) and `RunError` (5). An interruption is a `KeyboardInterrupt`.
 """
 
@@ -98,38 +83,17 @@ def page() -> str:
     for group, options in groups.items():
         head = _table(("option", "default", "meaning", "changes"))
         parts.append("\n".join([f"## {group}\n", *head, *map(_option_row, options), ""]))
-    root = typer.main.get_command(app)
+    names = [*((name, text) for _, name, text in COMMANDS), ("miniature export DIR", MINIATURE)]
+    commands = [*_table(("command", "what it does")), *(_row(f"`{n}`", text) for n, text in names)]
     codes = [*_table(("code", "meaning", "what to do")), *(_row(*code) for code in CODES)]
-    sections = _sections("tuiprobe", root)
-    return "\n".join([*parts, COMMANDS, *sections, "## Exit codes\n", *codes, MORE_CODES])
+    parts += ["## Commands\n", *commands, HELP, "## Exit codes\n", *codes, MORE_CODES]
+    return "\n".join(parts)
 
 
 def _option_row(field: OptionField) -> str:
     name = f"`{field.flag} {field.metavar}".rstrip() + "`"
     name = f"**{name}**" if field.option.common else name
     return _row(name, field.shown_default, field.help, CHANGES[field.option.changes])
-
-
-def _sections(path: str, group: Any) -> Iterator[str]:
-    """Yields a section for every command of a group and of its inner groups."""
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from _sections(f"{path} {name}", command)
-            continue
-        context = command.make_context(f"{path} {name}", [], resilient_parsing=True)
-        records = [param.get_help_record(context) for param in command.params]
-        rows = [_row(f"`{name}`", _as_above(name, text)) for name, text in records]
-        yield "\n".join(
-            [f"### {path} {name}\n", command.help, "", *_table(("", "meaning")), *rows, ""]
-        )
-
-
-def _as_above(name: str, text: str) -> str:
-    """Returns the meaning of an option; only its default where a run has the same option."""
-    for option in all_options():
-        if name.startswith(option.flag) and text.startswith(option.help):
-            return "As above." + text.removeprefix(option.help)
-    return text
 
 
 def _table(head: tuple[str, ...]) -> list[str]:

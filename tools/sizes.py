@@ -22,7 +22,6 @@ PACKAGE = "tuiprobe"
 WHOLE = ("tests", "benchmarks")
 """Folders that have one row for everything below them."""
 
-HEAD = "| package | files | code lines | statements | why it last grew |\n|---|---|---|---|---|\n"
 _ROW = re.compile(r"\| `([\w/]+)` \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|(.*)\|\n")
 
 
@@ -77,55 +76,19 @@ def _files(root: Path) -> Iterator[tuple[str, Path]]:
         yield from ((name, file) for file in sorted((root / name).rglob("*.py")))
 
 
-def rows_of(text: str) -> dict[str, tuple[Size, str]]:
-    """Returns size and reason of every row of the table.
-
-    Raises:
-        ValueError: If the text has no such table.
-    """
-    _, head, rest = text.partition(HEAD)
-    if not head:
-        raise ValueError(f"there is no table with the head {HEAD.partition(chr(10))[0]}")
-    rows: dict[str, tuple[Size, str]] = {}
-    while match := _ROW.match(rest):
-        package, *figures, reason = match.groups()
-        rows[package] = (
-            Size(*(int(figure.replace(",", "")) for figure in figures)),
-            reason.strip(),
-        )
-        rest = rest[match.end() :]
-    return rows
+def rows_of(text: str) -> dict[str, Size]:
+    """Returns the size in every row of the table."""
+    return {
+        package: Size(*(int(figure.replace(",", "")) for figure in figures))
+        for package, *figures, _ in _ROW.findall(text)
+    }
 
 
 def renewed(text: str, sizes: dict[str, Size]) -> str:
-    """Returns a text with the figures of its table renewed; reasons stay."""
-    before, head, rest = text.partition(HEAD)
-    rows = rows_of(text)
-    while match := _ROW.match(rest):
-        rest = rest[match.end() :]
-    lines = [
-        f"| `{name}` | {size} | {rows.get(name, (size, ''))[1]} |\n" for name, size in sizes.items()
-    ]
-    return before + head + "".join(lines).replace("|  |\n", "| |\n") + rest
-
-
-def verdict(name: str, size: Size | None, row: Size | None) -> tuple[str, bool]:
-    """Returns what is to be said about a package, and whether it grew beyond its row."""
-    if row is None:
-        return f"{name} is new: add its row, and say in it why", True
-    if size is None:
-        return f"{name} is gone: delete its row", False
-    if any(now > before for now, before in zip(size, row, strict=True)):
-        return (
-            f"{name} grew from {row} to {size}: edit its row, and say in it why in one line",
-            True,
-        )
-    if size != row:
-        return (
-            f"{name} shrank from {row} to {size}: `python -m tools.sizes --write` notes it",
-            False,
-        )
-    return "", False
+    """Returns a text with the figures of its table renewed; reasons stay, rows without files go."""
+    return _ROW.sub(
+        lambda row: f"| `{row[1]}` | {sizes[row[1]]} |{row[5]}|\n" if row[1] in sizes else "", text
+    )
 
 
 def run(root: Path, write: bool) -> int:
@@ -135,19 +98,14 @@ def run(root: Path, write: bool) -> int:
     if write:
         table.write_text(renewed(text, sizes), "utf-8")
         return 0
-    rows = rows_of(text)
-    print(f"{'package':24}{'files':>7}{'code lines':>12}{'statements':>12}")
+    rows, failed = rows_of(text), False
     for name, size in sizes.items():
-        print(f"{name:24}{size.files:7,}{size.code_lines:12,}{size.statements:12,}")
-    inside = [size for name, size in sizes.items() if name.startswith(PACKAGE)]
-    print(f"{PACKAGE + ' in all':24}", end="")
-    print("{:7,}{:12,}{:12,}".format(*map(sum, zip(*inside, strict=True))))
-    failed = False
-    for name in sorted({*sizes, *rows}):
-        message, grew = verdict(name, sizes.get(name), rows[name][0] if name in rows else None)
-        failed |= grew
-        if message:
-            print(f"{table.name}: {message} (files | code lines | statements)")
+        row = rows.get(name)
+        message = "" if size == row else f"  was {row}" if row else "  is new: add its row"
+        print(f"{name:24} {size}{message}")
+        if row is None or any(now > before for now, before in zip(size, row, strict=True)):
+            failed = True
+            print(f"{name} grew: edit its row in {table.name}, and say why in one line")
     return int(failed)
 
 

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from itertools import islice
 
 import torch
-from torch import Tensor
 
+from tools.train.evaluation import outliers
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.untrained import FILE, Untrained, references
 from tuiprobe.miniature import encoder as from_miniature
@@ -25,25 +25,6 @@ IMAGES = 64
 """Images of `miniature:val`, evenly spaced over its labels."""
 
 
-def kurtosis_and_persistence(h: Tensor) -> tuple[Tensor, float]:
-    """Returns the kurtosis of each image and P, from h `[n, C]` in float64.
-
-    >>> constant = torch.zeros(4, 8, dtype=torch.float64)
-    >>> constant[:, 3] = 1
-    >>> kappa, p = kurtosis_and_persistence(constant)
-    >>> round(float(kappa[0]), 3), round(p, 3)
-    (6.143, 1.0)
-    """
-    n, channels = h.shape
-    z = h - h.mean(1, keepdim=True)
-    fourth = z**4
-    kappa = fourth.mean(1) / z.square().mean(1).square()
-    share = fourth / fourth.sum(1, keepdim=True)
-    own = float(share.square().sum() / n)
-    cross = float((share.sum(0).square().sum() - share.square().sum()) / (n * (n - 1)))
-    return kappa, (cross - 1 / channels) / (own - 1 / channels)
-
-
 def measure(encoder: Encoder, architecture: str, batch: int = 16) -> Untrained:
     """Measures an encoder on the first images of the miniature's validation set."""
     images = dataset("val")
@@ -54,8 +35,7 @@ def measure(encoder: Encoder, architecture: str, batch: int = 16) -> Untrained:
         for start in range(0, len(samples), batch):
             tensors = [encoder.preprocess(images.open(s)) for s in samples[start : start + batch]]
             rows.append(encoder.encode(torch.stack(tensors)).double())
-    kappa, persistence = kurtosis_and_persistence(torch.cat(rows))
-    mean, reach = float(kappa.mean()), 1.96 * float(kappa.std()) / len(kappa) ** 0.5
+    figures = outliers(torch.cat(rows).numpy())
     return Untrained(
         architecture=architecture,
         representation=encoder.representation,
@@ -63,8 +43,8 @@ def measure(encoder: Encoder, architecture: str, batch: int = 16) -> Untrained:
         data="miniature:val",
         n=len(samples),
         width=encoder.width,
-        kurtosis=(mean, mean - reach, mean + reach),
-        persistence=persistence,
+        kurtosis=(figures["kurtosis"], figures["kurtosis_low"], figures["kurtosis_high"]),
+        persistence=figures["persistence"],
     )
 
 
@@ -80,12 +60,9 @@ def build(loader: str, architecture: str) -> Encoder:
     request = ModelRequest(
         architecture, architecture, None, None, "cpu", torch.float32, untrained=True
     )
-    loaders = {
-        "open_clip": from_open_clip.load,
-        "timm": from_timm.load,
-        "miniature": from_miniature.load,
-    }
-    return loaders[loader](request)
+    modules = {"open_clip": from_open_clip, "timm": from_timm, "miniature": from_miniature}
+    encoder: Encoder = modules[loader].load(request)
+    return encoder
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tuiprobe.run_options import RunOptions
     from tuiprobe.watching import Watched
 
-    Images: TypeAlias = str | PathLike[str] | Dataset[Any] | Iterable[Any]
+    ImageSource: TypeAlias = str | PathLike[str] | Dataset[Any] | Iterable[Any]
 
 __version__ = "0.3.0"
 __all__ = ["Encoder", "__version__", "probe", "watch"]
@@ -45,12 +45,12 @@ def __getattr__(name: str) -> Any:
 
 def probe(
     model: str | nn.Module | Encoder | None = None,
-    data: Images | None = None,
+    data: ImageSource | None = None,
     *,
     preprocess: Callable[[Image], Tensor] | Any = None,
     classes: str | PathLike[str] | Sequence[str] | None = None,
     head: str | PathLike[str] | nn.Linear | Head | None = None,
-    target: Images | Sequence[Images] | None = None,
+    target: ImageSource | Sequence[ImageSource] | None = None,
     output: str | PathLike[str] | None = None,
     fresh: bool = False,
     progress: bool | Callable[[Event], None] | None = None,

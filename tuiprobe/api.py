@@ -3,58 +3,46 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.utils.data import Dataset
 
-from tuiprobe.answer import answer
+from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
-from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.python_images import PythonImages, name_of
+from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
-from tuiprobe.measure import run as measuring
+from tuiprobe.measure.group import run_several as run_together
 from tuiprobe.measure.opening import PythonObjects
-from tuiprobe.measure.run import RunOutcome
-from tuiprobe.measure.stopping import Interrupted
+from tuiprobe.measure.run import run as run_one
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors
 from tuiprobe.narration import announce_downloads, is_interactive, narrated
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
-from tuiprobe.run_options import RunOptions
 from tuiprobe.spec import RunSpec
 
-__all__ = ["RunOutcome", "run", "run_probe", "run_several"]
+__all__ = ["run", "run_probe", "run_several"]
 
-_FLAGS = frozenset({"fresh", "require_weights", "offline"})
-_VALUES = frozenset(RunOptions.__annotations__) - _FLAGS | {
-    *("model", "data", "classes", "head", "target", "output")
-}
-"""Arguments of `tuiprobe.probe` that are True or False, and those that take values."""
-_VALUE = r"(?P<value>(?:[A-Z]+|\d+|probe|zero-shot|class|cpu|cuda|none)\b|[^\s:]+(?=: ))"
-"""The value that a message writes after an option."""
+ARGUMENTS = "in Python, --batch-size 8 is batch_size=8 and --fresh is fresh=True"
+"""Note on an error whose message names an option."""
 
 _SETS = (str, os.PathLike, Dataset)
 """Types of an argument that names one set of images, or is one."""
 
 
-def run(spec: RunSpec, **options: Any) -> RunOutcome:
-    """Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
-    return measuring.run(spec, answer=answer, **options)
+run = partial(run_one, answer=answer)
+"""Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
 
-
-def run_several(
-    specs: Sequence[RunSpec], **options: Any
-) -> list[RunOutcome | TuiprobeError | Interrupted]:
-    """Measures several models over the same images; see `tuiprobe.measure.run.run_several`."""
-    return measuring.run_several(specs, answer=answer, **options)
+run_several = partial(run_together, answer=answer)
+"""Measures several models over the same images; see `tuiprobe.measure.group.run_several`."""
 
 
 def run_probe(
@@ -70,57 +58,27 @@ def run_probe(
     Raises:
         KeyboardInterrupt: If the run was interrupted; finished shards are kept.
         RunError: If another rank writes the report.
-        TuiprobeError: If the run fails; its message names options as arguments of Python.
+        TuiprobeError: If the run fails.
     """
-    with _options_as_arguments():
+    try:
         spec, own = _spec_and_objects(model, data, options)
         if not isinstance(output, str | os.PathLike | None):
             raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
         with _listener(progress) as listen:
             announce_downloads([spec], listen)
-            place = Path(output) if output else None
-            outcome = run(spec, output=place, fresh=fresh, listen=listen, own=own)
-        if not outcome.complete:
-            raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")
-        if not outcome.merged:
-            why = outcome.waits or "another rank merged this run"
-            raise RunError(f"{why}; read {outcome.directory.results_file} when it is there")
-        write_reports(outcome.directory)
-        return read_report(outcome.directory)
-
-
-def message_for_python(message: str) -> str:
-    """Returns a message of the command line with options named as arguments of `tuiprobe.probe`.
-
-    >>> message_for_python("--batch-size: too small; --fresh, --classes FILE, --mix")
-    'batch_size: too small; fresh=True, classes=FILE, --mix'
-    >>> message_for_python("--classes goes with --head zero-shot or --workers 0")
-    'classes= goes with head="zero-shot" or workers=0'
-    """
-
-    def argument(match: re.Match[str]) -> str:
-        name = (match["option"] or "").replace("-", "_")
-        if name in _FLAGS:
-            return f"{name}=True"
-        if name not in _VALUES:
-            return match[0]
-        value = match["value"] or ""
-        if not value and message[match.end() :].startswith(":"):
-            return name
-        return f'{name}="{value}"' if value.islower() else f"{name}={value}"
-
-    # Commands in backticks stay as they are typed.
-    return re.sub(rf"`[^`]*`|--(?P<option>[a-z][a-z-]*[a-z])(?: {_VALUE})?", argument, message)
-
-
-@contextmanager
-def _options_as_arguments() -> Iterator[None]:
-    """Lets errors name options as arguments of `tuiprobe.probe`."""
-    try:
-        yield
+            folder = Path(output) if output else None
+            outcome = run(spec, output=folder, fresh=fresh, listen=listen, own=own)
     except TuiprobeError as error:
-        error.args = (message_for_python(str(error)),)
+        if "--" in str(error):
+            error.add_note(ARGUMENTS)
         raise
+    if not outcome.complete:
+        raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")
+    if not outcome.merged:
+        why = outcome.waits or "another rank merged this run"
+        raise RunError(f"{why}; read {outcome.directory.results_file} when it is there")
+    write_reports(outcome.directory)
+    return read_report(outcome.directory)
 
 
 def _spec_and_objects(

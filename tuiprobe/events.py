@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["stage", "progress", "warning", "skipped", "interrupted", "failed", "done"]
+EventKind = Literal["stage", "progress", "warning", "skipped", "interrupted", "failed", "done"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Event:
         data: Figures and names behind the sentence.
     """
 
-    kind: Kind
+    kind: EventKind
     message: str
     data: dict[str, Any] = field(default_factory=dict)
 

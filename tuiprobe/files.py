@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -79,6 +80,20 @@ def _kind(mode: int) -> str:
         stat.S_IFLNK: "a link",
     }
     return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def similar_folder(missing: Path) -> Path | None:
+    """Returns the folder that a path without a folder probably means; None if none is similar.
+
+    It lies beside the first part of the path that is missing.
+    """
+    while not missing.parent.is_dir():
+        missing = missing.parent
+    with suppress(OSError):
+        names = [path.name for path in missing.parent.iterdir() if path.is_dir()]
+        if near := get_close_matches(missing.name, names, n=1):
+            return missing.parent / near[0]
+    return None
 
 
 def parse_json(content: bytes | str, each: Callable[[dict[str, Any]], Any] | None = None) -> Any:
@@ -336,7 +351,7 @@ class Entry:
             try:
                 try:
                     for chunk in chunks:
-                        _write_all(descriptor, chunk)
+                        write_all(descriptor, chunk)
                     if durable:
                         os.fsync(descriptor)
                 finally:
@@ -385,7 +400,8 @@ def flush_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _write_all(descriptor: int, content: bytes | memoryview) -> None:
+def write_all(descriptor: int, content: bytes | memoryview) -> None:
+    """Writes all of some bytes to an open file."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view[:_CHUNK_BYTES]) :]

@@ -2,7 +2,8 @@
 
 Shares are written as per cent and differences of shares in points. The width of the interval
 decides how many digits stand there, never more than three: 93.2 ± 1.1, but 54 where it is ± 5.
-Counts are written in full.
+Without an interval, points and shares above 1 % have tenths, other numbers three digits. Counts
+are written in full.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ def number(
 
     >>> number(0.932), number(0.9, "share"), number(0.54321, "share", 0.49, 0.59)
     ('0.932', '90.0 %', '54 %')
+    >>> number(0.00833, "points"), number(0.012, "points", -0.03, 0.06), number(0.00832, "share")
+    ('0.8 points', '1 point', '0.832 %')
     >>> number(-0.035, "points", signed=True), number(12_345, "count"), number(2492.36)
     ('−3.5 points', '12,345', '2,490')
     >>> number(None), number(float("nan")), number(36.42, "dB")
@@ -57,9 +60,11 @@ def number(
     """
     if value is None or not isfinite(value):
         return MISSING
-    return _bare(value, unit, _decimals(value, unit, low, high), signed) + (
-        "" if bare else suffix(unit)
-    )
+    text = _bare(value, unit, _decimals(value, unit, low, high), signed)
+    if bare:
+        return text
+    singular = unit == "points" and text.lstrip(f"+{_MINUS}") == "1"
+    return text + (" point" if singular else suffix(unit))
 
 
 def interval(
@@ -197,8 +202,8 @@ def _bare(value: float, unit: str, decimals: int | None, signed: bool) -> str:
     whole = isinstance(scaled, int) or (unit == "count" and scaled == int(scaled))
     if decimals is None and whole:
         return with_minus(f"{int(scaled):{sign},}")
-    if decimals is None and unit in ("share", "points") and abs(scaled) >= _TENTH:
-        decimals = 1  # columns of published accuracies have no intervals
+    if decimals is None and (unit == "points" or (unit == "share" and abs(scaled) >= _TENTH)):
+        decimals = 1
     exponent = floor(log10(abs(scaled))) if scaled else 0
     visible = _MOST_DIGITS if decimals is None else decimals + exponent + 1
     if scaled and visible > 0 and not _TINY <= abs(scaled) < _HUGE:

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 
-Part = TypeVar("Part")
+Plugin = TypeVar("Plugin")
 
 
 class PluginError(RunError):
@@ -72,7 +72,7 @@ def is_extended(group: str) -> bool:
     return bool(entry_points(group=group))
 
 
-class Registry(Generic[Part]):
+class Registry(Generic[Plugin]):
     """All parts of one kind by name.
 
     Args:
@@ -82,7 +82,9 @@ class Registry(Generic[Part]):
         builtin: Import string `module:ATTRIBUTE` of each built-in part, by name.
     """
 
-    def __init__(self, group: str, what: str, kind: type[Part], builtin: Mapping[str, str]) -> None:
+    def __init__(
+        self, group: str, what: str, kind: type[Plugin], builtin: Mapping[str, str]
+    ) -> None:
         self.group = group
         self._what, self._kind, self._builtin = what, kind, dict(builtin)
 
@@ -91,7 +93,7 @@ class Registry(Generic[Part]):
         """Names of the built-in parts, in their order."""
         return tuple(self._builtin)
 
-    def builtin(self, name: str) -> Part | None:
+    def builtin(self, name: str) -> Plugin | None:
         """Returns a built-in part; None if there is none of that name.
 
         Use only this for a name that does not come from the user's own command line: it never runs
@@ -105,7 +107,7 @@ class Registry(Generic[Part]):
         assert isinstance(part, self._kind), target
         return part
 
-    def get(self, name: str) -> Part | None:
+    def get(self, name: str) -> Plugin | None:
         """Returns the part with this name, built-in ones first; None if there is none.
 
         Raises:
@@ -142,7 +144,7 @@ class Registry(Generic[Part]):
             if part.name in self._builtin and part.name in names
         )
 
-    def load(self, foreign: Foreign) -> Part:
+    def load(self, foreign: Foreign) -> Plugin:
         """Imports a part of another package.
 
         Raises:

@@ -1,30 +1,18 @@
 """RunSpec: everything a user decides about one run, and the key of a run's content.
 
 Each option is declared once, here: its type, default, bounds, help and group. The command line,
-the form on the screens, copied commands and docs/options.md are generated from it.
+the form on the screens, copied commands and docs/options.md are generated from it. Defaults that
+depend on other options are in `spec_defaults`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from tuiprobe.errors import UsageError
-from tuiprobe.options import (
-    Option,
-    OptionField,
-    options_of,
-    probe_options,
-    refuse_unknown,
-    validated,
-    words_of,
-)
+from tuiprobe.options import Option, OptionField, options_of
 
 DIRECTORY_VERSION = 2
 """Version of the run directory's contents; part of every key."""
@@ -57,9 +45,6 @@ positives in each split.
 NO_CONCEPTS = "none"
 """What a user types to leave out the default concept set."""
 
-MINIATURE_TARGET = "miniature:street"
-"""The target set that the miniature brings."""
-
 NO_TARGET = "none"
 """What a user types to leave out the default target set."""
 
@@ -83,17 +68,6 @@ MACHINE = "How it runs"
 
 EMBEDDED = "embeddings"
 """The data of a run of stored vectors."""
-
-OF_IMAGES = (
-    "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype",
-    "batch_size", "shard_batches", "workers", "max_unreadable", "templates", "concepts",
-    "concept_sample", "require_weights",
-)  # fmt: skip
-"""Options that stored vectors have no use for."""
-
-OF_EMBEDDINGS = ("labels", "training", "representation", "target_embeddings", "id_column")
-"""Options that only stored vectors have a use for."""
-
 
 AblateMode: TypeAlias = Literal["mean", "zero", "shuffle"]
 """What replaces ablated channels: their mean, zero, or the values of another image."""
@@ -265,7 +239,7 @@ class RunSpec:
     classes: Annotated[
         str | None,
         Option(
-            "Class names of the head, in label order. A file with one a line, or names between "
+            "Class names of the head, in label order. A file with one per line, or names between "
             "commas; they may be some of ImageNet's.",
             HEAD,
             common=True,
@@ -448,207 +422,3 @@ def content_key(content: dict[str, Any]) -> str:
 
     text = json.dumps({"schema": DIRECTORY_VERSION, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def rows_name(source: str) -> str:
-    """Returns a name for stored vectors: the last part of their path that is no pattern.
-
-    >>> rows_name("/data/clip/vitb32.npy"), rows_name("laion/img_emb/img_emb_*.npy")
-    ('vitb32', 'img_emb')
-    >>> rows_name("store.npz::train")
-    'store-train'
-    """
-    file, colons, member = source.rpartition("::")
-    path = PurePosixPath(file if colons else source)
-    while path.name and any(letter in path.name for letter in "*?["):
-        path = path.parent
-    stem = path.stem or EMBEDDED
-    return f"{stem}-{member}" if colons else stem
-
-
-def is_object(name: object) -> bool:
-    """Says whether a name in a spec stands for an object that Python code handed over.
-
-    >>> is_object("py:SmallNet"), is_object("py:net.py:model"), is_object("photos")
-    (True, False, False)
-    """
-    return isinstance(name, str) and name.startswith("py:") and name.count(":") == 1
-
-
-def make_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -> RunSpec:
-    """Returns the spec that the options describe.
-
-    Args:
-        model: Encoder; None for the embedded one, or with `embeddings`.
-        data: Data source; None for the miniature.
-        options: Further fields of `RunSpec`. None means the default. In `sample` and
-            `concept_sample`, 0 means all images.
-
-    Raises:
-        UsageError: If an option is unknown or invalid; names the option and the problem.
-    """
-    names = [option.name for option in run_options() if not option.required]
-    for name in options:
-        refuse_unknown("there is no option", name, names)
-    values = {name: value for name, value in options.items() if value is not None}
-    values = {name: typed(name, value) for name, value in values.items()}
-    model, data = typed("model", model), typed("data", data)
-    if values.get("embeddings") is not None:
-        values |= _embedded(model, data, values)
-    else:
-        _refuse_options(values, OF_EMBEDDINGS, "{} belongs to --embeddings FILE")
-        values |= {"model": model or DEFAULT_MODEL, "data": data or DEFAULT_DATA}
-    spec = validated(RunSpec, {**values, **_filled(values)})
-    probe_options(spec.probe)
-    return spec
-
-
-def typed(name: str, value: Any) -> Any:
-    """Returns a value from Python as the command line gives it: paths as text, one as several.
-
-    Raises:
-        UsageError: If it is neither text nor a path where the option is text.
-    """
-    return value if value is None else _typed(run_option(name), value)
-
-
-def _typed(option: OptionField, value: Any) -> Any:
-    if option.many:
-        single = isinstance(value, str | os.PathLike)
-        values = [value] if single else value if isinstance(value, list | tuple) else None
-        if values is not None:
-            return tuple(_typed(replace(option, many=False), each) for each in values)
-    elif isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if option.kind is str and not isinstance(value, str):
-        hint = option.option.help.partition(". ")[0].rstrip(".")
-        raise UsageError(f"{option.flag} takes text ({hint}), not a {type(value).__name__}")
-    return value
-
-
-def _embedded(model: str | None, data: str | None, values: Mapping[str, Any]) -> dict[str, str]:
-    """Returns what stands for model and data where vectors are given.
-
-    Raises:
-        UsageError: If an option is about images or a model.
-    """
-    if model is not None or data is not None:
-        raise UsageError("--embeddings takes the place of --model, --data and --suite: choose one")
-    _refuse_options(values, OF_IMAGES, "{} is about images; --embeddings has none")
-    if values.get("head") in ("probe", "zero-shot"):
-        raise UsageError(f"--head {values['head']} needs an encoder: pass --head FILE")
-    return {"model": rows_name(values["embeddings"]), "data": EMBEDDED}
-
-
-def _refuse_options(values: Mapping[str, Any], names: Iterable[str], template: str) -> None:
-    """Refuses options that a run has no use for, unless they have their default."""
-    for name in names:
-        default = run_option(name).default
-        value = values.get(name, default)
-        if value not in (default, list(default) if isinstance(default, tuple) else default):
-            raise UsageError(template.format(run_option(name).flag))
-
-
-def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields whose default depends on other fields, with defaults filled in.
-
-    The miniature is a demonstration: with its own models it brings concepts and a target set and
-    takes under a minute; a full-size encoder gets fewer images and no concepts. Other concept sets
-    are measured whole, because a concept needs 30 positives in each split.
-    """
-    if values.get("embeddings") is not None:
-        return {"sample": None, "concepts": None, "concept_sample": None}
-    model, data, sample = values["model"], values["data"], values.get("sample")
-    concepts, concept_sample = values.get("concepts"), values.get("concept_sample")
-    own_model = model.startswith("mini_")
-    demonstration = own_model and data == DEFAULT_DATA
-    if concepts is None and demonstration:
-        concepts = "miniature"
-    if concept_sample is None:  # an explicit --sample applies to every set
-        concept_sample = sample
-    if concept_sample is None and concepts == "miniature":
-        concept_sample = MINIATURE_CONCEPT_SAMPLE
-    if sample is None and data.partition(":")[0] == "miniature":
-        sample = 2000 if own_model else 64
-    return {
-        "sample": DEFAULT_SAMPLE if sample is None else sample or None,
-        "concepts": concepts,
-        "concept_sample": concept_sample or None,
-        "target": values.get("target") or ((MINIATURE_TARGET,) if demonstration else ()),
-    }
-
-
-def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str]:
-    """Returns the fewest arguments of `tuiprobe --headless` that give this spec.
-
-    Args:
-        spec: The spec of a run.
-        names: The fields that the run's file holds, if an earlier version wrote it; None for all.
-
-    >>> arguments_of(make_spec("mini_clip", "my photos", {"sample": 0, "layers": ("a*",)}))
-    ['--model', 'mini_clip', '--data', 'my photos', '--sample', '0', '--layers', 'a*']
-    """
-    # Each default depends on the ones before.
-    unset = {"sample": None, "concepts": None, "concept_sample": None, "target": ()}
-    given = {**vars(spec), **unset}
-    if spec.embeddings is not None:
-        given |= {"model": None, "data": None}
-    for name, nothing in unset.items():
-        value = getattr(spec, name)
-        if spec.embeddings is None and _filled(given)[name] != value:
-            given[name] = run_option(name).option.typed_none if value == nothing else value
-    if given["data"] == DEFAULT_DATA:  # a folder may have this name where the command is run
-        given["data"] = None
-    known = [option for option in run_options() if names is None or option.name in names]
-    return words_of(known, given)
-
-
-def shown_command(arguments: Sequence[str]) -> str:
-    r"""Returns the command line a user can copy: quoted for a shell, always one line.
-
-    >>> shown_command(["--headless", "--data", "imagefolder:my photos"])
-    "tuiprobe --headless --data 'imagefolder:my photos'"
-    >>> print(shown_command(["open", "a\nb\x1b[31m"]))
-    tuiprobe open $'a\x0ab\x1b[31m'
-    """
-    return " ".join(map(_quoted, ["tuiprobe", *arguments]))
-
-
-def _quoted(word: str) -> str:
-    """Quotes a word for a shell; letters that a terminal obeys or hides are written as bytes."""
-    if word.isprintable():
-        return shlex.quote(word)
-    return "$'" + "".join(map(_escaped, word)) + "'"
-
-
-def _escaped(letter: str) -> str:
-    if letter.isprintable() and letter not in "'\\":
-        return letter
-    return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))
-
-
-def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
-    """Returns the arguments that do what a run did; see `command_of`."""
-    if spec.get(WATCHED):
-        raise UsageError("it was measured by tuiprobe.watch, and by no command")
-    targets = spec.get("target")
-    several = targets if isinstance(targets, list | tuple) else []
-    if any(map(is_object, (spec.get("model"), spec.get("data"), *several))):
-        raise UsageError("its model or its images were objects of Python, which no command has")
-    known = {o.name: spec[o.name] for o in run_options() if o.name in spec}
-    return ["--headless", *arguments_of(validated(RunSpec, known), known)]
-
-
-def command_of(spec: Mapping[str, Any]) -> str:
-    r"""Returns the command line that does what a run did.
-
-    Args:
-        spec: The spec as in `results.json`; not trusted.
-
-    Raises:
-        UsageError: If it is not a spec of this version.
-
-    >>> command_of({"model": "mini_clip", "data": "my photos", "sample": None, "layers": ["a*"]})
-    "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
-    """
-    return shown_command(headless_arguments(spec))

@@ -10,9 +10,8 @@ import pytest
 
 from tests.measure.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.answer import answer
+from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
-from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.directions.probe import PrivilegedDirections
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.intervals import exact
@@ -123,5 +122,6 @@ def test_a_number_that_no_report_takes_names_the_probe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PrivilegedDirections, "compute", lambda *_: exact(np.nan, 1, "planted"))
-    with pytest.raises(DamagedFileError, match=r"takes \(probe directions, Estimate\): .* finite"):
-        probed(tmp_path, WEIGHT, val=FakeSet(H, LABELS))
+    report = probed(tmp_path, WEIGHT, val=FakeSet(H, LABELS))
+    assert "the probe directions failed with ValidationError" in report.why_not("directions")
+    assert "holds texts, lists or numbers that no report takes" in report.why_not("directions")

@@ -12,9 +12,11 @@ import pytest
 
 from tests.answer import strangers
 from tests.measure.fake_run import FakeSet, write_run
-from tuiprobe.answer import answer
+from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
+from tuiprobe.files import DamagedFileError
 from tuiprobe.probes import BUILT_IN, registry
+from tuiprobe.probes.calibration.probe import CalibrationOfTheHead as Calibrated
 from tuiprobe.report.markdown import markdown
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
@@ -111,10 +113,50 @@ def test_a_probe_that_fails_costs_its_own_part_alone(
     install(("early", kind), ("length", "MeanLength"))
     report = answer(run)
     assert report.parts[: len(BUILT_IN)] == without.parts
-    assert said in report.why_not("early")
+    assert f"the probe early failed with {said}" in report.why_not("early")
+    assert "please report this bug of an unnamed package" in report.why_not("early")
     assert report.part(strangers.Length) is not None
     assert Report.parse(report.to_json().encode(), "memory") == report
     assert said in markdown(report)
+
+
+def test_a_built_in_probe_that_raises_costs_its_own_part_alone(
+    install: Install,
+    run: RunDir,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    install()
+    without = answer(run)
+    monkeypatch.setattr(Calibrated, "compute", strangers.FailsInCompute.compute)
+    assert run_cli(["reprobe", str(run.path)]) == 5
+    report = Report.read(run.results_file)
+    failed = report.part_of("calibration")
+    assert failed is not None
+    assert failed.failed
+    assert failed.not_run == (
+        "the probe calibration failed with ZeroDivisionError: compute (at tests.answer.strangers:"
+        f"{strangers.FailsInCompute.compute.__code__.co_firstlineno + 2})"
+    )
+    assert failed.remedy == "please report this bug of tuiprobe"
+    assert [part for part in report.parts if part != failed] == [
+        part for part in without.parts if part.probe != "calibration"
+    ]
+    output = capsys.readouterr()
+    assert output.err.count("error: ") == 1
+    assert report.why_not("calibration") in output.err
+    assert report.title in output.out
+
+
+def test_a_damaged_file_ends_the_command(
+    install: Install, run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise DamagedFileError("a file is damaged")
+
+    install()
+    monkeypatch.setattr(Calibrated, "inputs", refuse)
+    assert run_cli(["reprobe", str(run.path)]) == 4
 
 
 @pytest.mark.parametrize(

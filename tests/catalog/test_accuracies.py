@@ -3,8 +3,8 @@
 import pytest
 
 from tuiprobe.catalog.accuracies import SHIFTS, Row, published_row, read_own_baseline, rows
-from tuiprobe.catalog.names import all_published, published
 from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import all_published, published
 from tuiprobe.errors import UsageError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tuiprobe.catalog import names
+from tuiprobe.catalog import published_models
 from tuiprobe.cli.app import run_cli
 from tuiprobe.cli.options import model_names
 
@@ -42,10 +42,10 @@ def test_commands_options_and_values_are_completed(completed) -> None:
 
 
 def test_no_name_is_completed_that_a_shell_would_obey(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = names.all_published()
+    known = published_models.all_published()
     assert {"rn50_openai", "open_clip:RN50-quickgelu/openai"} <= set(model_names())
     bad = {name: next(iter(known.values())) for name in ("$(touch x)", "c;d", "e f", "g\n")}
-    monkeypatch.setattr(names, "all_published", lambda: {**bad, **known})
+    monkeypatch.setattr(published_models, "all_published", lambda: {**bad, **known})
     assert not bad.keys() & set(model_names())
     assert known.keys() <= set(model_names())
 

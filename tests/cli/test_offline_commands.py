@@ -201,7 +201,7 @@ def put_by_url(home: Path) -> None:
     """Writes weights into open_clip's own folder, and how open_clip and tuiprobe list them."""
     import torch
 
-    from tuiprobe.catalog.names import FILE
+    from tuiprobe.catalog.published_models import FILE
 
     stream = io.BytesIO()
     torch.save({"state_dict": put_tiny(home)}, stream)

@@ -20,13 +20,9 @@ from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, val
 from tuiprobe.compare.indicator_section import describe_indicator
 from tuiprobe.compare.ranking import rank
 from tuiprobe.compare.several import describe_models, describe_several
+from tuiprobe.probes.confidence import Logits, mean_confidence
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.robustness.compute import (
-    Baseline,
-    Baselines,
-    mean_confidence,
-    probe_robustness,
-)
+from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.report import Report
@@ -241,16 +237,18 @@ def test_confidence_is_the_largest_softmax() -> None:
     val = SetFeatures("val", rng.standard_normal((300, 8)).astype("f4"))
     logits = val.features.astype("f8") @ head.weight.T + head.bias
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    assert mean_confidence(head, val).value == pytest.approx(p.max(1).mean(), rel=1e-5)
-    assert "scale unknown" in mean_confidence(HeadArrays(head.weight, normalize=True), val).reason
+    scores = Logits(head, val).confidences()
+    assert mean_confidence(head, scores).value == pytest.approx(p.max(1).mean(), rel=1e-5)
+    unscaled = HeadArrays(head.weight, normalize=True)
+    assert "scale unknown" in mean_confidence(unscaled, scores).reason
     cosine = HeadArrays(head.weight, normalize=True, logit_scale=30.0)
     logits = logits - head.bias
     logits = 30 * logits / np.linalg.norm(val.features.astype("f8"), axis=1, keepdims=True)
     p = np.exp(logits - logits.max(1, keepdims=True))
-    confidence = mean_confidence(cosine, val)
+    confidence = mean_confidence(cosine, Logits(cosine, val).confidences())
     assert confidence.value == pytest.approx((1 / p.sum(1)).mean(), rel=1e-4)
-    nothing = SetFeatures("val", val.features * np.nan)
-    assert "no image" in mean_confidence(head, nothing).reason
+    nothing = SetFeatures("val", val.features[:0])
+    assert "no image" in mean_confidence(head, Logits(head, nothing).confidences()).reason
 
 
 def planted() -> list[Run]:

@@ -5,7 +5,7 @@ import pytest
 from tests.report.samples import estimate, outlier_channel, outliers, report
 from tuiprobe.compare.differences import Comparison, Difference, compare
 from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows, verdict
-from tuiprobe.probes.outliers.channel_result import Heights
+from tuiprobe.probes.outliers.result import Heights
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.results.headlines import EFFECTIVE, HEADLINES, KURTOSIS, MEAN_SHIFT, TARGET, TOP1
 

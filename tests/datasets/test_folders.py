@@ -16,7 +16,8 @@ from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.measure.preview import preview
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import command_of, make_spec
+from tuiprobe.spec_commands import command_of
+from tuiprobe.spec_defaults import make_spec
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +96,10 @@ def test_the_default_needs_no_spelling_and_a_spec_records_the_source(place: Path
         load_suite(source_named("gone"))
     with pytest.raises(DataError, match=r"/gone does not exist; give a folder"):
         load_suite(source_named("./gone"))
+    with pytest.raises(UsageError, match=r"no folder \(did you mean photos\?\); give the path"):
+        load_suite(source_named("foto"))
+    with pytest.raises(DataError, match=r"/phots/cats does not exist; did you mean .*/photos\?"):
+        load_suite(source_named("./phots/cats"))
 
 
 def test_a_source_of_another_package_is_told_apart_unloaded(

@@ -10,7 +10,7 @@ from tests.datasets.trees import IMAGENET_LABELS, RED, picture, write_json, writ
 from tuiprobe.datasets import UnreadableImageError
 from tuiprobe.datasets.objectnet import ObjectNet
 from tuiprobe.errors import DataError
-from tuiprobe.measure.heads import answers_for
+from tuiprobe.measure.head_matching import answers_for
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tuiprobe.datasets import Suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.suites import auto_suite, read_suite
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.measure.heads import answers_for
+from tuiprobe.measure.head_matching import answers_for
 
 ALL = ("imagenet", *SHIFTS)
 

@@ -15,7 +15,8 @@ from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.measure.opening import plan_run
-from tuiprobe.spec import RunSpec, make_spec
+from tuiprobe.spec import RunSpec
+from tuiprobe.spec_defaults import make_spec
 
 NAME = os.fsdecode(b"caf\xe9")
 

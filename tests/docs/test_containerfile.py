@@ -14,7 +14,7 @@ import pytest
 
 from tests.docs.blocks import ROOT
 from tuiprobe.cli import app, headless
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.api import run
 from tuiprobe.measure.stages import RunOutcome
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 
 Run = Callable[..., RunOutcome]
 

@@ -20,7 +20,7 @@ from tuiprobe.events import Event
 from tuiprobe.measure.opening import plan_run
 from tuiprobe.measure.plan import Plan
 from tuiprobe.report import read_report
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 
 ROWS = 6
 TRUTH = [2, 0, 1, 1, 0, 2]

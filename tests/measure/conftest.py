@@ -16,8 +16,8 @@ from PIL import Image
 from tests.prepared import Forked, Prepared
 from tuiprobe import api
 from tuiprobe.events import Event, Listener
-from tuiprobe.measure.run import RunOutcome
-from tuiprobe.spec import make_spec
+from tuiprobe.measure.stages import RunOutcome
+from tuiprobe.spec_defaults import make_spec
 
 SMALL = "timm:test_resnet.r160_in1k"
 """A real, tiny timm architecture: fast enough to run whole jobs in a test."""

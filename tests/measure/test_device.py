@@ -17,7 +17,7 @@ from tuiprobe.measure.opening import with_device
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_spec
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 
 
 @pytest.fixture

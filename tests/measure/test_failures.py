@@ -14,6 +14,11 @@ import pytest
 from tests.measure.conftest import SMALL, shard_files, small_job
 from tests.prepared import Prepared
 from tuiprobe.cli.app import run_cli
+from tuiprobe.probes.outliers.probe import OutlierFeatures
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.locks import held_locks
+from tuiprobe.run.results import read_results
+from tuiprobe.run.state import run_state
 
 pytestmark = [
     pytest.mark.slow,
@@ -76,6 +81,24 @@ def test_a_full_disk_keeps_what_was_published(pictures, small_disk, capsys):
     assert run_cli(small_job(pictures, run)) == 0
     assert "resuming" in capsys.readouterr().err
     assert all(path.read_bytes() == content for path, content in kept.items())
+
+
+def test_a_probe_that_raises_costs_its_own_part_and_the_exit_code_tells(
+    pictures: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise IndexError("out of range")
+
+    monkeypatch.setattr(OutlierFeatures, "compute", fail)
+    failing(
+        5,
+        "warning: the probe outliers failed with IndexError: out of range",
+        small_job(pictures, tmp_path / "run"),
+        capsys,
+    )
+    run = RunDir(tmp_path / "run")
+    assert [part.probe for part in read_results(run).parts if part.failed] == ["outliers"]
+    assert run_state(run, held_locks()).kind == "done"
 
 
 class Bomb:

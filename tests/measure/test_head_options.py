@@ -24,21 +24,23 @@ import tuiprobe
 from tests.measure.fake_plan import fake_plan as plan
 from tests.parts import part
 from tuiprobe.catalog.imagenet import imagenet_wnids
-from tuiprobe.datasets.base import Sample
+from tuiprobe.datasets.sample import Sample
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
+from tuiprobe.measure.head_building import LongHeadError, write_head
 from tuiprobe.measure.head_choice import HeadChoice
-from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.heads import LongHeadError, class_of_each_row, write_head
+from tuiprobe.measure.head_fit import probe_split
+from tuiprobe.measure.head_matching import class_of_each_row
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
-from tuiprobe.models.heads import PromptHead, TextTower, classifier_head
+from tuiprobe.models.heads import classifier_head
+from tuiprobe.models.prompt_heads import PromptHead, TextTower
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results import Report
+from tuiprobe.results import NotRun, Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.status import StatusWriter, read_status
@@ -125,8 +127,8 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     run = RunDir(tmp_path / "run")
     write_head(replace(plan(clip, data, templates=many), directory=run), lambda event: None)
     reason = read_head(run)
-    assert isinstance(reason, str)
-    assert "10,020 prompts take a CPU hours: ask for them with --head zero-shot" in reason
+    assert isinstance(reason, NotRun)
+    assert "10,020 prompts take a CPU hours: ask for them with --head zero-shot" in reason.reason
     assert clip.seen == 0
     write_head(
         replace(plan(clip, data, templates=many, head="zero-shot"), directory=run),
@@ -141,7 +143,7 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     # Now it is cached, and no longer has to be asked for.
     other = RunDir(tmp_path / "other")
     write_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)
-    assert not isinstance(read_head(other), str)
+    assert not isinstance(read_head(other), NotRun)
     assert clip.seen == 10_020
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from tuiprobe import miniature
 from tuiprobe.catalog.imagenet import imagenet_wnids
-from tuiprobe.measure.heads import answers_for
+from tuiprobe.measure.head_matching import answers_for
 
 IMAGES = 120
 

@@ -14,7 +14,7 @@ from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.shards import Shard, split_into_shards
 from tuiprobe.measure.tap_statistics import TapMeasure
 from tuiprobe.models.taps import Tap
-from tuiprobe.probes.outliers.row_figures import figures_of_rows
+from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.run.counting import SetPlan, count_images, images_done, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host

@@ -12,8 +12,7 @@ import torch
 from tests.measure.oracle import Figures, figures_of
 from tests.parts import part
 from tuiprobe.cli.headless import run_models
-from tuiprobe.probes.outliers.channel_result import Heights, Outcome
-from tuiprobe.probes.outliers.result import ChannelShare, OutlierResult, Outliers
+from tuiprobe.probes.outliers.result import ChannelShare, Heights, Outcome, OutlierResult, Outliers
 from tuiprobe.results import Estimate, Figure
 from tuiprobe.results.report import Report
 

@@ -3,8 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.measure.conftest import SMALL
+from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.load import load_suite
+from tuiprobe.errors import DataError
+from tuiprobe.measure.opening import plan_run
 from tuiprobe.measure.plan import Plan, list_images, make_plan
 from tuiprobe.models.load import load_encoder
 from tuiprobe.spec import RunSpec
@@ -32,3 +37,14 @@ def test_the_key_follows_what_decides_the_numbers_and_not_how_it_is_run(small_ch
 
     # a sample is the beginning of the whole
     assert order(plan_of(small_checkpoint, pictures, sample=20)) == order(plain)[:20]
+
+
+def test_a_missing_folder_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.setattr("tuiprobe.measure.opening.load_encoder", None)
+    folder = str(tmp_path / "fotos")
+    for data, options in ((folder, {}), (None, {"target": [folder]})):
+        with pytest.raises(DataError, match=r"did you mean .*/photos\?"):
+            plan_run(user_spec("mini_clip", data, options))

@@ -20,9 +20,9 @@ from tests.measure.fake_plan import fake_plan
 from tuiprobe import probe
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
-from tuiprobe.datasets.base import Sample, Stamp
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
+from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.errors import DataError, TuiprobeError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.plan import Plan

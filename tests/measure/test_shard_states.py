@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.measure.shards import LENGTHS, States, check_shard, stack_states
+from tuiprobe.measure.shards import LENGTHS, TapStates, check_shard, stack_states
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.stats import ActivationStats
 
@@ -25,7 +25,7 @@ def state(width: int, k: int, seen: np.ndarray) -> Arrays:
     return {name: tensor.numpy() for name, tensor in stats.state_dict().items()}
 
 
-def states_of(seen: dict[str, np.ndarray]) -> States:
+def states_of(seen: dict[str, np.ndarray]) -> TapStates:
     return {
         tap: state(width, 4 if tap == "embedding" else 2, seen.get(tap, PLANNED))
         for tap, width in WIDTHS.items()

@@ -33,7 +33,7 @@ from tuiprobe.run.records import PlanRecord, read_plan
 from tuiprobe.run.samples import read_samples
 from tuiprobe.run.status import read_status
 from tuiprobe.run.verify import verify
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +143,7 @@ def test_none_leaves_the_target_out(default: Path, tmp_path: Path) -> None:
     plan = plan_run(make_spec("mini_clip", "miniature", options))
     assert not plan.suite.targets
     assert plan.key == Report.read(default / "results.json").key
-    with pytest.raises(UsageError, match='target="none"'):
+    with pytest.raises(UsageError, match="--target none"):
         probe(tmp_path / "other", target=("none", "miniature:street"))
 
 
@@ -262,5 +262,5 @@ def test_a_bad_source_ends_the_run_before_the_first_image(tmp_path, capsys, monk
     assert run_cli(words) == 4
     assert "error: --target imagefolder:nowhere: " in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
-    with pytest.raises(DataError, match='target="miniature": it has'):
+    with pytest.raises(DataError, match="--target miniature: it has"):
         probe(tmp_path / "run", target=("miniature",))

@@ -15,7 +15,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.events import Event
 from tuiprobe.files import Entry
 from tuiprobe.run.arrays import read_arrays
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 
 
 @pytest.fixture

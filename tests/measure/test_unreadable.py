@@ -13,10 +13,10 @@ import pytest
 from tests.measure.conftest import measured, results, small_job, write_pictures
 from tests.measure.test_extract import BROKEN, OPTIONS, write_numbers
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.base import Sample, UnreadableImageError
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
-from tuiprobe.report.common import LISTED_IMAGES
+from tuiprobe.datasets.sample import Sample, UnreadableImageError
+from tuiprobe.report.model_and_data import LISTED_IMAGES
 
 pytestmark = pytest.mark.slow
 

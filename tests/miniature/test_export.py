@@ -69,9 +69,8 @@ def test_broden_tables_and_maps_agree(exported: Path) -> None:
 
 
 def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
-    def stop(part: str, done: int, total: int) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
+    def stop(part: str, images: int) -> None:
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         export(tmp_path / "out", images=5, progress=stop)
@@ -84,8 +83,8 @@ def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
         ("out", {"sets": ("nope",)}, "no set 'nope'"),
         ("out", {"layouts": ("zip",)}, "Unknown layout 'zip'"),
         ("out", {"images": 0}, "1 or more"),
-        ("", {}, "not empty"),
-        ("keep.txt", {}, "not a directory"),
+        ("", {}, "not a new or empty directory"),
+        ("keep.txt", {}, "not a new or empty directory"),
         ("keep.txt/below", {}, "Cannot export"),
     ],
 )

@@ -1,26 +1,11 @@
 import hashlib
-import json
-import shutil
-from pathlib import Path
 
 import pytest
 import torch
 
-from tools.train.command import save
 from tools.train.evaluation import to_input
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.miniature import build, weights, world
-from tuiprobe.miniature.networks import Classifier
-
-
-@pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "weights"
-    shutil.copytree(weights.FOLDER, folder)
-    monkeypatch.setattr(weights, "FOLDER", folder)
-    monkeypatch.setattr(weights.card, "__defaults__", (folder,))
-    monkeypatch.setattr(weights.load_state, "__defaults__", (folder,))
-    return folder
 
 
 @pytest.mark.parametrize("name", weights.MODEL_NAMES)
@@ -69,59 +54,27 @@ def test_models_do_what_their_cards_say(
     assert abs(accuracy - p) < 5 * (p * (1 - p) / len(labels)) ** 0.5 + 1e-9
 
 
-def test_a_checkpoint_file_is_used(tmp_path: Path) -> None:
-    model = Classifier(40)
-    save(model, "mine", {}, tmp_path)
-    loaded, _, about = build("mini_supervised", checkpoint=tmp_path / "mine.safetensors")
-    assert about["weights"] == "file"
-    torch.testing.assert_close(loaded.head.bias, model.head.bias, atol=1e-3, rtol=1e-3)
-
-
 def test_untrained_weights_are_the_same_every_time_and_leave_the_generator_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first, _, about = build("mini_clip", weights="untrained")
+    first, _, _ = build("mini_clip", weights="untrained")
     assert torch.equal(torch.rand(1), expected)
     second, _, _ = build("mini_clip", weights="untrained")
-    assert about["weights"] == "untrained"
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-OTHER = json.dumps(weights.card("mini_clip") | {"vocabulary_sha256": "0"}).encode()
-
-
 @pytest.mark.parametrize(
-    ("suffix", "content", "message"),
-    [
-        ("safetensors", b"\1", r"damaged.*Reinstall"),
-        ("safetensors", None, "Cannot read the weights"),
-        ("json", None, "Cannot read the model card"),
-        *(("json", text, "card") for text in (b"", b"[]", b"{}", b'{"sha256": 3}')),
-        ("json", OTHER, "vocabulary"),
-    ],
+    ("change", "message"),
+    [({"sha256": "0"}, "damaged.*Reinstall"), ({"vocabulary_sha256": "0"}, "vocabulary")],
 )
-def test_a_file_that_is_damaged_or_missing_is_refused(
-    copied: Path, suffix: str, content: bytes | None, message: str
+def test_a_file_that_its_card_does_not_describe_is_refused(
+    change: dict, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = copied / f"mini_clip.{suffix}"
-    path.unlink()
-    if content is not None:
-        path.write_bytes(content)
+    card = weights.card("mini_clip") | change
+    monkeypatch.setattr(weights, "card", lambda name: card)
     with pytest.raises(WeightsError, match=message):
         build("mini_clip")
-
-
-@pytest.mark.parametrize("content", [None, b"", b"not a weight file"])
-def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "mine.safetensors"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"mine\.safetensors"):
-        build("mini_clip", checkpoint=path)
-    with pytest.raises(WeightsError, match="do not fit"):
-        build("mini_supervised", checkpoint=weights.FOLDER / "mini_clip.safetensors")
-    for kind in ("shipped", "untrained"):
-        with pytest.raises(UsageError, match="no model 'maxi_clip'"):
-            build("maxi_clip", weights=kind)
+    with pytest.raises(UsageError, match="no model 'maxi_clip'"):
+        build("maxi_clip")

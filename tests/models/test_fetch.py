@@ -14,7 +14,7 @@ import tuiprobe
 from tests.hub_cache import TINY, put, put_tiny
 from tests.models.test_sources import MEAN, timm_folder
 from tuiprobe.catalog.cached import cached_file
-from tuiprobe.catalog.names import all_published
+from tuiprobe.catalog.published_models import all_published
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.fetch import fetch
 from tuiprobe.models.from_open_clip import tokenizer_files

@@ -20,9 +20,9 @@ from torch import Tensor
 from tests.models.conftest import Saved
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.head_files import read_head, read_templates, ridge_head
-from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, PromptHead, TextTower
+from tuiprobe.models.heads import Head, head_from_file, ridge_head
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.prompt_heads import CLASSES_PER_SHARD, PromptHead, TextTower, read_templates
 from tuiprobe.models.text_side import trained_scale
 
 CLASSES = ("cat", "fire truck", "tench")
@@ -247,7 +247,7 @@ def test_templates_without_a_place_for_the_name_are_refused(
 
 def read(path: Path, state: dict[str, Tensor]) -> Head:
     save_file(state, path)
-    return read_head(path, width=5)
+    return head_from_file(path, width=5)
 
 
 def test_heads_from_files(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from tests.models import hostile
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
-from tuiprobe.models.head_files import read_head, read_templates
+from tuiprobe.models.heads import head_from_file
+from tuiprobe.models.prompt_heads import read_templates
 from tuiprobe.models.weights import load_into, read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -215,7 +216,7 @@ def test_whole_numbers_keep_their_values() -> None:
 
 READERS: list[tuple[Callable[[Path], object], int]] = [
     (read_checkpoint, 3),
-    (lambda path: read_head(path, width=3), 3),
+    (lambda path: head_from_file(path, width=3), 3),
     (read_classes, 2),
     (read_templates, 2),
 ]

@@ -16,7 +16,7 @@ from torch import nn
 
 from tuiprobe import miniature
 from tuiprobe.catalog.imagenet import imagenet_wnids
-from tuiprobe.datasets.base import Sample
+from tuiprobe.datasets.sample import Sample
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import Check, check_encoder

@@ -19,7 +19,7 @@ from tuiprobe.models.registry import LOADERS, foreign_models, model_forms
 from tuiprobe.plugins import PluginError, Registry
 from tuiprobe.probes.robustness.baselines import family_of
 from tuiprobe.run.records import SetRecord
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ def test_a_broken_package_is_named_and_disturbs_no_other(site: Path) -> None:
         load_dataset("failing:x")
     with pytest.raises(DataError, match=r"package worse 0\.1: KeyError: 'inside'"):
         load_concepts("failing:x")
-    with pytest.raises(DataError, match="a object has no 'name'"):
+    with pytest.raises(DataError, match=r"a object is no tuiprobe\.datasets\.Dataset"):
         load_dataset("empty:x")
     with pytest.raises(RunError, match=r"failing:x failed in package worse 0\.1: KeyError"):
         load_encoder("failing:x")

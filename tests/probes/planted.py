@@ -123,7 +123,7 @@ def final(features, labels=None):
     features = np.asarray(features, dtype=np.float32)
     return TapArrays(
         set="val", tap="final", kind="vector", channels=features.shape[1],
-        statistics=statistics(features[:, None]), features=features,
+        statistics=statistics(features[:, None]), final=True, rows=features,
         labels=None if labels is None else np.asarray(labels),
     )  # fmt: skip
 
@@ -139,5 +139,5 @@ def inner(x, kind="token", tokens="all", shard=32, rows=4096):
     )
     return TapArrays(
         set="val", tap="blocks.3", kind=kind, tokens=tokens, channels=x.shape[2],
-        statistics=statistics(x), rows=x[:rows, x.shape[1] // 2], shards=sums,
+        statistics=statistics(x), final=False, rows=x[:rows, x.shape[1] // 2], shards=sums,
     )  # fmt: skip

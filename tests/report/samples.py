@@ -8,22 +8,20 @@ from typing import Any
 from tuiprobe.answer.report import part
 from tuiprobe.probes import registry
 from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.probes.outliers.channel_result import (
+from tuiprobe.probes.outliers.result import (
+    ChannelImages,
+    ChannelShare,
+    Criterion,
     CurveRow,
     Heights,
     Offset,
     Outcome,
     OutlierChannel,
     OutlierFinding,
-    Persistence,
-    Residual,
-)
-from tuiprobe.probes.outliers.result import (
-    ChannelImages,
-    ChannelShare,
-    Criterion,
     OutlierResult,
     Outliers,
+    Persistence,
+    Residual,
     UntrainedReference,
 )
 from tuiprobe.probes.protocol import Subject

@@ -29,7 +29,7 @@ def robustness(full):
 def test_every_part_is_drawn(drawn):
     kinds = {name.partition("_")[0] for name in drawn}
     assert kinds == {
-        "heights", "shares", "importance", "pruning", "concepts", "robustness", "forecast",
+        "heights", "importance", "pruning", "concepts", "robustness", "forecast",
     }  # fmt: skip
 
 
@@ -49,12 +49,12 @@ def test_a_pruning_curve_holds_every_point_with_its_interval(full, drawn):
 
 
 def test_a_figure_that_was_not_run_is_left_out():
-    nothing = NotRun(reason="too few images")
-    first = second = outliers().shares[0]
-    one = outliers(shares=(first.model_copy(update={"share": nothing}), second))
-    chart = next(one for one in charts(report(outliers=(one,))) if one.id == "shares")
-    assert chart.series[0].y == (0.6,)
-    assert chart.ticks == ("133",)
+    heights = outliers().heights
+    channel = heights.leading[0].model_copy(update={"height": NotRun(reason="too few images")})
+    heights = heights.model_copy(update={"leading": (channel, *heights.leading)})
+    (chart,) = charts(report(outliers=(outliers(heights=heights),)))
+    assert chart.series[0].x == (1.0,)
+    assert chart.series[0].y == (14.0,)
 
 
 def test_published_models_stand_behind_a_published_baseline(robustness, drawn):

@@ -40,7 +40,7 @@ from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.section import Chart, Series, Strip, Table
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import command_of
+from tuiprobe.spec_commands import command_of
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from tests.report.samples_head import head_report
 from tuiprobe.errors import DataError
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.outliers.channel_result import Outcome, Persistence
+from tuiprobe.probes.outliers.result import Outcome, Persistence
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown

@@ -36,7 +36,7 @@ Texture bias 0.62 (0.57 to 0.67) on `val`.
 - It leans on **texture**, 0.25yes.
 - first
 - second `x`
-- Rows in full: `tables/shares.csv` (1).
+- Rows in full: `tables/heights.csv` (1).
 
 By layer:
 
@@ -66,7 +66,7 @@ def test_the_page_has_its_section_charts_and_pictures() -> None:
     assert "Read with care." in own
     assert "<figcaption>Edge <code>3</code>, images of <code>val</code></figcaption>" in own
     assert '<p class="end">roundest:</p>\n<div class="pictures">' in own
-    assert "<details><summary>Shares (1 row)</summary>" in own
+    assert "<details><summary>Heights (1 row)</summary>" in own
 
 
 def test_tables_lose_no_row_and_no_file(files: dict[str, str]) -> None:
@@ -76,7 +76,7 @@ def test_tables_lose_no_row_and_no_file(files: dict[str, str]) -> None:
         ["none", "", "", "", "", "", "", "flat"],
         ["x", "3", "", "", "", "", "", ""],
     ]
-    assert rows(files["tables/shares.csv"]) == [["layer"], ["own table"]]
+    assert rows(files["tables/heights.csv"]) == [["layer"], ["own table"]]
     figures = [row[:6] for row in rows(files["tables/figures.csv"]) if row[0] == "edges"]
     assert figures == [
         ["edges", "val", "final", "texture", "texture bias", "0.62"],
@@ -86,8 +86,8 @@ def test_tables_lose_no_row_and_no_file(files: dict[str, str]) -> None:
 
 
 def test_charts_and_tables_of_one_id_are_files_of_their_own(files: dict[str, str]) -> None:
-    assert "Fourth moment by channel on val" in files["figures/shares.svg"]
-    assert "Own shares" in files["figures/edges_shares.svg"]
+    assert "Highest channels on val" in files["figures/heights.svg"]
+    assert "Own heights" in files["figures/edges_heights.svg"]
     assert "Texture bias" in files["figures/edges.svg"]
     first, second = stranger(), stranger().model_copy(update={"probe": "borders"})
     found = report()

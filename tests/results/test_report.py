@@ -17,8 +17,7 @@ from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.outliers.channel_result import Outcome
-from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.outliers.result import Outcome, OutlierResult
 from tuiprobe.results import Estimate, NotRun, Report, Timings
 from tuiprobe.results.report import ABSENT
 
@@ -131,10 +130,21 @@ def test_figures_are_found_by_name_and_never_of_an_inner_layer():
     found = report(outliers=(inner, outliers(), second))
     assert found.figure("kurtosis").value == 23.5
     assert found.figure("kurtosis", "r").value == 70
-    assert found.figure("kurtosis", "none") is ABSENT
-    assert found.figure("beauty") is ABSENT
+    assert found.figure("kurtosis", "none").remedy == "kurtosis is known of val, r"
+    assert found.figure("top1") is ABSENT
     assert found.fact("outcome") == "outlier channels"
     assert found.fact("beauty") == ""
+
+
+def test_a_wrong_name_of_a_figure_is_answered_by_near_ones_or_all():
+    found = report()
+    figure = found.figure("kurtosi")
+    assert figure.reason == ABSENT.reason
+    assert "no figure is called 'kurtosi', but kurtosis" in figure.remedy
+    with pytest.raises(AttributeError, match=r"there is no value: .*'kurtosi', but kurtosis"):
+        figure.value  # noqa: B018
+    every = found.figure("xyz").remedy
+    assert all(named.id in every for part in found.parts for named in part.figures)
 
 
 def test_a_part_of_an_unknown_probe_is_kept_as_it_is(tmp_path):

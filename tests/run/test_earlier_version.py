@@ -16,10 +16,11 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import changed_spec, read_spec
-from tuiprobe.spec import command_of
+from tuiprobe.spec_commands import command_of
 
 EARLIER = Path(__file__).with_name("earlier_version")
 
@@ -45,7 +46,7 @@ def test_it_is_refused_and_listed_with_the_command_that_brings_it_up_to_date(run
 
 def test_its_head_has_no_logit_scale_and_its_sets_are_no_targets(run: Path) -> None:
     reader = RunReader(RunDir(run))
-    assert not isinstance(reader.head, str)
+    assert isinstance(reader.head, HeadArrays)
     assert reader.head.normalize
     assert (reader.head.logit_scale, reader.head.logit_bias) == (None, 0.0)
     assert (reader.targets, reader.target_sets) == ((), [])

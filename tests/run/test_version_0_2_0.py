@@ -28,7 +28,7 @@ from tuiprobe.results.base import RETIRED, Record
 from tuiprobe.results.reproduce import provenance
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import changed_spec, read_spec
-from tuiprobe.spec import command_of
+from tuiprobe.spec_commands import command_of
 
 EARLIER = Path(__file__).with_name("version_0_2_0")
 GONE_PARTS = frozenset({"population"})

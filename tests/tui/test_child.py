@@ -18,7 +18,7 @@ from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import run_state
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 from tuiprobe.tui import child
 from tuiprobe.tui.child import Engine, ask, ask_python, resuming_arguments, shown_command
 

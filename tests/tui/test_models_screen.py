@@ -215,5 +215,5 @@ async def test_other_libraries_and_packages_are_listed_in_processes(
         await until(pilot, lambda: len(calls) == 2 and "toy:8" in names(app))
         await until(pilot, lambda: len(listed_models(app)) > 2000)
         assert names(app).count("mini_clip") == names(app).count("toy:8") == 1
-    refresh = ["-P", "-m", "tuiprobe.models.names", "--cache"]
+    refresh = ["-P", "-m", "tuiprobe.models.generate_lists", "--cache"]
     assert sorted(calls) == sorted([refresh, ["models", "--json"]])

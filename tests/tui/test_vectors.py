@@ -11,7 +11,7 @@ import pytest
 from tests.embeddings.conftest import planted
 from tests.tui.conftest import until
 from tuiprobe.api import run
-from tuiprobe.spec import make_spec
+from tuiprobe.spec_defaults import make_spec
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.results import ResultsScreen
 

@@ -13,7 +13,8 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.report import read_report
-from tuiprobe.run.directory import RunDir, delete_run
+from tuiprobe.run.deletion import delete_run
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.records import read_plan
 from tuiprobe.run.state import run_state

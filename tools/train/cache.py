@@ -4,6 +4,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tuiprobe.miniature.backgrounds import SIZE
 from tuiprobe.miniature.captions import WordTokenizer
 from tuiprobe.miniature.profiles import PROFILES
 
+CORES = os.cpu_count() or 1
 _CHUNK = 500
 
 
@@ -78,21 +80,13 @@ def indices(name: str, count: int) -> list[int]:
     return [i * total // count for i in range(count)]
 
 
-def cores() -> int:
-    """Returns how many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
-
-
 def _render_all(name: str, chunks: list[list[int]], stream: int) -> Iterator[NDArray[np.uint8]]:
     if len(chunks) == 1:
         yield _render(name, chunks[0], stream)
         return
     # Spawned, not forked: forking a process with torch threads may hang.
-    with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_render, name, chunk, stream) for chunk in chunks]
-        for job in jobs:
-            yield job.result()
+    with ProcessPoolExecutor(CORES, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(partial(_render, name, stream=stream), chunks)
 
 
 def _render(name: str, numbers: list[int], stream: int) -> NDArray[np.uint8]:

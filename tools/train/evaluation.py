@@ -4,7 +4,6 @@ Figures are computed in plain float64 NumPy, independently of the probes that re
 model.
 """
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,12 @@ from tools.train import cache
 from tuiprobe.miniature import world
 from tuiprobe.miniature.captions import TEMPLATES, WordTokenizer
 from tuiprobe.miniature.networks import MEAN, STD, Classifier
+from tuiprobe.probes.proportions import wilson_bounds
 
 if TYPE_CHECKING:
     from open_clip import CLIP
 
-Matrix = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 TUNING_IMAGES = 1000
 
 
@@ -90,24 +90,21 @@ def quick_report(folder: Path, count: int = TUNING_IMAGES) -> Any:
         scale = getattr(model, "logit_scale", None)
         return {
             "val": hits(h, *head(model), labels) / count,
-            "kurtosis": figures.kurtosis,
-            "persistence": figures.persistence,
-            "centred": figures.kurtosis_centred,
+            "kurtosis": figures["kurtosis"],
+            "persistence": figures["persistence"],
+            "centred": figures["kurtosis_centred"],
             "scale": 0.0 if scale is None else float(scale.detach().exp()),
         }
 
     return report
 
 
-def evaluate(
-    model: nn.Module, folder: Path, stream: int, count: int | None = None
-) -> dict[str, Any]:
+def evaluate(model: nn.Module, folder: Path, count: int | None = None) -> dict[str, Any]:
     """Returns accuracies with hits, n and Wilson intervals, and the outlier figures on `val`.
 
     Args:
         model: A trained CLIP or classifier.
         folder: Cache of rendered pixels.
-        stream: Image seed; 0 is the published world.
         count: Images a set, all of them by default.
     """
     model.eval()
@@ -115,47 +112,33 @@ def evaluate(
     figures: dict[str, Any] = {"accuracy": {}}
     for name in ("val", *world.SHIFTS):
         n = count or world.size(name)
-        h = encode(model, cache.pixels(folder, name, n, stream))
+        h = encode(model, cache.pixels(folder, name, n))
         right = hits(h, weight, bias, labels_of(name, n))
-        low, high = wilson(right, n)
+        low, high = map(float, wilson_bounds(right, n))
         figures["accuracy"][name] = {"hits": right, "n": n, "low": low, "high": high}
         if name == "val":
             rows = h.double().numpy()
-            figures["outliers"] = asdict(outliers(rows))
+            figures["outliers"] = outliers(rows)
             w = weight.double().numpy()
             figures["importance_of_top_8"] = concentration(w, rows)
             figures["importance_of_top_8_centred"] = concentration(w - w.mean(axis=0), rows)
     return figures
 
 
-@dataclass(frozen=True)
-class Outliers:
-    """Outlier figures; `kurtosis` is a mean over images with its 95 % interval."""
-
-    images: int
-    kurtosis: float
-    kurtosis_low: float
-    kurtosis_high: float
-    kurtosis_centred: float
-    persistence: float
-    effective_channels: float
-    six_sigma_images: float
-
-
-def standardise(h: Matrix) -> Matrix:
+def standardise(h: Float64Array) -> Float64Array:
     """Returns z-scores over the channels of each image."""
     centred = h - h.mean(axis=1, keepdims=True)
-    z: Matrix = centred / h.std(axis=1, keepdims=True)
+    z: Float64Array = centred / h.std(axis=1, keepdims=True)
     return z
 
 
-def image_kurtosis(h: Matrix) -> Matrix:
+def image_kurtosis(h: Float64Array) -> Float64Array:
     """Returns the Pearson kurtosis over the channels of each image."""
-    k: Matrix = (standardise(h) ** 4).mean(axis=1)
+    k: Float64Array = (standardise(h) ** 4).mean(axis=1)
     return k
 
 
-def persistence(h: Matrix) -> tuple[float, float]:
+def persistence(h: Float64Array) -> tuple[float, float]:
     """Returns persistence P and the effective number of channels."""
     n, channels = h.shape
     fourth = standardise(h) ** 4
@@ -165,39 +148,29 @@ def persistence(h: Matrix) -> tuple[float, float]:
     return (cross - 1 / channels) / (q / n - 1 / channels), 1 / cross
 
 
-def outliers(h: Matrix) -> Outliers:
-    """Returns the outlier figures of representations `[images, channels]`."""
+def outliers(h: Float64Array) -> dict[str, float]:
+    """Returns the outlier figures of representations `[images, channels]`.
+
+    The kurtosis is a mean over images with its 95 % interval.
+    """
     kappa = image_kurtosis(h)
     half = 1.96 * kappa.std(ddof=1) / np.sqrt(len(kappa))
     p, effective = persistence(h)
-    return Outliers(
-        images=len(h),
-        kurtosis=float(kappa.mean()),
-        kurtosis_low=float(kappa.mean() - half),
-        kurtosis_high=float(kappa.mean() + half),
-        kurtosis_centred=float(image_kurtosis(h - h.mean(axis=0)).mean()),
-        persistence=p,
-        effective_channels=effective,
-        six_sigma_images=float((np.abs(standardise(h)).max(axis=1) > 6).mean()),
-    )
+    return {
+        "images": len(h),
+        "kurtosis": float(kappa.mean()),
+        "kurtosis_low": float(kappa.mean() - half),
+        "kurtosis_high": float(kappa.mean() + half),
+        "kurtosis_centred": float(image_kurtosis(h - h.mean(axis=0)).mean()),
+        "persistence": p,
+        "effective_channels": effective,
+        "six_sigma_images": float((np.abs(standardise(h)).max(axis=1) > 6).mean()),
+    }
 
 
-def concentration(w: Matrix, h: Matrix, top: int = 8) -> float:
+def concentration(w: Float64Array, h: Float64Array, top: int = 8) -> float:
     """Returns the share of importance that the `top` directions of a head carry."""
     _, s, vt = np.linalg.svd(w, full_matrices=False)
     cosine = np.abs((h / np.linalg.norm(h, axis=1, keepdims=True)) @ vt.T).mean(axis=0)
     importance = np.sort(s * cosine)[::-1]
     return float(importance[:top].sum() / importance.sum())
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Returns the 95 % Wilson interval of a proportion.
-
-    >>> [round(v, 3) for v in wilson(50, 100)]
-    [0.404, 0.596]
-    """
-    z = 1.959963984540054
-    p = hits / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return float(centre - half), float(centre + half)

@@ -22,7 +22,7 @@ from tuiprobe.miniature.captions import TEMPLATES
 from tuiprobe.miniature.networks import Classifier, new_clip
 
 SAVE_EVERY = 250
-Report = Callable[[nn.Module], dict[str, float]]
+Evaluate = Callable[[nn.Module], dict[str, float]]
 
 
 def new_model(recipe: Recipe, start: nn.Module | None = None) -> nn.Module:
@@ -92,7 +92,7 @@ def train(
     seed: int,
     folder: Path,
     start: nn.Module | None = None,
-    report: Report | None = None,
+    report: Evaluate | None = None,
 ) -> nn.Module:
     """Trains a model by its recipe and returns it in eval mode.
 
@@ -124,7 +124,7 @@ def train(
         model.load_state_dict(state["model"])
         optim.load_state_dict(state["optimiser"])
         step = state["step"]
-    pixels, wanted = training_set(folder, recipe)
+    pixels, targets = training_set(folder, recipe)
     began, log = time.monotonic(), folder / f"{recipe.name}-{seed}.jsonl"
     total, count = 0.0, 0
     model.train()
@@ -132,7 +132,7 @@ def train(
         for group in optim.param_groups:
             group["lr"] = rate_at(recipe, step)
         images = to_input(torch.from_numpy(pixels[numbers]))
-        loss = loss_of(model, images, wanted[torch.from_numpy(numbers)], recipe.contrastive)
+        loss = loss_of(model, images, targets[torch.from_numpy(numbers)], recipe.contrastive)
         optim.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -72,7 +72,7 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*MODELS, *BASEL
 
 
 @dataclass(frozen=True)
-class Job:
+class Training:
     """One training.
 
     Attributes:
@@ -86,24 +86,26 @@ class Job:
     start: Recipe | None = None
 
 
-def jobs_for(names: Sequence[str], seed: int | None) -> list[Job]:
+def trainings_of(names: Sequence[str], seed: int | None) -> list[Training]:
     """Returns the trainings of models, the longest first; without any, of all that ship.
 
     Args:
         names: Of recipes.
         seed: None takes of each that of the file that ships.
     """
-    wanted = names or [recipe.name for recipe in MODELS]
-    jobs = [_job(name, SEEDS.get(name, 0) if seed is None else seed) for name in wanted]
-    return sorted(jobs, key=lambda job: -job.recipe.steps)
+    trainings = [
+        _training(name, SEEDS.get(name, 0) if seed is None else seed)
+        for name in names or [recipe.name for recipe in MODELS]
+    ]
+    return sorted(trainings, key=lambda training: -training.recipe.steps)
 
 
-def baseline_jobs() -> list[Job]:
+def baseline_trainings() -> list[Training]:
     """Returns the supervised runs of the baseline, in the order of its table."""
     names = [recipe.name for recipe in (*BASELINE, RECIPES["mini_supervised"])]
-    return [_job(name, seed) for name in names for seed in BASELINE_SEEDS]
+    return [_training(name, seed) for name in names for seed in BASELINE_SEEDS]
 
 
-def _job(name: str, seed: int) -> Job:
+def _training(name: str, seed: int) -> Training:
     recipe = RECIPES[name]
-    return Job(recipe, seed, RECIPES[recipe.start] if recipe.start else None)
+    return Training(recipe, seed, RECIPES[recipe.start] if recipe.start else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,13 +17,23 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.manifest import require_manifest
 from tuiprobe.options import probe_options
-from tuiprobe.probes import BUILT_IN, registry
+from tuiprobe.plugins import in_words
+from tuiprobe.probes import PROBES, registry
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
 from tuiprobe.probes.vectors import vector_notes
-from tuiprobe.results import DataSet, Inapplicable, NotRun, Part, ProbeResult, Report, Timings
+from tuiprobe.results import (
+    DataSet,
+    Failed,
+    Inapplicable,
+    NotRun,
+    Part,
+    ProbeResult,
+    Report,
+    Timings,
+)
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import head_digest
@@ -36,6 +47,8 @@ from tuiprobe.run.records import (
 )
 from tuiprobe.run.results import begin_again, write_results
 from tuiprobe.spec import content_key
+
+_LONGEST_CAUSE = 500
 
 NAMED_NONFINITE = 3
 """Images with a representation that is not finite that a warning names."""
@@ -60,8 +73,8 @@ def answer(directory: RunDir) -> Report:
 
 
 @fixed_threads()
-def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | None) -> None:
-    """Computes all figures of a run again, and publishes what depends on them.
+def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | None) -> Report:
+    """Computes all figures of a run again, and publishes and returns the report.
 
     Nothing is written before everything is computed.
 
@@ -91,6 +104,7 @@ def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | 
         write_spec(run.spec, directory)
     write_per_image(directory, run.plan.key, images)
     write_results(directory, report)
+    return report
 
 
 def _timings_again(directory: RunDir, key: str) -> Timings:
@@ -113,20 +127,7 @@ def _timings_again(directory: RunDir, key: str) -> Timings:
 
 
 def _answer(run: RunReader) -> Report:
-    try:
-        return _report_of(run)
-    except ValidationError as error:
-        causes = {detail["type"] for detail in error.errors(include_input=False, include_url=False)}
-        if not causes & {"string_too_long", "too_long", "finite_number"}:
-            raise
-        where = ", ".join((*getattr(error, "__notes__", ()), error.title))
-        raise DamagedFileError(
-            f"{run.directory.path} gives texts, lists or numbers that no report takes ({where}): "
-            f"{error.errors()[0]['msg']}"
-        ) from error
-
-
-def _report_of(run: RunReader) -> Report:
+    """Asks every probe; one that raises costs its own part, whoever wrote it."""
     known = registry()
     subject = Subject(run.plan.model, run.images, run.plan.concept_set)
     results: dict[str, ProbeResult | NotRun] = {}
@@ -135,34 +136,38 @@ def _report_of(run: RunReader) -> Report:
         try:
             results[probe.id] = _result(probe, run, results)
             parts[probe.id] = part(probe, results[probe.id], subject)
+        except DamagedFileError:  # a file of the run
+            raise
         except Exception as error:
-            if probe.id in BUILT_IN:
-                error.add_note(f"probe {probe.id}")
-                raise
-            reason = f"the probe failed with {type(error).__name__}: {error}"
-            results[probe.id] = NotRun(reason=reason)
+            results[probe.id] = _failure(probe, error)
             parts[probe.id] = part(probe, results[probe.id], subject)
     ordered = tuple(parts[probe.id] for probe in known.probes)
     measured = run.measured.sets
     partial = not _complete(run.plan, measured)
-    report = Report(
-        title=title(run.plan.model, run.images, ordered, partial=partial),
-        tuiprobe=__version__,
-        key=run.plan.key,
-        spec=run.spec.to_json(),
-        model=run.plan.model,
-        data=run.data,
-        partial=partial,
-        fingerprint=run.fingerprint,
-        parts=ordered,
-        probe_key=_probe_key(run),
-        warnings=(
-            *_warnings(run.plan, measured, run.data),
-            *vector_notes(run),
-            *(text for part in ordered if part.section for text in part.section.warnings),
-            *known.faults,
-        ),
-    )
+    try:
+        report = Report(
+            title=title(run.plan.model, run.images, ordered, partial=partial),
+            tuiprobe=__version__,
+            key=run.plan.key,
+            spec=run.spec.to_json(),
+            model=run.plan.model,
+            data=run.data,
+            partial=partial,
+            fingerprint=run.fingerprint,
+            parts=ordered,
+            probe_key=_probe_key(run),
+            warnings=(
+                *_warnings(run.plan, measured, run.data),
+                *vector_notes(run),
+                *(text for part in ordered if part.section for text in part.section.warnings),
+                *known.faults,
+            ),
+        )
+    except ValidationError as error:
+        raise DamagedFileError(
+            f"{run.directory.path} gives texts, lists or numbers that no report takes: "
+            f"{error.errors()[0]['msg']}"
+        ) from error
     places = (str(run.directory.path.absolute()), *(planned.source for planned in run.plan.sets))
     return without_folders(report, places)
 
@@ -189,6 +194,23 @@ def _result(
     return result
 
 
+def _failure(probe: Probe[Any, Any], error: Exception) -> Failed:
+    """Returns the cause of an error and its place in the code, which names no folder."""
+    package = type(probe).__module__.partition(".")[0]
+    places = [
+        f"{frame.f_globals.get('__name__')}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [place for place in places if place.startswith(package)]
+    remedy = f"please report this bug of {PROBES.package_of(probe.id) or 'tuiprobe'}"
+    if isinstance(error, ValidationError):
+        causes = {detail["type"] for detail in error.errors(include_input=False, include_url=False)}
+        if causes & {"string_too_long", "too_long", "finite_number"}:
+            remedy = "the run holds texts, lists or numbers that no report takes"
+    cause = f"{in_words(error)[:_LONGEST_CAUSE]} (at {(own or places)[-1]})"
+    return Failed(reason=f"the probe {probe.id} failed with {cause}", remedy=remedy)
+
+
 def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject) -> Part:
     """Returns what a report keeps of a result: itself, its description, and everything named."""
     if isinstance(result, NotRun):
@@ -199,6 +221,7 @@ def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject)
             not_run=result.reason,
             remedy=result.remedy,
             applies=not isinstance(result, Inapplicable),
+            failed=isinstance(result, Failed),
         )
     named = probe.named(result)
     return Part(

@@ -28,13 +28,13 @@ from tuiprobe.catalog.baselines import (
 from tuiprobe.catalog.leave_family_out import ModelPoint, Residuals, reach, residuals
 from tuiprobe.numbers import number
 
-Kind = Literal["zero-shot", "supervised"]
-Interval = tuple[float, float]
+TrainingKind = Literal["zero-shot", "supervised"]
+
 
 LEVELS = (0.80, 0.95)
 """Levels of the prediction intervals."""
 
-BASELINE_OF: Mapping[Kind, str] = {"zero-shot": ZERO_SHOT, "supervised": "standard"}
+BASELINE_OF: Mapping[TrainingKind, str] = {"zero-shot": ZERO_SHOT, "supervised": "standard"}
 """The published models that a kind of training is compared with."""
 
 
@@ -58,13 +58,13 @@ class Peers:
     """Published models of one kind of training, and the forecast that they allow.
 
     Attributes:
-        kind: Kind of training.
+        kind: TrainingKind of training.
         line: The fit; its reach is that of families left out.
         reach: Half-width of the prediction interval in logits, by level.
         families: How many families the models are of.
     """
 
-    kind: Kind
+    kind: TrainingKind
     line: Line
     reach: Mapping[float, float]
     families: int
@@ -88,14 +88,15 @@ class Peers:
                 f"{number(line.high, 'share')}"
             )
         centre = line.a * logit(imagenet) + line.b
-        return ShiftForecast(
-            line.target,
-            sigmoid(centre),
-            {
-                level: _around(centre, sqrt(half**2 + _noise(line.a, imagenet, images, level)))
-                for level, half in self.reach.items()
-            },
-        )
+        intervals = {}
+        for level, half in self.reach.items():
+            noise = 0.0  # squared, that the binomial error of x adds, in logits of y
+            if images is not None:
+                z = NormalDist().inv_cdf((1 + level) / 2)
+                noise = (z * line.a) ** 2 / (images * imagenet * (1 - imagenet))
+            half = sqrt(half**2 + noise)
+            intervals[level] = sigmoid(centre - half), sigmoid(centre + half)
+        return ShiftForecast(line.target, sigmoid(centre), intervals)
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,10 @@ class ShiftForecast:
 
     target: tuple[str, ...]
     value: float
-    intervals: Mapping[float, Interval]
+    intervals: Mapping[float, tuple[float, float]]
 
 
-def kind_of(training: str, row: Row | None) -> Kind:
+def kind_of(training: str, row: Row | None) -> TrainingKind:
     """Returns which published models a model is compared with.
 
     Args:
@@ -138,7 +139,7 @@ def kind_of(training: str, row: Row | None) -> Kind:
     )
 
 
-def own_family(kind: Kind, row: Row | None, architecture: str) -> str:
+def own_family(kind: TrainingKind, row: Row | None, architecture: str) -> str:
     """Returns the family of a model that must not forecast it; empty if that is not known.
 
     >>> own_family("supervised", None, "resnet50")
@@ -150,7 +151,7 @@ def own_family(kind: Kind, row: Row | None, architecture: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def peers(kind: Kind, target: tuple[str, ...] = SHIFTS, without: str = "") -> Peers:
+def peers(kind: TrainingKind, target: tuple[str, ...] = SHIFTS, without: str = "") -> Peers:
     """Returns the published models of a kind of training without those of one family.
 
     Raises:
@@ -164,7 +165,7 @@ def peers(kind: Kind, target: tuple[str, ...] = SHIFTS, without: str = "") -> Pe
 
 
 @lru_cache(maxsize=64)
-def errors(kind: Kind, target: tuple[str, ...] = SHIFTS) -> tuple[FamilyError, ...]:
+def errors(kind: TrainingKind, target: tuple[str, ...] = SHIFTS) -> tuple[FamilyError, ...]:
     """Returns the errors of the forecast for families left out, largest first."""
     points, left_out = _left_out(kind, target)
     by_family = []
@@ -189,7 +190,7 @@ class Coverage:
 
 
 @lru_cache(maxsize=64)
-def coverage(kind: Kind, target: tuple[str, ...] = SHIFTS, level: float = 0.95) -> Coverage:
+def coverage(kind: TrainingKind, target: tuple[str, ...] = SHIFTS, level: float = 0.95) -> Coverage:
     """Returns how often the intervals held, with line and width from other families alone."""
     _, left_out = _left_out(kind, target)
     inside = [
@@ -201,19 +202,7 @@ def coverage(kind: Kind, target: tuple[str, ...] = SHIFTS, level: float = 0.95) 
 
 @lru_cache(maxsize=1024)
 def _left_out(
-    kind: Kind, target: tuple[str, ...], without: str = ""
+    kind: TrainingKind, target: tuple[str, ...], without: str = ""
 ) -> tuple[tuple[ModelPoint, ...], Residuals]:
     points, _ = points_of(bundled_models(BASELINE_OF[kind], without), target)
     return tuple(points), residuals(points)
-
-
-def _around(centre: float, half: float) -> Interval:
-    return sigmoid(centre - half), sigmoid(centre + half)
-
-
-def _noise(slope: float, imagenet: float, images: int | None, level: float) -> float:
-    """Returns the squared half-width that the binomial error of x adds, in logits of y."""
-    if not images:
-        return 0.0
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    return (z * slope) ** 2 / (images * imagenet * (1 - imagenet))

@@ -65,6 +65,8 @@ COMMANDS = (
 )
 """The commands in the order of `--help`, with what it says of them; `miniature` is the last."""
 
+MINIATURE = "Write the demonstration's images as files"
+
 REMOVED = {
     "agreement": "compare RUN…",
     "atlas": "models --published",
@@ -122,9 +124,7 @@ app = typer.Typer(
 )
 for command, name, summary in COMMANDS:
     app.command(name, short_help=summary)(command)
-app.add_typer(
-    miniature.app, name="miniature", short_help="Write the demonstration's images as files"
-)
+app.add_typer(miniature.app, name="miniature", short_help=MINIATURE)
 
 
 @dataclass(frozen=True)

@@ -14,25 +14,24 @@ from tuiprobe.errors import UsageError
 if TYPE_CHECKING:
     from tuiprobe.compare.differences import Comparison, Run
     from tuiprobe.compare.ranking import Ranking
-    from tuiprobe.probes.targets.agreement import Agreement
-    from tuiprobe.run.directory import RunDir
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="The run that the others are compared with.")],
-    others: Annotated[list[Path], typer.Argument(help="One or more other runs.")],
+    first: Annotated[Path, typer.Argument(metavar="FIRST", help="The run to compare with.")],
+    others: Annotated[list[Path], typer.Argument(metavar="RUN", help="Other runs.")],
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="CONDITION",
             help="Exit 1 if this holds, e.g. 'kurtosis.high < -0.5', 'val: top1 < -0.01', "
-            "'\"mean of shifts\" < -0.01', 'outcome differs'; repeats."
+            "'\"mean of shifts\" < -0.01', 'outcome differs'; repeats.",
         ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All figures, not the headline figures alone.")
     ] = False,
     as_html: Annotated[
-        bool, typer.Option("--html", help="Print a page with a forest plot.")
+        bool, typer.Option("--html", help="Print a page with a forest plot of each figure.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     as_paper: Annotated[
@@ -105,26 +104,27 @@ def _text(
 ) -> str:
     from tuiprobe.compare.differences_section import describe
     from tuiprobe.compare.ranking_section import title_of
-    from tuiprobe.compare.several import SEVERAL, describe_models
+    from tuiprobe.compare.several import SEVERAL, describe_several
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
 
-    models, *indicator = describe_models(runs, ranking)
+    models, headlines, *indicator = describe_several(runs, ranking)
     pairs = [describe(comparison, everything) for comparison in comparisons]
-    sections = [models, *pairs, *indicator]
+    sections = [models, *([headlines] if as_html else []), *pairs, *indicator]
     if len(runs) >= SEVERAL:
-        from tuiprobe.probes.targets.agreement import describe_agreement
+        from tuiprobe.compare.agreement import agreement_of, describe_agreement
 
-        sections.append(describe_agreement(_agreement(runs)))
+        sections.append(describe_agreement(agreement_of(runs)))
     if as_html:
         return sections_html(title_of(ranking), sections)
     return "".join(map(section_text, sections))
 
 
 def _json(runs: list[Run], comparisons: list[Comparison], ranking: Ranking) -> str:
+    from tuiprobe.compare.agreement import agreement_of
     from tuiprobe.compare.several import SEVERAL, correlations
 
-    first, *others = [str(directory.path) for directory in _directories(runs)]
+    first, *others = [str(run.directory.path) for run in runs if run.directory is not None]
     pairs = [
         {"first": first, "second": second, **comparison.model_dump(mode="json")}
         for second, comparison in zip(others, comparisons, strict=True)
@@ -138,15 +138,5 @@ def _json(runs: list[Run], comparisons: list[Comparison], ranking: Ranking) -> s
     }
     if len(runs) >= SEVERAL:
         content["correlations"] = correlations(runs).model_dump(mode="json")
-        content["agreement"] = _agreement(runs).model_dump(mode="json")
+        content["agreement"] = agreement_of(runs).model_dump(mode="json")
     return json.dumps(content, indent=1)
-
-
-def _agreement(runs: list[Run]) -> Agreement:
-    from tuiprobe.probes.targets.agreement import agreement_of
-
-    return agreement_of([run.report.model for run in runs], _directories(runs))
-
-
-def _directories(runs: list[Run]) -> list[RunDir]:
-    return [run.directory for run in runs if run.directory is not None]  # all were read from one

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.datasets.assemble import user_spec
-from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
+from tuiprobe.errors import RunError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, catching_signals
@@ -63,15 +63,15 @@ def run_models(
         go_offline()  # before a library is imported
     rank = current_rank()
     with catching_signals(owner=True), narrated(rank) as listen:
-        several = _SeveralModels(output or Path("runs"), fresh, mix, listen, as_json, debug)
+        several = _SeveralModels(
+            output or Path("runs"), listed is not None, fresh, mix, listen, as_json, debug
+        )
         try:
-            if listed is not None:
-                return several.run_listed(specs)
-            announce_downloads(specs, listen)
-            if len(specs) > 1:
-                return several.run_several(specs)
+            if listed is not None or len(specs) > 1:
+                return several.run(specs)
             from tuiprobe.api import run
 
+            announce_downloads(specs, listen)
             outcome = run(specs[0], output=output, fresh=fresh, mix=mix, listen=listen)
             return _report(outcome, as_json)
         except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
@@ -106,6 +106,8 @@ class _SeveralModels:
 
     Attributes:
         runs: Folder of the run directories.
+        listed: Whether a file lists them: those without weights are then left out, and as many
+            are loaded together as memory holds.
         fresh: Start from the beginning.
         mix: Accept shards of another fingerprint.
         listen: Receives all events.
@@ -114,10 +116,10 @@ class _SeveralModels:
         codes: The exit codes, in the order of the models.
         finished: Runs with results, in the order of the models.
         gaps: What was not measured, each with the reason.
-        next_command: What to type next, if labels must decide.
     """
 
     runs: Path
+    listed: bool
     fresh: bool
     mix: bool
     listen: Listener
@@ -126,38 +128,38 @@ class _SeveralModels:
     codes: list[int] = field(default_factory=list)
     finished: list[RunDir] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
-    next_command: str = ""
 
-    def run_several(self, specs: list[RunSpec]) -> int:
-        """Measures models together, then compares them; returns the exit code."""
-        self._compare(self._measure(specs, self.listen))
-        self._print_next()
-        return next((code for code in self.codes if code), 0)
-
-    def run_listed(self, specs: list[RunSpec]) -> int:
-        """Measures what is left of listed models, then compares all; returns the exit code."""
+    def run(self, specs: list[RunSpec]) -> int:
+        """Measures what is left, then compares all; returns the exit code."""
         from tuiprobe.measure.group import affordable
         from tuiprobe.measure.machine import choose_device, free_memory
 
-        waiting = self._waiting(specs)
-        announce_downloads(waiting, self.listen)
+        groups = [specs]
+        if self.listed:
+            specs = self._waiting(specs)
+            free = free_memory(choose_device(specs[0].device, current_rank())) if specs else None
+            groups = affordable(specs, free)
+        announce_downloads(specs, self.listen)
         outcomes: list[RunOutcome] = []
-        free = free_memory(choose_device(specs[0].device, current_rank())) if waiting else None
-        for together in affordable(waiting, free):
+        for together in groups:
             if INTERRUPTED in self.codes:
                 self.gaps += [f"{spec.model}: stopped before" for spec in together]
                 continue
-            outcomes += self._measure(together, self._missing_weights_warn)
+            outcomes += self._measure(together)
             gc.collect()  # a run's parts refer to each other, and hold the model
-        self._compare(outcomes)
-        if current_rank().local == 0:
+        next_command = self._compare(outcomes)
+        if self.listed and current_rank().local == 0:
             for gap in self.gaps:
                 print(plain(f"not measured: {gap}"), file=sys.stderr)
-        self._print_next()
-        if INTERRUPTED in self.codes:
+        if next_command:
+            print(plain(f"next: {next_command}"), file=sys.stderr)
+        failures = [code for code in self.codes if code]
+        if not self.listed:
+            return next(iter(failures), 0)
+        if INTERRUPTED in failures:
             return INTERRUPTED
         no_weights = WeightsError.exit_code
-        failed = next((code for code in self.codes if code not in (0, no_weights)), 0)
+        failed = next((code for code in failures if code != no_weights), 0)
         return failed or (0 if outcomes or self.finished else no_weights)
 
     def _waiting(self, specs: list[RunSpec]) -> list[RunSpec]:
@@ -181,20 +183,21 @@ class _SeveralModels:
                 waiting.append(spec)
         return waiting
 
-    def _missing_weights_warn(self, event: Event) -> None:
-        if event.kind == "failed" and event.data.get("exit_code") == WeightsError.exit_code:
+    def _hear(self, event: Event) -> None:
+        no_weights = event.data.get("exit_code") == WeightsError.exit_code
+        if self.listed and event.kind == "failed" and no_weights:
             event = replace(event, kind="warning")
         self.listen(event)
 
-    def _measure(self, specs: list[RunSpec], listen: Listener) -> list[RunOutcome]:
+    def _measure(self, specs: list[RunSpec]) -> list[RunOutcome]:
         """Measures models together and writes their reports; returns the runs that did not fail."""
         from tuiprobe.api import run_several
 
-        ends = run_several(specs, runs=self.runs, fresh=self.fresh, mix=self.mix, listen=listen)
+        ends = run_several(specs, runs=self.runs, fresh=self.fresh, mix=self.mix, listen=self._hear)
         outcomes = []
         for spec, end in zip(specs, ends, strict=True):
             if isinstance(end, Interrupted):
-                listen(Event("interrupted", f"{spec.model}: stopped by {end}; {KEPT}"))
+                self.listen(Event("interrupted", f"{spec.model}: stopped by {end}; {KEPT}"))
                 self.codes.append(INTERRUPTED)
                 self.gaps.append(f"{spec.model}: stopped before")
             elif isinstance(end, TuiprobeError):  # it was reported when it happened
@@ -207,8 +210,12 @@ class _SeveralModels:
                 outcomes.append(end)
         return outcomes
 
-    def _compare(self, outcomes: list[RunOutcome]) -> None:
-        """Writes and prints the table of all runs that have results, if there are two or more."""
+    def _compare(self, outcomes: list[RunOutcome]) -> str:
+        """Writes and prints the table of all runs that have results, if there are two or more.
+
+        Returns:
+            What to type next, if labels must decide.
+        """
         from tuiprobe.compare.ranking_section import write_ranking
 
         rank = current_rank()
@@ -221,16 +228,14 @@ class _SeveralModels:
         directories = [*self.finished, *measured]
         whole = not shared or len(measured) == len(outcomes)
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
-        if len(directories) > 1 and whole and last:
-            path, text, self.next_command = write_ranking(directories, self.runs, self.gaps)
-            if not self.as_json:
-                sys.stdout.write(text)
-                sys.stdout.flush()
-            print(plain(f"comparison: {path}"), file=sys.stderr)
-
-    def _print_next(self) -> None:
-        if self.next_command:
-            print(plain(f"next: {self.next_command}"), file=sys.stderr)
+        if len(directories) < 2 or not (whole and last):
+            return ""
+        path, text, next_command = write_ranking(directories, self.runs, self.gaps)
+        if not self.as_json:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        print(plain(f"comparison: {path}"), file=sys.stderr)
+        return next_command
 
 
 def _report(outcome: RunOutcome, as_json: bool) -> int:
@@ -244,9 +249,11 @@ def _report(outcome: RunOutcome, as_json: bool) -> int:
     if outcome.merged or outcome.waits or current_rank().local == 0:
         of = " of an UNTRAINED network" if outcome.untrained else ""
         path = outcome.directory.path
-        line = f"report{of}: {path / 'report.md'}" if outcome.merged else f"run{of}: {path}"
+        line = f"report{of}: {path / 'report.html'}" if outcome.merged else f"run{of}: {path}"
         print(plain("; ".join(filter(None, (line, outcome.waits)))), file=sys.stderr)
-    return 0 if outcome.complete else INTERRUPTED
+    if not outcome.complete:
+        return INTERRUPTED
+    return RunError.exit_code if outcome.failures else 0
 
 
 def _json_line(directory: RunDir) -> str:

@@ -15,7 +15,7 @@ from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 PAPER = "paper"
 """What a user types in place of a file for the encoders of the paper."""
 
-Listed = tuple[str, str | None]
+ModelLine = tuple[str, str | None]
 """A model, and the file with its weights if the list names one."""
 
 
@@ -24,7 +24,7 @@ def paper_models() -> tuple[str, ...]:
     return tuple(name for name, preset in presets().items() if not preset.shipped)
 
 
-def read_models(path: str) -> tuple[Listed, ...]:
+def read_models(path: str) -> tuple[ModelLine, ...]:
     """Returns the models that a file lists, each once, in its order.
 
     Args:
@@ -53,7 +53,7 @@ def read_models(path: str) -> tuple[Listed, ...]:
     return models
 
 
-def _models(file: Path, lines: list[str]) -> Iterator[Listed]:
+def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
     foreign = foreign_names(MODELS)
     for number, line in enumerate(lines, start=1):
         place = f"{file}, line {number}"

@@ -13,7 +13,7 @@ from typer.models import OptionInfo
 from tuiprobe.options import OptionField
 from tuiprobe.spec import run_option
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 
 _HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
@@ -21,8 +21,8 @@ _HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
 
 def model_names() -> list[str]:
     """Returns what a shell may complete a model to: it inserts a name without quoting it."""
-    from tuiprobe.catalog.names import all_published
     from tuiprobe.catalog.presets import presets
+    from tuiprobe.catalog.published_models import all_published
 
     return [name for name in (*presets(), *all_published()) if _HARMLESS.fullmatch(name)]
 
@@ -52,7 +52,7 @@ def of_run(name: str, *, change: bool = False) -> OptionInfo:
     return option_info(field, "as in the run" if change else field.shown_default)
 
 
-def takes(fields: Iterable[OptionField]) -> Callable[[Command], Command]:
+def takes(fields: Iterable[OptionField]) -> Callable[[Callback], Callback]:
     """Returns a decorator: the command gets these options by name, besides its typer.Context.
 
     Repeatable and required ones are None where they are left out.
@@ -75,7 +75,7 @@ def takes(fields: Iterable[OptionField]) -> Callable[[Command], Command]:
             )
         )
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: Callback) -> Callback:
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return command
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tuiprobe.cli.options import of_run
-from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import json_text, plain
 from tuiprobe.texttable import TextColumn, text_table
@@ -32,12 +32,16 @@ def runs(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Show runs whose name, model, data, state or outcome contain all words."
+            metavar="WORD",
+            help="Show runs whose name, model, data, state or outcome contain all words.",
         ),
     ] = None,
-    root: Annotated[Path, typer.Option(help="Where run directories are kept.")] = Path("runs"),
+    root: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = Path("runs"),
     sort: Annotated[
-        str, typer.Option(help="Sort by changed, name, state, model, images, kurtosis, ...")
+        str,
+        typer.Option(
+            metavar="FIELD", help="Sort by changed, name, state, model, images, kurtosis, ..."
+        ),
     ] = "changed",
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete the runs that are listed, after asking.")
@@ -45,9 +49,9 @@ def runs(
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List runs, the latest first: state, figures with half their interval, outcome.
+    """List runs, the latest first, with their accuracies and state.
 
-    If the words match one run, the command that repeats it is printed too.
+    If the words match a single run, the command that repeats it is printed too.
     """
     from tuiprobe.report.reading import rows_with_labels
     from tuiprobe.run.directory import RunDir
@@ -134,7 +138,8 @@ def _cut(text: str, width: int) -> str:
 
 
 def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:
-    from tuiprobe.run.directory import RunDir, delete_run, kept_files
+    from tuiprobe.run.deletion import delete_run, kept_files
+    from tuiprobe.run.directory import RunDir
 
     if not words:
         raise UsageError("--delete takes words that say which runs, for example a part of a name")
@@ -164,7 +169,7 @@ def _confirmed(count: int) -> bool:
 
 
 def open_run(
-    run: Annotated[Path, typer.Argument(help="A run directory, of this machine or another.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
 ) -> None:
     """Show a run on the screens: live while it goes on, its results when it is done."""
@@ -181,10 +186,12 @@ def open_run(
 
 
 def reprobe(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     ablate: Annotated[
         list[str] | None,
-        typer.Option(help="Print accuracies without these, e.g. channel:17,direction:3."),
+        typer.Option(
+            metavar="PARTS", help="Print accuracies without these, e.g. channel:17,direction:3."
+        ),
     ] = None,
     ablate_mode: Annotated[str | None, of_run("ablate_mode")] = None,
     centred: Annotated[
@@ -198,8 +205,7 @@ def reprobe(
 ) -> None:
     """Recompute results and reports of a finished run, without model or images.
 
-    With --ablate nothing is recomputed: the accuracies without the named channels and directions
-    are printed.
+    With --ablate it only prints the accuracies without the named channels and directions.
     """
     from tuiprobe.run.directory import RunDir
 
@@ -223,8 +229,10 @@ def reprobe(
     from tuiprobe.run.locks import MERGE_LOCK
 
     with directory.locked(), directory.locked(MERGE_LOCK):
-        answer_again(directory, changes, None if baseline is None else str(baseline))
+        report = answer_again(directory, changes, None if baseline is None else str(baseline))
         print(write_reports(directory), end="")
+    if report.failures:
+        raise RunError("; ".join(report.failures))
 
 
 def _ablate(
@@ -242,10 +250,10 @@ def _ablate(
 
 
 def verify(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare a run with its manifest and read its files; exit 4 if one is damaged or missing."""
+    """Compare the files of a run with its manifest; exit 4 if one is damaged or missing."""
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.verify import verify as verified
 

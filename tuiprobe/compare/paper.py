@@ -134,7 +134,7 @@ def _gaps(report: Report) -> Iterator[Gap]:
         if given(figure):
             continue
         reason = figure.reason
-        if figure is ABSENT:  # whatever was not run may be the reason
+        if reason == ABSENT.reason:  # whatever was not run may be the reason
             not_run = [part for part in report.parts if part.not_run is not None]
             reason = "; ".join(f"{part.title}: {part.not_run}" for part in not_run) or reason
         yield Gap(model=name, reason=f"no {title[0].lower()}{title[1:]}: {reason}")

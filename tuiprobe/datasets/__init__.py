@@ -1,6 +1,6 @@
 """Data sets by name: image folders, tar shards, other libraries' sets and concept sets."""
 
-from tuiprobe.datasets.base import Sample, UnreadableImageError
 from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.sample import Sample, UnreadableImageError
 
 __all__ = ["Dataset", "Sample", "Suite", "UnreadableImageError"]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuiprobe.datasets.base import refuse_undecodable
 from tuiprobe.datasets.concepts import with_concepts
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.load import load_concepts, load_suite, suite_of
 from tuiprobe.datasets.registry import source_named
+from tuiprobe.datasets.set_names import refuse_undecodable
 from tuiprobe.datasets.targets import Target, load_target, with_targets
 from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionError, flag
-from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec, make_spec, typed
+from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
+from tuiprobe.spec_defaults import make_spec, typed
 
 
 def user_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -> RunSpec:

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError, safe_name
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.csv_table import (
@@ -29,6 +28,8 @@ from tuiprobe.datasets.csv_table import (
     read_table,
 )
 from tuiprobe.datasets.registry import DataSource
+from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError
 
 _NOT_CATEGORIES = ("image", "split", "ih", "iw", "sh", "sw")

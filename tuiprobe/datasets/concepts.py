@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Sample, safe_name
 from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.sample import Sample
+from tuiprobe.datasets.set_names import free_name, safe_name
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Annotation:
     train: bool
 
 
+@runtime_checkable
 class ConceptDataset(Dataset, Protocol):
     """A data set without classes whose images have concepts."""
 
@@ -68,9 +70,7 @@ class ConceptDataset(Dataset, Protocol):
 
 def with_concepts(suite: Suite, dataset: ConceptDataset) -> Suite:
     """Returns the suite with the concept set as its last set, under a unique name."""
-    name = safe_name(dataset.name)
-    while name in suite.sets:
-        name += "-concepts"
+    name = free_name(safe_name(dataset.name), suite.sets, "-concepts")
     return replace(suite, sets={**suite.sets, name: dataset}, concept_set=name)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import UNREADABLE
+from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tuiprobe.datasets.content import Content
 
 
+@runtime_checkable
 class Dataset(Protocol):
     """A readable set of images.
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from tuiprobe.datasets.base import Sample
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.registry import DataSource
+from tuiprobe.datasets.sample import Sample
 from tuiprobe.errors import DataError
+from tuiprobe.files import similar_folder
 from tuiprobe.plaintext import encodable
 
 _RUN = frozenset(("key", "spec.json"))
@@ -39,7 +40,9 @@ class ImageFolder(ImageFiles):
         self.folder = Path(root).expanduser().absolute()
         if not self.folder.is_dir():
             kind = "is not a directory" if self.folder.exists() else "does not exist"
-            raise DataError(f"imagefolder: {self.folder} {kind}; give a folder of images")
+            near = similar_folder(self.folder)
+            remedy = "give a folder of images" if near is None else f"did you mean {near}?"
+            raise DataError(f"imagefolder: {self.folder} {kind}; {remedy}")
         self.ignored: Counter[str] = Counter()
         self._paths = sorted(self._walk(), key=os.fsencode)
         if not self._paths:

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.concepts import ConceptDataset
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.registry import SOURCES, below, concept_forms, data_forms
+from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.files import similar_folder
 from tuiprobe.plugins import in_words
-
-_NEEDED = ("name", "source", "samples", "classes", "notes", "stamp", "read", "open")
-_NEEDED_OF_CONCEPTS = (*_NEEDED, "concepts", "categories", "digest", "annotation")
 
 
 def load_suite(source: str) -> Suite:
@@ -55,13 +53,16 @@ def load_dataset(source: str, base: Path | None = None) -> Dataset:
     kind, _, rest = source.partition(":")
     known = SOURCES.get(kind)
     if known is None or known.open is None or not (rest or source in known.forms):
+        near = similar_folder(Path(source)) if ":" not in source else None
+        meant = f" (did you mean {near}?)" if near is not None else ""
         raise UsageError(
-            f"unknown data source {source!r}, and no folder; give the path of a folder, or one "
-            f"of: {', '.join(data_forms())}"
+            f"unknown data source {source!r}, and no folder{meant}; give the path of a folder, "
+            f"or one of: {', '.join(data_forms())}"
         )
     with _naming(source, kind):
         dataset = known.open(below(base, rest) if known.is_path else rest, base)
-        _refuse_incomplete(kind, dataset, _NEEDED)
+        if not isinstance(dataset, Dataset):  # of another package
+            raise TypeError(f"a {type(dataset).__name__} is no tuiprobe.datasets.Dataset")
     return dataset
 
 
@@ -84,7 +85,8 @@ def load_concepts(source: str) -> ConceptDataset:
         )
     with _naming(source, kind):
         dataset = known.concepts(rest)
-        _refuse_incomplete(kind, dataset, _NEEDED_OF_CONCEPTS)
+        if not isinstance(dataset, ConceptDataset):  # of another package
+            raise TypeError(f"a {type(dataset).__name__} is no ConceptDataset")
     return dataset
 
 
@@ -110,12 +112,3 @@ def _naming(source: str, kind: str) -> Iterator[None]:
         if package is None:
             raise
         raise DataError(f"{source!r} failed in {package}: {in_words(error)}") from error
-
-
-def _refuse_incomplete(kind: str, dataset: object, needed: tuple[str, ...]) -> None:
-    """Refuses an object of another package that is not a data set."""
-    if kind in SOURCES.builtin_names:
-        return
-    missing = [name for name in needed if not hasattr(dataset, name)]
-    if missing:
-        raise TypeError(f"a {type(dataset).__name__} has no {missing[0]!r}")

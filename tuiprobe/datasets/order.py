@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Sample
+from tuiprobe.datasets.sample import Sample
 
 
 def processing_order(samples: Sequence[Sample], seed: int) -> NDArray[np.int64]:
@@ -29,7 +29,7 @@ def processing_order(samples: Sequence[Sample], seed: int) -> NDArray[np.int64]:
     Returns:
         Permutation of `range(len(samples))`.
 
-    >>> from tuiprobe.datasets.base import Sample
+    >>> from tuiprobe.datasets.sample import Sample
     >>> order = processing_order([Sample(i, str(i), i // 50) for i in range(100)], seed=0)
     >>> sum(i < 50 for i in order[:20].tolist()) in (9, 10, 11)
     True

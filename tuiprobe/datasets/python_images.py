@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
 from tuiprobe.datasets.decode import rgb
+from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.plugins import in_words
 
@@ -126,14 +126,12 @@ class PythonImages(StoredImages):
         """All images, by number."""
         places = {name: label for label, name in enumerate(self.classes)}
         labels: Sequence[int | str | None] = self._labels or [None] * len(self._items)
-        return tuple(
-            Sample(i, self._path(i), places[label] if isinstance(label, str) else label)
-            for i, label in enumerate(labels)
-        )
-
-    def _path(self, place: int) -> str:
-        file = self._file(place)
-        return f"{place:0{_DIGITS}d}" + (f"/{Path(file).name}" if file is not None else "")
+        samples = []
+        for i, label in enumerate(labels):
+            file = self._file(i)
+            path = f"{i:0{_DIGITS}d}" + (f"/{Path(file).name}" if file is not None else "")
+            samples.append(Sample(i, path, places[label] if isinstance(label, str) else label))
+        return tuple(samples)
 
     @property
     def notes(self) -> tuple[str, ...]:

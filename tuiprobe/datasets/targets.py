@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tuiprobe.datasets.base import Sample, Stamp, safe_name
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.sample import Sample, Stamp
+from tuiprobe.datasets.set_names import free_name, safe_name
 from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -93,16 +94,6 @@ def with_targets(suite: Suite, targets: Sequence[Target]) -> Suite:
     """
     sets, names = dict(suite.sets), []
     for target in targets:
-        names.append(_unique(safe_name(target.name), sets))
+        names.append(free_name(safe_name(target.name), sets, "-target"))
         sets[names[-1]] = target
     return replace(suite, sets=sets, targets=tuple(names))
-
-
-def _unique(name: str, taken: dict[str, Dataset]) -> str:
-    """Returns the name, or a variant that differs from all others on every file system."""
-    folded = {other.casefold() for other in taken}
-    candidate, count = name, 1
-    while candidate.casefold() in folded:
-        candidate = f"{name}-target" if count == 1 else f"{name}-target-{count}"
-        count += 1
-    return candidate

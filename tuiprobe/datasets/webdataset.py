@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError, whole_numbers
 from tuiprobe.datasets.content import Content, StoredImages
+from tuiprobe.datasets.label_numbers import whole_numbers
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.shard_io import expand, is_url, read_range
+from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.shard_files import expand, is_url, read_range
 from tuiprobe.datasets.tars import TarMember, index_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
@@ -30,7 +31,7 @@ class WebDataset(StoredImages):
     `<shard>/<member>`.
 
     Args:
-        pattern: Shards; see `tuiprobe.datasets.shard_io.expand`.
+        pattern: Shards; see `tuiprobe.datasets.shard_files.expand`.
 
     Raises:
         DataError: If a shard cannot be read, none holds an image, or labels and names disagree.

@@ -17,6 +17,7 @@ from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.crossfit import CrossFitted, cross_fit
 from tuiprobe.probes.heads import SetFeatures, class_name
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_class_names
@@ -85,8 +86,8 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
     reader = RunReader(directory)
     features = _target(reader, target)
     head = reader.head
-    if isinstance(head, str):
-        raise NoCandidateError(f"{path} has no head, so it gives no answers: {head}")
+    if isinstance(head, NotRun):
+        raise NoCandidateError(f"{path} has no head, so it gives no answers: {head.reason}")
     fitted = cross_fit(head, reader.head_sets[0], features)
     logits = Logits(head, features)
     given = logits.confidences(fitted.whole if isinstance(fitted, CrossFitted) else 1.0)

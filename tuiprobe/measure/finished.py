@@ -15,8 +15,8 @@ from pathlib import Path
 from tuiprobe import __version__
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import open_suite
-from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.content import stamp_file
+from tuiprobe.datasets.sample import Stamp
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.plan import file_records

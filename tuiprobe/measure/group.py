@@ -9,19 +9,21 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from tuiprobe.catalog.cached import cached_file
-from tuiprobe.catalog.names import published
 from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import published
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.decoding import choose_workers, decode_together, uploaded
-from tuiprobe.measure.extract import Extraction, out_of_memory
+from tuiprobe.measure.extract import out_of_memory
 from tuiprobe.measure.failures import explaining_failures
-from tuiprobe.measure.job import Job
+from tuiprobe.measure.job import AskProbes, Job
+from tuiprobe.measure.opening import open_run
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.resume import Inventory
+from tuiprobe.measure.run import refuse_forked_child
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stages import (
     RunOutcome,
@@ -32,7 +34,8 @@ from tuiprobe.measure.stages import (
     prepare,
     say_stopped,
 )
-from tuiprobe.measure.stopping import Interrupted
+from tuiprobe.measure.stopping import Interrupted, catching_signals
+from tuiprobe.run.counting import ShardPlace
 from tuiprobe.spec import RunSpec
 
 BYTES_A_PARAMETER = 16
@@ -79,128 +82,172 @@ def _memory(spec: RunSpec) -> float:
     return math.inf if file is None or not file.is_file() else FILE_SIZES * file.stat().st_size
 
 
-@dataclass
+@dataclass(eq=False)
 class Member:
-    """One of the encoders that share the decoding.
+    """A run that is open, next to others of the same command.
 
     Attributes:
-        extraction: Measures the encoder's shards.
-        missing: Set name and number of its shards that are not published yet.
-        ended: The error that ended it, if it failed or was cancelled.
+        job: The run.
+        inventory: Its shards.
+        measured: False once it was stopped while it was measured.
+        left: Set name and number of its shards that are not published yet.
+        failure: What ended it while it was measured together with others.
         crowded: Whether it ran out of memory next to the others; alone it may have enough.
     """
 
-    extraction: Extraction
-    missing: set[tuple[str, int]]
-    ended: TuiprobeError | Interrupted | None = field(default=None, init=False)
-    crowded: bool = field(default=False, init=False)
+    job: Job
+    inventory: Inventory
+    measured: bool = True
+    left: set[ShardPlace] = field(default_factory=set)
+    failure: TuiprobeError | Interrupted | None = None
+    crowded: bool = False
 
     @property
     def active(self) -> bool:
-        """Whether the encoder is still measuring."""
-        return bool(self.missing) and self.ended is None and not self.crowded
+        """Whether it is still measured together with the others."""
+        return bool(self.left) and self.failure is None and not self.crowded
 
     def needs(self, shard: Shard) -> bool:
-        """Says whether the encoder still has to measure a shard."""
-        return self.active and shard.place in self.missing
+        """Says whether it still has to measure a shard together with the others."""
+        return self.active and shard.place in self.left
 
     def attempt(self, step: Callable[[], None]) -> bool:
-        """Executes a step; a failure ends this member only. Returns whether it is still active."""
+        """Executes a step; a failure ends this member only. Returns whether it goes on."""
         try:
             with explaining_failures():
                 step()
         except (TuiprobeError, Interrupted) as reason:
             self.crowded = out_of_memory(reason.__cause__)
-            if not self.crowded:
-                self.ended = reason
-        return self.active
+            self.failure = None if self.crowded else reason
+            return False
+        return True
+
+    def settle(self) -> None:
+        """Takes over what was measured together with others.
+
+        Raises:
+            TuiprobeError: If it failed then.
+        """
+        left = tuple(shard for shard in self.inventory.missing if shard.place in self.left)
+        self.inventory = replace(self.inventory, missing=left)
+        if isinstance(self.failure, Interrupted):
+            say_stopped(self.job, self.failure)
+            self.measured = False
+        elif self.failure is not None:
+            with self.job.noting_failure():
+                raise self.failure
+
+    def finish(self) -> RunOutcome:
+        """Measures what is left, merges and probes."""
+        with self.job.noting_failure():
+            measured = self.measured and measure(self.job, self.inventory)
+            return finish(self.job, self.inventory, measured)
 
 
-def measure_together(members: Sequence[Member], plan: Plan) -> None:
-    """Measures the members' missing shards; each image is decoded once.
+def measure_together(members: Sequence[Member]) -> None:
+    """Measures the missing shards of runs of the same images; each image is decoded once.
 
-    A failed or cancelled member does not stop others.
-
-    Args:
-        members: Encoders with the same shards. Their fields hold the result afterwards.
-        plan: The plan of one of them, which has the images and shards of all.
+    A failed or cancelled run does not stop the others. Their fields hold the result afterwards.
 
     Raises:
         TuiprobeError: If decoding fails for all members.
         Interrupted: If a stop was requested.
     """
+    plan = members[0].job.plan
+    for member in members:
+        member.left = {shard.place for shard in member.inventory.missing}
     shards = [shard for shard in plan.all_shards if any(member.needs(shard) for member in members)]
     workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
-    preprocesses = [member.extraction.preprocess for member in members]
-    with decode_together(shards, plan.suite.sets, plan.stamps, preprocesses, workers) as decoded:
+    extractions = [new_extraction(member.job, member.inventory) for member in members]
+    preprocesses = [extraction.preprocess for extraction in extractions]
+    with ExitStack() as stack:
+        for member, extraction in zip(members, extractions, strict=True):
+            stack.enter_context(extracting(member.job, extraction, member.inventory.missing))
+        decoded = stack.enter_context(
+            decode_together(shards, plan.suite.sets, plan.stamps, preprocesses, workers)
+        )
         stream = uploaded(decoded, plan.device)
         for shard in shards:
             taking = [i for i, member in enumerate(members) if member.needs(shard)]
             for i in taking:
-                members[i].extraction.begin(shard)
+                extractions[i].begin(shard)
             for together in islice(stream, len(shard.batches)):
                 if not any(member.active for member in members):
                     return
                 taking = [
                     i
                     for i in taking
-                    if members[i].attempt(partial(members[i].extraction.take, together[i]))
+                    if members[i].attempt(partial(extractions[i].take, together[i]))
                 ]
             for i in taking:
-                if members[i].attempt(members[i].extraction.publish):
-                    members[i].missing.discard(shard.place)
+                if members[i].attempt(extractions[i].publish):
+                    members[i].left.discard(shard.place)
 
 
-class Opener(Protocol):
-    """`tuiprobe.measure.opening.open_run` with folders and locks already bound."""
+def run_several(
+    specs: Sequence[RunSpec],
+    *,
+    runs: Path = Path("runs"),
+    fresh: bool = False,
+    mix: bool = False,
+    listen: Listener = lambda event: None,
+    answer: AskProbes,
+) -> list[RunOutcome | TuiprobeError | Interrupted]:
+    """Runs several models; decodes each image once for all models that use it.
 
-    def __call__(self, spec: RunSpec, *, listen: Listener) -> Job:
-        """Returns the job of a spec."""
+    Args:
+        specs: The specs of the runs.
+        runs: Folder of run directories, each named by its content.
+        fresh: Whether to delete what earlier attempts left.
+        mix: Whether to accept shards with another fingerprint.
+        listen: Receives all events, with the model's name before each message. Runs that are
+            measured together report progress once.
+        answer: Runs the probes on a merged run.
 
-
-@dataclass
-class _Prepared:
-    """One run that is prepared.
-
-    Attributes:
-        job: The run.
-        inventory: Its shards; those that are measured together leave it.
-        measured: False once it was stopped while it was measured.
+    Returns:
+        The outcome of each run, in the order of `specs`. A failed run does not stop the others.
     """
+    refuse_forked_child()
+    with catching_signals(), ExitStack() as locks:
+        opened = partial(
+            open_run, locks=locks, output=None, runs=runs, fresh=fresh, mix=mix, answer=answer
+        )
+        return _Group(specs, opened, listen).run()
 
-    job: Job
-    inventory: Inventory
-    measured: bool = True
 
-
-class Group:
+class _Group:
     """The runs of one command.
 
     Args:
         specs: The specs of the runs.
-        opener: Loads, plans and locks one run.
-        listen: Receives all events, with the model's name before each message. Runs that are
-            measured together report progress once.
+        opened: `open_run` without the spec and the listener.
+        listen: As for `run_several`.
     """
 
-    def __init__(self, specs: Sequence[RunSpec], opener: Opener, listen: Listener) -> None:
-        self._specs, self._opener, self._listen = specs, opener, listen
+    def __init__(
+        self, specs: Sequence[RunSpec], opened: Callable[..., Job], listen: Listener
+    ) -> None:
+        self._specs, self._opened, self._listen = specs, opened, listen
+        self._members: dict[int, Member] = {}
         self._ends: dict[int, RunOutcome | TuiprobeError | Interrupted] = {}
         self._stopped: Interrupted | None = None  # a stop before or after measuring
-        self._through = -1  # images reported as progress
+        self._reported = -1  # images, as progress
 
-    def go(self) -> list[RunOutcome | TuiprobeError | Interrupted]:
+    def run(self) -> list[RunOutcome | TuiprobeError | Interrupted]:
         """Executes all runs; returns the outcome of each, in the order of the specs."""
-        runs: dict[int, _Prepared] = {}
-        for i, spec in enumerate(self._specs):
-            self._attempt(i, partial(self._open, runs, i, spec))
-        for together in _alike({i: run for i, run in runs.items() if run.inventory.missing}):
-            self._through = -1
+        for i in range(len(self._specs)):
+            self._attempt(i, partial(self._open, i))
+        alike: dict[Any, list[int]] = {}
+        for i, member in self._members.items():
+            if member.inventory.missing:
+                alike.setdefault(_images_and_batches(member.job.plan), []).append(i)
+        for together in alike.values():
             if len(together) > 1 and self._stopped is None:
-                self._measure({i: runs[i] for i in together})
-        for i, run in runs.items():
+                self._measure(together)
+        for i, member in self._members.items():
+            self._reported = -1
             if i not in self._ends:
-                self._attempt(i, partial(self._finish, run))
+                self._attempt(i, member.finish)
         return [self._ends[i] for i in range(len(self._specs))]
 
     def _attempt(self, i: int, step: Callable[[], RunOutcome | None]) -> None:
@@ -220,70 +267,39 @@ class Group:
             if outcome is not None:
                 self._ends[i] = outcome
 
-    def _open(self, runs: dict[int, _Prepared], i: int, spec: RunSpec) -> None:
-        job = self._opener(spec, listen=partial(self._hear, spec.model))
+    def _open(self, i: int) -> None:
+        spec = self._specs[i]
+        job = self._opened(spec, listen=partial(self._hear, spec.model))
         with job.noting_failure():
-            runs[i] = _Prepared(job, prepare(job))
+            self._members[i] = Member(job, prepare(job))
 
     def _hear(self, model: str, event: Event) -> None:
         if event.kind != "progress":
             self._listen(replace(event, message=f"{model}: {event.message}"))
-            return
-        if event.data["done"] > self._through:
-            self._through = event.data["done"]
+        elif event.data["done"] > self._reported:
+            self._reported = event.data["done"]
             self._listen(event)
 
-    def _measure(self, runs: dict[int, _Prepared]) -> None:
-        plan = next(iter(runs.values())).job.plan
-        members = {
-            i: Member(
-                new_extraction(run.job, run.inventory), {s.place for s in run.inventory.missing}
-            )
-            for i, run in runs.items()
-            if run.job.plan.spec.batch == plan.spec.batch  # others measure alone, in `_finish`
-        }
+    def _measure(self, together: Sequence[int]) -> None:
+        self._reported = -1
+        members = [self._members[i] for i in together]
         try:
-            with explaining_failures(), ExitStack() as stack:
-                for i, member in members.items():
-                    job, missing = runs[i].job, runs[i].inventory.missing
-                    stack.enter_context(extracting(job, member.extraction, missing))
-                measure_together(list(members.values()), plan)
+            with explaining_failures():
+                measure_together(members)
         except (TuiprobeError, Interrupted) as reason:  # affects all members
-            for member in members.values():
+            for member in members:
                 if member.active or isinstance(reason, Interrupted):
-                    member.ended = member.ended or reason
-        for i, member in members.items():
-            self._attempt(i, partial(_settle, runs[i], member))
-
-    def _finish(self, run: _Prepared) -> RunOutcome:
-        self._through = -1
-        with run.job.noting_failure():
-            measured = run.measured and measure(run.job, run.inventory)
-            return finish(run.job, run.inventory, measured)
+                    member.failure = member.failure or reason
+        for i, member in zip(together, members, strict=True):
+            self._attempt(i, member.settle)
 
 
-def _settle(run: _Prepared, member: Member) -> None:
-    """Passes a member's result of the shared measurement to its run."""
-    left = tuple(shard for shard in run.inventory.missing if shard.place in member.missing)
-    run.inventory = replace(run.inventory, missing=left)
-    if isinstance(member.ended, Interrupted):
-        say_stopped(run.job, member.ended)
-        run.measured = False
-    elif member.ended is not None:
-        with run.job.noting_failure():
-            raise member.ended
-
-
-def _alike(runs: dict[int, _Prepared]) -> list[list[int]]:
-    """Groups runs that see the same images in the same batches."""
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for i, run in runs.items():
-        plan = run.job.plan
-        sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
-        stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
-        shards = tuple(
-            (*shard.place, tuple(map(len, shard.batches)), shard.ids.tobytes())
-            for shard in plan.all_shards
-        )
-        groups.setdefault((sources, stamps, shards), []).append(i)
-    return list(groups.values())
+def _images_and_batches(plan: Plan) -> tuple[object, ...]:
+    """Returns what is equal for runs that see the same images in the same batches."""
+    sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
+    stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
+    shards = tuple(
+        (*shard.place, tuple(map(len, shard.batches)), shard.ids.tobytes())
+        for shard in plan.all_shards
+    )
+    return plan.spec.batch, sources, stamps, shards

@@ -26,13 +26,13 @@ from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.vectors.labels import counts_from_one
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder
-from tuiprobe.models.head_files import read_head, read_templates
-from tuiprobe.models.heads import Head
+from tuiprobe.models.heads import Head, head_from_file
 from tuiprobe.models.identity import LOADER
 from tuiprobe.models.info import state_digest
+from tuiprobe.models.prompt_heads import read_templates
 from tuiprobe.spec import RunSpec
 
-Kind = Literal["zero-shot", "classifier", "file", "probe", "none"]
+HeadKind = Literal["zero-shot", "classifier", "file", "probe", "none"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class HeadChoice:
     """The head of a run, before it is built.
 
     Attributes:
-        kind: Kind of head; `none` if no head is available.
+        kind: HeadKind of head; `none` if no head is available.
         classes: Names of the rows.
         templates: Prompt templates, for `zero-shot`.
         head: The head itself, for `classifier` and `file`.
@@ -52,7 +52,7 @@ class HeadChoice:
             is that of the labels.
     """
 
-    kind: Kind
+    kind: HeadKind
     classes: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     head: Head | None = None
@@ -113,7 +113,7 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     if spec.head == "probe":
         return _probe(spec.model, labels, given)
     if spec.head is not None:
-        head = read_head(Path(spec.head), width=encoder.width)
+        head = head_from_file(Path(spec.head), width=encoder.width)
         count = len(head.classes)
         _refuse_from_one(spec, first, count, f"the head has {count:,} rows")
         thousand = len(imagenet_names())

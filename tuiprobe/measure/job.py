@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.events import Event, Kind, Listener
+from tuiprobe.events import Event, EventKind, Listener
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.machine import current_fingerprint
@@ -55,7 +55,7 @@ class Job:
         self.status.hear(event)
         self._outside(event)
 
-    def say(self, kind: Kind, message: str, **data: str) -> None:
+    def say(self, kind: EventKind, message: str, **data: str) -> None:
         """Tells an event of a kind."""
         self.listen(Event(kind, message, dict(data)))
 

@@ -18,10 +18,10 @@ from tuiprobe.measure.clock import Pace
 from tuiprobe.measure.live_answers import LiveAnswers
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.tap_statistics import Measures
-from tuiprobe.measure.thumbnails import EndsOf, LiveThumbs, ends_of
+from tuiprobe.measure.thumbnails import ChannelEnds, LiveThumbs, ends_of
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
-from tuiprobe.probes.rows import MIN_CHANNELS, usable
+from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.ranks import StatusWatch
@@ -94,10 +94,10 @@ class RunningHeights:
 
     def plus(self, rows: NDArray[np.float32]) -> RunningHeights:
         """Returns the counts after scanning more rows `[n, C]`, by the function of the results."""
-        keep = usable(rows)
-        if not keep.any() or rows.shape[1] < MIN_CHANNELS:
+        rows = usable_rows(rows)
+        if not len(rows) or rows.shape[1] < MIN_CHANNELS:
             return self
-        scan = scan_heights(rows, keep)
+        scan = scan_heights(rows)
         above = scan.above[CUTS.index(OUTLIER)]
         return RunningHeights(self.above + above, self.images + scan.rows)
 
@@ -131,7 +131,7 @@ class LiveView:
         self._ranks = StatusWatch(directory) if status.status.world > 1 else None
         self._published = published_shards(directory)
         self._taps: dict[tuple[str, str], RunningTap] = {}
-        self._ends_of: dict[str, EndsOf] = {}
+        self._ends_of: dict[str, ChannelEnds] = {}
         self._heights: dict[str, RunningHeights] = {}  # with the shard that is measured
         self._finished: dict[str, RunningHeights] = {}
         self._thumbs, self._answers = LiveThumbs(directory, pictured or {}), answers

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tuiprobe.datasets import Suite
 from tuiprobe.measure.clock import Pace
 from tuiprobe.probes.heads import SetFeatures, hits, usable_images
-from tuiprobe.probes.targets.headline import headline_estimates
+from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.results import Figure, given
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.status import SetAnswers
@@ -132,7 +132,10 @@ class LiveAnswers:
         targets = [kept[name] for name in self._suite.targets if name in kept]
         if first in kept and targets:
             shifts = [kept[name] for name in others if name in kept]
-            self._estimates = headline_estimates(self._head, kept[first], shifts, targets)
+            result = estimate_targets(self._head, Images(kept[first], shifts, targets))
+            self._estimates = {
+                target.data: (target.headline, bool(target.scaled)) for target in result.targets
+            }
 
 
 def _on_host(batch: NDArray[np.generic] | torch.Tensor) -> NDArray[np.generic]:

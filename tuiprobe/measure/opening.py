@@ -20,8 +20,8 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.finished import file_stamps
-from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.heads import refuse_unmatched
+from tuiprobe.measure.head_fit import probe_split
+from tuiprobe.measure.head_matching import refuse_unmatched
 from tuiprobe.measure.job import AskProbes, Job
 from tuiprobe.measure.machine import available_cores, choose_device, usual_batch
 from tuiprobe.measure.plan import Plan, list_images, make_plan
@@ -33,7 +33,8 @@ from tuiprobe.models.identity import identity_encoder
 from tuiprobe.models.load import DTYPES, load_encoder
 from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
-from tuiprobe.run.directory import RunDir, kept_files
+from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
@@ -84,7 +85,6 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     if spec.embeddings is None:  # of another package, hidden by a built-in name
         sources = [
             name.partition(":")[0] for name in (spec.data, spec.concepts or "", *spec.target)
@@ -93,19 +93,19 @@ def open_run(
         for warning in (*SOURCES.warnings(sources), *LOADERS.warnings([loader])):
             listen(Event("warning", warning))
     with clock.stage("load"):
-        plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh, own=own)
+        plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh, own=own, listen=listen)
     directory = plan.directory
     if fresh:
         if rank.world > 1:
             raise UsageError(
                 "--fresh with several ranks would race: delete the run directory first"
             )
-        directory.refuse_to_clear()
+        refuse_to_clear(directory)
     else:
         refuse_other_images(plan)
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(lock_of(rank.number)))
-    if fresh and (kept := directory.clear()):
+    if fresh and (kept := clear(directory)):
         listen(Event("warning", kept_files(directory.path, kept)))
     return Job(plan, clock, listen, answer, mix)
 
@@ -146,8 +146,9 @@ def plan_run(
     runs: Path = Path("runs"),
     fresh: bool = False,
     own: PythonObjects = PythonObjects(),
+    listen: Listener = lambda event: None,
 ) -> Plan:
-    """Loads the encoder, lists the images and plans; arguments and errors as for `open_run`.
+    """Lists the images, loads the encoder and plans; arguments and errors as for `open_run`.
 
     The name of a directory comes from its key, of which the batch size is a part. Where the user
     named none, the run may have been begun, perhaps on another machine, with the device and the
@@ -155,8 +156,9 @@ def plan_run(
     """
     given, spec = spec, with_device(spec, rank, earlier_spec(output) if not fresh else None)
     suite = open_row_suite(spec) if spec.embeddings is not None else open_suite(spec, own.images)
-    files, encoder = file_stamps(spec), _encoder(spec, suite, own)
-    listed = list_images(suite, spec)
+    files, listed = file_stamps(spec), list_images(suite, spec)
+    listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
+    encoder = _encoder(spec, suite, own)
     planned = partial(make_plan, listed=listed, files=files, rank=rank, output=output, runs=runs)
     plan = planned(spec, encoder)
     if output is None and not fresh and spec.embeddings is None:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import planned_images
-from tuiprobe.datasets.base import Stamp, safe_name
 from tuiprobe.datasets.concepts import concept_dataset
 from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.sample import Stamp
+from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.globs import matches

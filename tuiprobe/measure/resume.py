@@ -16,19 +16,19 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.datasets.dataset import digest_of
+from tuiprobe.datasets.sample import Stamp
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.plan import KEYED_CONTENTS, Plan, record_of
-from tuiprobe.measure.shards import Shard, States, check_shard
+from tuiprobe.measure.shards import Shard, TapStates, check_shard
 from tuiprobe.measure.tap_statistics import accumulators
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.checked_arrays import CheckedArrays
-from tuiprobe.run.counting import Place
+from tuiprobe.run.counting import ShardPlace
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import PlanRecord, read_plan
 from tuiprobe.run.samples import listed_samples
@@ -58,7 +58,7 @@ class ShardReader:
     mix: bool = False
 
     @cached_property
-    def states(self) -> States:
+    def states(self) -> TapStates:
         """The empty state of each tap."""
         return {
             tap: {name: field.numpy() for name, field in stats.state_dict().items()}
@@ -141,7 +141,7 @@ def take_inventory(
     reader: ShardReader,
     shards: Sequence[Shard],
     listen: Listener,
-    own: Collection[Place] | None = None,
+    own: Collection[ShardPlace] | None = None,
 ) -> Inventory:
     """Checks every published shard, and deletes those of this rank that cannot be used.
 

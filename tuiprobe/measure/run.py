@@ -1,24 +1,19 @@
-"""Executes runs from specs: one model, or several over the same images."""
+"""Executes the run of a spec."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
-from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.errors import UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure.failures import explaining_failures
-from tuiprobe.measure.group import Group
 from tuiprobe.measure.job import AskProbes
 from tuiprobe.measure.opening import PythonObjects, open_run
 from tuiprobe.measure.stages import RunOutcome, finish, measure, prepare
-from tuiprobe.measure.stopping import Interrupted, catching_signals
+from tuiprobe.measure.stopping import catching_signals
 from tuiprobe.spec import RunSpec
-
-__all__ = ["RunOutcome", "run", "run_several"]
 
 _measuring_process: int | None = None
 """The process that has begun to measure; threads that libraries started then exist only there."""
@@ -76,33 +71,3 @@ def run(
             inventory = prepare(job)
             measured = measure(job, inventory)
             return finish(job, inventory, measured)
-
-
-def run_several(
-    specs: Sequence[RunSpec],
-    *,
-    runs: Path = Path("runs"),
-    fresh: bool = False,
-    mix: bool = False,
-    listen: Listener = lambda event: None,
-    answer: AskProbes,
-) -> list[RunOutcome | TuiprobeError | Interrupted]:
-    """Runs several models; decodes each image once for all models that use it.
-
-    Args:
-        specs: The specs of the runs.
-        runs: Folder of run directories, each named by its content.
-        fresh: Whether to delete what earlier attempts left.
-        mix: Whether to accept shards with another fingerprint.
-        listen: Receives all events.
-        answer: Runs the probes on a merged run.
-
-    Returns:
-        The outcome of each run, in the order of `specs`. A failed run does not stop the others.
-    """
-    refuse_forked_child()
-    with catching_signals(), ExitStack() as locks:
-        opened = partial(
-            open_run, locks=locks, output=None, runs=runs, fresh=fresh, mix=mix, answer=answer
-        )
-        return Group(specs, opened, listen).go()

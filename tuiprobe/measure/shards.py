@@ -23,7 +23,7 @@ from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.files import Entry
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
-from tuiprobe.run.counting import Place
+from tuiprobe.run.counting import ShardPlace
 from tuiprobe.spec import FINAL_TAP
 
 MAX_SHARD_BATCHES = 8
@@ -52,7 +52,7 @@ class Shard:
     start: int
 
     @property
-    def place(self) -> Place:
+    def place(self) -> ShardPlace:
         """Set and number."""
         return self.set_name, self.number
 
@@ -106,7 +106,7 @@ def split_rows(set_name: str, rows: int, channels: int) -> tuple[Shard, ...]:
     return split_into_shards(set_name, range(rows), batch, shard_batches)
 
 
-States = Mapping[str, Arrays]
+TapStates = Mapping[str, Arrays]
 """State by tap: arrays by field."""
 
 IDS: Final = "samples.sample_ids"
@@ -138,7 +138,7 @@ class TapGroup(NamedTuple):
         return [len(state[field]) for state in self.states]
 
 
-def groups(arrays: Mapping[str, NDArray[Any]], states: States) -> Iterator[TapGroup]:
+def groups(arrays: Mapping[str, NDArray[Any]], states: TapStates) -> Iterator[TapGroup]:
     """Yields the groups of a shard.
 
     Args:
@@ -156,11 +156,11 @@ def groups(arrays: Mapping[str, NDArray[Any]], states: States) -> Iterator[TapGr
         yield TapGroup(_INNER, inner, empty, arrays[LENGTHS])
 
 
-def _inner(states: States) -> tuple[str, ...]:
+def _inner(states: TapStates) -> tuple[str, ...]:
     return tuple(tap for tap in states if tap != FINAL_TAP)
 
 
-def stack_states(states: States) -> Arrays:
+def stack_states(states: TapStates) -> Arrays:
     """Returns the arrays of a shard's file that hold the states of all taps."""
     arrays: Arrays = {_FINAL + field: array for field, array in states[FINAL_TAP].items()}
     inner = [states[tap] for tap in _inner(states)]
@@ -171,7 +171,7 @@ def stack_states(states: States) -> Arrays:
     return arrays
 
 
-def split_states(arrays: Arrays, states: States) -> dict[str, Arrays]:
+def split_states(arrays: Arrays, states: TapStates) -> dict[str, Arrays]:
     """Returns the state of each tap, as views of the arrays of a shard that was checked."""
     parts: dict[str, Arrays] = {}
     for group in groups(arrays, states):
@@ -184,7 +184,7 @@ def split_states(arrays: Arrays, states: States) -> dict[str, Arrays]:
     return parts
 
 
-def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states: States) -> None:
+def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states: TapStates) -> None:
     """Checks all arrays of a shard, but not whether its images are the planned ones.
 
     Args:

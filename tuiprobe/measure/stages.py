@@ -11,7 +11,7 @@ from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.extract import Extraction, UnreadableLimit
-from tuiprobe.measure.heads import LongHeadError, write_head
+from tuiprobe.measure.head_building import LongHeadError, write_head
 from tuiprobe.measure.job import Job
 from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.live_answers import LiveAnswers
@@ -21,8 +21,9 @@ from tuiprobe.measure.preflight import preflight
 from tuiprobe.measure.resume import Inventory, UnusableShardError, compare_contents, take_inventory
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import KEPT, Interrupted, stop_signals
-from tuiprobe.measure.thumbnails import candidates, write_thumbnails
+from tuiprobe.measure.thumbnails import images_at_ends, write_thumbnails
 from tuiprobe.probes.robustness.baselines import keep_baseline
+from tuiprobe.results import NotRun, Report
 from tuiprobe.run.counting import count_images, named_ranks, published_shards, ranks_missing
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
@@ -48,6 +49,7 @@ class RunOutcome:
         resumed: Number of images that an earlier attempt had measured.
         untrained: Whether the encoder has random weights.
         waits: Which shards of other ranks are missing before anyone can merge; empty if none.
+        failures: Why probes failed, one sentence each; the other results hold.
     """
 
     directory: RunDir
@@ -56,6 +58,7 @@ class RunOutcome:
     resumed: int
     untrained: bool
     waits: str = ""
+    failures: tuple[str, ...] = ()
 
 
 def prepare(job: Job) -> Inventory:
@@ -150,9 +153,9 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
     try:
         head = read_head(plan.directory)
     except DamagedFileError as error:
-        head = str(error)
-    if isinstance(head, str):
-        job.status.update(unanswered=head[:1000])
+        head = NotRun(reason=str(error))
+    if isinstance(head, NotRun):
+        job.status.update(unanswered=head.reason[:1000])
         return None
     job.status.update(unanswered="")
     answers = LiveAnswers(plan.suite, *head)
@@ -208,15 +211,27 @@ def finish(job: Job, inventory: Inventory, measured: bool) -> RunOutcome:
         if not file.exists():
             raise RunError(f"{file} is gone; {_AGAIN}")
     waits = _others_missing(plan) if measured else ""
-    if waits:
-        ending = _Ending(merged=False, complete=True)
-        job.status.end("measured", waits)
-    else:
-        ending = _merge_once(job, measured)
-        job.status.end("done" if ending.complete else "interrupted")
-    untrained = plan.encoder.weights.kind == "untrained"
-    resumed = _resumed(plan, inventory)
-    return RunOutcome(directory, ending.complete, ending.merged, resumed, untrained, waits)
+    report, complete = None, measured
+    if not waits:
+        after = " when no other rank does" if plan.rank.world > 1 else ""
+        job.say("stage", f"merging{after}", stage="merge")
+        try:
+            with directory.locked(MERGE_LOCK, wait=measured):
+                if not (measured and _merged_meanwhile(job)):
+                    report, complete = _merge_and_probe(job, measured)
+        except BusyError:
+            if measured:
+                raise
+    job.status.end("measured" if waits else "done" if complete else "interrupted", waits)
+    return RunOutcome(
+        directory,
+        complete=complete,
+        merged=report is not None,
+        resumed=_resumed(plan, inventory),
+        untrained=plan.encoder.weights.kind == "untrained",
+        waits=waits,
+        failures=() if report is None else report.failures,
+    )
 
 
 def _others_missing(plan: Plan) -> str:
@@ -239,56 +254,45 @@ def _others_missing(plan: Plan) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Ending:
-    """Whether this process wrote the results, and whether they are of all images."""
-
-    merged: bool
-    complete: bool
-
-
-def _merge_once(job: Job, measured: bool) -> _Ending:
-    """Merges and probes, unless another rank did so meanwhile."""
-    directory = job.plan.directory
-    try:
-        with directory.locked(MERGE_LOCK):
-            return _merge_unless_done(job, measured)
-    except BusyError:
-        if not measured:
-            return _Ending(merged=False, complete=False)
-    job.say("stage", "another rank merges: waiting for its results", stage="merge")
-    with directory.locked(MERGE_LOCK, wait=True):
-        return _merge_unless_done(job, measured)
-
-
-def _merge_unless_done(job: Job, measured: bool) -> _Ending:
-    """Merges unless another rank has written results of all images since this one began."""
+def _merged_meanwhile(job: Job) -> bool:
+    """Says whether another rank has written results of all images since this one began."""
     plan = job.plan
-    if measured and plan.rank.world > 1:
-        written = plan.directory.results_file.modified()
-        if written not in (None, job.results_before) and not is_partial(plan.directory):
-            return _Ending(merged=False, complete=True)
-    return _merge_and_probe(job, measured)
+    written = plan.directory.results_file.modified()
+    changed = written not in (None, job.results_before)
+    return plan.rank.world > 1 and changed and not is_partial(plan.directory)
 
 
-def _merge_and_probe(job: Job, measured: bool) -> _Ending:
-    """Publishes the results of the measured images, if there are any."""
+def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
+    """Publishes the results of the measured images.
+
+    Returns:
+        The report, None if no image was measured, and whether it is of all images with the whole
+        head.
+    """
     plan, directory = job.plan, job.plan.directory
     with job.clock.stage("merge"):
-        job.say("stage", "merging", stage="merge")
-        merged, measured = _merged(job, measured)
+        merged, measured = _merge(job, measured)
         if not merged.keys() - plan.suite.own_keys:
             job.say("warning", "stopped before the first shard was finished: nothing to report")
-            return _Ending(merged=False, complete=False)
+            return None, False
         write_plan(plan)  # nothing has vouched for it since it was written
         write_names(plan, merged)
         write_merged(directory, plan.key, merged)
         for name in merged.keys() - {plan.suite.concept_set}:
-            _write_thumbnails(plan, name, merged[name])
+            fields = ("share_sum", "largest_sample_ids", "smallest_sample_ids")
+            final = (merged[name].arrays[f"{FINAL_TAP}/{field}"] for field in fields)
+            ids = images_at_ends(*final)
+            write_thumbnails(directory, name, plan.suite.sets[name], ids)
     if not directory.preflight_file.exists():  # the first rank, which writes it, never began
         preflight(replace(plan, rank=replace(plan.rank, number=0)), job.listen)
     with job.clock.stage("head"):
-        complete = _build_head(job, hurried=not measured) and measured
+        check: Callable[[], None] = job.stop.check if measured else lambda: None
+        try:
+            with stop_signals().deferred():
+                write_head(plan, job.listen, hurried=not measured, check=check)
+        except Interrupted as reason:
+            job.say("interrupted", f"stopped by {reason}; what is built of the head is kept")
+            measured = False
     with job.clock.stage("probe"):
         job.say("stage", "probing", stage="probe")
         report = job.answer(directory)
@@ -297,13 +301,15 @@ def _merge_and_probe(job: Job, measured: bool) -> _Ending:
             write_thumbnails(directory, name, plan.suite.sets[name], pictured)
     report = report.model_copy(update={"timings": job.clock.timings()})
     write_results(directory, report)
-    job.say("done", report.title)
+    for failure in report.failures:
+        job.say("warning", failure)
+    job.say("done", "results are written")
     if not directory.results_file.exists():
         raise RunError(f"{directory.results_file} was written and is gone; {_AGAIN}")
-    return _Ending(merged=True, complete=complete)
+    return report, measured
 
 
-def _merged(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
+def _merge(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
     """Merges the published shards of all ranks; says whether these are all shards.
 
     An unusable shard is measured again, or left out if the run was stopped.
@@ -312,8 +318,16 @@ def _merged(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
     if not measured:
         there = published_shards(job.plan.directory)
         shards = [shard for shard in shards if shard.place in there]
+
+    def merged() -> dict[str, MergedSet]:
+        return {
+            name: merge_set(job.plan, job.reader, of_set)
+            for name in job.plan.shards
+            if (of_set := [shard for shard in shards if shard.set_name == name])
+        }
+
     try:
-        return _merge_sets(job, shards), measured
+        return merged(), measured
     except UnusableShardError:
         unusable = take_inventory(job.reader, shards, job.listen)
     if measured:
@@ -322,33 +336,4 @@ def _merged(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
         job.say("warning", "merged without the shards that must be measured again")
         left = {shard.place for shard in unusable.missing}
         shards = [shard for shard in shards if shard.place not in left]
-    return _merge_sets(job, shards), measured
-
-
-def _merge_sets(job: Job, shards: Sequence[Shard]) -> dict[str, MergedSet]:
-    return {
-        name: merge_set(job.plan, job.reader, of_set)
-        for name in job.plan.shards
-        if (of_set := [shard for shard in shards if shard.set_name == name])
-    }
-
-
-def _build_head(job: Job, *, hurried: bool) -> bool:
-    """Builds the head, or the rest of it; returns False if it was stopped before its end."""
-    check: Callable[[], None] = (lambda: None) if hurried else job.stop.check
-    try:
-        with stop_signals().deferred():
-            write_head(job.plan, job.listen, hurried=hurried, check=check)
-    except Interrupted as reason:
-        job.say("interrupted", f"stopped by {reason}; what is built of the head is kept")
-        return False
-    return True
-
-
-def _write_thumbnails(plan: Plan, name: str, merged: MergedSet) -> None:
-    shares, *ends = (
-        merged.arrays[f"{FINAL_TAP}/{field}"]
-        for field in ("share_sum", "largest_sample_ids", "smallest_sample_ids")
-    )
-    ids = candidates(shares, ends)
-    write_thumbnails(plan.directory, name, plan.suite.sets[name], ids)
+    return merged(), measured

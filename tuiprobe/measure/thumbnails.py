@@ -22,14 +22,14 @@ LEADING_CHANNELS = 8
 IMAGES_PER_END = 8
 
 
-def candidates(share_sum: np.ndarray, ends: list[np.ndarray]) -> list[int]:
+def images_at_ends(share_sum: np.ndarray, *ends: np.ndarray) -> list[int]:
     """Returns the sample ids at both ends of the channels with the largest shares.
 
     Args:
         share_sum: float64 `[C]`.
-        ends: int64 `[C, k]` sample ids of each end, best first; -1 where unfilled.
+        ends: int64 `[C, k]` each, sample ids of an end, best first; -1 where unfilled.
 
-    >>> candidates(np.array([1.0, 9.0]), [np.array([[4], [5]]), np.array([[6], [-1]])])
+    >>> images_at_ends(np.array([1.0, 9.0]), np.array([[4], [5]]), np.array([[6], [-1]]))
     [4, 5, 6]
     """
     leading = np.argsort(-share_sum, kind="stable")[:LEADING_CHANNELS]
@@ -55,13 +55,13 @@ def write_thumbnails(
         kept.write_bytes(content.getvalue())
 
 
-EndsOf = dict[int, Ends]
+ChannelEnds = dict[int, Ends]
 """Images at both ends, by channel."""
 
 _MAX_COST = 0.01  # share of the run's time that thumbnails may take
 
 
-def ends_of(shard: ActivationSummary, share_sum: NDArray[np.float64]) -> EndsOf:
+def ends_of(shard: ActivationSummary, share_sum: NDArray[np.float64]) -> ChannelEnds:
     """Returns both ends of the channels with the largest shares.
 
     Args:
@@ -97,7 +97,7 @@ class LiveThumbs:
         self._left: Iterator[tuple[str, int]] = iter(())
         self._pace = Pace(_MAX_COST)
 
-    def begin(self, ends: Mapping[str, EndsOf]) -> None:
+    def begin(self, ends: Mapping[str, ChannelEnds]) -> None:
         """Takes the ends of all sets whose pictures are written, the first set first."""
         self._left = iter(
             [

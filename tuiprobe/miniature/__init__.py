@@ -11,47 +11,24 @@ when a model is built.
 (64, 64, 3)
 """
 
-from tuiprobe.miniature.baseline import BaselineRow, baseline_rows
-from tuiprobe.miniature.build import build
 from tuiprobe.miniature.captions import TEMPLATES
-from tuiprobe.miniature.concepts import (
-    CATEGORIES,
-    CONCEPTS,
-    NumberedConcept,
-    image_labels,
-    masks,
-    pixel_shares,
-)
 from tuiprobe.miniature.data import MiniatureSet, dataset, suite
 from tuiprobe.miniature.export import export
 from tuiprobe.miniature.objects import CLASS_NAMES
 from tuiprobe.miniature.profiles import SHIFTS
-from tuiprobe.miniature.weights import MODEL_NAMES, card
-from tuiprobe.miniature.world import SETS, caption, label, path, render, size
+from tuiprobe.miniature.weights import build, card
+from tuiprobe.miniature.world import label, render
 
 __all__ = [
-    "CATEGORIES",
-    "CONCEPTS",
-    "MODEL_NAMES",
-    "SETS",
     "SHIFTS",
-    "BaselineRow",
     "MiniatureSet",
-    "NumberedConcept",
-    "baseline_rows",
     "build",
-    "caption",
     "card",
     "class_names",
     "dataset",
     "export",
-    "image_labels",
     "label",
-    "masks",
-    "path",
-    "pixel_shares",
     "render",
-    "size",
     "suite",
     "templates",
 ]

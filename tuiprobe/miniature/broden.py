@@ -5,7 +5,7 @@ the label of a map pixel is red + 256 x green, 0 for none; maps are half the siz
 """
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.miniature import concepts, world
+from tuiprobe.miniature.concepts import CATEGORIES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-COLUMNS = ("color", "object", "part", "material", "scene", "texture")
 _FOLDER = "miniature"
 
 
-def write_broden(root: Path, numbers: list[int], tick: Callable[[int], None]) -> None:
+def write_broden(root: Path, numbers: list[int]) -> None:
     """Writes images, maps and tables of the given images of the set `concepts`.
 
     A map without labels is written too; it means that the image shows nothing of its category.
@@ -31,7 +31,7 @@ def write_broden(root: Path, numbers: list[int], tick: Callable[[int], None]) ->
     folder = root / "images" / _FOLDER
     folder.mkdir(parents=True)
     rows = []
-    for done, index in enumerate(numbers, start=1):
+    for index in numbers:
         pixels = world.render("concepts", index)
         Pictures.fromarray(pixels).save(root / "images" / image_path(index), compress_level=1)
         cells: dict[str, str] = {k: str(v) for k, v in concepts.image_labels(index).items()}
@@ -40,9 +40,8 @@ def write_broden(root: Path, numbers: list[int], tick: Callable[[int], None]) ->
             _map(mask).save(root / "images" / cells[category], compress_level=1)
         head = [image_path(index), concepts.split(index)]
         side = concepts.MASK_SIZE
-        rows.append([*head, *pixels.shape[:2], side, side, *(cells[name] for name in COLUMNS)])
-        tick(done)
-    _table(root / "index.csv", ("image", "split", "ih", "iw", "sh", "sw", *COLUMNS), rows)
+        rows.append([*head, *pixels.shape[:2], side, side, *(cells[name] for name in CATEGORIES)])
+    _table(root / "index.csv", ("image", "split", "ih", "iw", "sh", "sw", *CATEGORIES), rows)
     _write_tables(root, concepts.pixel_shares(numbers))
 
 
@@ -64,7 +63,7 @@ def _write_tables(root: Path, shares: NDArray[np.float32]) -> None:
     frequency = (shares > 0).sum(axis=0)
     coverage = shares.mean(axis=0)
     labels, categories = [], []
-    for category in COLUMNS:
+    for category in CATEGORIES:
         own = [c for c in concepts.CONCEPTS if c.category == category]
         seen = [int(frequency[c.number - 1]) for c in own]
         categories.append([category, own[0].number, own[-1].number, len(own), sum(seen)])

@@ -8,7 +8,7 @@ from tuiprobe.miniature.backgrounds import SCENES
 from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import OBJECTS
 from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
-from tuiprobe.miniature.scene import Figure, Scene
+from tuiprobe.miniature.scene import Scene, SceneFigure
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,7 @@ def _noun(label: int, draws: Draws) -> str:
     return kind.name if draws.chance(0.75) else draws.pick(kind.synonyms)
 
 
-def _thing(figure: Figure, draws: Draws) -> str:
+def _thing(figure: SceneFigure, draws: Draws) -> str:
     words = []
     if draws.chance(0.2):
         words.append("small" if figure.size < 0.5 else "big")

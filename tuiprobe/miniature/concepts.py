@@ -15,8 +15,8 @@ from tuiprobe.miniature import world
 from tuiprobe.miniature.backgrounds import SCENES
 from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES, ObjectPart
 from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
-from tuiprobe.miniature.raster import Canvas, draw_map
-from tuiprobe.miniature.scene import Figure
+from tuiprobe.miniature.raster import draw_map
+from tuiprobe.miniature.scene import SceneFigure
 
 PIXEL_CATEGORIES = ("color", "object", "part", "material")
 IMAGE_CATEGORIES = ("scene", "texture")
@@ -60,33 +60,31 @@ def split(index: int) -> str:
     return "train" if hashed % np.uint64(2) == 0 else "val"
 
 
-def image_labels(index: int, name: str = "concepts") -> dict[str, int]:
+def image_labels(index: int) -> dict[str, int]:
     """Returns the numbers of the scene and of the texture of the main object."""
-    scene = world.scene(name, index)
+    scene = world.scene("concepts", index)
     return {
         "scene": _NUMBER["scene", f"{scene.scene}-s"],
         "texture": _NUMBER["texture", scene.figures[0].texture],
     }
 
 
-def masks(index: int, name: str = "concepts") -> dict[str, NDArray[np.uint16]]:
+def masks(index: int) -> dict[str, NDArray[np.uint16]]:
     """Returns a mask of concept numbers `[32, 32]` for colour, object, part and material."""
-    canvas = draw_map(world.scene(name, index))
+    canvas = draw_map(world.scene("concepts", index))
     step = len(canvas.ids) // MASK_SIZE
     ids = canvas.ids[step // 2 :: step, step // 2 :: step]
-    return {category: _table(canvas, category)[ids] for category in PIXEL_CATEGORIES}
+    result = {}
+    for category in PIXEL_CATEGORIES:
+        numbers = [
+            0 if figure is None or part is None else _number(category, figure, part)
+            for figure, part in canvas.parts
+        ]
+        result[category] = np.array(numbers, dtype=np.uint16)[ids]
+    return result
 
 
-def _table(canvas: Canvas, category: str) -> NDArray[np.uint16]:
-    """Returns the concept number of every part number of a map."""
-    numbers = [
-        0 if figure is None or part is None else _number(category, figure, part)
-        for figure, part in canvas.parts
-    ]
-    return np.array(numbers, dtype=np.uint16)
-
-
-def _number(category: str, figure: Figure, part: ObjectPart) -> int:
+def _number(category: str, figure: SceneFigure, part: ObjectPart) -> int:
     if category == "object":
         return _NUMBER["object", CLASS_NAMES[figure.label]]
     if category == "part":

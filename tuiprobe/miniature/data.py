@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuiprobe.datasets.base import Sample, Stamp
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.dataset import Suite
 from tuiprobe.datasets.registry import DataSource
+from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import concepts, world
 from tuiprobe.miniature.baseline import FAMILY
-from tuiprobe.miniature.broden import COLUMNS, image_path
+from tuiprobe.miniature.broden import image_path
 from tuiprobe.miniature.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class MiniatureConcepts(Rendered):
     name = CONCEPT_SET
     source = "miniature"
     classes: tuple[str, ...] = ()
-    categories: tuple[str, ...] = COLUMNS
+    categories: tuple[str, ...] = concepts.CATEGORIES
     concepts = tuple(Concept(c.name, c.category) for c in concepts.CONCEPTS)
     digest = "miniature concepts, version 1"
 

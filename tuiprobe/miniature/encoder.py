@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tuiprobe.miniature.build import build
+from tuiprobe.miniature.weights import build
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, weights_info

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-Points = tuple[tuple[float, float], ...]
+Corners = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ObjectPart:
 
     name: str
     role: str
-    points: Points
+    points: Corners
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class ObjectClass:
     parts: tuple[ObjectPart, ...]
 
 
-def _poly(*numbers: float) -> Points:
+def _poly(*numbers: float) -> Corners:
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def _rect(left: float, top: float, right: float, bottom: float) -> Points:
+def _rect(left: float, top: float, right: float, bottom: float) -> Corners:
     return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
@@ -76,7 +76,7 @@ def _oval(
     tilt: float = 0.0,
     start: float = 0.0,
     stop: float = 360.0,
-) -> Points:
+) -> Corners:
     count = 18 if max(rx, ry) > 0.25 else 12
     full = stop - start >= 360
     steps = [start + (stop - start) * i / (count if full else count - 1) for i in range(count)]
@@ -88,7 +88,7 @@ def _oval(
     return tuple(points)
 
 
-def _line(width: float, *numbers: float) -> Points:
+def _line(width: float, *numbers: float) -> Corners:
     """Returns a thick polyline as one polygon: along its left side, and back along its right."""
     spine = _poly(*numbers)
     left, right = [], []
@@ -104,7 +104,7 @@ def _line(width: float, *numbers: float) -> Points:
 
 def _ring(
     x: float, y: float, radius: float, width: float, start: float = 0.0, stop: float = 360.0
-) -> Points:
+) -> Corners:
     count = 18
     spine: list[float] = []
     for i in range(count + 1):
@@ -113,7 +113,7 @@ def _ring(
     return _line(width, *spine)
 
 
-def _star(x: float, y: float, outer: float, inner: float) -> Points:
+def _star(x: float, y: float, outer: float, inner: float) -> Corners:
     points = []
     for i in range(10):
         radius = inner if i % 2 else outer
@@ -122,7 +122,7 @@ def _star(x: float, y: float, outer: float, inner: float) -> Points:
     return tuple(points)
 
 
-_SHAPES: dict[str, Callable[..., Points]] = {
+_SHAPES: dict[str, Callable[..., Corners]] = {
     "poly": _poly,
     "rect": _rect,
     "oval": _oval,

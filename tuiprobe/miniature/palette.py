@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.miniature.draws import Draws
 
-Field = NDArray[np.float32]
+FloatImage = NDArray[np.float32]
 
 COLORS: dict[str, tuple[int, int, int]] = {
     "black": (28, 27, 32),
@@ -29,12 +29,12 @@ MATERIALS: tuple[str, ...] = ("fabric", "metal", "plastic", "stone", "wood")
 GLASS = (150, 200, 228)
 
 
-def triangle(t: Field) -> Field:
+def triangle(t: FloatImage) -> FloatImage:
     """Returns a triangle wave of period 1 between 0 and 1."""
     return np.abs(2 * (t - np.floor(t)) - 1)
 
 
-def smooth_noise(draws: Draws, cells: int, size: int) -> Field:
+def smooth_noise(draws: Draws, cells: int, size: int) -> FloatImage:
     """Returns bilinear noise `[size, size]` of mean 0 and about unit scale."""
     coarse = draws.noise(cells + 1, cells + 1)
     at = np.arange(size, dtype=np.float32) * np.float32(cells / size)
@@ -45,7 +45,7 @@ def smooth_noise(draws: Draws, cells: int, size: int) -> Field:
     return left + (rows[:, low + 1] - left) * part
 
 
-def texture_field(name: str, u: Field, v: Field) -> Field:
+def texture_field(name: str, u: FloatImage, v: FloatImage) -> FloatImage:
     """Returns where the second colour shows (0 or 1) for surface coordinates in periods."""
     if name == "solid":
         return np.zeros_like(u)
@@ -64,7 +64,7 @@ def texture_field(name: str, u: Field, v: Field) -> Field:
     return hit.astype(np.float32)
 
 
-def material_field(name: str, u: Field, v: Field, draws: Draws) -> Field:
+def material_field(name: str, u: FloatImage, v: FloatImage, draws: Draws) -> FloatImage:
     """Returns brightness factors of a material over surface coordinates in object units."""
     rows, columns = u.shape
     if name == "metal":
@@ -81,5 +81,5 @@ def material_field(name: str, u: Field, v: Field, draws: Draws) -> Field:
         return 0.86 + 0.24 * ((triangle(u * 9) > 0.5) ^ (triangle(v * 9) > 0.5))
     x, y = draws.uniform(-0.5, 0.1), draws.uniform(-0.6, -0.1)
     spot = 1 - 6 * ((u - np.float32(x)) ** 2 + (v - np.float32(y)) ** 2)
-    bright: Field = 0.94 + 0.6 * np.maximum(spot, 0)
+    bright: FloatImage = 0.94 + 0.6 * np.maximum(spot, 0)
     return bright

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from tuiprobe.miniature.backgrounds import SIZE
 from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import OBJECTS, ObjectPart
-from tuiprobe.miniature.palette import COLORS, GLASS, Field, material_field, texture_field
-from tuiprobe.miniature.scene import Bar, Figure, Scene
+from tuiprobe.miniature.palette import COLORS, GLASS, FloatImage, material_field, texture_field
+from tuiprobe.miniature.scene import Bar, Scene, SceneFigure
 
 MAP = 2 * SIZE
 UNIT = 8  # corners are given in eighths of a map pixel
@@ -114,10 +114,10 @@ class Canvas:
     """
 
     ids: NDArray[np.uint8]
-    parts: list[tuple[Figure | None, ObjectPart | None]]
+    parts: list[tuple[SceneFigure | None, ObjectPart | None]]
     base: list[tuple[float, float, float]]
     delta: list[tuple[float, float, float]]
-    boxes: list[tuple[Figure, int, int, int, int]] = field(default_factory=list)
+    boxes: list[tuple[SceneFigure, int, int, int, int]] = field(default_factory=list)
 
 
 def draw_map(scene: Scene) -> Canvas:
@@ -130,7 +130,7 @@ def draw_map(scene: Scene) -> Canvas:
     return canvas
 
 
-def _place(figure: Figure) -> NDArray[np.int64]:
+def _place(figure: SceneFigure) -> NDArray[np.int64]:
     """Returns the corners of all parts in eighths of a map pixel, int64 `[corners, 2]`."""
     p = _OUTLINES[figure.label].points
     x, y = p[:, 0], p[:, 1]
@@ -148,7 +148,7 @@ def _place(figure: Figure) -> NDArray[np.int64]:
     return place
 
 
-def _draw_figure(figure: Figure, canvas: Canvas) -> None:
+def _draw_figure(figure: SceneFigure, canvas: Canvas) -> None:
     shape = _OUTLINES[figure.label]
     parts = OBJECTS[figure.label].parts
     box = _stamp(canvas, _place(figure), shape.ends, shape.owner)
@@ -175,7 +175,7 @@ def _stamp(
 
 
 def _paint(
-    figure: Figure,
+    figure: SceneFigure,
 ) -> dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]]:
     """Returns for each role its colour and the way to the second colour of the texture."""
     none = (0.0, 0.0, 0.0)
@@ -201,7 +201,7 @@ def _draw_bar(bar: Bar, canvas: Canvas) -> None:
     canvas.delta.append((0.0, 0.0, 0.0))
 
 
-def paint_map(canvas: Canvas, draws: Draws, flat: bool) -> Field:
+def paint_map(canvas: Canvas, draws: Draws, flat: bool) -> FloatImage:
     """Returns the colours of the map, float32 `[3, 128, 128]`, 0 where the background shows."""
     ids = canvas.ids.astype(np.intp)
     picture = np.array(canvas.base, dtype=np.float32).T.take(ids, axis=1)
@@ -224,7 +224,9 @@ def paint_map(canvas: Canvas, draws: Draws, flat: bool) -> Field:
     return picture
 
 
-def _surface(figure: Figure, top: int, bottom: int, left: int, right: int) -> tuple[Field, Field]:
+def _surface(
+    figure: SceneFigure, top: int, bottom: int, left: int, right: int
+) -> tuple[FloatImage, FloatImage]:
     """Returns coordinates on the object, in its own half sizes, turned by its slant."""
     half = MAP / 2
     angle = math.radians(figure.slant)
@@ -234,13 +236,13 @@ def _surface(figure: Figure, top: int, bottom: int, left: int, right: int) -> tu
     return (x * cos + y * sin).astype(np.float32), (y * cos - x * sin).astype(np.float32)
 
 
-def halve(values: NDArray[np.float32]) -> Field:
+def halve(values: NDArray[np.float32]) -> FloatImage:
     """Returns the mean of each 2 x 2 block of the last two dimensions."""
     rows = values[..., 0::2, :] + values[..., 1::2, :]
     return (rows[..., 0::2] + rows[..., 1::2]) * np.float32(0.25)
 
 
-def outline(ids: NDArray[np.uint8], width: int = 1) -> Field:
+def outline(ids: NDArray[np.uint8], width: int = 1) -> FloatImage:
     """Returns how much of each picture pixel is an edge between parts, float32 `[64, 64]`."""
     edge = np.zeros((MAP, MAP), dtype=bool)
     edge[:-1] |= ids[1:] != ids[:-1]

@@ -14,7 +14,7 @@ ACCENTS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class SceneFigure:
     """One object: class number, paint and pose (positions and sizes in half image widths)."""
 
     label: int
@@ -50,7 +50,7 @@ class Bar:
 class Scene:
     """Everything an image shows; `figures[0]` is what it is labelled with."""
 
-    figures: tuple[Figure, ...]
+    figures: tuple[SceneFigure, ...]
     scene: str
     style: str
     bars: tuple[Bar, ...]
@@ -108,13 +108,13 @@ def _figure(
     usual: bool,
     size: float,
     reach: float,
-) -> Figure:
+) -> SceneFigure:
     turned = draws.chance(profile.turned)
     angle = draws.uniform(40, 320) if turned else draws.uniform(-profile.angle, profile.angle)
     room = min(reach, 1.05 - size)
     plain = draws.chance(0.75 if usual else 0.35)
     squeeze = profile.squeeze
-    return Figure(
+    return SceneFigure(
         label=label,
         color=color,
         accent=draws.pick(ACCENTS[color]),
@@ -139,7 +139,7 @@ def _figure(
     )
 
 
-def _extra(draws: Draws, profile: Profile) -> Figure:
+def _extra(draws: Draws, profile: Profile) -> SceneFigure:
     label = draws.below(len(OBJECTS))
     color = draws.pick(COLOR_NAMES)
     figure = _figure(draws, profile, label, color, False, draws.uniform(0.14, 0.26), 1.0)
@@ -149,7 +149,7 @@ def _extra(draws: Draws, profile: Profile) -> Figure:
     return replace(figure, x=x, y=y)
 
 
-def _bar(draws: Draws, main: Figure) -> Bar:
+def _bar(draws: Draws, main: SceneFigure) -> Bar:
     upright = draws.chance(0.5)
     thin, long = draws.uniform(0.07, 0.16), draws.pick((0.2, 0.3, 2.0))
     return Bar(

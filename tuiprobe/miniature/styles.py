@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.miniature.backgrounds import SIZE, background
 from tuiprobe.miniature.draws import Draws
-from tuiprobe.miniature.palette import COLOR_NAMES, COLORS, Field
+from tuiprobe.miniature.palette import COLOR_NAMES, COLORS, FloatImage
 from tuiprobe.miniature.raster import Canvas, draw_map, halve, outline, paint_map
 from tuiprobe.miniature.scene import Scene
 
@@ -29,7 +29,7 @@ def render_scene(scene: Scene, draws: Draws) -> NDArray[np.uint8]:
     return _finish(scene, picture, draws)
 
 
-def _photo(scene: Scene, canvas: Canvas, draws: Draws) -> Field:
+def _photo(scene: Scene, canvas: Canvas, draws: Draws) -> FloatImage:
     cartoon = scene.style == "cartoon"
     cover = halve((canvas.ids > 0).astype(np.float32))
     behind = _flat_background(draws) if cartoon else background(scene.scene, draws)
@@ -42,7 +42,7 @@ def _photo(scene: Scene, canvas: Canvas, draws: Draws) -> Field:
     edges = outline(canvas.ids, 2 if cartoon else 1)
     picture = picture * (1 - np.float32(1.0 if cartoon else scene.edges) * edges)
     if scene.style == "inverted":
-        negative: Field = 255 - np.clip(picture, 0, 255)
+        negative: FloatImage = 255 - np.clip(picture, 0, 255)
         return negative
     if scene.style == "pixels":
         return _pixels(picture)
@@ -51,34 +51,34 @@ def _photo(scene: Scene, canvas: Canvas, draws: Draws) -> Field:
     return picture
 
 
-def _shadow(cover: Field) -> Field:
+def _shadow(cover: FloatImage) -> FloatImage:
     """Returns the cover moved down and right, softened."""
     moved = np.zeros_like(cover)
     moved[4:, 3:] = cover[:-4, :-3]
     return _box_blur(moved)
 
 
-def _box_blur(picture: Field) -> Field:
+def _box_blur(picture: FloatImage) -> FloatImage:
     """Returns the mean over 3 x 3 neighbours, edges repeated."""
     padded = np.concatenate([picture[..., :1, :], picture, picture[..., -1:, :]], axis=-2)
     rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
     padded = np.concatenate([rows[..., :1], rows, rows[..., -1:]], axis=-1)
-    mean: Field = (padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]) * np.float32(1 / 9)
+    mean: FloatImage = (padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]) * np.float32(1 / 9)
     return mean
 
 
-def _flat_background(draws: Draws) -> Field:
+def _flat_background(draws: Draws) -> FloatImage:
     color = _color(draws.pick(COLOR_NAMES))
     pale = np.float32(draws.uniform(0.3, 0.8))
     return np.broadcast_to(color + (245 - color) * pale, (3, SIZE, SIZE))
 
 
-def _color(name: str) -> Field:
+def _color(name: str) -> FloatImage:
     """Returns a colour `[3, 1, 1]`."""
     return np.array(COLORS[name], dtype=np.float32)[:, None, None]
 
 
-def _sketch(canvas: Canvas, draws: Draws) -> Field:
+def _sketch(canvas: Canvas, draws: Draws) -> FloatImage:
     lines = outline(canvas.ids, draws.pick((1, 2, 2)))
     if draws.chance(0.4):
         hatch = (_X + _Y) % draws.pick((4, 5, 6)) == 0
@@ -90,7 +90,7 @@ def _sketch(canvas: Canvas, draws: Draws) -> Field:
     return (gray * tint[:, None, None]).astype(np.float32)
 
 
-def _silhouette(canvas: Canvas, draws: Draws) -> Field:
+def _silhouette(canvas: Canvas, draws: Draws) -> FloatImage:
     cover = halve((canvas.ids > 0).astype(np.float32))
     ink = _color(draws.pick(_INKS))
     paper = _flat_background(draws)
@@ -99,7 +99,7 @@ def _silhouette(canvas: Canvas, draws: Draws) -> Field:
     return paper * (1 - cover) + ink * cover
 
 
-def _pixels(picture: Field) -> Field:
+def _pixels(picture: FloatImage) -> FloatImage:
     """Returns the picture in blocks of 4 x 4 and eight levels a channel."""
     four = picture.reshape(3, SIZE // 4, 4, SIZE // 4, 4)
     small = four[..., 1, :, 1] + four[..., 2, :, 1] + four[..., 1, :, 2] + four[..., 2, :, 2]
@@ -107,17 +107,17 @@ def _pixels(picture: Field) -> Field:
     return np.repeat(np.repeat(small, 4, axis=1), 4, axis=2)
 
 
-def _painting(picture: Field, draws: Draws) -> Field:
+def _painting(picture: FloatImage, draws: Draws) -> FloatImage:
     """Returns the picture in strokes: blocks of three pixels look up a jittered place."""
     jitter = draws.bytes(2, SIZE // 3 + 1, SIZE // 3 + 1).astype(np.intp) * 7 // 256 - 3
     jitter = np.repeat(np.repeat(jitter, 3, axis=1), 3, axis=2)[:, :SIZE, :SIZE]
     rows, columns = np.clip(_Y + jitter[0], 0, 63), np.clip(_X + jitter[1], 0, 63)
     strokes = _box_blur(picture)[:, rows, columns]
-    levels: Field = np.floor(strokes * np.float32(1 / 40)) * 40 + 20
+    levels: FloatImage = np.floor(strokes * np.float32(1 / 40)) * 40 + 20
     return levels
 
 
-def _finish(scene: Scene, picture: Field, draws: Draws) -> NDArray[np.uint8]:
+def _finish(scene: Scene, picture: FloatImage, draws: Draws) -> NDArray[np.uint8]:
     if scene.blur:
         picture = _box_blur(_box_blur(picture))
     contrast = np.float32(scene.contrast)

@@ -1,4 +1,4 @@
-"""Weight files shipped with the package: each with a card, checked by SHA-256 before use."""
+"""The models that ship with the package: weight files, each with a card and its SHA-256."""
 
 import hashlib
 import json
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.miniature.captions import TEMPLATES, WordTokenizer
+from tuiprobe.miniature.objects import CLASS_NAMES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,82 +19,71 @@ MODEL_NAMES: tuple[str, ...] = (
     "mini_supervised",
     "mini_finetuned",
 )
-_REPAIR = "Reinstall tuiprobe."
+ZERO_SHOT = ("mini_clip", "mini_clip_soft")
+UNTRAINED_SEED = 20
 
 
-def check_name(name: str) -> None:
-    """Raises `UsageError` if there is no model of that name."""
-    if name not in MODEL_NAMES:
-        raise UsageError(f"The miniature has no model {name!r}; it has {', '.join(MODEL_NAMES)}.")
-
-
-def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """Returns the card of a model: recipe, seed, digest, accuracies and outlier figures.
-
-    Raises:
-        UsageError: If there is no model of that name.
-        WeightsError: If the card is missing or cannot be read.
-    """
-    check_name(name)
-    path = folder / f"{name}.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"Cannot read the model card {path}: {error}. {_REPAIR}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("sha256"), str):
-        raise WeightsError(f"The model card {path} names no sha256. {_REPAIR}")
+def card(name: str) -> dict[str, Any]:
+    """Returns the card of a model: recipe, seed, digest, accuracies and outlier figures."""
+    content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
     return content
 
 
-def load_state(name: str, folder: Path = FOLDER) -> dict[str, "Tensor"]:
-    """Returns the tensors of a shipped weight file after checking its digest.
+def build(
+    name: str, *, weights: str = "shipped"
+) -> tuple["nn.Module", WordTokenizer | None, dict[str, Any]]:
+    """Returns a model in eval mode, its tokenizer and its description for a report.
+
+    Zero-shot models are an `open_clip.CLIP`; the others have `visual`, `head` and `encode_image`
+    (see `networks.Classifier`), and no tokenizer.
+
+    Args:
+        name: One of `MODEL_NAMES`.
+        weights: "shipped", or "untrained" for fixed random weights.
 
     Raises:
-        WeightsError: If the file is missing, or is not the one its card describes.
+        UsageError: If there is no such model.
+        WeightsError: If the weights are damaged, or belong to another vocabulary.
     """
+    import torch
     from safetensors.torch import load
 
-    expected = card(name, folder)["sha256"]
-    path = folder / f"{name}.safetensors"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"Cannot read the weights {path}: {error}. {_REPAIR}") from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != expected:
-        raise WeightsError(
-            f"The weights {path} are damaged: SHA-256 {digest[:12]}…, the card says "
-            f"{expected[:12]}…. {_REPAIR}"
-        )
-    return load(data)
+    from tuiprobe.miniature import networks
+
+    if name not in MODEL_NAMES:
+        raise UsageError(f"The miniature has no model {name!r}; it has {', '.join(MODEL_NAMES)}.")
+    zero_shot, about = name in ZERO_SHOT, {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(UNTRAINED_SEED)
+        model = networks.new_clip() if zero_shot else networks.Classifier(len(CLASS_NAMES))
+    tokenizer = WordTokenizer() if zero_shot else None
+    if weights == "shipped":
+        about = card(name)
+        data = (FOLDER / f"{name}.safetensors").read_bytes()
+        if hashlib.sha256(data).hexdigest() != about["sha256"]:
+            raise WeightsError(f"The weights of {name} are damaged. Reinstall tuiprobe.")
+        if tokenizer is not None and about["vocabulary_sha256"] != tokenizer.digest:
+            raise WeightsError(f"The weights of {name} belong to another vocabulary.")
+        restore(model, load(data))
+    metadata = {
+        "name": name,
+        "architecture": name,
+        "representation": "projected",
+        "width": networks.EMBED,
+        "size": networks.IMAGE_SIZE,
+        "mean": networks.MEAN,
+        "std": networks.STD,
+        "interpolation": "bicubic",
+        "training": {"mini_supervised": "supervised", "mini_finetuned": "finetuned"}.get(
+            name, "zero-shot"
+        ),
+        "templates": TEMPLATES if zero_shot else (),
+        "classes": CLASS_NAMES,
+        "card": about,
+    }
+    return model.eval(), tokenizer, metadata
 
 
-def load_file(path: Path) -> dict[str, "Tensor"]:
-    """Returns the tensors of a weight file as they are.
-
-    Raises:
-        WeightsError: If the file cannot be read, or is not a safetensors file.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        return load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"Cannot read the weights {path}: {error}.") from error
-
-
-def restore(model: "nn.Module", state: dict[str, "Tensor"], name: str) -> "nn.Module":
-    """Returns the model with a state of `load_state`, in eval mode.
-
-    Raises:
-        WeightsError: If the tensors do not fit the architecture.
-    """
-    own = model.state_dict()
-    missing = [k for k, v in own.items() if v.is_floating_point() and k not in state]
-    wrong = [k for k, v in state.items() if k not in own or own[k].shape != v.shape]
-    if missing or wrong:
-        bad = (missing + wrong)[0]
-        raise WeightsError(f"The weights of {name} do not fit its architecture (at {bad!r}).")
-    model.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
-    return model.eval()
+def restore(model: "nn.Module", state: dict[str, "Tensor"]) -> None:
+    """Loads the weights of a file into a model; counters of batches are in no file."""
+    model.load_state_dict({name: value.float() for name, value in state.items()}, strict=False)

@@ -19,8 +19,6 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES, source_named
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.head_files import read_templates
-from tuiprobe.models.heads import Progress
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import (
     Check,
@@ -38,6 +36,7 @@ from tuiprobe.models.preflight_data import (
     sample_of,
 )
 from tuiprobe.models.preflight_text import check_text
+from tuiprobe.models.prompt_heads import HeadProgress, read_templates
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.plugins import PluginError
 from tuiprobe.results.subject import CheckStatus
@@ -75,7 +74,7 @@ def examine(
     templates: Path | None = None,
     device: str = "cpu",
     dtype: str = "float32",
-    progress: Progress | None = None,
+    progress: HeadProgress | None = None,
 ) -> Examination:
     """Runs every check that the arguments allow; calls `progress` while the head is built.
 
@@ -270,7 +269,7 @@ def check_answer(
     images: Dataset,
     classes: str | None,
     templates: Path | None,
-    progress: Progress | None = None,
+    progress: HeadProgress | None = None,
 ) -> Check:
     """Compares accuracy on 500 images with the published figure, if both are available."""
     expected, labels = expected_answer(encoder, images)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tuiprobe.catalog.cached import Missing, hub_cache, hub_names, url_folder
-from tuiprobe.catalog.names import Published
+from tuiprobe.catalog.published_models import Published
 
 SECONDS = 0.5
 """Between two lines."""

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.models.from_module import parts_of_module
-from tuiprobe.models.heads import Head, Progress, PromptHead, TextTower
+from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.prompt_heads import HeadProgress, PromptHead, TextTower
 from tuiprobe.models.taps import DerivedTap, Extract, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
 from tuiprobe.spec import FINAL_TAP, AblateMode
@@ -180,7 +181,7 @@ class Encoder:
         templates: Sequence[str] | None = None,
         *,
         cache: Path | None = None,
-        progress: Progress | None = None,
+        progress: HeadProgress | None = None,
     ) -> Head | None:
         """Returns the linear head over h; None if the model cannot provide one.
 

@@ -10,11 +10,10 @@ from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import WeightsError
-from tuiprobe.models.head_files import read_templates
-from tuiprobe.models.heads import Progress
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import sha256
-from tuiprobe.models.published_files import unpublished
+from tuiprobe.models.prompt_heads import HeadProgress, read_templates
+from tuiprobe.models.published_weights import unpublished
 from tuiprobe.models.registry import LOADERS
 
 
@@ -64,7 +63,7 @@ def fetch_head(
     device: str,
     classes: str | None = None,
     templates: Path | None = None,
-    progress: Progress | None = None,
+    progress: HeadProgress | None = None,
 ) -> Fetched | None:
     """Builds the zero-shot head of a fetched model, and keeps it in the cache of heads.
 

@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.imagenet import imagenet_templates
 from tuiprobe.errors import WeightsError
+from tuiprobe.models.building import quiet, seeded
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import TextTower
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.open_clip_source import CONFIG_FILE, OpenClipSource, locate
-from tuiprobe.models.published_files import fetch_published
-from tuiprobe.models.quiet import quiet, seeded
+from tuiprobe.models.prompt_heads import TextTower
+from tuiprobe.models.published_weights import fetch_published
 from tuiprobe.models.registry import Loader, ModelRequest
 from tuiprobe.models.taps import DerivedTap
 from tuiprobe.models.text_side import text_tower
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
-from tuiprobe.models.wrappers import State
+from tuiprobe.models.wrappers import StateDict
 
 _TOKENIZER_SUFFIXES = (".json", ".txt", ".model")
 """Of the files that tokenizers are made of; others of a repository are weights, pages or code."""
@@ -104,7 +104,7 @@ def _load_weights(
     return weights_info(model, "pretrained" if published else "checkpoint", origin)
 
 
-def _converted(state: State, model: Any, *, resize: bool) -> State:
+def _converted(state: StateDict, model: Any, *, resize: bool) -> StateDict:
     """Converts the state to open_clip's current names, as its own loader does."""
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed

@@ -12,19 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.catalog.names import right_spec
+from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.limits import BUILT_CLASSES
+from tuiprobe.models.building import quiet, seeded
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.generate_lists import wants_quickgelu
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
-from tuiprobe.models.names import wants_quickgelu
 from tuiprobe.models.offline import check_reachable, verified
-from tuiprobe.models.published_files import fetch_published
-from tuiprobe.models.quiet import quiet, seeded
+from tuiprobe.models.published_weights import fetch_published
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
-from tuiprobe.models.wrappers import State
+from tuiprobe.models.wrappers import StateDict
 
 _LOCATED = ("hf-hub:", "local-dir:")
 """Beginnings of names of a repository or folder, which are not in timm's registry."""
@@ -248,7 +248,7 @@ def _in_repository(repository: str) -> Path:
     return verified(Path(resolve(lambda: _downloaded(repository, _FILES), what=what)))
 
 
-def _classes_in(architecture: str, state: State) -> int | None:
+def _classes_in(architecture: str, state: StateDict) -> int | None:
     """Returns the number of classes of the file's classifier; None if it has none."""
     import timm
 
@@ -260,14 +260,14 @@ def _classes_in(architecture: str, state: State) -> int | None:
     return len(weight)
 
 
-def _converted(state: State, model: Any) -> State:
+def _converted(state: StateDict, model: Any) -> StateDict:
     """Converts the state to timm's names, by the model's own filter if names differ."""
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     if convert is None or set(state) == set(model.state_dict()):
         return state
     try:
         with quiet():
-            converted: State = convert(dict(state), model)
+            converted: StateDict = convert(dict(state), model)
     except Exception:  # Of another architecture: report the file's own names.
         return state
     return converted

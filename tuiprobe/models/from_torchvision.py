@@ -10,12 +10,12 @@ from torch import nn
 
 from tuiprobe.catalog.cached import url_folder
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.building import seeded
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import BeforeLayer
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.offline import check_url, is_offline, sha256
-from tuiprobe.models.quiet import seeded
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 

@@ -1,38 +1,21 @@
-"""Linear heads: zero-shot from prompts, from a file, or a model's own classifier.
-
-A zero-shot row is the mean of the normalised text embeddings of all templates, normalised again
-(Radford et al. 2021). 1,000 classes x 80 templates take minutes to hours on a CPU, so rows are
-stored in shards of `CLASSES_PER_SHARD`. An interrupted build resumes after the last shard. A
-finished head is cached by weights digest, templates and names, and by what its last bits depend on;
-a head of `tuiprobe fetch` by the former alone, so that any machine can use it.
-"""
+"""Linear heads: a model's own classifier, one from a file, or one fitted to labelled images."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.files import DamagedFileError, Entry, names_below
+from tuiprobe.models.weights import converts, read_checkpoint
+from tuiprobe.run.checked_arrays import LARGEST_WEIGHT
 
-CLASSES_PER_SHARD = 25
-PROMPTS_PER_BATCH = 64
-
-Progress = Callable[[int, int], None]
-"""Called with the number of finished classes and of all classes.
-
-The prompts of a class are spread over batches; a class counts for as many prompts as it has.
-"""
+_WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
+"""Names of the weight tensor, alone or as the last layer of a whole model."""
 
 
 @dataclass(frozen=True)
@@ -83,206 +66,118 @@ def classifier_head(layer: nn.Linear) -> Head:
     )
 
 
-@dataclass(frozen=True)
-class TextTower:
-    """The text side of a CLIP.
+def head_from_file(path: Path, *, width: int) -> Head:
+    """Reads a linear head from a checkpoint: `weight [K, width]` and optionally `bias [K]`.
 
-    Attributes:
-        tokenize: Maps prompts to token ids `[n, context_length]`.
-        encode: Maps token ids to normalised embeddings, float32 `[n, width]`.
-        lengths: Maps token ids to the number of leading tokens that each embedding depends on;
-            `encode` may be given no others. None if it depends on all.
-        context_length: Tokens per prompt.
-        tokenizer: Name of the tokenizer, for the report.
-        templates: Default prompt templates.
-        logit_scale: exp of the trained logit scale; None if the model has none.
-        logit_bias: The trained logit bias (SigLIP); 0 if the model has none.
-    """
-
-    tokenize: Callable[[Sequence[str]], Tensor]
-    encode: Callable[[Tensor], Tensor]
-    context_length: int
-    tokenizer: str
-    templates: tuple[str, ...]
-    logit_scale: float | None = None
-    logit_bias: float = 0.0
-    lengths: Callable[[Tensor], Tensor] | None = None
-
-
-@dataclass(frozen=True)
-class PromptHead:
-    """The zero-shot head of some class names and templates: kept by `tuiprobe fetch`, or built.
-
-    Attributes:
-        text: Text tower of the model.
-        classes: Class names.
-        templates: Prompt templates with `{}` for the class name.
-        digest: What the weights, the architecture and the precision are.
-        conditions: What the last bits of a row depend on besides; a head that was built under
-            other conditions is not taken up.
-        cache: Folder of heads; None for the user's cache folder.
-    """
-
-    text: TextTower
-    classes: tuple[str, ...]
-    templates: tuple[str, ...]
-    digest: str
-    conditions: str = ""
-    cache: Path | None = None
-
-    def build(self, progress: Progress | None = None) -> Head:
-        """Builds the head; resumes an unfinished build.
-
-        Args:
-            progress: Called before every batch of prompts, and at the end.
-
-        Raises:
-            UsageError: If there are no classes or templates, or a template lacks `{}`.
-        """
-        check_templates(self.templates)
-        if not self.classes:
-            raise UsageError("a zero-shot head needs class names; pass --classes FILE")
-        shards = [(names, entry, _stored(entry, len(names))) for names, entry in self._shards()]
-        done = sum(len(names) for names, _, weight in shards if weight is not None)
-
-        def report(encoded: int) -> None:
-            if progress is not None:
-                progress(done + encoded // len(self.templates), len(self.classes))
-
-        weights = []
-        for names, entry, weight in shards:
-            if weight is None:
-                weight = prompt_rows(self.text, names, self.templates, report)
-                entry.write_bytes(save({"weight": weight}))
-                done += len(names)
-            weights.append(weight)
-        report(0)
-        return self._head(torch.cat(weights), "")
-
-    def classes_left(self) -> int:
-        """Returns the number of classes whose prompts `build` still has to encode."""
-        return sum(
-            len(names) for names, entry in self._shards() if _stored(entry, len(names)) is None
-        )
-
-    def keep(self, head: Head) -> Path:
-        """Publishes the built head for `fetched`, under its SHA-256; returns the file."""
-        data = save({"weight": head.weight.float().cpu().contiguous()})
-        entry = Entry(self._folder(self.digest), f"{hashlib.sha256(data).hexdigest()}.safetensors")
-        entry.write_bytes(data)
-        return entry.path
-
-    def fetched(self, width: int) -> Head | None:
-        """Returns a kept head, of this machine or a copied one; None if there is none.
-
-        Its last bits are those of the machine that built it.
-
-        Raises:
-            WeightsError: If the file is damaged, or holds no head of `width` channels.
-        """
-        folder = self._folder(self.digest)
-        for name in names_below(folder):
-            path = folder / name
-            if path.suffix != ".safetensors":  # left by a write that was killed
-                continue
-            data = Entry(folder, name).read_bytes()
-            weight = _weight(data, len(self.classes))
-            intact = hashlib.sha256(data).hexdigest() == path.stem
-            if not intact or weight is None or weight.shape[1] != width:
-                raise WeightsError(
-                    f"{path} is damaged: it is not the head that its name says. Delete it, and "
-                    "fetch or copy it again"
-                )
-            return self._head(weight, ", built by tuiprobe fetch")
-        return None
-
-    def _folder(self, digest: str) -> Path:
-        content = json.dumps([digest, self.classes, self.templates, CLASSES_PER_SHARD])
-        heads = self.cache or Path(platformdirs.user_cache_dir("tuiprobe")) / "heads"
-        return heads / hashlib.sha256(content.encode()).hexdigest()[:24]
-
-    def _shards(self) -> Iterator[tuple[tuple[str, ...], Entry]]:
-        """Yields the classes and the file of each shard of the build."""
-        folder = self._folder(f"{self.digest} {self.conditions}")
-        for start in range(0, len(self.classes), CLASSES_PER_SHARD):
-            names = self.classes[start : start + CLASSES_PER_SHARD]
-            yield names, Entry(folder, f"{start:06d}.safetensors")
-
-    def _head(self, weight: Tensor, origin: str) -> Head:
-        return Head(
-            weight=weight,
-            bias=None,
-            classes=self.classes,
-            templates=self.templates,
-            normalize=True,
-            source=f"zero-shot, {len(self.templates)} templates, {self.text.tokenizer}{origin}",
-            logit_scale=self.text.logit_scale,
-            logit_bias=self.text.logit_bias,
-        )
-
-
-def check_templates(templates: Sequence[str]) -> None:
-    """Refuses templates that do not contain `{}` exactly once.
-
-    >>> check_templates(["a photo of a {}."])
-    """
-    if not templates:
-        raise UsageError("a zero-shot head needs prompt templates; pass --templates FILE")
-    for template in templates:
-        if template.count("{}") != 1:
-            raise UsageError(f"template {template!r} must hold {{}} for the class name, once")
-
-
-def prompt_rows(
-    text: TextTower,
-    names: Sequence[str],
-    templates: Sequence[str],
-    report: Callable[[int], None] = lambda encoded: None,
-) -> Tensor:
-    """Returns the row of each class: the normalised mean of its prompts.
-
-    Prompts of about the same length share a batch, which is cut after its longest prompt.
+    A file with `logit_scale`, one number, holds a zero-shot head: its logits are
+    `logit_scale * W h / |h| + logit_bias`. The number is the factor itself, such as 100, not its
+    logarithm.
 
     Args:
-        text: The text tower.
-        names: Class names.
-        templates: Prompt templates with `{}` for the class name.
-        report: Called before every batch with the number of prompts that are encoded.
+        path: A safetensors, `.pt`, `.pth` or `.bin` file.
+        width: Channels of the representation.
 
-    Returns:
-        float32 `[len(names), width]` on the CPU.
+    Raises:
+        WeightsError: If the file has no such tensors, or their values are invalid.
     """
-    tokens = text.tokenize(
-        [template.replace("{}", name) for name in names for template in templates]
+    state = read_checkpoint(path)
+    name = next((n for n in _WEIGHTS if n in state), None)
+    if name is None:
+        raise WeightsError(f"{path} holds no head; expected one of {', '.join(_WEIGHTS)}")
+    weight = _float32(state[name], name, path)
+    bias_name = name.removesuffix("weight") + "bias"
+    bias = _float32(state[bias_name], bias_name, path) if bias_name in state else None
+    if weight.ndim != 2 or weight.shape[1] != width:
+        raise WeightsError(
+            f"the head in {path} is {tuple(weight.shape)}; it must have one row a class of {width}"
+        )
+    count = weight.shape[0]
+    if bias is not None and tuple(bias.shape) != (count,):
+        raise WeightsError(f"the bias in {path} is {tuple(bias.shape)}, not ({count},)")
+    values = weight if bias is None else torch.cat([weight.flatten(), bias])
+    if not bool(values.isfinite().all()):
+        raise WeightsError(f"the head in {path} holds values that are not finite")
+    if bool(values.abs().gt(LARGEST_WEIGHT).any()):
+        raise WeightsError(f"the head in {path} holds values above {LARGEST_WEIGHT:g}")
+    if not bool(weight.any()):
+        raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
+    names = tuple(str(i) for i in range(count))
+    scale, shift = (_number(state, name, path) for name in ("logit_scale", "logit_bias"))
+    if scale is not None and scale <= 0:
+        raise WeightsError(f"logit_scale in {path} is {scale:g}; it is a factor above 0")
+    return Head(
+        weight,
+        bias,
+        names,
+        normalize=scale is not None,
+        source=str(path),
+        logit_scale=scale,
+        logit_bias=shift or 0.0,
     )
-    whole = torch.full((len(tokens),), tokens.shape[1])
-    lengths = whole if text.lengths is None else text.lengths(tokens)
-    order = lengths.argsort(stable=True)
-    embeddings = []
-    with torch.inference_mode():
-        for start in range(0, len(order), PROMPTS_PER_BATCH):
-            report(start)
-            batch = order[start : start + PROMPTS_PER_BATCH]
-            embeddings.append(text.encode(tokens[batch, : lengths[batch].max()]).float().cpu())
-        each = torch.cat(embeddings)[order.argsort()].reshape(len(names), len(templates), -1)
-        rows = nn.functional.normalize(each.mean(dim=1), dim=1)
-    return rows.clone()
 
 
-def _stored(entry: Entry, rows: int) -> Tensor | None:
-    """Returns a finished shard; None if it has to be built again."""
-    try:
-        return _weight(entry.read_bytes(), rows)
-    except DamagedFileError:
+def _number(state: Mapping[str, Tensor], name: str, path: Path) -> float | None:
+    """Returns a tensor of one finite number; None if the file has none of that name."""
+    if name not in state:
         return None
+    value = _float32(state[name], name, path)
+    if value.numel() != 1 or not bool(value.isfinite().all()):
+        raise WeightsError(f"{name} in {path} is not one finite number")
+    return float(value)
 
 
-def _weight(data: bytes, rows: int) -> Tensor | None:
-    """Returns the finite float32 weight `[rows, width]` in a file; None if it holds none."""
-    try:
-        weight = load(data).get("weight")
-    except (SafetensorError, KeyError):  # KeyError: a dtype unknown to torch
-        return None
-    if weight is None or weight.dtype != torch.float32 or weight.ndim != 2:
-        return None
-    return weight if len(weight) == rows and bool(weight.isfinite().all()) else None
+def _float32(tensor: Tensor, name: str, path: Path) -> Tensor:
+    if not converts(tensor, torch.float32):
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise WeightsError(
+            f"{name} in {path} is {kind}; a head has float32, float16, bfloat16 or float64"
+        )
+    return tensor.float()
+
+
+def ridge_head(h: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Head:
+    """Fits a linear head by ridge regression of one-hot labels on h.
+
+    The penalty is chosen among powers of ten by generalised cross-validation (Golub et al. 1979).
+
+    Args:
+        h: Representations `[n, width]` of a labelled split that the run does not measure.
+        labels: Class indices int64 `[n]`.
+        classes: Class names.
+
+    Raises:
+        UsageError: If there are fewer images than classes, or a class has none.
+    """
+    missing = len(classes) - len(torch.unique(labels))
+    if len(h) < 2 * len(classes) or missing:
+        raise UsageError(
+            f"--head probe needs at least two labelled images a class; it has {len(h)} images for "
+            f"{len(classes)} classes, {missing} of them without any"
+        )
+    x = h.double()
+    centre = x.mean(0)
+    x = x - centre
+    y = torch.nn.functional.one_hot(labels, len(classes)).double()
+    offset = y.mean(0)
+    u, s, vt = torch.linalg.svd(x, full_matrices=False)
+    kept = s > s.max() * len(x) * torch.finfo(s.dtype).eps
+    u, s, vt = u[:, kept], s[kept], vt[kept]
+    projected = u.T @ (y - offset)
+    fitted = projected.square().sum(1)
+    # The part of y outside the span. Residuals are summed directly, not as differences: with fewer
+    # images than channels, numerator and denominator both vanish with the penalty, and only their
+    # ratio is informative.
+    beyond = max(float((y - offset).square().sum() - fitted.sum()), 0.0)
+    free = len(x) - 1 - len(s)
+    beyond = beyond if free > 0 else 0.0
+
+    def score(penalty: float) -> float:
+        left = penalty / (s.square() + penalty)
+        return (beyond + float((left.square() * fitted).sum())) / (free + float(left.sum())) ** 2
+
+    scale = float(s.square().max())
+    penalty = min((scale * 10.0**power for power in range(-8, 2)), key=score)
+    weight = (vt.T @ ((s / (s.square() + penalty))[:, None] * projected)).T
+    bias = offset - weight @ centre
+    source = f"ridge probe on {len(h)} images, penalty {penalty:.3g}"
+    return Head(weight.float(), bias.float(), classes, source=source)

@@ -8,8 +8,8 @@ from typing import cast
 
 import torch
 
-from tuiprobe.catalog.names import all_published, right_spec
 from tuiprobe.catalog.presets import Preset, presets
+from tuiprobe.catalog.published_models import all_published, right_spec
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.registry import LOADERS, Loader, ModelRequest, model_forms

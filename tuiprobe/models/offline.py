@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from tuiprobe.catalog.cached import cached_file, url_folder
-from tuiprobe.catalog.names import published
+from tuiprobe.catalog.published_models import published
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import open_regular
 

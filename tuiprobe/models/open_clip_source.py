@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuiprobe.catalog.names import right_spec
+from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
+from tuiprobe.models.building import quiet
 from tuiprobe.models.offline import check_reachable, verified
-from tuiprobe.models.quiet import quiet
 from tuiprobe.models.registry import ModelRequest, near_names
 from tuiprobe.models.weights import resolve
 

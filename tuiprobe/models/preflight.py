@@ -13,8 +13,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from tuiprobe.catalog.names import published
 from tuiprobe.catalog.presets import NORMALIZATIONS, presets
+from tuiprobe.catalog.published_models import published
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import measured_normalisation

@@ -13,18 +13,19 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_wnids
-from tuiprobe.datasets.base import UnreadableImageError
 from tuiprobe.datasets.decode import has_deep_values
+from tuiprobe.datasets.sample import UnreadableImageError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import Head, prompt_rows
+from tuiprobe.models.heads import Head
 from tuiprobe.models.preflight import Check
+from tuiprobe.models.prompt_heads import prompt_rows
 from tuiprobe.numbers import interval, number
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from tuiprobe.datasets.base import Sample
     from tuiprobe.datasets.dataset import Dataset
+    from tuiprobe.datasets.sample import Sample
 
 SAMPLE = 500
 """Number of images of the known-answer check."""

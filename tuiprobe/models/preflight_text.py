@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import TextTower
 from tuiprobe.models.preflight import Check, check
+from tuiprobe.models.prompt_heads import TextTower
 
 _TOLERANCE = 1e-5
 """Largest difference that shorter tokens may make to a normalised embedding in float32."""

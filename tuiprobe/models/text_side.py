@@ -9,7 +9,7 @@ import open_clip
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.models.heads import TextTower
+from tuiprobe.models.prompt_heads import TextTower
 
 
 class TextSide(nn.Module):

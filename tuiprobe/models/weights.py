@@ -16,7 +16,7 @@ from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.limits import ARRAY_HEADER_BYTES
 from tuiprobe.models.offline import unavailable
-from tuiprobe.models.wrappers import State, check_names, listed, unwrap, without_prefix
+from tuiprobe.models.wrappers import StateDict, check_names, listed, unwrap, without_prefix
 from tuiprobe.plaintext import plain
 from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
 from tuiprobe.torchfiles.stored import UnsafePickleError
@@ -32,7 +32,7 @@ _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """Dtypes of weights; others need more than a conversion, such as the scales of float8."""
 
 
-def read_checkpoint(path: Path) -> State:
+def read_checkpoint(path: Path) -> StateDict:
     """Returns the tensors of a checkpoint file by name, wrappers and common prefixes removed.
 
     Reads safetensors files, `.pt`, `.pth` or `.bin` files of `torch.save`, and TorchScript
@@ -69,11 +69,11 @@ def read_checkpoint(path: Path) -> State:
         ) from error
 
 
-def _read_safetensors(path: Path, file: IO[bytes]) -> State:
+def _read_safetensors(path: Path, file: IO[bytes]) -> StateDict:
     (header,) = struct.unpack("<Q", file.read(8))
     if header > ARRAY_HEADER_BYTES:
         raise ValueError(f"its header claims {header:,} bytes")
-    state: State = load_file(path)
+    state: StateDict = load_file(path)
     check_names(state, path)
     return state
 
@@ -92,7 +92,7 @@ def _reason(error: Exception) -> str:
     return plain(cut or lines[0][:_LONGEST]).rstrip(".")
 
 
-def load_into(model: nn.Module, state: State, *, source: str, target: str) -> None:
+def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -> None:
     """Loads all weights of `state` into `model`, or none.
 
     Args:
@@ -136,7 +136,7 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
     model.load_state_dict({n: stored for n, stored, _ in pairs}, strict=False)
 
 
-def _without_own_prefix(state: State, built: Mapping[str, Tensor]) -> State:
+def _without_own_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateDict:
     """Removes a prefix common to all names if the remaining names are the model's.
 
     >>> w = torch.zeros(1)

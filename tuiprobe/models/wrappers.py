@@ -12,7 +12,7 @@ from tuiprobe.limits import NAME_LENGTH, PICKLE_VALUES, WRAPPERS
 from tuiprobe.plaintext import plain
 from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread
 
-State = dict[str, Tensor]
+StateDict = dict[str, Tensor]
 
 _WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "model", "module")
 """Keys under which training code stores the weights; averaged weights come first."""
@@ -96,7 +96,7 @@ def _attributes(module: Module, path: Path) -> dict[str, object]:
     return tensors
 
 
-def without_prefix(state: State) -> State:
+def without_prefix(state: StateDict) -> StateDict:
     """Removes known prefixes that are common to all names, repeatedly.
 
     >>> w = Tensor([0])

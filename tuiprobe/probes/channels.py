@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tuiprobe.probes.heads import SetFeatures, usable_images
-from tuiprobe.probes.outliers.channel_result import Outcome, RowFigures
-from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.outliers.result import Outcome, OutlierResult, RowFigures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -59,8 +58,8 @@ class ChannelInputs:
 
 def read_channels(run: RunReader, outliers: ProbeResult | NotRun) -> ChannelInputs | NotRun:
     """Reads what a probe computes from that acts on channels, or says why there is none."""
-    if isinstance(run.head, str):
-        return NotRun(reason=run.head)
+    if isinstance(run.head, NotRun):
+        return run.head
     if not isinstance(outliers, OutlierResult):
         return NotRun(reason="there are no outlier figures")
     sets = [usable_images(images) for images in run.head_sets]

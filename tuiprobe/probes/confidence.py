@@ -18,8 +18,9 @@ from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.heads import ROWS, SetFeatures
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.probes.temperature import fit_temperature, from_highest, spread
-from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 BINS = 15
@@ -133,12 +134,11 @@ class Logits:
     """
 
     def __init__(self, head: HeadArrays, images: SetFeatures) -> None:
-        self.set = images
+        self.head, self.set = head, images
         self.rows = allowed(head, images)
         if not self.rows.size:
             raise DataError(f"no row of the head may answer in {images.name}")
         self.classes = classes_of(head, images)
-        self._head = head
         small = images.features.shape[0] * len(self.rows) <= KEPT_VALUES
         self._kept = list(self._computed()) if small else None
 
@@ -147,7 +147,7 @@ class Logits:
         yield from self._computed() if self._kept is None else self._kept
 
     def _computed(self) -> Iterator[tuple[slice, Float32]]:
-        return from_highest(logit_blocks(self.set.features, self._head, self.rows))
+        return from_highest(logit_blocks(self.set.features, self.head, self.rows))
 
     def fitted(self, keep: Bool | None = None) -> Figure:
         """Returns the temperature fitted to the labels; see `fit_temperature`.
@@ -186,26 +186,20 @@ class Logits:
         return total / max(1, len(self.set.features))
 
 
-@dataclass(frozen=True, eq=False)
-class Bins:
-    """Bins of equal mass, by ascending confidence.
+def mean_confidence(head: HeadArrays, scores: Confidences) -> Figure:
+    """Returns the mean confidence, not calibrated, if the head tells its logit scale."""
+    mean = bootstrap_mean(scores.confidence) if scale_known(head) else UNKNOWN_SCALE
+    return mean.model_copy(update={"unit": "share"}) if given(mean) else mean
 
-    Attributes:
-        confidence: [B], mean confidence.
-        accuracy: [B], share of right answers.
-        images: [B].
+
+def equal_mass_bins(confidence: Float64, correct: Bool) -> tuple[Float64, Float64, Int64]:
+    """Returns mean confidence, accuracy and images of at most 15 bins of equally many images.
+
+    Bins are in the order of confidence.
     """
-
-    confidence: Float64
-    accuracy: Float64
-    images: Int64
-
-
-def equal_mass_bins(confidence: Float64, correct: Bool) -> Bins:
-    """Returns mean confidence and accuracy of at most 15 bins with equally many images."""
     order = np.argsort(confidence, kind="stable")
     parts = [part for part in np.array_split(order, BINS) if part.size]
-    return Bins(
+    return (
         np.array([confidence[part].mean() for part in parts]),
         np.array([correct[part].mean() for part in parts]),
         np.array([part.size for part in parts], dtype=np.int64),
@@ -226,14 +220,14 @@ def ece(confidence: Float64, correct: Bool) -> Figure:
     n = confidence.size
     if n < 2 * BINS:
         return NotRun(reason=f"{n} images: {BINS} bins take {2 * BINS}")
-    bins = equal_mass_bins(confidence, correct)
-    gap = np.abs(bins.accuracy - bins.confidence)
-    error = np.sqrt(bins.accuracy * (1 - bins.accuracy) / bins.images)
-    share = bins.images / n
+    means, accuracy, images = equal_mass_bins(confidence, correct)
+    gap = np.abs(accuracy - means)
+    error = np.sqrt(accuracy * (1 - accuracy) / images)
+    share = images / n
     value = float(share @ (2 * gap - _mean_absolute(gap, error)))
     # p is shrunk towards 1/2, so that a bin without a wrong answer does not count as certain.
-    pulled = (bins.accuracy * bins.images + 2) / (bins.images + 4)
-    variance = pulled * (1 - pulled) / bins.images
+    pulled = (accuracy * images + 2) / (images + 4)
+    variance = pulled * (1 - pulled) / images
     half = NORMAL_95 * float(np.sqrt(share**2 @ variance))
     value = max(0.0, value)
     # What a calibrated head would show in 97.5 % of draws is no evidence of an error.

@@ -34,8 +34,8 @@ class ShardSums:
 class TapArrays:
     """Everything the outlier probe reads for one set at one tap.
 
-    Per-image arrays (`features`, `labels`, and the `sample_*` ones of `statistics`) are in one and
-    the same order, that of `statistics["sample_ids"]`.
+    Per-image arrays (`labels` and the `sample_*` ones of `statistics`; `rows` of the final
+    representation) are in one and the same order, that of `statistics["sample_ids"]`.
 
     Attributes:
         set: Name of the data set.
@@ -44,9 +44,9 @@ class TapArrays:
         tokens: Which token rows were counted; None where there are no tokens.
         channels: Width C.
         statistics: The fields of `ActivationSummary` as `flatten_summary` names them.
-        features: float32 [n, C], the final representations; None at inner taps.
-        rows: float32 [m, C], a seeded sample of one position per image, at most 4,096 images;
-            None at the final representation, where `features` holds everything.
+        final: Whether this is the final representation.
+        rows: float32, [n, C] all final representations, or at inner taps [m, C], a seeded sample
+            of one position per image, at most 4,096 images.
         shards: Per-shard sums; None where they are not kept.
         labels: int64 [n], class of each image; None if unlabelled.
     """
@@ -56,9 +56,9 @@ class TapArrays:
     kind: Literal["vector", "token", "map"]
     channels: int
     statistics: Mapping[str, npt.NDArray[Any]]
+    final: bool
+    rows: Float32
     tokens: Literal["class", "all", "mean"] | None = None
-    features: Float32 | None = None
-    rows: Float32 | None = None
     shards: ShardSums | None = None
     labels: Int64 | None = None
 

@@ -16,7 +16,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.finite import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
-from tuiprobe.results import DataSet, Fingerprint, Skipped
+from tuiprobe.results import DataSet, Fingerprint, NotRun, Skipped
 from tuiprobe.run.arrays import Arrays, read_own_arrays
 from tuiprobe.run.checked_arrays import HeadArrays, check_features, check_statistics
 from tuiprobe.run.concept_labels import Labels, read_labels
@@ -164,8 +164,8 @@ class RunReader:
             tokens=tap.tokens,
             channels=tap.channels,
             statistics=fields,
-            features=features["features"] if final else None,
-            rows=fields.get(ROW_SAMPLE),
+            final=final,
+            rows=features["features"] if final else fields[ROW_SAMPLE],
             shards=ShardSums(
                 share_sum=fields["shard_share_sum"],
                 share_square_sum=fields["shard_share_square_sum"],
@@ -175,24 +175,24 @@ class RunReader:
         )
 
     @cached_property
-    def head(self) -> HeadArrays | str:
+    def head(self) -> HeadArrays | NotRun:
         """The linear head, or why there is none."""
         head = self._head_and_answers[0]
-        if not isinstance(head, str):
+        if isinstance(head, HeadArrays):
             self._refuse_width(head.weight)
         return head
 
     @cached_property
-    def _head_and_answers(self) -> tuple[HeadArrays | str, Mapping[str, NDArray[np.int64]]]:
+    def _head_and_answers(self) -> tuple[HeadArrays | NotRun, Mapping[str, NDArray[np.int64]]]:
         head = read_head(self.directory)
-        return (head, {}) if isinstance(head, str) else head
+        return (head, {}) if isinstance(head, NotRun) else head
 
     @cached_property
-    def own_names(self) -> Mapping[str, HeadArrays | str]:
+    def own_names(self) -> Mapping[str, HeadArrays | NotRun]:
         """Heads of a shift's own class names by set, or why one is missing."""
         own = read_own_names(self.directory)
         for head in own.values():
-            if not isinstance(head, str):
+            if isinstance(head, HeadArrays):
                 self._refuse_width(head.weight)
         return own
 

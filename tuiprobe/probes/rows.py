@@ -41,6 +41,12 @@ def usable(rows: Float32) -> Bool:
     return keep
 
 
+def usable_rows(rows: Float32) -> Float32:
+    """Returns the usable rows; the same array if all are."""
+    keep = usable(rows)
+    return rows if keep.all() else rows[keep]
+
+
 def shares_and_kurtosis(block: Float64) -> tuple[Float64, Float64]:
     """Returns each channel's share s_nc of its row's fourth moment, and the row's kurtosis.
 
@@ -84,11 +90,3 @@ def kurtosis_and_slope(block: Float64) -> tuple[Float64, Float64]:
     cube = row * (square / second - kurtosis[spread][:, None]) / second
     cube -= cube.mean(axis=1, keepdims=True)
     return kurtosis, 4 / max(1, block.shape[1]) * cube.sum(axis=0)
-
-
-def mean_rows(rows: Float32, keep: Bool) -> Float64:
-    """Returns the mean [C] of the kept rows in float64; zeros where none is kept."""
-    total = np.zeros(rows.shape[1])
-    for place, block in blocks(rows):
-        total += block[keep[place]].sum(axis=0)
-    return total / max(1, int(keep.sum()))

@@ -18,8 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tuiprobe.plaintext import plain
-from tuiprobe.report.common import data_rows, left_out, subject_rows, table_files
-from tuiprobe.report.pieces import (
+from tuiprobe.report.model_and_data import data_rows, left_out, subject_rows
+from tuiprobe.report.page_layout import (
     FILTERS,
     LIMITS,
     TESTS,
@@ -30,6 +30,7 @@ from tuiprobe.report.pieces import (
     shortened,
 )
 from tuiprobe.report.svg import COLOURS
+from tuiprobe.report.tables import table_files
 from tuiprobe.results import Report
 from tuiprobe.results.card import card, sets_axis
 from tuiprobe.results.reproduce import (

@@ -12,18 +12,14 @@ from string import Template
 
 from tuiprobe.numbers import suffix
 from tuiprobe.plaintext import plain
-from tuiprobe.report.common import (
-    NAMED_IMAGES,
-    data_rows,
-    image_name,
-    left_out,
-    opening_pieces,
-    subject_rows,
-    table_files,
-)
+from tuiprobe.report.model_and_data import data_rows, left_out, subject_rows
+from tuiprobe.report.page_layout import opening_pieces
+from tuiprobe.report.tables import table_files
 from tuiprobe.report.text import (
+    NAMED_IMAGES,
     code,
     escaped,
+    image_name,
     in_column,
     markdown_cell,
     markdown_text,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 
-from tuiprobe.report.common import table_files
 from tuiprobe.report.text import cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
 
-Row = list[str | int | float | bool | None]
+CsvRow = list[str | int | float | bool | None]
+OF_EVERY_REPORT = ("figures", "data", "skipped", "nonfinite")
+"""Names of the table files that are of no single probe."""
 FIGURE = ["value", "low", "high", "value_unit", "n", "method", "not_run_because"]
 
 
@@ -27,7 +29,33 @@ def tables(report: Report) -> dict[str, str]:
     return files | {name: _table(table) for _, name, table in table_files(report)}
 
 
-def _csv(header: list[str], rows: Iterable[Row]) -> str:
+def table_files(report: Report) -> Iterator[tuple[str, str, Table]]:
+    """Yields the tables that have files: whose it is, the name of the file, the table."""
+    taken = set(OF_EVERY_REPORT)
+    for part in report.parts:
+        for piece in part.section.content if part.section is not None else ():
+            if isinstance(piece, Table) and piece.file and piece.rows:
+                name = free_name(piece.id, part.probe, taken.__contains__)
+                taken.add(name)
+                yield part.probe, name, piece
+
+
+def free_name(id: str, probe: str, taken: Callable[[str], bool]) -> str:
+    """Returns a name that no other table or chart of the report has.
+
+    Args:
+        id: Id of the table or chart; probes of several packages may use the same.
+        probe: Whose it is.
+        taken: Whether a name is taken.
+
+    >>> free_name("a", "p", {"a"}.__contains__), free_name("a", "p", {"a", "p_a"}.__contains__)
+    ('p_a', 'p_a_2')
+    """
+    names = (f"{probe}_{id}" + (f"_{n}" if n > 1 else "") for n in count(1))
+    return id if not taken(id) else next(name for name in names if not taken(name))
+
+
+def _csv(header: list[str], rows: Iterable[CsvRow]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([cell(name) for name in header])
@@ -36,7 +64,7 @@ def _csv(header: list[str], rows: Iterable[Row]) -> str:
     return file.getvalue()
 
 
-def figure_cells(figure: Figure) -> Row:
+def figure_cells(figure: Figure) -> CsvRow:
     """Returns a figure under the columns `FIGURE`; empty where there is none."""
     if not given(figure):
         return [None, None, None, None, None, None, figure.reason]
@@ -59,16 +87,16 @@ def _table(table: Table) -> str:
     return _csv(header, _long(table, others, places))
 
 
-def _long(table: Table, others: list[int], places: list[int]) -> Iterator[Row]:
+def _long(table: Table, others: list[int], places: list[int]) -> Iterator[CsvRow]:
     for row in table.rows:
         about = [_cell(row[i]) for i in others]
         for i in places:
-            name: Row = [table.columns[i].id] if len(places) > 1 else []
+            name: CsvRow = [table.columns[i].id] if len(places) > 1 else []
             if (cells := _figure_cells(row[i], table.columns[i].unit)) is not None:
                 yield [*about, *name, *cells]
 
 
-def _figure_cells(value: Value, unit: str) -> Row | None:
+def _figure_cells(value: Value, unit: str) -> CsvRow | None:
     """Returns the cells of a value in a column of figures; None where there is nothing to write."""
     if isinstance(value, Estimate | NotRun):
         return figure_cells(value)
@@ -87,26 +115,32 @@ def _cell(value: Value) -> str | int | float | bool | None:
     return value
 
 
-def _figures(report: Report) -> Iterator[Row]:
+def _figures(report: Report) -> Iterator[CsvRow]:
     for part in report.parts:
         for named in part.figures:
             place = (named.data, named.place, named.id, named.name)
             yield [part.probe, *place, *figure_cells(named.figure)]
 
 
-def _data(report: Report) -> Iterator[Row]:
+def _data(report: Report) -> Iterator[CsvRow]:
     for data in report.data:
-        counts: Row = [data.images, data.measured, len(data.skipped), data.nonfinite, data.classes]
+        counts: CsvRow = [
+            data.images,
+            data.measured,
+            len(data.skipped),
+            data.nonfinite,
+            data.classes,
+        ]
         yield [data.name, data.source, *counts]
 
 
-def _skipped(report: Report) -> Iterator[Row]:
+def _skipped(report: Report) -> Iterator[CsvRow]:
     for data in report.data:
         for image in data.skipped:
             yield [data.name, image.path, image.reason]
 
 
-def _nonfinite(report: Report) -> Iterator[Row]:
+def _nonfinite(report: Report) -> Iterator[CsvRow]:
     """Yields the listed images that are not finite; the table `data` has the full count."""
     for data in report.data:
         for path in data.nonfinite_images:

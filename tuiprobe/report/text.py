@@ -4,8 +4,11 @@ import re
 
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
-from tuiprobe.results import Estimate, NotRun
+from tuiprobe.results import Estimate, NotRun, TopImage
 from tuiprobe.results.section import Code, Column, Strong, Text, Value
+
+NAMED_IMAGES = 5
+"""Images at one end of a channel or direction that a page names."""
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&!$])")
 _LINK = re.compile(r"(?i):(?=//)|(?<=www)\.")
@@ -41,6 +44,11 @@ def in_column(value: Value, column: Column) -> Value:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return number(value, column.unit)
     return value
+
+
+def image_name(image: TopImage) -> str:
+    """Returns the display name of an image: its path, or its id where none is known."""
+    return image.path if image.path is not None else f"id {image.sample_id}"
 
 
 def line(text: Text) -> str:

@@ -5,7 +5,7 @@ figure is an `Estimate` with n and a 95 % interval, or a `NotRun` with the reaso
 that stands for "unknown". No torch in this package.
 """
 
-from tuiprobe.results.base import Estimate, Figure, Frozen, Inapplicable, NotRun, given
+from tuiprobe.results.base import Estimate, Failed, Figure, Frozen, Inapplicable, NotRun, given
 from tuiprobe.results.report import Part, ProbeResult, Report, Timings
 from tuiprobe.results.section import TopImage
 from tuiprobe.results.subject import (
@@ -20,6 +20,7 @@ from tuiprobe.results.subject import (
 __all__ = [
     "DataSet",
     "Estimate",
+    "Failed",
     "Figure",
     "Fingerprint",
     "Frozen",

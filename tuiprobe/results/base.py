@@ -7,7 +7,7 @@ takes kilobytes each: lists stop at the first, and objects with too many fields 
 
 from collections.abc import Container, Iterator
 from math import isfinite
-from typing import Annotated, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -207,6 +207,13 @@ class NotRun(Frozen):
     reason: str
     remedy: str = ""
 
+    if not TYPE_CHECKING:  # types say that only an `Estimate` has a value
+
+        def __getattr__(self, name: str) -> Any:
+            if name in Estimate.model_fields:
+                raise AttributeError(f"there is no {name}: {self.with_interval()}")
+            return super().__getattr__(name)
+
     def with_interval(self, signed: bool = False) -> str:
         """Returns why there is no figure; reason and remedy are text from outside.
 
@@ -222,6 +229,10 @@ class NotRun(Frozen):
     def plus_minus(self, bare: bool = False) -> str:
         """Returns what stands where there is no number."""
         return numbers.MISSING
+
+
+class Failed(NotRun):
+    """A result that is missing because its probe raised an error."""
 
 
 class Inapplicable(NotRun):

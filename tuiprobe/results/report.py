@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection
+from difflib import get_close_matches
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,7 @@ from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, re
 from tuiprobe.manifest import RESULTS, refuse_other, refuse_unfinished
 from tuiprobe.plaintext import json_text, plain
 from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
+from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
@@ -75,6 +77,7 @@ class Part(Frozen):
         remedy: What would make it run; empty if nothing would.
         applies: Whether a result is missing where there is none: False where this model or these
             data do not ask for one.
+        failed: Whether the probe raised an error.
         result: As plain data; `Report.part` gives it its type.
         section: The description of the result.
         figures: Figures by name.
@@ -88,6 +91,7 @@ class Part(Frozen):
     not_run: str | None = None
     remedy: str = ""
     applies: bool = True
+    failed: bool = False
     result: Plain = None
     section: Section | None = None
     figures: Many[NamedFigure] = ()
@@ -178,18 +182,35 @@ class Report(Frozen):
             return "it is not in this report"
         return f"{part.not_run}{f' ({part.remedy})' if part.remedy else ''}"
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why probes failed, one sentence each."""
+        return tuple(self.why_not(part.probe) for part in self.parts if part.failed)
+
     def figure(self, id: str, data: str | None = None) -> Figure:
         """Returns the first figure of a name that is not of an inner layer.
 
         Args:
             id: Id of the figure.
             data: Name of the set; None for the first that has the figure.
+
+        Returns:
+            The figure; a `NotRun` where there is none, which names what may be meant.
         """
+        sets: dict[str, list[str]] = {}
         for part in self.parts:
             for named in part.figures:
-                if named.id == id and not named.inner and data in (None, named.data):
+                if named.inner:
+                    continue
+                if named.id == id and data in (None, named.data):
                     return named.figure
-        return ABSENT
+                sets.setdefault(named.id, []).append(named.data)
+        if id in sets:
+            return ABSENT.model_copy(update={"remedy": f"{id} is known of {', '.join(sets[id])}"})
+        if id in BY_ID or not sets:
+            return ABSENT
+        near = ", ".join(get_close_matches(id, sets, cutoff=0.5) or sorted(sets))
+        return ABSENT.model_copy(update={"remedy": f"no figure is called {id!r}, but {near}"})
 
     def headline(self, id: str, data: str | None = None) -> NamedFigure | None:
         """Returns a headline figure; None where this report does not name it.

@@ -13,7 +13,8 @@ from tuiprobe.options import OptionError
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Code, Section, Text
 from tuiprobe.results.subject import PROBE
-from tuiprobe.spec import command_of, path_options
+from tuiprobe.spec import path_options
+from tuiprobe.spec_commands import command_of
 
 WHOLE: Final = "It holds the last part of each path; `tuiprobe runs NAME` prints the whole command."
 _NO_PATHS: Final = ("miniature", "none", "probe", "zero-shot")

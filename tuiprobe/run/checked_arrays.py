@@ -203,7 +203,7 @@ def check_statistics(
     shards = len(checked.take("shard_share_sum", "f8", None, width))
     for name, kind in _PER_SHARD.items():
         (checked.counts if kind == "i8" else checked.take)(name, kind, shards)
-    if "row_sample" in fields:
+    if images is None:
         checked.take("row_sample", "f4", None, width)
     return fields
 

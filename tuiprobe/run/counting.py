@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _CACHED = 10_000
 _NAMED = 8
 
-Place = tuple[str, int]
+ShardPlace = tuple[str, int]
 """Set and number of a shard."""
 
 
@@ -81,7 +81,7 @@ class ImageCount:
 
 
 def count_images(
-    sets: Sequence[SetPlan], published: Collection[Place], running: Iterable[Status]
+    sets: Sequence[SetPlan], published: Collection[ShardPlace], running: Iterable[Status]
 ) -> ImageCount:
     """Counts the images of published shards and of those under way, none twice.
 
@@ -95,7 +95,7 @@ def count_images(
     for name, number in published:
         if name in plans:
             done[name] += plans[name].size(number)
-    under_way: dict[Place, int] = {}
+    under_way: dict[ShardPlace, int] = {}
     for status in running:
         place = status.place
         if place is not None and place[0] in plans and place not in published:
@@ -125,7 +125,7 @@ def set_plans(run: RunDir) -> tuple[SetPlan, ...]:
     return () if written is None else _set_plans(run.plan_file, written)
 
 
-def published_shards(run: RunDir) -> set[Place]:
+def published_shards(run: RunDir) -> set[ShardPlace]:
     """Returns set and number of each shard that has a file; reads none of them."""
     places = set()
     for name in run.names("shards"):
@@ -136,7 +136,7 @@ def published_shards(run: RunDir) -> set[Place]:
     return places
 
 
-def in_turns(sets: Sequence[SetPlan]) -> Iterator[Place]:
+def in_turns(sets: Sequence[SetPlan]) -> Iterator[ShardPlace]:
     """Yields the first shard of every set, then the second, and so on: the order of measuring.
 
     So every set has figures after its first shard, however many images the others have.
@@ -153,7 +153,7 @@ def in_turns(sets: Sequence[SetPlan]) -> Iterator[Place]:
 
 
 def ranks_missing(
-    sets: Sequence[SetPlan], published: Collection[Place], world: int
+    sets: Sequence[SetPlan], published: Collection[ShardPlace], world: int
 ) -> tuple[int, ...]:
     """Returns the ranks that own shards which are not published.
 

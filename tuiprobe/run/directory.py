@@ -7,10 +7,9 @@ followed.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,44 +18,20 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import (
     DamagedFileError,
     Entry,
-    flush_folder,
     names_below,
     not_made_again,
     reading,
     writing,
 )
 from tuiprobe.manifest import earlier_version
-from tuiprobe.run.locks import ENGINE_LOCK, holding, holds
+from tuiprobe.run.locks import ENGINE_LOCK, holding
 
 LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
 
 _MOST_RANKS = 256
-_NAMED = 5
 _KEY = re.compile(r"[0-9a-f]{64}")
-_BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
-_BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "status", "events-", ".spec.json.")
-_KEPT_BY_FRESH = ("lock", "log.txt")
-_DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
-_FOLDERS = re.compile(
-    r"status|ranks|live|rows|shards|head-probe|features|thumbs|answers|tables|figures"
-    r"|(?:features|thumbs)/[^/]+"
-)
-_FILES = re.compile(
-    r"key|cancel|log\.txt|lock(?:-[a-z0-9]+)?|samples\.jsonl|baseline\.csv|events-\d+\.jsonl"
-    r"|(?:spec|plan|preflight|measured|summary|results|manifest)\.json"
-    r"|(?:statistics|concepts|head|ablation|per_image)\.safetensors"
-    r"|report\.(?:html|md|tex)|model-card\.md|tables/[^/]+\.csv|figures/[^/]+\.svg"
-    r"|(?:status|ranks|live)/\d+\.(?:json|safetensors)|answers/ablation-[^/]+\.json"
-    r"|(?:rows|shards|head-probe)/[^/]+\.safetensors"
-    r"|features/[^/]+/images\.safetensors|thumbs/[^/]+/\d+\.jpg"
-    r"|(?:[^/]+/)*\.[^/]+\.[0-9a-f]{8}-\d+\.tmp",  # of a killed writer
-    re.DOTALL,
-)
-"""What a run consists of; whatever else lies in its directory is the user's and never deleted.
-
-`ranks`, `live` and `events` are of version 0.2.0.
-"""
+BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
 
 _NAME_A_RUN = "name a run directory, for example one of runs/"
 
@@ -76,6 +51,9 @@ class RunDir:
 
     Args:
         path: The directory; `create` makes it, not the constructor.
+
+    Attributes:
+        kept_names: Names in it that are no part of a run, and were kept when a run was deleted.
     """
 
     key_file = _File("key")
@@ -131,7 +109,7 @@ class RunDir:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._kept: frozenset[str] = frozenset()
+        self.kept_names: frozenset[str] = frozenset()
 
     # Layout.
 
@@ -214,7 +192,7 @@ class RunDir:
         others = [
             entry
             for entry in entries
-            if not entry.name.startswith(_BEFORE_THE_KEY) and entry.name not in self._kept
+            if not entry.name.startswith(BEFORE_THE_KEY) and entry.name not in self.kept_names
         ]
         # Read after the listing: a rank that starts at the same time writes the key before
         # anything else, so files without a key do not belong to a run.
@@ -288,142 +266,3 @@ class RunDir:
             raise DamagedFileError(
                 f"{self.path} is no run directory: it holds no key; {_NAME_A_RUN}"
             )
-
-    def refuse_to_clear(self) -> None:
-        """Refuses a directory that `clear` would refuse; takes no lock.
-
-        Raises:
-            DataError: If the directory is not a run and not empty.
-        """
-        if self.read_key() is None:
-            self.refuse_foreign("")
-        else:
-            self._refuse_other_than_run()
-
-    def clear(self) -> list[str]:
-        """Deletes what an earlier attempt left, under the locks that the caller holds.
-
-        Returns:
-            The names that were kept, because they are no part of a run.
-
-        Raises:
-            DataError: If the directory is not a run and not empty.
-            RunError: If a rank of the run is still writing, or the system refuses.
-        """
-        if self.read_key() is None:
-            return []  # no run is here; `refuse_foreign` refuses any other files
-        self._refuse_other_than_run()
-        with self._other_locks(), writing(self.path):
-            files, others = self._layout()
-            for name in files:
-                if not name.startswith(_KEPT_BY_FRESH) and name not in _DELETED_LAST:
-                    (self.path / name).unlink(missing_ok=True)
-            self._remove_empty_folders()
-            for name in _DELETED_LAST:
-                flush_folder(self.path)  # else power loss may bring back files without their key
-                (self.path / name).unlink(missing_ok=True)
-        self._kept = frozenset(name.partition("/")[0] for name in others)
-        return others
-
-    def _layout(self) -> tuple[list[str], list[str]]:
-        """Returns the files of a run by their paths, and everything else; follows no link."""
-        files: list[str] = []
-        others: list[str] = []
-        for place, folders, names in os.walk(self.path):
-            below = "" if place == str(self.path) else f"{Path(place).relative_to(self.path)}/"
-            for folder in list(folders):
-                ours = _FOLDERS.fullmatch(below + folder)
-                if ours and not (Path(place) / folder).is_symlink():
-                    continue
-                folders.remove(folder)
-                (files if ours else others).append(below + folder)
-            for name in names:
-                (files if _FILES.fullmatch(below + name) else others).append(below + name)
-        return files, sorted(others)
-
-    def _remove_empty_folders(self) -> None:
-        """Removes the folders of a run that hold nothing any more, the innermost first."""
-        for place, folders, _ in os.walk(self.path, topdown=False):
-            for folder in folders:
-                path = Path(place) / folder
-                if _FOLDERS.fullmatch(path.relative_to(self.path).as_posix()):
-                    with suppress(OSError):  # it holds something else
-                        path.rmdir()
-
-    def _refuse_other_than_run(self) -> None:
-        if self.path.is_symlink() or not self.is_run():
-            raise DataError(
-                f"{self.path} is no run directory (a run holds a key and a spec.json that fit), "
-                "so it is not deleted"
-            )
-
-    def is_run(self) -> bool:
-        """Says whether the directory holds a valid key and the spec of a run."""
-        if self.read_key() is None:
-            return False
-        if not self.spec_file.exists():  # stopped before it wrote anything else
-            return all(path.name.startswith(_BEFORE_THE_SPEC) for path in self.path.iterdir())
-        try:
-            spec = self.spec_json()
-        except DamagedFileError:
-            return False
-        return isinstance(spec, dict) and all(
-            isinstance(spec.get(name), str) for name in ("model", "data")
-        )
-
-    def is_failed_start(self) -> bool:
-        """Says whether the directory holds only the log of an engine that wrote no key."""
-        if self.path.is_symlink() or not self.log_file.exists():
-            return False
-        names = [path.name for path in self.path.iterdir()]
-        return all(name == "log.txt" or name.startswith("lock") for name in names)
-
-    @contextmanager
-    def _other_locks(self) -> Iterator[None]:
-        """Takes every lock of the directory that this process does not hold yet."""
-        with ExitStack() as stack:
-            for path in sorted(self.path.glob("lock*")):
-                if not holds(self.at(path.name)):
-                    stack.enter_context(self.locked(path.name))
-            yield
-
-
-def delete_run(directory: RunDir) -> list[str]:
-    """Deletes the files of a run, also of a start that failed; refuses any other directory.
-
-    Returns:
-        The names that were kept, because they are no part of a run; without any, the directory
-        itself is gone.
-
-    Raises:
-        DataError: If the path is not a run or is a link.
-        RunError: If a process is writing to it.
-    """
-    path = directory.path
-    if not path.exists() and not path.is_symlink():
-        return []
-    if not directory.is_failed_start():
-        directory._refuse_other_than_run()
-    with directory.locked():
-        if not directory.is_failed_start():
-            directory._refuse_other_than_run()
-        directory.clear()
-        with directory._other_locks(), writing(path):
-            files, others = directory._layout()
-            for name in files:
-                (path / name).unlink(missing_ok=True)
-            directory._remove_empty_folders()
-            if not others:
-                path.rmdir()
-        return others
-
-
-def kept_files(path: Path, names: Sequence[str]) -> str:
-    """Says which files of the user's were kept when a run was deleted.
-
-    >>> kept_files(Path("runs/a"), ["notes.txt", "photos"])
-    'kept in runs/a, because they are no part of the run: notes.txt, photos'
-    """
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    listed = f"{', '.join(names[:_NAMED])}{more}"
-    return f"kept in {path}, because they are no part of the run: {listed}"

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.results import NotRun
+from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.arrays import read_own_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays, check_head, logit_scale
 from tuiprobe.run.directory import RunDir
@@ -34,7 +36,7 @@ def head_digest(directory: RunDir) -> str:
     return digest.hexdigest()
 
 
-def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64]]] | str:
+def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64]]] | NotRun:
     """Returns the head and the class of each row in each set, or the reason for no head.
 
     Raises:
@@ -42,7 +44,7 @@ def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64
     """
     arrays, metadata = read_own_arrays(directory, directory.head_file)
     if "reason" in metadata:
-        return metadata["reason"]
+        return NotRun(reason=metadata["reason"][:LONGEST_TEXT])
     head = check_head(directory.head_file, arrays, metadata)
     answers = {n.removeprefix(ANSWERS): a for n, a in arrays.items() if n.startswith(ANSWERS)}
     return head, answers
@@ -60,15 +62,15 @@ def read_unmatched(directory: RunDir) -> dict[str, str]:
     }
 
 
-def read_own_names(directory: RunDir) -> dict[str, HeadArrays | str]:
+def read_own_names(directory: RunDir) -> dict[str, HeadArrays | NotRun]:
     """Returns, by set name, the head of a shift's own class names, or why it is missing.
 
     Raises:
         DamagedFileError: If the file is missing or damaged.
     """
     arrays, metadata = read_own_arrays(directory, directory.head_file)
-    heads: dict[str, HeadArrays | str] = {
-        name.removeprefix(OWN_REASON): reason
+    heads: dict[str, HeadArrays | NotRun] = {
+        name.removeprefix(OWN_REASON): NotRun(reason=reason[:LONGEST_TEXT])
         for name, reason in metadata.items()
         if name.startswith(OWN_REASON)
     }

@@ -19,8 +19,8 @@ from tuiprobe.results.headlines import LISTED
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.results import summary
-from tuiprobe.run.state import Observer, RunState, State
-from tuiprobe.spec import command_of
+from tuiprobe.run.state import Observer, RunState, StateKind
+from tuiprobe.spec_commands import command_of
 
 _MOST = 10_000
 _NOTHING: Final = NotRun(reason="no results yet")
@@ -71,7 +71,7 @@ class RunRow:
     changed: int = 0
 
     @property
-    def state(self) -> State:
+    def state(self) -> StateKind:
         """The state in one word."""
         return self.status.kind
 

@@ -139,8 +139,10 @@ def _checksum(file: Entry) -> str:
 
 def summary_of(report: Report) -> Summary:
     """Returns the summary of a report."""
-    figures = {headline.field: report.figure(headline.id) for headline in LISTED}
-    figures = {id: _NOTHING if figure is ABSENT else figure for id, figure in figures.items()}
+    figures = {listed.field: report.figure(listed.id) for listed in LISTED}
+    for name, figure in figures.items():
+        if isinstance(figure, NotRun) and figure.reason == ABSENT.reason:
+            figures[name] = _NOTHING
     return Summary(
         title=report.title,
         partial=report.partial,

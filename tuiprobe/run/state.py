@@ -32,8 +32,10 @@ from tuiprobe.run.locks import (
 )
 from tuiprobe.run.ranks import RankView, StatusWatch, last_end
 
-State = Literal["waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"]
-STATES: Final[tuple[State, ...]] = get_args(State)
+StateKind = Literal[
+    "waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"
+]
+STATES: Final[tuple[StateKind, ...]] = get_args(StateKind)
 
 _TAIL = 2**18
 _MOST_TEXT = 4000
@@ -58,7 +60,7 @@ class RunState:
         waits: Ranks that do not run and whose shards are missing, of a run of several ranks.
     """
 
-    kind: State
+    kind: StateKind
     reason: str = ""
     measured: int = 0
     planned: int = 0

@@ -33,7 +33,7 @@ from tuiprobe.run.records import SetRecord, read_measured, read_plan, saved_by_w
 from tuiprobe.run.samples import listed_samples
 from tuiprobe.run.shard_file import read_shard
 
-State = Literal[
+FileState = Literal[
     "whole", "not named", "not covered", "unfinished", "missing", "damaged", "moved", "changed"
 ]
 
@@ -56,7 +56,7 @@ class Finding:
     """
 
     file: str
-    state: State
+    state: FileState
     detail: str = ""
 
     @property
@@ -158,7 +158,7 @@ def _names(run: RunDir, folder: str) -> list[str]:
     return [name for name in run.names(folder.rstrip("/")) if not name.startswith(".")]
 
 
-def _sets(run: RunDir, states: Mapping[str, State]) -> Iterator[Finding]:
+def _sets(run: RunDir, states: Mapping[str, FileState]) -> Iterator[Finding]:
     """Checks the shards of every set, files of vectors, and what a head was fitted to."""
     readable = states.get("measured.json") in ("whole", "not covered")
     measured = read_measured(run).sets if readable else {}

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-Arrays = dict[str, npt.NDArray[Any]]
+StateArrays = dict[str, npt.NDArray[Any]]
 
 _CHUNK_ELEMENTS = 2**24
 _NORM_BINS = 96
@@ -45,11 +45,11 @@ def partial_states(
         yield state
 
 
-def _numpy(**tensors: torch.Tensor) -> Arrays:
+def _numpy(**tensors: torch.Tensor) -> StateArrays:
     return {name: np.ascontiguousarray(t.cpu().numpy()) for name, t in tensors.items()}
 
 
-def _moments(rows: torch.Tensor) -> Arrays:
+def _moments(rows: torch.Tensor) -> StateArrays:
     flat = rows.flatten(0, 1)
     finite = flat.isfinite()
     count = finite.sum(0)
@@ -71,7 +71,7 @@ def _moments(rows: torch.Tensor) -> Arrays:
     )
 
 
-def _topk(rows: torch.Tensor, ids: torch.Tensor, k: int, smallest: bool) -> Arrays:
+def _topk(rows: torch.Tensor, ids: torch.Tensor, k: int, smallest: bool) -> StateArrays:
     key = torch.where(rows.isfinite(), -rows if smallest else rows, -torch.inf) + 0.0
     # Images of equal id are one image.
     ids, of_image = torch.unique(ids, return_inverse=True)
@@ -110,7 +110,7 @@ def _best_of_each_id(
     return best, positions.scatter_reduce_(0, where, first, "amin")
 
 
-def _samples(rows: torch.Tensor, ids: torch.Tensor) -> Arrays:
+def _samples(rows: torch.Tensor, ids: torch.Tensor) -> StateArrays:
     finite_rows = rows.isfinite().all(-1)
     d = rows - rows.mean(-1, keepdim=True)
     d2 = d * d

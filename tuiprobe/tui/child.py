@@ -22,8 +22,8 @@ from tuiprobe.errors import RunError, UsageError
 from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import refusing_without_locks
-from tuiprobe.spec import headless_arguments
-from tuiprobe.spec import shown_command as shown_command
+from tuiprobe.spec_commands import headless_arguments
+from tuiprobe.spec_commands import shown_command as shown_command
 
 _LONGEST_LINE = 2**24
 """Bytes of a line of standard error beyond which a short process is given up."""

@@ -294,7 +294,7 @@ def outliers_of(tap: LiveTap) -> frozenset[int]:
     """Returns the outlier channels of what was scanned so far, by the rule of the results."""
     if tap.above is None or not tap.scanned:
         return frozenset()
-    from tuiprobe.probes.outliers.rule import outlying
+    from tuiprobe.probes.outliers.heights import outlying
 
     above = (tap.above * tap.scanned).round().astype("int64")
     return frozenset(outlying(above, tap.scanned).nonzero()[0].tolist())

@@ -79,12 +79,12 @@ def grouped(models: Sequence[ListedModel]) -> list[ListedModel | str]:
 
 def counts(matching: int, total: int, marked: int) -> str:
     """Returns how many models there are, of which libraries, and from when the list is."""
-    from tuiprobe.catalog import names
+    from tuiprobe.catalog import published_models
 
-    file = names.current_file()
-    versions = names.generated_with(file)
+    file = published_models.current_file()
+    versions = published_models.generated_with(file)
     of = " and ".join(f"{library} {version}" for library, version in versions.items())
-    day = names.listed_on(file)
+    day = published_models.listed_on(file)
     parts = [f"{marked} marked"] if marked else []
     parts += [f"{matching:,} shown"] if matching < total else []
     parts.append(f"{total:,} models of {of}" + (f", list of {day}" if day else ""))

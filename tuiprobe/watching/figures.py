@@ -10,8 +10,8 @@ import numpy as np
 
 from tuiprobe.numbers import MISSING, number
 from tuiprobe.probes.intervals import mean_interval
-from tuiprobe.probes.outliers.persistence import without_interval
-from tuiprobe.probes.outliers.row_figures import outlying_channels
+from tuiprobe.probes.outliers.compute import outlying_channels
+from tuiprobe.probes.outliers.moments import basis_reference, persistence_of_sums
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.texttable import TextColumn, text_table
 from tuiprobe.watching.layers import LayerStatistics
@@ -67,7 +67,7 @@ def figures_of(layer: str, seen: LayerStatistics) -> LayerFigures:
     samples = stats.samples.compute()
     kurtosis = samples.kurtosis[np.isfinite(samples.kurtosis)]
     total, squares = float(kurtosis.sum()), float((kurtosis**2).sum())
-    share = without_interval(samples.share_sum, samples.share_square_sum, len(kurtosis))
+    share = persistence_of_sums(samples.share_sum, samples.share_square_sum, len(kurtosis), None)
     leading = int(samples.share_sum.argmax()) if len(kurtosis) else None
     return LayerFigures(
         layer=layer,
@@ -75,7 +75,7 @@ def figures_of(layer: str, seen: LayerStatistics) -> LayerFigures:
         channels=seen.tap.channels,
         images=seen.images,
         kurtosis=mean_interval(total, squares, len(kurtosis), low=1),
-        random_rotation=3 * (seen.tap.channels - 1) / (seen.tap.channels + 1),
+        random_rotation=basis_reference(seen.tap.channels),
         persistence=share.value,
         leading=leading,
         share=0.0 if leading is None else float(samples.share_sum[leading]) / len(kurtosis),

@@ -98,7 +98,6 @@ def _taps(layers: list[tuple[str, LayerStatistics]]) -> tuple[Outliers, ...]:
 
 
 def _arrays(name: str, seen: LayerStatistics, *, final: bool) -> TapArrays:
-    rows = seen.rows()
     kind = seen.tap.kind
     return TapArrays(
         set=SET,
@@ -107,8 +106,8 @@ def _arrays(name: str, seen: LayerStatistics, *, final: bool) -> TapArrays:
         channels=seen.tap.channels,
         statistics={n: np.asarray(a) for n, a in flatten_summary(seen.stats.compute()).items()},
         tokens="all" if kind == "token" else None,
-        features=rows if final else None,
-        rows=None if final else rows,
+        final=final,
+        rows=seen.rows(),
     )
 
 

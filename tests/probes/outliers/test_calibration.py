@@ -6,9 +6,8 @@ import pytest
 from tests.probes.planted import shares
 from tuiprobe.probes.inputs import ShardSums
 from tuiprobe.probes.intervals import bootstrap_mean, mean_interval
-from tuiprobe.probes.outliers import persistence
-from tuiprobe.probes.outliers.row_figures import figures_of_rows
-from tuiprobe.probes.outliers.scan import scan
+from tuiprobe.probes.outliers.compute import figures_of_rows
+from tuiprobe.probes.outliers.moments import moments, persistence_of_sums
 from tuiprobe.probes.proportions import wilson
 
 pytestmark = pytest.mark.slow
@@ -44,21 +43,20 @@ def sums(h):
 
 
 def figures(h):
-    one = scan(h)
-    per_image = persistence.from_images(one.share_sum, one.own, one.dots)
+    rows = moments(h)
     s, shards = sums(h)
-    per_shard = persistence.from_shards(s.sum(0), float((s**2).sum()), len(h), shards)
+    per_shard = persistence_of_sums(s.sum(0), float((s**2).sum()), len(h), shards)
     return {
-        "kurtosis": bootstrap_mean(one.kurtosis),
-        "centred": bootstrap_mean(one.centred_kurtosis + one.centred_influence),
-        "share": mean_interval(one.share_sum[3], one.share_squares[3], one.images),
-        "leading": wilson(int(one.leading_count[3]), one.images),
-        "rms": one.rms_kurtosis,
-        "cosine": one.mean_cosine,
-        "P": per_image.value,
-        "self": per_image.self_share,
-        "cross": per_image.cross_share,
-        "effective": per_image.effective_channels,
+        "kurtosis": bootstrap_mean(rows.kurtosis),
+        "centred": rows.residual.kurtosis,
+        "share": mean_interval(rows.share_sum[3], rows.share_squares[3], len(h)),
+        "leading": wilson(int(rows.leading_count[3]), len(h)),
+        "rms": rows.rms_kurtosis,
+        "cosine": rows.mean_cosine,
+        "P": rows.persistence.value,
+        "self": rows.persistence.self_share,
+        "cross": rows.persistence.cross_share,
+        "effective": rows.persistence.effective_channels,
         "P, shards": per_shard.value,
         "cross, shards": per_shard.cross_share,
         "effective, shards": per_shard.effective_channels,

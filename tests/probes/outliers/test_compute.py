@@ -6,8 +6,8 @@ import pytest
 
 from tests.probes import planted
 from tests.probes.planted import final, inner
-from tuiprobe.probes.outliers.channel_result import Outcome
 from tuiprobe.probes.outliers.compute import probe_outliers
+from tuiprobe.probes.outliers.result import Outcome
 from tuiprobe.results import NotRun, given
 
 

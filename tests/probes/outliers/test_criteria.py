@@ -5,7 +5,9 @@ from tests.probes import planted
 from tests.probes.planted import final, inner
 from tests.report.samples import model, outliers
 from tuiprobe.probes.outliers.compute import probe_outliers
-from tuiprobe.probes.outliers.criteria import (
+from tuiprobe.probes.outliers.describe import describe
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.outliers.rules import (
     llm_int8,
     massive_activations,
     privileged_basis,
@@ -13,8 +15,6 @@ from tuiprobe.probes.outliers.criteria import (
     second_mode,
     six_sigma,
 )
-from tuiprobe.probes.outliers.describe import describe
-from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.probes.planted import gaussian
+from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.probes.outliers.heights import (
     CUTS,
     centre_and_scale,
@@ -15,8 +16,6 @@ from tuiprobe.probes.outliers.heights import (
     median_ranks,
     scan_heights,
 )
-from tuiprobe.probes.outliers.row_figures import figures_of_rows
-from tuiprobe.probes.rows import usable
 
 CLOSE = 2e-5
 """Float32 sums of up to 2,048 values, relative to s."""
@@ -42,7 +41,7 @@ def height(row: np.ndarray) -> np.ndarray:
 def test_heights_equal_a_plain_loop(channels, scale, offset, seed):
     rng = np.random.default_rng(seed)
     rows = (scale * (rng.standard_t(3, (9, channels)) + offset)).astype(np.float32)
-    result = scan_heights(rows, usable(rows))
+    result = scan_heights(rows)
     truth = np.array([height(row) for row in rows])
     tolerance = CLOSE * max(1.0, abs(offset))
     np.testing.assert_allclose(result.median, np.median(truth, axis=0), rtol=2e-4, atol=tolerance)
@@ -53,7 +52,7 @@ def test_heights_equal_a_plain_loop(channels, scale, offset, seed):
 
 def test_energy_and_side_equal_a_plain_loop():
     rows = gaussian(200, 64) + 0.3
-    result, x = scan_heights(rows, usable(rows)), rows.astype("f8")
+    result, x = scan_heights(rows), rows.astype("f8")
     energy = x**2 / (x**2).sum(1, keepdims=True)
     np.testing.assert_allclose(result.energy, energy.sum(0), rtol=1e-5)
     np.testing.assert_allclose(result.energy_squares, (energy**2).sum(0), rtol=1e-5)
@@ -76,7 +75,7 @@ def test_few_channels_are_corrected_by_monte_carlo(channels):
 def test_equal_outliers_do_not_hide_each_other(count):
     rows = gaussian(50, 320)
     rows[:, :count] += 30
-    result = scan_heights(rows, usable(rows))
+    result = scan_heights(rows)
     assert (result.above[CUTS.index(20.0)][:count] == 50).all()
     assert result.above[CUTS.index(6.0)][count:].sum() == 0
 
@@ -88,8 +87,7 @@ def test_heights_do_not_depend_on_the_order_of_channels(seed, zeros):
     rows = rng.standard_t(1.5, (3, 40)).astype(np.float32)
     rows[:, :zeros] = 0
     order = rng.permutation(40)
-    keep = np.ones(3, dtype=bool)
-    one, other = scan_heights(rows, keep), scan_heights(rows[:, order], keep)
+    one, other = scan_heights(rows), scan_heights(rows[:, order])
     np.testing.assert_array_equal(one.above[:, order], other.above)
     np.testing.assert_array_equal(one.median[order], other.median)
 
@@ -100,7 +98,7 @@ def test_rows_without_spread_or_mostly_zero_have_no_heights():
     rows[1, 3] = 9  # a constant bulk
     rows[2, :51] = 0
     rows[3, :50] = 0
-    result = scan_heights(rows, usable(rows))
+    result = scan_heights(rows)
     assert result.without == 2
     sparse = np.maximum(gaussian(300, 100) - 1.8, 0)
     figures = figures_of_rows(sparse)

@@ -5,15 +5,12 @@ import pytest
 from scipy import stats
 
 from tests.probes.planted import gaussian
-from tuiprobe.probes.outliers.offset import null_999, offset
-from tuiprobe.probes.outliers.row_figures import figures_of_rows
-from tuiprobe.probes.outliers.scan import scan
-from tuiprobe.probes.rows import usable
+from tuiprobe.probes.outliers.compute import figures_of_rows
+from tuiprobe.probes.outliers.moments import null_999
 
 
-def found(rows):
-    one = scan(rows)
-    return figures_of_rows(rows, scanned=one).offset
+def offset(rows):
+    return figures_of_rows(rows).offset
 
 
 @pytest.mark.parametrize("channels", [20, 56, 150, 320, 640, 900])
@@ -41,22 +38,22 @@ def test_the_null_falls_to_3():
 def test_the_offset_equals_plain_numpy():
     rng = np.random.default_rng(0)
     rows = (gaussian(300, 64) * rng.gamma(3, 0.3, 64) + rng.normal(0, 2, 64)).astype(np.float32)
-    one = found(rows)
+    result = offset(rows)
     x = rows.astype("f8")
     z = (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
     mu, v = z.mean(0), z.var(0)
     m2, m4 = (mu**2).mean(), (mu**4).mean()
-    assert one.share.value == pytest.approx(m2)
-    assert one.kurtosis.value == pytest.approx(stats.kurtosis(mu, fisher=False), rel=1e-6)
-    assert one.predicted.value == pytest.approx(m4 + 6 * m2 * (1 - m2) + 3 * (1 - m2) ** 2)
+    assert result.share.value == pytest.approx(m2)
+    assert result.kurtosis.value == pytest.approx(stats.kurtosis(mu, fisher=False), rel=1e-6)
+    assert result.predicted.value == pytest.approx(m4 + 6 * m2 * (1 - m2) + 3 * (1 - m2) ** 2)
     uneven = (mu**4 + 6 * mu**2 * v + 3 * v**2).mean()
-    assert one.predicted_uneven.value == pytest.approx(uneven)
+    assert result.predicted_uneven.value == pytest.approx(uneven)
 
 
 def test_the_intervals_are_those_of_leaving_each_row_out():
     rows = gaussian(12, 32)
     rows[:, 3] += 6
-    one = found(rows)
+    result = offset(rows)
 
     def share(x):
         z = (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
@@ -66,7 +63,7 @@ def test_the_intervals_are_those_of_leaving_each_row_out():
     without = np.array([share(np.delete(x, i, 0)) for i in range(12)])
     half = stats.t.ppf(0.975, 11) * np.sqrt(11 / 12 * ((without - without.mean()) ** 2).sum())
     centre = 12 * share(x) - 11 * without.mean()
-    assert one.share.low == pytest.approx(min(centre - half, share(x)), rel=1e-6)
+    assert result.share.low == pytest.approx(min(centre - half, share(x)), rel=1e-6)
 
 
 @pytest.mark.parametrize("channels", [128, 512])
@@ -92,6 +89,5 @@ def test_own_variances_explain_a_channel_of_large_spread():
 
 def test_there_is_no_half_of_an_offset_that_is_noise():
     rows = gaussian(400, 64)
-    assert found(rows - rows.mean(0)).half == ()
-    few = offset(rows[:2], usable(rows[:2]), figures_of_rows(rows).kurtosis, np.ones(2))
-    assert "three images" in few.share.reason
+    assert offset(rows - rows.mean(0)).half == ()
+    assert "three images" in offset(rows[:2]).share.reason

@@ -5,14 +5,7 @@ from scipy import stats
 from tests.probes.planted import gaussian, moving, persistent, shares, sparse
 from tuiprobe.probes.inputs import ShardSums
 from tuiprobe.probes.intervals import delete_one
-from tuiprobe.probes.outliers.persistence import (
-    centred_persistence,
-    from_images,
-    from_shards,
-    null_high,
-)
-from tuiprobe.probes.outliers.scan import scan
-from tuiprobe.probes.rows import usable
+from tuiprobe.probes.outliers.moments import moments, null_high, persistence_of_sums
 
 
 def by_definition(s):
@@ -24,8 +17,7 @@ def by_definition(s):
 
 
 def of(h):
-    one = scan(h)
-    return from_images(one.share_sum, one.own, one.dots)
+    return moments(h).persistence
 
 
 def test_p_is_what_the_definition_over_all_pairs_says():
@@ -54,7 +46,7 @@ def test_images_and_shards_agree():
         share_square_sum=np.array([(p**2).sum() for p in parts]),
         images=np.full(20, 20),
     )
-    one, other = of(h), from_shards(s.sum(0), float((s**2).sum()), 400, shards)
+    one, other = of(h), persistence_of_sums(s.sum(0), float((s**2).sum()), 400, shards)
     assert other.value.value == pytest.approx(one.value.value)
     width = one.value.high - one.value.low
     assert other.value.high - other.value.low == pytest.approx(width, rel=0.6)
@@ -111,7 +103,7 @@ def test_leaving_a_row_out_moves_the_means_that_centre_the_others():
     def p(x):
         return by_definition(shares(x - x.mean(0)))[0]
 
-    result = centred_persistence(rows, usable(rows), scan(rows))
+    result = moments(rows).residual.persistence
     without = np.array([p(np.delete(x, i, 0)) for i in range(400)])
     half = stats.t.ppf(0.975, 399) * np.sqrt(399 / 400 * ((without - without.mean()) ** 2).sum())
     assert result.value == pytest.approx(p(x))

@@ -9,15 +9,12 @@ import pytest
 from tests.probes import planted
 from tests.probes.planted import final, gaussian
 from tests.probes.subject import model
-from tuiprobe.probes.content import points
-from tuiprobe.probes.outliers.channel_result import Outcome
-from tuiprobe.probes.outliers.compute import probe_outliers
-from tuiprobe.probes.outliers.describe import STUDY, describe
-from tuiprobe.probes.outliers.result import OutlierResult
-from tuiprobe.probes.outliers.row_figures import figures_of_rows
-from tuiprobe.probes.outliers.rule import Circumstances, circumstances
-from tuiprobe.probes.outliers.wording import clause
-from tuiprobe.results import DataSet, Weights
+from tuiprobe.probes.content import prose
+from tuiprobe.probes.outliers.compute import figures_of_rows, probe_outliers
+from tuiprobe.probes.outliers.describe import STUDY, clause, describe
+from tuiprobe.probes.outliers.result import Outcome, OutlierResult
+from tuiprobe.probes.outliers.rules import Circumstances
+from tuiprobe.results import Weights
 
 WIDTHS = (64, 128, 512, 768, 1024)
 TEN = Circumstances(classes=10)
@@ -190,14 +187,12 @@ def test_a_large_common_offset_is_not_withheld():
     ({"ablated": ("blocks.1:3",)}, "no longer the model"),
 ])  # fmt: skip
 def test_what_is_no_model_is_withheld(changes, said):
-    data = DataSet(name="val", source="x", images=N, measured=N, labelled=True)
-    about = circumstances(model(**changes), data, np.arange(N) % 10)
-    figures = of(lifted(128, 20), about)
+    figures = probe_outliers(final(lifted(128, 20), np.arange(N) % 10), model=model(**changes))
     assert figures.outcome is Outcome.WITHHELD
     assert said in figures.finding.reasons[0]
     assert figures.outlier_channels  # the figures are given all the same
-    few = circumstances(model(), data, np.arange(N) % 9)
-    assert "9 classes" in of(lifted(128, 20), few).finding.reasons[0]
+    few = probe_outliers(final(lifted(128, 20), np.arange(N) % 9), model=model())
+    assert "9 classes" in few.finding.reasons[0]
 
 
 def test_a_title_names_the_channel_its_height_and_its_energy():
@@ -217,7 +212,7 @@ def test_a_title_names_the_channel_its_height_and_its_energy():
 def test_the_study_is_mentioned_for_zero_shot_projections_only(changes, mentioned):
     result = OutlierResult(taps=(probe_outliers(final(gaussian(100, 64))),))
     content = describe(result, model(**changes)).content
-    assert (points(STUDY) in content) is mentioned
+    assert (prose(STUDY) in content) is mentioned
 
 
 REAL = os.environ.get("TUIPROBE_REAL_ARRAYS", "")

@@ -9,12 +9,11 @@ import pytest
 
 from tests.measure.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.answer import answer
-from tuiprobe.catalog.accuracies import SHIFTS
+from tuiprobe.answer.report import answer
+from tuiprobe.catalog.accuracies import SHIFTS, Row
 from tuiprobe.catalog.baselines import bundled, logit, sigmoid
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import baseline as own_runs
-from tuiprobe.miniature.baseline import BaselineRow, baseline_models
 from tuiprobe.probes.robustness.baselines import (
     baselines_for,
     family_of,
@@ -92,15 +91,16 @@ def test_worlds_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
         baselines_for(miniature("val", "v2"), OWN)
 
 
-def runs(count: int) -> tuple[BaselineRow, ...]:
-    x = np.linspace(0.4, 0.9, count)
-    return tuple(
-        BaselineRow(
-            f"run{'abcdefghij'[i]}", 0, 100, 10, float(x[i]),
-            dict.fromkeys(("v2", "r", "sketch", "a", "objectnet"), float(x[i]) - 0.2 + 0.001 * i),
+def runs(count: int) -> list[Row]:
+    shifts = ("v2", "r", "sketch", "a", "objectnet")
+    return [
+        Row(
+            table="miniature", model=f"run{'abcdefghij'[i]}", tag="", training="supervised",
+            baselines=frozenset({"miniature"}), imagenet=x,
+            shifts=dict.fromkeys(shifts, x - 0.2 + 0.001 * i),
         )
-        for i in range(count)
-    )  # fmt: skip
+        for i, x in enumerate(np.linspace(0.4, 0.9, count).tolist())
+    ]  # fmt: skip
 
 
 def test_the_miniature_has_its_own_line_from_seven_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,12 +113,6 @@ def test_the_miniature_has_its_own_line_from_seven_runs(monkeypatch: pytest.Monk
     _, none = baselines_for(sets, None)
     assert not none.lines
     assert none.reason == "miniature: 6 models have the accuracies; a line needs 7"
-
-
-def test_the_shipped_runs_are_rows_of_a_baseline() -> None:
-    rows = baseline_models()["miniature"]
-    assert len(rows) >= 6
-    assert all(0 < (row.imagenet or 0) < 1 and len(row.shifts) == 5 for row in rows)
 
 
 def test_a_users_csv_is_a_further_baseline() -> None:

@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.probes.subject import model
 from tuiprobe.catalog.accuracies import Row
 from tuiprobe.catalog.baselines import bundled, fit
 from tuiprobe.errors import DataError
 from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
+from tuiprobe.probes.robustness.probe import AccuracyUnderShift
 from tuiprobe.run.checked_arrays import HeadArrays
 
 CLASSES = 20
@@ -47,6 +50,17 @@ def probed(rows, first, *sets, names=None, axis="imagenet", target=("imagenet_r"
     names = {"r": "imagenet_r"} if names is None else names
     line = fit("own", rows, target)
     return probe_robustness(HEAD, [first, *sets], names, Baselines([Baseline(line, rows, axis)]))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "shifts", "warned"),
+    [(0.006, {}, ["val"]), (0.05, {}, []), (0.006, {"val": "imagenet_a"}, []), (0.0, {}, ["val"])],
+)
+def test_an_accuracy_below_chance_is_warned_of(accuracy, shifts, warned):
+    result = probe_robustness(HEAD, [planted("val", accuracy)], shifts, Baselines())
+    warnings = AccuracyUnderShift().describe(result, Subject(model(), ())).warnings
+    assert [text.partition(" is below chance: ")[0] for text in warnings] == warned
+    assert all("the order of --classes or of the class folders" in text for text in warnings)
 
 
 def test_accuracies_are_exact_with_wilson_intervals():

@@ -11,7 +11,6 @@ from tuiprobe.probes.confidence import Logits, probabilities
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.targets.compute import Images, estimate_targets
-from tuiprobe.probes.targets.headline import headline_estimates
 from tuiprobe.probes.targets.probe import ExpectedAccuracy
 from tuiprobe.report.text import line
 from tuiprobe.results import NotRun, given
@@ -29,11 +28,7 @@ def unlabelled(name, **how):
 def found(first=None, shifts=(), targets=None, by=None):
     targets = [unlabelled("street", n=500, seed=5)] if targets is None else targets
     first = calibrated("val", seed=1) if first is None else first
-    result = estimate_targets(by or head(), Images(first, shifts, targets, NAMES))
-    # What a run shows while it measures is the same.
-    while_measuring = headline_estimates(by or head(), first, shifts, targets)
-    assert while_measuring == {one.data: (one.headline, bool(one.scaled)) for one in result.targets}
-    return result
+    return estimate_targets(by or head(), Images(first, shifts, targets, NAMES))
 
 
 def card(result):
@@ -121,6 +116,9 @@ def test_few_wrong_answers_and_no_shift_leave_the_estimate_as_it_is():
     said = card(result)[0]
     assert f"It rests on {one.wrong} wrong answers in distribution, too few to say in which" in said
     assert f"{one.more_labelled:,} more labelled images, or {one.labels} labels of street" in said
+    few = found(first=first, targets=[unlabelled("street", n=100, seed=5)])
+    assert few.targets[0].labels > 100
+    assert "or labels of all 100 images of street, would tell" in card(few)[0]
 
 
 def test_a_second_opinion_outside_the_range_is_said():

@@ -21,6 +21,7 @@ from tuiprobe.report.terminal import summary
 from tuiprobe.results import given
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
+from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 
 pytestmark = pytest.mark.slow
@@ -47,7 +48,7 @@ def test_the_range_holds_the_truth(run: Path) -> None:
     assert result.left_out.shifts == len(miniature.SHIFTS)
     reader = RunReader(RunDir(run))
     head = reader.head
-    assert not isinstance(head, str)
+    assert isinstance(head, HeadArrays)
     answers = (reader.features("street")["features"] @ head.weight.T).argmax(axis=1)
     paths = reader.paths("street")
     labels = [

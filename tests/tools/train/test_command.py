@@ -1,4 +1,4 @@
-"""All trainings: which runs when, what lands where, and going on after a stop."""
+"""All trainings: what they make, and going on after a stop."""
 
 import dataclasses
 import json
@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools.train import command
-from tools.train.command import next_job
-from tools.train.recipes import MODELS, RECIPES, SEEDS, Job, jobs_for
+from tools.train.recipes import RECIPES, SEEDS, Training, trainings_of
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import weights
 
@@ -23,54 +22,36 @@ LABELS = dataclasses.replace(TUNED, name="tiny_labels", start=None)
 
 
 def test_the_plain_command_makes_the_files_that_ship() -> None:
-    jobs = jobs_for([], None)
-    assert {job.recipe.name for job in jobs} == set(weights.MODEL_NAMES) == set(SEEDS)
-    for job in jobs:
-        card = weights.card(job.recipe.name)
-        assert (card["seed"], card["recipe"]) == (job.seed, asdict(job.recipe))
-    assert {job.seed for job in jobs_for([], 7)} == {7}
-    assert [job.recipe.steps for job in jobs] == sorted((r.steps for r in MODELS), reverse=True)
-
-
-def test_a_model_waits_for_the_one_it_starts_from_and_others_go_ahead() -> None:
-    first, other = Job(CLIP, 1), Job(LABELS, 1)
-    tuned, elsewhere = Job(TUNED, 1, CLIP), Job(TUNED, 2, CLIP)
-    assert next_job([tuned, other], [tuned, other, first]) == other
-    assert next_job([tuned], [tuned, first]) is None
-    assert next_job([tuned, other], [tuned, other]) == tuned
-    assert next_job([elsewhere], [elsewhere, first]) == elsewhere  # of another seed
+    trainings = trainings_of([], None)
+    assert {each.recipe.name for each in trainings} == set(weights.MODEL_NAMES) == set(SEEDS)
+    for each in trainings:
+        card = weights.card(each.recipe.name)
+        assert (card["seed"], card["recipe"]) == (each.seed, asdict(each.recipe))
+    assert {each.seed for each in trainings_of([], 7)} == {7}
 
 
 @pytest.mark.slow
 @pytest.mark.nightly
-def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_path: Path) -> None:
-    cache, output = tmp_path / "cache", tmp_path / "out"
-    models = [Job(TUNED, 3, CLIP), Job(CLIP, 3), Job(LABELS, 3)]
-    others = [Job(LABELS, 3), Job(LABELS, 4)]
-
-    cards = command.train_all(models, others, cache, output, jobs=2, images=20)
-    assert set(cards) == {*models, *others}
-    assert {path.name for path in output.iterdir()} == {
-        f"tiny_{kind}.{suffix}"
-        for kind in ("clip", "tuned", "labels")
-        for suffix in ("safetensors", "json")
-    }
-    card = json.loads((output / "tiny_labels.json").read_text())
-    assert card == {"sha256": card["sha256"], **cards[Job(LABELS, 3)]}
+def test_everything_is_trained_once_and_kept(tmp_path: Path) -> None:
+    trainings = [
+        Training(TUNED, 3, CLIP), Training(CLIP, 3), Training(LABELS, 3), Training(LABELS, 4),
+    ]  # fmt: skip
+    cards = command.train_all(trainings, tmp_path, jobs=2, images=20)
+    assert set(cards) == set(trainings)
+    card = json.loads((tmp_path / "tiny_labels-3" / "tiny_labels.json").read_text())
+    assert card == {"sha256": card["sha256"], **cards[Training(LABELS, 3)]}
     assert card["accuracy"]["sketch"]["n"] == 20
-    assert (cache / "tiny_labels-4" / "tiny_labels.safetensors").is_file()
 
     # Again, after the card of one was lost: it goes on from its end, another is kept as it is.
-    before = {p: p.stat().st_mtime_ns for p in cache.glob("*/*.safetensors")}
-    (cache / "tiny_tuned-3" / "tiny_tuned.json").unlink()
-    for job in (models[0], others[1]):
-        assert command.make(job, cache, images=20)["accuracy"] == cards[job]["accuracy"]
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/*.safetensors")}
+    (tmp_path / "tiny_tuned-3" / "tiny_tuned.json").unlink()
+    for training in (trainings[0], trainings[3]):
+        made = command.make(training, tmp_path, images=20)
+        assert made["accuracy"] == cards[training]["accuracy"]
     changed = [p.stem for p, when in before.items() if p.stat().st_mtime_ns != when]
     assert changed == ["tiny_tuned"]
 
-    # Another recipe by the same name: the old one is not taken for it, and no other trains on.
-    longer = Job(dataclasses.replace(LABELS, steps=3), 3)
-    endless = Job(dataclasses.replace(LABELS, name="tiny_endless", steps=10**6), 3)
+    # Another recipe by the same name: the old training is not taken for it.
+    longer = Training(dataclasses.replace(LABELS, steps=3), 3)
     with pytest.raises(UsageError, match=r"tiny_labels-3\.ckpt was trained by another recipe"):
-        command.train_all([endless, longer], [], cache, output, jobs=2, images=20)
-    assert json.loads((output / "tiny_labels.json").read_text()) == card
+        command.train_all([longer], tmp_path, jobs=2, images=20)

@@ -6,6 +6,7 @@ torch are interpreted by `tuiprobe.torchfiles.archives`.
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterable
@@ -15,15 +16,15 @@ from typing import IO
 import numpy as np
 import torch
 
+from tuiprobe.datasets.content import stamp_of
+from tuiprobe.datasets.sample import Stamp
 from tuiprobe.datasets.vectors.matrix import (
     FLOATS,
-    FileStamp,
     Matrix,
     StoredMatrix,
     refuse_shape,
-    stamp_of,
 )
-from tuiprobe.datasets.vectors.parquet import ParquetMatrix
+from tuiprobe.datasets.vectors.parquet import open_parquet
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, parse_json, reading
 from tuiprobe.limits import ARRAY_HEADER_BYTES
@@ -58,8 +59,8 @@ def open_matrix(path: Path, member: str | None = None) -> Matrix:
             f"{path} is of no known format; vectors are read from {', '.join(SUFFIXES)}"
         )
     try:
-        if opener is ParquetMatrix:
-            return ParquetMatrix(path, member)
+        if opener is open_parquet:
+            return open_parquet(path, member)
         with reading(path), open_regular(path) as file:
             return opener(path, file, member)
     except DataError:
@@ -76,12 +77,10 @@ def open_matrix(path: Path, member: str | None = None) -> Matrix:
 def _npy(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     if member is not None:
         raise DataError(f"{path} holds one array; leave out ::{member}")
-    return _array(path, file, "npy", stamp_of(file))
+    return _array(path, file, "npy", stamp_of(os.fstat(file.fileno())))
 
 
-def _array(
-    path: Path, file: IO[bytes], kind: str, stamp: FileStamp, what: str = ""
-) -> StoredMatrix:
+def _array(path: Path, file: IO[bytes], kind: str, stamp: Stamp, what: str = "") -> StoredMatrix:
     """Reads the header of an array of NumPy at the file's position."""
     name = f"{path} ({what})" if what else str(path)
     try:
@@ -114,7 +113,7 @@ def _array(
 
 
 def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
-    stamp = stamp_of(file)
+    stamp = stamp_of(os.fstat(file.fileno()))
     archive = open_archive(file)
     entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     entry = entries[_chosen(path, entries, member, "array")]
@@ -128,7 +127,7 @@ def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
 
 
 def _safetensors(path: Path, file: IO[bytes], member: str | None) -> Matrix:
-    stamp = stamp_of(file)
+    stamp = stamp_of(os.fstat(file.fileno()))
     (length,) = struct.unpack("<Q", file.read(8))
     if length > ARRAY_HEADER_BYTES:
         raise DataError(f"{path} is damaged: its header claims {length:,} bytes")
@@ -147,7 +146,7 @@ def _safetensors(path: Path, file: IO[bytes], member: str | None) -> Matrix:
 
 
 def _torch(path: Path, file: IO[bytes], member: str | None) -> Matrix:
-    stamp = stamp_of(file)
+    stamp = stamp_of(os.fstat(file.fileno()))
     opened = open_torch_file(file)
     content = opened.content
     named = {"": content} if isinstance(content, StoredTensor) else content
@@ -201,7 +200,7 @@ _OPENERS: dict[str, Callable[..., Matrix]] = {
     ".safetensors": _safetensors,
     ".pt": _torch,
     ".pth": _torch,
-    ".parquet": ParquetMatrix,
+    ".parquet": open_parquet,
 }
 
 SUFFIXES = tuple(_OPENERS)

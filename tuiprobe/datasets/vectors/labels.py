@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import LARGEST_LABEL, NUMBER, whole_numbers
+from tuiprobe.datasets.label_numbers import LARGEST_LABEL, NUMBER, whole_numbers
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH
@@ -34,7 +34,7 @@ _FILES = ("file", "files", "filename", "file_name", "filepath", "file_path", "pa
           "image_name", "image_path", "img", "img_path")  # fmt: skip
 """Names of a column that names the image of a row, which is an id too."""
 
-Ids = Callable[[], Sequence[str]]
+ReadIds = Callable[[], Sequence[str]]
 """Returns the ids of all vectors, in their order."""
 
 
@@ -86,7 +86,7 @@ def read_labels(
     names: tuple[str, ...] = (),
     *,
     id_column: str | None = None,
-    ids: Ids | None = None,
+    ids: ReadIds | None = None,
 ) -> RowLabels:
     """Reads the label of each vector.
 
@@ -122,7 +122,7 @@ def read_labels(
 
 
 def _places(
-    path: Path, column: _Column, rows: int, ids: Ids | None
+    path: Path, column: _Column, rows: int, ids: ReadIds | None
 ) -> tuple[NDArray[np.int64], str]:
     """Returns which label of the file is that of each vector, and how that is known."""
     count, name = len(column.labels), plain(column.ids_name) or "of the index"

@@ -37,7 +37,7 @@ class Inputs:
         spec: Says which images count as negatives, and how precision is calibrated.
     """
 
-    head: HeadArrays | str
+    head: HeadArrays | NotRun
     concepts: ConceptSet
     spec: RunSpec
 
@@ -63,9 +63,9 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
         """Counts concepts in every family of directions."""
         head = inputs.head
         return probe_concepts(
-            None if isinstance(head, str) else head,
+            None if isinstance(head, NotRun) else head,
             inputs.concepts,
-            no_head=head if isinstance(head, str) else "",
+            no_head=head.reason if isinstance(head, NotRun) else "",
             negatives=inputs.spec.negatives,
             balance=inputs.spec.balance,
             seed=inputs.spec.seed,

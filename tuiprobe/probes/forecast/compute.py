@@ -8,7 +8,7 @@ from statistics import fmean
 
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.baselines import effective_robustness
-from tuiprobe.catalog.forecast import LEVELS, Kind, coverage, errors, peers
+from tuiprobe.catalog.forecast import LEVELS, TrainingKind, coverage, errors, peers
 from tuiprobe.probes.forecast.result import Expectation, FamilyOff, Forecast, Side
 from tuiprobe.probes.robustness.compute import mean_accuracy
 from tuiprobe.probes.robustness.result import Accuracy
@@ -20,14 +20,14 @@ class Start:
     """What a forecast starts from.
 
     Attributes:
-        kind: Kind of training.
+        kind: TrainingKind of training.
         imagenet: ImageNet accuracy.
         published_as: Spec whose published accuracy that is; empty if it was measured.
         without: Family to leave out; empty if it is not known.
         shifts: Accuracies measured on published shifts.
     """
 
-    kind: Kind
+    kind: TrainingKind
     imagenet: Estimate
     published_as: str = ""
     without: str = ""

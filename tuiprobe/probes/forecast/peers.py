@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tuiprobe.catalog.accuracies import IMAGENET, published_row
 from tuiprobe.catalog.forecast import kind_of
-from tuiprobe.catalog.names import right_spec
 from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.spec import RunSpec

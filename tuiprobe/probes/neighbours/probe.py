@@ -40,7 +40,7 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads labelled representations of encoders whose head, if any, was fitted here."""
-        if not isinstance(run.head, str) and run.spec.head != "probe":
+        if not isinstance(run.head, NotRun) and run.spec.head != "probe":
             return Inapplicable(reason="the model has a head, whose accuracy is measured")
         if not run.images[0].labelled:
             return NotRun(reason=f"{run.images[0].name} has no labels")

@@ -1,4 +1,4 @@
-"""The outlier probe: every outlier figure of one set at one tap.
+"""Every outlier figure of one set at one tap, and of any rows that share one basis.
 
 The final representation is computed exactly from its features. Inner taps take kurtosis from the
 per-image values, shares and persistence from sums and shards, and heights, offset and residual from
@@ -9,31 +9,61 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tuiprobe.probes.inputs import TapArrays
-from tuiprobe.probes.intervals import bootstrap_mean, delete_shard, exact, mean_interval
-from tuiprobe.probes.outliers import persistence
-from tuiprobe.probes.outliers.channel_result import Heights, Residual, RowFigures
-from tuiprobe.probes.outliers.criteria import related_criteria
-from tuiprobe.probes.outliers.result import ChannelImages, ChannelShare, Outliers
-from tuiprobe.probes.outliers.row_figures import figures_of_rows, without_rows
-from tuiprobe.probes.outliers.rule import Circumstances, with_finding
-from tuiprobe.probes.outliers.scan import RowScan, scan
-from tuiprobe.probes.proportions import wilson
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.probes.inputs import Float32, Float64, TapArrays
+from tuiprobe.probes.intervals import (
+    bootstrap_mean,
+    delete_one,
+    delete_shard,
+    exact,
+    mean_interval,
+)
+from tuiprobe.probes.outliers.heights import (
+    CUTS,
+    OUTLIER,
+    HeightScan,
+    median_ranks,
+    scan_heights,
+)
+from tuiprobe.probes.outliers.moments import (
+    RowMoments,
+    basis_reference,
+    moments,
+    offset,
+    persistence_of_sums,
+)
+from tuiprobe.probes.outliers.result import (
+    ChannelImages,
+    ChannelShare,
+    CurveRow,
+    HeightColumns,
+    Heights,
+    Outcome,
+    OutlierChannel,
+    OutlierFinding,
+    Outliers,
+    Residual,
+    RowFigures,
+)
+from tuiprobe.probes.outliers.rules import Circumstances, finding, related_criteria
+from tuiprobe.probes.proportions import wilson, wilson_bounds
+from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
+from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 from tuiprobe.results.section import TopImage
 
-TOP_SHARES = 16
+LEADING = 16
+"""Channels of greatest height, and of largest share, that are listed with intervals."""
 TOP_IMAGE_CHANNELS = 8
 TOP_IMAGE_HEIGHTS = 4
+QUERIES = 256
+"""Images whose nearest other image is looked for."""
 SAMPLED = "sample of one position per image"
 
 
 def probe_outliers(
     tap: TapArrays,
-    *,
     paths: Mapping[int, str] | None = None,
     seed: int = 0,
-    about: Circumstances | None = None,
+    model: Model | None = None,
 ) -> Outliers:
     """Computes all outlier figures of one set at one tap.
 
@@ -41,37 +71,39 @@ def probe_outliers(
         tap: The arrays.
         paths: Relative path by sample id, for the top images; ids it lacks get None.
         seed: Seed of the bootstrap.
-        about: What else the outcome rests on; without it, the labels alone.
+        model: The encoder; the outcome is withheld where it is untrained or ablated.
     """
-    stats, channels, final = tap.statistics, tap.channels, tap.features is not None
+    statistics, channels = tap.statistics, tap.channels
     classes = None if tap.labels is None else int(np.unique(tap.labels).size)
-    about = about or Circumstances(classes=classes)
+    about = Circumstances(classes=classes)
+    if model is not None:
+        untrained = model.weights.kind == "untrained"
+        about = Circumstances(untrained=untrained, ablated=bool(model.ablated), classes=classes)
     bound: Figure = NotRun(reason="needs two channels")
     if channels > 1:
         value = channels - 2 + 1 / (channels - 1)
         bound = exact(value, 0, "closed form: one channel carries all")
-    mean_cosine: Figure = NotRun(reason="given for the final representation only")
-    if tap.features is not None:
-        sums = scan(tap.features)
-        figures = figures_of_rows(tap.features, about=about, seed=seed, scanned=sums)
-        shares = _shares_of_features(tap, sums)
-        rms_kurtosis, mean_cosine = sums.rms_kurtosis, sums.mean_cosine
+    rows = usable_rows(tap.rows)
+    of_rows = moments(rows, seed)
+    figures = figures_of_rows(rows, about, seed, columns=tap.final, of_rows=of_rows)
+    if tap.final:
+        shares, rms_kurtosis = _shares_of_rows(tap, of_rows), of_rows.rms_kurtosis
+        mean_cosine = of_rows.mean_cosine
     else:
-        sampled = None if tap.rows is None else scan(tap.rows)
-        figures = _inner_figures(tap, sampled, about, seed)
-        shares = _shares_of_sums(tap)
-        rms_kurtosis = _inner_rms_kurtosis(tap, sampled)
+        figures = _with_all_positions(figures, tap, about, seed)
+        shares, rms_kurtosis = _shares_of_sums(tap), _rms_of_sums(tap, of_rows.rms_kurtosis)
+        mean_cosine = NotRun(reason="given for the final representation only")
     return Outliers(
         **dict(figures),
         data=tap.set,
         tap=tap.tap,
         kind=tap.kind,
         tokens=tap.tokens,
-        final=final,
-        images=int(np.asarray(stats["sample_ids"]).size),
-        degenerate=int(stats["degenerate"]),
-        nonfinite=int(np.asarray(stats["nonfinite"]).sum()),
-        rows=int(stats["rows"]),
+        final=tap.final,
+        images=int(np.asarray(statistics["sample_ids"]).size),
+        degenerate=int(statistics["degenerate"]),
+        nonfinite=int(np.asarray(statistics["nonfinite"]).sum()),
+        rows=int(statistics["rows"]),
         classes=classes,
         bound=bound,
         shares=shares,
@@ -82,80 +114,257 @@ def probe_outliers(
     )
 
 
-def _inner_figures(
-    tap: TapArrays, sampled: RowScan | None, about: Circumstances, seed: int
+def figures_of_rows(
+    rows: Float32,
+    about: Circumstances = Circumstances(),  # noqa: B008  it is frozen
+    seed: int = 0,
+    *,
+    columns: bool = True,
+    of_rows: RowMoments | None = None,
 ) -> RowFigures:
-    """Returns kurtosis and persistence of all rows of an inner tap, and the rest of a sample."""
-    kurtosis = bootstrap_mean(tap.statistics["sample_kurtosis"], seed)
-    share_sum = np.asarray(tap.statistics["share_sum"])
-    sums = share_sum, float(tap.statistics["share_square_sum"]), _counted(tap)
-    if tap.shards is None:
-        share = persistence.without_interval(*sums)
-    else:
-        share = persistence.from_shards(*sums, tap.shards)
-    if tap.rows is None:
-        reason = "no rows were kept at this tap"
-        return without_rows(tap.channels, kurtosis, share, about, reason)
-    figures = figures_of_rows(tap.rows, about=about, seed=seed, columns=False, scanned=sampled)
-    heights, residual = figures.heights, figures.residual
+    """Computes kurtosis, persistence, heights, offset and residual of rows, and the outcome.
+
+    Args:
+        rows: float32 [n, C]; rows that are constant or not finite are left out.
+        about: What else the outcome rests on.
+        seed: Seed of the bootstrap and of the images whose neighbours are looked for.
+        columns: Whether to keep the figures of every channel.
+        of_rows: `moments(rows, seed)`, where it was computed already.
+    """
+    rows = usable_rows(rows)
+    of_rows = of_rows or moments(rows, seed)
+    kurtosis = bootstrap_mean(of_rows.kurtosis, seed)
+    heights, outliers = _heights(rows, of_rows, columns)
+    nearest: Figure = NotRun(reason="looked for in images without labels only")
+    if about.unlabelled:
+        nearest = _nearest(rows, of_rows.mean, seed)
+    figures = RowFigures(
+        channels=rows.shape[1],
+        kurtosis=kurtosis,
+        basis_reference=basis_reference(rows.shape[1]),
+        persistence=of_rows.persistence,
+        heights=heights,
+        outlier_channels=outliers,
+        offset=offset(rows, kurtosis, of_rows.kurtosis),
+        residual=of_rows.residual,
+        nearest_cosine=nearest,
+        centred_cosine=of_rows.centred_cosine,
+        finding=OutlierFinding(outcome=Outcome.UNDETERMINED),
+    )
+    return figures.model_copy(update={"finding": finding(figures, about)})
+
+
+def _with_all_positions(
+    figures: RowFigures, tap: TapArrays, about: Circumstances, seed: int
+) -> RowFigures:
+    """Returns the figures of a sample with kurtosis and persistence of all rows of its tap."""
+    share_sum, q = np.asarray(tap.statistics["share_sum"]), tap.statistics["share_square_sum"]
+    heights = figures.heights
     if isinstance(heights, Heights):
         heights = heights.model_copy(update={"sampled": True})
-    update = {
-        "kurtosis": kurtosis,
-        "persistence": share,
-        "heights": heights,
-        "residual": Residual(
-            kurtosis=_sampled(residual.kurtosis), persistence=_sampled(residual.persistence)
-        ),
+    residual = {
+        name: figure.model_copy(update={"method": f"{figure.method}; {SAMPLED}"})
+        if given(figure)
+        else figure
+        for name, figure in figures.residual
     }
-    return with_finding(figures.model_copy(update=update), about)
+    update = {
+        "kurtosis": bootstrap_mean(tap.statistics["sample_kurtosis"], seed),
+        "persistence": persistence_of_sums(share_sum, float(q), _counted(tap), tap.shards),
+        "heights": heights,
+        "residual": Residual(**residual),
+    }
+    figures = figures.model_copy(update=update)
+    return figures.model_copy(update={"finding": finding(figures, about)})
 
 
-def _sampled(figure: Figure) -> Figure:
-    if not given(figure):
-        return figure
-    return figure.model_copy(update={"method": f"{figure.method}; {SAMPLED}"})
+def outlying_channels(rows: Float32) -> tuple[int, ...] | NotRun:
+    """Returns the outlier channels of rows by rule v3, highest first, or why they have none.
+
+    Args:
+        rows: float32 [n, C].
+    """
+    scan = _scanned(usable_rows(rows))
+    if isinstance(scan, NotRun):
+        return scan
+    return tuple(scan.order[scan.outlying[scan.order]].tolist())
+
+
+def _scanned(rows: Float32) -> HeightScan | NotRun:
+    if rows.shape[1] < MIN_CHANNELS:
+        return NotRun(reason=f"takes {MIN_CHANNELS} channels; there are {rows.shape[1]}")
+    if not len(rows):
+        return NotRun(reason="no images")
+    scan = scan_heights(rows)
+    if scan.without < scan.rows:
+        return scan
+    return NotRun(
+        reason="no row has heights: over half of its values are zero, or it has no spread"
+    )
+
+
+def _heights(
+    rows: Float32, of_rows: RowMoments, columns: bool
+) -> tuple[Heights | NotRun, tuple[OutlierChannel, ...]]:
+    """Returns the heights and the outlier channels."""
+    scan = _scanned(rows)
+    if isinstance(scan, NotRun):
+        return scan, ()
+    n, order = scan.rows, scan.order
+    bounds = [wilson_bounds(counts, n)[0] for counts in scan.above]
+    leading, outliers = order[:LEADING].tolist(), order[scan.outlying[order]].tolist()
+    channels = {
+        c: _channel(rows[:, c].astype(np.float64), c, of_rows, scan)
+        for c in dict.fromkeys([*leading, *outliers])
+    }
+    heights = Heights(
+        n=n,
+        without=scan.without,
+        skewed=scan.skewed,
+        highest=channels[leading[0]].height,
+        leading=tuple(channels[c] for c in leading),
+        curve=tuple(
+            CurveRow(
+                cut=cut,
+                in_50=int((bound >= 0.5).sum()),
+                in_90=int((bound >= 0.9).sum()),
+                in_99=int((bound >= 0.99).sum()),
+            )
+            for cut, bound in zip(CUTS, bounds, strict=True)
+        ),
+        columns=_columns(of_rows, scan) if columns else None,
+    )
+    return heights, tuple(channels[c] for c in outliers)
+
+
+def _channel(
+    values: Float64, channel: int, of_rows: RowMoments, scan: HeightScan
+) -> OutlierChannel:
+    n, interval = scan.rows, median_ranks(scan.rows) is not None
+    mean, square = float(of_rows.mean[channel]), float(of_rows.square[channel] / n)
+    energy = float(scan.energy[channel]), float(scan.energy_squares[channel])
+    squares = (n * square - values**2) / max(1, n - 1)
+    offset: Figure
+    if n < 3:
+        offset = NotRun(reason="needs three images")
+    elif square == 0:
+        offset = NotRun(reason="the channel is zero in every image")
+    elif (squares <= 0).any():
+        offset = NotRun(reason="the channel is zero in all images but one")
+    else:
+        without = ((n * mean - values) / (n - 1)) ** 2 / squares
+        offset = delete_one(mean * mean / square, without, low=0, high=1)
+    return OutlierChannel(
+        channel=channel,
+        height=Estimate(
+            value=float(scan.median[channel]),
+            low=float(scan.low[channel]) if interval else None,
+            high=float(scan.high[channel]) if interval else None,
+            n=n,
+            method="median over images; binomial order statistics"
+            if interval
+            else "median; no interval: fewer than 6 images",
+        ),
+        above=wilson(int(scan.above[CUTS.index(OUTLIER), channel]), n),
+        energy=mean_interval(*energy, n, low=0, high=1),
+        sign=-1 if scan.side[channel] < 0 else 1,
+        mean=mean,
+        sd=float(values.std()),
+        offset=offset,
+    )
+
+
+def _columns(of_rows: RowMoments, scan: HeightScan) -> HeightColumns:
+    """Returns the figures of every channel, with five significant digits."""
+    n, mean = scan.rows, of_rows.mean
+    square = of_rows.square / n
+    constant = np.divide(mean**2, square, out=np.zeros_like(square), where=square > 0)
+    columns = {
+        "median": scan.median,
+        "above": scan.above[CUTS.index(OUTLIER)] / n,
+        "energy": scan.energy / n,
+        "mean": mean,
+        "sd": np.sqrt(np.maximum(square - mean**2, 0)),
+        "offset": constant,
+    }
+    return HeightColumns(
+        **{
+            name: tuple(float(f"{value:.5g}") for value in values.tolist())
+            for name, values in columns.items()
+        }
+    )
+
+
+def _nearest(rows: Float32, mean: Float64, seed: int) -> Figure:
+    """Returns the median cosine of up to 256 seeded rows with their nearest other row, centred."""
+    n = len(rows)
+    if n < 3:
+        return NotRun(reason="needs three images")
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.choice(n, min(QUERIES, n), replace=False))
+    centre = mean.astype(np.float32)
+    queries = _unit(rows[chosen] - centre)
+    best = np.full(chosen.size, -1.0, dtype=np.float32)
+    step = max(1, (1 << 22) // rows.shape[1])
+    for start in range(0, n, step):
+        cosine = queries @ _unit(rows[start : start + step] - centre).T
+        here = np.flatnonzero((chosen >= start) & (chosen < start + step))
+        cosine[here, chosen[here] - start] = -1.0
+        best = np.maximum(best, cosine.max(axis=1))
+    ranked, ranks = np.sort(best), median_ranks(best.size)
+    return Estimate(
+        value=float(np.median(ranked)),
+        low=float(ranked[ranks[0]]) if ranks else None,
+        high=float(ranked[ranks[1]]) if ranks else None,
+        n=best.size,
+        method="median over a sample of images; binomial order statistics",
+    )
+
+
+def _unit(rest: Float32) -> Float32:
+    largest = np.abs(rest).max(axis=1, keepdims=True)  # squares of float32 overflow early
+    scaled = rest / np.where(largest > 0, largest, 1)
+    norm = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return np.asarray(scaled / np.where(norm > 0, norm, 1), dtype=np.float32)
 
 
 def _counted(tap: TapArrays) -> int:
     return int(np.isfinite(tap.statistics["sample_kurtosis"]).sum())
 
 
-def _order(share_sum: np.ndarray) -> list[int]:
-    """Returns the channels of largest share, at most `TOP_SHARES`."""
-    ranked = np.lexsort((np.arange(share_sum.size), -share_sum))[:TOP_SHARES]
+def _largest_shares(share_sum: Float64) -> list[int]:
+    """Returns the channels of largest share, at most `LEADING`."""
+    ranked = np.lexsort((np.arange(share_sum.size), -share_sum))[:LEADING]
     return [int(c) for c in ranked if share_sum[c] > 0]
 
 
-def _shares_of_features(tap: TapArrays, sums: RowScan) -> tuple[ChannelShare, ...]:
-    shares = []
-    for c in _order(sums.share_sum):
-        share = mean_interval(sums.share_sum[c], sums.share_squares[c], sums.images, low=0, high=1)
-        shares.append(_channel(tap, c, share, wilson(int(sums.leading_count[c]), sums.images)))
+def _shares_of_rows(tap: TapArrays, of_rows: RowMoments) -> tuple[ChannelShare, ...]:
+    """Returns the channels of largest share in the fourth moment of the rows themselves."""
+    n, shares = of_rows.kurtosis.size, []
+    for c in _largest_shares(of_rows.share_sum):
+        share = mean_interval(of_rows.share_sum[c], of_rows.share_squares[c], n, low=0, high=1)
+        shares.append(_share(tap, c, share, wilson(int(of_rows.leading_count[c]), n)))
     return tuple(shares)
 
 
 def _shares_of_sums(tap: TapArrays) -> tuple[ChannelShare, ...]:
+    """Returns the channels of largest share in the fourth moment of all positions."""
     share_sum = np.asarray(tap.statistics["share_sum"], dtype=np.float64)
-    images, shards = _counted(tap), tap.shards
-    if images == 0:
-        return ()
-    shares = []
-    for c in _order(share_sum):
+    images, shards, shares = _counted(tap), tap.shards, []
+    for c in _largest_shares(share_sum) if images else ():
         value = float(share_sum[c]) / images
         share: Figure = exact(value, images, "no interval: no shards were kept")
         if shards is not None:
             filled = (shards.images > 0) & (shards.images < images)
-            without = (share_sum[c] - shards.share_sum[filled, c]) / (
-                images - shards.images[filled]
-            )
+            left = images - shards.images[filled]
+            without = (share_sum[c] - shards.share_sum[filled, c]) / left
             share = delete_shard(value, without, shards.images[filled], low=0, high=1)
         leading = wilson(int(tap.statistics["leading_count"][c]), images)
-        shares.append(_channel(tap, c, share, leading))
+        shares.append(_share(tap, c, share, leading))
     return tuple(shares)
 
 
-def _channel(tap: TapArrays, channel: int, share: Figure, leading: Figure) -> ChannelShare:
+def _share(tap: TapArrays, channel: int, share: Figure, leading: Figure) -> ChannelShare:
     return ChannelShare(
         channel=channel,
         share=share,
@@ -165,22 +374,24 @@ def _channel(tap: TapArrays, channel: int, share: Figure, leading: Figure) -> Ch
     )
 
 
-def _inner_rms_kurtosis(tap: TapArrays, sampled: RowScan | None) -> Figure:
+def _rms_of_sums(tap: TapArrays, sample: Figure) -> Figure:
+    """Returns the kurtosis of the RMS of channels over all positions.
+
+    All positions vary less than one sampled position per image, so the interval, whose width is
+    that of the sample, is too wide.
+    """
     mean, var = (np.asarray(tap.statistics[name], dtype=np.float64) for name in ("mean", "var"))
     square = mean**2 + var
     if not (np.isfinite(square).all() and square.any()):
         return NotRun(reason="a channel has no finite value, or all are zero")
     value = float((square**2).mean() / square.mean() ** 2)
-    counted = _counted(tap)
-    sample = None if sampled is None else sampled.rms_kurtosis
-    if sample is None or not given(sample) or sample.low is None or sample.high is None:
-        return exact(value, counted, "no interval: no rows were kept")
-    # All positions vary less than one sampled position per image, so the interval is too wide.
+    if not given(sample) or sample.low is None or sample.high is None:
+        return exact(value, _counted(tap), "no interval: too few rows were kept")
     return Estimate(
         value=value,
         low=max(1.0, value - (sample.value - sample.low)),
         high=value + (sample.high - sample.value),
-        n=counted,
+        n=_counted(tap),
         method=f"all rows; width of the interval from a {SAMPLED}, so too wide",
     )
 

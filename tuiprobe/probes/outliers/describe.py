@@ -1,68 +1,115 @@
-"""The description of the outlier probe."""
+"""The description of the outlier probe: the outcome, the evidence behind it, tables for files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from tuiprobe.numbers import number
 from tuiprobe.probes.content import heading, points, prose, series, several, table
 from tuiprobe.probes.outliers import TITLE
-from tuiprobe.probes.outliers.channel_result import Heights, Outcome
-from tuiprobe.probes.outliers.criteria import REGISTERS
-from tuiprobe.probes.outliers.evidence import evidence
 from tuiprobe.probes.outliers.heights import OUTLIER
-from tuiprobe.probes.outliers.result import OutlierResult, Outliers, UntrainedReference
-from tuiprobe.probes.outliers.rule import HEAVY
-from tuiprobe.probes.outliers.wording import (
-    MEANING,
-    channel_in_words,
-    clause,
-    listed_channels,
-    skewed,
+from tuiprobe.probes.outliers.result import (
+    ChannelImages,
+    Heights,
+    Outcome,
+    OutlierChannel,
+    OutlierResult,
+    Outliers,
+    RowFigures,
+    UntrainedReference,
 )
-from tuiprobe.results import Figure, Model, given
+from tuiprobe.probes.outliers.rules import HEAVY, REGISTERS
+from tuiprobe.results import Model, NotRun, given
+from tuiprobe.results.base import figures_in
 from tuiprobe.results.section import (
     Chart,
     Code,
     Content,
+    RowSubject,
     Section,
     Series,
     Strip,
+    StripEnd,
     Strong,
     Table,
     Text,
     Value,
 )
 
+MEANING = {
+    Outcome.CHANNELS: "The same channels stand more than 6 sigma from the others in nearly every "
+    "image.",
+    Outcome.OFFSET: "No channel stands more than 6 sigma from the others in nearly every image, "
+    "but the part that all images share lies on few channels.",
+    Outcome.MOVING: "Single channels dominate images, but not the same ones from image to image. "
+    "Sparse features of an ordinary network look like this.",
+    Outcome.MOVING_AND_CONSTANT: "Single channels dominate images, but not the same ones from "
+    "image to image; beside them, one channel has a large constant part.",
+    Outcome.UNEVEN: "The same channels often dominate, without a constant part that explains it: "
+    "they vary more than the others.",
+    Outcome.NONE: "No channel stands out.",
+    Outcome.UNDETERMINED: "The intervals of the figures meet no condition of the rule.",
+    Outcome.WITHHELD: "The rule does not apply here. The figures below are valid as measured.",
+}
+"""What an outcome means; it describes, and claims nothing about robustness."""
+SKEWED = (
+    "No value of this representation is negative: channel means alone look like an offset, and "
+    "heights are skewed and do not compare with those of other representations."
+)
+STUDY = (
+    "In the paper's study only robust zero-shot encoders had outlier features, but every one of "
+    "121 published zero-shot CLIPs is effectively robust by the supervised baseline, so presence "
+    "cannot rank them."
+)
+"""What the paper and published accuracies say, of zero-shot projections alone."""
 LIMITS = (
     "The outcome describes the representation; it claims nothing about robustness. Where shifted "
     "data exists, judge by accuracy on it.",
     "It depends on the basis: rotating image and text embeddings together keeps every prediction "
     "and removes outlier channels.",
-    "Figures compare on identical images only, and only within one representation kind.",
+    "Figures compare on identical images only, and only within one representation kind: one "
+    "encoder has a kurtosis of 15 to 156 on different sets.",
 )
 PAPER = "In the paper only robust zero-shot CLIPs had outlier channels: a hint only."
 NEARLY_ALL = 0.95
 """Part from which the card says that the offset explains all."""
-SKEWED = (
-    "No value of this representation is negative: channel means alone look like an offset, and "
-    "heights are skewed and do not compare with those of other representations."
+LISTED = 32
+"""Channels that a cell of a table names."""
+NAMED = 3
+"""Channels that a title names."""
+PICTURED = 4
+"""Channels whose images a page shows unasked."""
+
+NAMES = {
+    "kurtosis": "kurtosis",
+    "bound": "largest kurtosis possible",
+    "persistence.value": "persistence",
+    "persistence.null_high": "persistence if channels were shuffled, at most",
+    "persistence.self_share": "share of a channel with itself",
+    "persistence.cross_share": "share of a channel between two images",
+    "persistence.effective_channels": "effective channels",
+    "offset.share": "offset share",
+    "offset.kurtosis": "kurtosis of the offset",
+    "offset.null_999": "kurtosis of a random direction, .999 quantile",
+    "offset.predicted": "kurtosis predicted from the offset",
+    "offset.predicted_uneven": "kurtosis predicted, each channel's own variance",
+    "offset.explained": "part of the kurtosis that the offset explains",
+    "residual.kurtosis": "kurtosis after centring",
+    "residual.persistence": "persistence after centring",
+    "rms_kurtosis": "channel RMS kurtosis",
+    "mean_cosine": "mean cosine between images",
+    "centred_cosine": "mean cosine between centred images",
+    "nearest_cosine": "cosine with the nearest other image, centred",
+}
+"""What people call each figure."""
+FILES_ALONE = (
+    "bound",
+    "persistence.self_share",
+    "persistence.cross_share",
+    "centred_cosine",
+    "nearest_cosine",
 )
-
-
-STUDY = (
-    "In the paper's study only robust zero-shot encoders had outlier features.",
-    "Every one of 121 published zero-shot CLIPs is effectively robust by the supervised "
-    "baseline, so presence cannot rank them.",
-    "Kurtosis depends on the images (one encoder gives 15 to 156 on different sets): compare "
-    "models on identical images only.",
-)
-"""What the paper and published accuracies say, of zero-shot projections alone."""
-
-
-_NOTHING_TO_SHOW = (Outcome.WITHHELD, Outcome.NONE, Outcome.UNDETERMINED)
-"""Outcomes whose charts stand in the evidence alone, because no channel stands out."""
+"""Figures that a page leaves to files."""
 
 
 def describe(result: OutlierResult, model: Model) -> Section:
@@ -72,15 +119,50 @@ def describe(result: OutlierResult, model: Model) -> Section:
     content = tuple(_content(result, model))
     charts = [block.id for block in content if isinstance(block, Chart) and block.id == "heights"]
     strips = [block.id for block in content if isinstance(block, Strip) and not block.folded]
+    # Where no channel stands out, the charts stand in the evidence alone.
+    nothing = final.outcome in (Outcome.WITHHELD, Outcome.NONE, Outcome.UNDETERMINED)
     return Section(
         title=TITLE,
         headline=(Strong(strong=_capital(outcome)), " on ", Code(code=final.data), "."),
         clause=outcome,
         clause_on=final.data,
         card=(_card(final, model), *_registers(result, final.data)),
-        pictures=(*charts, *strips[:1]) if final.outcome not in _NOTHING_TO_SHOW else (),
+        pictures=() if nothing else (*charts, *strips[:1]),
         content=content,
     )
+
+
+def clause(figures: RowFigures) -> str:
+    """Returns the outcome as a title says it."""
+    outcome = figures.outcome
+    if outcome is Outcome.WITHHELD:
+        return "outlier outcome withheld"
+    channels, highest, skewed = figures.outlier_channels, "", False
+    names = "; ".join(_in_words(row) for row in channels[:NAMED])
+    more = f"; and {len(channels) - NAMED} more" if len(channels) > NAMED else ""
+    if isinstance(figures.heights, Heights):
+        skewed, first = figures.heights.skewed, figures.heights.leading[0]
+        highest = f" (channel {first.channel}: {first.height.alone()})"
+    text = {
+        Outcome.CHANNELS: f"{several(len(channels), 'outlier channel')} ({names}{more})",
+        Outcome.OFFSET: f"concentrated offset{highest}",
+        Outcome.MOVING: "moving tails, no outlier channel",
+        Outcome.MOVING_AND_CONSTANT: f"moving tails, one constant channel{highest}",
+        Outcome.UNEVEN: "uneven channels, no outlier channel",
+        Outcome.NONE: "no channel stands out",
+        Outcome.UNDETERMINED: "outlier features undetermined",
+    }[outcome]
+    notes = ["skewed, not comparable"] if skewed else []
+    notes += ["provisional"] if figures.finding.provisional else []
+    if not notes:
+        return text
+    start = f"{text.removesuffix(')')}, " if text.endswith(")") else f"{text} ("
+    return f"{start}{', '.join(notes)})"
+
+
+def _in_words(row: OutlierChannel) -> str:
+    """Returns a channel with height and energy: `442: 27.1 sigma, 53.2 % of the energy`."""
+    return f"{row.channel}: {row.height.alone()}, {row.energy.alone()} of the energy"
 
 
 def _capital(text: str) -> str:
@@ -94,7 +176,7 @@ def _card(final: Outliers, model: Model) -> Text:
         return (f"{text} on {final.data}: {final.finding.reasons[0]}.",)
     if outcome is Outcome.CHANNELS and len(final.outlier_channels) > 1:
         count = several(len(final.outlier_channels), "outlier channel")
-        text = f"{count}, highest {channel_in_words(final.outlier_channels[0])}"
+        text = f"{count}, highest {_in_words(final.outlier_channels[0])}"
     line: list[Value] = [text]
     kurtosis, explained = final.kurtosis, final.offset.explained
     heavy = given(kurtosis) and (kurtosis.low or 0.0) > HEAVY * final.basis_reference
@@ -134,31 +216,36 @@ def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
     final = finals[0]
     yield points(final.finding.reasons)
     yield prose(MEANING[final.outcome])
-    if skewed(final):
+    if isinstance(final.heights, Heights) and final.heights.skewed:
         yield prose(SKEWED)
     if model.representation == "projected" and model.training in ("zero-shot", "captions"):
-        yield points(STUDY)
-    yield _finals(finals)
+        yield prose(STUDY)
+    yield _figures(finals)
     yield from _untrained(result.untrained, model)
     yield prose("What this does not say:")
     yield points(LIMITS)
     if isinstance(final.heights, Heights):
         yield from _channels(final, final.heights)
-    yield from _bars(
-        [(row.channel, row.share) for row in final.shares if given(row.share)],
-        (f"if all equal: {number(1 / final.channels, 'share')}", 1 / final.channels),
-        name="share",
-        id="shares",
-        title=f"Fourth moment by channel on {final.data}",
-        y_label="share of the fourth moment",
-        y_unit="share",
-    )
-    yield from evidence(result)
+    yield from _images(finals)
+    yield from _layers(result.taps)
+    yield from _criteria(result)
+    yield from _files(result.taps)
 
 
-def _finals(finals: list[Outliers]) -> Table:
+def _figures(finals: list[Outliers]) -> Table:
     """Returns the table of the final representation's figures, one column per set."""
-    columns = [_figures(final) for final in finals]
+    columns: list[dict[str, Value]] = []
+    for final in finals:
+        n, left_out = final.kurtosis.n if given(final.kurtosis) else 0, final.degenerate
+        figures = dict(figures_in(final))
+        columns.append({
+            "outcome": final.outcome.value,
+            "images counted": f"{n:,}, {left_out:,} degenerate left out" if left_out else n,
+            "outlier channels": _listed(final),
+            "highest channel": final.highest,
+            **{NAMES[id]: figures[id] for id in NAMES if id not in FILES_ALONE},
+            "kurtosis expected after a random rotation": final.basis_reference,
+        })  # fmt: skip
     return table(
         "figures_of_the_final_representation",
         [("figure", "final representation"),
@@ -168,58 +255,33 @@ def _finals(finals: list[Outliers]) -> Table:
     )  # fmt: skip
 
 
-def _figures(final: Outliers) -> dict[str, Value]:
-    n, left_out = final.kurtosis.n if given(final.kurtosis) else 0, final.degenerate
-    offset, persistence = final.offset, final.persistence
-    return {
-        "outcome": final.outcome.value,
-        "images counted": f"{n:,}, {left_out:,} degenerate left out" if left_out else n,
-        "outlier channels": listed_channels(final),
-        "highest channel": final.highest,
-        "offset share": offset.share,
-        "kurtosis of the offset": offset.kurtosis,
-        ".999 quantile of a random direction": offset.null_999,
-        "kurtosis": final.kurtosis,
-        "expected after a random rotation": final.basis_reference,
-        "predicted from the offset": offset.predicted,
-        "predicted, each channel's own variance": offset.predicted_uneven,
-        "part explained by the offset": offset.explained,
-        "kurtosis after centring": final.residual.kurtosis,
-        "same channel leads (P)": persistence.value,
-        "P if channels were shuffled, at most": persistence.null_high,
-        "P after centring": final.residual.persistence,
-        "effective channels": persistence.effective_channels,
-        "channel RMS kurtosis": final.rms_kurtosis,
-        "mean cosine between images": final.mean_cosine,
-    }
+def _listed(figures: RowFigures) -> Value:
+    """Returns the outlier channels as a cell of a table, or why there are no heights."""
+    if isinstance(figures.heights, NotRun):
+        return figures.heights
+    channels = figures.outlier_channels
+    if not channels:
+        return "none"
+    listed = ", ".join(str(row.channel) for row in channels[:LISTED])
+    more = f" and {len(channels) - LISTED} more" if len(channels) > LISTED else ""
+    return f"{len(channels)}: {listed}{more}"
 
 
 def _untrained(reference: UntrainedReference | None, model: Model) -> Iterator[Content]:
     """Yields the figures of the same architecture with random weights."""
-    if reference is None:
-        if model.weights.kind != "unknown":  # vectors have no architecture
-            name = Code(code=model.architecture)
-            yield prose("No untrained reference is available for ", name, ".")
-        return
-    yield prose(
-        "For comparison: the same architecture with random weights, on other images (persistence "
-        "without interval). Its figures are not zero."
-    )
-    yield table(
-        "untrained",
-        ["model", "weights", "data", "n", ("width", "C"), "kurtosis", ("persistence", "P")],
-        [
-            [
-                Code(code=reference.architecture), Strong(strong="untrained"),
-                Code(code=reference.data), reference.n, reference.width, reference.kurtosis,
-                reference.persistence,
-            ]
-        ],
-    )  # fmt: skip
+    if reference is not None:
+        yield prose(
+            "For comparison: ", Code(code=reference.architecture), " with ",
+            Strong(strong="untrained"), f" weights, on {reference.n} images of ",
+            Code(code=reference.data), ", has kurtosis ", reference.kurtosis, " and persistence ",
+            reference.persistence, ". These are not zero.",
+        )  # fmt: skip
+    elif model.weights.kind != "unknown":  # vectors have no architecture
+        yield prose("No untrained reference is available for ", Code(code=model.architecture), ".")
 
 
 def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
-    """Yields the highest channels and the number of channels above every cut."""
+    """Yields the highest channels."""
     outliers = {row.channel for row in final.outlier_channels}
     yield heading("Highest channels on ", Code(code=final.data))
     yield prose(
@@ -227,13 +289,20 @@ def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
         f"nearest to it. If all {final.channels} channels were alike, each would hold ",
         number(1 / final.channels, "share"), " of the energy.",
     )  # fmt: skip
-    yield from _bars(
-        [(row.channel, row.height) for row in heights.leading],
-        (f"cut of the rule: {OUTLIER:g}", OUTLIER),
-        name="median height",
+    ends = (-0.5, len(heights.leading) - 0.5)
+    cut = Series(
+        name=f"cut of the rule: {OUTLIER:g}", x=ends, y=(OUTLIER, OUTLIER), role="reference"
+    )
+    yield Chart(
         id="heights",
         title=f"Highest channels on {final.data}",
+        x_label="channel",
         y_label="median height, sigma",
+        series=(
+            series("median height", [row.height for row in heights.leading], mark="bars"),
+            cut,
+        ),
+        ticks=tuple(str(row.channel) for row in heights.leading),
         note="An outlier channel exceeds the line in at least 90 % of the images.",
     )
     yield table(
@@ -248,25 +317,154 @@ def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
         ],
         file=False,
     )  # fmt: skip
-    parts = {"50 %": "in_50", "90 %": "in_90", "99 %": "in_99"}
-    cuts = [(f"above_{row.cut:g}", f"above {row.cut:g}") for row in heights.curve]
-    yield table(
-        "curve",
-        [("part", "in at least"), *cuts],
-        [[part, *(getattr(row, field) for row in heights.curve)] for part, field in parts.items()],
-        "Channels above each height in this part of the images (Wilson lower bound):",
-        file=False,
+
+
+def _images(finals: list[Outliers]) -> Iterator[Content]:
+    """Yields the images at the ends of the leading channels of every set."""
+    for which, final in enumerate(finals):
+        if which == 0 and final.top_images:
+            yield heading("Images at the ends of the leading channels on ", Code(code=final.data))
+        for place, channel in enumerate(final.top_images):
+            yield Strip(
+                id=f"channel_{which}_{channel.channel}",
+                title=(f"Channel {channel.channel}",),
+                data=final.data,
+                ends=_ends(channel),
+                folded=which > 0 or place >= PICTURED,
+                subject=RowSubject(kind="channel", number=channel.channel),
+            )
+
+
+def _ends(channel: ChannelImages) -> tuple[StripEnd, ...]:
+    ends = (("largest", channel.largest), ("smallest", channel.smallest))
+    return tuple(StripEnd(label=label, images=images) for label, images in ends if images)
+
+
+def _layers(taps: tuple[Outliers, ...]) -> Iterator[Content]:
+    if all(tap.final for tap in taps):
+        return
+    yield heading("Layers")
+    yield prose(
+        "At inner taps heights, offset and what centring leaves come from a seeded sample of one "
+        "position per image."
     )
+    yield table(
+        "layers",
+        ["data", "tap", "kind", ("channels", "C"), "kurtosis",
+         ("centred_kurtosis", "after centring"), ("persistence", "P"),
+         ("height", "highest channel"), ("offset_share", "offset share"),
+         ("outlier_channels", "outlier channels"), "outcome"],
+        [
+            [Code(code=tap.data), Code(code=tap.tap),
+             tap.kind if tap.tokens is None else f"{tap.kind}, {tap.tokens}", tap.channels,
+             tap.kurtosis, tap.residual.kurtosis, tap.persistence.value, tap.highest,
+             tap.offset.share, _listed(tap), tap.outcome.value]
+            for tap in taps
+        ],
+        file=False,
+    )  # fmt: skip
+    data = next((tap.data for tap in taps if tap.final), "")
+    ordered = sorted((tap for tap in taps if tap.data == data), key=lambda tap: tap.final)
+    kurtosis = series("kurtosis", [tap.kurtosis for tap in ordered])
+    if kurtosis.x:
+        rotated = Series(
+            name="after a random rotation",
+            x=tuple(float(i) for i in range(len(ordered))),
+            y=tuple(tap.basis_reference for tap in ordered),
+            role="reference",
+        )
+        centred = series("after centring", [tap.residual.kurtosis for tap in ordered], "second")
+        yield Chart(
+            id="layers",
+            title=f"Kurtosis by layer on {data}",
+            x_label="layer",
+            y_label="kurtosis",
+            series=(rotated, centred, kurtosis),
+            ticks=tuple(tap.tap for tap in ordered),
+        )
 
 
-def _bars(
-    channels: list[tuple[int, Figure]], reference: tuple[str, float], name: str, **chart: Any
-) -> Iterator[Chart]:
-    """Yields a figure of each channel as bars, beside a reference; none without any figure."""
-    bars = series(name, [figure for _, figure in channels], mark="bars")
-    text, y = reference
-    if bars.x:
-        ends = (-0.5, len(channels) - 0.5)
-        line = Series(name=text, x=ends, y=(y, y), role="reference")
-        ticks = tuple(str(channel) for channel, _ in channels)
-        yield Chart(x_label="channel", series=(bars, line), ticks=ticks, **chart)
+def _criteria(result: OutlierResult) -> Iterator[Content]:
+    cases = [(tap.data, tap.tap, criterion) for tap in result.taps for criterion in tap.criteria]
+    first = result.taps[0].data
+    cases += [(first, "all blocks", criterion) for criterion in result.cross_layer]
+    yield heading("Criteria of other authors, each by its own rule")
+    rules = {criterion.name: criterion for _, _, criterion in cases}
+    yield points(f"{name} ({rule.source}): {rule.rule}" for name, rule in rules.items())
+    yield table(
+        "criteria",
+        ["data", "tap", "criterion", "met", "figure", ("unit", "counts"), "channels", "note"],
+        [
+            [Code(code=data), Code(code=tap), criterion.name,
+             criterion.met, criterion.figure,
+             criterion.unit, ", ".join(map(str, criterion.channels)), criterion.note]
+            for data, tap, criterion in cases
+        ],
+        folded=True,
+    )  # fmt: skip
+
+
+def _files(taps: tuple[Outliers, ...]) -> Iterator[Content]:
+    """Yields the tables that only files hold: all channels, curves and images of every tap."""
+    yield table(
+        "channels",
+        ["data", "tap", "channel", "height", ("above", "above_6_in"), "energy", "mean", "std",
+         "offset"],
+        _every_channel(taps),
+        reading=False,
+    )  # fmt: skip
+    yield table(
+        "fourth_moment",
+        ["data", "tap", "channel", "mean", "std", "share", "leading"],
+        [
+            [tap.data, tap.tap, row.channel, row.mean, row.std, row.share, row.leading]
+            for tap in taps
+            for row in tap.shares
+        ],
+        reading=False,
+    )
+    yield table(
+        "heights_curve",
+        ["data", "tap", "cut", "in_50", "in_90", "in_99", "rows", "sampled"],
+        [
+            [tap.data, tap.tap, row.cut, row.in_50, row.in_90, row.in_99, tap.heights.n,
+             tap.heights.sampled]
+            for tap in taps
+            if isinstance(tap.heights, Heights)
+            for row in tap.heights.curve
+        ],
+        reading=False,
+    )  # fmt: skip
+    yield table(
+        "top_images",
+        ["data", "tap", "channel", "end", "rank", "sample_id", "path", "value", "position"],
+        [
+            [tap.data, tap.tap, channel.channel, end.label, rank, image.sample_id, image.path,
+             image.value, image.position]
+            for tap in taps
+            for channel in tap.top_images
+            for end in _ends(channel)
+            for rank, image in enumerate(end.images, start=1)
+        ],
+        reading=False,
+    )  # fmt: skip
+
+
+def _every_channel(taps: tuple[Outliers, ...]) -> Iterator[list[Value]]:
+    """Yields the leading channels with intervals, then the other ones of final taps without."""
+    for tap in taps:
+        if not isinstance(tap.heights, Heights):
+            continue
+        for row in tap.heights.leading:
+            figures = [row.height, row.above, row.energy, row.mean, row.sd, row.offset]
+            yield [tap.data, tap.tap, row.channel, *figures]
+        leading, columns = {row.channel for row in tap.heights.leading}, tap.heights.columns
+        if columns is None:
+            continue
+        rows = zip(
+            columns.median, columns.above, columns.energy, columns.mean, columns.sd,
+            columns.offset, strict=True,
+        )  # fmt: skip
+        for channel, values in enumerate(rows):
+            if channel not in leading:
+                yield [tap.data, tap.tap, channel, *values]

@@ -3,9 +3,10 @@
 height = |x_c - m| / s, with m and s the median and standard deviation of the 95 % of channels
 nearest the row's median, s divided by the standard deviation of a normal cut there. Computed in
 blocks in float32; extra memory is one block, and n values for each of a few columns.
+
+An outlier channel has a height above 6 in at least 90 % of the rows by Wilson's lower bound.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,10 +14,13 @@ import numpy as np
 from scipy import stats
 
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.rows import BLOCK_VALUES, MIN_CHANNELS
+from tuiprobe.probes.proportions import wilson_bounds
+from tuiprobe.probes.rows import BLOCK_VALUES
 
 CUTS = (3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 OUTLIER = 6.0
+IN_MOST = 0.9
+"""Part of the rows in which an outlier channel exceeds a height of 6."""
 CUT_NORMAL = 0.8711
 """Standard deviation of a standard normal variable cut to its central 95 %."""
 NORMAL_FROM = 64
@@ -33,9 +37,8 @@ class HeightScan:
         skewed: Whether no value is negative.
         above: int64 [cuts, C], rows in which the height exceeds each of `CUTS`.
         median: float32 [C], median height.
-        low: float32 [C], lower end of its interval; equal to the median where there is none.
+        low: float32 [C], lower end of its interval (`median_ranks`).
         high: float32 [C], upper end.
-        interval: Whether there are rows enough for intervals.
         energy: float64 [C], sum over rows of x_c^2 / |x|^2.
         energy_squares: float64 [C], sum of the squares of these.
         side: float64 [C], sum over rows of sign(x_c - m).
@@ -48,10 +51,20 @@ class HeightScan:
     median: Float32
     low: Float32
     high: Float32
-    interval: bool
     energy: Float64
     energy_squares: Float64
     side: Float64
+
+    @property
+    def outlying(self) -> Bool:
+        """Which channels are outlier channels, bool [C]."""
+        return outlying(self.above[CUTS.index(OUTLIER)], self.rows)
+
+    @property
+    def order(self) -> Int64:
+        """The channels by median height, highest first."""
+        above = self.above[CUTS.index(OUTLIER)]
+        return np.lexsort((np.arange(len(above)), -above, -self.median))
 
 
 @lru_cache(maxsize=64)
@@ -114,35 +127,23 @@ def _sum(values: Float32) -> Float64:
     return np.asarray(values.sum(axis=1), dtype=np.float64)
 
 
-def _unit_blocks(rows: Float32, keep: Bool) -> Iterator[tuple[slice, Float32, Float32]]:
-    """Yields blocks of the kept rows scaled to largest magnitude 1, their place, and the scale."""
-    step = max(1, BLOCK_VALUES // max(1, rows.shape[1]))
-    done = 0
-    for start in range(0, rows.shape[0], step):
-        chosen = keep[start : start + step]
-        block = np.ascontiguousarray(rows[start : start + step], dtype=np.float32)
-        block = block if chosen.all() else block[chosen]
-        if not block.size:
-            continue
-        largest = np.maximum(block.max(axis=1), -block.min(axis=1))
-        yield slice(done, done + len(block)), block / largest[:, None], largest
-        done += len(block)
-
-
-def scan_heights(rows: Float32, keep: Bool) -> HeightScan:
+def scan_heights(rows: Float32) -> HeightScan:
     """Computes heights in one pass over rows and one over columns.
 
     Args:
-        rows: [m, C], C at least 20.
-        keep: [m], the rows that are finite and not constant.
+        rows: [n, C], finite and not constant, C at least `MIN_CHANNELS`.
     """
-    n, channels = int(keep.sum()), rows.shape[1]
-    assert channels >= MIN_CHANNELS
+    n, channels = rows.shape
     centre, scale = np.zeros(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
     counts = np.zeros(channels * len(CUTS), dtype=np.int64)
     energy, energy_squares, side = (np.zeros(channels) for _ in range(3))
     skewed, cuts = True, np.array(CUTS, dtype=np.float32)
-    for place, block, largest in _unit_blocks(rows, keep):
+    step = max(1, BLOCK_VALUES // channels)
+    for start in range(0, n, step):
+        place = slice(start, start + step)
+        block = np.ascontiguousarray(rows[place])
+        largest = np.maximum(block.max(axis=1), -block.min(axis=1))
+        block = block / largest[:, None]
         skewed = skewed and bool(block.min() >= 0)
         m, s = centre_and_scale(block)
         centre[place], scale[place] = m * largest, s * largest
@@ -159,7 +160,7 @@ def scan_heights(rows: Float32, keep: Bool) -> HeightScan:
         level = np.searchsorted(cuts, height.reshape(-1)[high], side="left") - 1
         counts += np.bincount(high % channels * len(CUTS) + level, minlength=counts.size)
     above = counts.reshape(channels, len(CUTS))[:, ::-1].cumsum(axis=1)[:, ::-1].T
-    median, lower, upper = _medians(rows, keep, centre, scale)
+    median, lower, upper = _medians(rows, centre, scale)
     return HeightScan(
         rows=n,
         without=int(np.isnan(scale).sum()),
@@ -168,11 +169,23 @@ def scan_heights(rows: Float32, keep: Bool) -> HeightScan:
         median=median,
         low=lower,
         high=upper,
-        interval=median_ranks(n) is not None,
         energy=energy,
         energy_squares=energy_squares,
         side=side,
     )
+
+
+def outlying(above: Int64, rows: int) -> Bool:
+    """Returns which channels are outlier channels, bool [C].
+
+    Args:
+        above: int64 [C], rows in which the height of each channel exceeds 6.
+        rows: Number of rows, at least one.
+
+    >>> outlying(np.array([64, 60, 3]), 64).tolist(), outlying(np.array([34]), 34).tolist()
+    ([True, False, False], [False])
+    """
+    return np.asarray(wilson_bounds(above, rows)[0] >= IN_MOST)
 
 
 def median_ranks(n: int) -> tuple[int, int] | None:
@@ -185,27 +198,21 @@ def median_ranks(n: int) -> tuple[int, int] | None:
     return (low - 1, n - low) if low >= 1 else None
 
 
-def _medians(
-    rows: Float32, keep: Bool, centre: Float32, scale: Float32
-) -> tuple[Float32, Float32, Float32]:
+def _medians(rows: Float32, centre: Float32, scale: Float32) -> tuple[Float32, Float32, Float32]:
     """Returns every channel's median height with its interval, some columns at a time."""
-    n, channels = centre.size, rows.shape[1]
-    answer = np.zeros((3, channels), dtype=np.float32)
-    if not n:
-        return answer[0], answer[1], answer[2]
+    n, channels = rows.shape
+    medians = np.zeros((3, channels), dtype=np.float32)
     low, high = median_ranks(n) or ((n - 1) // 2, n // 2)
     ranks = sorted({low, (n - 1) // 2, n // 2, high})
-    whole = bool(keep.all())
-    step = max(1, COLUMN_VALUES // n)
-    for start in range(0, channels, step):
-        part = rows[:, start : start + step]
-        columns = np.array(part if whole else part[keep], dtype=np.float32).T.copy()
+    step = max(1, COLUMN_VALUES // max(1, n))
+    for start in range(0, channels if n else 0, step):
+        columns = np.array(rows[:, start : start + step], dtype=np.float32).T.copy()
         columns -= centre
         np.abs(columns, out=columns)
         columns /= scale
         np.nan_to_num(columns, copy=False, nan=0.0)
         columns.partition(ranks, axis=1)
         place = slice(start, start + len(columns))
-        answer[0, place] = (columns[:, (n - 1) // 2] + columns[:, n // 2]) / 2
-        answer[1, place], answer[2, place] = columns[:, low], columns[:, high]
-    return answer[0], answer[1], answer[2]
+        medians[0, place] = (columns[:, (n - 1) // 2] + columns[:, n // 2]) / 2
+        medians[1, place], medians[2, place] = columns[:, low], columns[:, high]
+    return medians[0], medians[1], medians[2]

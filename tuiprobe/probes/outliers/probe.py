@@ -10,39 +10,16 @@ from tuiprobe.catalog.untrained import Untrained, untrained
 from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers import TITLE
-from tuiprobe.probes.outliers.channel_result import Heights
 from tuiprobe.probes.outliers.compute import probe_outliers
-from tuiprobe.probes.outliers.criteria import llm_int8
-from tuiprobe.probes.outliers.describe import describe
-from tuiprobe.probes.outliers.result import OutlierResult, Outliers, UntrainedReference
-from tuiprobe.probes.outliers.rule import circumstances
+from tuiprobe.probes.outliers.describe import NAMES, describe
+from tuiprobe.probes.outliers.result import Heights, OutlierResult, Outliers, UntrainedReference
+from tuiprobe.probes.outliers.rules import llm_int8
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import DataSet, Estimate, Figure, Model, NotRun
+from tuiprobe.results import Estimate, Figure, Model, NotRun
 from tuiprobe.results.headlines import HEIGHT, KURTOSIS, OFFSET
 from tuiprobe.results.section import MeanOf, NamedFact, NamedFigure, NamedSet, Section
 
-NAMES = {
-    "kurtosis": "kurtosis",
-    "bound": "largest kurtosis possible",
-    "persistence.value": "persistence",
-    "persistence.null_high": "persistence if channels were shuffled, at most",
-    "persistence.self_share": "share of a channel with itself",
-    "persistence.cross_share": "share of a channel between two images",
-    "persistence.effective_channels": "effective channels",
-    "offset.share": "offset share",
-    "offset.kurtosis": "kurtosis of the offset",
-    "offset.null_999": "kurtosis of a random direction, .999 quantile",
-    "offset.predicted": "kurtosis predicted from the offset",
-    "offset.predicted_uneven": "kurtosis predicted, each channel's own variance",
-    "offset.explained": "part of the kurtosis that the offset explains",
-    "residual.kurtosis": "kurtosis after centring",
-    "residual.persistence": "persistence after centring",
-    "rms_kurtosis": "channel RMS kurtosis",
-    "mean_cosine": "mean cosine between images",
-    "centred_cosine": "mean cosine between centred images",
-    "nearest_cosine": "cosine with the nearest other image, centred",
-}
 SIGNATURES = (
     "height",
     "kurtosis",
@@ -69,7 +46,6 @@ class Inputs:
         blocks: Taps of the first set that are blocks of a residual stream.
         all_blocks: Whether these are all of its blocks.
         model: The encoder.
-        data: The sets.
         seed: Seed of the bootstrap.
         untrained: Shipped figures of the same architecture with random weights, if there are any.
     """
@@ -79,7 +55,6 @@ class Inputs:
     blocks: tuple[TapArrays, ...]
     all_blocks: bool
     model: Model
-    data: tuple[DataSet, ...]
     seed: int
     untrained: Untrained | None
 
@@ -102,21 +77,14 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
             blocks=tuple(tap for tap in taps if tap.set == first and tap.tap in run.plan.blocks),
             all_blocks=run.plan.all_blocks,
             model=run.plan.model,
-            data=run.images,
             seed=run.spec.seed,
             untrained=untrained(run.plan.model.architecture, run.plan.model.representation),
         )
 
     def compute(self, inputs: Inputs, options: Options) -> OutlierResult:
         """Computes all figures and outcomes, and the criteria over blocks."""
-        sets = {data.name: data for data in inputs.data}
         taps = tuple(
-            probe_outliers(
-                tap,
-                paths=inputs.paths[tap.set],
-                seed=inputs.seed,
-                about=circumstances(inputs.model, sets[tap.set], tap.labels),
-            )
+            probe_outliers(tap, inputs.paths[tap.set], inputs.seed, inputs.model)
             for tap in inputs.taps
         )
         reference = None
@@ -164,9 +132,8 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
 
 def _figures(tap: Outliers, *, leading: bool) -> Iterator[NamedFigure]:
     """Yields the figures of one tap; those of the leading one may be signatures of robustness."""
-    more: dict[str, dict[str, Any]] = {id: {} for id in SIGNATURES}
-    if leading:
-        more = {id: {"role": "signature"} for id in SIGNATURES}
+    role = {"role": "signature"} if leading else {}
+    more: dict[str, dict[str, Any]] = {id: {**role} for id in SIGNATURES}
     if tap.final:
         more["offset.share"]["headline"], more["kurtosis"]["headline"] = OFFSET, KURTOSIS
         more["kurtosis"]["mean_of"] = MeanOf(values="kurtosis", sets=(tap.data,))

@@ -1,23 +1,242 @@
-"""Result types of the outlier probe (definitions: docs/outliers.md)."""
+"""Result types of the outlier probe (definitions: docs/outliers.md).
 
-from typing import ClassVar, Literal
+Rows are whatever shares one basis: the representations of images, or the rows of a head.
+"""
 
-from pydantic import model_validator
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
 
-from tuiprobe.probes.outliers.channel_result import RowFigures
+from pydantic import Field, model_validator
+
 from tuiprobe.results.base import (
+    MOST_CHANNELS,
     Channel,
     Count,
     Estimate,
     Figure,
     Frozen,
     Many,
+    NotRun,
     PerChannel,
     Real,
     Share,
+    in_unit,
 )
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import TopImage
+
+Sigmas = Annotated[Figure, *in_unit("sigma")]
+"""In standard deviations of the channels of a row."""
+
+
+class Outcome(StrEnum):
+    """What rule v3 says of a set of rows; it describes, and claims nothing about robustness."""
+
+    WITHHELD = "withheld"
+    CHANNELS = "outlier channels"
+    OFFSET = "concentrated offset"
+    MOVING = "moving tails"
+    MOVING_AND_CONSTANT = "moving tails, one constant channel"
+    UNEVEN = "uneven channels"
+    NONE = "none"
+    UNDETERMINED = "undetermined"
+
+
+class OutlierFinding(Frozen):
+    """The outcome of rule v3 with its grounds.
+
+    Attributes:
+        outcome: The first outcome whose condition holds.
+        provisional: Whether it rests on 64 to 255 images.
+        reasons: The figures that decided, or why it is withheld, one sentence each.
+    """
+
+    outcome: Outcome
+    provisional: bool = False
+    reasons: Many[str] = ()
+
+
+class OutlierChannel(Frozen):
+    """One channel of a set of rows.
+
+    Attributes:
+        channel: Index in the representation.
+        height: Median height over the rows in sigmas, with its order-statistic interval.
+        above: Fraction of rows in which the height exceeds 6, with Wilson's interval.
+        energy: Mean share of the row's energy, x_c^2 / |x|^2, with a t interval.
+        sign: Side of the other channels on which its mean lies.
+        mean: Mean over the rows.
+        sd: Standard deviation over the rows.
+        offset: Share of its energy that is constant, mean^2 / (mean^2 + sd^2), jackknife.
+    """
+
+    channel: Channel
+    height: Sigmas
+    above: Share
+    energy: Share
+    sign: Literal[-1, 1]
+    mean: Real
+    sd: Real
+    offset: Share
+
+
+class HeightColumns(Frozen):
+    """The figures of every channel, one column each; all rest on the rows of `Heights`.
+
+    Attributes:
+        median: Median height in sigmas.
+        above: Fraction of rows in which the height exceeds 6.
+        energy: Mean share of the row's energy.
+        mean: Mean over the rows.
+        sd: Standard deviation over the rows.
+        offset: Share of the channel's energy that is constant.
+    """
+
+    median: PerChannel[Real]
+    above: PerChannel[Real]
+    energy: PerChannel[Real]
+    mean: PerChannel[Real]
+    sd: PerChannel[Real]
+    offset: PerChannel[Real]
+
+
+class CurveRow(Frozen):
+    """How many channels exceed a height in 50, 90 and 99 % of the rows by Wilson's lower bound."""
+
+    cut: Real
+    in_50: Count
+    in_90: Count
+    in_99: Count
+
+
+class Heights(Frozen):
+    """How far every channel stands from the others, in sigmas of the row.
+
+    Attributes:
+        n: Rows.
+        without: Rows without heights (no spread, or over half of the values are zero); they count
+            as rows in which no channel exceeds a cut.
+        skewed: Whether no value is negative: then channel means alone look like an offset, and
+            heights do not compare with those of other representations.
+        highest: Median height of the highest channel.
+        leading: The channels of highest median height, at most 16, highest first.
+        curve: Number of channels above each cut.
+        columns: Figures of every channel; None at inner taps.
+        sampled: Whether the rows are a sample of one position per image (inner taps).
+    """
+
+    n: Count
+    without: Count
+    skewed: bool
+    highest: Sigmas
+    leading: PerChannel[OutlierChannel]
+    curve: Many[CurveRow]
+    columns: HeightColumns | None = None
+    sampled: bool = False
+
+
+class Persistence(Frozen):
+    """Whether the same channels carry the fourth moment in every image.
+
+    Attributes:
+        value: P; 1 for always the same channels, 0 for a tail that moves.
+        null_high: The 97.5 % point of P with channels permuted within each image.
+        self_share: Mean over images of sum_c s_nc^2 (what P would divide by).
+        cross_share: Mean over pairs of images of sum_c s_nc s_mc.
+        effective_channels: 1 / cross_share.
+    """
+
+    value: Figure
+    null_high: Figure
+    self_share: Figure
+    cross_share: Figure
+    effective_channels: Figure
+
+
+class Offset(Frozen):
+    """The constant part of rows that were standardised over their channels.
+
+    Attributes:
+        share: Mean of mu_z^2 over channels: the part of a row that is the same in all rows.
+        kurtosis: Kurtosis of the mean row mu_z over channels.
+        null_999: The .999 quantile of that kurtosis for a uniformly random direction.
+        predicted: Kurtosis that the offset and isotropic noise alone would give.
+        predicted_uneven: The same with each channel's own variance.
+        explained: Part of the kurtosis above its reference that the prediction explains.
+        half: The fewest channels that carry half of the offset, largest mu_z^2 first.
+    """
+
+    share: Share
+    kurtosis: Figure
+    null_999: Figure
+    predicted: Figure
+    predicted_uneven: Figure
+    explained: Share
+    half: PerChannel[Channel]
+
+
+class Residual(Frozen):
+    """What is left after removing each channel's mean over the rows.
+
+    Attributes:
+        kurtosis: Mean kurtosis of the centred rows.
+        persistence: P of the centred rows.
+    """
+
+    kurtosis: Figure
+    persistence: Figure
+
+
+class RowFigures(Frozen):
+    """The figures of a set of rows that rule v3 rests on.
+
+    Attributes:
+        channels: Width C.
+        kurtosis: Kappa, mean over rows.
+        basis_reference: 3 (C-1)/(C+1), expected after a random rotation.
+        persistence: P, its null and effective channels.
+        heights: Heights of the channels.
+        outlier_channels: Those of height above 6 in at least 90 % of rows by Wilson's lower bound,
+            highest first.
+        offset: The constant part.
+        residual: What is left without it.
+        nearest_cosine: How much rows repeat each other: median over rows of the cosine with the
+            nearest other row, after centring; only of images without labels.
+        centred_cosine: Mean cosine over pairs of centred rows.
+        finding: The outcome of rule v3.
+    """
+
+    channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
+    kurtosis: Figure
+    basis_reference: Real
+    persistence: Persistence
+    heights: Heights | NotRun
+    outlier_channels: PerChannel[OutlierChannel] = ()
+    offset: Offset
+    residual: Residual
+    nearest_cosine: Figure
+    centred_cosine: Figure
+    finding: OutlierFinding
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of rule v3."""
+        return self.finding.outcome
+
+    @property
+    def highest(self) -> Figure:
+        """Median height of the highest channel."""
+        return self.heights.highest if isinstance(self.heights, Heights) else self.heights
+
+    @model_validator(mode="after")
+    def _row_channels_exist(self) -> "RowFigures":
+        channels = [row.channel for row in self.outlier_channels]
+        if isinstance(self.heights, Heights):
+            channels += [row.channel for row in self.heights.leading]
+        channels += self.offset.half
+        if max(channels, default=-1) >= self.channels:
+            raise ValueError(f"a channel is named that {self.channels} channels do not have")
+        return self
 
 
 class ChannelShare(Frozen):

@@ -75,7 +75,7 @@ class Inputs:
     sets: list[SetFeatures]
     shifts: Mapping[str, str]
     baselines: Baselines
-    own_names: Mapping[str, HeadArrays | str]
+    own_names: Mapping[str, HeadArrays | NotRun]
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -88,8 +88,8 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head, labels, and the baselines that belong to the sets."""
-        if isinstance(run.head, str):
-            return NotRun(reason=run.head)
+        if isinstance(run.head, NotRun):
+            return run.head
         row = published_of(run.plan.model)
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
@@ -104,23 +104,17 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
     def describe(self, result: Robustness, subject: Subject) -> Section:
         """Describes accuracy of every set, then effective robustness by every baseline."""
         charts = scatter(result, subject.model.name)
+        card = tuple(_card(result))
         first, *shifts = result.accuracies
-        over_shifts = f" over {several(len(shifts), 'shift')}"
-        headline: list[Value] = ["Top-1 ", first.top1, " on ", Code(code=first.data)]
-        if shifts:
-            headline += [", ", result.mean_shift, over_shifts]
-        for row in result.headlines()[:1]:
-            headline += [", ", row.value, f" above models of equal accuracy ({row.baseline})"]
-        clause = ""
-        if given(first.top1):
-            clause = f"{first.top1.alone()} right on {first.data}"
-            if given(result.mean_shift):
-                clause += f", {result.mean_shift.alone()}{over_shifts}"
+        clause = f"{first.top1.alone()} right on {first.data}" if given(first.top1) else ""
+        if clause and given(result.mean_shift):
+            clause += f", {result.mean_shift.alone()} over {several(len(shifts), 'shift')}"
         return Section(
             title=TITLE,
-            headline=(*headline, "."),
+            headline=card[0],
             clause=clause,
-            card=tuple(_card(result)),
+            card=card,
+            warnings=tuple(_below_chance(result)),
             pictures=tuple(chart.id for chart in charts[:1]),
             content=(*_accuracies(result), *_effective(result), *charts),
         )
@@ -172,11 +166,16 @@ def _mean_of(result: Robustness, er: EffectiveRobustness) -> MeanOf | None:
 
 def _card(result: Robustness) -> Iterator[Text]:
     first, *shifts = result.accuracies
-    line: list[Value] = [first.top1, f" right on {first.data}"]
-    if shifts:
-        each = ", ".join(f"{row.data} {row.top1.alone(bare=True)}" for row in shifts)
+    if not given(first.top1):
+        yield (f"Accuracy on {first.data}: ", first.top1, ".")
+        return
+    line: Text = (first.top1, f" right on {first.data}")
+    if given(result.mean_shift):
+        each = ", ".join(
+            f"{row.data} {row.top1.alone(bare=True)}" for row in shifts if given(row.top1)
+        )
         mean = f" as the mean of {several(len(shifts), 'labelled shift')} ({each})"
-        line += [", ", result.mean_shift, mean]
+        line = (*line, ", ", result.mean_shift, mean)
     yield (*line, ".")
     among_all = [
         f"{row.data} {row.classes:,}: {row.top1.alone()}, among all {row.top1_all.alone()}"
@@ -188,8 +187,23 @@ def _card(result: Robustness) -> Iterator[Text]:
         yield (f"Answers among a set's own classes, not all {classes:,} of the head: "
                f"{'; '.join(among_all)}.",)  # fmt: skip
     for er in result.headlines()[:1]:
-        if given(er.value) and given(er.prediction) and given(first.top1):
+        if given(er.prediction):
             yield (_beside_the_line(er, er.prediction, first.top1),)
+
+
+def _below_chance(result: Robustness) -> Iterator[str]:
+    """Yields the sets whose labels can hardly be those that the head answers with.
+
+    Published shifts are left out: ImageNet-A holds only images that a network got wrong.
+    """
+    for row in result.accuracies:
+        top1 = row.top1
+        if row.shift is None and given(top1) and (top1.high or 0.0) < 1 / max(row.classes, 1):
+            yield (
+                f"{row.data} is below chance: {top1.with_interval()} right, where guessing among "
+                f"{row.classes:,} classes gives {number(1 / row.classes, 'share')}: the order of "
+                "--classes or of the class folders may be wrong"
+            )
 
 
 def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: Estimate) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 
@@ -14,25 +14,16 @@ from tuiprobe.probes.confidence import (
     UNKNOWN_SCALE,
     Confidences,
     Logits,
+    mean_confidence,
     probabilities,
     scale_known,
 )
-from tuiprobe.probes.crossfit import ONE_CLASS, CrossFitted
-from tuiprobe.probes.heads import SetFeatures, class_name, first_images
+from tuiprobe.probes.crossfit import ONE_CLASS, CrossFitted, cross_fit
+from tuiprobe.probes.heads import SetFeatures, answers_of, class_name, first_images
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.targets.estimators import estimates
-from tuiprobe.probes.targets.headline import (
-    FEW_WRONG,
-    NO_IMAGE,
-    PRIORS,
-    cached_fits,
-    few_wrong,
-    is_labelled,
-    mean_confidence,
-    scale,
-)
 from tuiprobe.probes.targets.result import (
     HEADLINE,
     Error,
@@ -40,14 +31,29 @@ from tuiprobe.probes.targets.result import (
     Expected,
     LeftOut,
     Predicted,
+    ScaledEstimate,
     ShiftCheck,
     TargetPicture,
     Targets,
     TargetSet,
 )
-from tuiprobe.probes.targets.scaling import ShiftEstimate, left_out_errors
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.probes.targets.scaling import (
+    PRIOR_K,
+    PRIOR_K_DIFFERENCE,
+    ShiftEstimate,
+    fit_scale,
+    half_width,
+    left_out_errors,
+    scaled,
+)
+from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
+
+PRIORS: Final[Mapping[Estimator, float]] = {HEADLINE: PRIOR_K, "difference": PRIOR_K_DIFFERENCE}
+"""The estimators that are scaled, each with its `k` where there is no labelled shift."""
+
+FEW_WRONG: Final = 50
+"""Wrong answers in distribution below which the threshold of confidence is mostly noise."""
 
 HALF_WIDTH = 0.05
 """Half the interval that the stated number of labels would give."""
@@ -62,6 +68,7 @@ LEAST_SURE: Final = 8
 COMMON: Final = 4
 """Images of each kind that are shown."""
 
+NO_IMAGE: Final = NotRun(reason="no image with a finite representation")
 NO_SHIFT: Final = NotRun(reason="unknown: no labelled shift in this run")
 
 
@@ -80,7 +87,7 @@ class Images:
     first: SetFeatures
     shifts: Sequence[SetFeatures]
     targets: Sequence[SetFeatures]
-    names: Sequence[str]
+    names: Sequence[str] = ()
     listed: Mapping[str, tuple[Int64, Mapping[int, str | None]]] = field(default_factory=dict)
 
 
@@ -94,8 +101,21 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
     Raises:
         DataError: If a label of a labelled set has no row of the head.
     """
-    fitted = cached_fits(head, images.first)
-    labelled = [shift for shift in images.shifts if is_labelled(head, shift)]
+    kept: dict[bytes, CrossFitted | NotRun] = {}
+
+    def fitted(masked: SetFeatures) -> CrossFitted | NotRun:
+        """Cross-fits once per class mask; the first fit and the last one are kept."""
+        answers = masked.answers
+        key = b"" if answers is None else np.asarray(answers, dtype=np.int64).tobytes()
+        if key not in kept:
+            if len(kept) > 1:
+                kept.popitem()
+            kept[key] = cross_fit(head, images.first, masked)
+        return kept[key]
+
+    labelled = [shift for shift in images.shifts if shift.labels is not None]
+    for shift in labelled:
+        answers_of(shift, head.weight.shape[0])  # refuses a label without a row
     checks, left_out = _left_out([_check(head, shift, fitted(shift)) for shift in labelled])
     shifts = {name: shift_estimates(checks, name) for name in PRIORS}
     targets = tuple(
@@ -136,6 +156,10 @@ def _check(head: HeadArrays, shift: SetFeatures, source: CrossFitted | NotRun) -
     )
 
 
+def _expected(figures: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
+    return tuple(Expected(estimator=name, accuracy=figure) for name, figure in figures.items())
+
+
 def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[ShiftEstimate]:
     """Returns the labelled shifts that an estimator says something of."""
     return [
@@ -150,8 +174,6 @@ def _left_out(checks: Sequence[ShiftCheck]) -> tuple[tuple[ShiftCheck, ...], Lef
     """Returns the checks with the error of each, scaled by the others, and these errors."""
     shifts = shift_estimates(checks, HEADLINE)
     errors = {s.data: e for s, e in zip(shifts, left_out_errors(shifts), strict=True)}
-    if not errors:
-        return tuple(checks), LeftOut(shifts=0, too_high=0, mean_absolute=NO_SHIFT, worst=NO_SHIFT)
     method = "no interval: one labelled shift, estimated from the others"
     with_errors = tuple(
         check.model_copy(update={"left_out": exact(errors[check.data], 1, method, "points")})
@@ -159,38 +181,32 @@ def _left_out(checks: Sequence[ShiftCheck]) -> tuple[tuple[ShiftCheck, ...], Lef
         else check
         for check in checks
     )
-    worst = max(errors, key=lambda name: abs(errors[name]))
-    mean = float(np.mean([abs(error) for error in errors.values()]))
-    method = f"no interval: {len(errors)} labelled shifts, each estimated from the others"
-    return with_errors, LeftOut(
-        shifts=len(errors),
-        too_high=sum(error > 0 for error in errors.values()),
-        mean_absolute=exact(mean, len(errors), method),
-        worst=exact(errors[worst], len(errors), method),
-        worst_on=worst,
-    )
+    summary = _summary(errors, "labelled shifts, each estimated from the others")
+    too_high = sum(error > 0 for error in errors.values())
+    return with_errors, LeftOut(shifts=len(errors), too_high=too_high, **summary)
 
 
 def _error(estimator: Estimator, checks: Sequence[ShiftCheck]) -> Error:
-    errors = [
-        (abs(expected.value - measured.value), check.data)
+    errors = {
+        check.data: abs(expected.value - measured.value)
         for check in checks
         if given(expected := check.of(estimator)) and given(measured := check.measured)
-    ]
+    }
+    return Error(estimator=estimator, **_summary(errors, "labelled shifts of this run"))
+
+
+def _summary(errors: Mapping[str, float], what: str) -> dict[str, Any]:
+    """Returns the mean absolute error and the worst error, with the shift that has it."""
     if not errors:
-        return Error(estimator=estimator, mean_absolute=NO_SHIFT, worst=NO_SHIFT)
-    worst, name = max(errors)
-    method = f"no interval: {len(errors)} labelled shifts of this run"
-    return Error(
-        estimator=estimator,
-        mean_absolute=exact(float(np.mean([e for e, _ in errors])), len(errors), method),
-        worst=exact(worst, len(errors), method),
-        worst_on=name,
-    )
-
-
-def _expected(figures: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
-    return tuple(Expected(estimator=name, accuracy=figure) for name, figure in figures.items())
+        return {"mean_absolute": NO_SHIFT, "worst": NO_SHIFT}
+    n, method = len(errors), f"no interval: {len(errors)} {what}"
+    worst = max(errors, key=lambda name: abs(errors[name]))
+    mean = float(np.mean([abs(error) for error in errors.values()]))
+    return {
+        "mean_absolute": exact(mean, n, method),
+        "worst": exact(errors[worst], n, method),
+        "worst_on": worst,
+    }
 
 
 def _target(
@@ -201,54 +217,77 @@ def _target(
     images: Images,
 ) -> TargetSet:
     logits = Logits(head, target)
-    plain = logits.confidences()
-    n = plain.answer.size
-    empty = TargetSet(
-        data=target.name,
-        images=n,
-        uncalibrated=NO_IMAGE,
-        less_confident=NO_IMAGE,
-        dispersion=NO_IMAGE,
-        predicted=_predicted(logits, plain, images.names),
-    )
+    scores = logits.confidences()
+    n = scores.answer.size
+    fields: dict[str, Any]
     if not n:
-        return empty
-    if isinstance(source, NotRun):
-        value = mean_confidence(head, logits)
-        known = scale_known(head)
-        return empty.model_copy(
-            update={
-                "uncalibrated": value,
-                "labels": _labels(value),
-                "less_confident": NotRun(reason=source.reason),
-                "dispersion": _dispersion(head, target, 1.0) if known else UNKNOWN_SCALE,
-                **_pictured(logits, plain, images),
-            }
-        )
-    expected, scores = estimates(source, logits)
-    wrong, labelled = int((~source.right).sum()), source.right.size
-    few = few_wrong(source, shifts[HEADLINE])
-    # How many more labelled images would give enough wrong answers, at this rate.
-    more = ceil(labelled * FEW_WRONG / wrong) - labelled if few and wrong else None
-    threshold = float(np.quantile(source.scores.confidence, UNCONFIDENT))
-    return empty.model_copy(
-        update={
+        fields = dict.fromkeys(("uncalibrated", "less_confident", "dispersion"), NO_IMAGE)
+    elif isinstance(source, NotRun):
+        value = mean_confidence(head, scores)
+        fields = {
+            "uncalibrated": value,
+            "labels": _labels(value),
+            "less_confident": NotRun(reason=source.reason),
+            "dispersion": _dispersion(logits, 1.0) if scale_known(head) else UNKNOWN_SCALE,
+        }
+    else:
+        expected, scores = estimates(source, logits)
+        wrong, labelled = int((~source.right).sum()), source.right.size
+        few = wrong < FEW_WRONG and not shifts[HEADLINE]
+        threshold = float(np.quantile(source.scores.confidence, UNCONFIDENT))
+        fields = {
             "expected": _expected(expected),
             "scaled": tuple(
-                scale(name, source, raw, shifts[name], few)
+                _scale(name, source, raw, shifts[name], few)
                 for name in PRIORS
                 if given(raw := expected[name])
             ),
             "wrong": wrong,
             "too_few_wrong": few,
-            "more_labelled": more,
-            "uncalibrated": NotRun(reason="the estimates are calibrated"),
+            # How many more would give enough wrong answers, at this rate.
+            "more_labelled": ceil(labelled * FEW_WRONG / wrong) - labelled
+            if few and wrong
+            else None,
             "labels": _labels(expected[HEADLINE]),
             "less_confident": wilson(int((scores.confidence < threshold).sum()), n),
-            "dispersion": _dispersion(head, target, source.whole),
-            **_pictured(logits, scores, images),
+            "dispersion": _dispersion(logits, source.whole),
         }
-    )
+    return TargetSet(data=target.name, images=n, **fields, **_answers(logits, scores, images))
+
+
+def _scale(
+    estimator: Estimator,
+    source: CrossFitted,
+    expected: Estimate,
+    shifts: Sequence[ShiftEstimate],
+    few: bool,
+) -> ScaledEstimate:
+    """Scales an estimate by labelled shifts, and gives it its 80 % range.
+
+    Args:
+        estimator: Which estimate it is.
+        source: In-distribution images under the class mask of the set.
+        expected: The estimate as it stands.
+        shifts: The labelled shifts.
+        few: Whether wrong answers are too few to scale by.
+    """
+    prior, own = PRIORS[estimator], float(source.right.mean())
+    k = fit_scale(shifts, prior)
+    half = half_width(k * (own - expected.value), left_out_errors(shifts, prior))
+    if few:
+        wrong = int((~source.right).sum())
+        k, method = 1.0, f"80 % range; not scaled: {wrong} wrong answers in distribution"
+    elif shifts:
+        method = f"80 % range; drop scaled by k of {len(shifts)} labelled shifts"
+    else:
+        method = "80 % range; drop scaled by k of published shifts"
+    value = scaled(own, expected.value, k)
+    # Of a few images the sampling interval is the wider one.
+    low, high = (value if end is None else scaled(own, end, k)
+                 for end in (expected.low, expected.high))  # fmt: skip
+    low, high = max(min(value - half, low), 0.0), min(max(value + half, high), 1.0)
+    accuracy = Estimate(value=value, low=low, high=high, unit="share", n=expected.n, method=method)
+    return ScaledEstimate(estimator=estimator, accuracy=accuracy, k=k, half=half)
 
 
 def _labels(estimate: Figure) -> int | None:
@@ -263,13 +302,12 @@ def _labels(estimate: Figure) -> int | None:
     return max(1, ceil(NORMAL_95**2 * p * (1 - p) / HALF_WIDTH**2))
 
 
-def _dispersion(head: HeadArrays, images: SetFeatures, temperature: float) -> Figure:
+def _dispersion(logits: Logits, temperature: float) -> Figure:
     """Returns the nuclear norm of the probabilities over its largest value."""
-    logits, n = Logits(head, images), images.features.shape[0]
-    classes = np.unique(logits.classes).size
+    n, classes = logits.set.features.shape[0], np.unique(logits.classes).size
     if min(classes, n) > MOST_VALUES:
-        few = first_images(replace(images, labels=None), MOST_VALUES, seed=0)
-        logits, n = Logits(head, few), MOST_VALUES
+        few = first_images(replace(logits.set, labels=None), MOST_VALUES, seed=0)
+        logits, n = Logits(logits.head, few), MOST_VALUES
     blocks = (probabilities(block, temperature, logits.classes) for _, block in logits.blocks())
     # The singular values come from P^T P or P P^T, whichever is smaller.
     if n < classes:
@@ -284,40 +322,37 @@ def _dispersion(head: HeadArrays, images: SetFeatures, temperature: float) -> Fi
     return exact(min(1.0, float(values.sum()) / (n * min(n, classes)) ** 0.5), n, method)
 
 
-def _predicted(logits: Logits, scores: Confidences, names: Sequence[str]) -> tuple[Predicted, ...]:
-    """Counts the answers by class, most frequent first; ties in the order of the head."""
+def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, Any]:
+    """Returns how often each class is answered, most frequent first, and the pictures shown.
+
+    Ties are in the order of the head. Pictures are the least sure images, and one of middle
+    confidence for each of the most common answers.
+    """
     classes, at = np.unique(logits.classes, return_index=True)
-    counts = np.bincount(np.searchsorted(classes, scores.answer), minlength=classes.size)
     rows = logits.rows[at]
-    order = np.lexsort((rows, -counts))
-    return tuple(
-        Predicted(name=class_name(names, int(rows[i])), images=int(counts[i])) for i in order
+    names = [class_name(images.names, int(row)) for row in rows]
+    place = np.searchsorted(classes, scores.answer)
+    counts = np.bincount(place, minlength=classes.size)
+    predicted = tuple(
+        Predicted(name=names[i], images=int(counts[i])) for i in np.lexsort((rows, -counts))
     )
-
-
-def _pictured(
-    logits: Logits, scores: Confidences, images: Images
-) -> dict[str, tuple[TargetPicture, ...]]:
-    """Returns the images of a set that are shown: the least sure, and the most common answers."""
     if logits.set.name not in images.listed:
-        return {}
+        return {"predicted": predicted}
     ids, paths = images.listed[logits.set.name]
-    classes, at = np.unique(logits.classes, return_index=True)
-    row_of = dict(zip(classes.tolist(), logits.rows[at].tolist(), strict=True))
 
     def picture(i: int) -> TargetPicture:
         return TargetPicture(
             sample_id=int(ids[i]),
             path=paths.get(int(ids[i])),
-            answer=class_name(images.names, row_of[int(scores.answer[i])]),
+            answer=names[place[i]],
             confidence=float(scores.confidence[i]),
         )
 
     surest_last = np.lexsort((ids, scores.confidence))
-    counts = np.bincount(np.searchsorted(classes, scores.answer), minlength=classes.size)
-    common = classes[np.argsort(-counts, kind="stable")[:COMMON]]
-    groups = [surest_last[scores.answer[surest_last] == answer] for answer in common]
+    common = np.argsort(-counts, kind="stable")[:COMMON]
+    groups = [surest_last[place[surest_last] == answer] for answer in common]
     return {
+        "predicted": predicted,
         "least_sure": tuple(picture(int(i)) for i in surest_last[:LEAST_SURE]),
         "common": tuple(picture(int(group[group.size // 2])) for group in groups if group.size),
     }

@@ -50,39 +50,23 @@ def estimates(
     first, second = (target.confidences(temperature) for temperature in source.halves)
     confidence = (first.confidence + second.confidence) / 2
     entropy = (first.entropy + second.entropy) / 2
-    halves = _halves(source, first, second)
+    own, right = source.scores, source.right
+    # Each half, and the scores of the set at the temperature of the other half.
+    halves = [(~source.second, second), (source.second, first)]
     figures: dict[Estimator, Figure] = {
-        "atc_entropy": with_interval(
-            [(-own.entropy, right, -scores.entropy) for own, right, scores in halves]
+        "atc_entropy": _thresholded_with_interval(
+            [(-own.entropy[half], right[half], -others.entropy) for half, others in halves]
         ),
-        "atc_confidence": with_interval(
-            [(own.confidence, right, scores.confidence) for own, right, scores in halves]
+        "atc_confidence": _thresholded_with_interval(
+            [
+                (own.confidence[half], source.right[half], others.confidence)
+                for half, others in halves
+            ]
         ),
         "difference": _difference(source, confidence),
         "average": bootstrap_mean(confidence),
     }
     return figures, Confidences(first.answer, confidence, entropy)
-
-
-def by_entropy(source: CrossFitted, target: Logits) -> list[Half]:
-    """Returns what the headline estimator compares, by half of the in-distribution set."""
-    first, second = (target.confidences(temperature) for temperature in source.halves)
-    return [
-        (-own.entropy, right, -scores.entropy)
-        for own, right, scores in _halves(source, first, second)
-    ]
-
-
-def _halves(
-    source: CrossFitted, first: Confidences, second: Confidences
-) -> list[tuple[Confidences, Bool, Confidences]]:
-    """Returns the scores of each half, and the set's at the temperature of the other half."""
-    scores = source.scores
-    return [
-        (Confidences(scores.answer[half], scores.confidence[half], scores.entropy[half]),
-         source.right[half], theirs)
-        for half, theirs in ((~source.second, second), (source.second, first))
-    ]  # fmt: skip
 
 
 def thresholded(scores: Float64, right: Bool, others: Float64) -> float:
@@ -100,14 +84,9 @@ def thresholded(scores: Float64, right: Bool, others: Float64) -> float:
     return 1 - float(cells.below(cells.counts.sum(axis=0)[None].astype(float), wrong)[0])
 
 
-def mean_thresholded(halves: Sequence[Half]) -> float:
-    """Returns the mean over the halves of the share that is taken for right."""
-    return float(np.mean([thresholded(*half) for half in halves]))
-
-
-def with_interval(halves: Sequence[Half]) -> Estimate:
+def _thresholded_with_interval(halves: Sequence[Half]) -> Estimate:
     """Returns the mean over the halves with its bootstrap interval."""
-    value = mean_thresholded(halves)
+    value = float(np.mean([thresholded(*half) for half in halves]))
     rng = np.random.default_rng(SEED)
     below = np.zeros(DRAWS)
     for half in halves:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.targets import TITLE
@@ -16,13 +14,7 @@ from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import read_class_names
 
-
-@dataclass(frozen=True)
-class Inputs:
-    """Head and sets."""
-
-    head: HeadArrays
-    images: Images
+Inputs = tuple[HeadArrays, Images]
 
 
 class ExpectedAccuracy(Probe[Inputs, Targets]):
@@ -42,19 +34,19 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
                 return NotRun(reason=reason, remedy="the same command resumes the run")
             option = "--target-embeddings FILE" if run.spec.embeddings else "--target SOURCE"
             return NotRun(reason="no target set", remedy=f"pass {option}; it needs no labels")
-        if isinstance(run.head, str):
-            return NotRun(reason=run.head)
+        if isinstance(run.head, NotRun):
+            return run.head
         first, *shifts = run.head_sets
         names = read_class_names(run.directory)
         listed = {
             target.name: (run.features(target.name)["ids"], run.paths(target.name))
             for target in run.target_sets
         }
-        return Inputs(run.head, Images(first, shifts, run.target_sets, names, listed))
+        return run.head, Images(first, shifts, run.target_sets, names, listed)
 
     def compute(self, inputs: Inputs, options: Options) -> Targets:
         """Estimates accuracy on targets and labelled shifts."""
-        return estimate_targets(inputs.head, inputs.images)
+        return estimate_targets(*inputs)
 
     def describe(self, result: Targets, subject: Subject) -> Section:
         """Describes every estimate, and what it was worth on labelled shifts."""

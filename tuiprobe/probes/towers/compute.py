@@ -13,8 +13,8 @@ from tuiprobe.probes.channels import NO_CHANNEL, Chosen, acted_on
 from tuiprobe.probes.heads import SetFeatures, first_images
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.intervals import bootstrap_mean, draws, exact
-from tuiprobe.probes.outliers.row_figures import figures_of_rows
-from tuiprobe.probes.outliers.rule import Circumstances
+from tuiprobe.probes.outliers.compute import figures_of_rows
+from tuiprobe.probes.outliers.rules import Circumstances
 from tuiprobe.probes.towers.result import Conformity, Towers
 from tuiprobe.results import Estimate, Figure, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from tuiprobe.probes.outliers.channel_result import RowFigures
+from tuiprobe.probes.outliers.result import RowFigures
 from tuiprobe.results.base import Channel, Count, Figure, Frozen, Many, PerChannel, Real, Share
 from tuiprobe.results.report import ProbeResult
 

@@ -1,17 +1,17 @@
 "use strict";
 // Sorts and filters tables, and names points of a figure. Without it the page says the same.
 
-function sortable(table) {
+function sortByColumn(table) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
   const rows = [...body.rows];
   const number = cell => cell.dataset.v === undefined ? NaN : Number(cell.dataset.v);
   const compare = column => (a, b) => {
-    const [one, other] = [a.cells[column], b.cells[column]];
-    const [x, y] = [number(one), number(other)];
+    const [first, second] = [a.cells[column], b.cells[column]];
+    const [x, y] = [number(first), number(second)];
     if (!isNaN(x) && !isNaN(y)) return x - y;
     if (!isNaN(x) || !isNaN(y)) return isNaN(x) ? 1 : -1;
-    return one.textContent.localeCompare(other.textContent, "en", { numeric: true });
+    return first.textContent.localeCompare(second.textContent, "en", { numeric: true });
   };
   heads.forEach((head, column) => {
     const button = document.createElement("button");
@@ -20,7 +20,7 @@ function sortable(table) {
     head.append(button);
     button.addEventListener("click", () => {
       const descending = head.getAttribute("aria-sort") === "ascending";
-      heads.forEach(other => other.removeAttribute("aria-sort"));
+      heads.forEach(each => each.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", descending ? "descending" : "ascending");
       const sorted = [...rows].sort(compare(column));
       body.append(...(descending ? sorted.reverse() : sorted));
@@ -29,7 +29,7 @@ function sortable(table) {
   return rows;
 }
 
-function filterable(table, rows) {
+function filterByWords(table, rows) {
   const label = document.createElement("label");
   const input = document.createElement("input");
   const count = document.createElement("output");
@@ -39,28 +39,27 @@ function filterable(table, rows) {
   table.parentElement.before(label);
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
+    let matches = 0;
     for (const row of rows) {
       const text = row.textContent.toLowerCase();
       row.hidden = !words.every(word => text.includes(word));
-      shown += row.hidden ? 0 : 1;
+      matches += row.hidden ? 0 : 1;
     }
-    count.textContent = words.length ? `${shown} of ${rows.length} rows` : "";
+    count.textContent = words.length ? `${matches} of ${rows.length} rows` : "";
   });
 }
 
-function named(figure) {
+function nameThePoints(figure) {
   const points = [...figure.querySelectorAll(".point")];
-  const told = figure.querySelector(".reading");
+  const name = figure.querySelector(".reading");
   const x = point => point.getBoundingClientRect().x;
   let order = null;
-  const tell = point => { told.textContent = point.querySelector("title").textContent; };
-  const rest = "Point at a model, or focus one and use the arrow keys, to read its name.";
-  told.textContent = rest;
+  const showName = point => { name.textContent = point.querySelector("title").textContent; };
+  name.textContent = "Point at a model, or focus one and use the arrow keys, to read its name.";
   points.forEach((point, i) => {
     point.setAttribute("tabindex", i ? "-1" : "0");
-    point.addEventListener("mouseenter", () => tell(point));
-    point.addEventListener("focus", () => tell(point));
+    point.addEventListener("mouseenter", () => showName(point));
+    point.addEventListener("focus", () => showName(point));
   });
   figure.addEventListener("keydown", event => {
     const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
@@ -81,11 +80,11 @@ function unfold() {
 }
 
 for (const table of document.querySelectorAll("table.data")) {
-  const rows = sortable(table);
-  if (rows.length >= 8) filterable(table, rows);
+  const rows = sortByColumn(table);
+  if (rows.length >= 8) filterByWords(table, rows);
 }
 for (const figure of document.querySelectorAll("figure")) {
-  if (figure.querySelector(".point")) named(figure);
+  if (figure.querySelector(".point")) nameThePoints(figure);
 }
 document.addEventListener("keydown", event => {
   if (event.key === "Escape") document.body.classList.add("quiet");

@@ -98,7 +98,7 @@ class ModelsScreen(FilteredScreen):
 
         Only processes of their own import packages and libraries.
         """
-        from tuiprobe.catalog import names
+        from tuiprobe.catalog import published_models
 
         await self._list_published()
         if is_extended(MODELS):
@@ -107,10 +107,10 @@ class ModelsScreen(FilteredScreen):
                 rows = json.loads(answer.out)
                 self._others = [ListedModel(**row) for row in rows if row["preset"] is None]
                 self._show()
-        if await asyncio.to_thread(names.is_stale):
-            answer = await ask_python(["-P", "-m", "tuiprobe.models.names", "--cache"])
+        if await asyncio.to_thread(published_models.is_stale):
+            answer = await ask_python(["-P", "-m", "tuiprobe.models.generate_lists", "--cache"])
             if answer.code == 0:
-                names.all_published.cache_clear()
+                published_models.all_published.cache_clear()
                 await self._list_published()
             else:
                 self.notify(

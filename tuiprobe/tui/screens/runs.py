@@ -20,7 +20,8 @@ from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import rows_with_labels
 from tuiprobe.results import given
-from tuiprobe.run.directory import RunDir, delete_run, kept_files
+from tuiprobe.run.deletion import delete_run, kept_files
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
 from tuiprobe.run.state import Observer
 from tuiprobe.tui.progress import advice, sign

@@ -17,9 +17,15 @@ from textual.widget import Widget
 from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.numbers import MISSING, interval, number
 from tuiprobe.plaintext import plain
-from tuiprobe.probes.outliers.channel_result import Heights, Outcome, OutlierChannel
-from tuiprobe.probes.outliers.result import ChannelShare, OutlierResult, Outliers
-from tuiprobe.probes.outliers.wording import clause
+from tuiprobe.probes.outliers.describe import clause
+from tuiprobe.probes.outliers.result import (
+    ChannelShare,
+    Heights,
+    Outcome,
+    OutlierChannel,
+    OutlierResult,
+    Outliers,
+)
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.report import ABSENT, Report
 from tuiprobe.results.section import RowSubject

@@ -1,8 +1,8 @@
 """Every model that open_clip and timm publish weights of, without importing either.
 
-`names.tsv` is generated from the libraries (`python -m tuiprobe.models.names`) and a test
+`names.tsv` is generated from the libraries (`python -m tuiprobe.models.generate_lists`) and a test
 compares it with those installed. If other versions are installed, a list for them is kept in
-the user's cache (`python -m tuiprobe.models.names --cache`) and takes its place.
+the user's cache (`python -m tuiprobe.models.generate_lists --cache`) and takes its place.
 """
 
 from __future__ import annotations

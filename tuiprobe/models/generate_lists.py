@@ -1,4 +1,4 @@
-"""Generates the catalog's lists from the libraries: `python -m tuiprobe.models.names`.
+"""Generates the catalog's lists from the libraries: `python -m tuiprobe.models.generate_lists`.
 
 These are the list of published models (`names.tsv`), and ImageNet's class names and prompt
 templates. With `--cache` it writes a list of models that replaces the shipped one on this
@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from tuiprobe.catalog import imagenet
-from tuiprobe.catalog.names import FILE, cached_list
+from tuiprobe.catalog.published_models import FILE, cached_list
 
 COLUMNS = "loader\tarchitecture\ttag\tquickgelu\trepository\tfile\turl"
 

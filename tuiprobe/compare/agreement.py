@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from tuiprobe.compare.differences import Run
+from tuiprobe.compare.paired import KEEPS_NONE
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.numbers import number
 from tuiprobe.probes.confidence import Logits
@@ -26,8 +28,6 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.results.base import Count, Frozen, Many, NotRun, Real, Share
 from tuiprobe.results.section import Content, Section, Value
 from tuiprobe.results.subject import Model
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.per_image import list_digest
 
 MIN_MODELS: Final = 5
 MOST_MODELS: Final = 40
@@ -94,7 +94,7 @@ class Agreement(Frozen):
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class JointAnswers:
     """What every model answers on the same images.
 
     Attributes:
@@ -108,146 +108,116 @@ class Answers:
     right: Bool | None = None
 
 
-def agreement_of(models: Sequence[Model], directories: Sequence[RunDir]) -> Agreement:
+def agreement_of(runs: Sequence[Run]) -> Agreement:
     """Fits the agreement line of every labelled shift and target set that all runs share.
 
     What is refused or cannot be read is the result's reason and no error, because it is a part of a
     comparison. One run's arrays are in memory at a time.
 
     Args:
-        models: The model of each run.
-        directories: The run directories.
+        runs: Runs, read from directories.
     """
-    if reason := why_unfit(
-        [model.training for model in models], [model.weights.digest for model in models]
-    ):
+    models = [run.report.model for run in runs]
+    if reason := why_unfit(models):
         return Agreement(refused=reason)
     names = [model.name for model in models]
     try:
-        first, *others = _shared(directories)
-        runs = [
-            _answers(name, directory, (first, *others))
-            for name, directory in zip(names, directories, strict=True)
-        ]
-        own = _together(first, names, runs)
+        answers = [_answers(run) for run in runs]
+        shared = [name for name in answers[0] if all(name in sets for sets in answers)]
+        if list(answers[0])[:1] != shared[:1]:
+            raise UsageError("the runs have no in-distribution set in common")
+        first, *others = shared
+        if not others:
+            raise UsageError(f"the runs have no other set than {first} in common")
+        own = _joint(first, runs, answers)
     except TuiprobeError as error:
         return Agreement(refused=str(error))
     sets = []
     for name in others:
         try:
-            sets.append(agreement(names, own, _together(name, names, runs)))
+            sets.append(agreement(names, own, _joint(name, runs, answers)))
         except UsageError as error:
             sets.append(SetAgreement(data=name, refused=str(error)))
     return Agreement(first=first, sets=tuple(sets))
 
 
-def why_unfit(training: Sequence[str], digests: Sequence[str]) -> str:
-    """Returns why agreement on the line does not hold for these models; empty if it may.
-
-    Args:
-        training: Kind of training of each model.
-        digests: Digest of the weights of each.
-    """
-    if not MIN_MODELS <= len(training) <= MOST_MODELS:
+def why_unfit(models: Sequence[Model]) -> str:
+    """Returns why agreement on the line does not hold for these models; empty if it may."""
+    if not MIN_MODELS <= len(models) <= MOST_MODELS:
         return (
             f"it takes {MIN_MODELS} to {MOST_MODELS} models with heads on the same labelled and "
-            f"target images, not {len(training)}"
+            f"target images, not {len(models)}"
         )
-    if len(set(digests)) < len(digests):
+    weights = {model.weights.digest for model in models}
+    if len(weights) < len(models):
         return (
-            f"it takes different models: {len(digests)} runs have {len(set(digests))} different "
-            "weights"
+            f"it takes different models: {len(models)} runs have {len(weights)} different weights"
         )
-    kinds = sorted(set(training))
+    kinds = sorted({model.training for model in models})
     if len(kinds) > 1:
         return f"it takes models of one training kind, not {len(kinds)}: {', '.join(kinds)}"
     return ""
 
 
 @dataclass(frozen=True, eq=False)
-class _RunAnswers:
+class _ModelAnswers:
     """What one model answers on one set.
 
     Attributes:
-        samples: Digest of the list of images.
         classes: What tells the lists of classes of two heads apart.
-        ids: int64 [n], the images with a finite representation.
-        answer: int64 [n], classes.
+        answer: int64 [n], classes, by ascending id of the image.
         right: bool [n]; None without labels.
     """
 
-    samples: str
     classes: tuple[bytes, Sequence[str]]
-    ids: Int64
     answer: Int64
     right: Bool | None
 
 
-def _shared(directories: Sequence[RunDir]) -> list[str]:
-    """Returns the sets that all runs measured, the in-distribution one first."""
-    runs = [RunReader(directory) for directory in directories]
-    names = [data.name for data in runs[0].sets if data.name != runs[0].plan.concept_set]
-    shared = [name for name in names if all(name in run.measured.sets for run in runs)]
-    if not names or names[:1] != shared[:1]:
-        raise UsageError("the runs have no in-distribution set in common")
-    if len(shared) < 2:
-        raise UsageError(f"the runs have no other set than {names[0]} in common")
-    return shared
-
-
-def _answers(model: str, directory: RunDir, names: Sequence[str]) -> dict[str, _RunAnswers]:
-    """Returns what a run answers on each of the named sets that it has answers for."""
-    run = RunReader(directory)
-    if isinstance(run.head, str):
-        raise UsageError(f"{model} has no head: {run.head}")
+def _answers(run: Run) -> dict[str, _ModelAnswers]:
+    """Returns what a run answers on each of its sets, the in-distribution one first."""
+    assert run.directory is not None  # every run of a comparison is read from one
+    reader = RunReader(run.directory)
+    if isinstance(reader.head, NotRun):
+        raise UsageError(f"{run.report.model.name} has no head: {reader.head.reason}")
     answers = {}
-    for images in (*run.head_sets, *run.target_sets):
-        name = images.name
-        if name not in names:
-            continue
-        samples = run.samples[name]
-        contents = run.measured.sets[name].contents or ""
-        source = next(data.source for data in run.sets if data.name == name)
-        logits = Logits(run.head, images)
+    for images in (*reader.head_sets, *reader.target_sets):
+        logits = Logits(reader.head, images)
         confidences = logits.confidences()
-        answers[name] = _RunAnswers(
-            samples=list_digest([samples[i] for i in sorted(samples)], contents, source),
-            classes=(np.unique(logits.classes).tobytes(), run.plan.sets[0].classes),
-            ids=run.features(name)["ids"],
-            answer=confidences.answer,
-            right=confidences.right,
+        order = np.argsort(reader.features(images.name)["ids"])
+        answers[images.name] = _ModelAnswers(
+            classes=(np.unique(logits.classes).tobytes(), reader.plan.sets[0].classes),
+            answer=confidences.answer[order],
+            right=None if confidences.right is None else confidences.right[order],
         )
     return answers
 
 
-def _together(
-    name: str, models: Sequence[str], runs: Sequence[Mapping[str, _RunAnswers]]
-) -> Answers:
-    """Returns what all models answer on the images of a set that every run could use.
+def _joint(
+    name: str, runs: Sequence[Run], answers: Sequence[Mapping[str, _ModelAnswers]]
+) -> JointAnswers:
+    """Returns what all models answer on a set.
 
     Raises:
-        UsageError: If a run lacks the set, or measured other images or answers with other classes.
+        UsageError: If the runs measured other images, or answer with other classes.
     """
-    for model, sets in zip(models, runs, strict=True):
-        if name not in sets:
-            raise UsageError(f"{model} has no set {name}")
-    every = [sets[name] for sets in runs]
-    if (lists := len({answers.samples for answers in every})) > 1:
-        raise UsageError(f"the runs measured {lists} different samples of {name}, not one")
-    if (classes := len({answers.classes for answers in every})) > 1:
+    images = [run.images.get(name) for run in runs]
+    for run, other in zip(runs, images, strict=True):
+        if other is None or images[0] is None:
+            raise UsageError(f"{run.report.model.name}: {KEEPS_NONE}")
+        if reason := images[0].differs_from(other):
+            raise UsageError(f"{run.report.model.name} on {name}: {reason}")
+    models = [sets[name] for sets in answers]
+    if (classes := len({model.classes for model in models})) > 1:
         raise UsageError(f"the heads answer with {classes} different lists of classes")
-    kept = every[0].ids
-    for answers in every[1:]:
-        kept = np.intersect1d(kept, answers.ids)
-    if kept.size < 2:
-        raise UsageError(f"{name}: {kept.size} images are usable in every run")
-    rows, right = [], []
-    for answers in every:
-        order = np.argsort(answers.ids)[np.searchsorted(np.sort(answers.ids), kept)]
-        rows.append(answers.answer[order])
-        if answers.right is not None:
-            right.append(answers.right[order])
-    return Answers(name, np.stack(rows), np.stack(right) if len(right) == len(rows) else None)
+    if models[0].answer.size < 2:
+        raise UsageError(f"{name}: {models[0].answer.size} images are usable")
+    right = [model.right for model in models if model.right is not None]
+    return JointAnswers(
+        name,
+        np.stack([model.answer for model in models]),
+        np.stack(right) if len(right) == len(models) else None,
+    )
 
 
 def describe_agreement(result: Agreement) -> Section:
@@ -257,11 +227,11 @@ def describe_agreement(result: Agreement) -> Section:
     else:
         headline = f"Accuracy without labels, from how the models agree here and on {result.first}."
     return Section(
-        title="Agreement on the line", headline=(headline,), content=tuple(_lines(result))
+        title="Agreement on the line", headline=(headline,), content=tuple(_content(result))
     )
 
 
-def _lines(result: Agreement) -> Iterator[Content]:
+def _content(result: Agreement) -> Iterator[Content]:
     columns: list[ColumnOf] = [
         "model", ("first", f"measured on {result.first}"), ("aline_s", "ALine-S"),
         ("aline_d", "ALine-D"), "measured",
@@ -283,7 +253,7 @@ def _lines(result: Agreement) -> Iterator[Content]:
         yield table(f"agreement_{place}", columns, rows, shown=len(rows), file=False)
 
 
-def agreement(models: Sequence[str], first: Answers, other: Answers) -> SetAgreement:
+def agreement(models: Sequence[str], first: JointAnswers, other: JointAnswers) -> SetAgreement:
     """Fits the agreement line of one set, and estimates the accuracy of every model.
 
     Args:

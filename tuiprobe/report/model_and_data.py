@@ -1,22 +1,17 @@
-"""What every format shows besides the probes: model, data, software."""
+"""Rows on the model and the sets of images, which every format shows besides the probes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Iterator
 
 from tuiprobe.numbers import number
-from tuiprobe.results import Report, TopImage
-from tuiprobe.results.section import Code, Content, Heading, Strong, Table, Text, Value
+from tuiprobe.results import Report
+from tuiprobe.results.section import Code, Strong, Text, Value
 
-NAMED_IMAGES = 5
-"""Images at one end of a channel or direction that a page names."""
 LISTED_IMAGES = 20
 """Images of a set that could not be used that a page names."""
 
 DATA = ("data", "source", "images", "measured", "skipped", "not finite", "classes")
-OF_EVERY_REPORT = ("figures", "data", "skipped", "nonfinite")
-"""Names of the table files that are of no single probe."""
 
 
 def subject_rows(report: Report) -> Iterator[tuple[str, Text]]:
@@ -83,40 +78,3 @@ def left_out(report: Report) -> Iterator[tuple[Text, list[Text]]]:
                 "representation:"
             )
             yield ("Images of ", name, about), items
-
-
-def table_files(report: Report) -> Iterator[tuple[str, str, Table]]:
-    """Yields the tables that have files: whose it is, the name of the file, the table."""
-    taken = set(OF_EVERY_REPORT)
-    for part in report.parts:
-        for piece in part.section.content if part.section is not None else ():
-            if isinstance(piece, Table) and piece.file and piece.rows:
-                name = free_name(piece.id, part.probe, taken.__contains__)
-                taken.add(name)
-                yield part.probe, name, piece
-
-
-def opening_pieces(content: Sequence[Content]) -> int:
-    """Returns how many pieces open a section: those before the second of its parts."""
-    places = (i for i, piece in enumerate(content) if i and isinstance(piece, Heading))
-    return next(places, len(content))
-
-
-def free_name(id: str, probe: str, taken: Callable[[str], bool]) -> str:
-    """Returns a name that no other table or chart of the report has.
-
-    Args:
-        id: Id of the table or chart; probes of several packages may use the same.
-        probe: Whose it is.
-        taken: Whether a name is taken.
-
-    >>> free_name("a", "p", {"a"}.__contains__), free_name("a", "p", {"a", "p_a"}.__contains__)
-    ('p_a', 'p_a_2')
-    """
-    names = (f"{probe}_{id}" + (f"_{n}" if n > 1 else "") for n in count(1))
-    return id if not taken(id) else next(name for name in names if not taken(name))
-
-
-def image_name(image: TopImage) -> str:
-    """Returns the display name of an image: its path, or its id where none is known."""
-    return image.path if image.path is not None else f"id {image.sample_id}"

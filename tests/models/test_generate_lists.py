@@ -5,8 +5,8 @@ import pytest
 import timm
 
 from tuiprobe.catalog import imagenet
-from tuiprobe.catalog.names import FILE, generated_with, listed_on
-from tuiprobe.models.names import generate, generate_imagenet, generate_templates
+from tuiprobe.catalog.published_models import FILE, generated_with, listed_on
+from tuiprobe.models.generate_lists import generate, generate_imagenet, generate_templates
 
 
 def test_the_list_equals_the_installed_libraries() -> None:

@@ -17,16 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names
-from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.sample import Stamp
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.measure.decoding import choose_workers, decode_batches
 from tuiprobe.measure.plan import Plan, stamps_of
 from tuiprobe.measure.shards import Shard, split_into_shards
-from tuiprobe.models.head_files import ridge_head
-from tuiprobe.models.heads import Head
+from tuiprobe.models.heads import Head, ridge_head
 from tuiprobe.probes.finite import finite_images
+from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import read_arrays, write_arrays
 
 IMAGES_PER_CLASS = 10
@@ -76,7 +76,7 @@ def fit_probe(
     plan: Plan,
     classes: tuple[str, ...],
     progress: Callable[[int, int], None],
-) -> Head | str:
+) -> Head | NotRun:
     """Encodes the split and fits the head by ridge regression.
 
     Args:
@@ -115,7 +115,7 @@ def fit_probe(
     except UsageError as error:
         if not lost:
             raise
-        return f"{error}{left_out}"
+        return NotRun(reason=f"{error}{left_out}")
     source = f"{head.source} of {name} that are not measured (next in the processing order)"
     source += left_out if lost else ""
     return _in_imagenets_order(head, dataset.classes, source)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tuiprobe.datasets import shard_io
+from tuiprobe.datasets import shard_files
 from tuiprobe.errors import DataError
 
 
@@ -19,12 +19,15 @@ def test_globs_folders_and_braces_name_local_files_in_byte_order(
         (folder / name).write_bytes(b"")
     tars = [str(folder / name) for name in ("a.tar", "b-0.tar", "b-1.tar", "é.tar")]
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert shard_io.expand(str(folder)) == shard_io.expand("~/set [1]") == tars
-    assert shard_io.expand(f"{tmp_path}/set*/*.tar") == tars
-    assert shard_io.expand(f"{tmp_path}/set*/b-{{0..1}}.tar") == tars[1:3]
-    assert shard_io.expand(f"{tmp_path}/set*/{{a,b-1,a}}.tar") == [tars[0], tars[2]]
-    assert shard_io.expand("https://host/{b,a}.tar") == ["https://host/a.tar", "https://host/b.tar"]
-    assert shard_io.expand("s3://bucket/val-{09..10}.tar")[1] == "s3://bucket/val-10.tar"
+    assert shard_files.expand(str(folder)) == shard_files.expand("~/set [1]") == tars
+    assert shard_files.expand(f"{tmp_path}/set*/*.tar") == tars
+    assert shard_files.expand(f"{tmp_path}/set*/b-{{0..1}}.tar") == tars[1:3]
+    assert shard_files.expand(f"{tmp_path}/set*/{{a,b-1,a}}.tar") == [tars[0], tars[2]]
+    assert shard_files.expand("https://host/{b,a}.tar") == [
+        "https://host/a.tar",
+        "https://host/b.tar",
+    ]
+    assert shard_files.expand("s3://bucket/val-{09..10}.tar")[1] == "s3://bucket/val-10.tar"
 
 
 def test_a_pattern_finds_what_a_shell_finds(tmp_path: Path) -> None:
@@ -42,32 +45,17 @@ def test_a_pattern_finds_what_a_shell_finds(tmp_path: Path) -> None:
         ".*/*.tar": [".x/4.tar"],
         "a/round/*.tar": ["a/round/3.tar"],
     }.items():
-        assert shard_io.expand(f"{tmp_path}/{pattern}") == [str(tmp_path / name) for name in names]
-
-
-def test_a_pattern_over_the_whole_machine_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path
-    for _ in range(60):  # as many ways through it as 60 over 5: five million
-        folder = folder / "d"
-    folder.mkdir(parents=True)
-    with pytest.raises(DataError, match="matches no file"):
-        shard_io.expand(f"{tmp_path}/**/d/**/d/**/d/**/d/**/d/*.tar")
-    monkeypatch.setattr(shard_io, "PATTERN_FILES", 20)
-    with pytest.raises(DataError, match="more than 20 files"):
-        shard_io.expand(f"{tmp_path}/**/**/**/*")
-    (tmp_path / "x.tar").write_bytes(b"")
-    with pytest.raises(DataError, match="more than 20 files"):  # of all that braces stand for
-        shard_io.expand(f"{tmp_path}/{{{'x,' * 20}x}}*.tar")
+        assert shard_files.expand(f"{tmp_path}/{pattern}") == [
+            str(tmp_path / name) for name in names
+        ]
 
 
 def test_braces_without_end_are_refused() -> None:
-    assert shard_io.expand_braces("x{a}" * 3000) == ["xa" * 3000]
+    assert shard_files.expand_braces("x{a}" * 3000) == ["xa" * 3000]
     with pytest.raises(DataError, match="more than 100,000 shards"):
-        shard_io.expand_braces("{a,b}" * 3000)
+        shard_files.expand_braces("{a,b}" * 3000)
     long = "9" * 5000
-    assert shard_io.expand_braces(f"{{0..{long}}}") == [f"0..{long}"]
+    assert shard_files.expand_braces(f"{{0..{long}}}") == [f"0..{long}"]
 
 
 @pytest.mark.parametrize(
@@ -89,17 +77,17 @@ def test_braces_without_end_are_refused() -> None:
 )
 def test_what_is_not_followed_says_why(pattern: str, cause: str) -> None:
     with pytest.raises(DataError, match=cause):
-        shard_io.expand(pattern)
+        shard_files.expand(pattern)
 
 
 def test_a_range_ends_with_the_file_and_the_stamp_follows_it(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(bytes(range(100)))
-    stamp = shard_io.stamp(str(path))
-    assert shard_io.read_range(str(path), 10, 5) == (bytes(range(10, 15)), stamp)
-    assert shard_io.read_range(str(path), 98, 5) == (bytes([98, 99]), stamp)
+    stamp = shard_files.stamp(str(path))
+    assert shard_files.read_range(str(path), 10, 5) == (bytes(range(10, 15)), stamp)
+    assert shard_files.read_range(str(path), 98, 5) == (bytes([98, 99]), stamp)
     with pytest.raises(DataError, match="does not exist"):
-        shard_io.read_range(str(tmp_path / "gone"), 0, 1)
+        shard_files.read_range(str(tmp_path / "gone"), 0, 1)
     path.write_bytes(b"22")
-    assert shard_io.stamp(str(path)) != stamp
+    assert shard_files.stamp(str(path)) != stamp
     assert pickle.dumps(stamp)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import linregress, norm
 
+from tests.measure.fake_run import model
+from tuiprobe.compare.agreement import JointAnswers, agreement, why_unfit
 from tuiprobe.numbers import number
-from tuiprobe.probes.targets.agreement import Answers, agreement, why_unfit
+from tuiprobe.results import Weights
 
 LABEL_NOISE = 0.5
 MODELS = tuple(f"m{i}" for i in range(7))
@@ -20,7 +22,7 @@ def answers(name, noise, n, seed, contrast=1.0, classes=10):
         for sigma in (LABEL_NOISE, *noise)
     ]
     answer = np.array(said[1:])
-    return Answers(name, answer, answer == said[0])
+    return JointAnswers(name, answer, answer == said[0])
 
 
 def planted(n=20_000):
@@ -31,7 +33,7 @@ def planted(n=20_000):
 
 def test_accuracies_on_a_planted_line_are_found_without_labels():
     first, other = planted()
-    blind = agreement(MODELS, first, Answers("street", other.answer))
+    blind = agreement(MODELS, first, JointAnswers("street", other.answer))
     assert blind.r2 > 0.95
     truth = other.right.mean(axis=1)
     for one, value in zip(blind.models, truth, strict=True):
@@ -77,18 +79,22 @@ def test_agreement_off_the_line_is_refused_with_its_figure():
 
 
 def test_models_that_always_agree_have_no_line():
-    same = Answers("val", np.zeros((5, 50), dtype=np.int64), np.ones((5, 50), dtype=bool))
+    same = JointAnswers("val", np.zeros((5, 50), dtype=np.int64), np.ones((5, 50), dtype=bool))
     result = agreement(MODELS[:5], same, same)
     assert result.refused
 
 
 @pytest.mark.parametrize(
-    ("training", "digests", "said"),
+    ("training", "digests", "reason"),
     [
         (["zero-shot"] * 4, list("abcd"), "images, not 4"),
         (["zero-shot"] * 5, list("abcda"), "5 runs have 4 different weights"),
         (["zero-shot"] * 4 + ["supervised"], list("abcde"), "not 2: supervised, zero-shot"),
     ],
 )
-def test_unfit_models_are_refused_with_the_figure(training, digests, said):
-    assert said in why_unfit(training, digests)
+def test_unfit_models_are_refused_with_the_figure(training, digests, reason):
+    weights = [Weights(kind="checkpoint", source="x", digest=digest) for digest in digests]
+    models = [
+        model(training=kind, weights=weight) for kind, weight in zip(training, weights, strict=True)
+    ]
+    assert reason in why_unfit(models)

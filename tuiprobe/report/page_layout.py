@@ -1,4 +1,4 @@
-"""What templates ask of the pieces of a description: their order, words, rows and pictures."""
+"""A section in the order of a page, and the words, rows and pictures that templates show."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tuiprobe.catalog.glossary import Term, mentions
-from tuiprobe.report.common import NAMED_IMAGES, image_name, opening_pieces
 from tuiprobe.report.svg import legend, plot
-from tuiprobe.report.text import in_column, value_text
+from tuiprobe.report.text import NAMED_IMAGES, image_name, in_column, value_text
 from tuiprobe.report.text import line as line_of
 from tuiprobe.results import Estimate, TopImage
 from tuiprobe.results.section import (
@@ -169,6 +168,12 @@ class PageState:
                 encoded = base64.b64encode(content).decode("ascii")
                 sources.append((image, below, f"data:image/jpeg;base64,{encoded}"))
         return sources
+
+
+def opening_pieces(content: Sequence[Content]) -> int:
+    """Returns how many pieces open a section: those before the second of its parts."""
+    places = (i for i, piece in enumerate(content) if i and isinstance(piece, Heading))
+    return next(places, len(content))
 
 
 def _visible(piece: Content) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tuiprobe.catalog.cached import cached_file
-from tuiprobe.catalog.names import all_published, published
+from tuiprobe.catalog.published_models import all_published, published
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.building import quiet
 from tuiprobe.models.offline import check_reachable, verified
-from tuiprobe.models.quiet import quiet
 from tuiprobe.models.weights import resolve
 
 

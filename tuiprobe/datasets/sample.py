@@ -1,0 +1,40 @@
+"""What is known of an image before it is read: its name, its label, its stamp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuiprobe.errors import DataError
+
+
+class UnreadableImageError(DataError):
+    """One image cannot be decoded; the engine skips, counts and lists it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a data set.
+
+    Attributes:
+        id: Rank of `path` among all paths of its data set in byte order.
+        path: Path relative to the root of the data set, with forward slashes.
+        label: Index into the data set's `classes`; None if the data have no labels.
+    """
+
+    id: int
+    path: str
+    label: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A cheap substitute for the content of an image: if the content changed, the stamp differs.
+
+    Attributes:
+        size: Bytes of the file or member; None if there is no file. Part of a run's key.
+        changed: Time of the last change, or a digest; None if only reading the image can show a
+            change.
+    """
+
+    size: int | None
+    changed: str | None

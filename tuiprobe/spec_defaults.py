@@ -1,0 +1,154 @@
+"""From what a user gives to a `RunSpec`: checks, and the defaults that depend on other options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from tuiprobe.errors import UsageError
+from tuiprobe.options import OptionField, probe_options, refuse_unknown, validated
+from tuiprobe.spec import (
+    DEFAULT_DATA,
+    DEFAULT_MODEL,
+    DEFAULT_SAMPLE,
+    EMBEDDED,
+    MINIATURE_CONCEPT_SAMPLE,
+    RunSpec,
+    run_option,
+    run_options,
+)
+
+MINIATURE_TARGET = "miniature:street"
+"""The target set that the miniature brings."""
+
+OF_IMAGES = (
+    "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype",
+    "batch_size", "shard_batches", "workers", "max_unreadable", "templates", "concepts",
+    "concept_sample", "require_weights",
+)  # fmt: skip
+"""Options that stored vectors have no use for."""
+
+OF_EMBEDDINGS = ("labels", "training", "representation", "target_embeddings", "id_column")
+"""Options that only stored vectors have a use for."""
+
+
+def make_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -> RunSpec:
+    """Returns the spec that the options describe.
+
+    Args:
+        model: Encoder; None for the embedded one, or with `embeddings`.
+        data: Data source; None for the miniature.
+        options: Further fields of `RunSpec`. None means the default. In `sample` and
+            `concept_sample`, 0 means all images.
+
+    Raises:
+        UsageError: If an option is unknown or invalid; names the option and the problem.
+    """
+    names = [option.name for option in run_options() if not option.required]
+    for name in options:
+        refuse_unknown("there is no option", name, names)
+    values = {name: value for name, value in options.items() if value is not None}
+    values = {name: typed(name, value) for name, value in values.items()}
+    model, data = typed("model", model), typed("data", data)
+    if values.get("embeddings") is not None:
+        values |= _embedded(model, data, values)
+    else:
+        _refuse_options(values, OF_EMBEDDINGS, "{} belongs to --embeddings FILE")
+        values |= {"model": model or DEFAULT_MODEL, "data": data or DEFAULT_DATA}
+    spec = validated(RunSpec, {**values, **filled(values)})
+    probe_options(spec.probe)
+    return spec
+
+
+def typed(name: str, value: Any) -> Any:
+    """Returns a value from Python as the command line gives it: paths as text, one as several.
+
+    Raises:
+        UsageError: If it is neither text nor a path where the option is text.
+    """
+    option = run_option(name)
+    if value is None:
+        return None
+    if option.many and isinstance(value, str | os.PathLike):
+        value = (value,)
+    if option.many and isinstance(value, list | tuple):
+        return tuple(_text(option, item) for item in value)
+    return _text(option, value)
+
+
+def _text(option: OptionField, value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if option.kind is str and not isinstance(value, str):
+        kind = type(value).__name__
+        raise UsageError(f"{option.flag} takes text ({option.summary}), not a {kind}")
+    return value
+
+
+def _embedded(model: str | None, data: str | None, values: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what stands for model and data where vectors are given.
+
+    Raises:
+        UsageError: If an option is about images or a model.
+    """
+    if model is not None or data is not None:
+        raise UsageError("--embeddings takes the place of --model, --data and --suite: choose one")
+    _refuse_options(values, OF_IMAGES, "{} is about images; --embeddings has none")
+    if values.get("head") in ("probe", "zero-shot"):
+        raise UsageError(f"--head {values['head']} needs an encoder: pass --head FILE")
+    return {"model": rows_name(values["embeddings"]), "data": EMBEDDED}
+
+
+def _refuse_options(values: Mapping[str, Any], names: Iterable[str], template: str) -> None:
+    """Refuses options that a run has no use for, unless they have their default."""
+    for name in names:
+        option = run_option(name)
+        if values.get(name, option.default) != option.default:
+            raise UsageError(template.format(option.flag))
+
+
+def rows_name(source: str) -> str:
+    """Returns a name for stored vectors: the last part of their path that is no pattern.
+
+    >>> rows_name("/data/clip/vitb32.npy"), rows_name("laion/img_emb/img_emb_*.npy")
+    ('vitb32', 'img_emb')
+    >>> rows_name("store.npz::train")
+    'store-train'
+    """
+    file, colons, member = source.rpartition("::")
+    path = PurePosixPath(file if colons else source)
+    while path.name and any(letter in path.name for letter in "*?["):
+        path = path.parent
+    stem = path.stem or EMBEDDED
+    return f"{stem}-{member}" if colons else stem
+
+
+def filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields whose default depends on other fields, with defaults filled in.
+
+    The miniature is a demonstration: with its own models it brings concepts and a target set and
+    takes under a minute; a full-size encoder gets fewer images and no concepts. Other concept sets
+    are measured whole, because a concept needs 30 positives in each split.
+    """
+    if values.get("embeddings") is not None:
+        return {"sample": None, "concepts": None, "concept_sample": None}
+    model, data, sample = values["model"], values["data"], values.get("sample")
+    concepts, concept_sample = values.get("concepts"), values.get("concept_sample")
+    own_model = model.startswith("mini_")
+    demonstration = own_model and data == DEFAULT_DATA
+    if concepts is None and demonstration:
+        concepts = "miniature"
+    if concept_sample is None:  # an explicit --sample applies to every set
+        concept_sample = sample
+    if concept_sample is None and concepts == "miniature":
+        concept_sample = MINIATURE_CONCEPT_SAMPLE
+    if sample is None and data.partition(":")[0] == "miniature":
+        sample = 2000 if own_model else 64
+    return {
+        "sample": DEFAULT_SAMPLE if sample is None else sample or None,
+        "concepts": concepts,
+        "concept_sample": concept_sample or None,
+        "target": values.get("target") or ((MINIATURE_TARGET,) if demonstration else ()),
+    }
