@@ -38,7 +38,7 @@ def doctor(
     With --model it also shows width, training, preprocessing, text side, head and taps, and times
     a trial batch. Ends with exit code 5 if a check fails.
     """
-    from tuiprobe.models.offline import go_offline
+    from tuiprobe.models.published_weights import go_offline
 
     if offline:
         go_offline()  # before a library is imported
