@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import torch
 from safetensors.torch import load_file
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.limits import ARRAY_HEADER_BYTES
-from tuiprobe.models.wrappers import StateDict, check_names, unwrap, without_prefix
+from tuiprobe.models.wrappers import StateDict, unwrap, without_prefix
 from tuiprobe.plaintext import first_line, first_names
 from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
 from tuiprobe.torchfiles.stored import UnsafePickleError
@@ -39,7 +38,10 @@ def read_checkpoint(path: Path) -> StateDict:
     try:
         with open_regular(path) as file:
             if path.suffix == ".safetensors":
-                return without_prefix(_read_safetensors(path, file))
+                (header,) = struct.unpack("<Q", file.read(8))
+                if header > ARRAY_HEADER_BYTES:
+                    raise ValueError(f"its header claims {header:,} bytes")
+                return without_prefix(load_file(path))
             opened = open_torch_file(file)
             return without_prefix(opened.tensors(unwrap(opened.content, path)))
     except WeightsError:
@@ -61,15 +63,6 @@ def read_checkpoint(path: Path) -> StateDict:
             f"{path} cannot be read as a checkpoint ({first_line(error)}); it may be cut short or "
             "of another format. Copy or download it again; safetensors, .pt, .pth and .bin are read"
         ) from error
-
-
-def _read_safetensors(path: Path, file: IO[bytes]) -> StateDict:
-    (header,) = struct.unpack("<Q", file.read(8))
-    if header > ARRAY_HEADER_BYTES:
-        raise ValueError(f"its header claims {header:,} bytes")
-    state: StateDict = load_file(path)
-    check_names(state, path)
-    return state
 
 
 def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -> None:
@@ -125,14 +118,13 @@ def _without_own_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateD
     """
     if any(name in built for name in state):
         return state
-    parts = next((name.split(".") for name in state), [])
-    for count in range(1, len(parts)):
-        prefix = ".".join(parts[:count]) + "."
-        if not all(name.startswith(prefix) for name in state):
-            return state
-        stripped = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-        if all(name in built or name.endswith(_BOOKKEEPING) for name in stripped):
-            return stripped
+    first = next((name for name in state if not name.endswith(_BOOKKEEPING)), "")
+    for own in built:
+        prefix = first.removesuffix(own)
+        if first.endswith(f".{own}") and all(name.startswith(prefix) for name in state):
+            stripped = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+            if all(name in built or name.endswith(_BOOKKEEPING) for name in stripped):
+                return stripped
     return state
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 from torch import Tensor
@@ -19,16 +18,6 @@ _WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "mod
 
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 """Prefixes that DataParallel, torch.compile and training modules add to every name."""
-
-
-def check_names(names: Collection[str], path: Path) -> None:
-    """Refuses names that are longer than any model's: finding their prefix takes its square."""
-    longest = max(map(len, names), default=0)
-    if longest > NAME_LENGTH:
-        raise WeightsError(
-            f"{path} holds a name of {longest:,} characters, above {NAME_LENGTH:,}; save it "
-            "again under the model's own names"
-        )
 
 
 def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
@@ -50,7 +39,6 @@ def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path} holds a {_kind(loaded)} and no named weights")
     named = {str(name): value for name, value in loaded.items()}
-    check_names(named, path)
     for name, value in named.items():
         if isinstance(value, Unread) and value.tensor:
             raise WeightsError(
