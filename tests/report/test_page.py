@@ -41,7 +41,7 @@ def test_each_block_of_the_card_has_the_picture_of_its_answer(full: Report) -> N
     assert drawn["shifts"] == ["forecast"]  # the last section of the block that draws one
     assert drawn["inside"][0] == "heights"
     assert drawn["inside"][1].startswith("channel_0_")
-    assert drawn["deploy"] in (["int8_layers"], ["int8_schemes"])
+    assert drawn["deploy"] == ["int8_layers"]
 
 
 def test_the_axis_has_every_set_that_an_accuracy_is_known_of(full: Report) -> None:

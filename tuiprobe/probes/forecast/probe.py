@@ -92,9 +92,6 @@ class ForecastFromPeers(Probe[Start, Forecast]):
             ]
             for row in result.expectations
         ]
-        errors: list[list[Value]] = [
-            [Code(code=row.family), row.models, round(100 * row.error, 1)] for row in result.errors
-        ]
         return Section(
             title=TITLE,
             card=tuple(_card(result)),
@@ -113,12 +110,6 @@ class ForecastFromPeers(Probe[Start, Forecast]):
                 *charts,
                 heading("How wrong it was"),
                 prose(_error(result)),
-                table(
-                    "forecast_errors",
-                    [("family", "family left out"), "models", ("error", "mean error, points")],
-                    errors,
-                    folded=True,
-                ),
                 points(
                     [
                         "The interval is where the accuracy of a model from a family not seen "

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, get_args
 
 from tuiprobe import numbers
-from tuiprobe.probes.content import heading, points, prose, series, several, table, value_or_dash
+from tuiprobe.probes.content import heading, prose, series, several, table, value_or_dash
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.targets import TITLE
 from tuiprobe.probes.targets.result import Estimator, LeftOut, Targets, TargetSet
@@ -52,7 +52,6 @@ DISPERSION: Final = (
 
 CARD_LINES: Final = 3
 BARS: Final = 30
-NAMED: Final = 3
 MOST_DRAWN: Final = 6
 BESIDE: Final = 0.16
 """How far beside an estimate the measured accuracy is drawn, in places."""
@@ -184,13 +183,23 @@ def _rests_on(target: TargetSet) -> str:
     """Returns what the range of a scaled estimate means, or why the estimate is not scaled."""
     if not target.too_few_wrong:
         return "At least 4 of 5 such estimates on published shifts were at most this far off."
-    tell = f"{target.labels:,} labels of {target.data}"
+    number = _labels(target)
+    tell = f"{number} labels of {target.data}"
+    if isinstance(number, str):
+        tell = f"labels of {number} images of {target.data}"
     if target.more_labelled:
         tell = f"{target.more_labelled:,} more labelled images, or {tell},"
     return (
         f"It rests on {several(target.wrong or 0, 'wrong answer')} in distribution, too few to say "
         f"in which direction it errs; {tell} would tell."
     )
+
+
+def _labels(target: TargetSet) -> Value:
+    """Returns how many labels give ±5 points: a number, or all of the set."""
+    if target.labels is None or target.labels < target.images:
+        return target.labels
+    return f"all {target.images:,}"
 
 
 def _left_out(errors: LeftOut) -> str:
@@ -219,7 +228,7 @@ def _estimates(result: Targets) -> Iterator[Content]:
         rows.append(
             [Code(code=target.data), target.images, *scaled, *["-"] * (2 - len(scaled)),
              target.scaled[0].k if scaled else "-", *(value_or_dash(figure) for figure in figures),
-             target.labels]
+             _labels(target)]
         )  # fmt: skip
     yield table(
         "targets",
@@ -290,25 +299,15 @@ def _errors(result: Targets) -> Iterator[Content]:
     )  # fmt: skip
 
 
-def _answers(number: int, target: TargetSet) -> Iterator[Content]:
+def _answers(number: int, target: TargetSet) -> Iterator[Chart]:
     """Yields the classes that the images of a set were taken for."""
-    if not target.images or not target.predicted:
-        return
-    yield heading("Predicted classes of ", Code(code=target.data))
-    most, least = (
-        ", ".join(f"{row.name} ({row.images:,})" for row in rows)
-        for rows in (target.predicted[:NAMED], target.predicted[-NAMED:][::-1])
-    )
-    never = sum(row.images == 0 for row in target.predicted)
-    yield points(
-        [
-            f"Most predicted: {most}.",
-            f"Least predicted: {least}.",
-            f"Classes never predicted: {never:,} of {len(target.predicted):,}.",
-        ]
-    )
     answered = [row for row in target.predicted if row.images]
-    bars = answered[:BARS]
+    if not answered:
+        return
+    never, bars = len(target.predicted) - len(answered), answered[:BARS]
+    note = f"{never:,} of {len(target.predicted):,} classes are never predicted"
+    if len(answered) > BARS:
+        note += f"; the {BARS} most predicted are drawn"
     yield Chart(
         id=f"predicted_{number}",
         title=f"Images of {target.data} by predicted class",
@@ -324,5 +323,5 @@ def _answers(number: int, target: TargetSet) -> Iterator[Content]:
         ),
         y_unit="count",
         ticks=tuple(row.name for row in bars),
-        note=f"the {BARS} most predicted classes" if len(answered) > BARS else "",
+        note=f"{note}.",
     )

@@ -17,7 +17,7 @@ from textual.widgets import Static
 from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import plain
-from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
+from tuiprobe.probes.ablation.result import SetAblation, TargetedAblation
 from tuiprobe.report.terminal import REPLACED
 from tuiprobe.report.text import line
 from tuiprobe.results.section import RowSubject, Table

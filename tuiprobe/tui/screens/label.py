@@ -25,7 +25,6 @@ from tuiprobe.files import Entry
 from tuiprobe.label.files import NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, PictureToLabel, open_labelling
 from tuiprobe.label.status import FINAL, LabelStatus, label_status
-from tuiprobe.label.survey import Draw
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.directory import RunDir
@@ -205,10 +204,9 @@ class LabelScreen(ProbeScreen):
             change(labelling)
         state, last = label_status(labelling), None
         if labelling.counted:
-            matched, line = labelling.matched, labelling.counted[-1]
-            answers = matched.answers[:, matched.places[line.digest]].tolist()
-            names = (matched.classes[answer] for answer in answers)
-            last = LastLabel(line.label, dict(zip(labelling.letters, names, strict=True)))
+            matched, row = labelling.matched, labelling.counted[-1]
+            names = (matched.classes[answer] for answer in matched.answers[:, row.place].tolist())
+            last = LastLabel(row.line.label, dict(zip(labelling.letters, names, strict=True)))
         ended = state.verdict in FINAL and not labelling.narrow
         picture = None if ended else labelling.following()
         if picture is None:
@@ -313,8 +311,8 @@ class LabelScreen(ProbeScreen):
         """Gives the picture on the screen a label."""
         picture = self.picture
         if picture is not None and label is not None:
-            draw = Draw(picture.place, picture.how)
-            self._do(lambda labelling: labelling.label(draw, label))
+            place, how = picture.place, picture.how
+            self._do(lambda labelling: labelling.label(place, how, label))
 
     def action_choose(self, number: int) -> None:
         """Takes the answer of this number."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from textual.content import Content
 
-from tuiprobe.label.status import FINAL, CandidateStatus, LabelStatus, difference_words, unplanned
+from tuiprobe.label.result import unplanned
+from tuiprobe.label.status import FINAL, CandidateStatus, LabelStatus, difference_words
 from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.figures import FigureText
