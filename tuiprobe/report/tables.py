@@ -20,11 +20,10 @@ FIGURE = ["value", "low", "high", "value_unit", "n", "method", "not_run_because"
 def tables(report: Report) -> dict[str, str]:
     """Returns CSV text by table name; numbers in full precision, empty where there is none."""
     counts = ["data", "source", "images", "measured", "skipped", "nonfinite", "classes"]
-    data = (
-        [each.name, each.source, each.images, each.measured, len(each.skipped), each.nonfinite,
-         each.classes]
-        for each in report.data
-    )  # fmt: skip
+    data: list[CsvRow] = [
+        (d.name, d.source, d.images, d.measured, len(d.skipped), d.nonfinite, d.classes)
+        for d in report.data
+    ]
     skipped = ([each.name, i.path, i.reason] for each in report.data for i in each.skipped)
     nonfinite = ([each.name, path] for each in report.data for path in each.nonfinite_images)
     files = {
