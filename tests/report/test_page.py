@@ -67,7 +67,7 @@ def test_the_answer_and_its_pictures_come_before_the_evidence(page: str) -> None
     first = ids.index("s1")
     assert len(page.encode()) < 3_000_000
     assert ids[:3] == ["main", "card0", "figure-card-sets"]
-    assert {"figure-robustness-robustness_0", "figure-outliers-heights"} <= set(ids[:first])
+    assert {"figure-robustness-robustness-0", "figure-outliers-heights"} <= set(ids[:first])
     assert 'Beside the card: <a href="#figure-outliers-heights">' in page
 
 
