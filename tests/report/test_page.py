@@ -38,7 +38,7 @@ def attributes(page: str, tag: str) -> list[dict[str, str | None]]:
 def test_each_block_of_the_card_has_the_picture_of_its_answer(full: Report) -> None:
     drawn = {one.block: [picture.id for picture in one.pictures] for one in card(full)}
     assert drawn.get("your images", []) == []  # the axis of all sets stands there
-    assert drawn["shifts"] == ["forecast"]  # the last section of the block that draws one
+    assert drawn["shifts"] == ["robustness_0"]
     assert drawn["inside"][0] == "heights"
     assert drawn["inside"][1].startswith("channel_0_")
     assert drawn["deploy"] == ["int8_layers"]
@@ -67,7 +67,7 @@ def test_the_answer_and_its_pictures_come_before_the_evidence(page: str) -> None
     first = ids.index("s1")
     assert len(page.encode()) < 3_000_000
     assert ids[:3] == ["main", "card0", "figure-card-sets"]
-    assert {"figure-forecast-forecast", "figure-outliers-heights"} <= set(ids[:first])
+    assert {"figure-robustness-robustness-0", "figure-outliers-heights"} <= set(ids[:first])
     assert 'Beside the card: <a href="#figure-outliers-heights">' in page
 
 
