@@ -172,7 +172,7 @@ def paired_run(path: Path, signal: float) -> Path:
     """Writes and answers a run on images that are the same in every such run."""
     import numpy as np
 
-    from tuiprobe.answer import answer
+    from tuiprobe.answer.report import answer
 
     rng = np.random.default_rng(3)
     weight = rng.standard_normal((6, 16)).astype("f4")
