@@ -40,7 +40,7 @@ def doctor(
     With --model it shows width, training, preprocessing, text tower, head and layers, and times a
     trial batch. The exit code is 5 if a check fails.
     """
-    from tuiprobe.models.offline import go_offline
+    from tuiprobe.models.published_weights import go_offline
 
     if offline:
         go_offline()  # before a library is imported

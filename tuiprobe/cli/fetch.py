@@ -50,7 +50,7 @@ def fetch(
     Prints a line for each file (model, SHA-256, bytes, path), then a line for each folder that was
     filled: copy these folders to a machine without a network.
     """
-    from tuiprobe.models.offline import go_offline
+    from tuiprobe.models.published_weights import go_offline
 
     if offline:
         go_offline()  # before a library is imported
