@@ -30,7 +30,7 @@ from tuiprobe.label.candidates import Candidate
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
+from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.help import HelpScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
@@ -132,8 +132,8 @@ def compared(*keys: str, ascii: bool = False) -> Make:
 
         async def act(pilot: Pilot[None]) -> None:
             app.push_screen(CompareScreen(pair))
-            await until(pilot, lambda: app.screen.query(ForestTable))
-            await until(pilot, lambda: app.screen.query_one(ForestTable).rows)
+            await until(pilot, lambda: app.screen.query(CompareTable))
+            await until(pilot, lambda: app.screen.query_one(CompareTable).rows)
             await pilot.press(*keys)
             await pilot.pause()
 
