@@ -172,8 +172,8 @@ def _branches(
         leaves: list[_Leaf] = []
 
         def load(leaf: int) -> TapStats:
-            states, rest = _load(plan, reader, shards[leaf], spares)
-            leaves.append(rest)
+            states, others = _load(plan, reader, shards[leaf], spares)
+            leaves.append(others)
             return states
 
         last = min(first + _BRANCH, len(shards))
