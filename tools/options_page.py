@@ -12,13 +12,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 OPTIONS = """\
 # Options, commands and exit codes
 
-`tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless [OPTIONS]` measures. `tuiprobe
---help` shows the options in bold, `tuiprobe --help-all` all of them. In Python,
-`tuiprobe.probe(model, data, **options)` takes the same options of a run: `--batch-size 8` is
-`batch_size=8`, and a repeatable option takes a list. The last column says what another value
-changes.
-
-This page is made by `python -m tools.options_page`.
+`tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless [OPTIONS]` measures. `--help`
+shows the options in bold. `tuiprobe.probe(model, data, **options)` takes the same options in
+Python: `--batch-size 8` is `batch_size=8`, and a repeatable option takes a list. The last column
+says what another value changes.
 """
 
 HELP = """
@@ -65,14 +62,7 @@ Of several models in one command, those that can run do; the exit code is that o
 did not. Of a list (`--models`), missing weights count only if no model has any, and an interruption
 counts before a failure.
 
-```sh
-tuiprobe compare A B --fail-if 'outcome differs'  # exit code 1
-tuiprobe --headless --tokens several  # exit code 2
-tuiprobe --headless --offline --model open_clip:RN50-quickgelu/openai  # exit code 3
-tuiprobe --headless --data imagefolder:no-such-folder  # exit code 4
-```
-
-In Python the same errors are subclasses of `tuiprobe.errors.TuiprobeError`: `UsageError` (2),
+In Python errors are subclasses of `tuiprobe.errors.TuiprobeError`: `UsageError` (2),
 `WeightsError` (3), `DataError` (4) and `RunError` (5). An interruption is a `KeyboardInterrupt`.
 """
 

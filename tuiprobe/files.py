@@ -351,7 +351,7 @@ class Entry:
             try:
                 try:
                     for chunk in chunks:
-                        _write_all(descriptor, chunk)
+                        write_all(descriptor, chunk)
                     if durable:
                         os.fsync(descriptor)
                 finally:
@@ -400,7 +400,8 @@ def flush_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _write_all(descriptor: int, content: bytes | memoryview) -> None:
+def write_all(descriptor: int, content: bytes | memoryview) -> None:
+    """Writes all of some bytes to an open file."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view[:_CHUNK_BYTES]) :]

@@ -90,11 +90,8 @@ PICKLE_VALUES = 1_000_000
 WRAPPERS = 16
 """Dictionaries around the weights of a checkpoint."""
 
-TAR_SPARE_BYTES, TAR_MEMBER_BYTES = 2**24, 4096
-"""Extended headers of a tar file: names and attributes, a mean for each member and a spare."""
+TAR_HEADER_BYTES = 2**17
+"""An extended header of a tar file: the name and the attributes of a member."""
 
 PATTERN_PATHS = 100_000
 """Paths that the braces of a pattern stand for."""
-
-PATTERN_FILES = 1_000_000
-"""Files and folders that the search for a pattern looks at."""

@@ -1,4 +1,4 @@
-"""`reprobe RUN --ablate` against plain algebra, its memory and bad input."""
+"""`reprobe RUN --ablate` against plain algebra, and bad input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuiprobe.answer.ablation import Question, ablate, parse_question
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.manifest import read_manifest, write_manifest
-from tuiprobe.probes.ablation.targeted_result import TargetedAblation
+from tuiprobe.probes.ablation.result import TargetedAblation
 from tuiprobe.probes.proportions import paired_difference
 from tuiprobe.report.terminal import ablation_text
 from tuiprobe.run.arrays import write_arrays
@@ -128,7 +128,7 @@ def test_runs_without_a_head_or_with_damage_say_so(tmp_path: Path) -> None:
     with pytest.raises(DamagedFileError, match=r"is not the one in manifest\.json"):
         ablate(run, Question((3,), ()))
     vouch(run)
-    with pytest.raises(DamagedFileError, match="do not fit a head of 16 channels"):
+    with pytest.raises(DamagedFileError, match="damaged"):
         ablate(run, Question((3,), ()))
     path.unlink()
     path.path.symlink_to("/etc/passwd")
@@ -166,22 +166,6 @@ def test_the_command_prints_lines_or_json_and_needs_no_torch(planted: RunDir) ->
     assert wrong.returncode == 2
     assert "there are 0 to 15" in wrong.stderr
     assert run("--json").returncode == 2
-
-
-def test_memory_stays_bounded(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    h = np.tile(rng.standard_normal((1000, 256)).astype("f4"), (60, 1))  # 61 MB
-    weight = rng.standard_normal((10, 256))
-    run = write_run(tmp_path / "run", {"val": FakeSet(h, rng.integers(0, 10, len(h)))}, weight)
-    code = (
-        "import resource, pathlib\nfrom tuiprobe.run.directory import RunDir\n"
-        "from tuiprobe.answer.ablation import Question, ablate\n"
-        "base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        f"ablate(RunDir(pathlib.Path({str(run.path)!r})), Question((3,), (1,)))\n"
-        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 45, "the representations were read at once"
 
 
 @pytest.mark.parametrize("text", ["", "17", "channel:", "channel:-1", "chanel:3", "direction:x"])

@@ -13,7 +13,7 @@ from tests.report.samples import PROBES, report
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.answer.schema import json_schema
-from tuiprobe.label.report_part import TargetLabels
+from tuiprobe.label.result import TargetLabels
 from tuiprobe.results import Frozen, ProbeResult
 
 SCHEMA = json_schema()

@@ -111,8 +111,8 @@ def test_keys_lead_to_a_table_that_is_read_back(tabs, tmp_path: Path, size) -> N
     assert answered(tab) == expected
     tab.press("n")  # nothing is left
     labelling = read_back(tmp_path, tab.value(CSV))
-    assert [line.label for line in labelling.counted] == expected
-    assert [line.how for line in labelling.counted] == [picture.how for picture in pictures]
+    assert [row.line.label for row in labelling.counted] == expected
+    assert [row.line.how for row in labelling.counted] == [picture.how for picture in pictures]
     assert tab.complaints() == []
 
 
@@ -230,7 +230,8 @@ def test_hostile_names_stay_text_on_the_way_out_and_back(tabs, tmp_path: Path) -
     rows = tab.value(CSV)
     assert [line for line in rows.splitlines() if line.startswith(("=", "+", "-", "@"))] == []
     labelling = read_back(tmp_path, rows, **how)
-    assert [row.label for row in labelling.counted] == [plain(one.choices[0]) for one in pictures]
+    labels = [row.line.label for row in labelling.counted]
+    assert labels == [plain(picture.choices[0]) for picture in pictures]
     assert tab.value("window.evil") is None
     assert tab.complaints() == []
     asked = [one for one in tab.requested() if not one.startswith("data:image/jpeg;")]

@@ -75,7 +75,9 @@ def test_an_undecided_list_ends_with_the_command_that_decides(
 ) -> None:
     names = ",".join(miniature.class_names())
     assert probe("--data", "imagefolder:pictures/cat", "--classes", names) == 0
-    last = capsys.readouterr().err.splitlines()[-1]
+    output = capsys.readouterr()
+    assert output.out.splitlines()[0] not in output.err  # the title stands in the terminal once
+    last = output.err.splitlines()[-1]
     following = last.removeprefix("next: tuiprobe ")
     assert following.startswith("label out/mini_clip-cat-")
     assert probe("--data", "imagefolder:pictures/cat", "--classes", names, "--json") == 0

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from tests.embeddings.conftest import Run, planted
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.vectors import open_vectors
+from tuiprobe.datasets.vectors.sources import open_vectors
 from tuiprobe.errors import DataError, TuiprobeError
 from tuiprobe.run.arrays import read_arrays
 
@@ -103,11 +103,11 @@ WRITERS = (
 @pytest.mark.parametrize("write", WRITERS, ids=lambda one: one.__name__)
 def test_every_format_gives_the_same_rows(tmp_path: Path, write: Writer, dtype: str) -> None:
     x = planted(2_000, 24, dtype=dtype)
-    matrix = open_vectors(write(tmp_path, x)).matrix
+    vectors = open_vectors(write(tmp_path, x))
     expected = x.astype(np.float32) if dtype == "float64" else x
-    assert (matrix.rows, matrix.channels) == x.shape
+    assert (vectors.rows, vectors.channels) == x.shape
     for start, stop in ((0, 2_000), (0, 1), (1_999, 2_000), (650, 1_500), (100, 120), (3, 1_999)):
-        result = matrix.read(start, stop)
+        result = vectors.read(start, stop)
         assert result.dtype == expected.dtype
         assert np.array_equal(result, expected[start:stop])
 
@@ -131,7 +131,7 @@ def test_every_format_gives_the_same_run(tmp_path: Path, measure: Run, write: Wr
 def test_bfloat16_is_widened(tmp_path: Path) -> None:
     x = torch.from_numpy(planted(50, 8)).bfloat16()
     torch.save(x, tmp_path / "x.pt")
-    result = open_vectors(str(tmp_path / "x.pt")).matrix.read(0, 50)
+    result = open_vectors(str(tmp_path / "x.pt")).read(0, 50)
     assert np.array_equal(result, x.float().numpy())
 
 
@@ -237,10 +237,10 @@ def test_what_is_not_there_is_said(source: str) -> None:
 
 def test_a_file_that_changes_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", planted(100, 8))
-    matrix = open_vectors(str(tmp_path / "x.npy")).matrix
+    vectors = open_vectors(str(tmp_path / "x.npy"))
     np.save(tmp_path / "x.npy", planted(90, 8))
     with pytest.raises(DataError, match="changed while"):
-        matrix.read(0, 100)
+        vectors.read(0, 100)
 
 
 def test_parquet_of_several_widths_is_refused(tmp_path: Path) -> None:
@@ -248,13 +248,13 @@ def test_parquet_of_several_widths_is_refused(tmp_path: Path) -> None:
     rows = pa.array([[1.0, 2.0], [3.0]], pa.list_(pa.float32()))
     pq.write_table(pa.table({"v": rows}), tmp_path / "x.parquet")
     with pytest.raises(DataError, match="vectors of 1 and of 2"):
-        open_vectors(str(tmp_path / "x.parquet")).matrix.read(0, 2)
+        open_vectors(str(tmp_path / "x.parquet")).read(0, 2)
 
 
 def test_a_missing_vector_of_parquet_is_not_finite(tmp_path: Path) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     rows = pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32()))
     pq.write_table(pa.table({"v": rows}), tmp_path / "x.parquet")
-    result = open_vectors(str(tmp_path / "x.parquet")).matrix.read(0, 3)
+    result = open_vectors(str(tmp_path / "x.parquet")).read(0, 3)
     assert np.isnan(result[1]).all()
     assert result[2].tolist() == [3.0, 4.0]

@@ -30,8 +30,8 @@ from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
 from tests.fuzz.test_readers import make_template, read_ranks
 from tests.measure.fake_run import vouch
-from tuiprobe.answer import answer
 from tuiprobe.answer.paths import without_folders
+from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.model_list import read_models
 from tuiprobe.compare.differences import Run as Compared
@@ -52,7 +52,7 @@ from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.reading import pictures
 from tuiprobe.report.terminal import summary
 from tuiprobe.results import Report
-from tuiprobe.run.arrays import BlockReader, read_arrays, read_unsealed, write_arrays
+from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.listing import as_json, find_runs, read_runs
@@ -390,7 +390,6 @@ def look(run: Run, name: str) -> None:
         "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
         "head.safetensors": [  # its header is read before its checksum is compared
             lambda: read_arrays(kept.head_file), lambda: read_unsealed(kept.head_file, 2**20),
-            lambda: BlockReader(kept.head_file).__exit__(),
         ],
         **dict.fromkeys(("key", "log.txt", "status/0.safetensors"), watched),
     }  # fmt: skip

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from tests.label.test_contest import TRUTH, labelled, street
 from tests.label.test_session import answer, truth
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.differences import compare_runs, read_run
 from tuiprobe.compare.ranking import rank
 from tuiprobe.compare.ranking_section import describe_ranking, title_of
 from tuiprobe.label.candidates import read_candidate
-from tuiprobe.label.contest import Contest
-from tuiprobe.label.ranking import _by_bounds
-from tuiprobe.label.report_part import TargetLabels
+from tuiprobe.label.result import TargetLabels
 from tuiprobe.label.session import Labelling, open_labelling
-from tuiprobe.label.survey import Draw
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import files_of
 from tuiprobe.report.terminal import section_text
@@ -107,7 +101,7 @@ def test_labels_of_unknown_selection_stand_beside_the_estimate(label_runs: list[
     estimated = read_report(RunDir(label_runs[0]))
     labelling = open_labelling(label_runs, "photos")
     for place in range(10):
-        labelling.label(Draw(place, "outside"), truth(labelling, place))
+        labelling.label(place, "outside", truth(labelling, place))
     labelling.close()
     right = labelling.right(range(10))[0]
     words = f"right on {right} of 10 labelled pictures, which were not drawn at random"
@@ -182,10 +176,10 @@ def test_labels_that_cannot_count_are_a_warning_that_names_the_line(
     added, words = {
         "conflict": (
             lines[2].replace(f"{digest},{label}", f"{digest},{other}"),
-            f"line 3 says that {labelling.counted[1].image} is {label}, line 6",
+            f"line 3 says that {labelling.counted[1].line.image} is {label}, line 6",
         ),
         "damaged": ("what?\n", "line 6 is no label: what?"),
-        "no class": ("", "as 'unicorn', which is no class of these runs"),
+        "no class": ("", "'unicorn' is no class of these runs"),
     }[damage]
     text = "".join(lines) + added
     if damage == "no class":
@@ -200,19 +194,3 @@ def test_labels_that_cannot_count_are_a_warning_that_names_the_line(
     assert words in " ".join(capsys.readouterr().out.split())
     assert run_cli(["runs", "--root", str(file.parent)]) == 0
     assert " measured " not in capsys.readouterr().out
-
-
-def test_some_candidates_of_a_larger_contest_keep_what_it_says_of_them() -> None:
-    contest = Contest(street([0, 1, 2, 3], 0))
-    labelled(contest, 500)
-    assert contest.winner == 1
-    matched = SimpleNamespace(source_run=SimpleNamespace(target="street"), digests=range(500))
-    labelling = cast(Any, SimpleNamespace(survey=contest, matched=matched))
-    rights = [(answers == TRUTH).mean() for answers in contest.pool.answers]
-    for places in ([0, 2], [3, 0], [0, 2, 3]):
-        found = _by_bounds(labelling, contest, places)
-        for (a, b), pair in found.pairs.items():
-            assert pair.low <= rights[places[a]] - rights[places[b]] <= pair.high
-        best = max(range(len(places)), key=lambda n: rights[places[n]])
-        assert not found.dropped[best]
-        assert found.verdict == "open" or found.winner == best

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.power import disk_after, recording, write_tree
-from tuiprobe.errors import DataError, RunError, UsageError
+from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.label.files import (
     COLUMNS,
@@ -25,7 +25,6 @@ from tuiprobe.label.files import (
     label_lines,
     label_targets,
 )
-from tuiprobe.label.matching import refuse_conflicts
 from tuiprobe.plaintext import plain
 from tuiprobe.run.locks import BusyError
 
@@ -165,9 +164,3 @@ def test_files_of_strangers_cost_a_sentence_at_most(tmp_path: Path) -> None:
     files.json.path.write_text(files.json.read_text().replace('"stages":[0]', '"stages":[]'))
     with pytest.raises(DamagedFileError, match="not have one stage per picture"):
         files.plans()
-
-
-def test_two_labels_of_one_picture_are_both_named() -> None:
-    lines = [label(0), label(1), label(1), label(0, "dog")]
-    with pytest.raises(UsageError, match=r"line 2 says that 0\.jpg is cat, line 5 .* dog"):
-        refuse_conflicts(Path("x.csv"), lines)

@@ -19,6 +19,7 @@ from tuiprobe.label.files import NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.label.status import label_status
 from tuiprobe.miniature import world
+from tuiprobe.results import Estimate
 from tuiprobe.run.directory import RunDir
 
 MODELS, PICTURES = ("mini_clip_soft", "mini_finetuned"), 40
@@ -29,11 +30,11 @@ def truth(labelling: Labelling, place: int) -> str:
     return name if name in labelling.matched.classes else NONE_OF_THESE
 
 
-def answer(labelling: Labelling, count: int) -> None:
+def answer(labelling: Labelling, count: int, label: str | None = None) -> None:
     for _ in range(count):
         picture = labelling.following()
         assert picture is not None
-        labelling.answer(truth(labelling, picture.place))
+        labelling.label(picture.place, picture.how, label or truth(labelling, picture.place))
 
 
 def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
@@ -41,10 +42,7 @@ def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
     states = []
     for count in range(12):
         states.append((label_status(labelling), labelling.following()))
-        if count % 4 == 3:
-            labelling.answer(UNSURE)
-        else:
-            answer(labelling, 1)
+        answer(labelling, 1, UNSURE if count % 4 == 3 else None)
         again = open_labelling(label_runs[::-1], "photos")  # nothing was closed: as after a kill
         assert label_status(again) == label_status(labelling)
         assert again.following() == labelling.following()
@@ -150,12 +148,12 @@ def test_what_cannot_be_labelled_together_is_refused_with_what_differs(
             open_labelling([fewer])
     labelling = open_labelling(label_runs, "photos")
     with pytest.raises(UsageError, match="'unicorn' is no class of these runs: "):
-        labelling.answer("unicorn")
+        answer(labelling, 1, "unicorn")
     answer(labelling, 1)
     labelling.close()
     path = labelling.files.csv.path
-    path.write_text(path.read_text().replace(labelling.counted[0].label, "unicorn"))
-    with pytest.raises(UsageError, match="as 'unicorn', which is no class of these runs"):
+    path.write_text(path.read_text().replace(labelling.counted[0].line.label, "unicorn"))
+    with pytest.raises(UsageError, match="line 2: 'unicorn' is no class of these runs"):
         open_labelling(label_runs, "photos")
 
 
@@ -168,7 +166,9 @@ def test_labels_are_found_by_digest_for_any_run_beside_them(label_runs: list[Pat
     for run, row in zip(label_runs, label_status(labelling).candidates, strict=True):
         beside = labelled_accuracy(RunDir(run), "photos")
         assert beside is not None
-        assert (beside.accuracy, beside.pictures, beside.labelled) == (row.accuracy, PICTURES, 15)
+        assert row.accuracy is not None
+        figure = row.accuracy.figure
+        assert (beside.accuracy, beside.pictures, beside.labelled) == (figure, PICTURES, 15)
         assert beside.sentence().startswith("measured on 15 of your pictures: ")
     assert labelled_accuracy(RunDir(stranger), "street") is None  # rendered, so of other contents
     shutil.rmtree(
@@ -176,8 +176,8 @@ def test_labels_are_found_by_digest_for_any_run_beside_them(label_runs: list[Pat
     )  # a rival is gone: the blocks of the plan still say how they were drawn
     beside = labelled_accuracy(RunDir(label_runs[1]), "photos")
     assert beside is not None
-    assert beside.accuracy is not None
-    assert abs(beside.accuracy.estimate - row.accuracy.estimate) < beside.accuracy.half
+    assert isinstance(beside.accuracy, Estimate)
+    assert beside.accuracy.low <= figure.value <= beside.accuracy.high
     labelling.close()
 
 
@@ -189,14 +189,14 @@ def test_the_truth_is_within_the_accuracy_of_a_run_that_was_no_candidate(
     labelling.close()
     beside = labelled_accuracy(RunDir(label_runs[1]), "photos")
     assert beside is not None
-    assert beside.accuracy is not None
+    assert isinstance(beside.accuracy, Estimate)
     other = open_labelling(label_runs[1:], "photos").matched
     rights = [
         other.classes[number] == truth(labelling, place)
         for place, number in enumerate(other.answers[0].tolist())
     ]
     assert beside.accuracy.low <= np.mean(rights) <= beside.accuracy.high
-    assert beside.accuracy.labels == 25
+    assert beside.accuracy.n == 25
 
 
 def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_path: Path) -> None:

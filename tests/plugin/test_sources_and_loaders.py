@@ -84,7 +84,7 @@ def test_a_broken_package_is_named_and_disturbs_no_other(site: Path) -> None:
         load_dataset("failing:x")
     with pytest.raises(DataError, match=r"package worse 0\.1: KeyError: 'inside'"):
         load_concepts("failing:x")
-    with pytest.raises(DataError, match="a object has no 'name'"):
+    with pytest.raises(DataError, match=r"a object is no tuiprobe\.datasets\.Dataset"):
         load_dataset("empty:x")
     with pytest.raises(RunError, match=r"failing:x failed in package worse 0\.1: KeyError"):
         load_encoder("failing:x")

@@ -131,8 +131,8 @@ def test_what_is_refused_leaves_no_page_and_no_plan(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"label\.html exists: name another file"):
         write_label_page(labelling, file, 2)
     assert (file.read_text("utf-8"), labelling.files.plans()) == ("mine", ())
-    for _ in range(2):
-        labelling.answer("cat")
+    for place in range(2):
+        labelling.label(place, "order", "cat")
     with pytest.raises(UsageError, match="every picture is labelled"):
         write_label_page(labelling, tmp_path / "other.html", 2)
     assert not (tmp_path / "other.html").exists()

@@ -15,7 +15,7 @@ from pathlib import Path
 from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.results.report import Report
-from tuiprobe.run.arrays import BlockReader, read_arrays
+from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_plan
 from tuiprobe.run.samples import read_samples
@@ -74,11 +74,6 @@ def watch(run: RunDir) -> str:
     return snapshot.stage_message
 
 
-def blocks(run: RunDir) -> None:
-    with BlockReader(run.head_file) as file:
-        file.read("x")
-
-
 def report(run: RunDir) -> object:
     return Report.parse(run.results_file.read_bytes(limits.REPORT_BYTES), run.results_file)
 
@@ -113,7 +108,6 @@ BOMBS: dict[str, tuple[Write, Callable[[RunDir], object], str]] = {
     "empty lines": (content("samples.jsonl", lambda: b"\n" * 100 * 2**20), read_samples, NO_IMAGE),
     "sparse lines": (sparse("samples.jsonl", 100 * 2**20), read_samples, NO_IMAGE),
     "array": (zeros, arrays, "memory"),
-    "array in blocks": (zeros, blocks, "carries no checksum"),
     "status files": (statuses(9, 60 * 2**20), watch, "above the limit of 536,870,912"),
     "status values": (
         content("status/0.json", lambda: b'{"taps":{"a":[' + b"[]," * 2**21), watch,

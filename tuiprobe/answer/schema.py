@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tuiprobe.label.report_part import TargetLabels
+from tuiprobe.label.result import TargetLabels
 from tuiprobe.probes import LABELS, registry
 from tuiprobe.results import Part, ProbeResult, Report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -103,18 +104,17 @@ def published_row(spec: str, size: int | None = None) -> Row | None:
     >>> published_row("timm:resnet50.a1_in1k", 288).imagenet
     0.8124
     """
-    candidates = _by_spec().get(spec, ())
+    candidates = _by_spec().get(spec, []) if spec else []
     if size is None or not candidates or candidates[0].size is None:
         return candidates[0] if candidates else None
     return next((row for row in candidates if row.size == size), None)
 
 
 @lru_cache(maxsize=1)
-def _by_spec() -> dict[str, tuple[Row, ...]]:
-    index: dict[str, tuple[Row, ...]] = {}
+def _by_spec() -> dict[str, list[Row]]:
+    index = defaultdict(list)
     for row in rows():
-        if row.spec:
-            index[row.spec] = (*index.get(row.spec, ()), row)
+        index[row.spec].append(row)
     return index
 
 
@@ -139,6 +139,9 @@ def _open_clip_row(row: dict[str, str]) -> Row:
     model, tag = row["name"], row["pretrained"]
     spec = f"open_clip:{model}/{tag}"
     wrong = (model, tag) in _WRONG_ACTIVATION
+    note = "measured with the wrong activation function" if wrong else ""
+    if not wrong and tag.startswith("mscoco_finetuned"):
+        note = "fine-tuned to write captions after pretraining"
     # The suffix reproduces a figure that was measured with the wrong activation.
     spec = f"{spec}@gelu" if wrong else right_spec(spec)
     return Row(
@@ -150,7 +153,7 @@ def _open_clip_row(row: dict[str, str]) -> Row:
         training="zero-shot",
         imagenet=_number(row["imagenet"]),
         shifts=_shifts(row),
-        note=_note(wrong, tag),
+        note=note,
         pretraining=_pretraining(model, tag),
     )
 
@@ -172,13 +175,6 @@ def _zero_shot(rows_of_table: Iterable[Row]) -> Iterator[Row]:
         else:
             first[key] = row
             yield replace(row, baselines=frozenset({ZERO_SHOT}))
-
-
-def _note(wrong: bool, tag: str) -> str:
-    if wrong:
-        return "measured with the wrong activation function"
-    captioner = tag.startswith("mscoco_finetuned")
-    return "fine-tuned to write captions after pretraining" if captioner else ""
 
 
 def _pretraining(model: str, tag: str) -> str:
@@ -245,48 +241,40 @@ def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]
     try:
         reader = csv.DictReader(text.lstrip("\ufeff").splitlines())
         columns = tuple(reader.fieldnames or ())
-        _check_columns(columns, source, id_set, shifts)
+        missing = [name for name in ("model", id_set) if name not in columns]
+        if not missing and not any(shift in columns for shift in shifts):
+            missing = [" or ".join(shifts)]
+        if missing:
+            raise UsageError(
+                f"{source} lacks the column {missing[0]!r}; these sets need: model, {id_set}, and "
+                f"one or more of {', '.join(shifts)}"
+            )
+        if twice := [name for name in columns if columns.count(name) > 1]:
+            raise UsageError(f"{source} has the column {twice[0]!r} twice")
         lines = [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
         raise UsageError(f"{source} is no CSV: {error}") from error
+    if not lines:
+        raise UsageError(f"{source} holds a header and no model")
+    own = {shift: column for shift, column in OWN_CLASSES.items() if shift in shifts}
     models = []
     for number, cells in lines:
-        place = f"{source}, line {number}"
+        where = f"{source}, line {number}"
         if not (cells["model"] or "").strip():
-            raise UsageError(f"{place}: column 'model' is empty")
-        models.append(_own_row(cells, place, id_set, shifts))
-    if not models:
-        raise UsageError(f"{source} holds a header and no model")
+            raise UsageError(f"{where}: column 'model' is empty")
+        row = Row(
+            table="own",
+            model=cells["model"].strip(),
+            baselines=frozenset({"own"}),
+            imagenet=_fraction(cells, id_set, where),
+            shifts={shift: _fraction(cells, shift, where) for shift in shifts},
+            own_classes={shift: _fraction(cells, column, where) for shift, column in own.items()},
+        )
+        models.append(row)
     return models
 
 
-def _check_columns(columns: Sequence[str], source: str, id_set: str, shifts: Sequence[str]) -> None:
-    missing = [name for name in ("model", id_set) if name not in columns]
-    if not missing and not any(shift in columns for shift in shifts):
-        missing = [" or ".join(shifts)]
-    if missing:
-        raise UsageError(
-            f"{source} lacks the column {missing[0]!r}; these sets need: model, {id_set}, and "
-            f"one or more of {', '.join(shifts)}"
-        )
-    twice = [name for name in columns if columns.count(name) > 1]
-    if twice:
-        raise UsageError(f"{source} has the column {twice[0]!r} twice")
-
-
-def _own_row(cells: Mapping[str, str], place: str, id_set: str, shifts: Sequence[str]) -> Row:
-    own = {shift: column for shift, column in OWN_CLASSES.items() if shift in shifts}
-    return Row(
-        table="own",
-        model=cells["model"].strip(),
-        baselines=frozenset({"own"}),
-        imagenet=_fraction(cells, id_set, place),
-        shifts={shift: _fraction(cells, shift, place) for shift in shifts},
-        own_classes={shift: _fraction(cells, column, place) for shift, column in own.items()},
-    )
-
-
-def _fraction(cells: Mapping[str, str], column: str, place: str) -> float | None:
+def _fraction(cells: Mapping[str, str], column: str, where: str) -> float | None:
     text = (cells.get(column) or "").strip()
     if not text:
         return None
@@ -296,6 +284,6 @@ def _fraction(cells: Mapping[str, str], column: str, place: str) -> float | None
         value = -1.0
     if not 0 <= value <= 1:  # also rejects NaN
         raise UsageError(
-            f"{place}, column {column!r}: {text!r} is no accuracy; give fractions, 0.761 for 76.1 %"
+            f"{where}, column {column!r}: {text!r} is no accuracy; give fractions, 0.761 for 76.1 %"
         )
     return value

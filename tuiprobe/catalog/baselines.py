@@ -130,8 +130,13 @@ class RobustnessByBaseline:
     @cached_property
     def prediction(self) -> tuple[float, float]:
         """The 95 % interval that also includes the scatter of single models."""
-        half = self.line.reach or _scatter(self.line, self.imagenet)
-        return _interval(self.line, self.imagenet, self.mean, half, self.noise)
+        line, half = self.line, self.line.reach
+        if half is None:  # Student's t, for a single model
+            from scipy.special import stdtrit  # .3 s, and most readers ask for no prediction
+
+            spread = line.scatter**2 + _line_variance(line, logit(self.imagenet))
+            half = float(stdtrit(line.n - 2, 0.975)) * sqrt(spread)
+        return _interval(line, self.imagenet, self.mean, half, self.noise)
 
     @property
     def above(self) -> bool:
@@ -368,14 +373,3 @@ def _line_variance(line: Line, x: float) -> float:
     """Returns the bootstrap variance of the line at x, in squared logits."""
     aa, ab, bb = line_covariance(line)
     return aa * x * x + 2 * ab * x + bb
-
-
-def _scatter(line: Line, imagenet: float) -> float:
-    """Returns the half-width in logits of the prediction interval of a single model (Student's t).
-
-    The library takes a third of a second to import, and most readers ask for no prediction.
-    """
-    from scipy.special import stdtrit
-
-    variance = line.scatter**2 + _line_variance(line, logit(imagenet))
-    return float(stdtrit(line.n - 2, 0.975)) * sqrt(variance)

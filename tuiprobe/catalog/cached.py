@@ -44,22 +44,20 @@ def hub_cache() -> Path:
 def cached_file(model: Published) -> Path | None:
     """Returns the file with the weights of a model; None if it is not cached."""
     if model.repository:
-        return _in_hub(model)
-    name = PurePosixPath(urlsplit(model.url).path).name
-    if not name:
-        return None
-    path = url_folder(model.loader) / name
-    return path if path.is_file() else None
-
-
-def _in_hub(model: Published) -> Path | None:
-    root = hub_cache() / f"models--{model.repository.replace('/', '--')}"
-    try:
-        commit = (root / "refs" / "main").read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    paths = (root / "snapshots" / commit / name for name in hub_names(model))
+        root = hub_cache() / hub_folder(model)
+        try:
+            commit = (root / "refs" / "main").read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        paths = [root / "snapshots" / commit / name for name in hub_names(model)]
+    else:
+        paths = [url_folder(model.loader) / PurePosixPath(urlsplit(model.url).path).name]
     return next((path for path in paths if path.is_file()), None)
+
+
+def hub_folder(model: Published) -> str:
+    """Returns the folder of a model's repository in the Hugging Face cache."""
+    return f"models--{model.repository.replace('/', '--')}"
 
 
 def hub_names(model: Published) -> tuple[str, ...]:
@@ -88,22 +86,18 @@ def missing_weights(models: Sequence[str]) -> list[Missing]:
         preset = presets().get(model)
         weights = published(preset.spec if preset is not None else model) or _at_hub(model)
         if weights is not None and cached_file(weights) is None:
-            count = preset.parameters if preset is not None else _timm_parameters(model)
-            tower = None if count is None else FLOAT32_BYTES * count
+            row = published_row(model.partition("@")[0]) if weights.loader == "timm" else None
+            count = None if row is None or row.parameters is None else row.parameters * 1e6
+            count = count if preset is None else preset.parameters
+            tower = None if count is None else int(FLOAT32_BYTES * count)
             missing.append(Missing(model, tower, weights))
     return missing
 
 
-def _timm_parameters(model: str) -> int | None:
-    """Returns the parameters of a timm model by the published table; None for any other."""
-    row = published_row(model.partition("@")[0]) if model.startswith("timm:") else None
-    return None if row is None or row.parameters is None else int(row.parameters * 1e6)
-
-
 def _at_hub(model: str) -> Published | None:
     """Returns the weights of `LOADER:hf-hub:OWNER/NAME`, whose file has the library's name."""
-    loader, kind, repository = (*model.split(":", 2), "", "")[:3]
-    if loader not in ("open_clip", "timm") or kind != "hf-hub":
+    loader, _, repository = model.partition(":hf-hub:")
+    if loader not in ("open_clip", "timm") or not repository:
         return None
     return Published(loader, repository, "", False, repository, "", "")
 

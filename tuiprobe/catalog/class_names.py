@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
 
-from tuiprobe.catalog.imagenet import imagenet_columns, imagenet_labels, imagenet_wnids
+from tuiprobe.catalog.imagenet import (
+    SYNSET,
+    folded_name,
+    imagenet_columns,
+    imagenet_labels,
+    imagenet_wnids,
+    possible_labels,
+)
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 from tuiprobe.plaintext import plain, text_of
 
-_SEPARATORS = re.compile(r"[\s_\-'\u2019]+")
-_SYNSET = re.compile(r"(n\d{8})(?!\d)", re.IGNORECASE)
 _MOST_LISTED = 5
 _ALIKE = 0.8
 """How similar a name must be to be suggested, as `difflib` counts."""
@@ -93,15 +96,14 @@ def spelled_out(name: str) -> str:
     >>> spelled_out("n01440764"), spelled_out("fire truck")
     ('tench', 'fire truck')
     """
-    synset = _SYNSET.match(name)
-    if synset is None:
+    if SYNSET.match(name) is None:
         return name
-    if synset[1].lower() not in _known():
+    labels = possible_labels(name)
+    if not labels:
         raise UsageError(
             f"--classes: {plain(name[:80])!r} is none of ImageNet's 1,000 synset ids; write a name"
         )
-    (label,) = _known()[synset[1].lower()]
-    return _prompt_name(label)
+    return _prompt_name(min(labels))
 
 
 def _prompt_name(label: int) -> str:
@@ -120,44 +122,6 @@ def shortened(entries: Sequence[str], separator: str = ", ") -> str:
     more = len(entries) - _MOST_LISTED
     rest = [f"and {more:,} more"] if more > 0 else []
     return separator.join([*entries[:_MOST_LISTED], *rest])
-
-
-def _folded(name: str) -> str:
-    """Returns a name without case and separators.
-
-    >>> _folded("Great_white-Shark") == _folded("great white shark")
-    True
-    """
-    return _SEPARATORS.sub("", name).casefold() or name
-
-
-@lru_cache(maxsize=1)
-def _known() -> Mapping[str, frozenset[int]]:
-    """Returns the labels that each id and name of ImageNet may mean, by folded name.
-
-    A name that comes first in a class goes before the same name among the synonyms of another.
-    """
-    first, later = defaultdict(set), defaultdict(set)
-    for label, (wnid, name, words) in enumerate(zip(*imagenet_columns(), strict=True)):
-        leading, *synonyms = words.split(",")
-        for word in (wnid, name, leading):
-            first[_folded(word.strip())].add(label)
-        for word in synonyms:
-            later[_folded(word.strip())].add(label)
-    return {name: frozenset(labels) for name, labels in {**later, **first}.items()}
-
-
-def _meaning(name: str) -> frozenset[int]:
-    """Returns the labels of ImageNet that a name may mean.
-
-    >>> _meaning("Great_White_Shark") == _meaning("n01484850") == {2}, sorted(_meaning("crane"))
-    (True, [134, 517])
-    """
-    synset = _SYNSET.match(name)
-    if synset is not None:
-        return _known().get(synset[1].lower(), frozenset())
-    folded = _known().get(_folded(name))
-    return folded or _known().get(_folded(name.partition(",")[0].strip()), frozenset())
 
 
 @dataclass(frozen=True)
@@ -206,7 +170,7 @@ class ClassMatches:
                 yield f"{quoted} is not a class of {of}{hint}"
             elif len(rows) > 1:
                 ids = imagenet_wnids()
-                meant = [f"{ids[i]} ({_prompt_name(i)})" for i in sorted(_meaning(name))]
+                meant = [f"{ids[i]} ({_prompt_name(i)})" for i in sorted(possible_labels(name))]
                 hint = f": name it {' or '.join(meant)}" if len(meant) > 1 else ""
                 yield f"{quoted} is {len(rows)} classes of {of}{hint}"
             elif rows[0] in owner:
@@ -219,8 +183,8 @@ class ClassMatches:
         if of_imagenet(self.rows):
             columns = (*imagenet_columns()[1], *imagenet_columns()[2])
             words = (word.strip() for names in columns for word in names.split(","))
-        by_folded = {_folded(word): word for word in words}
-        near = get_close_matches(_folded(name), by_folded, n=2, cutoff=_ALIKE)
+        by_folded = {folded_name(word): word for word in words}
+        near = get_close_matches(folded_name(name), by_folded, n=2, cutoff=_ALIKE)
         return [plain(by_folded[word][:80]) for word in near]
 
 
@@ -239,19 +203,21 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
     """
     named, folded, labelled = (defaultdict[object, list[int]](list) for _ in range(3))
     whole = of_imagenet(rows)
-    meanings = [frozenset((i,)) for i in range(len(rows))] if whole else [*map(_meaning, rows)]
+    meanings = [*map(possible_labels, rows)]
+    if whole:
+        meanings = [frozenset((label,)) for label in range(len(rows))]
     for place, row in enumerate(rows):
         named[row].append(place)
-        folded[_folded(row)].append(place)
+        folded[folded_name(row)].append(place)
         for label in meanings[place]:
             labelled[label].append(place)
 
     def by_name(name: str) -> list[int]:
         exact = named.get(name) or named.get(name.replace("_", " "))
-        return exact or folded.get(_folded(name), [])
+        return exact or folded.get(folded_name(name), [])
 
     def by_meaning(name: str) -> list[int]:
-        meaning = _meaning(name)
+        meaning = possible_labels(name)
         places = sorted({place for label in meaning for place in labelled.get(label, ())})
         return [place for place in places if meanings[place] == meaning] or places
 

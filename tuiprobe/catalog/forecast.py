@@ -88,14 +88,15 @@ class Peers:
                 f"{number(line.high, 'share')}"
             )
         centre = line.a * logit(imagenet) + line.b
-        return ShiftForecast(
-            line.target,
-            sigmoid(centre),
-            {
-                level: _around(centre, sqrt(half**2 + _noise(line.a, imagenet, images, level)))
-                for level, half in self.reach.items()
-            },
-        )
+        intervals = {}
+        for level, half in self.reach.items():
+            noise = 0.0  # squared, that the binomial error of x adds, in logits of y
+            if images is not None:
+                z = NormalDist().inv_cdf((1 + level) / 2)
+                noise = (z * line.a) ** 2 / (images * imagenet * (1 - imagenet))
+            half = sqrt(half**2 + noise)
+            intervals[level] = sigmoid(centre - half), sigmoid(centre + half)
+        return ShiftForecast(line.target, sigmoid(centre), intervals)
 
 
 @dataclass(frozen=True)
@@ -205,15 +206,3 @@ def _left_out(
 ) -> tuple[tuple[ModelPoint, ...], Residuals]:
     points, _ = points_of(bundled_models(BASELINE_OF[kind], without), target)
     return tuple(points), residuals(points)
-
-
-def _around(centre: float, half: float) -> tuple[float, float]:
-    return sigmoid(centre - half), sigmoid(centre + half)
-
-
-def _noise(slope: float, imagenet: float, images: int | None, level: float) -> float:
-    """Returns the squared half-width that the binomial error of x adds, in logits of y."""
-    if not images:
-        return 0.0
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    return (z * slope) ** 2 / (images * imagenet * (1 - imagenet))

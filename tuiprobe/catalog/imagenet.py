@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +16,12 @@ FILE = Path(__file__).with_name("imagenet.tsv")
 """One class a line, in the order of the labels: WordNet id, open_clip's name, WordNet's names."""
 
 TEMPLATES_FILE = Path(__file__).with_name("imagenet_templates.txt")
+
+SYNSET = re.compile(r"(n\d{8})(?!\d)", re.IGNORECASE)
+_SEPARATORS = re.compile(r"[\s_\-'\u2019]+")
+
+_FEWEST_NAMES = 0.9
+"""Share of 1,000 names that must be ImageNet's in order; sources spell some differently."""
 
 
 @lru_cache(maxsize=1)
@@ -43,8 +51,7 @@ def imagenet_labels(classes: Sequence[str]) -> tuple[int, ...] | None:
 
     Accepts WordNet ids, a subset of them (ImageNet-A and -R), and the numbered folders of
     ImageNet-V2 in any order (a string sort gives 0, 1, 10, 100, 101). Also accepts 1,000 names in
-    label order ("tench", or "tench, Tinca tinca"), as tar shards and Hugging Face sets have them;
-    a few names may differ, because sources spell some differently.
+    label order ("tench", or "tench, Tinca tinca"), as tar shards and Hugging Face sets have them.
 
     >>> imagenet_labels(["n01443537", "n01440764"])
     (1, 0)
@@ -58,32 +65,50 @@ def imagenet_labels(classes: Sequence[str]) -> tuple[int, ...] | None:
         return tuple(index[name] for name in classes)
     if sorted(classes) == sorted(str(i) for i in range(1000)):
         return tuple(int(name) for name in classes)
-    if len(classes) == len(index) and _named_in_order(classes):
-        return tuple(range(len(classes)))
+    if len(classes) == len(index):
+        hits = sum(label in possible_labels(name) for label, name in enumerate(classes))
+        return tuple(range(len(classes))) if hits >= _FEWEST_NAMES * len(classes) else None
     return None
 
 
-_FEWEST_NAMES = 0.9
+def folded_name(name: str) -> str:
+    """Returns a name without case and separators.
 
-
-def _named_in_order(classes: Sequence[str]) -> bool:
-    pairs = zip(classes, _known_names(), strict=True)
-    hits = sum(_first_name(name) in known for name, known in pairs)
-    return hits >= _FEWEST_NAMES * len(classes)
+    >>> folded_name("Great_white-Shark") == folded_name("great white shark")
+    True
+    """
+    return _SEPARATORS.sub("", name).casefold() or name
 
 
 @lru_cache(maxsize=1)
-def _known_names() -> tuple[frozenset[str], ...]:
-    """Returns the names of each ImageNet class: open_clip's and WordNet's."""
-    _, names, descriptions = imagenet_columns()
-    return tuple(
-        frozenset((_first_name(name), _first_name(words)))
-        for name, words in zip(names, descriptions, strict=True)
-    )
+def _known() -> Mapping[str, frozenset[int]]:
+    """Returns the labels that each id and name of ImageNet may mean, by folded name.
+
+    A name that comes first in a class goes before the same name among the synonyms of another.
+    """
+    first, later = defaultdict(set), defaultdict(set)
+    for label, (wnid, name, words) in enumerate(zip(*imagenet_columns(), strict=True)):
+        leading, *synonyms = words.split(",")
+        for word in (wnid, name, leading):
+            first[folded_name(word.strip())].add(label)
+        for word in synonyms:
+            later[folded_name(word.strip())].add(label)
+    return {name: frozenset(labels) for name, labels in {**later, **first}.items()}
 
 
-def _first_name(name: str) -> str:
-    return name.partition(",")[0].replace("_", " ").strip().lower()
+def possible_labels(name: str) -> frozenset[int]:
+    """Returns the labels of ImageNet that a name may mean.
+
+    >>> possible_labels("Great_White_Shark") == possible_labels("n01484850") == {2}
+    True
+    >>> sorted(possible_labels("crane"))
+    [134, 517]
+    """
+    synset = SYNSET.match(name)
+    if synset is not None:
+        return _known().get(synset[1].lower(), frozenset())
+    folded = _known().get(folded_name(name))
+    return folded or _known().get(folded_name(name.partition(",")[0].strip()), frozenset())
 
 
 def prompt_names(classes: Sequence[str]) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.cached import cached_file
+from tuiprobe.catalog.cached import cached_file, hub_cache, hub_folder
 from tuiprobe.catalog.presets import ListedModel, Preset, presets
 from tuiprobe.catalog.published import robustness_of
 from tuiprobe.catalog.published_models import all_published, right_spec
+from tuiprobe.plaintext import holds_all
 
 
 def listed(words: Sequence[str] = ()) -> Iterator[ListedModel]:
@@ -20,31 +21,31 @@ def listed(words: Sequence[str] = ()) -> Iterator[ListedModel]:
     >>> next(listed(["rn50_openai"])).spec
     'open_clip:RN50-quickgelu/openai'
     """
+    folders = {folder.name for folder in hub_cache().glob("models--*")}
     for preset in presets().values():
         text = f"{preset.name} {preset.spec} {preset.backbone} {preset.pretraining}"
-        if _holds(f"{text} {preset.training}", words):
-            cached = _cached(preset.spec) if preset.public else "none"
+        if holds_all(f"{text} {preset.training}", words):
+            cached = _cached(preset.spec, folders) if preset.public else "none"
             cached = "yes" if preset.shipped else cached
             yield _row(preset.name, preset.spec, preset, cached, preset.parameters / 1e6)
     for spec in all_published():
-        if right_spec(spec) == spec and _holds(spec, words):
-            yield _row(spec, spec, None, _cached(spec), None)
+        if right_spec(spec) == spec and holds_all(spec, words):
+            yield _row(spec, spec, None, _cached(spec, folders), None)
 
 
 def of_package(specs: Sequence[str], words: Sequence[str] = ()) -> Iterator[ListedModel]:
     """Yields models of other packages; the catalog knows only their specs."""
     for spec in specs:
-        if _holds(spec, words):
+        if holds_all(spec, words):
             yield ListedModel(spec, spec, None, "", None, None, None, False)
 
 
-def _holds(text: str, words: Sequence[str]) -> bool:
-    return all(word.lower() in text.lower() for word in words)
-
-
-def _cached(spec: str) -> str:
+def _cached(spec: str, folders: Container[str]) -> str:
+    """Says whether weights are cached; most repositories have no folder, which is soon known."""
     model = all_published().get(spec)
-    return "yes" if model is not None and cached_file(model) is not None else "no"
+    if model is None or (model.repository and hub_folder(model) not in folders):
+        return "no"
+    return "yes" if cached_file(model) is not None else "no"
 
 
 def _row(

@@ -10,11 +10,13 @@ from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row, rows
 from tuiprobe.catalog.baselines import (
     AXIS,
     BASELINES,
+    Line,
     RobustnessByBaseline,
     bundled,
     effective_robustness,
 )
 from tuiprobe.catalog.forecast import BASELINE_OF, ShiftForecast, errors, kind_of, own_family, peers
+from tuiprobe.plaintext import holds_all
 
 SCHEMA_VERSION = 1
 
@@ -64,18 +66,14 @@ def entries(
             forecast_of(row, target or SHIFTS),
         )
         for row in rows()
-        if _matches(row, words)
+        if holds_all(f"{row.table} {row.model} {row.tag} {row.spec} {row.training}", words)
     ]
-    return sorted(listed, key=lambda entry: _rank(entry.robustness[baselines[0]]))
 
+    def rank(entry: PublishedRow) -> tuple[bool, float]:
+        er = entry.robustness[baselines[0]]
+        return er is None, 0.0 if er is None else -er.value
 
-def _matches(row: Row, words: Sequence[str]) -> bool:
-    text = f"{row.table} {row.model} {row.tag} {row.spec} {row.training}".lower()
-    return all(word.lower() in text for word in words)
-
-
-def _rank(er: RobustnessByBaseline | None) -> tuple[bool, float]:
-    return (er is None, 0.0 if er is None else -er.value)
+    return sorted(listed, key=rank)
 
 
 def robustness_of(
@@ -121,7 +119,7 @@ def as_json(
         "schema_version": SCHEMA_VERSION,
         "axis": AXIS,
         "sources": SOURCES,
-        "baselines": {name: _line(name, shifts) for name, shifts in targets.items()},
+        "baselines": {name: _line(bundled(name, shifts)) for name, shifts in targets.items()},
         "forecasts": {
             kind: {
                 "target": list(target or SHIFTS),
@@ -135,8 +133,7 @@ def as_json(
     }
 
 
-def _line(name: str, target: tuple[str, ...]) -> dict[str, object]:
-    line = bundled(name, target)
+def _line(line: Line) -> dict[str, object]:
     return {
         "target": list(line.target),
         "n": line.n,

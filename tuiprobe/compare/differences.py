@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from tuiprobe.compare.inference import LEVEL, difference, excludes_zero, holm, p_value
-from tuiprobe.compare.labels import by_labels, labelled_difference
+from tuiprobe.compare.labels import NO_BOUNDS, LabelEvidence, label_evidence
 from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.compare.paired import KEEPS_NONE, Pairing
 from tuiprobe.datasets.registry import last_part
-from tuiprobe.label.ranking import LabelledRanking
 from tuiprobe.probes import LABELS
 from tuiprobe.report import read_report
 from tuiprobe.results import DataSet, Figure, Frozen, NotRun, Report, given
@@ -134,7 +133,7 @@ def read_run(directory: RunDir) -> Run:
 
 def compare_runs(first: Run, second: Run) -> Comparison:
     """Compares two runs figure by figure, in pairs where they measured the same images."""
-    labels = by_labels((first.report, second.report), (first.directory, second.directory))
+    labels = label_evidence((first.report, second.report), (first.directory, second.directory))
     return compare(first.report, second.report, Pairing(first.images, second.images), labels)
 
 
@@ -142,7 +141,7 @@ def compare(
     first: Report,
     second: Report,
     pairing: Pairing | None = None,
-    labels: LabelledRanking | NotRun | None = None,
+    labels: LabelEvidence | NotRun | None = None,
 ) -> Comparison:
     """Compares two reports figure by figure; over kinds of representation only their answers.
 
@@ -150,19 +149,22 @@ def compare(
         first: The report that the other one is compared with.
         second: The other report.
         pairing: What the runs know of single images; None for nothing.
-        labels: Which run is ahead by labels, see `tuiprobe.compare.labels.by_labels`.
+        labels: Which run is ahead by labels, see `tuiprobe.compare.labels.label_evidence`.
     """
     pairing = pairing or Pairing({}, {})
     alike = first.model.representation == second.model.representation
     ours, theirs = (_figures_by_place(report, all_blocks=alike) for report in (first, second))
     places = [{(data, place) for _, data, place, _ in figures} for figures in (ours, theirs)]
     differences = []
+    change: Figure
     for place, figure in ours.items():
         if place not in theirs:
             continue
         if figure.id == LABELLED_ID:
-            change, ahead = labelled_difference(labels, figure.data, 1, 0)
-            paired, differs = ahead is not None, ahead
+            change, differs = labels if isinstance(labels, NotRun) else NO_BOUNDS, None
+            if isinstance(labels, LabelEvidence) and labels.status.target == figure.data:
+                change, differs = labels.difference(1, 0)
+            paired = differs is not None
         else:
             change, paired, differs = _difference(figure, theirs[place], pairing)
         differences.append(
@@ -319,9 +321,7 @@ def _image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[st
             )
 
 
-def _label_notes(
-    reports: Sequence[Report], labels: LabelledRanking | NotRun | None
-) -> Iterator[str]:
+def _label_notes(reports: Sequence[Report], labels: LabelEvidence | NotRun | None) -> Iterator[str]:
     """Yields why labels do not count, once each."""
     parts = [part for report in reports if (part := report.part_of(LABELS)) is not None]
     reasons = [part.not_run for part in parts if part.not_run is not None]

@@ -3,26 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.label.ranking import LabelledRanking, labelled_ranking
+from tuiprobe.label.report_part import labels_state
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.headlines import LABELLED_ID
 from tuiprobe.run.directory import RunDir
+
+if TYPE_CHECKING:
+    from tuiprobe.label.session import Labelling
+    from tuiprobe.label.status import LabelStatus
 
 BOUNDS: Final = "bets on the labels: bounds that hold at any time, of all pairs together, with 95 %"
 DECIDED: Final = "bets on the labels: decided before the bounds left 0, where they stand still"
 NO_BOUNDS: Final = NotRun(reason="labels say which of two runs is ahead where both are at hand")
 
 
-def by_labels(
-    reports: Sequence[Report], directories: Sequence[RunDir | None]
-) -> LabelledRanking | NotRun | None:
-    """Returns which run is ahead by labels, or why labels do not say; None without labels.
+@dataclass(frozen=True, eq=False)
+class LabelEvidence:
+    """What the labels of a target say of some runs: the same as `tuiprobe label` with these runs.
 
-    The labels are those of one target set that all runs have by one name: the first by whose
-    labels each has an accuracy, or else the first.
+    Attributes:
+        labelling: Their labelling.
+        status: What it decides.
+        places: Place of each run among the candidates.
+    """
+
+    labelling: Labelling
+    status: LabelStatus
+    places: tuple[int, ...]
+
+    def difference(self, a: int, b: int) -> tuple[Figure, bool | None]:
+        """Returns one run minus another on all pictures, and whether one is known to be ahead.
+
+        Where that was decided before the bounds left 0, the difference is without bounds: they
+        stand still then, and would be misread.
+
+        Args:
+            a: The first run.
+            b: The second run.
+        """
+        a, b = self.places[a], self.places[b]
+        value, low, high = self.labelling.difference(a, b)
+        if low > high:
+            return NotRun(reason="labels contradict each other"), None
+        best = self.status.winner if self.status.verdict == "best" else None
+        apart = low > 0 or high < 0
+        still = best in (a, b) and not apart
+        difference = Estimate(
+            value=value,
+            low=None if still else low,
+            high=None if still else high,
+            unit="points",
+            n=self.status.labelled,
+            method=DECIDED if still else BOUNDS,
+        )
+        return difference, still or apart
+
+
+def label_evidence(
+    reports: Sequence[Report], directories: Sequence[RunDir | None]
+) -> LabelEvidence | NotRun | None:
+    """Returns what labels say of runs, or why they do not say it; None without labels.
+
+    The labels are those of one target set that all runs have by one name, beside the first run: the
+    first set by whose labels each run has an accuracy, or else the first.
 
     Args:
         reports: Reports of two or more runs.
@@ -38,37 +87,24 @@ def by_labels(
         for name in common
         if all(given(report.figure(LABELLED_ID, name)) for report in reports)
     ]
+    states = tuple(labels_state(run) for run in runs)
     try:
-        return labelled_ranking(runs, (*measured, *common)[0])
+        paths = tuple(run.path for run in runs)
+        return _evidence(paths, (*measured, *common)[0], states) if states[0] else None
     except TuiprobeError as error:
         return NotRun(reason=str(error))
 
 
-def labelled_difference(
-    labels: LabelledRanking | NotRun | None, data: str, a: int, b: int
-) -> tuple[Figure, bool | None]:
-    """Returns one run minus another on all pictures, and whether one is known to be ahead.
+@lru_cache(maxsize=64)
+def _evidence(
+    runs: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
+) -> LabelEvidence | None:
+    """Returns what labels say of run directories; `states` changes where the result may."""
+    from tuiprobe.label.session import open_labelling  # scipy, which runs without labels spare
+    from tuiprobe.label.status import label_status
 
-    Where that was decided before the bounds left 0, the difference is without bounds: they stand
-    still then, and would be misread.
-
-    Args:
-        labels: From `by_labels`.
-        data: The set.
-        a: Place of the first run.
-        b: Place of the second run.
-    """
-    if not isinstance(labels, LabelledRanking) or labels.target != data:
-        return (labels if isinstance(labels, NotRun) else NO_BOUNDS), None
-    pair = labels.pairs[a, b]
-    if pair.low > pair.high:
-        return NotRun(reason="labels contradict each other"), None
-    difference = Estimate(
-        value=pair.value,
-        low=None if pair.still else pair.low,
-        high=None if pair.still else pair.high,
-        unit="points",
-        n=labels.labels,
-        method=DECIDED if pair.still else BOUNDS,
-    )
-    return difference, pair.ahead
+    labelling = open_labelling(runs, target)
+    if not labelling.survey.labels:
+        return None
+    paths = [candidate.directory.path for candidate in labelling.matched.candidates]
+    return LabelEvidence(labelling, label_status(labelling), tuple(map(paths.index, runs)))

@@ -13,11 +13,10 @@ from typing import Final, Literal
 
 from tuiprobe.compare.differences import Difference, Run, difference_between, images_of
 from tuiprobe.compare.inference import LEVEL, detectable, difference, holm, p_value
-from tuiprobe.compare.labels import by_labels, labelled_difference
+from tuiprobe.compare.labels import LabelEvidence, label_evidence
 from tuiprobe.compare.paired import Pairing
-from tuiprobe.label.contest import MARGIN, UNDECIDED, Verdict
-from tuiprobe.label.ranking import LabelledRanking
-from tuiprobe.label.report_part import TargetLabels
+from tuiprobe.label.contest import MARGIN, Verdict
+from tuiprobe.label.result import TargetLabels
 from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS
 from tuiprobe.report.text import line
@@ -30,7 +29,9 @@ from tuiprobe.results.section import NamedFigure
 
 MEAN_SHIFT_ID: Final = "mean_shift"
 
-Decision = Literal["take", "as good", "behind", "not the best", "undecided"]
+Decision = Literal[
+    "take", "as good", "behind", "not the best", "at most 2 points better", "undecided"
+]
 
 
 class RankedModel(Frozen):
@@ -47,8 +48,8 @@ class RankedModel(Frozen):
         largest_loss: Accuracy on the labelled shift that loses most, less that in distribution.
         lost_on: That shift; empty without.
         from_first: First model minus this one by the figure of the order; None for the first.
-        decision: `take` it; `as good` as the best within `MARGIN`; `behind` it; `not the best` by
-            labels; or `undecided`.
+        decision: `take` it; `as good` as the best within `MARGIN`; `behind` it; by labels `not the
+            best`, or `at most 2 points better` than the one to take; or `undecided`.
     """
 
     model: str
@@ -72,6 +73,8 @@ class DecidedByLabels(Frozen):
         pictures: Pictures that can be labelled.
         verdict: What is decided.
         more: Roughly how many more labels the next decision takes; None while that is not known.
+        forecast: The same in words; empty while it is not known.
+        among: Models of the candidates, where the plan of other candidates decided it.
         meanwhile: The model to take by the mean of labelled shifts while labels do not decide;
             empty if it does not either.
     """
@@ -80,6 +83,8 @@ class DecidedByLabels(Frozen):
     pictures: Count
     verdict: Verdict
     more: Count | None
+    forecast: str = ""
+    among: tuple[str, ...] = ()
     meanwhile: str = ""
 
 
@@ -119,10 +124,10 @@ def rank(runs: Sequence[Run]) -> Ranking:
     """
     names = names_of([run.report for run in runs])
     runs = [_renamed(run, name) for run, name in zip(runs, names, strict=True)]
-    labels = by_labels([run.report for run in runs], [run.directory for run in runs])
-    if isinstance(labels, LabelledRanking) and (
-        labels.verdict not in UNDECIDED
-        or all(given(run.report.figure(LABELLED_ID, labels.target)) for run in runs)
+    labels = label_evidence([run.report for run in runs], [run.directory for run in runs])
+    if isinstance(labels, LabelEvidence) and (
+        labels.status.decided
+        or all(given(run.report.figure(LABELLED_ID, labels.status.target)) for run in runs)
     ):
         return _rank_by_labels(runs, labels)
     ranking = _rank_by_shifts(runs)
@@ -148,24 +153,25 @@ def _renamed(run: Run, name: str) -> Run:
     return run._replace(report=run.report.model_copy(update={"model": model}))
 
 
-def _rank_by_labels(runs: Sequence[Run], labels: LabelledRanking) -> Ranking:
-    """Orders runs as the labels of a target do: the winner, then by accuracy, if all have it."""
-    accuracies = [run.report.figure(LABELLED_ID, labels.target) for run in runs]
-    values = [figure.value for figure in accuracies if given(figure)]
-    order = labels.order
-    if len(values) == len(runs):
-        order = tuple(
-            sorted(order, key=lambda n: (n != labels.winner, labels.dropped[n], -values[n]))
-        )
-    first = order[0]
+def _rank_by_labels(runs: Sequence[Run], labels: LabelEvidence) -> Ranking:
+    """Orders runs as the labels of a target do: the one that is ahead, then by accuracy."""
+    status = labels.status
+    candidates = [status.candidates[place] for place in labels.places]
+    accuracies = [run.report.figure(LABELLED_ID, status.target) for run in runs]
+    first = labels.places.index(status.leader if status.winner is None else status.winner)
+
+    def behind(n: int) -> tuple[bool, bool, float]:
+        figure = accuracies[n]
+        return n != first, candidates[n].dropped, -figure.value if given(figure) else 0.0
+
     rows = []
     for n, run in enumerate(runs):
         from_first = None
         if n != first:
-            change, ahead = labelled_difference(labels, labels.target, first, n)
+            change, ahead = labels.difference(first, n)
             from_first = Difference(
                 probe=LABELS,
-                data=labels.target,
+                data=status.target,
                 place="labels",
                 id=LABELLED_ID,
                 name=BY_ID[LABELLED_ID].name,
@@ -176,33 +182,35 @@ def _rank_by_labels(runs: Sequence[Run], labels: LabelledRanking) -> Ranking:
                 differs=ahead,
             )
         rows.append(_row(run, from_first))
-    decisions: list[Decision] = [
-        "not the best" if dropped else "undecided" for dropped in labels.dropped
-    ]
-    if labels.winner is not None:
-        decisions[labels.winner] = "take"
-    elif labels.verdict == "equal":
-        decisions = ["not the best" if dropped else "as good" for dropped in labels.dropped]
+    rest: Decision = "at most 2 points better" if status.verdict == "within" else "undecided"
+    if status.verdict == "equal":
+        rest = "as good"
+    decisions: list[Decision] = ["not the best" if row.dropped else rest for row in candidates]
+    if status.winner is not None:
+        decisions[first] = "take"
+    elif status.verdict == "equal":
         decisions[_cheapest(rows, decisions)] = "take"
     models = _with_decisions(rows, decisions)
     meanwhile = ""
-    if labels.verdict in UNDECIDED:
+    if not status.decided:
         others = _rank_by_shifts(runs).models
         meanwhile = next((model.model for model in others if model.decision == "take"), "")
     return Ranking(
         by=LABELLED_ID,
-        data=labels.target,
+        data=status.target,
         sets=0,
-        target=labels.target,
-        models=tuple(models[n] for n in order),
+        target=status.target,
+        models=tuple(models[n] for n in sorted(range(len(runs)), key=behind)),
         detectable=None,
         facts=_fact_names(runs),
-        notes=tuple(_notes(runs)),
+        notes=(*labels.status.taken_lines(), *_notes(runs)),
         labels=DecidedByLabels(
-            labels=labels.labels,
-            pictures=labels.pictures,
-            verdict=labels.verdict,
-            more=labels.more,
+            labels=status.labelled,
+            pictures=status.pictures,
+            verdict=status.verdict,
+            more=status.more,
+            forecast=status.forecast,
+            among=status.among,
             meanwhile=meanwhile,
         ),
     )

@@ -72,7 +72,7 @@ def title_of(ranking: Ranking) -> str:
         names = [model.model for model in models if model.decision == "undecided"]
         count = "50"
         if labels is not None:
-            count = "more" if labels.more is None else f"roughly {labels.more:,} more"
+            count = labels.forecast or "more"
         return f"Undecided between {listed(names, NAMED)}: label {count} {_pictures(ranking)}"
     where = f"on the mean of {_shifts(ranking)}"
     if labels is not None:
@@ -132,7 +132,8 @@ def _sentence_by_labels(ranking: Ranking, labels: DecidedByLabels) -> str:
     pictures = f"these {labels.pictures:,} pictures of {ranking.target}"
     take = next((model.model for model in ranking.models if model.decision == "take"), "")
     if labels.verdict == "best":
-        return f"Take {take}: the best of the {len(ranking.models)} on {pictures}, by {count}."
+        several_models = labels.among or ranking.models
+        return f"Take {take}: the best of the {len(several_models)} on {pictures}, by {count}."
     if labels.verdict == "within":
         margin = number(MARGIN, "points")
         return f"Take {take}: within {margin} of the best on {pictures}, by {count}."
@@ -144,9 +145,9 @@ def _sentence_by_labels(ranking: Ranking, labels: DecidedByLabels) -> str:
     if labels.verdict == "contradictory":
         return f"Undecided: the {count} of {ranking.target} contradict each other.{meanwhile}"
     undecided = [model.model for model in ranking.models if model.decision == "undecided"]
-    more = "more" if labels.more is None else f"roughly {labels.more:,} more"
     return (
-        f"Undecided between {listed(undecided)} by {count} of {ranking.target}: label {more} "
+        f"Undecided between {listed(undecided)} by {count} of {ranking.target}: label "
+        f"{labels.forecast or 'more'} "
         f"pictures (`tuiprobe label` with these runs).{meanwhile}"
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import compress
 from pathlib import Path
 
@@ -67,20 +66,16 @@ class ConceptCsv(ListedImages[_SharesRow]):
         self._group = np.array([number[c.category] for c in self.concepts])
         self.rows = by_image(self.path, (self._row(table, *row) for row in table.rows))
 
-    @cached_property
-    def _hashed(self) -> NDArray[np.bool_]:
-        hashed = hash_ids(np.arange(len(self.rows), dtype=np.int64), 0)
-        return np.asarray(hashed % np.uint64(2) == 0)
-
     def annotation(self, sample: Sample) -> Annotation:
         """Returns what the CSV says about one image."""
         row = self.rows[sample.id]
         present = np.flatnonzero(row.shares)
+        hashed = int(hash_ids(np.array([sample.id], dtype=np.int64), 0)[0])
         return Annotation(
             concepts=present.astype(np.int32),
             shares=row.shares[present],
             annotated=row.annotated,
-            train=bool(self._hashed[sample.id]) if row.train is None else row.train,
+            train=hashed % 2 == 0 if row.train is None else row.train,
         )
 
     def _row(self, table: CsvTable, line: int, cells: tuple[str, ...]) -> _SharesRow:

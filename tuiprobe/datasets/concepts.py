@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Annotation:
     train: bool
 
 
+@runtime_checkable
 class ConceptDataset(Dataset, Protocol):
     """A data set without classes whose images have concepts."""
 

@@ -93,7 +93,14 @@ def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
         name, count = Counter(header).most_common(1)[0]
         if count > 1:
             raise DataError(f"{path}: column {name!r} is there twice")
-        rows = tuple(_filled_rows(path, header, reader))
+        rows = []
+        for cells in filter(None, reader):
+            where = f"{path} line {reader.line_num}"
+            if len(cells) != len(header):
+                raise DataError(f"{where}: {len(cells)} cells where the header has {len(header)}")
+            rows.append((reader.line_num, tuple(cell.strip() for cell in cells)))
+            if len(rows) * len(header) > TABLE_CELLS or len(rows) > TABLE_ROWS:
+                raise DataError(f"{where}: more than {TABLE_ROWS:,} rows or {TABLE_CELLS:,} cells")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -106,23 +113,7 @@ def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
             raise DataError(f"{path}: there is no column {name!r}; the columns are {columns}")
     if not rows:
         raise DataError(f"{path} is empty: it has a header and no row")
-    return CsvTable(path, header, rows, hashlib.sha256(content).hexdigest())
-
-
-def _filled_rows(
-    path: Path, header: tuple[str, ...], reader: Iterator[list[str]]
-) -> Iterator[tuple[int, tuple[str, ...]]]:
-    for number, cells in enumerate(filter(None, reader), 1):
-        line: int = reader.line_num  # type: ignore[attr-defined]
-        if len(cells) != len(header):
-            raise DataError(
-                f"{path} line {line}: {len(cells)} cells where the header has {len(header)}"
-            )
-        if number * len(header) > TABLE_CELLS or number > TABLE_ROWS:
-            raise DataError(
-                f"{path} line {line}: more than {TABLE_ROWS:,} rows or {TABLE_CELLS:,} cells"
-            )
-        yield line, tuple(cell.strip() for cell in cells)
+    return CsvTable(path, header, tuple(rows), hashlib.sha256(content).hexdigest())
 
 
 def by_image(path: Path, rows: Iterator[Row]) -> list[Row]:

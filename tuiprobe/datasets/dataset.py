@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tuiprobe.datasets.content import Content
 
 
+@runtime_checkable
 class Dataset(Protocol):
     """A readable set of images.
 

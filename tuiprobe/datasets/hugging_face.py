@@ -38,12 +38,24 @@ class HuggingFaceSet(StoredImages):
     """
 
     def __init__(self, text: str, base: Path | None = None) -> None:
-        library = _library()
+        try:
+            import datasets as library
+        except ImportError as error:
+            raise DataError(INSTALL) from error
+        if int(library.__version__.partition(".")[0]) < 4:
+            raise DataError(
+                f"datasets {library.__version__} can run code of data sets; install 4 or later: "
+                "pip install 'tuiprobe[hf]'"
+            )
         name, config, split = _parts(text, base)
         if name.startswith("/"):
             self._rows, split = _from_disk(library, name, split)
         else:
-            self._rows = _loaded(library, name, config, split)
+            try:
+                self._rows = library.load_dataset(name, config, split=split)
+            except Exception as error:
+                # Errors differ for network failures, missing names, gated sets, damaged files.
+                raise DataError(f"hf:{name} could not be loaded: {in_words(error)}") from error
         self.source = f"hf:{':'.join(part for part in (name, config, split) if part)}"
         self.name = name.rstrip("/").rpartition("/")[2] + (f"-{split}" if split else "")
         self._split = split or "rows"
@@ -57,7 +69,9 @@ class HuggingFaceSet(StoredImages):
         self._encoded = self._rows.select_columns([column]).cast_column(
             column, library.Image(decode=False)
         )
-        self._label = _label_column(self._rows, library.ClassLabel)
+        label = self._rows.features.get("label")
+        numbered = str(getattr(label, "dtype", "")).startswith("int")
+        self._label = "label" if numbered else _column(self._rows, library.ClassLabel)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -139,19 +153,6 @@ class HuggingFaceSet(StoredImages):
         return Content(entry["bytes"], Stamp(len(entry["bytes"]), self._times()))
 
 
-def _library() -> Any:
-    try:
-        import datasets
-    except ImportError as error:
-        raise DataError(INSTALL) from error
-    if int(datasets.__version__.partition(".")[0]) < 4:
-        raise DataError(
-            f"datasets {datasets.__version__} can run code of data sets; install 4 or later: "
-            "pip install 'tuiprobe[hf]'"
-        )
-    return datasets
-
-
 def _parts(text: str, base: Path | None) -> tuple[str, str | None, str | None]:
     """Returns name or absolute folder, configuration and split."""
     name, *rest = text.split(":")
@@ -188,23 +189,8 @@ def _from_disk(library: Any, folder: str, split: str | None) -> tuple[Any, str |
     return rows[split], split
 
 
-def _loaded(library: Any, name: str, config: str | None, split: str | None) -> Any:
-    try:
-        return library.load_dataset(name, config, split=split)
-    except Exception as error:
-        # Errors differ for network failures, missing names, gated sets and damaged files.
-        raise DataError(f"hf:{name} could not be loaded: {in_words(error)}") from error
-
-
 def _column(rows: Any, kind: type) -> str | None:
     return next((str(n) for n, type_ in rows.features.items() if isinstance(type_, kind)), None)
-
-
-def _label_column(rows: Any, class_label: type) -> str | None:
-    feature = rows.features.get("label")
-    if isinstance(feature, class_label) or str(getattr(feature, "dtype", "")).startswith("int"):
-        return "label"
-    return _column(rows, class_label)
 
 
 SOURCE = DataSource(forms=("hf:OWNER/NAME:SPLIT",), open=HuggingFaceSet)

@@ -14,9 +14,6 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import similar_folder
 from tuiprobe.plugins import in_words
 
-_NEEDED = ("name", "source", "samples", "classes", "notes", "stamp", "read", "open")
-_NEEDED_OF_CONCEPTS = (*_NEEDED, "concepts", "categories", "digest", "annotation")
-
 
 def load_suite(source: str) -> Suite:
     """Opens the data named by `--data` or `--suite`.
@@ -64,7 +61,8 @@ def load_dataset(source: str, base: Path | None = None) -> Dataset:
         )
     with _naming(source, kind):
         dataset = known.open(below(base, rest) if known.is_path else rest, base)
-        _refuse_incomplete(kind, dataset, _NEEDED)
+        if not isinstance(dataset, Dataset):  # of another package
+            raise TypeError(f"a {type(dataset).__name__} is no tuiprobe.datasets.Dataset")
     return dataset
 
 
@@ -87,7 +85,8 @@ def load_concepts(source: str) -> ConceptDataset:
         )
     with _naming(source, kind):
         dataset = known.concepts(rest)
-        _refuse_incomplete(kind, dataset, _NEEDED_OF_CONCEPTS)
+        if not isinstance(dataset, ConceptDataset):  # of another package
+            raise TypeError(f"a {type(dataset).__name__} is no ConceptDataset")
     return dataset
 
 
@@ -113,12 +112,3 @@ def _naming(source: str, kind: str) -> Iterator[None]:
         if package is None:
             raise
         raise DataError(f"{source!r} failed in {package}: {in_words(error)}") from error
-
-
-def _refuse_incomplete(kind: str, dataset: object, needed: tuple[str, ...]) -> None:
-    """Refuses an object of another package that is not a data set."""
-    if kind in SOURCES.builtin_names:
-        return
-    missing = [name for name in needed if not hasattr(dataset, name)]
-    if missing:
-        raise TypeError(f"a {type(dataset).__name__} has no {missing[0]!r}")

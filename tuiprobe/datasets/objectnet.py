@@ -49,7 +49,15 @@ class ObjectNet(ImageFiles):
         root = _inner(Path(root).expanduser().absolute())
         self.folder, self.source = root / "images", f"objectnet:{root}"
         self._images = ImageFolder(self.folder)
-        names, imagenet = _read_mappings(_mappings(root))
+        folder = next(
+            (f for f in (root / "mappings", root, root.parent) if (f / TO_IMAGENET).is_file()), None
+        )
+        if folder is None:
+            raise DataError(
+                f"objectnet: {root / 'mappings' / TO_IMAGENET} is missing; the folder mappings/ of "
+                "the download says which classes of ImageNet are which of ObjectNet"
+            )
+        names, imagenet = _read_mappings(folder)
         present = [name for name in self._images.classes if name in imagenet]
         if not present:
             raise DataError(
@@ -105,16 +113,6 @@ def _inner(root: Path) -> Path:
         if (path / "images").is_dir():
             return path
     raise DataError(f"objectnet: {root} has no folder images/; give the folder objectnet-1.0")
-
-
-def _mappings(root: Path) -> Path:
-    for folder in (root / "mappings", root, root.parent):
-        if (folder / TO_IMAGENET).is_file():
-            return folder
-    raise DataError(
-        f"objectnet: {root / 'mappings' / TO_IMAGENET} is missing; the folder mappings/ of the "
-        "download says which classes of ImageNet are which of ObjectNet"
-    )
 
 
 def _read_mappings(folder: Path) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:

@@ -126,14 +126,12 @@ class PythonImages(StoredImages):
         """All images, by number."""
         places = {name: label for label, name in enumerate(self.classes)}
         labels: Sequence[int | str | None] = self._labels or [None] * len(self._items)
-        return tuple(
-            Sample(i, self._path(i), places[label] if isinstance(label, str) else label)
-            for i, label in enumerate(labels)
-        )
-
-    def _path(self, place: int) -> str:
-        file = self._file(place)
-        return f"{place:0{_DIGITS}d}" + (f"/{Path(file).name}" if file is not None else "")
+        samples = []
+        for i, label in enumerate(labels):
+            file = self._file(i)
+            path = f"{i:0{_DIGITS}d}" + (f"/{Path(file).name}" if file is not None else "")
+            samples.append(Sample(i, path, places[label] if isinstance(label, str) else label))
+        return tuple(samples)
 
     @property
     def notes(self) -> tuple[str, ...]:

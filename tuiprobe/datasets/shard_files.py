@@ -6,17 +6,17 @@ file positions.
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular
-from tuiprobe.limits import PATTERN_FILES, PATTERN_PATHS
+from tuiprobe.limits import PATTERN_PATHS
 
 SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
 """Allowed URL schemes. `pipe:` runs a shell; chains (`simplecache::`) hide a second scheme."""
@@ -24,79 +24,6 @@ SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_WILD = re.compile(r"[*?[]")
-
-
-class FileSearch:
-    """Searches for files; one object has one limit for all its searches."""
-
-    def __init__(self) -> None:
-        self._pattern, self._looked_at = Path(), 0
-
-    def find(self, root: Path, parts: Sequence[str]) -> list[str]:
-        """Returns the files below a folder that match the parts of a pattern.
-
-        Globs work as in a shell; `**` matches any number of folders that are neither hidden nor
-        links. For each part of the pattern, every folder is visited once.
-
-        Raises:
-            DataError: If the search would visit too many files.
-        """
-        self._pattern = root / "/".join(parts)
-        folders = [str(root).rstrip("/")]
-        for part in parts[:-1]:
-            if part == "**":
-                folders = list(self._all_below(folders))
-            else:
-                folders = list(self._named(folders, part, os.path.isdir))
-        if parts[-1] == "**":
-            return list(self._named(list(self._all_below(folders)), "*", os.path.isfile))
-        return list(self._named(folders, parts[-1], os.path.isfile))
-
-    def _named(self, folders: list[str], part: str, fits: Callable[[str], bool]) -> Iterator[str]:
-        name, hidden = re.compile(fnmatch.translate(part)), part.startswith(".")
-        for folder in folders:
-            if not _WILD.search(part):
-                self._count()
-                if fits(f"{folder}/{part}"):
-                    yield f"{folder}/{part}"
-                continue
-            for entry in self._entries(folder):
-                if name.match(entry.name) and hidden == entry.name.startswith("."):
-                    path = f"{folder}/{entry.name}"
-                    if fits(path):
-                        yield path
-
-    def _all_below(self, folders: list[str]) -> Iterator[str]:
-        """Yields these folders and all their subfolders, each once."""
-        waiting, seen = list(folders), set(folders)
-        while waiting:
-            folder = waiting.pop()
-            yield folder
-            for entry in self._entries(folder):
-                path = f"{folder}/{entry.name}"
-                if entry.name.startswith(".") or path in seen:
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    seen.add(path)
-                    waiting.append(path)
-
-    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
-        try:
-            with os.scandir(folder or "/") as entries:
-                for entry in entries:
-                    self._count()
-                    yield entry
-        except OSError:  # as in a shell, an unreadable folder matches nothing
-            return
-
-    def _count(self) -> None:
-        self._looked_at += 1
-        if self._looked_at > PATTERN_FILES:
-            raise DataError(
-                f"{self._pattern} takes a look at more than {PATTERN_FILES:,} files "
-                "and folders; name the folder of the shards more closely"
-            )
 
 
 def expand(pattern: str) -> list[str]:
@@ -110,9 +37,8 @@ def expand(pattern: str) -> list[str]:
         DataError: If a scheme is not allowed, or a local pattern matches no file.
     """
     places: list[str] = []
-    search = FileSearch()
     for place in expand_braces(pattern):
-        places += [place] if is_url(place) else _local(place, search)
+        places += [place] if is_url(place) else _local(place)
     return sorted(dict.fromkeys(places), key=os.fsencode)
 
 
@@ -167,20 +93,40 @@ def is_url(place: str) -> bool:
     return True
 
 
-def _local(pattern: str, search: FileSearch) -> list[str]:
+def _local(pattern: str) -> list[str]:
     path = Path(pattern).expanduser().absolute()
     if path.is_dir():
-        files, problem = search.find(path, ["*.tar"]), "holds no *.tar file"
+        files, problem = list(path.glob("*.tar")), "holds no *.tar file"
     elif path.exists():
-        files, problem = [str(path)], ""
+        files, problem = [path], ""
     else:
-        files, problem = (
-            search.find(Path("/"), path.parts[1:]),
-            "does not exist, and matches no file",
-        )
+        files, problem = matching_files(path), "does not exist, and matches no file"
     if not files:
         raise DataError(f"{path} {problem}")
-    return files
+    return [str(file) for file in files]
+
+
+def matching_files(pattern: Path) -> list[Path]:
+    """Returns the files that match an absolute pattern, as in a shell.
+
+    `**` stands for any number of folders, and follows no links. A hidden file or folder is matched
+    by a part of the pattern that starts with a dot.
+
+    Raises:
+        DataError: If `**` is not a whole part of the pattern.
+    """
+    parts = pattern.parts[1:]
+    parts = (*parts, "*") if parts[-1:] == ("**",) else parts
+    hidden = [part for part in parts if part.startswith(".")]
+
+    def is_visible(part: str) -> bool:
+        return not part.startswith(".") or any(fnmatchcase(part, name) for name in hidden)
+
+    try:
+        paths = list(Path(pattern.anchor).glob("/".join(parts)))
+    except ValueError as error:
+        raise DataError(f"{pattern} is no pattern: {error}") from error
+    return [path for path in paths if path.is_file() and all(map(is_visible, path.parts))]
 
 
 def stamp(place: str) -> str:

@@ -64,7 +64,12 @@ def read_suite(path: Path) -> Suite:
         DataError: If the file is not TOML, has a wrong key or a source that cannot be used or runs
             code, or a shift's classes differ from the in-distribution set; names file and key.
     """
-    content = _read_toml(path)
+    try:
+        content = tomllib.loads(text_of(read_regular(path, SUITE_BYTES)))
+    except OSError as error:
+        raise DataError(f"cannot read the suite {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not TOML: {error}") from error
     for key in content:
         if key not in KEYS:
             raise DataError(f"{path}: {key}: no such key; there are {', '.join(KEYS)}")
@@ -241,15 +246,6 @@ def _text(where: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise DataError(f"{where}: {value!r} is not a text")
     return value
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text_of(read_regular(path, SUITE_BYTES)))
-    except OSError as error:
-        raise DataError(f"cannot read the suite {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not TOML: {error}") from error
 
 
 SOURCE = DataSource(

@@ -1,8 +1,8 @@
 """Indexes tar files: where each image lies and its class. Indexes are cached for the next run.
 
 A tar is untrusted. It is never extracted: member names are only shown to people, and no path is
-ever built from them. Links, special files, absolute names and names with `..` are skipped. Sizes
-are checked against the file before anything is read.
+ever built from them. Links, special files, absolute names and names with `..` are skipped. No
+header larger than any real one is read.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import json
 import os
 import tarfile
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import platformdirs
 
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.shard_files import opened, stamp
-from tuiprobe.datasets.tar_headers import TarHeader, read_headers
 from tuiprobe.errors import DataError
-from tuiprobe.files import parse_json, read_regular
-from tuiprobe.limits import NAME_LENGTH, TEXT_BYTES
+from tuiprobe.files import UNFIT, parse_json, read_regular
+from tuiprobe.limits import NAME_LENGTH, TAR_HEADER_BYTES, TEXT_BYTES
 from tuiprobe.plaintext import text_of
 
 LABEL_EXTENSIONS = (".cls", ".cls.txt")
@@ -78,38 +78,6 @@ def read_index(file: IO[bytes], place: str) -> Index:
     Raises:
         DataError: If it is not a tar, or is compressed, truncated or damaged.
     """
-    _refuse_compressed(file, place)
-    index = Index()
-    images: dict[str, TarHeader] = {}
-    labels: dict[str, str] = {}
-    letters = 0
-    for header in read_headers(file, place):
-        if header is None:
-            index.ended = False
-            break
-        letters += len(header.name)
-        if letters > TEXT_BYTES:
-            raise DataError(f"{place} is damaged: names of more than {TEXT_BYTES:,} letters")
-        kind = _kind(header)
-        if kind == "image":
-            # As in tar, a later member wins; `./a` and `a` are one.
-            images[PurePosixPath(header.name).as_posix()] = header
-        elif kind == "label":
-            labels[_key(header.name)] = _label(file, header, place)
-        else:
-            index.left_out[kind] += 1
-    # Images such as `00012.seg.png` belong to `00012.jpg` and are no samples.
-    plain = {_key(name) for name in images if _is_plain(name)}
-    for name, header in images.items():
-        if _is_plain(name) or _key(name) not in plain:
-            member = TarMember(name, header.offset, header.size, labels.get(_key(name)))
-            index.members.append(member)
-        else:
-            index.left_out["images beside another"] += 1
-    return index
-
-
-def _refuse_compressed(file: IO[bytes], place: str) -> None:
     magic = file.read(6)
     file.seek(0)
     for name, start in {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ"}.items():
@@ -118,16 +86,79 @@ def _refuse_compressed(file: IO[bytes], place: str) -> None:
                 f"{place} is compressed with {name}, and members of it cannot be found without "
                 "reading all before them; unpack it to a plain .tar"
             )
+    index = Index()
+    images: dict[str, tarfile.TarInfo] = {}
+    labels: dict[str, str] = {}
+    letters = 0
+    try:
+        for member in _members(file, index):
+            letters += len(member.name)
+            if letters > TEXT_BYTES:
+                raise ValueError(f"names of more than {TEXT_BYTES:,} letters")
+            kind = _kind(member)
+            if kind == "image":
+                # As in tar, a later member wins; `./a` and `a` are one.
+                images[PurePosixPath(member.name).as_posix()] = member
+            elif kind == "label":
+                labels[_key(member.name)] = _label(file, member, place)
+            else:
+                index.left_out[kind] += 1
+    except (tarfile.TarError, *UNFIT, RecursionError) as error:
+        raise DataError(
+            f"{place} is no tar file, or is cut short or damaged: {error}; copy the file again"
+        ) from error
+    # Images such as `00012.seg.png` belong to `00012.jpg` and are no samples.
+    plain = {_key(name) for name in images if _is_plain(name)}
+    for name, image in images.items():
+        if _is_plain(name) or _key(name) not in plain:
+            label = labels.get(_key(name))
+            index.members.append(TarMember(name, image.offset_data, image.size, label))
+        else:
+            index.left_out["images beside another"] += 1
+    return index
 
 
-def _kind(header: TarHeader) -> str:
-    if header.kind == tarfile.DIRTYPE:
+def _members(file: IO[bytes], index: Index) -> Iterator[tarfile.TarInfo]:
+    """Yields the header of each member, and notes in the index whether the end marker follows.
+
+    Raises:
+        tarfile.TarError, ValueError, RecursionError, ...: If the tar is damaged or cut short.
+    """
+    headers = cast(IO[bytes], _HeaderReads(file))
+    with tarfile.open(fileobj=headers, mode="r:", encoding="utf-8") as tar:
+        while (member := tar.next()) is not None:
+            if member.size < 0:
+                raise ValueError(f"{member.name!r} has {member.size:,} bytes")
+            yield member
+            tar.members = []  # type: ignore[attr-defined]  # which would keep all of them
+        file.seek(tar.offset)
+    block = file.read(tarfile.BLOCKSIZE)
+    index.ended = bool(block)
+    if any(block):  # `tarfile` takes a damaged header for the end
+        raise ValueError(f"there is no header of a member at byte {tar.offset:,}")
+
+
+class _HeaderReads:
+    """Limits what `tarfile` reads at once: a header, whose size the tar itself says."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= TAR_HEADER_BYTES:
+            raise ValueError(f"it has a header of {size:,} bytes")
+        return self._file.read(size)
+
+
+def _kind(member: tarfile.TarInfo) -> str:
+    if member.isdir():
         return "folders"
-    if header.kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+    if member.issym() or member.islnk():
         return "links"
-    if header.kind not in tarfile.REGULAR_TYPES or header.sparse:
+    if not member.isreg() or member.issparse():
         return "special files"
-    path = PurePosixPath(header.name)
+    path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
         return "names that lead outside"
     if path.name.startswith("."):
@@ -153,14 +184,14 @@ def _key(name: str) -> str:
     return (path.parent / path.name.partition(".")[0]).as_posix()
 
 
-def _label(file: IO[bytes], header: TarHeader, place: str) -> str:
-    if header.size > NAME_LENGTH:
-        raise DataError(f"{place}: {header.name!r} is too long for a class ({header.size:,} bytes)")
-    file.seek(header.offset)
+def _label(file: IO[bytes], member: tarfile.TarInfo, place: str) -> str:
+    if member.size > NAME_LENGTH:
+        raise DataError(f"{place}: {member.name!r} is too long for a class ({member.size:,} bytes)")
+    file.seek(member.offset_data)
     try:
-        return text_of(file.read(header.size)).strip()
+        return text_of(file.read(member.size)).strip()
     except ValueError as error:
-        raise DataError(f"{place}: the class in {header.name!r} cannot be read: {error}") from error
+        raise DataError(f"{place}: the class in {member.name!r} cannot be read: {error}") from error
 
 
 def index_of(place: str, folder: Path | None = None) -> Index:

@@ -51,7 +51,7 @@ _TRAIN_OR_TEST = frozenset(("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MN
 
 
 class TorchvisionSet(StoredImages):
-    """One split of a data set of `READERS`.
+    """One split of a data set of `READERS`, all of which list their labels.
 
     Args:
         text: The part after `torchvision:`, such as `CIFAR10:/data` or `CIFAR10:/data:train`.
@@ -62,7 +62,11 @@ class TorchvisionSet(StoredImages):
         DataError: If the files are missing or damaged.
     """
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, text: str, base: Path | None = None) -> None:
+        import torchvision.datasets
+
         name, _, rest = text.partition(":")
         folder, _, split = rest.partition(":")
         splits = READERS.get(name)
@@ -81,36 +85,33 @@ class TorchvisionSet(StoredImages):
         arguments: dict[str, Any] = {"split": split} if split else {}
         if name in _TRAIN_OR_TEST:
             arguments = {"train": split == "train"}
-        self._rows = _read(name, root, arguments)
+        try:
+            self._rows: Any = getattr(torchvision.datasets, name)(str(root), **arguments)
+        except Exception as error:  # each class has its own errors for missing files
+            text = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError(
+                f"torchvision:{name}: {root} does not hold its files ({text}); nothing is "
+                "downloaded: fetch them with torchvision first"
+            ) from error
         if len(self._rows) == 0:
             raise DataError(f"{self.source} holds no image")
-
-    @cached_property
-    def _labels(self) -> list[int] | None:
         labels = labels_of(self._rows)
-        return None if labels is None else [int(label) for label in labels]
+        assert labels is not None, f"{name} lists its labels"
+        self._labels = labels
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Class names by label; numbers if torchvision has no names."""
-        if self._labels is None or min(self._labels) < 0:
-            return ()
-        count = max(self._labels) + 1
+        count = max(int(label) for label in self._labels) + 1
         return classes_of(self._rows, count) or tuple(str(number) for number in range(count))
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All images in torchvision's order."""
-        labels = self._labels if self.classes else None
         return tuple(
-            Sample(i, f"{self._split}/{i:0{_DIGITS}d}", labels[i] if labels else None)
-            for i in range(len(self._rows))
+            Sample(i, f"{self._split}/{i:0{_DIGITS}d}", int(label))
+            for i, label in enumerate(self._labels)
         )
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Remarks on how the set was read."""
-        return () if self.classes else ("torchvision gives no labels: the images are unlabelled",)
 
     def stamp(self, sample: Sample) -> Stamp:
         """Returns the digest of all pixels if the set is held in memory.
@@ -138,22 +139,6 @@ class TorchvisionSet(StoredImages):
         except Exception as error:  # Pillow and torchvision raise many kinds
             raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
         return Content(image, self._stamp)
-
-
-def _read(name: str, root: Path, arguments: dict[str, Any]) -> Any:
-    import torchvision.datasets
-
-    kind = getattr(torchvision.datasets, name, None)
-    if kind is None:
-        raise DataError(f"this version of torchvision has no {name}")
-    try:
-        return kind(str(root), **arguments)
-    except Exception as error:  # each class has its own errors for missing files
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"torchvision:{name}: {root} does not hold its files ({text}); nothing is downloaded: "
-            "fetch them with torchvision first"
-        ) from error
 
 
 SOURCE = DataSource(forms=("torchvision:NAME:DIR",), open=TorchvisionSet)

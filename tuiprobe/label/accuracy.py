@@ -7,46 +7,20 @@ they were drawn in. For other labels it is only said how many the run answers ri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tuiprobe.label.candidates import NoCandidateError, read_candidate
 from tuiprobe.label.files import LabelFiles, LabelPlan, label_targets
 from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, match
+from tuiprobe.label.result import LabelledSet, unplanned
 from tuiprobe.label.session import labelling_of
-from tuiprobe.label.status import unplanned
-from tuiprobe.label.survey import LabelledAccuracy, StratifiedSample, block_accuracies
+from tuiprobe.label.survey import LabelledAccuracy, block_accuracies
+from tuiprobe.results import Figure, NotRun
 from tuiprobe.run.directory import RunDir
 
 
-@dataclass(frozen=True)
-class TargetAccuracy:
-    """What the labels beside a run say of it.
-
-    Attributes:
-        target: Name of the target set.
-        accuracy: Its accuracy; None where the selection of the labelled pictures is not known.
-        pictures: Pictures of the set that can be labelled.
-        labelled: Labelled pictures that the run answers.
-        right: On how many of them it is right.
-    """
-
-    target: str
-    accuracy: LabelledAccuracy | None
-    pictures: int
-    labelled: int
-    right: int
-
-    def sentence(self) -> str:
-        """Returns what is known, in words."""
-        known = self.accuracy
-        if known is None:
-            return unplanned(self.right, self.labelled)
-        return f"measured on {known.labels:,} of your pictures: {known.text()}"
-
-
-def labelled_accuracy(directory: RunDir, target: str) -> TargetAccuracy | None:
+def labelled_accuracy(directory: RunDir, target: str) -> LabelledSet | None:
     """Returns what the labels beside a run say of it; None without labels of its answers.
 
     Args:
@@ -72,22 +46,30 @@ def labelled_accuracy(directory: RunDir, target: str) -> TargetAccuracy | None:
     return None
 
 
-def _by_file(files: LabelFiles, matched: Matched) -> TargetAccuracy | None:
+def _by_file(files: LabelFiles, matched: Matched) -> LabelledSet | None:
     """Returns what one file of labels says of a run."""
-    pictures = matched.places.keys()
-    rows = counted_labels(files.lines(), matched, files)
+    pictures, rows = matched.places.keys(), counted_labels(files, matched)
     if not rows:
         return None
     right = sum(int(matched.answers[0, row.place]) == row.label for row in rows)
-    target, size = matched.source_run.target, len(pictures)
+    accuracy: Figure = NotRun(reason=unplanned(right, len(rows)))
+    size = len(pictures)
     if len(rows) == size:
-        return TargetAccuracy(target, LabelledAccuracy(right / size, 0.0, size), size, size, right)
-    plans = [plan for plan in files.plans() if pictures >= set(plan.pictures)]
-    draws = {plan.id: sum(row.how(plan) != "outside" for row in rows) for plan in plans}
-    for plan in sorted(plans, key=lambda plan: -draws[plan.id]):
-        if draws[plan.id] and (accuracy := _by_plan(matched, plan, rows)):
-            return TargetAccuracy(target, accuracy, len(plan.pictures), len(rows), right)
-    return TargetAccuracy(target, None, size, len(rows), right)
+        accuracy = LabelledAccuracy(right / size, 0.0, size).figure
+    else:
+        plans = [plan for plan in files.plans() if pictures >= set(plan.pictures)]
+        draws = {plan.id: sum(row.how(plan) != "outside" for row in rows) for plan in plans}
+        for plan in sorted(plans, key=lambda plan: -draws[plan.id]):
+            if draws[plan.id] and (by_plan := _by_plan(matched, plan, rows)):
+                accuracy, size = by_plan.figure, len(plan.pictures)
+                break
+    return LabelledSet(
+        data=matched.source_run.target,
+        pictures=size,
+        labelled=len(rows),
+        right=right,
+        accuracy=accuracy,
+    )
 
 
 def _by_plan(
@@ -96,23 +78,19 @@ def _by_plan(
     """Returns the accuracy by one plan; None if it has not enough labels."""
     places = np.array([matched.places[digest] for digest in plan.pictures], dtype=np.int64)
     own = matched.of(places)
-    answers = plan.answers
     (digest,) = own.answers_digests
-    if digest in answers and len(answers) > 1:
+    if digest in plan.answers:  # as its labelling states it
         folder = own.source_run.directory.path.resolve().parent
         labelling = labelling_of(plan, folder, own.source_run.target)
-        if labelling is not None:  # as its contest states it
-            return labelling.survey.accuracies()[answers.index(digest)]
-    numbers = {int(n): i for i, n in enumerate(places)}
-    mine = [replace(row, place=numbers[row.place]) for row in rows if row.place in numbers]
-    if answers == [digest]:
-        survey = StratifiedSample(own.pool(plan.seed))
-        for row in mine:
-            survey.add(row.place, row.label, row.how(plan))
-        return next(iter(survey.accuracies()), None)
+        if labelling is not None:
+            accuracies = labelling.survey.accuracies()
+            return accuracies[plan.answers.index(digest)] if accuracies else None
+    mine = [
+        row._replace(place=own.places[row.line.digest])
+        for row in rows
+        if row.line.digest in own.places
+    ]
     drawn = [row for row in mine if row.how(plan) != "outside"]
-    if not drawn:
-        return None
     before = mine[: mine.index(drawn[0])]
     sampled = np.array([row.place for row in drawn])
     known = np.array([row.place for row in before], dtype=np.int64)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from tuiprobe.datasets.csv_table import read_table
 from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
-from tuiprobe.label.files import COLUMNS, UNSURE, csv_cell, csv_content
+from tuiprobe.label.files import COLUMNS, UNSURE, How, LabelLine, csv_content
 from tuiprobe.label.session import Labelling
-from tuiprobe.label.survey import Draw
 from tuiprobe.plaintext import plain
-
-_NEEDED: Final = ("sha256", "class")
 
 
 def write_todo(labelling: Labelling, path: Path, count: int) -> str:
@@ -51,13 +45,12 @@ def todo_text(labelling: Labelling, count: int) -> str:
         labelling: The session.
         count: At most so many.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for picture in labelling.upcoming(count):
-        cells = (picture.name, picture.digest, "", labelling.plan.id, picture.how, "")
-        writer.writerow(map(csv_cell, cells))
-    return text.getvalue()
+    plan = labelling.plan.id
+    lines = [
+        LabelLine(picture.name, picture.digest, "", plan, picture.how, "").text()
+        for picture in labelling.upcoming(count)
+    ]
+    return "".join([",".join(COLUMNS) + "\n", *lines])
 
 
 @dataclass(frozen=True)
@@ -87,16 +80,6 @@ class TakenAnswers:
         return "answers: " + ", ".join(f"{count:,} {text}" for count, text in counts if count)
 
 
-@dataclass(frozen=True)
-class _AnswerRow:
-    """A line of a table: where it stands, its picture, its class, whether the plan drew it."""
-
-    where: str
-    place: int
-    label: str
-    planned: bool
-
-
 def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
     """Takes the answers of a table: that of `todo_text`, of the page, or of one's own.
 
@@ -108,49 +91,41 @@ def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
             a picture of the plan out before a later one; names the line.
         DataError: If the table cannot be read.
     """
-    rows = _answer_rows(labelling, path)
-    before = {labelling.matched.places[line.digest]: line.label for line in labelling.counted}
-    planned = labelling.upcoming(len(rows))
-    taken: dict[int, tuple[Draw, str]] = {}
-    drawn = repeated = 0
+    table, matched = read_table(path, ("sha256", "class")), labelling.matched
+    labels = {row.place: row.line.label for row in labelling.counted}
+    planned = labelling.upcoming(len(table.rows))
+    taken: list[tuple[int, How, str]] = []
+    drawn = repeated = blank = 0
     skipped = ""
-    for row in rows:
-        earlier = before.get(row.place) or taken.get(row.place, ("", ""))[1]
-        if not row.label:
-            skipped = skipped or (row.where if row.planned and not earlier else "")
-        elif earlier:
-            if earlier != row.label:
-                raise UsageError(f"{row.where} says {row.label}, but an earlier label {earlier}")
+    for number, cells in table.rows:
+        row = dict(zip(table.header, map(csv_content, cells), strict=True))
+        where, plan, label = f"{path} line {number}", row.get("plan", ""), plain(row["class"])
+        if plan not in ("", labelling.plan.id):
+            raise UsageError(f"{where} is of the plan {plain(plan)}, not of {labelling.plan.id}")
+        place = matched.places.get(row["sha256"])
+        if place is None:
+            raise UsageError(f"{where} is about a picture that these runs did not measure")
+        if not label:
+            blank += 1
+            skipped = skipped or (where if plan and place not in labels else "")
+            continue
+        matched.number(label, where)
+        if place in labels:
+            if labels[place] != label:
+                raise UsageError(f"{where} says {label}, but an earlier label {labels[place]}")
             repeated += 1
-        elif row.planned and skipped:
+            continue
+        if plan and skipped:
             raise UsageError(
                 f"{skipped} has no class and later lines do: leaving pictures out would bias the "
                 f"accuracies; write {UNSURE} there"
             )
-        elif row.planned and drawn < len(planned) and planned[drawn].place == row.place:
-            taken[row.place] = Draw(row.place, planned[drawn].how), row.label
+        how: How = "outside"
+        if plan and drawn < len(planned) and planned[drawn].place == place:
+            how = planned[drawn].how
             drawn += 1
-        else:
-            taken[row.place] = Draw(row.place, "outside"), row.label
-    for draw, label in taken.values():
-        labelling.label(draw, label)
-    blank = sum(not row.label for row in rows)
+        labels[place] = label
+        taken.append((place, how, label))
+    for place, how, label in taken:
+        labelling.label(place, how, label)
     return TakenAnswers(drawn, len(taken) - drawn, repeated, blank)
-
-
-def _answer_rows(labelling: Labelling, path: Path) -> list[_AnswerRow]:
-    """Returns the lines of a table; refuses those of another plan, picture or class."""
-    table = read_table(path, _NEEDED)
-    places = labelling.matched.places
-    rows = []
-    for line, cells in table.rows:
-        row = dict(zip(table.header, map(csv_content, cells), strict=True))
-        where, plan, label = f"{path} line {line}", row.get("plan", ""), plain(row["class"])
-        if plan not in ("", labelling.plan.id):
-            raise UsageError(f"{where} is of the plan {plain(plan)}, not of {labelling.plan.id}")
-        if row["sha256"] not in places:
-            raise UsageError(f"{where} is about a picture that these runs did not measure")
-        if label:
-            labelling.number(label, where)
-        rows.append(_AnswerRow(where, places[row["sha256"]], label, bool(plan)))
-    return rows

@@ -74,10 +74,6 @@ class Bet:
             self.best = inf
 
 
-Mark = tuple[int, int, tuple[float, ...], tuple[tuple[float, ...], ...], tuple[float, ...]]
-"""What `Duel.back` needs."""
-
-
 class Duel:
     """All bets about two candidates, a and b.
 
@@ -104,15 +100,15 @@ class Duel:
         self.near = (Bet(-margin, size), Bet(-margin, size))
         self.sums = np.concatenate([[0.0], np.cumsum(support)])
         self._lower, self._bounded = [-float(size), -float(size)], [0, 0]
-        self.following = self._following()
 
     @property
     def left(self) -> int:
         """Number of pictures that are not settled."""
         return len(self.queue) - len(self.right)
 
-    def _following(self) -> int:
-        """Returns the picture that is settled next; -1 at the end of the queue."""
+    @property
+    def following(self) -> int:
+        """The picture that is settled next; -1 at the end of the queue."""
         return int(self.queue[len(self.right)]) if self.left else -1
 
     def settle(self, d: int) -> None:
@@ -128,22 +124,6 @@ class Duel:
                 bet.settle(sign * d, sign * f, sign * mean_left, sign * self.total, left)
         self.right.append(d)
         self.total += d
-        self.following = self._following()
-
-    def mark(self) -> Mark:
-        """Returns the state, so that `back` can return to it."""
-        bets = (*self.better, *self.near)
-        best, logs = tuple(bet.best for bet in bets), tuple(bet.logs for bet in bets)
-        return len(self.right), self.total, best, logs, (*self._lower, *self._bounded)
-
-    def back(self, mark: Mark) -> None:
-        """Returns to an earlier state."""
-        n, self.total, best, logs, (first, second, *bounded) = mark
-        del self.right[n:]
-        for bet, stake, now in zip((*self.better, *self.near), best, logs, strict=True):
-            bet.best, bet.logs = stake, now
-        self._lower, self._bounded = [first, second], [int(count) for count in bounded]
-        self.following = self._following()
 
     def lead(self, side: int) -> float:
         """Returns an estimate of the sum over the queue."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from math import ceil, log
 from typing import Final, Literal
 
 import numpy as np
 
-from tuiprobe.label.betting import Bools, Duel, Ints, Mark
+from tuiprobe.label.betting import Duel
 from tuiprobe.label.files import How
 from tuiprobe.label.survey import Draw, LabelledAccuracy, Pool, Survey, block_accuracies
 
@@ -22,21 +21,11 @@ MARGIN: Final = 0.02
 _AGREED_EVERY: Final = 5  # every fifth picture is one on which the candidates agree
 _TOO_EARLY: Final = 0.5  # log of a stake from which no number of labels is guessed
 
-Verdict = Literal["open", "best", "within", "equal", "contradictory"]
+Verdict = Literal["open", "best", "within", "equal", "contradictory", "enough"]
+"""What labels decide; `enough` is for one run alone."""
 
 UNDECIDED: Final = ("open", "contradictory")
 """Verdicts that are no decision."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """What `Contest.undo` needs to take a label back."""
-
-    marks: dict[tuple[int, int], Mark]
-    dropped: Bools
-    stage: Ints
-    drops: int
-    decided: tuple[Verdict, int | None]
 
 
 class Contest(Survey):
@@ -61,7 +50,6 @@ class Contest(Survey):
         self.drops = 0
         self.verdict: Verdict = "open"
         self.winner: int | None = None
-        self._steps: list[_Step] = []
         order, support = pool.orders[0], pool.support
         margin = ceil(MARGIN * pool.pictures - 1e-9)
         self._pairs = {}
@@ -115,25 +103,12 @@ class Contest(Survey):
             how: `order` or `other` if this contest asked for it, else `outside`.
         """
         super().add(picture, label, how)
-        marks: dict[tuple[int, int], Mark] = {}
-        decided = (self.verdict, self.winner)
-        self._steps.append(_Step(marks, self.dropped, self.stage, self.drops, decided))
-        for place, pair in self._pairs.items():
+        for candidates, pair in self._pairs.items():
             if pair.following == picture:
-                marks[place] = pair.mark()
                 while (at := pair.following) in self.labels:
-                    a, b = (int(self.pool.answers[c, at] == self.labels[at]) for c in place)
+                    a, b = (int(self.pool.answers[c, at] == self.labels[at]) for c in candidates)
                     pair.settle(a - b)
         self._decide()
-
-    def undo(self) -> None:
-        """Takes the last label back."""
-        super().undo()
-        step = self._steps.pop()
-        for place, mark in step.marks.items():
-            self._pairs[place].back(mark)
-        self.dropped, self.stage, self.drops = step.dropped, step.stage, step.drops
-        self.verdict, self.winner = step.decided
 
     def _decide(self) -> None:
         dropped = np.zeros(self.pool.candidates, dtype=bool)

@@ -19,11 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from tuiprobe import limits
 from tuiprobe.errors import DataError
-from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, writing
+from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, write_all, writing
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.results.base import Record
 from tuiprobe.run.locks import BusyError
@@ -42,6 +42,7 @@ COLUMNS: Final = ("image", "sha256", "class", "plan", "how", "time")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _FORMULA: Final = ("=", "+", "-", "@")  # what a spreadsheet takes for a formula
+_CHANGED: Final = "{} was changed by another program: start labelling again"
 _NAME = re.compile(r"labels-(.+)\.csv")
 
 
@@ -122,6 +123,12 @@ class LabelPlan(Record):
     stages: tuple[Annotated[int, Field(ge=-1, lt=2**31)], ...]
     eliminations: tuple[Elimination, ...] = ()
 
+    @model_validator(mode="after")
+    def _has_a_stage_per_picture(self) -> LabelPlan:
+        if len(self.stages) != len(self.pictures):
+            raise ValueError("a plan does not have one stage per picture")
+        return self
+
     @property
     def answers(self) -> list[str]:
         """The digest of the answers of each candidate."""
@@ -151,8 +158,7 @@ class LabelFiles:
         self.csv = Entry(folder, f"labels-{target}.csv")
         self.json = Entry(folder, f"labels-{target}.plan.json")
         self._descriptor: int | None = None
-        self._size = 0
-        self._read: int | None = None
+        self._size: int | None = None  # bytes of whole lines, as they were read or written last
 
     def lines(self) -> list[LabelLine]:
         """Returns the labels in their order; none without a file.
@@ -161,13 +167,9 @@ class LabelFiles:
             DataError: If a line is no label; says which.
             DamagedFileError: If the file cannot be read.
         """
-        lines, self._read = self._whole()
-        return lines
-
-    def _whole(self) -> tuple[list[LabelLine], int]:
-        """Returns the labels and how many bytes are whole lines."""
+        self._size = 0
         if not os.path.lexists(self.csv.path):
-            return [], 0
+            return []
         content = self.csv.read_bytes(limits.TEXT_BYTES)
         if content.count(b"\n") > limits.TABLE_ROWS:
             raise DamagedFileError(f"{self.csv} has more than {limits.TABLE_ROWS:,} lines")
@@ -178,13 +180,12 @@ class LabelFiles:
                 end = len(content)  # an editor left out the last line break
             except (DataError, UnicodeDecodeError):
                 pass  # a kill cut it short
-        if not end:
-            return [], 0
+        self._size = end
         try:
             text = text_of(content[:end])
         except ValueError as error:
             raise DamagedFileError(f"{self.csv} is damaged: {error}") from error
-        return label_lines(self.csv.path, text), end
+        return label_lines(self.csv.path, text) if end else []
 
     def append(self, line: LabelLine) -> None:
         """Adds a label; it is on disk when this returns.
@@ -193,23 +194,16 @@ class LabelFiles:
             BusyError: If another process labels the same set.
             RunError: If the operating system refuses.
         """
-        descriptor, start = self.held(), self._size
+        descriptor, start = self.held(), self._size or 0
+        content = line.text().encode("utf-8", "backslashreplace")
         with writing(self.csv):
             try:
-                self._write(descriptor, line.text().encode("utf-8", "backslashreplace"))
+                write_all(descriptor, content)
                 os.fsync(descriptor)
             except OSError:
-                self._size = start
                 os.ftruncate(descriptor, start)
                 raise
-
-    def _write(self, descriptor: int, content: bytes) -> None:
-        """Writes behind the last whole line."""
-        os.lseek(descriptor, self._size, os.SEEK_SET)
-        while content:
-            written = os.write(descriptor, content)
-            content = content[written:]
-            self._size += written
+        self._size = start + len(content)
 
     def held(self) -> int:
         """Returns the file, locked and opened for writing behind its last whole line.
@@ -217,38 +211,39 @@ class LabelFiles:
         Raises:
             BusyError: If another process holds it, or changed it since it was read.
         """
-        changed = BusyError(f"{self.csv} was changed by another program: start labelling again")
-        if self._descriptor is not None:
-            if os.fstat(self._descriptor).st_size != self._size:
-                raise changed
-            return self._descriptor
         with writing(self.csv):
-            descriptor = self.csv.descriptor(os.O_RDWR | os.O_CREAT)
-            try:
-                self._lock(descriptor)
-                _, self._size = self._whole()
-                if self._read not in (None, self._size):
-                    raise changed
-                os.ftruncate(descriptor, self._size)
-                if not self._size:
-                    self._write(descriptor, (",".join(COLUMNS) + "\n").encode())
-                elif os.pread(descriptor, 1, self._size - 1) != b"\n":
-                    self._write(descriptor, b"\n")
-                os.fsync(descriptor)
-                flush_folder(self.csv.root)
-            except BaseException:
-                os.close(descriptor)
-                raise
-        self._descriptor = descriptor
-        return descriptor
+            if self._descriptor is None:
+                self._descriptor = self._open()
+            if os.fstat(self._descriptor).st_size != self._size:
+                raise BusyError(_CHANGED.format(self.csv))
+        return self._descriptor
 
-    def _lock(self, descriptor: int) -> None:
+    def _open(self) -> int:
+        descriptor = self.csv.descriptor(os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            raise BusyError(f"another process writes {self.csv}: end it first") from error
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise
+                raise BusyError(f"another process writes {self.csv}: end it first") from error
+            before = self._size
+            self.lines()
+            size = self._size or 0
+            if before not in (None, size):
+                raise BusyError(_CHANGED.format(self.csv))
+            os.ftruncate(descriptor, size)
+            if not size:
+                write_all(descriptor, (",".join(COLUMNS) + "\n").encode())
+            elif os.pread(descriptor, 1, size - 1) != b"\n":
+                write_all(descriptor, b"\n")
+            os.fsync(descriptor)
+            flush_folder(self.csv.root)
+            self._size = os.fstat(descriptor).st_size
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def remove_last(self, line: LabelLine) -> None:
         """Removes the last label from the file.
@@ -260,13 +255,13 @@ class LabelFiles:
             DataError: If another one stands there.
         """
         descriptor, content = self.held(), line.text().encode("utf-8", "backslashreplace")
-        start = self._size - len(content)
+        start = max((self._size or 0) - len(content), 0)
         with writing(self.csv):
-            if os.pread(descriptor, len(content), max(start, 0)) != content:
+            if os.pread(descriptor, len(content), start) != content:
                 raise DataError(f"the last line of {self.csv} is not the last label given here")
             os.ftruncate(descriptor, start)
             os.fsync(descriptor)
-            self._size = start
+        self._size = start
 
     def close(self) -> None:
         """Releases the file for other processes."""
@@ -284,16 +279,10 @@ class LabelFiles:
             return ()
         value = self.json.read_json()
         try:
-            plans = PlanFile.model_validate(value).plans
+            return PlanFile.model_validate(value).plans
         except ValidationError as error:
             cause = error.errors()[0]["msg"]
             raise DamagedFileError(f"{self.json} is damaged: {plain(cause)}") from error
-        for plan in plans:
-            if len(plan.stages) != len(plan.pictures):
-                raise DamagedFileError(
-                    f"{self.json} is damaged: a plan does not have one stage per picture"
-                )
-        return plans
 
     def write_plans(self, plans: Iterable[LabelPlan]) -> None:
         """Publishes all plans, atomically and durably."""

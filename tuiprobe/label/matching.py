@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.betting import Floats, Ints
 from tuiprobe.label.candidates import Candidate
 from tuiprobe.label.files import NONE_OF_THESE, UNSURE, How, LabelFiles, LabelLine, LabelPlan
-from tuiprobe.label.survey import NOBODY, Pool
+from tuiprobe.label.survey import NOBODY
 from tuiprobe.plaintext import plain
 
 UNREADABLE_PICTURE = UNREADABLE.hex()
@@ -54,9 +54,26 @@ class Matched:
         """The place of each picture, by its SHA-256."""
         return {digest: place for place, digest in enumerate(self.digests)}
 
-    def pool(self, seed: int) -> Pool:
-        """Returns the answers in the form that a survey needs."""
-        return Pool(self.answers, self.confidences, seed)
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        """What each label stands for: the number of a class, or `NOBODY`."""
+        numbers = {plain(name): n for n, name in enumerate(self.classes)}
+        return numbers | {NONE_OF_THESE: NOBODY, UNSURE: NOBODY}
+
+    def number(self, label: str, where: str) -> int:
+        """Returns the number of a class, or `NOBODY`.
+
+        Args:
+            label: A class of the runs, `NONE_OF_THESE` or `UNSURE`.
+            where: What it labels, for the message.
+
+        Raises:
+            UsageError: If it is none of these.
+        """
+        if plain(label) not in self._numbers:
+            some = ", ".join(map(plain, self.classes[:8])) + " …" * (len(self.classes) > 8)
+            raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {some}")
+        return self._numbers[plain(label)]
 
     def of(self, places: Ints) -> Matched:
         """Returns the same for some of the pictures."""
@@ -166,8 +183,7 @@ def _distinct(candidate: Candidate) -> tuple[list[int], int]:
     return sorted(kept.values()), len(readable) - len(kept)
 
 
-@dataclass(frozen=True)
-class CountedLabel:
+class CountedLabel(NamedTuple):
     """A label of a picture that candidates answer.
 
     Attributes:
@@ -185,52 +201,24 @@ class CountedLabel:
         return self.line.how if self.line.plan == plan.id else "outside"
 
 
-def counted_labels(
-    lines: Iterable[LabelLine], matched: Matched, files: LabelFiles
-) -> list[CountedLabel]:
+def counted_labels(files: LabelFiles, matched: Matched) -> list[CountedLabel]:
     """Returns the labels of the candidates' pictures, one for each, in their order.
 
     Raises:
         UsageError: If a label is of a class that no candidate may answer, or one picture has two.
+        DataError: If a line is no label.
     """
-    places, numbers = matched.places, label_numbers(matched)
-    own = [line for line in lines if line.digest in places]
-    refuse_conflicts(files.csv.path, own)
-    rows: dict[int, CountedLabel] = {}
-    for line in own:
-        if line.label not in numbers:
+    rows: dict[int, tuple[int, CountedLabel]] = {}
+    for number, line in enumerate(files.lines(), 2):
+        place = matched.places.get(line.digest)
+        if place is None:
+            continue
+        label = matched.number(line.label, f"{files.csv} line {number}")
+        before, first = rows.setdefault(place, (number, CountedLabel(place, label, line)))
+        if first.line.label != line.label:
             raise UsageError(
-                f"{files.csv} labels {plain(line.image)} as {plain(line.label)!r}, which is no "
-                f"class of these runs; they answer {some_classes(matched.classes)}"
+                f"{files.csv} labels one picture twice: line {before} says that "
+                f"{plain(first.line.image)} is {plain(first.line.label)}, line {number} that "
+                f"{plain(line.image)} is {plain(line.label)}; delete one of the lines"
             )
-        place = places[line.digest]
-        rows.setdefault(place, CountedLabel(place, numbers[line.label], line))
-    return list(rows.values())
-
-
-def label_numbers(matched: Matched) -> dict[str, int]:
-    """Returns what each label stands for: the number of a class, or `NOBODY`."""
-    numbers = {plain(name): n for n, name in enumerate(matched.classes)}
-    return numbers | {NONE_OF_THESE: NOBODY, UNSURE: NOBODY}
-
-
-def some_classes(classes: Sequence[str]) -> str:
-    """Returns the first classes, for a message."""
-    return ", ".join(map(plain, classes[:8])) + (" …" if len(classes) > 8 else "")
-
-
-def refuse_conflicts(path: Path, lines: Iterable[LabelLine]) -> None:
-    """Refuses two labels of one picture.
-
-    Raises:
-        UsageError: If there are two; names them.
-    """
-    first: dict[str, tuple[int, LabelLine]] = {}
-    for number, line in enumerate(lines, 2):
-        before, other = first.setdefault(line.digest, (number, line))
-        if other.label != line.label:
-            raise UsageError(
-                f"{path} labels one picture twice: line {before} says that {plain(other.image)} is "
-                f"{plain(other.label)}, line {number} that {plain(line.image)} is "
-                f"{plain(line.label)}; delete one of the lines"
-            )
+    return [row for _, row in rows.values()]

@@ -9,27 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import Final
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.label.files import label_targets
+from tuiprobe.label.result import LabelledSet, TargetLabels
 from tuiprobe.manifest import MANIFEST
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.content import prose, several, table
-from tuiprobe.results import Estimate, Frozen, NotRun, Part, ProbeResult, Report
-from tuiprobe.results.base import Count, Many, Share
+from tuiprobe.results import Part, Report, given
 from tuiprobe.results.card import title
 from tuiprobe.results.headlines import LABELLED, LABELLED_ID
 from tuiprobe.results.section import Code, NamedFigure, Section, Text, Value
 from tuiprobe.run.directory import RunDir
 
-if TYPE_CHECKING:
-    from tuiprobe.label.accuracy import TargetAccuracy
-
-METHOD: Final = "labels of pictures drawn by a plan; 95 % for a planned number of labels"
 TITLE: Final = "Labels on your images"
 
 READ: Final = (
@@ -43,36 +39,6 @@ UNKNOWN: Final = (
     "Where it is not known how the labelled pictures were chosen, no accuracy on all pictures "
     "follows from them: `tuiprobe label` draws pictures at random."
 )
-
-
-class LabelledSet(Frozen):
-    """What labels say of one target set.
-
-    Attributes:
-        data: Name of the set.
-        pictures: Pictures that the accuracy is about.
-        labelled: Labelled pictures among those of the set.
-        right: On how many of them the run is right.
-        accuracy: On all pictures; the reason where there is none.
-    """
-
-    data: str
-    pictures: Count
-    labelled: Count
-    right: Count
-    accuracy: Share
-
-
-class TargetLabels(ProbeResult):
-    """What the labels beside a run say of it.
-
-    Attributes:
-        targets: In the order of the run.
-    """
-
-    probe: ClassVar[str] = LABELS
-
-    targets: Many[LabelledSet]
 
 
 def with_labels(report: Report, directory: RunDir) -> Report:
@@ -141,16 +107,16 @@ def _part(
     """
     from tuiprobe.label.accuracy import labelled_accuracy  # scipy, which runs without labels spare
 
-    sets: list[TargetAccuracy] = []
+    sets: list[LabelledSet] = []
     faults: dict[str, list[str]] = {}
     for target in targets:
         try:
-            accuracy = labelled_accuracy(RunDir(path), target)
+            labelled = labelled_accuracy(RunDir(path), target)
         except TuiprobeError as error:
             message = plain(str(error).replace(f"{path.parent}/", ""))  # reports hold no folders
             faults.setdefault(message, []).append(target)
         else:
-            sets += [accuracy] if accuracy is not None else []
+            sets += [labelled] if labelled is not None else []
     reasons = tuple(
         f"labels of {listed(names)} do not count: {message}" for message, names in faults.items()
     )
@@ -168,7 +134,7 @@ def _part(
     return part, reasons
 
 
-def labels_part(sets: list[TargetAccuracy]) -> Part:
+def labels_part(sets: list[LabelledSet]) -> Part:
     """Returns the part of a report about labelled sets.
 
     Labels are the headline, and name a figure, once the range of the accuracy leaves anything out.
@@ -176,16 +142,14 @@ def labels_part(sets: list[TargetAccuracy]) -> Part:
     Args:
         sets: One or more.
     """
-    results = {data.target: _labelled_set(data) for data in sets}
-    measured = [data for data in sets if data.accuracy is not None and data.accuracy.tells]
-    ordered = (*measured, *(data for data in sets if data not in measured))
-    lines: tuple[Text, ...] = tuple((f"{data.target}, {data.sentence()}.",) for data in ordered)
+    measured = [data for data in sets if data.measured]
+    ordered = (*measured, *(data for data in sets if not data.measured))
+    lines: tuple[Text, ...] = tuple((f"{data.data}, {data.sentence()}.",) for data in ordered)
     clause = ""
-    if measured and (first := measured[0].accuracy) is not None:
+    if measured and given(first := measured[0].accuracy):
         # For the title: `58 % right (46 to 70), measured on 50 pictures`.
-        value, bracket, ends = first.text().partition(" (")
-        pictures = several(first.labels, "picture")
-        clause = f"{value} right{bracket}{ends}, measured on {pictures}"
+        value, bracket, ends = first.with_interval().partition(" (")
+        clause = f"{value} right{bracket}{ends}, measured on {several(first.n, 'picture')}"
     columns = [
         ("data", "data"),
         ("accuracy", "accuracy"),
@@ -196,55 +160,39 @@ def labels_part(sets: list[TargetAccuracy]) -> Part:
     rows: list[list[Value]] = [
         [
             Code(code=data.data),
-            data.accuracy if isinstance(data.accuracy, Estimate) else MISSING,
+            data.accuracy if given(data.accuracy) else MISSING,
             data.labelled,
             data.right,
             data.pictures,
         ]
-        for data in results.values()
+        for data in sets
     ]
     return Part(
         probe=LABELS,
         title=TITLE,
         block="your images",
-        result=TargetLabels(targets=tuple(results.values())).model_dump(mode="json"),
+        result=TargetLabels(targets=tuple(sets)).model_dump(mode="json"),
         section=Section(
             title=TITLE,
             headline=lines[0],
             clause=clause,
-            clause_on=measured[0].target if measured else "",
+            clause_on=measured[0].data if measured else "",
             card=lines,
             content=(
                 table("labels", columns, rows),
                 *([prose(READ)] if measured else []),
-                *([prose(UNKNOWN)] if any(data.accuracy is None for data in sets) else []),
+                *([prose(UNKNOWN)] if not all(given(data.accuracy) for data in sets) else []),
             ),
         ),
         figures=tuple(
             NamedFigure(
                 id=LABELLED_ID,
                 name="accuracy by labels",
-                data=data.target,
+                data=data.data,
                 place="labels",
-                figure=results[data.target].accuracy,
+                figure=data.accuracy,
                 headline=LABELLED,
             )
             for data in measured
         ),
-    )
-
-
-def _labelled_set(data: TargetAccuracy) -> LabelledSet:
-    known = data.accuracy
-    accuracy: Estimate | NotRun = NotRun(reason=data.sentence())
-    if known is not None:
-        accuracy = Estimate(
-            value=known.share, low=known.low, high=known.high, n=known.labels, method=METHOD
-        )
-    return LabelledSet(
-        data=data.target,
-        pictures=data.pictures,
-        labelled=data.labelled,
-        right=data.right,
-        accuracy=accuracy,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,15 +30,8 @@ from tuiprobe.label.files import (
     label_targets,
     now,
 )
-from tuiprobe.label.matching import (
-    CountedLabel,
-    Matched,
-    counted_labels,
-    label_numbers,
-    match,
-    some_classes,
-)
-from tuiprobe.label.survey import Draw, StratifiedSample
+from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, match
+from tuiprobe.label.survey import Pool, StratifiedSample
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
 
@@ -46,6 +39,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from tuiprobe.datasets.dataset import Dataset
+    from tuiprobe.datasets.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -77,12 +71,14 @@ class LabelDecision:
         verdict: The verdict.
         winner: Place of the candidate that it is about; None if it is about none.
         dropped: Places of the candidates that are dropped.
+        among: Models of the candidates, where the plan of other candidates decided it.
     """
 
     labels: int
-    verdict: Verdict | Literal["enough"]
+    verdict: Verdict
     winner: int | None
     dropped: tuple[int, ...]
+    among: tuple[str, ...] = ()
 
 
 class Labelling:
@@ -96,7 +92,8 @@ class Labelling:
     Attributes:
         survey: The contest, or what there is for one run alone.
         counted: The labels that it has, in their order.
-        decisions: Each change of what is decided, in their order.
+        decisions: Each change of what its plan decides, in their order.
+        related: Labellings by plans of some of these candidates alone, or of these and others.
         narrow: Whether pictures are chosen to narrow the bounds of differences once the best is
             known.
 
@@ -104,36 +101,98 @@ class Labelling:
         UsageError: If a label is of a class that no candidate may answer, or one picture has two.
     """
 
+    survey: Contest | StratifiedSample
+    counted: list[CountedLabel]
+    decisions: list[LabelDecision]
+
     def __init__(self, matched: Matched, files: LabelFiles, plan: LabelPlan) -> None:
         self.matched, self.files, self.plan = matched, files, plan
-        self.narrow = False
-        pool = matched.pool(plan.seed)
-        self.survey: Contest | StratifiedSample = (
-            Contest(pool) if pool.candidates > 1 else StratifiedSample(pool)
-        )
-        self.counted: list[LabelLine] = []
-        self.decisions: list[LabelDecision] = []
-        self._numbers = label_numbers(matched)
-        self._written = False
-        for row in counted_labels(files.lines(), matched, files):
-            self._count(row)
+        self.related: list[Labelling] = []
+        self.narrow = self._written = False
+        self._replay(counted_labels(files, matched))
 
-    def _count(self, row: CountedLabel) -> None:
+    def _replay(self, labels: Sequence[CountedLabel]) -> None:
+        """Computes everything from the log of labels."""
+        pool = Pool(self.matched.answers, self.matched.confidences, self.plan.seed)
+        self.survey = Contest(pool) if pool.candidates > 1 else StratifiedSample(pool)
+        self.counted, self.decisions = [], []
+        for label in labels:
+            self._count(label)
+
+    def _count(self, label: CountedLabel) -> None:
         """Adds a label to the survey; takes note of what it decides."""
-        before = self.decided
-        self.survey.add(row.place, row.label, row.how(self.plan))
-        self.counted.append(row.line)
-        if replace(self.decided, labels=before.labels) != before:
-            self.decisions.append(self.decided)
+        before = self.planned
+        self.survey.add(label.place, label.label, label.how(self.plan))
+        self.counted.append(label)
+        if replace(self.planned, labels=before.labels) != before:
+            self.decisions.append(self.planned)
 
     @property
-    def decided(self) -> LabelDecision:
-        """What is decided now."""
+    def planned(self) -> LabelDecision:
+        """What its own plan decides now."""
         survey, count = self.survey, len(self.counted)
         if isinstance(survey, StratifiedSample):
             return LabelDecision(count, survey.verdict, None, ())
         dropped = tuple(np.flatnonzero(survey.dropped).tolist())
         return LabelDecision(count, survey.verdict, survey.winner, dropped)
+
+    @property
+    def taken(self) -> list[LabelDecision]:
+        """What the plans of `related` decide of these candidates.
+
+        The best of more candidates is the best of these, and one that is not the best of some of
+        these is not the best of all.
+        """
+        answers, taken = self.plan.answers, list[LabelDecision]()
+        for other in self.related:
+            decision, theirs = other.planned, other.plan.answers
+            dropped = {answers.index(theirs[n]) for n in decision.dropped if theirs[n] in answers}
+            winner = None
+            if len(theirs) > len(answers):
+                dropped = dropped if decision.verdict == "best" else set()
+                if decision.winner is not None and theirs[decision.winner] in answers:
+                    winner = answers.index(theirs[decision.winner])
+            if winner is not None or (dropped and len(theirs) < len(answers)):
+                verdict = "open" if winner is None else decision.verdict
+                places = tuple(sorted(dropped))
+                taken.append(LabelDecision(decision.labels, verdict, winner, places, other.models))
+        return taken
+
+    @property
+    def decided(self) -> LabelDecision:
+        """What is decided now: by its own plan, or else by those of `related`."""
+        planned, taken = self.planned, self.taken
+        if planned.verdict != "open" or not taken:
+            return planned
+        if any(decision.winner is not None for decision in taken):
+            return max(taken, key=lambda d: (d.verdict == "best", d.winner is not None))
+        dropped = set(planned.dropped).union(*(decision.dropped for decision in taken))
+        left = set(range(len(self.plan.answers))) - dropped
+        if len(left) != 1:
+            return replace(planned, dropped=tuple(sorted(dropped)) if left else planned.dropped)
+        return replace(planned, verdict="best", winner=left.pop(), dropped=tuple(sorted(dropped)))
+
+    def difference(self, a: int, b: int) -> tuple[float, float, float]:
+        """Returns an estimate and bounds of the accuracy of one candidate minus another's.
+
+        They come from the plan that decided between the two, or that drew most labels for both.
+        """
+        pair = [self.plan.answers[place] for place in (a, b)]
+        plans = [plan for plan in (self, *self.related) if set(pair) <= set(plan.plan.answers)]
+
+        def evidence(plan: Labelling) -> tuple[bool, int]:
+            winner = plan.planned.winner if plan.planned.verdict == "best" else None
+            decides = winner is not None and plan.plan.answers[winner] in pair
+            return decides, len(plan.survey.drawn)
+
+        plan = max(plans, key=evidence)
+        contest = plan.survey
+        if plan is not self:
+            a, b = (plan.plan.answers.index(answers) for answers in pair)
+        if not isinstance(contest, Contest):
+            raise UsageError("a difference takes two candidates")
+        low, high = contest.bounds(a, b)
+        return min(max(contest.lead(a, b), low), high), low, high
 
     # Pictures.
 
@@ -164,6 +223,10 @@ class Labelling:
             raise DataError(f"the pictures are of {kind}, whose code is not run to show them")
         return load_dataset(source)
 
+    @cached_property
+    def _samples(self) -> dict[str, Sample]:
+        return {sample.path: sample for sample in self._dataset.samples}
+
     def image(self, place: int) -> Image:
         """Returns a picture, RGB.
 
@@ -173,14 +236,10 @@ class Labelling:
         Raises:
             DataError: If it cannot be read, or is not the picture that the runs measured.
         """
-        number, path = int(self.matched.ids[place]), self.matched.paths[place]
-        samples = self._dataset.samples
-        if number >= len(samples) or samples[number].path != path:  # the set is another one now
-            moved = next((sample.id for sample in samples if sample.path == path), None)
-            if moved is None:
-                raise DataError(f"{plain(path)} is no longer in {self._dataset.source}")
-            number = moved
-        content = self._dataset.read(samples[number])
+        path = self.matched.paths[place]
+        if path not in self._samples:
+            raise DataError(f"{plain(path)} is no longer in {self._dataset.source}")
+        content = self._dataset.read(self._samples[path])
         if content.digest().hex() != self.matched.digests[place]:
             raise DataError(f"{plain(path)} has changed since the runs measured it: run them again")
         return content.image()
@@ -192,58 +251,35 @@ class Labelling:
 
     # Answers.
 
-    def answer(self, label: str) -> None:
-        """Labels the picture that `following` returns; it is on disk when this returns.
+    def label(self, place: int, how: How, label: str) -> None:
+        """Labels a picture; the label is on disk when this returns.
 
         Args:
+            place: Place of the picture in the pool.
+            how: How it was drawn; `outside` if nothing drew it.
             label: A class of the runs, `NONE_OF_THESE` or `UNSURE`.
 
         Raises:
-            UsageError: If it is none of these, or every picture is labelled.
+            UsageError: If it is none of these, or the picture is labelled.
             RunError: If the operating system refuses to write.
         """
-        draws = self.survey.upcoming(1, self.narrow)
-        if not draws:
-            raise UsageError("every picture is labelled")
-        self.label(draws[0], label)
-
-    def label(self, draw: Draw, label: str) -> None:
-        """Labels any picture; errors as for `answer`.
-
-        Args:
-            draw: The picture and how it was drawn; `outside` if nothing drew it.
-            label: As for `answer`.
-        """
-        place = draw.picture
         digest, path = self.matched.digests[place], plain(self.matched.paths[place])
         if place in self.survey.labels:
             raise UsageError(f"{path} is labelled already")
-        number = self.number(label, path)
+        self.matched.number(label, path)
         self.files.held()  # so that nobody else has labelled since this session was opened
         if not self._written:
             self.write_plan()
-        plan = "" if draw.how == "outside" else self.plan.id
-        line = LabelLine(path, digest, plain(label), plan, draw.how, now())
+        plan = "" if how == "outside" else self.plan.id
+        line = LabelLine(path, digest, plain(label), plan, how, now())
         before = len(self.decisions)
         self.files.append(line)
-        self._count(CountedLabel(place, number, line))
+        for labelling in (self, *self.related):
+            matched = labelling.matched
+            row = CountedLabel(matched.places[digest], matched.number(label, path), line)
+            labelling._count(row)
         if len(self.decisions) > before:
             self.write_plan()
-
-    def number(self, label: str, where: str) -> int:
-        """Returns the number of a class, or `NOBODY`.
-
-        Args:
-            label: As for `answer`.
-            where: What it labels, for the message.
-
-        Raises:
-            UsageError: If it is no class.
-        """
-        if plain(label) not in self._numbers:
-            classes = some_classes(self.matched.classes)
-            raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {classes}")
-        return self._numbers[plain(label)]
 
     def undo(self) -> None:
         """Takes the last label back, on disk too.
@@ -254,11 +290,11 @@ class Labelling:
         """
         if not self.counted:
             raise UsageError("there is no label to take back")
-        self.files.remove_last(self.counted[-1])
-        self.counted.pop()
-        self.survey.undo()
-        if self.decisions and self.decisions[-1].labels > len(self.counted):
-            self.decisions.pop()
+        self.files.remove_last(self.counted[-1].line)
+        before = self.decisions
+        for labelling in (self, *self.related):
+            labelling._replay(labelling.counted[:-1])
+        if self.decisions != before:
             self.write_plan()
 
     def close(self) -> None:
@@ -303,7 +339,7 @@ class Labelling:
     @property
     def unsure(self) -> int:
         """Number of pictures labelled as `UNSURE`."""
-        return sum(line.label == UNSURE for line in self.counted)
+        return sum(row.line.label == UNSURE for row in self.counted)
 
     @property
     def outside(self) -> list[int]:
@@ -333,6 +369,17 @@ def open_labelling(
             one, or two labels of one picture differ.
         DataError: If a run cannot be labelled, or runs differ in pictures or classes.
     """
+    labelling, folder = _open(runs, target, seed), runs[0].resolve().parent
+    answers, drawn = set(labelling.plan.answers), {row.line.plan for row in labelling.counted}
+    for plan in labelling.files.plans() if len(answers) == len(runs) > 1 else ():
+        theirs = set(plan.answers)
+        if plan.id in drawn and len(theirs) > 1 and (theirs < answers or theirs > answers):
+            other = labelling_of(plan, folder, labelling.matched.source_run.target)
+            labelling.related += [other] if other is not None else []
+    return labelling
+
+
+def _open(runs: Sequence[Path], target: str | None, seed: int | None) -> Labelling:
     if len({path.resolve() for path in runs}) < len(runs):
         raise UsageError("a run is named twice; name each candidate once")
     matched = match([read_candidate(RunDir(path), target) for path in runs])
@@ -357,7 +404,21 @@ def open_labelling(
             "candidates takes a new seed; leave out --seed"
         )
     seed = max(taken, default=-1) + 1 if seed is None else seed
-    return Labelling(matched, files, _new_plan(matched, digests, seed))
+    plan = LabelPlan(
+        id=hashlib.sha256(" ".join((str(seed), *digests)).encode()).hexdigest()[:12],
+        seed=seed,
+        candidates=tuple(
+            PlanCandidate(
+                run=encodable(candidate.directory.path.name),
+                model=encodable(candidate.model),
+                answers=digest,
+            )
+            for candidate, digest in zip(matched.candidates, digests, strict=True)
+        ),
+        pictures=matched.digests,
+        stages=(0,) * len(matched.digests),
+    )
+    return Labelling(matched, files, plan)
 
 
 def labelling_of(plan: LabelPlan, folder: Path, target: str) -> Labelling | None:
@@ -372,7 +433,7 @@ def labelling_of(plan: LabelPlan, folder: Path, target: str) -> Labelling | None
     if any(Path(name).name != name for name in names):
         return None  # a plan from a stranger opens nothing elsewhere
     try:
-        labelling = open_labelling([folder / name for name in names], target)
+        labelling = _open([folder / name for name in names], target, None)
     except TuiprobeError:
         return None
     return labelling if labelling.plan.id == plan.id else None
@@ -405,23 +466,4 @@ def _in_order(matched: Matched, digests: Sequence[str], plan: LabelPlan) -> Matc
         candidates=tuple(matched.candidates[place] for place in places),
         answers=matched.answers[places],
         confidences=matched.confidences[places],
-    )
-
-
-def _new_plan(matched: Matched, digests: Sequence[str], seed: int) -> LabelPlan:
-    name = hashlib.sha256(" ".join((str(seed), *digests)).encode()).hexdigest()[:12]
-    candidates = tuple(
-        PlanCandidate(
-            run=encodable(candidate.directory.path.name),
-            model=encodable(candidate.model),
-            answers=digest,
-        )
-        for candidate, digest in zip(matched.candidates, digests, strict=True)
-    )
-    return LabelPlan(
-        id=name,
-        seed=seed,
-        candidates=candidates,
-        pictures=matched.digests,
-        stages=(0,) * len(matched.digests),
     )

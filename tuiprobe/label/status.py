@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tuiprobe.label.contest import MARGIN, UNDECIDED, Contest, Verdict
+from tuiprobe.label.result import unplanned
 from tuiprobe.label.session import LabelDecision, Labelling
 from tuiprobe.label.survey import LabelledAccuracy
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import points, prose, several, table
 from tuiprobe.results.section import Content, Section, Value
+
+_MARGIN: Final = f"{100 * MARGIN:g} points"
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
 """Verdicts after which further labels only narrow what is known."""
@@ -43,11 +46,6 @@ class CandidateStatus:
     bound: Literal["open", "decided", "contradictory"]
     outside: int
 
-    @property
-    def accuracy_text(self) -> str:
-        """The accuracy as people read it."""
-        return MISSING if self.accuracy is None else self.accuracy.text()
-
     def name(self, names: bool) -> str:
         """Returns its model or its letter."""
         return self.model if names else self.letter
@@ -67,10 +65,13 @@ class LabelStatus:
         doubles: Pictures with the contents of an earlier one.
         verdict: What is decided; `enough` where one run alone is known to 5 points.
         winner: Place of the candidate that it is about.
+        among: Models of the candidates, where the plan of other candidates decided it.
+        taken: What plans of some of these candidates, or of these and others, decide of these.
         leader: Place of the candidate that is ahead.
         progress: Part of the way to the next decision, from 0 to 1.
-        more: Roughly how many more labels that takes; None while it is not known.
-        decisions: Each change of what is decided, in their order; withdrawals too.
+        more: Roughly how many more labels that takes, at most all that are left; None while it is
+            not known.
+        decisions: Each change of what its plan decides, in their order; withdrawals too.
         notes: Remarks of the source of the pictures.
         candidates: The candidates, in the order of the plan.
     """
@@ -84,6 +85,8 @@ class LabelStatus:
     doubles: int
     verdict: Verdict | Literal["enough"]
     winner: int | None
+    among: tuple[str, ...]
+    taken: tuple[LabelDecision, ...]
     leader: int
     progress: float
     more: int | None
@@ -95,6 +98,14 @@ class LabelStatus:
     def decided(self) -> bool:
         """Whether a decision was reached."""
         return self.verdict not in UNDECIDED
+
+    @property
+    def forecast(self) -> str:
+        """Roughly how many more labels the next decision takes, in words; empty if unknown."""
+        if self.more is None:
+            return ""
+        left = self.pictures - self.labelled
+        return f"{'roughly' if self.more < left else 'at most'} {self.more:,} more"
 
     def sentence(self, names: bool = False) -> str:
         """Returns what is decided, in words.
@@ -114,16 +125,28 @@ class LabelStatus:
         several = len(self.candidates) > 1
         return {
             "open": "not decided" if several else "not known to 5 points yet",
-            "best": f"{name} is the best of the {len(self.candidates)}",
-            "within": f"{name} is within {100 * MARGIN:g} points of the best",
+            "best": f"{name} is the best of the {len(self.among or self.candidates)}",
+            "within": f"{name} is within {_MARGIN} of the best",
             "equal": "equal",
             "contradictory": "labels contradict each other",
             "enough": "known to 5 points",
         }[verdict]
 
+    def standing(self, place: int) -> str:
+        """Returns what is decided of a candidate, in a few words."""
+        if self.candidates[place].dropped:
+            return "not the best"
+        if self.verdict in ("equal", "contradictory"):
+            return self.verdict
+        if place == self.winner:
+            return "the best" if self.verdict == "best" else f"within {_MARGIN} of the best"
+        if self.verdict == "within":
+            return f"at most {_MARGIN} better"
+        return "ahead, undecided" if place == self.leader and self.labelled else "undecided"
+
     def headline(self) -> str:
         """Returns target, labels and roughly how many more there are to come."""
-        more = "" if self.more is None else f" · roughly {self.more:,} more"
+        more = f" · {self.forecast}" if self.forecast else ""
         return f"label {self.target} · {self.labelled:,} labelled{more}"
 
     def remarks(self) -> list[str]:
@@ -140,21 +163,49 @@ class LabelStatus:
             if count
         ]
 
-
-def unplanned(right: int, labelled: int) -> str:
-    """Returns how often a run is right on pictures of unknown selection, in words.
-
-    >>> unplanned(31, 50)
-    'right on 31 of 50 labelled pictures, which were not drawn at random'
-    """
-    return f"right on {right:,} of {labelled:,} labelled pictures, which were not drawn at random"
+    def taken_lines(self) -> Iterator[str]:
+        """Yields what other plans decide of these candidates, a sentence each."""
+        for decision in self.taken:
+            models = [self.candidates[n].model for n in decision.dropped]
+            words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
+            if decision.winner is not None:
+                near = "" if decision.verdict == "best" else f"within {_MARGIN} of "
+                words = f"{self.candidates[decision.winner].model} is {near}the best"
+            yield f"by {decision.labels:,} labels of {listed(decision.among)}: {words}"
 
 
 def label_status(labelling: Labelling) -> LabelStatus:
     """Returns how far a labelling is, and what is decided."""
-    survey, matched = labelling.survey, labelling.matched
+    survey, matched, decided = labelling.survey, labelling.matched, labelling.decided
+    leader, progress, more = 0, 0.0, None
+    if isinstance(survey, Contest):
+        leader, progress, more = survey.leader, survey.progress, survey.labels_left
+        if decided.verdict == "best" and decided.winner is not None:
+            leader = decided.winner
+    left = len(matched.digests) - len(survey.labels)
+    accuracies = survey.accuracies() if survey.labels else []
     outside = labelling.outside
-    contest = survey if isinstance(survey, Contest) else None
+    candidates = []
+    for place, right in enumerate(labelling.right(outside)):
+        dropped, difference = place in decided.dropped, None
+        bound: Literal["open", "decided", "contradictory"] = "open"
+        if isinstance(survey, Contest) and place != leader:
+            _, low, high = labelling.difference(leader, place)
+            difference = low, high
+            still = decided.verdict == "best"
+            bound = "contradictory" if low > high else "decided" if still else "open"
+        candidates.append(
+            CandidateStatus(
+                letter=labelling.letters[place],
+                model=labelling.models[place],
+                run=matched.candidates[place].directory.path.name,
+                accuracy=accuracies[place] if accuracies else None,
+                dropped=dropped,
+                difference=difference,
+                bound=bound,
+                outside=right,
+            )
+        )
     return LabelStatus(
         target=matched.source_run.target,
         pictures=len(matched.digests),
@@ -163,44 +214,17 @@ def label_status(labelling: Labelling) -> LabelStatus:
         outside=len(outside),
         left_out=matched.left_out,
         doubles=matched.doubles,
-        verdict=survey.verdict,
-        winner=labelling.decided.winner,
-        leader=0 if contest is None else contest.leader,
-        progress=0.0 if contest is None else contest.progress,
-        more=None if contest is None else contest.labels_left,
+        verdict=decided.verdict,
+        winner=decided.winner,
+        among=decided.among,
+        taken=tuple(labelling.taken),
+        leader=leader,
+        progress=progress,
+        more=None if more is None or decided.among else min(more, left),
         decisions=tuple(labelling.decisions),
         notes=matched.source_run.notes,
-        candidates=_candidates(labelling, labelling.right(outside)),
+        candidates=tuple(candidates),
     )
-
-
-def _candidates(labelling: Labelling, outside: tuple[int, ...]) -> tuple[CandidateStatus, ...]:
-    survey = labelling.survey
-    accuracies = survey.accuracies() if survey.labels else []
-    leader = survey.leader if isinstance(survey, Contest) else 0
-    rows = []
-    for place, candidate in enumerate(labelling.matched.candidates):
-        dropped, difference = False, None
-        bound: Literal["open", "decided", "contradictory"] = "open"
-        if isinstance(survey, Contest):
-            dropped = bool(survey.dropped[place])
-            if place != leader:
-                low, high = difference = survey.bounds(leader, place)
-                decided = dropped or survey.verdict in ("best", "within")
-                bound = "contradictory" if low > high else "decided" if decided else "open"
-        rows.append(
-            CandidateStatus(
-                letter=labelling.letters[place],
-                model=labelling.models[place],
-                run=candidate.directory.path.name,
-                accuracy=accuracies[place] if accuracies else None,
-                dropped=dropped,
-                difference=difference,
-                bound=bound,
-                outside=outside[place],
-            )
-        )
-    return tuple(rows)
 
 
 READ = (
@@ -219,19 +243,39 @@ READ_ALONE = (
 def describe_labels(state: LabelStatus) -> Section:
     """Describes a labelling, with the names of models."""
     contest = len(state.candidates) > 1
+    content: list[Content] = [points(_points(state))]
+    if contest:
+        leader = state.candidates[state.leader].model
+        rows = [
+            [row.model, _accuracy(row), difference_words(row), state.standing(place)]
+            for place, row in enumerate(state.candidates)
+        ]
+        columns = (
+            ("model", "model"), ("accuracy", "accuracy"), ("difference", f"{leader} minus it"),
+            ("standing", "standing"),
+        )  # fmt: skip
+        filled = [i for i in range(len(columns)) if any(row[i] != MISSING for row in rows)]
+        cells = [[row[i] for i in filled] for row in rows]
+        content.append(table("labels", [columns[i] for i in filled], cells))
+    else:
+        (row,) = state.candidates
+        if row.accuracy is not None:
+            content.append(prose(f"{row.model}: {_accuracy(row)} right"))
+        if state.outside:
+            content.append(prose(f"{row.model}: {unplanned(row.outside, state.outside)}"))
     return Section(
         title=f"Labels on {state.target}",
         headline=(state.sentence(names=True),),
-        content=(
-            points(_points(state)),
-            *([_contest_table(state)] if contest else _accuracy_of_one(state)),
-            prose(READ if contest else READ_ALONE),
-        ),
+        content=(*content, prose(READ if contest else READ_ALONE)),
     )
 
 
+def _accuracy(row: CandidateStatus) -> str:
+    return MISSING if row.accuracy is None else row.accuracy.figure.with_interval()
+
+
 def _points(state: LabelStatus) -> Iterator[Value | tuple[Value, ...]]:
-    more = "" if state.more is None else f", roughly {state.more:,} more to the next decision"
+    more = f", {state.forecast} to the next decision" if state.forecast else ""
     yield f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
     verdict, gone = "open", set[int]()
     for decision in state.decisions:
@@ -241,31 +285,9 @@ def _points(state: LabelStatus) -> Iterator[Value | tuple[Value, ...]]:
             words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
         yield f"after {decision.labels:,} labels: {words}"
         verdict, gone = decision.verdict, set(decision.dropped)
+    yield from state.taken_lines()
     yield from state.remarks()
     yield from state.notes
-
-
-def _contest_table(state: LabelStatus) -> Content:
-    """Returns the table of the candidates, without columns that have no content yet."""
-    leader = state.candidates[state.leader].model
-    columns = (
-        ("model", "model"),
-        ("accuracy", "accuracy"),
-        ("difference", f"{leader} minus it"),
-        ("standing", "standing"),
-    )
-    rows = []
-    for place, row in enumerate(state.candidates):
-        decision = MISSING
-        if row.dropped:
-            decision = "not the best"
-        elif place == state.winner and state.verdict == "best":
-            decision = "the best"
-        elif place == state.leader and state.labelled:
-            decision = "ahead"
-        rows.append((row.model, row.accuracy_text, difference_words(row), decision))
-    filled = [i for i in range(len(columns)) if any(row[i] != MISSING for row in rows)]
-    return table("labels", [columns[i] for i in filled], [[row[i] for i in filled] for row in rows])
 
 
 def difference_words(row: CandidateStatus) -> str:
@@ -277,11 +299,3 @@ def difference_words(row: CandidateStatus) -> str:
         return row.bound  # bounds of a decided pair stand still, and would be misread
     ends = interval((low + high) / 2, low, high, "points").partition("(")[2]
     return f"{ends.rstrip(')')} points"
-
-
-def _accuracy_of_one(state: LabelStatus) -> Iterator[Content]:
-    (row,) = state.candidates
-    if row.accuracy is not None:
-        yield prose(f"{row.model}: {row.accuracy_text} right")
-    if state.outside:
-        yield prose(f"{row.model}: {unplanned(row.outside, state.outside)}")

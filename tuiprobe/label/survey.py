@@ -16,7 +16,10 @@ import numpy as np
 
 from tuiprobe.label.betting import SUPPORT_WEIGHT, Bools, Floats, Ints
 from tuiprobe.label.files import How
-from tuiprobe.numbers import NORMAL_95, interval
+from tuiprobe.numbers import NORMAL_95
+from tuiprobe.results import Estimate
+
+METHOD: Final = "labels of pictures drawn by a plan; 95 % for a planned number of labels"
 
 NOBODY: Final = -1
 """Label of a picture on which no candidate is right."""
@@ -95,28 +98,20 @@ class LabelledAccuracy:
     labels: int
 
     @property
-    def share(self) -> float:
-        """The estimate, from 0 to 1."""
-        return max(min(self.estimate, 1.0), 0.0)
-
-    @property
     def low(self) -> float:
-        """Lower end of the range, at least 0."""
+        """Lower end of the range, from 0 to 1."""
         return min(max(self.estimate - self.half, 0.0), 1.0)
 
     @property
     def high(self) -> float:
-        """Upper end of the range, at most 1."""
-        return max(min(self.estimate + self.half, 1.0), 0.0)
-
-    def text(self) -> str:
-        """Returns share and range as people read them: `58 % (46 to 70)`."""
-        return interval(self.share, self.low, self.high, "share")
+        """Upper end of the range, from 0 to 1."""
+        return min(max(self.estimate + self.half, 0.0), 1.0)
 
     @property
-    def tells(self) -> bool:
-        """Whether its range leaves anything out."""
-        return self.low > 0 or self.high < 1
+    def figure(self) -> Estimate:
+        """The estimate and its range, both from 0 to 1."""
+        value, n = min(max(self.estimate, 0.0), 1.0), self.labels
+        return Estimate(value=value, low=self.low, high=self.high, unit="share", n=n, method=METHOD)
 
 
 def block_accuracies(
@@ -152,15 +147,11 @@ def block_accuracies(
         spread = (((rest - rest.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) + 0.5) / n
         variance += weight**2 * np.minimum(0.25, spread) / n * (1 - n / count)
     labels = len(sampled) + len(known)
+    quantile = NORMAL_95 + 2.4 / max(labels - 2, 1)  # wider where few labels estimate the variance
     return [
-        LabelledAccuracy(float(value), half_width(labels - 2, 1, float(square)), labels)
+        LabelledAccuracy(float(value), quantile * sqrt(float(square)), labels)
         for value, square in zip(estimate, variance, strict=True)
     ]
-
-
-def half_width(spare: int, least: int, variance: float) -> float:
-    """Returns half the width of a 95 % range, wider where few labels estimate the variance."""
-    return (NORMAL_95 + 2.4 / max(spare, least)) * sqrt(variance)
 
 
 class Survey:
@@ -195,13 +186,6 @@ class Survey:
             self.drawn.append(picture)
         elif not self.drawn:
             self.known.append(picture)
-
-    def undo(self) -> None:
-        """Takes the last label back."""
-        picture, _ = self.labels.popitem()
-        for pictures in (self.drawn, self.known):
-            if pictures[-1:] == [picture]:
-                pictures.pop()
 
     @property
     def unlabelled(self) -> Bools:
@@ -263,7 +247,7 @@ class StratifiedSample(Survey):
             weight, p = count / size, (sum(mine) + 1) / (n + 2)
             estimate += weight * sum(mine) / n
             variance += weight**2 * p * (1 - p) / n * (1 - n / count)
-        half = half_width(len(hits) - STRATA, 2, variance)
+        half = (NORMAL_95 + 2.4 / max(len(hits) - STRATA, 2)) * sqrt(variance)
         return [LabelledAccuracy(estimate, half, len(hits))]
 
     @property

@@ -229,15 +229,15 @@ def read_rows(shards: Sequence[Shard], sets: Mapping[str, RowSet]) -> Iterator[B
         DataError: If a file cannot be read, or changed since the run was planned.
     """
     for shard in shards:
-        matrix = sets[shard.set_name].vectors.matrix
+        vectors = sets[shard.set_name].vectors
         for batch in shard.batches:
             start, stop = int(batch[0]), int(batch[-1]) + 1
-            block = matrix.read(start, stop)
-            vectors, ids = torch.from_numpy(block), torch.arange(start, stop)
-            finite = finite_rows(vectors)
+            block = vectors.read(start, stop)
+            rows, ids = torch.from_numpy(block), torch.arange(start, stop)
+            finite = finite_rows(rows)
             whole = bool(finite.all())
             yield Batch(
-                images=vectors if whole else vectors[finite],
+                images=rows if whole else rows[finite],
                 ids=ids if whole else ids[finite],
                 skipped=(),
                 seen=(start,),

@@ -18,7 +18,7 @@ from tuiprobe.measure.head_building import HeadProgress, too_long
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_matching import class_of_each_row, unmatched
 from tuiprobe.measure.plan import Plan
-from tuiprobe.models.doctor import check_answer, expected_answer
+from tuiprobe.models.known_answer import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
@@ -95,8 +95,8 @@ def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
 def _of_rows(plan: Plan, name: str) -> Iterator[PreflightCheck]:
     """Says what was understood of vectors and their labels, which are no incomplete ImageNet."""
     rows, named = plan.row_sets[name], plan.spec.classes is not None
-    matrix, classes = rows.vectors.matrix, rows.classes
-    detail = f"{matrix.rows:,} rows of {matrix.channels:,} channels, {matrix.dtype}"
+    vectors, classes = rows.vectors, rows.classes
+    detail = f"{vectors.rows:,} rows of {vectors.channels:,} channels, {vectors.dtype}"
     yield PreflightCheck(name="vectors", status="pass", detail=detail, data=name)
     numbers = bool(classes) and all(label.isdigit() for label in classes)
     if numbers and imagenet_labels(classes) is None:
@@ -109,7 +109,7 @@ def _of_rows(plan: Plan, name: str) -> Iterator[PreflightCheck]:
             data=name,
         )
         return
-    for check in check_labels(classes, matrix.rows, named=named):
+    for check in check_labels(classes, vectors.rows, named=named):
         if check.name != "image count":
             yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
 

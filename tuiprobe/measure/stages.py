@@ -303,7 +303,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
     write_results(directory, report)
     for failure in report.failures:
         job.say("warning", failure)
-    job.say("done", report.title)
+    job.say("done", "results are written")
     if not directory.results_file.exists():
         raise RunError(f"{directory.results_file} was written and is gone; {_AGAIN}")
     return report, measured

@@ -18,7 +18,7 @@ from tuiprobe.results.section import Heading, Points, Prose, Section, Table
 from tuiprobe.texttable import GAP, TextColumn, text_table
 
 if TYPE_CHECKING:
-    from tuiprobe.probes.ablation.targeted_result import TargetedAblation
+    from tuiprobe.probes.ablation.result import TargetedAblation
     from tuiprobe.spec import AblateMode
 
 WIDTH: Final = 100

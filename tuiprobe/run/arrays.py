@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json, reading
@@ -26,11 +26,8 @@ if TYPE_CHECKING:  # the screens list directories without numpy
     from numpy.typing import NDArray
 
 Arrays: TypeAlias = "dict[str, NDArray[Any]]"
-Pieces: TypeAlias = "Callable[[int, int], Iterable[bytes | memoryview]]"
-"""Returns the bytes of a file from one place to another."""
 
 _HEADER_LENGTH_BYTES = 8
-_CHUNK_BYTES = 4 * 2**20
 _MAX_HEADER_BYTES = 100_000_000  # as the safetensors library has it
 _MOST_DIMENSIONS = 32
 _MEMBER, _EARLIER_MEMBER = "sha256", "checksum"
@@ -105,8 +102,7 @@ def read_arrays(entry: Entry) -> tuple[Arrays, dict[str, str]]:
 
 def _verified(entry: Entry) -> tuple[str, Arrays, dict[str, str]]:
     header, content = _read(entry)
-    view, start = content.data, header.start
-    checksum = verify(entry, header, lambda first, last: [view[first - start : last - start]])
+    checksum = _verify(entry, header, content.data)
     return checksum, _arrays(header, content), header.described
 
 
@@ -261,7 +257,7 @@ def _arrays(header: Header, content: NDArray[np.uint8]) -> Arrays:
     return arrays
 
 
-def verify(entry: Entry, header: Header, pieces: Pieces) -> str:
+def _verify(entry: Entry, header: Header, arrays: memoryview) -> str:
     """Returns the checksum that is stored in a file after comparing it with the content.
 
     Raises:
@@ -276,14 +272,12 @@ def verify(entry: Entry, header: Header, pieces: Pieces) -> str:
             raise mismatch from error
         digest = hashlib.sha256(header.content[:place])
         digest.update(header.content[place + len(stored) :])
-        for piece in pieces(header.start, header.end):
-            digest.update(piece)
+        digest.update(arrays)
     else:
         digest = hashlib.sha256(json.dumps(header.described, sort_keys=True).encode())
         for name, (dtype, shape, start, end) in sorted(header.arrays.items()):
             digest.update(f"{name} {dtype.str} {shape}".encode())
-            for piece in pieces(start, end):
-                digest.update(piece)
+            digest.update(arrays[start - header.start : end - header.start])
     if digest.hexdigest() != stored:
         raise mismatch
     return stored
@@ -307,78 +301,3 @@ def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, 
     if "key" in metadata:
         directory.refuse_other_key(entry, metadata["key"])
     return arrays, metadata
-
-
-class BlockReader:
-    """An array file of a run directory, opened for reading in blocks.
-
-    The checksum is verified once, in small pieces, when the file is opened, and compared with the
-    manifest.
-
-    Args:
-        entry: File written by `tuiprobe.run.arrays.write_arrays`.
-
-    Raises:
-        DamagedFileError: If the file is missing, truncated, altered, too large, behind a link, or
-            of another merge.
-    """
-
-    def __init__(self, entry: Entry) -> None:
-        self.entry = entry
-        self._file = entry.open()
-        try:
-            header = read_header(self._file, entry)
-            self._arrays = header.arrays
-            refuse_other(entry, verify(entry, header, self._pieces))
-        except BaseException:
-            self._file.close()
-            raise
-
-    def __enter__(self) -> BlockReader:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._file.close()
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Returns the shape of an array.
-
-        Raises:
-            DamagedFileError: If the file has no such array.
-        """
-        return self._find(name).shape
-
-    def read(self, name: str) -> NDArray[Any]:
-        """Returns a whole array."""
-        import numpy as np
-
-        dtype, shape, start, end = self._find(name)
-        return np.frombuffer(self._bytes(start, end), dtype).reshape(shape)
-
-    def blocks(self, name: str, rows: int) -> Iterator[NDArray[Any]]:
-        """Yields an array `rows` at a time along its first dimension."""
-        import numpy as np
-
-        dtype, (length, *row), start, _ = self._find(name)
-        width = dtype.itemsize * math.prod(row)
-        for first in range(0, length, rows):
-            last = min(first + rows, length)
-            content = self._bytes(start + first * width, start + last * width)
-            yield np.frombuffer(content, dtype).reshape(last - first, *row)
-
-    def _find(self, name: str) -> Stored:
-        if name not in self._arrays:
-            raise DamagedFileError(f"{self.entry} is damaged: it holds no {name!r}")
-        return self._arrays[name]
-
-    def _bytes(self, start: int, end: int) -> bytes:
-        with reading(self.entry):
-            self._file.seek(start)
-            content = self._file.read(end - start)
-        if len(content) != end - start:
-            raise DamagedFileError(f"{self.entry} is damaged: it is cut short")
-        return content
-
-    def _pieces(self, first: int, last: int) -> Iterator[bytes]:
-        for start in range(first, last, _CHUNK_BYTES):
-            yield self._bytes(start, min(start + _CHUNK_BYTES, last))

@@ -116,6 +116,9 @@ def test_few_wrong_answers_and_no_shift_leave_the_estimate_as_it_is():
     said = card(result)[0]
     assert f"It rests on {one.wrong} wrong answers in distribution, too few to say in which" in said
     assert f"{one.more_labelled:,} more labelled images, or {one.labels} labels of street" in said
+    few = found(first=first, targets=[unlabelled("street", n=100, seed=5)])
+    assert few.targets[0].labels > 100
+    assert "or labels of all 100 images of street, would tell" in card(few)[0]
 
 
 def test_a_second_opinion_outside_the_range_is_said():

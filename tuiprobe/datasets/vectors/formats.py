@@ -6,6 +6,7 @@ torch are interpreted by `tuiprobe.torchfiles.archives`.
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterable
@@ -15,23 +16,21 @@ from typing import IO
 import numpy as np
 import torch
 
+from tuiprobe.datasets.content import stamp_of
+from tuiprobe.datasets.sample import Stamp
 from tuiprobe.datasets.vectors.matrix import (
     FLOATS,
-    FileStamp,
     Matrix,
     StoredMatrix,
     refuse_shape,
-    stamp_of,
 )
-from tuiprobe.datasets.vectors.parquet import ParquetMatrix
+from tuiprobe.datasets.vectors.parquet import open_parquet
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, parse_json, reading
 from tuiprobe.limits import ARRAY_HEADER_BYTES
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import first_line, first_names
 from tuiprobe.torchfiles.archives import DAMAGED, content_offset, open_archive, open_torch_file
 from tuiprobe.torchfiles.stored import StoredTensor, UnsafePickleError
-
-_LISTED = 6
 
 _SAFETENSORS = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
 _TORCH = {
@@ -58,8 +57,8 @@ def open_matrix(path: Path, member: str | None = None) -> Matrix:
             f"{path} is of no known format; vectors are read from {', '.join(SUFFIXES)}"
         )
     try:
-        if opener is ParquetMatrix:
-            return ParquetMatrix(path, member)
+        if opener is open_parquet:
+            return open_parquet(path, member)
         with reading(path), open_regular(path) as file:
             return opener(path, file, member)
     except DataError:
@@ -69,19 +68,16 @@ def open_matrix(path: Path, member: str | None = None) -> Matrix:
             f"{path} holds pickled objects that could run code, so it was not opened: {error}"
         ) from error
     except DAMAGED as error:
-        cause = plain(str(error).partition("\n")[0]) or type(error).__name__
-        raise DamagedFileError(f"{path} cannot be read: {cause}") from error
+        raise DamagedFileError(f"{path} cannot be read: {first_line(error)}") from error
 
 
 def _npy(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     if member is not None:
         raise DataError(f"{path} holds one array; leave out ::{member}")
-    return _array(path, file, "npy", stamp_of(file))
+    return _array(path, file, "npy", stamp_of(os.fstat(file.fileno())))
 
 
-def _array(
-    path: Path, file: IO[bytes], kind: str, stamp: FileStamp, what: str = ""
-) -> StoredMatrix:
+def _array(path: Path, file: IO[bytes], kind: str, stamp: Stamp, what: str = "") -> StoredMatrix:
     """Reads the header of an array of NumPy at the file's position."""
     name = f"{path} ({what})" if what else str(path)
     try:
@@ -114,7 +110,7 @@ def _array(
 
 
 def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
-    stamp = stamp_of(file)
+    stamp = stamp_of(os.fstat(file.fileno()))
     archive = open_archive(file)
     entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     entry = entries[_chosen(path, entries, member, "array")]
@@ -128,7 +124,7 @@ def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
 
 
 def _safetensors(path: Path, file: IO[bytes], member: str | None) -> Matrix:
-    stamp = stamp_of(file)
+    stamp = stamp_of(os.fstat(file.fileno()))
     (length,) = struct.unpack("<Q", file.read(8))
     if length > ARRAY_HEADER_BYTES:
         raise DataError(f"{path} is damaged: its header claims {length:,} bytes")
@@ -147,7 +143,7 @@ def _safetensors(path: Path, file: IO[bytes], member: str | None) -> Matrix:
 
 
 def _torch(path: Path, file: IO[bytes], member: str | None) -> Matrix:
-    stamp = stamp_of(file)
+    stamp = stamp_of(os.fstat(file.fileno()))
     opened = open_torch_file(file)
     content = opened.content
     named = {"": content} if isinstance(content, StoredTensor) else content
@@ -180,8 +176,7 @@ def _refuse_type(name: str, dtype: str) -> str:
 def _chosen(path: Path, names: Iterable[str], member: str | None, what: str) -> str:
     """Returns the name of the array to read: the one asked for, or the only one."""
     known = list(names)
-    listed = ", ".join(plain(name[:80]) for name in known[:_LISTED])
-    listed += ", …" if len(known) > _LISTED else ""
+    listed = first_names(known)
     if not known:
         raise DataError(f"{path} is empty: it holds no {what}")
     if member is None:
@@ -201,7 +196,7 @@ _OPENERS: dict[str, Callable[..., Matrix]] = {
     ".safetensors": _safetensors,
     ".pt": _torch,
     ".pth": _torch,
-    ".parquet": ParquetMatrix,
+    ".parquet": open_parquet,
 }
 
 SUFFIXES = tuple(_OPENERS)

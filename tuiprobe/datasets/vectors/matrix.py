@@ -16,6 +16,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.datasets.content import stamp_of
+from tuiprobe.datasets.sample import Stamp
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, reading
 from tuiprobe.limits import CHANNELS
@@ -29,14 +31,7 @@ FLOATS: dict[str, np.dtype[Any]] = {
 """Types of values by name, as they lie in a file; NumPy has no bfloat16, so its bits are read."""
 
 
-@dataclass(frozen=True)
-class FileStamp:
-    """Size and time of change of a file, as in `tuiprobe.datasets.sample.Stamp`."""
-
-    size: int
-    changed: str
-
-
+@dataclass(eq=False)
 class Matrix(ABC):
     """Vectors of one file.
 
@@ -50,7 +45,7 @@ class Matrix(ABC):
     """
 
     path: Path
-    stamp: FileStamp
+    stamp: Stamp
     kind: str
     dtype: str
     rows: int
@@ -66,11 +61,17 @@ class Matrix(ABC):
             DataError: If the file cannot be read, or changed since it was opened.
         """
 
+    def refuse_changed(self, file: IO[bytes]) -> None:
+        """Refuses a file that was written to since it was opened.
 
-def stamp_of(file: IO[bytes]) -> FileStamp:
-    """Returns the stamp of an open file, which holds both times as that of an image does."""
-    status = os.fstat(file.fileno())
-    return FileStamp(status.st_size, f"{status.st_mtime_ns} {status.st_ctime_ns}")
+        Raises:
+            DataError: If its stamp differs.
+        """
+        if stamp_of(os.fstat(file.fileno())) != self.stamp:
+            raise DataError(
+                f"{self.path} changed while it was measured; run the same command again when it "
+                "is complete"
+            )
 
 
 def as_floats(values: NDArray[Any], dtype: str) -> NDArray[Any]:
@@ -83,7 +84,7 @@ def as_floats(values: NDArray[Any], dtype: str) -> NDArray[Any]:
     return values
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class StoredMatrix(Matrix):
     """Vectors that lie row after row in a file: npy, and members of npz, safetensors and torch.
 
@@ -91,17 +92,11 @@ class StoredMatrix(Matrix):
         offset: Position of the first value in the file.
     """
 
-    path: Path
-    stamp: FileStamp
-    kind: str
-    dtype: str
-    rows: int
-    channels: int
     offset: int
 
     def __post_init__(self) -> None:
         end = self.offset + self.rows * self.channels * FLOATS[self.dtype].itemsize
-        if end > self.stamp.size:
+        if end > (self.stamp.size or 0):
             raise DamagedFileError(
                 f"{self.path} is cut short: it holds {self.stamp.size:,} bytes, and "
                 f"{self.rows:,} rows of {self.channels:,} channels end at {end:,}"
@@ -111,7 +106,7 @@ class StoredMatrix(Matrix):
         """Returns rows as `Matrix.read` says."""
         block = np.empty((stop - start, self.channels), FLOATS[self.dtype])
         with reading(self.path), open_regular(self.path) as file:
-            refuse_changed(self.path, self.stamp, stamp_of(file))
+            self.refuse_changed(file)
             file.seek(self.offset + start * self.channels * block.dtype.itemsize)
             view = block.reshape(-1).view(np.uint8).data
             while view:
@@ -120,18 +115,6 @@ class StoredMatrix(Matrix):
                     raise DamagedFileError(f"{self.path} was cut short while it was read")
                 view = view[count:]
         return as_floats(block, self.dtype)
-
-
-def refuse_changed(path: Path, before: FileStamp, now: FileStamp) -> None:
-    """Refuses a file that was written to since it was opened.
-
-    Raises:
-        DataError: If the stamps differ.
-    """
-    if before != now:
-        raise DataError(
-            f"{path} changed while it was measured; run the same command again when it is complete"
-        )
 
 
 def refuse_shape(path: Path, shape: Sequence[int], what: str = "") -> tuple[int, int]:
@@ -156,50 +139,3 @@ def refuse_shape(path: Path, shape: Sequence[int], what: str = "") -> tuple[int,
     if channels > CHANNELS:
         raise DataError(f"{name} has {channels:,} channels, above the limit of {CHANNELS:,}")
     return rows, channels
-
-
-class JoinedVectors:
-    """The vectors of one or several files, one after the other.
-
-    Args:
-        source: What the user typed.
-        matrices: At least one.
-
-    Raises:
-        DataError: If the files differ in width.
-    """
-
-    def __init__(self, source: str, matrices: Sequence[Matrix]) -> None:
-        self.source, self.matrices = source, tuple(matrices)
-        first = matrices[0]
-        self.channels = first.channels
-        for matrix in matrices:
-            if matrix.channels != first.channels:
-                raise DataError(
-                    f"{matrix.path} has {matrix.channels:,} channels and {first.path} has "
-                    f"{first.channels:,}: the files are not of one encoder"
-                )
-        self._ends = np.cumsum([matrix.rows for matrix in matrices])
-        self.rows = int(self._ends[-1])
-
-    @property
-    def dtype(self) -> str:
-        """Types of the values, in words."""
-        return ", ".join(dict.fromkeys(matrix.dtype for matrix in self.matrices))
-
-    @property
-    def kind(self) -> str:
-        """Formats of the files, in words."""
-        return ", ".join(dict.fromkeys(matrix.kind for matrix in self.matrices))
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Returns rows as `Matrix.read` does, whichever files they lie in."""
-        blocks = []
-        number = int(np.searchsorted(self._ends, start, side="right"))
-        while start < stop:
-            matrix = self.matrices[number]
-            begin = int(self._ends[number]) - matrix.rows
-            last = min(stop, begin + matrix.rows)
-            blocks.append(matrix.read(start - begin, last - begin))
-            start, number = last, number + 1
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

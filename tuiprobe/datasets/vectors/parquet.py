@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.vectors.matrix import (
-    Matrix,
-    as_floats,
-    refuse_changed,
-    refuse_shape,
-    stamp_of,
-)
+from tuiprobe.datasets.content import stamp_of
+from tuiprobe.datasets.vectors.matrix import Matrix, as_floats, refuse_shape
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, reading
 from tuiprobe.limits import CHANNELS, NAME_LENGTH
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import first_line, first_names
 
 _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
-_BATCH_ROWS = 8192
-_BATCH_VALUES = 2**24
-_LISTED = 6
-
-
-def _parquet(path: Path) -> Any:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise DataError(
-            f"{path}: Parquet needs pyarrow: pip install 'tuiprobe[parquet]'"
-        ) from error
-    return parquet
+_MOST_ROWS = 8192
+_MOST_VALUES = 2**24
 
 
 def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
@@ -44,7 +30,12 @@ def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
         path: The file.
         names: A column of texts of which each is decoded once, however many rows have it.
     """
-    parquet = _parquet(path)
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise DataError(
+            f"{path}: Parquet needs pyarrow: pip install 'tuiprobe[parquet]'"
+        ) from error
     with reading(path):
         file = open_regular(path)
     try:
@@ -58,76 +49,35 @@ def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    first = plain(str(error).partition("\n")[0]) or type(error).__name__
-    return DataError(f"{path} cannot be read as Parquet: {first}")
+    return DataError(f"{path} cannot be read as Parquet: {first_line(error)}")
 
 
+@dataclass(eq=False)
 class ParquetMatrix(Matrix):
     """Vectors of a Parquet file: one column of lists, or one column a channel.
 
     Rows are decoded in their order, a batch at a time; reading back starts at their row group.
 
-    Args:
-        path: The file.
-        column: The column of lists; None for the only one, or else all columns of floats.
-
-    Raises:
-        DataError: If the file cannot be read, or holds no vectors of one width.
+    Attributes:
+        columns: The column of lists, or the columns of floats.
+        starts: First row of each row group, and the number of rows.
+        batch_rows: Rows that are decoded at once.
     """
 
-    kind = "parquet"
+    columns: list[str]
+    starts: NDArray[np.int64]
+    batch_rows: int
 
-    def __init__(self, path: Path, column: str | None = None) -> None:
-        self.path = path
-        file, opened = _open(path)
-        try:
-            with file:
-                self.stamp = stamp_of(file)
-                schema = opened.schema_arrow
-                self._columns, self.dtype = self._choose(schema, column)
-                self._listed = _is_list(schema.field(self._columns[0]).type)
-                groups = range(opened.metadata.num_row_groups)
-                sizes = [opened.metadata.row_group(g).num_rows for g in groups]
-                self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-                self._batch_rows = self._few_rows(opened)
-                width = self._width(opened) if self._listed else len(self._columns)
-        except DataError:
-            raise
-        except Exception as error:
-            raise _damaged(path, error) from error
-        self.rows, self.channels = refuse_shape(path, (int(self._starts[-1]), width))
+    def __post_init__(self) -> None:
         self._at = -1
         self._batches: Iterator[NDArray[Any]] = iter(())
         self._rest: NDArray[Any] = np.empty((0, self.channels))
 
-    def _few_rows(self, opened: Any) -> int:
-        """Returns how many rows are decoded at once.
-
-        A few bytes can stand for millions of equal values, so what the file says of their number is
-        compared with the widest vectors before any is decoded.
-        """
-        widest = 1
-        for g in range(opened.metadata.num_row_groups):
-            group = opened.metadata.row_group(g)
-            columns = (group.column(i) for i in range(group.num_columns))
-            values = sum(
-                column.num_values
-                for column in columns
-                if column.path_in_schema.partition(".")[0] in self._columns
-            )
-            if values > CHANNELS * group.num_rows:
-                raise DataError(
-                    f"{self.path} has {values:,} values in {group.num_rows:,} rows, above the "
-                    f"limit of {CHANNELS:,} channels"
-                )
-            widest = max(widest, values // max(group.num_rows, 1))
-        return max(1, min(_BATCH_ROWS, _BATCH_VALUES // widest))
-
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Returns rows as `tuiprobe.datasets.vectors.matrix.Matrix.read` says."""
         if start != self._at:
-            group = int(np.searchsorted(self._starts, start, side="right")) - 1
-            self._batches, self._at = self._decoded(group), int(self._starts[group])
+            group = int(np.searchsorted(self.starts, start, side="right")) - 1
+            self._batches, self._at = self._decoded(group), int(self.starts[group])
             self._rest = np.empty((0, self.channels))
             self._take(start - self._at)
         return self._take(stop - start)
@@ -148,11 +98,9 @@ class ParquetMatrix(Matrix):
     def _decoded(self, group: int) -> Iterator[NDArray[Any]]:
         file, opened = _open(self.path)
         with file:
-            refuse_changed(self.path, self.stamp, stamp_of(file))
-            groups = list(range(group, len(self._starts) - 1))
-            batches = opened.iter_batches(
-                self._batch_rows, row_groups=groups, columns=self._columns
-            )
+            self.refuse_changed(file)
+            groups = list(range(group, len(self.starts) - 1))
+            batches = opened.iter_batches(self.batch_rows, row_groups=groups, columns=self.columns)
             try:
                 for batch in batches:
                     yield as_floats(self._matrix(batch), self.dtype)
@@ -162,16 +110,16 @@ class ParquetMatrix(Matrix):
                 raise _damaged(self.path, error) from error
 
     def _matrix(self, batch: Any) -> NDArray[Any]:
-        if not self._listed:
-            columns = [batch.column(name) for name in self._columns]
+        column = batch.column(self.columns[0])
+        if not _is_list(column.type):
+            columns = [batch.column(name) for name in self.columns]
             return np.column_stack([c.to_numpy(zero_copy_only=False) for c in columns])
-        column = batch.column(self._columns[0])
         lengths = _lengths(column)
         missing = lengths < 0
         if (lengths[~missing] != self.channels).any():
             wrong = lengths[~missing & (lengths != self.channels)][0]
             raise DataError(
-                f"{self.path}: {self._columns[0]} holds vectors of {wrong:,} and of "
+                f"{self.path}: {self.columns[0]} holds vectors of {wrong:,} and of "
                 f"{self.channels:,} channels"
             )
         rows = np.full((len(column), self.channels), np.nan, np.dtype(self.dtype))
@@ -179,41 +127,94 @@ class ParquetMatrix(Matrix):
         rows[~missing] = values.reshape(-1, self.channels)
         return rows
 
-    def _width(self, opened: Any) -> int:
-        kind = opened.schema_arrow.field(self._columns[0]).type
-        if hasattr(kind, "list_size"):
-            return int(kind.list_size)
-        for batch in opened.iter_batches(self._batch_rows, columns=self._columns):
-            lengths = _lengths(batch.column(0))
-            if (lengths >= 0).any():
-                return int(lengths[lengths >= 0][0])
-        return 0
 
-    def _choose(self, schema: Any, column: str | None) -> tuple[list[str], str]:
-        """Returns the columns to read and the type of their values."""
-        fields = {field.name: field.type for field in schema}
-        lists = [
-            name
-            for name, kind in fields.items()
-            if _is_list(kind) and str(kind.value_type) in _TYPES
-        ]
-        if column is not None:
-            if column not in lists:
-                raise DataError(f"{self.path} has no column {column!r} of lists of floats")
-            lists = [column]
-        if len(lists) > 1:
-            listed = ", ".join(plain(name[:80]) for name in lists[:_LISTED])
+def open_parquet(path: Path, column: str | None = None) -> Matrix:
+    """Opens the vectors of a Parquet file.
+
+    Args:
+        path: The file.
+        column: The column of lists; None for the only one, or else all columns of floats.
+
+    Raises:
+        DataError: If the file cannot be read, or holds no vectors of one width.
+    """
+    file, opened = _open(path)
+    try:
+        with file:
+            stamp = stamp_of(os.fstat(file.fileno()))
+            schema = opened.schema_arrow
+            columns, dtype = _choose(path, schema, column)
+            groups = range(opened.metadata.num_row_groups)
+            sizes = [opened.metadata.row_group(g).num_rows for g in groups]
+            starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+            batch_rows = _batch_rows(path, opened, columns)
+            listed = _is_list(schema.field(columns[0]).type)
+            width = _width(opened, columns[0], batch_rows) if listed else len(columns)
+    except DataError:
+        raise
+    except Exception as error:
+        raise _damaged(path, error) from error
+    rows, channels = refuse_shape(path, (int(starts[-1]), width))
+    return ParquetMatrix(path, stamp, "parquet", dtype, rows, channels, columns, starts, batch_rows)
+
+
+def _batch_rows(path: Path, opened: Any, columns: Sequence[str]) -> int:
+    """Returns how many rows are decoded at once.
+
+    A few bytes can stand for millions of equal values, so what the file says of their number is
+    compared with the widest vectors before any is decoded.
+    """
+    widest = 1
+    for g in range(opened.metadata.num_row_groups):
+        group = opened.metadata.row_group(g)
+        chunks = (group.column(i) for i in range(group.num_columns))
+        values = sum(
+            chunk.num_values
+            for chunk in chunks
+            if chunk.path_in_schema.partition(".")[0] in columns
+        )
+        if values > CHANNELS * group.num_rows:
             raise DataError(
-                f"{self.path} has several columns of vectors ({listed}); name one as "
-                f"{self.path.name}::{lists[0][:80]}"
+                f"{path} has {values:,} values in {group.num_rows:,} rows, above the "
+                f"limit of {CHANNELS:,} channels"
             )
-        if lists:
-            return lists, _TYPES[str(fields[lists[0]].value_type)]
-        plainly = [name for name, kind in fields.items() if str(kind) in _TYPES]
-        if not plainly:
-            raise DataError(f"{self.path} has no column of floats, nor of lists of floats")
-        kinds = {_TYPES[str(fields[name])] for name in plainly}
-        return plainly, kinds.pop() if len(kinds) == 1 else "float64"
+        widest = max(widest, values // max(group.num_rows, 1))
+    return max(1, min(_MOST_ROWS, _MOST_VALUES // widest))
+
+
+def _width(opened: Any, column: str, rows: int) -> int:
+    kind = opened.schema_arrow.field(column).type
+    if hasattr(kind, "list_size"):
+        return int(kind.list_size)
+    for batch in opened.iter_batches(rows, columns=[column]):
+        lengths = _lengths(batch.column(0))
+        if (lengths >= 0).any():
+            return int(lengths[lengths >= 0][0])
+    return 0
+
+
+def _choose(path: Path, schema: Any, column: str | None) -> tuple[list[str], str]:
+    """Returns the columns to read and the type of their values."""
+    fields = {field.name: field.type for field in schema}
+    lists = [
+        name for name, kind in fields.items() if _is_list(kind) and str(kind.value_type) in _TYPES
+    ]
+    if column is not None:
+        if column not in lists:
+            raise DataError(f"{path} has no column {column!r} of lists of floats")
+        lists = [column]
+    if len(lists) > 1:
+        raise DataError(
+            f"{path} has several columns of vectors ({first_names(lists)}); name one as "
+            f"{path.name}::{lists[0][:80]}"
+        )
+    if lists:
+        return lists, _TYPES[str(fields[lists[0]].value_type)]
+    plainly = [name for name, kind in fields.items() if str(kind) in _TYPES]
+    if not plainly:
+        raise DataError(f"{path} has no column of floats, nor of lists of floats")
+    kinds = {_TYPES[str(fields[name])] for name in plainly}
+    return plainly, kinds.pop() if len(kinds) == 1 else "float64"
 
 
 def _is_list(kind: Any) -> bool:
@@ -245,13 +246,14 @@ def read_names(path: Path, column: str, rows: Sequence[int]) -> tuple[list[str],
     with file:
         columns = opened.schema_arrow.names
         if column not in columns:
-            listed = ", ".join(plain(name[:80]) for name in columns[:_LISTED])
-            raise DataError(f"{path} has no column {column!r}; its columns are {listed}")
+            raise DataError(
+                f"{path} has no column {column!r}; its columns are {first_names(columns)}"
+            )
         names: list[str] = []
         places = np.asarray(rows, dtype=np.int64)
         start = 0
         try:
-            for batch in opened.iter_batches(_BATCH_ROWS, columns=[column]):
+            for batch in opened.iter_batches(_MOST_ROWS, columns=[column]):
                 if not len(places) or start > places[-1]:
                     break
                 stop = start + batch.num_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -61,18 +61,18 @@ class RowSet(StoredImages):
         Raises:
             DataError: If a path holds bytes that are not UTF-8.
         """
-        for matrix in self.vectors.matrix.matrices:
+        for matrix in self.vectors.matrices:
             refuse_undecodable(str(matrix.path.absolute()), "the path")
 
     @property
     def source(self) -> str:
         """What the user typed."""
-        return self.vectors.matrix.source
+        return self.vectors.source
 
     @property
     def channels(self) -> int:
         """Width of the vectors."""
-        return self.vectors.matrix.channels
+        return self.vectors.channels
 
     @property
     def samples(self) -> Sequence[Sample]:
@@ -94,21 +94,16 @@ class RowSet(StoredImages):
 
     def digest(self, start: int, stop: int) -> bytes:
         """Returns the SHA-256 of some rows as they are read."""
-        return hashlib.sha256(self.vectors.matrix.read(start, stop).data).digest()
+        return hashlib.sha256(self.vectors.read(start, stop).data).digest()
 
     def record(self) -> RowsRecord:
         """Returns where the vectors are, for `plan.json`."""
-        matrix = self.vectors.matrix
+        vectors = self.vectors
         files = (
-            RowFile(
-                path=str(file.path.absolute()),
-                rows=file.rows,
-                size=file.stamp.size,
-                changed=file.stamp.changed,
-            )
-            for file in matrix.matrices
+            RowFile(path=str(file.path.absolute()), rows=file.rows, **asdict(file.stamp))
+            for file in vectors.matrices
         )
-        return RowsRecord(format=matrix.kind, dtype=matrix.dtype, files=tuple(files))
+        return RowsRecord(format=vectors.kind, dtype=vectors.dtype, files=tuple(files))
 
     @cached_property
     def content(self) -> dict[str, object]:
@@ -117,17 +112,17 @@ class RowSet(StoredImages):
         The first and last rows are read; all rows are compared when a run is resumed, if a file
         was moved or touched.
         """
-        matrix = self.vectors.matrix
-        ends = (0, max(matrix.rows - _KEYED_ROWS, 0))
+        vectors = self.vectors
+        ends = (0, max(vectors.rows - _KEYED_ROWS, 0))
         labels = None
         if self.labels is not None:
             named = self.labels.tobytes() + "\0".join(self.classes).encode()
             labels = hashlib.sha256(named).hexdigest()
         return {
-            "rows": matrix.rows,
-            "channels": matrix.channels,
-            "dtype": matrix.dtype,
-            "ends": [self.digest(i, min(i + _KEYED_ROWS, matrix.rows)).hex() for i in ends],
+            "rows": vectors.rows,
+            "channels": vectors.channels,
+            "dtype": vectors.dtype,
+            "ends": [self.digest(i, min(i + _KEYED_ROWS, vectors.rows)).hex() for i in ends],
             "labels": labels,
         }
 
@@ -137,7 +132,7 @@ class _Samples(Sequence[Sample]):
         self._rows = rows
 
     def __len__(self) -> int:
-        return self._rows.vectors.matrix.rows
+        return self._rows.vectors.rows
 
     def __getitem__(self, row: int) -> Sample:  # type: ignore[override]
         if not 0 <= row < len(self):
@@ -161,35 +156,27 @@ def open_rows(spec: RunSpec, names: tuple[str, ...] = ()) -> Suite:
         UsageError: If an option is invalid.
     """
     source = spec.embeddings or ""
-    own = _own(spec, source, names)
+    vectors = open_vectors(source, spec.id_column)
+    own = RowSet(ROWS, vectors, sampled_rows(vectors.rows, spec.seed))
+    if spec.labels is not None:
+        ids = vectors.all_names if spec.id_column is not None else None
+        labels = read_labels(
+            Path(spec.labels), vectors.rows, names, id_column=spec.id_column, ids=ids
+        )
+        own = replace(
+            own, labels=labels.values, classes=labels.classes, understood=labels.in_words()
+        )
     sets = {ROWS: own}
     for target in spec.target_embeddings:
         name = free_name(safe_name(rows_name(target)), sets)
         vectors = open_vectors(target)
-        if vectors.matrix.channels != own.channels:
+        if vectors.channels != own.channels:
             raise DataError(
-                f"{target} has {vectors.matrix.channels:,} channels and {source} has "
+                f"{target} has {vectors.channels:,} channels and {source} has "
                 f"{own.channels:,}: a target set is measured by the same encoder"
             )
-        sets[name] = RowSet(name, vectors, sampled_rows(vectors.matrix.rows, spec.seed))
+        sets[name] = RowSet(name, vectors, sampled_rows(vectors.rows, spec.seed))
     return Suite(ROWS, source, dict(sets), targets=tuple(name for name in sets if name != ROWS))
-
-
-def _own(spec: RunSpec, source: str, names: tuple[str, ...]) -> RowSet:
-    vectors = open_vectors(source, spec.id_column)
-    sampled = sampled_rows(vectors.matrix.rows, spec.seed)
-    if spec.labels is None:
-        return RowSet(ROWS, vectors, sampled)
-    labels = read_labels(
-        Path(spec.labels),
-        vectors.matrix.rows,
-        names,
-        id_column=spec.id_column,
-        ids=vectors.all_names if spec.id_column is not None else None,
-    )
-    return RowSet(
-        ROWS, vectors, sampled, labels.values, labels.classes, understood=labels.in_words()
-    )
 
 
 def sampled_rows(rows: int, seed: int) -> NDArray[np.int64]:

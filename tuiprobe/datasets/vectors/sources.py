@@ -6,11 +6,15 @@ import glob
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.datasets.shard_files import matching_files
 from tuiprobe.datasets.vectors.formats import SUFFIXES, open_matrix
-from tuiprobe.datasets.vectors.matrix import JoinedVectors
+from tuiprobe.datasets.vectors.matrix import Matrix
 from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.errors import DataError, UsageError
 
@@ -18,19 +22,54 @@ _RETRIEVAL = "img_emb"
 """Folder of vectors, and prefix of their files, in what clip-retrieval writes."""
 
 
-@dataclass(frozen=True)
 class Vectors:
-    """The vectors of one set, and where their names are.
+    """The vectors of one set: those of one or several files, one after the other.
 
-    Attributes:
-        matrix: All vectors, in the order of the files and of the rows in them.
-        named_by: The Parquet file with the names of each piece; empty without an id column.
+    Args:
+        source: What the user typed.
+        matrices: The vectors of each file, at least one.
+        named_by: The Parquet file with the names of each; empty without an id column.
         id_column: Column of the names; None where rows go by their index.
+
+    Raises:
+        DataError: If the files differ in width.
     """
 
-    matrix: JoinedVectors
-    named_by: tuple[Path, ...] = ()
-    id_column: str | None = None
+    def __init__(
+        self,
+        source: str,
+        matrices: Sequence[Matrix],
+        named_by: Sequence[Path] = (),
+        id_column: str | None = None,
+    ) -> None:
+        self.source, self.matrices = source, tuple(matrices)
+        self._named_by, self._id_column = named_by, id_column
+        first = matrices[0]
+        self.channels = first.channels
+        for matrix in matrices:
+            if matrix.channels != first.channels:
+                raise DataError(
+                    f"{matrix.path} has {matrix.channels:,} channels and {first.path} has "
+                    f"{first.channels:,}: the files are not of one encoder"
+                )
+        self._ends = np.cumsum([matrix.rows for matrix in matrices])
+        self.rows = int(self._ends[-1])
+        self.dtype, self.kind = (
+            ", ".join(dict.fromkeys(words))
+            for words in ([m.dtype for m in matrices], [m.kind for m in matrices])
+        )
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Returns rows as `Matrix.read` does, whichever files they lie in."""
+        blocks = []
+        number = int(np.searchsorted(self._ends, start, side="right"))
+        while start < stop:
+            matrix = self.matrices[number]
+            begin = int(self._ends[number]) - matrix.rows
+            last = min(stop, begin + matrix.rows)
+            blocks.append(matrix.read(start - begin, last - begin))
+            start, number = last, number + 1
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def names(self, rows: Sequence[int]) -> dict[int, str]:
         """Returns the names of some rows; empty without an id column.
@@ -41,14 +80,14 @@ class Vectors:
         Raises:
             DataError: If names cannot be read, or are not one a row.
         """
-        if self.id_column is None:
+        if self._id_column is None:
             return {}
         names: dict[int, str] = {}
         start, rest = 0, list(rows)
-        for matrix, path in zip(self.matrix.matrices, self.named_by, strict=True):
+        for matrix, path in zip(self.matrices, self._named_by, strict=True):
             count = bisect_left(rest, start + matrix.rows)
             here, rest = rest[:count], rest[count:]
-            of_here, known = read_names(path, self.id_column, [row - start for row in here])
+            of_here, known = read_names(path, self._id_column, [row - start for row in here])
             if known != matrix.rows:
                 raise DataError(
                     f"{path} names {known:,} rows and {matrix.path} holds {matrix.rows:,}; they do "
@@ -60,7 +99,7 @@ class Vectors:
 
     def all_names(self) -> list[str]:
         """Returns the names of all rows, in their order; errors as for `names`."""
-        return list(self.names(range(self.matrix.rows)).values())
+        return list(self.names(range(self.rows)).values())
 
 
 def open_vectors(source: str, id_column: str | None = None) -> Vectors:
@@ -78,10 +117,10 @@ def open_vectors(source: str, id_column: str | None = None) -> Vectors:
         files, member = _files(source)
     except (OSError, ValueError) as error:  # NUL in a path, a name that is too long
         raise DataError(f"{source!r} cannot be read: {error}") from error
-    matrix = JoinedVectors(source, [open_matrix(path, member) for path in files])
+    matrices = [open_matrix(path, member) for path in files]
     if id_column is None:
-        return Vectors(matrix)
-    vectors = Vectors(matrix, _named_by(files), id_column)
+        return Vectors(source, matrices)
+    vectors = Vectors(source, matrices, _named_by(files), id_column)
     vectors.names([0])  # fail now, not after hours
     return vectors
 
@@ -93,16 +132,15 @@ def _files(source: str) -> tuple[list[Path], str | None]:
         return _in_folder(path), None
     if path.exists():
         return [path], None
-    file, colons, member = source.rpartition("::")
-    if colons and Path(file).exists():
-        return [Path(file)], member
+    name, colons, member = source.rpartition("::")
+    if colons and Path(name).exists():
+        return [Path(name)], member
     if not glob.has_magic(source):
         raise DataError(f"there is no file {source}")
-    matched = glob.glob(source, recursive=True)  # noqa: PTH207 - the pattern may be absolute
-    paths = sorted(map(Path, matched), key=numeric)
-    if not paths:
+    files = sorted(matching_files(path.absolute()), key=numeric)
+    if not files:
         raise DataError(f"no file fits the pattern {source}")
-    return [path for path in paths if not path.is_dir()] or paths, None
+    return files, None
 
 
 def _in_folder(folder: Path) -> list[Path]:

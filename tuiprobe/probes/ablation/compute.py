@@ -14,15 +14,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuiprobe.errors import DataError
-from tuiprobe.probes.ablation.result import Ablation, ChannelAblations, Mode, Sides
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.probes.ablation.result import (
+    Ablation,
+    Change,
+    ChannelAblations,
+    Mode,
+    SetAblation,
+    Sides,
+    Top1,
+)
 from tuiprobe.probes.channels import NO_CHANNEL, Chosen
 from tuiprobe.probes.confidence import UNKNOWN_SCALE, allowed, classes_of, ece, scale_known
+from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of, first_images
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import band, mean_interval
-from tuiprobe.probes.proportions import paired_difference, wilson
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.probes.proportions import paired_difference, wilson, wilson_bounds
+from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 MODES: tuple[Mode, ...] = ("zero", "mean")
@@ -36,7 +45,7 @@ class Removal:
     """A part of h, and what replaces it.
 
     Attributes:
-        centre: float32 [k], the coordinates that replace those of every image.
+        centre: float32 [k], the coordinates that replace those of every image, or [n, k] of each.
         channels: The k channels.
         basis: float32 [C, k], orthonormal directions in place of channels.
     """
@@ -194,7 +203,7 @@ def _ablations(
         )
 
 
-def _paired(before: Bool, after: Bool) -> Figure:
+def _paired(before: Bool, after: Bool) -> Estimate:
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
     return paired_difference(gained, lost, before.size)
 
@@ -245,10 +254,11 @@ def predict_without(
             if removal is None or theirs is None:
                 values, left = products.copy(), squares
             else:
-                taken = removal.of(block)
-                values = products - (taken - removal.centre) @ theirs.T
+                taken, centre = removal.of(block), removal.centre
+                centre = centre[place] if centre.ndim == 2 else centre
+                values = products - (taken - centre) @ theirs.T
                 left = squares - np.einsum("ij,ij->i", taken, taken, dtype=np.float64)
-                left = left + float(removal.centre.astype(np.float64) @ removal.centre)
+                left = left + np.einsum("...j,...j->...", centre.astype(np.float64), centre)
             _finish(values, left, head, rows)
             right, confidence, spread = _predict(values, classes, labels, single=single)
             result.right[place], result.confidence[place] = right, confidence
@@ -291,3 +301,77 @@ def _predict(
         theirs = np.where(classes[None, :] == answer[:, None], values, 0)
         own = theirs.sum(axis=1, dtype=np.float64)
     return answer == labels, np.asarray(own / total), spread
+
+
+def span_of(
+    head: HeadArrays, channels: Sequence[int], directions: Sequence[int], *, centred: bool
+) -> Float32:
+    """Returns an orthonormal basis [C, m] of the span of the named channels and directions.
+
+    Args:
+        head: The linear head.
+        channels: Numbers of channels.
+        directions: Numbers of right singular vectors of W, by singular value, from 0.
+        centred: Take those of W minus its mean row.
+
+    Raises:
+        UsageError: If a channel or direction does not exist.
+    """
+    weight = head.weight.astype(np.float64)
+    units = np.eye(weight.shape[1])
+    v = decompose(weight - weight.mean(axis=0) if centred else weight)[2]
+    for kind, numbers, count in (
+        ("channel", channels, len(units)),
+        ("direction", directions, v.shape[1]),
+    ):
+        for number in numbers:
+            if number >= count:
+                raise UsageError(f"{kind}:{number} does not exist: there are 0 to {count - 1}")
+    rest = v[:, list(directions)]
+    rest[list(channels)] = 0  # the channels are removed exactly already
+    u, s, _ = np.linalg.svd(rest, full_matrices=False)
+    return np.hstack([units[:, list(channels)], u[:, s > 1e-6]]).astype(np.float32)
+
+
+def ablate_span(
+    head: HeadArrays, images: SetFeatures, span: Float32, centre: Float32, nonfinite: int
+) -> SetAblation:
+    """Computes the accuracy of one labelled set before and after the ablation of a span.
+
+    A representation of zeros counts as wrong.
+
+    Args:
+        head: The linear head.
+        images: Finite representations with labels.
+        span: [C, m], from `span_of`.
+        centre: float32 [m], the coordinates in the span that replace those of every image, or
+            [n, m] of each.
+        nonfinite: Images that were left out.
+
+    Raises:
+        DataError: If no row of the head answers for a label.
+    """
+    answers_of(images, head.weight.shape[0])
+    given = images.features.any(axis=1)
+    before, after = (
+        prediction.right & given
+        for prediction in predict_without(head, images, [None, Removal(centre, basis=span)])
+    )
+    n, change = given.size, _paired(before, after)
+    assert change.low is not None
+    assert change.high is not None
+    return SetAblation(
+        name=images.name,
+        n=n,
+        nonfinite=nonfinite,
+        before=_top1(before),
+        after=_top1(after),
+        difference=Change(value=change.value, low=change.low, high=change.high),
+        lost=int((before & ~after).sum()),
+        gained=int((after & ~before).sum()),
+    )
+
+
+def _top1(right: Bool) -> Top1:
+    low, high = wilson_bounds(int(right.sum()), right.size)
+    return Top1(top1=float(right.mean()), low=float(low), high=float(high))
