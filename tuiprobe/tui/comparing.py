@@ -36,7 +36,7 @@ def compare_columns(
     """
     first, second = letters
     columns = (
-        RowColumn("figure", 29),
+        RowColumn("figure", 29 if plot else 22),
         RowColumn(first, 7, right=True, drop=3, colour=colours[0]),
         RowColumn(second, 7, right=True, drop=2, colour=colours[1]),
         RowColumn(f"{second} − {first}", 13, right=True, term="difference"),  # noqa: RUF001
