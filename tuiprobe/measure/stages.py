@@ -86,9 +86,13 @@ def prepare(job: Job) -> Inventory:
     if resumed := _resumed(plan, inventory):
         unit = "rows" if plan.row_sets else "images"
         job.say("stage", f"resuming: {resumed} of {plan.images} {unit} are done", stage="load")
-    if plan.rank.number == 0 and inventory.missing:
-        with job.clock.stage("head"):
-            _head_first(job)
+    images_of_head = plan.head.kind == "probe"  # they take as long as those of the run
+    if plan.rank.number == 0 and inventory.missing and not images_of_head:
+        try:  # so that answers show at once
+            with job.clock.stage("head"), stop_signals().deferred():
+                write_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
+        except LongHeadError:
+            job.say("stage", "the head takes longer: it is built after measuring", stage="head")
     job.clock.images = inventory.images
     return inventory
 
@@ -118,17 +122,6 @@ def _say_warnings(job: Job) -> None:
 def _resumed(plan: Plan, inventory: Inventory) -> int:
     published = {shard.place for shard in inventory.published}
     return count_images(plan.set_plans, published, ()).done
-
-
-def _head_first(job: Job) -> None:
-    """Builds the head before measuring if that takes seconds, so that answers show at once."""
-    if job.plan.head.kind == "probe":
-        return  # its images take as long as those of the run
-    try:
-        with stop_signals().deferred():
-            write_head(job.plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
-    except LongHeadError:
-        job.say("stage", "the head takes longer: it is built after measuring", stage="head")
 
 
 def new_extraction(job: Job, inventory: Inventory) -> Extraction:
