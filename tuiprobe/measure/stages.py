@@ -10,7 +10,7 @@ from tuiprobe.errors import RunError
 from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.concepts import write_labels
-from tuiprobe.measure.extract import Extraction, UnreadableLimit
+from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.head_building import LongHeadError, write_head
 from tuiprobe.measure.job import Job
 from tuiprobe.measure.live import LiveView
@@ -129,12 +129,10 @@ def new_extraction(job: Job, inventory: Inventory) -> Extraction:
     plan = job.plan
     unit = "rows" if plan.row_sets else "images"
     job.say("stage", f"measuring {inventory.images} {unit}", stage="extract")
-    share, before = plan.spec.max_unreadable, inventory.unreadable
-    limit = UnreadableLimit(plan.images, share, before, job.listen)
     sets, pictured = plan.set_plans, plan.suite.sets
     answers = _live_answers(job, inventory)
     live = LiveView(plan.directory, job.status, sets, job.listen, pictured, answers)
-    return Extraction(plan, job.reader.fingerprint, live, job.stop, limit, job.listen)
+    return Extraction(job, live, inventory.unreadable)
 
 
 def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
