@@ -21,11 +21,22 @@ MARGIN: Final = 0.02
 _AGREED_EVERY: Final = 5  # every fifth picture is one on which the candidates agree
 _TOO_EARLY: Final = 0.5  # log of a stake from which no number of labels is guessed
 
+MARGIN_POINTS: Final = f"{100 * MARGIN:g} points"
+
 Verdict = Literal["open", "best", "within", "equal", "contradictory", "enough"]
 """What labels decide; `enough` is for one run alone."""
 
 UNDECIDED: Final = ("open", "contradictory")
 """Verdicts that are no decision."""
+
+
+def forecast(more: int | None, left: int) -> str:
+    """Returns how many more labels the next decision takes, in words; empty if it is not known.
+
+    >>> forecast(30, 100), forecast(100, 100), forecast(None, 100)
+    ('roughly 30 more', 'at most 100 more', '')
+    """
+    return "" if more is None else f"{'roughly' if more < left else 'at most'} {more:,} more"
 
 
 class Contest(Survey):
