@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 
 from tuiprobe.compare.differences import Comparison, Difference, Run, compare_runs, read_run
 from tuiprobe.compare.differences_section import describe, overlap_line
-from tuiprobe.compare.forest import BarPair, ForestRow, bar_pair, forest_rows, verdict
+from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows, verdict
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
@@ -214,10 +214,8 @@ class CompareScreen(FilteredScreen):
         self._title(first, second)
         sentence = verdict(self._forest, *self.pair.letters)
         self.query_one("#verdict", FigureText).show(inert(sentence))
-        bars = bar_pair(first.report, second.report)
-        self.query_one("#beneath", FigureText).show(
-            self._beneath(comparison, bars, [first, second])
-        )
+        beneath = self._beneath(comparison, [first, second])
+        self.query_one("#beneath", FigureText).show(beneath)
         common = (inert(line(overlap_line(overlap))) for overlap in comparison.overlaps)
         self.query_one("#common", FigureText).show(Content("\n").join(common))
         colours = (run_mark(self._paths[0]).colour, run_mark(self._paths[1]).colour)
@@ -257,24 +255,26 @@ class CompareScreen(FilteredScreen):
         lines = [Content("   ").join(parts), *(Content.styled(*note) for note in notes)]
         self.query_one("#compare-head", FigureText).show(Content("\n").join(lines))
 
-    def _beneath(self, comparison: Comparison, bars: BarPair | None, runs: list[Run]) -> Content:
+    def _beneath(self, comparison: Comparison, runs: list[Run]) -> Content:
         """Returns what has no interval: findings of one word, and the channels of both runs."""
         first, second = self.pair.letters
         pinned = set().union(*map(self.app.pins.channels_of, self._paths))
-        reports = (run.report for run in runs)
+        reports = [run.report for run in runs]
         lines = list(map(inert, pinned_channels(pinned, self.pair.letters, *reports)))
         lines += [
             inert(f"{fact.name}: {first} {fact.first or '-'}, {second} {fact.second or '-'}")
             for fact in comparison.facts
         ]
+        bars = bar_pair(*reports)
         if bars is not None:
-            largest = max((*bars.first.y, *bars.second.y), default=0.0)
+            chart, *series = bars
+            largest = max((y for bar in series for y in bar.y), default=0.0)
             parts = [
-                f"{letter} {sparkline(series.y, largest, 24)} {number(max(series.y, default=0.0))}"
-                for letter, series in ((first, bars.first), (second, bars.second))
+                f"{letter} {sparkline(bar.y, largest, 24)} {number(max(bar.y, default=0.0))}"
+                for letter, bar in zip((first, second), series, strict=True)
             ]
             lines.append(inert(f"channels  {'   '.join(parts)} at most"))
-            lines.append(inert(f"{bars.title}, largest first, one scale", DIM))
+            lines.append(inert(f"{chart.title}, largest first, one scale", DIM))
         return Content("\n").join(lines)
 
     def _show(self) -> None:

@@ -48,7 +48,7 @@ LARGEST = 600
 SLOW, PATIENCE = 0.3, 2.0
 """Seconds after which the screen says that it reads, and that leaving waits for a label."""
 
-Change = Callable[[Labelling], object]
+LabelChange = Callable[[Labelling], object]
 
 T = TypeVar("T")
 
@@ -149,14 +149,14 @@ class LabelScreen(ProbeScreen):
 
     # The labels, which one thread has: a change is written before the next one begins.
 
-    def _do(self, change: Change | None = None) -> None:
+    def _do(self, change: LabelChange | None = None) -> None:
         """Makes a change, unless one is being made, and shows what follows."""
         if not self._busy:
             self._busy = True
             self._work(change)
 
     @work
-    async def _work(self, change: Change | None) -> None:
+    async def _work(self, change: LabelChange | None) -> None:
         slow = self.set_timer(SLOW, partial(self._say, Content("reading…")))
         try:
             if self._labelling is None and self._target is None:
@@ -194,7 +194,7 @@ class LabelScreen(ProbeScreen):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, function, *arguments)
 
-    def _view_after(self, change: Change | None) -> LabelView:
+    def _view_after(self, change: LabelChange | None) -> LabelView:
         """Returns what to show after a change, which is on disk."""
         if self._labelling is None:
             self._labelling = open_labelling(self.runs, self._target, self._seed)
