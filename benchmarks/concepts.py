@@ -55,6 +55,10 @@ def synthetic(images: int) -> tuple[HeadArrays, ConceptSet]:
         category_of=np.array(group_of),
         annotated=annotated,
         train=rng.random(images) < 0.7,
+        ids=np.arange(images),
+        paths=["x.png"] * images,
+        share=0.01,
+        digest="synthetic",
     )
     return HeadArrays(rng.standard_normal((CHANNELS, CHANNELS), dtype=np.float32)), concepts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -33,6 +34,30 @@ def listed(parts: Sequence[str], most: int | None = None) -> str:
     if most is not None and len(parts) > most:
         parts = [*parts[:most], f"{len(parts) - most:,} more"]
     return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
+
+
+def first_names(names: Iterable[str]) -> str:
+    """Lists the first names of a file from elsewhere, inert and shortened.
+
+    >>> first_names(["a", "b"]), first_names("abcdefgh")
+    ('a, b', 'a, b, c, d, e, f, …')
+    """
+    texts = [plain(name if len(name) <= 100 else f"{name[:100]}…") for name in names]
+    return ", ".join([*texts[:6], *(["…"] if len(texts) > 6 else [])])
+
+
+def first_line(error: Exception) -> str:
+    r"""Returns the part of a library's message that names the cause, as one line.
+
+    >>> first_line(KeyError(101)), first_line(ValueError("no end\nat 3"))
+    ('KeyError', 'no end')
+    """
+    lines = [line.strip() for line in str(error).splitlines() if re.search("[A-Za-z]", line)]
+    if not lines:
+        return type(error).__name__
+    # As many whole sentences as fit.
+    cut = lines[0][:200].rpartition(". ")[0] if len(lines[0]) > 200 else lines[0]
+    return plain(cut or lines[0][:200]).rstrip(".")
 
 
 def encodable(text: str) -> str:

@@ -239,7 +239,7 @@ class RunSpec:
     classes: Annotated[
         str | None,
         Option(
-            "Class names of the head, in label order. A file with one a line, or names between "
+            "Class names of the head, in label order. A file with one per line, or names between "
             "commas; they may be some of ImageNet's.",
             HEAD,
             common=True,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.measure.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.answer import answer
+from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.directions.probe import PrivilegedDirections
 from tuiprobe.probes.directions.result import Directions

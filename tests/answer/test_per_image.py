@@ -11,7 +11,7 @@ import pytest
 from scipy import special, stats
 
 from tests.measure.fake_run import FakeSet, vouch, write_run
-from tuiprobe.answer import answer
+from tuiprobe.answer.report import answer
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import list_digest, read_per_image

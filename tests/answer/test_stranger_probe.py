@@ -12,7 +12,7 @@ import pytest
 
 from tests.answer import strangers
 from tests.measure.fake_run import FakeSet, write_run
-from tuiprobe.answer import answer
+from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes import BUILT_IN, registry

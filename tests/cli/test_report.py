@@ -3,11 +3,10 @@
 import errno
 import json
 import os
-from pathlib import Path
 
 import pytest
 
-from tests.report.samples import model, report
+from tests.report.samples import report
 from tuiprobe.answer.schema import json_schema
 from tuiprobe.cli.app import run_cli
 from tuiprobe.report.formats import FORMATS
@@ -85,20 +84,3 @@ def test_formats_go_where_they_are_asked_to(run, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == json_schema()
     for wrong in (["--format", "csv", "--to", "-"], ["--format", "pdf"]):
         assert run_cli(["report", str(run), *wrong]) == 2
-
-
-def test_several_runs_give_one_page_and_no_table_files(tmp_path, capsys):
-    paths: list[str] = []
-    for content in (report(), report(model=model(name="token one", representation="token"))):
-        run = RunDir(tmp_path / "runs" / f"run{len(paths)}")
-        write_results(run, content)
-        paths.append(str(run.path))
-    assert run_cli(["report", *paths, "--format", "html", "--format", "md"]) == 0
-    page, text = (Path(line) for line in capsys.readouterr().out.splitlines())
-    assert page.parent == tmp_path / "runs"
-    assert "<h2>Headline figures</h2>" in page.read_text("utf-8")
-    assert "2 kinds of representation (projected, token)" in text.read_text("utf-8")
-    assert run_cli(["report", *paths, "--to", "-"]) == 0
-    assert capsys.readouterr().out == page.read_text("utf-8")
-    assert run_cli(["report", *paths, "--format", "csv"]) == 2
-    assert "html or md, not csv" in capsys.readouterr().err

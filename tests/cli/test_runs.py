@@ -83,19 +83,15 @@ def test_a_row_comes_from_the_summary_or_from_results_without_one(root, monkeypa
     assert by_name(root)["first"].kurtosis.value == 4.0
 
 
-@pytest.mark.parametrize("kind", ["altered", "no summary", "large", "pipe", "link"])
+@pytest.mark.parametrize("kind", ["altered", "no summary", "link"])
 def test_a_summary_that_cannot_be_read_is_not_used(root, kind):
     file = RunDir(root / "first").summary_file
-    tree = json.loads(file.read_bytes()) | {"title": "of somebody else"}
     content = {
         "altered": file.read_text().replace('"title": "', '"title": "not '),
         "no summary": json.dumps({"images": -1}),
-        "large": json.dumps({**tree, "model": "x" * 2**21}),
     }
     file.unlink()
-    if kind == "pipe":
-        os.mkfifo(file.path)
-    elif kind == "link":
+    if kind == "link":
         file.path.symlink_to(root / "half/summary.json")
     else:
         file.path.write_text(content[kind])

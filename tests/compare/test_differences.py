@@ -7,7 +7,7 @@ from tests.measure.fake_run import FakeSet, vouch, write_run
 from tests.report.samples import estimate, model, outliers, report, retold
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
-from tuiprobe.answer import answer
+from tuiprobe.answer.report import answer
 from tuiprobe.compare.differences import (
     Comparison,
     compare,

@@ -145,13 +145,3 @@ def check_program(
         assert importlib.util.find_spec(module) is not None or module in optional(), place
     named = [word for word in program if word.startswith(("tests/", "benchmarks/", ".ci/"))]
     assert [one for one in named if not (ROOT / one).exists()] == [], place
-
-
-def test_a_wrong_option_and_a_wrong_value_are_noticed(check: Check) -> None:
-    assert check(["--headless", "--no-such-option"]) == 2
-    assert check(["--headless", "--tokens", "several"]) == 2
-    assert check(["reports", "RUN"]) == 2
-    assert check(["report"]) == 0
-    assert unknown_words(["reprobe", "RUN", "--oblate"]) == ["--oblate"]
-    assert unknown_words(["report-s", "RUN"]) == ["report-s"]
-    assert unknown_words(["miniature", "export", "--set"]) == []

@@ -30,8 +30,8 @@ from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
 from tests.fuzz.test_readers import make_template, read_ranks
 from tests.measure.fake_run import vouch
-from tuiprobe.answer import answer
 from tuiprobe.answer.paths import without_folders
+from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.model_list import read_models
 from tuiprobe.compare.differences import Run as Compared

@@ -11,7 +11,7 @@ import pytest
 from tests.measure.conftest import job, shard_files
 from tests.measure.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.answer import answer
+from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.differences import compare
 from tuiprobe.probes.outliers.result import OutlierResult

@@ -17,8 +17,8 @@ from tests.measure.conftest import write_pictures
 from tests.measure.fake_run import FakeSet, write_run
 from tests.parts import part
 from tuiprobe import probe
-from tuiprobe.answer import answer
 from tuiprobe.answer.ablation import Question, ablate
+from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.result import Directions

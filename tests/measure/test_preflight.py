@@ -31,7 +31,7 @@ from tuiprobe.measure.ranks import Rank
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.preflight_data import SAMPLE, sample_of
+from tuiprobe.models.known_answer import SAMPLE, sample_of
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_preflight
 
@@ -160,7 +160,7 @@ def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
     published: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where only restoring the label map restores the answer, the data are to blame."""
-    from tuiprobe.models.preflight_data import KnownAnswer
+    from tuiprobe.models.known_answer import KnownAnswer
 
     failed = KnownAnswer(0.5, 50, 500, ("label map",)).check()
     monkeypatch.setattr("tuiprobe.measure.preflight.check_answer", lambda *a: failed)

@@ -75,10 +75,6 @@ def own_module(path: Path) -> None:
     archive(path, code, script=True)
 
 
-def prefixes(path: Path) -> None:
-    torch.save({"module." * 3000 + str(i): torch.zeros(1) for i in range(200)}, path)
-
-
 def compressed(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("archive/data.pkl", _state(tensor_code(count=2**26, size=(2**26,))))
@@ -140,7 +136,6 @@ BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
     "two_steps.pt": (two_steps, "wraps its weights more than 16 deep, or in themselves"),
     "modules.pt": (modules, "are nested without end"),
     "own_module.pt": (own_module, "are nested without end"),
-    "prefixes.pt": (prefixes, "a name of 21,003 characters"),
     "compressed.pt": (compressed, "claims to hold more than the file's size"),
     "memo.pt": (memo, "holds a NoneType and no named weights"),
     "array.pt": (array, "no named weights"),

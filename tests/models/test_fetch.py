@@ -19,7 +19,7 @@ from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.fetch import fetch
 from tuiprobe.models.from_open_clip import tokenizer_files
 from tuiprobe.models.info import state_digest
-from tuiprobe.models.offline import verified
+from tuiprobe.models.published_weights import verified
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def hook(event, arguments):
     if event in {SOCKETS}:
         opened.append([event, str(arguments)])
 sys.addaudithook(hook)
-from tuiprobe.models.offline import go_offline
+from tuiprobe.models.published_weights import go_offline
 go_offline()
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models import load_encoder

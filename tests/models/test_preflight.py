@@ -18,15 +18,10 @@ from tuiprobe import miniature
 from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.sample import Sample
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.known_answer import ClassifierSetup, activation, known_answer, sample_of
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import Check, check_encoder
-from tuiprobe.models.preflight_data import (
-    ClassifierSetup,
-    activation,
-    check_labels,
-    known_answer,
-    sample_of,
-)
+from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.models.preflight_text import check_text
 
 TEMPLATES = ("a photo of a {}.", "a sketch of a {}.")

@@ -15,7 +15,8 @@ from torch import nn
 from tests.models.hostile import Harmful, archive
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.info import state_digest
-from tuiprobe.models.weights import load_into, read_checkpoint, resolve
+from tuiprobe.models.published_weights import resolve
+from tuiprobe.models.weights import load_into, read_checkpoint
 
 
 def model() -> nn.Module:

@@ -175,8 +175,8 @@ def test_bins_and_error_agree_with_plain_python():
         size = 1003 // 15 + (b < 1003 % 15)
         parts.append(ranked[at : at + size])
         at += size
-    result = equal_mass_bins(confidence, right)
-    assert result.images.tolist() == [len(part) for part in parts]
+    _, _, images = equal_mass_bins(confidence, right)
+    assert images.tolist() == [len(part) for part in parts]
     resampled = np.random.default_rng(0)
     plug_in, redrawn = 0.0, 0.0
     for part in parts:

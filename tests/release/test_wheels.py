@@ -44,26 +44,6 @@ def test_wheels_are_built_for_every_python_that_is_supported(name: str) -> None:
     ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "platform", "kind"),
-    [("tuiprobe", "macos", "macosx_arm64"), ("tuiprobe-cuda", "linux", "manylinux_aarch64")],
-)
-@pytest.mark.skipif("cibuildwheel" not in INSTALLED, reason="needs the extra dev: cibuildwheel")
-def test_cibuildwheel_reads_its_settings_as_they_are_meant(
-    name: str, platform: str, kind: str
-) -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "cibuildwheel", "--print-build-identifiers", "--platform"),
-            *(platform, "--archs", kind.partition("_")[2], str(PROJECTS[name])),
-        ],
-        capture_output=True, text=True, cwd=ROOT, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [f"cp{v.replace('.', '')}-{kind}" for v in PYTHONS]
-
-
 def test_the_cuda_wheel_differs_from_the_other_in_its_kernels_alone() -> None:
     ours, cuda = settings("tuiprobe"), settings("tuiprobe-cuda")
     build = cuda["tool"]["scikit-build"]

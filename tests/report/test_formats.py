@@ -1,7 +1,6 @@
 """HTML and SVG: inert, self-contained, and saying what report.md says."""
 
 import os
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from tests.report.test_reports import layered
 from tuiprobe.errors import UsageError
 from tuiprobe.report.formats import FORMATS, export, files_of
 from tuiprobe.report.html import html
-from tuiprobe.report.markdown import markdown
 from tuiprobe.report.reading import LARGEST, pictures
 from tuiprobe.report.svg import svg
 from tuiprobe.results import DataSet, NotRun, Skipped
@@ -81,24 +79,6 @@ def test_a_hostile_name_adds_no_element_and_loads_nothing():
     assert "unsafe" not in policy
     assert not {"\x1b", "\x07", "\u202e"} & set(text)
     assert "<script>alert(1)" in "".join(page.words)
-
-
-def test_html_says_what_markdown_says():
-    found = head_report()
-    words = " ".join("".join(Page(html(found)).words).split())
-    reproduced = False
-    for line in markdown(found).splitlines():
-        if line.startswith("- Rows in full"):
-            continue  # the page has the shorter ones itself
-        cells = line.strip("|").split("|") if line.startswith("|") else [line]
-        if reproduced and line.startswith("- ") and ": " in line:
-            cells = line.removeprefix("- ").split(": ", 1)  # a table on the page
-        reproduced = reproduced or line == "## How to reproduce"
-        for cell in cells:
-            told = re.sub(r"^(#+|>? ?-) ", "", cell.strip().replace("**", ""))
-            told = re.sub(r"\\(.)|`", r"\1", told).strip()
-            if not set(told) <= {"-", "|", ">"} and "\\" not in cell:
-                assert " ".join(told.split()) in words, cell
 
 
 def test_every_figure_is_in_the_page_and_only_jpegs_are_embedded():

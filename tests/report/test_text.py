@@ -10,16 +10,6 @@ from tuiprobe.report.text import cell, code, code_cell, escaped, opening
 HOSTILE = "<script>[x](http://evil)|`a`\x1b[31m\u202e\n# h"
 
 
-def test_escaped_text_formats_nothing():
-    out = escaped(HOSTILE)
-    assert "\n" not in out
-    assert "\x1b" not in out
-    assert "\u202e" not in out
-    assert not re.search(r"(?<!\\)[<\[|`#]", out)
-    assert r"http\://" in out
-    assert escaped("www.evil.example") == r"www\.evil.example"
-
-
 @with_any(st.text())
 def test_code_spans_close_where_they_should(text):
     out = code(text)

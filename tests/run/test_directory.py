@@ -150,7 +150,7 @@ def test_a_run_is_deleted_whole_and_a_link_to_it_is_not_followed(tmp_path: Path)
 
 
 USERS = (
-    "notes.txt", "labels-street.csv", "screenshots/live-1.svg", "photos/cat.jpg",
+    "notes.txt", "labels-street.csv", "photos/cat.jpg",
     "shards/read me", "features/val/mine.npy", "report.html.bak",
 )  # fmt: skip
 
@@ -172,7 +172,7 @@ def test_files_of_the_user_inside_a_run_are_kept_and_named(tmp_path: Path, fresh
     assert there == set(USERS)
     assert kept == [
         "features/val/mine.npy", "labels-street.csv", "notes.txt", "photos", "report.html.bak",
-        "screenshots", "shards/read me",
+        "shards/read me",
     ]  # fmt: skip
     assert not is_run(run)
     assert kept_files(run.path, kept).endswith("notes.txt, photos, report.html.bak and 2 more")

@@ -196,21 +196,19 @@ async def test_an_empty_place_says_how_to_fill_it_and_runs_appear(root: Path) ->
         assert isinstance(app.screen, RunsScreen)
         write_run(place / "later", report(), pictures=False)
         await until(pilot, lambda: names(app) == ["later"])
-        await pilot.press("f5")
         assert names(app) == ["later"]
 
 
 async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, first = threading.Event(), RunsScreen._first
+    read, listed = threading.Event(), RunsScreen._listed
 
     def slowly(screen: RunsScreen) -> list[RunRow]:
         read.wait(60)
-        return first(screen)
+        return listed(screen)
 
-    monkeypatch.setattr(RunsScreen, "_first", slowly)
-    monkeypatch.setattr(runs_module, "_FIRST_SECONDS", 60.0)
+    monkeypatch.setattr(RunsScreen, "_listed", slowly)
     app = TuiprobeApp()
     async with app.run_test(size=(140, 30)) as pilot:
         app.push_screen(RunsScreen(root))

@@ -372,7 +372,7 @@ async def test_screens_say_the_same_of_every_run_and_what_to_do(tmp_path: Path) 
         await until(pilot, lambda: "please · r tries again" in drawn())  # it grows with its text
 
         app.push_screen(app.screen_of(tmp_path))
-        await until(pilot, lambda: "is no run directory" in place(app))
+        await until(pilot, lambda: "is no run directory" in whole(app))
         assert "starting" not in place(app)
         await pilot.press("x", "X", "r")
         assert isinstance(app.screen, LiveScreen)

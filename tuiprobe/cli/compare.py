@@ -17,20 +17,21 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="The run that the others are compared with.")],
-    others: Annotated[list[Path], typer.Argument(help="One or more other runs.")],
+    first: Annotated[Path, typer.Argument(metavar="FIRST", help="The run to compare with.")],
+    others: Annotated[list[Path], typer.Argument(metavar="RUN", help="Other runs.")],
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="CONDITION",
             help="Exit 1 if this holds, e.g. 'kurtosis.high < -0.5', 'val: top1 < -0.01', "
-            "'\"mean of shifts\" < -0.01', 'outcome differs'; repeats."
+            "'\"mean of shifts\" < -0.01', 'outcome differs'; repeats.",
         ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All figures, not the headline figures alone.")
     ] = False,
     as_html: Annotated[
-        bool, typer.Option("--html", help="Print a page with a forest plot.")
+        bool, typer.Option("--html", help="Print a page with a forest plot of each figure.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     as_paper: Annotated[
@@ -103,13 +104,13 @@ def _text(
 ) -> str:
     from tuiprobe.compare.differences_section import describe
     from tuiprobe.compare.ranking_section import title_of
-    from tuiprobe.compare.several import SEVERAL, describe_models
+    from tuiprobe.compare.several import SEVERAL, describe_several
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
 
-    models, *indicator = describe_models(runs, ranking)
+    models, headlines, *indicator = describe_several(runs, ranking)
     pairs = [describe(comparison, everything) for comparison in comparisons]
-    sections = [models, *pairs, *indicator]
+    sections = [models, *([headlines] if as_html else []), *pairs, *indicator]
     if len(runs) >= SEVERAL:
         from tuiprobe.compare.agreement import agreement_of, describe_agreement
 

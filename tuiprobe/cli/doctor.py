@@ -23,9 +23,11 @@ PROGRESS_SECONDS = 5.0
 
 
 def doctor(
-    model: Annotated[str | None, typer.Option(help="A preset or a spec to check.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Encoder to check.")] = None,
     checkpoint: Annotated[Path | None, of_run("checkpoint")] = None,
-    data: Annotated[str | None, typer.Option(help="Images to check labels and answers on.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Images to check labels and answers on.")
+    ] = None,
     classes: Annotated[str | None, of_run("classes")] = None,
     templates: Annotated[Path | None, of_run("templates")] = None,
     device: Annotated[str, of_run("device")] = RunSpec.device,
@@ -33,12 +35,12 @@ def doctor(
     offline: Annotated[bool, of_run("offline")] = RunSpec.offline,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check the installation; with --model the encoder, with --data labels and a known answer.
+    """Check the installation; with --model an encoder, with --data also labels of images.
 
-    With --model it also shows width, training, preprocessing, text side, head and taps, and times
-    a trial batch. Ends with exit code 5 if a check fails.
+    With --model it shows width, training, preprocessing, text tower, head and layers, and times a
+    trial batch. The exit code is 5 if a check fails.
     """
-    from tuiprobe.models.offline import go_offline
+    from tuiprobe.models.published_weights import go_offline
 
     if offline:
         go_offline()  # before a library is imported

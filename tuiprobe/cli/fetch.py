@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def fetch(
-    models: Annotated[list[str], typer.Argument(help="Presets or specs of published weights.")],
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL", help="Encoders with published weights.")
+    ],
     offline: Annotated[
         bool, typer.Option("--offline", help="Download nothing: only verify what is cached.")
     ] = False,
@@ -43,12 +45,12 @@ def fetch(
     templates: Annotated[Path | None, of_run("templates")] = None,
     device: Annotated[str, of_run("device")] = RunSpec.device,
 ) -> None:
-    """Download what models need, and verify it by SHA-256; then --offline runs work anywhere.
+    """Download what encoders need and verify it by SHA-256; then runs work with --offline.
 
-    Prints a line for each file (model, SHA-256, bytes, path), then one for each folder that was
-    filled, with its bytes: copy these to a machine without a network.
+    Prints a line for each file (model, SHA-256, bytes, path), then a line for each folder that was
+    filled: copy these folders to a machine without a network.
     """
-    from tuiprobe.models.offline import go_offline
+    from tuiprobe.models.published_weights import go_offline
 
     if offline:
         go_offline()  # before a library is imported

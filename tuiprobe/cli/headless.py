@@ -15,7 +15,7 @@ from tuiprobe.errors import RunError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, catching_signals
-from tuiprobe.models.offline import go_offline
+from tuiprobe.models.published_weights import go_offline
 from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.plaintext import plain
 from tuiprobe.spec import RunSpec

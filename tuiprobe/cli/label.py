@@ -20,31 +20,29 @@ MINIATURE = "miniature"
 
 
 def label(
-    runs: Annotated[
-        list[Path], typer.Argument(help="Runs on the same target; one for its accuracy alone.")
-    ],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Runs on the same target set.")],
     target: Annotated[
-        str | None, typer.Option(help="Name of the target set, where runs have several.")
+        str | None, typer.Option(metavar="NAME", help="Target set, where runs have several.")
     ] = None,
     todo: Annotated[
-        Path | None, typer.Option(help="Write the pictures to label next to this CSV file.")
+        Path | None, typer.Option(metavar="FILE", help="Write the next pictures to label as CSV.")
     ] = None,
     page: Annotated[
         Path | None,
-        typer.Option(help="Write the pictures to label next to this page, for a browser."),
+        typer.Option(metavar="FILE", help="Write the next pictures to label as a page."),
     ] = None,
     count: Annotated[
-        int, typer.Option(min=1, help="How many pictures --todo and --page write.")
+        int, typer.Option(min=1, metavar="N", help="Pictures that --todo and --page write.")
     ] = 200,
     answers: Annotated[
         Path | None,
-        typer.Option(help="Take the answers of a CSV file, such as that of --todo or of the page."),
+        typer.Option(metavar="FILE", help="Read labels from the CSV of --todo or of the page."),
     ] = None,
     answers_from: Annotated[
         str | None,
         typer.Option(
-            help="Take labels from a folder of class folders, or from the miniature, until it is "
-            "decided."
+            metavar="FOLDER",
+            help="Read labels from class folders, or `miniature`, until it is decided.",
         ),
     ] = None,
     difference: Annotated[
@@ -53,18 +51,18 @@ def label(
     ] = False,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of the order; fixed by the first label. Default: 0."),
+        typer.Option(min=0, metavar="N", help="Seed of the order, fixed by the first label."),
     ] = None,
     require_decision: Annotated[
-        bool, typer.Option("--require-decision", help="Exit with code 1 while it is undecided.")
+        bool, typer.Option("--require-decision", help="Exit 1 while it is undecided.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
 ) -> None:
     """Label a few pictures of a target and know which run is best there, with at most 5 % risk.
 
-    Labels are kept beside the runs. In a terminal it opens the screen that shows the pictures, if
-    no option asks for a file, a decision or JSON; otherwise it prints what the labels decide.
+    In a terminal it opens the screen that shows the pictures, unless an option asks for a file, a
+    decision or JSON; then it prints what the labels decide. Labels are kept beside the runs.
     """
     from tuiprobe.label.answer_table import take_answers, write_todo
     from tuiprobe.label.session import open_labelling

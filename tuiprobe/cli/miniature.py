@@ -13,27 +13,32 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def miniature() -> None:
-    """The embedded world: write it out as files."""
+    """The images of the built-in demonstration."""
 
 
-@app.command()
+@app.command(short_help="Write the images as files")
 def export(
-    directory: Annotated[Path, typer.Argument(help="Where to; must be new or empty.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
     sets: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
+            metavar="NAME",
             help="val, v2, sketch, r, a, objectnet, street, concepts, web or train; repeats. "
             "Default val and the shifts, v2 to objectnet.",
         ),
     ] = None,
     layouts: Annotated[
         list[str] | None,
-        typer.Option("--layout", help="imagefolder, webdataset or broden; repeats. Default all."),
+        typer.Option(
+            "--layout", metavar="NAME", help="imagefolder, webdataset, broden; default all."
+        ),
     ] = None,
-    images: Annotated[int | None, typer.Option(help="Images per set; default all.")] = None,
+    images: Annotated[
+        int | None, typer.Option(metavar="N", help="Images per set; default all.")
+    ] = None,
 ) -> None:
-    """Write sets as ImageFolder PNGs, webdataset shards and Broden's layout."""
+    """Write sets of the demonstration as class folders, tar shards and Broden's layout."""
     from tuiprobe.miniature import export as write
     from tuiprobe.miniature.export import DEFAULT_SETS, LAYOUTS
 

@@ -27,34 +27,35 @@ SHORT = {"standard_and_low": "with low", "timm_imagenet1k": "timm 1k"}
 
 def models(
     words: Annotated[
-        list[str] | None, typer.Argument(help="Show what holds all these words; default presets.")
+        list[str] | None,
+        typer.Argument(metavar="WORD", help="Show names that hold all these words."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show all models.")] = False,
     published: Annotated[
         bool,
         typer.Option(
             "--published",
-            help="Show published accuracies under shift, effective robustness and forecasts.",
+            help="Show published accuracies, effective robustness and forecasts.",
         ),
     ] = False,
     baseline: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NAME",
             help="With --published: standard, standard_and_low, timm_imagenet1k, zero_shot; "
-            "repeats. The first one sorts."
+            "repeats. The first one sorts.",
         ),
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option(help="With --published: shift to average over, e.g. imagenet_v2; repeats."),
+        typer.Option(metavar="SHIFT", help="With --published: average over this shift; repeats."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List models by name: presets first, then open_clip's and timm's. Loads none of them.
+    """List encoders by name: presets; with words or --all also those of open_clip and timm.
 
-    With --published: the accuracies that open_clip, timm and the ImageNet testbed publish. x is
-    the accuracy on all of ImageNet's validation set; the forecast is what published models of the
-    same kind of training and other families lead one to expect of the mean over shifts.
+    With --published: accuracies that open_clip, timm and the ImageNet testbed publish, and a
+    forecast of the mean over shifts from published models of the same kind of training.
     """
     if published:
         _published(words or [], baseline, target or [], as_json=as_json)

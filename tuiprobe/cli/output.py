@@ -17,13 +17,9 @@ def printing(work: Callable[[], int]) -> int:
 
     A closed pipe (`| head -1`) ends the command with exit code 1.
     """
-    if sys.stderr is None:  # closed by the caller; what is opened next would take its place
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
-    if sys.stdout is None:
-        return _refused("it is closed")
     try:
         code = work()
-        sys.stdout.flush()  # here, not at the interpreter's end, where an error says nothing
+        print(end="", flush=True)  # here, not at the interpreter's end, where an error says nothing
         return code
     except BrokenPipeError:
         drop_output()
@@ -31,7 +27,8 @@ def printing(work: Callable[[], int]) -> int:
     except OSError as error:
         # Without a buffer nothing is left to be written; files of the program's own have a name.
         if drop_output() or (error.filename is None and error.errno in NO_ROOM):
-            return _refused(error.strerror)
+            print(f"error: cannot write output: {error.strerror}", file=sys.stderr)
+            return TuiprobeError.exit_code
         raise
 
 
@@ -42,15 +39,10 @@ def drop_output() -> bool:
         Whether there was any.
     """
     try:
-        sys.stdout.flush()
+        print(end="", flush=True)
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
         return True
     return False
-
-
-def _refused(reason: str | None) -> int:
-    print(f"error: cannot write output: {reason}", file=sys.stderr)
-    return TuiprobeError.exit_code

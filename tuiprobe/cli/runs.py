@@ -32,12 +32,16 @@ def runs(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Show runs whose name, model, data, state or outcome contain all words."
+            metavar="WORD",
+            help="Show runs whose name, model, data, state or outcome contain all words.",
         ),
     ] = None,
-    root: Annotated[Path, typer.Option(help="Where run directories are kept.")] = Path("runs"),
+    root: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = Path("runs"),
     sort: Annotated[
-        str, typer.Option(help="Sort by changed, name, state, model, images, kurtosis, ...")
+        str,
+        typer.Option(
+            metavar="FIELD", help="Sort by changed, name, state, model, images, kurtosis, ..."
+        ),
     ] = "changed",
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete the runs that are listed, after asking.")
@@ -45,9 +49,9 @@ def runs(
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List runs, the latest first: state, figures with half their interval, outcome.
+    """List runs, the latest first, with their accuracies and state.
 
-    If the words match one run, the command that repeats it is printed too.
+    If the words match a single run, the command that repeats it is printed too.
     """
     from tuiprobe.report.reading import rows_with_labels
     from tuiprobe.run.directory import RunDir
@@ -165,7 +169,7 @@ def _confirmed(count: int) -> bool:
 
 
 def open_run(
-    run: Annotated[Path, typer.Argument(help="A run directory, of this machine or another.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
 ) -> None:
     """Show a run on the screens: live while it goes on, its results when it is done."""
@@ -182,10 +186,12 @@ def open_run(
 
 
 def reprobe(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     ablate: Annotated[
         list[str] | None,
-        typer.Option(help="Print accuracies without these, e.g. channel:17,direction:3."),
+        typer.Option(
+            metavar="PARTS", help="Print accuracies without these, e.g. channel:17,direction:3."
+        ),
     ] = None,
     ablate_mode: Annotated[str | None, of_run("ablate_mode")] = None,
     centred: Annotated[
@@ -199,8 +205,7 @@ def reprobe(
 ) -> None:
     """Recompute results and reports of a finished run, without model or images.
 
-    With --ablate nothing is recomputed: the accuracies without the named channels and directions
-    are printed.
+    With --ablate it only prints the accuracies without the named channels and directions.
     """
     from tuiprobe.run.directory import RunDir
 
@@ -245,10 +250,10 @@ def _ablate(
 
 
 def verify(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare a run with its manifest and read its files; exit 4 if one is damaged or missing."""
+    """Compare the files of a run with its manifest; exit 4 if one is damaged or missing."""
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.verify import verify as verified
 

@@ -204,9 +204,8 @@ def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
             continue
         amount = number(abs(change.value), change.unit, change.low, change.high)
         if place := BY_RANK[row.headline or 0].place:
-            amounts = points.setdefault("gains" if change.value > 0 else "loses", [])
-            amount = amount.removesuffix(" points") if amounts else amount
-            amounts.append(f"{amount} {place.format(data=row.data)}")
+            verb = "gains" if change.value > 0 else "loses"
+            points.setdefault(verb, []).append(f"{amount} {place.format(data=row.data)}")
         else:
             others.append(f"{row.name} is {amount} {'higher' if change.value > 0 else 'lower'}")
     if not points and not others:

@@ -150,13 +150,7 @@ def labels_part(sets: list[LabelledSet]) -> Part:
         # For the title: `58 % right (46 to 70), measured on 50 pictures`.
         value, bracket, ends = first.with_interval().partition(" (")
         clause = f"{value} right{bracket}{ends}, measured on {several(first.n, 'picture')}"
-    columns: list[ColumnOf] = [
-        "data",
-        "accuracy",
-        "labelled",
-        ("right", "right among them"),
-        "pictures",
-    ]
+    right: ColumnOf = ("right", "right among them")
     rows: list[list[Value]] = [
         [
             Code(code=data.data),
@@ -179,7 +173,7 @@ def labels_part(sets: list[LabelledSet]) -> Part:
             clause_on=measured[0].data if measured else "",
             card=lines,
             content=(
-                table("labels", columns, rows),
+                table("labels", ["data", "accuracy", "labelled", right, "pictures"], rows),
                 *([prose(READ)] if measured else []),
                 *([prose(UNKNOWN)] if not all(given(data.accuracy) for data in sets) else []),
             ),

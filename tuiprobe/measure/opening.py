@@ -31,7 +31,7 @@ from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.identity import identity_encoder
 from tuiprobe.models.load import DTYPES, load_encoder
-from tuiprobe.models.offline import go_offline
+from tuiprobe.models.published_weights import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
 from tuiprobe.run.directory import RunDir

@@ -18,7 +18,7 @@ from tuiprobe.measure.head_building import HeadProgress, too_long
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_matching import class_of_each_row, unmatched
 from tuiprobe.measure.plan import Plan
-from tuiprobe.models.doctor import check_answer, expected_answer
+from tuiprobe.models.known_answer import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text

@@ -9,40 +9,22 @@ from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.class_names import match_classes, read_classes
-from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
-from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES, source_named
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.known_answer import SAMPLE, check_answer
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.preflight import (
-    Check,
-    built_activations,
-    check_encoder,
-    crashed,
-    expected_activation,
-)
-from tuiprobe.models.preflight_data import (
-    SAMPLE,
-    ClassifierSetup,
-    check_labels,
-    check_range,
-    known_answer,
-    sample_of,
-)
+from tuiprobe.models.preflight import Check, check_encoder, crashed
+from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.prompt_heads import HeadProgress, read_templates
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.plugins import PluginError
 from tuiprobe.results.subject import CheckStatus
-
-if TYPE_CHECKING:
-    from tuiprobe.datasets.dataset import Dataset
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy", "safetensors")
 TRIAL_BATCH = 8
@@ -94,8 +76,16 @@ def examine(
             read_classes(classes) if classes is not None else _CLASSES,
             read_templates(templates) if templates is not None else encoder.text.templates,
         )
-    description, trial = _try_batch(encoder)
-    checks.append(trial)
+    try:
+        description = describe(encoder)
+        cost = description["cost"]
+        detail = f"{cost['batch']} images in {cost['seconds']:.3g} s on {cost['device']}"
+        if encoder.device.type == "cpu":
+            detail += f" with {cost['threads']} threads"
+        checks.append(Check("trial batch", "pass", detail))
+    except Exception as error:  # A user's model may raise anything.
+        description = None
+        checks.append(crashed("trial batch", encoder, error))
     if data is None:
         return Examination(checks, description)
     from tuiprobe.datasets.load import load_suite
@@ -133,19 +123,6 @@ def _unmatched(encoder: Encoder, folders: Sequence[str], classes: str | None) ->
     return [
         Check("class names", "warn", f"no accuracy: {matched.problems()}", "rename these folders")
     ]
-
-
-def _try_batch(encoder: Encoder) -> tuple[dict[str, Any] | None, Check]:
-    """Returns the description of an encoder, and whether a trial batch went through it."""
-    try:
-        description = describe(encoder)
-    except Exception as error:  # A user's model may raise anything.
-        return None, crashed("trial batch", encoder, error)
-    cost = description["cost"]
-    detail = f"{cost['batch']} images in {cost['seconds']:.3g} s on {cost['device']}"
-    if encoder.device.type == "cpu":
-        detail += f" with {cost['threads']} threads"
-    return description, Check("trial batch", "pass", detail)
 
 
 def describe(encoder: Encoder) -> dict[str, Any]:
@@ -249,65 +226,3 @@ def _plugins() -> list[Check]:
     details = problems + [f"{', '.join(names)} ({package})" for package, names in loaded.items()]
     status: CheckStatus = "warn" if problems else "pass"
     return [Check("plugins", status, "; ".join(details))] if details else []
-
-
-def published_accuracy(encoder: Encoder) -> float | None:
-    """Returns the published ImageNet accuracy of an encoder; None if there is none.
-
-    Only published weights have one: a user's own file may differ from the tag it names.
-    """
-    if encoder.weights.kind != "pretrained" or "@" in encoder.architecture:
-        return None
-    preset = presets().get(encoder.name)
-    spec = preset.spec if preset is not None else encoder.name
-    row = published_row(spec, encoder.preprocessing.size[0])
-    return None if row is None else row.imagenet
-
-
-def check_answer(
-    encoder: Encoder,
-    images: Dataset,
-    classes: str | None,
-    templates: Path | None,
-    progress: HeadProgress | None = None,
-) -> Check:
-    """Compares accuracy on 500 images with the published figure, if both are available."""
-    expected, labels = expected_answer(encoder, images)
-    if expected is None or labels is None:
-        reason = "no published accuracy for these weights on these images"
-        return Check("known answer", "skip", reason)
-    text = encoder.text
-    trained = None if text is None else expected_activation(encoder)
-    in_order = imagenet_labels(images.classes) is not None
-    right = ClassifierSetup(
-        preprocess=encoder.preprocess,
-        activation=trained if built_activations(encoder) != {trained} else None,
-        labels=labels,
-        classes=imagenet_names() if in_order else prompt_names(images.classes),
-        templates=text.templates if text is not None else (),
-    )
-    used = replace(
-        right,
-        activation=None,
-        classes=read_classes(classes) if classes is not None else right.classes,
-        templates=read_templates(templates) if templates is not None else right.templates,
-    )
-    try:
-        if text is not None:  # Built once with progress, then cached.
-            encoder.head(used.classes, used.templates, progress=progress)
-        return known_answer(encoder, images, sample_of(images), expected, used, right).check()
-    except (TuiprobeError, ValueError) as error:
-        return Check("known answer", "fail", str(error))
-
-
-def expected_answer(
-    encoder: Encoder, images: Dataset
-) -> tuple[float | None, tuple[int, ...] | None]:
-    """Returns the published accuracy on these images, and the head's row for each label."""
-    known = encoder.accuracies.get(images.source)
-    if known is not None:
-        return known, tuple(range(len(images.classes)))
-    labels = imagenet_labels(images.classes)
-    if labels is None or len(labels) != 1000 or len(images.samples) != 50_000:
-        return None, None
-    return published_accuracy(encoder), labels

@@ -82,7 +82,7 @@ def parts_of_module(
     if layer is not None:
         width, forward = layer.in_features, BeforeLayer(own, layer)
     else:
-        width, forward = output.shape[1], _Flat(own)
+        width, forward = output.shape[1], nn.Sequential(own, nn.Flatten())
     # Where h is read is part of what is measured.
     where = "" if head is None else f" before {place}" if place else " output"
     parameters = {name.rpartition(".")[2] for name, _ in own.named_parameters()}
@@ -139,17 +139,6 @@ class BeforeLayer:
         self._caught.clear()
         self._module(images)
         return self._caught.pop().flatten(1)
-
-
-class _Flat:
-    """Maps images to the output of a module, `[B, width]`."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
-
-    def __call__(self, images: Tensor) -> Tensor:
-        output: Tensor = self._module(images)
-        return output.flatten(1)
 
 
 def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Linear | None]:

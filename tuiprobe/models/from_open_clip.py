@@ -19,11 +19,11 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.open_clip_source import CONFIG_FILE, OpenClipSource, locate
 from tuiprobe.models.prompt_heads import TextTower
-from tuiprobe.models.published_weights import fetch_published
+from tuiprobe.models.published_weights import fetch_published, resolve
 from tuiprobe.models.registry import Loader, ModelRequest
 from tuiprobe.models.taps import DerivedTap
 from tuiprobe.models.text_side import text_tower
-from tuiprobe.models.weights import load_into, read_checkpoint, resolve
+from tuiprobe.models.weights import load_into, read_checkpoint
 from tuiprobe.models.wrappers import StateDict
 
 _TOKENIZER_SUFFIXES = (".json", ".txt", ".model")

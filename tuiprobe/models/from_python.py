@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -36,26 +34,27 @@ def load(request: ModelRequest) -> Encoder:
         )
     file = Path(place).expanduser() if place.endswith(".py") else None
     folder = Path.cwd() if file is None else file.absolute().parent
-    with _importing_from(folder):
-        try:
-            module = importlib.import_module(place) if file is None else _run(file)
-            names = [public for public in vars(module) if not public.startswith("_")]
-            if not hasattr(module, name):
-                raise UsageError(f"{place} has no {name!r}{near_names(name, names)}")
-            model = getattr(module, name)
-            if isinstance(model, type):
-                raise UsageError(
-                    f"{request.name} is a class; name an object of it with its weights"
-                )
-            if callable(model) and not isinstance(model, nn.Module):
-                model = model()
-            encoder = Encoder.from_module(model) if isinstance(model, nn.Module) else model
-        except TuiprobeError:
-            raise
-        except (FileNotFoundError, ModuleNotFoundError) as error:
-            raise UsageError(f"cannot import {place!r} for {request.name}: {error}") from error
-        except Exception as error:
-            raise RunError(f"{request.name} failed: {in_words(error)}") from error
+    sys.path.insert(0, str(folder))  # as `python FILE` does
+    try:
+        module = importlib.import_module(place) if file is None else _run(file)
+        names = [public for public in vars(module) if not public.startswith("_")]
+        if not hasattr(module, name):
+            raise UsageError(f"{place} has no {name!r}{near_names(name, names)}")
+        model = getattr(module, name)
+        if isinstance(model, type):
+            raise UsageError(f"{request.name} is a class; name an object of it with its weights")
+        if callable(model) and not isinstance(model, nn.Module):
+            model = model()
+        encoder = Encoder.from_module(model) if isinstance(model, nn.Module) else model
+    except TuiprobeError:
+        raise
+    except (FileNotFoundError, ModuleNotFoundError) as error:
+        raise UsageError(f"cannot import {place!r} for {request.name}: {error}") from error
+    except Exception as error:
+        raise RunError(f"{request.name} failed: {in_words(error)}") from error
+    finally:
+        if str(folder) in sys.path:
+            sys.path.remove(str(folder))
     if not isinstance(encoder, Encoder):
         raise UsageError(
             f"{request.name} gives a {type(encoder).__name__}; it must be a torch.nn.Module, a "
@@ -75,17 +74,6 @@ def _run(file: Path) -> ModuleType:
     sys.modules.setdefault(file.stem, module)  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
-
-
-@contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
-    """Looks for modules beside a file, as `python FILE` does."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        if str(folder) in sys.path:
-            sys.path.remove(str(folder))
 
 
 LOADER = Loader(forms=("py:FILE.py:NAME", "py:MODULE:NAME"), load=load, takes_checkpoint=False)

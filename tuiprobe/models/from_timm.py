@@ -20,10 +20,9 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.generate_lists import wants_quickgelu
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
-from tuiprobe.models.offline import check_reachable, verified
-from tuiprobe.models.published_weights import fetch_published
+from tuiprobe.models.published_weights import check_reachable, fetch_published, resolve, verified
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.models.weights import load_into, read_checkpoint, resolve
+from tuiprobe.models.weights import load_into, read_checkpoint
 from tuiprobe.models.wrappers import StateDict
 
 _LOCATED = ("hf-hub:", "local-dir:")

@@ -15,9 +15,9 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import BeforeLayer
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
-from tuiprobe.models.offline import check_url, is_offline, sha256
+from tuiprobe.models.published_weights import check_url, is_offline, resolve, sha256
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.models.weights import load_into, read_checkpoint, resolve
+from tuiprobe.models.weights import load_into, read_checkpoint
 
 _AUXILIARY = ("googlenet", "inception_v3")
 

@@ -12,7 +12,7 @@ from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.catalog.published_models import all_published, right_spec
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.registry import LOADERS, Loader, ModelRequest, model_forms
+from tuiprobe.models.registry import LOADERS, ModelRequest, model_forms
 from tuiprobe.plugins import in_words
 from tuiprobe.results.subject import Training
 
@@ -79,11 +79,8 @@ def _load(spec: str, path: Path | None, device: str, kind: torch.dtype) -> Encod
     untrained = preset is not None and not preset.public and path is None
     request = ModelRequest(spec, rest, preset, path, device, kind, untrained)
     package = LOADERS.package_of(scheme)
-    return loader.load(request) if package is None else _foreign(loader, request, package)
-
-
-def _foreign(loader: Loader, request: ModelRequest, package: str) -> Encoder:
-    """Loads with the loader of another package; turns its errors into one sentence."""
+    if package is None:
+        return loader.load(request)
     try:
         encoder = loader.load(request)
     except TuiprobeError:

@@ -11,9 +11,8 @@ from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
 from tuiprobe.models.building import quiet
-from tuiprobe.models.offline import check_reachable, verified
+from tuiprobe.models.published_weights import check_reachable, resolve, verified
 from tuiprobe.models.registry import ModelRequest, near_names
-from tuiprobe.models.weights import resolve
 
 CONFIG_FILE = "open_clip_config.json"
 

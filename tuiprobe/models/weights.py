@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -15,18 +13,13 @@ from torch import Tensor, nn
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.limits import ARRAY_HEADER_BYTES
-from tuiprobe.models.offline import unavailable
-from tuiprobe.models.wrappers import StateDict, check_names, listed, unwrap, without_prefix
-from tuiprobe.plaintext import plain
+from tuiprobe.models.wrappers import StateDict, unwrap, without_prefix
+from tuiprobe.plaintext import first_line, first_names
 from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
 from tuiprobe.torchfiles.stored import UnsafePickleError
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
 """Buffers that libraries add and remove between versions; they hold no learned values."""
-
-_LONGEST = 200
-
-Resolved = TypeVar("Resolved")
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """Dtypes of weights; others need more than a conversion, such as the scales of float8."""
@@ -45,7 +38,10 @@ def read_checkpoint(path: Path) -> StateDict:
     try:
         with open_regular(path) as file:
             if path.suffix == ".safetensors":
-                return without_prefix(_read_safetensors(path, file))
+                (header,) = struct.unpack("<Q", file.read(8))
+                if header > ARRAY_HEADER_BYTES:
+                    raise ValueError(f"its header claims {header:,} bytes")
+                return without_prefix(load_file(path))
             opened = open_torch_file(file)
             return without_prefix(opened.tensors(unwrap(opened.content, path)))
     except WeightsError:
@@ -59,37 +55,14 @@ def read_checkpoint(path: Path) -> StateDict:
     except UnsafePickleError as error:
         raise WeightsError(
             f"{path} holds more than weights (pickled objects that could run code), so it was "
-            f"not opened: {_reason(error)}. Save only its state_dict, best as safetensors, and "
+            f"not opened: {first_line(error)}. Save only its state_dict, best as safetensors, and "
             "pass that file"
         ) from error
     except DAMAGED as error:
         raise WeightsError(
-            f"{path} cannot be read as a checkpoint ({_reason(error)}); it may be cut short or of "
-            "another format. Copy or download it again; safetensors, .pt, .pth and .bin are read"
+            f"{path} cannot be read as a checkpoint ({first_line(error)}); it may be cut short or "
+            "of another format. Copy or download it again; safetensors, .pt, .pth and .bin are read"
         ) from error
-
-
-def _read_safetensors(path: Path, file: IO[bytes]) -> StateDict:
-    (header,) = struct.unpack("<Q", file.read(8))
-    if header > ARRAY_HEADER_BYTES:
-        raise ValueError(f"its header claims {header:,} bytes")
-    state: StateDict = load_file(path)
-    check_names(state, path)
-    return state
-
-
-def _reason(error: Exception) -> str:
-    """Returns the part of a library's message that names the cause, as one line.
-
-    >>> _reason(KeyError(101))
-    'KeyError'
-    """
-    lines = [line.strip() for line in str(error).splitlines() if re.search("[A-Za-z]", line)]
-    if not lines:
-        return type(error).__name__
-    # As many whole sentences as fit.
-    cut = lines[0][:_LONGEST].rpartition(". ")[0] if len(lines[0]) > _LONGEST else lines[0]
-    return plain(cut or lines[0][:_LONGEST]).rstrip(".")
 
 
 def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -> None:
@@ -117,7 +90,7 @@ def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -
         ],
     }
     if any(problems.values()):
-        causes = (f"{len(n)} {what} ({listed(n)})" for what, n in problems.items() if n)
+        causes = (f"{len(n)} {what} ({first_names(n)})" for what, n in problems.items() if n)
         raise WeightsError(
             f"{source} does not fit {target}: {'; '.join(causes)}. Name the architecture that "
             "these weights were trained in"
@@ -130,7 +103,7 @@ def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -
     if numbers:
         raise WeightsError(
             f"{source} holds numbers that {target} cannot take without loss "
-            f"({listed(numbers)}). Quantised or truncated weights are not converted; pass the "
+            f"({first_names(numbers)}). Quantised or truncated weights are not converted; pass the "
             "floating-point file"
         )
     model.load_state_dict({n: stored for n, stored, _ in pairs}, strict=False)
@@ -145,14 +118,13 @@ def _without_own_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateD
     """
     if any(name in built for name in state):
         return state
-    parts = next((name.split(".") for name in state), [])
-    for count in range(1, len(parts)):
-        prefix = ".".join(parts[:count]) + "."
-        if not all(name.startswith(prefix) for name in state):
-            return state
-        stripped = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-        if all(name in built or name.endswith(_BOOKKEEPING) for name in stripped):
-            return stripped
+    first = next((name for name in state if not name.endswith(_BOOKKEEPING)), "")
+    for own in built:
+        prefix = first.removesuffix(own)
+        if first.endswith(f".{own}") and all(name.startswith(prefix) for name in state):
+            stripped = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+            if all(name in built or name.endswith(_BOOKKEEPING) for name in stripped):
+                return stripped
     return state
 
 
@@ -180,17 +152,3 @@ def converts(tensor: Tensor, dtype: torch.dtype) -> bool:
 
 def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def resolve(fetch: Callable[[], Resolved], *, what: str) -> Resolved:
-    """Returns what a library's download function does; turns its failures into one message.
-
-    Raises:
-        WeightsError: If the weights are neither cached nor available for download.
-    """
-    try:
-        return fetch()
-    except WeightsError:
-        raise
-    except Exception as error:  # Libraries pass on their HTTP client's errors.
-        raise unavailable(what, _reason(error)) from error

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from torch import Tensor
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.limits import NAME_LENGTH, PICKLE_VALUES, WRAPPERS
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import first_names
 from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread
 
 StateDict = dict[str, Tensor]
@@ -19,19 +18,6 @@ _WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "mod
 
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 """Prefixes that DataParallel, torch.compile and training modules add to every name."""
-
-_LISTED = 4
-_LONGEST = 200
-
-
-def check_names(names: Collection[str], path: Path) -> None:
-    """Refuses names that are longer than any model's: finding their prefix takes its square."""
-    longest = max(map(len, names), default=0)
-    if longest > NAME_LENGTH:
-        raise WeightsError(
-            f"{path} holds a name of {longest:,} characters, above {NAME_LENGTH:,}; save it "
-            "again under the model's own names"
-        )
 
 
 def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
@@ -53,16 +39,15 @@ def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path} holds a {_kind(loaded)} and no named weights")
     named = {str(name): value for name, value in loaded.items()}
-    check_names(named, path)
     for name, value in named.items():
         if isinstance(value, Unread) and value.tensor:
             raise WeightsError(
-                f"{path} holds {value.kind} ({listed([name])}); save it as an ordinary dense "
+                f"{path} holds {value.kind} ({first_names([name])}); save it as an ordinary dense "
                 "floating-point tensor"
             )
     state = {name: value for name, value in named.items() if isinstance(value, StoredTensor)}
     if not state:
-        raise WeightsError(f"{path} holds no weights; its entries are {listed(named)}")
+        raise WeightsError(f"{path} holds no weights; its entries are {first_names(named)}")
     return state
 
 
@@ -107,9 +92,3 @@ def without_prefix(state: StateDict) -> StateDict:
     while prefix := next((p for p in _PREFIXES if all(n.startswith(p, taken) for n in state)), ""):
         taken += len(prefix)
     return {name[taken:]: tensor for name, tensor in state.items()}
-
-
-def listed(names: Iterable[str]) -> str:
-    """Lists the first few names, shortened, for a message."""
-    items = [plain(n if len(n) <= _LONGEST else f"{n[:_LONGEST]}…") for n in names]
-    return ", ".join(items[:_LISTED]) + (", …" if len(items) > _LISTED else "")

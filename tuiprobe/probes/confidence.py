@@ -192,26 +192,14 @@ def mean_confidence(head: HeadArrays, scores: Confidences) -> Figure:
     return mean.model_copy(update={"unit": "share"}) if given(mean) else mean
 
 
-@dataclass(frozen=True, eq=False)
-class Bins:
-    """Bins of equal mass, by ascending confidence.
+def equal_mass_bins(confidence: Float64, correct: Bool) -> tuple[Float64, Float64, Int64]:
+    """Returns mean confidence, accuracy and images of at most 15 bins of equally many images.
 
-    Attributes:
-        confidence: [B], mean confidence.
-        accuracy: [B], share of right answers.
-        images: [B].
+    Bins are in the order of confidence.
     """
-
-    confidence: Float64
-    accuracy: Float64
-    images: Int64
-
-
-def equal_mass_bins(confidence: Float64, correct: Bool) -> Bins:
-    """Returns mean confidence and accuracy of at most 15 bins with equally many images."""
     order = np.argsort(confidence, kind="stable")
     parts = [part for part in np.array_split(order, BINS) if part.size]
-    return Bins(
+    return (
         np.array([confidence[part].mean() for part in parts]),
         np.array([correct[part].mean() for part in parts]),
         np.array([part.size for part in parts], dtype=np.int64),
@@ -232,14 +220,14 @@ def ece(confidence: Float64, correct: Bool) -> Figure:
     n = confidence.size
     if n < 2 * BINS:
         return NotRun(reason=f"{n} images: {BINS} bins take {2 * BINS}")
-    bins = equal_mass_bins(confidence, correct)
-    gap = np.abs(bins.accuracy - bins.confidence)
-    error = np.sqrt(bins.accuracy * (1 - bins.accuracy) / bins.images)
-    share = bins.images / n
+    means, accuracy, images = equal_mass_bins(confidence, correct)
+    gap = np.abs(accuracy - means)
+    error = np.sqrt(accuracy * (1 - accuracy) / images)
+    share = images / n
     value = float(share @ (2 * gap - _mean_absolute(gap, error)))
     # p is shrunk towards 1/2, so that a bin without a wrong answer does not count as certain.
-    pulled = (bins.accuracy * bins.images + 2) / (bins.images + 4)
-    variance = pulled * (1 - pulled) / bins.images
+    pulled = (accuracy * images + 2) / (images + 4)
+    variance = pulled * (1 - pulled) / images
     half = NORMAL_95 * float(np.sqrt(share**2 @ variance))
     value = max(0.0, value)
     # What a calibrated head would show in 97.5 % of draws is no evidence of an error.

@@ -22,6 +22,10 @@ Files = dict[str, str]
 """Text by path relative to the destination."""
 
 
+class ReplacedFilesError(UsageError):
+    """Files with other content would be replaced."""
+
+
 @dataclass(frozen=True)
 class Format:
     """One format.
@@ -158,12 +162,12 @@ def tables_beside(run: RunDir, formats: Sequence[str], to: Path) -> bool:
     return "csv" in formats or _is_of(run, to)
 
 
-def write_files(files: Files, run: RunDir | None, to: Path, replace: bool = True) -> list[Path]:
+def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> list[Path]:
     """Writes files below `to`; the results of a run stay in its directory as they are.
 
     Args:
         files: What to write.
-        run: The run that they are of; None if of several.
+        run: The run that they are of.
         to: A directory, made where it is missing.
         replace: Whether files of other content are replaced. The reports in the run's own
             directory always are.
@@ -172,7 +176,8 @@ def write_files(files: Files, run: RunDir | None, to: Path, replace: bool = True
         The files written.
 
     Raises:
-        UsageError: A file would be replaced that must not be, or `to` is no directory.
+        ReplacedFilesError: Files would be replaced that must not be.
+        UsageError: `to` is no directory.
         RunError: The destination cannot be written.
     """
     if to.exists() and not to.is_dir():
@@ -182,22 +187,22 @@ def write_files(files: Files, run: RunDir | None, to: Path, replace: bool = True
     others = [] if replace or here else [name for name in files if _other(to / name, content[name])]
     if others:
         more = f" and {len(others) - 1} more files" if len(others) > 1 else ""
-        raise UsageError(
+        raise ReplacedFilesError(
             f"{plain(str(to / others[0]))}{more} would be replaced; --replace allows it, or name "
             "another directory"
         )
     written = []
     for name, text in content.items():
         file = Entry(to, name)
-        if not (run is not None and here and name == run.results_file.name):
+        if not (here and name == run.results_file.name):
             file.write_bytes(text)
         written.append(file.path)
     return written
 
 
-def _is_of(run: RunDir | None, to: Path) -> bool:
+def _is_of(run: RunDir, to: Path) -> bool:
     """Says whether a directory is that of the run, where tables and pictures lie already."""
-    return run is not None and to.exists() and to.samefile(run.path)
+    return to.exists() and to.samefile(run.path)
 
 
 def _other(file: Path, content: bytes) -> bool:

@@ -227,12 +227,10 @@ def test_bad_input_is_named():
     head, images = planted()
     with pytest.raises(DataError, match="class 12, which no row"):
         probe_directions(head, [SetFeatures("val", images.features, images.labels + 1)], [])
-    with pytest.raises(DataError, match="29 channels"):
-        probe_directions(head, [SetFeatures("val", images.features[:, 1:], images.labels)], [])
     with pytest.raises(DataError, match="at least one image"):
         probe_directions(head, [SetFeatures("val", images.features * np.nan)], [])
-    with pytest.raises(DataError, match="not finite"):
-        probe_directions(HeadArrays(head.weight * np.nan), [images], [])
+    with pytest.raises(DataError, match="all zero"):
+        probe_directions(HeadArrays(head.weight * 0), [images], [])
     answers = np.arange(CLASSES) - 1
     with pytest.raises(DataError, match="a has images of class 11, which no row"):
         probe_directions(

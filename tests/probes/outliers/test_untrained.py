@@ -10,7 +10,7 @@ import pytest
 from tests.measure.fake_run import FakeSet, write_run
 from tests.parts import part
 from tests.report.samples import model, outlier_result
-from tuiprobe.answer import answer
+from tuiprobe.answer.report import answer
 from tuiprobe.catalog.untrained import untrained
 from tuiprobe.probes.outliers.probe import OutlierFeatures
 from tuiprobe.probes.outliers.result import OutlierResult

@@ -9,7 +9,7 @@ import pytest
 
 from tests.measure.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.answer import answer
+from tuiprobe.answer.report import answer
 from tuiprobe.catalog.accuracies import SHIFTS, Row
 from tuiprobe.catalog.baselines import bundled, logit, sigmoid
 from tuiprobe.errors import UsageError

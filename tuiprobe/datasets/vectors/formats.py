@@ -28,11 +28,9 @@ from tuiprobe.datasets.vectors.parquet import open_parquet
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, parse_json, reading
 from tuiprobe.limits import ARRAY_HEADER_BYTES
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import first_line, first_names
 from tuiprobe.torchfiles.archives import DAMAGED, content_offset, open_archive, open_torch_file
 from tuiprobe.torchfiles.stored import StoredTensor, UnsafePickleError
-
-_LISTED = 6
 
 _SAFETENSORS = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
 _TORCH = {
@@ -70,8 +68,7 @@ def open_matrix(path: Path, member: str | None = None) -> Matrix:
             f"{path} holds pickled objects that could run code, so it was not opened: {error}"
         ) from error
     except DAMAGED as error:
-        cause = plain(str(error).partition("\n")[0]) or type(error).__name__
-        raise DamagedFileError(f"{path} cannot be read: {cause}") from error
+        raise DamagedFileError(f"{path} cannot be read: {first_line(error)}") from error
 
 
 def _npy(path: Path, file: IO[bytes], member: str | None) -> Matrix:
@@ -179,8 +176,7 @@ def _refuse_type(name: str, dtype: str) -> str:
 def _chosen(path: Path, names: Iterable[str], member: str | None, what: str) -> str:
     """Returns the name of the array to read: the one asked for, or the only one."""
     known = list(names)
-    listed = ", ".join(plain(name[:80]) for name in known[:_LISTED])
-    listed += ", …" if len(known) > _LISTED else ""
+    listed = first_names(known)
     if not known:
         raise DataError(f"{path} is empty: it holds no {what}")
     if member is None:

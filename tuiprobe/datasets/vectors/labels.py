@@ -21,7 +21,7 @@ from tuiprobe.datasets.label_numbers import LARGEST_LABEL, NUMBER, whole_numbers
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH
-from tuiprobe.plaintext import plain, text_of
+from tuiprobe.plaintext import first_line, plain, text_of
 
 _LABELS = ("label", "labels", "class", "class_name", "target", "y")
 """Names of the column of labels in a CSV file."""
@@ -111,8 +111,7 @@ def read_labels(
             column = reader(path, id_column)
             numbers = _numbers(column.labels)
     except (*UNFIT, EOFError, csv.Error, MemoryError, SyntaxError, TokenError) as error:
-        cause = plain(str(error).partition("\n")[0])
-        raise DataError(f"{path} cannot be read as labels: {cause}") from error
+        raise DataError(f"{path} cannot be read as labels: {first_line(error)}") from error
     places, order = _places(path, column, rows, ids)
     if numbers is not None:
         values, classes = _counted(path, numbers[places], names)

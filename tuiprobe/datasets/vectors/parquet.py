@@ -16,12 +16,11 @@ from tuiprobe.datasets.vectors.matrix import Matrix, as_floats, refuse_shape
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, reading
 from tuiprobe.limits import CHANNELS, NAME_LENGTH
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import first_line, first_names
 
 _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 _MOST_ROWS = 8192
 _MOST_VALUES = 2**24
-_LISTED = 6
 
 
 def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
@@ -50,8 +49,7 @@ def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    first = plain(str(error).partition("\n")[0]) or type(error).__name__
-    return DataError(f"{path} cannot be read as Parquet: {first}")
+    return DataError(f"{path} cannot be read as Parquet: {first_line(error)}")
 
 
 @dataclass(eq=False)
@@ -206,9 +204,8 @@ def _choose(path: Path, schema: Any, column: str | None) -> tuple[list[str], str
             raise DataError(f"{path} has no column {column!r} of lists of floats")
         lists = [column]
     if len(lists) > 1:
-        listed = ", ".join(plain(name[:80]) for name in lists[:_LISTED])
         raise DataError(
-            f"{path} has several columns of vectors ({listed}); name one as "
+            f"{path} has several columns of vectors ({first_names(lists)}); name one as "
             f"{path.name}::{lists[0][:80]}"
         )
     if lists:
@@ -249,8 +246,9 @@ def read_names(path: Path, column: str, rows: Sequence[int]) -> tuple[list[str],
     with file:
         columns = opened.schema_arrow.names
         if column not in columns:
-            listed = ", ".join(plain(name[:80]) for name in columns[:_LISTED])
-            raise DataError(f"{path} has no column {column!r}; its columns are {listed}")
+            raise DataError(
+                f"{path} has no column {column!r}; its columns are {first_names(columns)}"
+            )
         names: list[str] = []
         places = np.asarray(rows, dtype=np.int64)
         start = 0

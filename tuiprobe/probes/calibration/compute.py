@@ -85,12 +85,10 @@ def _calibration(scores: Confidences | NotRun) -> tuple[Figure, tuple[Bin, ...]]
     if isinstance(scores, NotRun):
         return scores, ()
     assert scores.right is not None  # the caller passes labelled sets
-    if not scores.right.size:
-        return ece(scores.confidence, scores.right), ()
     bins = equal_mass_bins(scores.confidence, scores.right)
     return ece(scores.confidence, scores.right), tuple(
         Bin(confidence=float(c), accuracy=wilson(round(float(a) * int(n)), int(n)))
-        for c, a, n in zip(bins.confidence, bins.accuracy, bins.images, strict=True)
+        for c, a, n in zip(*bins, strict=True)
     )
 
 

@@ -12,7 +12,7 @@ from tuiprobe.numbers import number
 from tuiprobe.probes.calibration import TITLE
 from tuiprobe.probes.calibration.compute import probe_calibration
 from tuiprobe.probes.calibration.result import Bin, Calibration
-from tuiprobe.probes.content import ColumnOf, heading, prose, series, several, table
+from tuiprobe.probes.content import heading, prose, series, several, table
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
@@ -26,7 +26,6 @@ from tuiprobe.results.section import (
     Section,
     Series,
     Text,
-    Value,
 )
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import read_class_names
@@ -44,8 +43,8 @@ BY_CHANCE: Final = (
     "Classes are ordered by the upper end of the interval of their change. Without any change, "
     "about 2.5 % of classes would count as fallen."
 )
-LISTED: Final = 5
-"""Classes that a page lists for each shift."""
+LISTED: Final = 20
+"""Classes that a page lists."""
 RIGHT: Final = 0.01
 """Gap up to which confidence is called right."""
 
@@ -82,13 +81,10 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
 
     def describe(self, result: Calibration, subject: Subject) -> Section:
         """Describes calibration of every set, then the classes that lost most."""
-        after = result.sets[0].after
-        scaled = f" on {result.data} after temperature scaling"
+        what = f"Calibration error on {result.data} after temperature scaling: "
         return Section(
             title=TITLE,
-            headline=("Calibration error ", after, f"{scaled}.")
-            if given(after)
-            else (f"Calibration error{scaled}: ", after, "."),
+            headline=(what, result.sets[0].after, "."),
             card=(*_confidence_line(result), *_worst_class_line(result)),
             content=(*_errors(result), *_reliability(result), *_classes(result)),
         )
@@ -184,8 +180,11 @@ def _errors(result: Calibration) -> Iterator[Content]:
     yield prose(NOTE)
     if not result.scale_known:
         yield prose(UNKNOWN)
+    relative = (
+        "" if result.scale_known or not given(result.temperature) else ", relative to cosines"
+    )
     yield prose("Temperature fitted to ", Code(code=result.data), ": ", result.temperature,
-                "." if result.scale_known else ", relative to cosines.")  # fmt: skip
+                f"{relative}.")  # fmt: skip
     yield table(
         "calibration",
         ["data", ("before", "calibration error before"), ("after", "after temperature scaling"),
@@ -232,29 +231,27 @@ def _classes(result: Calibration) -> Iterator[Content]:
         return
     yield heading("Accuracy by class")
     yield prose(BY_CHANCE)
-    rows: list[list[Value]] = []
-    most: list[list[Value]] = []
     for shift in result.classes:
-        name = Code(code=shift.data)
         if shift.reason:
-            yield prose(name, f": not compared: {shift.reason}.")
+            yield prose(Code(code=shift.data), f": not compared: {shift.reason}.")
         else:
             classes = several(shift.compared, "class", "classes")
-            yield prose(name, f": of {classes}, {shift.fell:,} fell and {shift.rose:,} rose.")
-        changes: list[list[Value]] = [
-            [name, row.name, row.first, _images(row.first), row.shift, _images(row.shift),
-             row.change]
-            for row in shift.worst
-        ]  # fmt: skip
-        rows += changes
-        most += changes[:LISTED]
-    columns: list[ColumnOf] = [
-        ("data", "shift"), "class", ("first", Code(code=result.data)), ("images", "n"),
-        ("shift", "on the shift"), ("shift_images", "n"), "change",
-    ]  # fmt: skip
-    yield table("classes_fallen", columns, rows, "Classes that fell most", reading=False)
-    title = f"The {LISTED} classes that fell most on each shift"
-    yield table("classes_fallen_most", columns, most, title, file=False)
+            changed = f"{shift.fell:,} fell and {shift.rose:,} rose"
+            yield prose(Code(code=shift.data), f": of {classes}, {changed}.")
+    fallen = [(row.change, shift.data, row) for shift in result.classes for row in shift.worst]
+    fallen.sort(key=lambda row: (given(row[0]) and row[0].high) or 0.0)
+    yield table(
+        "classes_fallen",
+        [("data", "shift"), "class", ("first", Code(code=result.data)), ("images", "n"),
+         ("shift", "on the shift"), ("shift_images", "n"), "change"],
+        [
+            [Code(code=data), row.name, row.first, _images(row.first), row.shift,
+             _images(row.shift), change]
+            for change, data, row in fallen
+        ],
+        "Classes that fell most",
+        shown=LISTED,
+    )  # fmt: skip
 
 
 def _images(figure: Figure) -> int:

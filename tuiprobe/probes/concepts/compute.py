@@ -15,14 +15,15 @@ from tuiprobe.probes.concepts.concept_set import (
     ConceptSet,
     Negatives,
     Split,
-    check,
     split_up,
 )
-from tuiprobe.probes.concepts.counts import THRESHOLD, Tested, excess
+from tuiprobe.probes.concepts.counts import Tested, excess
 from tuiprobe.probes.concepts.result import (
     OF_CENTRED_HEAD,
     OF_HEAD,
+    PREVALENCE,
     RANDOM,
+    THRESHOLD,
     Concepts,
     DirectionConcepts,
     EncodedConcept,
@@ -36,7 +37,6 @@ from tuiprobe.results.section import TopImage
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.stats import average_precision
 
-PREVALENCE = 0.5
 TOP_DIRECTIONS, TOP_CONCEPTS, EXEMPLARS = 64, 5, 4
 
 
@@ -47,7 +47,6 @@ def probe_concepts(
     no_head: str = "the model brings no head",
     negatives: Negatives = "annotated",
     balance: Balance = "calibrated",
-    prevalence: float | None = PREVALENCE,
     seed: int = 0,
 ) -> Concepts | NotRun:
     """Counts the unique concepts of every family of directions, and of random directions.
@@ -59,30 +58,25 @@ def probe_concepts(
             is not finite are left out.
         no_head: Why there is none.
         negatives: Which images without the concept count.
-        balance: `calibrated` brings AP to `prevalence` from all negatives; `sample` draws as many
+        balance: `calibrated` brings AP to `PREVALENCE` from all negatives; `sample` draws as many
             negatives as positives instead, once for each concept and split.
-        prevalence: Share of positives that AP is calibrated to; None for images as they are.
         seed: Seed of random directions and draws.
 
     Returns:
         `NotRun` where no concept has 30 positives and 30 negatives in both splits.
-
-    Raises:
-        DataError: If shapes do not fit together.
     """
-    if head is not None and not (np.isfinite(head.weight).all() and head.weight.any()):
-        head, no_head = None, "the head holds values that are not finite, or is all zero"
-    check(concepts, concepts.features.shape[1] if head is None else head.weight.shape[1])
+    if head is not None and not head.weight.any():
+        head, no_head = None, "the head is all zero"
     splits, kept = split_up(concepts, negatives, balance, seed)
     if not kept.size:
         return NotRun(reason=_why_none(concepts, splits))
-    used = None if balance == "sample" else prevalence
+    prevalence = None if balance == "sample" else PREVALENCE
     bases, space = _bases(head, splits[0].features)
     fewest = min(basis.shape[1] for basis in bases.values())
     tested = Tested(concepts.categories, np.asarray(concepts.category_of)[kept], fewest)
     names = np.asarray(concepts.names, dtype=object)[kept]
     random = [
-        tested.count(precision_of(np.asarray(space @ turn), splits, used).confirmed)
+        tested.count(precision_of(np.asarray(space @ turn), splits, prevalence).confirmed)
         for turn in random_rotations(space.shape[1], seed)
     ]
     lead: Family = OF_HEAD if head is not None else "principal components"
@@ -90,7 +84,7 @@ def probe_concepts(
     over_random: dict[Family, Figure] = {}
     top: tuple[DirectionConcepts, ...] = ()
     for name, basis in bases.items():
-        precision = precision_of(basis, splits, used)
+        precision = precision_of(basis, splits, prevalence)
         counts = tested.count(precision.confirmed)
         encoded = names[(precision.confirmed >= THRESHOLD).any(axis=0)]
         rarefied = excess(
@@ -112,7 +106,7 @@ def probe_concepts(
         tried=int(kept.size),
         left_out=len(concepts.names) - int(kept.size),
         threshold=THRESHOLD,
-        prevalence=PREVALENCE if balance == "sample" else prevalence,
+        prevalence=PREVALENCE,
         balance=balance,
         negatives=negatives,
         share=concepts.share,
@@ -224,12 +218,10 @@ def _top(
     along = concepts.features[rows] @ basis[:, :TOP_DIRECTIONS]
 
     def images(order: Int64, direction: int) -> tuple[TopImage, ...]:
-        if concepts.ids is None:
-            return ()
         return tuple(
             TopImage(
                 sample_id=int(concepts.ids[rows[j]]),
-                path=concepts.paths[rows[j]] if concepts.paths else None,
+                path=concepts.paths[rows[j]],
                 value=float(along[j, direction]),
                 position=0,
             )

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse
 
-from tuiprobe.errors import DataError
 from tuiprobe.probes.finite import finite_images
 from tuiprobe.probes.inputs import Bool, Float32, Int64
 
@@ -34,10 +33,9 @@ class ConceptSet:
         category_of: int [K].
         annotated: bool [n, G], images annotated for each category.
         train: bool [n], the split that chooses; the others confirm.
-        ids: int64 [n], sample ids; None where they do not matter.
-        paths: n paths within the set; empty where they do not matter.
-        share: Part of an image from which a concept counts as present; None where the caller
-            decided otherwise.
+        ids: int64 [n], sample ids.
+        paths: n paths within the set.
+        share: Part of an image from which a concept counts as present.
         digest: Digest of images, splits and labels: equal digests mean equal contents.
     """
 
@@ -49,10 +47,10 @@ class ConceptSet:
     category_of: Int64
     annotated: Bool
     train: Bool
-    ids: Int64 | None = None
-    paths: Sequence[str] = ()
-    share: float | None = None
-    digest: str | None = None
+    ids: Int64
+    paths: Sequence[str]
+    share: float
+    digest: str
 
     @property
     def finite(self) -> Bool:
@@ -85,25 +83,6 @@ class Split:
 
     features: Float32
     batches: tuple[ConceptBatch, ...]
-
-
-def check(concepts: ConceptSet, channels: int) -> None:
-    """Checks that all shapes fit together.
-
-    Raises:
-        DataError: Naming set, array and both shapes.
-    """
-    n, count = concepts.features.shape[0], len(concepts.names)
-    shapes = {
-        "features": (concepts.features.shape, (n, channels)),
-        "presence": (tuple(concepts.presence.shape), (n, count)),
-        "category_of": (np.shape(concepts.category_of), (count,)),
-        "annotated": (concepts.annotated.shape, (n, len(concepts.categories))),
-        "train": (concepts.train.shape, (n,)),
-    }
-    for name, (shape, expected) in shapes.items():
-        if shape != expected:
-            raise DataError(f"{concepts.name}: {name} has shape {shape}, not {expected}")
 
 
 def split_up(

@@ -8,12 +8,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from tuiprobe.probes.concepts.result import CategoryCount, ConceptPoint, DirectionFamily, Family
+from tuiprobe.probes.concepts.result import (
+    THRESHOLD,
+    CategoryCount,
+    ConceptPoint,
+    DirectionFamily,
+    Family,
+)
 from tuiprobe.probes.inputs import Float64, Int64
 from tuiprobe.probes.intervals import band, exact, mean_interval
 from tuiprobe.results import Estimate, Figure, given
 
-THRESHOLD = 0.9
 CURVE = tuple(hundredths / 100 for hundredths in range(50, 100))
 
 

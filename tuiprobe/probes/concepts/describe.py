@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tuiprobe.numbers import interval, number
 from tuiprobe.probes.concepts import TITLE
 from tuiprobe.probes.concepts.result import (
     OF_CENTRED_HEAD,
     OF_HEAD,
+    PREVALENCE,
     Concepts,
-    DirectionFamily,
     EncodedConcept,
 )
 from tuiprobe.probes.content import heading, prose, series, table
 from tuiprobe.probes.directions.pruning import SEEDS
-from tuiprobe.results import Estimate, given
+from tuiprobe.results import given
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -23,7 +23,6 @@ from tuiprobe.results.section import (
     Drawn,
     RowSubject,
     Section,
-    Series,
     Strip,
     StripEnd,
     Strong,
@@ -35,7 +34,6 @@ LISTED_CONCEPTS = 12
 PICTURED = 16
 """Leading directions whose exemplar images are shown."""
 UNFOLDED = 4
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)
 ROLES: dict[str, Drawn] = {
     "singular vectors of W": "second",
     "singular vectors of centred W": "main",
@@ -50,60 +48,22 @@ def describe(result: Concepts) -> Section:
     return Section(
         title=TITLE,
         headline=_headline(result),
-        card=tuple(_card(result)),
         content=(*_unique(result), *_leading(result), *_files(result)),
     )
 
 
 def _headline(result: Concepts) -> Text:
-    if given(result.excess):
-        text, side = _more_or_fewer(result.excess)
-        centred = result.excess_centred
-        beside = " ".join(_more_or_fewer(centred)) if given(centred) else centred.with_interval()
-        return (
-            f"{text} {side} unique concepts than as many random directions of the head's row space "
-            f"(class weights, centred: {beside}).",
-        )
-    reason: Text = ("Directions of a head: ", result.excess, ".")
-    for family in result.families:
-        if family.family == "channels" and family.excess is not None:
-            text, side = family.excess.with_interval(), "more"
-            if given(family.excess):
-                text, side = _more_or_fewer(family.excess)
-            return (
-                f"{text} {side} unique concepts in {family.rarefied_to} channels than in as many "
-                "random directions of the representation. ",
-                *reason,
-            )
-    return reason
-
-
-def _card(result: Concepts) -> Iterator[Text]:
+    """Returns what the leading family separates, and how many more concepts than random ones."""
     lead = result.families[0]
     over = result.excess if given(result.excess) else lead.excess
-    if given(lead.unique):
-        family = lead.family.removesuffix(" of W")
-        line = f"{lead.directions} {family} separate {lead.unique.alone()} of {result.tried} "
-        line += "concepts"
-        if over is not None and given(over):
-            line += f", {_than_random(over)}"
-        yield (f"{line}.",)
-
-
-def _than_random(over: Estimate) -> str:
-    """Returns a difference from random directions in words, with its range over their draws."""
-    text, side = _more_or_fewer(over)
-    value, _, spread = text.partition(" (")
-    draws = f" ({spread.removesuffix(')')} over {SEEDS} draws)" if spread else ""
-    return f"{value}{draws} {side} than random ones"
-
-
-def _more_or_fewer(over: Estimate) -> tuple[str, str]:
-    """Returns the size of a difference with its interval, and which side it is on."""
-    sign, side = (1, "more") if over.value >= 0 else (-1, "fewer")
-    ends = sorted(sign * end for end in (over.low, over.high) if end is not None)
-    low, high = ends if ends else (None, None)
-    return interval(sign * over.value, low, high, over.unit), side
+    family = lead.family.removesuffix(" of W")
+    text = f"{lead.directions} {family} separate {lead.unique.alone()} of {result.tried} concepts"
+    if over is not None and given(over):
+        sign, side = (1, "more") if over.value >= 0 else (-1, "fewer")
+        low, high = sorted(sign * (end or 0.0) for end in (over.low, over.high))
+        size = interval(sign * over.value, low, high, over.unit).removesuffix(")")
+        text += f", {size} over {SEEDS} draws) {side} than random ones"
+    return (f"{text}.",)
 
 
 def _unique(result: Concepts) -> Iterator[Content]:
@@ -111,91 +71,69 @@ def _unique(result: Concepts) -> Iterator[Content]:
     yield table(
         "unique_concepts_by_directions",
         [("family", "directions"), ("directions", "number"), ("unique", "unique concepts"),
-         "rarefied", ("rarefied_to", "to"), ("excess", "excess, rarefied"),
+         "rarefied", ("excess", "excess, rarefied"),
          ("polysemanticity", "concepts per direction")],
         [
-            [row.family, row.directions, row.unique, row.rarefied, row.rarefied_to,
+            [row.family, row.directions, row.unique, row.rarefied,
              "-" if row.excess is None else row.excess, row.polysemanticity]
             for row in result.families
         ],
+        f"Rarefied: expected for {result.families[0].rarefied_to} directions of each, which are as "
+        "many as the smallest family has.",
         file=False,
     )  # fmt: skip
+    centred = any(family.family == OF_CENTRED_HEAD for family in result.families)
     yield Chart(
         id="concepts",
         title=f"Unique concepts on {result.data}",
         x_label="threshold of average precision",
         y_label="unique concepts",
-        series=tuple(_curve(family) for family in _drawn(result.families)),
+        series=tuple(
+            series(
+                family.family,
+                [point.concepts for point in family.curve],
+                ROLES[family.family],
+                x=[point.threshold for point in family.curve],
+            )
+            for family in result.families
+            if not (centred and family.family == OF_HEAD)  # centred W stands for both
+        ),
     )
-    if result.families:
-        categories = [
-            (f"category_{i}", f"{row.category} (of {row.tried})")
-            for i, row in enumerate(result.families[0].categories)
-        ]
-        yield table(
-            "categories",
-            [("family", "directions"), *categories],
-            [[row.family, *(c.concepts for c in row.categories)] for row in result.families],
-            "Unique concepts by category:",
-            file=False,
-            folded=True,
-        )
-    rows: list[list[Value]] = []
-    for family in result.families:
-        at = {point.threshold: point.concepts for point in family.curve}
-        rows.append([family.family, *(at.get(threshold, "-") for threshold in THRESHOLDS)])
+    categories = [
+        (f"category_{i}", f"{row.category} (of {row.tried})")
+        for i, row in enumerate(result.families[0].categories)
+    ]
     yield table(
-        "thresholds",
-        [("family", "directions"), *((f"at_{at:g}", f">= {at:g}") for at in THRESHOLDS)],
-        rows,
-        "Unique concepts by threshold of average precision:",
+        "categories",
+        [("family", "directions"), *categories],
+        [[row.family, *(c.concepts for c in row.categories)] for row in result.families],
+        "Unique concepts by category:",
         file=False,
         folded=True,
     )
 
 
-def _drawn(families: Sequence[DirectionFamily]) -> list[DirectionFamily]:
-    """Returns the families of a chart: W as it is stands in the tables beside centred W."""
-    centred = any(family.family == "singular vectors of centred W" for family in families)
-    return [
-        family for family in families if not centred or family.family != "singular vectors of W"
-    ]
-
-
-def _curve(family: DirectionFamily) -> Series:
-    x = [point.threshold for point in family.curve]
-    concepts = [point.concepts for point in family.curve]
-    return series(family.family, concepts, ROLES[family.family], x=x)
-
-
 def _protocol(result: Concepts) -> str:
-    presence = " as its labels say"
-    if result.share is not None:
-        presence = f" on at least {number(result.share, 'share')} of its area"
     lost = ""
     if result.not_finite:
         lost = " Images left out because their representation is not finite: "
         lost += f"{result.not_finite:,}."
+    prevalence = f"calibrated to prevalence {number(PREVALENCE)}"
     if result.balance == "sample":
         prevalence = "over as many negatives as positives, drawn once"
-    elif result.prevalence is None:
-        prevalence = "with the images as they are"
-    else:
-        prevalence = f"calibrated to prevalence {number(result.prevalence)}"
     annotated = result.negatives == "annotated"
     against = "annotated for its category" if annotated else "of all categories"
     return (
         f"A direction encodes a concept at average precision >= {number(result.threshold)} on the "
         f"{result.train:,} images that choose its sign and on the {result.val:,} that confirm it, "
-        f"{prevalence}, against the images {against}. An image shows a concept{presence}. "
+        f"{prevalence}, against the images {against}. An image shows a concept on at "
+        f"least {number(result.share, 'share')} of its area. "
         f"Concepts tested: {result.tried:,}; left out for too few images: {result.left_out:,}."
         f"{lost} The number of unique concepts is no indicator of robustness."
     )
 
 
 def _leading(result: Concepts) -> Iterator[Content]:
-    if not result.top:
-        return
     yield heading("What the leading directions encode")
     best: dict[tuple[str, str], tuple[float, int, EncodedConcept]] = {}
     for row in result.top:
@@ -203,18 +141,12 @@ def _leading(result: Concepts) -> Iterator[Content]:
             key, precision = (concept.category, concept.name), min(concept.train, concept.val)
             if key not in best or precision > best[key][0]:
                 best[key] = (precision, row.index, concept)
-    encoded = {
-        row.index: [c.name for c in row.concepts if min(c.train, c.val) >= result.threshold]
-        for row in result.top
-    }
     ordered = sorted(best.values(), key=lambda row: (-row[0], row[2].name))
     yield table(
         "best_concepts",
-        ["concept", "category", ("precision", "average precision"), "direction", "end",
-         ("others", "also encoded by it")],
+        ["concept", "category", ("precision", "average precision"), "direction", "end"],
         [
-            [concept.name, concept.category, precision, index, "+" if concept.sign > 0 else "-",
-             ", ".join(name for name in encoded[index] if name != concept.name)]
+            [concept.name, concept.category, precision, index, "+" if concept.sign > 0 else "-"]
             for precision, index, concept in ordered
         ],
         f"The concepts that the leading {result.top_of} separate best (the lower of two average "
@@ -222,23 +154,21 @@ def _leading(result: Concepts) -> Iterator[Content]:
         subjects=[_subjects(result, index) for _, index, _ in ordered],
         shown=LISTED_CONCEPTS,
         file=False,
-    )  # fmt: skip
-    for place, row in enumerate(result.top[:PICTURED]):
+    )
+    pictured = (row for row in result.top[:PICTURED] if row.largest)
+    for place, row in enumerate(pictured):
         names = ", ".join(concept.name for concept in row.concepts[:3])
-        ends = tuple(
-            StripEnd(label=label, images=images)
-            for label, images in (("largest", row.largest), ("smallest", row.smallest))
-            if images
+        yield Strip(
+            id=f"direction_{row.index}",
+            title=(f"Direction {row.index} ", Strong(strong=names)),
+            data=result.data,
+            ends=(
+                StripEnd(label="largest", images=row.largest),
+                StripEnd(label="smallest", images=row.smallest),
+            ),
+            folded=place >= UNFOLDED,
+            subject=next(iter(_subjects(result, row.index)), None),
         )
-        if ends:
-            yield Strip(
-                id=f"direction_{row.index}",
-                title=(f"Direction {row.index} ", Strong(strong=names)),
-                data=result.data,
-                ends=ends,
-                folded=place >= UNFOLDED,
-                subject=next(iter(_subjects(result, row.index)), None),
-            )
 
 
 def _subjects(result: Concepts, number: int) -> list[RowSubject]:

@@ -19,6 +19,9 @@ Family = Literal[
 OF_HEAD: Family = "singular vectors of W"
 OF_CENTRED_HEAD: Family = "singular vectors of centred W"
 RANDOM: Family = "random directions"
+THRESHOLD, PREVALENCE = 0.9, 0.5
+"""Average precision at which a direction encodes a concept, and the share of positives that it is
+calibrated to."""
 
 
 class ConceptPoint(Frozen):

@@ -35,20 +35,14 @@ def probe_directions(
         seed: Seed of subsamples and random controls.
 
     Raises:
-        DataError: No image with a finite representation, widths differ, a head that is not finite
-            or zero, or a label that is no row of the head.
+        DataError: No image with a finite representation, a head of zeros, or a label that is no
+            row of the head.
     """
     kept = [usable_images(images) for images in sets]
     if not kept or kept[0].features.shape[0] == 0:
         raise DataError("directions take at least one image with a finite representation")
-    if not np.isfinite(head.weight).all() or not head.weight.any():
-        raise DataError("the head holds values that are not finite, or is all zero")
-    for images in kept:
-        if images.features.shape[1] != head.weight.shape[1]:
-            raise DataError(
-                f"{images.name} has {images.features.shape[1]} channels; the head takes "
-                f"{head.weight.shape[1]}"
-            )
+    if not head.weight.any():
+        raise DataError("the head is all zero")
     labelled = [images for images in kept if images.labels is not None]
     bases = (
         _basis(head, kept[0].features, labelled, outlying, centred=centred, seed=seed)

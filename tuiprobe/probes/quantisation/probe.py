@@ -62,7 +62,6 @@ SCHEMES = {
     "token": "a scale a row",
     "channel": "a scale a channel",
 }
-TICKS = ("one for all", "channels apart", "one a row", "one a channel")
 ROLES: Final[tuple[Drawn, ...]] = ("main", "second", "third", "control")
 
 
@@ -122,11 +121,11 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
 
     def describe(self, result: Quantisation, subject: Subject) -> Section:
         """Describes what changes, the final representation, the profile over layers, every tap."""
-        charts = _charts(result)
+        card, charts = tuple(_card(result)), _charts(result)
         return Section(
             title=TITLE,
-            headline=_headline(result),
-            card=tuple(_card(result)),
+            headline=card[0],
+            card=card,
             pictures=tuple(chart.id for chart in charts),
             content=(
                 *_changes(result),
@@ -172,26 +171,21 @@ def _apart(tap: TapArrays, outliers: ProbeResult | NotRun) -> tuple[tuple[int, .
     return (), None
 
 
-def _why(final: Quantised) -> str:
-    return WHY[final.apart_why] if final.apart_why else ""
-
-
-def _headline(result: Quantisation) -> Text:
-    for changed in result.answers:
-        accuracy: Text = (", and accuracy by ", changed.top1) if given(changed.top1) else ()
-        return ("Rounded to INT8 with one scale, ", changed.changed, " of the answers on ",
-                Code(code=changed.data), " change", *accuracy, ".")  # fmt: skip
-    for near in result.neighbours:
-        return ("Rounded to INT8 with one scale, ", near.kept,
-                " of the ten nearest neighbours on ", Code(code=near.data), " stay.")  # fmt: skip
-    return ("There are too few images to say what INT8 changes.",)
+def _apart_channels(final: Quantised, most: int) -> str:
+    """Returns the channels that are kept apart, with what they are."""
+    why = WHY[final.apart_why] if final.apart_why else ""
+    return f"{channels_in_words(final.apart_channels, most)} ({why})"
 
 
 def _card(result: Quantisation) -> Iterator[Text]:
     shares = [(row.changed.value, row) for row in result.answers
               if row.scheme == "tensor" and given(row.changed)]  # fmt: skip
     if not shares:
-        yield _headline(result)
+        for near in result.neighbours[:1]:
+            yield ("Rounded to INT8 with one scale, ", near.kept,
+                   f" of the ten nearest neighbours on {near.data} stay.")  # fmt: skip
+        if not result.neighbours:
+            yield ("There are too few images to say what INT8 changes.",)
         return
     first, worst = shares[0][1], max(shares, key=lambda pair: pair[0])[1]
     line: Text = ("INT8 with one scale changes ", first.changed,
@@ -200,14 +194,12 @@ def _card(result: Quantisation) -> Iterator[Text]:
         more = f" on set {worst.data}{_accuracy(worst)}"
         line = (*line, ", at worst ", worst.changed, more)
     yield (*line, ".")
-    final = result.final()
     apart = next((row for row in result.answers if row.scheme == "apart"), None)
     if apart is None or not given(apart.changed) or not given(first.changed):
         return
     if (apart.changed.high or 0.0) < (first.changed.low or 0.0):
-        channels = channels_in_words(final.apart_channels, 3)
-        yield (f"With own scales for {channels} ({_why(final)}), ", apart.changed,
-               " change on ", Code(code=apart.data), ".")  # fmt: skip
+        yield (f"With own scales for {_apart_channels(result.final(), 3)}, ", apart.changed,
+               f" change on {apart.data}.")  # fmt: skip
 
 
 def _accuracy(changed: AnswersChanged) -> str:
@@ -235,26 +227,26 @@ def _changes(result: Quantisation) -> Iterator[Content]:
 
 
 def _explanations(final: Quantised) -> Iterator[Value | tuple[Value, ...]]:
-    energy = final.tensor.energy
+    energy, variance = final.tensor.energy, final.tensor.variance
     if given(energy):
         noise = number(10 ** (-energy.value / 20), "share")  # of the amplitude
         yield (f"Of {final.channels:,} channels, INT8 with one scale leaves ", energy,
                f" over rounding noise, which is {noise} of the signal.")  # fmt: skip
     else:
-        yield ("INT8 with one scale leaves ", energy, ".")
+        yield ("INT8 with one scale: ", energy, ".")
     yield (
         "Symmetric rounding by the largest absolute value, measured on the rows that the run "
         "keeps. 6 dB are one bit."
     )
-    yield ("An offset that is the same in every image counts as signal. Of what varies between ",
-           "images, INT8 with one scale leaves ", final.tensor.variance, ".")  # fmt: skip
+    if given(variance):
+        yield ("An offset that is the same in every image counts as signal. Of what varies between "
+               "images, INT8 with one scale leaves ", variance, ".")  # fmt: skip
     yield (
         "Few runtimes support one scale per channel: an integer product sums over channels, and "
         "cannot take out a factor that differs from one to the next."
     )
-    if final.apart_channels:
-        channels = channels_in_words(final.apart_channels)
-        yield (f"With own scales for {channels} ({_why(final)}) and one for the rest: ",
+    if given(final.apart.energy) and given(final.gain):
+        yield (f"With own scales for {_apart_channels(final, 4)} and one for the rest: ",
                final.apart.energy, ", a gain of ", final.gain, ".")  # fmt: skip
 
 
@@ -264,38 +256,26 @@ def _ratios(tap: Quantised) -> list[Sqnr]:
 
 
 def _charts(result: Quantisation) -> list[Chart]:
-    """Returns the profile over layers; where only the final representation was measured, its own.
-
-    The latter is what each scheme leaves, with and without the offset.
-    """
-    taps, final = result.profile(), result.final()
-    if len(taps) > 1:
-        id, title = "int8_layers", f"Signal over INT8 rounding noise by layer on {taps[0].data}"
-        x_label, y_label, ticks = "layer", "dB", tuple(tap.tap for tap in taps)
-        note = "Inner layers: one position per image; the scale is that of all positions."
-        columns = zip(*(_ratios(tap) for tap in taps), strict=True)
-        lines = [
-            series(name, [ratio.energy for ratio in ratios], role)
-            for name, role, ratios in zip(SCHEMES.values(), ROLES, columns, strict=True)
-        ]
-    else:
-        id, title = "int8_schemes", f"INT8 of the final representation on {final.data}"
-        x_label, y_label, ticks = "scale of the rounding", "dB over rounding noise", TICKS
-        note = "6 dB are one bit. Few runtimes support one scale per channel."
-        energy = [ratio.energy for ratio in _ratios(final)]
-        variance = [ratio.variance for ratio in _ratios(final)]
-        lines = [
-            series("signal", energy, "second", "bars"),
-            series("what varies between images", variance, "main", "points"),
-        ]
-    if len(taps) < 2 and not lines[0].x:
+    """Returns the profile over layers; none where only the final representation was measured."""
+    taps = result.profile()
+    if len(taps) < 2:
         return []
+    columns = zip(*(_ratios(tap) for tap in taps), strict=True)
+    lines = [
+        series(name, [ratio.energy for ratio in ratios], role)
+        for name, role, ratios in zip(SCHEMES.values(), ROLES, columns, strict=True)
+    ]
     return [
         Chart(
-            id=id, title=title, x_label=x_label, y_label=y_label,
-            series=tuple(line for line in lines if line.x), ticks=ticks, note=note,
+            id="int8_layers",
+            title=f"Signal over INT8 rounding noise by layer on {taps[0].data}",
+            x_label="layer",
+            y_label="dB",
+            series=tuple(line for line in lines if line.x),
+            ticks=tuple(tap.tap for tap in taps),
+            note="Inner layers: one position per image; the scale is that of all positions.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _table(result: Quantisation) -> Content:

@@ -43,7 +43,7 @@ from tuiprobe.run.records import SetRecord, write_baseline
 
 
 @dataclass(frozen=True)
-class Family:
+class SetFamily:
     """A family of sets with a common in-distribution set.
 
     Attributes:
@@ -59,12 +59,12 @@ class Family:
     own: ShiftFamily | None = None
 
 
-def family_of(sets: Sequence[SetRecord]) -> Family | None:
+def family_of(sets: Sequence[SetRecord]) -> SetFamily | None:
     """Returns the family that the sets of a run belong to, by the first of them."""
     first, others = sets[0], [record for record in sets[1:] if not record.target]
     if first.published == IMAGENET:
         measured = {s.name: s.published for s in others if s.published in SHIFTS}
-        return Family("imagenet", SHIFTS, {n: p for n, p in measured.items() if p is not None})
+        return SetFamily("imagenet", SHIFTS, {n: p for n, p in measured.items() if p is not None})
     kind, _, rest = first.source.partition(":")
     source = SOURCES.builtin(kind)  # never of another package: the run may come from someone else
     own = source.family if source is not None else None
@@ -72,7 +72,7 @@ def family_of(sets: Sequence[SetRecord]) -> Family | None:
         return None
     names = {s.name: s.source.removeprefix(f"{kind}:") for s in others}
     known = {name: shift for name, shift in names.items() if shift in own.shifts}
-    return Family(cast(Axis, own.id_set), own.shifts, known, own)
+    return SetFamily(cast(Axis, own.id_set), own.shifts, known, own)
 
 
 def baselines_for(
@@ -103,20 +103,52 @@ def baselines_for(
         return {}, Baselines(reason=f"no baseline applies to {sets[0].source}")
     if not family.measured:
         return {}, Baselines(reason="no shift that a baseline has was measured")
-    fits = _Fits(family, pretraining)
+    lines: list[Baseline] = []
+    not_run: list[BaselineNotRun] = []
+    measured = set(family.measured.values())
+
+    def add(name: str, models: Sequence[Row], known: Sequence[str]) -> None:
+        """Fits the mean of the measured shifts, each one, and each one on its own classes."""
+        shifts = tuple(shift for shift in known if shift in measured)
+        targets = [shifts, *((shift,) for shift in shifts)] if len(shifts) > 1 else [shifts]
+        fits: list[tuple[Sequence[Row], tuple[str, ...], Axis]] = [
+            (models, target, family.id_set) for target in targets if target
+        ]
+        # open_clip's table has no accuracies on a shift's own classes.
+        if name != ZERO_SHOT and family.id_set == "imagenet":
+            fits += [
+                (on_own_classes(models, shift), (shift,), "own classes")
+                for shift in shifts
+                if shift in OWN_CLASSES
+            ]
+        without = pretraining if name == ZERO_SHOT else ""
+        for rows, target, axis in fits:
+            try:
+                lines.append(Baseline(fit(name, rows, target, without), rows, axis))
+            except ValueError as error:
+                missing(name, target, axis, str(error))
+        if not shifts:
+            missing(name, known, family.id_set, "none of its shifts was measured")
+
+    def missing(name: str, target: Sequence[str], axis: Axis, reason: str) -> None:
+        reason = f"{name}: {reason}"
+        not_run.append(
+            BaselineNotRun(baseline=name, target=tuple(target), axis=axis, reason=reason)
+        )
+
     if family.own is not None:
         for name, models in family.own.models().items():
-            fits.add(name, models, family.shifts)
+            add(name, models, family.shifts)
     else:
         for name in BASELINES:
             without = pretraining if name == ZERO_SHOT else ""
-            fits.add(name, bundled_models(name, without), default_target(name))
+            add(name, bundled_models(name, without), default_target(name))
     if own is not None:
         models = read_own_baseline(own, source, family.id_set, family.shifts)
-        known = tuple(s for s in family.shifts if any(r.shifts[s] is not None for r in models))
-        fits.add("own", models, known)
-    reasons = sorted({failure.reason for failure in fits.not_run})
-    return dict(family.measured), Baselines(fits.lines, fits.not_run, reason="; ".join(reasons))
+        known = [s for s in family.shifts if any(r.shifts[s] is not None for r in models)]
+        add("own", models, known)
+    reasons = sorted({failure.reason for failure in not_run})
+    return dict(family.measured), Baselines(lines, not_run, reason="; ".join(reasons))
 
 
 def published_of(model: Model) -> Row | None:
@@ -153,42 +185,3 @@ def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses a wrong file before any image is measured
     return text
-
-
-class _Fits:
-    """Lines for the mean of the measured shifts, for each, and on each one's own classes."""
-
-    def __init__(self, family: Family, pretraining: str) -> None:
-        self._family = family
-        self._pretraining = pretraining
-        self.lines: list[Baseline] = []
-        self.not_run: list[BaselineNotRun] = []
-
-    def add(self, name: str, models: Sequence[Row], known: tuple[str, ...]) -> None:
-        """Fits all lines that these models have accuracies for."""
-        measured, axis = set(self._family.measured.values()), self._family.id_set
-        shifts = tuple(shift for shift in known if shift in measured)
-        if not shifts:
-            self._missing(name, known, axis, "none of its shifts was measured")
-            return
-        if len(shifts) > 1:
-            self._fit(name, models, shifts, axis)
-        for shift in shifts:
-            self._fit(name, models, (shift,), axis)
-        if name == ZERO_SHOT:  # open_clip's table has no accuracies on a shift's own classes
-            return
-        for shift in shifts:
-            if shift in OWN_CLASSES and axis == "imagenet":
-                self._fit(name, on_own_classes(models, shift), (shift,), "own classes")
-
-    def _fit(self, name: str, models: Sequence[Row], target: tuple[str, ...], axis: Axis) -> None:
-        try:
-            without = self._pretraining if name == ZERO_SHOT else ""
-            self.lines.append(Baseline(fit(name, models, target, without), models, axis))
-        except ValueError as error:
-            self._missing(name, target, axis, str(error))
-
-    def _missing(self, name: str, target: tuple[str, ...], axis: str, reason: str) -> None:
-        self.not_run.append(
-            BaselineNotRun(baseline=name, target=target, axis=axis, reason=f"{name}: {reason}")
-        )

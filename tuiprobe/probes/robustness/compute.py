@@ -10,7 +10,6 @@ from tuiprobe.catalog.accuracies import Row
 from tuiprobe.catalog.baselines import (
     BASELINES,
     Line,
-    RobustnessByBaseline,
     effective_robustness,
     line_covariance,
     logit,
@@ -221,27 +220,34 @@ def _effective(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveR
     """Returns the effective robustness by one line; its figures say why where there is none."""
     line = baseline.line
     measured = _measured(baseline, accuracies)
-    figures: dict[str, Any]
+    fields: dict[str, Any]
     if isinstance(measured, NotRun):
-        figures = dict.fromkeys(("value", "prediction", "percentile"), measured)
-        figures |= {"above": None, "extrapolated": None}
+        fields = dict.fromkeys(("value", "prediction", "percentile"), measured)
+        fields |= {"above": None, "extrapolated": None}
     else:
-        x, er, values, n = measured
-        distances = [
-            abs(row.imagenet - x)
-            for row in baseline.models
-            if row.imagenet is not None and mean_of(line.target, row.shifts) is not None
-        ]
-        figures = {
+        x, tops = measured
+        images = {shift: top.n for shift, top in tops.items()} | {"imagenet": x.n}
+        shifts = {shift: top.value for shift, top in tops.items()}
+        er, n = effective_robustness(line, x.value, shifts, images), sum(images.values())
+        assert er is not None  # every accuracy is known
+        fields = {
             name: Estimate(value=er.value, low=low, high=high, n=n, method=method)
             for name, (low, high), method in (
                 ("value", er.precision, "precision: binomial, line bootstrapped by family"),
                 ("prediction", er.prediction, "prediction: adds the scatter of baseline models"),
             )
         }
-        figures["percentile"] = _percentile(baseline, x, mean_of(line.target, values))
-        figures |= {"above": er.above, "extrapolated": er.extrapolated}
-        figures["nearest"] = min(distances, default=None)
+        models = [
+            (row.imagenet, mean)
+            for row in baseline.models
+            if row.imagenet is not None and (mean := mean_of(line.target, row.shifts)) is not None
+        ]
+        fields |= {
+            "above": er.above,
+            "extrapolated": er.extrapolated,
+            "percentile": _percentile(line, models, x.value, er.mean),
+            "nearest": min((abs(own - x.value) for own, _ in models), default=None),
+        }
     return EffectiveRobustness(
         baseline=line.baseline,
         target=line.target,
@@ -252,52 +258,41 @@ def _effective(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveR
         intercept=line.b,
         r2=line.r2,
         covariance=line_covariance(line),
-        **figures,
+        **fields,
     )
 
 
 def _measured(
     baseline: Baseline, accuracies: Sequence[Accuracy]
-) -> tuple[float, RobustnessByBaseline, dict[str, float], int] | NotRun:
-    """Returns x, effective robustness, the accuracies on the shifts, and images; or why not."""
+) -> tuple[Estimate, dict[str, Estimate]] | NotRun:
+    """Returns x and the accuracy of each shift of the target; or why there is no comparison."""
     target = baseline.line.target
-    by_shift = {row.shift: row for row in accuracies[1:] if row.shift is not None}
+    by_shift = {row.shift: row for row in accuracies[1:]}
     missing = [shift for shift in target if shift not in by_shift]
     if missing:
         return NotRun(reason=f"{', '.join(missing)} not measured")
     x = accuracies[0].top1
     if baseline.axis == "own classes":
-        if len(target) != 1:
-            return NotRun(reason="classes differ between shifts: one x for several is not defined")
-        x = by_shift[target[0]].id_own_classes
+        x = by_shift[target[0]].id_own_classes  # lines on this axis are of one shift
     if not given(x):
         return NotRun(reason=f"no in-distribution accuracy on this axis: {x.reason}")
-    tops = {shift: by_shift[shift].top1 for shift in target}
-    values = {shift: top.value for shift, top in tops.items() if given(top)}
-    images = {shift: top.n for shift, top in tops.items() if given(top)} | {"imagenet": x.n}
-    if len(values) < len(tops):
+    tops = {shift: top for shift in target if given(top := by_shift[shift].top1)}
+    if len(tops) < len(target):
         return NotRun(reason="a shift has no images")
     if not 0 < x.value < 1:
         reason = f"in-distribution accuracy is {x.value:g}, where the logit is infinite"
         return NotRun(reason=reason)
-    er = effective_robustness(baseline.line, x.value, values, images)
-    if er is None:
-        return NotRun(reason="an accuracy is missing")
-    return x.value, er, values, sum(images.values())
+    return x, tops
 
 
-def _percentile(baseline: Baseline, x: float, mean: float | None) -> Figure:
+def _percentile(line: Line, models: Sequence[tuple[float, float]], x: float, mean: float) -> Figure:
     """Returns the share of the baseline's models whose logit residual is lower than this one's."""
-    if mean is None or not 0 < mean < 1:
+    if not 0 < mean < 1:
         return NotRun(reason="a mean accuracy of 0 or 1 has no logit")
-    line = baseline.line
     ours = logit(mean) - line.a * logit(x) - line.b
-    residuals = []
-    for row in baseline.models:
-        theirs = mean_of(line.target, row.shifts)
-        if theirs is None or row.imagenet is None:
-            continue
-        if 0 < theirs < 1 and 0 < row.imagenet < 1:
-            residuals.append(logit(theirs) - line.a * logit(row.imagenet) - line.b)
-    below = int((np.array(residuals) < ours).sum())
-    return wilson(below, len(residuals)) if residuals else NotRun(reason="no models were given")
+    residuals = [
+        logit(theirs) - line.a * logit(own) - line.b
+        for own, theirs in models
+        if 0 < theirs < 1 and 0 < own < 1
+    ]
+    return wilson(sum(residual < ours for residual in residuals), len(residuals))

@@ -104,23 +104,16 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
     def describe(self, result: Robustness, subject: Subject) -> Section:
         """Describes accuracy of every set, then effective robustness by every baseline."""
         charts = scatter(result, subject.model.name)
+        card = tuple(_card(result))
         first, *shifts = result.accuracies
-        over_shifts = f" over {several(len(shifts), 'shift')}"
-        headline: list[Value] = ["Top-1 ", first.top1, " on ", Code(code=first.data)]
-        if shifts:
-            headline += [", ", result.mean_shift, over_shifts]
-        for row in result.headlines()[:1]:
-            headline += [", ", row.value, f" above models of equal accuracy ({row.baseline})"]
-        clause = ""
-        if given(first.top1):
-            clause = f"{first.top1.alone()} right on {first.data}"
-            if given(result.mean_shift):
-                clause += f", {result.mean_shift.alone()}{over_shifts}"
+        clause = f"{first.top1.alone()} right on {first.data}" if given(first.top1) else ""
+        if clause and given(result.mean_shift):
+            clause += f", {result.mean_shift.alone()} over {several(len(shifts), 'shift')}"
         return Section(
             title=TITLE,
-            headline=(*headline, "."),
+            headline=card[0],
             clause=clause,
-            card=tuple(_card(result)),
+            card=card,
             warnings=tuple(_below_chance(result)),
             pictures=tuple(chart.id for chart in charts[:1]),
             content=(*_accuracies(result), *_effective(result), *charts),
@@ -173,11 +166,16 @@ def _mean_of(result: Robustness, er: EffectiveRobustness) -> MeanOf | None:
 
 def _card(result: Robustness) -> Iterator[Text]:
     first, *shifts = result.accuracies
-    line: list[Value] = [first.top1, f" right on {first.data}"]
-    if shifts:
-        each = ", ".join(f"{row.data} {row.top1.alone(bare=True)}" for row in shifts)
+    if not given(first.top1):
+        yield (f"Accuracy on {first.data}: ", first.top1, ".")
+        return
+    line: Text = (first.top1, f" right on {first.data}")
+    if given(result.mean_shift):
+        each = ", ".join(
+            f"{row.data} {row.top1.alone(bare=True)}" for row in shifts if given(row.top1)
+        )
         mean = f" as the mean of {several(len(shifts), 'labelled shift')} ({each})"
-        line += [", ", result.mean_shift, mean]
+        line = (*line, ", ", result.mean_shift, mean)
     yield (*line, ".")
     among_all = [
         f"{row.data} {row.classes:,}: {row.top1.alone()}, among all {row.top1_all.alone()}"
@@ -189,7 +187,7 @@ def _card(result: Robustness) -> Iterator[Text]:
         yield (f"Answers among a set's own classes, not all {classes:,} of the head: "
                f"{'; '.join(among_all)}.",)  # fmt: skip
     for er in result.headlines()[:1]:
-        if given(er.value) and given(er.prediction) and given(first.top1):
+        if given(er.prediction):
             yield (_beside_the_line(er, er.prediction, first.top1),)
 
 

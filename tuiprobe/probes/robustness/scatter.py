@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 from tuiprobe.catalog.accuracies import rows
 from tuiprobe.catalog.baselines import logit, mean_of, sigmoid
-from tuiprobe.probes.content import series
-from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
-from tuiprobe.results import Estimate, NotRun, given
+from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
+from tuiprobe.results import NotRun, given
 from tuiprobe.results.section import Chart, Drawn, Series
 
 MOST_NAMED = 2
@@ -16,49 +15,23 @@ _STEPS = 40
 
 
 def scatter(result: Robustness, name: str) -> list[Chart]:
-    """Returns the charts of a run's accuracies under shift; none if only the first set is known.
+    """Returns the charts of a run's accuracies beside its baselines; none without a baseline.
 
     Args:
         result: Accuracies and effective robustness.
         name: Name of the model.
     """
-    first, *shifts = result.accuracies
-    if not given(first.top1) or not shifts:
-        return []
-    if isinstance(result.effective, NotRun):
-        return [_sets(first.top1, shifts, name)]
     charts = []
     for number, er in enumerate(result.headlines()):
-        x = first.top1
+        x = result.accuracies[0].top1
         if er.axis == "own classes":
             same = [row for row in result.accuracies if row.shift in er.target]
-            if len(same) != 1 or not given(same[0].id_own_classes):
+            if len(same) != 1:
                 continue
             x = same[0].id_own_classes
-        if 0 < x.value < 1:
+        if given(x) and 0 < x.value < 1:
             charts.append(_baseline(er, x.value, name, number, result))
     return charts
-
-
-def _sets(first: Estimate, shifts: list[Accuracy], name: str) -> Chart:
-    """Returns the chart without a baseline: each shifted set of this run against the first one."""
-    points = [
-        series(row.data, [row.top1], mark="points", x=[first.value])
-        for row in shifts
-        if given(row.top1)
-    ]
-    low = min([first.value, *(y for point in points for y in point.y)])
-    equal = Series(name="no loss", x=(low, 1.0), y=(low, 1.0), role="reference")
-    return Chart(
-        id="robustness",
-        title=f"Accuracy under shift, {name}",
-        x_label="accuracy on the first set",
-        y_label="accuracy on the shifted set",
-        series=(equal, *points),
-        x_unit="share",
-        y_unit="share",
-        note="No baseline: nothing here about effective robustness.",
-    )
 
 
 def _baseline(

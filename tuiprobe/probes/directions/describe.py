@@ -1,0 +1,190 @@
+"""The description of the directions probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tuiprobe.numbers import number
+from tuiprobe.probes.content import heading, prose, series, several, table
+from tuiprobe.probes.directions import TITLE
+from tuiprobe.probes.directions.result import Basis, Directions
+from tuiprobe.results.section import (
+    Chart,
+    Code,
+    Content,
+    Drawn,
+    RowSubject,
+    Section,
+    Series,
+    Table,
+    Text,
+)
+
+NAMES = {
+    "mean_row_cosine": "cosine of the first direction with the mean row",
+    "top_share": "share of the most important direction",
+    "effective_rank": "effective rank of the importances",
+    "gini": "Gini of the importances",
+    "outlier_share": "share on the outlier channels",
+    "outlier_expected": "share on the outlier channels of a random direction",
+}
+LEADING = 8
+DRAWN: dict[str, Drawn] = {
+    "importance": "main",
+    "singular value": "second",
+    "principal components": "context",
+    "random directions": "control",
+}
+"""Orders that a chart draws: more lines would hide each other. The table has all."""
+
+
+def describe(result: Directions) -> Section:
+    """Describes importances, the leading directions, and pruning with its controls."""
+    # The mean row, nearly all of a zero-shot head's importance, changes no answer.
+    basis = next((basis for basis in reversed(result.bases) if basis.centred), None)
+    headline: Text = ()
+    if basis is not None:
+        headline = (
+            f"The first of {several(basis.rank, 'direction')} of the head has ",
+            f"{basis.top_share.alone()} of the importance.",
+        )
+    return Section(
+        title=TITLE,
+        headline=headline,
+        content=(
+            prose(
+                "Right singular vectors of the head (", Code(code=result.head),
+                f", {result.classes} classes), and of the head without its mean row, whose "
+                "removal changes no prediction. Data: ", Code(code=result.data), ".",
+            ),
+            *_directions(result.bases),
+            *_pruning(result.bases),
+        ),
+    )  # fmt: skip
+
+
+def _name(basis: Basis) -> str:
+    return "class weights, centred" if basis.centred else "class weights"
+
+
+def _id(basis: Basis) -> str:
+    return "centred" if basis.centred else "plain"
+
+
+def _directions(bases: Sequence[Basis]) -> Iterator[Content]:
+    """Yields the figures of both matrices, and the directions of each."""
+    yield table(
+        "both_forms_of_the_head",
+        [("figure", ""), *((f"matrix_{i}", _name(basis)) for i, basis in enumerate(bases))],
+        [
+            ["rank", *(basis.rank for basis in bases)],
+            *([name, *(getattr(basis, id) for basis in bases)] for id, name in NAMES.items()),
+        ],
+        file=False,
+    )
+    for basis in bases:
+        yield _leading(basis)
+        yield _importances(basis)
+    yield table(
+        "directions",
+        ["matrix", "direction", ("singular_value", "singular value"), "importance",
+         ("on_outlier_channels", "on outlier channels")],
+        [
+            [basis.matrix, i, *values]
+            for basis in bases
+            for i, values in enumerate(
+                zip(basis.singular_values, basis.importances,
+                    basis.outlier_shares or (None,) * basis.rank, strict=True)
+            )
+        ],
+        reading=False,
+    )  # fmt: skip
+
+
+def _leading(basis: Basis) -> Table:
+    return table(
+        f"leading_{_id(basis)}",
+        ["direction", ("singular_value", "strength"), "importance",
+         ("on_outlier", "share on the outlier channels", "share"),
+         ("channels", "channels of largest weight")],
+        [
+            [row.index, row.singular_value, row.importance,
+             "-" if row.outlier_share is None else row.outlier_share,
+             ", ".join(str(channel) for channel in row.channels)]
+            for row in basis.directions
+        ],
+        f"The most important directions of the {_name(basis)}:",
+        subjects=[
+            [RowSubject(kind="direction", number=row.index, centred=basis.centred),
+             *(RowSubject(kind="channel", number=channel) for channel in row.channels)]
+            for row in basis.directions
+        ],
+        shown=LEADING,
+        file=False,
+    )  # fmt: skip
+
+
+def _importances(basis: Basis) -> Chart:
+    """Returns the share of the importance of every direction, in the order of singular values."""
+    places, total = range(len(basis.importances)), sum(basis.importances)
+    bars = Series(
+        name="share of the importance",
+        x=tuple(float(i) for i in places),
+        y=tuple(importance / (total or 1.0) for importance in basis.importances),
+        mark="bars",
+    )
+    return Chart(
+        id=f"importance_{_id(basis)}",
+        title=f"Importance of directions, {_name(basis)}",
+        x_label="direction, by strength",
+        y_label="share of the importance",
+        series=(bars,),
+        y_unit="share",
+        ticks=tuple(str(i) for i in places),
+        note=f"All together {number(total)}; shares are of this sum.",
+    )
+
+
+def _pruning(bases: Sequence[Basis]) -> Iterator[Content]:
+    """Yields accuracy against the fraction pruned, one chart per data set, and its tables."""
+    curves = [(basis, curve) for basis in bases for curve in basis.curves]
+    if not curves:
+        return
+    yield heading("Pruning")
+    yield prose(
+        "Top-1 accuracy with directions pruned. Random directions show their 95 % band. The table "
+        "of all orders is a file."
+    )
+    for basis in bases:
+        for place, name in enumerate(dict.fromkeys(curve.data for curve in basis.curves)):
+            yield Chart(
+                id=f"pruning_{_id(basis)}_{place}",
+                title=f"Pruning on {name}, {_name(basis)}",
+                x_label="fraction of the rank pruned",
+                y_label="top-1 accuracy",
+                series=tuple(
+                    series(
+                        curve.order,
+                        [point.accuracy for point in curve.points],
+                        DRAWN[curve.order],
+                        x=[point.fraction for point in curve.points],
+                    )
+                    for curve in basis.curves
+                    if curve.data == name and curve.order in DRAWN
+                ),
+                x_unit="share",
+                y_unit="share",
+                folded=place > 0,
+            )
+    yield table(
+        "pruning",
+        ["data", "matrix", ("order", "kept longest"), "control", ("fraction", "pruned"), "kept",
+         ("accuracy", "top-1")],
+        [
+            [Code(code=curve.data), basis.matrix, curve.order, "yes" if curve.control else "no",
+             point.fraction, point.kept, point.accuracy]
+            for basis, curve in curves
+            for point in curve.points
+        ],
+        reading=False,
+    )  # fmt: skip
