@@ -14,7 +14,7 @@ from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import RunRow, find_runs, list_runs
+from tuiprobe.run.listing import RunRow, find_runs, read_runs
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
@@ -151,7 +151,10 @@ async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
     root: Path, width: int, kept: str
 ) -> None:
     row = replace(
-        list_runs(root)[0], model="mini_clip", source="miniature", target=estimate(0.5, 0.1)
+        next(read_runs(find_runs(root))),
+        model="mini_clip",
+        source="miniature",
+        target=estimate(0.5, 0.1),
     )
     columns = columns_of([row], width)
     assert " ".join(columns[i].title for i in kept_columns(columns, width)) == kept
