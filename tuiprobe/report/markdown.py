@@ -46,7 +46,6 @@ from tuiprobe.results.section import (
     Strip,
     Table,
     Text,
-    Value,
 )
 from tuiprobe.results.subject import PROBE as PREFLIGHT
 from tuiprobe.texttable import markdown_table
@@ -72,7 +71,12 @@ def markdown(report: Report) -> str:
     for part in report.parts:
         if part.section is not None and part.probe != PREFLIGHT:
             lines += _brief(part.section, files.get(part.probe, ()))
-    lines += _not_run(report)
+    not_run = [
+        f"- {opening(escaped(part.title))}: {escaped(report.why_not(part.probe))}"
+        for part in report.parts
+        if part.not_run is not None
+    ]
+    lines += ["## Not run", *not_run, ""] if not_run else []
     lines += _reproduce(report)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -161,19 +165,22 @@ def _brief(section: Section, files: Sequence[tuple[str, Table]]) -> list[str]:
         texts = (piece.text,) if isinstance(piece, Prose) else texts
         lines += [f"- {_line(text)}" for text in texts]
     tables = (piece for piece in section.content if isinstance(piece, Table))
-    small = next((piece for piece in tables if _is_small(piece)), None)
+    small = next(
+        (
+            table
+            for table in tables
+            if table.reading
+            and table.file
+            and 0 < len(table.rows) <= SMALL_ROWS
+            and len(table.columns) <= SMALL_COLUMNS
+        ),
+        None,
+    )
     others = [(name, table) for name, table in files if table is not small]
     listed = [f"`tables/{name}.csv` ({len(table.rows):,})" for name, table in others]
     if listed:
         lines.append(f"- Rows in full: {', '.join(listed)}.")
     return [*lines, "", *(_table(small) if small is not None else [])]
-
-
-def _is_small(table: Table) -> bool:
-    """Returns whether a terminal shows a table well."""
-    if not table.reading or not table.file or not 0 < len(table.rows) <= SMALL_ROWS:
-        return False
-    return len(table.columns) <= SMALL_COLUMNS
 
 
 def _command(report: Report) -> str:
@@ -222,19 +229,19 @@ def _table(table: Table) -> list[str]:
     rows = table.rows[: LISTED_ROWS if table.shown is None else table.shown]
     lines = [_line(table.title), ""] if table.title else []
     header = [markdown_cell(column.title) for column in table.columns]
-    lines += markdown_table(header, [_cells(table, row) for row in rows])
+    cells = [
+        [
+            markdown_cell((in_column(v, column),))
+            for v, column in zip(row, table.columns, strict=True)
+        ]
+        for row in rows
+    ]
+    lines += markdown_table(header, cells)
     rest = len(table.rows) - len(rows)
     if rest > 0:
         where = f"`tables/{table.id}.csv`" if table.file else "`tables/`"
         lines += [f"and {rest:,} more in {where}.", ""]
     return lines
-
-
-def _cells(table: Table, row: Sequence[Value]) -> list[str]:
-    return [
-        markdown_cell((in_column(value, column),))
-        for value, column in zip(row, table.columns, strict=True)
-    ]
 
 
 def _strip(strip: Strip) -> Iterator[str]:
@@ -244,12 +251,3 @@ def _strip(strip: Strip) -> Iterator[str]:
         )
         yield f"- {_line(strip.title)}, {escaped(end.label)}: {images}"
     yield ""
-
-
-def _not_run(report: Report) -> list[str]:
-    rows = [
-        f"- {opening(escaped(part.title))}: {escaped(report.why_not(part.probe))}"
-        for part in report.parts
-        if part.not_run is not None
-    ]
-    return ["## Not run", *rows, ""] if rows else []

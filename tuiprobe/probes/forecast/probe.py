@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuiprobe.catalog.baselines import bundled_models, family_of_row, mean_of
-from tuiprobe.catalog.forecast import BASELINE_OF, kind_of, own_family
+from tuiprobe.catalog.baselines import family_of_row
+from tuiprobe.catalog.forecast import kind_of, own_family
 from tuiprobe.catalog.leave_family_out import FEWEST_FAMILIES, FEWEST_MODELS
 from tuiprobe.numbers import number
-from tuiprobe.probes.content import heading, points, prose, series, several, table, value_or_dash
+from tuiprobe.probes.content import heading, points, prose, several, table, value_or_dash
 from tuiprobe.probes.forecast import TITLE
 from tuiprobe.probes.forecast.compute import Start, forecast
 from tuiprobe.probes.forecast.peers import NO_IMAGENET, UNTRAINED
-from tuiprobe.probes.forecast.result import Expectation, Forecast
+from tuiprobe.probes.forecast.result import Forecast
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import family_of, published_of
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import Inapplicable, NotRun, given
-from tuiprobe.results.section import Chart, Code, NamedFigure, Section, Series, Text, Value
+from tuiprobe.results.section import Code, NamedFigure, Section, Text, Value
 
 SIDES = {
     "above": "above what its peers reach",
@@ -79,7 +79,6 @@ class ForecastFromPeers(Probe[Start, Forecast]):
 
     def describe(self, result: Forecast, subject: Subject) -> Section:
         """Describes the forecast, what was measured beside it, and the forecast's own error."""
-        charts = _charts(result)
         expectations: list[list[Value]] = [
             [
                 f"mean of {', '.join(row.target)}" if len(row.target) > 1 else row.target[0],
@@ -95,7 +94,6 @@ class ForecastFromPeers(Probe[Start, Forecast]):
         return Section(
             title=TITLE,
             card=tuple(_card(result)),
-            pictures=tuple(chart.id for chart in charts),
             content=(
                 prose(*_origin(result)),
                 table(
@@ -107,7 +105,6 @@ class ForecastFromPeers(Probe[Start, Forecast]):
                     ],
                     expectations,
                 ),
-                *charts,
                 heading("How wrong it was"),
                 prose(_error(result)),
                 points(
@@ -179,51 +176,4 @@ def _error(result: Forecast) -> str:
         f"({number(worst.error, 'points')}). "
         f"Its 95 % interval held {number(result.covered_models, 'share')} of the models, "
         f"{number(result.covered_families, 'share')} averaged over families."
-    )
-
-
-def _charts(result: Forecast) -> tuple[Chart, ...]:
-    """Returns the chart of the forecast that was compared, else of the mean of all shifts."""
-    compared = [row for row in result.expectations if given(row.measured)]
-    drawn = (compared or list(result.expectations))[0]
-    if not given(result.imagenet) or not given(drawn.forecast):
-        return ()
-    x = [result.imagenet.value]
-    charted = [
-        _peers(result, drawn),
-        series("forecast, 95 %", [drawn.forecast], "second", "points", x),
-        series("measured", [drawn.measured], "main", "points", x),
-    ]
-    what = drawn.target[0]
-    if len(drawn.target) > 1:
-        what = f"mean of {several(len(drawn.target), 'shift')}"
-    measured = "measured here" if result.source == "measured" else "as published"
-    return (
-        Chart(
-            id="forecast",
-            title=f"Forecast and published {result.kind} models, {what}",
-            x_label=f"ImageNet accuracy ({measured})",
-            y_label=f"accuracy, {what}",
-            series=tuple(charted if given(drawn.measured) else charted[:2]),
-            x_unit="share",
-            y_unit="share",
-            note="Outside the forecast's interval a model is beyond its peers; within it, it is "
-            "not.",
-        ),
-    )
-
-
-def _peers(result: Forecast, drawn: Expectation) -> Series:
-    peers = [
-        (row.label, row.imagenet, mean)
-        for row in bundled_models(BASELINE_OF[result.kind], result.without)
-        if (mean := mean_of(drawn.target, row.shifts)) is not None and row.imagenet is not None
-    ]
-    return Series(
-        name=f"published {result.kind} models",
-        x=tuple(x for _, x, _ in peers),
-        y=tuple(y for _, _, y in peers),
-        mark="points",
-        role="context",
-        names=tuple(name for name, _, _ in peers),
     )

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Final, get_args
 
 from tuiprobe import numbers
-from tuiprobe.probes.content import heading, prose, series, several, table, value_or_dash
-from tuiprobe.probes.intervals import exact
+from tuiprobe.probes.content import heading, prose, several, table, value_or_dash
 from tuiprobe.probes.targets import TITLE
 from tuiprobe.probes.targets.result import Estimator, LeftOut, Targets, TargetSet
-from tuiprobe.results import Estimate, Figure, NotRun, TopImage, given
+from tuiprobe.results import Estimate, NotRun, TopImage, given
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -52,9 +51,6 @@ DISPERSION: Final = (
 
 CARD_LINES: Final = 3
 BARS: Final = 30
-MOST_DRAWN: Final = 6
-BESIDE: Final = 0.16
-"""How far beside an estimate the measured accuracy is drawn, in places."""
 
 
 def describe(result: Targets) -> Section:
@@ -81,43 +77,11 @@ def describe(result: Targets) -> Section:
         card=tuple(lines),
         pictures=tuple(strip.id for strip in strips if not strip.folded),
         content=(
-            *_chart(result),
             *strips,
             *_estimates(result),
             *_errors(result),
             *(piece for i, target in enumerate(result.targets) for piece in _answers(i, target)),
         ),
-    )
-
-
-def _chart(result: Targets) -> Iterator[Chart]:
-    """Yields the estimates beside what was measured where labels tell; none without a check."""
-    checks = [check for check in result.checks if given(check.measured)]
-    targets = [target for target in result.targets if target.scaled][:MOST_DRAWN]
-    estimates: list[Figure] = []
-    for check in checks:  # what it would have been estimated at, without its own labels
-        error, measured = check.left_out, check.measured
-        if given(error) and given(measured):
-            value, method = measured.value + error.value, "no interval: estimated from the others"
-            estimates.append(exact(value, measured.n, method, "share"))
-        else:
-            estimates.append(NotRun(reason="no estimate"))
-    estimates += [target.headline for target in targets]
-    if not checks or not any(given(figure) for figure in estimates[len(checks) :]):
-        return
-    beside = [place + BESIDE for place in range(len(checks))]
-    yield Chart(
-        id="targets",
-        title="Estimated accuracy, and measured where labels tell",
-        x_label="labelled shifts, then your images",
-        y_label="accuracy",
-        series=(
-            series("estimate", estimates, "main", "points"),
-            series("measured", [check.measured for check in checks], "second", "points", beside),
-        ),
-        y_unit="share",
-        ticks=(*(check.data for check in checks), *(target.data for target in targets)),
-        note="Each shift is estimated from the others; your images with the 80 % range.",
     )
 
 
@@ -284,19 +248,6 @@ def _errors(result: Targets) -> Iterator[Content]:
         ],
         "Predicted beside measured",
     )
-    yield table(
-        "targets_errors",
-        ["estimator", ("mean_absolute", "mean absolute error"), "worst", ("worst_on", "on"),
-         "shifts"],
-        [
-            ["the estimate, each shift left out", left_out.mean_absolute, left_out.worst,
-             left_out.worst_on, left_out.shifts],
-            *([f"{ESTIMATORS[error.estimator]}, not scaled", error.mean_absolute, error.worst,
-               error.worst_on, error.mean_absolute.n if given(error.mean_absolute) else 0]
-              for error in result.errors),
-        ],
-        "Error, in accuracy",
-    )  # fmt: skip
 
 
 def _answers(number: int, target: TargetSet) -> Iterator[Chart]:
