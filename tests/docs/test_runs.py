@@ -31,7 +31,7 @@ from tests.docs.blocks import (
 )
 from tests.prepared import Prepared
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.tabs.parts import read_parts
+from tuiprobe.tui.tabs.tabs import read_tabs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -129,7 +129,7 @@ def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
 
 
 def test_pages_name_the_parts_that_the_screen_of_a_run_has(made: Path) -> None:
-    parts = [part.replace("-", " ") for part in read_parts(RunDir(made / "RUN"))[1]]
+    parts = [part.replace("-", " ") for part in read_tabs(RunDir(made / "RUN"))[1]]
     text = " ".join((ROOT / "docs/tui.md").read_text("utf-8").split())
     assert f"this run has: {', '.join(parts)}." in text
     steps = re.findall(r"until \*(\w+)\* is", (ROOT / "docs/tutorial.md").read_text("utf-8"))
