@@ -217,7 +217,6 @@ def test_everything_is_read_without_the_script(browser: Browser, folder: Path) -
         said = tab.text()
         for words in ("Your images", "Highest channels on val", "How to reproduce"):
             assert words in said
-        assert "models of the figure" in said
         assert "arrow keys" not in said  # offers nothing that does not work
 
 

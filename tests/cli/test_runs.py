@@ -17,19 +17,19 @@ from tuiprobe.report import read_report
 from tuiprobe.results import NotRun
 from tuiprobe.run import results
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import find_runs, list_runs, read_runs
+from tuiprobe.run.listing import find_runs, read_runs
 from tuiprobe.run.locks import held_locks, is_running
 from tuiprobe.run.results import write_results
 
 EVIL = "[red]a\u202eb"
 
 
-def make(root, name, found=None, key="cd" * 32):
+def make(root, name, result=None, key="cd" * 32):
     run = RunDir(root / name)
     run.key_file.write_text(key + "\n")
     run.spec_file.write_json({"model": EVIL, "data": "miniature"})
-    if found is not None:
-        write_results(run, found)
+    if result is not None:
+        write_results(run, result)
     return run
 
 
@@ -48,7 +48,7 @@ def root(tmp_path):
 
 
 def by_name(root):
-    return {row.name: row for row in list_runs(root)}
+    return {row.name: row for row in read_runs(find_runs(root))}
 
 
 @pytest.mark.parametrize("edit", ["a figure", "no manifest", "a figure, restored time"])
@@ -151,7 +151,7 @@ def test_states_and_figures_come_from_the_directories_and_links_are_not_followed
     assert rows[EVIL].model == EVIL
     assert isinstance(rows[EVIL].kurtosis, NotRun)
     assert "results.json" in rows["torn"].title
-    assert list(read_runs(find_runs(root)[:2])) == list_runs(root)[:2]
+    assert list(read_runs(find_runs(root)[:2])) == list(read_runs(find_runs(root)))[:2]
 
 
 def test_a_held_lock_means_running_and_looking_never_takes_it(root, tmp_path):

@@ -65,14 +65,14 @@ def runs(folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
     return output / "all", output / "finite"
 
 
-def estimates(found: object, path: str = "") -> dict[str, Estimate]:
+def estimates(tree: object, path: str = "") -> dict[str, Estimate]:
     """Every figure below, by its place."""
-    if isinstance(found, dict):
-        if found.keys() >= {"value", "low", "high", "n", "method"}:
-            return {path: Estimate.model_validate(found)}
-        parts: Iterable[tuple[object, object]] = found.items()
+    if isinstance(tree, dict):
+        if tree.keys() >= {"value", "low", "high", "n", "method"}:
+            return {path: Estimate.model_validate(tree)}
+        parts: Iterable[tuple[object, object]] = tree.items()
     else:
-        parts = enumerate(found) if isinstance(found, list | tuple) else ()
+        parts = enumerate(tree) if isinstance(tree, list | tuple) else ()
     return {k: v for name, part in parts for k, v in estimates(part, f"{path}.{name}").items()}
 
 

@@ -131,12 +131,12 @@ def test_every_figure_equals_its_recomputation(tap, report, activations):
         check_heights(result, truth)
 
 
-def check_heights(found: Outliers, truth: Figures) -> None:
-    assert isinstance(found.heights, Heights)
-    columns = found.heights.columns
+def check_heights(result: Outliers, truth: Figures) -> None:
+    assert isinstance(result.heights, Heights)
+    columns = result.heights.columns
     assert columns is not None
     assert columns.median == pytest.approx(truth.height, rel=CLOSE, abs=1e-3)
-    for channel in found.heights.leading:
+    for channel in result.heights.leading:
         assert value(channel.height) == pytest.approx(
             truth.height[channel.channel], rel=CLOSE, abs=1e-3
         )

@@ -48,22 +48,11 @@ def check(arrays: Arrays) -> None:
     check_shard(Entry(Path("/nowhere"), "shard"), arrays, PLANNED, EMPTY)
 
 
-def twice(arrays: Arrays) -> None:
-    arrays["states/samples.sample_ids"][1] = arrays["states/samples.sample_ids"][0]
-
-
-def of_the_next_tap(arrays: Arrays) -> None:
-    arrays["states/samples.leading"][7] = 4  # `a` has three channels, `b` five
-
-
 HARMS: dict[str, Callable[[Arrays], object]] = {
     "a length is beyond everything": lambda a: a.update({LENGTHS: np.array([2**53, 7, 7])}),
     "lengths are negative": lambda a: a.update({LENGTHS: np.array([28, -14, 7])}),
-    "lengths are moved": lambda a: a.update({LENGTHS: np.array([6, 8, 7])}),
     "lengths are too few": lambda a: a.update({LENGTHS: np.array([14, 7])}),
     "lengths are no integers": lambda a: a.update({LENGTHS: np.array([7.0, 7, 7])}),
-    "an image is there twice": twice,
-    "a channel is of the next tap": of_the_next_tap,
     "a field is missing": lambda a: a.pop("states/moments.m4"),
     "a field is short": lambda a: a.update({"states/moments.m4": a["states/moments.m4"][1:]}),
     "the representation is missing": lambda a: a.pop("embedding/state.samples.sample_ids"),

@@ -82,22 +82,22 @@ def test_a_logit_scale_that_no_engine_writes_is_refused(run: Path) -> None:
     assert read_head(RunDir(run))[0].logit_scale == 2.0  # type: ignore[union-attr]
 
 
-def same(found: Any, earlier: Any, rel: float = 1e-4) -> None:
-    """Everything that the earlier version found is there; figures to rounding elsewhere."""
+def same(result: Any, earlier: Any, rel: float = 1e-4) -> None:
+    """Everything that the earlier version gave is there; figures to rounding elsewhere."""
     if isinstance(earlier, dict):
         for name, value in earlier.items():
             # Texts may be worded better, and units came later.
             if name not in ("reason", "reasons", "note", "unit"):
                 # Its quantile of Student's t was accurate to 0.2 % before.
-                same(found[name], value, 2e-3 if "prediction" in name else rel)
+                same(result[name], value, 2e-3 if "prediction" in name else rel)
     elif isinstance(earlier, list):
-        assert len(found) == len(earlier)
-        for item, other in zip(found, earlier, strict=True):
+        assert len(result) == len(earlier)
+        for item, other in zip(result, earlier, strict=True):
             same(item, other, rel)
     elif isinstance(earlier, float):
-        assert found == pytest.approx(earlier, rel=rel, abs=1e-6)
+        assert result == pytest.approx(earlier, rel=rel, abs=1e-6)
     else:
-        assert found == earlier
+        assert result == earlier
 
 
 def renamed(tree: Any) -> Any:

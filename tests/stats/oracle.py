@@ -69,12 +69,12 @@ def check_topk(result, rows, ids, k, largest=True):
                 if np.isfinite(value):
                     entry = (-value if largest else value, image, p)
                     best[image] = min(best.get(image, entry), entry)
-        wanted = sorted(best.values())[:k]
-        values = [(-v if largest else v) for v, _, _ in wanted]
-        n = len(wanted)
+        expected = sorted(best.values())[:k]
+        values = [(-v if largest else v) for v, _, _ in expected]
+        n = len(expected)
         assert result.values[c, :n].tolist() == values
-        assert result.sample_ids[c, :n].tolist() == [i for _, i, _ in wanted]
-        assert result.positions[c, :n].tolist() == [p for _, _, p in wanted]
+        assert result.sample_ids[c, :n].tolist() == [i for _, i, _ in expected]
+        assert result.positions[c, :n].tolist() == [p for _, _, p in expected]
         assert np.isnan(result.values[c, n:]).all()
         assert (result.sample_ids[c, n:] == -1).all()
         assert (result.positions[c, n:] == -1).all()

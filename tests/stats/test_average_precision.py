@@ -55,10 +55,10 @@ def test_candidates_and_both_signs(problem, groups, both):
     for d in range(min(5, scores.shape[1])):
         for k in range(labels.shape[1]):
             rows = mask[:, group_of[k]]
-            wanted = reference(scores[rows, d], labels[rows, k])
+            expected = reference(scores[rows, d], labels[rows, k])
             if both:
-                wanted = max(wanted, reference(-scores[rows, d], labels[rows, k]))
-            assert abs(result[d, k] - wanted) < 1e-9
+                expected = max(expected, reference(-scores[rows, d], labels[rows, k]))
+            assert abs(result[d, k] - expected) < 1e-9
 
 
 @given(problem=problems(), prevalence=st.sampled_from([0.01, 0.5, 0.9]))
@@ -73,8 +73,8 @@ def test_prevalence_weighs_the_negatives(problem, prevalence):
             continue
         weights = np.where(present, prevalence / positive, (1 - prevalence) / negative)
         ranks = np.unique(scores[:, 0] + 0.0, return_inverse=True)[1]
-        wanted = average_precision_score(present, ranks, sample_weight=weights)
-        assert abs(result[0, k] - wanted) < 1e-9
+        expected = average_precision_score(present, ranks, sample_weight=weights)
+        assert abs(result[0, k] - expected) < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_layouts_dtypes_and_threads_change_nothing():
     labels = np.random.default_rng(0).random((500, 9)) < 0.2
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         scores = made.to(dtype)
-        wanted = average_precision(scores.float(), labels, both_signs=True)
+        expected = average_precision(scores.float(), labels, both_signs=True)
         for view, threads in ((scores, 1), (scores.t().contiguous().t(), 2), (scores, 7)):
             torch.set_num_threads(threads)
             result = average_precision(view, labels, both_signs=True)
             torch.set_num_threads(before)
-            np.testing.assert_array_equal(result, wanted)
+            np.testing.assert_array_equal(result, expected)
 
 
 def test_bad_input():

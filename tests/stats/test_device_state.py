@@ -27,16 +27,16 @@ def test_a_state_survives_the_way_to_the_device_and_back(parts):
     core = accumulator(parts)
     device = native.DeviceState(channels=3, **NOTHING | parts)
     for _ in range(2):
-        wanted = core.state()
-        state, records = device.place(wanted, 1 << 40, 50)
+        expected = core.state()
+        state, records = device.place(expected, 1 << 40, 50)
         assert len(state) == device.bytes()
         images = len(records) // RECORD.itemsize
         header = np.frombuffer(state[: PROGRESS.itemsize], PROGRESS)[0]
-        assert header.tolist() == (int(wanted["images"][0]), images, 0, 1 << 40, 50)
+        assert header.tolist() == (int(expected["images"][0]), images, 0, 1 << 40, 50)
         assert device.progress(state) == (images, 0)
         loaded = accumulator(parts)
         loaded.load(device.read(state, records))
-        for name, value in wanted.items():
+        for name, value in expected.items():
             np.testing.assert_equal(loaded.state()[name], value)
         x = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
         x[2] = 1

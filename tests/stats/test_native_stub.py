@@ -55,12 +55,12 @@ def stubbed() -> Iterator[tuple[str, str]]:
     """Yields each function and method of the stub with its signature."""
 
     def of(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, str]]:
-        for one in body:
-            if isinstance(one, ast.ClassDef):
-                yield from of(one.body, f"{one.name}.")
-            elif isinstance(one, ast.FunctionDef):
-                returns = ast.unparse(one.returns) if one.returns else ""
-                yield f"{owner}{one.name}", f"{one.name}({ast.unparse(one.args)}) -> {returns}"
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                yield from of(node.body, f"{node.name}.")
+            elif isinstance(node, ast.FunctionDef):
+                returns = ast.unparse(node.returns) if node.returns else ""
+                yield f"{owner}{node.name}", f"{node.name}({ast.unparse(node.args)}) -> {returns}"
 
     yield from of(ast.parse(STUB.read_text()).body, "")
 
@@ -81,9 +81,9 @@ def test_the_stub_names_what_the_module_has() -> None:
     assert in_stub.keys() - CUDA_ONLY == in_module.keys() - CUDA_ONLY
     assert in_stub.keys() >= CUDA_ONLY
     constants = [
-        one.target.id
-        for one in ast.parse(STUB.read_text()).body
-        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+        node.target.id
+        for node in ast.parse(STUB.read_text()).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     ]
     assert sorted(constants) == sorted(name for name in vars(native) if name.isupper())
 

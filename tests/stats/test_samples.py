@@ -101,8 +101,8 @@ def test_small_integers_whose_norm_is_a_power_of_two(isa, channels, monkeypatch)
     x = rng.permuted(x, axis=1) * rng.choice([-1, 1], x.shape).astype(np.float32)
     stats = SampleMoments(channels)
     stats.update(x)
-    wanted = 32 + 2 * int(np.log2(32 if channels < 64 else 256))
-    assert stats.compute().norm_histogram[wanted] == len(x)
+    expected = 32 + 2 * int(np.log2(32 if channels < 64 else 256))
+    assert stats.compute().norm_histogram[expected] == len(x)
 
 
 def test_ties_and_few_channels():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tuiprobe.tui.child import Answer
+from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.screens import setup
 
 TRIAL: dict[str, Any] = {
@@ -20,11 +20,11 @@ TRIAL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def tried(encoder: dict[str, Any] | None, *failures: str) -> Answer:
+def tried(encoder: dict[str, Any] | None, *failures: str) -> ProcessOutput:
     """Returns what `doctor` answers about an encoder, after these checks failed."""
     checks = [{"name": "a check", "status": "fail", "detail": one, "fix": ""} for one in failures]
     answer = {"schema": 2, "checks": checks, "encoder": encoder}
-    return Answer(5 if failures else 0, json.dumps(answer), "")
+    return ProcessOutput(5 if failures else 0, json.dumps(answer), "")
 
 
 def image_set(name: str, planned: int, role: str = "labelled", **more: Any) -> dict[str, Any]:
@@ -76,25 +76,27 @@ class ChildAnswers:
         self.models: list[list[str]] = []
         self.data: list[dict[str, Any]] = []
         self.trial = tried(TRIAL)
-        self.preview = Answer(0, json.dumps(PREVIEW), "")
+        self.preview = ProcessOutput(0, json.dumps(PREVIEW), "")
 
     def set_preview(self, **changes: Any) -> None:
         """Changes the preview that is answered from now on."""
-        self.preview = Answer(0, json.dumps({**PREVIEW, **changes}), "")
+        self.preview = ProcessOutput(0, json.dumps({**PREVIEW, **changes}), "")
 
-    async def ask(self, words: list[str]) -> Answer:
+    async def ask(self, words: list[str]) -> ProcessOutput:
         """Answers about a model."""
         self.models.append(list(words))
         return self.trial
 
-    async def ask_python(self, words: list[str]) -> Answer:
+    async def ask_python(self, words: list[str]) -> ProcessOutput:
         """Answers what would be measured."""
         asked = json.loads(words[-1])
         self.data.append(asked)
         preview = json.loads(self.preview.out) if self.preview.out else {}
         if "mini_clip" in preview.get("images", {}):  # as many for each model
             preview["images"] = dict.fromkeys(asked["models"], preview["images"]["mini_clip"])
-        return Answer(self.preview.code, json.dumps(preview) if preview else "", self.preview.err)
+        return ProcessOutput(
+            self.preview.code, json.dumps(preview) if preview else "", self.preview.err
+        )
 
 
 def answered(monkeypatch: pytest.MonkeyPatch) -> ChildAnswers:

@@ -50,7 +50,7 @@ async def test_sizes_themes_and_ascii_on_both_first_screens(screen: str, tmp_pat
         assert drawn(app).isascii()
         shown = "\n".join(str(one.content) for one in app.screen.query("#help Static"))
         assert "Command palette" in shown
-        assert ("Hold the view" if run else "Mark this model") in shown
+        assert ("Show or hide the log" if run else "Mark this model") in shown
 
 
 @pytest.mark.asyncio

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.color import Color
 from textual.strip import Strip
 
 from tests.measure.fake_run import FakeSet
 from tests.measure.fake_run import write_run as engine_run
 from tests.report.samples import estimate, model, outliers, report
+from tests.tui.conftest import contrast, until
 from tests.tui.conftest import drawn as screen_text
-from tests.tui.conftest import until
 from tests.tui.finished import EVIL, write_run
 from tuiprobe.catalog.glossary import term
+from tuiprobe.compare.differences import Difference
 from tuiprobe.compare.forest import forest_rows
 from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
@@ -25,9 +27,10 @@ from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText
-from tuiprobe.tui.runmarks import run_mark
-from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, ForestTable
+from tuiprobe.tui.runmarks import LIGHT, run_mark
+from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
+from tuiprobe.tui.widgets.rows import RowTable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -59,8 +62,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [paired_run(root / "a", 1.0), paired_run(root / "b", 0.8)]
 
 
-def table(app: TuiprobeApp) -> CompareTable:
-    return app.screen.query_one(CompareTable)
+def table(app: TuiprobeApp) -> RowTable[Difference]:
+    return app.screen.query_one("#compared", RowTable)
 
 
 def forest(app: TuiprobeApp) -> ForestTable:
@@ -85,7 +88,7 @@ def head(app: TuiprobeApp) -> str:
 
 async def opened(pilot, app: TuiprobeApp, runs: list[Path]) -> None:
     app.push_screen(CompareScreen(runs))
-    await until(pilot, lambda: app.screen.query(CompareTable) and forest(app).rows)
+    await until(pilot, lambda: app.screen.query(ForestTable) and forest(app).rows)
     await pilot.pause()
 
 
@@ -120,13 +123,12 @@ async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
         terms = forest(app).explained()
         assert terms[:2] == ("kurtosis", "paired")
         assert all(term(id) for id in (*terms, *table(app).explained()))
-        await pilot.press("y", "Y", "c")
-        assert copied[0] == (
-            "kurtosis: A 23.5, B 4.0, B - A \N{MINUS SIGN}19.5 "
-            "(\N{MINUS SIGN}20.1 to \N{MINUS SIGN}18.9), separate intervals, differs"
+        await pilot.press("y", "c")
+        assert copied[0].startswith("figure kurtosis, A 23.5, B 4.0, B \N{MINUS SIGN} A *")
+        assert copied[0].endswith(
+            "interval (\N{MINUS SIGN}20.1 to \N{MINUS SIGN}18.9), images separate"
         )
-        assert copied[1].startswith("# Comparison")
-        assert copied[2] == f"tuiprobe compare {runs[0]} {runs[1]}"
+        assert copied[1] == f"tuiprobe compare {runs[0]} {runs[1]}"
         for size in ((60, 20), (80, 24), (200, 50)):
             await pilot.resize_terminal(*size)
             await until(pilot, lambda: app.screen.size.width == size[0])  # noqa: B023
@@ -257,7 +259,7 @@ async def test_what_differs_or_cannot_be_compared_is_told_above_the_plot(
 
         app.push_screen(CompareScreen([runs[0], pooled, runs[1]]))  # of another kind
         await until(pilot, lambda: "figures of channels are not" in head(app))
-        await pilot.press("y", "Y", "f", "d", "enter", "f")
+        await pilot.press("y", "f", "d", "enter", "f")
         assert isinstance(app.screen, CompareScreen)
         assert not forest(app).rows
         await pilot.press("n")
@@ -285,14 +287,17 @@ async def test_pinned_runs_and_channels_come_first_and_a_run_has_one_colour_ever
         assert listed.render_line(1).text.startswith(f"☑p{run_mark(last).sign} ")
         colour = app.theme_variables[run_mark(last).colour]
         assert colour_of(listed.render_line(1), run_mark(last).sign) == colour
+        for _ in ("dark", "light"):
+            under = listed.get_component_rich_style("rows--cursor").bgcolor
+            marks = (Color.parse(app.theme_variables[f"run-{i}"]) for i in range(len(LIGHT)))
+            assert all(contrast(mark, Color.from_rich_color(under)) >= 4.5 for mark in marks)
+            await pilot.press("ctrl+t")
         await pilot.press("s", "s", "s")  # in any order
         assert listed.rows[0].path == last
 
-        app.pins.channels_of(last).add(133)
         await pilot.press("c")
-        await until(pilot, lambda: app.screen.query(CompareTable) and forest(app).rows)
+        await until(pilot, lambda: app.screen.query(ForestTable) and forest(app).rows)
         assert app.screen.runs[0] == last
-        assert "pinned channel 133: A " in said(app, "#beneath")
         assert (
             f"A\N{NO-BREAK SPACE}{run_mark(last).sign}"
             in app.screen.query_one("#compare-head", FigureText).whole.plain

@@ -1,4 +1,4 @@
-"""Export: formats and sizes, what would be replaced, destination, pictures, and what went wrong."""
+"""Export: formats, pictures, destination, what would be replaced, and what went wrong."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import pytest
 from textual.widgets import Input
 
 from tests.tui.conftest import until
-from tuiprobe.report.formats import FORMATS
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.dialogs import ConfirmScreen
-from tuiprobe.tui.screens.export import ExportScreen, ExportTable, size_text
+from tuiprobe.tui.screens.export import ExportScreen, ExportTable
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.tabs.overview import BlockView
 
@@ -21,99 +20,57 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
 async def opened(pilot, app: TuiprobeApp, run: Path) -> ExportScreen:
     app.push_screen(ExportScreen(run))
-    await until(pilot, lambda: app.screen.query(ExportTable) and "Writes" in said(app))
+    await until(pilot, lambda: app.screen.query_one(ExportTable).rows)
     assert isinstance(app.screen, ExportScreen)
     return app.screen
 
 
-def said(app: TuiprobeApp) -> str:
+def message(app: TuiprobeApp) -> str:
     return app.screen.query_one("#written", FigureText).whole.plain
-
-
-def lines(app: TuiprobeApp) -> list[str]:
-    table = app.screen.query_one(ExportTable)
-    return [table.render_line(y).text.rstrip() for y in range(1, 8)]
 
 
 async def test_enter_writes_what_is_chosen_and_asks_before_it_replaces(
     run: Path, tmp_path: Path, copied: list[str]
 ) -> None:
-    notes, results = run / "report.md", (run / "results.json").read_bytes()
-    notes.write_text("my own notes")
+    results, out = (run / "results.json").read_bytes(), tmp_path / "out"
     app = TuiprobeApp()
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await opened(pilot, app, run)
-        assert said(app).endswith("; 1 of them is there with other content.")
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
-        await pilot.press("n")
-        await until(pilot, lambda: app.screen is screen)
-        assert notes.read_text() == "my own notes"
-        assert not (run / "report.html").exists()
-        notes.unlink()
-        await pilot.press("space", "space")
-
-        await until(pilot, lambda: not [line for line in lines(app)[:6] if line.endswith("…")])
-        await until(pilot, lambda: said(app).startswith("Writes") and "other" not in said(app))
-        before, sizes = said(app), [line.split()[-2:] for line in lines(app)]
-        await pilot.press("enter")
-        await until(pilot, lambda: "✓ written" in said(app))
-        assert screen.written == [run / "report.html", run / "report.md"]
+        await pilot.press("down", "down", "space", "enter")  # results.json too
+        await until(pilot, lambda: "✓ 3 files written" in message(app))
+        assert (run / "results.json").read_bytes() == results
         assert copied == [str(run / "report.html")]
+        assert message(app).splitlines()[1:3] == [
+            str(run / "report.html"), str(run / "report.md"),
+        ]  # fmt: skip
         assert "data:image/jpeg;base64," in (run / "report.html").read_text()
-        html, page = (run / "report.html").stat().st_size, notes.stat().st_size
-        assert sizes[:2] == [size_text(html).split(), size_text(page).split()]
-        assert before == f"Writes 2 files, {size_text(html + page)}, into {run}."
-        assert said(app).splitlines() == [
-            f"✓ written: 2 files, {size_text(html + page)}; y copies the path again",
-            str(run / "report.html"),
-            str(run / "report.md"),
-        ]
-        await pilot.press("y")
-        assert copied == [str(run / "report.html")] * 2
 
+        out.mkdir()
+        notes = out / "report.md"
         notes.write_text("my own notes")
-        await pilot.press("space", "space")
-        await until(pilot, lambda: "1 of them is there with other content" in said(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
-        await pilot.press("y")
-        await until(pilot, lambda: app.screen is screen and "✓ written" in said(app))
-        assert notes.read_text().startswith("# ")
-        await pilot.press("space", "space")
-        await until(pilot, lambda: "all there already and the same" in said(app))
-        await pilot.press("enter")  # nothing would change, so nothing is asked
-        await until(pilot, lambda: "✓ written" in said(app))
-        assert app.screen is screen
-
-        await pilot.press("t")
+        await pilot.press("end", "space", "tab")  # without pictures, elsewhere
         field = screen.query_one("#to", Input)
         assert field.has_focus
-        field.value = str(tmp_path / "out")
-        await until(pilot, lambda: said(app).endswith(f"into {tmp_path / 'out'}."))
-        await pilot.press("escape")
+        field.value = str(out)
+        for answer in ("n", "y"):
+            await pilot.click("#write")
+            await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+            assert notes.read_text() == "my own notes"
+            await pilot.press(answer)
+            await until(pilot, lambda: "written" in message(app))
+        await until(pilot, lambda: "✓ 3 files written" in message(app))
+        assert notes.read_text().startswith("# ")
+        assert "data:image" not in (out / "report.html").read_text()
+        await pilot.click("#write")  # nothing would change, so nothing is asked
+        await until(pilot, lambda: len(copied) == 3)
         assert app.screen is screen
-        await pilot.press("end", "space")  # without pictures the page is smaller
-        await until(pilot, lambda: lines(app)[0].split()[-2:] not in (sizes[0], ["…"]))
-        await pilot.click("#write")
-        await until(pilot, lambda: "✓ written" in said(app))
-        assert "data:image" not in (tmp_path / "out" / "report.html").read_text()
 
-        for file in (notes, run / "report.html"):
-            file.unlink()
-        field.value = str(run)
-        await until(pilot, lambda: f"into {run}" in said(app))
-        await pilot.press("a", "enter")  # all, with the results themselves
-        await until(pilot, lambda: "✓ written" in said(app))
-        assert run / "results.json" in screen.written
-        assert (run / "results.json").read_bytes() == results
-        await pilot.press("escape")
-        await until(pilot, lambda: app.screen is not screen)
+        screen.query_one("#formats").focus()
+        await pilot.press("home", *["space", "down"] * 3, "enter")
+        await until(pilot, lambda: "No format is chosen" in message(app))
 
 
-async def test_formats_are_chosen_in_a_dialog_over_the_screen_it_belongs_to(
-    finished: Path, copied: list[str]
-) -> None:
+async def test_the_dialog_lies_over_the_screen_it_belongs_to(finished: Path) -> None:
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.screen.query(BlockView))
@@ -121,25 +78,8 @@ async def test_formats_are_chosen_in_a_dialog_over_the_screen_it_belongs_to(
         assert isinstance(below, ResultsScreen)
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.screen, ExportScreen))
-        screen = app.screen
-        assert screen.query_one("#export").region.width < 100
-        drawn = app.export_screenshot()
-        assert "export" in drawn
-        assert "Right" in drawn  # the overview is still there behind it
-        await pilot.press("question_mark")
-        await until(pilot, lambda: app.screen.query("#help"))
-        await pilot.press("escape")
-        await until(pilot, lambda: app.screen is screen)
-        await pilot.press("space", "down", "space", "down", "down", "space")
-        assert screen.formats == ["csv"]
-        await pilot.press("c")
-        assert copied == [f"tuiprobe report {finished} --format csv --to {finished}"]
-        await pilot.press("a")
-        assert screen.formats == list(FORMATS)
-        await pilot.press("a")
-        assert screen.formats == []
-        await pilot.press("enter")
-        assert "No format is chosen" in said(app)
+        assert app.screen.query_one("#export").region.width < 100
+        assert "Right" in app.export_screenshot()  # the overview is still there behind it
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is below)
 
@@ -152,20 +92,11 @@ async def test_what_went_wrong_is_told_whole(run: Path, tmp_path: Path, copied: 
         screen = await opened(pilot, app, run)
         screen.query_one("#to", Input).value = str(place)
         await pilot.press("enter")
-        await until(pilot, lambda: "✗ " in said(app))
-        assert str(place) in said(app) or str(tmp_path / "file") in said(app)
-        shown = str(screen.query_one("#written", FigureText).content)
-        room = screen.query_one("#written").size.width
-        assert all(len(line) <= room or " " not in line.strip() for line in shown.splitlines())
-        assert "t changes the directory" in shown
-        await pilot.press("y")
+        await until(pilot, lambda: "✗ " in message(app))
+        assert str(tmp_path / "file") in message(app)
+        assert "name another directory" in message(app)
         assert copied == []
         assert screen.query_one("#export").region.bottom <= 15
-        await pilot.press("escape", "escape")
-
         (run / "results.json").write_text("{}")
-        app.push_screen(ExportScreen(run))
-        await until(pilot, lambda: app.screen.query(ExportTable) and "✗" in said(app))
-        assert "reprobe" in said(app)
-        await pilot.press("enter", "escape")
-        await until(pilot, lambda: not isinstance(app.screen, ExportScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: "reprobe" in message(app))

@@ -140,7 +140,7 @@ async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[P
         await pressed(pilot, screen, "1")
         assert f"last picture: {picture.choices[0]} (A " in text_of(screen, "#forest")
         rows = text_of(screen, "#forest").splitlines()
-        assert [row[0] for row in rows if "┼" in row] == ["A", "B"]
+        assert [row[0] for row in rows if "├" in row] == ["A", "B"]
         assert not any(name in drawn(app) for name in models)
         assert "names: v" in drawn(app)
         await pilot.press("v")
@@ -341,4 +341,4 @@ async def test_the_file_of_a_picture_is_opened(
         shutil.rmtree(place)
         monkeypatch.setenv("PATH", str(place))
         await pilot.press("o")
-        await until(pilot, lambda: "open cannot be started" in errors(app))
+        await until(pilot, lambda: "cannot open it" in errors(app))

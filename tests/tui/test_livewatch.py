@@ -47,31 +47,22 @@ class Clock:
         return self.now
 
 
-def test_ranks_are_merged_by_their_images(tmp_path: Path) -> None:
+def test_figures_of_several_ranks_are_those_with_most_images(
+    tmp_path: Path,
+) -> None:
     write_live(tmp_path, 1, done=100, rank=0, loud=1, kurtosis=10.0)
     write_live(tmp_path, 1, done=300, rank=1, loud=2, kurtosis=20.0)
     shot = Watch(tmp_path).poll()
     assert (shot.done, shot.rate) == (400, 424.0)
     tap = shot.taps["val", "embedding"]
-    expected = (shares_of(1, 0.6) + 3 * shares_of(2, 0.6)) / 4
-    assert np.allclose(tap.shares, expected)
-    assert tap.kurtosis == pytest.approx(17.5)
-    # Each rank's half-width is 1.5; those of a weighted mean add in quadrature.
-    assert tap.high is not None
-    assert tap.high - 17.5 == pytest.approx(1.5 * np.hypot(0.25, 0.75))
+    assert np.allclose(tap.shares, shares_of(2, 0.6))
+    assert (tap.kurtosis, tap.n) == (20.0, 300)
     assert set(shot.ends) == {("val", 0), ("val", 1), ("val", 2)}
     assert shot.ends["val", 0].largest == ((8, 41.5),)  # of one rank, and one shard
     val, street = shot.answers["val"], shot.answers["street"]
     assert (val.images, val.right, street.images, street.value) == (400, 90 + 270, 400, 0.57)
     assert (shot.sets["val"].done, shot.sets["val"].total) == (400, 4000)
-    assert tap.scanned == 400
-    assert tap.above is not None
-    assert (tap.above[1], tap.above[2]) == (0.5, 0.5)
-    assert not outliers_of(tap)  # each exceeds the height in half of the images
-    state = json.loads((tmp_path / "status" / "1.json").read_text())
-    other = {f"{name}/shares": np.ones(CHANNELS + 1) for name in state["taps"]}
-    save_file(other, tmp_path / "status" / "1.safetensors")  # shapes that differ do not mix
-    assert len(Watch(tmp_path).poll().taps["val", "embedding"].shares) == CHANNELS
+    assert outliers_of(tap) == {2}
 
 
 def test_states_follow_the_statuses_and_silence_counts_from_their_last_change(
@@ -293,10 +284,6 @@ def test_ranks_are_counted_together_and_each_has_a_state(
     shot = watch.poll()
     assert [one.number for one in shot.ranks if one.runs] == [2]
     assert (shot.done, shot.rate) == (350, 20.0)
-    assert ranks_line(shot.ranks, 200) == (
-        "ranks ✗ 1 no sign of life for 0:21 on node · ● 2 20 img/s · "
-        "✗ 3 no sign of life for 0:21 on node · ✓ 4 measured"
-    )
     short = ranks_line(shot.ranks, 80)
     assert short.startswith(
         "4 ranks: 1 measuring · 1 measured · ✗ 1 no sign of life for 0:21 on node"

@@ -16,7 +16,7 @@ from tuiprobe.catalog.presets import ListedModel
 from tuiprobe.files import process_lives
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.child import Answer
+from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.screens import models, setup
 from tuiprobe.tui.screens.models import ModelsScreen, ModelTable
 from tuiprobe.tui.screens.setup import SetupScreen
@@ -48,11 +48,11 @@ def names(app: TuiprobeApp) -> list[str]:
 def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TuiprobeApp:
     """Returns an app whose questions are answered without a process."""
 
-    async def answer(words: list[str], on_line: Any = None) -> Answer:
+    async def answer(words: list[str], on_line: Any = None) -> ProcessOutput:
         if words[0] == "fetch":
             return await child.ask(words, on_line)
         asked.append(list(words))
-        return Answer(
+        return ProcessOutput(
             5, json.dumps({"checks": CHECKS, "encoder": None}) if words[0] == "doctor" else "", ""
         )
 
@@ -198,14 +198,14 @@ async def test_other_libraries_and_packages_are_listed_in_processes(
     }  # fmt: skip
     calls: list[list[str]] = []
 
-    async def listed(words: list[str]) -> Answer:
+    async def listed(words: list[str]) -> ProcessOutput:
         calls.append(list(words))
-        return Answer(0, json.dumps([{**row, "name": "mini_clip", "preset": {}}, row]), "")
+        return ProcessOutput(0, json.dumps([{**row, "name": "mini_clip", "preset": {}}, row]), "")
 
-    async def refreshed(words: list[str]) -> Answer:
+    async def refreshed(words: list[str]) -> ProcessOutput:
         calls.append(list(words))
         monkeypatch.setattr(catalog, "is_stale", lambda: False)
-        return Answer(0, "", "")
+        return ProcessOutput(0, "", "")
 
     monkeypatch.setattr(catalog, "is_stale", lambda: True)
     monkeypatch.setattr(models, "is_extended", lambda group: group == "tuiprobe.models")

@@ -27,7 +27,7 @@ from tuiprobe.results.report import Report
 from tuiprobe.results.section import Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.child import Answer
+from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText, wrapped
 from tuiprobe.tui.screens import evidence
@@ -72,7 +72,7 @@ async def at_overview(pilot, app) -> ResultsScreen:
 async def to_tab(pilot, app, name: str) -> ResultsScreen:
     await at_overview(pilot, app)
     app.screen.go(name)
-    await until(pilot, lambda: app.screen.tab.id == f"part-{name}")
+    await until(pilot, lambda: app.screen.tab.id == f"tab-{name}")
     await pilot.pause()
     return app.screen
 
@@ -147,7 +147,7 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         await until(pilot, lambda: inside.outer_size.height > 3)
         assert "outlier channel" in text(inside)
         await pilot.press("enter")
-        await until(pilot, lambda: screen.tab.id == "part-channels")
+        await until(pilot, lambda: screen.tab.id == "tab-channels")
 
 
 async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed(
@@ -193,18 +193,18 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
         screen = await at_overview(pilot, app)
         names = ["overview", "shifts", "channels", "inside", "directions", "concepts"]
         for number, name in enumerate(names, 1):  # no part without content
-            await until(pilot, lambda: screen.tab.id == f"part-{name}")  # noqa: B023
+            await until(pilot, lambda: screen.tab.id == f"tab-{name}")  # noqa: B023
             assert app.focused is screen.tab.first()
             assert f"{number} {name}" in drawn_screen(app).splitlines()[1]
             await pilot.press("tab")
-        await until(pilot, lambda: screen.tab.id == "part-overview")
+        await until(pilot, lambda: screen.tab.id == "tab-overview")
         await pilot.press("shift+tab")
-        await until(pilot, lambda: screen.tab.id == "part-concepts")
+        await until(pilot, lambda: screen.tab.id == "tab-concepts")
         await pilot.press("5")
-        await until(pilot, lambda: screen.tab.id == "part-directions")
+        await until(pilot, lambda: screen.tab.id == "tab-directions")
         await pilot.press("9")
         await pilot.click("Tab#channels")
-        await until(pilot, lambda: screen.tab.id == "part-channels")
+        await until(pilot, lambda: screen.tab.id == "tab-channels")
         await pilot.press("R")
         await goes_to(pilot, RunsScreen)
         await pilot.press("1")
@@ -321,11 +321,11 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
 ) -> None:
     asked: list[list[str]] = []
 
-    async def answer(words: list[str]) -> Answer:
+    async def answer(words: list[str]) -> ProcessOutput:
         asked.append(list(words))
         if "channel:133" in words:
-            return Answer(0, json.dumps(ABLATION), "")
-        return Answer(4, "", "error: no head [b]here[/]\n")
+            return ProcessOutput(0, json.dumps(ABLATION), "")
+        return ProcessOutput(4, "", "error: no head [b]here[/]\n")
 
     monkeypatch.setattr(evidence, "ask", answer)
     app = TuiprobeApp(open_run=finished)
@@ -544,7 +544,7 @@ async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: 
     app = TuiprobeApp(open_run=write_run(tmp_path / "bare", bare_report()))
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await at_overview(pilot, app)
-        assert not {"concepts", "directions", "shifts"} & set(screen._parts)
+        assert not {"concepts", "directions", "shifts"} & set(screen._tabs)
         said_ = "\n".join(line(one) for view in screen.query(BlockView) for one in view.block.lines)
         assert "--concepts" in said_  # the overview says why, and what to pass
         assert "--classes FILE" in said_
@@ -615,15 +615,22 @@ async def test_results_are_read_without_what_only_files_hold(finished: Path) -> 
         assert not any(one.rows for one in tables if not one.reading)
 
 
-async def test_all_tabs_are_in_sight_and_the_active_one_is_whole(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(60, 20)) as pilot:
-        screen = await to_tab(pilot, app, "directions")
-        for width in (60, 80, 120):
-            await pilot.resize_terminal(width, 24)
-            bar = screen.query_one(Tabs)
-            await until(pilot, lambda: bar.size.width == width)  # noqa: B023
-            line = drawn_screen(app).splitlines()[bar.region.y]
-            assert all(f"{i} " in line for i in range(1, len(screen._parts) + 1)), line
-            assert "directions" in line
-            assert ("…" in line) == (width == 60)
+async def test_no_name_of_a_tab_is_cut_and_the_active_one_is_in_sight(tmp_path: Path) -> None:
+    report = full_report()
+    own = next(part for part in report.parts if part.probe == "robustness")
+    more = [
+        own.model_copy(update={"probe": "targets", "block": "your images"}),
+        own.model_copy(update={"probe": "calibration", "block": "how sure"}),
+    ]
+    report = report.model_copy(update={"parts": (*report.parts, *more)})
+    app = TuiprobeApp(open_run=write_run(tmp_path / "run", report))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await to_tab(pilot, app, "checks")
+        bar = screen.query_one(Tabs)
+        assert drawn_screen(app).splitlines()[bar.region.y] == (
+            "1 overview 2 yours 3 shifts 4 channels 5 inside 6 directions 7 concepts 8 checks"
+        )
+        await pilot.resize_terminal(60, 15)  # the row scrolls to the active one
+        for name in ("checks", "overview", "checks"):
+            await to_tab(pilot, app, name)
+            await until(pilot, lambda: name in drawn_screen(app).splitlines()[bar.region.y])  # noqa: B023

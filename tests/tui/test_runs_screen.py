@@ -14,7 +14,7 @@ from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import RunRow, find_runs, list_runs
+from tuiprobe.run.listing import RunRow, find_runs, read_runs
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
@@ -151,7 +151,10 @@ async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
     root: Path, width: int, kept: str
 ) -> None:
     row = replace(
-        list_runs(root)[0], model="mini_clip", source="miniature", target=estimate(0.5, 0.1)
+        next(read_runs(find_runs(root))),
+        model="mini_clip",
+        source="miniature",
+        target=estimate(0.5, 0.1),
     )
     columns = columns_of([row], width)
     assert " ".join(columns[i].title for i in kept_columns(columns, width)) == kept
@@ -196,21 +199,19 @@ async def test_an_empty_place_says_how_to_fill_it_and_runs_appear(root: Path) ->
         assert isinstance(app.screen, RunsScreen)
         write_run(place / "later", report(), pictures=False)
         await until(pilot, lambda: names(app) == ["later"])
-        await pilot.press("f5")
         assert names(app) == ["later"]
 
 
 async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, first = threading.Event(), RunsScreen._first
+    read, listed = threading.Event(), RunsScreen._listed
 
     def slowly(screen: RunsScreen) -> list[RunRow]:
         read.wait(60)
-        return first(screen)
+        return listed(screen)
 
-    monkeypatch.setattr(RunsScreen, "_first", slowly)
-    monkeypatch.setattr(runs_module, "_FIRST_SECONDS", 60.0)
+    monkeypatch.setattr(RunsScreen, "_listed", slowly)
     app = TuiprobeApp()
     async with app.run_test(size=(140, 30)) as pilot:
         app.push_screen(RunsScreen(root))

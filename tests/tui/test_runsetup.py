@@ -99,7 +99,33 @@ def test_the_same_measurement_goes_to_the_same_directory() -> None:
     assert hostile.name.isprintable()
 
 
-# What is said before the start.
+# What is known before the start.
+
+
+@pytest.mark.parametrize(
+    ("trial", "classes", "reason"),
+    [
+        (TRIAL, 0, "no class names; name a file of them under classes"),
+        (None, 0, "no class names; name a file of them under classes"),  # of a CLIP known at once
+        ({**TRIAL, "text": None}, 0, "the model brings no head; name one under head"),
+        ({**TRIAL, "text": None, "head": {"classes": 40}}, 0, ""),
+        (TRIAL, 40, ""),
+    ],
+)
+def test_a_run_without_answers_says_so_first_and_on_its_button(
+    trial: Any, classes: int, reason: str
+) -> None:
+    role = "labelled" if classes else "unlabelled"
+    sets = [image_set("pics", 12, role, classes=classes, notes=["a note"])]
+    contents = {**PREVIEW, "sets": sets, "images": {"mini_clip": 12}}
+    preview = run_preview.RunPreview(Setup(("mini_clip",)), contents, trial, {}, "downloads")
+    first = f"! no answers: {reason}" if reason else "! downloads"
+    lines = preview.lines("", "! the trial failed")
+    assert lines[0] == first
+    warnings = lines[: lines.index("DATA")]
+    assert {"! downloads", "! a note", "! the trial failed"} <= set(warnings)
+    start = "! start without answers" if reason else "start"
+    assert preview.start_words == f"{start}: 12 images"
 
 
 def probes(
@@ -131,17 +157,17 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
     ("texts", "trial", "found", "said"),
     [
         ({}, TRIAL, {"sets": [image_set("x", 9, "unlabelled")]},
-         ("Privileged directions: no class names", "your images: no class names",
+         ("Channel ablation, Both towers: no class names",
           "Concepts: no concept set")),
-        ({}, {**TRIAL, "text": None}, {}, ("directions: the model brings no head",)),
+        ({}, {**TRIAL, "text": None}, {}, ("the model brings no head; name one",)),
         ({}, {**TRIAL, "text": None, "head": {"classes": 40}}, {},
          ("Both towers: its head is no text tower's",)),
         ({"head": "probe"}, TRIAL, {"sets": [image_set("x", 9, "unlabelled")]},
          ("head probe takes labelled images",)),
         ({}, {**TRIAL, "text": {"templates": 80, "padded": True}},
          {"sets": [image_set("val", 9, classes=1000)]},
-         ("directions: 80,000 prompts take a CPU hours: head zero-shot",)),
-        ({"embeddings": "x.npy"}, None, {}, ("directions: no head: name a file under head",)),
+         ("80,000 prompts take a CPU hours; zero-shot under head",)),
+        ({"embeddings": "x.npy"}, None, {}, ("vectors bring no head; name a file under head",)),
         ({}, None, {},
          ("… Privileged directions, Accuracy on your images, ", "Both towers: known once")),
     ],

@@ -10,10 +10,10 @@ from tests.report.samples import charts
 from tests.tui.finished import full_report
 from tuiprobe.results.section import Chart, Series
 from tuiprobe.tui.ascii import to_ascii
-from tuiprobe.tui.widgets.textplot import SMALLEST, Line, View, plot, points, signs
+from tuiprobe.tui.widgets.textplot import SMALLEST, PlotLine, View, plot, points, signs
 
 
-def as_text(lines: list[Line]) -> str:
+def as_text(lines: list[PlotLine]) -> str:
     """Returns a drawing without its kinds."""
     return "\n".join("".join(text for text, _ in line) for line in lines)
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
 
 def shows(app: TuiprobeApp, tab: str) -> bool:
-    return app.screen.tab.id == f"part-{tab}"
+    return app.screen.tab.id == f"tab-{tab}"
 
 
 async def test_every_tab_of_a_run_of_vectors_opens(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ async def test_every_tab_of_a_run_of_vectors_opens(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         await pilot.pause()
-        for tab in app.screen._parts:
+        for tab in app.screen._tabs:
             app.screen.go(tab)
             await until(pilot, partial(shows, app, tab))
             await pilot.press("down", "enter")

@@ -59,7 +59,7 @@ COMMANDS = (
     (runs.open_run, "open", "Show a run on the screens, live or finished"),
     (compare.compare, "compare", "Compare runs: differences, ranks, gates for CI"),
     (label.label, "label", "Label a few pictures and know which run is best"),
-    (report.report, "report", "Write reports of runs again, in other formats"),
+    (report.report, "report", "Write the reports of a run again, in other formats"),
     (runs.reprobe, "reprobe", "Compute a run's results again, without its model"),
     (runs.verify, "verify", "Check a run's files for damage"),
 )

@@ -31,7 +31,7 @@ def export(
     layouts: Annotated[
         list[str] | None,
         typer.Option(
-            "--layout", metavar="NAME", help="imagefolder, webdataset or broden; repeats."
+            "--layout", metavar="NAME", help="imagefolder, webdataset, broden; default all."
         ),
     ] = None,
     images: Annotated[

@@ -7,7 +7,6 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -54,16 +53,6 @@ class Extraction:
         self.live, self._stop, self._limit = live, stop, limit
         self._pieces = 1  # forward passes per batch; grows when memory runs out
 
-    @property
-    def preprocess(self) -> Any:
-        """Function that converts an RGB image to the encoder's input."""
-        return self._plan.encoder.preprocess
-
-    @property
-    def device(self) -> str:
-        """Torch device of the encoder."""
-        return self._plan.device
-
     def run(self, shards: Sequence[Shard]) -> None:
         """Measures the shards in order; published shards are kept in any case.
 
@@ -102,10 +91,12 @@ class Extraction:
         with (
             nullcontext(read_rows(shards, plan.row_sets))
             if plan.row_sets
-            else decode_batches(shards, plan.suite.sets, plan.stamps, self.preprocess, workers)
+            else decode_batches(
+                shards, plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers
+            )
         ) as decoded:
             alone = ((batch,) for batch in decoded)
-            batches = (batch for (batch,) in uploaded(alone, self.device))
+            batches = (batch for (batch,) in uploaded(alone, plan.device))
             for shard in list(shards):
                 self.begin(shard)
                 for batch in islice(batches, len(shard.batches)):
@@ -182,7 +173,7 @@ class Extraction:
         final = Tap(FINAL_TAP, "vector", encoder.width, -1, 0)
         if (of_rows := self._plan.row_sets.get(shard.set_name)) is not None:
             return {FINAL_TAP: RowMeasure(final, spec.top_k, of_rows)}
-        device = statistics_device(self.device)
+        device = statistics_device(self._plan.device)
         measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
         for tap in self._plan.taps:
             measures[tap.name] = TapMeasure(tap, spec.tokens, INNER_TOP_K, device, rows, spec.seed)
@@ -191,7 +182,7 @@ class Extraction:
     @torch.inference_mode()
     def _forward(self, images: torch.Tensor, ids: torch.Tensor, measures: Measures) -> torch.Tensor:
         encoder = self._plan.encoder
-        there = ids.to(statistics_device(self.device), non_blocking=True)  # once for all taps
+        there = ids.to(statistics_device(self._plan.device), non_blocking=True)  # once for all taps
 
         def take(tap: Tap, x: torch.Tensor) -> None:
             measures[tap.name].update(x, ids, there)

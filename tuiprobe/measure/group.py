@@ -159,7 +159,7 @@ def measure_together(members: Sequence[Member]) -> None:
     shards = [shard for shard in plan.all_shards if any(member.needs(shard) for member in members)]
     workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
     extractions = [new_extraction(member.job, member.inventory) for member in members]
-    preprocesses = [extraction.preprocess for extraction in extractions]
+    preprocesses = [member.job.plan.encoder.preprocess for member in members]
     with ExitStack() as stack:
         for member, extraction in zip(members, extractions, strict=True):
             stack.enter_context(extracting(member.job, extraction, member.inventory.missing))

@@ -22,7 +22,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.manifest import write_record
 from tuiprobe.measure.machine import available_cores
 from tuiprobe.measure.plan import Plan
-from tuiprobe.measure.resume import ShardReader
+from tuiprobe.measure.resume import ShardReader, UnusableShardError
 from tuiprobe.measure.shards import Shard, split_states
 from tuiprobe.measure.tap_statistics import accumulators
 from tuiprobe.probes.inputs import flatten_summary
@@ -172,8 +172,8 @@ def _branches(
         leaves: list[_Leaf] = []
 
         def load(leaf: int) -> TapStats:
-            states, rest = _load(plan, reader, shards[leaf], spares)
-            leaves.append(rest)
+            states, others = _load(plan, reader, shards[leaf], spares)
+            leaves.append(others)
             return states
 
         last = min(first + _BRANCH, len(shards))
@@ -203,8 +203,11 @@ def _load(
     except IndexError:
         states = accumulators(plan)
     parts = split_states(arrays, reader.states)
-    for tap, stats in states.items():
-        stats.load_state_dict(parts[tap])
+    try:
+        for tap, stats in states.items():
+            stats.load_state_dict(parts[tap])
+    except ValueError as error:
+        raise UnusableShardError(f"{file.entry} is damaged: {error}") from error
     return states, _Leaf(
         features=arrays["features"].copy(),
         ids=arrays["ids"].copy(),

@@ -285,9 +285,9 @@ def _compare(plan: Plan, shard: Shard, ids: list[int], readers: ThreadPoolExecut
     except DamagedFileError:
         return  # another rank's, of which only the head was read: it is measured again
     for first in range(0, len(ids), _TOGETHER):
-        some = ids[first : first + _TOGETHER]
-        digests = list(readers.map(partial(_digest, plan, shard), some))
-        for i, digest in zip(some, digests, strict=True):
+        chunk = ids[first : first + _TOGETHER]
+        digests = list(readers.map(partial(_digest, plan, shard), chunk))
+        for i, digest in zip(chunk, digests, strict=True):
             if measured.get(i) != digest:
                 raise _differs(plan, shard.set_name, i, _batch_end(shard, i))
 

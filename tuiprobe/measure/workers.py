@@ -256,22 +256,22 @@ class _Failure:
         name: What was being read.
         cause: Type and message of the error.
         of_system: Whether the operating system raised the error.
-        ours: Whether the message can be shown to the user unchanged.
+        whole: Whether the cause is a sentence that can be shown as it is.
     """
 
     name: str
     cause: str
     of_system: bool = False
-    ours: bool = False
+    whole: bool = False
 
     @classmethod
     def of(cls, name: str, error: BaseException) -> _Failure:
-        ours = isinstance(error, TuiprobeError)
-        return cls(name, describe(error), isinstance(error, OSError | DataError), ours)
+        whole = isinstance(error, TuiprobeError)
+        return cls(name, describe(error), isinstance(error, OSError | DataError), whole)
 
     def explained(self) -> TuiprobeError:
         kind = DataError if self.of_system else RunError
-        if self.ours:
+        if self.whole:
             return kind(self.cause)
         return kind(f"cannot read {self.name}: {self.cause}; {stopping.KEPT}")
 

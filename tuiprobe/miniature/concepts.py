@@ -33,21 +33,21 @@ class NumberedConcept:
     category: str
 
 
-def _all() -> tuple[NumberedConcept, ...]:
-    names = {
-        # Broden's suffixes distinguish the colour orange and the scene sky from objects.
-        "color": [f"{name}-c" for name in COLOR_NAMES],
-        "object": CLASS_NAMES,
-        "part": PART_NAMES,
-        "material": MATERIALS,
-        "scene": [f"{name}-s" for name in SCENES],
-        "texture": TEXTURES,
-    }
-    pairs = [(category, name) for category in CATEGORIES for name in names[category]]
-    return tuple(NumberedConcept(i + 1, name, category) for i, (category, name) in enumerate(pairs))
-
-
-CONCEPTS: tuple[NumberedConcept, ...] = _all()
+_NAMES = {
+    # Broden's suffixes distinguish the colour orange and the scene sky from objects.
+    "color": [f"{name}-c" for name in COLOR_NAMES],
+    "object": CLASS_NAMES,
+    "part": PART_NAMES,
+    "material": MATERIALS,
+    "scene": [f"{name}-s" for name in SCENES],
+    "texture": TEXTURES,
+}
+CONCEPTS: tuple[NumberedConcept, ...] = tuple(
+    NumberedConcept(number, name, category)
+    for number, (category, name) in enumerate(
+        ((category, name) for category in CATEGORIES for name in _NAMES[category]), start=1
+    )
+)
 _NUMBER = {(concept.category, concept.name): concept.number for concept in CONCEPTS}
 
 

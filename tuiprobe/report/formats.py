@@ -22,6 +22,10 @@ Files = dict[str, str]
 """Text by path relative to the destination."""
 
 
+class ReplacedFilesError(UsageError):
+    """Files with other content would be replaced."""
+
+
 @dataclass(frozen=True)
 class Format:
     """One format.
@@ -172,7 +176,8 @@ def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> li
         The files written.
 
     Raises:
-        UsageError: A file would be replaced that must not be, or `to` is no directory.
+        ReplacedFilesError: Files would be replaced that must not be.
+        UsageError: `to` is no directory.
         RunError: The destination cannot be written.
     """
     if to.exists() and not to.is_dir():
@@ -182,7 +187,7 @@ def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> li
     others = [] if replace or here else [name for name in files if _other(to / name, content[name])]
     if others:
         more = f" and {len(others) - 1} more files" if len(others) > 1 else ""
-        raise UsageError(
+        raise ReplacedFilesError(
             f"{plain(str(to / others[0]))}{more} would be replaced; --replace allows it, or name "
             "another directory"
         )

@@ -71,7 +71,12 @@ def markdown(report: Report) -> str:
     for part in report.parts:
         if part.section is not None and part.probe != PREFLIGHT:
             lines += _brief(part.section, files.get(part.probe, ()))
-    lines += _not_run(report)
+    not_run = [
+        f"- {opening(escaped(part.title))}: {escaped(report.why_not(part.probe))}"
+        for part in report.parts
+        if part.not_run is not None
+    ]
+    lines += ["## Not run", *not_run, ""] if not_run else []
     lines += _reproduce(report)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -160,19 +165,22 @@ def _brief(section: Section, files: Sequence[tuple[str, Table]]) -> list[str]:
         texts = (piece.text,) if isinstance(piece, Prose) else texts
         lines += [f"- {_line(text)}" for text in texts]
     tables = (piece for piece in section.content if isinstance(piece, Table))
-    small = next((piece for piece in tables if _is_small(piece)), None)
+    small = next(
+        (
+            table
+            for table in tables
+            if table.reading
+            and table.file
+            and 0 < len(table.rows) <= SMALL_ROWS
+            and len(table.columns) <= SMALL_COLUMNS
+        ),
+        None,
+    )
     others = [(name, table) for name, table in files if table is not small]
     listed = [f"`tables/{name}.csv` ({len(table.rows):,})" for name, table in others]
     if listed:
         lines.append(f"- Rows in full: {', '.join(listed)}.")
     return [*lines, "", *(_table(small) if small is not None else [])]
-
-
-def _is_small(table: Table) -> bool:
-    """Returns whether a terminal shows a table well."""
-    if not table.reading or not table.file or not 0 < len(table.rows) <= SMALL_ROWS:
-        return False
-    return len(table.columns) <= SMALL_COLUMNS
 
 
 def _command(report: Report) -> str:
@@ -237,12 +245,3 @@ def _strip(strip: Strip) -> Iterator[str]:
         )
         yield f"- {_line(strip.title)}, {escaped(end.label)}: {images}"
     yield ""
-
-
-def _not_run(report: Report) -> list[str]:
-    rows = [
-        f"- {opening(escaped(part.title))}: {escaped(report.why_not(part.probe))}"
-        for part in report.parts
-        if part.not_run is not None
-    ]
-    return ["## Not run", *rows, ""] if rows else []

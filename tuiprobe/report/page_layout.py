@@ -33,12 +33,9 @@ Pictures = Mapping[tuple[str, int], bytes]
 
 LISTED_ROWS = 100
 """Rows of a table that a page shows; files hold all."""
-LISTED_POINTS = 400
-"""Points of a figure that a page lists as a table too."""
 LONGEST_TEXT, LONGEST_LABEL = 2000, 120
 """Letters of a piece of text, and of a label or a word, that a page shows."""
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_LABEL + 1},}}")
-_PIECE = 12
 _LONGEST_NAME = 36
 
 Words = list[tuple[str, Term | None]]
@@ -59,13 +56,6 @@ class Layout(NamedTuple):
     opening: list[Content | list[Chart]]
     parts: list[tuple[Heading, list[Content | list[Chart]]]]
     tables_folded: bool
-
-
-class NamedPoints(NamedTuple):
-    """The named points of a chart as a table, for readers who cannot point at them."""
-
-    columns: list[Column]
-    rows: list[Sequence[Value]]
 
 
 @dataclass
@@ -238,22 +228,6 @@ def _sort_key(value: Value) -> str:
     return ""
 
 
-def _named_points(chart: Chart) -> NamedPoints:
-    rows: list[Sequence[Value]] = [
-        (series.names[i], series.name, series.x[i], series.y[i])
-        for series in reversed(chart.back_to_front())
-        if series.names
-        for i in range(len(series.x))
-    ]
-    labels = (shortened(label, LONGEST_LABEL) for label in (chart.x_label, chart.y_label))
-    units = ("none", "none", chart.x_unit, chart.y_unit)
-    columns = [
-        Column(id=f"c{i}", title=(title,), unit=unit)
-        for i, (title, unit) in enumerate(zip(("model", "shown as", *labels), units, strict=True))
-    ]
-    return NamedPoints(columns, rows)
-
-
 def shortened(text: str, most: int = LONGEST_TEXT) -> str:
     """Returns text that a page can hold; names of ten thousand letters are whole in the files.
 
@@ -266,38 +240,25 @@ def shortened(text: str, most: int = LONGEST_TEXT) -> str:
     return words if len(words) <= most else f"{words[: most - 1]}…"
 
 
-def caption(name: str) -> list[str]:
-    """Returns a file's name in pieces between which a line may end; the extension stays whole.
+def file_name(path: str) -> str:
+    """Returns the last part of a path, a long one without its middle.
 
-    >>> caption("val/ILSVRC2012_val_00000293.JPEG")
-    ['ILSVRC2012_', 'val_', '00000293.JPEG']
-    >>> caption("x" * 30 + ".jpg")
-    ['xxxxxxxxxxxx', 'xxxxxxxxxxxx', 'xxxxxx.jpg']
-    >>> caption("y" * 99 + ".jpg")
-    ['yyyyyyyyyyyy', 'yyyyyyyyyyy…', 'yyyyyyyy.jpg']
+    >>> file_name("val/cat.jpg"), file_name("x" * 99 + ".jpg")
+    ('cat.jpg', 'xxxxxxxxxxxxxxxxxxxxxxx…xxxxxxxx.jpg')
     """
-    last = name.rpartition("/")[2] or name
-    if len(last) > _LONGEST_NAME:
-        last = f"{last[: _LONGEST_NAME - 13]}…{last[-12:]}"
-    stem, dot, extension = last.rpartition(".")
-    if not dot or len(extension) > _PIECE // 2:
-        stem, dot, extension = last, "", ""
-    pieces = [
-        part[at : at + _PIECE]
-        for part in re.findall(r"[^_\- ]*[_\- ]|[^_\- ]+", stem)
-        for at in range(0, len(part), _PIECE)
-    ]
-    return [*pieces[:-1], f"{''.join(pieces[-1:])}{dot}{extension}"]
+    name = path.rpartition("/")[2] or path
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[: _LONGEST_NAME - 13]}…{name[-12:]}"
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    "caption": caption,
     "cells": cells_of,
     "column_title": _column_title,
     "figure_id": figure_id,
+    "file_name": file_name,
     "image_name": image_name,
     "legend": legend,
-    "named_points": _named_points,
     "plot": plot,
     "shortened": shortened,
     "sort_key": _sort_key,
@@ -312,6 +273,4 @@ TESTS: Mapping[str, Callable[..., bool]] = {
     "more_figures": lambda piece: isinstance(piece, list),
 }
 
-LIMITS = {
-    "listed_rows": LISTED_ROWS, "listed_points": LISTED_POINTS, "named_images": NAMED_IMAGES,
-}  # fmt: skip
+LIMITS = {"listed_rows": LISTED_ROWS, "named_images": NAMED_IMAGES}

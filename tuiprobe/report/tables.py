@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 
 from tuiprobe.report.text import cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
 
-CsvRow = list[str | int | float | bool | None]
+CsvRow = Sequence[str | int | float | bool | None]
 OF_EVERY_REPORT = ("figures", "data", "skipped", "nonfinite")
 """Names of the table files that are of no single probe."""
 FIGURE = ["value", "low", "high", "value_unit", "n", "method", "not_run_because"]
@@ -20,11 +20,17 @@ FIGURE = ["value", "low", "high", "value_unit", "n", "method", "not_run_because"
 def tables(report: Report) -> dict[str, str]:
     """Returns CSV text by table name; numbers in full precision, empty where there is none."""
     counts = ["data", "source", "images", "measured", "skipped", "nonfinite", "classes"]
+    data: list[CsvRow] = [
+        (d.name, d.source, d.images, d.measured, len(d.skipped), d.nonfinite, d.classes)
+        for d in report.data
+    ]
+    skipped = ([each.name, i.path, i.reason] for each in report.data for i in each.skipped)
+    nonfinite = ([each.name, path] for each in report.data for path in each.nonfinite_images)
     files = {
         "figures": _csv(["probe", "data", "place", "figure", "name", *FIGURE], _figures(report)),
-        "data": _csv(counts, _data(report)),
-        "skipped": _csv(["data", "path", "reason"], _skipped(report)),
-        "nonfinite": _csv(["data", "path"], _nonfinite(report)),
+        "data": _csv(counts, data),
+        "skipped": _csv(["data", "path", "reason"], skipped),
+        "nonfinite": _csv(["data", "path"], nonfinite),
     }
     return files | {name: _table(table) for _, name, table in table_files(report)}
 
@@ -120,28 +126,3 @@ def _figures(report: Report) -> Iterator[CsvRow]:
         for named in part.figures:
             place = (named.data, named.place, named.id, named.name)
             yield [part.probe, *place, *figure_cells(named.figure)]
-
-
-def _data(report: Report) -> Iterator[CsvRow]:
-    for data in report.data:
-        counts: CsvRow = [
-            data.images,
-            data.measured,
-            len(data.skipped),
-            data.nonfinite,
-            data.classes,
-        ]
-        yield [data.name, data.source, *counts]
-
-
-def _skipped(report: Report) -> Iterator[CsvRow]:
-    for data in report.data:
-        for image in data.skipped:
-            yield [data.name, image.path, image.reason]
-
-
-def _nonfinite(report: Report) -> Iterator[CsvRow]:
-    """Yields the listed images that are not finite; the table `data` has the full count."""
-    for data in report.data:
-        for path in data.nonfinite_images:
-            yield [data.name, path]

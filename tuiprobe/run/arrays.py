@@ -70,8 +70,8 @@ def _encoded(members: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
     """Returns the bytes before the arrays, which begin at multiples of 8."""
     compact = (",", ":")
     texts = json.dumps({"__metadata__": metadata}, sort_keys=True, separators=compact)
-    rest = json.dumps(members, separators=compact, ensure_ascii=False)[1:-1]
-    whole = f"{texts[:-1]}{',' * bool(rest)}{rest}}}".encode()
+    described = json.dumps(members, separators=compact, ensure_ascii=False)[1:-1]
+    whole = f"{texts[:-1]}{',' * bool(described)}{described}}}".encode()
     whole += b" " * (-len(whole) % _HEADER_LENGTH_BYTES)
     return len(whole).to_bytes(_HEADER_LENGTH_BYTES, "little") + whole
 

@@ -100,8 +100,8 @@ def delete_run(run: RunDir) -> list[str]:
 def kept_files(path: Path, names: Sequence[str]) -> str:
     """Says which files of the user's were kept when a run was deleted.
 
-    >>> kept_files(Path("runs/a"), ["notes.txt", "screenshots"])
-    'kept in runs/a, because they are no part of the run: notes.txt, screenshots'
+    >>> kept_files(Path("runs/a"), ["notes.txt", "photos"])
+    'kept in runs/a, because they are no part of the run: notes.txt, photos'
     """
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     listed = f"{', '.join(names[:_NAMED])}{more}"

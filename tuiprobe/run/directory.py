@@ -137,10 +137,6 @@ class RunDir:
         """Returns the file of one image's 96-pixel thumbnail."""
         return self.at(f"thumbs/{set_name}/{sample_id}.jpg")
 
-    def screenshot_file(self, name: str) -> Entry:
-        """Returns the file of a picture of a screen that showed the run."""
-        return self.at(f"screenshots/{name}.svg")
-
     def status_file(self, rank: int, suffix: str = "json") -> Entry:
         """Returns the status of a rank: `json`, or `safetensors` with its channels."""
         return self.at(f"status/{rank}.{suffix}")

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.results import NotRun
-from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.arrays import read_own_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays, check_head, logit_scale
 from tuiprobe.run.directory import RunDir
+
+_LONGEST_REASON = 4000
 
 ANSWERS = "answers/"
 """Prefix of the arrays that say which class each row answers for in a set."""
@@ -44,7 +45,7 @@ def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64
     """
     arrays, metadata = read_own_arrays(directory, directory.head_file)
     if "reason" in metadata:
-        return NotRun(reason=metadata["reason"][:LONGEST_TEXT])
+        return NotRun(reason=metadata["reason"][:_LONGEST_REASON])
     head = check_head(directory.head_file, arrays, metadata)
     answers = {n.removeprefix(ANSWERS): a for n, a in arrays.items() if n.startswith(ANSWERS)}
     return head, answers
@@ -70,7 +71,7 @@ def read_own_names(directory: RunDir) -> dict[str, HeadArrays | NotRun]:
     """
     arrays, metadata = read_own_arrays(directory, directory.head_file)
     heads: dict[str, HeadArrays | NotRun] = {
-        name.removeprefix(OWN_REASON): NotRun(reason=reason[:LONGEST_TEXT])
+        name.removeprefix(OWN_REASON): NotRun(reason=reason[:_LONGEST_REASON])
         for name, reason in metadata.items()
         if name.startswith(OWN_REASON)
     }

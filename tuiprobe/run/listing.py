@@ -140,19 +140,6 @@ def read_runs(
             yield row
 
 
-def list_runs(
-    root: Path, words: Sequence[str] = (), observer: Observer | None = None
-) -> list[RunRow]:
-    """Returns the runs of a directory, latest first.
-
-    Args:
-        root: Folder, as for `find_runs`.
-        words: Filter words, as for `read_runs`.
-        observer: As for `read_runs`.
-    """
-    return list(read_runs(find_runs(root), words, observer))
-
-
 def matches(row: RunRow, words: Sequence[str]) -> bool:
     """Says whether a run contains all filter words."""
     state = f"{row.state} {row.status.word}"

@@ -68,7 +68,7 @@ class Summary(Frozen):
         source: The source, as the user typed it.
         kind: Kind of the representation.
         images: Measured images, over all sets.
-        wanted: Images to measure, over all sets.
+        planned: Images to measure, over all sets.
         outcome: Outcome on outlier features; empty without one.
         kurtosis: Kurtosis of the final representation on the first set.
         persistence: Persistence, likewise.
@@ -84,7 +84,7 @@ class Summary(Frozen):
     source: str
     kind: Representation
     images: _Sum
-    wanted: _Sum
+    planned: _Sum
     outcome: str
     kurtosis: Figure
     persistence: Figure
@@ -151,7 +151,7 @@ def summary_of(report: Report) -> Summary:
         source=str(report.spec.get("data", "")),
         kind=report.model.representation,
         images=sum(data.measured for data in report.data),
-        wanted=sum(data.images for data in report.data),
+        planned=sum(data.images for data in report.data),
         outcome=report.fact("outcome"),
         **figures,
     )

@@ -178,7 +178,7 @@ def run_state(
             return replace(state, kind="done")
         state = replace(state, kind="partial")
         if not count.total:  # the results alone were copied
-            state = replace(state, measured=about.images, planned=about.wanted)
+            state = replace(state, measured=about.images, planned=about.planned)
     files = [run.results_file, *(run.status_file(view.number) for view in views)]
     written = max(file.modified() or 0 for file in files)
     if (run.log_file.modified() or 0) > written and (cause := _error(run)):

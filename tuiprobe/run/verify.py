@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from tuiprobe import limits
@@ -33,9 +32,7 @@ from tuiprobe.run.records import SetRecord, read_measured, read_plan, saved_by_w
 from tuiprobe.run.samples import listed_samples
 from tuiprobe.run.shard_file import read_shard
 
-FileState = Literal[
-    "whole", "not named", "not covered", "unfinished", "missing", "damaged", "moved", "changed"
-]
+FileState = Literal["whole", "not named", "not covered", "unfinished", "missing", "damaged"]
 
 _NAMED = 3
 _SHARD = re.compile(r"(.+)-([0-9]{5,12})\.safetensors", re.DOTALL)
@@ -50,8 +47,7 @@ class Finding:
         file: Path below the run directory.
         state: Among others `not named`, if the manifest does not name a file, which no reader uses
             then; `not covered`, if there is no manifest to compare it with; and `unfinished`, if
-            the same command would resume. A file of vectors outside the run is `moved` if it is
-            not where it was, and `changed` if it has another size.
+            the same command would resume.
         detail: What is wrong, or the number of files.
     """
 
@@ -62,7 +58,7 @@ class Finding:
     @property
     def sound(self) -> bool:
         """Whether no data are lost."""
-        return self.state not in ("missing", "damaged", "changed")
+        return self.state not in ("missing", "damaged")
 
 
 def verify(directory: RunDir) -> list[Finding]:
@@ -159,7 +155,7 @@ def _names(run: RunDir, folder: str) -> list[str]:
 
 
 def _sets(run: RunDir, states: Mapping[str, FileState]) -> Iterator[Finding]:
-    """Checks the shards of every set, files of vectors, and what a head was fitted to."""
+    """Checks the shards of every set, and what a head was fitted to."""
     readable = states.get("measured.json") in ("whole", "not covered")
     measured = read_measured(run).sets if readable else {}
     numbers: dict[str, list[int]] = {}
@@ -169,7 +165,6 @@ def _sets(run: RunDir, states: Mapping[str, FileState]) -> Iterator[Finding]:
     for record in read_plan(run).sets:
         merged = measured[record.name].shards if record.name in measured else 0
         yield _shards(run, record, sorted(numbers.get(record.name, ())), merged)
-        yield from _vectors(record)
     entries = [run.at(f"head-probe/{name}") for name in _names(run, "head-probe")]
     findings = [_read(entry, partial(read_arrays, entry)) for entry in entries]
     wrong = [finding for finding in findings if finding.state != "whole"]
@@ -199,25 +194,3 @@ def _shards(run: RunDir, record: SetRecord, numbers: list[int], merged: int) -> 
     if len(numbers) < merged:
         return Finding(file, "missing", f"{count}, and {merged:,} were merged")
     return Finding(file, "whole" if whole else "unfinished", count)
-
-
-def _vectors(record: SetRecord) -> Iterator[Finding]:
-    """Checks whether the files of vectors are where and what they were; reads none of them."""
-    for file in record.rows.files if record.rows is not None else ():
-        try:
-            status = Path(file.path).stat()
-        except (OSError, ValueError):
-            again = "the figures stand; to resume, name its new place by --embeddings"
-            yield Finding(file.path, "moved", f"it is not there any more; {again}")
-            continue
-        if status.st_size != file.size:
-            sizes = f"it held {file.size:,} bytes when it was measured, and {status.st_size:,} now"
-            yield Finding(file.path, "changed", sizes)
-        elif file.changed not in (
-            f"{status.st_mtime_ns} {status.st_ctime_ns}",
-            str(status.st_mtime_ns),  # as 0.2.0 kept it
-        ):
-            detail = "touched since it was measured; the same command compares its rows"
-            yield Finding(file.path, "not covered", detail)
-        else:
-            yield Finding(file.path, "whole", f"{file.rows:,} rows, size and time as measured")

@@ -53,11 +53,6 @@ LIGHT = Theme(
 )
 
 
-def _cause(error: Exception) -> str:
-    """Returns what the operating system said, without advice that is for runs."""
-    return getattr(error.__cause__ or error, "strerror", None) or str(error)
-
-
 class TuiprobeApp(EngineApp):
     """Screens over run directories.
 
@@ -87,10 +82,13 @@ class TuiprobeApp(EngineApp):
         Binding("question_mark,f1", "help", "help", tooltip="Terms at the cursor, and keys"),
         Binding("ctrl+p", "command_palette", "palette", tooltip="Command palette", priority=True),
         Binding("ctrl+t", "switch_theme", "theme", show=False, tooltip="Dark or light theme"),
-        Binding("S,s", "save_screen", "screenshot", show=False, tooltip="Save this screen as SVG"),
+        Binding(
+            "S", "screenshot(None, '.')", "screenshot", show=False,
+            tooltip="Save this screen as SVG in the current directory",
+        ),
         Binding("q", "quit", "quit", tooltip="Leave; runs go on without the screen"),
         Binding("ctrl+c,ctrl+q", "quit", "quit", show=False, priority=True),
-    ]
+    ]  # fmt: skip
 
     def __init__(
         self,
@@ -209,21 +207,7 @@ class TuiprobeApp(EngineApp):
         try:
             write_theme(theme.name)
         except RunError as error:
-            self.fail("the theme is not kept for the next start", plain(_cause(error)))
-
-    def action_save_screen(self) -> None:
-        """Saves the screen as SVG: into the run that it shows, else into the current directory."""
-        from tuiprobe.tui.screens.base import screenshot_file
-
-        file = screenshot_file(self.screen)
-        try:
-            file.write_text(self.export_screenshot(simplify=True))
-        except (OSError, TuiprobeError) as error:
-            self.fail(f"the screen was not saved to {plain(str(file))}", plain(_cause(error)))
-            return
-        here = Path.cwd()
-        path = file.path.relative_to(here) if file.path.is_relative_to(here) else file.path
-        self.notify(plain(str(path)), title="screen saved", timeout=6, markup=False)
+            self.fail("the theme is not kept for the next start", plain(str(error)))
 
     def get_key_display(self, binding: Binding) -> str:
         """Returns how a key is shown; `--ascii` spells out what is a sign otherwise."""

@@ -145,7 +145,7 @@ def _locked_for(run: Path) -> Iterator[int]:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProcessOutput:
     """The output of a short process.
 
     Attributes:
@@ -168,7 +168,9 @@ class Answer:
         return last.removeprefix("error:").strip()
 
 
-async def ask(arguments: Sequence[str], on_line: Callable[[str], None] | None = None) -> Answer:
+async def ask(
+    arguments: Sequence[str], on_line: Callable[[str], None] | None = None
+) -> ProcessOutput:
     """Runs a short tuiprobe command and returns its output; ends it when cancelled.
 
     Args:
@@ -178,12 +180,12 @@ async def ask(arguments: Sequence[str], on_line: Callable[[str], None] | None = 
     return await _run(command(arguments), on_line)
 
 
-async def ask_python(arguments: Sequence[str]) -> Answer:
+async def ask_python(arguments: Sequence[str]) -> ProcessOutput:
     """Runs the interpreter like `ask`, with these arguments."""
     return await _run([sys.executable, *arguments])
 
 
-async def _run(words: Sequence[str], on_line: Callable[[str], None] | None = None) -> Answer:
+async def _run(words: Sequence[str], on_line: Callable[[str], None] | None = None) -> ProcessOutput:
     pipe = subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True,
@@ -208,4 +210,4 @@ async def _run(words: Sequence[str], on_line: Callable[[str], None] | None = Non
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()  # the child must not outlive the screens
         raise
-    return Answer(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+    return ProcessOutput(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import permutations
+from collections.abc import Sequence
 
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.compare.differences_section import kind
 from tuiprobe.compare.forest import ForestRow
-from tuiprobe.numbers import MISSING, number
+from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import holds_all
 from tuiprobe.results import given
-from tuiprobe.results.report import Report
-from tuiprobe.results.section import Chart
-from tuiprobe.tui.widgets.rows import RowColumn
+from tuiprobe.tui.widgets.rows import RowColumn, kept_columns
 from tuiprobe.tui.widgets.spans import span
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -23,31 +19,9 @@ LOWEST_FOREST = 16
 _FIGURE = 29
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two of the runs, by their place in the list.
-
-    Attributes:
-        first: What the other one is compared with.
-        second: The other one.
-    """
-
-    first: int
-    second: int
-
-    @property
-    def letters(self) -> tuple[str, str]:
-        """What both are called; a run keeps its letter in every pair."""
-        return LETTERS[self.first % 26], LETTERS[self.second % 26]
-
-
-def pairs_of(runs: int) -> list[Pair]:
-    """Returns all pairs in the order in which a key goes through them.
-
-    >>> [pair.letters for pair in pairs_of(3)][:3]
-    [('A', 'B'), ('A', 'C'), ('B', 'A')]
-    """
-    return [Pair(*places) for places in permutations(range(runs), 2)]
+def run_letter(place: int) -> str:
+    """Returns what the run at a place of the list is called; it keeps its letter in every pair."""
+    return LETTERS[place % len(LETTERS)]
 
 
 # The forest plot.
@@ -72,12 +46,8 @@ def forest_columns(
         RowColumn("95 % interval", 18, right=True, drop=5, term="interval"),
         RowColumn("images", 8, drop=6, term="paired"),
     ]
-    used = 0
-    for column in sorted(columns, key=lambda column: column.drop):  # the table leaves out others
-        if column.drop and used + column.width + 1 + LOWEST_FOREST > width:
-            break
-        used += column.width + 1
-    room = max(width - used, 1)
+    kept = kept_columns([*columns, RowColumn("", LOWEST_FOREST)], width)[:-1]
+    room = max(width - sum(columns[i].width + 1 for i in kept), 1)
     plot = RowColumn(forest_heading(second, room), room, term="differs")
     return (*columns[:4], plot, *columns[4:])
 
@@ -116,52 +86,13 @@ def forest_cells(row: ForestRow, width: int) -> list[str]:
     return [row.name, first, second, f"{star}{value}", drawn, interval, same]
 
 
-def forest_text(row: ForestRow, letters: tuple[str, str]) -> str:
-    """Returns a row of the forest plot as one line of text."""
-    first, second = letters
-    cells = forest_cells(row, 0)
-    differs = "differs" if row.differs else "not told apart"
-    how = "paired" if row.paired else "separate intervals"
-    return (
-        f"{row.name}: {first} {cells[1]}, {second} {cells[2]}, {second} - {first} "
-        f"{cells[3].strip('* ')} {cells[5]}, {how}, {differs}"
-    )
-
-
-def channel_heights(report: Report) -> dict[str, str]:
-    """Returns what the first bars inside say of each channel, by the channel's number."""
-    sections = [part.section for part in report.parts if part.block == "inside" and part.section]
-    charts = [
-        piece for section in sections for piece in section.content if isinstance(piece, Chart)
-    ]
-    for chart in charts:
-        for series in chart.series:
-            if series.mark == "bars":
-                values = [number(value, chart.y_unit) for value in series.y]
-                return dict(zip(chart.ticks, values, strict=False))
-    return {}
-
-
-def pinned_channels(
-    channels: Iterable[int], letters: tuple[str, str], first: Report, second: Report
-) -> Iterator[str]:
-    """Yields a line for each channel that was pinned in one of two runs."""
-    heights = channel_heights(first), channel_heights(second)
-    for channel in sorted(channels):
-        values = [
-            f"{letter} {known.get(str(channel), 'not among the highest')}"
-            for letter, known in zip(letters, heights, strict=True)
-        ]
-        yield f"pinned channel {channel}: {', '.join(values)}"
-
-
 # All figures.
 
 
 def compare_rows(comparison: Comparison) -> list[Difference]:
     """Returns all figures that one of the runs has, the headline figures first."""
-    known = [row for row in comparison.differences if given(row.first) or given(row.second)]
-    return sorted(known, key=lambda row: (row.headline is None, row.headline or 0))
+    rows = [row for row in comparison.differences if given(row.first) or given(row.second)]
+    return sorted(rows, key=lambda row: (row.headline is None, row.headline or 0))
 
 
 def columns(letters: tuple[str, str], colours: tuple[str, str] = ("", "")) -> tuple[RowColumn, ...]:
@@ -204,12 +135,10 @@ def difference_text(row: Difference) -> str:
 
 def filtered(rows: Sequence[Difference], query: str, only_different: bool) -> list[Difference]:
     """Returns the rows that contain all words; on request only those that differ."""
+    words = query.split()
     return [
         row
         for row in rows
-        if (row.differs or not only_different) and holds_all(" ".join(_words(row)), query.split())
+        if (row.differs or not only_different)
+        and holds_all(f"{row.name} {row.id} {row.data} {row.place}", words)
     ]
-
-
-def _words(row: Difference) -> Iterator[str]:
-    yield from (row.name, row.id, row.data, row.place)

@@ -110,13 +110,13 @@ class EngineApp(App[None]):
 
     # What runs meanwhile.
 
-    def running_beside(self, shown: Path | None) -> str:
+    def running_beside(self, run: Path | None) -> str:
         """Returns how many runs of this program go on and how far they are; empty for none.
 
         Args:
-            shown: The run of the screen, which says more of it; it counts only beside others.
+            run: The run of the screen, which says more of it; it counts only beside others.
         """
-        engine = None if shown is None else self.engine(shown)
+        engine = None if run is None else self.engine(run)
         if not self._counts or (engine is not None and [*self._counts] == [engine.run]):
             return ""
         done, planned = (sum(counts) for counts in zip(*self._counts.values(), strict=True))

@@ -1,39 +1,13 @@
-"""Text with figures: titles, and lines that keep a number beside what it counts."""
+"""Text with figures: lines that keep a number beside what it counts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
-
-from tuiprobe.plaintext import plain
-from tuiprobe.tui.text import fitted
-
-
-def headed(left: str, warning: str, short: str) -> Callable[[int], Content]:
-    """Returns what draws a title: what is shown at the left, what to beware of at the right.
-
-    Args:
-        left: From outside; cut where there is no room.
-        warning: Never cut, but said in short where there is no room for both.
-        short: The same in fewer words.
-
-    >>> headed("mini_clip · 128 channels", "DEMONSTRATION: no more", "DEMONSTRATION")(40).plain
-    'mini_clip · 128 channels   DEMONSTRATION'
-    """
-
-    def draw(width: int) -> Content:
-        text = plain(left)
-        notice = warning if cell_len(text) + cell_len(warning) + 2 <= width else short
-        room = max(width - cell_len(notice) - (2 if notice else 0), 0)
-        head = fitted(text, room) + ("  " if notice else "")
-        return Content.assemble(Content(head), (notice, "bold $warning"))
-
-    return draw
-
 
 _WORD = re.compile(r"[^ ]+ *| +")
 """A word with the blanks behind it; a no-break space is part of a word."""

@@ -8,7 +8,6 @@ written makes the state unreadable until it is valid again.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from tuiprobe.run.ranks import RankView, StatusWatch
     from tuiprobe.run.status import Ends, LiveTap, Message, SetAnswers
 
-State = Literal["starting", "running", "ended", "gone", "unreadable"]
+WatchState = Literal["starting", "running", "ended", "gone", "unreadable"]
 
 _MOST_TEXT = 1000
 _KEPT_LINES = 2000
@@ -66,7 +65,7 @@ class Snapshot:
         run: The state of the run, as every reader decides it; None before the first look.
     """
 
-    state: State = "starting"
+    state: WatchState = "starting"
     stage: str = "load"
     stage_message: str = ""
     unit: str = "images"
@@ -162,7 +161,7 @@ class Watch:
     def _snapshot(self) -> Snapshot:
         views = self._views
         ended = bool(views) and all(view.status.ended for view in views)
-        state: State = "ended" if ended else "running" if views else "starting"
+        state: WatchState = "ended" if ended else "running" if views else "starting"
         damaged = bool(self._damage) and not ended
         furthest = max(views, key=_furthest).status if views else None
         running = [view.status for view in views if view.runs and view.status.place is not None]
@@ -198,15 +197,15 @@ class Watch:
         )  # fmt: skip
 
     def _read_taps(self, views: Iterable[RankView]) -> dict[tuple[str, str], LiveTap]:
+        """Returns the figures by set and tap, of the rank that has measured most images there."""
         from tuiprobe.run.status import read_taps
 
-        by_place: dict[tuple[str, str], list[LiveTap]] = {}
+        taps: dict[tuple[str, str], LiveTap] = {}
         for view in views:
             for place, tap in read_taps(self._directory, view.number, view.status):
-                by_place.setdefault(place, []).append(tap)
-        return {place: merged for place, taps in by_place.items() if (merged := _merge(taps))} or (
-            self._taps
-        )
+                if tap.n > (taps[place].n if place in taps else 0):
+                    taps[place] = tap
+        return taps or self._taps
 
 
 def _furthest(view: RankView) -> tuple[bool, int]:
@@ -250,36 +249,6 @@ class WatchThread:
                 message = f"{type(error).__name__}: {error}"[:_MOST_TEXT]
                 self.latest = replace(self.latest, state="unreadable", stage_message=message)
             self._stop.wait(self._seconds)
-
-
-def _merge(taps: list[LiveTap]) -> LiveTap | None:
-    """Returns the figures of several ranks as one; each saw other images."""
-    taps = [tap for tap in taps if tap.n > 0 and tap.shares.shape == taps[0].shares.shape]
-    if len(taps) < 2:
-        return taps[0] if taps else None
-    n = sum(tap.n for tap in taps)
-    known = [tap for tap in taps if tap.kurtosis is not None]
-    images = sum(tap.n for tap in known)
-    mean = low = high = None
-    if images:
-        mean = sum(tap.n * (tap.kurtosis or 0.0) for tap in known) / images
-        errors = [tap.n * ((tap.high or 0.0) - (tap.kurtosis or 0.0)) for tap in known]
-        half = math.hypot(*errors) / images
-        low, high = mean - half, mean + half
-    leads = [tap.leads * tap.n for tap in taps if tap.leads is not None]
-    above = [tap.above * tap.scanned for tap in taps if tap.above is not None]
-    scanned = sum(tap.scanned for tap in taps if tap.above is not None)
-    return replace(
-        taps[0],
-        kurtosis=mean,
-        low=low,
-        high=high,
-        n=n,
-        shares=sum((tap.shares * tap.n for tap in taps[1:]), taps[0].shares * taps[0].n) / n,
-        leads=sum(leads[1:], leads[0]) / n if len(leads) == len(taps) else None,
-        above=sum(above[1:], above[0]) / scanned if scanned else None,
-        scanned=scanned,
-    )
 
 
 def _merged_answers(views: Iterable[RankView]) -> dict[str, SetAnswers]:

@@ -27,6 +27,7 @@ COLUMNS = (
     RowColumn("ImageNet %", 10, right=True, drop=1, term="published-accuracy"),
     RowColumn("robustness +", 12, right=True, drop=1, term="effective-robustness"),
 )
+SORTS_DOWN = (False,) * 4 + (True,) * (len(COLUMNS) - 4)
 CACHED = {"yes": "✓", "no": "-", "none": "no public", "": "…"}
 _WEIGHTS = {
     "yes": "on this machine",
@@ -76,7 +77,7 @@ def grouped(models: Sequence[ListedModel]) -> list[ListedModel | str]:
     return rows
 
 
-def counts(shown: int, total: int, marked: int) -> str:
+def counts(matching: int, total: int, marked: int) -> str:
     """Returns how many models there are, of which libraries, and from when the list is."""
     from tuiprobe.catalog import published_models
 
@@ -85,7 +86,7 @@ def counts(shown: int, total: int, marked: int) -> str:
     of = " and ".join(f"{library} {version}" for library, version in versions.items())
     day = published_models.listed_on(file)
     parts = [f"{marked} marked"] if marked else []
-    parts += [f"{shown:,} shown"] if shown < total else []
+    parts += [f"{matching:,} shown"] if matching < total else []
     parts.append(f"{total:,} models of {of}" + (f", list of {day}" if day else ""))
     return " · ".join(parts)
 
@@ -124,9 +125,9 @@ def ordered(models: Sequence[ListedModel], column: int, down: bool) -> list[List
             model.parameters, model.cached != "yes", model.imagenet, model.robustness,
         )[column]  # fmt: skip
 
-    known = [model for model in models if key(model) is not None]
-    known.sort(key=key, reverse=down)  # type: ignore[arg-type]
-    return known + [model for model in models if key(model) is None]
+    valued = [model for model in models if key(model) is not None]
+    valued.sort(key=key, reverse=down)  # type: ignore[arg-type]
+    return valued + [model for model in models if key(model) is None]
 
 
 def cells(model: ListedModel, marked: bool) -> list[str]:

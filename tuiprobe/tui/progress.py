@@ -13,7 +13,6 @@ from tuiprobe.run import locks
 from tuiprobe.run.state import RunState
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.text import fitted
-from tuiprobe.tui.widgets.bars import bar
 
 if TYPE_CHECKING:
     from tuiprobe.run.ranks import RankView
@@ -105,9 +104,9 @@ def title(name: str, state: RunState, snapshot: Snapshot, elapsed: float | None,
 
 
 def ranks_line(ranks: Sequence[RankView], width: int) -> str:
-    """Returns the state of every rank as one line; of many, how many there are of each state.
+    """Returns in one line how many ranks are in each phase, and which of them are gone.
 
-    Ranks that ended without saying how, or show no sign of life, are named in either form.
+    A rank is gone that ended without a last word, or that shows no sign of life.
 
     Args:
         ranks: The ranks of the run; none gives an empty line.
@@ -115,31 +114,16 @@ def ranks_line(ranks: Sequence[RankView], width: int) -> str:
     """
     if not ranks:
         return ""
-    whole = "ranks " + " · ".join(map(_rank, ranks))
-    if len(whole) <= width:
-        return whole
-    gone = [rank for rank in ranks if _is_gone(rank)]
-    counts = Counter(
-        STAGES.get(rank.status.phase, rank.status.phase) for rank in ranks if rank not in gone
-    )
+    gone = [rank for rank in ranks if not rank.may_run and not rank.status.ended]
+    phases = [rank.status.phase for rank in ranks if rank not in gone]
+    counts = Counter(STAGES.get(phase, phase) for phase in phases)
     parts = [f"{count} {words}" for words, count in counts.items()]
-    line = f"{len(ranks)} ranks: {' · '.join([*parts, *map(_rank, gone)])}"
+    for rank in gone:
+        silent = f"no sign of life for {clock(rank.silence)}"
+        since = "ended" if rank.status.here else silent
+        parts.append(f"✗ {rank.number} {since} on {rank.status.host}")
+    line = f"{len(ranks)} ranks: {' · '.join(parts)}"
     return line if len(line) <= width else f"{line[: width - 1]}…"
-
-
-def _is_gone(rank: RankView) -> bool:
-    return not rank.may_run and not rank.status.ended
-
-
-def _rank(rank: RankView) -> str:
-    status = rank.status
-    if _is_gone(rank):
-        since = "ended" if status.here else f"no sign of life for {clock(rank.silence)}"
-        return f"✗ {rank.number} {since} on {status.host}"
-    if status.phase == "extract":
-        return f"● {rank.number} {status.rate:.0f} img/s"
-    signs = {"done": "✓", "measured": "✓", "interrupted": "◐", "failed": "✗"}
-    return f"{signs.get(status.phase, '○')} {rank.number} {STAGES.get(status.phase, status.phase)}"
 
 
 def part_line(part: float, room: int) -> str:
@@ -148,7 +132,7 @@ def part_line(part: float, room: int) -> str:
     >>> part_line(0.5, 6)
     '━━━───'
     """
-    full = min(len(bar(part, room).replace("▏", "")), room)
+    full = round(part * room)
     return "━" * full + "─" * (room - full)
 
 
@@ -191,7 +175,7 @@ def cause_of_end(code: int | None, killed: bool, log: Sequence[str]) -> str:
     Args:
         code: Exit code; negative for a signal, None if it is unknown.
         killed: Whether the user asked to kill it.
-        log: What it said.
+        log: Its output.
 
     >>> cause_of_end(-9, True, ()), cause_of_end(-9, False, ())
     ('killed on request', 'killed by SIGKILL, so memory may have run out')
@@ -201,8 +185,8 @@ def cause_of_end(code: int | None, killed: bool, log: Sequence[str]) -> str:
     if code < 0:
         if killed:
             return "killed on request"
-        known = -code in {*signal.Signals}
-        name = signal.Signals(-code).name if known else f"signal {-code}"
+        named = -code in {*signal.Signals}
+        name = signal.Signals(-code).name if named else f"signal {-code}"
         memory = ", so memory may have run out" if name == "SIGKILL" else ""
         return f"killed by {name}{memory}"
     last = next((line for line in reversed(log) if line.strip()), "")

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuiprobe.catalog.presets import presets
 from tuiprobe.globs import matches
-from tuiprobe.spec import EMBEDDED, FINAL_TAP, MAX_CPU_PROMPTS, run_option
-from tuiprobe.tui.child import Answer
-from tuiprobe.tui.progress import title_warning
+from tuiprobe.spec import FINAL_TAP, MAX_CPU_PROMPTS, run_option
+from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.runsetup import Setup, SetupMemory
 
 Contents = Mapping[str, Any]
@@ -19,12 +19,15 @@ Contents = Mapping[str, Any]
 Trial = Mapping[str, Any]
 """The encoder as `tuiprobe doctor --model MODEL --json` describes it."""
 
-MOST_SETS = 12
+_CAPTIONED = ("zero-shot", "captions")
+"""Trainings of models that answer by texts."""
+
 _UNKNOWN = "known once the data are"
+_LOADED = "known once the model is loaded"
 _WRONG = "known once what is marked ✗ is right"
 
 
-def trial_of(answer: Answer) -> tuple[dict[str, Any] | None, str]:
+def trial_of(answer: ProcessOutput) -> tuple[dict[str, Any] | None, str]:
     """Returns what `doctor` says of the encoder; None and the reason if it could not be tried."""
     try:
         examination = json.loads(answer.out)
@@ -41,94 +44,89 @@ class RunPreview:
     Attributes:
         setup: The options as typed.
         contents: What will be measured; None until that was looked at.
-        trials: What a trial says of each model; empty until all are there.
+        trial: What a trial says of the first model; None until all models were tried.
         wrong: What is wrong, by option; `run` for the run directory.
         downloads: What the start downloads, in words; empty for nothing.
     """
 
     setup: Setup
     contents: Contents | None
-    trials: Sequence[Trial]
+    trial: Trial | None
     wrong: Mapping[str, str]
     downloads: str = ""
 
     @property
+    def unanswered(self) -> str:
+        """Why the run will not answer anything about the images; empty where it will."""
+        if self.contents is None or not self.contents["sets"]:
+            return ""
+        first = self.contents["sets"][0]  # with labels, the nearest images answer
+        reason = "" if first["classes"] else no_head(self.setup, self.trial, self.contents)
+        return "" if reason == "?" else reason
+
+    @property
     def start_words(self) -> str:
-        """What the button says: what Enter will do."""
+        """What the button says: what Enter will do.
+
+        >>> contents = {"sets": [], "images": {"m": 15000}, "done": 5632}
+        >>> RunPreview(Setup(("m",)), contents, None, {}).start_words
+        'resumes 5,632 of 15,000'
+        """
         for name in self.wrong:
             what = "the run directory" if name == "run" else run_option(name).label
             return f"✗ {what} needs another value"
-        return start_words(self.contents)
-
-    def lines(self, looking: str, loading: str) -> list[str]:
-        """Returns what the form means.
-
-        Args:
-            looking: Shown in place of the data until they were looked at.
-            loading: Shown in place of the layers until the model is loaded.
-        """
-        contents, trial = self.contents, self.trials[0] if self.trials else None
-        unknown = [_WRONG if self.wrong else _UNKNOWN]
-        lines = [f"✗ {self.wrong['run']}", ""] if "run" in self.wrong else []
-        lines += ["RUN", *(self._images() or [looking if contents is None else unknown[0]])]
-        lines += [f"! {self.downloads}"] if self.downloads else []
-        lines += ["", "DATA", *(
-            [looking] if contents is None else set_lines(contents) or unknown
-        ), "", "PROBES"]  # fmt: skip
-        known = contents is not None and (contents["sets"] or contents["later"])
-        lines += probe_lines(self.setup, trial, contents) if contents and known else unknown
-        if self.setup.of_vectors:
-            return lines
-        layers = self.setup["layers"]
-        return [*lines, "", "LAYERS", *(
-            [loading or "known once the model is loaded"] if trial is None
-            else matched_layers(trial["taps"], layers)
-        )]  # fmt: skip
-
-    def _images(self) -> list[str]:
         total = sum(self.contents["images"].values()) if self.contents is not None else 0
         if self.contents is None or not total:
-            return []
-        what = "vectors" if self.setup.of_vectors else "images"
+            return "start"
         done = self.contents["done"]
-        lines = [f"{total:,} {what}" + (f"; {done:,} of them are measured" if done else "")]
-        return lines if done >= total else [*lines, "time left shows once images are measured"]
+        if done:
+            again = f"all {total:,} are measured: answers again"
+            return again if done >= total else f"resumes {done:,} of {total:,}"
+        start = "! start without answers" if self.unanswered else "start"
+        return f"{start}: {total:,} {'vectors' if self.setup.of_vectors else 'images'}"
+
+    def lines(self, looking: str, loading: str) -> list[str]:
+        """Returns what the form means: first what is wrong or missing, then data and probes.
+
+        Args:
+            looking: What is done about the data until `contents` is there.
+            loading: What is done about the model until `trial` is there; `!` begins a failure.
+        """
+        contents, trial = self.contents, self.trial
+        warnings = [f"✗ {self.wrong['run']}"] if "run" in self.wrong else []
+        warnings += [f"! no answers: {self.unanswered}"] if self.unanswered else []
+        warnings += [f"! {self.downloads}"] if self.downloads else []
+        warnings += [loading] if loading.startswith("!") else []
+        if contents is None:
+            return [*warnings, "DATA", looking, "", "PROBES", _UNKNOWN]
+        notes = dict.fromkeys(note for found in contents["sets"] for note in found["notes"][:2])
+        unknown = _WRONG if self.wrong else _UNKNOWN
+        lines = [*warnings, *(f"! {note}" for note in notes), "DATA"]
+        lines += set_lines(contents) or [unknown]
+        known = contents["sets"] or contents["later"]
+        lines += ["", "PROBES", *(probe_lines(self.setup, trial, contents) if known else [unknown])]
+        if self.setup.of_vectors:
+            return lines
+        if trial is not None:
+            return [*lines, "", "LAYERS", *matched_layers(trial, self.setup["layers"])]
+        later = loading if loading and not loading.startswith("!") else _LOADED
+        return [*lines, "", "LAYERS", later]
 
 
-def warning(setup: Setup, memory: SetupMemory) -> str:
-    """Returns what every reader of the results has to know beforehand; empty if nothing."""
-    warnings = dict[str, None]()
+def specs_of(setup: Setup, memory: SetupMemory) -> list[dict[str, object]]:
+    """Returns what is known of each run, for what its title warns of."""
+    specs = []
     for model in () if setup.of_vectors else setup.models:
-        about = {"model": model, "data": setup["data"], "checkpoint": setup["checkpoint"]}
-        trial = memory.trial(model, setup)
-        if trial is not None and "weights" in trial:
-            about["weights"] = trial["weights"]["kind"]
-        warnings[title_warning(about)] = None
-    return " · ".join(filter(None, warnings))
-
-
-def start_words(contents: Contents | None) -> str:
-    """Returns what Enter will do.
-
-    >>> start_words(None)
-    'start'
-    >>> start_words({"images": {"m": 15000}, "done": 5632})
-    'resumes 5,632 of 15,000'
-    """
-    total = sum(contents["images"].values()) if contents is not None else 0
-    if contents is None or not total:
-        return "start"
-    if contents["done"] >= total:
-        return f"all {total:,} are measured: answers again"
-    if contents["done"]:
-        return f"resumes {contents['done']:,} of {total:,}"
-    return f"start: {total:,} {'vectors' if EMBEDDED in contents['images'] else 'images'}"
+        spec = {"model": model, "data": setup["data"], "checkpoint": setup["checkpoint"]}
+        trial = memory.trial(model, setup) or {}
+        specs.append(spec | ({"weights": trial["weights"]["kind"]} if "weights" in trial else {}))
+    return specs
 
 
 def set_lines(contents: Contents) -> list[str]:
     """Returns what a data source was recognised as, one line per set."""
-    lines, notes = [], dict[str, None]()
-    for image_set in contents["sets"][:MOST_SETS]:
+    lines = []
+    for image_set in contents["sets"]:
         planned, total, classes = (image_set[name] for name in ("planned", "found", "classes"))
         of = f" of {total:,}" if planned < total else ""
         what = f"vectors of {image_set['width']:,} channels" if "width" in image_set else "images"
@@ -136,22 +134,17 @@ def set_lines(contents: Contents) -> list[str]:
             image_set["role"], f"{classes:,} classes" if classes else "no labels"
         )
         lines.append(f"✓ {image_set['name']}: {planned:,}{of} {what}, {role}")
-        notes |= dict.fromkeys(image_set["notes"][:2])
-    if len(contents["sets"]) > MOST_SETS:
-        lines.append(f"… {len(contents['sets']) - MOST_SETS} more sets")
-    if contents["later"]:
-        lines.append(f"… {contents['later']}")
-    return lines + [f"! {note}" for note in notes]
+    return lines + ([f"… {contents['later']}"] if contents["later"] else [])
 
 
-def matched_layers(taps: Sequence[Mapping[str, Any]], layers: str) -> list[str]:
-    """Returns the layers that a set of globs matches: a line per pattern with its first names.
+def matched_layers(trial: Trial, layers: str) -> list[str]:
+    """Returns the layers that each glob matches: how many, and the first names.
 
     Args:
-        taps: As `tuiprobe doctor --model MODEL --json` lists them.
+        trial: The model.
         layers: Globs separated by blanks.
     """
-    names = [str(tap["name"]) for tap in taps if tap["name"] != FINAL_TAP]
+    names = [str(tap["name"]) for tap in trial["taps"] if tap["name"] != FINAL_TAP]
     if not layers.split():
         return [f"none of {len(names)}: the representation alone is measured"]
     lines = []
@@ -176,7 +169,7 @@ def unmatched_layers(trials: Sequence[Trial], layers: str) -> str:
 def probe_lines(setup: Setup, trial: Trial | None, contents: Contents) -> list[str]:
     """Returns which probes will run, and why each of the others will not."""
     missing = _missing(setup, trial, contents)
-    runs, perhaps, unknown, lines = [], [], [], []
+    runs, perhaps, unknown, left_out = [], [], [], dict[str, list[str]]()
     for probe in contents["probes"]:
         if probe["needs"] is None:
             perhaps.append(f"… {probe['title']}: only this package's probe knows what it needs")
@@ -185,21 +178,22 @@ def probe_lines(setup: Setup, trial: Trial | None, contents: Contents) -> list[s
         if "?" in why:
             unknown.append(probe["title"])
         elif why:
-            lines.append(f"- {probe['title']}: {why[0]}")
+            left_out.setdefault(why[0], []).append(probe["title"])
         elif "channel" in probe["needs"]:
             perhaps.append(f"✓ {probe['title']}, if a channel stands out")
         else:
             runs.append(probe["title"])
     if unknown:
         perhaps.append(f"… {', '.join(unknown)}: known once the model is loaded")
-    return [f"✓ {', '.join(runs)}", *perhaps, *lines]
+    reasons = [f"- {', '.join(titles)}: {reason}" for reason, titles in left_out.items()]
+    return [f"✓ {', '.join(runs)}", *perhaps, *reasons]
 
 
 def _missing(setup: Setup, trial: Trial | None, contents: Contents) -> dict[str, str]:
     """Returns by need why it is not met; empty where it is, `?` where a trial will tell."""
     roles = [image_set["role"] for image_set in contents["sets"]]
     targets = "target" in roles or "unlabelled" in roles[:1]  # which is a target itself
-    headless = _headless(setup, trial, contents)
+    headless = no_head(setup, trial, contents)
     option = "target embeddings" if setup.of_vectors else "target"
     texts = "?" if trial is None and not headless else ""
     if setup["head"] not in ("", "zero-shot") or (trial is not None and trial["text"] is None):
@@ -219,7 +213,7 @@ def _missing(setup: Setup, trial: Trial | None, contents: Contents) -> dict[str,
     }
 
 
-def _headless(setup: Setup, trial: Trial | None, contents: Contents) -> str:
+def no_head(setup: Setup, trial: Trial | None, contents: Contents) -> str:
     """Returns why there will be no head; empty if there will be one."""
     first = contents["sets"][0] if contents["sets"] else None
     classes = int(contents["named"] or (first["classes"] if first is not None else 0))
@@ -228,14 +222,15 @@ def _headless(setup: Setup, trial: Trial | None, contents: Contents) -> str:
     if setup["head"]:
         return ""
     if setup.of_vectors:
-        return "no head: name a file under head"
-    if trial is None:
+        return "vectors bring no head; name a file under head"
+    preset = presets().get(setup.models[0])
+    if trial is None and (preset is None or preset.training not in _CAPTIONED or classes):
         return "?"
-    if trial["text"] is None:
-        return "" if trial["head"] is not None else "the model brings no head: head takes one"
-    if not classes:
-        return "no class names: classes takes a file of them"
+    if trial is not None and trial["text"] is None:
+        return "" if trial["head"] is not None else "the model brings no head; name one under head"
+    if trial is None or not classes:
+        return "no class names; name a file of them under classes"
     prompts = classes * int(contents["templates"] or trial["text"]["templates"])
     if trial["text"]["padded"] and prompts > MAX_CPU_PROMPTS and trial["cost"]["device"] == "cpu":
-        return f"{prompts:,} prompts take a CPU hours: head zero-shot asks for them"
+        return f"{prompts:,} prompts take a CPU hours; zero-shot under head asks for them"
     return ""

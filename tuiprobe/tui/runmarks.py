@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 SIGNS: Final = "■▼□▽"
-DARK: Final = ("#c792ea", "#f78fb3", "#7fdbca", "#c3e88d", "#d7ba7d", "#89a8ff")
-LIGHT: Final = ("#7b3fa0", "#b03a6b", "#00796b", "#557a00", "#7a5c1e", "#3f51b5")
+DARK: Final = ("#d4a8f2", "#f9a0c0", "#7fdbca", "#c3e88d", "#d7ba7d", "#a3bcff")
+LIGHT: Final = ("#5f2a85", "#8a1f4e", "#00524a", "#3a5400", "#5c4210", "#2b3a94")
+"""Colours of runs by theme: readable on the row under the cursor too."""
 
 
 class RunMark(NamedTuple):

@@ -155,7 +155,8 @@ def _leading(result: Concepts) -> Iterator[Content]:
         shown=LISTED_CONCEPTS,
         file=False,
     )
-    for place, row in enumerate(result.top[:PICTURED]):
+    pictured = (row for row in result.top[:PICTURED] if row.largest)
+    for place, row in enumerate(pictured):
         names = ", ".join(concept.name for concept in row.concepts[:3])
         yield Strip(
             id=f"direction_{row.index}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,32 +10,20 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.containers import Horizontal
 from textual.events import ScreenResume
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from tuiprobe.files import Entry
-from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.commands import ScreenCommands
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.jump import JumpScreen, places_on
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.title import TitleLine
 
 SMALLEST = (60, 15)
-
-
-def screenshot_file(screen: Screen[Any]) -> Entry:
-    """Returns where a picture of a screen goes: into the run that it shows, else here."""
-    name = type(screen).__name__.removesuffix("Screen").lower()
-    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    run = getattr(screen, "shown_run", None)
-    if run is not None and RunDir(run).key_file.exists():
-        return RunDir(run).screenshot_file(stem)
-    return Entry(Path.cwd(), f"tuiprobe-{stem}.svg")
 
 
 class ProbeScreen(Screen[None]):
@@ -69,7 +56,9 @@ class ProbeScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lays out the top line, the body and the footer."""
-        yield TitleLine(self._top_line(), id="place")
+        with Horizontal(id="title"):
+            yield TitleLine(f"tuiprobe  {self.PLACE}", id="place")
+            yield Static(id="badge", markup=False)
         yield Static(
             f"the window is too small: {SMALLEST[0]} x {SMALLEST[1]} or more, please",
             id="too-small",
@@ -106,17 +95,17 @@ class ProbeScreen(Screen[None]):
         """Whether the screen is open; a result from a thread or process may arrive too late."""
         return self.is_attached and self in self.app.screen_stack
 
-    def place(self, text: str) -> None:
-        """Shows other text in the line at the top."""
-        self.query_one("#place", Static).update(inert(text))
-
     @on(ScreenResume)
     def show_running(self) -> None:
         """Shows in the line at the top what runs meanwhile."""
-        self.query_one(TitleLine).show_badge(self.app.running_beside(self.shown_run))
+        text, badge = self.app.running_beside(self.shown_run), self.query_one("#badge", Static)
+        badge.update(text)
+        badge.display = bool(text)
 
-    def _top_line(self) -> str:
-        return f"tuiprobe  {self.PLACE}"
+    @property
+    def title_line(self) -> TitleLine:
+        """The line at the top."""
+        return self.query_one(TitleLine)
 
 
 class OpeningScreen(ProbeScreen):
@@ -130,13 +119,9 @@ class OpeningScreen(ProbeScreen):
 class FilteredScreen(ProbeScreen):
     """A screen with one list and an input of class `filter` above it that narrows the list."""
 
-    SORTS_DOWN: ClassVar[tuple[bool, ...]] = ()
-    """For each column that rows can be sorted by, whether downwards at first."""
-
     def __init__(self) -> None:
         super().__init__()
         self._query = ""
-        self._order: tuple[int, bool] | None = None
 
     @property
     def table(self) -> RowTable[Any]:
@@ -160,20 +145,8 @@ class FilteredScreen(ProbeScreen):
     def _filter_done(self) -> None:
         self.table.focus()
 
-    @on(RowTable.HeadingPressed)
-    def _heading(self, event: RowTable.HeadingPressed) -> None:
-        if event.column < len(self.SORTS_DOWN):
-            down = self.SORTS_DOWN[event.column]
-            if self._order is not None and self._order[0] == event.column:
-                down = not self._order[1]
-            self._order = (event.column, down)
-            self._show()
-
-    def action_sort(self) -> None:
-        """Sorts by the next column; after the last one, restores the original order."""
-        column = 0 if self._order is None else self._order[0] + 1
-        sorts = column < len(self.SORTS_DOWN)
-        self._order = (column, self.SORTS_DOWN[column]) if sorts else None
+    @on(RowTable.Sorted)
+    def _sorted(self) -> None:
         self._show()
 
     def action_filter(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,34 +12,30 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tuiprobe.compare.differences import Comparison, Difference, Run, compare_runs, read_run
-from tuiprobe.compare.differences_section import describe, overlap_line
-from tuiprobe.compare.forest import BarPair, ForestRow, bar_pair, forest_rows, verdict
+from tuiprobe.compare.differences_section import overlap_line
+from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows, verdict
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
-from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.text import line
+from tuiprobe.results import Report
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.comparing import (
-    Pair,
     cells,
     columns,
     compare_rows,
     filtered,
     forest_cells,
     forest_columns,
-    forest_text,
-    pairs_of,
-    pinned_channels,
+    run_letter,
 )
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.figures import FigureText, headed
-from tuiprobe.tui.progress import title_warning
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import DIM, inert
@@ -79,10 +76,6 @@ class ForestTable(RowTable[ForestRow]):
         return tuple(dict.fromkeys((*own, *super().explained(), "differs")))
 
 
-class CompareTable(RowTable[Difference]):
-    """One row a figure."""
-
-
 class CompareScreen(FilteredScreen):
     """What separates two runs: the headline figures with the interval of B − A beside zero.
 
@@ -99,7 +92,6 @@ class CompareScreen(FilteredScreen):
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter all figures"),
         Binding("d", "differing", "differing", tooltip="Only figures that differ"),
         Binding("y", "copy", "copy", tooltip="Copy the row"),
-        Binding("Y", "copy_all", "copy all", tooltip="Copy the whole comparison as Markdown"),
         Binding("c", "command", "command", show=False, tooltip="Copy the command that prints this"),
         Binding("escape", "clear", "back", tooltip="Clear the filter, or go back"),
     ]
@@ -122,7 +114,7 @@ class CompareScreen(FilteredScreen):
     def __init__(self, runs: list[Path]) -> None:
         super().__init__()
         self.runs = list(runs)
-        self._pairs = pairs_of(len(self.runs))
+        self._pairs = list(permutations(range(len(self.runs)), 2))
         self._at = 0
         self._read_runs: dict[Path, Run] = {}
         self._comparison: Comparison | None = None
@@ -144,7 +136,7 @@ class CompareScreen(FilteredScreen):
                     id="compare-filter",
                     classes="filter",
                 )
-                yield CompareTable(columns(("A", "B")), cells, empty="reading…", id="compared")
+                yield RowTable(columns(("A", "B")), cells, empty="reading…", id="compared")
                 yield FigureText(id="common")
 
     def on_mount(self) -> None:
@@ -152,13 +144,15 @@ class CompareScreen(FilteredScreen):
         self._start()
 
     @property
-    def pair(self) -> Pair:
-        """The pair that is compared."""
-        return self._pairs[self._at]
+    def _paths(self) -> tuple[Path, Path]:
+        """The runs that are compared: what the other one is compared with, and the other one."""
+        first, second = self._pairs[self._at]
+        return self.runs[first], self.runs[second]
 
     @property
-    def _paths(self) -> tuple[Path, Path]:
-        return self.runs[self.pair.first], self.runs[self.pair.second]
+    def _letters(self) -> tuple[str, str]:
+        first, second = self._pairs[self._at]
+        return run_letter(first), run_letter(second)
 
     @property
     def everything(self) -> bool:
@@ -166,9 +160,9 @@ class CompareScreen(FilteredScreen):
         return self.has_class("-everything")
 
     @property
-    def table(self) -> CompareTable:
+    def table(self) -> RowTable[Difference]:
         """The table of all figures."""
-        return self.query_one("#compared", CompareTable)
+        return self.query_one("#compared", RowTable)
 
     @property
     def forest(self) -> ForestTable:
@@ -186,8 +180,7 @@ class CompareScreen(FilteredScreen):
     def _compare(self, app: EngineApp, at: int) -> None:
         show: Callable[[], None]
         try:
-            pair = self._pairs[at]
-            first, second = (self._run(self.runs[i]) for i in (pair.first, pair.second))
+            first, second = (self._run(self.runs[place]) for place in self._pairs[at])
             comparison = compare_runs(first, second)
             show = partial(self._arrived, at, comparison, first, second)
         except TuiprobeError as error:
@@ -211,36 +204,24 @@ class CompareScreen(FilteredScreen):
         self._comparison, self._rows = comparison, compare_rows(comparison)
         self._forest = forest_rows(comparison)
         self._head([(f"! {plain(note)}", "$warning") for note in comparison.notes])
-        self._title(first, second)
-        sentence = verdict(self._forest, *self.pair.letters)
+        specs = ({**r.report.spec, "weights": r.report.model.weights.kind} for r in (first, second))
+        self.title_line.show(f"tuiprobe  {self.PLACE}", specs)
+        sentence = verdict(self._forest, *self._letters)
         self.query_one("#verdict", FigureText).show(inert(sentence))
-        bars = bar_pair(first.report, second.report)
-        self.query_one("#beneath", FigureText).show(
-            self._beneath(comparison, bars, [first, second])
-        )
+        beneath = self._beneath(comparison, first.report, second.report)
+        self.query_one("#beneath", FigureText).show(beneath)
         common = (inert(line(overlap_line(overlap))) for overlap in comparison.overlaps)
         self.query_one("#common", FigureText).show(Content("\n").join(common))
         colours = (run_mark(self._paths[0]).colour, run_mark(self._paths[1]).colour)
-        self.table.columns = columns(self.pair.letters, colours)
+        self.table.columns = columns(self._letters, colours)
         self.table.empty = "No figure matches. esc clears the filter, d shows all."
-        self.forest.name_runs(self.pair.letters, colours)
+        self.forest.name_runs(self._letters, colours)
         self._show()
-
-    def _title(self, first: Run, second: Run) -> None:
-        specs = [
-            {**run.report.spec, "weights": run.report.model.weights.kind} for run in (first, second)
-        ]
-        warnings = [
-            dict.fromkeys(title_warning(spec, short) for spec in specs) for short in (False, True)
-        ]
-        long, short = (" · ".join(filter(None, texts)) for texts in warnings)
-        about = headed("tuiprobe  Compare", long, short)
-        self.query_one("#place", Static).update(about(self.size.width - 2))
 
     def _head(self, notes: list[tuple[str, str]]) -> None:
         """Shows which runs are compared, and what weakens the comparison."""
         parts: list[Content] = []
-        for letter, path in zip(self.pair.letters, self._paths, strict=True):
+        for letter, path in zip(self._letters, self._paths, strict=True):
             run, mark = self._read_runs.get(path), run_mark(path)
             model = run.report.model.name if run is not None else path.name
             name = f" ({plain(path.name)})" if path.name != model else ""
@@ -257,24 +238,23 @@ class CompareScreen(FilteredScreen):
         lines = [Content("   ").join(parts), *(Content.styled(*note) for note in notes)]
         self.query_one("#compare-head", FigureText).show(Content("\n").join(lines))
 
-    def _beneath(self, comparison: Comparison, bars: BarPair | None, runs: list[Run]) -> Content:
+    def _beneath(self, comparison: Comparison, *reports: Report) -> Content:
         """Returns what has no interval: findings of one word, and the channels of both runs."""
-        first, second = self.pair.letters
-        pinned = set().union(*map(self.app.pins.channels_of, self._paths))
-        reports = (run.report for run in runs)
-        lines = list(map(inert, pinned_channels(pinned, self.pair.letters, *reports)))
-        lines += [
+        first, second = self._letters
+        lines = [
             inert(f"{fact.name}: {first} {fact.first or '-'}, {second} {fact.second or '-'}")
             for fact in comparison.facts
         ]
+        bars = bar_pair(*reports)
         if bars is not None:
-            largest = max((*bars.first.y, *bars.second.y), default=0.0)
+            chart, *series = bars
+            largest = max((y for bar in series for y in bar.y), default=0.0)
             parts = [
-                f"{letter} {sparkline(series.y, largest, 24)} {number(max(series.y, default=0.0))}"
-                for letter, series in ((first, bars.first), (second, bars.second))
+                f"{letter} {sparkline(bar.y, largest, 24)} {number(max(bar.y, default=0.0))}"
+                for letter, bar in zip((first, second), series, strict=True)
             ]
             lines.append(inert(f"channels  {'   '.join(parts)} at most"))
-            lines.append(inert(f"{bars.title}, largest first, one scale", DIM))
+            lines.append(inert(f"{chart.title}, largest first, one scale", DIM))
         return Content("\n").join(lines)
 
     def _show(self) -> None:
@@ -335,24 +315,10 @@ class CompareScreen(FilteredScreen):
 
     def action_copy(self) -> None:
         """Copies the row under the cursor."""
-        if not self.everything:
-            figure = self.forest.current
-            if figure is not None:
-                text = plain(forest_text(figure, self.pair.letters))
-                self.app.copy(text, "row")
-            return
-        row = self.table.current
-        if row is not None:
-            names = [column.title for column in self.table.columns]
-            pairs = zip(names, cells(row), strict=True)
-            text = plain(", ".join(f"{name} {cell.strip()}" for name, cell in pairs))
-            self.app.copy(text, "row")
-
-    def action_copy_all(self) -> None:
-        """Copies the comparison as Markdown."""
-        if self._comparison is not None:
-            text = section_markdown(describe(self._comparison, everything=True))
-            self.app.copy(text, "comparison")
+        table = self.table if self.everything else self.forest
+        row = ", ".join(f"{name} {cell}" for name, cell in table.about_row().items())
+        if row:
+            self.app.copy(plain(row), "row")
 
     def action_command(self) -> None:
         """Copies the command that prints this comparison."""

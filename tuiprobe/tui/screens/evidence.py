@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.numbers import interval, number
@@ -22,7 +21,7 @@ from tuiprobe.report.terminal import REPLACED
 from tuiprobe.report.text import line
 from tuiprobe.results.section import RowSubject, Table
 from tuiprobe.tui.child import ask
-from tuiprobe.tui.figures import FigureText, headed
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.section import table_cells
 from tuiprobe.tui.tabs.tab import RunResults
@@ -58,7 +57,6 @@ class EvidenceScreen(ProbeScreen):
         Binding("a", "ablate", "ablate", tooltip="Accuracy with it set to its mean"),
         Binding("n", "zero", "to zero", tooltip="Accuracy with it set to zero"),
         Binding("y", "copy", "copy", tooltip="Copy what is shown about it"),
-        Binding("m", "maximise", "maximise", show=False, tooltip="The pictures alone, and back"),
     ]
 
     def __init__(
@@ -93,16 +91,10 @@ class EvidenceScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Ablates if that was asked for."""
-        self.on_resize()
+        self.title_line.show(f"{self.title_text} · {self.results.about}", [self.results.spec])
         self.query_one("#about-scroll").focus()
         if self._at_once and not self.subject.layer:
             self.action_ablate()
-
-    def on_resize(self) -> None:
-        """Fits the title to the new width."""
-        left = f"{self.title_text} · {self.results.about}"
-        about = headed(left, self.results.warning(), self.results.warning(short=True))
-        self.query_one("#place", Static).update(about(self.size.width - 2))
 
     @property
     def title_text(self) -> str:
@@ -193,10 +185,6 @@ class EvidenceScreen(ProbeScreen):
         figures = (named(line.partition("  ")[0]) for line in about.splitlines())
         terms = [term.id for term in (*figures, *mentioned(about)) if term is not None]
         return tuple(dict.fromkeys((kind, *terms, "ablation")))
-
-    def action_maximise(self) -> None:
-        """Gives the whole window to the pictures, or takes it back."""
-        self.toggle_class("-maximised")
 
 
 def _listed(cells: dict[str, str]) -> Content:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import ContentSwitcher
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
@@ -28,8 +27,7 @@ from tuiprobe.label.status import FINAL, LabelStatus, label_status
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.figures import FigureText, headed
-from tuiprobe.tui.progress import title_warning
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert, inert_lines
@@ -48,7 +46,7 @@ LARGEST = 600
 SLOW, PATIENCE = 0.3, 2.0
 """Seconds after which the screen says that it reads, and that leaving waits for a label."""
 
-Change = Callable[[Labelling], object]
+LabelChange = Callable[[Labelling], object]
 
 T = TypeVar("T")
 
@@ -133,10 +131,6 @@ class LabelScreen(ProbeScreen):
         wait([self._thread.submit(self._close)], PATIENCE)
         self._thread.shutdown(wait=False)
 
-    def on_resize(self) -> None:
-        """Fits the title to the new width."""
-        self._title()
-
     @property
     def shown_run(self) -> Path | None:
         """The run directory that is shown; None where there are several."""
@@ -149,14 +143,14 @@ class LabelScreen(ProbeScreen):
 
     # The labels, which one thread has: a change is written before the next one begins.
 
-    def _do(self, change: Change | None = None) -> None:
+    def _do(self, change: LabelChange | None = None) -> None:
         """Makes a change, unless one is being made, and shows what follows."""
         if not self._busy:
             self._busy = True
             self._work(change)
 
     @work
-    async def _work(self, change: Change | None) -> None:
+    async def _work(self, change: LabelChange | None) -> None:
         slow = self.set_timer(SLOW, partial(self._say, Content("reading…")))
         try:
             if self._labelling is None and self._target is None:
@@ -194,7 +188,7 @@ class LabelScreen(ProbeScreen):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, function, *arguments)
 
-    def _view_after(self, change: Change | None) -> LabelView:
+    def _view_after(self, change: LabelChange | None) -> LabelView:
         """Returns what to show after a change, which is on disk."""
         if self._labelling is None:
             self._labelling = open_labelling(self.runs, self._target, self._seed)
@@ -231,25 +225,15 @@ class LabelScreen(ProbeScreen):
         self.query_one("#picture-words", FigureText).show(words)
         self.query_one(ContentSwitcher).current = "picture-words"
 
-    def _title(self) -> None:
-        if self.view is None or self._labelling is None:
-            return
-        about = [
-            {"model": candidate.model, "data": candidate.source}
-            for candidate in self._labelling.matched.candidates
-        ]
-        warnings = [
-            " · ".join(filter(None, dict.fromkeys(title_warning(spec, short) for spec in about)))
-            for short in (False, True)
-        ]
-        title = headed(f"tuiprobe  {self.view.state.headline()}", *warnings)
-        self.query_one("#place", Static).update(title(self.size.width - 2))
-
     def _show(self) -> None:
         view, labelling = self.view, self._labelling
         if view is None or labelling is None:
             return
-        self._title()
+        candidates = labelling.matched.candidates
+        self.title_line.show(
+            f"tuiprobe  {view.state.headline()}",
+            [{"model": candidate.model, "data": candidate.source} for candidate in candidates],
+        )
         if view.image is not None:
             self.query_one(WholePicture).show_image(view.image)
             self.query_one(ContentSwitcher).current = "picture"
@@ -354,17 +338,14 @@ class LabelScreen(ProbeScreen):
 
     @work(thread=True)
     def _open(self, path: Path) -> None:
-        program = {"darwin": "open"}.get(sys.platform, "xdg-open")
-        none = subprocess.DEVNULL
+        program = "open" if sys.platform == "darwin" else "xdg-open"
         try:
-            code = subprocess.run(  # noqa: S603  (a list of words, and the path is absolute)
-                [program, str(path)], stdin=none, stdout=none, stderr=none, start_new_session=True
-            ).returncode
-            cause = f"{program} ended with {code}" if code else ""
-        except OSError as error:
-            cause = f"{program} cannot be started: {os.strerror(error.errno or 0)}"
-        if cause:
-            self.app.call_from_thread(self.app.fail, cause, plain(str(path)))
+            subprocess.run(  # noqa: S603  (a list of words, and the path is absolute)
+                [program, str(path)], stdin=subprocess.DEVNULL, capture_output=True,
+                start_new_session=True, check=True,
+            )  # fmt: skip
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.app.call_from_thread(self.app.fail, plain(f"cannot open it: {error}"))
 
 
 def shared_targets(runs: Sequence[Path]) -> list[str]:

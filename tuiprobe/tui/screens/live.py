@@ -21,18 +21,17 @@ from tuiprobe.tui.child import Engine, shown_command
 from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import fitted, inert, inert_lines
-from tuiprobe.tui.widgets.bars import ChannelBars
 from tuiprobe.tui.widgets.layers import LayerStrip
-from tuiprobe.tui.widgets.live_panels import LivePanels, PanelData
+from tuiprobe.tui.widgets.live_panels import LivePanels
 
 FRAME_SECONDS = 0.2
 
-Place = tuple[str, str]
-"""Set and tap."""
+SetAndTap = tuple[str, str]
+"""Names of a set and of a tap."""
 
 
 class LiveScreen(ProbeScreen):
-    """The run goes on in a process of its own: pausing or leaving this screen does not stop it.
+    """The run goes on in a process of its own: leaving this screen does not stop it.
 
     Args:
         run: The run directory, or a group's, which holds one directory a model.
@@ -46,7 +45,6 @@ class LiveScreen(ProbeScreen):
         Binding("d", "detach", "detach", tooltip="Leave this screen; the run goes on"),
         Binding("enter", "results", "results", tooltip="The results, once they are there"),
         Binding("r", "again", "resume", tooltip="Resume a stopped run, or try a failed one again"),
-        Binding("space", "pause", "pause", tooltip="Hold the view; the run goes on"),
         Binding("l", "log", "log", tooltip="Show or hide the log"),
         Binding("left", "layer(-1)", "layer", key_display="←→", tooltip="Layer before"),
         Binding("right", "layer(1)", "layer", show=False, tooltip="Next layer"),
@@ -54,7 +52,6 @@ class LiveScreen(ProbeScreen):
         Binding("n", "run_of_group", "next run", tooltip="Next model of the group"),
         Binding("X", "kill", "kill", show=False, tooltip="Kill the engine at once"),
         Binding("escape", "leave", "back", show=False, tooltip="Close the log, or leave"),
-        Binding("y", "copy", "copy", show=False, tooltip="Copy the channel under the cursor"),
         Binding("c", "copy_command", "command", show=False, tooltip="Copy the command of this run"),
     ]
 
@@ -66,8 +63,7 @@ class LiveScreen(ProbeScreen):
         self._members = [run]
         self._member = 0
         self._watch = self._new_watch()
-        self._paused = False
-        self._place: Place | None = None
+        self._place: SetAndTap | None = None
         self._chosen_set: str | None = None
         self._chosen_tap = "embedding"
         self._shown = Snapshot()
@@ -152,8 +148,6 @@ class LiveScreen(ProbeScreen):
         snapshot = self._watch.latest
         self._announce_end(snapshot)
         self._show_title(snapshot)
-        if self._paused:
-            return
         kind = None if self.state is None else self.state.kind
         end = self._whole_end(snapshot)
         messages = (snapshot.log, snapshot.messages, snapshot.ranks, end, kind)
@@ -209,25 +203,10 @@ class LiveScreen(ProbeScreen):
         return progress.title(snapshot.about.get("model") or name, state, snapshot, elapsed, width)
 
     def _show_title(self, snapshot: Snapshot) -> None:
-        """Shows the state, and at the right the longest form of a warning that fits.
-
-        Where not even the shortest form fits, the warning has a line of its own.
-        """
-        width = self.size.width - 2
-        held = " · view paused, the run goes on" if self._paused and self.going else ""
-        forms = [progress.title_warning(snapshot.about, short) for short in (False, True)]
-        room = width - len(held) - (len(forms[1]) + 2 if forms[1] else 0)
-        state = self._state_text(snapshot, max(room, 40)) + held
-        lines = [state]
-        if forms[0]:
-            form = next((f for f in forms if len(state) + len(f) + 2 <= width), "")
-            whole = next((f for f in forms if len(f) <= width), forms[1])
-            lines = [f"{fitted(state, width - len(form))}{form}"] if form else [
-                fitted(state, width), whole.rjust(width)
-            ]  # fmt: skip
-        place = self.query_one("#place", Static)
-        place.update(inert_lines(lines))
-        place.styles.height = len(lines)
+        """Shows the state in the room that a short warning leaves."""
+        warning = progress.title_warning(snapshot.about, short=True)
+        room = self.title_line.content_size.width - (len(warning) + 2 if warning else 0)
+        self.title_line.show(self._state_text(snapshot, max(room, 40)), [snapshot.about])
 
     def _show_messages(self, snapshot: Snapshot) -> None:
         """Shows log, ranks, the last warning, and in full how a run ended."""
@@ -250,7 +229,7 @@ class LiveScreen(ProbeScreen):
         end = self._whole_end(snapshot)
         text = end or fitted(plain(warning), width - len(more)) + more
         panel = self.query_one("#warning", Static)
-        panel.update(inert(text, "" if end else "dim"))
+        panel.update(inert(text))
         panel.set_class(bool(end), "-whole")
         panel.display = bool(end or warning)
 
@@ -264,9 +243,8 @@ class LiveScreen(ProbeScreen):
             taps = self._taps(name)
             self._place = name, self._chosen_tap if self._chosen_tap in taps else taps[-1]
         taps = self._taps(self._place[0]) if self._place else []
-        self.query_one(LivePanels).show(
-            PanelData(snapshot, RunDir(self.shown_run), self._place, tuple(taps), self.going)
-        )
+        directory = RunDir(self.shown_run)
+        self.query_one(LivePanels).show(snapshot, directory, self._place, taps, self.going)
         self.refresh_bindings()
 
     def _taps(self, set_name: str) -> list[str]:
@@ -287,7 +265,6 @@ class LiveScreen(ProbeScreen):
             "layer": self._place is not None and len(self._taps(self._place[0])) > 1,
             "set": len({name for name, _ in self._shown.taps}) > 1,
             "run_of_group": len(self._members) > 1,
-            "pause": self.going or self._paused,
         }.get(action, True)
 
     def action_cancel(self) -> None:
@@ -351,11 +328,6 @@ class LiveScreen(ProbeScreen):
         self._watch = self._new_watch()
         self._find_engine()
 
-    def action_pause(self) -> None:
-        """Pauses the view, or catches up with the run."""
-        self._paused = not self._paused
-        self._tick()
-
     def action_log(self) -> None:
         """Shows or hides the log."""
         panel = self.query_one("#log")
@@ -369,15 +341,6 @@ class LiveScreen(ProbeScreen):
             self.action_log()
         else:
             await self.action_detach()
-
-    def action_copy(self) -> None:
-        """Copies channel, share and lead of the channel under the cursor."""
-        channel = self.query_one(ChannelBars).channel
-        tap = self._shown.taps.get(self._place) if self._place else None
-        if channel is None or tap is None or self._place is None:
-            return
-        text = f"{self._place[0]}\t{self._place[1]}\t{channel}\t{tap.shares[channel]:.6g}"
-        self.app.copy(text, "channel")
 
     def action_copy_command(self) -> None:
         """Copies the command that does the same, or opens this run."""

@@ -29,7 +29,6 @@ class ModelsScreen(FilteredScreen):
     PLACE = "Models M · Runs R"
     PURPOSE = "Will an encoder hold up on your images, why, and how sure? Choose one."
     AUTO_FOCUS = "#models"
-    SORTS_DOWN = (False,) * 4 + (True,) * (len(modellist.COLUMNS) - 4)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark", tooltip="Mark this model; several run side by side"),
         Binding(
@@ -39,7 +38,6 @@ class ModelsScreen(FilteredScreen):
             "d", "doctor", "check", tooltip="Check this model: weights, preprocessing, answers"
         ),
         Binding("f", "fetch", "fetch", tooltip="Download and verify the weights of this model"),
-        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
         Binding("down", "list", "list", show=False, tooltip="From the filter to the list"),
         Binding(
             "escape", "clear", "clear", show=False, tooltip="Stop a download, or clear the filter"
@@ -69,6 +67,7 @@ class ModelsScreen(FilteredScreen):
                     modellist.COLUMNS,
                     self._cells,
                     empty="No model matches. esc clears the filter.",
+                    sorts_down=modellist.SORTS_DOWN,
                     id="models",
                 )
                 yield Static("", id="count", classes="dim")
@@ -132,9 +131,8 @@ class ModelsScreen(FilteredScreen):
         everything = [*self._published, *self._others]
         matching = modellist.filtered(everything, self._query)
         rows: list[ListedModel | str] = modellist.grouped(matching)
-        if self._order is not None:
-            rows = [*modellist.ordered(matching, *self._order)]
-        self.table.sorted_by = self._order
+        if self.table.sorted_by is not None:
+            rows = [*modellist.ordered(matching, *self.table.sorted_by)]
         names = [row if isinstance(row, str) else row.name for row in rows]
         kept = current is not None and current.name in names
         self.table.show_rows(rows, names.index(current.name) if current and kept else 0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -20,35 +19,14 @@ from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import RunState, run_state
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.figures import headed
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.overview import BlockView
-from tuiprobe.tui.tabs.parts import MOST_PARTS, TAB_OF_BLOCK, Parts, read_parts
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
-from tuiprobe.tui.text import fitted, inert_lines
+from tuiprobe.tui.tabs.tabs import MOST_TABS, TAB_OF_BLOCK, ResultTabs, read_tabs
+from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
-
-_TABBED = {"ablate", "data", "filter", "sort", "copy", "maximise"}
-
-
-def tab_labels(names: Sequence[str], active: int, width: int) -> list[str]:
-    """Returns the labels of tabs, so that all are in sight; only the active one is never cut.
-
-    >>> tab_labels(["overview", "your-images", "shifts"], 0, 38)
-    ['1 overview', '2 your images', '3 shifts']
-    >>> tab_labels(["overview", "your-images", "shifts"], 0, 28)
-    ['1 overview', '2 you…', '3 shi…']
-    """
-    labels: list[str] = []
-    for room in range(max(map(len, names)), 1, -1):
-        cut = [fitted(name, min(room, len(name))) for name in names]
-        cut[active] = names[active]
-        labels = [f"{i} {name.replace('-', ' ')}" for i, name in enumerate(cut, 1)]
-        if sum(len(label) + 2 for label in labels) <= width:
-            break
-    return labels
 
 
 class ResultsScreen(ProbeScreen):
@@ -66,16 +44,12 @@ class ResultsScreen(ProbeScreen):
             tooltip="Previous part",
         ),
         Binding("1", "part(0)", "part", show=False, key_display="1-8", tooltip="Part by number"),
-        *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, MOST_PARTS)),
+        *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, MOST_TABS)),
         Binding("a", "ablate", "ablate", tooltip="Accuracy without this channel or direction"),
-        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
-        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
+        Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
         Binding("b", "label", "label", tooltip="Label a few of your pictures: how many are right"),
-        Binding("d", "data", "data", tooltip="Next set of images"),
         Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
         Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
-        Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
-        Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
         Binding("c", "command", "command", show=False, tooltip="Copy the command of this run"),
         Binding("escape", "leave", "back", tooltip="Back to where you came from"),
     ]  # fmt: skip
@@ -84,6 +58,8 @@ class ResultsScreen(ProbeScreen):
     ResultsScreen #reading { padding: 1 2; }
     ResultsScreen Tabs { height: 1; }
     ResultsScreen Tabs Underline { display: none; }
+    ResultsScreen Tab { padding: 0 1 0 0; }
+    ResultsScreen Tab:last-child { padding: 0; }
     ResultsScreen Tab.-active { text-style: bold reverse; }
     """
 
@@ -92,7 +68,7 @@ class ResultsScreen(ProbeScreen):
         self.run = run
         self.results: RunResults | None = None
         self.state: RunState | None = None
-        self._parts: Parts = {}
+        self._tabs: ResultTabs = {}
 
     def compose_body(self) -> ComposeResult:
         """Lays out the place for the tabs, which appear when the results are read."""
@@ -104,59 +80,40 @@ class ResultsScreen(ProbeScreen):
         self.app.read(partial(self._read, self.app))
 
     def _read(self, app: EngineApp) -> None:
-        parts: Parts = {}
+        parts: ResultTabs = {}
         results: RunResults | str
         try:
-            results, parts = read_parts(RunDir(self.run))
+            results, parts = read_tabs(RunDir(self.run))
         except TuiprobeError as error:
             results = str(error)
         self.state = run_state(RunDir(self.run), held_locks(), alive=app.works_on(self.run))
         if self.is_running:
             app.call_later(self._arrived, results, parts)
 
-    async def _arrived(self, results: RunResults | str, parts: Parts) -> None:
+    async def _arrived(self, results: RunResults | str, parts: ResultTabs) -> None:
         if not self.alive:
             return
         reading = self.query_one("#reading", Static)
         if isinstance(results, str):
             reading.update(inert_lines([results, "", "esc goes back"]))
             return
-        self.results, self._parts = results, parts
-        bar = Tabs(*(Tab(name, id=name) for name in parts))
+        self.results, self._tabs = results, parts
+        bar = Tabs(*(Tab(f"{number} {name}", id=name) for number, name in enumerate(parts, 1)))
         bar.can_focus = False
         await reading.remove()
         await self.query_one("#body").mount_all([bar, ContentSwitcher()])
-        self.on_resize()
+        self.title_line.show(self._how_it_stands() + results.about, [results.spec])
 
     @on(Tabs.TabActivated)
     async def _activated(self, event: Tabs.TabActivated) -> None:
         """Shows a part; it is laid out when it is first shown."""
         name, switcher = event.tab.id or "", self.query_one(ContentSwitcher)
-        if not switcher.query(f"#part-{name}"):
-            part = self._parts[name]()
-            part.id = f"part-{name}"
+        if not switcher.query(f"#tab-{name}"):
+            part = self._tabs[name]()
+            part.id = f"tab-{name}"
             await switcher.mount(part)
-        switcher.current = f"part-{name}"
-        self._name_tabs()
+        switcher.current = f"tab-{name}"
         self._focus()
-
-    def _name_tabs(self) -> None:
-        bar = next(iter(self.query(Tabs)), None)
-        if bar is not None and self._parts:
-            names = list(self._parts)
-            active = names.index(bar.active) if bar.active else 0
-            for tab, label in zip(
-                bar.query(Tab), tab_labels(names, active, self.size.width), strict=True
-            ):
-                tab.label = label
-
-    def on_resize(self) -> None:
-        """Fits the title and the names of the tabs to the new width."""
-        self._name_tabs()
-        if self.results is not None:
-            left, warnings = self._how_it_stands() + self.results.about, self.results.warning
-            about = headed(left, warnings(), warnings(short=True))
-            self.query_one("#place", Static).update(about(self.size.width - 2))
 
     def _how_it_stands(self) -> str:
         """Returns what the title says of a run that is not done."""
@@ -184,7 +141,7 @@ class ResultsScreen(ProbeScreen):
 
     def go(self, name: str) -> None:
         """Shows a part by its name; nothing where there is none."""
-        if name in self._parts:
+        if name in self._tabs:
             self.query_one(Tabs).active = name
 
     @on(BlockView.Opened)
@@ -198,27 +155,27 @@ class ResultsScreen(ProbeScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something in the part that is shown."""
-        if action in _TABBED:
-            return self.tab is not None and action in self.tab.answers
+        if action in ("ablate", "maximise"):
+            return self.tab is not None and bool(self.tab.query(".aside"))
         if action == "resume":
             return self.state is not None and self.state.resumable
         if action == "label":
             stopped = self.state is not None and self.state.resumable
-            return "your-images" in self._parts and not stopped
+            return "yours" in self._tabs and not stopped
         if action == "part":
-            return int(str(parameters[0])) < len(self._parts)
+            return int(str(parameters[0])) < len(self._tabs)
         if action in ("export", "command", "next_tab"):
-            return bool(self._parts)
+            return bool(self._tabs)
         return True
 
     def action_next_tab(self, by: int) -> None:
         """Shows the next part."""
-        names = list(self._parts)
+        names = list(self._tabs)
         self.go(names[(names.index(self.query_one(Tabs).active) + by) % len(names)])
 
     def action_part(self, index: int) -> None:
         """Shows a part by its number."""
-        self.go(list(self._parts)[index])
+        self.go(list(self._tabs)[index])
 
     async def action_leave(self) -> None:
         """Leaves the pictures or the filter; then shows both halves again; then goes back."""
@@ -237,21 +194,6 @@ class ResultsScreen(ProbeScreen):
         aside, main = self.has_class("-only-aside"), self.has_class("-only-main")
         self.set_class(not aside and not main, "-only-aside")
         self.set_class(aside, "-only-main")
-
-    def _call(self, name: str) -> Any:
-        return getattr(self.tab, name)()
-
-    def action_filter(self) -> None:
-        """Puts the cursor into the filter."""
-        self._call("start_filter")
-
-    def action_sort(self) -> None:
-        """Sorts by the next column."""
-        self._call("switch_sort")
-
-    def action_data(self) -> None:
-        """Shows the next set."""
-        self._call("switch_data")
 
     def action_label(self) -> None:
         """Opens the labels of the target set."""
@@ -272,12 +214,6 @@ class ResultsScreen(ProbeScreen):
             self.app.push_screen(
                 EvidenceScreen(self.results, subject, tab.figures(), tab.data, ablate)
             )
-
-    def action_copy(self) -> None:
-        """Copies the row under the cursor."""
-        row = self.tab.copied() if self.tab is not None else ""
-        if row:
-            self.app.copy(plain(row), "row")
 
     def action_command(self) -> None:
         """Copies the command line that does what this run did."""

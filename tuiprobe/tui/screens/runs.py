@@ -22,7 +22,7 @@ from tuiprobe.report.reading import rows_with_labels
 from tuiprobe.results import given
 from tuiprobe.run.deletion import delete_run, kept_files
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
+from tuiprobe.run.listing import SORTS, RunRow, find_runs, matches, read_runs
 from tuiprobe.run.state import Observer
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.runmarks import run_mark
@@ -38,7 +38,6 @@ _DOWN = {"changed", "progress", "target", "accuracy", "shifts", "kurtosis"}
 _SECONDS = 2.0
 _REST = 10
 """Rereading hundreds of runs takes a tenth of the time at most."""
-_FIRST_SECONDS = 0.2
 _SHORTEST_DATA = 12
 _WIDE = 100
 
@@ -128,7 +127,6 @@ class RunsScreen(FilteredScreen):
 
     PLACE = "Models M · Runs R"
     AUTO_FOCUS = "#runs"
-    SORTS_DOWN = (*(column in _DOWN for column in SORTED), False)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "resume", "resume", tooltip="Resume a stopped run, or try a failed one again"),
         Binding("space", "mark", "mark", tooltip="Mark this run, to compare or to delete"),
@@ -138,10 +136,8 @@ class RunsScreen(FilteredScreen):
         ),
         Binding("x", "delete", "delete", tooltip="Delete the marked runs, or this one"),
         Binding("e", "export", "export", tooltip="Write reports of this run"),
-        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
         Binding("p", "pin", "pin", tooltip="Keep this run on top, here and in Compare"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the path of this run"),
-        Binding("f5", "refresh_runs", "refresh", show=False, tooltip="Read the disk again"),
         Binding("escape", "clear", "back", show=False, tooltip="Clear the filter, or go back"),
     ]
     DEFAULT_CSS = """
@@ -166,7 +162,8 @@ class RunsScreen(FilteredScreen):
                 id="runs-filter",
                 classes="filter",
             )
-            yield RunTable(columns_of((), _WIDE), self._cells, id="runs")
+            sorts_down = (*(column in _DOWN for column in SORTED), False)
+            yield RunTable(columns_of((), _WIDE), self._cells, sorts_down=sorts_down, id="runs")
             yield Static("", id="runs-title", markup=False)
             yield Static("", id="runs-count", classes="dim", markup=False)
         body.border_title = inert(f"Open, resume or compare what was measured in {self.root}")
@@ -187,7 +184,6 @@ class RunsScreen(FilteredScreen):
         return self.query_one("#runs", RunTable)
 
     def _watch(self) -> None:
-        self._show_soon(self._first())
         while not self._stop.is_set():
             begun = time.monotonic()
             if not self._all or self.is_current:
@@ -195,16 +191,7 @@ class RunsScreen(FilteredScreen):
             self._stop.wait(max(_SECONDS, _REST * (time.monotonic() - begun)))
 
     def _listed(self) -> list[RunRow]:
-        return list(rows_with_labels(list_runs(self.root, observer=self._observer)))
-
-    def _first(self) -> list[RunRow]:
-        """Returns the latest runs, as many as are read at once; of hundreds, the rest follows."""
-        enough, rows = time.monotonic() + _FIRST_SECONDS, []
-        for row in rows_with_labels(read_runs(find_runs(self.root), observer=self._observer)):
-            rows.append(row)
-            if time.monotonic() > enough:
-                break
-        return rows
+        return list(rows_with_labels(read_runs(find_runs(self.root), observer=self._observer)))
 
     def _show_soon(self, rows: list[RunRow]) -> None:
         if self.is_running and not self._stop.is_set():
@@ -236,11 +223,11 @@ class RunsScreen(FilteredScreen):
     def _show(self) -> None:
         current = self.table.current
         rows = [row for row in self._all if matches(row, self._query.split())]
-        if self._order is not None:
-            rows.sort(key=_sort_key(self._order[0]), reverse=self._order[1])
+        if self.table.sorted_by is not None:
+            column, down = self.table.sorted_by
+            rows.sort(key=_sort_key(column), reverse=down)
         rows.sort(key=lambda row: row.path.absolute() not in self.app.pins.runs)
         self.table.columns = columns_of(rows, self.table.scrollable_content_region.width)
-        self.table.sorted_by = self._order
         self.table.empty = (
             "No run matches. esc clears the filter."
             if self._all
@@ -314,10 +301,6 @@ class RunsScreen(FilteredScreen):
         if row is not None:
             self.app.copy(str(row.path.absolute()), "path")
 
-    def action_refresh_runs(self) -> None:
-        """Reads the disk again at once."""
-        self._arrived(self._listed())
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something for the run under the cursor."""
         if action == "resume" and self.alive:
@@ -366,7 +349,7 @@ class RunsScreen(FilteredScreen):
         except TuiprobeError as error:
             self.app.fail(str(error))
         self._marked = {}
-        self.action_refresh_runs()
+        self._arrived(self._listed())
 
 
 def _sort_key(column: int) -> Callable[[RunRow], Any]:

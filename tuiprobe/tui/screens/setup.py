@@ -19,7 +19,8 @@ from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
-from tuiprobe.tui.run_preview import RunPreview, trial_of, unmatched_layers, warning
+from tuiprobe.tui.progress import title_warning
+from tuiprobe.tui.run_preview import RunPreview, specs_of, trial_of, unmatched_layers
 from tuiprobe.tui.runsetup import YES, Setup, SetupMemory
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert_lines
@@ -59,7 +60,6 @@ class SetupScreen(ProbeScreen):
         self._trial_note = ""
         self._trial_wrong: dict[str, str] = {}
         self._last_trial: tuple[str, ...] = ()  # what determines the trial that was begun last
-        self._refused = False  # the title says why the run did not start
         self._waits = False  # Enter was pressed before the answer of the preview
 
     def compose_body(self) -> ComposeResult:
@@ -93,8 +93,8 @@ class SetupScreen(ProbeScreen):
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the field under the cursor."""
         focused = self.focused.id if self.focused is not None else None
-        text = warning(self.setup, self._memory)
-        warned = [term for term in ("untrained", "demonstration") if term.upper() in text]
+        warnings = " ".join(map(title_warning, specs_of(self.setup, self._memory)))
+        warned = [term for term in ("untrained", "demonstration") if term.upper() in warnings]
         return (*EXPLAINED.get(focused or "", ()), *warned, "probe")
 
     # What was typed.
@@ -107,7 +107,7 @@ class SetupScreen(ProbeScreen):
             return
         before = Setup(self._models, self._seen).trial_options
         self._seen = self._memory.texts[self._models] = texts
-        self._contents, self._waits, self._refused = None, False, False
+        self._contents, self._waits = None, False
         self.form.refuse("")
         if self.setup.trial_options != before:
             self._trial_note, self._trial_wrong = "", {}
@@ -166,17 +166,13 @@ class SetupScreen(ProbeScreen):
         setup = self.setup
         downloads = "" if setup.of_vectors else download_words(self._missing(setup))
         trials, wrong = self._memory.all_trials(setup), self._wrong(setup)
-        ahead = RunPreview(setup, self._contents, trials, wrong, downloads)
+        trial = trials[0] if trials else None
+        preview = RunPreview(setup, self._contents, trial, wrong, downloads)
         command = shown_command(setup.arguments(self.app.runs))
-        self.form.show(setup, wrong, ahead.start_words, command)
-        lines = ahead.lines(self._note, self._trial_note)
+        self.form.show(setup, wrong, preview.start_words, command)
+        lines = preview.lines(self._note, self._trial_note)
         self.query_one("#understood", Static).update(inert_lines(lines))
-        if not self._refused:
-            self.place(self._top_line())
-
-    def _top_line(self) -> str:
-        text = warning(self.setup, self._memory) if self.is_attached and self.query(RunForm) else ""
-        return f"{self.PLACE}  {text}" if text else super()._top_line()
+        self.title_line.show(self.PLACE, specs_of(setup, self._memory))
 
     # The trial of the models.
 
@@ -272,8 +268,7 @@ class SetupScreen(ProbeScreen):
             name = next(iter(wrong))
             if name != "run":
                 self.query_one(f"#{name}").focus()
-            label = "" if name == "run" else f"{run_option(name).label}: "
-            self._refuse(f"{label}{wrong[name]}", marked=name != "run")
+            self._refuse(wrong[name], marked=name != "run")
             return
         directory = setup.directory(self.app.runs)
         try:
@@ -291,14 +286,12 @@ class SetupScreen(ProbeScreen):
         self.app.switch_screen(LiveScreen(directory, engine))
 
     def _refuse(self, cause: str, marked: bool = False) -> None:
-        """Says why the run does not start: in the title, a toast and, wrapped, in the form.
+        """Says why the run does not start: in a toast, and in the form.
 
         Args:
             cause: Why, with the remedy.
             marked: Whether it stands under its field already.
         """
         text = f"✗ {cause}"
-        self._refused = True
         self.form.refuse("" if marked else text)
-        self.place(text)
         self.notify(text, severity="error", markup=False)

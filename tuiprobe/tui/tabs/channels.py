@@ -72,8 +72,8 @@ class ChannelRow:
     @property
     def value(self) -> float:
         """Its height; 0 where there is none."""
-        known = self.height.height if self.height is not None else None
-        return known.value if known is not None and given(known) else 0.0
+        figure = self.height.height if self.height is not None else ABSENT
+        return figure.value if given(figure) else 0.0
 
 
 def channel_rows(layer: Outliers) -> list[ChannelRow]:
@@ -121,9 +121,9 @@ class ChannelsTab(ResultTab):
         taps: Its channels, one entry a set and layer.
     """
 
-    answers = frozenset({"ablate", "data", "copy", "maximise"})
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pin", "pin", tooltip="Keep this channel on top: every layer, set, Compare"),
+        Binding("d", "data", "data", tooltip="Next set of images"),
+        Binding("p", "pin", "pin", tooltip="Keep this channel on top, in every layer and set"),
     ]
     SCOPED_CSS = False
     DEFAULT_CSS = """
@@ -250,7 +250,7 @@ class ChannelsTab(ResultTab):
             strip = self.results.strip(subject, self.data)
             grid.show(self.results.groups(strip) or [("no pictures were kept of it", [])])
 
-    def switch_data(self) -> None:
+    def action_data(self) -> None:
         """Goes to the next set of images."""
         self._set = (self._set + 1) % len(self._sets)
         taps = self.taps
@@ -258,6 +258,10 @@ class ChannelsTab(ResultTab):
         at = names.index(self._tap) if self._tap in names else len(taps) - 1
         self.query_one("#result-layers", RowTable).show_rows(taps, at)
         self._show()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether a key does something: there may be a single set."""
+        return action != "data" or len(self._sets) > 1
 
     def subject(self) -> RowSubject | None:
         """Returns the channel under the cursor."""
@@ -310,7 +314,7 @@ def channel_cells(row: ChannelRow, tallest: float, room: int, pinned: bool = Fal
         pinned: Whether it is kept on top, which a letter behind its number says.
     """
     high, share = row.height, row.share
-    known = high or share
+    moments = high or share
     height, *others = _figures(row)
     head = f"{'▲' if row.outlier else ' '} {row.channel:>4}{'p' if pinned else ' '}"
     drawn = bar(row.value / tallest if tallest > 0 else 0.0, max(room - len(head) - 1, 0))
@@ -319,7 +323,7 @@ def channel_cells(row: ChannelRow, tallest: float, room: int, pinned: bool = Fal
         head + drawn,
         _with_interval(height),
         *(figure.alone() for figure in others),
-        number(known.mean if known is not None else 0.0),
+        number(moments.mean if moments is not None else 0.0),
         number(sd),
     ]
 

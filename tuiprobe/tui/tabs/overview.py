@@ -162,9 +162,9 @@ def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
 
 def sets_of(report: Report) -> list[NamedFigure]:
     """Returns the accuracy of every set, without the estimates that labels replace."""
-    known = set_accuracies(report)
-    labelled = {named.data for named in known if named.headline == LABELLED}
-    return [named for named in known if named.headline != TARGET or named.data not in labelled]
+    figures = set_accuracies(report)
+    labelled = {named.data for named in figures if named.headline == LABELLED}
+    return [named for named in figures if named.headline != TARGET or named.data not in labelled]
 
 
 def axis_lines(figures: Sequence[NamedFigure], width: int) -> Iterator[str]:
@@ -179,7 +179,7 @@ def axis_lines(figures: Sequence[NamedFigure], width: int) -> Iterator[str]:
         if given(figure):
             low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
             sign = "◇" if named.role == "estimate" else "◆"
-            drawn = span(low, figure.value, high, (0.0, 1.0), room, sign, zero=False)
+            drawn = span(low, figure.value, high, (0.0, 1.0), room, sign)
             yield f"{fitted(name, head)} {value:>{value_width}}  {drawn}"
     yield " " * (head + value_width + 3) + axis(room)
 
@@ -215,7 +215,6 @@ class OverviewTab(ResultTab):
         results: The run.
     """
 
-    answers = frozenset({"copy"})
     SCOPED_CSS = False
     DEFAULT_CSS = """
     OverviewTab { layout: vertical; }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content as Styled
 from textual.widget import Widget
@@ -54,7 +56,10 @@ class SubjectTable(RowTable[int]):
         self.of = table
         self._texts = table_cells(table)
         kept = _kept(self._texts, table)
-        super().__init__(_columns(table, self._texts, kept), self._cells, empty="no row matches")
+        super().__init__(
+            _columns(table, self._texts, kept), self._cells, empty="no row matches",
+            sorts_down=(False,) * len(kept),
+        )  # fmt: skip
         self._kept = kept
         self.show_rows(range(len(table.rows)))
 
@@ -66,15 +71,6 @@ class SubjectTable(RowTable[int]):
         """What the row under the cursor is about."""
         named = self.of.subjects[self.current] if self.current is not None else ()
         return named[0] if named else None
-
-    def about_row(self) -> dict[str, str]:
-        """Returns the cells of the row under the cursor by their headings."""
-        if self.current is None:
-            return {}
-        cells = self._cells(self.current)
-        return {
-            column.title: cell for column, cell in zip(self.columns, cells, strict=True) if cell
-        }
 
     def select(self, query: str) -> None:
         """Shows the rows with all words, in the order of a column.
@@ -98,7 +94,9 @@ class SectionTab(ResultTab):
         sections: The sections, each of one probe.
     """
 
-    answers = frozenset({"copy", "maximise"})
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
+    ]
     SCOPED_CSS = False
     DEFAULT_CSS = """
     SectionTab VerticalScroll { padding: 0 1; }
@@ -118,8 +116,6 @@ class SectionTab(ResultTab):
         content = [piece for section in sections for piece in section.content]
         self._tables = any(isinstance(piece, Table) and piece.subjects for piece in content)
         self._query = ""
-        if self._tables:
-            self.answers = SectionTab.answers | {"ablate", "filter", "sort"}
 
     def compose(self) -> ComposeResult:
         """Lays the sections out; a filter stands above, pictures beside rows that can be opened."""
@@ -202,27 +198,20 @@ class SectionTab(ResultTab):
             self.filter_done()
         return there
 
-    def start_filter(self) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether a key does something: some are about rows that can be opened."""
+        return self._tables or action != "filter"
+
+    def action_filter(self) -> None:
         """Puts the cursor into the filter."""
         filter = self.query_one(Input)
         filter.display = True
         filter.focus()
 
-    def switch_sort(self) -> None:
-        """Sorts by the next column; after the last one in the order of the report again."""
-        table = self.table
-        if table is not None:
-            column = 0 if table.sorted_by is None else table.sorted_by[0] + 1
-            table.sorted_by = (column, False) if column < len(table.columns) else None
-            table.select(self._query)
-
-    @on(RowTable.HeadingPressed)
-    def _heading(self, event: RowTable.HeadingPressed) -> None:
-        table = event.table
-        if isinstance(table, SubjectTable):
-            again = table.sorted_by == (event.column, False)
-            table.sorted_by = (event.column, again)
-            table.select(self._query)
+    @on(RowTable.Sorted)
+    def _sorted(self, event: RowTable.Sorted) -> None:
+        if isinstance(event.table, SubjectTable):
+            event.table.select(self._query)
 
     def subject(self) -> RowSubject | None:
         """Returns what the row under the cursor is about."""
@@ -276,7 +265,7 @@ def _columns(table: Table, cells: list[list[str]], kept: list[int]) -> list[RowC
         title = line(table.columns[i].title)
         width = min(max(cell_len(title), *(cell_len(row[i]) for row in cells)), WIDEST)
         right = all(isinstance(row[i], int | float | Estimate) for row in table.rows)
-        term = next((known.id for known in (named(title), *mentioned(title)) if known), "")
+        term = next((term.id for term in (named(title), *mentioned(title)) if term), "")
         columns.append(RowColumn(title, width, right and place > 0, drop=place, term=term))
     return columns
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
+from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
+from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import picture_file
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import RowSubject, Section, Strip, StripEnd
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.widgets.pictures import Picture
 
 PICTURES = 8
 """Pictures at an end: as many as a run keeps of its leading channels."""
 
-Groups = list[tuple[str, list[Picture]]]
+PictureGroups = list[tuple[str, list[Picture]]]
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,10 @@ class RunResults:
         words += [_counted(model.parameters)] if model.parameters else []
         return " · ".join([*words, f"{model.width:,} channels"])
 
-    def warning(self, short: bool = False) -> str:
-        """Returns what a title must say before any figure.
-
-        Args:
-            short: Whether without explanations.
-        """
-        return title_warning(
-            {**self.report.spec, "weights": self.report.model.weights.kind}, short=short
-        )
+    @property
+    def spec(self) -> dict[str, object]:
+        """What the run was asked, with the kind of its weights, as titles warn of it."""
+        return {**self.report.spec, "weights": self.report.model.weights.kind}
 
     @property
     def sections(self) -> Iterator[Section]:
@@ -71,7 +68,7 @@ class RunResults:
         of_set = (strip for strip in kept if strip.data == data)
         return next(of_set, kept[0] if kept and not data else None)
 
-    def groups(self, strip: Strip | None) -> Groups:
+    def groups(self, strip: Strip | None) -> PictureGroups:
         """Returns the pictures of a strip under headings, the end farthest from zero first."""
         if strip is None:
             return []
@@ -124,8 +121,9 @@ class ResultTab(Container):
     app: EngineApp
     ALLOW_SELECT = False
     SCOPED_CSS = False  # the screen has the classes for narrow and low windows
-    answers: frozenset[str] = frozenset()
-    """Which of the screen's actions this tab answers."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
+    ]
     DEFAULT_CSS = """
     ResultTab { layout: horizontal; height: 1fr; }
     ResultTab .main { width: 1fr; height: 1fr; }
@@ -138,6 +136,11 @@ class ResultTab(Container):
     def __init__(self, results: RunResults) -> None:
         super().__init__()
         self.results = results
+
+    def action_copy(self) -> None:
+        """Copies the row under the cursor."""
+        if row := self.copied():
+            self.app.copy(plain(row), "row")
 
     def first(self) -> Widget | None:
         """Returns the widget that takes the focus when the tab is shown."""

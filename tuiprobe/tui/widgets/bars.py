@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
@@ -21,7 +20,6 @@ from textual.widget import Widget
 
 from tuiprobe.numbers import number
 from tuiprobe.tui.text import fitted
-from tuiprobe.tui.widgets.spans import sparkline
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,17 +46,6 @@ def bar(value: float, width: int) -> str:
     eighths = round(max(0.0, min(value, 1.0)) * width * 8)
     rest = EIGHTHS[eighths % 8] if eighths % 8 else ""
     return "█" * (eighths // 8) + rest
-
-
-def binned(values: Sequence[float], bins: int) -> list[float]:
-    """Returns the largest value of each of at most `bins` runs of equal length.
-
-    >>> binned([1, 5, 2, 2], 2)
-    [5, 2]
-    """
-    count = min(bins, len(values))
-    edges = [i * len(values) // count for i in range(count + 1)] if count else []
-    return [max(values[a:b]) for a, b in pairwise(edges)]
 
 
 def axis(width: int) -> str:
@@ -169,10 +156,8 @@ class ChannelBars(Widget, can_focus=True):
             self._lines += [self._row(self._of, channel, bar_width) for channel in self._rows]
             rest = [self._shares[channel] for channel in self._ranking if channel not in self._rows]
             if rest:
-                words = f"   … {len(rest):,} more, together {number(sum(rest), 'share')} "
-                bins = binned(rest, max(width - len(words) - 1, 0))
-                spark = sparkline(bins, self._shares[self._rows[-1]] or 1.0, len(bins))
-                self._lines.append(fitted(words + spark, width))
+                words = f"   … {len(rest):,} more, together {number(sum(rest), 'share')}"
+                self._lines.append(fitted(words, width))
         self.refresh()
 
     def _row(self, of: Channels, channel: int, bar_width: int) -> str:

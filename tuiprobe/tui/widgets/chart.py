@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from tuiprobe.results.section import Chart
 from tuiprobe.tui.text import inert
-from tuiprobe.tui.widgets.textplot import Line, View, plot, points
+from tuiprobe.tui.widgets.textplot import PlotLine, View, plot, points
 
 _KINDS = ("main", "second", "third", "control", "reference", "context", "axis", "text", "cursor")
 
@@ -58,7 +58,7 @@ class ChartView(Widget, can_focus=True):
         self.view: View | None = None
         self.point: int | None = None
         self.border_title = inert(chart.title)
-        self._lines: list[Line] = []
+        self._lines: list[PlotLine] = []
 
     def on_resize(self) -> None:
         """Draws for the new size."""

@@ -104,20 +104,20 @@ def _forest(state: LabelStatus, names: bool, width: int) -> Iterator[Content]:
     for row, mark, figure in zip(rows, marks, figures, strict=True):
         if stacked:
             yield Content(fitted(mark, width).rstrip())
-        known = row.accuracy
+        accuracy = row.accuracy
         plot = ""
-        if known is not None:
-            plot = span(known.low, known.estimate, known.high, (0.0, 1.0), room)
+        if accuracy is not None:
+            plot = span(accuracy.low, accuracy.estimate, accuracy.high, (0.0, 1.0), room)
         line = f"{fitted(mark, head) if head else ''}{figure:>{figure_width}} {plot}".rstrip()
         yield Content.styled(line, DIM) if row.dropped else Content(line)
 
 
 def _accuracy(row: CandidateStatus, whole: bool) -> str:
-    known = row.accuracy
-    if known is None:
+    accuracy = row.accuracy
+    if accuracy is None:
         return "-"
     write = interval if whole else number
-    return write(known.estimate, low=known.low, high=known.high, unit="share")
+    return write(accuracy.estimate, low=accuracy.low, high=accuracy.high, unit="share")
 
 
 def _differences(state: LabelStatus, names: bool, bounds: bool) -> Iterator[Content]:

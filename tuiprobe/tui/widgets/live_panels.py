@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -29,25 +28,6 @@ LEAST_PICTURES, TALLEST = 6, 14
 BORDER = 2
 
 
-@dataclass(frozen=True, eq=False)
-class PanelData:
-    """What the panels show.
-
-    Attributes:
-        snapshot: The run.
-        directory: Its directory, for pictures.
-        place: Set and tap that are shown; None before the first image.
-        taps: Taps of that set, in the order of the network.
-        going: Whether the run goes on.
-    """
-
-    snapshot: Snapshot
-    directory: RunDir
-    place: tuple[str, str] | None
-    taps: tuple[str, ...]
-    going: bool = True
-
-
 class LivePanels(Vertical):
     """The answers so far, the channels, and pictures of the chosen one where there are some.
 
@@ -61,7 +41,7 @@ class LivePanels(Vertical):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._data: PanelData | None = None
+        self._pictured: tuple[Snapshot, RunDir, tuple[str, str]] | None = None
 
     def compose(self) -> ComposeResult:
         """Lays out the panels."""
@@ -82,12 +62,27 @@ class LivePanels(Vertical):
         self.query_one(LayerStrip).display = False
         self.on_resize()
 
-    def show(self, data: PanelData) -> None:
-        """Shows another state of the run in place."""
-        self._data = data
-        self.query_one(AnswersSoFar).show(data.snapshot, data.going)
-        if data.place is not None:
-            tap, (set_name, tap_name) = data.snapshot.taps[data.place], data.place
+    def show(
+        self,
+        snapshot: Snapshot,
+        directory: RunDir,
+        place: tuple[str, str] | None,
+        taps: list[str],
+        going: bool,
+    ) -> None:
+        """Shows another state of the run in place.
+
+        Args:
+            snapshot: The run.
+            directory: Its directory, for pictures.
+            place: Set and tap that are shown; None before the first image.
+            taps: Taps of that set, in the order of the network.
+            going: Whether the run goes on.
+        """
+        self._pictured = None if place is None else (snapshot, directory, place)
+        self.query_one(AnswersSoFar).show(snapshot, going)
+        if place is not None:
+            tap, (set_name, tap_name) = snapshot.taps[place], place
             panel, even = self.query_one("#channels"), number(1 / len(tap.shares), "share")
             panel.border_title = inert(f"{QUESTION} · {set_name} · {tap_name}")
             kurtosis = interval(tap.kurtosis, tap.low, tap.high)
@@ -95,10 +90,10 @@ class LivePanels(Vertical):
             self.query_one(ChannelBars).show(
                 Channels(tap_name, tap.shares, tap.leads, tap.above, outliers_of(tap))
             )
-            layers, taps = self.query_one(LayerStrip), data.taps
+            layers = self.query_one(LayerStrip)
             layers.display = len(taps) > 1
-            values = [data.snapshot.taps[set_name, name].kurtosis for name in taps]
-            layers.show(list(taps), values, taps.index(tap_name))
+            values = [snapshot.taps[set_name, name].kurtosis for name in taps]
+            layers.show(taps, values, taps.index(tap_name))
         self.on_resize()
 
     def on_resize(self) -> None:
@@ -132,11 +127,11 @@ class LivePanels(Vertical):
         """Shows pictures of both ends of the channel under the cursor; says if there are some."""
         from tuiprobe.report.reading import picture_file
 
-        data, channel = self._data, self.query_one(ChannelBars).channel
-        if data is None or data.place is None or channel is None:
+        channel = self.query_one(ChannelBars).channel
+        if self._pictured is None or channel is None:
             return False
-        name, tap = data.place
-        ends = data.snapshot.ends.get((name, channel)) if tap == FINAL_TAP else None
+        snapshot, directory, (name, tap) = self._pictured
+        ends = snapshot.ends.get((name, channel)) if tap == FINAL_TAP else None
         if ends is None:
             return False
         both = True
@@ -147,7 +142,7 @@ class LivePanels(Vertical):
             files: list[tuple[Entry | None, float]] = [
                 (file, value)
                 for image, value in images
-                if (file := picture_file(data.directory, name, image)) and file.exists()
+                if (file := picture_file(directory, name, image)) and file.exists()
             ]
             self.query_one(id, EndPictures).show(title, files)
             both = both and bool(files)

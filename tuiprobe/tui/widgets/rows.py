@@ -127,6 +127,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         columns: The columns; the first takes the width that is left.
         cells: Turns a row into one text per column; called for visible rows only.
         empty: Text if there are no rows, with the remedy.
+        sorts_down: For each column that rows can be sorted by, whether downwards at first.
         id: Id of the widget.
         classes: CSS classes.
     """
@@ -147,6 +148,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         Binding("home,g", "end(0)", "first", show=False, tooltip="First row"),
         Binding("end,G", "end(1)", "last", show=False, tooltip="Last row"),
         Binding("enter", "choose", "open", show=False, tooltip="Open this row"),
+        Binding("s", "sort", "sort", show=False, tooltip="Sort by the next column, or by a click"),
     ]
 
     class Highlighted(Message):
@@ -164,17 +166,8 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     class Chosen(Highlighted):
         """A row was chosen by Enter or a double click."""
 
-    class HeadingPressed(Message):
-        """A heading was clicked: sort by its column."""
-
-        def __init__(self, table: RowTable[Any], column: int) -> None:
-            super().__init__()
-            self.table, self.column = table, column
-
-        @property
-        def control(self) -> RowTable[Any]:
-            """The table."""
-            return self.table
+    class Sorted(Highlighted):
+        """Another order was chosen, which is in `sorted_by`: by its key, or by a heading."""
 
     def __init__(
         self,
@@ -182,11 +175,12 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         cells: Callable[[T], Sequence[str]],
         *,
         empty: str = "",
+        sorts_down: Sequence[bool] = (),
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self.columns, self.empty = columns, empty
+        self.columns, self.empty, self.sorts_down = columns, empty, sorts_down
         self.sorted_by: tuple[int, bool] | None = None
         self._cells = cells
         self._rows: Sequence[T] = ()
@@ -260,17 +254,33 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         elif self._rows:
             self.post_message(self.Chosen(self))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether rows can be sorted."""
+        return action != "sort" or bool(self.sorts_down)
+
+    def action_sort(self) -> None:
+        """Sorts by the next column; after the last one, restores the original order."""
+        column = 0 if self.sorted_by is None else self.sorted_by[0] + 1
+        sorts = column < len(self.sorts_down)
+        self._sort((column, self.sorts_down[column]) if sorts else None)
+
+    def _sort(self, order: tuple[int, bool] | None) -> None:
+        self.sorted_by = order
+        self.post_message(self.Sorted(self))
+
     def on_resize(self) -> None:
         """Keeps the cursor in sight."""
         if self._rows:
             self._go(self._cursor)
 
     def on_click(self, event: events.Click) -> None:
-        """Puts the cursor on a row, chooses it on a double click, or reports a heading."""
+        """Puts the cursor on a row, chooses it on a double click, or sorts by a heading."""
         if event.y == 0:
             column = self._column_at(event.x)
-            if column is not None:
-                self.post_message(self.HeadingPressed(self, column))
+            if column is not None and column < len(self.sorts_down):
+                before, down = self.sorted_by, self.sorts_down[column]
+                again = before is not None and before[0] == column
+                self._sort((column, not before[1] if before and again else down))
             return
         row = self.scroll_offset.y + event.y - 1
         if row < len(self._rows):
@@ -288,6 +298,13 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     def row_line(self, row: T, width: int) -> str:
         """Returns the text of a row, exactly `width` cells."""
         return row_text(self.columns, self._cells(row), width)
+
+    def about_row(self) -> dict[str, str]:
+        """Returns the cells of the row under the cursor by their headings, without empty ones."""
+        if self.current is None:
+            return {}
+        pairs = zip(self.columns, self._cells(self.current), strict=True)
+        return {column.title.strip(): cell.strip() for column, cell in pairs if cell.strip()}
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the columns that are shown, the one of the order first."""

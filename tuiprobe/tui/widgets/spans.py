@@ -14,7 +14,6 @@ def span(
     bounds: tuple[float, float],
     width: int,
     sign: str = "◆",
-    zero: bool = True,
 ) -> str:
     """Returns an interval with its value, on a scale between two bounds.
 
@@ -22,25 +21,23 @@ def span(
         low: Low end.
         value: Between both ends.
         high: High end.
-        bounds: What the first and the last cell stand for.
+        bounds: What the first and the last cell stand for; zero between them is marked.
         width: Cells; at least 3.
         sign: What stands for the value.
-        zero: Whether zero, which lies between the bounds, is marked.
 
     >>> span(0.5, 0.75, 1.0, (-1, 1), 13), span(-1, 0.5, 1, (-1, 1), 9)
     ('      ┼  ├◆─┤', '├───┼─◆─┤')
     """
     first, last = bounds
-    reach = (last - first) or 1.0
 
     def cell(at: float) -> int:
-        return max(0, min(round((at - first) / reach * (width - 1)), width - 1))
+        return max(0, min(round((at - first) / (last - first) * (width - 1)), width - 1))
 
     cells = [" "] * width
     start, end = cell(low), cell(high)
     if end > start:
         cells[start : end + 1] = ["├", *"─" * (end - start - 1), "┤"]
-    if zero:
+    if first < 0 < last:
         cells[cell(0.0)] = "┼"
     cells[cell(value)] = sign
     return "".join(cells)

@@ -18,7 +18,7 @@ from tuiprobe.report.svg import round_ticks, tick_text
 from tuiprobe.results.section import Chart, Series
 from tuiprobe.tui.text import braille, dot_bit, fitted
 
-Line = list[tuple[str, str]]
+PlotLine = list[tuple[str, str]]
 """Runs of text, each with its kind: the role of a series, `axis`, `text`, `cursor` or `blank`."""
 
 SMALLEST = (16, 7)
@@ -118,7 +118,7 @@ class _Canvas:
             before = self.dots.get((column, row), (0, kind))[0]
             self.dots[column, row] = (before | dot_bit(x, y), kind)
 
-    def line(self, y: int) -> Line:
+    def line(self, y: int) -> PlotLine:
         """Returns the cells of one row as runs of one kind."""
         cells = []
         for x in range(self.width):
@@ -140,7 +140,7 @@ def plot(
     view: View | None = None,
     cursor: int | None = None,
     ascii: bool = False,
-) -> list[Line]:
+) -> list[PlotLine]:
     """Draws a chart into `height` lines of `width` cells; nothing where that is too small.
 
     Args:
@@ -169,7 +169,7 @@ def plot(
     if at is not None:
         canvas.put(canvas.column(at.x), canvas.row(at.y), at.sign, "cursor")
     texts = {canvas.row(value): tick_text(value, chart.y_unit) for value in y_ticks}
-    lines: list[Line] = [[(fitted(plain(chart.y_label), width), "axis")]]
+    lines: list[PlotLine] = [[(fitted(plain(chart.y_label), width), "axis")]]
     for y in range(rows):
         tick = f"{texts.get(y, ''):>{margin - 1}}{'┤' if y in texts else '│'}"
         lines.append([(tick, "axis"), *canvas.line(y)])
@@ -297,9 +297,9 @@ def _x_ticks(chart: Chart, canvas: _Canvas) -> str:
     return "".join(cells)
 
 
-def _legend(chart: Chart, width: int, most: int) -> list[Line]:
+def _legend(chart: Chart, width: int, most: int) -> list[PlotLine]:
     """Returns the legend: the sign of each series, in at most `most` lines, then the note."""
-    lines: list[Line] = []
+    lines: list[PlotLine] = []
     named = [pair for pair in zip(signs(chart), chart.series, strict=True) if not pair[1].labelled]
     used = 0
     for sign, series in named if len(named) > 1 else ():

@@ -1,64 +1,65 @@
-"""The line at the top: what a screen says of itself, and at the right what runs meanwhile."""
+"""The line at the top: what a screen is about, and at the right what to beware of."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping
 
 from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
-GAP = 2
+from tuiprobe.plaintext import plain
+from tuiprobe.tui.progress import title_warning
+from tuiprobe.tui.text import fitted
 
 
-def beside(content: Content, badge: str, width: int) -> Content:
-    """Returns a line with a badge at its right end; what has to give way are blanks, then words.
+def titled(text: str, warning: str, short: str, width: int) -> Content:
+    """Returns a title with a warning at its right end.
 
-    >>> beside(Content("tuiprobe  Compare       UNTRAINED"), "● 1 running", 40).plain
-    'tuiprobe  Compare  UNTRAINED ● 1 running'
-    >>> beside(Content("tuiprobe  a long name"), "● 1 running", 26).plain
-    'tuiprobe  a l… ● 1 running'
+    Args:
+        text: What the screen is about; cut where there is no room.
+        warning: Never cut; its short form takes its place where there is no room for both.
+        short: The short form.
+        width: Cells.
+
+    >>> titled("mini_clip · 128 channels", "DEMONSTRATION: no more", "DEMONSTRATION", 40).plain
+    'mini_clip · 128 channels   DEMONSTRATION'
     """
-    room = max(width - cell_len(badge) - 1, 0)
-    excess = cell_len(content.plain) - room
-    if excess > 0:
-        gap = max(re.finditer(" {2,}|$", content.plain), key=lambda blanks: len(blanks.group()))
-        cut = min(excess, max(len(gap.group()) - GAP, 0))
-        content = content[: gap.start()] + content[gap.start() + cut :]
-        if cut < excess:
-            content = content[: max(room - 1, 0)] + Content("…")
-    blank = " " * max(room - cell_len(content.plain), 0)
-    return Content.assemble(content, blank, " ", (badge, "$success"))
+    notice = warning if cell_len(text) + cell_len(warning) + 2 <= width else short
+    room = max(width - cell_len(notice) - (2 if notice else 0), 0)
+    head = fitted(text, room) + ("  " if notice else "")
+    return Content.assemble(Content(head), (notice, "bold $warning"))
 
 
 class TitleLine(Static):
-    """Text, and a badge at the right of its first line while something runs."""
+    """Text and a warning, drawn anew for every width.
+
+    Args:
+        text: The text.
+        id: Id of the widget.
+    """
 
     ALLOW_SELECT = False
 
     def __init__(self, text: str, *, id: str) -> None:
-        self._text, self._badge = Content(text), ""
-        super().__init__(self._text, id=id, markup=False)
+        self._text, self._warnings = text, ("", "")
+        super().__init__(text, id=id, markup=False)
 
-    def update(self, content: object = "", *, layout: bool = True) -> None:
-        """Shows other text."""
-        self._text = content if isinstance(content, Content) else Content(str(content))
-        self._draw(layout)
+    def show(self, text: str, specs: Iterable[Mapping[str, object]] = ()) -> None:
+        """Shows other text, and what to beware of.
 
-    def show_badge(self, badge: str) -> None:
-        """Shows what runs meanwhile; empty for nothing."""
-        if badge != self._badge:
-            self._badge = badge
-            self._draw(layout=False)
+        Args:
+            text: What the screen is about; may come from outside.
+            specs: What is known of the runs that it shows, for `title_warning`.
+        """
+        warnings = [(title_warning(spec), title_warning(spec, short=True)) for spec in specs]
+        long, short = (
+            " · ".join(filter(None, dict.fromkeys(forms))) for forms in zip(*warnings, strict=True)
+        ) if warnings else ("", "")  # fmt: skip
+        self._text, self._warnings = plain(text), (long, short)
+        self.on_resize()
 
     def on_resize(self) -> None:
-        """Puts the badge at the new right end."""
-        if self._badge:
-            self._draw(layout=False)
-
-    def _draw(self, layout: bool) -> None:
-        text, width = self._text, self.size.width
-        if self._badge and width:
-            first, *rest = text.split("\n", allow_blank=True)
-            text = Content("\n").join([beside(first, self._badge, width), *rest])
-        super().update(text, layout=layout)
+        """Draws for the width there is."""
+        if self.content_size.width:
+            self.update(titled(self._text, *self._warnings, self.content_size.width))

@@ -14,13 +14,13 @@ from tuiprobe.tui.tabs.overview import OverviewTab
 from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 
-MOST_PARTS = 8
+MOST_TABS = 8
 
-Parts = dict[str, Callable[[], ResultTab]]
+ResultTabs = dict[str, Callable[[], ResultTab]]
 """What lays out each part, by its name."""
 
 TAB_OF_BLOCK = {
-    "your images": "your-images",
+    "your images": "yours",
     "shifts": "shifts",
     "inside": "channels",
     "deploy": "checks",
@@ -29,7 +29,7 @@ TAB_OF_BLOCK = {
 """The part that holds the evidence behind a block of the card."""
 
 
-def read_parts(run: RunDir) -> tuple[RunResults, Parts]:
+def read_tabs(run: RunDir) -> tuple[RunResults, ResultTabs]:
     """Reads a run, and returns its parts, without what no tab shows.
 
     Raises:
@@ -39,28 +39,28 @@ def read_parts(run: RunDir) -> tuple[RunResults, Parts]:
     channels = channels_of(report)
     parts = tuple(part.model_copy(update={"result": None}) for part in report.parts)
     results = RunResults(run, report.model_copy(update={"parts": parts}))
-    return results, parts_of(results, channels)
+    return results, tabs_of(results, channels)
 
 
-def parts_of(results: RunResults, channels: Callable[[RunResults], ResultTab] | None) -> Parts:
+def tabs_of(results: RunResults, channels: Callable[[RunResults], ResultTab] | None) -> ResultTabs:
     """Returns the parts with content, in order: what to expect, why, and how sure.
 
     A section inside whose rows can be opened has a part of its own while there is room.
     """
     there = [part for part in results.report.parts if part.section is not None]
     own = [part for part in there if part.block == "inside" and _opens(part)]
-    own = [part for part in own if part.probe != "outliers"][: MOST_PARTS - 6]
+    own = [part for part in own if part.probe != "outliers"][: MOST_TABS - 6]
     inside = [part for part in there if part.block == "inside" and part not in own]
     checks = [part for part in there if part.block in ("deploy", "how sure", None)]
     sections = {
-        "your-images": [part for part in there if part.block == "your images"],
+        "yours": [part for part in there if part.block == "your images"],
         "shifts": [part for part in there if part.block == "shifts"],
         "channels": [],
         "inside": inside,
         **{part.probe.replace("_", "-"): [part] for part in own},
         "checks": checks,
     }
-    parts: Parts = {"overview": partial(OverviewTab, results)}
+    parts: ResultTabs = {"overview": partial(OverviewTab, results)}
     for name, members in sections.items():
         if name == "channels" and channels is not None:
             parts[name] = partial(channels, results)
