@@ -19,6 +19,11 @@ def main() -> None:
 
 
 def _run() -> int:
+    if sys.argv[1:] == ["--version"]:
+        from tuiprobe import __version__
+
+        print(f"tuiprobe {__version__}")
+        return 0
     completing = "_TUIPROBE_COMPLETE" in os.environ  # set by Typer's script, which passes no words
     if not completing and sys.argv[1:] in ([], ["--ascii"]):  # no argument parser: paint sooner
         from tuiprobe.tui.start import start
