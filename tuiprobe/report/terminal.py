@@ -15,7 +15,7 @@ from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.results.reproduce import provenance
 from tuiprobe.results.section import Heading, Points, Prose, Section, Table
-from tuiprobe.texttable import GAP, TextColumn, text_table
+from tuiprobe.texttable import GAP
 
 if TYPE_CHECKING:
     from tuiprobe.probes.ablation.result import TargetedAblation
@@ -77,7 +77,10 @@ def table_lines(table: Table) -> list[str]:
             lines.append([part[at] if at < len(part) else "" for part in wrapped])
         if cells is titles:
             lines.append(["-" * width for width in widths])
-    return list(text_table([TextColumn("", width) for width in widths], lines))[1:]
+    return [
+        GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        for cells in lines
+    ]
 
 
 def summary(report: Report) -> str:
