@@ -125,7 +125,9 @@ def _named(data: object, images: dict[str, PythonImages], *, labelled: bool = Tr
 def _encoder(
     model: object, options: dict[str, Any], tensors: tuple[int, int] | None
 ) -> Encoder | None:
-    """Returns the encoder that is an object; takes the options out that only a module has.
+    """Returns the encoder that the user gave as an object; None for a name.
+
+    Options that only a torch module takes are removed from `options`.
 
     Args:
         model: What the user gave.
@@ -159,7 +161,7 @@ def _encoder(
 
 @contextmanager
 def _listener(progress: bool | Listener | None) -> Iterator[Listener]:
-    """Yields what hears the events of a run; an error is raised anyway, so it is not repeated."""
+    """Yields what receives the events of a run; errors are raised, so they are not shown too."""
     if callable(progress):
         yield progress
     elif progress or (progress is None and is_interactive()):
