@@ -56,10 +56,9 @@ def test_the_measured_mean_of_shifts_orders_and_decides() -> None:
     ranking = rank([shifted("b", 0.5), shifted("c", 0.3), shifted("a", 0.6)])
     assert (ranking.by, ranking.data) == ("mean_shift", "val")
     assert decisions(ranking) == [("a", "take"), ("b", "behind"), ("c", "behind")]
-    assert line(describe_ranking(ranking).headline).startswith("Take a: the best on the mean of")
-    assert title_of(ranking) == (
-        "a is ahead of b by 0.100 (0.072 to 0.128) and of 1 more on the mean of labelled shifts"
-    )
+    assert title_of(ranking) == "Take a: the best on the mean of labelled shifts"
+    text = section_text(describe_ranking(ranking))
+    assert "- a minus b, mean of shifts: +0.100 (+0.072 to +0.128), separate." in text
     # two tests at once: error .02 sqrt(2) / 1.96 of each, (2.2414 + .8416) of it
     assert ranking.detectable == pytest.approx(0.0445, abs=1e-4)
 
@@ -68,9 +67,23 @@ def test_neither_apart_nor_equal_is_undecided() -> None:
     ranking = rank([shifted("a", 0.51), shifted("b", 0.5), shifted("c", 0.3)])
     assert decisions(ranking) == [("a", "undecided"), ("b", "undecided"), ("c", "behind")]
     headline = line(describe_ranking(ranking).headline)
-    assert headline.startswith("Undecided between a and b")
-    assert title_of(ranking) == "Undecided between a and b: label 50 of your own pictures"
-    assert "Label some of your own pictures (about 50" in headline
+    assert title_of(ranking) == "Undecided between a and b: label some of your own pictures"
+    assert headline.startswith(title_of(ranking))
+    assert "About 50 labels tell a difference of 11 points" in headline
+
+
+def test_no_more_labels_are_asked_for_than_there_are_pictures() -> None:
+    runs = []
+    for name, value in (("a", 0.51), ("b", 0.5)):
+        measured = shifted(name, value)
+        target = measured.report.data[0].model_copy(
+            update={"name": "photos", "target": True, "measured": 40}
+        )
+        data = (*measured.report.data, target)
+        runs.append(measured._replace(report=measured.report.model_copy(update={"data": data})))
+    ranking = rank(runs)
+    assert title_of(ranking) == "Undecided between a and b: label all 40 pictures of photos"
+    assert "50" not in line(describe_ranking(ranking).headline)
 
 
 def test_the_cheapest_is_advised_only_within_the_margin() -> None:
@@ -83,11 +96,9 @@ def test_the_cheapest_is_advised_only_within_the_margin() -> None:
     assert decisions(ranking) == [
         ("best", "as good"), ("equal", "take"), ("small", "as good"), ("far", "behind"),
     ]  # fmt: skip
-    assert line(describe_ranking(ranking).headline).startswith(
-        "Take equal, the cheapest of 3 models within 2.0 points of the best"
-    )
     assert title_of(ranking) == (
-        "equal is within 2.0 points of the best on the mean of labelled shifts, and the cheapest"
+        "Take equal, the cheapest of 3 models within 2 points of the best on the mean of labelled "
+        "shifts"
     )
     untimed = costing(shifted("small", 0.5, 0.005), 100)
     assert ("small", "take") in decisions(rank([equal, untimed, best]))  # then by parameters
@@ -195,11 +206,14 @@ def test_other_contents_are_other_images_whatever_the_folder_is_called() -> None
         return run(name, images={"val": SetValues("list", contents, np.arange(9), {})})
 
     def notes(*runs: Run) -> list[str]:
-        return [note for note in rank(runs).notes if "other images" in note]
+        return [note for note in rank(runs).notes if "not paired" in note]
 
     assert notes(seen("a", "x"), seen("b", "x")) == []
-    assert notes(seen("a", "x"), seen("b", "y")) == ["b saw other images: 500 of val"]
-    assert notes(seen("a", "x"), run("c")) == []
+    assert notes(seen("a", "x"), seen("b", "y")) == [
+        "b beside a: val: differences are not paired: images of other contents"
+    ]
+    (unknown,) = notes(seen("a", "x"), run("c"))
+    assert "c: no values of single images are kept" in unknown
     moved = run("d")
     data = [old.model_copy(update={"source": "imagefolder:val"}) for old in moved.report.data]
     moved = moved._replace(report=moved.report.model_copy(update={"data": tuple(data)}))

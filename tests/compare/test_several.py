@@ -93,7 +93,7 @@ def test_warnings_of_the_runs_are_not_lost() -> None:
 def test_fifty_runs_make_one_page() -> None:
     runs = [run(key=f"{i:02}" * 32, model=model(name=f"model {i}")) for i in range(50)]
     names = "model 0, model 1, model 2, model 3 and 46 more"
-    assert title_of(rank(runs)) == f"Undecided between {names}: label 50 of your own pictures"
+    assert title_of(rank(runs)) == f"Undecided between {names}: label some of your own pictures"
     began = time.process_time()
     page = sections_html("Runs", describe_several(runs))
     assert time.process_time() - began < 60

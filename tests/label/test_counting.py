@@ -140,11 +140,8 @@ def test_models_are_ordered_and_gated_by_labels(
             runs[other].report.model.name,
         ]
         assert [row.decision for row in ranking.models] == ["take", "not the best"]
-        ahead = f"{ranking.models[0].model} is ahead of {ranking.models[1].model}"
-        assert title_of(ranking).startswith(ahead)
-        assert title_of(ranking).endswith(" on photos by 40 labels")
         words = f"Take {ranking.models[0].model}: the best of the 2 on these 40 pictures of photos"
-        assert words in str(describe_ranking(ranking).headline[0])
+        assert title_of(ranking) == f"{words}, by 40 labels"
     row = next(
         row for row in compare_runs(runs[best], runs[other]).differences if row.id == "labelled"
     )

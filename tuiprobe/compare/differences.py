@@ -180,7 +180,7 @@ def compare(
         overlaps=tuple(overlaps(first, second)) if alike else (),
         notes=(
             *_model_notes(first, second),
-            *_image_notes(first, second, pairing),
+            *image_notes(first, second, pairing),
             *_label_notes((first, second), labels),
         ),
         unmatched=tuple(f"{data}/{place}" for data, place in sorted(places[0] ^ places[1])),
@@ -296,7 +296,7 @@ def _model_notes(first: Report, second: Report) -> Iterator[str]:
         yield "preprocessing differs"
 
 
-def _image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
+def image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
     """Yields why images are not compared in pairs, and which ones differ or are left out."""
     for report, images in ((first, pairing.first), (second, pairing.second)):
         if not images and (pairing.first or pairing.second):

@@ -75,7 +75,8 @@ def _about(comparison: Comparison) -> Content:
         for fact in comparison.facts
     ]
     lines += [(Strong(strong="note"), f": {note}") for note in comparison.notes]
-    lines += [("only in one of them: ", Code(code=place)) for place in comparison.unmatched]
+    if comparison.unmatched:
+        lines.append(f"only in one of them: {', '.join(comparison.unmatched)}")
     return points(lines)
 
 

@@ -13,15 +13,15 @@ from typing import Final, NamedTuple
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.numbers import number, suffix
 from tuiprobe.plaintext import listed
-from tuiprobe.results import Estimate, Frozen, Report, given
+from tuiprobe.results import Estimate, Report, given
 from tuiprobe.results.base import Real
 from tuiprobe.results.headlines import BY_RANK
 from tuiprobe.results.section import Chart, Drawn, Series
 
-Groups = Mapping[bool | None, tuple[str, Drawn]]
+RowLegend = Mapping[bool | None, tuple[str, Drawn]]
 """Name and role of the rows that differ, that do not, and of which neither is known."""
 
-_DIFFERENCES: Final[Groups] = {
+_DIFFERENCES: Final[RowLegend] = {
     False: ("not told apart", "second"),
     True: ("differs", "main"),
     None: ("no interval", "control"),
@@ -100,7 +100,7 @@ def forest_chart(
     title: str,
     label: str,
     rows: Sequence[Interval],
-    groups: Groups,
+    legend: RowLegend,
     unit: str = "none",
     note: str = "",
 ) -> Chart:
@@ -111,12 +111,12 @@ def forest_chart(
         title: One line.
         label: What values are.
         rows: The rows.
-        groups: How rows are named and drawn by whether they differ.
+        legend: How rows are named and drawn by whether they differ.
         unit: What values count.
         note: What a reader must know.
     """
     drawn = []
-    for differs, (name, role) in groups.items():
+    for differs, (name, role) in legend.items():
         own = [(float(i), row) for i, row in enumerate(rows) if row.differs is differs]
         if own:
             drawn.append(
@@ -217,30 +217,15 @@ def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
     return f"On the same images, {'; '.join(clause for clause in clauses if clause)}."
 
 
-class BarPair(Frozen):
-    """The same bars of two runs, to be drawn side by side on one scale.
+def bar_pair(first: Report, second: Report) -> tuple[Chart, Series, Series] | None:
+    """Returns the first bars by channel that both reports describe inside; None without any.
 
-    Attributes:
-        title: What they are, from the chart of the first report.
-        y_label: What a bar counts.
-        first: Of the first run.
-        second: Of the second run.
+    The chart is that of the first report.
     """
-
-    title: str
-    y_label: str
-    first: Series
-    second: Series
-
-
-def bar_pair(first: Report, second: Report) -> BarPair | None:
-    """Returns the first bars by channel that both reports describe inside; None without any."""
     theirs = {chart.id: bars for chart, bars in _bars(second)}
     for chart, bars in _bars(first):
         if chart.id in theirs:
-            return BarPair(
-                title=chart.title, y_label=chart.y_label, first=bars, second=theirs[chart.id]
-            )
+            return chart, bars, theirs[chart.id]
     return None
 
 

@@ -22,16 +22,6 @@ from tuiprobe.plaintext import plain
 from tuiprobe.results import given
 from tuiprobe.results.headlines import HEADLINES
 
-RENAMED: Final = {
-    "persistent": "outlier_channels",
-    "persistent_channels": "outlier_channels",
-    "verdict": "outcome",
-    "centred_kurtosis": "residual.kurtosis",
-    "effective": "value",
-    "precision": "value",
-}
-"""What figures of earlier versions are called now, or which one replaced them."""
-
 _GATE = re.compile(
     r"\s*(?:(?P<place>[^\"]+):)?\s*"
     r"(?:(?P<name>[A-Za-z_][\w.]*)|\"(?P<quoted>[^\"]+)\"(?P<end>\.low|\.high)?)\s*"
@@ -121,7 +111,14 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     if gate.headline and not gate.place:
         rows = [row for row in rows if row.headline is not None]
     if not rows:
-        raise UsageError(_unknown(gate, comparison))
+        figures = sorted({row.id for row in comparison.differences})
+        sets = sorted({row.data for row in comparison.differences})
+        raise UsageError(
+            plain(
+                f"--fail-if {gate.text!r}: no such figure in both reports; figures are "
+                f"{', '.join(figures)}; sets are {', '.join(sets)}"
+            )
+        )
     return [reason for row in rows if (reason := _reason(gate, row))]
 
 
@@ -163,16 +160,3 @@ def _reason(gate: Gate, row: Difference) -> str:
     if value is None:
         return f"{where} has no interval"
     return change if _SIGNS[gate.sign](value, gate.limit) else ""
-
-
-def _unknown(gate: Gate, comparison: Comparison) -> str:
-    figures = sorted({row.id for row in comparison.differences})
-    sets = sorted({row.data for row in comparison.differences})
-    renamed = RENAMED.get(gate.name)
-    now = ""
-    if renamed in {*figures, *(fact.id for fact in comparison.facts)}:
-        now = f"; {gate.name} is called {renamed} now"
-    return plain(
-        f"--fail-if {gate.text!r}: no such figure in both reports{now}; figures are "
-        f"{', '.join(figures)}; sets are {', '.join(sets)}"
-    )

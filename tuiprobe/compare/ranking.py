@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from tuiprobe.compare.differences import Difference, Run, difference_between, images_of
+from pydantic import Field
+
+from tuiprobe.compare.differences import Difference, Run, difference_between, image_notes
 from tuiprobe.compare.inference import LEVEL, detectable, difference, holm, p_value
 from tuiprobe.compare.labels import LabelEvidence, label_evidence
 from tuiprobe.compare.paired import Pairing
@@ -73,7 +75,6 @@ class DecidedByLabels(Frozen):
         pictures: Pictures that can be labelled.
         verdict: What is decided.
         more: Roughly how many more labels the next decision takes; None while that is not known.
-        forecast: The same in words; empty while it is not known.
         among: Models of the candidates, where the plan of other candidates decided it.
         meanwhile: The model to take by the mean of labelled shifts while labels do not decide;
             empty if it does not either.
@@ -83,7 +84,6 @@ class DecidedByLabels(Frozen):
     pictures: Count
     verdict: Verdict
     more: Count | None
-    forecast: str = ""
     among: tuple[str, ...] = ()
     meanwhile: str = ""
 
@@ -97,6 +97,7 @@ class Ranking(Frozen):
         data: The set that the figure is of.
         sets: Number of the labelled shifts that it is the mean of; 0 where that is not known.
         target: The first set without labels, whose pictures could be labelled; empty without.
+        pictures: Images of that set; 0 without.
         labels: What labels decide, where models are ordered by them.
         models: In order; those without the figure at the end. Without a figure as they were given.
         detectable: Smallest difference from the first that shows in 80 % of such samples of images.
@@ -110,8 +111,9 @@ class Ranking(Frozen):
     target: str
     models: tuple[RankedModel, ...]
     detectable: Real | None
-    facts: dict[str, str]
-    notes: tuple[str, ...]
+    facts: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    pictures: Count = 0
     labels: DecidedByLabels | None = None
 
 
@@ -123,18 +125,28 @@ def rank(runs: Sequence[Run]) -> Ranking:
             corrected for the number of models (Holm).
     """
     names = names_of([run.report for run in runs])
-    runs = [_renamed(run, name) for run, name in zip(runs, names, strict=True)]
+    models = [
+        run.report.model.model_copy(update={"name": name})
+        for run, name in zip(runs, names, strict=True)
+    ]
+    runs = [
+        run._replace(report=run.report.model_copy(update={"model": model}))
+        for run, model in zip(runs, models, strict=True)
+    ]
     labels = label_evidence([run.report for run in runs], [run.directory for run in runs])
+    notes = list(_notes(runs))
     if isinstance(labels, LabelEvidence) and (
         labels.status.decided
         or all(given(run.report.figure(LABELLED_ID, labels.status.target)) for run in runs)
     ):
-        return _rank_by_labels(runs, labels)
-    ranking = _rank_by_shifts(runs)
-    if isinstance(labels, NotRun) and any(run.report.part(TargetLabels) for run in runs):
-        note = f"labels do not order these models: {labels.reason}"
-        ranking = ranking.model_copy(update={"notes": (*ranking.notes, note)})
-    return ranking
+        ranking = _rank_by_labels(runs, labels)
+        notes = [*labels.status.taken_lines(), *notes]
+    else:
+        ranking = _rank_by_shifts(runs)
+        if isinstance(labels, NotRun) and any(run.report.part(TargetLabels) for run in runs):
+            notes.append(f"labels do not order these models: {labels.reason}")
+    facts = {fact.id: fact.name for run in runs for part in run.report.parts for fact in part.facts}
+    return ranking.model_copy(update={"facts": facts, "notes": tuple(notes)})
 
 
 def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
@@ -146,11 +158,6 @@ def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
         else report.model.name
         for report in reports
     )
-
-
-def _renamed(run: Run, name: str) -> Run:
-    model = run.report.model.model_copy(update={"name": name})
-    return run._replace(report=run.report.model_copy(update={"model": model}))
 
 
 def _rank_by_labels(runs: Sequence[Run], labels: LabelEvidence) -> Ranking:
@@ -202,51 +209,36 @@ def _rank_by_labels(runs: Sequence[Run], labels: LabelEvidence) -> Ranking:
         target=status.target,
         models=tuple(models[n] for n in sorted(range(len(runs)), key=behind)),
         detectable=None,
-        facts=_fact_names(runs),
-        notes=(*labels.status.taken_lines(), *_notes(runs)),
         labels=DecidedByLabels(
             labels=status.labelled,
             pictures=status.pictures,
             verdict=status.verdict,
             more=status.more,
-            forecast=status.forecast,
             among=status.among,
             meanwhile=meanwhile,
         ),
     )
 
 
-def _fact_names(runs: Sequence[Run]) -> dict[str, str]:
-    return {fact.id: fact.name for run in runs for part in run.report.parts for fact in part.facts}
-
-
 def _rank_by_shifts(runs: Sequence[Run]) -> Ranking:
     """Orders runs by the measured mean of the same labelled shifts, or not at all."""
     ordered = _by_shifts(runs)
     rest = [run for run in runs if not any(run is other for other, _ in ordered)]
-    models: list[RankedModel] = []
-    smallest = None
-    if ordered:
-        differences = _corrected([_from_first(ordered[0], other) for other in ordered[1:]])
-        models = [_row(ordered[0][0], None)]
-        models += [_row(run, row) for (run, _), row in zip(ordered[1:], differences, strict=True)]
-        models = _with_decisions(models, _decisions(models))
-        limits = [
-            detectable(row.difference, len(differences))
-            for row in differences
-            if given(row.difference)
-        ]
-        smallest = max((limit for limit in limits if limit is not None), default=None)
-    first = ordered[0][1] if ordered else None
+    differences = _from_first(ordered)
+    rows = [None, *differences] if ordered else []
+    models = [_row(run, row) for (run, _), row in zip(ordered, rows, strict=True)]
+    changes = [row.difference for row in differences]
+    limits = [detectable(change, len(changes)) for change in changes if given(change)]
+    mean = ordered[0][1] if ordered else None
+    target = next((data for run in runs for data in run.report.data if data.target), None)
     return Ranking(
-        by=MEAN_SHIFT_ID if ordered else "",
-        data=first.data if first is not None else "",
-        sets=len(first.mean_of.sets) if first is not None and first.mean_of is not None else 0,
-        target=next((data.name for run in runs for data in run.report.data if data.target), ""),
-        models=(*models, *(_row(run, None) for run in rest)),
-        detectable=smallest,
-        facts=_fact_names(runs),
-        notes=tuple(_notes(runs)),
+        by=MEAN_SHIFT_ID if mean is not None else "",
+        data=mean.data if mean is not None else "",
+        sets=len(mean.mean_of.sets) if mean is not None and mean.mean_of is not None else 0,
+        target="" if target is None else target.name,
+        pictures=0 if target is None else target.measured,
+        models=(*_with_decisions(models, _decisions(models)), *(_row(run, None) for run in rest)),
+        detectable=max((limit for limit in limits if limit is not None), default=None),
     )
 
 
@@ -268,29 +260,29 @@ def _by_shifts(runs: Sequence[Run]) -> list[tuple[Run, NamedFigure]]:
     return [(run, mean) for _, run, mean in ordered]
 
 
-def _from_first(first: tuple[Run, NamedFigure], other: tuple[Run, NamedFigure]) -> Difference:
-    """Returns the first model minus another by the figure of the order."""
-    ours, theirs = other[1], first[1]
-    paired = Pairing(other[0].images, first[0].images).difference(ours, theirs)
-    change = paired or difference(ours.figure, theirs.figure)
-    named = ours.model_copy(update={"name": BY_ID[ours.id].name, "headline": None})
-    return difference_between("", named, theirs, change, paired=paired is not None, differs=None)
-
-
-def _corrected(rows: list[Difference]) -> list[Difference]:
-    """Returns differences with Holm's p over all of them, and whether each differs."""
-    ps = [p_value(row.difference) if given(row.difference) else None for row in rows]
-    adjusted = iter(holm([p for p in ps if p is not None]))
-    corrected = []
-    for row, p in zip(rows, ps, strict=True):
-        q = None if p is None else next(adjusted)
-        differs = None if q is None else q < LEVEL
-        corrected.append(row.model_copy(update={"p": q, "differs": differs}))
-    return corrected
+def _from_first(ordered: Sequence[tuple[Run, NamedFigure]]) -> list[Difference]:
+    """Returns the first model minus each other by the figure of the order, corrected by Holm."""
+    rows: list[Difference] = []
+    for run, ours in ordered[1:]:
+        first, theirs = ordered[0]
+        paired = Pairing(run.images, first.images).difference(ours, theirs)
+        change = paired or difference(ours.figure, theirs.figure)
+        named = ours.model_copy(update={"name": BY_ID[ours.id].name, "headline": None})
+        p = p_value(change) if given(change) else None
+        row = difference_between("", named, theirs, change, paired=paired is not None, differs=None)
+        rows.append(row.model_copy(update={"p": p}))
+    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
+    for n, row in enumerate(rows):
+        if row.p is not None:
+            p = next(adjusted)
+            rows[n] = row.model_copy(update={"p": p, "differs": p < LEVEL})
+    return rows
 
 
 def _decisions(models: Sequence[RankedModel]) -> list[Decision]:
     """Returns the decision about each of the ordered models, by its difference from the first."""
+    if not models:
+        return []
     decisions: list[Decision] = ["as good"]
     for model in models[1:]:
         row = model.from_first
@@ -386,16 +378,9 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
     if len({report.model.representation for report in reports}) > 1:
         yield "Kurtosis and heights compare only within one kind of representation."
     for run in runs[1:]:
-        if not _saw_the_same(runs[0], run):
-            images = ", ".join(f"{data.measured} of {data.name}" for data in run.report.data)
-            yield f"{run.report.model.name} saw other images: {images}"
+        for note in image_notes(reports[0], run.report, Pairing(runs[0].images, run.images)):
+            yield f"{run.report.model.name} beside {reports[0].model.name}: {note}"
     for report in reports:
-        for data in report.data:
-            if data.nonfinite:
-                yield (
-                    f"{report.model.name}: {data.nonfinite} of {data.measured} images of "
-                    f"{data.name} are left out, because their representation is not finite"
-                )
         labels = report.part_of(LABELS)
         if labels is not None and labels.section is not None and not labels.section.clause:
             yield f"{report.model.name}: {line(labels.section.headline)}"
@@ -406,20 +391,3 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
                 reason = f"{part.title.lower()}: not run: {report.why_not(part.probe)}"
                 missing.setdefault(reason, []).append(report.model.name)
     yield from (f"{listed(names)}: {reason}" for reason, names in missing.items())
-
-
-def _saw_the_same(first: Run, other: Run) -> bool:
-    """Returns whether two runs saw the same images, by contents where both know them."""
-    if list(map(images_of, first.report.data)) != list(map(images_of, other.report.data)):
-        return False
-    for data in first.report.data:
-        ours, theirs = first.images.get(data.name), other.images.get(data.name)
-        if ours is None or theirs is None:
-            continue
-        if ours.contents and theirs.contents:
-            same = ours.contents == theirs.contents
-        else:  # lists of different lengths tell nothing: images may be left out
-            same = ours.samples == theirs.samples or len(ours.ids) != len(theirs.ids)
-        if not same:
-            return False
-    return True

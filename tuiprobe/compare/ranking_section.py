@@ -12,7 +12,7 @@ from tuiprobe.compare.differences import Run, read_run
 from tuiprobe.compare.differences_section import kind
 from tuiprobe.compare.ranking import DecidedByLabels, RankedModel, Ranking, rank
 from tuiprobe.files import Entry
-from tuiprobe.label.contest import MARGIN
+from tuiprobe.label.contest import MARGIN_POINTS, forecast
 from tuiprobe.numbers import MISSING, number
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import points, several, table
@@ -24,8 +24,10 @@ from tuiprobe.results.report import ABSENT
 from tuiprobe.results.section import Content, Section, Value
 from tuiprobe.run.directory import RunDir
 
-HOW_MANY: Final = "about 50 for a difference of 11 points, more for less"
-"""How many labelled pictures tell two models apart."""
+HOW_MANY: Final = "About 50 labels tell a difference of 11 points, more labels a smaller one."
+
+ENOUGH: Final = 50
+"""Pictures of a target, up to which all are to be labelled."""
 
 NAMED: Final = 4
 """Models that a title names."""
@@ -39,11 +41,6 @@ MEASURED: Final = "measured"
 
 def describe_ranking(ranking: Ranking) -> Section:
     """Describes which model to take and why, the table, and all figures of each model."""
-    sentence = (
-        _sentence_by_shifts(ranking)
-        if ranking.labels is None
-        else _sentence_by_labels(ranking, ranking.labels)
-    )
     columns = (
         ("model", "model"), ("target", "on your pictures"), ("top1", "in distribution"),
         ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
@@ -59,96 +56,72 @@ def describe_ranking(ranking: Ranking) -> Section:
         file=False,
     )
     content = (decisions, points(_reading(ranking)), *_all_figures(ranking), points(ranking.notes))
-    return Section(title="Models", headline=(sentence,), content=content)
+    headline = " ".join(filter(None, _decision(ranking)))
+    return Section(title="Models", headline=(headline,), content=content)
 
 
 def title_of(ranking: Ranking) -> str:
-    """Returns the decision in one line, which is the title of a page."""
-    labels, models = ranking.labels, ranking.models
-    take = next((model.model for model in models if model.decision == "take"), "")
-    if not take:
-        if labels is not None and labels.verdict == "contradictory":
-            return f"Undecided: the labels of {ranking.target} contradict each other"
-        names = [model.model for model in models if model.decision == "undecided"]
-        count = "50"
-        if labels is not None:
-            count = labels.forecast or "more"
-        return f"Undecided between {listed(names, NAMED)}: label {count} {_pictures(ranking)}"
-    where = f"on the mean of {_shifts(ranking)}"
-    if labels is not None:
-        where = f"on {ranking.target} by {several(labels.labels, 'label')}"
-    equal = [model.model for model in models if model.decision == "as good"]
-    if equal or (labels is not None and labels.verdict == "within"):
-        others = "the best" if len(equal) != 1 else equal[0]
-        cheaper = f", and the {'cheaper' if len(equal) == 1 else 'cheapest'}" if equal else ""
-        return f"{take} is within {number(MARGIN, 'points')} of {others} {where}{cheaper}"
-    second, *rest = models[1:]
-    change = second.from_first.difference if second.from_first is not None else ABSENT
-    by = f" by {change.with_interval()}" if given(change) and change.low is not None else ""
-    more = f" and of {len(rest)} more" if rest else ""
-    return f"{take} is ahead of {second.model}{by}{more} {where}"
+    """Returns the decision in one sentence, which is the title of a page."""
+    return _decision(ranking)[0].removesuffix(".")
 
 
-def _shifts(ranking: Ranking) -> str:
-    return several(ranking.sets, "labelled shift") if ranking.sets else "labelled shifts"
-
-
-def _pictures(ranking: Ranking) -> str:
-    return f"pictures of {ranking.target}" if ranking.target else "of your own pictures"
-
-
-def _sentence_by_shifts(ranking: Ranking) -> str:
-    pictures = _pictures(ranking) if ranking.target else f"some {_pictures(ranking)}"
+def _decision(ranking: Ranking) -> tuple[str, str]:
+    """Returns the decision in one sentence, and why it is open or what would be stronger."""
+    if ranking.labels is not None:
+        return _decision_by_labels(ranking, ranking.labels)
+    pictures = f"pictures of {ranking.target}" if ranking.target else "some of your own pictures"
+    how_many = HOW_MANY
+    if 0 < ranking.pictures <= ENOUGH:
+        pictures, how_many = f"all {ranking.pictures} {pictures}", ""
     if not ranking.by:
-        return (
-            f"Undecided: label {pictures} ({HOW_MANY}). No two of these models have a measured "
-            "mean over the same labelled shifts, and neither estimates without labels nor accuracy "
-            "in distribution order models."
-        )
-    shifts, margin = _shifts(ranking), number(MARGIN, "points")
+        return f"Undecided: label {pictures}.", (
+            f"{how_many} No two of these models have a measured mean over the same labelled "
+            "shifts, and neither estimates without labels nor accuracy in distribution order "
+            "models."
+        ).strip()
+    shifts = several(ranking.sets, "labelled shift") if ranking.sets else "labelled shifts"
     ordered = [model for model in ranking.models if ranking.by in model.figures]
     undecided = [model.model for model in ordered if model.decision == "undecided"]
     if undecided:
-        return (
-            f"Undecided between {listed(undecided)}: on the mean of {shifts} they are neither told "
-            f"apart from {ordered[0].model} nor within {margin} of it. Label {pictures} "
-            f"({HOW_MANY})."
+        return f"Undecided between {listed(undecided, NAMED)}: label {pictures}.", (
+            f"On the mean of {shifts} they are neither told apart from {ordered[0].model} nor "
+            f"within {MARGIN_POINTS} of it. {how_many}"
         )
     stronger = ""
     if ranking.target:
-        stronger = f" Labels of {pictures} would be stronger evidence ({HOW_MANY})."
+        stronger = f"Labels of {pictures} would be stronger evidence. {how_many}"
     take = next(model.model for model in ordered if model.decision == "take")
     equal = sum(model.decision == "as good" for model in ordered)
     if equal:
         return (
-            f"Take {take}, the cheapest of {equal + 1} models within {margin} of the best on the "
-            f"mean of {shifts}.{stronger}"
+            f"Take {take}, the cheapest of {equal + 1} models within {MARGIN_POINTS} of the best "
+            f"on the mean of {shifts}.",
+            stronger,
         )
-    return f"Take {take}: the best on the mean of {shifts}, which was measured.{stronger}"
+    return f"Take {take}: the best on the mean of {shifts}.", stronger
 
 
-def _sentence_by_labels(ranking: Ranking, labels: DecidedByLabels) -> str:
+def _decision_by_labels(ranking: Ranking, labels: DecidedByLabels) -> tuple[str, str]:
     count = several(labels.labels, "label")
     pictures = f"these {labels.pictures:,} pictures of {ranking.target}"
     take = next((model.model for model in ranking.models if model.decision == "take"), "")
-    if labels.verdict == "best":
-        several_models = labels.among or ranking.models
-        return f"Take {take}: the best of the {len(several_models)} on {pictures}, by {count}."
-    if labels.verdict == "within":
-        margin = number(MARGIN, "points")
-        return f"Take {take}: within {margin} of the best on {pictures}, by {count}."
     if labels.verdict == "equal":
-        return f"Take {take}, the cheapest of those that are equally often right on {pictures}."
+        return f"Take {take}, the cheapest of those that are equally often right on {pictures}.", ""
+    if take:
+        place = f"the best of the {len(labels.among or ranking.models)}"
+        if labels.verdict == "within":
+            place = f"within {MARGIN_POINTS} of the best"
+        return f"Take {take}: {place} on {pictures}, by {count}.", ""
     meanwhile = ""
     if labels.meanwhile:
-        meanwhile = f" Until then take {labels.meanwhile} by the mean of labelled shifts."
+        meanwhile = f"Until then take {labels.meanwhile} by the mean of labelled shifts."
     if labels.verdict == "contradictory":
-        return f"Undecided: the {count} of {ranking.target} contradict each other.{meanwhile}"
-    undecided = [model.model for model in ranking.models if model.decision == "undecided"]
+        return f"Undecided: the {count} of {ranking.target} contradict each other.", meanwhile
+    names = [model.model for model in ranking.models if model.decision == "undecided"]
+    more = forecast(labels.more, labels.pictures - labels.labels) or "more"
     return (
-        f"Undecided between {listed(undecided)} by {count} of {ranking.target}: label "
-        f"{labels.forecast or 'more'} "
-        f"pictures (`tuiprobe label` with these runs).{meanwhile}"
+        f"Undecided between {listed(names, NAMED)} by {count} of {ranking.target}: label {more}.",
+        meanwhile,
     )
 
 

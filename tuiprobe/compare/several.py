@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from tuiprobe.compare.differences import Run, compare_runs
-from tuiprobe.compare.forest import Groups, Interval, forest_chart
+from tuiprobe.compare.forest import Interval, RowLegend, forest_chart
 from tuiprobe.compare.indicator import Correlations, correlate
 from tuiprobe.compare.indicator_section import describe_indicator
 from tuiprobe.compare.ranking import Ranking, names_of, rank
@@ -28,7 +28,7 @@ READ: Final = (
 )
 
 
-_GROUPS: Final[Groups] = {
+_LEGEND: Final[RowLegend] = {
     False: ("not told apart from the first", "second"),
     True: ("differs from the first", "main"),
     None: ("the first, or not compared", "control"),
@@ -106,7 +106,7 @@ def _forest(
         f"{headline.name}, {leading.data}",
         f"{headline.name}{suffix(unit) and ','}{suffix(unit)}",
         rows,
-        _GROUPS,
+        _LEGEND,
         unit,
         f"Not comparable, left out: {', '.join(left_out)}." if left_out else "",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import permutations
 from math import ceil, log
 from typing import Final, Literal
 
@@ -21,11 +21,22 @@ MARGIN: Final = 0.02
 _AGREED_EVERY: Final = 5  # every fifth picture is one on which the candidates agree
 _TOO_EARLY: Final = 0.5  # log of a stake from which no number of labels is guessed
 
+MARGIN_POINTS: Final = f"{100 * MARGIN:g} points"
+
 Verdict = Literal["open", "best", "within", "equal", "contradictory", "enough"]
 """What labels decide; `enough` is for one run alone."""
 
 UNDECIDED: Final = ("open", "contradictory")
 """Verdicts that are no decision."""
+
+
+def forecast(more: int | None, left: int) -> str:
+    """Returns how many more labels the next decision takes, in words; empty if it is not known.
+
+    >>> forecast(30, 100), forecast(100, 100), forecast(None, 100)
+    ('roughly 30 more', 'at most 100 more', '')
+    """
+    return "" if more is None else f"{'roughly' if more < left else 'at most'} {more:,} more"
 
 
 class Contest(Survey):
@@ -51,11 +62,10 @@ class Contest(Survey):
         self.verdict: Verdict = "open"
         self.winner: int | None = None
         order, support = pool.orders[0], pool.support
-        margin = ceil(MARGIN * pool.pictures - 1e-9)
-        self._pairs = {}
-        for a, b in combinations(range(pool.candidates), 2):
+        self.duels: dict[tuple[int, int], Duel] = {}
+        for a, b in permutations(range(pool.candidates), 2):
             queue = order[pool.answers[a, order] != pool.answers[b, order]]
-            self._pairs[a, b] = Duel(queue, (support[a] - support[b])[queue], margin)
+            self.duels[a, b] = Duel(queue, (support[a] - support[b])[queue])
         self._decide()
 
     @property
@@ -103,18 +113,19 @@ class Contest(Survey):
             how: `order` or `other` if this contest asked for it, else `outside`.
         """
         super().add(picture, label, how)
-        for candidates, pair in self._pairs.items():
-            if pair.following == picture:
-                while (at := pair.following) in self.labels:
-                    a, b = (int(self.pool.answers[c, at] == self.labels[at]) for c in candidates)
-                    pair.settle(a - b)
+        right = {}
+        for (a, b), duel in self.duels.items():
+            if duel.following == picture:
+                while (at := duel.following) in self.labels:
+                    if at not in right:
+                        right[at] = (self.pool.answers[:, at] == self.labels[at]).tolist()
+                    duel.settle(right[at][a] - right[at][b])
         self._decide()
 
     def _decide(self) -> None:
         dropped = np.zeros(self.pool.candidates, dtype=bool)
-        for (a, b), pair in self._pairs.items():
-            dropped[b] |= pair.better[0].best >= self.needed
-            dropped[a] |= pair.better[1].best >= self.needed
+        for (_, b), duel in self.duels.items():
+            dropped[b] |= duel.stake(0) >= self.needed
         contradictory = bool(dropped.all())
         if contradictory:
             dropped[:] = False
@@ -124,10 +135,11 @@ class Contest(Survey):
             self.stage = np.where((self.stage == -1) & agreed, self.drops, self.stage)
             self.dropped = dropped
         survivors = self.survivors
+        margin = ceil(MARGIN * self.pool.pictures - 1e-9)
         near = [
             a
             for a in survivors
-            if all(self._near(a, b) >= self.needed for b in survivors if b != a)
+            if all(self.duels[a, b].stake(-margin) >= self.needed for b in survivors if b != a)
         ]
         self.verdict, self.winner = "open", None
         if contradictory:
@@ -139,26 +151,16 @@ class Contest(Survey):
         elif near:
             self.verdict, self.winner = "within", max(near, key=self._lead)
 
-    def _side(self, a: int, b: int) -> tuple[Duel, int]:
-        return (self._pairs[a, b], 0) if a < b else (self._pairs[b, a], 1)
-
-    def _near(self, a: int, b: int) -> float:
-        pair, side = self._side(a, b)
-        return pair.near[side].best
-
     def better(self, a: int, b: int) -> float:
         """Returns the log of the largest stake against "a is not more often right than b"."""
-        pair, side = self._side(a, b)
-        return pair.better[side].best
+        return self.duels[a, b].stake(0)
 
     def lead(self, a: int, b: int) -> float:
         """Returns an estimate of the accuracy of a minus that of b on all pictures."""
-        pair, side = self._side(a, b)
-        return pair.lead(side) / self.pool.pictures
+        return self.duels[a, b].lead() / self.pool.pictures
 
     def _lead(self, a: int) -> float:
-        sides = (self._side(a, b) for b in self.survivors if b != a)
-        return sum(pair.lead(side) for pair, side in sides) / self.pool.pictures
+        return sum(self.duels[a, b].lead() for b in self.survivors if b != a) / self.pool.pictures
 
     @property
     def leader(self) -> int:
@@ -172,8 +174,7 @@ class Contest(Survey):
         """
         m, n = self.pool.candidates, self.pool.pictures
         needed = log(m * (m - 1) / ALPHA)
-        pair, side = self._side(a, b)
-        return pair.lower(side, needed) / n, -pair.lower(1 - side, needed) / n
+        return self.duels[a, b].lower(needed) / n, -self.duels[b, a].lower(needed) / n
 
     @property
     def progress(self) -> float:
@@ -186,10 +187,10 @@ class Contest(Survey):
         """About how many more labels the decision takes; None while that is not known."""
         leader = self.leader
         rival = min(self._rivals(leader), key=lambda b: self.better(leader, b))
-        stake, (pair, _) = self.better(leader, rival), self._side(leader, rival)
+        stake = self.better(leader, rival)
         if stake < _TOO_EARLY or stake >= self.needed:
             return None
-        return ceil(len(pair.right) * (self.needed / stake - 1))
+        return ceil(self.duels[leader, rival].settled * (self.needed / stake - 1))
 
     def _rivals(self, leader: int) -> list[int]:
         """Returns the surviving candidates besides the leader, or all others if there is none."""

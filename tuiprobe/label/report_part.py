@@ -19,7 +19,7 @@ from tuiprobe.manifest import MANIFEST
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.content import prose, several, table
+from tuiprobe.probes.content import ColumnOf, prose, several, table
 from tuiprobe.results import Part, Report, given
 from tuiprobe.results.card import title
 from tuiprobe.results.headlines import LABELLED, LABELLED_ID
@@ -150,13 +150,7 @@ def labels_part(sets: list[LabelledSet]) -> Part:
         # For the title: `58 % right (46 to 70), measured on 50 pictures`.
         value, bracket, ends = first.with_interval().partition(" (")
         clause = f"{value} right{bracket}{ends}, measured on {several(first.n, 'picture')}"
-    columns = [
-        ("data", "data"),
-        ("accuracy", "accuracy"),
-        ("labelled", "labelled"),
-        ("right", "right among them"),
-        ("pictures", "pictures"),
-    ]
+    right: ColumnOf = ("right", "right among them")
     rows: list[list[Value]] = [
         [
             Code(code=data.data),
@@ -179,7 +173,7 @@ def labels_part(sets: list[LabelledSet]) -> Part:
             clause_on=measured[0].data if measured else "",
             card=lines,
             content=(
-                table("labels", columns, rows),
+                table("labels", ["data", "accuracy", "labelled", right, "pictures"], rows),
                 *([prose(READ)] if measured else []),
                 *([prose(UNKNOWN)] if not all(given(data.accuracy) for data in sets) else []),
             ),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tuiprobe.label.contest import MARGIN, UNDECIDED, Contest, Verdict
+from tuiprobe.label.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict, forecast
 from tuiprobe.label.result import unplanned
 from tuiprobe.label.session import LabelDecision, Labelling
 from tuiprobe.label.survey import LabelledAccuracy
@@ -14,8 +14,6 @@ from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import points, prose, several, table
 from tuiprobe.results.section import Content, Section, Value
-
-_MARGIN: Final = f"{100 * MARGIN:g} points"
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
 """Verdicts after which further labels only narrow what is known."""
@@ -102,10 +100,7 @@ class LabelStatus:
     @property
     def forecast(self) -> str:
         """Roughly how many more labels the next decision takes, in words; empty if unknown."""
-        if self.more is None:
-            return ""
-        left = self.pictures - self.labelled
-        return f"{'roughly' if self.more < left else 'at most'} {self.more:,} more"
+        return forecast(self.more, self.pictures - self.labelled)
 
     def sentence(self, names: bool = False) -> str:
         """Returns what is decided, in words.
@@ -126,7 +121,7 @@ class LabelStatus:
         return {
             "open": "not decided" if several else "not known to 5 points yet",
             "best": f"{name} is the best of the {len(self.among or self.candidates)}",
-            "within": f"{name} is within {_MARGIN} of the best",
+            "within": f"{name} is within {MARGIN_POINTS} of the best",
             "equal": "equal",
             "contradictory": "labels contradict each other",
             "enough": "known to 5 points",
@@ -139,9 +134,9 @@ class LabelStatus:
         if self.verdict in ("equal", "contradictory"):
             return self.verdict
         if place == self.winner:
-            return "the best" if self.verdict == "best" else f"within {_MARGIN} of the best"
+            return "the best" if self.verdict == "best" else f"within {MARGIN_POINTS} of the best"
         if self.verdict == "within":
-            return f"at most {_MARGIN} better"
+            return f"at most {MARGIN_POINTS} better"
         return "ahead, undecided" if place == self.leader and self.labelled else "undecided"
 
     def headline(self) -> str:
@@ -169,7 +164,7 @@ class LabelStatus:
             models = [self.candidates[n].model for n in decision.dropped]
             words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
             if decision.winner is not None:
-                near = "" if decision.verdict == "best" else f"within {_MARGIN} of "
+                near = "" if decision.verdict == "best" else f"within {MARGIN_POINTS} of "
                 words = f"{self.candidates[decision.winner].model} is {near}the best"
             yield f"by {decision.labels:,} labels of {listed(decision.among)}: {words}"
 

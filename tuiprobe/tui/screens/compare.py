@@ -16,11 +16,12 @@ from textual.widgets import Input
 
 from tuiprobe.compare.differences import Comparison, Difference, Run, compare_runs, read_run
 from tuiprobe.compare.differences_section import overlap_line
-from tuiprobe.compare.forest import BarPair, ForestRow, bar_pair, forest_rows, verdict
+from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows, verdict
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
+from tuiprobe.results import Report
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
@@ -208,8 +209,8 @@ class CompareScreen(FilteredScreen):
         self.title_line.show(f"tuiprobe  {self.PLACE}", specs)
         sentence = verdict(self._headlines, *self._letters)
         self.query_one("#verdict", FigureText).show(inert(sentence))
-        bars = bar_pair(first.report, second.report)
-        self.query_one("#beneath", FigureText).show(self._beneath(comparison, bars))
+        beneath = self._beneath(comparison, first.report, second.report)
+        self.query_one("#beneath", FigureText).show(beneath)
         common = (inert(line(overlap_line(overlap))) for overlap in comparison.overlaps)
         self.query_one("#common", FigureText).show(Content("\n").join(common))
         colours = (run_mark(self._paths[0]).colour, run_mark(self._paths[1]).colour)
@@ -237,21 +238,23 @@ class CompareScreen(FilteredScreen):
         lines = [Content("   ").join(parts), *(Content.styled(*note) for note in notes)]
         self.query_one("#compare-head", FigureText).show(Content("\n").join(lines))
 
-    def _beneath(self, comparison: Comparison, bars: BarPair | None) -> Content:
+    def _beneath(self, comparison: Comparison, *reports: Report) -> Content:
         """Returns what has no interval: findings of one word, and the channels of both runs."""
         first, second = self._letters
         lines = [
             inert(f"{fact.name}: {first} {fact.first or '-'}, {second} {fact.second or '-'}")
             for fact in comparison.facts
         ]
+        bars = bar_pair(*reports)
         if bars is not None:
-            largest = max((*bars.first.y, *bars.second.y), default=0.0)
+            chart, *series = bars
+            largest = max((y for bar in series for y in bar.y), default=0.0)
             parts = [
-                f"{letter} {sparkline(series.y, largest, 24)} {number(max(series.y, default=0.0))}"
-                for letter, series in ((first, bars.first), (second, bars.second))
+                f"{letter} {sparkline(bar.y, largest, 24)} {number(max(bar.y, default=0.0))}"
+                for letter, bar in zip((first, second), series, strict=True)
             ]
             lines.append(inert(f"channels  {'   '.join(parts)} at most"))
-            lines.append(inert(f"{bars.title}, largest first, one scale", DIM))
+            lines.append(inert(f"{chart.title}, largest first, one scale", DIM))
         return Content("\n").join(lines)
 
     def _show(self) -> None:
