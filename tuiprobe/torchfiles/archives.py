@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from tuiprobe.files import UNFIT
+from tuiprobe.files import UNFIT, BoundedReads
 from tuiprobe.limits import ARCHIVE_LIST_BYTES, ARCHIVE_SPARE_BYTES, PICKLE_BYTES
 from tuiprobe.torchfiles.pickles import PickleReader
 from tuiprobe.torchfiles.stored import Storage, StoredTensor
@@ -95,7 +95,7 @@ def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
         ValueError: If it is longer.
         zipfile.BadZipFile: If the file is no archive.
     """
-    return zipfile.ZipFile(_ShortReads(file))
+    return zipfile.ZipFile(BoundedReads(file, ARCHIVE_LIST_BYTES))
 
 
 def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
@@ -169,20 +169,6 @@ class _ZipFile(TorchFile):
             raise ValueError(f"entry {name} of the archive is larger than it may be")
         with self._archive.open(entry) as stream:  # verifies the checksum at the end
             return _read(stream, entry.file_size)
-
-
-class _ShortReads:
-    """Limits the only read whose size the archive decides: that of its directory."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.seek, self.tell = file.seek, file.tell
-        self.seekable, self.close = file.seekable, file.close
-
-    def read(self, size: int = -1) -> bytes:
-        if size > ARCHIVE_LIST_BYTES:
-            raise ValueError("the archive has too many entries")
-        return self._file.read(size)
 
 
 class _LegacyFile(TorchFile):
