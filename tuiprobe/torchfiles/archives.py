@@ -206,7 +206,7 @@ class _LegacyFile(TorchFile):
         self._file.seek(self._places[storage.key] - 8)
         (count,) = struct.unpack("<q", self._file.read(8))
         if count != storage.count:
-            raise ValueError("the size of a tensor's data is told in two ways")
+            raise ValueError("the size of a tensor's data is stated twice, with two values")
         return _read(self._file, storage.nbytes)
 
 
