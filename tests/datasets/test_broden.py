@@ -98,7 +98,7 @@ def row(**changes: str) -> tuple:
         (write_index, [row(object="../../x.png")], "column object: .*x.png' is neither"),
         (write_index, [row(object="map.tif")], r"map\.tif' is neither a label number nor a png"),
         (write_index, [row(split="test")], "split is 'test'"),
-        (write_index, [row(image="/etc/passwd")], "no path below images/"),
+        (write_index, [row(image="/etc/passwd")], "no path below the folder of images"),
         (write_index, [row(), row()], r"a\.jpg is on lines 2 and 3"),
         (write_index, [row()[:-1]], "line 2: 11 cells where the header has 12"),
         (write_index, [], "is empty"),

@@ -55,7 +55,7 @@ def test_what_a_plan_claims_costs_nothing(run: RunDir, changes: dict[str, Any]) 
     plan["sets"][0] |= changes
     run.plan_file.write_json(plan)
     vouch(run)
-    result = {one.file: one.state for one in verify(run)}
+    result = {finding.file: finding.state for finding in verify(run)}
     assert result["shards/rows-*"] == "damaged"
 
 

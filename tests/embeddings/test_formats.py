@@ -100,7 +100,7 @@ WRITERS = (
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("write", WRITERS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 def test_every_format_gives_the_same_rows(tmp_path: Path, write: Writer, dtype: str) -> None:
     x = planted(2_000, 24, dtype=dtype)
     vectors = open_vectors(write(tmp_path, x))
@@ -112,7 +112,7 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, write: Writer, dtype: 
         assert np.array_equal(result, expected[start:stop])
 
 
-@pytest.mark.parametrize("write", [npz, parquet_lists, retrieval], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("write", [npz, parquet_lists, retrieval], ids=lambda write: write.__name__)
 def test_every_format_gives_the_same_run(tmp_path: Path, measure: Run, write: Writer) -> None:
     x = planted(300, 24, dtype="float16")
     (tmp_path / "a").mkdir()
@@ -211,9 +211,9 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = {
 def test_bad_input_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    file, write, said = BAD[name]
+    file, write, message = BAD[name]
     write(tmp_path / file)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         open_vectors(str(tmp_path / file))
     code = run_cli(["--headless", "--embeddings", str(tmp_path / file)])
     assert code == DataError.exit_code

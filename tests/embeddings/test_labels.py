@@ -36,7 +36,7 @@ def labels_of(folder: Path, name: str, content: Any, **options: Any) -> RowLabel
 
 
 def column(values: Sequence[object], header: str = "") -> str:
-    return "".join(f"{one}\n" for one in ([header] if header else []) + list(values))
+    return "".join(f"{value}\n" for value in ([header] if header else []) + list(values))
 
 
 def table(order: Sequence[int], header: str = "id,label") -> str:
@@ -47,12 +47,12 @@ UNDERSTOOD: dict[str, tuple[str, Any, str]] = {
     "csv without a header": ("l.csv", column(TRUTH), "by position"),
     "csv with a header": ("l.csv", column(TRUTH, "label"), "by position"),
     "a header in capitals": ("l.csv", column(TRUTH, "Class"), "by position"),
-    "savetxt": ("l.txt", column([f"{one:.18e}" for one in TRUTH]), "by position"),
-    "csv of floats": ("l.csv", column([f"{one}.0" for one in TRUTH]), "by position"),
-    "json of floats": ("l.json", json.dumps([float(one) for one in TRUTH]), "by position"),
+    "savetxt": ("l.txt", column([f"{label:.18e}" for label in TRUTH]), "by position"),
+    "csv of floats": ("l.csv", column([f"{label}.0" for label in TRUTH]), "by position"),
+    "json of floats": ("l.json", json.dumps([float(label) for label in TRUTH]), "by position"),
     "npy of floats": ("l.npy", np.array(TRUTH, np.float32), "by position"),
     "npy of bytes": ("l.npy", np.array(TRUTH, np.uint8), "by position"),
-    "npy of texts": ("l.npy", np.array([str(one) for one in TRUTH]), "by position"),
+    "npy of texts": ("l.npy", np.array([str(label) for label in TRUTH]), "by position"),
     "ids in order": ("l.csv", table(range(6)), "by the row numbers in the column id"),
     "ids in another order": ("l.csv", table([3, 5, 0, 1, 4, 2]), "by the row numbers in the colu"),
     "the index of pandas": (
@@ -119,8 +119,8 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_could_be_understood_in_two_ways_is_refused(tmp_path: Path, kind: str) -> None:
-    name, content, said = REFUSED[kind]
-    with pytest.raises(DataError, match=said):
+    name, content, message = REFUSED[kind]
+    with pytest.raises(DataError, match=message):
         labels_of(tmp_path, name, content)
 
 
@@ -150,7 +150,7 @@ def test_a_name_that_is_there_twice_stands_for_no_class(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_labels_from_1_are_refused_for_as_many_names(tmp_path: Path, first: int) -> None:
-    content = column([one + first for one in TRUTH])
+    content = column([label + first for label in TRUTH])
     if first:
         with pytest.raises(DataError, match=r"labels 1 to 3, and --classes holds 3.* subtract 1"):
             labels_of(tmp_path, "l.csv", content, names=("a", "b", "c"))
@@ -180,7 +180,7 @@ def planned(folder: Path, labels: Sequence[object], rows: int = 3, **options: An
     save_file({"weight": planted(rows, 8)}, folder / "head.safetensors")
     given = {"embeddings": folder / "x.npy", "labels": folder / "l.txt"}
     given["head"] = folder / "head.safetensors"
-    spec = make_spec(None, None, {**{name: str(one) for name, one in given.items()}, **options})
+    spec = make_spec(None, None, {**{name: str(value) for name, value in given.items()}, **options})
     return plan_run(spec)
 
 
@@ -194,19 +194,19 @@ def test_labels_that_a_head_cannot_be_matched_to_are_refused(tmp_path: Path) -> 
     with pytest.raises(
         DataError, match=r"l\.txt holds the labels 1 to 3, and the head.*3 rows.*1 "
     ):
-        planned(tmp_path, [one + 1 for one in TRUTH])
+        planned(tmp_path, [label + 1 for label in TRUTH])
     with pytest.raises(DataError, match="holds the label 9, and the head has 3 rows"):
         planned(tmp_path, [9, *TRUTH[1:]])
     assert planned(tmp_path, TRUTH).head.classes == ("0", "1", "2")
     (tmp_path / "c.txt").write_text("bee\ncat\nant\n")
     plan = planned(tmp_path, NAMES, classes=str(tmp_path / "c.txt"))
     assert plan.head.classes == ("bee", "cat", "ant")
-    assert [one.label for one in plan.suite.sets["rows"].samples] == [1, 2, 0, 0, 2, 1]
+    assert [sample.label for sample in plan.suite.sets["rows"].samples] == [1, 2, 0, 0, 2, 1]
 
 
 def top1(run: Any) -> float:
-    figures = [one for part in read_report(run).parts for one in part.figures]
-    return float(next(one for one in figures if one.id.startswith("top1")).figure.value)
+    figures = [figure for part in read_report(run).parts for figure in part.figures]
+    return float(next(figure for figure in figures if figure.id.startswith("top1")).figure.value)
 
 
 def test_the_accuracy_is_that_of_the_labels_and_a_line_says_how(
@@ -247,6 +247,6 @@ def test_parquet_joins_labels_by_the_column_of_ids(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text(column([f"{i}.png,{TRUTH[i]}" for i in range(6)], "id,label"))
     options = {"embeddings": str(tmp_path / "x.parquet"), "labels": str(tmp_path / "l.csv")}
     rows = plan_run(make_spec(None, None, {**options, "id_column": "id"})).suite.sets["rows"]
-    assert [one.label for one in rows.samples] == [TRUTH[i] for i in (4, 2, 0, 1, 3, 5)]
+    assert [sample.label for sample in rows.samples] == [TRUTH[i] for i in (4, 2, 0, 1, 3, 5)]
     with pytest.raises(DataError, match="name the vectors' own ids in Parquet by --id-column"):
         plan_run(make_spec(None, None, options))

@@ -75,9 +75,11 @@ def test_other_figures_are_of_a_seeded_sample_and_say_so(tmp_path: Path, measure
     (data,) = report.data
     assert (data.images, data.measured, data.sampled) == (3_000, 3_000, 500)
     assert statistics(run)["sample_ids"].size == 500
-    assert any("seeded sample of 500" in one for one in report.warnings)
-    figures = [one for part in report.parts for one in part.figures]
-    assert {getattr(one.figure, "n", 500) for one in figures if one.id == "kurtosis"} == {500}
+    assert any("seeded sample of 500" in warning for warning in report.warnings)
+    figures = [figure for part in report.parts for figure in part.figures]
+    assert {getattr(figure.figure, "n", 500) for figure in figures if figure.id == "kurtosis"} == {
+        500
+    }
 
 
 def test_a_sample_is_fair_and_of_the_seed_alone() -> None:
@@ -92,7 +94,7 @@ def test_a_sample_is_fair_and_of_the_seed_alone() -> None:
 def test_no_row_becomes_a_line(tmp_path: Path, measure: Run) -> None:
     run = measure(saved(tmp_path, planted(2_000, 8))).directory
     assert not run.samples_file.read_text()
-    assert max(len(one.read_text()) for one in (run.plan_file, run.measured_file)) < 10_000
+    assert max(len(file.read_text()) for file in (run.plan_file, run.measured_file)) < 10_000
     assert not (run.path / "thumbs").exists()
 
 
@@ -117,7 +119,7 @@ def test_interrupted_and_resumed_equals_undisturbed(
         half = measure(source, "resumed")
     assert not half.complete
     assert read_report(half.directory).partial
-    assert all(one.sound for one in verify(half.directory))
+    assert all(finding.sound for finding in verify(half.directory))
     shard = half.directory.shard_file("rows", 1)
     content = bytearray(shard.read_bytes())
     content[-5] ^= 1
@@ -126,7 +128,9 @@ def test_interrupted_and_resumed_equals_undisturbed(
     assert resumed.complete
     assert resumed.resumed == 2 * 64
     for name in FIGURES:
-        first, second = (read_arrays(one.at(name))[0] for one in (whole, resumed.directory))
+        first, second = (
+            read_arrays(directory.at(name))[0] for directory in (whole, resumed.directory)
+        )
         assert first.keys() == second.keys()
         assert all(first[field].tobytes() == second[field].tobytes() for field in first)
     assert verify(resumed.directory)
@@ -143,7 +147,7 @@ def test_a_moved_file_resumes_and_a_changed_one_is_refused(tmp_path: Path, measu
     events: list[Any] = []
     again = measure(moved, listen=events.append)
     assert again.resumed == 300
-    assert any("comparing 300 rows" in one.message for one in events)
+    assert any("comparing 300 rows" in event.message for event in events)
     x[150] += 1  # neither among the first rows nor among the last
     saved(tmp_path, x, "y.npy")
     os.utime(moved, ns=(1, 1))
@@ -186,8 +190,8 @@ def test_rows_of_zeros_are_degenerate(tmp_path: Path, measure: Run) -> None:
     x[5] = 0
     run = measure(saved(tmp_path, x)).directory
     assert int(statistics(run)["degenerate"]) == 1
-    said = "rows: 1 of 300 rows are all zeros, as rows are that were never written"
-    assert warned(read_report(run), said)
+    message = "rows: 1 of 300 rows are all zeros, as rows are that were never written"
+    assert warned(read_report(run), message)
 
 
 def test_sets_of_which_one_is_normalised_are_warned_of(tmp_path: Path, measure: Run) -> None:
@@ -210,8 +214,8 @@ def test_target_vectors_are_sets_without_labels(tmp_path: Path, measure: Run) ->
     own, target = saved(tmp_path, planted(300, 8)), saved(tmp_path, planted(200, 8, 5), "my.npy")
     run = measure(own, target_embeddings=(str(target), str(target))).directory
     reader = RunReader(run)
-    assert [one.name for one in reader.targets] == ["my", "my-2"]
-    assert [len(one.features) for one in reader.target_sets] == [200, 200]
+    assert [target.name for target in reader.targets] == ["my", "my-2"]
+    assert [len(features.features) for features in reader.target_sets] == [200, 200]
     again = measure(own, target_embeddings=(str(target),)).directory
     assert again.read_key() == run.read_key()  # a target changes nothing that was measured
     np.save(tmp_path / "wide.npy", planted(10, 9))
@@ -220,7 +224,7 @@ def test_target_vectors_are_sets_without_labels(tmp_path: Path, measure: Run) ->
 
 
 def warned(report: Report, word: str) -> bool:
-    return any(word in one for one in report.warnings)
+    return any(word in warning for warning in report.warnings)
 
 
 def test_centred_and_whitened_vectors_are_recognised(tmp_path: Path, measure: Run) -> None:
@@ -295,9 +299,9 @@ def test_readers_open_such_a_run(
         ["reprobe", str(first)],
     ):
         assert run_cli(words) == 0, capsys.readouterr().err
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert "row " in (first / "report.html").read_text()
-    assert "x on rows" in said
+    assert "x on rows" in output
 
 
 @pytest.mark.skipif("TUIPROBE_REAL_ARRAYS" not in os.environ, reason="real arrays are not here")

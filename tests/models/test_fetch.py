@@ -38,17 +38,17 @@ go_offline()
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models import load_encoder
 from tuiprobe.models.fetch import fetch
-said = []
+results = []
 for name in sys.argv[1:]:
     try:
         if name.startswith("fetch:"):
-            said.append([[f.sha256, f.size] for f in fetch(name.removeprefix("fetch:"))])
+            results.append([[f.sha256, f.size] for f in fetch(name.removeprefix("fetch:"))])
             continue
         encoder = load_encoder(name)
-        said.append([encoder.weights.kind, encoder.weights.digest, encoder.preprocessing.mean])
+        results.append([encoder.weights.kind, encoder.weights.digest, encoder.preprocessing.mean])
     except TuiprobeError as error:
-        said.append(["error", error.exit_code, str(error)])
-print(json.dumps([opened, said]))
+        results.append(["error", error.exit_code, str(error)])
+print(json.dumps([opened, results]))
 """
 
 

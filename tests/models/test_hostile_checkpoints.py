@@ -38,20 +38,20 @@ def stop(number, frame):
 held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + {memory} * 2**20,) * 2)
 signal.signal(signal.SIGPROF, stop)
-found = {{}}
+answers = {{}}
 for path in sys.argv[1:]:
     signal.setitimer(signal.ITIMER_PROF, {seconds})
     start = time.process_time()
     try:
         read_checkpoint(Path(path))
-        said = "read"
+        answer = "read"
     except WeightsError as error:
-        said = str(error)
+        answer = str(error)
     except BaseException as error:
-        said = f"not one sentence: {{type(error).__name__}} {{error}}"
+        answer = f"not one sentence: {{type(error).__name__}} {{error}}"
     signal.setitimer(signal.ITIMER_PROF, 0)
-    found[Path(path).name] = [said, time.process_time() - start]
-print(json.dumps(found))
+    answers[Path(path).name] = [answer, time.process_time() - start]
+print(json.dumps(answers))
 """
 
 

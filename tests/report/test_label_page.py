@@ -36,8 +36,8 @@ HOSTILE = (
 
 def data_of(page: str) -> dict[str, Any]:
     [text] = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page)
-    found: dict[str, Any] = json.loads(text)
-    return found
+    result: dict[str, Any] = json.loads(text)
+    return result
 
 
 def test_two_hundred_pictures_make_8_mb_at_most(tmp_path, monkeypatch) -> None:

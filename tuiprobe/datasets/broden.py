@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,8 @@ from tuiprobe.datasets.csv_table import (
     CsvTable,
     ImageRow,
     ListedImages,
-    by_image,
+    image_rows,
     inside,
-    is_train,
     read_table,
 )
 from tuiprobe.datasets.registry import DataSource
@@ -37,12 +36,7 @@ _LISTED = 20
 _CATEGORY = re.compile(r"(?P<name>[^()]+?)\s*(?:\((?P<count>\d+)\))?")
 
 
-@dataclass(frozen=True, eq=False)
-class _CellsRow(ImageRow):
-    cells: tuple[str, ...]  # one per category
-
-
-class Broden(ListedImages[_CellsRow]):
+class Broden(ListedImages):
     """The images of a Broden directory.
 
     A label that occurs in several categories belongs to the one with most images. An empty cell
@@ -68,7 +62,13 @@ class Broden(ListedImages[_CellsRow]):
         if not self.categories:
             raise DataError(f"{index.path}: there is no column of a category")
         self.concepts, self._place = _read_labels(labels, frozenset(self.categories))
-        self.rows = by_image(index.path, (self._row(index, *row) for row in index.rows))
+        columns = [index.header.index(category) for category in self.categories]
+        self.rows = [
+            replace(row, cells=tuple(row.cells[column] for column in columns))
+            for row in image_rows(index)
+        ]
+        for row in self.rows:
+            self._check_entries(index.path, row)
         self.digest = hashlib.sha256((index.digest + labels.digest).encode()).hexdigest()
 
     def stamp(self, sample: Sample) -> Stamp:
@@ -146,23 +146,17 @@ class Broden(ListedImages[_CellsRow]):
                 f"(its numbers end at {self._place.size - 1})"
             )
 
-    def _row(self, table: CsvTable, line: int, cells: tuple[str, ...]) -> _CellsRow:
-        where = f"{table.path} line {line}"
-        named = dict(zip(table.header, cells, strict=True))
-        train = is_train(named["split"], where)
-        if not inside(named["image"]):
-            raise DataError(f"{where}: image {named['image']!r} is no path below images/")
-        for category in self.categories:
-            for entry in _entries(named[category]):
+    def _check_entries(self, path: Path, row: ImageRow) -> None:
+        """Refuses a cell that holds something else than label numbers and names of maps."""
+        for category, cell in zip(self.categories, row.cells, strict=True):
+            where = f"{path} line {row.line}, column {category}"
+            for entry in _entries(cell):
                 if _is_number(entry):
-                    number = np.array([int(entry)])
-                    self._refuse_unknown(number, f"{where}, column {category}: there is")
+                    self._refuse_unknown(np.array([int(entry)]), f"{where}: there is")
                 elif not entry.lower().endswith(".png") or not inside(entry):
                     raise DataError(
-                        f"{where}, column {category}: {entry!r} is neither a label number nor a "
-                        "png below images/"
+                        f"{where}: {entry!r} is neither a label number nor a png below images/"
                     )
-        return _CellsRow(line, named["image"], train, tuple(named[c] for c in self.categories))
 
 
 def _joined(stamp: Stamp, maps: list[Stamp]) -> Stamp:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 
@@ -10,15 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.concepts import Annotation, Concept
-from tuiprobe.datasets.csv_table import (
-    CsvTable,
-    ImageRow,
-    ListedImages,
-    by_image,
-    inside,
-    is_train,
-    read_table,
-)
+from tuiprobe.datasets.csv_table import CsvTable, ImageRow, ListedImages, image_rows, read_table
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample
@@ -28,13 +20,7 @@ from tuiprobe.errors import DataError
 DEFAULT_CATEGORY = "concept"
 
 
-@dataclass(frozen=True, eq=False)
-class _SharesRow(ImageRow):
-    shares: NDArray[np.float32]
-    annotated: tuple[int, ...]
-
-
-class ConceptCsv(ListedImages[_SharesRow]):
+class ConceptCsv(ListedImages):
     """Images and a CSV with columns `image`, optionally `split`, then one per concept.
 
     The header of a concept's column is `category:name` or `name`. A cell holds 0, 1, or the share
@@ -64,27 +50,29 @@ class ConceptCsv(ListedImages[_SharesRow]):
         self.categories = tuple(dict.fromkeys(c.category for c in self.concepts))
         number = {category: g for g, category in enumerate(self.categories)}
         self._group = np.array([number[c.category] for c in self.concepts])
-        self.rows = by_image(self.path, (self._row(table, *row) for row in table.rows))
+        rows = image_rows(table)
+        self._marks = [self._read_cells(table, row) for row in rows]
+        self.rows = [replace(row, cells=()) for row in rows]
 
     def annotation(self, sample: Sample) -> Annotation:
         """Returns what the CSV says about one image."""
         row = self.rows[sample.id]
-        present = np.flatnonzero(row.shares)
+        shares, annotated = self._marks[sample.id]
+        present = np.flatnonzero(shares)
         hashed = int(hash_ids(np.array([sample.id], dtype=np.int64), 0)[0])
         return Annotation(
             concepts=present.astype(np.int32),
-            shares=row.shares[present],
-            annotated=row.annotated,
+            shares=shares[present],
+            annotated=annotated,
             train=hashed % 2 == 0 if row.train is None else row.train,
         )
 
-    def _row(self, table: CsvTable, line: int, cells: tuple[str, ...]) -> _SharesRow:
-        where = f"{self.path} line {line}"
-        named = dict(zip(table.header, cells, strict=True))
-        train = is_train(named["split"], where) if "split" in named else None
-        if not inside(named["image"]):
-            raise DataError(f"{where}: image {named['image']!r} is no path below the CSV's folder")
-        values = list(compress(cells, self._is_concept))
+    def _read_cells(
+        self, table: CsvTable, row: ImageRow
+    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+        """Returns the share of each concept in an image, and the categories annotated for it."""
+        where = f"{self.path} line {row.line}"
+        values = list(compress(row.cells, self._is_concept))
         shares = np.array([_share(value) for value in values])
         invalid = np.flatnonzero(~((shares >= 0) & (shares <= 1)))
         if invalid.size:
@@ -100,9 +88,7 @@ class ConceptCsv(ListedImages[_SharesRow]):
                 f"{where}: some cells of category {self.categories[torn[0]]!r} are empty and some "
                 "are not; write 0 for what is absent, and leave all empty where it is not known"
             )
-        return _SharesRow(
-            line, named["image"], train, shares.astype(np.float32), tuple(annotated.tolist())
-        )
+        return shares.astype(np.float32), tuple(annotated.tolist())
 
 
 def _share(cell: str) -> float:

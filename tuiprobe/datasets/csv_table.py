@@ -10,12 +10,11 @@ import hashlib
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Generic, TypeVar
 
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.sample import Sample
@@ -49,22 +48,25 @@ class ImageRow:
         line: Its line in the table.
         image: Path of the image.
         train: Whether the image is in the split `train`; None if the table has no splits.
+        cells: Its cells, one per column.
     """
 
     line: int
     image: str
     train: bool | None
+    cells: tuple[str, ...]
 
 
-Row = TypeVar("Row", bound=ImageRow)
+class ListedImages(ImageFiles):
+    """The images that a table lists; they have no classes.
 
-
-class ListedImages(ImageFiles, Generic[Row]):
-    """The images that a table lists; they have no classes."""
+    Attributes:
+        rows: The row of each image.
+    """
 
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
-    rows: list[Row]
+    rows: list[ImageRow]
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
@@ -116,28 +118,31 @@ def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
     return CsvTable(path, header, tuple(rows), hashlib.sha256(content).hexdigest())
 
 
-def by_image(path: Path, rows: Iterator[Row]) -> list[Row]:
-    """Returns rows in the byte order of their images.
+def image_rows(table: CsvTable) -> list[ImageRow]:
+    """Returns the rows of a table with a column `image`, in the byte order of their images.
 
     Raises:
-        DataError: If two rows are about the same image.
+        DataError: If an image is no path below a folder, or on two rows, or if a cell of the column
+            `split` is neither `train` nor `val`.
     """
-    ordered = sorted(rows, key=lambda row: os.fsencode(row.image))
-    for row, following in pairwise(ordered):
+    rows = []
+    for line, cells in table.rows:
+        where, named = f"{table.path} line {line}", dict(zip(table.header, cells, strict=True))
+        if not inside(named["image"]):
+            image = named["image"]
+            raise DataError(f"{where}: image {image!r} is no path below the folder of images")
+        split = named.get("split")
+        if split not in ("train", "val", None):
+            raise DataError(f"{where}: split is {split!r}; it must be train or val")
+        train = None if split is None else split == "train"
+        rows.append(ImageRow(line, named["image"], train, cells))
+    rows.sort(key=lambda row: os.fsencode(row.image))
+    for row, following in pairwise(rows):
         if row.image == following.image:
-            raise DataError(f"{path}: {row.image} is on lines {row.line} and {following.line}")
-    return ordered
-
-
-def is_train(split: str, where: str) -> bool:
-    """Says whether a cell of the column `split` is `train` and not `val`.
-
-    Raises:
-        DataError: If it is neither.
-    """
-    if split not in ("train", "val"):
-        raise DataError(f"{where}: split is {split!r}; it must be train or val")
-    return split == "train"
+            raise DataError(
+                f"{table.path}: {row.image} is on lines {row.line} and {following.line}"
+            )
+    return rows
 
 
 def inside(text: str) -> bool:

@@ -206,16 +206,14 @@ class Encoder:
         prompts = self._prompts(classes, templates, cache)
         return prompts.fetched(self.width) or prompts.build(progress)
 
-    def prompts_left(
-        self, classes: Sequence[str], templates: Sequence[str], *, cache: Path | None = None
-    ) -> int:
+    def prompts_left(self, classes: Sequence[str], templates: Sequence[str]) -> int:
         """Returns how many prompts `head` would encode; 0 if the head is cached or fetched.
 
         The arguments are those of `head`.
         """
         if self.text is None:
             return 0
-        prompts = self._prompts(classes, templates, cache)
+        prompts = self._prompts(classes, templates, None)
         return 0 if prompts.fetched(self.width) else prompts.classes_left() * len(templates)
 
     def keep_head(self, head: Head) -> Path:

@@ -31,12 +31,6 @@ _LOCATED = ("hf-hub:", "local-dir:")
 _FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 """File names of weights in a folder or repository, preferred first."""
 
-_SAFE_NAMES = {
-    "pytorch_model.bin": "model.safetensors",
-    "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
-}
-"""Name that timm prefers to that of a file, where it is not the same with another suffix."""
-
 
 @dataclass(frozen=True)
 class TimmName:
@@ -201,16 +195,12 @@ def _fetch_weights(architecture: str) -> None:
     import timm
 
     config = timm.get_pretrained_cfg(architecture)
-    if config is None or not config.hf_hub_id:
-        return
-    repository, _, revision = config.hf_hub_id.partition("@")
-    name = config.hf_hub_filename or "pytorch_model.bin"
-    safe = _SAFE_NAMES.get(name, f"{name.removesuffix('.bin')}.safetensors")
-    names = (safe, name) if name.endswith(".bin") else (name,)
-    resolve(lambda: _downloaded(repository, names, revision), what=f"timm:{architecture}")
+    if config is not None and config.hf_hub_id:
+        names = _FILES[:2]  # those that timm itself asks for
+        resolve(lambda: _downloaded(config.hf_hub_id, names), what=f"timm:{architecture}")
 
 
-def _downloaded(repository: str, names: Sequence[str], revision: str = "") -> str:
+def _downloaded(repository: str, names: Sequence[str]) -> str:
     """Returns the first file that a repository holds; an unreachable hub is asked only once."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -218,12 +208,7 @@ def _downloaded(repository: str, names: Sequence[str], revision: str = "") -> st
     unreachable: Exception | None = None
     for name in names:
         try:
-            return hf_hub_download(
-                repository,
-                name,
-                revision=revision or None,
-                local_files_only=unreachable is not None,
-            )
+            return hf_hub_download(repository, name, local_files_only=unreachable is not None)
         except LocalEntryNotFoundError as error:
             unreachable = unreachable or error
         except EntryNotFoundError:
