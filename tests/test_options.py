@@ -12,7 +12,6 @@ import pytest
 import typer
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field
 
 import tuiprobe
 from tools.options_page import PAGE, page
@@ -243,14 +242,13 @@ def test_the_command_line_answers_a_wrong_value(capsys: pytest.CaptureFixture[st
         assert out == ""
 
 
-# Options of a stranger's probe, as a pydantic model or as a dataclass.
+# Options of a stranger's probes.
 
 
-class Blur(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+@dataclass(frozen=True)
+class Blur:
     radius: Annotated[float, Option("Radius in pixels.", ge=0)] = 1.5
-    steps: int = Field(default=3, ge=1)
+    steps: Annotated[int, Option("Steps.", ge=1)] = 3
     modes: tuple[str, ...] = ()
     edge: Literal["wrap", "zero"] = "wrap"
     dry_run: bool = False
@@ -317,7 +315,7 @@ def test_a_probes_options_go_with_the_run(monkeypatch: pytest.MonkeyPatch) -> No
         make_spec("mini_clip", "miniature", {"probe": ["blur.steps=0"]})
 
 
-def test_options_are_read_from_models_and_dataclasses_alike() -> None:
+def test_options_are_read_from_fields() -> None:
     radius, steps, modes, edge, dry_run, limit = options_of(Blur)
     assert (radius.kind, radius.default, radius.option.help) == (float, 1.5, "Radius in pixels.")
     assert (steps.kind, steps.default, modes.many, edge.choices) == (int, 3, True, ("wrap", "zero"))

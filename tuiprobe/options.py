@@ -12,7 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -177,24 +177,18 @@ def flag(name: str) -> str:
 
 
 def options_of(kind: type) -> tuple[OptionField, ...]:
-    """Returns the options that a dataclass or a pydantic model declares, in order.
+    """Returns the options that a dataclass declares, in order.
 
     A field without an `Option` in its annotation becomes an option without help; this happens in
     probes of other packages.
     """
     hints = typing.get_type_hints(kind, include_extras=True)
-    return tuple(_field(name, hints[name], default) for name, default in _defaults(kind))
-
-
-def _defaults(kind: type) -> Iterator[tuple[str, Any]]:
-    if is_dataclass(kind):
-        for field in fields(kind):
-            make = field.default_factory
-            yield field.name, field.default if make is MISSING else make()
-        return
-    for name, info in kind.model_fields.items():  # type: ignore[attr-defined]
-        missing = info.is_required()
-        yield name, MISSING if missing else info.get_default(call_default_factory=True)
+    options = []
+    for field in fields(kind):
+        make = field.default_factory
+        default = field.default if make is MISSING else make()
+        options.append(_field(field.name, hints[field.name], default))
+    return tuple(options)
 
 
 def _field(name: str, hint: Any, default: Any) -> OptionField:
@@ -256,7 +250,7 @@ def validated(kind: type[T], values: Any, called: Callable[[str], str] = flag) -
     """Returns an instance of an options class, with every value checked.
 
     Args:
-        kind: A dataclass or a pydantic model.
+        kind: A dataclass.
         values: Values by field name.
         called: Turns a field name into its name in errors.
 

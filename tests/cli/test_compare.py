@@ -15,8 +15,8 @@ def runs(tmp_path):
     paths = []
     for name, kurtosis in (("a", 23.5), ("b", 4.0), ("c", 23.4)):
         run = RunDir(tmp_path / name)
-        found = report(outliers=(outliers(kurtosis=estimate(kurtosis, 0.4)),))
-        write_results(run, found)
+        result = report(outliers=(outliers(kurtosis=estimate(kurtosis, 0.4)),))
+        write_results(run, result)
         paths.append(str(run.path))
     return paths
 

@@ -24,12 +24,12 @@ from tuiprobe.run.results import write_results
 EVIL = "[red]a\u202eb"
 
 
-def make(root, name, found=None, key="cd" * 32):
+def make(root, name, result=None, key="cd" * 32):
     run = RunDir(root / name)
     run.key_file.write_text(key + "\n")
     run.spec_file.write_json({"model": EVIL, "data": "miniature"})
-    if found is not None:
-        write_results(run, found)
+    if result is not None:
+        write_results(run, result)
     return run
 
 

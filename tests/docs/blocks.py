@@ -66,21 +66,21 @@ def name(page: Path) -> str:
 @cache
 def blocks(page: Path) -> tuple[Block, ...]:
     """Returns the blocks of a page in their order."""
-    found = []
+    result = []
     for token in MarkdownIt().parse(page.read_text("utf-8")):
         if token.type in ("fence", "code_block"):
             language, *marks = token.info.split() or [""]
             line = (token.map or [0])[0] + 1
-            found.append(Block(page, line, language, tuple(marks), token.content))
-    return tuple(found)
+            result.append(Block(page, line, language, tuple(marks), token.content))
+    return tuple(result)
 
 
 def spans(page: Path) -> list[str]:
     """Returns the code within the sentences of a page."""
-    found = []
+    result = []
     for token in MarkdownIt().enable("table").parse(page.read_text("utf-8")):
-        found += [one.content for one in token.children or () if one.type == "code_inline"]
-    return found
+        result += [item.content for item in token.children or () if item.type == "code_inline"]
+    return result
 
 
 def lines(text: str) -> list[str]:
@@ -98,19 +98,19 @@ def words(line: str) -> list[str]:
 
 def programs(line: str) -> Iterator[list[str]]:
     """Yields the words of each program of a line, without variables and redirections."""
-    one: list[str] = []
+    program: list[str] = []
     given = iter([*words(line), ";"])
     for word in given:
         if set(word) <= set("<>"):
             next(given)  # a file
         elif not set(word) <= _SEPARATORS:
-            one.append(word)
+            program.append(word)
         else:
-            while one and re.fullmatch(r"[A-Z_]+=.*", one[0]):
-                one.pop(0)
-            if one:
-                yield one
-            one = []
+            while program and re.fullmatch(r"[A-Z_]+=.*", program[0]):
+                program.pop(0)
+            if program:
+                yield program
+            program = []
 
 
 def arguments(program: list[str]) -> list[str] | None:
@@ -125,5 +125,5 @@ def arguments(program: list[str]) -> list[str] | None:
 
 def expected_code(line: str) -> int:
     """Returns the exit code that the comment of a line announces, 0 without one."""
-    said = re.search(r"# exit code (\d+)", line)
-    return int(said[1]) if said else 0
+    message = re.search(r"# exit code (\d+)", line)
+    return int(message[1]) if message else 0

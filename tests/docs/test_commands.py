@@ -144,4 +144,4 @@ def check_program(
         module = program[program.index("-m") + 1]
         assert importlib.util.find_spec(module) is not None or module in optional(), place
     named = [word for word in program if word.startswith(("tests/", "benchmarks/", ".ci/"))]
-    assert [one for one in named if not (ROOT / one).exists()] == [], place
+    assert [item for item in named if not (ROOT / item).exists()] == [], place

@@ -97,8 +97,8 @@ class Reader:
             return
         for line in lines(block.text):
             done = self._one(line)
-            said = f"{block.place}: {line}\n{done.stdout}\n{done.stderr}"
-            assert done.returncode == expected_code(line), said
+            message = f"{block.place}: {line}\n{done.stdout}\n{done.stderr}"
+            assert done.returncode == expected_code(line), message
             self.printed = done.stdout
 
     def _one(self, line: str) -> subprocess.CompletedProcess[str]:
@@ -137,10 +137,10 @@ def test_pages_name_the_parts_that_the_screen_of_a_run_has(made: Path) -> None:
     assert {step.lower() for step in steps} <= set(parts)
 
 
-def unsaid(shown: str, printed: str) -> list[str]:
+def unsaid(visible: str, printed: str) -> list[str]:
     """Returns the lines of a page that were not printed, in their order."""
     left, missing = printed.splitlines(), []
-    for line in shown.splitlines():
+    for line in visible.splitlines():
         while left and not agrees(line, left[0]):
             left.pop(0)
         if not left:
@@ -148,18 +148,18 @@ def unsaid(shown: str, printed: str) -> list[str]:
     return missing
 
 
-def agrees(shown: str, printed: str) -> bool:
+def agrees(visible: str, printed: str) -> bool:
     """Tells whether a printed line begins with one of a page, its numbers within a tenth."""
-    words, numbers = NUMBER.split(shown.strip()), NUMBER.findall(shown)
-    found = NUMBER.findall(printed)[: len(numbers)]
+    words, numbers = NUMBER.split(visible.strip()), NUMBER.findall(visible)
+    result = NUMBER.findall(printed)[: len(numbers)]
     beginning = NUMBER.split(printed.strip(), maxsplit=len(numbers))
     same = beginning[:-1] == words[:-1] and beginning[-1].startswith(words[-1])
-    return same and all(map(_near, numbers, found))
+    return same and all(map(_near, numbers, result))
 
 
-def _near(shown: str, printed: str) -> bool:
-    one, other = (float(text.replace(",", "")) for text in (shown, printed))
-    return abs(one - other) <= 0.1 * max(one, other)
+def _near(visible: str, printed: str) -> bool:
+    first, second = (float(text.replace(",", "")) for text in (visible, printed))
+    return abs(first - second) <= 0.1 * max(first, second)
 
 
 def test_what_a_page_shows_is_compared() -> None:

@@ -37,16 +37,16 @@ def runs(stranger: Path, prepared: Prepared, tmp_path_factory: pytest.TempPathFa
 
 def part(runs: Path, name: str) -> dict:
     report = json.loads((runs / name / "results.json").read_text())
-    return next(one for one in report["parts"] if one["probe"] == "lengths")
+    return next(item for item in report["parts"] if item["probe"] == "lengths")
 
 
 def test_a_run_over_its_source_with_its_loader(runs: Path) -> None:
     report = json.loads((runs / "a" / "results.json").read_text())
     assert (report["model"]["name"], report["model"]["loader"]) == ("toy:8", "toy")
-    (measured,) = [one for one in report["data"] if one["name"] == "bands"]
+    (measured,) = [item for item in report["data"] if item["name"] == "bands"]
     assert measured["source"] == "bands:36"
     # The colour of each picture is its class, and the head reads it off: all right.
-    (robustness,) = [one for one in report["parts"] if one["probe"] == "robustness"]
+    (robustness,) = [item for item in report["parts"] if item["probe"] == "robustness"]
     assert robustness["result"]["accuracies"][0]["top1"]["value"] == 1
 
 
@@ -80,7 +80,7 @@ def test_every_format_shows_it_where_the_package_is_not_installed(
     assert (out / "figures" / "lengths.svg").exists()
     rows = list(csv.DictReader(io.StringIO((out / "tables" / "longest.csv").read_text())))
     assert [row["image"] for row in rows] == [
-        one["path"] for one in part(runs, "a")["result"]["longest"]
+        item["path"] for item in part(runs, "a")["result"]["longest"]
     ]
     named = list(csv.DictReader(io.StringIO((out / "tables" / "figures.csv").read_text())))
     (figure,) = [row for row in named if row["figure"] == "mean_length"]
@@ -88,10 +88,10 @@ def test_every_format_shows_it_where_the_package_is_not_installed(
 
 
 def test_runs_are_compared_and_gated_by_it(runs: Path, typed: Typed) -> None:
-    told = typed(None, "compare", str(runs / "a"), str(runs / "b"), "--all")
-    assert told.returncode == 0, told.stderr
-    assert "mean_length" in told.stdout
-    assert "longest images on bands" in told.stdout
+    done = typed(None, "compare", str(runs / "a"), str(runs / "b"), "--all")
+    assert done.returncode == 0, done.stderr
+    assert "mean_length" in done.stdout
+    assert "longest images on bands" in done.stdout
     for gate, code in (
         ("mean_length > 100", 0), ("mean_length < 100", 1), ("reach differs", 0),
         ("longest differ", 1),
@@ -106,7 +106,7 @@ def test_answering_again_without_the_package_leaves_the_part_out(
     shutil.copytree(runs / "a", tmp_path / "copy")
     assert typed(None, "reprobe", "copy").returncode == 0
     report = json.loads((tmp_path / "copy" / "results.json").read_text())
-    assert "lengths" not in [one["probe"] for one in report["parts"]]
+    assert "lengths" not in [item["probe"] for item in report["parts"]]
     assert typed(stranger, "reprobe", "copy").returncode == 0
     assert part(tmp_path, "copy") == part(runs, "a")
 

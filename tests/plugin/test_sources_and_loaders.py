@@ -37,9 +37,9 @@ def test_listed_where_the_built_in_ones_are(stranger: Path, typed: Typed) -> Non
     assert "imagefolder:DIR" in unknown.stderr
     assert "bands:… (package stranger 1.0)" in unknown.stderr
     checked = typed(stranger, "doctor", "--json")
-    found = {one["name"]: one for one in json.loads(checked.stdout)["checks"]}
-    assert found["plugins"]["status"] == "pass"
-    assert "bands, toy (package stranger 1.0)" in found["plugins"]["detail"]
+    result = {item["name"]: item for item in json.loads(checked.stdout)["checks"]}
+    assert result["plugins"]["status"] == "pass"
+    assert "bands, toy (package stranger 1.0)" in result["plugins"]["detail"]
 
 
 @pytest.fixture
@@ -98,17 +98,17 @@ def test_a_broken_package_is_named_and_disturbs_no_other(site: Path) -> None:
     assert load_encoder("toy:8").width == 8
     models, problems = foreign_models()
     assert models == ("toy:8", "toy:16")
-    assert ["'failing'" in one or "'gone'" in one for one in problems] == [True, True]
+    assert ["'failing'" in item or "'gone'" in item for item in problems] == [True, True]
     assert "number:… (package worse 0.1)" in model_forms()
 
 
 def test_a_name_is_claimed_once(site: Path) -> None:
     with pytest.raises(UsageError, match=r"by package other 2 and package worse 0\.1; uninstall"):
         load_suite("twice:x")
-    (said,) = SOURCES.warnings(["imagefolder", "hf"])
-    assert "'imagefolder' of package worse 0.1 is not used" in said
-    found = SOURCES.get("imagefolder")
-    assert found is SOURCES.builtin("imagefolder")
+    (message,) = SOURCES.warnings(["imagefolder", "hf"])
+    assert "'imagefolder' of package worse 0.1 is not used" in message
+    result = SOURCES.get("imagefolder")
+    assert result is SOURCES.builtin("imagefolder")
     with pytest.raises(DataError, match=r"imagefolder: .* does not exist"):
         load_dataset("imagefolder:nowhere")
 
@@ -128,7 +128,7 @@ def test_no_file_names_foreign_code(site: Path, tmp_path: Path) -> None:
         name="v", source="bands:6", found=6, planned=6, shards=1, classes=(), notes=()
     )
     assert family_of([record]) is None
-    assert {one.name for one in LOADERS.foreign()} == {"toy", "failing", "number", "gone"}
+    assert {item.name for item in LOADERS.foreign()} == {"toy", "failing", "number", "gone"}
     assert SOURCES.package_of("bands") == "package stranger 1.0"
     assert not {"stranger", "worse"} & sys.modules.keys()
 

@@ -49,22 +49,22 @@ def test_usable_rows_are_finite_and_not_constant():
 def test_moments_equal_straightforward_numpy():
     rng = np.random.default_rng(0)
     h = (rng.standard_normal((300, 24)) * rng.gamma(1, 1, 24) + rng.normal(0, 2, 24)).astype("f4")
-    one, x = moments(h), h.astype(np.float64)
+    result, x = moments(h), h.astype(np.float64)
     s, square = shares(x), (x**2).mean(0)
-    np.testing.assert_allclose(one.share_sum, s.sum(0))
-    np.testing.assert_array_equal(one.leading_count, np.bincount(s.argmax(1), minlength=24))
+    np.testing.assert_allclose(result.share_sum, s.sum(0))
+    np.testing.assert_array_equal(result.leading_count, np.bincount(s.argmax(1), minlength=24))
     centred = stats.kurtosis(x - x.mean(0), axis=1, fisher=False)
-    assert one.residual.kurtosis.value == pytest.approx(centred.mean(), rel=1e-7)
-    np.testing.assert_allclose(one.square, (x**2).sum(0))
-    assert one.rms_kurtosis.value == pytest.approx((square**2).mean() / square.mean() ** 2)
+    assert result.residual.kurtosis.value == pytest.approx(centred.mean(), rel=1e-7)
+    np.testing.assert_allclose(result.square, (x**2).sum(0))
+    assert result.rms_kurtosis.value == pytest.approx((square**2).mean() / square.mean() ** 2)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     pairs = (unit @ unit.T)[~np.eye(300, dtype=bool)]
-    assert one.mean_cosine.value == pytest.approx(pairs.mean())
+    assert result.mean_cosine.value == pytest.approx(pairs.mean())
 
 
 def test_intervals_of_moments_equal_brute_force_leave_one_out():
     h = gaussian(12, 20) + 1
-    one = moments(h)
+    result = moments(h)
 
     def rms(x):
         square = (x.astype(np.float64) ** 2).mean(0)
@@ -73,4 +73,4 @@ def test_intervals_of_moments_equal_brute_force_leave_one_out():
     without = np.array([rms(np.delete(h, i, 0)) for i in range(12)])
     centre = 12 * rms(h) - 11 * without.mean()
     half = stats.t.ppf(0.975, 11) * np.sqrt(11 / 12 * ((without - without.mean()) ** 2).sum())
-    assert one.rms_kurtosis.high == pytest.approx(max(centre + half, rms(h)), rel=1e-5)
+    assert result.rms_kurtosis.high == pytest.approx(max(centre + half, rms(h)), rel=1e-5)

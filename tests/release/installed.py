@@ -41,7 +41,7 @@ def check_native() -> None:
     accumulator.update(torch.randn(512, 49, 64))
     assert accumulator.compute().moments is not None
     runtimes = [
-        one["filepath"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "openmp"
+        item["filepath"] for item in threadpoolctl.threadpool_info() if item["user_api"] == "openmp"
     ]
     assert len(runtimes) == 1, f"OpenMP runtimes in one process: {runtimes}"
     assert Path(stats.openmp_runtime()).samefile(runtimes[0])
@@ -76,8 +76,8 @@ def required() -> set[str]:
 
 def packages_of(modules: set[str]) -> set[str]:
     """Returns the packages that bring modules."""
-    found = packages_distributions()
-    return {plain(package) for module in modules for package in found.get(module, ())}
+    result = packages_distributions()
+    return {plain(package) for module in modules for package in result.get(module, ())}
 
 
 if __name__ == "__main__":

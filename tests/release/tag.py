@@ -17,17 +17,17 @@ def problems(tag: str, changelog: str, version: str) -> list[str]:
         changelog: Text of CHANGELOG.md.
         version: `tuiprobe.__version__`.
     """
-    found = []
+    result = []
     if tag != f"v{version}":
-        found.append(f"the tag is {tag}, tuiprobe/__init__.py says {version}")
+        result.append(f"the tag is {tag}, tuiprobe/__init__.py says {version}")
     headings = re.findall(r"^## (.+)$", changelog, re.MULTILINE)
     dated = rf"\[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d"
     if headings[:1] != ["[Unreleased]"] or not re.fullmatch(dated, "".join(headings[1:2])):
-        found.append(f"CHANGELOG.md must begin with [Unreleased] and [{version}] - YYYY-MM-DD")
+        result.append(f"CHANGELOG.md must begin with [Unreleased] and [{version}] - YYYY-MM-DD")
     unreleased = changelog.partition("## [Unreleased]")[2].partition("\n## ")[0].strip()
     if unreleased:
-        found.append("CHANGELOG.md has entries under [Unreleased]: move them to the release")
-    return found
+        result.append("CHANGELOG.md has entries under [Unreleased]: move them to the release")
+    return result
 
 
 def version_of(source: str) -> str:

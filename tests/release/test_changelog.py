@@ -14,11 +14,11 @@ TEXT = (ROOT / "CHANGELOG.md").read_text("utf-8")
 def test_versions_stand_from_newest_to_oldest_with_their_dates() -> None:
     headings = re.findall(r"^## (.+)$", TEXT, re.MULTILINE)
     assert headings[0] == "[Unreleased]"
-    found = [
+    result = [
         re.fullmatch(r"\[(\d+)\.(\d+)\.(\d+)\] - (\d{4}-\d\d-\d\d)", heading)
         for heading in headings[1:]
     ]
-    assert all(found), headings
-    ordered = [(*map(int, item.groups()[:3]), item[4]) for item in found if item]
+    assert all(result), headings
+    ordered = [(*map(int, item.groups()[:3]), item[4]) for item in result if item]
     assert ordered == sorted(ordered, reverse=True)
     assert ".".join(map(str, ordered[0][:3])) == tuiprobe.__version__

@@ -39,14 +39,14 @@ def packages_of(modules: set[str]) -> set[str]:
 
 def imported() -> set[str]:
     """Returns the top names of all imports below `tuiprobe/`."""
-    found = set()
+    result = set()
     for path in (ROOT / "tuiprobe").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
+                result |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module.partition(".")[0])
-    return found
+                result.add(node.module.partition(".")[0])
+    return result
 
 
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:

@@ -89,10 +89,10 @@ def test_a_wheel_that_is_not_as_it_should_be_is_refused(
 ) -> None:
     from tests.release.wheel_contents import problems
 
-    found = list(problems(write_wheel(tmp_path / "a.whl", members)))
-    assert bool(found) == bool(words)
+    result = list(problems(write_wheel(tmp_path / "a.whl", members)))
+    assert bool(result) == bool(words)
     for word in words:
-        assert any(word in line for line in found), found
+        assert any(word in line for line in result), result
 
 
 def cuda_package(folder: Path, module: str) -> Path:

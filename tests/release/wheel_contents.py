@@ -84,10 +84,10 @@ def main(wheels: list[str]) -> int:
     """Prints size and problems of each wheel; returns the exit code."""
     bad = 0
     for wheel in map(Path, wheels):
-        found = list(problems(wheel))
-        bad += bool(found)
+        result = list(problems(wheel))
+        bad += bool(result)
         print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
-        print("".join(f"  {line}\n" for line in found), end="")
+        print("".join(f"  {line}\n" for line in result), end="")
     return 1 if bad or not wheels else 0
 
 

@@ -44,7 +44,7 @@ from tuiprobe.results.card import title
 from tuiprobe.results.section import Chart
 
 NO_CONCEPTS = NotRun(reason="no concept set", remedy="pass --concepts broden:DIR")
-PROBES = {one.id: one for one in registry().probes}
+PROBES = {item.id: item for item in registry().probes}
 
 
 def estimate(value: float, half: float, n: int = 500) -> Estimate:
@@ -145,9 +145,9 @@ def parts(
     """Returns what a run would keep of these results, in the order of a report."""
     concepts = results.get("concepts")
     name = concepts.data if isinstance(concepts, Concepts) else None
-    subject = Subject(model, tuple(one for one in data if one.name != name), name)
-    told = ((probe, results.get(id)) for id, probe in PROBES.items())
-    return tuple(part(probe, one, subject) for probe, one in told if one is not None)
+    subject = Subject(model, tuple(item for item in data if item.name != name), name)
+    pairs = ((probe, results.get(id)) for id, probe in PROBES.items())
+    return tuple(part(probe, item, subject) for probe, item in pairs if item is not None)
 
 
 def report(**changes: Any) -> Report:
@@ -158,8 +158,8 @@ def report(**changes: Any) -> Report:
             none, or None for a report without it. `outliers` may be figures of taps.
     """
     taps = changes.pop("outliers", ())
-    found = taps if isinstance(taps, ProbeResult | NotRun) else outlier_result(taps)
-    results = {"outliers": found, "concepts": NO_CONCEPTS}
+    outlier_part = taps if isinstance(taps, ProbeResult | NotRun) else outlier_result(taps)
+    results = {"outliers": outlier_part, "concepts": NO_CONCEPTS}
     results |= {id: changes.pop(id) for id in PROBES if id in changes}
     fields: dict[str, Any] = {
         "tuiprobe": "0.2.0", "key": "cd" * 32, "spec": {"model": ["m"], "seed": 0},
@@ -176,27 +176,27 @@ def report(**changes: Any) -> Report:
     return Report(**fields)
 
 
-def retold(found: Report, **results: ProbeResult | NotRun | None) -> Report:
+def retold(whole: Report, **results: ProbeResult | NotRun | None) -> Report:
     """Returns a report with other results of some probes, each told anew."""
-    kept = {one.probe: _kept(found, one) for one in found.parts}
-    told = parts({**kept, **results}, found.model, found.data)
-    return found.model_copy(update={"parts": told})
+    kept = {item.probe: _kept(whole, item) for item in whole.parts}
+    renewed = parts({**kept, **results}, whole.model, whole.data)
+    return whole.model_copy(update={"parts": renewed})
 
 
-def _kept(found: Report, one: Part) -> ProbeResult | NotRun:
-    if one.not_run is not None:
-        return NotRun(reason=one.not_run, remedy=one.remedy)
-    result = found.part(PROBES[one.probe].Result)
+def _kept(whole: Report, item: Part) -> ProbeResult | NotRun:
+    if item.not_run is not None:
+        return NotRun(reason=item.not_run, remedy=item.remedy)
+    result = whole.part(PROBES[item.probe].Result)
     assert result is not None
     return result
 
 
-def charts(found: Report) -> list[Chart]:
+def charts(whole: Report) -> list[Chart]:
     """Returns every chart of a report, in order."""
     return [
-        one
-        for part in found.parts
+        item
+        for part in whole.parts
         if part.section is not None
-        for one in part.section.content
-        if isinstance(one, Chart)
+        for item in part.section.content
+        if isinstance(item, Chart)
     ]

@@ -36,9 +36,9 @@ from tuiprobe.run.checked_arrays import HeadArrays
 def one_hot(classes=8, channels=24, n=200):
     """Exact in float32 on any machine: one-hot images, every fourth of them wrong."""
     labels = np.arange(n) % classes
-    shown = np.where(np.arange(n) % 4 == 3, (labels + 1) % classes, labels)
+    answers = np.where(np.arange(n) % 4 == 3, (labels + 1) % classes, labels)
     weight = np.eye(classes, channels, dtype=np.float32) * np.arange(classes, 0, -1)[:, None]
-    h = np.eye(channels, dtype=np.float32)[shown] * 8
+    h = np.eye(channels, dtype=np.float32)[answers] * 8
     return HeadArrays(weight.astype(np.float32), source="toy"), SetFeatures("val", h, labels)
 
 
@@ -58,10 +58,10 @@ def head_report() -> Report:
 
 
 def ablation() -> ChannelAblations:
-    head, one = one_hot()
-    found = ablate_channels(head, [one], Chosen((3,), "outlier"), 0)
-    assert isinstance(found, ChannelAblations)
-    return found
+    head, item = one_hot()
+    content = ablate_channels(head, [item], Chosen((3,), "outlier"), 0)
+    assert isinstance(content, ChannelAblations)
+    return content
 
 
 def quantisation() -> Quantisation:
@@ -76,62 +76,62 @@ def quantisation() -> Quantisation:
 
 
 def calibration() -> Calibration:
-    head, one = one_hot()
-    return probe_calibration(head, [one, replace(one, name="v2")], [str(i) for i in range(8)])
+    head, item = one_hot()
+    return probe_calibration(head, [item, replace(item, name="v2")], [str(i) for i in range(8)])
 
 
 def targets() -> Targets:
-    head, one = one_hot()
-    shift, photos = replace(one, name="v2"), replace(one, name="photos", labels=None)
-    return estimate_targets(head, Images(one, [shift], [photos], [str(i) for i in range(8)]))
+    head, item = one_hot()
+    shift, photos = replace(item, name="v2"), replace(item, name="photos", labels=None)
+    return estimate_targets(head, Images(item, [shift], [photos], [str(i) for i in range(8)]))
 
 
 def towers() -> Towers:
-    head, one = one_hot()
-    found = compare_towers(replace(head, normalize=True), [one], Chosen((3,), "offset"), 0)
-    assert isinstance(found, Towers)
-    return found
+    head, item = one_hot()
+    content = compare_towers(replace(head, normalize=True), [item], Chosen((3,), "offset"), 0)
+    assert isinstance(content, Towers)
+    return content
 
 
 def directions() -> Directions:
-    head, one = one_hot()
-    return probe_directions(head, [one], [3])
+    head, item = one_hot()
+    return probe_directions(head, [item], [3])
 
 
 def robustness() -> Robustness:
-    head, one = one_hot()
-    shift = SetFeatures("r", one.features[:100], one.labels[:100])
+    head, item = one_hot()
+    shift = SetFeatures("r", item.features[:100], item.labels[:100])
     line = bundled("standard", ("imagenet_r",))
     other = bundled("standard_and_low", ("objectnet",))
     return probe_robustness(
         head,
-        [one, shift],
+        [item, shift],
         {"r": "imagenet_r"},
         Baselines([Baseline(line, ()), Baseline(other, ())]),
     )
 
 
 def forecast() -> Forecast:
-    found = robustness().accuracies
-    x = found[0].top1
+    content = robustness().accuracies
+    x = content[0].top1
     assert given(x)
-    told = forecast_from(Start("zero-shot", x, "open_clip:A/b", "openai", found[1:]))
-    assert isinstance(told, Forecast)
-    return told
+    forecast = forecast_from(Start("zero-shot", x, "open_clip:A/b", "openai", content[1:]))
+    assert isinstance(forecast, Forecast)
+    return forecast
 
 
 def concepts() -> Concepts:
-    head, one = one_hot()
-    presence = np.stack([one.features[:, 0] > 0, one.features[:, 3] > 0, one.labels < 4], axis=1)
-    found = probe_concepts(
+    head, item = one_hot()
+    presence = np.stack([item.features[:, 0] > 0, item.features[:, 3] > 0, item.labels < 4], axis=1)
+    content = probe_concepts(
         head,
         ConceptSet(
-            name="toy", features=np.tile(one.features, (4, 1)), presence=np.tile(presence, (4, 1)),
+            name="toy", features=np.tile(item.features, (4, 1)), presence=np.tile(presence, (4, 1)),
             names=("red|", "dog", "half"), categories=("color", "object"),
             category_of=np.array([0, 1, 1]), annotated=np.ones((800, 2), dtype=bool),
             train=np.arange(800) < 400, ids=np.arange(800), paths=["x.png"] * 800, share=0.01,
             digest="images and labels",
         ),
     )  # fmt: skip
-    assert isinstance(found, Concepts)
-    return found
+    assert isinstance(content, Concepts)
+    return content

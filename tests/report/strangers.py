@@ -26,7 +26,7 @@ from tuiprobe.results.section import (
 
 
 def stranger(
-    value: float = 0.62, found: str = "round", members: tuple[str, ...] = ("a", "b")
+    value: float = 0.62, outcome: str = "round", members: tuple[str, ...] = ("a", "b")
 ) -> Part:
     """Returns the part of a probe `edges` with every kind of content, figure, fact and set."""
     texture = estimate(value, 0.05)
@@ -74,7 +74,7 @@ def stranger(
                         place="textures", figure=estimate(value / 2, 0.1), role="outcome",
                         about=("textures", "val", "sketches")),
         ),
-        facts=(NamedFact(id="shape", name="shape of edges", value=found),),
+        facts=(NamedFact(id="shape", name="shape of edges", value=outcome),),
         sets=(NamedSet(id="edges", name="strong edges", data="val", place="stem", members=members,
                        universe=9, basis={"filter": "sobel"}),),
     )  # fmt: skip
@@ -82,5 +82,5 @@ def stranger(
 
 def strange_report(**changes: Any) -> Report:
     """Returns the small report with a part of that probe."""
-    found = report()
-    return found.model_copy(update={"parts": (*found.parts, stranger(**changes))})
+    whole = report()
+    return whole.model_copy(update={"parts": (*whole.parts, stranger(**changes))})

@@ -32,8 +32,8 @@ def test_every_part_is_drawn(drawn):
 
 def test_a_pruning_curve_holds_every_point_with_its_interval(full, drawn):
     basis = full.part(Directions).bases[0]
-    curve = next(one for one in basis.curves if one.order == "random directions")
-    series = next(one for one in drawn["pruning_plain_0"].series if one.name == curve.order)
+    curve = next(item for item in basis.curves if item.order == "random directions")
+    series = next(item for item in drawn["pruning_plain_0"].series if item.name == curve.order)
     assert series.role == "control"
     assert series.x == tuple(point.fraction for point in curve.points)
     assert series.y == tuple(point.accuracy.value for point in curve.points)
@@ -42,7 +42,7 @@ def test_a_pruning_curve_holds_every_point_with_its_interval(full, drawn):
         shares = drawn[f"importance_{name}"].series[0].y
         assert sum(shares) == pytest.approx(1)
         whole = sum(basis.importances)
-        assert shares == pytest.approx([one / whole for one in basis.importances])
+        assert shares == pytest.approx([item / whole for item in basis.importances])
 
 
 def test_a_figure_that_was_not_run_is_left_out():
@@ -56,14 +56,14 @@ def test_a_figure_that_was_not_run_is_left_out():
 
 def test_published_models_stand_behind_a_published_baseline(robustness, drawn):
     chart = drawn["robustness_0"]
-    own = next(one for one in chart.series if one.role == "main")
+    own = next(item for item in chart.series if item.role == "main")
     er = robustness.effective[0]
-    line = next(one for one in chart.series if one.role == "reference")
+    line = next(item for item in chart.series if item.role == "reference")
     assert own.x == (robustness.accuracies[0].top1.value,)
     assert own.y[0] == pytest.approx(robustness.mean_shift.value)
     assert own.high[0] - own.y[0] == pytest.approx(er.value.high - er.value.value)
     assert len(line.x) == len(line.y) == 40
-    behind = {one.name: one for one in chart.series if one.role not in ("main", "reference")}
+    behind = {item.name: item for item in chart.series if item.role not in ("main", "reference")}
     assert len(behind["open_clip, zero-shot"].x) > 50
     assert len(behind["timm and testbed, others"].x) > 1000
     models = behind["models of standard"]
@@ -77,7 +77,7 @@ def test_without_target_or_baseline_only_the_rest_is_drawn_and_says_so(full, rob
     assert not given(robustness.effective[1].value)
     chart = drawn["robustness_1"]
     assert "objectnet not measured" in chart.note
-    assert not [one for one in chart.series if one.role == "main"]
+    assert not [item for item in chart.series if item.role == "main"]
     bare = robustness.model_copy(update={"effective": NotRun(reason="no baseline")})
     rest = charts(retold(full, robustness=bare))
-    assert not [one for one in rest if one.id.startswith("robustness")]
+    assert not [item for item in rest if item.id.startswith("robustness")]

@@ -50,11 +50,11 @@ def hostile(text=EVIL):
     )
     ends = (TopImage(sample_id=3, path=text, value=1.0, position=0),)
     channel = outliers().top_images[0].model_copy(update={"largest": ends})
-    one = outliers(data=text, tap=text, top_images=(channel,))
+    item = outliers(data=text, tap=text, top_images=(channel,))
     inner = outliers(data=text, tap=text, final=False)
     return report(
         data=(data,), warnings=(text,), model=model(name=text), title=text,
-        outliers=(inner, one), concepts=NotRun(reason=text, remedy=text),
+        outliers=(inner, item), concepts=NotRun(reason=text, remedy=text),
     )  # fmt: skip
 
 
@@ -82,11 +82,11 @@ def test_a_hostile_name_adds_no_element_and_loads_nothing():
 
 
 def test_every_figure_is_in_the_page_and_only_jpegs_are_embedded():
-    found = head_report()
-    page = Page(html(found))
+    result = head_report()
+    page = Page(html(result))
     drawn = [a["id"] for tag, a in page.tags if tag == "figure"]
-    assert len(drawn) == len(set(drawn)) > len(charts(found))  # strips of images too
-    every = [*charts(found), sets_axis(found)]
+    assert len(drawn) == len(set(drawn)) > len(charts(result))  # strips of images too
+    every = [*charts(result), sets_axis(result)]
     assert [a.get("class") for tag, a in page.tags if tag == "svg"].count("chart") == len(every)
     assert {chart.title for chart in every} <= set(page.words)
     text = html(report(), {("val", 3): b"<svg onload=alert(1)>", ("val", 9): JPEG})
@@ -96,10 +96,10 @@ def test_every_figure_is_in_the_page_and_only_jpegs_are_embedded():
 @pytest.mark.parametrize("name", [chart.id for chart in charts(layered())])
 def test_svg_is_as_agreed(name):
     path = GOLDEN / f"{name}.svg"
-    found = svg(next(chart for chart in charts(layered()) if chart.id == name))
+    result = svg(next(chart for chart in charts(layered()) if chart.id == name))
     if os.environ.get("TUIPROBE_RENEW"):
-        path.write_text(found, encoding="utf-8")
-    assert found == path.read_text(encoding="utf-8")
+        path.write_text(result, encoding="utf-8")
+    assert result == path.read_text(encoding="utf-8")
 
 
 def test_each_format_writes_its_files_and_never_the_results_over_themselves(tmp_path):

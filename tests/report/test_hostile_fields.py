@@ -83,8 +83,8 @@ def full_report() -> Report:
         for status in ("pass", "warn", "fail", "skip")
     )
     nonfinite = {"nonfinite": 2, "nonfinite_images": ("p",)}
-    data = tuple(one.model_copy(update=nonfinite) for one in data_sets())
-    found = report(
+    data = tuple(item.model_copy(update=nonfinite) for item in data_sets())
+    whole = report(
         **head_results()
         | {
             "robustness": robustness,
@@ -99,7 +99,7 @@ def full_report() -> Report:
         }
     )
     missing = Part(probe="absent", title="Absent", not_run="r", remedy="m")
-    return found.model_copy(update={"parts": (*found.parts, stranger(), missing)})
+    return whole.model_copy(update={"parts": (*whole.parts, stranger(), missing)})
 
 
 Planted = tuple[Any, set[str]]
@@ -113,7 +113,7 @@ def planted(value: Any, text: str) -> Planted:
         if isinstance(value, BaseModel):
             return planted_model(value)
         if isinstance(value, tuple | list):
-            return type(value)(plant(one) for one in value)
+            return type(value)(plant(item) for item in value)
         if isinstance(value, dict):
             return {text if len(value) == 1 else f"{k}{text}": plant(v) for k, v in value.items()}
         return text if isinstance(value, str) else value
@@ -137,27 +137,27 @@ def planted(value: Any, text: str) -> Planted:
 def in_results(text: str) -> Report:
     """Returns the report as the probes tell it of results that hold `text`."""
     whole = full_report()
-    results = {id: planted(one, text)[0] for id in PROBES if (one := _result(whole, id))}
+    results = {id: planted(item, text)[0] for id in PROBES if (item := _result(whole, id))}
     about = whole.model_copy(update={"model": planted(whole.model, text)[0]})
-    found = retold(known(about), **results)
-    return found.model_copy(update={"parts": (*found.parts, *whole.parts[-2:])})
+    answered = retold(known(about), **results)
+    return answered.model_copy(update={"parts": (*answered.parts, *whole.parts[-2:])})
 
 
-def known(found: Report) -> Report:
+def known(whole: Report) -> Report:
     """Returns a report without the parts of probes that are not installed."""
-    kept = tuple(one for one in found.parts if one.probe in PROBES)
-    return found.model_copy(update={"parts": kept})
+    kept = tuple(item for item in whole.parts if item.probe in PROBES)
+    return whole.model_copy(update={"parts": kept})
 
 
-def _result(found: Report, id: str) -> ProbeResult | None:
-    return found.part(PROBES[id].Result)
+def _result(whole: Report, id: str) -> ProbeResult | None:
+    return whole.part(PROBES[id].Result)
 
 
 @cache
 def in_report(text: str) -> Report:
     """Returns the report with `text` in every field of its own: sections, figures, sets."""
-    found, _ = planted(full_report(), text)
-    return Report.parse(found.to_json().encode(), "planted")
+    written, _ = planted(full_report(), text)
+    return Report.parse(written.to_json().encode(), "planted")
 
 
 LATEST = 128
@@ -206,13 +206,13 @@ def skeleton(markdown: str) -> list[str]:
     parser = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(
         ["table", "strikethrough"]
     )
-    found = []
+    kinds = []
     for token in parser.parse(markdown):
-        found.append(token.type)
+        kinds.append(token.type)
         inner = [child.type for child in token.children or ()]
-        found += [kind for kind in inner if kind not in ("text", "code_inline", *BOLD)]
-        found.append(f"code {inner.count('code_inline')}")
-    return found
+        kinds += [kind for kind in inner if kind not in ("text", "code_inline", *BOLD)]
+        kinds.append(f"code {inner.count('code_inline')}")
+    return kinds
 
 
 @pytest.fixture(scope="module")
@@ -245,26 +245,26 @@ def test_no_format_obeys_a_hostile_field(
     text: str, way: str, harmless: dict[str, dict[str, str]]
 ) -> None:
     report, expected = WAYS[way](text), harmless[way]
-    found = everything(report)
-    assert set(found) == set(expected)
-    for name, content in found.items():
+    files = everything(report)
+    assert set(files) == set(expected)
+    for name, content in files.items():
         assert inert(content), name
         if name.endswith(".md"):
             assert skeleton(content) == skeleton(expected[name]), name
             assert bold(content) <= bold(expected[name]), name
         if name.endswith(".yaml"):
-            shapes = [shape_of(yaml.safe_load(one)) for one in (content, expected[name])]
+            shapes = [shape_of(yaml.safe_load(item)) for item in (content, expected[name])]
             assert shapes[0] == shapes[1]
         if name.endswith(".csv"):
             check_table(name, content, expected[name])
         if name.endswith((".svg", ".html")):
             assert elements(name, content) == elements(name, expected[name]), name
     starts = [
-        [row[:1] == " " for row in one["summary"].splitlines()].count(False)
-        for one in (found, expected)
+        [row[:1] == " " for row in item["summary"].splitlines()].count(False)
+        for item in (files, expected)
     ]
     assert starts[0] == starts[1]  # no text begins a row of its own
-    assert Report.parse(found["results.json"].encode(), "again") == report
+    assert Report.parse(files["results.json"].encode(), "again") == report
 
 
 @pytest.mark.parametrize("text", [*HOSTILES, "", "../x", "a/b", "A", "x" * 65])
@@ -283,9 +283,9 @@ def test_no_hostile_string_can_name_a_file_or_a_probe(text: str) -> None:
 def shape_of(value: object) -> object:
     """Returns plain data with every text replaced by an empty one."""
     if isinstance(value, dict):
-        return {name: shape_of(one) for name, one in value.items()}
+        return {name: shape_of(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [shape_of(one) for one in value]
+        return [shape_of(item) for item in value]
     return "" if isinstance(value, str) else type(value)
 
 
@@ -307,13 +307,13 @@ def in_shell(line: str) -> list[str]:
     script = f"tuiprobe() {{ printf '%s\\0' \"$@\"; }}; {line}"
     done = subprocess.run(["bash", "-c", script], capture_output=True)
     assert done.stderr == b""
-    found = done.stdout.decode("utf-8", "surrogateescape").removesuffix("\0").split("\0")
-    pairs = (one.partition("=") if one.startswith("--") else (one, "", "") for one in found)
+    words = done.stdout.decode("utf-8", "surrogateescape").removesuffix("\0").split("\0")
+    pairs = (item.partition("=") if item.startswith("--") else (item, "", "") for item in words)
     return [part for name, sign, value in pairs for part in ([name, value] if sign else [name])]
 
 
 def check_table(name: str, content: str, harmless: str) -> None:
-    rows, expected = (list(csv.reader(io.StringIO(one))) for one in (content, harmless))
+    rows, expected = (list(csv.reader(io.StringIO(item))) for item in (content, harmless))
     assert [len(row) for row in rows] == [len(row) for row in expected], name
     for row in rows[1:]:
         for cell in row:
@@ -330,7 +330,7 @@ def elements(name: str, content: str) -> list[tuple[str, tuple[str, ...]]]:
     """
     page = Page(content).tags
     if name.endswith(".svg"):
-        page = [(one.tag, {**one.attrib}) for one in ElementTree.fromstring(content).iter()]
+        page = [(item.tag, {**item.attrib}) for item in ElementTree.fromstring(content).iter()]
     return [
         (
             tag,
@@ -346,11 +346,11 @@ def elements(name: str, content: str) -> list[tuple[str, tuple[str, ...]]]:
 def test_no_command_prints_a_hostile_field_raw(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = in_report("".join(HOSTILES[:-1])).model_copy(update={"key": "cd" * 32})
+    written = in_report("".join(HOSTILES[:-1])).model_copy(update={"key": "cd" * 32})
     for name in ("a", "b"):
         run = RunDir(tmp_path / "runs" / name)
         run.key_file.write_text("cd" * 32)
-        run.results_file.write_text(found.to_json())
+        run.results_file.write_text(written.to_json())
         vouch(run)
     first, second = str(tmp_path / "runs/a"), str(tmp_path / "runs/b")
     root = str(tmp_path / "runs")
@@ -368,7 +368,7 @@ def test_no_command_prints_a_hostile_field_raw(
         ["compare", first, second, first, "--json"],
     ):
         assert run_cli(arguments) == 0, arguments
-        said = capsys.readouterr()
-        assert inert(said.out + said.err), arguments
+        message = capsys.readouterr()
+        assert inert(message.out + message.err), arguments
         if "--json" in arguments or "json" in arguments:
-            json.loads(said.out)
+            json.loads(message.out)

@@ -16,20 +16,20 @@ def read(text: str) -> ModelCardData:
 
 
 def test_the_hub_reads_the_figures() -> None:
-    found = head_report()
-    results = read(model_card(found)).eval_results
+    result = head_report()
+    results = read(model_card(result)).eval_results
     assert results is not None
-    by_name = {(one.dataset_name, one.metric_type): one for one in results}
-    top1 = found.figure("top1", "val")
-    told = by_name["val", "accuracy"]
-    assert told.metric_value == pytest.approx(top1.value, rel=1e-5)
-    assert told.metric_name == "top-1 (95 % interval 69 to 80 %)"
-    assert told.dataset_type == "imagefolder:/data/val"
-    assert told.task_type == "image-classification"
-    assert by_name["val", "kurtosis"].metric_value == found.figure("kurtosis").value
-    accuracies = [one.dataset_name for one in results if one.metric_type == "accuracy"]
+    by_name = {(item.dataset_name, item.metric_type): item for item in results}
+    top1 = result.figure("top1", "val")
+    message = by_name["val", "accuracy"]
+    assert message.metric_value == pytest.approx(top1.value, rel=1e-5)
+    assert message.metric_name == "top-1 (95 % interval 69 to 80 %)"
+    assert message.dataset_type == "imagefolder:/data/val"
+    assert message.task_type == "image-classification"
+    assert by_name["val", "kurtosis"].metric_value == result.figure("kurtosis").value
+    accuracies = [item.dataset_name for item in results if item.metric_type == "accuracy"]
     assert len(accuracies) == len(set(accuracies))  # a mean is not filed under one set
-    text = model_card(found.model_copy(update={"spec": {"model": "mini_clip", "data": "x"}}))
+    text = model_card(result.model_copy(update={"spec": {"model": "mini_clip", "data": "x"}}))
     for words in (
         "> - **Warning:** 1 image skipped", "### Inside", "| figure | of | value (95 % interval) |",
         "`tuiprobe --headless --model mini_clip",

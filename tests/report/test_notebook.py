@@ -16,8 +16,8 @@ def words(text: str) -> list[str]:
 
 def test_the_card_says_what_the_summary_says() -> None:
     report = full_report()
-    shown = report._repr_html_()
-    assert words("".join(f"{word} " for word in Page(shown).words)) == words(
+    visible = report._repr_html_()
+    assert words("".join(f"{word} " for word in Page(visible).words)) == words(
         summary(report).replace("warning:", "Warning:")
     )
     printer = io.StringIO()

@@ -32,11 +32,11 @@ def page(full: Report) -> str:
 
 
 def attributes(page: str, tag: str) -> list[dict[str, str | None]]:
-    return [found for name, found in Page(page).tags if name == tag]
+    return [result for name, result in Page(page).tags if name == tag]
 
 
 def test_each_block_of_the_card_has_the_picture_of_its_answer(full: Report) -> None:
-    drawn = {one.block: [picture.id for picture in one.pictures] for one in card(full)}
+    drawn = {item.block: [picture.id for picture in item.pictures] for item in card(full)}
     assert drawn.get("your images", []) == []  # the axis of all sets stands there
     assert drawn["shifts"] == ["robustness_0"]
     assert drawn["inside"][0] == "heights"
@@ -47,23 +47,23 @@ def test_each_block_of_the_card_has_the_picture_of_its_answer(full: Report) -> N
 def test_the_axis_has_every_set_that_an_accuracy_is_known_of(full: Report) -> None:
     axis = sets_axis(full)
     assert axis is not None
-    figures = [one for part in full.parts for one in part.figures]
-    [target] = [one for one in figures if one.id == "target"]
-    measured = [one for one in figures if one.id == "top1"]
+    figures = [item for part in full.parts for item in part.figures]
+    [target] = [item for item in figures if item.id == "target"]
+    measured = [item for item in figures if item.id == "top1"]
     assert axis.ticks[0] == target.data
-    assert set(axis.ticks) == {target.data, *(one.data for one in measured)}
+    assert set(axis.ticks) == {target.data, *(item.data for item in measured)}
     estimated, known = axis.series
     assert estimated.y == (target.figure.value,)
     assert (estimated.low, estimated.high) == ((target.figure.low,), (target.figure.high,))
     for place, value in zip(known.x, known.y, strict=True):
-        [figure] = [one.figure for one in measured if one.data == axis.ticks[int(place)]]
+        [figure] = [item.figure for item in measured if item.data == axis.ticks[int(place)]]
         assert value == figure.value
     only_one = full.model_copy(update={"parts": (full.part_of("targets"),)})
     assert sets_axis(only_one) is None
 
 
 def test_the_answer_and_its_pictures_come_before_the_evidence(page: str) -> None:
-    ids = [found.get("id") for name, found in Page(page).tags if found.get("id")]
+    ids = [result.get("id") for name, result in Page(page).tags if result.get("id")]
     first = ids.index("s1")
     assert len(page.encode()) < 3_000_000
     assert ids[:3] == ["main", "card0", "figure-card-sets"]
@@ -73,7 +73,7 @@ def test_the_answer_and_its_pictures_come_before_the_evidence(page: str) -> None
 
 def test_the_policy_allows_the_style_and_the_script_of_the_page_alone(page: str) -> None:
     metas = attributes(page, "meta")
-    policy = next(one["content"] or "" for one in metas if "http-equiv" in one)
+    policy = next(item["content"] or "" for item in metas if "http-equiv" in item)
     allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     for tag, rule in (("style", "style-src"), ("script", "script-src")):
         [text] = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
@@ -85,7 +85,7 @@ def test_the_policy_allows_the_style_and_the_script_of_the_page_alone(page: str)
 
 def test_markup_comes_from_templates_and_charts_alone() -> None:
     templates = {path.name: path.read_text("utf-8") for path in TEMPLATES.glob("*.html")}
-    safe = [(name, found) for name, text in templates.items() for found in SAFE.findall(text)]
+    safe = [(name, result) for name, text in templates.items() for result in SAFE.findall(text)]
     assert safe == [("page.html", "style|safe"), ("page.html", "script|safe")]  # of this package
     assert not any("autoescape" in text for text in templates.values())
     sources = {path.name: path.read_text("utf-8") for path in TEMPLATES.parent.glob("*.py")}
@@ -93,13 +93,13 @@ def test_markup_comes_from_templates_and_charts_alone() -> None:
 
 
 def test_nothing_leads_out_of_the_page_but_the_tables_beside_it(page: str, full: Report) -> None:
-    links = {one["href"] or "" for one in attributes(page, "a")}
-    assert all(re.fullmatch(r"#[\w-]+|tables/[a-z0-9_]+\.csv", one) for one in links)
-    assert any(one.startswith("tables/") for one in links)
-    alone = {one["href"] or "" for one in attributes(html(full), "a")}
-    assert all(one.startswith("#") for one in alone)
-    ids = {found.get("id") for _, found in Page(page).tags}
-    assert {one.removeprefix("#") for one in alone} <= ids
+    links = {item["href"] or "" for item in attributes(page, "a")}
+    assert all(re.fullmatch(r"#[\w-]+|tables/[a-z0-9_]+\.csv", item) for item in links)
+    assert any(item.startswith("tables/") for item in links)
+    alone = {item["href"] or "" for item in attributes(html(full), "a")}
+    assert all(item.startswith("#") for item in alone)
+    ids = {result.get("id") for _, result in Page(page).tags}
+    assert {item.removeprefix("#") for item in alone} <= ids
 
 
 def table(rows: int, file: bool = True) -> Section:
@@ -114,9 +114,9 @@ def table(rows: int, file: bool = True) -> Section:
 
 
 def with_section(section: Section) -> Report:
-    found = report()
-    told = found.parts[0].model_copy(update={"section": section})
-    return found.model_copy(update={"parts": (told,)})
+    result = report()
+    message = result.parts[0].model_copy(update={"section": section})
+    return result.model_copy(update={"parts": (message,)})
 
 
 def test_a_short_table_is_folded_and_a_long_one_only_named() -> None:
@@ -155,12 +155,12 @@ def test_names_below_bars_are_slanted_in_full_and_counts_are_whole() -> None:
 
 
 def test_a_term_is_explained_once_a_section_and_at_the_end(page: str) -> None:
-    terms = [one for one in attributes(page, "a") if one.get("class") == "term"]
-    assert "#term-kurtosis" in {one["href"] for one in terms}
-    told = {found.get("id") for name, found in Page(page).tags if name == "dd"}
-    for one in terms:
-        assert one["aria-describedby"] in told
-        assert one["data-tip"]
+    terms = [item for item in attributes(page, "a") if item.get("class") == "term"]
+    assert "#term-kurtosis" in {item["href"] for item in terms}
+    message = {result.get("id") for name, result in Page(page).tags if name == "dd"}
+    for item in terms:
+        assert item["aria-describedby"] in message
+        assert item["data-tip"]
     for words, known in (("top-1 on objectnet", False), ("top-1 on ObjectNet", True)):
         text = html(with_section(Section(title="S", headline=(words,))))
         assert ("#term-imagenet-shifts" in text) == known  # a set is not the published one
@@ -171,11 +171,11 @@ def test_a_term_is_explained_once_a_section_and_at_the_end(page: str) -> None:
 def test_the_command_versions_key_and_checks_are_told(full: Report) -> None:
     spec = {"model": "mini_clip", "data": "imagefolder:my photos", "sample": 9}
     page = html(full.model_copy(update={"spec": spec}))
-    told = unescape(page.partition("<h2>How to reproduce</h2>")[2])
-    assert "--data 'imagefolder:my photos' --sample 9" in told
-    assert full.key in told
-    assert full.fingerprint.torch in told
-    assert full.model.weights.digest in told
+    message = unescape(page.partition("<h2>How to reproduce</h2>")[2])
+    assert "--data 'imagefolder:my photos' --sample 9" in message
+    assert full.key in message
+    assert full.fingerprint.torch in message
+    assert full.model.weights.digest in message
     other = html(full.model_copy(update={"spec": {"model": 3}}))
     assert "options of this run are of another version" in other
 
@@ -183,7 +183,7 @@ def test_the_command_versions_key_and_checks_are_told(full: Report) -> None:
 def test_pages_of_comparisons_show_their_tables_open() -> None:
     page = sections_html("Two", [table(3), table(3)])
     assert "<details" not in page.partition("<main")[2]
-    ids = [found["id"] for _, found in Page(page).tags if "id" in found]
+    ids = [result["id"] for _, result in Page(page).tags if "id" in result]
     assert len(ids) == len(set(ids))
 
 
@@ -192,9 +192,11 @@ def test_a_picture_that_a_section_names_exists() -> None:
         Section(title="S", pictures=("lost",))
     chart = Chart(id="c", title="C", x_label="x", y_label="y", series=(LINE,))
     named = Section(title="S", headline=("h",), pictures=("c",), content=(chart,))
-    found = report(outliers=(outliers(),))
-    told = found.parts[0].model_copy(update={"section": named, "block": "inside"})
+    result = report(outliers=(outliers(),))
+    message = result.parts[0].model_copy(update={"section": named, "block": "inside"})
     [block] = [
-        one for one in card(found.model_copy(update={"parts": (told,)})) if one.block == "inside"
+        item
+        for item in card(result.model_copy(update={"parts": (message,)}))
+        if item.block == "inside"
     ]
     assert block.pictures == (chart,)

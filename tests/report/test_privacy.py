@@ -53,14 +53,14 @@ def test_no_exported_file_holds_a_folder(run: RunDir, tmp_path: Path) -> None:
 
 
 def test_the_last_part_of_each_path_stays(run: RunDir) -> None:
-    found = Report.read(run.results_file)
-    assert [one.source for one in found.data] == ["imagefolder:photos", "imagefolder:others"]
-    assert found.model.weights.source == "mine.safetensors"
+    result = Report.read(run.results_file)
+    assert [item.source for item in result.data] == ["imagefolder:photos", "imagefolder:others"]
+    assert result.model.weights.source == "mine.safetensors"
     names = ("checkpoint", "classes", "templates")
-    assert [found.spec[name] for name in names] == [
+    assert [result.spec[name] for name in names] == [
         "mine.safetensors", "classes.txt", "templates.txt",
     ]  # fmt: skip
-    (skipped,) = found.data[0].skipped
+    (skipped,) = result.data[0].skipped
     assert skipped.path == "class1/broken.png"
     text = (run.path / "report.md").read_text()
     assert "--data imagefolder:photos " in text
@@ -81,7 +81,7 @@ def test_the_spec_resumes_and_runs_print_the_whole_command(
 
 
 def test_paths_are_cut_within_sentences_and_names_are_kept() -> None:
-    found = report(
+    result = report(
         model=model(name="local:/home/me/nets/secret"),
         data=(
             DataSet(name="val", source="imagefolder:/home/me/photos", images=2, measured=1,
@@ -100,11 +100,11 @@ def test_paths_are_cut_within_sentences_and_names_are_kept() -> None:
             "/srv/runs/a/plan.json is damaged",
         ),
     )  # fmt: skip
-    short = without_folders(found, ["/srv/runs/a"])
+    short = without_folders(result, ["/srv/runs/a"])
     assert short.warnings == (
         "photos is small (photos/cat), photos-2 is not read",
         "no baseline applies to imagefolder:photos",
-        *found.warnings[2:3],
+        *result.warnings[2:3],
         "a/plan.json is damaged",
     )
     assert short.spec == {
@@ -115,4 +115,4 @@ def test_paths_are_cut_within_sentences_and_names_are_kept() -> None:
     }
     assert short.model.name == "local:secret"
     assert short.data[0].skipped == (Skipped(path="cat/c.png", reason="photos/cat/c.png: cut"),)
-    assert [one.figures for one in short.parts] == [one.figures for one in found.parts]
+    assert [item.figures for item in short.parts] == [item.figures for item in result.parts]

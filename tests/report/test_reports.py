@@ -46,20 +46,20 @@ def untrained():
 @pytest.mark.parametrize("make", [report, layered, untrained])
 def test_markdown_is_as_agreed(make):
     path = GOLDEN / f"{make.__name__}.md"
-    found = markdown(make())
-    rectangular(found)
+    content = markdown(make())
+    rectangular(content)
     if os.environ.get("TUIPROBE_RENEW"):
-        path.write_text(found, encoding="utf-8")
-    assert found == path.read_text(encoding="utf-8")
+        path.write_text(content, encoding="utf-8")
+    assert content == path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", tables(report()))
 def test_tables_are_as_agreed(name):
     path = GOLDEN / f"{name}.csv"
-    found = tables(layered())[name]
+    content = tables(layered())[name]
     if os.environ.get("TUIPROBE_RENEW"):
-        path.write_text(found, encoding="utf-8")
-    assert found == path.read_text(encoding="utf-8")
+        path.write_text(content, encoding="utf-8")
+    assert content == path.read_text(encoding="utf-8")
 
 
 def test_untrained_is_said_in_the_title_and_the_summary():
@@ -102,7 +102,7 @@ def test_csv_tables_hold_every_point_as_numbers():
     assert len(rows("ablation")) == 2 * 17
     assert any(row["not_run_because"] for row in rows("effective_robustness"))
     assert {row["family"] for row in rows("concepts")} == {
-        one.family for one in full.part(Concepts).families
+        item.family for item in full.part(Concepts).families
     }
     rectangular(markdown(full))
 
@@ -115,33 +115,35 @@ def test_many_skipped_images_are_cut_in_the_report_only():
 
 
 def test_the_summary_is_the_card_in_rows_of_a_terminal():
-    found = report()
-    rows = summary(found).splitlines()
+    content = report()
+    rows = summary(content).splitlines()
     assert max(map(len, rows)) <= 100
-    blocks = card(found)
-    assert [one.block for one in blocks] == ["inside", "how sure"]
+    blocks = card(content)
+    assert [item.block for item in blocks] == ["inside", "how sure"]
     assert rows.pop() == "Measured     with tuiprobe 0.2.0"
     beside = [row[:13].strip() for row in rows[2:]]
-    assert [one for one in beside if one] == ["Inside", "How sure"]
-    told = " ".join(row[13:] for row in rows[2:])
-    assert told == " ".join(line(text) for one in blocks for text in one.lines)
-    assert rows[:2] == [found.title, "warning: 1 image skipped"]
-    assert "Not known: Concepts: no concept set (pass --concepts broden:DIR)." in told
+    assert [item for item in beside if item] == ["Inside", "How sure"]
+    words = " ".join(row[13:] for row in rows[2:])
+    assert words == " ".join(line(text) for item in blocks for text in item.lines)
+    assert rows[:2] == [content.title, "warning: 1 image skipped"]
+    assert "Not known: Concepts: no concept set (pass --concepts broden:DIR)." in words
 
 
 def test_a_part_that_asks_for_no_result_is_not_missed():
-    found = report()
-    parts = [one.model_copy(update={"applies": False}) for one in found.parts]
-    assert "Not known" not in summary(found.model_copy(update={"parts": tuple(parts)}))
+    content = report()
+    parts = [item.model_copy(update={"applies": False}) for item in content.parts]
+    assert "Not known" not in summary(content.model_copy(update={"parts": tuple(parts)}))
 
 
 def test_blocks_that_explain_have_three_lines_at_most_and_lose_none():
-    found = report()
-    inside = next(one for one in found.parts if one.block == "inside")
+    content = report()
+    inside = next(item for item in content.parts if item.block == "inside")
     section = inside.section.model_copy(update={"card": tuple((f"s{i}.",) for i in range(5))})
     more = inside.model_copy(update={"section": section})
-    block = card(found.model_copy(update={"parts": (more,)}))[0]
+    block = card(content.model_copy(update={"parts": (more,)}))[0]
     assert [line(text) for text in block.lines] == ["s0.", "s1.", "s2. s3. s4."]
     assert block.folded
     none = inside.model_copy(update={"section": section.model_copy(update={"card": ()})})
-    assert [one.block for one in card(found.model_copy(update={"parts": (none,)}))] == ["how sure"]
+    assert [item.block for item in card(content.model_copy(update={"parts": (none,)}))] == [
+        "how sure"
+    ]

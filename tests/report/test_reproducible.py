@@ -19,8 +19,8 @@ from tuiprobe.run.results import write_results
 
 
 def full() -> Report:
-    found = report(**head_results() | {"targets": targets(), "quantisation": quantisation()})
-    return found.model_copy(update={"parts": (*found.parts, stranger())})
+    result = report(**head_results() | {"targets": targets(), "quantisation": quantisation()})
+    return result.model_copy(update={"parts": (*result.parts, stranger())})
 
 
 @pytest.mark.slow

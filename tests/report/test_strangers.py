@@ -90,15 +90,15 @@ def test_charts_and_tables_of_one_id_are_files_of_their_own(files: dict[str, str
     assert "Own heights" in files["figures/edges_heights.svg"]
     assert "Texture bias" in files["figures/edges.svg"]
     first, second = stranger(), stranger().model_copy(update={"probe": "borders"})
-    found = report()
-    found = found.model_copy(update={"parts": (*found.parts, first, second, second)})
-    names = {name for name in files_of(found, None, ["csv"]) if "edges" in name}
+    result = report()
+    result = result.model_copy(update={"parts": (*result.parts, first, second, second)})
+    names = {name for name in files_of(result, None, ["csv"]) if "edges" in name}
     assert names == {"tables/edges.csv", "tables/borders_edges.csv", "tables/borders_edges_2.csv"}
 
 
 def test_summary_json_and_pictures_have_it(files: dict[str, str]) -> None:
     assert "texture bias 0.62 (0.57 to 0.67)" in summary(strange_report())
-    found = Report.parse(files["results.json"].encode(), "x")
-    assert found.part_of("edges") == stranger()
+    result = Report.parse(files["results.json"].encode(), "x")
+    assert result.part_of("edges") == stranger()
     assert strange_report().pictured("val") == {3, 7, 9}
     assert strange_report().pictured("other") == set()

@@ -24,26 +24,26 @@ def test_code_spans_close_where_they_should(text):
 @pytest.mark.parametrize("text", ["a|b", "a\\|b", "`|`", "|"])
 def test_code_shows_the_same_in_a_table_and_outside(text):
     parser = MarkdownIt("commonmark").enable("table")
-    [inline] = [one for one in parser.parse(code(text)) if one.type == "inline"]
+    [inline] = [item for item in parser.parse(code(text)) if item.type == "inline"]
     tables = parser.parse(f"| {code_cell(text)} |\n|---|\n")
-    [cell] = [one for one in tables if one.type == "inline"]
+    [cell] = [item for item in tables if item.type == "inline"]
     assert inline.children[0].content == cell.children[0].content == text
 
 
 @with_any(st.text())
 def test_a_line_starts_no_block(text):
     tokens = MarkdownIt("commonmark").parse(opening(escaped(text)))
-    assert [one.type for one in tokens] in (
+    assert [item.type for item in tokens] in (
         [], ["paragraph_open", "inline", "paragraph_close"],
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["- a", "+ a", "1. a", "2) a", "---", "===", "    a", "    1. a"])
 def test_a_line_keeps_its_words(text):
-    found = MarkdownIt("commonmark").parse(opening(escaped(text)))
-    assert [one.type for one in found] == ["paragraph_open", "inline", "paragraph_close"]
-    said = "".join(child.content for child in found[1].children)
-    assert said == text.strip()
+    result = MarkdownIt("commonmark").parse(opening(escaped(text)))
+    assert [item.type for item in result] == ["paragraph_open", "inline", "paragraph_close"]
+    message = "".join(child.content for child in result[1].children)
+    assert message == text.strip()
 
 
 @with_any(st.text())

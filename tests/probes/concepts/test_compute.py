@@ -38,8 +38,8 @@ def planted(n=1200, seed=0, separation=6.0, sign=-1):
     return HeadArrays(weight), concepts
 
 
-def family(found, name):
-    return next(one for one in found.families if one.family == name)
+def family(result, name):
+    return next(row for row in result.families if row.family == name)
 
 
 def test_planted_concepts_are_found_in_their_directions_and_signs():
@@ -163,7 +163,7 @@ def test_sparse_presence_gives_the_same():
 def test_ties_everywhere_and_nan_images():
     head, concepts = planted()
     flat = probe_concepts(head, replace(concepts, features=np.ones_like(concepts.features)))
-    assert all(one.unique.value == 0 for one in flat.families)
+    assert all(row.unique.value == 0 for row in flat.families)
     broken = concepts.features.copy()
     broken[:5, 0] = np.nan
     result = probe_concepts(head, replace(concepts, features=broken))
@@ -185,7 +185,7 @@ def test_without_a_head_random_directions_come_from_the_whole_space():
     result = probe_concepts(None, replace(concepts, features=h.astype("f4")), no_head="why not")
     assert result.excess == NotRun(reason="why not")
     assert result.excess_centred == NotRun(reason="why not")
-    assert [one.family for one in result.families] == [
+    assert [row.family for row in result.families] == [
         "channels", "principal components", "random directions",
     ]  # fmt: skip
     assert result.random_space == "representation"
@@ -279,10 +279,10 @@ def test_exemplars_are_the_images_at_both_ends():
     v = decompose(head.weight.astype("f8"))[2]
     along = named.features @ v.astype("f4")
     along[17] = 0
-    for i, one in enumerate(result.top):
-        assert one.largest[0].sample_id == ids[along[:, i].argmax()]
-        assert one.smallest[0].path == f"{ids[along[:, i].argmin()]}.png"
-        values = [image.value for image in one.largest]
+    for i, direction in enumerate(result.top):
+        assert direction.largest[0].sample_id == ids[along[:, i].argmax()]
+        assert direction.smallest[0].path == f"{ids[along[:, i].argmin()]}.png"
+        values = [image.value for image in direction.largest]
         assert values == sorted(values, reverse=True)
     assert len(result.top) == WIDTH
     assert (result.digest, result.share, result.not_finite) == ("d", 0.1, 1)

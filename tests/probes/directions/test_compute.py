@@ -16,8 +16,8 @@ def accuracy(logits, labels):
     return (logits.argmax(1) == labels).mean()
 
 
-def curve(found, order, centred=False):
-    basis = next(b for b in found.bases if b.centred == centred)
+def curve(result, order, centred=False):
+    basis = next(b for b in result.bases if b.centred == centred)
     return next(c for c in basis.curves if c.order == order)
 
 
@@ -51,9 +51,9 @@ def test_importance_is_by_definition():
     assert first.importance.value == max(basis.importances)
 
 
-def orders(head, one):
+def orders(head, images):
     """Logits with k components, by naive float64 algebra, for each order that is not random."""
-    weight, x = head.weight.astype("f8"), one.features.astype("f8")
+    weight, x = head.weight.astype("f8"), images.features.astype("f8")
     if head.normalize:
         x = x / np.linalg.norm(x, axis=1, keepdims=True)
     bias = 0 if head.bias is None else head.bias.astype("f8")

@@ -22,21 +22,21 @@ def planted(name: str, seed: int, spread: float, n: int = 400) -> LabelledRows:
     return LabelledRows(name, rows.astype(np.float32), labels, NAMES)
 
 
-def by_hand(asked: LabelledRows, first: LabelledRows, *, same: bool) -> float:
+def by_hand(images: LabelledRows, first: LabelledRows, *, same: bool) -> float:
     """Classifies image by image, with votes counted in a dictionary."""
     right = 0
     bank = first.rows.astype(np.float64)
     bank /= np.linalg.norm(bank, axis=1)[:, None]
-    for i, row in enumerate(asked.rows.astype(np.float64)):
+    for i, row in enumerate(images.rows.astype(np.float64)):
         cosines = bank @ (row / np.linalg.norm(row))
         order = [j for j in np.argsort(-cosines) if not (same and j == i)][:K]
         votes = Counter(first.classes[first.labels[j]] for j in order)
         sums: dict[str, float] = defaultdict(float)
         for j in order:
             sums[first.classes[first.labels[j]]] += cosines[j]
-        said = max(votes, key=lambda name: (votes[name], sums[name]))
-        right += said == asked.classes[asked.labels[i]]
-    return right / len(asked.rows)
+        answer = max(votes, key=lambda name: (votes[name], sums[name]))
+        right += answer == images.classes[images.labels[i]]
+    return right / len(images.rows)
 
 
 def test_equals_a_plain_loop() -> None:
@@ -45,7 +45,7 @@ def test_equals_a_plain_loop() -> None:
     assert result.k == 20
     assert value(result.sets[0].accuracy) == pytest.approx(by_hand(first, first, same=True))
     assert value(result.sets[1].accuracy) == pytest.approx(by_hand(shift, first, same=False))
-    assert [one.among for one in result.sets] == [400, 400]
+    assert [row.among for row in result.sets] == [400, 400]
 
 
 def test_an_image_does_not_vote_for_itself() -> None:
@@ -80,7 +80,7 @@ def test_what_cannot_be_classified_says_why() -> None:
     )
     few = NotRun(reason="fewer than 21 in-distribution images of its classes")
     result = classify([rare, planted("shift", 1, 2.5)], seed=0)
-    assert [one.accuracy for one in result.sets] == [few, few]
+    assert [row.accuracy for row in result.sets] == [few, few]
 
 
 def test_large_sets_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,11 +88,11 @@ def test_large_sets_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compute, "MOST_CLASSIFIED", 100)
     first, shift = planted("val", 0, 0.5), planted("shift", 1, 0.5)
     result = classify([first, shift], seed=0)
-    for one in result.sets:
-        assert one.among == 300
-        assert isinstance(one.accuracy, Estimate)
-        assert one.accuracy.n == 100
-        assert one.accuracy.value > 0.95
+    for row in result.sets:
+        assert row.among == 300
+        assert isinstance(row.accuracy, Estimate)
+        assert row.accuracy.n == 100
+        assert row.accuracy.value > 0.95
 
 
 def value(figure: object) -> float:

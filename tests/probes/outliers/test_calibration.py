@@ -65,7 +65,7 @@ def figures(h):
 
 def figures_of_channels(h):
     result = figures_of_rows(h, columns=False)
-    channel = next(one for one in result.heights.leading if one.channel == 3)
+    channel = next(row for row in result.heights.leading if row.channel == 3)
     return {
         "height": channel.height,
         "energy": channel.energy,

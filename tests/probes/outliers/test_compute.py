@@ -38,7 +38,7 @@ def test_top_images_carry_ids_paths_and_both_ends():
     h = planted.persistent(1, n=60, channels=32)
     h[11, 5], h[23, 5] = 99, -99
     result = probe_outliers(final(h), paths={11: "a/b.jpg"})
-    ends = next(one for one in result.top_images if one.channel == 5)
+    ends = next(row for row in result.top_images if row.channel == 5)
     assert (ends.largest[0].sample_id, ends.largest[0].path) == (11, "a/b.jpg")
     assert (ends.smallest[0].sample_id, ends.smallest[0].path) == (23, None)
     assert ends.smallest[0].value == -99

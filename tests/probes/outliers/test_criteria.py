@@ -59,17 +59,19 @@ def test_the_card_says_where_tokens_of_large_norm_begin_only_if_there_are_any():
     def at(tap, share):
         result = registers(inner(tokens()))
         figure = result.figure.model_copy(update={"value": share})
-        one = result.model_copy(update={"met": share > 0, "figure": figure})
-        return outliers(tap=tap, final=False, criteria=(one,))
+        criterion = result.model_copy(update={"met": share > 0, "figure": figure})
+        return outliers(tap=tap, final=False, criteria=(criterion,))
 
     def lines(*taps):
         section = describe(OutlierResult(taps=(*taps, outliers())), model())
         return [line(text) for text in section.card]
 
     first, most = at("blocks.5", 0.01), at("blocks.8", 0.025)
-    _, said = lines(at("blocks.1", 0.0), first, most)
-    assert said.startswith("Tokens of large norm begin at blocks.5; at blocks.8 they are 2.5 % of")
-    assert "dense tasks show it" in said
+    _, registers_line = lines(at("blocks.1", 0.0), first, most)
+    assert registers_line.startswith(
+        "Tokens of large norm begin at blocks.5; at blocks.8 they are 2.5 % of"
+    )
+    assert "dense tasks show it" in registers_line
     assert len(lines(at("blocks.1", 0.0))) == len(lines()) == 1
 
 

@@ -87,9 +87,9 @@ def test_heights_do_not_depend_on_the_order_of_channels(seed, zeros):
     rows = rng.standard_t(1.5, (3, 40)).astype(np.float32)
     rows[:, :zeros] = 0
     order = rng.permutation(40)
-    one, other = scan_heights(rows), scan_heights(rows[:, order])
-    np.testing.assert_array_equal(one.above[:, order], other.above)
-    np.testing.assert_array_equal(one.median[order], other.median)
+    plain, permuted = scan_heights(rows), scan_heights(rows[:, order])
+    np.testing.assert_array_equal(plain.above[:, order], permuted.above)
+    np.testing.assert_array_equal(plain.median[order], permuted.median)
 
 
 def test_rows_without_spread_or_mostly_zero_have_no_heights():

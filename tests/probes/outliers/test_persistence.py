@@ -46,10 +46,10 @@ def test_images_and_shards_agree():
         share_square_sum=np.array([(p**2).sum() for p in parts]),
         images=np.full(20, 20),
     )
-    one, other = of(h), persistence_of_sums(s.sum(0), float((s**2).sum()), 400, shards)
-    assert other.value.value == pytest.approx(one.value.value)
-    width = one.value.high - one.value.low
-    assert other.value.high - other.value.low == pytest.approx(width, rel=0.6)
+    of_images, of_shards = of(h), persistence_of_sums(s.sum(0), float((s**2).sum()), 400, shards)
+    assert of_shards.value.value == pytest.approx(of_images.value.value)
+    width = of_images.value.high - of_images.value.low
+    assert of_shards.value.high - of_shards.value.low == pytest.approx(width, rel=0.6)
 
 
 def test_jackknife_equals_brute_force_leave_one_out():

@@ -49,8 +49,8 @@ class TestEveryWidth:
     def test_channels_above_the_cut_are_outliers_and_no_others(self, channels, count, sigmas):
         figures = of(lifted(channels, sigmas, count=count))
         assert figures.outcome is Outcome.CHANNELS
-        assert {one.channel for one in figures.outlier_channels} == set(range(5, 5 + count))
-        assert {one.sign for one in figures.outlier_channels} == {np.sign(sigmas)}
+        assert {row.channel for row in figures.outlier_channels} == set(range(5, 5 + count))
+        assert {row.sign for row in figures.outlier_channels} == {np.sign(sigmas)}
 
     def test_one_just_below_the_cut_is_a_concentrated_offset(self, channels):
         """6.5 sigma exceeds 6 in about 70 % of images; v1 called this absent at some widths."""
@@ -76,7 +76,7 @@ class TestEveryWidth:
         rows = gaussian(N, channels)
         rows[:, 7] += 20 * np.random.default_rng(1).choice([-1, 1], N)
         figures = of(rows)
-        assert [one.channel for one in figures.outlier_channels] == [7]
+        assert [row.channel for row in figures.outlier_channels] == [7]
         assert figures.outlier_channels[0].offset.high < 0.1
         assert figures.offset.explained.high < 0.1
 
@@ -182,22 +182,22 @@ def test_a_large_common_offset_is_not_withheld():
     assert figures.outcome is Outcome.NONE
 
 
-@pytest.mark.parametrize(("changes", "said"), [
+@pytest.mark.parametrize(("changes", "message"), [
     ({"weights": Weights(kind="untrained", source="random", digest="00")}, "untrained"),
     ({"ablated": ("blocks.1:3",)}, "no longer the model"),
 ])  # fmt: skip
-def test_what_is_no_model_is_withheld(changes, said):
+def test_what_is_no_model_is_withheld(changes, message):
     figures = probe_outliers(final(lifted(128, 20), np.arange(N) % 10), model=model(**changes))
     assert figures.outcome is Outcome.WITHHELD
-    assert said in figures.finding.reasons[0]
+    assert message in figures.finding.reasons[0]
     assert figures.outlier_channels  # the figures are given all the same
     few = probe_outliers(final(lifted(128, 20), np.arange(N) % 9), model=model())
     assert "9 classes" in few.finding.reasons[0]
 
 
 def test_a_title_names_the_channel_its_height_and_its_energy():
-    said = clause(of(lifted(512, 27)))
-    assert said == "1 outlier channel (5: 26.9 sigma, 58.8 % of the energy)"
+    message = clause(of(lifted(512, 27)))
+    assert message == "1 outlier channel (5: 26.9 sigma, 58.8 % of the energy)"
     many = clause(of(lifted(512, 20, count=5)))
     assert many.startswith("5 outlier channels (")
     assert many.endswith("; and 2 more)")
@@ -232,7 +232,7 @@ def test_published_arrays_have_the_known_outlier_channels(name):
     rows = np.load(Path(REAL) / f"{name}.npy").astype(np.float32)
     figures = of(rows, Circumstances(head="head" in name))
     assert figures.outcome is Outcome.CHANNELS
-    result = {one.channel: round(one.height.value) for one in figures.outlier_channels}
+    result = {row.channel: round(row.height.value) for row in figures.outlier_channels}
     assert result == PUBLISHED[name]
     assert figures.finding.provisional == ("head" not in name)
     assert 0.85 < figures.offset.explained.value < 1

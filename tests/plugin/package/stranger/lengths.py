@@ -66,7 +66,7 @@ class Lengths(Probe[tuple[str, np.ndarray, np.ndarray, dict[int, str]], LengthRe
         return LengthResult(data=name, mean=mean, longest=longest)
 
     def describe(self, result: LengthResult, subject: Subject) -> Section:
-        values = tuple(one.value for one in result.longest)
+        values = tuple(item.value for item in result.longest)
         places = tuple(float(i) for i in range(len(values)))
         series = Series(name="length", x=places, y=values, mark="bars")
         return Section(
@@ -99,7 +99,7 @@ class Lengths(Probe[tuple[str, np.ndarray, np.ndarray, dict[int, str]], LengthRe
             sets=(
                 NamedSet(
                     id="longest", name="longest images", data=result.data,
-                    members=tuple(str(one.sample_id) for one in result.longest),
+                    members=tuple(str(item.sample_id) for item in result.longest),
                 ),
             ),
         )  # fmt: skip

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from tuiprobe.models import Encoder
 
 
-def load(wanted: Wanted) -> Encoder:
+def load(request: Wanted) -> Encoder:
     from .towers import build
 
-    return build(int(wanted.rest))
+    return build(int(request.rest))
 
 
 def models() -> list[str]:
