@@ -34,10 +34,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(runs_module, "_SECONDS", 0.1)
     root = tmp_path / "runs"
     weak = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
-    for number, (name, found) in enumerate(
+    for number, (name, run_report) in enumerate(
         ((EVIL, full_report()), ("weak", weak), ("half", report(partial=True)))
     ):
-        write_run(root / name, found, pictures=False)
+        write_run(root / name, run_report, pictures=False)
         os.utime(root / name / "results.json", (9000 - number, 9000 - number))
     run = RunDir(root / "begun")
     run.spec_file.write_json({"model": "mini_clip", "data": "miniature"})
