@@ -202,8 +202,12 @@ async def test_an_empty_place_says_how_to_fill_it_and_runs_appear(root: Path) ->
         assert names(app) == ["later"]
 
 
+@pytest.mark.parametrize(
+    ("keys", "screen"),
+    [(("down", "enter"), ResultsScreen), (("space", "space", "c"), CompareScreen)],
+)
 async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...], screen: type
 ) -> None:
     read, listed = threading.Event(), RunsScreen._listed
 
@@ -216,7 +220,6 @@ async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
     async with app.run_test(size=(140, 30)) as pilot:
         app.push_screen(RunsScreen(root))
         await until(pilot, lambda: "reading…" in table(app).render_line(1).text)
-        await pilot.press("down", "enter")
+        await pilot.press(*keys)
         read.set()
-        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
-        assert app.screen.run.name == "weak"
+        await until(pilot, lambda: isinstance(app.screen, screen))
