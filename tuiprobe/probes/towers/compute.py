@@ -43,7 +43,7 @@ def compare_towers(
     figures = figures_of_rows(
         np.ascontiguousarray(head.weight), about=Circumstances(head=True), seed=seed, columns=False
     )
-    theirs = acted_on(figures)
+    of_texts = acted_on(figures)
     width = head.weight.shape[1]
     leading = np.linalg.svd(head.weight.astype(np.float64), full_matrices=False)[2][0]
     texts = head.weight[head.weight.any(axis=1)]
@@ -58,10 +58,10 @@ def compare_towers(
         head=figures,
         channels=chosen.channels,
         why=chosen.why,
-        head_channels=theirs.channels,
-        head_why=theirs.why,
-        shared=tuple(sorted(set(chosen.channels) & set(theirs.channels))),
-        expected_shared=len(chosen.channels) * len(theirs.channels) / width,
+        head_channels=of_texts.channels,
+        head_why=of_texts.why,
+        shared=tuple(sorted(set(chosen.channels) & set(of_texts.channels))),
+        expected_shared=len(chosen.channels) * len(of_texts.channels) / width,
         expected_on_channels=len(chosen.channels) / width,
         sets=tuple(_compared(images, centre, leading, chosen, seed) for images in kept),
         edges=tuple(edges.tolist()),
