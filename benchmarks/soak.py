@@ -198,8 +198,7 @@ def _of_samples(figures: list[float]) -> list[list[str]]:
 
 def _of_list(figures: dict[str, float]) -> list[list[str]]:
     return [
-        _row(f"`runs` over {figures['runs']} runs: seconds to the first row", figures["first"], 1),
-        _row("the same: seconds to the last row", figures["last"]),
+        _row(f"`runs` over {figures['runs']} runs: seconds", figures["seconds"], 1),
         _row("its screen: seconds from the key to the first row", figures["screen"], 1),
     ]
 

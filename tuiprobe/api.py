@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,11 @@ from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
+from tuiprobe.measure.group import RunEnd
 from tuiprobe.measure.group import run_several as run_together
 from tuiprobe.measure.opening import PythonObjects
 from tuiprobe.measure.run import run as run_one
+from tuiprobe.measure.stages import RunOutcome
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors
 from tuiprobe.narration import announce_downloads, is_interactive, narrated
@@ -38,11 +39,14 @@ _SETS = (str, os.PathLike, Dataset)
 """Types of an argument that names one set of images, or is one."""
 
 
-run = partial(run_one, answer=answer)
-"""Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
+def run(spec: RunSpec, **options: Any) -> RunOutcome:
+    """Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
+    return run_one(spec, answer=answer, **options)
 
-run_several = partial(run_together, answer=answer)
-"""Measures several models over the same images; see `tuiprobe.measure.group.run_several`."""
+
+def run_several(specs: Sequence[RunSpec], **options: Any) -> list[RunEnd]:
+    """Measures several models over the same images; see `tuiprobe.measure.group.run_several`."""
+    return run_together(specs, answer=answer, **options)
 
 
 def run_probe(
@@ -121,7 +125,9 @@ def _named(data: object, images: dict[str, PythonImages], *, labelled: bool = Tr
 def _encoder(
     model: object, options: dict[str, Any], tensors: tuple[int, int] | None
 ) -> Encoder | None:
-    """Returns the encoder that is an object; takes the options out that only a module has.
+    """Returns the encoder that the user gave as an object; None for a name.
+
+    Options that only a torch module takes are removed from `options`.
 
     Args:
         model: What the user gave.
@@ -155,7 +161,7 @@ def _encoder(
 
 @contextmanager
 def _listener(progress: bool | Listener | None) -> Iterator[Listener]:
-    """Yields what hears the events of a run; an error is raised anyway, so it is not repeated."""
+    """Yields what receives the events of a run; errors are raised, so they are not shown too."""
     if callable(progress):
         yield progress
     elif progress or (progress is None and is_interactive()):

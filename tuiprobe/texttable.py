@@ -14,12 +14,10 @@ class TextColumn:
 
     Attributes:
         title: Heading.
-        width: Its width where rows are printed as they come; None for that of its widest cell.
         right: Whether its cells are aligned to the right, as numbers are.
     """
 
     title: str
-    width: int | None = None
     right: bool = False
 
 
@@ -27,8 +25,7 @@ def text_table(columns: Sequence[TextColumn], rows: Iterable[Sequence[str]]) -> 
     """Yields headings and rows as aligned lines; nothing without rows.
 
     Args:
-        columns: The columns; the last one is not padded. Where all others have a width, each row
-            is yielded as soon as it comes.
+        columns: The columns; the last one is not padded.
         rows: One cell a column; text from outside must be inert already.
 
     >>> two = [TextColumn("model"), TextColumn("top-1", right=True)]
@@ -37,16 +34,14 @@ def text_table(columns: Sequence[TextColumn], rows: Iterable[Sequence[str]]) -> 
     >>> list(text_table(two, []))
     []
     """
-    headings = [column.title for column in columns]
-    widths = [column.width or 0 for column in columns]
-    if any(column.width is None for column in columns[:-1]):
-        rows = list(rows)
-        widths = [max(map(len, cells)) for cells in zip(headings, *rows, strict=True)]
-    widths = [max(width, len(title)) for width, title in zip(widths, headings, strict=True)]
-    for number, row in enumerate(rows):
-        if number == 0:
-            yield _line(columns, widths, headings)
-        yield _line(columns, widths, row)
+    lines = [[column.title for column in columns], *rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for cells in lines if len(lines) > 1 else ():
+        padded = (
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for column, width, cell in zip(columns, widths, cells, strict=True)
+        )
+        yield GAP.join(padded).rstrip()
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -57,11 +52,3 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list
         *("| " + " | ".join(row) + " |" for row in rows),
         "",
     ]
-
-
-def _line(columns: Sequence[TextColumn], widths: Sequence[int], cells: Sequence[str]) -> str:
-    padded = (
-        cell.rjust(width) if column.right else cell.ljust(width)
-        for column, width, cell in zip(columns, widths, cells, strict=True)
-    )
-    return GAP.join(padded).rstrip()

@@ -110,7 +110,7 @@ def _screen(
 
 
 def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
-    """Labels pictures by known labels: as drawn if all have one, else those that have one.
+    """Labels pictures by known labels, in drawn order if all have one, else all that have one.
 
     Args:
         labelling: The session.

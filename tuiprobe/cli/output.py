@@ -1,4 +1,4 @@
-"""Standard output that cannot be written: one sentence, an exit code, and never a traceback."""
+"""Standard output that cannot be written ends a command with one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def printing(work: Callable[[], int]) -> int:
-    """Does what prints, and returns its exit code, or that of output that cannot be written.
+    """Runs a command that prints, and returns its exit code; 5 if output cannot be written.
 
     A closed pipe (`| head -1`) ends the command with exit code 1.
     """
@@ -33,7 +33,7 @@ def printing(work: Callable[[], int]) -> int:
 
 
 def drop_output() -> bool:
-    """Lets go of output that cannot be written, which the interpreter would try again.
+    """Discards output that cannot be written, so that the interpreter does not try again.
 
     Returns:
         Whether there was any.

@@ -18,8 +18,6 @@ from tuiprobe.plaintext import json_text, plain
 from tuiprobe.texttable import TextColumn, text_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.listing import RunRow
 
@@ -54,6 +52,7 @@ def runs(
     If the words match a single run, the command that repeats it is printed too.
     """
     from tuiprobe.report.reading import rows_with_labels
+    from tuiprobe.results.headlines import LISTED
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.listing import SORTS, command_of_run, find_runs, read_runs
     from tuiprobe.run.listing import as_json as plain_row
@@ -62,77 +61,40 @@ def runs(
         raise UsageError(f"--sort {sort!r}: choose among {', '.join(SORTS)}")
     if not root.is_dir():
         raise UsageError(f"{root} is no directory; name one with --root")
-    directories = find_runs(root)
-    rows: Iterable[RunRow] = rows_with_labels(read_runs(directories, words or ()))
+    rows = list(rows_with_labels(read_runs(find_runs(root), words or ())))
     if sort != "changed":
-        rows = sorted(rows, key=SORTS[sort], reverse=sort not in ("name", "state", "model", "data"))
+        rows.sort(key=SORTS[sort], reverse=sort not in ("name", "state", "model", "data"))
     if delete:
-        _delete(list(rows), words or [], yes)
+        _delete(rows, words or [], yes)
         return
     if as_json:
         print(json.dumps({"schema_version": 1, "runs": [plain_row(row) for row in rows]}, indent=1))
         return
-    printed: list[RunRow] = []
-
-    def kept(rows: Iterable[RunRow]) -> Iterator[RunRow]:
-        for row in rows:
-            printed.append(row)
-            yield row
-
-    for line in table(kept(rows), [path.name for path in directories]):
-        print(line, flush=True)  # prints a row as soon as its run is read
-    if not printed:
+    figures = [figure for figure in LISTED if figure.shown]
+    columns = [
+        *map(TextColumn, ("run", "model", "data")),
+        *(TextColumn(figure.heading, right=True) for figure in figures),
+        *map(TextColumn, ("state", "date", "")),
+    ]
+    cells = []
+    for row in rows:
+        detail = "" if row.state == "done" else row.status.words
+        changed = datetime.fromtimestamp(row.changed / 1e9).strftime("%Y-%m-%d %H:%M")
+        about = (_cut(row.model, _MODEL), _cut(row.source or row.data, _DATA))
+        accuracies = (row.cell(figure.field) for figure in figures)
+        texts = (row.name, *about, *accuracies, row.status.word, changed, detail)
+        cells.append([plain(text) for text in texts])
+    print("".join(f"{line}\n" for line in text_table(columns, cells)), end="")
+    if not rows:
         print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
-    if words and len(printed) == 1:
+    if words and len(rows) == 1:
         try:
-            print(command_of_run(RunDir(printed[0].path)))
+            print(command_of_run(RunDir(rows[0].path)))
         except TuiprobeError as error:
             print(f"no command repeats it: {plain(str(error))}", file=sys.stderr)
 
 
-def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
-    """Yields headings and rows as lines of aligned columns; nothing if there are no rows.
-
-    Rows are printed as they come, so column widths are those of typical content.
-
-    Args:
-        rows: What to show.
-        names: Names of all runs that may get a row.
-
-    >>> list(table([], ["name"]))
-    []
-    """
-    from tuiprobe.results.headlines import LISTED
-    from tuiprobe.run.state import STATES
-
-    columns = [
-        TextColumn("run", max((len(plain(name)) for name in names), default=0)),
-        TextColumn("model", _MODEL),
-        TextColumn("data", _DATA),
-        *(
-            TextColumn(figure.heading, len(figure.usual), right=True)
-            for figure in LISTED
-            if figure.shown
-        ),
-        TextColumn("state", max(map(len, STATES))),
-        TextColumn("date", len("2026-01-31 12:00")),
-        TextColumn(""),
-    ]
-    yield from text_table(columns, map(_cells, rows))
-
-
-def _cells(row: RunRow) -> tuple[str, ...]:
-    from tuiprobe.results.headlines import LISTED
-
-    figures = (row.cell(figure.field) for figure in LISTED if figure.shown)
-    detail = "" if row.state == "done" else plain(row.status.words)
-    changed = datetime.fromtimestamp(row.changed / 1e9).strftime("%Y-%m-%d %H:%M")
-    about = (_cut(row.model, _MODEL), _cut(row.source or row.data, _DATA))
-    return (plain(row.name), *about, *figures, row.status.word, changed, detail)
-
-
 def _cut(text: str, width: int) -> str:
-
     whole = plain(text) or MISSING
     return whole if len(whole) <= width else f"{whole[: width - 1]}…"
 

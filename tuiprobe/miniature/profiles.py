@@ -38,8 +38,8 @@ class Profile:
         blur: Chance of a blurred image.
         noise: Range of the pixel noise, in grey levels.
         tone: Range of contrast and brightness.
-        mixture: Sets with their weights; each image is drawn as one of them draws, and what is
-            above counts for nothing but the number of images.
+        mixture: Sets with their weights; each image is drawn as one of them draws. Of the fields
+            above, only `images` and `labelled` then count.
     """
 
     images: int

@@ -105,7 +105,7 @@ def files_of(
     """Returns the files of these formats.
 
     Args:
-        report: What was found.
+        report: The report.
         run: Where its pictures lie; None leaves them out.
         formats: Names out of `FORMATS`.
         linked: Whether tables/ lies beside the files; None if they are among these formats.
@@ -134,7 +134,7 @@ def export(
     """Writes a report in these formats below `to`, as `write_files` does.
 
     Args:
-        report: What was found.
+        report: The report.
         run: Where its pictures lie.
         formats: Names out of `FORMATS`.
         to: A directory, made where it is missing.

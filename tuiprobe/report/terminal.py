@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from tuiprobe.numbers import interval
 from tuiprobe.plaintext import plain
-from tuiprobe.report.text import in_column, line
+from tuiprobe.report.text import cells_of, line
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.results.reproduce import provenance
 from tuiprobe.results.section import Heading, Points, Prose, Section, Table
-from tuiprobe.texttable import GAP, TextColumn, text_table
+from tuiprobe.texttable import GAP
 
 if TYPE_CHECKING:
     from tuiprobe.probes.ablation.result import TargetedAblation
@@ -54,8 +54,8 @@ def table_lines(table: Table) -> list[str]:
     """Returns a table as aligned lines; cells of the widest columns are wrapped until it fits."""
     titles = [line(column.title) for column in table.columns]
     rows = [
-        [line((in_column(cell, column),)) for cell, column in zip(row, table.columns, strict=True)]
-        for row in table.rows[: table.shown]
+        [line((cell,)) for cell in row]
+        for row in cells_of(table.rows[: table.shown], table.columns)
     ]
     if not rows:
         return []
@@ -77,7 +77,10 @@ def table_lines(table: Table) -> list[str]:
             lines.append([part[at] if at < len(part) else "" for part in wrapped])
         if cells is titles:
             lines.append(["-" * width for width in widths])
-    return list(text_table([TextColumn("", width) for width in widths], lines))[1:]
+    return [
+        GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        for cells in lines
+    ]
 
 
 def summary(report: Report) -> str:
