@@ -175,7 +175,7 @@ def test_files_of_the_user_inside_a_run_are_kept_and_named(tmp_path: Path, fresh
         "shards/read me",
     ]  # fmt: skip
     assert not is_run(run)
-    assert kept_files(run.path, kept).endswith("notes.txt, photos, report.html.bak and 2 more")
+    assert kept_files(run.path, kept).endswith("notes.txt, photos, report.html.bak and 1 more")
     if fresh:  # the run begins again beside them; another run does not
         with pytest.raises(DataError, match="is no run directory"):
             RunDir(run.path).create("b" * 64)
