@@ -11,7 +11,7 @@ import pytest
 from textual.widgets import Input, Static
 
 from tests.tui.conftest import until
-from tuiprobe.catalog import names as catalog
+from tuiprobe.catalog import published_models as catalog
 from tuiprobe.catalog.presets import ListedModel
 from tuiprobe.files import process_lives
 from tuiprobe.tui import child
