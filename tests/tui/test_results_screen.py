@@ -218,7 +218,7 @@ TABS = {
     "inside": ("kurtosis", "1 outlier channel"),
     "directions": ("importance", "direction 0, strength 0.500, importance 0.5"),
     "concepts": ("encodes", "concept "),
-    "shifts": ("effective-robustness", "Top-1 "),
+    "shifts": ("effective-robustness", "68.0 % (66.0 to 70.0) right on val"),
     "channels": ("height", "channel ▲  133, height 14.0 (13.8 to 14.2)"),
 }
 """By tab a term at its cursor, and how the copied row begins."""

@@ -14,7 +14,7 @@ from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import RunRow, find_runs, read_runs
+from tuiprobe.run.listing import RunRow, list_runs
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
@@ -60,7 +60,7 @@ def drawn(app: TuiprobeApp) -> list[str]:
 
 async def opened(pilot, app: TuiprobeApp, root: Path) -> None:
     app.push_screen(RunsScreen(root))
-    there = len(find_runs(root))  # rows come as their runs are read
+    there = len(list_runs(root))  # rows come as their runs are read
     await until(pilot, lambda: app.screen.query(RunTable) and len(names(app)) == there)
 
 
@@ -151,7 +151,7 @@ async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
     root: Path, width: int, kept: str
 ) -> None:
     row = replace(
-        next(read_runs(find_runs(root))),
+        list_runs(root)[0],
         model="mini_clip",
         source="miniature",
         target=estimate(0.5, 0.1),

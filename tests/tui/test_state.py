@@ -23,7 +23,7 @@ from tests.tui.live_run import change, live_run, publish
 from tuiprobe.cli.app import run_cli
 from tuiprobe.run import locks
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import find_runs, read_runs
+from tuiprobe.run.listing import list_runs
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import Observer, RunState, run_state
 from tuiprobe.tui.app import TuiprobeApp
@@ -101,7 +101,7 @@ def test_results_of_a_run_that_stopped_or_waits_are_partial(tmp_path: Path) -> N
 def test_a_stopped_run_is_listed_as_its_screen_says(tmp_path: Path) -> None:
     plan(tmp_path, published=4)
     here(tmp_path, "extract", begun=1.0)
-    (row,) = read_runs(find_runs(tmp_path))
+    (row,) = list_runs(tmp_path)
     assert (row.status.word, row.status.words, row.images) == ("stopped", "stopped at 40 %", 400)
 
 
@@ -463,7 +463,7 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         assert "✓" not in place(app)
         percent, sentence = int(100 * state(run).measured / 400), state(run).words
         assert state(run).kind == "partial"
-        (row,) = read_runs(find_runs(tmp_path / "runs"))
+        (row,) = list_runs(tmp_path / "runs")
         assert row.status.words == sentence
         await pilot.press("enter")
         await go(pilot, app, ResultsScreen)

@@ -22,7 +22,7 @@ from tuiprobe.report.reading import rows_with_labels
 from tuiprobe.results import given
 from tuiprobe.run.deletion import delete_run, kept_files
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import SORTS, RunRow, find_runs, matches, read_runs
+from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
 from tuiprobe.run.state import Observer
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.runmarks import run_mark
@@ -191,7 +191,7 @@ class RunsScreen(FilteredScreen):
             self._stop.wait(max(_SECONDS, _REST * (time.monotonic() - begun)))
 
     def _listed(self) -> list[RunRow]:
-        return list(rows_with_labels(read_runs(find_runs(self.root), observer=self._observer)))
+        return list(rows_with_labels(list_runs(self.root, observer=self._observer)))
 
     def _show_soon(self, rows: list[RunRow]) -> None:
         if self.is_running and not self._stop.is_set():
