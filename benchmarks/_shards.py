@@ -17,18 +17,20 @@ import numpy as np
 import torch
 from torch import nn
 
+from tuiprobe.answer.report import answer
 from tuiprobe.datasets import Sample, Suite, UnreadableImageError
 from tuiprobe.datasets.content import DIGEST_BYTES, Content
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.events import Event
+from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.decoding import Batch
-from tuiprobe.measure.extract import Extraction, UnreadableLimit
+from tuiprobe.measure.extract import Extraction
+from tuiprobe.measure.job import Job
 from tuiprobe.measure.machine import current_fingerprint
 from tuiprobe.measure.merge import MergedSet, merge_set
 from tuiprobe.measure.plan import Plan, list_images, make_plan
 from tuiprobe.measure.resume import ShardReader
 from tuiprobe.measure.shards import Shard
-from tuiprobe.measure.stopping import StopRequest
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.spec import RunSpec
@@ -133,18 +135,15 @@ class _NoView:
 
     def begin_shard(self, shard: Shard, measures: object) -> None: ...
 
-    def advance(self, images: int, skipped: int, features: object = ()) -> None: ...
+    def advance(self, images: int, skipped: int, *batches: object) -> None: ...
 
-    def end_shard(self) -> None: ...
+    def end_shard(self, *batches: object) -> None: ...
 
 
 def extraction_of(plan: Plan) -> Extraction:
     """Returns the engine's extraction, without a live view."""
     view: Any = _NoView()
-    quiet = UnreadableLimit(plan.images, 0.0, 0, _ignore)
-    print_ = current_fingerprint("cpu", plan.spec.top_k)
-    stop = StopRequest(plan.directory.cancel_file)
-    return Extraction(plan, print_, view, stop, quiet, _ignore)
+    return Extraction(Job(plan, Clock(), _ignore, answer, mix=False), view)
 
 
 def _ignore(event: Event) -> None:

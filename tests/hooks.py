@@ -14,7 +14,7 @@ def on_the_path(folder: str) -> None:
 
 def stage_hangs(name: str, grace: float) -> None:
     """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
-    from tuiprobe.answer import report
+    from tuiprobe import api
     from tuiprobe.measure import stages, stopping
 
     def hang(*_: object, **__: object) -> None:
@@ -22,7 +22,7 @@ def stage_hangs(name: str, grace: float) -> None:
         time.sleep(600)
 
     stopping._GRACE_SECONDS = grace
-    for place in (report, stages):
+    for place in (api, stages):
         if hasattr(place, name):
             setattr(place, name, hang)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,11 @@ from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
+from tuiprobe.measure.group import RunEnd
 from tuiprobe.measure.group import run_several as run_together
 from tuiprobe.measure.opening import PythonObjects
 from tuiprobe.measure.run import run as run_one
+from tuiprobe.measure.stages import RunOutcome
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors
 from tuiprobe.narration import announce_downloads, is_interactive, narrated
@@ -38,11 +39,14 @@ _SETS = (str, os.PathLike, Dataset)
 """Types of an argument that names one set of images, or is one."""
 
 
-run = partial(run_one, answer=answer)
-"""Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
+def run(spec: RunSpec, **options: Any) -> RunOutcome:
+    """Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
+    return run_one(spec, answer=answer, **options)
 
-run_several = partial(run_together, answer=answer)
-"""Measures several models over the same images; see `tuiprobe.measure.group.run_several`."""
+
+def run_several(specs: Sequence[RunSpec], **options: Any) -> list[RunEnd]:
+    """Measures several models over the same images; see `tuiprobe.measure.group.run_several`."""
+    return run_together(specs, answer=answer, **options)
 
 
 def run_probe(

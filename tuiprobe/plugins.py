@@ -152,7 +152,7 @@ class Registry(Generic[Plugin]):
         """
         try:
             part = foreign.entry.load()
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             raise PluginError(
                 f"the {self._what} {foreign.name!r} of {foreign.package} cannot be loaded: "
                 f"{in_words(error)}"
@@ -182,5 +182,5 @@ def in_words(error: BaseException) -> str:
     """
     if isinstance(error, TuiprobeError):
         return str(error)
-    first = next(iter(str(error).splitlines()), "")
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

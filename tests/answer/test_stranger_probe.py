@@ -134,10 +134,9 @@ def test_a_built_in_probe_that_raises_costs_its_own_part_alone(
     failed = report.part_of("calibration")
     assert failed is not None
     assert failed.failed
-    assert failed.not_run == (
-        "the probe calibration failed with ZeroDivisionError: compute (at tests.answer.strangers:"
-        f"{strangers.FailsInCompute.compute.__code__.co_firstlineno + 2})"
-    )
+    assert failed.not_run is not None
+    cause = "the probe calibration failed with ZeroDivisionError: compute (at tuiprobe."
+    assert failed.not_run.startswith(cause)
     assert failed.remedy == "please report this bug of tuiprobe"
     assert [part for part in report.parts if part != failed] == [
         part for part in without.parts if part.probe != "calibration"

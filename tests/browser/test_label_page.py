@@ -122,7 +122,9 @@ def test_runs_go_out_as_a_page_and_come_back_as_a_download(
     command = ["label", *map(str, label_runs), "--target", "photos"]
     page, saved = tmp_path / "label.html", tmp_path / "saved"
     assert run_cli([*command, "--page", str(page), "--count", "6"]) == 0
-    assert "label.html: 6 pictures, 0.0 MB; label them in a browser" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "label.html: 6 pictures, " in message
+    assert " kB; label them in a browser" in message
     tab = tabs(page)
     assert "mini_" not in page.read_text("utf-8")
     assert "Measured 20" in tab.text()

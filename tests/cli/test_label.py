@@ -21,7 +21,7 @@ def command(runs: list[Path], *options: object) -> list[str]:
 def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
     street = ("--target", "street")
     assert run_cli(command(label_runs, *street, "--require-decision")) == 1
-    assert "not decided\n" in capsys.readouterr().out
+    assert "\nundecided\n" in capsys.readouterr().out
     labels = ("--answers-from", "miniature", "--json")
     assert run_cli(command(label_runs, *street, *labels, "--require-decision")) == 0
     state = json.loads(capsys.readouterr().out)

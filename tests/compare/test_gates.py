@@ -53,10 +53,10 @@ def test_the_reason_names_place_figure_and_interval():
         f"val/final: kurtosis changed by {MINUS}2.0 ({MINUS}2.6 to {MINUS}1.4)"
     ]
     assert tripped(parse_gate("outlier_channels differs"), lower()) == [
-        "val/final: outlier_channels has no interval, so whether it differs is unknown"
+        "val/final: outlier_channels has no interval: one of the two has none"
     ]
     assert tripped(parse_gate("outlier_channels.high < 1"), lower()) == [
-        "val/final: outlier_channels has no interval"
+        "val/final: outlier_channels has no interval: one of the two has none"
     ]
 
 

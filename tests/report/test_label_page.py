@@ -47,7 +47,7 @@ def test_two_hundred_pictures_make_8_mb_at_most(tmp_path, monkeypatch) -> None:
     message = write_label_page(labelling, tmp_path / "label.html", 200)
     size = (tmp_path / "label.html").stat().st_size
     assert 4_000_000 < size <= 8_000_000
-    assert message.startswith(f"{tmp_path / 'label.html'}: 200 pictures, {size / 1e6:.1f} MB; ")
+    assert message.startswith(f"{tmp_path / 'label.html'}: 200 pictures, {size / 1000:,.0f} kB; ")
     assert [plan.id for plan in labelling.files.plans()] == [labelling.plan.id]
 
 

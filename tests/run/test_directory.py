@@ -24,7 +24,7 @@ from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.deletion import clear, delete_run, is_run, kept_files
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import find_runs, read_runs
+from tuiprobe.run.listing import list_runs
 from tuiprobe.run.status import StatusWriter, read_status
 from tuiprobe.tui.child import Engine
 
@@ -175,7 +175,7 @@ def test_files_of_the_user_inside_a_run_are_kept_and_named(tmp_path: Path, fresh
         "shards/read me",
     ]  # fmt: skip
     assert not is_run(run)
-    assert kept_files(run.path, kept).endswith("notes.txt, photos, report.html.bak and 2 more")
+    assert kept_files(run.path, kept).endswith("notes.txt, photos, report.html.bak and 1 more")
     if fresh:  # the run begins again beside them; another run does not
         with pytest.raises(DataError, match="is no run directory"):
             RunDir(run.path).create("b" * 64)
@@ -265,7 +265,7 @@ def test_a_file_system_without_locks_is_refused_in_one_sentence(tmp_path, monkey
         Engine(["--headless"], run.path)
     kept = sorted(path.name for path in run.path.iterdir() if not path.name.startswith("lock"))
     assert kept == before
-    (row,) = read_runs(find_runs(tmp_path))  # readers take no lock
+    (row,) = list_runs(tmp_path)  # readers take no lock
     assert row.state == "unfinished"
 
 

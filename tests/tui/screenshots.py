@@ -19,7 +19,7 @@ from textual.widgets import Input, Static
 from tests.tui.conftest import until
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
+from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelTable
 from tuiprobe.tui.screens.results import ResultsScreen
@@ -126,8 +126,8 @@ async def compared() -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(SIZE[0], 22)) as pilot:
         app.push_screen(CompareScreen([Path("runs", model) for model in COMPARED]))
-        await until(pilot, lambda: app.screen.query(ForestTable))
-        await until(pilot, lambda: app.screen.query_one(ForestTable).rows, 60)
+        await until(pilot, lambda: app.screen.query(CompareTable))
+        await until(pilot, lambda: app.screen.query_one(CompareTable).rows, 60)
         await pilot.pause(1.0)
         save(app, "compare")
 

@@ -18,8 +18,6 @@ from tests.tui.conftest import contrast, until
 from tests.tui.conftest import drawn as screen_text
 from tests.tui.finished import EVIL, write_run
 from tuiprobe.catalog.glossary import term
-from tuiprobe.compare.differences import Difference
-from tuiprobe.compare.forest import forest_rows
 from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
@@ -28,9 +26,8 @@ from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.runmarks import LIGHT, run_mark
-from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
+from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
-from tuiprobe.tui.widgets.rows import RowTable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -62,19 +59,15 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [paired_run(root / "a", 1.0), paired_run(root / "b", 0.8)]
 
 
-def table(app: TuiprobeApp) -> RowTable[Difference]:
-    return app.screen.query_one("#compared", RowTable)
-
-
-def forest(app: TuiprobeApp) -> ForestTable:
-    return app.screen.query_one(ForestTable)
+def table(app: TuiprobeApp) -> CompareTable:
+    return app.screen.query_one(CompareTable)
 
 
 def names(app: TuiprobeApp) -> list[str]:
     return [row.id if row.headline is None else row.name for row in table(app).rows]
 
 
-def said(app: TuiprobeApp, selector: str) -> str:
+def text_of(app: TuiprobeApp, selector: str) -> str:
     return app.screen.query_one(selector, FigureText).whole.plain.replace("\xa0", " ")
 
 
@@ -83,12 +76,12 @@ def at_pair(app: TuiprobeApp, number: int) -> bool:
 
 
 def head(app: TuiprobeApp) -> str:
-    return said(app, "#compare-head")
+    return text_of(app, "#compare-head")
 
 
 async def opened(pilot, app: TuiprobeApp, runs: list[Path]) -> None:
     app.push_screen(CompareScreen(runs))
-    await until(pilot, lambda: app.screen.query(ForestTable) and forest(app).rows)
+    await until(pilot, lambda: app.screen.query(CompareTable) and table(app).rows)
     await pilot.pause()
 
 
@@ -101,7 +94,7 @@ async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
         first, second = (run_mark(run).sign for run in runs[:2])
         name = "[red]sky[/]\\x1b[31m\\u202e"
         assert head(app) == f"A {first} model a {name} (a)   B {second} model b {name} (b)"
-        heading, *lines = (forest(app).render_line(y).text for y in range(KURTOSIS + 1))
+        heading, *lines = (table(app).render_line(y).text for y in range(KURTOSIS + 1))
         zero = heading.index("┼")
         assert heading[zero - 8 : zero + 10] == "B lower ┼ B higher"
         line = lines[KURTOSIS - 1]
@@ -113,16 +106,16 @@ async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
         for same in lines[: KURTOSIS - 1]:
             assert same[zero] == "◆"
             assert "*" not in same
-        assert said(app, "#verdict").startswith("No headline figure of A and B was compared")
+        assert text_of(app, "#verdict").startswith("No headline figure of A and B was compared")
         assert "preprocessing" not in head(app)
-        beneath = said(app, "#beneath")
+        beneath = text_of(app, "#beneath")
         assert "outlier features: A outlier channels, B outlier channels" in beneath
         assert "channels  A █ " in beneath
 
         await pilot.press("down", "down")
-        terms = forest(app).explained()
+        terms = table(app).explained()
         assert terms[:2] == ("kurtosis", "paired")
-        assert all(term(id) for id in (*terms, *table(app).explained()))
+        assert all(map(term, terms))
         await pilot.press("y", "c")
         assert copied[0].startswith("figure kurtosis, A 23.5, B 4.0, B \N{MINUS SIGN} A *")
         assert copied[0].endswith(
@@ -132,15 +125,15 @@ async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
         for size in ((60, 20), (80, 24), (200, 50)):
             await pilot.resize_terminal(*size)
             await until(pilot, lambda: app.screen.size.width == size[0])  # noqa: B023
-            assert forest(app).size.height >= 4
-            line = forest(app).render_line(KURTOSIS).text
+            assert table(app).size.height >= 4
+            line = table(app).render_line(KURTOSIS).text
             assert all(sign in line for sign in ("*\N{MINUS SIGN}19.5", "◆", "┼"))
-            assert "highest channel" in forest(app).render_line(1).text
+            assert "highest channel" in table(app).render_line(1).text
             assert app.screen.query_one("#verdict").region.height >= 1
             assert app.screen.query_one("#beneath").region.bottom <= size[1] - 1
         await pilot.press("n")  # the two change places
         await until(pilot, lambda: "model b" in head(app).split("   ")[0])
-        line = forest(app).render_line(KURTOSIS).text
+        line = table(app).render_line(KURTOSIS).text
         assert "*+19.5" in line
         assert line.index("◆") > line.index("┼")
 
@@ -154,17 +147,16 @@ async def test_runs_of_the_same_images_are_told_in_one_sentence_without_colour_o
     app = TuiprobeApp(ascii=plainly == "ascii")
     async with app.run_test(size=(110, 36)) as pilot:
         await opened(pilot, app, pair)
-        rows = {row.id: row for row in forest(app).rows}
+        rows = {row.id: row for row in table(app).rows}
         assert rows["top1"].paired
         assert rows["top1"].differs
         points = abs(100 * rows["top1"].difference.value)
-        told = said(app, "#verdict")
-        assert told.startswith(f"On the same images, B loses {points:.1f} points on val")
-        line = forest(app).render_line(1).text
+        sentence = text_of(app, "#verdict")
+        assert sentence.startswith(f"On the same images, B loses {points:.1f} points on val")
+        line = table(app).render_line(1).text
         assert line.startswith("top-1 on val")
         assert "the same" in line
-        assert list(forest(app).rows) == list(forest_rows(app.screen._comparison))
-        text = screen_text(app).splitlines()[forest(app).region.y + 1]
+        text = screen_text(app).splitlines()[table(app).region.y + 1]
         signs = "[@]|" if plainly == "ascii" else "├◆┤┼"  # ends, value and zero
         text = to_ascii(text) if plainly == "ascii" else text
         assert all(sign in text[text.index("top-1 on val") :] for sign in signs)
@@ -195,10 +187,10 @@ async def test_n_goes_through_the_pairs_and_f_shows_all_figures(
         seen = []
         for pair in range(6):
             await until(pilot, partial(at_pair, app, pair + 1))
-            await until(pilot, lambda: forest(app).rows)
-            title = forest(app).columns[3].title
+            await until(pilot, lambda: table(app).rows)
+            title = table(app).columns[3].title
             seen.append((title[0], title[-1]))
-            kurtosis = forest(app).rows[KURTOSIS - 1]
+            kurtosis = table(app).rows[KURTOSIS - 1]
             assert f"   {title[0]} " in head(app)
             moved = {"A": 23.5, "B": 4.0, "C": 23.4}
             assert kurtosis.difference.value == pytest.approx(moved[title[0]] - moved[title[-1]])
@@ -209,20 +201,22 @@ async def test_n_goes_through_the_pairs_and_f_shows_all_figures(
         await until(pilot, lambda: not isinstance(app.screen, CompareScreen))
 
         await opened(pilot, app, runs[:2])
-        assert not table(app).size.area
-        assert forest(app).has_focus
+        assert not app.screen.everything
+        assert table(app).has_focus
         assert "differing" not in {binding.action for binding, _ in working_keys(app.screen)}
-        total = str(app.screen.query_one("#forest-panel").border_subtitle)
+        total = str(app.screen.query_one(".panel").border_subtitle)
         await pilot.press("f")
         everything = names(app)
         assert total == f"f: all {len(everything)} figures"
         assert table(app).has_focus
-        assert not forest(app).size.area
+        assert app.screen.everything
         assert everything[:KURTOSIS] == ["highest channel", "offset share", "kurtosis"]
-        assert "* \N{MINUS SIGN}19.5" in table(app).render_line(KURTOSIS).text
-        assert "outlier channels on val: shared 133; only in the first none" in said(app, "#common")
+        assert "*\N{MINUS SIGN}19.5" in table(app).render_line(KURTOSIS).text
+        assert "outlier channels on val: shared 133; only in the first none" in text_of(
+            app, "#common"
+        )
         await pilot.press("down", "down", "y")
-        assert copied[0].startswith("figure kurtosis, set val, layer final, A 23.5, B 4.0")
+        assert copied[0].startswith("figure kurtosis, A 23.5, B 4.0")
         await pilot.press("d")
         assert names(app) == ["kurtosis"]
         await pilot.press("d", "slash", *"persistence")
@@ -231,9 +225,9 @@ async def test_n_goes_through_the_pairs_and_f_shows_all_figures(
         await pilot.press("enter", "escape")
         assert names(app) == everything
         await pilot.press("escape")
-        assert forest(app).has_focus
+        assert not app.screen.everything
         await pilot.press("slash", *"kurt")  # a filter is of all figures
-        assert table(app).size.area
+        assert app.screen.everything
         assert "kurtosis" in names(app)
         await pilot.press("escape", "escape", "escape")
         await until(pilot, lambda: not isinstance(app.screen, CompareScreen))
@@ -261,16 +255,18 @@ async def test_what_differs_or_cannot_be_compared_is_told_above_the_plot(
         await until(pilot, lambda: "figures of channels are not" in head(app))
         await pilot.press("y", "f", "d", "enter", "f")
         assert isinstance(app.screen, CompareScreen)
-        assert not forest(app).rows
+        assert not table(app).rows
         await pilot.press("n")
-        await until(pilot, lambda: forest(app).rows)
+        await until(pilot, lambda: table(app).rows)
         assert "figures of channels" not in head(app)
         assert head(app).startswith("A ")
         assert "   C " in head(app)
 
         app.push_screen(CompareScreen([bare, bare]))
-        await until(pilot, lambda: "No headline figure is in both runs." in said(app, "#verdict"))
-        assert not forest(app).rows
+        await until(
+            pilot, lambda: "No headline figure is in both runs." in text_of(app, "#verdict")
+        )
+        assert not table(app).rows
 
 
 async def test_pinned_runs_and_channels_come_first_and_a_run_has_one_colour_everywhere(
@@ -296,13 +292,13 @@ async def test_pinned_runs_and_channels_come_first_and_a_run_has_one_colour_ever
         assert listed.rows[0].path == last
 
         await pilot.press("c")
-        await until(pilot, lambda: app.screen.query(ForestTable) and forest(app).rows)
+        await until(pilot, lambda: app.screen.query(CompareTable) and table(app).rows)
         assert app.screen.runs[0] == last
         assert (
             f"A\N{NO-BREAK SPACE}{run_mark(last).sign}"
             in app.screen.query_one("#compare-head", FigureText).whole.plain
         )
-        await until(pilot, lambda: colour_of(forest(app).render_line(0), "A") == colour)
+        await until(pilot, lambda: colour_of(table(app).render_line(0), "A") == colour)
 
 
 def colour_of(strip: Strip, text: str) -> str:

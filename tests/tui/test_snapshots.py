@@ -30,7 +30,7 @@ from tuiprobe.label.candidates import Candidate
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
+from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.help import HelpScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
@@ -63,11 +63,11 @@ def arrived(app: TuiprobeApp, key: str) -> bool:
 
 
 def results(
-    *keys: str, found: Report | None = None, pictures: bool = False, light: bool = False,
+    *keys: str, run_report: Report | None = None, pictures: bool = False, light: bool = False,
     ascii: bool = False,
 ) -> Make:  # fmt: skip
     def make(_: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
-        app = TuiprobeApp(open_run=write_run(RUN, found, pictures), ascii=ascii)
+        app = TuiprobeApp(open_run=write_run(RUN, run_report, pictures), ascii=ascii)
 
         async def act(pilot: Pilot[None]) -> None:
             await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
@@ -124,16 +124,16 @@ def runs(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
     return app, act
 
 
-def compared(*keys: str, ascii: bool = False) -> Make:
+def compared(*keys: str) -> Make:
     def make(_: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
-        app = TuiprobeApp(runs=RUN, ascii=ascii)
+        app = TuiprobeApp(runs=RUN)
         weak = full_report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
         pair = [write_run(Path("strong"), None, False), write_run(Path("weak"), weak, False)]
 
         async def act(pilot: Pilot[None]) -> None:
             app.push_screen(CompareScreen(pair))
-            await until(pilot, lambda: app.screen.query(ForestTable))
-            await until(pilot, lambda: app.screen.query_one(ForestTable).rows)
+            await until(pilot, lambda: app.screen.query(CompareTable))
+            await until(pilot, lambda: app.screen.query_one(CompareTable).rows)
             await pilot.press(*keys)
             await pilot.pause()
 
@@ -223,15 +223,13 @@ def models(*keys: str) -> Make:
     return make
 
 
-def setup(fields: dict[str, str] | None = None, light: bool = False, **finds: Any) -> Make:
+def setup(fields: dict[str, str] | None = None, **finds: Any) -> Make:
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
         answered(patch).set_preview(**finds)
         patch.setattr(ModelsScreen, "_list_all", lambda self: None)
         app = TuiprobeApp()
 
         async def act(pilot: Pilot[None]) -> None:
-            if light:
-                await pilot.press("ctrl+t")
             app.push_screen(SetupScreen(["mini_clip"]))
             await until(pilot, lambda: app.screen.query("#understood"))
             for field in app.screen.query(Input):
@@ -264,14 +262,12 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "channels_small": ((60, 20), results("3")),
     "directions": ((120, 40), results("5")),
     "concepts_wide": ((200, 50), results("6")),
-    "images_ascii": ((80, 24), results("3", "m", ascii=True)),
     "shifts_light": ((120, 40), results("2", light=True)),
-    "not_run": ((80, 24), results(found=bare_report())),
+    "not_run": ((80, 24), results(run_report=bare_report())),
     "evidence": ((120, 40), results("3", "enter")),
     "export": ((80, 24), export),
     "runs": ((80, 24), runs),
     "compare": ((110, 36), compared()),
-    "compare_ascii": ((60, 20), compared(ascii=True)),
     "compare_all": ((110, 36), compared("f")),
     "label": ((120, 40), label(*"1" * 9, "s", "v")),
     "label_small": ((80, 24), label(*"1" * 9)),
@@ -279,16 +275,14 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "live": ((120, 40), live()),
     "live_small": ((80, 24), live("l")),
     "live_smallest": ((60, 15), live("down")),
-    "live_light": ((120, 40), live("ctrl+t", "left")),
     "live_ascii": ((80, 24), live(ascii=True)),
     "live_final": ((110, 36), live("down", final=True)),
     "live_help": ((100, 40), live("question_mark")),
     "models": ((110, 36), models()),
     "models_small": ((80, 24), models("space")),
     "models_smallest": ((60, 20), models("end")),
-    "models_too_small": ((50, 12), models()),
     "setup": ((110, 36), setup()),
-    "setup_light": ((80, 24), setup(light=True)),
+    "setup_small": ((80, 24), setup()),
     "setup_smallest": ((60, 20), setup()),
     "setup_wrong": (
         (80, 24),

@@ -18,8 +18,6 @@ from tuiprobe.results.section import PerImage
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.per_image import ImageValues, SetValues, list_digest
 
-Values = dict[PerImage, NDArray[Any]]
-
 
 def image_values(run: RunReader) -> ImageValues:
     """Returns what is kept of single images of a run whose shards are merged.
@@ -36,7 +34,12 @@ def image_values(run: RunReader) -> ImageValues:
 def _of_set(run: RunReader, data: DataSet, features: SetFeatures) -> SetValues:
     ids = run.features(features.name)["ids"]
     order, samples = np.argsort(ids), run.samples[features.name]
-    values: Values = {"kurtosis": _kurtosis(features.features)}
+    kurtosis, counts = np.full(len(ids), np.nan), usable(features.features)
+    for place, block in blocks(features.features):  # where all values are equal there is none
+        kept = counts[place]
+        if kept.any():
+            kurtosis[place][kept] = shares_and_kurtosis(block[kept])[1]
+    values: dict[PerImage, NDArray[Any]] = {"kurtosis": kurtosis}
     if isinstance(run.head, HeadArrays):
         values |= _answers(run.head, features)
     contents = run.measured.sets[features.name].contents or ""
@@ -49,22 +52,12 @@ def _of_set(run: RunReader, data: DataSet, features: SetFeatures) -> SetValues:
     )
 
 
-def _kurtosis(features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Returns the kurtosis of each representation; NaN where all its values are equal."""
-    kurtosis, counts = np.full(len(features), np.nan), usable(features)
-    for place, block in blocks(features):
-        kept = counts[place]
-        if kept.any():
-            kurtosis[place][kept] = shares_and_kurtosis(block[kept])[1]
-    return kurtosis
-
-
-def _answers(head: HeadArrays, features: SetFeatures) -> Values:
+def _answers(head: HeadArrays, features: SetFeatures) -> dict[PerImage, NDArray[Any]]:
     """Returns correct answers, if labelled, and confidence, if the scale of the logits is known.
 
     An image whose representation is zero is wrong, and has no confidence.
     """
-    values: Values = {}
+    values: dict[PerImage, NDArray[Any]] = {}
     kept = usable_images(features)  # as accuracies do, so that every bit of the logits is theirs
     pointing = np.any(features.features != 0, axis=1)
     with suppress(DataError):  # no labels, or one that no row answers for: no accuracy either

@@ -8,7 +8,7 @@ accuracies can be held against each other. Of several runs, a plot is one figure
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.numbers import number, suffix
@@ -78,28 +78,11 @@ def _scale(row: Difference) -> tuple[str, bool]:
     return unit, BY_RANK[row.headline or 0].within_kind
 
 
-class Interval(NamedTuple):
-    """One row of a forest plot as it is drawn."""
-
-    name: str
-    low: float
-    value: float
-    high: float
-    differs: bool | None
-
-    @classmethod
-    def of(cls, name: str, figure: Estimate, differs: bool | None) -> Interval:
-        """Returns the row of a figure; without an interval it is a point."""
-        low = figure.value if figure.low is None else figure.low
-        high = figure.value if figure.high is None else figure.high
-        return cls(name, low, figure.value, high, differs)
-
-
 def forest_chart(
     id: str,
     title: str,
     label: str,
-    rows: Sequence[Interval],
+    rows: Sequence[tuple[str, Estimate, bool | None]],
     legend: RowLegend,
     unit: str = "none",
     note: str = "",
@@ -110,22 +93,27 @@ def forest_chart(
         id: Id of the chart.
         title: One line.
         label: What values are.
-        rows: The rows.
+        rows: Name and figure of each row, and whether it differs.
         legend: How rows are named and drawn by whether they differ.
         unit: What values count.
         note: What a reader must know.
     """
     drawn = []
     for differs, (name, role) in legend.items():
-        own = [(float(i), row) for i, row in enumerate(rows) if row.differs is differs]
-        if own:
+        places = [i for i, (_, _, differing) in enumerate(rows) if differing is differs]
+        figures = [rows[i][1] for i in places]
+        if places:
             drawn.append(
                 Series(
                     name=name,
-                    x=tuple(i for i, _ in own),
-                    y=tuple(row.value for _, row in own),
-                    low=tuple(row.low for _, row in own),
-                    high=tuple(row.high for _, row in own),
+                    x=tuple(map(float, places)),
+                    y=tuple(figure.value for figure in figures),
+                    low=tuple(
+                        figure.value if figure.low is None else figure.low for figure in figures
+                    ),
+                    high=tuple(
+                        figure.value if figure.high is None else figure.high for figure in figures
+                    ),
                     mark="points",
                     role=role,
                 )
@@ -137,7 +125,7 @@ def forest_chart(
         y_label=label,
         series=tuple(drawn),
         y_unit=unit,
-        ticks=tuple(row.name for row in rows),
+        ticks=tuple(name for name, _, _ in rows),
         note=note,
         across=True,
     )
@@ -152,7 +140,7 @@ def difference_chart(rows: Sequence[ForestRow]) -> Chart | None:
     if not known:
         return None
     drawn = [
-        Interval.of(row.name, row.difference, row.differs)
+        (row.name, row.difference, row.differs)
         for row in known
         if given(row.difference) and _scale(row) == _scale(known[0])
     ]

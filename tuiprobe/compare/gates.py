@@ -152,11 +152,8 @@ def _reason(gate: Gate, row: Difference) -> str:
     if not given(row.difference):
         return f"{where} cannot be compared: {plain(row.difference.reason)}"
     change = f"{where} changed by {row.difference.with_interval(signed=True)}"
-    if not gate.sign:
-        if row.differs is None:
-            return f"{where} has no interval, so whether it differs is unknown"
-        return change if row.differs else ""
     value = getattr(row.difference, gate.end)
-    if value is None:
-        return f"{where} has no interval"
-    return change if _SIGNS[gate.sign](value, gate.limit) else ""
+    if (row.differs is None) if not gate.sign else (value is None):
+        return f"{where} has no interval: {plain(row.difference.method)}"
+    holds = row.differs if not gate.sign else _SIGNS[gate.sign](value, gate.limit)
+    return change if holds else ""

@@ -31,7 +31,7 @@ def difference(first: Figure, second: Figure) -> Figure:
     value, n = second.value - first.value, min(first.n, second.n)
     unit = unit_of_difference(first.unit)
     if first.low is None or first.high is None or second.low is None or second.high is None:
-        method = "no interval on both sides"
+        method = "one of the two has none"
         return Estimate(value=value, low=None, high=None, unit=unit, n=n, method=method)
     down = hypot(second.value - second.low, first.high - first.value)
     up = hypot(second.high - second.value, first.value - first.low)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from tuiprobe.compare.differences import Run, compare_runs
-from tuiprobe.compare.forest import Interval, RowLegend, forest_chart
+from tuiprobe.compare.forest import RowLegend, forest_chart
 from tuiprobe.compare.indicator import Correlations, correlate
 from tuiprobe.compare.indicator_section import describe_indicator
 from tuiprobe.compare.ranking import Ranking, names_of, rank
@@ -97,7 +97,7 @@ def _forest(
         if named.data != leading.data or (headline.within_kind and other_kind):
             left_out.append(name)
             continue
-        rows.append(Interval.of(name, named.figure, run_differs.get(headline.rank)))
+        rows.append((name, named.figure, run_differs.get(headline.rank)))
         unit = named.figure.unit
     if not rows:
         return None

@@ -119,7 +119,7 @@ class LabelStatus:
         name = "" if winner is None else self.candidates[winner].name(names)
         several = len(self.candidates) > 1
         return {
-            "open": "not decided" if several else "not known to 5 points yet",
+            "open": "undecided" if several else "not known to 5 points yet",
             "best": f"{name} is the best of the {len(self.among or self.candidates)}",
             "within": f"{name} is within {MARGIN_POINTS} of the best",
             "equal": "equal",

@@ -14,44 +14,33 @@ import torch
 from tuiprobe.datasets import Sample
 from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.errors import DataError, RunError
-from tuiprobe.events import Event, Listener
 from tuiprobe.measure.decoding import Batch, choose_workers, decode_batches, read_rows, uploaded
+from tuiprobe.measure.job import Job
 from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.machine import statistics_device
-from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.shards import Shard, stack_states
-from tuiprobe.measure.stopping import StopRequest
 from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, Measures, RowMeasure, TapMeasure
 from tuiprobe.models.taps import Tap
-from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.spec import FINAL_TAP
 
+_NAMED = 3  # unreadable images in an error
+
 
 class Extraction:
-    """Measures shards and publishes them.
+    """Measures shards of a run and publishes them.
 
     Args:
-        plan: The plan of the run.
-        fingerprint: Fingerprint to store in every shard.
+        job: The run.
         live: The live view to update.
-        stop: The stop request, checked between batches.
-        limit: The limit on unreadable images.
-        listen: Receives a warning when memory runs out.
+        unreadable: Number of unreadable images in shards of earlier attempts.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        fingerprint: Fingerprint,
-        live: LiveView,
-        stop: StopRequest,
-        limit: UnreadableLimit,
-        listen: Listener,
-    ) -> None:
-        self._plan, self._fingerprint, self._listen = plan, fingerprint, listen
-        self.live, self._stop, self._limit = live, stop, limit
+    def __init__(self, job: Job, live: LiveView, unreadable: int = 0) -> None:
+        self._job, self._plan, self.live = job, job.plan, live
         self._pieces = 1  # forward passes per batch; grows when memory runs out
+        self._unreadable_before = unreadable
+        self._unreadable: dict[tuple[str, int], str] = {}
 
     def run(self, shards: Sequence[Shard]) -> None:
         """Measures the shards in order; published shards are kept in any case.
@@ -83,7 +72,7 @@ class Extraction:
             f"out of memory: batches are cut into {self._pieces} pieces from here on, so the "
             "figures are no longer bit-equal to those of a run that is not cut"
         )
-        self._listen(Event("warning", message))
+        self._job.say("warning", message)
 
     def _stream(self, shards: Sequence[Shard]) -> Generator[Shard]:
         plan = self._plan
@@ -116,7 +105,7 @@ class Extraction:
             Interrupted: If a stop was requested.
             DataError: If an image changed since the run was planned, or too many are unreadable.
         """
-        self._stop.check()
+        self._job.stop.check()
         current = self._current
         dataset = self._plan.suite.sets[current.shard.set_name]
         batch.refuse_changed(dataset)
@@ -124,7 +113,7 @@ class Extraction:
         current.digests += batch.digests
         samples = dataset.samples
         for sample_id, reason in batch.skipped:
-            self._limit.add(current.shard.set_name, samples[sample_id], reason)
+            self._count_unreadable(current.shard.set_name, samples[sample_id], reason)
         current.skipped += batch.skipped
         current.nonfinite.append(batch.nonfinite)
         if len(batch.ids):
@@ -158,7 +147,7 @@ class Extraction:
         metadata = {
             "key": self._plan.set_keys[shard.set_name],
             "place": f"{shard.set_name} {shard.number}",
-            "fingerprint": self._fingerprint.model_dump_json(),
+            "fingerprint": self._job.reader.fingerprint.model_dump_json(),
             "pieces": str(self._pieces),
             "skipped": json.dumps(current.skipped),
             "seconds": f"{time.monotonic() - current.started:.3f}",
@@ -166,6 +155,20 @@ class Extraction:
         }
         write_arrays(self._plan.directory.shard_file(*shard.place), arrays, metadata)
         self.live.end_shard(current.features, current.ids)
+
+    def _count_unreadable(self, set_name: str, sample: Sample, reason: str) -> None:
+        """Counts an unreadable image, once however often it is tried."""
+        if (set_name, sample.id) in self._unreadable:
+            return
+        message = self._unreadable[set_name, sample.id] = f"{sample.path}: {reason}"
+        self._job.say("skipped", message, set=set_name)
+        count = self._unreadable_before + len(self._unreadable)
+        allowed, images = self._plan.spec.max_unreadable, self._plan.images
+        if count > allowed * images:
+            raise DataError(
+                f"{count} of {images} images cannot be read, more than the {allowed:.0%} allowed "
+                f"by --max-unreadable: {'; '.join(list(self._unreadable.values())[:_NAMED])}"
+            )
 
     def _new_measures(self, shard: Shard) -> Measures:
         spec, encoder = self._plan.spec, self._plan.encoder
@@ -212,39 +215,3 @@ def out_of_memory(error: BaseException | None) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         "DefaultCPUAllocator" in str(error)  # on CPU torch has no specific error type
     )
-
-
-_SHOWN = 3
-
-
-class UnreadableLimit:
-    """Counts unreadable images and stops the run once they are too many.
-
-    Args:
-        total: Number of images of the whole run.
-        share: Largest share of them that may be unreadable.
-        before: Number of unreadable images in shards of earlier attempts.
-        listen: Receives an event for each unreadable image.
-    """
-
-    def __init__(self, total: int, share: float, before: int, listen: Listener) -> None:
-        self._total, self._share, self._before, self._listen = total, share, before, listen
-        self._seen: dict[tuple[str, int], str] = {}
-
-    def add(self, set_name: str, sample: Sample, reason: str) -> None:
-        """Counts an unreadable image, once however often it is tried.
-
-        Raises:
-            DataError: If more than the allowed share of all images is unreadable.
-        """
-        if (set_name, sample.id) in self._seen:
-            return
-        message = self._seen[set_name, sample.id] = f"{sample.path}: {reason}"
-        self._listen(Event("skipped", message, {"set": set_name}))
-        count = self._before + len(self._seen)
-        if count > self._share * self._total:
-            raise DataError(
-                f"{count} of {self._total} images cannot be read, more than the "
-                f"{self._share:.0%} allowed by --max-unreadable: "
-                f"{'; '.join(list(self._seen.values())[:_SHOWN])}"
-            )

@@ -38,6 +38,9 @@ from tuiprobe.measure.stopping import Interrupted, catching_signals
 from tuiprobe.run.counting import ShardPlace
 from tuiprobe.spec import RunSpec
 
+RunEnd = RunOutcome | TuiprobeError | Interrupted
+"""How one of several runs ended."""
+
 BYTES_A_PARAMETER = 16
 """Memory of a model while it is opened: its weights and the file's in float32, and a text tower."""
 
@@ -192,7 +195,7 @@ def run_several(
     mix: bool = False,
     listen: Listener = lambda event: None,
     answer: AskProbes,
-) -> list[RunOutcome | TuiprobeError | Interrupted]:
+) -> list[RunEnd]:
     """Runs several models; decodes each image once for all models that use it.
 
     Args:
@@ -229,11 +232,11 @@ class _Group:
     ) -> None:
         self._specs, self._opened, self._listen = specs, opened, listen
         self._members: dict[int, Member] = {}
-        self._ends: dict[int, RunOutcome | TuiprobeError | Interrupted] = {}
+        self._ends: dict[int, RunEnd] = {}
         self._stopped: Interrupted | None = None  # a stop before or after measuring
         self._reported = -1  # images, as progress
 
-    def run(self) -> list[RunOutcome | TuiprobeError | Interrupted]:
+    def run(self) -> list[RunEnd]:
         """Executes all runs; returns the outcome of each, in the order of the specs."""
         for i in range(len(self._specs)):
             self._attempt(i, partial(self._open, i))

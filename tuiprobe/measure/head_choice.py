@@ -111,7 +111,14 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     if prompted:
         return _prompts(spec, encoder, labels, given)
     if spec.head == "probe":
-        return _probe(spec.model, labels, given)
+        if not labels:
+            raise UsageError(
+                f"--head probe fits a head of {spec.model} to labels, and the images have none"
+            )
+        names = prompt_names(labels)
+        if given:
+            names = tuple(given[place] for place in place_of_each(labels, given))
+        return HeadChoice("probe", names, asked=True)
     if spec.head is not None:
         head = head_from_file(Path(spec.head), width=encoder.width)
         count = len(head.classes)
@@ -187,15 +194,6 @@ def _prompts(
         logit_scale=text.logit_scale,
         logit_bias=text.logit_bias,
     )
-
-
-def _probe(model: str, labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
-    if not labels:
-        raise UsageError(f"--head probe fits a head of {model} to labels, and the images have none")
-    if not given:
-        return HeadChoice("probe", prompt_names(labels), asked=True)
-    names = tuple(given[place] for place in place_of_each(labels, given))
-    return HeadChoice("probe", names, asked=True)
 
 
 def _classifier(

@@ -61,19 +61,13 @@ class LiveAnswers:
         self._estimates: Mapping[str, tuple[Figure, bool]] = {}
         self._pace = Pace(MAX_COST)
         nothing = np.empty((0, head.weight.shape[1]), np.float32)
-        self._done = {
-            name: _SetSoFar(
-                SetFeatures(
-                    name, nothing, np.empty(0, np.int64) if self._labelled(name) else None, rows
-                )
-            )
-            for name, rows in answers.items()
-            if name in suite.sets and name != suite.concept_set
-        }  # of finished shards
+        self._done: dict[str, _SetSoFar] = {}  # of finished shards
+        for name, rows in answers.items():
+            if name in suite.sets and name != suite.concept_set:
+                labelled = name not in suite.targets and bool(suite.sets[name].classes)
+                labels = np.empty(0, np.int64) if labelled else None
+                self._done[name] = _SetSoFar(SetFeatures(name, nothing, labels, rows))
         self.begin_shard()
-
-    def _labelled(self, name: str) -> bool:
-        return name not in self._suite.targets and bool(self._suite.sets[name].classes)
 
     def begin_shard(self) -> None:
         """Forgets what was counted of an unfinished shard."""

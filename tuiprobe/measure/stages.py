@@ -10,7 +10,7 @@ from tuiprobe.errors import RunError
 from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.concepts import write_labels
-from tuiprobe.measure.extract import Extraction, UnreadableLimit
+from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.head_building import LongHeadError, write_head
 from tuiprobe.measure.job import Job
 from tuiprobe.measure.live import LiveView
@@ -86,9 +86,13 @@ def prepare(job: Job) -> Inventory:
     if resumed := _resumed(plan, inventory):
         unit = "rows" if plan.row_sets else "images"
         job.say("stage", f"resuming: {resumed} of {plan.images} {unit} are done", stage="load")
-    if plan.rank.number == 0 and inventory.missing:
-        with job.clock.stage("head"):
-            _head_first(job)
+    images_of_head = plan.head.kind == "probe"  # they take as long as those of the run
+    if plan.rank.number == 0 and inventory.missing and not images_of_head:
+        try:  # so that answers show at once
+            with job.clock.stage("head"), stop_signals().deferred():
+                write_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
+        except LongHeadError:
+            job.say("stage", "the head takes longer: it is built after measuring", stage="head")
     job.clock.images = inventory.images
     return inventory
 
@@ -120,28 +124,15 @@ def _resumed(plan: Plan, inventory: Inventory) -> int:
     return count_images(plan.set_plans, published, ()).done
 
 
-def _head_first(job: Job) -> None:
-    """Builds the head before measuring if that takes seconds, so that answers show at once."""
-    if job.plan.head.kind == "probe":
-        return  # its images take as long as those of the run
-    try:
-        with stop_signals().deferred():
-            write_head(job.plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
-    except LongHeadError:
-        job.say("stage", "the head takes longer: it is built after measuring", stage="head")
-
-
 def new_extraction(job: Job, inventory: Inventory) -> Extraction:
     """Returns what measures the missing shards of this process, and says that it does."""
     plan = job.plan
     unit = "rows" if plan.row_sets else "images"
     job.say("stage", f"measuring {inventory.images} {unit}", stage="extract")
-    share, before = plan.spec.max_unreadable, inventory.unreadable
-    limit = UnreadableLimit(plan.images, share, before, job.listen)
     sets, pictured = plan.set_plans, plan.suite.sets
     answers = _live_answers(job, inventory)
     live = LiveView(plan.directory, job.status, sets, job.listen, pictured, answers)
-    return Extraction(plan, job.reader.fingerprint, live, job.stop, limit, job.listen)
+    return Extraction(job, live, inventory.unreadable)
 
 
 def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:

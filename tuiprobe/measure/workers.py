@@ -21,7 +21,7 @@ from torch import multiprocessing
 
 from tuiprobe.errors import DataError, RunError, TuiprobeError
 from tuiprobe.measure import stopping
-from tuiprobe.measure.failures import describe, worker_died
+from tuiprobe.plugins import in_words
 
 _POLL_SECONDS = 1.0  # between two signal checks while waiting
 _BATCHES_AHEAD = 2  # that each worker reads before the first of them is taken
@@ -154,7 +154,14 @@ class _Worker:
             return self._connection.recv()
         except (EOFError, OSError) as error:  # its tensors are fetched from it, too
             self._process.join(_POLL_SECONDS)
-            raise worker_died(self._process.exitcode) from error
+            code, how = self._process.exitcode, f"with exit code {self._process.exitcode}"
+            if code is not None and code < 0:
+                how = f"by {signal.Signals(-code).name}"
+            raise RunError(
+                f"a process that decodes images died {how}; most often the memory is full, or the "
+                "shared memory in /dev/shm: try fewer --workers, or --workers 0; the same command "
+                "resumes"
+            ) from error
 
     def end(self) -> None:
         """Kills the process, which may hang and ignores SIGTERM."""
@@ -182,7 +189,7 @@ def _work(
         try:
             engine.send(batch)
         except Exception as error:  # no shared memory left, or what cannot be sent
-            engine.send(_Failure("a batch of images", describe(error)))
+            engine.send(_Failure("a batch of images", in_words(error)))
 
 
 def _read_batch(
@@ -202,7 +209,7 @@ def _read_batch(
     try:
         return source.collate(items)
     except Exception as error:  # different shapes, or out of memory
-        return _Failure("a batch of images", describe(error))
+        return _Failure("a batch of images", in_words(error))
 
 
 class _Progress:
@@ -267,7 +274,7 @@ class _Failure:
     @classmethod
     def of(cls, name: str, error: BaseException) -> _Failure:
         whole = isinstance(error, TuiprobeError)
-        return cls(name, describe(error), isinstance(error, OSError | DataError), whole)
+        return cls(name, in_words(error), isinstance(error, OSError | DataError), whole)
 
     def explained(self) -> TuiprobeError:
         kind = DataError if self.of_system else RunError
@@ -283,10 +290,10 @@ def _end_with(parent: int) -> None:
         if os.getppid() != parent:  # the parent is already dead
             os._exit(1)
     else:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
+        def watch() -> None:
+            while os.getppid() == parent:
+                time.sleep(_WATCH_SECONDS)
+            os._exit(1)
 
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_WATCH_SECONDS)
-    os._exit(1)
+        threading.Thread(target=watch, daemon=True).start()

@@ -139,9 +139,9 @@ def nested_hits(
 def _unscaled_logit_blocks(
     features: Float32, head: HeadArrays, images: SetFeatures
 ) -> Iterator[tuple[slice, Float32]]:
-    """Yields logits of the rows that may answer, in blocks of images: right in order, not in size.
+    """Yields logits of the rows that may answer, in blocks of images; their order is right.
 
-    `tuiprobe.probes.confidence.logit_blocks` yields them with their scale.
+    Their scale is not: `tuiprobe.probes.confidence.logit_blocks` yields logits in scale.
 
     Args:
         features: [n, C].

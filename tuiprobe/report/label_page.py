@@ -54,7 +54,7 @@ def write_label_page(labelling: Labelling, path: Path, count: int) -> str:
     labelling.write_plan()
     Entry(path.absolute().parent, path.name).write_text(text)
     return (
-        f"{path}: {len(pictures):,} pictures, {len(text) / 1e6:.1f} MB; label them in a browser, "
+        f"{path}: {len(pictures):,} pictures, {len(text) / 1000:,.0f} kB; label them in a browser, "
         "save the labels there and read them with --answers FILE"
     )
 

@@ -17,10 +17,10 @@ from tuiprobe.report.page_layout import opening_pieces
 from tuiprobe.report.tables import table_files
 from tuiprobe.report.text import (
     NAMED_IMAGES,
+    cells_of,
     code,
     escaped,
     image_name,
-    in_column,
     markdown_cell,
     markdown_text,
     opening,
@@ -226,17 +226,11 @@ def _content(piece: Content) -> list[str]:
 def _table(table: Table) -> list[str]:
     if not table.rows:
         return []
-    rows = table.rows[: LISTED_ROWS if table.shown is None else table.shown]
+    listed = table.rows[: LISTED_ROWS if table.shown is None else table.shown]
+    rows = cells_of(listed, table.columns)
     lines = [_line(table.title), ""] if table.title else []
     header = [markdown_cell(column.title) for column in table.columns]
-    cells = [
-        [
-            markdown_cell((in_column(v, column),))
-            for v, column in zip(row, table.columns, strict=True)
-        ]
-        for row in rows
-    ]
-    lines += markdown_table(header, cells)
+    lines += markdown_table(header, [[markdown_cell((cell,)) for cell in row] for row in rows])
     rest = len(table.rows) - len(rows)
     if rest > 0:
         where = f"`tables/{table.id}.csv`" if table.file else "`tables/`"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tuiprobe.catalog.glossary import Term, mentions
 from tuiprobe.report.svg import legend, plot
-from tuiprobe.report.text import NAMED_IMAGES, image_name, in_column, value_text
+from tuiprobe.report.text import NAMED_IMAGES, cells_of, image_name, value_text
 from tuiprobe.report.text import line as line_of
 from tuiprobe.results import Estimate, TopImage
 from tuiprobe.results.section import (
@@ -253,11 +253,11 @@ def file_name(path: str) -> str:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
+    "cells": cells_of,
     "column_title": _column_title,
     "figure_id": figure_id,
     "file_name": file_name,
     "image_name": image_name,
-    "in_column": in_column,
     "legend": legend,
     "plot": plot,
     "shortened": shortened,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tuiprobe.numbers import interval
 from tuiprobe.plaintext import plain
-from tuiprobe.report.text import in_column, line
+from tuiprobe.report.text import cells_of, line
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.results.reproduce import provenance
@@ -54,8 +54,8 @@ def table_lines(table: Table) -> list[str]:
     """Returns a table as aligned lines; cells of the widest columns are wrapped until it fits."""
     titles = [line(column.title) for column in table.columns]
     rows = [
-        [line((in_column(cell, column),)) for cell, column in zip(row, table.columns, strict=True)]
-        for row in table.rows[: table.shown]
+        [line((cell,)) for cell in row]
+        for row in cells_of(table.rows[: table.shown], table.columns)
     ]
     if not rows:
         return []

@@ -1,8 +1,9 @@
 """How figures and outside strings are written in a report."""
 
 import re
+from collections.abc import Sequence
 
-from tuiprobe.numbers import number
+from tuiprobe.numbers import number, same_digits
 from tuiprobe.plaintext import plain
 from tuiprobe.results import Estimate, NotRun, TopImage
 from tuiprobe.results.section import Code, Column, Strong, Text, Value
@@ -35,15 +36,30 @@ def value_text(value: Value) -> str:
     return value.strong if isinstance(value, Strong) else value
 
 
-def in_column(value: Value, column: Column) -> Value:
-    """Returns a cell of a table, a plain number as text in the unit of its column.
+def cells_of(rows: Sequence[Sequence[Value]], columns: Sequence[Column]) -> list[list[Value]]:
+    """Returns the rows of a table, with numbers without interval as text.
 
-    >>> in_column(0.25, Column(id="share", title=("share",), unit="share"))
-    '25.0 %'
+    These are in the unit of their column, and have as many decimal places as the others in it.
+
+    >>> columns = Column(id="a", title=("a",)), Column(id="b", title=("b",), unit="share")
+    >>> cells_of([[0.7, 0.25], [0.657, "none"]], columns)
+    [['0.700', '25.0 %'], ['0.657', 'none']]
     """
+    cells: list[list[Value]] = []
+    for i, column in enumerate(columns):
+        values = [row[i] for row in rows]
+        texts = same_digits([_without_interval(value, column.unit) for value in values])
+        cells.append([text or value for text, value in zip(texts, values, strict=True)])
+    return list(map(list, zip(*cells, strict=True)))
+
+
+def _without_interval(value: Value, unit: str) -> str:
+    """Returns a number without an interval as text; empty for anything else."""
+    if isinstance(value, Estimate) and value.low is None:
+        return value.with_interval()
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return number(value, column.unit)
-    return value
+        return number(value, unit)
+    return ""
 
 
 def image_name(image: TopImage) -> str:

@@ -236,7 +236,7 @@ class Failed(NotRun):
 
 
 class Inapplicable(NotRun):
-    """A result that does not apply to this model or these data; the card does not mention it."""
+    """A result that this model or these data do not ask for; the card does not mention it."""
 
 
 Figure = Estimate | NotRun

@@ -146,7 +146,7 @@ def _lines(part: Part) -> tuple[Text, ...]:
 
 
 def _joined(lines: list[Text]) -> list[Text]:
-    """Returns at most `MOST_FOLDED` lines: those that are more follow the last one as sentences."""
+    """Returns at most `MOST_FOLDED` lines; further lines are appended to the last of them."""
     kept, rest = lines[:MOST_FOLDED], lines[MOST_FOLDED:]
     for line in rest:
         kept[-1] = (*kept[-1], " ", *line)

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, ValidationError
 
 from tuiprobe import limits
 from tuiprobe.errors import UsageError
@@ -173,7 +173,13 @@ class Report(Frozen):
         part = self.part_of(kind.probe)
         if part is None or part.result is None:
             return None
-        return _validated(kind, part.result)
+        try:
+            return kind.model_validate(part.result)
+        except ValidationError as error:
+            raise DamagedFileError(
+                f"the part {kind.probe} of results.json is none of this version of tuiprobe: "
+                f"{_mistake(error, 'its result')}; run `tuiprobe reprobe` on its directory"
+            ) from error
 
     def why_not(self, probe: str) -> str:
         """Returns why a probe gave no result, with what would make it run."""
@@ -306,11 +312,30 @@ class Report(Frozen):
         Raises:
             DamagedFileError: If it was altered or is not a report of this schema version.
         """
-        tree = _read_tree(content, source, results)
+        where = source.root if isinstance(source, Entry) else Path(str(source)).parent
+        remedy = f"run `tuiprobe reprobe {where}` to write it again"
+        each = None if results is None else partial(_for_people, results)
+        tree: Any = None
         try:
+            # Pydantic's own parser takes 20 times the memory.
+            tree = parse_json(content.decode("utf-8"), each)
+            if _SURROGATE.search(content):  # pairs of them are letters
+                json.dumps(tree, ensure_ascii=False).encode("utf-8")
             return cls.model_validate(tree)
         except ValidationError as error:
-            raise _no_report(tree, source, error) from error
+            version = tree.get("schema_version") if isinstance(tree, dict) else None
+            if isinstance(version, int) and version != SCHEMA_VERSION and 0 < version < 1000:
+                raise DamagedFileError(
+                    f"{source} is of schema {version}, and this version of tuiprobe reads schema "
+                    f"{SCHEMA_VERSION}: {remedy}"
+                ) from error
+            cause = _mistake(error, "the file")
+            why: ValueError = error
+        except ValueError as error:
+            cause, why = f"the file: {error}", error
+        raise DamagedFileError(
+            f"{source} is no report of this version of tuiprobe: {cause}; {remedy}"
+        ) from why
 
 
 def _refuse_other(file: Path, content: bytes) -> None:
@@ -331,37 +356,6 @@ def _rendered(renderer: str, report: Report) -> str:
     return render(report)
 
 
-def _validated(kind: type[_Result], value: JsonValue) -> _Result:
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:200] or "its result"
-        raise DamagedFileError(
-            f"the part {kind.probe} of results.json is none of this version of tuiprobe: {where}: "
-            f"{first['msg'][:200]}; run `tuiprobe reprobe` on its directory"
-        ) from error
-
-
-def _read_tree(content: bytes, source: object, results: Collection[str] | None) -> Any:
-    """Returns the plain data of a `results.json`.
-
-    It is parsed before pydantic sees it, because pydantic's own parser takes 20 times the memory.
-
-    Raises:
-        DamagedFileError: If it is not strict JSON.
-    """
-    try:
-        each = None if results is None else partial(_for_people, results)
-        tree = parse_json(content.decode("utf-8"), each)
-        if _SURROGATE.search(content):  # pairs of them are letters
-            json.dumps(tree, ensure_ascii=False).encode("utf-8")
-    except ValueError as error:
-        message = f"{source} is no report of this version of tuiprobe: the file: {error}"
-        raise DamagedFileError(f"{message}; {_reprobe(source)}") from error
-    return tree
-
-
 def _for_people(results: Collection[str], value: dict[str, Any]) -> dict[str, Any]:
     """Drops the rows of a table that only files hold, or the result of a part."""
     if value.get("kind") == "table" and value.get("reading") is False:
@@ -371,23 +365,8 @@ def _for_people(results: Collection[str], value: dict[str, Any]) -> dict[str, An
     return value
 
 
-def _no_report(tree: Any, source: object, error: ValidationError) -> DamagedFileError:
-    """Returns the error for plain data that are not a report of this schema version."""
-    version = tree.get("schema_version") if isinstance(tree, dict) else None
-    version = version if isinstance(version, int) and 0 < version < 1000 else None
-    if version is not None and version != SCHEMA_VERSION:
-        return DamagedFileError(
-            f"{source} is of schema {version}, and this version of tuiprobe reads schema "
-            f"{SCHEMA_VERSION}: {_reprobe(source)}"
-        )
+def _mistake(error: ValidationError, whole: str) -> str:
+    """Returns the place of the first mistake, or what the whole is called, and what it is."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
-    return DamagedFileError(
-        f"{source} is no report of this version of tuiprobe: {where}: {first['msg'][:200]}; "
-        f"{_reprobe(source)}"
-    )
-
-
-def _reprobe(source: object) -> str:
-    where = source.root if isinstance(source, Entry) else Path(str(source)).parent
-    return f"run `tuiprobe reprobe {where}` to write it again"
+    where = ".".join(str(part) for part in first["loc"])[:200] or whole
+    return f"{where}: {first['msg'][:200]}"

@@ -158,7 +158,7 @@ def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = Fals
 
 
 def _worst_class_line(result: Calibration) -> Iterator[Text]:
-    """Yields how the class fares that falls most, and what its images are taken for."""
+    """Yields the accuracy of the class that falls most, and what its images are taken for."""
     fallen = [shift for shift in result.classes if shift.worst and shift.fell]
     changes = [(shift.worst[0].change, shift) for shift in fallen]
     if not changes:

@@ -161,7 +161,7 @@ def _expected(figures: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
 
 
 def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[ShiftEstimate]:
-    """Returns the labelled shifts that an estimator says something of."""
+    """Returns the labelled shifts for which an estimator has a value."""
     return [
         ShiftEstimate(check.data, own.value, expected.value, measured.value)
         for check in checks

@@ -26,12 +26,11 @@ from tuiprobe.results.headlines import BY_ID
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.comparing import (
-    cells,
-    columns,
+    compare_cells,
+    compare_columns,
     compare_rows,
     filtered,
-    forest_cells,
-    forest_columns,
+    plot_cell,
     run_letter,
 )
 from tuiprobe.tui.control import EngineApp
@@ -43,36 +42,45 @@ from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.spans import sparkline
 
 
-class ForestTable(RowTable[ForestRow]):
-    """One row a headline figure: both runs, the difference, and its interval beside zero."""
+class CompareTable(RowTable[Difference]):
+    """One row a figure: both runs, the difference, and its interval beside zero.
+
+    Attributes:
+        plot: Whether intervals are drawn.
+    """
 
     def __init__(self, *, id: str) -> None:
-        self._letters, self._colours = ("A", "B"), ("", "")
-        super().__init__(forest_columns(self._letters, 80), self._of, id=id)
+        self._letters, self._colours, self.plot = ("A", "B"), ("", ""), True
+        columns = compare_columns(self._letters, self._colours, 80, plot=True)
+        super().__init__(columns, self._of, empty="reading…", id=id)
 
     def name_runs(self, letters: tuple[str, str], colours: tuple[str, str]) -> None:
         """Calls the runs by other letters."""
         self._letters, self._colours = letters, colours
-        self._fit()
+        self.fit()
 
     def on_resize(self) -> None:
         """Gives the plot the width that the figures leave."""
-        self._fit()
+        self.fit()
         super().on_resize()
 
-    def _fit(self) -> None:
+    def fit(self) -> None:
+        """Chooses the columns for the width there is."""
         width = self.scrollable_content_region.width
         if width:
-            self.columns = forest_columns(self._letters, width, self._colours)
+            self.columns = compare_columns(self._letters, self._colours, width, self.plot)
             self.refresh()
 
-    def _of(self, row: ForestRow) -> list[str]:
-        return forest_cells(row, self.columns[4].width)
+    def _of(self, row: Difference) -> list[str]:
+        cells = compare_cells(row)
+        if self.plot:
+            cells.insert(4, plot_cell(row, self.columns[4].width))
+        return cells
 
     def explained(self) -> tuple[str, ...]:
         """Returns the term of the figure at the cursor, then those of the columns."""
         row = self.current
-        own = (BY_ID[row.id].term, "paired") if row is not None else ()
+        own = (BY_ID[row.id].term, "paired") if isinstance(row, ForestRow) else ()
         return tuple(dict.fromkeys((*own, *super().explained(), "differs")))
 
 
@@ -84,7 +92,7 @@ class CompareScreen(FilteredScreen):
     """
 
     PLACE = "Compare"
-    AUTO_FOCUS = "#forest"
+    AUTO_FOCUS = "#compared"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "everything", "all figures", tooltip="All figures, or the headline figures"),
         Binding("n", "pair", "next pair", tooltip="Next pair of runs; of two, the other way round"),
@@ -98,13 +106,14 @@ class CompareScreen(FilteredScreen):
     DEFAULT_CSS = """
     CompareScreen #compare-head { height: auto; max-height: 6; padding: 0 1; }
     CompareScreen #verdict { text-style: bold; margin-bottom: 1; }
-    CompareScreen #forest { height: auto; max-height: 9; }
+    CompareScreen #compared { height: auto; max-height: 9; }
     CompareScreen #beneath { height: auto; margin-top: 1; }
-    CompareScreen #forest-panel { height: 1fr; }
+    CompareScreen .panel { height: 1fr; }
+    CompareScreen #compare-filter, CompareScreen #common { display: none; }
     CompareScreen #common { height: auto; max-height: 4; color: $foreground 70%; }
-    CompareScreen #compare-panel { display: none; height: 1fr; }
-    CompareScreen.-everything #compare-panel { display: block; }
-    CompareScreen.-everything #forest-panel { display: none; }
+    CompareScreen.-everything #compared { height: 1fr; max-height: 100%; }
+    CompareScreen.-everything #compare-filter, CompareScreen.-everything #common { display: block; }
+    CompareScreen.-everything #verdict, CompareScreen.-everything #beneath { display: none; }
     CompareScreen.-low #verdict { margin-bottom: 0; }
     CompareScreen.-low #beneath { margin-top: 0; }
     CompareScreen.-low #compare-head { max-height: 3; }
@@ -117,26 +126,23 @@ class CompareScreen(FilteredScreen):
         self._pairs = list(permutations(range(len(self.runs)), 2))
         self._at = 0
         self._read_runs: dict[Path, Run] = {}
-        self._comparison: Comparison | None = None
         self._rows: list[Difference] = []
-        self._forest: tuple[ForestRow, ...] = ()
+        self._headlines: tuple[ForestRow, ...] = ()
         self._only = False
 
     def compose_body(self) -> ComposeResult:
-        """Lays out the runs above the plot, and the table of all figures in its place."""
+        """Lays out the runs, and below them what separates them, or all figures."""
         with Vertical(id="body"):
             yield FigureText("reading results…", id="compare-head")
-            with Vertical(classes="panel", id="forest-panel"):
+            with Vertical(classes="panel"):
                 yield FigureText(id="verdict")
-                yield ForestTable(id="forest")
-                yield FigureText(id="beneath")
-            with Vertical(classes="panel", id="compare-panel"):
                 yield Input(
                     placeholder="/ filters: words of figure, set or layer",
                     id="compare-filter",
                     classes="filter",
                 )
-                yield RowTable(columns(("A", "B")), cells, empty="reading…", id="compared")
+                yield CompareTable(id="compared")
+                yield FigureText(id="beneath")
                 yield FigureText(id="common")
 
     def on_mount(self) -> None:
@@ -160,14 +166,9 @@ class CompareScreen(FilteredScreen):
         return self.has_class("-everything")
 
     @property
-    def table(self) -> RowTable[Difference]:
-        """The table of all figures."""
-        return self.query_one("#compared", RowTable)
-
-    @property
-    def forest(self) -> ForestTable:
-        """The forest plot."""
-        return self.query_one("#forest", ForestTable)
+    def table(self) -> CompareTable:
+        """The figures."""
+        return self.query_one(CompareTable)
 
     def _start(self) -> None:
         self.app.read(partial(self._compare, self.app, self._at))
@@ -191,7 +192,7 @@ class CompareScreen(FilteredScreen):
     def _refused(self, at: int, reason: str) -> None:
         if not self.alive or at != self._at:
             return
-        self._comparison, self._rows, self._forest = None, [], ()
+        self._rows, self._headlines = [], ()
         self._head([(plain(reason), "$error")])
         self.query_one("#verdict", FigureText).show(Content("nothing to compare: esc goes back"))
         self.query_one("#beneath", FigureText).show(Content())
@@ -201,21 +202,20 @@ class CompareScreen(FilteredScreen):
     def _arrived(self, at: int, comparison: Comparison, first: Run, second: Run) -> None:
         if not self.alive or at != self._at:
             return
-        self._comparison, self._rows = comparison, compare_rows(comparison)
-        self._forest = forest_rows(comparison)
+        self._headlines = forest_rows(comparison)
+        self._rows = compare_rows(comparison, self._headlines)
         self._head([(f"! {plain(note)}", "$warning") for note in comparison.notes])
         specs = ({**r.report.spec, "weights": r.report.model.weights.kind} for r in (first, second))
         self.title_line.show(f"tuiprobe  {self.PLACE}", specs)
-        sentence = verdict(self._forest, *self._letters)
+        sentence = verdict(self._headlines, *self._letters)
         self.query_one("#verdict", FigureText).show(inert(sentence))
         beneath = self._beneath(comparison, first.report, second.report)
         self.query_one("#beneath", FigureText).show(beneath)
         common = (inert(line(overlap_line(overlap))) for overlap in comparison.overlaps)
         self.query_one("#common", FigureText).show(Content("\n").join(common))
         colours = (run_mark(self._paths[0]).colour, run_mark(self._paths[1]).colour)
-        self.table.columns = columns(self._letters, colours)
         self.table.empty = "No figure matches. esc clears the filter, d shows all."
-        self.forest.name_runs(self._letters, colours)
+        self.table.name_runs(self._letters, colours)
         self._show()
 
     def _head(self, notes: list[tuple[str, str]]) -> None:
@@ -258,19 +258,22 @@ class CompareScreen(FilteredScreen):
         return Content("\n").join(lines)
 
     def _show(self) -> None:
+        panel = self.query_one(".panel")
+        if not self.everything:
+            self.table.show_rows(self._headlines)
+            panel.border_title = (
+                "headline figures · * differs, corrected for looking at all of them"
+            )
+            panel.border_subtitle = f"f: all {len(self._rows)} figures"
+            return
         rows = filtered(self._rows, self._query, self._only)
         self.table.show_rows(rows)
-        self.forest.show_rows(self._forest)
         differing = sum(row.differs is True for row in self._rows)
-        only = " · differing only" if self._only else ""
-        panel = self.query_one("#compare-panel")
         panel.border_title = (
-            f"{len(rows)} of {len(self._rows)} figures · {differing} differ (*){only}"
+            f"{len(rows)} of {len(self._rows)} figures · {differing} differ (*)"
+            f"{' · differing only' if self._only else ''}"
         )
         panel.border_subtitle = "f: the headline figures"
-        plot = self.query_one("#forest-panel")
-        plot.border_title = "headline figures · * differs, corrected for looking at all of them"
-        plot.border_subtitle = f"f: all {len(self._rows)} figures"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something in the view that is shown."""
@@ -279,7 +282,10 @@ class CompareScreen(FilteredScreen):
     def action_everything(self) -> None:
         """Shows all figures, or the plot again."""
         self.toggle_class("-everything")
-        self.set_focus(self.table if self.everything else self.forest)
+        self.table.plot = not self.everything
+        self.table.fit()
+        self._show()
+        self.table.focus()
         self.refresh_bindings()
 
     def action_filter(self) -> None:
@@ -303,9 +309,8 @@ class CompareScreen(FilteredScreen):
 
     def action_pair(self) -> None:
         """Compares the next pair of the runs."""
-        if self._pairs:
-            self._at = (self._at + 1) % len(self._pairs)
-            self._start()
+        self._at = (self._at + 1) % len(self._pairs)
+        self._start()
 
     def action_label(self) -> None:
         """Opens the labels of the target set of all runs."""
@@ -315,8 +320,7 @@ class CompareScreen(FilteredScreen):
 
     def action_copy(self) -> None:
         """Copies the row under the cursor."""
-        table = self.table if self.everything else self.forest
-        row = ", ".join(f"{name} {cell}" for name, cell in table.about_row().items())
+        row = ", ".join(f"{name} {cell}" for name, cell in self.table.about_row().items())
         if row:
             self.app.copy(plain(row), "row")
 

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -21,7 +20,6 @@ from tuiprobe.tui.child import Engine, shown_command
 from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import fitted, inert, inert_lines
-from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.live_panels import LivePanels
 
 FRAME_SECONDS = 0.2
@@ -302,12 +300,6 @@ class LiveScreen(ProbeScreen):
         index = max(0, min(taps.index(self._place[1]) + by, len(taps) - 1))
         self._chosen_tap = taps[index]
         self._show_figures()
-
-    @on(LayerStrip.Clicked)
-    def _layer_clicked(self, event: LayerStrip.Clicked) -> None:
-        if self._place is not None:
-            self._chosen_tap = self._taps(self._place[0])[event.index]
-            self._show_figures()
 
     def action_set(self) -> None:
         """Selects the next set of images."""

@@ -17,9 +17,8 @@ from textual.widget import Widget
 from textual.widgets import Collapsible, Input, Static
 
 from tuiprobe.catalog.glossary import mentioned, named
-from tuiprobe.numbers import same_digits
 from tuiprobe.plaintext import holds_all, plain
-from tuiprobe.report.text import in_column, line
+from tuiprobe.report.text import cells_of, line
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
     Chart,
@@ -252,11 +251,7 @@ def _folded(widget: Widget, title: str, folded: bool) -> Widget:
 
 def table_cells(table: Table) -> list[list[str]]:
     """Returns the cells of each row as people read them."""
-    columns = [
-        same_digits([line((in_column(row[i], column),)) for row in table.rows])
-        for i, column in enumerate(table.columns)
-    ]
-    return list(map(list, zip(*columns, strict=True)))
+    return [[line((cell,)) for cell in row] for row in cells_of(table.rows, table.columns)]
 
 
 def _kept(cells: list[list[str]], table: Table) -> list[int]:

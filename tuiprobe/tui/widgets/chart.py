@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widget import Widget
@@ -90,15 +89,6 @@ class ChartView(Widget, can_focus=True):
         if count:
             self.point = (-1 if self.point is None and by > 0 else self.point or 0) + by
             self.point %= count
-            self._draw()
-
-    def on_click(self, event: events.Click) -> None:
-        """Names the point nearest to the pointer along x."""
-        view = self.view or View.whole(self.chart)
-        x = view.left + (view.right - view.left) * event.x / max(self.size.width - 1, 1)
-        places = [abs(point.x - x) for point in points(self.chart)]
-        if places:
-            self.point = places.index(min(places))
             self._draw()
 
     def render_line(self, y: int) -> Strip:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
-from rich.segment import Segment
-from textual import events
-from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
+from textual.content import Content
+from textual.widgets import Static
 
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
@@ -47,29 +43,14 @@ def strip_line(values: Sequence[float | None], selected: int, width: int) -> str
     return fitted(shades + last, width)
 
 
-class LayerStrip(Widget):
+class LayerStrip(Static):
     """Layers in the order of the network: shades, then the selected layer's name and kurtosis."""
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"layers--dim"}
-    DEFAULT_CSS = """
-    LayerStrip { height: 1; color: $accent; }
-    LayerStrip > .layers--dim { color: $foreground 70%; }
-    """
+    DEFAULT_CSS = "LayerStrip { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
 
-    class Clicked(Message):
-        """A layer was clicked.
-
-        Args:
-            index: Index of the layer.
-        """
-
-        def __init__(self, index: int) -> None:
-            super().__init__()
-            self.index = index
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
         self._names: list[str] = []
         self._values: list[float | None] = []
         self._selected = 0
@@ -77,37 +58,20 @@ class LayerStrip(Widget):
     def show(self, names: list[str], values: list[float | None], selected: int) -> None:
         """Shows other figures in place."""
         self._names, self._values, self._selected = names, values, selected
-        self.refresh()
+        self.on_resize()
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the strip."""
         return ("tap", "kurtosis")
 
-    @property
-    def _room(self) -> int:
-        """Cells of the shades: two a layer, at most half of the width."""
-        return min(2 * len(self._names) + 2, max(self.size.width // 2, 4))
-
-    def render_line(self, y: int) -> Strip:
-        """Returns the shades and, beside them, the selected layer."""
+    def on_resize(self) -> None:
+        """Draws for the width there is."""
         if not self._names:
-            return Strip.blank(self.size.width, self.rich_style)
-        room = self._room
-        words = fitted(self._words(), self.size.width - room)
-        dim = self.get_component_rich_style("layers--dim")
-        shades = strip_line(self._values, self._selected, room)
-        return Strip([Segment(shades, self.rich_style), Segment(words, dim)], self.size.width)
-
-    def _words(self) -> str:
+            return
+        room = min(2 * len(self._names) + 2, max(self.size.width // 2, 4))
         value = self._values[self._selected]
         kurtosis = "" if value is None else f" · kurtosis {number(value)}"
         place = f"layer {self._selected + 1} of {len(self._names)}"
-        return f"{plain(self._names[self._selected])}{kurtosis} · {place}"
-
-    def on_click(self, event: events.Click) -> None:
-        """Selects the layer that was clicked."""
-        room = max((self._room - 2) // 2, 1)
-        start = max(0, min(self._selected - room // 2, len(self._values) - room))
-        index = start + (event.x - 1) // 2
-        if event.x < self._room and 0 <= index < len(self._names):
-            self.post_message(self.Clicked(index))
+        words = f"{plain(self._names[self._selected])}{kurtosis} · {place}"
+        shades = strip_line(self._values, self._selected, room)
+        self.update(Content.assemble((shades, "$accent"), (words, "$foreground 70%")))
