@@ -27,10 +27,9 @@ from tuiprobe.label.files import (
     LabelLine,
     LabelPlan,
     PlanCandidate,
-    label_targets,
     now,
 )
-from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, match
+from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.label.survey import Pool, StratifiedSample
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
@@ -386,7 +385,7 @@ def _open(runs: Sequence[Path], target: str | None, seed: int | None) -> Labelli
     for name in (NONE_OF_THESE, UNSURE):
         if name in matched.classes:
             raise DataError(f"{name} is a class of these runs, and stands for an answer here")
-    files = _files(runs[0].resolve().parent, matched)
+    files = label_files(runs[0].resolve().parent, matched)
     digests = matched.answers_digests
     plans = files.plans()
     own = [plan for plan in plans if sorted(plan.answers) == sorted(digests)]
@@ -437,18 +436,6 @@ def labelling_of(plan: LabelPlan, folder: Path, target: str) -> Labelling | None
     except TuiprobeError:
         return None
     return labelling if labelling.plan.id == plan.id else None
-
-
-def _files(folder: Path, matched: Matched) -> LabelFiles:
-    """Returns the files of the target set, or those in which its pictures have labels."""
-    own, pictures = matched.source_run.target, set(matched.digests)
-    names = label_targets(folder)
-    if own in names or not names:
-        return LabelFiles(folder, own)
-    files = [LabelFiles(folder, name) for name in names]
-    counts = [sum(line.digest in pictures for line in file.lines()) for file in files]
-    best = max(counts)
-    return files[counts.index(best)] if best else LabelFiles(folder, own)
 
 
 def _in_order(matched: Matched, digests: Sequence[str], plan: LabelPlan) -> Matched:
