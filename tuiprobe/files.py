@@ -51,6 +51,26 @@ def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
     return _checked(os.open(path, _READ), path, limit)
 
 
+class BoundedReads:
+    """A file for a library that reads as many bytes at once as the file itself says.
+
+    Args:
+        file: The file.
+        most: Bytes of the largest read.
+    """
+
+    def __init__(self, file: IO[bytes], most: int) -> None:
+        self._file, self._most = file, most
+        self.seek, self.tell = file.seek, file.tell
+        self.seekable, self.close = file.seekable, file.close
+
+    def read(self, size: int = -1) -> bytes:
+        """Reads as a file does; refuses more than `most` bytes."""
+        if not -1 <= size <= self._most:
+            raise ValueError(f"it has a header of {size:,} bytes")
+        return self._file.read(size)
+
+
 def read_regular(path: str | Path, limit: int = limits.TEXT_BYTES) -> bytes:
     """Returns the content of a regular file; arguments and errors as for `open_regular`."""
     with open_regular(path, limit) as file:

@@ -16,7 +16,6 @@ from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
-from tuiprobe.datasets.tars import index_of
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.limits import IMAGE_BYTES
 
@@ -111,30 +110,9 @@ def test_an_image_that_is_no_file_is_unreadable(
     assert IMAGE_BYTES < 300 * 2**20
 
 
-@SPECIAL
-def test_a_kept_index_that_is_no_file_is_made_anew(
-    make: Callable[[Path], None], tree: Path
-) -> None:
-    path, cache = str(tree / "tars" / "x.tar"), tree / "cache"
-    first = index_of(path, cache)
-    make(next(cache.iterdir()))
-    assert index_of(path, cache) == first
-
-
 @pytest.mark.parametrize("rest", ["a\0b", "/" + "x" * 5000, "~nobody-of-this-name/x"])
 @pytest.mark.parametrize("kind", ["imagefolder", "objectnet", "webdataset", "suite", "hf", "csv"])
 def test_impossible_paths_are_named(kind: str, rest: str) -> None:
     load = load_concepts if kind == "csv" else load_suite
     with pytest.raises(TuiprobeError):
         load(f"{kind}:{rest}")
-
-
-def test_impossible_paths_in_files_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "x.toml"
-    for text in ('id = "imagefolder:a\\u0000b"', 'id = "imagefolder:~nobody-of-this-name"'):
-        path.write_text(text)
-        with pytest.raises(TuiprobeError, match=r"x\.toml: id"):
-            load_suite(f"suite:{path}")
-    path.write_text("mini_clip checkpoint=~nobody-of-this-name/x")
-    with pytest.raises(TuiprobeError, match="nobody"):
-        read_models(str(path))

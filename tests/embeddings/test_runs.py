@@ -134,7 +134,7 @@ def test_interrupted_and_resumed_equals_undisturbed(
         assert first.keys() == second.keys()
         assert all(first[field].tobytes() == second[field].tobytes() for field in first)
     assert verify(resumed.directory)
-    assert all(one.state == "whole" for one in verify(resumed.directory))
+    assert all(finding.state == "whole" for finding in verify(resumed.directory))
 
 
 def test_a_moved_file_resumes_and_a_changed_one_is_refused(tmp_path: Path, measure: Run) -> None:
@@ -310,12 +310,3 @@ def test_a_real_encoder_shows_its_channels(measure: Run) -> None:
     run = measure(source).directory
     shares = statistics(run)["share_sum"]
     assert set(np.argsort(-shares)[:2].tolist()) == {644, 413}
-
-
-def test_the_benchmark_measures_what_it_writes() -> None:
-    from benchmarks.embeddings import measured, table
-
-    figures = measured(3_000, 16)
-    assert figures["rows_per_second"] > 0
-    assert figures["peak_mb"] >= figures["libraries_mb"]
-    assert "3,000 x 16 float16" in table(figures)

@@ -55,7 +55,7 @@ from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_class_names
-from tuiprobe.run.listing import as_json, find_runs, read_runs
+from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.records import read_plan, read_spec
 from tuiprobe.run.results import read_summary
@@ -405,7 +405,7 @@ def watch(run: Run) -> None:
 
 
 def listed(run: Run) -> str:
-    return json.dumps([as_json(row) for row in read_runs(find_runs(run.root))])
+    return json.dumps([as_json(row) for row in list_runs(run.root)])
 
 
 def records(place: Path) -> Target:

@@ -24,7 +24,7 @@ from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.errors import DataError
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import find_runs, read_runs
+from tuiprobe.run.listing import list_runs
 from tuiprobe.run.ranks import StatusWatch
 from tuiprobe.run.verify import verify
 
@@ -217,7 +217,7 @@ def test_the_model_of_a_spec_has_a_largest_length(run: RunDir) -> None:
     run.spec_file.write_json({"model": "x" * 3_000_000, "data": "d"})
     vouch(run)
     assert run_cli(["reprobe", str(run.path)]) == 4
-    (row,) = read_runs(find_runs(run.path))
+    (row,) = list_runs(run.path)
     assert len(row.model) < 70_000
 
 

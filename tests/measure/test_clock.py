@@ -19,7 +19,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import find_runs, read_runs
+from tuiprobe.run.listing import list_runs
 from tuiprobe.run.locks import held_locks, this_host
 from tuiprobe.run.state import Observer, run_state
 
@@ -68,7 +68,7 @@ def test_a_clock_that_jumps_changes_neither_figures_nor_progress(jumping, tmp_pa
         progress["rate"] > 0 and progress["eta"] is not None and progress["eta"] < HOUR
         for progress in displayed
     )
-    assert {row.state for row in read_runs(find_runs(tmp_path))} == {"done"}
+    assert {row.state for row in list_runs(tmp_path)} == {"done"}
 
 
 def written(path: Path, **fields: Any) -> RunDir:

@@ -270,7 +270,7 @@ def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_
         (("Tench", "tench"), "'Tench' and 'tench' are the same class"),
         (
             ("cat", "dog"),
-            r"no class of val \(cat, dog\) is .*; fit a head to them by --head pro",
+            r"no class of val \(cat and dog\) is .*; fit a head to them by --head pro",
         ),
     ):
         (check,) = head_row_checks(*chosen(*folders))

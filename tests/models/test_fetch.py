@@ -91,7 +91,7 @@ def test_what_was_fetched_loads_without_a_socket_unless_it_is_damaged(tmp_path: 
     assert "fetch it again" in str(answers[3][2])
     for kind, code, message in answers[4:]:
         assert (kind, code) == ("error", 3)
-        assert "could not be had" in str(message)
+        assert "are not available" in str(message)
         assert "tuiprobe fetch" in str(message)
 
 
@@ -154,7 +154,7 @@ def test_python_goes_offline_although_the_library_was_imported_before(
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     output = str(tmp_path / "run")
-    with pytest.raises(WeightsError, match="could not be had"):
+    with pytest.raises(WeightsError, match="are not available"):
         tuiprobe.probe("timm:hf-hub:nobody/nothing", "miniature:val", offline=True, output=output)
     assert huggingface_hub.constants.HF_HUB_OFFLINE
     assert opened == []

@@ -67,7 +67,7 @@ def test_sound_text_sides_pass_and_unknown_ones_are_not_judged() -> None:
          "padded with token 0, not 1: see https://"),
         (Words(length=None), "ViT-B-16-SigLIP", "tokenizer", r"prompts become \(2, 6\), not"),
         (Words(canonical=False, pad=0), "ViT-B-16-SigLIP2", "text form",
-         "capital letters are not made small; punctuation is kept: see"),
+         "capital letters are kept; punctuation is kept: see"),
     ],
 )  # fmt: skip
 def test_what_differs_from_the_published_form_fails(

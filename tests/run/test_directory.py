@@ -24,7 +24,7 @@ from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.deletion import clear, delete_run, is_run, kept_files
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import find_runs, read_runs
+from tuiprobe.run.listing import list_runs
 from tuiprobe.run.status import StatusWriter, read_status
 from tuiprobe.tui.child import Engine
 
@@ -265,7 +265,7 @@ def test_a_file_system_without_locks_is_refused_in_one_sentence(tmp_path, monkey
         Engine(["--headless"], run.path)
     kept = sorted(path.name for path in run.path.iterdir() if not path.name.startswith("lock"))
     assert kept == before
-    (row,) = read_runs(find_runs(tmp_path))  # readers take no lock
+    (row,) = list_runs(tmp_path)  # readers take no lock
     assert row.state == "unfinished"
 
 

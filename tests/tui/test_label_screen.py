@@ -19,7 +19,7 @@ from tuiprobe.tui import start
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText
-from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
+from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
@@ -291,7 +291,7 @@ async def test_compare_opens_it_for_all_runs_and_results_without_a_target_do_not
         results = app.screen
         assert "label" not in {binding.action for binding, _ in working_keys(results)}
         app.push_screen(CompareScreen(label_runs))
-        await until(pilot, lambda: app.screen.query(ForestTable))
+        await until(pilot, lambda: app.screen.query(CompareTable))
         await pilot.press("b")
         await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
         await pilot.press("escape")  # no target, nothing to label

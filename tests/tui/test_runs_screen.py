@@ -14,7 +14,7 @@ from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import RunRow, find_runs, read_runs
+from tuiprobe.run.listing import RunRow, list_runs
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
@@ -34,10 +34,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(runs_module, "_SECONDS", 0.1)
     root = tmp_path / "runs"
     weak = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
-    for number, (name, found) in enumerate(
+    for number, (name, run_report) in enumerate(
         ((EVIL, full_report()), ("weak", weak), ("half", report(partial=True)))
     ):
-        write_run(root / name, found, pictures=False)
+        write_run(root / name, run_report, pictures=False)
         os.utime(root / name / "results.json", (9000 - number, 9000 - number))
     run = RunDir(root / "begun")
     run.spec_file.write_json({"model": "mini_clip", "data": "miniature"})
@@ -60,7 +60,7 @@ def drawn(app: TuiprobeApp) -> list[str]:
 
 async def opened(pilot, app: TuiprobeApp, root: Path) -> None:
     app.push_screen(RunsScreen(root))
-    there = len(find_runs(root))  # rows come as their runs are read
+    there = len(list_runs(root))  # rows come as their runs are read
     await until(pilot, lambda: app.screen.query(RunTable) and len(names(app)) == there)
 
 
@@ -151,7 +151,7 @@ async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
     root: Path, width: int, kept: str
 ) -> None:
     row = replace(
-        next(read_runs(find_runs(root))),
+        list_runs(root)[0],
         model="mini_clip",
         source="miniature",
         target=estimate(0.5, 0.1),
@@ -202,8 +202,12 @@ async def test_an_empty_place_says_how_to_fill_it_and_runs_appear(root: Path) ->
         assert names(app) == ["later"]
 
 
+@pytest.mark.parametrize(
+    ("keys", "screen"),
+    [(("down", "enter"), ResultsScreen), (("space", "space", "c"), CompareScreen)],
+)
 async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...], screen: type
 ) -> None:
     read, listed = threading.Event(), RunsScreen._listed
 
@@ -216,7 +220,6 @@ async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
     async with app.run_test(size=(140, 30)) as pilot:
         app.push_screen(RunsScreen(root))
         await until(pilot, lambda: "reading…" in table(app).render_line(1).text)
-        await pilot.press("down", "enter")
+        await pilot.press(*keys)
         read.set()
-        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
-        assert app.screen.run.name == "weak"
+        await until(pilot, lambda: isinstance(app.screen, screen))

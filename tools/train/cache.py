@@ -23,7 +23,7 @@ CORES = os.cpu_count() or 1
 _CHUNK = 500
 
 
-def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.uint8]:
+def pixels(folder: Path, name: str, count: int) -> NDArray[np.uint8]:
     """Returns the first `count` images of a set, uint8 `[count, 64, 64, 3]`, memory-mapped.
 
     Labelled sets are taken in even strides, so that a part holds every class equally often.
@@ -31,7 +31,7 @@ def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.u
     """
     # The name includes the profile, so pixels of an older world are never reused.
     world_of = zlib.crc32(repr(PROFILES[name]).encode())
-    target = folder / f"{name}-{stream}-{count}-{world_of:08x}.npy"
+    target = folder / f"{name}-{count}-{world_of:08x}.npy"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         part = target.with_suffix(f".part{os.getpid()}")
@@ -39,7 +39,7 @@ def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.u
         store = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
         numbers = indices(name, count)
         chunks = [numbers[i : i + _CHUNK] for i in range(0, count, _CHUNK)]
-        for i, rendered in enumerate(_render_all(name, chunks, stream)):
+        for i, rendered in enumerate(_render_all(name, chunks)):
             store[i * _CHUNK : i * _CHUNK + len(rendered)] = rendered
         store.flush()
         part.rename(target)
@@ -80,14 +80,14 @@ def indices(name: str, count: int) -> list[int]:
     return [i * total // count for i in range(count)]
 
 
-def _render_all(name: str, chunks: list[list[int]], stream: int) -> Iterator[NDArray[np.uint8]]:
+def _render_all(name: str, chunks: list[list[int]]) -> Iterator[NDArray[np.uint8]]:
     if len(chunks) == 1:
-        yield _render(name, chunks[0], stream)
+        yield _render(name, chunks[0])
         return
     # Spawned, not forked: forking a process with torch threads may hang.
     with ProcessPoolExecutor(CORES, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(partial(_render, name, stream=stream), chunks)
+        yield from pool.map(partial(_render, name), chunks)
 
 
-def _render(name: str, numbers: list[int], stream: int) -> NDArray[np.uint8]:
-    return np.stack([world.render(name, i, stream) for i in numbers])
+def _render(name: str, numbers: list[int]) -> NDArray[np.uint8]:
+    return np.stack([world.render(name, i) for i in numbers])

@@ -79,13 +79,8 @@ def make(training: Training, folder: Path, images: int | None = None) -> Card:
     trial, name = trial_folder(training, folder), training.recipe.name
     if (card := _finished(training, folder)) is not None:
         return card
-    report = evaluation.quick_report(folder, images or evaluation.TUNING_IMAGES)
-    start = (
-        None
-        if training.start is None
-        else train(training.start, training.seed, folder, report=report)
-    )
-    model = train(training.recipe, training.seed, folder, start, report)
+    start = None if training.start is None else train(training.start, training.seed, folder)
+    model = train(training.recipe, training.seed, folder, start)
     card = {"name": name, "seed": training.seed, "recipe": asdict(training.recipe)}
     card["vocabulary_sha256"] = WordTokenizer().digest
     save(model, name, card, trial)
@@ -161,7 +156,6 @@ def train_all(
         cache.training_set(folder, training.recipe)
         if training.start is not None:
             cache.training_set(folder, training.start)
-    evaluation.quick_report(folder, images or evaluation.TUNING_IMAGES)
     for name in ("val", *world.SHIFTS):
         cache.pixels(folder, name, images or world.size(name))
     cards: dict[Training, Card] = {}

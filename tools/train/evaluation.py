@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from open_clip import CLIP
 
 Float64Array = NDArray[np.float64]
-TUNING_IMAGES = 1000
 
 
 def to_input(pixels: Tensor) -> Tensor:
@@ -78,25 +77,6 @@ def hits(h: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor) -> int:
 def labels_of(name: str, count: int) -> Tensor:
     """Returns the labels of the images that `cache.pixels` holds."""
     return torch.tensor([world.label(name, i) for i in cache.indices(name, count)])
-
-
-def quick_report(folder: Path, count: int = TUNING_IMAGES) -> Any:
-    """Returns a function of a model: accuracy, kurtosis and persistence on the tuning images."""
-    pixels, labels = cache.pixels(folder, "val", count, stream=1), labels_of("val", count)
-
-    def report(model: nn.Module) -> dict[str, float]:
-        h = encode(model, pixels)
-        figures = outliers(h.double().numpy())
-        scale = getattr(model, "logit_scale", None)
-        return {
-            "val": hits(h, *head(model), labels) / count,
-            "kurtosis": figures["kurtosis"],
-            "persistence": figures["persistence"],
-            "centred": figures["kurtosis_centred"],
-            "scale": 0.0 if scale is None else float(scale.detach().exp()),
-        }
-
-    return report
 
 
 def evaluate(model: nn.Module, folder: Path, count: int | None = None) -> dict[str, Any]:

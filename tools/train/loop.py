@@ -1,9 +1,8 @@
 """The training loop of the miniature's models; see `python -m tools.train --help`."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from tuiprobe.miniature.captions import TEMPLATES
 from tuiprobe.miniature.networks import Classifier, new_clip
 
 SAVE_EVERY = 250
-Evaluate = Callable[[nn.Module], dict[str, float]]
 
 
 def new_model(recipe: Recipe, start: nn.Module | None = None) -> nn.Module:
@@ -92,7 +90,6 @@ def train(
     seed: int,
     folder: Path,
     start: nn.Module | None = None,
-    report: Evaluate | None = None,
 ) -> nn.Module:
     """Trains a model by its recipe and returns it in eval mode.
 
@@ -103,7 +100,6 @@ def train(
         seed: Seed of initial weights and batch order.
         folder: Cache of pixels and checkpoints, outside the package.
         start: Model to finetune, where the recipe names one.
-        report: Called on the model in eval mode now and then; its figures go into the log.
 
     Raises:
         UsageError: If the saved state is of another recipe.
@@ -125,7 +121,7 @@ def train(
         optim.load_state_dict(state["optimiser"])
         step = state["step"]
     pixels, targets = training_set(folder, recipe)
-    began, log = time.monotonic(), folder / f"{recipe.name}-{seed}.jsonl"
+    began = time.monotonic()
     total, count = 0.0, 0
     model.train()
     for numbers in batches(recipe, seed, step):
@@ -140,14 +136,10 @@ def train(
         step, total, count = step + 1, total + loss.item(), count + 1
         if step % SAVE_EVERY == 0 or step == recipe.steps:
             _save(saved, model, optim, step, recipe)
-            line: dict[str, float] = {"step": step, "loss": total / count}
-            line["seconds"] = time.monotonic() - began
-            if report is not None:
-                model.eval()
-                line |= report(model)
-                model.train()
-            with log.open("a") as out:
-                out.write(json.dumps(line) + "\n")
+            seconds = time.monotonic() - began
+            print(
+                f"{recipe.name}: step {step}, loss {total / count:.4f}, {seconds:.0f} s", flush=True
+            )
             total, count = 0.0, 0
     model.eval()
     return model

@@ -113,17 +113,6 @@ def _prompt_name(label: int) -> str:
     return descriptions[label].partition(",")[0] if shared else names[label]
 
 
-def shortened(entries: Sequence[str], separator: str = ", ") -> str:
-    """Returns the first entries, and how many more there are.
-
-    >>> shortened(["a", "b"]), shortened(list("abcdefgh"))
-    ('a, b', 'a, b, c, d, e, and 3 more')
-    """
-    more = len(entries) - _MOST_LISTED
-    rest = [f"and {more:,} more"] if more > 0 else []
-    return separator.join([*entries[:_MOST_LISTED], *rest])
-
-
 @dataclass(frozen=True)
 class ClassMatches:
     """The rows that each class of a data set may be.
@@ -156,7 +145,10 @@ class ClassMatches:
         Args:
             of: What the rows are classes of.
         """
-        return shortened(list(self._problems(of)), "; ")
+        problems = list(self._problems(of))
+        more = len(problems) - _MOST_LISTED
+        rest = [f"and {more:,} more"] if more > 0 else []
+        return "; ".join([*problems[:_MOST_LISTED], *rest])
 
     def _problems(self, of: str) -> Iterator[str]:
         owner: dict[int, str] = {}

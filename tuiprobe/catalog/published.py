@@ -85,7 +85,7 @@ def robustness_of(
 
 
 def forecast_of(row: Row, target: tuple[str, ...] = SHIFTS) -> ShiftForecast | None:
-    """Returns what the peers of a row lead one to expect; None if it has none at its accuracy.
+    """Returns the forecast by the peers of a row; None if it has none at its accuracy.
 
     >>> forecast_of(rows()[0]) is None  # no model of another pretraining set has its accuracy
     True

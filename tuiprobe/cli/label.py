@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,6 @@ from tuiprobe.errors import DataError, UsageError
 if TYPE_CHECKING:
     from tuiprobe.datasets.sample import Sample
     from tuiprobe.label.session import Labelling
-    from tuiprobe.label.status import LabelStatus
 
 MINIATURE = "miniature"
 
@@ -67,6 +67,7 @@ def label(
     from tuiprobe.label.answer_table import take_answers, write_todo
     from tuiprobe.label.session import open_labelling
     from tuiprobe.label.status import describe_labels, label_status
+    from tuiprobe.plaintext import json_text
     from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.terminal import section_text
     from tuiprobe.tui.start import has_terminal
@@ -86,7 +87,11 @@ def label(
         if page is not None:
             print(write_label_page(labelling, page, count), file=sys.stderr)
     state = label_status(labelling)
-    print(_json(labelling, state) if as_json else section_text(describe_labels(state)), end="")
+    if as_json:
+        plan = {"schema_version": 1, "plan": labelling.plan.id, "seed": labelling.plan.seed}
+        print(json_text({**plan, "decided": state.decided, **asdict(state)}))
+    else:
+        print(section_text(describe_labels(state)), end="")
     if not headless and not state.decided:
         print(
             "next: the same command with --page FILE, for a browser, or --todo FILE, for a table",
@@ -177,18 +182,3 @@ def _miniature_labels(labelling: Labelling) -> dict[str, str]:
     labels = [world.CLASS_NAMES[world.label(name, i)] for i in matched.ids.tolist()]
     known = [label if label in matched.classes else NONE_OF_THESE for label in labels]
     return dict(zip(matched.digests, known, strict=True))
-
-
-def _json(labelling: Labelling, state: LabelStatus) -> str:
-    from dataclasses import asdict
-
-    from tuiprobe.plaintext import json_text
-
-    content = {
-        "schema_version": 1,
-        "plan": labelling.plan.id,
-        "seed": labelling.plan.seed,
-        "decided": state.decided,
-        **asdict(state),
-    }
-    return json_text(content) + "\n"

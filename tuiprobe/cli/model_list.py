@@ -69,8 +69,5 @@ def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
             raise UsageError(f"{place}: write MODEL or MODEL checkpoint=FILE")
         if is_foreign(model, foreign):
             raise UsageError(f"{place}: {model!r} runs code; name it by --model yourself")
-        try:
-            base = file.absolute().parent
-            yield model, str(base / Path(checkpoint).expanduser()) if checkpoint else None
-        except RuntimeError as error:  # home folder of an unknown user
-            raise UsageError(f"{place}: {checkpoint!r}: {error}") from error
+        base = file.absolute().parent
+        yield model, str(base / Path(checkpoint).expanduser()) if checkpoint else None

@@ -54,14 +54,14 @@ def runs(
     from tuiprobe.report.reading import rows_with_labels
     from tuiprobe.results.headlines import LISTED
     from tuiprobe.run.directory import RunDir
-    from tuiprobe.run.listing import SORTS, command_of_run, find_runs, read_runs
+    from tuiprobe.run.listing import SORTS, command_of_run, list_runs
     from tuiprobe.run.listing import as_json as plain_row
 
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}: choose among {', '.join(SORTS)}")
     if not root.is_dir():
         raise UsageError(f"{root} is no directory; name one with --root")
-    rows = list(rows_with_labels(read_runs(find_runs(root), words or ())))
+    rows = list(rows_with_labels(list_runs(root, words or ())))
     if sort != "changed":
         rows.sort(key=SORTS[sort], reverse=sort not in ("name", "state", "model", "data"))
     if delete:

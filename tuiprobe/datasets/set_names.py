@@ -11,7 +11,7 @@ from tuiprobe.plaintext import plain, undecodable
 
 
 def refuse_undecodable(text: str, what: str) -> None:
-    """Refuses a name whose bytes are not UTF-8, because files of a run are.
+    """Refuses a name whose bytes are not UTF-8, as the files of a run must be.
 
     Raises:
         DataError: If it is one; names it and the bytes.

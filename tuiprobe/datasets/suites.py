@@ -137,7 +137,7 @@ def discover(root: Path) -> dict[str, str]:
     if "imagenet" not in sources:
         raise DataError(
             f"{ROOT_VARIABLE}: no ImageNet validation set (folders named n01440764, …) below "
-            f"{root}; it is looked for as {', '.join(USUAL['imagenet'][:3])}, …"
+            f"{root}; name its folder {', '.join(USUAL['imagenet'][:2])}, …, or pass --data"
         )
     return sources
 

@@ -23,7 +23,7 @@ import platformdirs
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.shard_files import opened, stamp
 from tuiprobe.errors import DataError
-from tuiprobe.files import UNFIT, parse_json, read_regular
+from tuiprobe.files import UNFIT, BoundedReads, parse_json, read_regular
 from tuiprobe.limits import NAME_LENGTH, TAR_HEADER_BYTES, TEXT_BYTES
 from tuiprobe.plaintext import text_of
 
@@ -124,7 +124,7 @@ def _members(file: IO[bytes], index: Index) -> Iterator[tarfile.TarInfo]:
     Raises:
         tarfile.TarError, ValueError, RecursionError, ...: If the tar is damaged or cut short.
     """
-    headers = cast(IO[bytes], _HeaderReads(file))
+    headers = cast(IO[bytes], BoundedReads(file, TAR_HEADER_BYTES))
     with tarfile.open(fileobj=headers, mode="r:", encoding="utf-8") as tar:
         while (member := tar.next()) is not None:
             if member.size < 0:
@@ -136,19 +136,6 @@ def _members(file: IO[bytes], index: Index) -> Iterator[tarfile.TarInfo]:
     index.ended = bool(block)
     if any(block):  # `tarfile` takes a damaged header for the end
         raise ValueError(f"there is no header of a member at byte {tar.offset:,}")
-
-
-class _HeaderReads:
-    """Limits what `tarfile` reads at once: a header, whose size the tar itself says."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.seek, self.tell = file.seek, file.tell
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= TAR_HEADER_BYTES:
-            raise ValueError(f"it has a header of {size:,} bytes")
-        return self._file.read(size)
 
 
 def _kind(member: tarfile.TarInfo) -> str:

@@ -23,7 +23,7 @@ from tuiprobe.measure.plan import file_records
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import find_runs
+from tuiprobe.run.listing import run_directories
 from tuiprobe.run.records import read_plan, read_spec
 from tuiprobe.run.samples import SampleRecord, read_samples
 from tuiprobe.spec import AUTO, RunSpec, run_options
@@ -58,9 +58,9 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
             sources = (spec.data, spec.concepts, spec.target)
             if sources not in suites:
                 suites[sources] = open_suite(spec)
-        for place in find_runs(runs):
+        for run in map(RunDir, run_directories(runs)):
             with suppress(DamagedFileError, OSError):
-                recorded.append((RunDir(place.path), read_spec(RunDir(place.path))))
+                recorded.append((run, read_spec(run)))
         for spec in specs:
             suite = suites[spec.data, spec.concepts, spec.target]
             alike = (run for run, before in recorded if _agree(spec, before))

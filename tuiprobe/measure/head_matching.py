@@ -8,13 +8,13 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.catalog.class_names import match_classes, place_of_each, shortened
+from tuiprobe.catalog.class_names import match_classes, place_of_each
 from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
 from tuiprobe.datasets.vectors import ROWS
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.plan import Plan
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import listed, plain
 
 IMAGENET_CLASSES = 1000
 
@@ -75,11 +75,11 @@ def unmatched(plan: Plan, choice: HeadChoice, rows: Sequence[str], name: str) ->
     inner = match_classes(sorted(deeper), rows)
     below = [inner.classes[i] for i, place in enumerate(inner.known) if place is not None]
     if below:
-        remedy = f"the folders below them are ({shortened(below)}): move these up"
+        remedy = f"the folders below them are ({listed(below, 5)}): move these up"
     else:
         remedy = "fit a head to them by --head probe"
-    listed = shortened([plain(name[:80]) for name in dataset.classes])
-    return f"no class of {name} ({listed}) is a class of the head ({rows[0]}, …); {remedy}"
+    names = listed([plain(name[:80]) for name in dataset.classes], 5)
+    return f"no class of {name} ({names}) is a class of the head ({rows[0]}, …); {remedy}"
 
 
 def _inverted(places: Sequence[int], rows: int) -> NDArray[np.int64]:

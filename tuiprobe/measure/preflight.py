@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.catalog.class_names import match_classes, shortened
+from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
@@ -22,7 +22,7 @@ from tuiprobe.models.known_answer import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import listed, plain
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
 
@@ -177,7 +177,7 @@ def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.in
     ]
     if not others or len(others) == len(known):
         return ""
-    return f"{len(others):,} of {len(known):,} classes by their place alone: {shortened(others)}"
+    return f"{len(others):,} of {len(known):,} classes by their place alone: {listed(others, 5)}"
 
 
 def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> bool:

@@ -17,19 +17,18 @@ _BLOCK = 64
 
 
 class Draws:
-    """An endless stream of draws that depends on `(name, stream, index)` alone.
+    """An endless stream of draws that depends on `(name, index)` alone.
 
     Args:
         name: What is drawn, for example the name of a set. Other names give independent streams.
         index: Number of the image.
-        stream: Image seed. Published figures use stream 0; tuning uses others.
 
     >>> Draws("val", 7).uniform() == Draws("val", 7).uniform()
     True
     """
 
-    def __init__(self, name: str, index: int, stream: int = 0) -> None:
-        high = np.uint64((zlib.crc32(name.encode()) << 32) | stream)
+    def __init__(self, name: str, index: int) -> None:
+        high = np.uint64(zlib.crc32(name.encode()) << 32)
         self._bits = np.random.Philox(key=np.array([high, index], dtype=np.uint64))
         self._buffer: list[float] = []
 

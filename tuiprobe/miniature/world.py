@@ -57,9 +57,9 @@ def path(name: str, index: int) -> str:
     return f"{index:05d}.png"
 
 
-def _start(name: str, index: int, stream: int) -> tuple[Scene, Draws]:
+def _start(name: str, index: int) -> tuple[Scene, Draws]:
     profile = _profile(name, index)
-    draws = Draws(name, index, stream)
+    draws = Draws(name, index)
     main_class = label(name, index) if profile.labelled else None
     if profile.mixture:
         names, weights = zip(*profile.mixture, strict=True)
@@ -67,26 +67,25 @@ def _start(name: str, index: int, stream: int) -> tuple[Scene, Draws]:
     return sample_scene(draws, profile, main_class), draws
 
 
-def scene(name: str, index: int, stream: int = 0) -> Scene:
+def scene(name: str, index: int) -> Scene:
     """Returns what an image shows."""
-    return _start(name, index, stream)[0]
+    return _start(name, index)[0]
 
 
-def render(name: str, index: int, stream: int = 0) -> NDArray[np.uint8]:
+def render(name: str, index: int) -> NDArray[np.uint8]:
     """Returns the pixels of an image, uint8 `[64, 64, 3]`.
 
     Args:
         name: One of `SETS`.
         index: Number of the image in its set.
-        stream: Image seed. 0 is the published world; others are for tuning.
 
     Raises:
         UsageError: If the set is unknown or the index out of range.
     """
-    what, draws = _start(name, index, stream)
+    what, draws = _start(name, index)
     return render_scene(what, draws)
 
 
-def caption(name: str, index: int, stream: int = 0) -> str:
+def caption(name: str, index: int) -> str:
     """Returns the caption of an image, drawn independently of its pixels."""
-    return _caption(scene(name, index, stream), Draws(f"{name} captions", index, stream))
+    return _caption(scene(name, index), Draws(f"{name} captions", index))

@@ -30,7 +30,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def seeded() -> Iterator[None]:
-    """Silences libraries, and draws random weights alike every time; draws elsewhere go on."""
+    """Silences libraries and seeds their random weights; the generator of others is unchanged."""
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield

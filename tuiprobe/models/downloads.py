@@ -1,4 +1,4 @@
-"""How large a download will be, and how far it is, by the folders that libraries download to."""
+"""The size of a download, and its progress by the folders that libraries download to."""
 
 from __future__ import annotations
 

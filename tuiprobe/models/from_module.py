@@ -1,4 +1,4 @@
-"""What makes an encoder of a user's own torch module: its head, its width, its preprocessing."""
+"""Finds out what an encoder of a user's torch module needs: head, width and preprocessing."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def _text_tower(source: OpenClipSource, model: Any) -> TextTower:
                     )
             except Exception as error:
                 raise WeightsError(
-                    f"the tokenizer of {source.architecture} could not be had ({error}). Fetch it "
+                    f"the tokenizer of {source.architecture} is not available ({error}). Fetch it "
                     f"where there is a network, or pass --head FILE"
                 ) from error
         tokens: Tensor = made[0](list(prompts))

@@ -258,7 +258,7 @@ def _converted(state: StateDict, model: Any) -> StateDict:
 
 
 def _preprocessing(name: TimmName, model: Any, *, own: bool) -> tuple[Any, PreprocessingInfo]:
-    """Returns the preprocessing; it is assumed where nothing names it for a file of the user's."""
+    """Returns the preprocessing; for a user's file without a tag it is assumed."""
     from timm.data import create_transform, resolve_model_data_config
 
     config = resolve_model_data_config(model)

@@ -1,4 +1,4 @@
-"""The encoder of stored vectors, which passes them on; known by what the user says of it."""
+"""The encoder of stored vectors: an identity, with what the user says about the real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report says of an encoder's weights and preprocessing, measured from them."""
+"""Describes the weights and the preprocessing of an encoder, measured from them."""
 
 from __future__ import annotations
 

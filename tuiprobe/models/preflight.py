@@ -133,7 +133,9 @@ def _activation(encoder: Encoder) -> Check:
             detail += ", as the model itself says"
             return Check("activation", "pass", detail)
         fix = "name the tag that the weights were trained under, as open_clip:ARCH/TAG"
-        return Check("activation", "warn", f"{detail}; nothing says what the weights want", fix)
+        return Check(
+            "activation", "warn", f"{detail}; the activation of these weights is not known", fix
+        )
     if encoder.name.endswith(("@gelu", "@quickgelu")):
         detail = f"built with {detail} as you insist, trained with {trained}"
         return Check("activation", "warn", detail, "leave the @ out for the right one")
@@ -216,7 +218,7 @@ def _eval_mode(encoder: Encoder) -> Check:
     if training:
         return Check("eval mode", "fail", f"{training[0]} is in training mode", "call .eval()")
     if any(p.requires_grad for p in encoder.module.parameters()):
-        return Check("eval mode", "fail", "parameters ask for gradients", "requires_grad_(False)")
+        return Check("eval mode", "fail", "parameters require gradients", "requires_grad_(False)")
     return Check("eval mode", "pass", "eval mode, no gradients")
 
 

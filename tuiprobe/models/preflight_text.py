@@ -121,7 +121,9 @@ def _tokenizer(text: TextTower) -> Check:
         fix = f"the tokenizer is of another model, or does not pad to {text.context_length} tokens"
         return Check("tokenizer", "fail", detail, fix)
     if bool((tokens[0] == tokens[1]).all()):
-        return Check("tokenizer", "fail", "two prompts become the same tokens", "its files are bad")
+        return Check(
+            "tokenizer", "fail", "two prompts become the same tokens", "its files are damaged"
+        )
     return Check("tokenizer", "pass", f"{text.tokenizer}, context length {text.context_length}")
 
 
@@ -136,7 +138,7 @@ def _form(text: TextTower, stated: PublishedForm) -> Check:
     if stated.end is not None and not bool((plain == stated.end).any()):
         wrong.append(f"token {stated.end} does not end them")
     if not torch.equal(plain, upper):
-        wrong.append("capital letters are not made small")
+        wrong.append("capital letters are kept")
     if torch.equal(plain, pointed) == stated.punctuation:
         wrong.append(f"punctuation is {'removed' if stated.punctuation else 'kept'}")
     if wrong:

@@ -69,7 +69,7 @@ _SWITCHED_OFF = "they are not cached, and downloads are off"
 def unavailable(spec: str, reason: str) -> WeightsError:
     """Returns the error for weights that are neither cached nor available for download."""
     return WeightsError(
-        f"the weights of {spec} could not be had ({reason}). Fetch them where there is a network "
+        f"the weights of {spec} are not available ({reason}). Fetch them where there is a network "
         f"(tuiprobe fetch {spec}), or pass --checkpoint FILE"
     )
 

@@ -55,7 +55,7 @@ class TextSide(nn.Module):
 
 
 def _lengths(tower: Any) -> Callable[[Tensor], Tensor] | None:
-    """Returns what finds the end of prompts if the tower is causal and pools there, else None."""
+    """Returns the function that counts tokens up to the end; None if the tower sees others."""
     if getattr(tower, "attn_mask", None) is None or getattr(tower, "cls_emb", None) is not None:
         return None
     of_clip = "text_" if isinstance(tower, open_clip.CLIP) else ""

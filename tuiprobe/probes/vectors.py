@@ -128,10 +128,10 @@ def vector_notes(run: RunReader) -> tuple[str, ...]:
             notes += _notes(data.name, shape)
             unit[data.name] = shape.unit >= _ALL
     alike = [name for name, normalised in unit.items() if normalised]
-    others = [name for name, normalised in unit.items() if not normalised]
-    if alike and others:
+    rest = [name for name, normalised in unit.items() if not normalised]
+    if alike and rest:
         notes.append(
-            f"the vectors of {', '.join(alike)} have unit norm and those of {', '.join(others)} do "
+            f"the vectors of {', '.join(alike)} have unit norm and those of {', '.join(rest)} do "
             "not, so a head answers for them at different scales; give all sets as the encoder "
             "made them, or all normalised"
         )

@@ -5,7 +5,7 @@ A run directory may be untrusted, so a run that cannot be read is listed as dama
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -88,56 +88,24 @@ class RunRow:
         return self.state not in ("waiting", "running")
 
 
-@dataclass(frozen=True)
-class FoundRun:
-    """A run directory that was found but not read yet.
-
-    Attributes:
-        path: The run directory.
-        name: Path below the listed directory.
-        changed: Time when results were last written, or when the run began, in nanoseconds since
-            the epoch.
-    """
-
-    path: Path
-    name: str
-    changed: int
-
-
-def find_runs(root: Path) -> list[FoundRun]:
-    """Finds the runs directly below a directory and below its groups, latest first.
-
-    Reads only names and times, so it takes milliseconds for hundreds of runs.
+def list_runs(
+    root: Path, words: Sequence[str] = (), observer: Observer | None = None
+) -> list[RunRow]:
+    """Reads the runs directly below a directory and below its groups, latest first.
 
     Args:
         root: Folder of run directories; may itself be a run.
-    """
-    runs = []
-    for path in islice(_directories(root), _MOST):
-        run = RunDir(path)
-        name = path.name if path == root else path.relative_to(root).as_posix()
-        times = (run.results_file.modified(), run.key_file.modified(), run.log_file.modified())
-        changed = next((time for time in times if time is not None), 0)
-        runs.append(FoundRun(path, name, changed))
-    return sorted(runs, key=lambda run: (-run.changed, run.name))
-
-
-def read_runs(
-    runs: Iterable[FoundRun], words: Sequence[str] = (), observer: Observer | None = None
-) -> Iterator[RunRow]:
-    """Yields runs in the given order, each as soon as it is read.
-
-    Args:
-        runs: The runs to read.
         words: Substrings of name, model, data, state or outcome that a run must have; case is
             ignored.
         observer: Decides the states; a new one if None.
     """
     held, observer = held_locks(), observer or Observer()
-    for run in runs:
-        row = _row(run, observer.state(RunDir(run.path), held))
-        if matches(row, words):
-            yield row
+    rows = [
+        _row(root, run, observer.state(run, held))
+        for run in map(RunDir, islice(run_directories(root), _MOST))
+    ]
+    kept = [row for row in rows if matches(row, words)]
+    return sorted(kept, key=lambda row: (-row.changed, row.name))
 
 
 def matches(row: RunRow, words: Sequence[str]) -> bool:
@@ -147,7 +115,7 @@ def matches(row: RunRow, words: Sequence[str]) -> bool:
     return holds_all(text, words)
 
 
-def _directories(root: Path) -> Iterator[Path]:
+def run_directories(root: Path) -> Iterator[Path]:
     """Yields run directories; a start that failed before it had a key is one too."""
     if RunDir(root).key_file.exists():
         yield root
@@ -167,19 +135,21 @@ def _folders(path: Path) -> list[Path]:
         return []
 
 
-def _row(run: FoundRun, status: RunState) -> RunRow:
-    directory = RunDir(run.path)
-    about: dict[str, Any] = {"path": run.path, "name": run.name, "changed": run.changed}
-    if directory.results_file.exists() and status.kind != "damaged":
+def _row(root: Path, run: RunDir, status: RunState) -> RunRow:
+    name = run.path.name if run.path == root else run.path.relative_to(root).as_posix()
+    times = (run.results_file.modified(), run.key_file.modified(), run.log_file.modified())
+    changed = next((time for time in times if time is not None), 0)
+    about: dict[str, Any] = {"path": run.path, "name": name, "changed": changed}
+    if run.results_file.exists() and status.kind != "damaged":
         try:
-            fields = dict(summary(directory))
+            fields = dict(summary(run))
         except (TuiprobeError, OSError) as error:
-            fields = {**_from_spec(directory), "title": str(error)}
+            fields = {**_from_spec(run), "title": str(error)}
         about |= {name: v for name, v in fields.items() if name in RunRow.__annotations__}
         return RunRow(status=status, **about)
     reason = " ".join(status.reason.split())  # in one line
     title = reason if status.kind == "damaged" else "no results yet"
-    about |= _from_spec(directory)
+    about |= _from_spec(run)
     return RunRow(status=status, title=title, images=status.measured, **about)
 
 

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from tuiprobe.files import UNFIT
+from tuiprobe.files import UNFIT, BoundedReads
 from tuiprobe.limits import ARCHIVE_LIST_BYTES, ARCHIVE_SPARE_BYTES, PICKLE_BYTES
 from tuiprobe.torchfiles.pickles import PickleReader
 from tuiprobe.torchfiles.stored import Storage, StoredTensor
@@ -95,7 +95,7 @@ def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
         ValueError: If it is longer.
         zipfile.BadZipFile: If the file is no archive.
     """
-    return zipfile.ZipFile(_ShortReads(file))
+    return zipfile.ZipFile(BoundedReads(file, ARCHIVE_LIST_BYTES))
 
 
 def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
@@ -171,20 +171,6 @@ class _ZipFile(TorchFile):
             return _read(stream, entry.file_size)
 
 
-class _ShortReads:
-    """Limits the only read whose size the archive decides: that of its directory."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.seek, self.tell = file.seek, file.tell
-        self.seekable, self.close = file.seekable, file.close
-
-    def read(self, size: int = -1) -> bytes:
-        if size > ARCHIVE_LIST_BYTES:
-            raise ValueError("the archive has too many entries")
-        return self._file.read(size)
-
-
 class _LegacyFile(TorchFile):
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -220,7 +206,7 @@ class _LegacyFile(TorchFile):
         self._file.seek(self._places[storage.key] - 8)
         (count,) = struct.unpack("<q", self._file.read(8))
         if count != storage.count:
-            raise ValueError("the size of a tensor's data is told in two ways")
+            raise ValueError("the size of a tensor's data is stated twice, with two values")
         return _read(self._file, storage.nbytes)
 
 

@@ -3,7 +3,6 @@ from math import comb
 
 import numpy as np
 import pytest
-import scipy.sparse
 from scipy import stats
 from sklearn.metrics import average_precision_score
 
@@ -152,12 +151,6 @@ def test_too_few_positives_or_negatives_are_left_out():
     assert (result.tried, result.left_out) == (1, 3)
     nothing = probe_concepts(head, replace(concepts, presence=np.zeros_like(presence)))
     assert isinstance(nothing, NotRun)
-
-
-def test_sparse_presence_gives_the_same():
-    head, concepts = planted()
-    sparse = replace(concepts, presence=scipy.sparse.csr_array(concepts.presence))
-    assert probe_concepts(head, sparse) == probe_concepts(head, concepts)
 
 
 def test_ties_everywhere_and_nan_images():

@@ -6,7 +6,7 @@ from scipy import stats
 
 from tests.probes.planted_head import CHANNELS, CLASSES, planted
 from tuiprobe.errors import DataError
-from tuiprobe.probes.directions.compute import decompose, mean_cosines, probe_directions
+from tuiprobe.probes.directions.compute import decompose, probe_directions
 from tuiprobe.probes.directions.pruning import kept_numbers, random_rotations
 from tuiprobe.probes.heads import SetFeatures, hits
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -33,7 +33,7 @@ def test_decomposition_has_fixed_signs_and_the_right_rank():
 
 
 def test_importance_is_by_definition():
-    head, images = planted()
+    head, images = planted(n=5000)  # more than one block
     basis = probe_directions(head, [images], []).bases[0]
     s, vt = np.linalg.svd(head.weight.astype("f8"), full_matrices=False)[1:]
     h = images.features.astype("f8")
@@ -238,11 +238,3 @@ def test_bad_input_is_named():
         )
     with pytest.raises(DataError, match="is for 3 rows"):
         probe_directions(head, [SetFeatures("a", images.features, images.labels, answers[:3])], [])
-
-
-def test_mean_cosines_do_not_depend_on_blocks():
-    head, images = planted(n=5000)
-    v = decompose(head.weight.astype("f8"))[2]
-    h = images.features.astype("f8")
-    direct = (np.abs(h @ v) / np.linalg.norm(h, axis=1, keepdims=True)).mean(0)
-    np.testing.assert_allclose(mean_cosines(images.features, v), direct, rtol=1e-5)

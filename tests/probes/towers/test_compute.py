@@ -9,7 +9,8 @@ from tests.probes.subject import model
 from tuiprobe.probes.channels import Chosen
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Subject
-from tuiprobe.probes.towers.compute import compare_towers, conformity, unit
+from tuiprobe.probes.rows import unit_rows
+from tuiprobe.probes.towers.compute import compare_towers, conformity
 from tuiprobe.probes.towers.probe import BothTowers
 from tuiprobe.probes.towers.result import Towers
 from tuiprobe.results import Estimate, NotRun
@@ -77,8 +78,8 @@ def test_the_interval_of_the_gap_covers() -> None:
     rng = np.random.default_rng(1)
     h = rng.standard_normal((60_000, WIDTH))
     h[:, 5] += 12
-    texts = unit(head.weight).mean(0, dtype="f8")
-    truth = np.linalg.norm(unit(h.astype("f4")).mean(0, dtype="f8") - texts)
+    texts = unit_rows(head.weight).mean(0, dtype="f8")
+    truth = np.linalg.norm(unit_rows(h.astype("f4")).mean(0, dtype="f8") - texts)
     hits = 0
     for _ in range(40):
         few = SetFeatures("val", h[rng.choice(len(h), 300)].astype("f4"))

@@ -25,7 +25,7 @@ from tuiprobe.probes.ablation.result import (
     Top1,
 )
 from tuiprobe.probes.channels import NO_CHANNEL, Chosen
-from tuiprobe.probes.confidence import UNKNOWN_SCALE, allowed, classes_of, ece, scale_known
+from tuiprobe.probes.confidence import UNKNOWN_SCALE, ece, scale_known
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of, first_images
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
@@ -168,7 +168,7 @@ def _ablations(
         controls[mode] += [Removal(centre @ basis, basis=basis) for basis in bases]
     before, *rest = predict_without(head, images, whole)
     n = before.right.size
-    for mode, after, like in zip(MODES, rest[::2], rest[1::2], strict=True):
+    for mode, after, without_matched in zip(MODES, rest[::2], rest[1::2], strict=True):
         plain, *drawn = predict_without(head, few, [None, *controls[mode]])
         of_channels, of_directions = drawn[:DRAWS], drawn[DRAWS:]
         rate, count = plain.right.mean(), plain.right.size
@@ -184,8 +184,8 @@ def _ablations(
             difference=_paired(before.right, after.right),
             random=band(rates, count),
             random_difference=band(rates - rate, count),
-            matched=wilson(int(like.right.sum()), n),
-            matched_difference=_paired(before.right, like.right),
+            matched=wilson(int(without_matched.right.sum()), n),
+            matched_difference=_paired(before.right, without_matched.right),
             directions=band(turned, count),
             directions_difference=band(turned - rate, count),
             ece=Sides(
@@ -238,11 +238,13 @@ def predict_without(
     """
     if images.labels is None:
         raise DataError(f"{images.name} has no labels")
-    rows, classes = allowed(head, images), classes_of(head, images)
+    answers = images.classes_of_rows(head.weight.shape[0])
+    rows = np.flatnonzero(answers >= 0)
+    classes = answers[rows].astype(np.int64)
     single = np.unique(classes).size == classes.size
     weight = head.weight[rows]
     across = np.ascontiguousarray(weight.T)
-    along = [None if removal is None else removal.of(weight) for removal in removals]
+    of_weights = [None if removal is None else removal.of(weight) for removal in removals]
     n = images.features.shape[0]
     results = [Predictions(np.zeros(n, dtype=bool), np.zeros(n), np.zeros(n)) for _ in removals]
     for start in range(0, n, ROWS):
@@ -250,13 +252,13 @@ def predict_without(
         block, labels = images.features[place], np.asarray(images.labels)[place]
         products = block @ across
         squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)
-        for result, removal, theirs in zip(results, removals, along, strict=True):
-            if removal is None or theirs is None:
+        for result, removal, of_weight in zip(results, removals, of_weights, strict=True):
+            if removal is None or of_weight is None:
                 values, left = products.copy(), squares
             else:
                 taken, centre = removal.of(block), removal.centre
                 centre = centre[place] if centre.ndim == 2 else centre
-                values = products - (taken - centre) @ theirs.T
+                values = products - (taken - centre) @ of_weight.T
                 left = squares - np.einsum("ij,ij->i", taken, taken, dtype=np.float64)
                 left = left + np.einsum("...j,...j->...", centre.astype(np.float64), centre)
             _finish(values, left, head, rows)
@@ -298,8 +300,8 @@ def _predict(
     total = values.sum(axis=1, dtype=np.float64)
     own = 1.0
     if not single:
-        theirs = np.where(classes[None, :] == answer[:, None], values, 0)
-        own = theirs.sum(axis=1, dtype=np.float64)
+        of_answer = np.where(classes[None, :] == answer[:, None], values, 0)
+        own = of_answer.sum(axis=1, dtype=np.float64)
     return answer == labels, np.asarray(own / total), spread
 
 

@@ -93,10 +93,10 @@ def _table(id: str, result: ChannelAblations, ids: tuple[str, ...], **options: A
 
 def _largest_loss(result: ChannelAblations, mode: str) -> str:
     """Returns the largest loss of a mode, or that none lies beyond what controls lose."""
-    lost = [row for row in result.ablations if row.mode == mode and _beyond_controls(row)]
-    if not lost:
+    losses = [row for row in result.ablations if row.mode == mode and _beyond_controls(row)]
+    if not losses:
         return "no more than random ones"
-    worst = min(lost, key=lambda row: row.difference.value if given(row.difference) else 0.0)
+    worst = min(losses, key=lambda row: row.difference.value if given(row.difference) else 0.0)
     return (
         f"{worst.difference.alone(signed=True)} on {worst.data} (random "
         f"{worst.random_difference.alone(signed=True, bare=True)}, like energy "

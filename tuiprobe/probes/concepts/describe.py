@@ -114,10 +114,10 @@ def _unique(result: Concepts) -> Iterator[Content]:
 
 
 def _protocol(result: Concepts) -> str:
-    lost = ""
+    left_out = ""
     if result.not_finite:
-        lost = " Images left out because their representation is not finite: "
-        lost += f"{result.not_finite:,}."
+        left_out = " Images left out because their representation is not finite: "
+        left_out += f"{result.not_finite:,}."
     prevalence = f"calibrated to prevalence {number(PREVALENCE)}"
     if result.balance == "sample":
         prevalence = "over as many negatives as positives, drawn once"
@@ -129,7 +129,7 @@ def _protocol(result: Concepts) -> str:
         f"{prevalence}, against the images {against}. An image shows a concept on at "
         f"least {number(result.share, 'share')} of its area. "
         f"Concepts tested: {result.tried:,}; left out for too few images: {result.left_out:,}."
-        f"{lost} The number of unique concepts is no indicator of robustness."
+        f"{left_out} The number of unique concepts is no indicator of robustness."
     )
 
 

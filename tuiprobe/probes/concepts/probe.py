@@ -118,9 +118,9 @@ def _concept_set(run: RunReader, name: str) -> ConceptSet:
     share, samples = run.spec.concept_share, run.samples[name]
     place = {int(i): row for row, i in enumerate(labels.ids)}
     ids = measured["ids"].tolist()
-    lost = next((i for i in ids if i not in place), None)
-    if lost is not None:
-        raise DamagedFileError(f"{name}: concepts.safetensors says nothing of image {lost}")
+    unlabelled = next((i for i in ids if i not in place), None)
+    if unlabelled is not None:
+        raise DamagedFileError(f"{name}: concepts.safetensors says nothing of image {unlabelled}")
     rows = np.array([place[i] for i in ids], dtype=np.int64)
     shares = labels.shares[rows]
     paths = [samples[i].path for i in ids]

@@ -95,7 +95,8 @@ def _basis(
     listed = order[:LISTED]
     shares = (v[list(outlying)] ** 2).sum(axis=0) if outlying else None
     figures = _concentration(importance, shares)
-    gradients = [gradient for _, gradient in figures] + [_unit(s.size, i) for i in listed]
+    gradients = [gradient for _, gradient in figures]
+    gradients += [(np.arange(s.size) == i).astype(np.float64) for i in listed]
     influences = _influences(features, v, scale, cosines, gradients).T
     top_share, effective_rank, gini, on_outlier = (
         _linear(value, influence)
@@ -170,12 +171,6 @@ def _cosines(rows: Float32, basis: Float32) -> Float32:
     return np.asarray(along)
 
 
-def _unit(size: int, place: int) -> Float64:
-    vector = np.zeros(size)
-    vector[place] = 1.0
-    return vector
-
-
 def _influences(
     features: Float32, v: Float64, scale: Float64, cosines: Float64, gradients: list[Float64]
 ) -> Float64:
@@ -206,7 +201,7 @@ def _concentration(importance: Float64, shares: Float64 | None) -> list[tuple[fl
     total, size = float(importance.sum()), importance.size
     p = importance / total
     top = float(p.max())
-    top_slope = (_unit(size, int(p.argmax())) - top) / total
+    top_slope = ((np.arange(size) == p.argmax()) - top) / total
     logs = np.log(np.where(p > 0, p, 1.0))
     entropy = -float((p * logs).sum())
     rank = float(np.exp(entropy))

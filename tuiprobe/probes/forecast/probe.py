@@ -8,7 +8,7 @@ from tuiprobe.catalog.baselines import family_of_row
 from tuiprobe.catalog.forecast import kind_of, own_family
 from tuiprobe.catalog.leave_family_out import FEWEST_FAMILIES, FEWEST_MODELS
 from tuiprobe.numbers import number
-from tuiprobe.probes.content import heading, points, prose, several, table, value_or_dash
+from tuiprobe.probes.content import points, prose, several, table, value_or_dash
 from tuiprobe.probes.forecast import TITLE
 from tuiprobe.probes.forecast.compute import Start, forecast
 from tuiprobe.probes.forecast.peers import NO_IMAGENET, UNTRAINED
@@ -105,10 +105,9 @@ class ForecastFromPeers(Probe[Start, Forecast]):
                     ],
                     expectations,
                 ),
-                heading("How wrong it was"),
-                prose(_error(result)),
                 points(
                     [
+                        _error(result),
                         "The interval is where the accuracy of a model from a family not seen "
                         f"before may lie. With {several(result.families, 'family', 'families')} no "
                         "method can guarantee its level; the shares above are what was seen.",

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from tuiprobe.numbers import number
 from tuiprobe.probes.channels import WHY, acted_on
-from tuiprobe.probes.content import ColumnOf, channels_in_words, points, series, table
+from tuiprobe.probes.content import ColumnOf, channels_in_words, prose, series, table
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.outliers.result import OutlierResult
@@ -56,6 +55,13 @@ CHANGES = {
     "top1": "accuracy that INT8 changes",
     "kept": "nearest neighbours that INT8 keeps",
 }
+NOTE: Final = (
+    "Symmetric rounding by the largest absolute value, measured on the rows that the run keeps. "
+    "6 dB are one bit. An offset that is the same in every image counts as signal; dB without "
+    "offset are of what varies between images. Few runtimes support one scale per channel: an "
+    "integer product sums over channels, and cannot take out a factor that differs from one to "
+    "the next."
+)
 SCHEMES = {
     "tensor": "one scale",
     "apart": "one scale, channels apart",
@@ -129,7 +135,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
             pictures=tuple(chart.id for chart in charts),
             content=(
                 *_changes(result),
-                points(_explanations(result.final())),
+                prose(NOTE),
                 *charts,
                 _table(result),
             ),
@@ -171,12 +177,6 @@ def _apart(tap: TapArrays, outliers: ProbeResult | NotRun) -> tuple[tuple[int, .
     return (), None
 
 
-def _apart_channels(final: Quantised, most: int) -> str:
-    """Returns the channels that are kept apart, with what they are."""
-    why = WHY[final.apart_why] if final.apart_why else ""
-    return f"{channels_in_words(final.apart_channels, most)} ({why})"
-
-
 def _card(result: Quantisation) -> Iterator[Text]:
     shares = [(row.changed.value, row) for row in result.answers
               if row.scheme == "tensor" and given(row.changed)]  # fmt: skip
@@ -198,7 +198,10 @@ def _card(result: Quantisation) -> Iterator[Text]:
     if apart is None or not given(apart.changed) or not given(first.changed):
         return
     if (apart.changed.high or 0.0) < (first.changed.low or 0.0):
-        yield (f"With own scales for {_apart_channels(result.final(), 3)}, ", apart.changed,
+        final = result.final()
+        channels = channels_in_words(final.apart_channels, 3)
+        why = f" ({WHY[final.apart_why]})" if final.apart_why else ""
+        yield (f"With own scales for {channels}{why}, ", apart.changed,
                f" change on {apart.data}.")  # fmt: skip
 
 
@@ -224,30 +227,6 @@ def _changes(result: Quantisation) -> Iterator[Content]:
             [[Code(code=row.data), SCHEMES[row.scheme], row.kept] for row in result.neighbours],
             "The ten nearest neighbours in the rounded representation",
         )
-
-
-def _explanations(final: Quantised) -> Iterator[Value | tuple[Value, ...]]:
-    energy, variance = final.tensor.energy, final.tensor.variance
-    if given(energy):
-        noise = number(10 ** (-energy.value / 20), "share")  # of the amplitude
-        yield (f"Of {final.channels:,} channels, INT8 with one scale leaves ", energy,
-               f" over rounding noise, which is {noise} of the signal.")  # fmt: skip
-    else:
-        yield ("INT8 with one scale: ", energy, ".")
-    yield (
-        "Symmetric rounding by the largest absolute value, measured on the rows that the run "
-        "keeps. 6 dB are one bit."
-    )
-    if given(variance):
-        yield ("An offset that is the same in every image counts as signal. Of what varies between "
-               "images, INT8 with one scale leaves ", variance, ".")  # fmt: skip
-    yield (
-        "Few runtimes support one scale per channel: an integer product sums over channels, and "
-        "cannot take out a factor that differs from one to the next."
-    )
-    if given(final.apart.energy) and given(final.gain):
-        yield (f"With own scales for {_apart_channels(final, 4)} and one for the rest: ",
-               final.apart.energy, ", a gain of ", final.gain, ".")  # fmt: skip
 
 
 def _ratios(tap: Quantised) -> list[Sqnr]:

@@ -41,9 +41,6 @@ from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 TOP = 5
-MOST_MODELS = 2000
-"""Models of a baseline that a result keeps, for its picture."""
-
 Axis = Literal["imagenet", "val", "own classes"]
 
 
@@ -148,7 +145,7 @@ def _baseline_models(baselines: Baselines) -> tuple[BaselineModels, ...]:
             for row in baseline.models
             if row.imagenet is not None
         ]
-        kept[name] = BaselineModels(baseline=name, models=tuple(models[:MOST_MODELS]))
+        kept[name] = BaselineModels(baseline=name, models=tuple(models))
     return tuple(kept.values())
 
 

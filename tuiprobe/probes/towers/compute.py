@@ -15,6 +15,7 @@ from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.intervals import bootstrap_mean, draws, exact
 from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.probes.outliers.rules import Circumstances
+from tuiprobe.probes.rows import unit_rows
 from tuiprobe.probes.towers.result import Conformity, Towers
 from tuiprobe.results import Estimate, Figure, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -42,10 +43,11 @@ def compare_towers(
     figures = figures_of_rows(
         np.ascontiguousarray(head.weight), about=Circumstances(head=True), seed=seed, columns=False
     )
-    theirs = acted_on(figures)
+    of_texts = acted_on(figures)
     width = head.weight.shape[1]
     leading = np.linalg.svd(head.weight.astype(np.float64), full_matrices=False)[2][0]
-    centre = unit(head.weight).mean(axis=0, dtype=np.float64)
+    texts = head.weight[head.weight.any(axis=1)]
+    centre = unit_rows(texts).mean(axis=0, dtype=np.float64)
     cosines = conformity(kept[0].features)
     low = float(cosines.min())
     spread = max(float(cosines.max()) - low, 1e-3)
@@ -56,10 +58,10 @@ def compare_towers(
         head=figures,
         channels=chosen.channels,
         why=chosen.why,
-        head_channels=theirs.channels,
-        head_why=theirs.why,
-        shared=tuple(sorted(set(chosen.channels) & set(theirs.channels))),
-        expected_shared=len(chosen.channels) * len(theirs.channels) / width,
+        head_channels=of_texts.channels,
+        head_why=of_texts.why,
+        shared=tuple(sorted(set(chosen.channels) & set(of_texts.channels))),
+        expected_shared=len(chosen.channels) * len(of_texts.channels) / width,
         expected_on_channels=len(chosen.channels) / width,
         sets=tuple(_compared(images, centre, leading, chosen, seed) for images in kept),
         edges=tuple(edges.tolist()),
@@ -67,16 +69,9 @@ def compare_towers(
     )
 
 
-def unit(rows: Float32) -> Float32:
-    """Returns the rows divided by their norms; rows of zeros are left out."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    kept = norms[:, 0] > 0
-    return np.asarray(rows[kept] / norms[kept], dtype=np.float32)
-
-
 def conformity(features: Float32) -> Float64:
     """Returns the cosine of each row with the mean of the normalised rows, [n]."""
-    rows = unit(features)
+    rows = unit_rows(features)
     mean = rows.mean(axis=0, dtype=np.float64)
     size = np.linalg.norm(mean)
     return np.asarray(rows @ (mean / size if size else mean), dtype=np.float64).clip(-1, 1)
@@ -85,9 +80,9 @@ def conformity(features: Float32) -> Float64:
 def _compared(
     images: SetFeatures, centre: Float64, leading: Float64, chosen: Chosen, seed: int
 ) -> Conformity:
-    rows = unit(images.features)
+    rows = unit_rows(images.features)
     mean = rows.mean(axis=0, dtype=np.float64)
-    sample = unit(first_images(images, IMAGES, seed).features)
+    sample = unit_rows(first_images(images, IMAGES, seed).features)
     drawn = draws(sample.shape[0], seed)
     # Draws of fewer images spread more: they are drawn towards their mean to the width of n images.
     means = (drawn @ sample).astype(np.float64) / sample.shape[0]

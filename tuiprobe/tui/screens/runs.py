@@ -22,7 +22,7 @@ from tuiprobe.report.reading import rows_with_labels
 from tuiprobe.results import given
 from tuiprobe.run.deletion import delete_run, kept_files
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import SORTS, RunRow, find_runs, matches, read_runs
+from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
 from tuiprobe.run.state import Observer
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.runmarks import run_mark
@@ -191,7 +191,7 @@ class RunsScreen(FilteredScreen):
             self._stop.wait(max(_SECONDS, _REST * (time.monotonic() - begun)))
 
     def _listed(self) -> list[RunRow]:
-        return list(rows_with_labels(read_runs(find_runs(self.root), observer=self._observer)))
+        return list(rows_with_labels(list_runs(self.root, observer=self._observer)))
 
     def _show_soon(self, rows: list[RunRow]) -> None:
         if self.is_running and not self._stop.is_set():
@@ -257,6 +257,9 @@ class RunsScreen(FilteredScreen):
 
     def action_mark(self) -> None:
         """Marks the run under the cursor, or takes the mark away."""
+        self.table.when_read(self._mark)
+
+    def _mark(self) -> None:
         row = self.table.current
         if row is None:
             return
@@ -276,6 +279,9 @@ class RunsScreen(FilteredScreen):
 
     def action_compare(self) -> None:
         """Opens the marked runs side by side, in the order of marking but pinned ones first."""
+        self.table.when_read(self._compare)
+
+    def _compare(self) -> None:
         finished = {row.path for row in self._all if row.status.results}
         chosen = self.app.pins.first([path for path in self._marked if path in finished])
         if len(chosen) < 2:
