@@ -49,6 +49,7 @@ def test_sown_bugs_are_noticed(build, bug):
 CROSS, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64-static"
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not shutil.which(CROSS) or not shutil.which(EMULATOR), reason="no cross tools")
 def test_update_on_aarch64(tmp_path):
     """The NEON loops; packages g++-aarch64-linux-gnu and qemu-user-static."""

@@ -115,7 +115,14 @@ class Reader:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("page", RUNNABLE, ids=name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.nightly) if page.name == "tutorial.md" else page
+        for page in RUNNABLE
+    ],
+    ids=name,
+)
 def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
     followed = False
     for block in blocks(page):

@@ -12,7 +12,7 @@ import pytest
 from tests.measure.conftest import results, small_job, write_pictures
 from tuiprobe.cli.app import run_cli
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 def test_a_rank_that_dies_is_started_again_by_torchrun_and_the_run_resumes(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_the_screens_show_it_without_its_package_and_torch(runs: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     tabs = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
-    assert {"part-overview", "part-channels", "part-inside", "part-checks"} <= set(tabs)
-    assert "Representations are" in tabs["part-inside"]
-    assert "<b>say</b>" in tabs["part-inside"]
+    assert {"tab-overview", "tab-channels", "tab-inside", "tab-checks"} <= set(tabs)
+    assert "Representations are" in tabs["tab-inside"]
+    assert "<b>say</b>" in tabs["tab-inside"]
     assert done.stdout.splitlines()[-1] == "False False"

@@ -82,10 +82,10 @@ def unexplained(screen: Screen[Any]) -> list[str]:
     return lost
 
 
-def contrast(one: Color, other: Color) -> float:
+def contrast(first: Color, second: Color) -> float:
     """Returns the contrast of two colours as WCAG 2 defines it."""
     lights = []
-    for colour in (one, other):
+    for colour in (first, second):
         parts = [part / 255 for part in colour.rgb]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
@@ -128,6 +128,6 @@ def run(finished: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Returns what the app puts on the clipboard."""
-    found: list[str] = []
-    monkeypatch.setattr(TuiprobeApp, "copy_to_clipboard", lambda self, text: found.append(text))
-    return found
+    texts: list[str] = []
+    monkeypatch.setattr(TuiprobeApp, "copy_to_clipboard", lambda self, text: texts.append(text))
+    return texts

@@ -110,9 +110,9 @@ def basis(centred: bool) -> Basis:
 
 
 def concepts() -> Concepts:
-    """Three concepts told by two directions of W, one name hostile."""
+    """Three concepts that two directions encode of W, one name hostile."""
 
-    def told(name: str, category: str, precision: float, sign: int = 1) -> EncodedConcept:
+    def as_concept(name: str, category: str, precision: float, sign: int = 1) -> EncodedConcept:
         return EncodedConcept(
             name=name, category=category, train=precision + 0.01, val=precision, sign=sign
         )
@@ -137,9 +137,11 @@ def concepts() -> Concepts:
         top=(
             DirectionConcepts(
                 index=3, largest=images, smallest=images[:1],
-                concepts=(told(EVIL, "scene", 0.98), told("grass", "material", 0.93, -1)),
+                concepts=(
+                    as_concept(EVIL, "scene", 0.98), as_concept("grass", "material", 0.93, -1),
+                ),
             ),
-            DirectionConcepts(index=1, concepts=(told("dog", "object", 0.71),)),
+            DirectionConcepts(index=1, concepts=(as_concept("dog", "object", 0.71),)),
         ),
     )  # fmt: skip
 
@@ -168,13 +170,13 @@ def robustness() -> Robustness:
     )  # fmt: skip
 
 
-def write_run(path: Path, found: Report | None = None, pictures: bool = True) -> Path:
+def write_run(path: Path, content: Report | None = None, pictures: bool = True) -> Path:
     """Writes a finished run; pictures are single colours."""
     run = RunDir(path)
     if not run.key_file.exists():  # arrays that are there already belong to their own key
         run.key_file.write_text("cd" * 32 + "\n")
     run.spec_file.write_json({"model": "mini_clip", "data": "my photos"})
-    report = (found or full_report()).model_copy(update={"key": run.read_key()})
+    report = (content or full_report()).model_copy(update={"key": run.read_key()})
     write_results(run, report)
     for sample_id in (133, 134, 17) if pictures else ():
         file = run.thumbnail_file("val", sample_id).path

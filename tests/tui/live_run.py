@@ -125,10 +125,10 @@ def change(run: Path, rank: int = 0, **fields: object) -> None:
 def status_of(run: Path, rank: int = 0) -> dict[str, Any]:
     """Returns the status of a rank; nothing if it has none, or a damaged one."""
     try:
-        found = json.loads((run / "status" / f"{rank}.json").read_text())
+        status = json.loads((run / "status" / f"{rank}.json").read_text())
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return status if isinstance(status, dict) else {}
 
 
 def write_pictures(run: Path, set_name: str = "val", ids: tuple[int, ...] = (5, 6, 7, 8)) -> None:

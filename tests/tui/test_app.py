@@ -48,9 +48,9 @@ async def test_sizes_themes_and_ascii_on_both_first_screens(screen: str, tmp_pat
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         assert drawn(app).isascii()
-        shown = "\n".join(str(one.content) for one in app.screen.query("#help Static"))
-        assert "Command palette" in shown
-        assert ("Show or hide the log" if run else "Mark this model") in shown
+        help_text = "\n".join(str(one.content) for one in app.screen.query("#help Static"))
+        assert "Command palette" in help_text
+        assert ("Show or hide the log" if run else "Mark this model") in help_text
 
 
 @pytest.mark.asyncio

@@ -69,14 +69,14 @@ async def test_help_explains_what_is_at_the_cursor_first_and_nothing_twice() -> 
         app.screen.query_one(Thing).focus()
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        shown = await shown_help(app)
-        wanted = ("persistence", "kurtosis", "channel")
-        places = [shown.index(f"\n{term(id).short}") for id in wanted]
+        help_text = await shown_help(app)
+        terms = ("persistence", "kurtosis", "channel")
+        places = [help_text.index(f"\n{term(id).short}") for id in terms]
         assert places == sorted(places)
-        assert places[-1] < shown.index("Stop")
-        assert shown.count(term("kurtosis").short) == 1
-        assert term("persistence").more in shown
-        assert "[red]x[/]\\x1b[31m\\n" in shown
+        assert places[-1] < help_text.index("Stop")
+        assert help_text.count(term("kurtosis").short) == 1
+        assert term("persistence").more in help_text
+        assert "[red]x[/]\\x1b[31m\\n" in help_text
         panel = app.screen.query_one("#help")
         for size in ((60, 20), (120, 40), (60, 20)):
             await pilot.resize_terminal(*size)
@@ -126,8 +126,8 @@ async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(
     app = TuiprobeApp(open_run=run, runs=tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "about 57 %" in drawn(app))  # some keys work from now on
-        shown = {b.binding.action for b in app.screen.active_bindings.values() if b.binding.show}
-        assert shown <= {binding.action for binding, _ in working_keys(app.screen)}
+        actions = {b.binding.action for b in app.screen.active_bindings.values() if b.binding.show}
+        assert actions <= {binding.action for binding, _ in working_keys(app.screen)}
         await pilot.press("ctrl+p")
         await until(pilot, lambda: "CommandPalette" in type(app.screen).__name__)
         app.screen.query_one(Input).value = "leave this screen"

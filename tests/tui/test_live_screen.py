@@ -44,7 +44,7 @@ def lines(app: TuiprobeApp, kind: type[Widget]) -> str:
     return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
 
 
-def shown(app: TuiprobeApp) -> Callable[[], bool]:
+def measures(app: TuiprobeApp) -> Callable[[], bool]:
     return lambda: "share" in lines(app, ChannelBars)
 
 
@@ -75,7 +75,7 @@ async def test_every_panel_follows_the_run(tmp_path: Path) -> None:
     shutil.rmtree(run / "thumbs")
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, shown(app))
+        await until(pilot, measures(app))
         assert isinstance(app.screen, LiveScreen)
         # The answer first: what has no labels, then what is measured, then what waits.
         street, val, sketch = answers(app)[:3]
@@ -162,7 +162,7 @@ async def test_keys_walk_channels_layers_and_the_log(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, shown(app))
+        await until(pilot, measures(app))
         bars = app.screen.query_one(ChannelBars)
         await pilot.press("enter")  # no results yet
         assert isinstance(app.screen, LiveScreen)
@@ -246,7 +246,7 @@ async def test_keys_that_do_nothing_are_not_shown_and_sets_can_be_chosen(tmp_pat
     (run / "log.txt").unlink()
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, shown(app))
+        await until(pilot, measures(app))
         assert not app.screen.query_one(LayerStrip).display
         assert "[█]" not in drawn(app)
         assert {"stop", "detach", "help"} <= words(app)
@@ -305,7 +305,7 @@ async def test_a_run_of_elsewhere_is_cancelled_by_a_file_and_may_vanish(tmp_path
     run = live_run(tmp_path / "run")
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, shown(app))
+        await until(pilot, measures(app))
         await pilot.press("x", "enter")  # No is where the cursor is
         assert not (run / "cancel").exists()
         await pilot.press("x", "y")
@@ -356,7 +356,7 @@ async def test_a_killed_engine_leaves_the_screen_alive_and_the_next_one_goes_on_
         await until(pilot, lambda: re.search(r"\(0:\d[1-9]\)", content(app, "#place")))
         assert "no figures yet" in lines(app, ChannelBars)
         live_run(run)
-        await until(pilot, shown(app))
+        await until(pilot, measures(app))
         monkeypatch.setattr(locks, "QUIET_SECONDS", 0.1)  # the status is of another host
         os.kill(app.engines[0].pid, 9)
         await until(pilot, lambda: "killed by SIGKILL, so memory may" in content(app, "#place"))

@@ -55,7 +55,7 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
     bars.styles.height = 10
     app = OneWidget(bars)
 
-    async def shown(shares: np.ndarray, tap: str = "embedding") -> list[str]:
+    async def drawn(shares: np.ndarray, tap: str = "embedding") -> list[str]:
         bars.show(Channels(tap, shares))
         bars.styles.height = bars.full_height
         await pilot.pause()
@@ -64,32 +64,32 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
 
     async with app.run_test(size=(WIDTH, 30)) as pilot:
         for share in (0.8, 0.4, 0.02):  # two models differ at a glance
-            heading, row = (await shown(skewed(128, share, 0.01)))[:2]
+            heading, row = (await drawn(skewed(128, share, 0.01)))[:2]
             assert [heading.count(mark) for mark in ("25 %", "50 %", "75 %", "100 %")] == [1] * 4
             assert bar_of(row) == pytest.approx(share, abs=0.03)
 
         at = HEAD + (WIDTH - HEAD - TAIL) // 10  # the even share, on the bar of .7 too
-        assert {row[at] for row in (await shown(skewed(10, 0.7, 0.01)))[1:4]} == {"┊"}
+        assert {row[at] for row in (await drawn(skewed(10, 0.7, 0.01)))[1:4]} == {"┊"}
         covered = next(s for s in bars.render_line(1) if s.text == "┊")
         assert covered.style is not None
         assert covered.style.reverse
 
         shares = np.full(128, 0.15 / 123)
         shares[[12, 11, 40, 7, 99]] = 0.41, 0.13, 0.12, 0.1, 0.09
-        rows = [line for line in await shown(shares) if line.strip()]
+        rows = [line for line in await drawn(shares) if line.strip()]
         assert [int(line[2:8]) for line in rows[1:6]] == [12, 11, 40, 7, 99]
         assert "… 123 more, together 15.0 %" in rows[6]
         assert len(rows) == bars.full_height == 7
-        even = [line for line in await shown(np.full(128, 1 / 128)) if line.strip()]
+        even = [line for line in await drawn(np.full(128, 1 / 128)) if line.strip()]
         assert len(even) == 5  # three rows at least
 
-        await shown(shares_of(13, 0.6), "layer2")  # another layer begins at its leading channel
+        await drawn(shares_of(13, 0.6), "layer2")  # another layer begins at its leading channel
         assert bars.channel == 13
         bars.focus()
         await pilot.press("down")
         falling = np.linspace(0.1, 2.0, CHANNELS)  # channel 0 is now the last of all
         for shares in (*(shares_of(loud, 0.6) for loud in (20, 5, 0, 63)), falling / falling.sum()):
-            rows = await shown(shares, "layer2")
+            rows = await drawn(shares, "layer2")
             assert bars.channel == 0
             assert next(line for line in rows if line.startswith("▸"))[2:8].strip() == "0"
         small = np.array([0.9, 0.04, 0.04, 0.00611, 0.01389])
@@ -98,7 +98,7 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
         await pilot.pause()
         assert all(line.rstrip().endswith("100 %") for line in lines(bars)[1:6])  # none is cut
         wide = np.random.default_rng(0).dirichlet(np.ones(8192))
-        assert "… 8,18" in "\n".join(await shown(wide, "layer1"))
+        assert "… 8,18" in "\n".join(await drawn(wide, "layer1"))
         assert bars.channel == wide.argmax()
 
 

@@ -134,10 +134,10 @@ async def test_models_are_checked_marked_and_go_to_the_setup(app: TuiprobeApp) -
         await until(pilot, lambda: listed_models(app)[0].cached == "yes")
         await pilot.press("d")
         await until(pilot, lambda: "preflight 1 of 2 !" in text(app, "#preflight"))
-        shown = text(app, "#preflight")
-        assert "✗ activation: [b]gelu[/]\\x1b[31m" in shown
-        assert shown.index("✗ activation") < shown.index("✓ weights")
-        assert "→ use another" in shown
+        preflight = text(app, "#preflight")
+        assert "✗ activation: [b]gelu[/]\\x1b[31m" in preflight
+        assert preflight.index("✗ activation") < preflight.index("✓ weights")
+        assert "→ use another" in preflight
         assert ["doctor", "--model", "mini_clip", "--json"] in app.asked  # type: ignore[attr-defined]
         await pilot.press("space", "down", "space")  # marking what is here checks it
         assert "2 marked" in text(app, "#count")

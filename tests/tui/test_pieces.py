@@ -21,9 +21,9 @@ HOSTILE = "[red]x[/]\x1b[31m\u202e\n"
 
 
 def test_outside_text_is_shown_and_never_obeyed() -> None:
-    shown = inert(HOSTILE)
-    assert shown.plain == "[red]x[/]\\x1b[31m\\u202e\\n"
-    assert not shown.spans
+    content = inert(HOSTILE)
+    assert content.plain == "[red]x[/]\\x1b[31m\\u202e\\n"
+    assert not content.spans
     assert len(inert_lines([HOSTILE, "b"]).plain.splitlines()) == 2
     assert "\x1b" not in row_text([RowColumn("name", 8)], [HOSTILE], 40)
 

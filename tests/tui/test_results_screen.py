@@ -90,7 +90,7 @@ def drawn(app, selector: str) -> list[str]:
     return [table.render_line(y).text for y in range(len(table.rows) + 1)]
 
 
-def said(app, selector: str) -> str:
+def text_of(app, selector: str) -> str:
     """The text of a widget, before its lines are broken, with ordinary blanks."""
     widget = app.screen.query_one(selector, Static)
     text = widget.whole.plain if isinstance(widget, FigureText) else str(widget.content)
@@ -113,7 +113,7 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         blocks = list(screen.tab.query(BlockView))
         assert [block.block for block in blocks] == list(card(screen.results.report))
         assert app.focused is blocks[0]
-        assert said(app, "#place").endswith("DEMONSTRATION: says nothing about real CLIPs")
+        assert text_of(app, "#place").endswith("DEMONSTRATION: says nothing about real CLIPs")
 
         block = next(view for view in blocks if view.block.block == "shifts")
         await until(pilot, lambda: "◆" in text(block))
@@ -132,8 +132,8 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         await pilot.resize_terminal(60, 44)
         await until(pilot, lambda: text(block).splitlines() != lines)
         assert all(len(one) <= 56 for one in text(block).splitlines())
-        await until(pilot, lambda: said(app, "#place").endswith("  DEMONSTRATION"))
-        assert len(said(app, "#place")) == 58
+        await until(pilot, lambda: text_of(app, "#place").endswith("  DEMONSTRATION"))
+        assert len(text_of(app, "#place")) == 58
 
         await pilot.resize_terminal(80, 24)  # low: what explains the answer is a line each
         inside = next(view for view in blocks if view.block.block == "inside")
@@ -165,10 +165,10 @@ async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
         await to_tab(pilot, app, "channels")
-        assert said(app, "#place").startswith("rn50 · zero-shot · 38 M · 1,024 channels")
-        assert " UNTRAINED" in said(app, "#place")
-        assert "[bold][red]sky[/]\\x1b[31m\\u202e" in said(app, "#outcome")
-        assert "3 of val not finite" in said(app, "#outcome")
+        assert text_of(app, "#place").startswith("rn50 · zero-shot · 38 M · 1,024 channels")
+        assert " UNTRAINED" in text_of(app, "#place")
+        assert "[bold][red]sky[/]\\x1b[31m\\u202e" in text_of(app, "#outcome")
+        assert "3 of val not finite" in text_of(app, "#outcome")
         assert "file:///" not in app.export_screenshot().replace("link=file:///]", "")
         await pilot.press("c")
         assert copied == ["tuiprobe --headless --model mini_clip --data '/home/me/my photos'"]
@@ -235,7 +235,7 @@ async def test_every_tab_stands_every_size_explains_its_cursor_and_copies_its_ro
     app = TuiprobeApp(open_run=finished)
     keys = {}
     async with app.run_test(size=(160, 40)) as pilot:
-        for id, (wanted, row) in TABS.items():
+        for id, (term_id, row) in TABS.items():
             screen = await to_tab(pilot, app, id)
             terms = [
                 name
@@ -243,7 +243,7 @@ async def test_every_tab_stands_every_size_explains_its_cursor_and_copies_its_ro
                 if hasattr(node, "explained")
                 for name in node.explained()
             ]
-            assert wanted in terms
+            assert term_id in terms
             assert all(term(name) for name in terms)
             keys[id] = offered(app)
             if row:
@@ -272,8 +272,8 @@ async def test_channels_show_outcome_layers_sets_and_pictures(finished: Path) ->
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await to_tab(pilot, app, "channels")
         outcome = "▲ 1 outlier channel (133: 14.0 sigma, 22.0 % of the energy)"
-        assert outcome in said(app, "#outcome")
-        assert "1 channel above a height of 6" in said(app, "#outcome")
+        assert outcome in text_of(app, "#outcome")
+        assert "1 channel above a height of 6" in text_of(app, "#outcome")
         lines = drawn(app, "#result-channels")
         assert lines[1].startswith("▲  133 █")
         assert "99.0 %" in lines[1]
@@ -283,8 +283,8 @@ async def test_channels_show_outcome_layers_sets_and_pictures(finished: Path) ->
 
         outcome_view = app.screen.query_one("#outcome", FigureText)
         for room in range(20, 60):  # a count stays beside its n
-            shown = wrapped(outcome_view.whole, room).plain.splitlines()
-            assert not [text for text in shown if text.rstrip("\xa0 ").endswith(" n")]
+            wrapped_lines = wrapped(outcome_view.whole, room).plain.splitlines()
+            assert not [text for text in wrapped_lines if text.rstrip("\xa0 ").endswith(" n")]
 
         await pilot.press("down", "p")  # a pinned channel stays on top in every layer
         assert [row.channel for row in rows(app, "#result-channels")][:2] == [17, 133]
@@ -341,7 +341,7 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await goes_to(pilot, ResultsScreen)
         await pilot.press("up", "enter")
         await until(pilot, lambda: app.screen.query_one(PictureGrid).groups)
-        about = said(app, "#about")
+        about = text_of(app, "#about")
         assert "height         14.0 (13.8 to 14.2)" in about
         assert "named in Privileged directions" in about  # the directions that lean on it
         assert "direction 0, strength 0.500, importance 0.50" in about
@@ -368,7 +368,7 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         text = drawn(app, "#ablation")[1]
         assert plain(EVIL)[:5] in text
         assert "*\N{MINUS SIGN}20" in text
-        assert said(app, "#ablation-status") == (
+        assert text_of(app, "#ablation-status") == (
             "accuracy without it (set to zero) on 1 set; * differs; "
             "no accuracy on concepts, unlabelled: no labels"
         )
@@ -382,14 +382,14 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await pilot.press("down", "a")
         await until(pilot, lambda: len(asked) == 3)
         assert asked[2][2:] == ["--ablate", "direction:1", "--centred", "--json"]
-        await until(pilot, lambda: "no head [b]here[/]" in said(app, "#ablation-status"))
+        await until(pilot, lambda: "no head [b]here[/]" in text_of(app, "#ablation-status"))
         await pilot.press("escape")
 
         await to_tab(pilot, app, "channels")  # an inner layer is not ablated, and says why
         await pilot.press("left", "a")
         await until(pilot, lambda: app.screen.query("#ablation-status"))
         await pilot.pause()
-        assert "only channels of the final representation" in said(app, "#ablation-status")
+        assert "only channels of the final representation" in text_of(app, "#ablation-status")
         await pilot.press("a", "n")
         assert len(asked) == 3
         assert not {"ablate", "zero"} & offered(app)
@@ -436,7 +436,7 @@ async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_image
         await until(pilot, lambda: not grid.groups)
         await pilot.press("home", "enter")
         await goes_to(pilot, EvidenceScreen)
-        about = said(app, "#about")
+        about = text_of(app, "#about")
         assert "0.98" in about
         assert "grass" in about  # the other concepts of the same direction
         assert "directions of W" in about or "Privileged" in about
@@ -515,16 +515,16 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
         assert grid.current.name == f"cats/{EVIL}.jpg"
         await pilot.press("enter")
         await goes_to(pilot, PictureScreen)
-        await until(pilot, lambda: "8.8" in said(app, "#enlarged-about"))
+        await until(pilot, lambda: "8.8" in text_of(app, "#enlarged-about"))
         lines = ["highest values: 8.8", f"cats/{plain(EVIL)}.jpg"]
-        assert said(app, "#enlarged-about").splitlines() == lines
+        assert text_of(app, "#enlarged-about").splitlines() == lines
         large = app.screen.query_one("#enlarged-picture", Thumbnail)
         await until(pilot, lambda: large.size.height > 20)
         assert large.size.width == 2 * large.size.height
         assert "▀" in large.render_line(0).text
         place = app.screen.query_one("#enlarged").region
         await pilot.press("right", "y")
-        assert "the run keeps no picture of it" in said(app, "#enlarged-about")
+        assert "the run keeps no picture of it" in text_of(app, "#enlarged-about")
         await pilot.pause()
         assert app.screen.query_one("#enlarged").region == place  # it does not jump
         assert copied == ["id 135"]
@@ -545,15 +545,17 @@ async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: 
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await at_overview(pilot, app)
         assert not {"concepts", "directions", "shifts"} & set(screen._tabs)
-        said_ = "\n".join(line(one) for view in screen.query(BlockView) for one in view.block.lines)
-        assert "--concepts" in said_  # the overview says why, and what to pass
-        assert "--classes FILE" in said_
-        assert "no labels and no head" in said_
+        reasons = "\n".join(
+            line(one) for view in screen.query(BlockView) for one in view.block.lines
+        )
+        assert "--concepts" in reasons  # the overview says why, and what to pass
+        assert "--classes FILE" in reasons
+        assert "no labels and no head" in reasons
         await pilot.press(*"adbstmy")  # nothing to act on: nothing happens
         assert isinstance(app.screen, ResultsScreen)
 
         app.push_screen(ResultsScreen(damaged))
-        await until(pilot, lambda: "reprobe" in said(app, "#reading"))
+        await until(pilot, lambda: "reprobe" in text_of(app, "#reading"))
         await pilot.press("tab", "e", "m")
         assert app.screen.run == damaged
         await pilot.press("escape")

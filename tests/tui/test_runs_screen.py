@@ -34,10 +34,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(runs_module, "_SECONDS", 0.1)
     root = tmp_path / "runs"
     weak = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
-    for number, (name, found) in enumerate(
+    for number, (name, run_report) in enumerate(
         ((EVIL, full_report()), ("weak", weak), ("half", report(partial=True)))
     ):
-        write_run(root / name, found, pictures=False)
+        write_run(root / name, run_report, pictures=False)
         os.utime(root / name / "results.json", (9000 - number, 9000 - number))
     run = RunDir(root / "begun")
     run.spec_file.write_json({"model": "mini_clip", "data": "miniature"})
@@ -202,8 +202,12 @@ async def test_an_empty_place_says_how_to_fill_it_and_runs_appear(root: Path) ->
         assert names(app) == ["later"]
 
 
+@pytest.mark.parametrize(
+    ("keys", "screen"),
+    [(("down", "enter"), ResultsScreen), (("space", "space", "c"), CompareScreen)],
+)
 async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...], screen: type
 ) -> None:
     read, listed = threading.Event(), RunsScreen._listed
 
@@ -216,7 +220,6 @@ async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
     async with app.run_test(size=(140, 30)) as pilot:
         app.push_screen(RunsScreen(root))
         await until(pilot, lambda: "reading…" in table(app).render_line(1).text)
-        await pilot.press("down", "enter")
+        await pilot.press(*keys)
         read.set()
-        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
-        assert app.screen.run.name == "weak"
+        await until(pilot, lambda: isinstance(app.screen, screen))

@@ -41,19 +41,19 @@ def test_the_command_line_says_what_differs_from_the_defaults() -> None:
 
 
 def test_vectors_take_the_place_of_model_and_data() -> None:
-    one = Setup(
+    setup = Setup(
         ("mini_clip",),
         {"embeddings": "img_emb/*.npy", "data": "imagefolder:x", "layers": "layer*",
          "labels": "l.txt", "training": "zero-shot", "target_embeddings": "a.npy b.npy"},
     )  # fmt: skip
-    words = one.options()
+    words = setup.options()
     assert words == [
         "--headless", "--embeddings", "img_emb/*.npy", "--labels", "l.txt", "--training",
         "zero-shot", "--target-embeddings", "a.npy", "--target-embeddings", "b.npy",
     ]  # fmt: skip
-    assert not {*one.asked} & {"data", *OF_IMAGES}
+    assert not {*setup.asked} & {"data", *OF_IMAGES}
     assert not {*Setup(("m",)).asked} & {*OF_EMBEDDINGS}
-    assert one.directory(Path("runs")).name.startswith("img_emb-embeddings-")
+    assert setup.directory(Path("runs")).name.startswith("img_emb-embeddings-")
 
 
 def test_a_value_that_is_the_default_is_left_out() -> None:
@@ -83,17 +83,19 @@ def test_a_value_that_is_the_default_is_left_out() -> None:
 def test_a_problem_is_named_at_its_field_before_the_run(
     change: dict[str, str], field: str, word: str
 ) -> None:
-    found = Setup(("a",), change).problems()
-    assert list(found) == ([field] if field else [])
-    assert found.get(field, "").startswith(word)
+    problems = Setup(("a",), change).problems()
+    assert list(problems) == ([field] if field else [])
+    assert problems.get(field, "").startswith(word)
     assert "checkpoint" in Setup(("a", "b"), {"checkpoint": "w.pt"}).problems()
 
 
 def test_the_same_measurement_goes_to_the_same_directory() -> None:
-    one = Setup(("mini_clip",), {"sample": "64"}).directory(Path("runs"))
-    assert one == Setup(("mini_clip",), {"sample": "64"}).directory(Path("runs"))
-    assert one == Setup(("mini_clip",), {"sample": "64", "offline": "yes"}).directory(Path("runs"))
-    assert one != Setup(("mini_clip",), {"sample": "65"}).directory(Path("runs"))
+    place = Setup(("mini_clip",), {"sample": "64"}).directory(Path("runs"))
+    assert place == Setup(("mini_clip",), {"sample": "64"}).directory(Path("runs"))
+    assert place == Setup(("mini_clip",), {"sample": "64", "offline": "yes"}).directory(
+        Path("runs")
+    )
+    assert place != Setup(("mini_clip",), {"sample": "65"}).directory(Path("runs"))
     hostile = Setup(("../../x",), {"data": "imagefolder:/a/../\n;rm"}).directory(Path("runs"))
     assert hostile.parent == Path("runs")
     assert hostile.name.isprintable()
@@ -129,11 +131,11 @@ def test_a_run_without_answers_says_so_first_and_on_its_button(
 
 
 def probes(
-    texts: dict[str, str] | None = None, trial: Any = TRIAL, **found: Any
+    texts: dict[str, str] | None = None, trial: Any = TRIAL, **changes: Any
 ) -> tuple[str, str]:
     """Returns the line of the probes that run, and all other lines."""
     first, *others = run_preview.probe_lines(
-        Setup(("m",), texts or {}), trial, {**PREVIEW, **found}
+        Setup(("m",), texts or {}), trial, {**PREVIEW, **changes}
     )
     return first, "\n".join(others)
 
@@ -154,7 +156,7 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "trial", "found", "said"),
+    ("texts", "trial", "changes", "parts"),
     [
         ({}, TRIAL, {"sets": [image_set("x", 9, "unlabelled")]},
          ("Channel ablation, Both towers: no class names",
@@ -173,9 +175,9 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named(
-    texts: dict[str, str], trial: Any, found: dict[str, Any], said: tuple[str, ...]
+    texts: dict[str, str], trial: Any, changes: dict[str, Any], parts: tuple[str, ...]
 ) -> None:
-    first, others = probes(texts, trial, **found)
-    for part in said:
+    first, others = probes(texts, trial, **changes)
+    for part in parts:
         assert part in others, others
     assert first.startswith("✓ Outlier features")

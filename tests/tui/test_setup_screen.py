@@ -92,13 +92,13 @@ async def test_the_form_says_what_it_means_and_follows_its_fields(
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: known(app))
-        shown = understood(app)
+        preview = understood(app)
         for part in (
             "✓ val: 1,000 of 4,000 images, 40 classes", "✓ concepts: 300 images", "! a note",
             "none of 2", "✓ Outlier features, Privileged directions",
             "- Forecast: too few models",
         ):  # fmt: skip
-            assert part in shown
+            assert part in preview
         assert button(app) == "start: 1,550 images"
         assert "DEMONSTRATION" in title(app)
         assert "--model mini_clip --data miniature --output" in command(app)
@@ -193,7 +193,7 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
 
         plain, cuda = tried(TRIAL), "--device cuda cannot be used here (no driver); use cpu"
         unfit = "w.pt does not fit RN50: 3 missing"
-        for trial, field, text, said in (
+        for trial, field, text, cause in (
             (plain, "sample", "many", "✗ give a whole number at least 1, 0 for all"),
             (plain, "device", "tpu", "✗ give auto, cpu, cuda, cuda:N or mps"),
             (plain, "layers", "block*", "✗ block* matches none of 2 layers: layer1"),
@@ -208,7 +208,7 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
             await until(pilot, lambda: known(app))
             asked.trial = trial
             fill(app, **{field: text})
-            await until(pilot, lambda: wrong(app, field).startswith(said))  # noqa: B023
+            await until(pilot, lambda: wrong(app, field).startswith(cause))  # noqa: B023
             await until(pilot, lambda: "✓ val" in understood(app))
             await pilot.press("enter")
             await until(pilot, lambda: app.focused and app.focused.id == field)  # noqa: B023
@@ -226,7 +226,7 @@ async def test_the_form_is_kept_on_escape_and_the_trial_with_it(
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("enter")
         await until(pilot, lambda: is_setup(app) and known(app))
-        said = understood(app)
+        before = understood(app)
         fill(app, sample="64", embeddings="")
         app.screen.query_one("#tokens", Select).value = "mean"
         await until(pilot, lambda: "--sample 64" in command(app))
@@ -237,7 +237,7 @@ async def test_the_form_is_kept_on_escape_and_the_trial_with_it(
         await until(pilot, lambda: is_setup(app) and known(app))
         assert app.screen.query_one("#sample", Input).value == "64"
         assert app.screen.query_one("#tokens", Select).value == "mean"
-        assert understood(app) == said
+        assert understood(app) == before
         assert len(asked.models) == 1
         await pilot.press("escape", "down", "enter")  # another model has a form of its own
         await until(pilot, lambda: is_setup(app) and app.screen._models != ("mini_clip",))
@@ -344,17 +344,17 @@ async def test_the_start_does_what_the_command_says_or_says_why_not(
         await until(pilot, lambda: "--sample 64" in command(app) and known(app))
         await pilot.press("enter")
         await until(pilot, lambda: "cannot start the run in " in str(refused.content))
-        said = str(refused.content)
-        assert "free the cause and press Enter again" in said
+        cause = str(refused.content)
+        assert "free the cause and press Enter again" in cause
         await until(pilot, lambda: refused.size.height > 1)  # whole, on several lines
-        assert [notice.message for notice in app._notifications][-1] == said
+        assert [notice.message for notice in app._notifications][-1] == cause
         assert app.screen.query_one("#sample", Input).value == "64"
 
         (tmp_path / "runs").unlink()
-        shown = command(app)
+        line = command(app)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        assert child.shown_command(started[0]) == shown.removeprefix("$ ")
+        assert child.shown_command(started[0]) == line.removeprefix("$ ")
         run = app.screen.root
         assert run.parent == tmp_path / "runs"
         log = run / "log.txt"

@@ -63,11 +63,11 @@ def arrived(app: TuiprobeApp, key: str) -> bool:
 
 
 def results(
-    *keys: str, found: Report | None = None, pictures: bool = False, light: bool = False,
+    *keys: str, run_report: Report | None = None, pictures: bool = False, light: bool = False,
     ascii: bool = False,
 ) -> Make:  # fmt: skip
     def make(_: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
-        app = TuiprobeApp(open_run=write_run(RUN, found, pictures), ascii=ascii)
+        app = TuiprobeApp(open_run=write_run(RUN, run_report, pictures), ascii=ascii)
 
         async def act(pilot: Pilot[None]) -> None:
             await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
@@ -263,7 +263,7 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "directions": ((120, 40), results("5")),
     "concepts_wide": ((200, 50), results("6")),
     "shifts_light": ((120, 40), results("2", light=True)),
-    "not_run": ((80, 24), results(found=bare_report())),
+    "not_run": ((80, 24), results(run_report=bare_report())),
     "evidence": ((120, 40), results("3", "enter")),
     "export": ((80, 24), export),
     "runs": ((80, 24), runs),

@@ -283,8 +283,8 @@ def whole(app: TuiprobeApp) -> str:
 
 
 def about(app: TuiprobeApp) -> str:
-    found = app.screen.query("#runs-title")
-    return str(found.first(Static).content) if found else ""
+    titles = app.screen.query("#runs-title")
+    return str(titles.first(Static).content) if titles else ""
 
 
 async def go(pilot: Pilot[None], app: TuiprobeApp, to: type) -> None:
@@ -318,7 +318,7 @@ async def test_screens_say_the_same_of_every_run_and_what_to_do(tmp_path: Path) 
     theirs = plan(root / "theirs", published=1)
     theirs.spec_file.write_json({"model": "py:evil:build", "data": "miniature"})
 
-    def told(*parts: str) -> bool:
+    def notified(*parts: str) -> bool:
         return any(all(part in n.message for part in parts) for n in app._notifications)
 
     app = TuiprobeApp(runs=root, open_run=run.path)
@@ -349,12 +349,14 @@ async def test_screens_say_the_same_of_every_run_and_what_to_do(tmp_path: Path) 
 
         await choose(pilot, app, "early", "failed: no weights for x")
         await pilot.press("r")
-        await until(pilot, lambda: told("M goes to the models"))
+        await until(pilot, lambda: notified("M goes to the models"))
         await choose(pilot, app, "theirs", "")
         await pilot.press("r")
         await until(
             pilot,
-            lambda: told("py:evil:build runs code", "tuiprobe --headless --model py:evil:build"),
+            lambda: notified(
+                "py:evil:build runs code", "tuiprobe --headless --model py:evil:build"
+            ),
         )
         assert isinstance(app.screen, RunsScreen)
         assert not app.engines
@@ -434,15 +436,15 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         await until(pilot, lambda: "◐ one: stopped at" in place(app))
         assert "killed" not in whole(app)  # it cannot know
         stamps = {one: one.stat().st_mtime_ns for one in (run / "shards").glob("val-*")}
-        said = state(run).words
+        sentence = state(run).words
         await pilot.press("escape")
         await go(pilot, app, ModelsScreen)
         await pilot.press("R")
         await go(pilot, app, RunsScreen)
-        await until(pilot, lambda: said in about(app))
+        await until(pilot, lambda: sentence in about(app))
         await pilot.press("enter")
         await go(pilot, app, LiveScreen)
-        await until(pilot, lambda: said in whole(app))
+        await until(pilot, lambda: sentence in whole(app))
         await pilot.press("r")
         await until(pilot, lambda: app.engines)
         engine = app.engines[0]
@@ -459,13 +461,13 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         await ended(pilot, engine, 130)
         await until(pilot, lambda: "◐ one: stopped at" in place(app))
         assert "✓" not in place(app)
-        percent, said = int(100 * state(run).measured / 400), state(run).words
+        percent, sentence = int(100 * state(run).measured / 400), state(run).words
         assert state(run).kind == "partial"
         (row,) = list_runs(tmp_path / "runs")
-        assert row.status.words == said
+        assert row.status.words == sentence
         await pilot.press("enter")
         await go(pilot, app, ResultsScreen)
-        await until(pilot, lambda: said in place(app))
+        await until(pilot, lambda: sentence in place(app))
         await pilot.press("r")
         await go(pilot, app, LiveScreen)
         await until(pilot, lambda: len(app.engines) == 2)

@@ -57,10 +57,10 @@ class Terminal:
     def until(self, condition: Callable[[str], object], what: str) -> str:
         """Waits until the screen meets a condition; fails with the screen."""
         deadline = time.monotonic() + SECONDS
-        while not condition(shown := self.screen()):
-            assert time.monotonic() < deadline, f"waited for {what}; the screen shows:\n{shown}"
+        while not condition(drawn := self.screen()):
+            assert time.monotonic() < deadline, f"waited for {what}; the screen shows:\n{drawn}"
             time.sleep(0.1)
-        return shown
+        return drawn
 
     def close(self) -> None:
         """Ends the server."""

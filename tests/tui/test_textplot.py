@@ -65,11 +65,11 @@ def test_each_series_has_a_sign_of_its_own_in_the_chart_and_in_the_legend(ascii:
     for chart in charts(full_report()):
         if len(chart.series) < 2:
             continue
-        found = signs(chart)
-        assert len({to_ascii(one) for one in found}) == len(found), chart.id
+        series_signs = signs(chart)
+        assert len({to_ascii(one) for one in series_signs}) == len(series_signs), chart.id
         lines = as_text(plot(chart, 100, 40, ascii=ascii)).splitlines()
         legend = "\n".join(lines[-10:])
-        for sign, one in zip(found, chart.series, strict=True):
+        for sign, one in zip(series_signs, chart.series, strict=True):
             assert one.labelled or f"{sign}" in legend, (chart.id, one.name)
         assert lines[0].startswith(chart.y_label[:20])
         assert sum(text.strip() == chart.x_label for text in lines) == 1  # once

@@ -257,6 +257,9 @@ class RunsScreen(FilteredScreen):
 
     def action_mark(self) -> None:
         """Marks the run under the cursor, or takes the mark away."""
+        self.table.when_read(self._mark)
+
+    def _mark(self) -> None:
         row = self.table.current
         if row is None:
             return
@@ -276,6 +279,9 @@ class RunsScreen(FilteredScreen):
 
     def action_compare(self) -> None:
         """Opens the marked runs side by side, in the order of marking but pinned ones first."""
+        self.table.when_read(self._compare)
+
+    def _compare(self) -> None:
         finished = {row.path for row in self._all if row.status.results}
         chosen = self.app.pins.first([path for path in self._marked if path in finished])
         if len(chosen) < 2:

@@ -185,7 +185,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         self._cells = cells
         self._rows: Sequence[T] = ()
         self._cursor = 0
-        self._early: list[Callable[[], None]] | None = None  # keys pressed while rows are read
+        self._early: list[Callable[[], object]] | None = None  # keys pressed while rows are read
 
     @property
     def rows(self) -> Sequence[T]:
@@ -228,7 +228,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         self.refresh()
         self.post_message(self.Highlighted(self))
 
-    def _press(self, act: Callable[[], None]) -> None:
+    def when_read(self, act: Callable[[], object]) -> None:
         """Does what a key asks for, once there are rows."""
         if self._early is not None:
             self._early.append(act)
@@ -237,22 +237,19 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def action_move(self, by: int) -> None:
         """Moves the cursor."""
-        self._press(lambda: self._go(self._cursor + by))
+        self.when_read(lambda: self._go(self._cursor + by))
 
     def action_page(self, by: int) -> None:
         """Moves the cursor by a page."""
-        self._press(lambda: self._go(self._cursor + by * max(self.size.height - 2, 1)))
+        self.when_read(lambda: self._go(self._cursor + by * max(self.size.height - 2, 1)))
 
     def action_end(self, last: int) -> None:
         """Moves the cursor to the first or the last row."""
-        self._press(lambda: self._go(last * (len(self._rows) - 1)))
+        self.when_read(lambda: self._go(last * (len(self._rows) - 1)))
 
     def action_choose(self) -> None:
         """Chooses the row under the cursor."""
-        if self._early is not None:
-            self._early.append(self.action_choose)
-        elif self._rows:
-            self.post_message(self.Chosen(self))
+        self.when_read(lambda: self._rows and self.post_message(self.Chosen(self)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether rows can be sorted."""
