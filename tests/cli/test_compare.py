@@ -33,10 +33,6 @@ def test_exit_code_and_reason(runs, capsys):
     assert run_cli(["compare", runs[0], runs[2], "--fail-if", "kurtosis differs"]) == 0
     assert capsys.readouterr().err == "gate passed: kurtosis differs\n"
     assert run_cli(["compare", *runs, "--fail-if", "beauty"]) == 2
-    capsys.readouterr()
-    assert run_cli(["compare", *runs, "--fail-if", "persistent differs"]) == 2
-    err = capsys.readouterr().err
-    assert "persistent is called outlier_channels now" in err
 
 
 def test_forms_of_a_comparison(runs, capsys):

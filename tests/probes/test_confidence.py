@@ -10,7 +10,6 @@ from scipy.special import logsumexp, softmax
 from tuiprobe.errors import DataError
 from tuiprobe.probes.confidence import (
     Logits,
-    allowed,
     ece,
     equal_mass_bins,
     logit_blocks,
@@ -134,7 +133,7 @@ def test_confidences_under_a_mask_with_several_rows_a_class():
     x = rng.standard_normal((3000, 9)).astype(np.float32)
     images = SetFeatures("shift", x, np.full(3000, 3), answers)
     result = Logits(head, images).confidences(0.8)
-    assert allowed(head, images).tolist() == [0, 2, 3, 5]
+    assert Logits(head, images).rows.tolist() == [0, 2, 3, 5]
     raw = logits(x, head, np.array([0, 2, 3, 5])).astype(np.float64)
     plain = softmax(raw / 0.8, axis=1)
     by_class = np.stack([plain[:, 1], plain[:, 0] + plain[:, 2], plain[:, 3]], axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.confidence import Logits, allowed, scale_known
+from tuiprobe.probes.confidence import Logits, scale_known
 from tuiprobe.probes.heads import SetFeatures, answered_right, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
@@ -64,7 +64,7 @@ def _answers(head: HeadArrays, features: SetFeatures) -> dict[PerImage, NDArray[
         right = answered_right(kept.features, head, kept)
         values["correct"] = np.zeros(len(pointing), dtype=bool)
         values["correct"][pointing] = right
-    if scale_known(head) and len(allowed(head, features)):
+    if scale_known(head) and (features.classes_of_rows(len(head.weight)) >= 0).any():
         values["confidence"] = np.full(len(pointing), np.nan)
         values["confidence"][pointing] = Logits(head, kept).confidences().confidence
     return values

@@ -36,19 +36,6 @@ def scale_known(head: HeadArrays) -> bool:
     return not head.normalize or head.logit_scale is not None
 
 
-def allowed(head: HeadArrays, images: SetFeatures) -> Int64:
-    """Returns the numbers of the head's rows that may answer for a set, int64 [K']."""
-    if images.answers is None:
-        return np.arange(head.weight.shape[0])
-    return np.flatnonzero(np.asarray(images.answers) >= 0)
-
-
-def classes_of(head: HeadArrays, images: SetFeatures) -> Int64:
-    """Returns the class of each row that may answer, int64 [K']."""
-    rows = allowed(head, images)
-    return rows if images.answers is None else np.asarray(images.answers, dtype=np.int64)[rows]
-
-
 def logit_blocks(
     features: Float32, head: HeadArrays, rows: Int64
 ) -> Iterator[tuple[slice, Float32]]:
@@ -135,10 +122,11 @@ class Logits:
 
     def __init__(self, head: HeadArrays, images: SetFeatures) -> None:
         self.head, self.set = head, images
-        self.rows = allowed(head, images)
+        classes = images.classes_of_rows(head.weight.shape[0])
+        self.rows = np.flatnonzero(classes >= 0)
         if not self.rows.size:
             raise DataError(f"no row of the head may answer in {images.name}")
-        self.classes = classes_of(head, images)
+        self.classes = classes[self.rows].astype(np.int64)
         small = images.features.shape[0] * len(self.rows) <= KEPT_VALUES
         self._kept = list(self._computed()) if small else None
 

@@ -103,10 +103,22 @@ def sets_axis(report: Report) -> Chart | None:
         return None
     names = list(dict.fromkeys(named.data for named in known))
     estimated = [named for named in known if named.headline == TARGET]
-    measured = [named for named in known if named.headline != TARGET]
-    series: tuple[tuple[str, Drawn, list[NamedFigure]], ...] = (
-        ("estimated", "main", estimated),
-        ("measured", "second", measured),
+
+    def on_axis(name: str, role: Drawn, accuracies: Sequence[NamedFigure]) -> Series:
+        figures = [named.figure for named in accuracies if given(named.figure)]
+        return Series(
+            name=name,
+            x=tuple(float(names.index(named.data)) for named in accuracies),
+            y=tuple(figure.value for figure in figures),
+            low=tuple(figure.value if figure.low is None else figure.low for figure in figures),
+            high=tuple(figure.value if figure.high is None else figure.high for figure in figures),
+            mark="points",
+            role=role,
+        )
+
+    drawn = (
+        on_axis("estimated", "main", estimated),
+        on_axis("measured", "second", [named for named in known if named not in estimated]),
     )
     return Chart(
         id="sets",
@@ -116,24 +128,9 @@ def sets_axis(report: Report) -> Chart | None:
         y_unit="share",
         ticks=tuple(names),
         across=True,
-        series=tuple(_on_axis(*drawn, names) for drawn in series if drawn[2]),
+        series=tuple(series for series in drawn if series.x),
         note="Lines are 95 % intervals of what labels measured"
         + (", and the range of the estimate." if estimated else "."),
-    )
-
-
-def _on_axis(
-    name: str, role: Drawn, accuracies: Sequence[NamedFigure], names: Sequence[str]
-) -> Series:
-    figures = [named.figure for named in accuracies if given(named.figure)]
-    return Series(
-        name=name,
-        x=tuple(float(names.index(named.data)) for named in accuracies),
-        y=tuple(figure.value for figure in figures),
-        low=tuple(figure.value if figure.low is None else figure.low for figure in figures),
-        high=tuple(figure.value if figure.high is None else figure.high for figure in figures),
-        mark="points",
-        role=role,
     )
 
 

@@ -25,7 +25,7 @@ from tuiprobe.probes.ablation.result import (
     Top1,
 )
 from tuiprobe.probes.channels import NO_CHANNEL, Chosen
-from tuiprobe.probes.confidence import UNKNOWN_SCALE, allowed, classes_of, ece, scale_known
+from tuiprobe.probes.confidence import UNKNOWN_SCALE, ece, scale_known
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of, first_images
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
@@ -238,7 +238,9 @@ def predict_without(
     """
     if images.labels is None:
         raise DataError(f"{images.name} has no labels")
-    rows, classes = allowed(head, images), classes_of(head, images)
+    answers = images.classes_of_rows(head.weight.shape[0])
+    rows = np.flatnonzero(answers >= 0)
+    classes = answers[rows].astype(np.int64)
     single = np.unique(classes).size == classes.size
     weight = head.weight[rows]
     across = np.ascontiguousarray(weight.T)
