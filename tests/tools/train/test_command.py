@@ -34,8 +34,11 @@ def test_the_plain_command_makes_the_files_that_ship() -> None:
 @pytest.mark.nightly
 def test_everything_is_trained_once_and_kept(tmp_path: Path) -> None:
     trainings = [
-        TrainingJob(TUNED, 3, CLIP), TrainingJob(CLIP, 3), TrainingJob(LABELS, 3), TrainingJob(LABELS, 4),
-    ]  # fmt: skip
+        TrainingJob(TUNED, 3, CLIP),
+        TrainingJob(CLIP, 3),
+        TrainingJob(LABELS, 3),
+        TrainingJob(LABELS, 4),
+    ]
     cards = command.train_all(trainings, tmp_path, jobs=2, images=20)
     assert set(cards) == set(trainings)
     card = json.loads((tmp_path / "tiny_labels-3" / "tiny_labels.json").read_text())
