@@ -114,13 +114,17 @@ def test_at_every_moment_compare_says_what_label_says(street_runs: list[Path]) -
 
 
 def test_some_candidates_of_a_plan_take_over_what_it_decides(street_runs: list[Path]) -> None:
-    labels = len(labelled(street_runs).counted)
-    assert labels == 271
+    whole = labelled(street_runs)
+    assert len(whole.counted) == 271
+    accuracies = {row.model: row.accuracy for row in label_status(whole).candidates}
     for places in (*combinations(range(4), 2), *combinations(range(4), 3)):
         runs = [street_runs[place] for place in places]
         ranking, evidence = compared(runs)
         status = label_status(open_labelling(runs, "street"))
         assert evidence.status == status
+        assert {row.model: row.accuracy for row in status.candidates} == {
+            MODELS[place]: accuracies[MODELS[place]] for place in places
+        }
         for a, b in combinations(range(len(runs)), 2):
             difference, ahead = evidence.difference(a, b)
             assert isinstance(difference, Estimate)
@@ -129,14 +133,16 @@ def test_some_candidates_of_a_plan_take_over_what_it_decides(street_runs: list[P
                 assert difference.low <= truth <= (difference.high or 0)
             assert not ahead or difference.value * truth > 0
         if 1 not in places:
+            leader = evidence.places.index(status.leader)
+            values = [evidence.difference(leader, n)[0] for n in range(len(runs)) if n != leader]
+            assert sum(value.value for value in values if isinstance(value, Estimate)) >= 0
             continue
         assert (status.verdict, status.candidates[status.leader].model) == ("best", MODELS[1])
         assert set(status.among) == set(MODELS)
         words = "mini_clip_soft is the best of the 4 on these 500 pictures"
         assert status.sentence(names=True) == words
-        test = (
-            f"by 271 labels of {', '.join(MODELS[:3])} and {MODELS[3]}: mini_clip_soft is the best"
-        )
+        models = f"{', '.join(MODELS[:3])} and {MODELS[3]}"
+        test = f"among {models}, after 271 labels: mini_clip_soft is the best"
         assert test in " ".join(section_text(describe_labels(status)).split())
         assert line(describe_ranking(ranking).headline) == (
             "Take mini_clip_soft: the best of the 4 on these 500 pictures of street, by 271 labels."

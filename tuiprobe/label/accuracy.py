@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuiprobe.label.candidates import NoCandidateError, read_candidate
-from tuiprobe.label.files import LabelFiles, LabelPlan, label_targets
-from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, match
+from tuiprobe.label.files import LabelPlan
+from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.label.result import LabelledSet, unplanned
 from tuiprobe.label.session import labelling_of
 from tuiprobe.label.survey import LabelledAccuracy, block_accuracies
@@ -33,21 +33,11 @@ def labelled_accuracy(directory: RunDir, target: str) -> LabelledSet | None:
         DataError: If a file is damaged, or equal pictures got different answers.
     """
     folder = directory.path.resolve().parent
-    names = sorted(label_targets(folder), key=lambda name: name != target)
-    if not names:
-        return None
     try:
         matched = match([read_candidate(directory, target)])
     except NoCandidateError:
         return None
-    for name in names:
-        if (result := _by_file(LabelFiles(folder, name), matched)) is not None:
-            return result
-    return None
-
-
-def _by_file(files: LabelFiles, matched: Matched) -> LabelledSet | None:
-    """Returns what one file of labels says of a run."""
+    files = label_files(folder, matched)
     pictures, rows = matched.places.keys(), counted_labels(files, matched)
     if not rows:
         return None

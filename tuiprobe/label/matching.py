@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,15 @@ from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.betting import Floats, Ints
 from tuiprobe.label.candidates import Candidate
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE, How, LabelFiles, LabelLine, LabelPlan
+from tuiprobe.label.files import (
+    NONE_OF_THESE,
+    UNSURE,
+    How,
+    LabelFiles,
+    LabelLine,
+    LabelPlan,
+    label_targets,
+)
 from tuiprobe.label.survey import NOBODY
 from tuiprobe.plaintext import plain
 
@@ -199,6 +208,16 @@ class CountedLabel(NamedTuple):
     def how(self, plan: LabelPlan) -> How:
         """Returns how a plan came by it: `outside` if that plan did not draw it."""
         return self.line.how if self.line.plan == plan.id else "outside"
+
+
+def label_files(folder: Path, matched: Matched) -> LabelFiles:
+    """Returns the files of the target set, or of another one that has labels of its pictures."""
+    target, pictures = matched.source_run.target, set(matched.digests)
+    names = dict.fromkeys((target, *label_targets(folder)))
+    files = [LabelFiles(folder, name) for name in names]
+    return next(
+        (file for file in files if any(line.digest in pictures for line in file.lines())), files[0]
+    )
 
 
 def counted_labels(files: LabelFiles, matched: Matched) -> list[CountedLabel]:

@@ -27,11 +27,10 @@ from tuiprobe.label.files import (
     LabelLine,
     LabelPlan,
     PlanCandidate,
-    label_targets,
     now,
 )
-from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, match
-from tuiprobe.label.survey import Pool, StratifiedSample
+from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, label_files, match
+from tuiprobe.label.survey import CLOSE_ENOUGH, FEWEST, LabelledAccuracy, Pool, StratifiedSample
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
 
@@ -144,7 +143,7 @@ class Labelling:
         these is not the best of all.
         """
         answers, taken = self.plan.answers, list[LabelDecision]()
-        for other in self.related:
+        for other in self.related if len(answers) > 1 else ():
             decision, theirs = other.planned, other.plan.answers
             dropped = {answers.index(theirs[n]) for n in decision.dropped if theirs[n] in answers}
             winner = None
@@ -162,6 +161,10 @@ class Labelling:
     def decided(self) -> LabelDecision:
         """What is decided now: by its own plan, or else by those of `related`."""
         planned, taken = self.planned, self.taken
+        if isinstance(self.survey, StratifiedSample):
+            (known,) = self.accuracies()
+            close = known is not None and known.half <= CLOSE_ENOUGH and known.labels >= FEWEST
+            return replace(planned, verdict="enough") if close else planned
         if planned.verdict != "open" or not taken:
             return planned
         if any(decision.winner is not None for decision in taken):
@@ -171,6 +174,30 @@ class Labelling:
         if len(left) != 1:
             return replace(planned, dropped=tuple(sorted(dropped)) if left else planned.dropped)
         return replace(planned, verdict="best", winner=left.pop(), dropped=tuple(sorted(dropped)))
+
+    @property
+    def leader(self) -> int:
+        """Place of the candidate that is ahead, of several the first."""
+        if not isinstance(self.survey, Contest):
+            return 0
+        if not self.related:
+            return self.survey.leader
+        decided = self.decided
+        if decided.winner is not None:
+            return decided.winner
+        left = [n for n in range(len(self.plan.answers)) if n not in decided.dropped]
+        return max(left, key=lambda a: sum(self.difference(a, b)[0] for b in left if b != a))
+
+    def accuracies(self) -> list[LabelledAccuracy | None]:
+        """Returns the accuracy of each candidate, by the plan that drew most labels for it."""
+        known: list[LabelledAccuracy | None] = []
+        for own, answers in enumerate(self.plan.answers):
+            plans = [plan for plan in (self, *self.related) if answers in plan.plan.answers]
+            plan = max(plans, key=lambda plan: len(plan.survey.drawn))
+            place = own if plan is self else plan.plan.answers.index(answers)
+            values = plan.survey.accuracies() if plan.survey.labels else []
+            known.append(values[place] if values else None)
+        return known
 
     def difference(self, a: int, b: int) -> tuple[float, float, float]:
         """Returns an estimate and bounds of the accuracy of one candidate minus another's.
@@ -371,7 +398,7 @@ def open_labelling(
     """
     labelling, folder = _open(runs, target, seed), runs[0].resolve().parent
     answers, drawn = set(labelling.plan.answers), {row.line.plan for row in labelling.counted}
-    for plan in labelling.files.plans() if len(answers) == len(runs) > 1 else ():
+    for plan in labelling.files.plans() if len(answers) == len(runs) else ():
         theirs = set(plan.answers)
         if plan.id in drawn and len(theirs) > 1 and (theirs < answers or theirs > answers):
             other = labelling_of(plan, folder, labelling.matched.source_run.target)
@@ -386,7 +413,7 @@ def _open(runs: Sequence[Path], target: str | None, seed: int | None) -> Labelli
     for name in (NONE_OF_THESE, UNSURE):
         if name in matched.classes:
             raise DataError(f"{name} is a class of these runs, and stands for an answer here")
-    files = _files(runs[0].resolve().parent, matched)
+    files = label_files(runs[0].resolve().parent, matched)
     digests = matched.answers_digests
     plans = files.plans()
     own = [plan for plan in plans if sorted(plan.answers) == sorted(digests)]
@@ -437,18 +464,6 @@ def labelling_of(plan: LabelPlan, folder: Path, target: str) -> Labelling | None
     except TuiprobeError:
         return None
     return labelling if labelling.plan.id == plan.id else None
-
-
-def _files(folder: Path, matched: Matched) -> LabelFiles:
-    """Returns the files of the target set, or those in which its pictures have labels."""
-    own, pictures = matched.source_run.target, set(matched.digests)
-    names = label_targets(folder)
-    if own in names or not names:
-        return LabelFiles(folder, own)
-    files = [LabelFiles(folder, name) for name in names]
-    counts = [sum(line.digest in pictures for line in file.lines()) for file in files]
-    best = max(counts)
-    return files[counts.index(best)] if best else LabelFiles(folder, own)
 
 
 def _in_order(matched: Matched, digests: Sequence[str], plan: LabelPlan) -> Matched:

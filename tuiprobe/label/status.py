@@ -166,19 +166,17 @@ class LabelStatus:
             if decision.winner is not None:
                 near = "" if decision.verdict == "best" else f"within {MARGIN_POINTS} of "
                 words = f"{self.candidates[decision.winner].model} is {near}the best"
-            yield f"by {decision.labels:,} labels of {listed(decision.among)}: {words}"
+            yield f"among {listed(decision.among)}, after {decision.labels:,} labels: {words}"
 
 
 def label_status(labelling: Labelling) -> LabelStatus:
     """Returns how far a labelling is, and what is decided."""
     survey, matched, decided = labelling.survey, labelling.matched, labelling.decided
-    leader, progress, more = 0, 0.0, None
+    leader, progress, more = labelling.leader, 0.0, None
     if isinstance(survey, Contest):
-        leader, progress, more = survey.leader, survey.progress, survey.labels_left
-        if decided.verdict == "best" and decided.winner is not None:
-            leader = decided.winner
+        progress, more = survey.progress, survey.labels_left
     left = len(matched.digests) - len(survey.labels)
-    accuracies = survey.accuracies() if survey.labels else []
+    accuracies = labelling.accuracies()
     outside = labelling.outside
     candidates = []
     for place, right in enumerate(labelling.right(outside)):
@@ -194,7 +192,7 @@ def label_status(labelling: Labelling) -> LabelStatus:
                 letter=labelling.letters[place],
                 model=labelling.models[place],
                 run=matched.candidates[place].directory.path.name,
-                accuracy=accuracies[place] if accuracies else None,
+                accuracy=accuracies[place],
                 dropped=dropped,
                 difference=difference,
                 bound=bound,
