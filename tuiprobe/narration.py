@@ -119,43 +119,51 @@ def _where(data: dict[str, Any]) -> str:
     return "1 rank" if ranks == 1 else f"{ranks} ranks"
 
 
-class _Skips:
-    """Shows the first unreadable images, then only counts them; the report lists all."""
+class _Narrator:
+    """Shows events; of unreadable images only the first ones, since the report lists all."""
 
     def __init__(self) -> None:
-        self._count = 0
-
-    def worth_showing(self, event: Event) -> bool:
-        if event.kind != "skipped":
-            return True
-        self._count += 1
-        return self._count <= _SKIPPED_SHOWN
-
-
-class _Lines:
-    """Writes one line per event, and progress every few seconds and at its end."""
-
-    def __init__(self) -> None:
-        self._skips = _Skips()
-        self._next = time.monotonic() + _LINE_SECONDS
-        self._begun = False  # progress that took less than a line's time is not shown
+        self._skipped = 0
 
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
-            ends = event.data["done"] == event.data["total"]
-            if time.monotonic() >= self._next or (ends and self._begun):
-                self._next = time.monotonic() + _LINE_SECONDS
-                self._begun = not ends
-                print(progress_line(event.data), file=sys.stderr, flush=True)
-        elif self._skips.worth_showing(event):
-            print(sentence(event), file=sys.stderr, flush=True)
+            self.progress(event.data)
+            return
+        self._skipped += event.kind == "skipped"
+        if event.kind != "skipped" or self._skipped <= _SKIPPED_SHOWN:
+            self.show(event)
+
+    def progress(self, data: dict[str, Any]) -> None:
+        """Shows progress."""
+
+    def show(self, event: Event) -> None:
+        """Shows any other event."""
+
+
+class _Lines(_Narrator):
+    """Writes one line per event, and progress every few seconds and at its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = time.monotonic() + _LINE_SECONDS
+        self._begun = False  # progress that took less than a line's time is not shown
+
+    def progress(self, data: dict[str, Any]) -> None:
+        ends = data["done"] == data["total"]
+        if time.monotonic() >= self._next or (ends and self._begun):
+            self._next = time.monotonic() + _LINE_SECONDS
+            self._begun = not ends
+            print(progress_line(data), file=sys.stderr, flush=True)
+
+    def show(self, event: Event) -> None:
+        print(sentence(event), file=sys.stderr, flush=True)
 
 
 def _text(text: str) -> dict[str, str]:
     return {"text/plain": text}
 
 
-class _NotebookCell:
+class _NotebookCell(_Narrator):
     """Keeps one output of a notebook up to date: what is notable, and below it what is under way.
 
     Args:
@@ -163,75 +171,67 @@ class _NotebookCell:
     """
 
     def __init__(self, update: Callable[..., None]) -> None:
+        super().__init__()
         self._update = update
-        self._skips = _Skips()
         self._notable: list[str] = []
         self._next = 0.0
 
-    def __call__(self, event: Event) -> None:
-        if event.kind == "progress":
-            if time.monotonic() >= self._next:
-                self._next = time.monotonic() + _NOTEBOOK_SECONDS
-                self._show(progress_line(event.data))
-        elif self._skips.worth_showing(event):
-            if event.kind == "stage":
-                self._show(sentence(event))
-            else:
-                self._notable.append(sentence(event))
-                self._show("")
+    def progress(self, data: dict[str, Any]) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _NOTEBOOK_SECONDS
+            self._renew(progress_line(data))
+
+    def show(self, event: Event) -> None:
+        if event.kind == "stage":
+            self._renew(sentence(event))
+        else:
+            self._notable.append(sentence(event))
+            self._renew("")
 
     def end(self) -> None:
         """Leaves what is notable."""
-        self._show("")
+        self._renew("")
 
-    def _show(self, now: str) -> None:
+    def _renew(self, now: str) -> None:
         lines = [*self._notable, *[now] * bool(now)]
         self._update(_text("\n".join(lines)), raw=True)
 
 
-class _Troubles:
+class _Troubles(_Narrator):
     """Writes warnings of a rank from its first image on, and why it fails.
 
     What is said before that is the same on every rank.
     """
 
     def __init__(self, rank: int) -> None:
+        super().__init__()
         self._rank = rank
-        self._skips = _Skips()
         self._measuring = False
 
-    def __call__(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         if event.kind == "stage" and event.data.get("stage") == "extract":
             self._measuring = True
         trouble = self._measuring and event.kind in ("warning", "skipped")
-        if event.kind == "failed" or (trouble and self._skips.worth_showing(event)):
+        if event.kind == "failed" or trouble:
             print(f"rank {self._rank}: {sentence(event)}", file=sys.stderr, flush=True)
 
 
-class _Bar:
+class _Bar(_Narrator):
     """A progress bar with the other events above it."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
-        self._console, self._progress = console, progress
-        self._skips = _Skips()
+        super().__init__()
+        self._console, self._bar = console, progress
         self._task: Any = None
 
-    def __call__(self, event: Event) -> None:
-        if event.kind == "progress":
-            self._advance(event.data)
-        elif self._skips.worth_showing(event):
-            self._console.print(Text(sentence(event)))
+    def progress(self, data: dict[str, Any]) -> None:
+        if self._task is None:
+            self._task = self._bar.add_task("", total=data["total"], where="", rate="")
+        self._bar.update(self._task, completed=data["done"], where=_where(data), rate=_rate(data))
+
+    def show(self, event: Event) -> None:
+        self._console.print(Text(sentence(event)))
         done = event.kind == "stage" and event.data.get("stage") in ("extract", "merge", "probe")
         if done and self._task is not None:
-            self._progress.remove_task(self._task)
+            self._bar.remove_task(self._task)
             self._task = None
-
-    def _advance(self, data: dict[str, Any]) -> None:
-        if self._task is None:
-            self._task = self._progress.add_task("", total=data["total"], where="", rate="")
-        self._progress.update(
-            self._task,
-            completed=data["done"],
-            where=_where(data),
-            rate=_rate(data),
-        )

@@ -2,7 +2,13 @@
 
 import pytest
 
-from tuiprobe.catalog.accuracies import SHIFTS, Row, published_row, read_own_baseline, rows
+from tuiprobe.catalog.accuracies import (
+    SHIFTS,
+    ModelAccuracies,
+    published_row,
+    read_own_baseline,
+    rows,
+)
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import all_published, published
 from tuiprobe.errors import UsageError
@@ -41,7 +47,7 @@ def test_presets_have_published_accuracies(name: str) -> None:
     assert row.note == ""
 
 
-def read(text: str) -> list[Row]:
+def read(text: str) -> list[ModelAccuracies]:
     return read_own_baseline(text, "mine.csv", "imagenet", SHIFTS)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import linregress
 
-from tuiprobe.catalog.accuracies import SHIFTS, Row, published_row, rows
+from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies, published_row, rows
 from tuiprobe.catalog.baselines import (
     BASELINES,
     bundled,
@@ -83,13 +83,13 @@ def test_no_figure_without_all_accuracies() -> None:
     assert effective_robustness(line, 0.7, {"imagenet_v2": 0.5}) is None
 
 
-def models(seed: int, count: int, scatter: float) -> list[Row]:
+def models(seed: int, count: int, scatter: float) -> list[ModelAccuracies]:
     """Returns models of twelve families around a known line, in logits."""
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1, 2, count)
     y = 1.1 * x - 1.5 + rng.normal(0, scatter, count)
     return [
-        Row(
+        ModelAccuracies(
             table="t",
             model=f"{'abcdefghijkl'[i % 12]}net{i}",
             imagenet=sigmoid(float(x[i])),

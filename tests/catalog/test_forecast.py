@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from tuiprobe.catalog.accuracies import SHIFTS, Row, published_row, rows
+from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies, published_row, rows
 from tuiprobe.catalog.baselines import (
     bundled,
     bundled_models,
@@ -23,7 +23,7 @@ from tuiprobe.catalog.forecast import LEVELS, coverage, errors, kind_of, own_fam
 OPENAI = "open_clip:ViT-B-16-quickgelu/openai"
 
 
-def axes(models: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+def axes(models: Sequence[ModelAccuracies]) -> tuple[np.ndarray, np.ndarray]:
     """Returns ImageNet accuracy and the mean of the shifts, in logits."""
     pairs = [(row.imagenet, mean_of(SHIFTS, row.shifts)) for row in models]
     x, y = np.array(pairs, dtype=float).T

@@ -45,7 +45,7 @@ _PRETRAININGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ModelAccuracies:
     """Accuracies of one model, as fractions; None where its table has no figure.
 
     Attributes:
@@ -87,7 +87,7 @@ class Row:
 
 
 @lru_cache(maxsize=1)
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[ModelAccuracies, ...]:
     """Returns all rows: open_clip's, timm's, the testbed's, each in the order of its table."""
     return (
         *_zero_shot(_open_clip_row(r) for r in _read("open_clip")),
@@ -96,7 +96,7 @@ def rows() -> tuple[Row, ...]:
     )
 
 
-def published_row(spec: str, size: int | None = None) -> Row | None:
+def published_row(spec: str, size: int | None = None) -> ModelAccuracies | None:
     """Returns the row of a spec; if there are several, the one for the input size.
 
     >>> published_row("open_clip:ViT-B-16-quickgelu/openai").imagenet
@@ -111,7 +111,7 @@ def published_row(spec: str, size: int | None = None) -> Row | None:
 
 
 @lru_cache(maxsize=1)
-def _by_spec() -> dict[str, list[Row]]:
+def _by_spec() -> dict[str, list[ModelAccuracies]]:
     index = defaultdict(list)
     for row in rows():
         index[row.spec].append(row)
@@ -135,7 +135,7 @@ def _number(text: str | None) -> float | None:
     return float(text.replace(",", "")) if text else None
 
 
-def _open_clip_row(row: dict[str, str]) -> Row:
+def _open_clip_row(row: dict[str, str]) -> ModelAccuracies:
     model, tag = row["name"], row["pretrained"]
     spec = f"open_clip:{model}/{tag}"
     wrong = (model, tag) in _WRONG_ACTIVATION
@@ -144,7 +144,7 @@ def _open_clip_row(row: dict[str, str]) -> Row:
         note = "fine-tuned to write captions after pretraining"
     # The suffix reproduces a figure that was measured with the wrong activation.
     spec = f"{spec}@gelu" if wrong else right_spec(spec)
-    return Row(
+    return ModelAccuracies(
         table="open_clip",
         model=model,
         tag=tag,
@@ -158,12 +158,12 @@ def _open_clip_row(row: dict[str, str]) -> Row:
     )
 
 
-def _zero_shot(rows_of_table: Iterable[Row]) -> Iterator[Row]:
+def _zero_shot(rows_of_table: Iterable[ModelAccuracies]) -> Iterator[ModelAccuracies]:
     """Marks the rows of the baseline `zero_shot`: each set of weights once, without noted rows.
 
     Two rows with the same six accuracies are of the same weights under two names.
     """
-    first: dict[tuple[float | None, ...], Row] = {}
+    first: dict[tuple[float | None, ...], ModelAccuracies] = {}
     for row in rows_of_table:
         key = (row.imagenet, *row.shifts.values())
         if row.note or None in key:
@@ -190,9 +190,9 @@ def _pretraining(model: str, tag: str) -> str:
     return next((name for name in _PRETRAININGS if tag.startswith(name)), "laion2b")
 
 
-def _timm_row(row: dict[str, str]) -> Row:
+def _timm_row(row: dict[str, str]) -> ModelAccuracies:
     only = row["imagenet1k_only"] == "1"
-    return Row(
+    return ModelAccuracies(
         table="timm",
         model=row["model"],
         spec=f"timm:{row['model']}",
@@ -206,8 +206,8 @@ def _timm_row(row: dict[str, str]) -> Row:
     )
 
 
-def _testbed_row(row: dict[str, str]) -> Row:
-    return Row(
+def _testbed_row(row: dict[str, str]) -> ModelAccuracies:
+    return ModelAccuracies(
         table="testbed",
         model=row["model"],
         training=row["training"],
@@ -218,7 +218,9 @@ def _testbed_row(row: dict[str, str]) -> Row:
     )
 
 
-def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]) -> list[Row]:
+def read_own_baseline(
+    text: str, source: str, id_set: str, shifts: Sequence[str]
+) -> list[ModelAccuracies]:
     r"""Reads one model a line from a CSV with a header.
 
     Args:
@@ -262,7 +264,7 @@ def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]
         where = f"{source}, line {number}"
         if not (cells["model"] or "").strip():
             raise UsageError(f"{where}: column 'model' is empty")
-        row = Row(
+        row = ModelAccuracies(
             table="own",
             model=cells["model"].strip(),
             baselines=frozenset({"own"}),

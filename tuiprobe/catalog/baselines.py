@@ -22,7 +22,7 @@ from functools import cached_property, lru_cache
 from math import exp, log, sqrt
 from statistics import covariance, fmean, variance
 
-from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row, rows
+from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, ModelAccuracies, rows
 from tuiprobe.catalog.leave_family_out import (
     ModelPoint,
     Sums,
@@ -156,7 +156,7 @@ class ShiftFamily:
 
     id_set: str
     shifts: tuple[str, ...]
-    models: Callable[[], Mapping[str, Sequence[Row]]]
+    models: Callable[[], Mapping[str, Sequence[ModelAccuracies]]]
 
 
 def logit(p: float) -> float:
@@ -189,7 +189,7 @@ def family(model: str) -> str:
     return letters.group() if letters else name
 
 
-def family_of_row(row: Row) -> str:
+def family_of_row(row: ModelAccuracies) -> str:
     """Returns the family of a model: its pretraining set if known, else its architecture."""
     return row.pretraining or family(row.model)
 
@@ -225,7 +225,7 @@ def bundled(baseline: str, target: tuple[str, ...] | None = None, without: str =
     return fit(baseline, models, target or default_target(baseline), without)
 
 
-def bundled_models(baseline: str, without: str = "") -> list[Row]:
+def bundled_models(baseline: str, without: str = "") -> list[ModelAccuracies]:
     """Returns the published models of a baseline.
 
     >>> len(bundled_models("zero_shot")), len(bundled_models("zero_shot", "openai"))
@@ -240,13 +240,15 @@ def bundled_models(baseline: str, without: str = "") -> list[Row]:
     ]
 
 
-def on_own_classes(models: Sequence[Row], shift: str) -> list[Row]:
+def on_own_classes(models: Sequence[ModelAccuracies], shift: str) -> list[ModelAccuracies]:
     """Returns the models with an accuracy on a shift's own classes, which becomes their x."""
     moved = [replace(row, imagenet=row.own_classes.get(shift)) for row in models]
     return [row for row in moved if row.imagenet is not None]
 
 
-def points_of(models: Sequence[Row], target: Sequence[str]) -> tuple[list[ModelPoint], int]:
+def points_of(
+    models: Sequence[ModelAccuracies], target: Sequence[str]
+) -> tuple[list[ModelPoint], int]:
     """Returns the models in logit space, and how many have an accuracy whose logit is infinite.
 
     Models without one of the accuracies are in neither.
@@ -264,7 +266,9 @@ def points_of(models: Sequence[Row], target: Sequence[str]) -> tuple[list[ModelP
     return points, infinite
 
 
-def fit(baseline: str, models: Sequence[Row], target: tuple[str, ...], without: str = "") -> Line:
+def fit(
+    baseline: str, models: Sequence[ModelAccuracies], target: tuple[str, ...], without: str = ""
+) -> Line:
     """Fits a line by ordinary least squares in logit space.
 
     Args:

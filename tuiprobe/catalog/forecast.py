@@ -15,7 +15,7 @@ from math import sqrt
 from statistics import NormalDist, fmean
 from typing import Literal
 
-from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row
+from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, ModelAccuracies
 from tuiprobe.catalog.baselines import (
     Line,
     bundled_models,
@@ -114,7 +114,7 @@ class ShiftForecast:
     intervals: Mapping[float, tuple[float, float]]
 
 
-def kind_of(training: str, row: Row | None) -> TrainingKind:
+def kind_of(training: str, row: ModelAccuracies | None) -> TrainingKind:
     """Returns which published models a model is compared with.
 
     Args:
@@ -139,7 +139,7 @@ def kind_of(training: str, row: Row | None) -> TrainingKind:
     )
 
 
-def own_family(kind: TrainingKind, row: Row | None, architecture: str) -> str:
+def own_family(kind: TrainingKind, row: ModelAccuracies | None, architecture: str) -> str:
     """Returns the family of a model that must not forecast it; empty if that is not known.
 
     >>> own_family("supervised", None, "resnet50")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row, rows
+from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, ModelAccuracies, rows
 from tuiprobe.catalog.baselines import (
     AXIS,
     BASELINES,
@@ -38,7 +38,7 @@ class PublishedRow:
         forecast: Accuracy under shift expected of its peers; None where there are none.
     """
 
-    row: Row
+    row: ModelAccuracies
     robustness: dict[str, RobustnessByBaseline | None]
     forecast: ShiftForecast | None
 
@@ -77,14 +77,14 @@ def entries(
 
 
 def robustness_of(
-    row: Row, baseline: str, target: tuple[str, ...] | None = None
+    row: ModelAccuracies, baseline: str, target: tuple[str, ...] | None = None
 ) -> RobustnessByBaseline | None:
     """Returns the effective robustness of a row; None if an accuracy is missing."""
     line = bundled(baseline, target, row.pretraining if baseline == ZERO_SHOT else "")
     return effective_robustness(line, row.imagenet, row.shifts)
 
 
-def forecast_of(row: Row, target: tuple[str, ...] = SHIFTS) -> ShiftForecast | None:
+def forecast_of(row: ModelAccuracies, target: tuple[str, ...] = SHIFTS) -> ShiftForecast | None:
     """Returns the forecast by the peers of a row; None if it has none at its accuracy.
 
     >>> forecast_of(rows()[0]) is None  # no model of another pretraining set has its accuracy

@@ -6,7 +6,7 @@ they lie near a line, which `catalog/baselines.py` fits.
 
 import csv
 
-from tuiprobe.catalog.accuracies import Row
+from tuiprobe.catalog.accuracies import ModelAccuracies
 from tuiprobe.catalog.baselines import ShiftFamily
 from tuiprobe.miniature import weights
 from tuiprobe.miniature.profiles import SHIFTS
@@ -15,11 +15,11 @@ FILE = "baseline.csv"
 COLUMNS = ("model", "seed", "images", "steps", "val", *SHIFTS)
 
 
-def baseline_rows() -> list[Row]:
+def baseline_rows() -> list[ModelAccuracies]:
     """Returns the shipped accuracies of the supervised runs."""
     lines = (weights.FOLDER / FILE).read_text(encoding="utf-8").splitlines()
     return [
-        Row(
+        ModelAccuracies(
             table="miniature",
             model=row["model"],
             tag=f"seed {row['seed']}",

@@ -10,7 +10,7 @@ import pytest
 from tests.measure.fake_run import FakeSet, write_run
 from tests.parts import part
 from tuiprobe.answer.report import answer
-from tuiprobe.catalog.accuracies import SHIFTS, Row
+from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies
 from tuiprobe.catalog.baselines import bundled, logit, sigmoid
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import baseline as own_runs
@@ -91,10 +91,10 @@ def test_worlds_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
         baselines_for(miniature("val", "v2"), OWN)
 
 
-def runs(count: int) -> list[Row]:
+def runs(count: int) -> list[ModelAccuracies]:
     shifts = ("v2", "r", "sketch", "a", "objectnet")
     return [
-        Row(
+        ModelAccuracies(
             table="miniature", model=f"run{'abcdefghij'[i]}", tag="", training="supervised",
             baselines=frozenset({"miniature"}), imagenet=x,
             shifts=dict.fromkeys(shifts, x - 0.2 + 0.001 * i),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.probes.subject import model
-from tuiprobe.catalog.accuracies import Row
+from tuiprobe.catalog.accuracies import ModelAccuracies
 from tuiprobe.catalog.baselines import bundled, fit
 from tuiprobe.errors import DataError
 from tuiprobe.probes.heads import SetFeatures
@@ -37,7 +37,7 @@ def models(a, b, scatter=0.0, count=30, shift="imagenet_r"):
         x = 0.4 + 0.5 * i / count
         y = a * log(x / (1 - x)) + b + scatter * rng.standard_normal()
         rows.append(
-            Row(
+            ModelAccuracies(
                 table="testbed", model=f"family{chr(97 + i % 9)}", tag="", spec="", size=None,
                 parameters=None, training="standard", baselines=frozenset({"own"}), imagenet=x,
                 shifts={shift: 1 / (1 + exp(-y))},

@@ -204,17 +204,6 @@ def _files(result: Concepts) -> Iterator[Content]:
         ],
         reading=False,
     )  # fmt: skip
-    yield table(
-        "concepts_images",
-        ["family", "direction", "end", "rank", "sample_id", "path", "value"],
-        [
-            [result.top_of, row.index, end, rank, image.sample_id, image.path, image.value]
-            for row in result.top
-            for end, images in (("positive", row.largest), ("negative", row.smallest))
-            for rank, image in enumerate(images, start=1)
-        ],
-        reading=False,
-    )
 
 
 def _counts(result: Concepts) -> Iterator[list[Value]]:

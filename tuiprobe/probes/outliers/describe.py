@@ -9,7 +9,6 @@ from tuiprobe.probes.content import heading, points, prose, series, several, tab
 from tuiprobe.probes.outliers import TITLE
 from tuiprobe.probes.outliers.heights import OUTLIER
 from tuiprobe.probes.outliers.result import (
-    ChannelImages,
     Heights,
     Outcome,
     OutlierChannel,
@@ -329,15 +328,13 @@ def _images(finals: list[Outliers]) -> Iterator[Content]:
                 id=f"channel_{which}_{channel.channel}",
                 title=(f"Channel {channel.channel}",),
                 data=final.data,
-                ends=_ends(channel),
+                ends=(
+                    StripEnd(label="largest", images=channel.largest),
+                    StripEnd(label="smallest", images=channel.smallest),
+                ),
                 folded=which > 0 or place >= PICTURED,
                 subject=RowSubject(kind="channel", number=channel.channel),
             )
-
-
-def _ends(channel: ChannelImages) -> tuple[StripEnd, ...]:
-    ends = (("largest", channel.largest), ("smallest", channel.smallest))
-    return tuple(StripEnd(label=label, images=images) for label, images in ends if images)
 
 
 def _layers(taps: tuple[Outliers, ...]) -> Iterator[Content]:
@@ -405,7 +402,7 @@ def _criteria(result: OutlierResult) -> Iterator[Content]:
 
 
 def _files(taps: tuple[Outliers, ...]) -> Iterator[Content]:
-    """Yields the tables that only files hold: all channels, curves and images of every tap."""
+    """Yields the tables that only files hold: all channels and curves of every tap."""
     yield table(
         "channels",
         ["data", "tap", "channel", "height", ("above", "above_6_in"), "energy", "mean", "std",
@@ -432,19 +429,6 @@ def _files(taps: tuple[Outliers, ...]) -> Iterator[Content]:
             for tap in taps
             if isinstance(tap.heights, Heights)
             for row in tap.heights.curve
-        ],
-        reading=False,
-    )  # fmt: skip
-    yield table(
-        "top_images",
-        ["data", "tap", "channel", "end", "rank", "sample_id", "path", "value", "position"],
-        [
-            [tap.data, tap.tap, channel.channel, end.label, rank, image.sample_id, image.path,
-             image.value, image.position]
-            for tap in taps
-            for channel in tap.top_images
-            for end in _ends(channel)
-            for rank, image in enumerate(end.images, start=1)
         ],
         reading=False,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from tuiprobe.catalog.accuracies import (
     OWN_CLASSES,
     SHIFTS,
     ZERO_SHOT,
-    Row,
+    ModelAccuracies,
     published_row,
     read_own_baseline,
 )
@@ -107,11 +107,11 @@ def baselines_for(
     not_run: list[BaselineNotRun] = []
     measured = set(family.measured.values())
 
-    def add(name: str, models: Sequence[Row], known: Sequence[str]) -> None:
+    def add(name: str, models: Sequence[ModelAccuracies], known: Sequence[str]) -> None:
         """Fits the mean of the measured shifts, each one, and each one on its own classes."""
         shifts = tuple(shift for shift in known if shift in measured)
         targets = [shifts, *((shift,) for shift in shifts)] if len(shifts) > 1 else [shifts]
-        fits: list[tuple[Sequence[Row], tuple[str, ...], Axis]] = [
+        fits: list[tuple[Sequence[ModelAccuracies], tuple[str, ...], Axis]] = [
             (models, target, family.id_set) for target in targets if target
         ]
         # open_clip's table has no accuracies on a shift's own classes.
@@ -151,7 +151,7 @@ def baselines_for(
     return dict(family.measured), Baselines(lines, not_run, reason="; ".join(reasons))
 
 
-def published_of(model: Model) -> Row | None:
+def published_of(model: Model) -> ModelAccuracies | None:
     """Returns the published accuracies of a model; None for weights of the user's or none."""
     if model.weights.kind != "pretrained" or model.ablated:
         return None

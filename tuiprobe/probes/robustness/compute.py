@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tuiprobe.catalog.accuracies import Row
+from tuiprobe.catalog.accuracies import ModelAccuracies
 from tuiprobe.catalog.baselines import (
     BASELINES,
     Line,
@@ -55,7 +55,7 @@ class Baseline:
     """
 
     line: Line
-    models: Sequence[Row]
+    models: Sequence[ModelAccuracies]
     axis: Axis = "imagenet"
 
 
