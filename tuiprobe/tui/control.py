@@ -99,7 +99,7 @@ class EngineApp(App[None]):
         return None
 
     def works_on(self, run: Path) -> bool:
-        """Says whether an engine of this program works on a directory."""
+        """Returns whether an engine of this program works on a directory."""
         engine = self.engine(run)
         return engine is not None and engine.ended() is None
 

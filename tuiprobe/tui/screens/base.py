@@ -112,7 +112,7 @@ class OpeningScreen(ProbeScreen):
     """What is shown until the first screen is there."""
 
     def compose_body(self) -> ComposeResult:
-        """Says that a run is read."""
+        """Shows that a run is read."""
         yield Static("reading…", id="body", markup=False)
 
 

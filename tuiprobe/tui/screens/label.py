@@ -44,7 +44,7 @@ LARGEST = 600
 """Pixels of a side that no terminal can show."""
 
 SLOW, PATIENCE = 0.3, 2.0
-"""Seconds after which the screen says that it reads, and that leaving waits for a label."""
+"""Seconds until the screen says that it reads, and that its end waits for the last label."""
 
 LabelChange = Callable[[Labelling], object]
 
@@ -304,7 +304,7 @@ class LabelScreen(ProbeScreen):
             self._label(self.picture.choices[number])
 
     def action_answer(self, kind: str) -> None:
-        """Says that it is none of the classes, or that one is not sure."""
+        """Labels the picture as none of the classes, or as unsure."""
         self._label(NONE_OF_THESE if kind == "none" else UNSURE)
 
     def action_another(self) -> None:

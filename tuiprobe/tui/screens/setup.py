@@ -27,7 +27,7 @@ from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.form import EXPLAINED, RunForm
 
 PAUSE_SECONDS = 0.3
-"""How long the form rests before what was typed is looked at."""
+"""Seconds without a key until the data are looked at."""
 
 
 class SetupScreen(ProbeScreen):
@@ -286,7 +286,7 @@ class SetupScreen(ProbeScreen):
         self.app.switch_screen(LiveScreen(directory, engine))
 
     def _refuse(self, cause: str, marked: bool = False) -> None:
-        """Says why the run does not start: in a toast, and in the form.
+        """Shows why the run does not start, in a toast and in the form.
 
         Args:
             cause: Why, with the remedy.

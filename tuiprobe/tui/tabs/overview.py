@@ -118,11 +118,11 @@ class BlockView(Static, can_focus=True):
         return title, body
 
     def on_focus(self, event: events.Focus) -> None:
-        """Says what Enter does."""
+        """Shows what Enter does."""
         self.draw()
 
     def on_blur(self) -> None:
-        """Says it no longer."""
+        """Hides what Enter does."""
         self.draw()
 
     def action_open(self) -> None:

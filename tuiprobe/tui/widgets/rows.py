@@ -203,7 +203,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         return self._rows[self._cursor] if self._rows else None
 
     def wait(self) -> None:
-        """Says that rows are being read; keys that are pressed meanwhile count once they came."""
+        """Shows that rows are read; keys pressed meanwhile take effect once they are there."""
         self.empty, self._early = READING, []
         self.refresh()
 
