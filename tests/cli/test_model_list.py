@@ -24,6 +24,7 @@ from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.miniature.weights import FOLDER
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
+from tuiprobe.probes.outliers.probe import OutlierFeatures
 from tuiprobe.spec_defaults import make_spec
 
 Captured = pytest.CaptureFixture[str]
@@ -166,6 +167,11 @@ def test_what_changed_is_measured_again(folder: Path, opened: list[str]) -> None
     assert probe("--sample", "12") == 0  # another option
     assert len(opened) == 6
     assert len(list((folder / "out").glob("mini_supervised-*"))) == 3  # by weights and images
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OutlierFeatures, "compute", lambda *_: [][0])
+        assert probe("--sample", "12", "--fresh") == 5
+    assert probe("--sample", "12") == 0  # a run whose probe failed is not finished
+    assert len(opened) == 8
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from torch import nn
 
 from tools.train import cache, evaluation
 from tools.train.loop import train
-from tools.train.recipes import MODELS, RECIPES, Training, baseline_trainings, trainings_of
+from tools.train.recipes import MODELS, RECIPES, TrainingJob, baseline_trainings, trainings_of
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.miniature import baseline, weights, world
@@ -65,7 +65,7 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def make(training: Training, folder: Path, images: int | None = None) -> Card:
+def make(training: TrainingJob, folder: Path, images: int | None = None) -> Card:
     """Trains one model, evaluates its shipped form on the published images, returns its card.
 
     Weights and card are stored in `MODEL-SEED` in the cache. If they exist and have the same
@@ -110,12 +110,12 @@ def _prepare(threads: int) -> None:
     torch.set_flush_denormal(True)
 
 
-def trial_folder(training: Training, folder: Path) -> Path:
+def trial_folder(training: TrainingJob, folder: Path) -> Path:
     """Returns the folder of a training's weights and card in the cache."""
     return folder / f"{training.recipe.name}-{training.seed}"
 
 
-def _finished(training: Training, folder: Path) -> Card | None:
+def _finished(training: TrainingJob, folder: Path) -> Card | None:
     path = trial_folder(training, folder) / f"{training.recipe.name}.json"
     card: Card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return card if "accuracy" in card and card["recipe"] == asdict(training.recipe) else None
@@ -134,13 +134,13 @@ def write_baseline(cards: Iterable[Card], path: Path) -> None:
 
 
 def train_all(
-    trainings: Sequence[Training],
+    trainings: Sequence[TrainingJob],
     folder: Path,
     *,
     jobs: int,
     threads: int = 1,
     images: int | None = None,
-) -> dict[Training, Card]:
+) -> dict[TrainingJob, Card]:
     """Trains models side by side and returns their cards.
 
     Models that start from another one are trained last.
@@ -158,7 +158,7 @@ def train_all(
             cache.training_set(folder, training.start)
     for name in ("val", *world.SHIFTS):
         cache.pixels(folder, name, images or world.size(name))
-    cards: dict[Training, Card] = {}
+    cards: dict[TrainingJob, Card] = {}
     work = partial(make, folder=folder, images=images)
     # Spawned, not forked: a fork of a process that runs torch's threads may hang.
     with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare, (threads,)) as pool:

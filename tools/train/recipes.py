@@ -72,7 +72,7 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*MODELS, *BASEL
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingJob:
     """One training.
 
     Attributes:
@@ -86,7 +86,7 @@ class Training:
     start: Recipe | None = None
 
 
-def trainings_of(names: Sequence[str], seed: int | None) -> list[Training]:
+def trainings_of(names: Sequence[str], seed: int | None) -> list[TrainingJob]:
     """Returns the trainings of models, the longest first; without any, of all that ship.
 
     Args:
@@ -100,12 +100,12 @@ def trainings_of(names: Sequence[str], seed: int | None) -> list[Training]:
     return sorted(trainings, key=lambda training: -training.recipe.steps)
 
 
-def baseline_trainings() -> list[Training]:
+def baseline_trainings() -> list[TrainingJob]:
     """Returns the supervised runs of the baseline, in the order of its table."""
     names = [recipe.name for recipe in (*BASELINE, RECIPES["mini_supervised"])]
     return [_training(name, seed) for name in names for seed in BASELINE_SEEDS]
 
 
-def _training(name: str, seed: int) -> Training:
+def _training(name: str, seed: int) -> TrainingJob:
     recipe = RECIPES[name]
-    return Training(recipe, seed, RECIPES[recipe.start] if recipe.start else None)
+    return TrainingJob(recipe, seed, RECIPES[recipe.start] if recipe.start else None)

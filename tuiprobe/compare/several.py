@@ -36,13 +36,12 @@ _LEGEND: Final[RowLegend] = {
 
 
 def describe_several(runs: Sequence[Run], ranking: Ranking | None = None) -> tuple[Section, ...]:
-    """Describes two or more runs: the models, then the headline figures of all.
+    """Describes two or more runs: the models, the headline figures of all, and their indicator.
 
     Args:
         runs: The runs.
         ranking: Which model to take; None to compute it.
     """
-    models, *rest = describe_models(runs, ranking or rank(runs))
     first = names_of([run.report for run in runs])[0]
     sentence = f"{len(runs)} runs; the first, which the others are compared with, is {first}."
     headlines = Section(
@@ -50,15 +49,10 @@ def describe_several(runs: Sequence[Run], ranking: Ranking | None = None) -> tup
         headline=(sentence,),
         content=(prose(READ), *forests(runs), *_notes(runs)),
     )
-    return models, headlines, *rest
-
-
-def describe_models(runs: Sequence[Run], ranking: Ranking) -> tuple[Section, ...]:
-    """Describes which model to take and, of three or more runs, outlier figures and robustness."""
-    models = describe_ranking(ranking)
+    models = describe_ranking(ranking or rank(runs))
     if len(runs) < SEVERAL:
-        return (models,)
-    return models, describe_indicator(correlations(runs))
+        return models, headlines
+    return models, headlines, describe_indicator(correlations(runs))
 
 
 def correlations(runs: Sequence[Run]) -> Correlations:

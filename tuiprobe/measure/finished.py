@@ -1,8 +1,8 @@
 """Finds runs that were finished before, without loading a model.
 
 A run is finished if its options, the files that they name, its images and the version of tuiprobe
-are those of now, and its results can be read. Anything that differs means that the run is opened,
-and then its key decides what has to be measured.
+are those of now, its results can be read and no probe failed. Anything that differs means that the
+run is opened, and then its key decides what has to be measured.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
         report.tuiprobe == __version__
         and report.key == plan.key == run.read_key()
         and not report.partial
+        and not report.failures
         and report.model.weights.kind != "untrained"
         and plan.files == file_records(file_stamps(spec))
         and {record.name: record.found for record in plan.sets}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools.train import command
-from tools.train.recipes import RECIPES, SEEDS, Training, trainings_of
+from tools.train.recipes import RECIPES, SEEDS, TrainingJob, trainings_of
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import weights
 
@@ -34,12 +34,15 @@ def test_the_plain_command_makes_the_files_that_ship() -> None:
 @pytest.mark.nightly
 def test_everything_is_trained_once_and_kept(tmp_path: Path) -> None:
     trainings = [
-        Training(TUNED, 3, CLIP), Training(CLIP, 3), Training(LABELS, 3), Training(LABELS, 4),
-    ]  # fmt: skip
+        TrainingJob(TUNED, 3, CLIP),
+        TrainingJob(CLIP, 3),
+        TrainingJob(LABELS, 3),
+        TrainingJob(LABELS, 4),
+    ]
     cards = command.train_all(trainings, tmp_path, jobs=2, images=20)
     assert set(cards) == set(trainings)
     card = json.loads((tmp_path / "tiny_labels-3" / "tiny_labels.json").read_text())
-    assert card == {"sha256": card["sha256"], **cards[Training(LABELS, 3)]}
+    assert card == {"sha256": card["sha256"], **cards[TrainingJob(LABELS, 3)]}
     assert card["accuracy"]["sketch"]["n"] == 20
 
     # Again, after the card of one was lost: it goes on from its end, another is kept as it is.
@@ -52,6 +55,6 @@ def test_everything_is_trained_once_and_kept(tmp_path: Path) -> None:
     assert changed == ["tiny_tuned"]
 
     # Another recipe by the same name: the old training is not taken for it.
-    longer = Training(dataclasses.replace(LABELS, steps=3), 3)
+    longer = TrainingJob(dataclasses.replace(LABELS, steps=3), 3)
     with pytest.raises(UsageError, match=r"tiny_labels-3\.ckpt was trained by another recipe"):
         command.train_all([longer], tmp_path, jobs=2, images=20)
