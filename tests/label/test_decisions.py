@@ -168,6 +168,8 @@ def test_a_candidate_that_lost_among_some_is_not_the_best_of_more(street_runs: l
     assert evidence.status.verdict == "best"
     assert [model.model for model in ranking.models if model.decision == "take"] == [MODELS[1]]
     assert len(evidence.status.taken) == 3
+    text = " ".join(section_text(describe_labels(evidence.status)).split())
+    assert "several plans have several risks" in text
     labelling = labelled(street_runs)
     assert labelling.planned.verdict == "open"  # nothing is left to label
     labelling = open_labelling(street_runs, "street")
