@@ -137,7 +137,7 @@ def _files(source: str) -> tuple[list[Path], str | None]:
         return [Path(name)], member
     if not glob.has_magic(source):
         raise DataError(f"there is no file {source}")
-    files = sorted(matching_files(path.absolute()), key=numeric)
+    files = sorted(matching_files(path), key=numeric)
     if not files:
         raise DataError(f"no file fits the pattern {source}")
     return files, None
