@@ -121,6 +121,25 @@ def test_neither_estimates_nor_accuracy_in_distribution_order_models() -> None:
     assert "| 0.090 (0.070 to 0.110) |" in section_markdown(describe_ranking(ranking))
 
 
+def test_a_target_is_named_only_if_all_runs_with_targets_have_it() -> None:
+    def seeing(name: str, value: float, *targets: str) -> Run:
+        seen = shifted(name, value)
+        about = figure("target", estimate(0.5, 0.1), targets[0], TARGET, role="estimate")
+        part = Part(probe="estimated", title="Estimated", figures=(about,))
+        data = seen.report.data[0].model_copy(update={"target": True})
+        sets = tuple(data.model_copy(update={"name": target}) for target in targets)
+        update = {"data": (*seen.report.data, *sets), "parts": (*seen.report.parts, part)}
+        return seen._replace(report=seen.report.model_copy(update=update))
+
+    both, photos = seeing("a", 0.6, "street", "photos"), seeing("b", 0.3, "photos")
+    assert rank([both, photos, shifted("c", 0.2)]).target == "photos"
+    ranking = rank([seeing("a", 0.6, "street"), photos])
+    assert ranking.target == ""
+    text = " ".join(section_text(describe_ranking(ranking)).split())
+    assert "street" not in text
+    assert "estimated without labels, each on target sets of its own, with" in text
+
+
 def test_means_over_other_shifts_do_not_order_each_other() -> None:
     two, three = (MeanOf(values="correct", sets=sets) for sets in (("r", "v2"), ("r", "v2", "a")))
     runs = [shifted("a", 0.5, mean_of=two), shifted("b", 0.2, mean_of=three)]

@@ -22,7 +22,7 @@ from tuiprobe.label.result import TargetLabels
 from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS
 from tuiprobe.report.text import line
-from tuiprobe.results import Figure, Frozen, NotRun, Report, given
+from tuiprobe.results import DataSet, Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.base import Count, Real
 from tuiprobe.results.headlines import BY_ID, LABELLED_ID, TARGET_ERROR
 from tuiprobe.results.report import ABSENT
@@ -96,7 +96,8 @@ class Ranking(Frozen):
             the mean of shifts; empty where no two models have either.
         data: The set that the figure is of.
         sets: Number of the labelled shifts that it is the mean of; 0 where that is not known.
-        target: The first set without labels, whose pictures could be labelled; empty without.
+        target: The first set without labels of all models that are ordered and have any, whose
+            pictures could be labelled; empty without.
         pictures: Images of that set; 0 without.
         labels: What labels decide, where models are ordered by them.
         models: In order; those without the figure at the end. Without a figure as they were given.
@@ -230,7 +231,7 @@ def _rank_by_shifts(runs: Sequence[Run]) -> Ranking:
     changes = [row.difference for row in differences]
     limits = [detectable(change, len(changes)) for change in changes if given(change)]
     mean = ordered[0][1] if ordered else None
-    target = next((data for run in runs for data in run.report.data if data.target), None)
+    target = _shared_target([run for run, _ in ordered] or runs)
     return Ranking(
         by=MEAN_SHIFT_ID if mean is not None else "",
         data=mean.data if mean is not None else "",
@@ -240,6 +241,14 @@ def _rank_by_shifts(runs: Sequence[Run]) -> Ranking:
         models=(*_with_decisions(models, _decisions(models)), *(_row(run, None) for run in rest)),
         detectable=max((limit for limit in limits if limit is not None), default=None),
     )
+
+
+def _shared_target(runs: Sequence[Run]) -> DataSet | None:
+    """Returns the first target set that all runs with target sets have; None without one."""
+    sets = [[data for data in run.report.data if data.target] for run in runs]
+    first, *others = [targets for targets in sets if targets] or [[]]
+    names = [{data.name for data in targets} for targets in others]
+    return next((data for data in first if all(data.name in other for other in names)), None)
 
 
 def _by_shifts(runs: Sequence[Run]) -> list[tuple[Run, NamedFigure]]:

@@ -169,9 +169,10 @@ def _reading(ranking: Ranking) -> Iterator[str]:
         )
     if any(isinstance(cell, Estimate) for cell in cells):
         others = "the others are " if measured else ""
+        where = f" of {ranking.target}" if ranking.target else ", each on target sets of its own"
         yield (
-            f"On your pictures: {others}estimated without labels of {ranking.target}, with the "
-            "80 % range. It does not order models."
+            f"On your pictures: {others}estimated without labels{where}, with the 80 % range. It "
+            "does not order models."
         )
     if any(given(model.largest_loss) for model in models):
         yield (
