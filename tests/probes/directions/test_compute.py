@@ -7,8 +7,10 @@ from scipy import stats
 from tests.probes.planted_head import CHANNELS, CLASSES, planted
 from tuiprobe.errors import DataError
 from tuiprobe.probes.directions.compute import decompose, probe_directions
+from tuiprobe.probes.directions.describe import describe
 from tuiprobe.probes.directions.pruning import kept_numbers, random_rotations
 from tuiprobe.probes.heads import SetFeatures, hits
+from tuiprobe.report.text import line
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -238,3 +240,20 @@ def test_bad_input_is_named():
         )
     with pytest.raises(DataError, match="is for 3 rows"):
         probe_directions(head, [SetFeatures("a", images.features, images.labels, answers[:3])], [])
+
+
+def test_the_most_important_direction_is_called_by_its_number():
+    rng = np.random.default_rng(0)
+    turn = np.linalg.qr(rng.standard_normal((24, 24)))[0].astype("f4")
+    rows = np.array([[3, 0, 0], [-3, 0, 0], [0, 2, 0], [0, -2, 0], [0, 0, 1], [0, 0, -1]], "f4")
+    head = HeadArrays(rows @ turn[:3])
+    along = rng.standard_normal((200, 3)).astype("f4") * [0.1, 5, 0.1]
+    images = SetFeatures("val", (along @ turn[:3]).astype("f4"), rng.integers(0, 6, 200))
+    headlines = []
+    for numbers in (slice(None), slice(2)):
+        some = SetFeatures("val", images.features, images.labels % 2)
+        head = HeadArrays(head.weight[numbers])
+        result = probe_directions(head, [images if len(head.weight) > 2 else some], [])
+        headlines.append(line(describe(result).headline))
+    assert headlines[0].startswith("Direction 1, the most important of 3 of the head, has ")
+    assert headlines[1] == ""  # one direction has all of it

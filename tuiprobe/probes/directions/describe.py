@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tuiprobe.numbers import number
-from tuiprobe.probes.content import heading, prose, series, several, table
+from tuiprobe.probes.content import heading, prose, series, table
 from tuiprobe.probes.directions import TITLE
 from tuiprobe.probes.directions.result import Basis, Directions
 from tuiprobe.results.section import (
@@ -43,11 +43,12 @@ def describe(result: Directions) -> Section:
     # The mean row, nearly all of a zero-shot head's importance, changes no answer.
     basis = next((basis for basis in reversed(result.bases) if basis.centred), None)
     headline: Text = ()
-    if basis is not None:
-        headline = (
-            f"The first of {several(basis.rank, 'direction')} of the head has ",
-            f"{basis.top_share.alone()} of the importance.",
-        )
+    if basis is not None and basis.rank > 1:
+        most = basis.directions[0].index
+        which = f"The first of {basis.rank:,} directions of the head"
+        if most:
+            which = f"Direction {most}, the most important of {basis.rank:,} of the head,"
+        headline = (f"{which} has ", f"{basis.top_share.alone()} of the importance.")
     return Section(
         title=TITLE,
         headline=headline,
