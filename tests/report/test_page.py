@@ -131,6 +131,15 @@ def test_a_short_table_is_folded_and_a_long_one_only_named() -> None:
     assert "and 1 more" in nowhere
 
 
+def test_a_table_lists_as_many_rows_as_it_asks_for_if_a_file_has_all() -> None:
+    section = table(150)
+    (long,) = (piece for piece in section.content if isinstance(piece, Table))
+    asked = section.model_copy(update={"content": (long.model_copy(update={"shown": 20}),)})
+    page, short = (html(with_section(each)) for each in (asked, table(3)))
+    assert "130 more in tables/" in page
+    assert page.count('<td data-v="') - short.count('<td data-v="') == 17
+
+
 def test_points_have_names() -> None:
     points = Series(
         name="models", x=(0.1, 0.2), y=(0.3, 0.4), mark="points", role="context", names=("a<", "b")

@@ -192,7 +192,12 @@ def _figures_folded(
 
 def only_in_a_file(table: Table) -> bool:
     """Returns whether a page only says where a table is."""
-    return table.file and len(table.rows) > LISTED_ROWS
+    return table.file and table.shown is None and len(table.rows) > LISTED_ROWS
+
+
+def rows_listed(table: Table) -> int:
+    """Returns how many rows of a table a page lists: as many as it asks for, if a file has all."""
+    return min(table.shown or LISTED_ROWS, LISTED_ROWS) if table.file else LISTED_ROWS
 
 
 def has_points(piece: Chart | Strip) -> bool:
@@ -260,6 +265,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "image_name": image_name,
     "legend": legend,
     "plot": plot,
+    "rows_listed": rows_listed,
     "shortened": shortened,
     "sort_key": _sort_key,
     "table_name": _table_name,
@@ -273,4 +279,4 @@ TESTS: Mapping[str, Callable[..., bool]] = {
     "more_figures": lambda piece: isinstance(piece, list),
 }
 
-LIMITS = {"listed_rows": LISTED_ROWS, "named_images": NAMED_IMAGES}
+LIMITS = {"named_images": NAMED_IMAGES}
