@@ -5,9 +5,13 @@ import pytest
 from scipy.stats import linregress, norm
 
 from tests.measure.fake_run import model
-from tuiprobe.compare.agreement import JointAnswers, agreement, why_unfit
+from tests.report.samples import report
+from tuiprobe.compare.agreement import JointAnswers, _joint, _ModelAnswers, agreement, why_unfit
+from tuiprobe.compare.differences import Run
+from tuiprobe.errors import UsageError
 from tuiprobe.numbers import number
 from tuiprobe.results import Weights
+from tuiprobe.run.per_image import SetValues
 
 LABEL_NOISE = 0.5
 MODELS = tuple(f"m{i}" for i in range(7))
@@ -98,3 +102,19 @@ def test_unfit_models_are_refused_with_the_figure(training, digests, reason):
         model(training=kind, weights=weight) for kind, weight in zip(training, weights, strict=True)
     ]
     assert reason in why_unfit(models)
+
+
+def test_images_that_one_run_could_not_use_are_left_out_for_all():
+    def seen(ids, contents="c"):
+        values = SetValues(str(ids), contents, np.array(ids), {})
+        said = _ModelAnswers((b"", ("x",)), values.ids, 10 * values.ids, values.ids > 1)
+        return Run(report(), {"street": values}), {"street": said}
+
+    seen_by = [seen([0, 1, 2, 3]), seen([0, 2, 3]), seen([0, 1, 2])]
+    joint = _joint("street", [run for run, _ in seen_by], [sets for _, sets in seen_by])
+    assert joint.answer.tolist() == [[0, 20]] * 3
+    assert joint.right.tolist() == [[False, True]] * 3
+    for contents in ("other", ""):
+        seen_by[1] = seen([0, 1], contents)
+        with pytest.raises(UsageError, match="on street: the runs count different images"):
+            _joint("street", [run for run, _ in seen_by], [sets for _, sets in seen_by])

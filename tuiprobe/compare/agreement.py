@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -165,11 +166,13 @@ class _ModelAnswers:
 
     Attributes:
         classes: What tells the lists of classes of two heads apart.
-        answer: int64 [n], classes, by ascending id of the image.
+        ids: int64 [n], the images with a finite representation, ascending.
+        answer: int64 [n], classes.
         right: bool [n]; None without labels.
     """
 
     classes: tuple[bytes, Sequence[str]]
+    ids: Int64
     answer: Int64
     right: Bool | None
 
@@ -184,9 +187,11 @@ def _answers(run: Run) -> dict[str, _ModelAnswers]:
     for images in (*reader.head_sets, *reader.target_sets):
         logits = Logits(reader.head, images)
         confidences = logits.confidences()
-        order = np.argsort(reader.features(images.name)["ids"])
+        ids = reader.features(images.name)["ids"]
+        order = np.argsort(ids)
         answers[images.name] = _ModelAnswers(
             classes=(np.unique(logits.classes).tobytes(), reader.plan.sets[0].classes),
+            ids=ids[order],
             answer=confidences.answer[order],
             right=None if confidences.right is None else confidences.right[order],
         )
@@ -196,26 +201,30 @@ def _answers(run: Run) -> dict[str, _ModelAnswers]:
 def _joint(
     name: str, runs: Sequence[Run], answers: Sequence[Mapping[str, _ModelAnswers]]
 ) -> JointAnswers:
-    """Returns what all models answer on a set.
+    """Returns what all models answer on the images of a set that every run could use.
 
     Raises:
         UsageError: If the runs measured other images, or answer with other classes.
     """
-    images = [run.images.get(name) for run in runs]
+    images = [run.images[name] for run in runs if name in run.images]
+    if len(images) < len(runs):
+        without = next(run for run in runs if name not in run.images)
+        raise UsageError(f"{without.report.model.name}: {KEEPS_NONE}")
+    first, models = images[0], [sets[name] for sets in answers]
     for run, other in zip(runs, images, strict=True):
-        if other is None or images[0] is None:
-            raise UsageError(f"{run.report.model.name}: {KEEPS_NONE}")
-        if reason := images[0].differs_from(other):
+        reason = first.differs_from(other)
+        if reason and not (first.contents and first.contents == other.contents):
             raise UsageError(f"{run.report.model.name} on {name}: {reason}")
-    models = [sets[name] for sets in answers]
     if (classes := len({model.classes for model in models})) > 1:
         raise UsageError(f"the heads answer with {classes} different lists of classes")
-    if models[0].answer.size < 2:
-        raise UsageError(f"{name}: {models[0].answer.size} images are usable")
-    right = [model.right for model in models if model.right is not None]
+    ids = reduce(np.intersect1d, [model.ids for model in models])
+    if ids.size < 2:
+        raise UsageError(f"{name}: {ids.size} images are usable in every run")
+    pairs = [(model, np.isin(model.ids, ids)) for model in models]
+    right = [model.right[rows] for model, rows in pairs if model.right is not None]
     return JointAnswers(
         name,
-        np.stack([model.answer for model in models]),
+        np.stack([model.answer[rows] for model, rows in pairs]),
         np.stack(right) if len(right) == len(models) else None,
     )
 

@@ -244,16 +244,13 @@ def test_bad_input_is_named():
 
 def test_the_most_important_direction_is_called_by_its_number():
     rng = np.random.default_rng(0)
-    turn = np.linalg.qr(rng.standard_normal((24, 24)))[0].astype("f4")
+    turn = np.linalg.qr(rng.standard_normal((24, 24)))[0].astype("f4")[:3]
     rows = np.array([[3, 0, 0], [-3, 0, 0], [0, 2, 0], [0, -2, 0], [0, 0, 1], [0, 0, -1]], "f4")
-    head = HeadArrays(rows @ turn[:3])
-    along = rng.standard_normal((200, 3)).astype("f4") * [0.1, 5, 0.1]
-    images = SetFeatures("val", (along @ turn[:3]).astype("f4"), rng.integers(0, 6, 200))
+    along = (rng.standard_normal((200, 3)) * [0.1, 5, 0.1]).astype("f4")
     headlines = []
-    for numbers in (slice(None), slice(2)):
-        some = SetFeatures("val", images.features, images.labels % 2)
-        head = HeadArrays(head.weight[numbers])
-        result = probe_directions(head, [images if len(head.weight) > 2 else some], [])
+    for classes in (6, 2):
+        images = SetFeatures("val", along @ turn, rng.integers(0, classes, 200))
+        result = probe_directions(HeadArrays(rows[:classes] @ turn), [images], [])
         headlines.append(line(describe(result).headline))
     assert headlines[0].startswith("Direction 1, the most important of 3 of the head, has ")
     assert headlines[1] == ""  # one direction has all of it
