@@ -115,12 +115,6 @@ class ResultsScreen(ProbeScreen):
         switcher.current = f"tab-{name}"
         self._focus()
 
-    def on_resize(self) -> None:
-        """Keeps the active tab in sight."""
-        for bar in self.query(Tabs):
-            if bar.active_tab is not None:
-                self.call_after_refresh(bar.active_tab.scroll_visible, animate=False)
-
     def _how_it_stands(self) -> str:
         """Returns what the title says of a run that is not done."""
         if self.state is None or self.state.kind == "done":
