@@ -117,6 +117,9 @@ def test_output_that_cannot_be_written_in_other_ways(place: Path) -> None:
     command = "runs --root ."
     if sys.platform == "linux":
         assert ended(command, place, "> /dev/full", buffer=False) == (5, [NO_ROOM])
+    assert ended(command, place, ">&-") == (5, ["error: cannot write output: it is closed"])
+    assert ended(f"{command} no-such-run", place, "2>&- > seen") == (0, [])
+    assert (place / "seen").read_text() == ""  # messages do not take the place of output
     reader, writer = os.pipe()
     os.close(reader)
     assert ended(command, place, f">&{writer}", keep=(writer,)) == (1, [])

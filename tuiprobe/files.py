@@ -105,14 +105,17 @@ def _kind(mode: int) -> str:
 def similar_folder(missing: Path) -> Path | None:
     """Returns the folder that a path without a folder probably means; None if none is similar.
 
-    It lies beside the first part of the path that is missing.
+    It differs in the first part of the path that is missing; what follows is kept if it is there.
     """
+    whole = missing
     while not missing.parent.is_dir():
         missing = missing.parent
     with suppress(OSError):
         names = [path.name for path in missing.parent.iterdir() if path.is_dir()]
         if near := get_close_matches(missing.name, names, n=1):
-            return missing.parent / near[0]
+            meant = missing.parent / near[0]
+            inside = meant / whole.relative_to(missing)
+            return inside if inside.is_dir() else meant
     return None
 
 

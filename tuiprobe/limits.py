@@ -91,7 +91,7 @@ WRAPPERS = 16
 """Dictionaries around the weights of a checkpoint."""
 
 TAR_HEADER_BYTES = 2**17
-"""An extended header of a tar file: the name and the attributes of a member."""
+"""The headers of a member of a tar file: its name, its attributes, and the map if it is sparse."""
 
 PATTERN_PATHS = 100_000
 """Paths that the braces of a pattern stand for."""

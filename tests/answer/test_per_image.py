@@ -11,6 +11,7 @@ import pytest
 from scipy import special, stats
 
 from tests.measure.fake_run import FakeSet, vouch, write_run
+from tuiprobe.answer.ablation import Question, ablate
 from tuiprobe.answer.report import answer
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run.directory import RunDir
@@ -54,6 +55,21 @@ def test_values_are_those_of_scipy_and_give_the_figures_of_the_report(tmp_path: 
     report = answer(run)
     assert report.figure("top1").value == pytest.approx(right.mean())
     assert report.figure("kurtosis").value == pytest.approx(kurtosis.mean(), rel=1e-6)
+
+
+def test_a_representation_too_small_for_a_length_counts_as_one_of_zeros(tmp_path: Path) -> None:
+    features, labels, weight = planted()
+    features[9] = 1e-25  # its squares are zero in float32
+    run = write_run(tmp_path / "run", {"val": FakeSet(features, labels)}, weight)
+    write_results(run, answer(run))
+    found = read_per_image(run)["val"]
+    assert not found.values["correct"][[7, 9]].any()
+    assert np.flatnonzero(np.isnan(found.values["confidence"])).tolist() == [7, 9]
+    vouch(run)
+    top1 = answer(run).figure("top1")
+    assert top1.value == pytest.approx(found.values["correct"].mean())
+    (before,) = (row.before for row in ablate(run, Question((1,), (), False, "zero")).sets)
+    assert before.top1 == pytest.approx(top1.value)
 
 
 def test_what_is_not_known_is_not_kept(tmp_path: Path) -> None:

@@ -254,12 +254,13 @@ def test_a_list_names_models_and_their_weights(tmp_path: Path) -> None:
     path = tmp_path / "models.txt"
     path.write_text(
         "# mine\nrn50_openai\n\ntimm:resnet50.a1_in1k checkpoint='my weights/#1.pt' # tuned\n"
-        "rn101_cc12m checkpoint=/abs/w.pt\nrn50_openai\n"
+        "rn101_cc12m checkpoint=/abs/w.pt\nrn50_openai\nmini_clip checkpoint=~nobody-here/w.pt\n"
     )
     assert read_models(str(path)) == (
         ("rn50_openai", None),
         ("timm:resnet50.a1_in1k", f"{tmp_path}/my weights/#1.pt"),
         ("rn101_cc12m", "/abs/w.pt"),
+        ("mini_clip", f"{tmp_path}/~nobody-here/w.pt"),  # a slip, which the weights' error shows
     )
     listed = read_models("paper")
     assert listed == tuple((name, None) for name in paper_models())

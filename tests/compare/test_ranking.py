@@ -128,6 +128,10 @@ def test_means_over_other_shifts_do_not_order_each_other() -> None:
     ranking = rank([*runs, shifted("c", 0.7, mean_of=two)])
     assert decisions(ranking) == [("c", "take"), ("a", "behind"), ("b", "undecided")]
     assert ranking.models[2].from_first is None
+    assert title_of(ranking) == "Take c: the best on the mean of 2 labelled shifts"
+    assert line(describe_ranking(ranking).headline) == (
+        f"{title_of(ranking)}. Not compared, without a mean over the same shifts: b."
+    )
 
 
 def test_the_same_images_are_compared_in_pairs() -> None:

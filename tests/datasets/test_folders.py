@@ -100,6 +100,9 @@ def test_the_default_needs_no_spelling_and_a_spec_records_the_source(place: Path
         load_suite(source_named("foto"))
     with pytest.raises(DataError, match=r"/phots/cats does not exist; did you mean .*/photos\?"):
         load_suite(source_named("./phots/cats"))
+    Path("photos/cats").mkdir()
+    with pytest.raises(DataError, match=r"did you mean .*/photos/cats\?"):
+        load_suite(source_named("./phots/cats"))
 
 
 def test_a_source_of_another_package_is_told_apart_unloaded(

@@ -15,12 +15,16 @@ def test_globs_folders_and_braces_name_local_files_in_byte_order(
 ) -> None:
     folder = tmp_path / "set [1]"
     folder.mkdir()
-    for name in ("b-1.tar", "b-0.tar", "a.tar", "é.tar", "notes.txt"):
+    for name in ("b-1.tar", "b-0.tar", "a.tar", "é.tar", "notes.txt", "._a.tar"):
         (folder / name).write_bytes(b"")
+    (folder / "unpacked.tar").mkdir()
     tars = [str(folder / name) for name in ("a.tar", "b-0.tar", "b-1.tar", "é.tar")]
     monkeypatch.setenv("HOME", str(tmp_path))
     assert shard_files.expand(str(folder)) == shard_files.expand("~/set [1]") == tars
     assert shard_files.expand(f"{tmp_path}/set*/*.tar") == tars
+    with monkeypatch.context() as inside:
+        inside.chdir(folder)
+        assert shard_files.expand("*.tar") == tars
     assert shard_files.expand(f"{tmp_path}/set*/b-{{0..1}}.tar") == tars[1:3]
     assert shard_files.expand(f"{tmp_path}/set*/{{a,b-1,a}}.tar") == [tars[0], tars[2]]
     assert shard_files.expand("https://host/{b,a}.tar") == [

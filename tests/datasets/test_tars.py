@@ -136,17 +136,19 @@ def pax(content: bytes) -> bytes:
 
 
 MEMBER = header("a.jpg", b"00000000000\0")
+SPARSE = pax(b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n") + header("a.jpg", b"00006065000\0")
 
 
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
         (pax(b"17 size=-1048576\n") + MEMBER, "has -1,048,576 bytes"),
-        (pax(b"7 a=bc\n") * 3000 + MEMBER, "recursion"),
+        (pax(b"7 a=bc\n") * 3000 + MEMBER, "longer headers"),
+        (SPARSE + b"400000\n" + b"1\n" * 800_000, "longer headers"),  # in 50 MB of numbers
         (pax(b"9" * 2**18) + MEMBER, "a header of 262,144 bytes"),
         (pax(b"0 a=\n") + MEMBER, "damaged"),
     ],
-    ids=["backwards", "deep", "long", "endless"],
+    ids=["backwards", "deep", "map", "long", "endless"],
 )
 def test_extended_headers_are_bounded(content: bytes, cause: str) -> None:
     with pytest.raises(DataError, match=cause):

@@ -218,6 +218,20 @@ def test_files_of_different_widths_are_refused(tmp_path: Path) -> None:
         open_vectors(str(tmp_path))
 
 
+def test_files_are_found_in_a_folder_that_looks_like_a_pattern_but_hidden_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".runs" / "try [1]"
+    folder.mkdir(parents=True)
+    for name in ("part_10.npy", "part_2.npy", ".part_3.npy"):
+        np.save(folder / name, planted(4, 8))
+    monkeypatch.chdir(folder)
+    found = [matrix.path.name for matrix in open_vectors("*_*.npy").matrices]
+    assert found == ["part_2.npy", "part_10.npy"]
+    (folder / "._part_2.npy").write_bytes(b"of macOS")
+    assert [matrix.path.name for matrix in open_vectors(str(folder)).matrices] == found
+
+
 @pytest.mark.parametrize("source", ["", "nowhere.npy", "no*where.npy", "a\0b.npy", "x" * 5000])
 def test_what_is_not_there_is_said(source: str) -> None:
     with pytest.raises(TuiprobeError):

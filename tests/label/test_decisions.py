@@ -35,7 +35,7 @@ def street_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     names = [f"{n:05}.png" for n in range(500)]
 
     def read(directory: RunDir, target: str | None) -> Candidate:
-        number = MODELS.index(directory.path.name)
+        number = MODELS.index(directory.path.name.partition("-")[0])  # `-` begins a copy
         return Candidate(
             directory, MODELS[number], "street", "miniature:street", (), CLASSES, np.arange(500),
             STREET["answers"][number].astype(np.int64), STREET["confidences"][number],
@@ -168,9 +168,24 @@ def test_a_candidate_that_lost_among_some_is_not_the_best_of_more(street_runs: l
     assert evidence.status.verdict == "best"
     assert [model.model for model in ranking.models if model.decision == "take"] == [MODELS[1]]
     assert len(evidence.status.taken) == 3
+    text = " ".join(section_text(describe_labels(evidence.status)).split())
+    assert "several plans have several risks" in text
     labelling = labelled(street_runs)
     assert labelling.planned.verdict == "open"  # nothing is left to label
     labelling = open_labelling(street_runs, "street")
     labelling.undo()
     assert label_status(labelling) == label_status(open_labelling(street_runs, "street"))
     labelling.close()
+
+
+def test_copies_of_a_candidate_do_not_make_a_plan_one_of_more_models(
+    street_runs: list[Path],
+) -> None:
+    copies = [street_runs[3].with_name(f"{MODELS[3]}-{n}") for n in range(2)]
+    for copy in copies:
+        copy.mkdir()
+    plan = labelled([street_runs[1], street_runs[3], *copies])
+    assert plan.decided.verdict == "best"
+    status = label_status(open_labelling(street_runs[1:], "street"))
+    assert status.verdict == "open"  # nothing was said of mini_finetuned
+    assert [row.dropped for row in status.candidates] == [False, False, True]

@@ -181,6 +181,40 @@ def test_labels_are_found_by_digest_for_any_run_beside_them(label_runs: list[Pat
     labelling.close()
 
 
+def test_the_accuracy_of_a_run_alone_does_not_rest_on_its_name(label_runs: list[Path]) -> None:
+    labelling = open_labelling(label_runs[:1], "photos")
+    answer(labelling, 25)
+    labelling.close()
+    before = labelled_accuracy(RunDir(label_runs[0]), "photos")
+    renamed = label_runs[0].rename(label_runs[0].with_name("renamed"))
+    assert before is not None
+    assert labelled_accuracy(RunDir(renamed), "photos") == before
+    (known,) = open_labelling([renamed], "photos").accuracies()
+    assert known is not None
+    assert known.figure == before.accuracy
+
+
+def test_labels_of_pictures_that_their_plan_does_not_list_make_no_accuracy(
+    label_runs: list[Path],
+) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    answer(labelling, 5)
+    labelling.close()
+    (plan,) = labelling.files.plans()
+    drawn = {row.line.digest for row in labelling.counted}
+    rest = [
+        (picture, stage)
+        for picture, stage in zip(plan.pictures, plan.stages, strict=True)
+        if picture not in drawn
+    ]
+    pictures, stages = zip(*rest, strict=True)
+    edited = plan.model_copy(update={"pictures": pictures, "stages": stages})
+    labelling.files.write_plans([edited])
+    beside = labelled_accuracy(RunDir(label_runs[0]), "photos")
+    assert beside is not None
+    assert "were not drawn at random" in beside.sentence()
+
+
 def test_the_truth_is_within_the_accuracy_of_a_run_that_was_no_candidate(
     label_runs: list[Path],
 ) -> None:

@@ -87,7 +87,7 @@ def ablate(directory: RunDir, question: Question) -> TargetedAblation:
         if first not in run.measured.sets:
             raise DataError(f"no image of {first} was measured yet, so there is no mean to set to")
         features = run.features(first)["features"]
-        inside = features[features.any(axis=1)] @ span
+        inside = features[np.linalg.norm(features, axis=1) > 0] @ span
         centre = (inside.sum(axis=0, dtype=np.float64) / max(1, len(inside))).astype(np.float32)
     images = {each.name: each for each in run.head_sets}
     sets: list[SetAblation] = []

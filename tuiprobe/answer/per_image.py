@@ -53,11 +53,11 @@ def _of_set(run: RunReader, data: DataSet, features: SetFeatures) -> SetValues:
 def _answers(head: HeadArrays, features: SetFeatures) -> dict[PerImage, NDArray[Any]]:
     """Returns correct answers, if labelled, and confidence, if the scale of the logits is known.
 
-    An image whose representation is zero is wrong, and has no confidence.
+    An image whose representation has length 0 in float32 is wrong, and has no confidence.
     """
     values: dict[PerImage, NDArray[Any]] = {}
     kept = usable_images(features)  # as accuracies do, so that every bit of the logits is theirs
-    pointing = np.any(features.features != 0, axis=1)
+    pointing = np.linalg.norm(features.features, axis=1) > 0
     with suppress(DataError):  # no labels, or one that no row answers for: no accuracy either
         right = answered_right(kept.features, head, kept)
         values["correct"] = np.zeros(len(pointing), dtype=bool)

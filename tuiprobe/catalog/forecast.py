@@ -58,7 +58,7 @@ class Peers:
     """Published models of one kind of training, and the forecast that they allow.
 
     Attributes:
-        kind: TrainingKind of training.
+        kind: Kind of training.
         line: The fit; its reach is that of families left out.
         reach: Half-width of the prediction interval in logits, by level.
         families: How many families the models are of.

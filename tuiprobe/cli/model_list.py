@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,4 +71,6 @@ def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
         if is_foreign(model, foreign):
             raise UsageError(f"{place}: {model!r} runs code; name it by --model yourself")
         base = file.absolute().parent
-        yield model, str(base / Path(checkpoint).expanduser()) if checkpoint else None
+        # Unlike that of pathlib, it keeps a home folder that is not there, which is named then.
+        weights = os.path.expanduser(checkpoint)  # noqa: PTH111
+        yield model, str(base / weights) if checkpoint else None

@@ -17,6 +17,10 @@ def printing(work: Callable[[], int]) -> int:
 
     A closed pipe (`| head -1`) ends the command with exit code 1.
     """
+    if sys.stderr is None:  # closed by the caller; what is opened next would take its place
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    if sys.stdout is None:
+        return _refused("it is closed")
     try:
         code = work()
         print(end="", flush=True)  # here, not at the interpreter's end, where an error says nothing
@@ -27,9 +31,13 @@ def printing(work: Callable[[], int]) -> int:
     except OSError as error:
         # Without a buffer nothing is left to be written; files of the program's own have a name.
         if drop_output() or (error.filename is None and error.errno in NO_ROOM):
-            print(f"error: cannot write output: {error.strerror}", file=sys.stderr)
-            return TuiprobeError.exit_code
+            return _refused(error.strerror)
         raise
+
+
+def _refused(reason: str | None) -> int:
+    print(f"error: cannot write output: {reason}", file=sys.stderr)
+    return TuiprobeError.exit_code
 
 
 def drop_output() -> bool:

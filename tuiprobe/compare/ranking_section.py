@@ -80,16 +80,23 @@ def _decision(ranking: Ranking) -> tuple[str, str]:
             "models."
         ).strip()
     shifts = several(ranking.sets, "labelled shift") if ranking.sets else "labelled shifts"
-    ordered = [model for model in ranking.models if ranking.by in model.figures]
+    ordered = [ranking.models[0], *(row for row in ranking.models[1:] if row.from_first)]
+    others = [row.model for row in ranking.models[len(ordered) :]]
+    apart = ""
+    if others:
+        apart = f"Not compared, without a mean over the same shifts: {listed(others, NAMED)}."
     undecided = [model.model for model in ordered if model.decision == "undecided"]
     if undecided:
-        return f"Undecided between {listed(undecided, NAMED)}: label {pictures}.", (
+        reason = (
             f"On the mean of {shifts} they are neither told apart from {ordered[0].model} nor "
-            f"within {MARGIN_POINTS} of it. {how_many}"
+            f"within {MARGIN_POINTS} of it."
         )
-    stronger = ""
+        decision = f"Undecided between {listed(undecided, NAMED)}: label {pictures}."
+        return decision, " ".join(filter(None, (reason, how_many, apart)))
+    stronger = apart
     if ranking.target:
-        stronger = f"Labels of {pictures} would be stronger evidence. {how_many}"
+        labels = f"Labels of {pictures} would be stronger evidence."
+        stronger = " ".join(filter(None, (labels, how_many, apart)))
     take = next(model.model for model in ordered if model.decision == "take")
     equal = sum(model.decision == "as good" for model in ordered)
     if equal:

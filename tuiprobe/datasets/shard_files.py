@@ -94,28 +94,35 @@ def is_url(place: str) -> bool:
 
 
 def _local(pattern: str) -> list[str]:
-    path = Path(pattern).expanduser().absolute()
+    named = Path(pattern).expanduser()
+    path = named.absolute()
     if path.is_dir():
-        files, problem = list(path.glob("*.tar")), "holds no *.tar file"
+        files, problem = matching_files("*.tar", path), "holds no *.tar file"
     elif path.exists():
         files, problem = [path], ""
     else:
-        files, problem = matching_files(path), "does not exist, and matches no file"
+        files, problem = matching_files(named), "does not exist, and matches no file"
     if not files:
         raise DataError(f"{path} {problem}")
     return [str(file) for file in files]
 
 
-def matching_files(pattern: Path) -> list[Path]:
-    """Returns the files that match an absolute pattern, as in a shell.
+def matching_files(pattern: str | Path, folder: Path | None = None) -> list[Path]:
+    """Returns the files that match a pattern, as in a shell.
 
     `**` stands for any number of folders, and follows no links. A hidden file or folder is matched
     by a part of the pattern that starts with a dot.
 
+    Args:
+        pattern: The pattern.
+        folder: What it is relative to, itself no pattern; None for the current directory.
+
     Raises:
         DataError: If `**` is not a whole part of the pattern.
     """
-    parts = pattern.parts[1:]
+    pattern = Path(pattern)
+    root = Path(pattern.anchor) if pattern.is_absolute() else folder or Path.cwd()
+    parts = pattern.parts[1:] if pattern.is_absolute() else pattern.parts
     parts = (*parts, "*") if parts[-1:] == ("**",) else parts
     hidden = [part for part in parts if part.startswith(".")]
 
@@ -123,10 +130,14 @@ def matching_files(pattern: Path) -> list[Path]:
         return not part.startswith(".") or any(fnmatchcase(part, name) for name in hidden)
 
     try:
-        paths = list(Path(pattern.anchor).glob("/".join(parts)))
+        paths = list(root.glob("/".join(parts)))
     except ValueError as error:
         raise DataError(f"{pattern} is no pattern: {error}") from error
-    return [path for path in paths if path.is_file() and all(map(is_visible, path.parts))]
+    return [
+        path
+        for path in paths
+        if path.is_file() and all(map(is_visible, path.relative_to(root).parts))
+    ]
 
 
 def stamp(place: str) -> str:

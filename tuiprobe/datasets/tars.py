@@ -118,19 +118,44 @@ def read_index(file: IO[bytes], place: str) -> Index:
     return index
 
 
+class _HeaderReads(BoundedReads):
+    """A tar file for `tarfile`, which reads no content but the maps of sparse members, whole.
+
+    Args:
+        file: The file.
+        most: Bytes that the headers of one member may have.
+
+    Attributes:
+        left: Bytes that may still be read until the next member.
+    """
+
+    def __init__(self, file: IO[bytes], most: int) -> None:
+        super().__init__(file, most)
+        self.left = most
+
+    def read(self, size: int = -1) -> bytes:
+        """Reads as a file does; refuses a member whose headers have more than `most` bytes."""
+        content = super().read(size)
+        self.left -= len(content)
+        if self.left < 0:
+            raise ValueError("a member has longer headers than in any archive")
+        return content
+
+
 def _members(file: IO[bytes], index: Index) -> Iterator[tarfile.TarInfo]:
     """Yields the header of each member, and notes in the index whether the end marker follows.
 
     Raises:
         tarfile.TarError, ValueError, RecursionError, ...: If the tar is damaged or cut short.
     """
-    headers = cast(IO[bytes], BoundedReads(file, TAR_HEADER_BYTES))
-    with tarfile.open(fileobj=headers, mode="r:", encoding="utf-8") as tar:
+    headers = _HeaderReads(file, TAR_HEADER_BYTES)
+    with tarfile.open(fileobj=cast(IO[bytes], headers), mode="r:", encoding="utf-8") as tar:
         while (member := tar.next()) is not None:
             if member.size < 0:
                 raise ValueError(f"{member.name!r} has {member.size:,} bytes")
             yield member
             tar.members = []  # type: ignore[attr-defined]  # which would keep all of them
+            headers.left = TAR_HEADER_BYTES
         file.seek(tar.offset)
     block = file.read(tarfile.BLOCKSIZE)
     index.ended = bool(block)

@@ -15,7 +15,7 @@ from tuiprobe.label.files import LabelPlan
 from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.label.result import LabelledSet, unplanned
 from tuiprobe.label.session import labelling_of
-from tuiprobe.label.survey import LabelledAccuracy, block_accuracies
+from tuiprobe.label.survey import LabelledAccuracy, Pool, StratifiedSample, block_accuracies
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.run.directory import RunDir
 
@@ -69,18 +69,25 @@ def _by_plan(
     places = np.array([matched.places[digest] for digest in plan.pictures], dtype=np.int64)
     own = matched.of(places)
     (digest,) = own.answers_digests
-    if digest in plan.answers:  # as its labelling states it
-        folder = own.source_run.directory.path.resolve().parent
-        labelling = labelling_of(plan, folder, own.source_run.target)
-        if labelling is not None:
-            accuracies = labelling.survey.accuracies()
-            return accuracies[plan.answers.index(digest)] if accuracies else None
     mine = [
         row._replace(place=own.places[row.line.digest])
         for row in rows
         if row.line.digest in own.places
     ]
+    if plan.answers == [digest]:  # whatever its directory is called by now
+        survey = StratifiedSample(Pool(own.answers, own.confidences, plan.seed))
+        for row in mine:
+            survey.add(row.place, row.label, row.how(plan))
+        return next(iter(survey.accuracies()), None)
+    if digest in plan.answers:  # as its contest states it
+        folder = own.source_run.directory.path.resolve().parent
+        labelling = labelling_of(plan, folder, own.source_run.target)
+        if labelling is not None:
+            accuracies = labelling.survey.accuracies()
+            return accuracies[plan.answers.index(digest)] if accuracies else None
     drawn = [row for row in mine if row.how(plan) != "outside"]
+    if not drawn:  # the plan drew pictures that it does not list: it was edited
+        return None
     before = mine[: mine.index(drawn[0])]
     sampled = np.array([row.place for row in drawn])
     known = np.array([row.place for row in before], dtype=np.int64)

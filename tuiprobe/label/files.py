@@ -220,6 +220,7 @@ class LabelFiles:
 
     def _open(self) -> int:
         descriptor = self.csv.descriptor(os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        before = self._size
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,7 +228,6 @@ class LabelFiles:
                 if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                     raise
                 raise BusyError(f"another process writes {self.csv}: end it first") from error
-            before = self._size
             self.lines()
             size = self._size or 0
             if before not in (None, size):
@@ -241,6 +241,7 @@ class LabelFiles:
             flush_folder(self.csv.root)
             self._size = os.fstat(descriptor).st_size
         except BaseException:
+            self._size = before  # a second attempt is refused like the first
             os.close(descriptor)
             raise
         return descriptor

@@ -146,12 +146,12 @@ class Labelling:
         for other in self.related if len(answers) > 1 else ():
             decision, theirs = other.planned, other.plan.answers
             dropped = {answers.index(theirs[n]) for n in decision.dropped if theirs[n] in answers}
-            winner = None
-            if len(theirs) > len(answers):
+            winner, larger = None, set(theirs) > set(answers)
+            if larger:
                 dropped = dropped if decision.verdict == "best" else set()
                 if decision.winner is not None and theirs[decision.winner] in answers:
                     winner = answers.index(theirs[decision.winner])
-            if winner is not None or (dropped and len(theirs) < len(answers)):
+            if winner is not None or (dropped and not larger):
                 verdict = "open" if winner is None else decision.verdict
                 places = tuple(sorted(dropped))
                 taken.append(LabelDecision(decision.labels, verdict, winner, places, other.models))

@@ -227,6 +227,8 @@ READ = (
     "for a number of labels that was planned, not while watching."
 )
 
+OF_EACH_PLAN = "Risk and bounds are those of each plan by itself: several plans have several risks."
+
 READ_ALONE = (
     "The range has 95 % where labelling ends at 5 points to either side, or at a planned number of "
     "labels; not for someone who watches and stops at will."
@@ -250,16 +252,18 @@ def describe_labels(state: LabelStatus) -> Section:
         filled = [i for i in range(len(columns)) if any(row[i] != MISSING for row in rows)]
         cells = [[row[i] for i in filled] for row in rows]
         content.append(table("labels", [columns[i] for i in filled], cells))
+        content.append(prose(READ, *([f" {OF_EACH_PLAN}"] if state.taken else [])))
     else:
         (row,) = state.candidates
         if row.accuracy is not None:
             content.append(prose(f"{row.model}: {_accuracy(row)} right"))
         if state.outside:
             content.append(prose(f"{row.model}: {unplanned(row.outside, state.outside)}"))
+        content.append(prose(READ_ALONE))
     return Section(
         title=f"Labels on {state.target}",
         headline=(state.sentence(names=True),),
-        content=(*content, prose(READ if contest else READ_ALONE)),
+        content=tuple(content),
     )
 
 

@@ -40,7 +40,7 @@ class HeadChoice:
     """The head of a run, before it is built.
 
     Attributes:
-        kind: HeadKind of head; `none` if no head is available.
+        kind: Kind of head; `none` if no head is available.
         classes: Names of the rows.
         templates: Prompt templates, for `zero-shot`.
         head: The head itself, for `classifier` and `file`.

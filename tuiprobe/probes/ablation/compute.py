@@ -340,7 +340,7 @@ def ablate_span(
 ) -> SetAblation:
     """Computes the accuracy of one labelled set before and after the ablation of a span.
 
-    A representation of zeros counts as wrong.
+    A representation of length 0 in float32 counts as wrong.
 
     Args:
         head: The linear head.
@@ -354,7 +354,7 @@ def ablate_span(
         DataError: If no row of the head answers for a label.
     """
     answers_of(images, head.weight.shape[0])
-    given = images.features.any(axis=1)
+    given = np.linalg.norm(images.features, axis=1) > 0
     before, after = (
         prediction.right & given
         for prediction in predict_without(head, images, [None, Removal(centre, basis=span)])

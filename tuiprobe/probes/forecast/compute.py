@@ -20,7 +20,7 @@ class Start:
     """What a forecast starts from.
 
     Attributes:
-        kind: TrainingKind of training.
+        kind: Kind of training.
         imagenet: ImageNet accuracy.
         published_as: Spec whose published accuracy that is; empty if it was measured.
         without: Family to leave out; empty if it is not known.

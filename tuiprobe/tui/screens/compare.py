@@ -77,6 +77,13 @@ class CompareTable(RowTable[Difference]):
             cells.insert(4, plot_cell(row, self.columns[4].width))
         return cells
 
+    def about_row(self) -> dict[str, str]:
+        """Returns the cells of the row under the cursor by their headings, without the plot."""
+        cells = super().about_row()
+        if self.plot:
+            cells.pop(self.columns[4].title.strip(), None)
+        return cells
+
     def explained(self) -> tuple[str, ...]:
         """Returns the term of the figure at the cursor, then those of the columns."""
         row = self.current

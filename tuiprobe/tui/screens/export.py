@@ -121,6 +121,9 @@ class ExportScreen(Dialog[None]):
         except (TuiprobeError, OSError, ValueError) as error:
             self._show(f"✗ {error}", "name another directory under to")
             return
+        if not written:
+            self._show("nothing was written: the report has nothing to show in these formats")
+            return
         count = "1 file" if len(written) == 1 else f"{len(written)} files"
         self._show(f"✓ {count} written, the path is copied", *map(str, written))
         self.app.copy(str(written[0].absolute()), "path")
