@@ -133,7 +133,7 @@ def test_markdown_names_both_and_stays_inert():
 
 
 def test_a_probe_that_is_not_installed_is_compared():
-    other = strange_report(value=0.3, found="square", members=("b", "c"))
+    other = strange_report(value=0.3, outcome="square", members=("b", "c"))
     text = markdown_of(compare(strange_report(), other))
     assert "- shape of edges: round, then square" in text
     assert "- strong edges on `val`, stem: shared b; only in the first a; only in the" in text

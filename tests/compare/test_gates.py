@@ -122,7 +122,7 @@ def test_a_figure_that_only_one_has_is_left_out():
 
 def test_a_probe_that_is_not_installed_has_gates():
     comparison = compare(
-        strange_report(), strange_report(value=0.3, found="square", members=("b", "c"))
+        strange_report(), strange_report(value=0.3, outcome="square", members=("b", "c"))
     )
     assert tripped(parse_gate("texture < -0.3"), comparison) == [
         f"val/final: texture changed by {MINUS}0.32 ({MINUS}0.39 to {MINUS}0.25)"

@@ -218,7 +218,7 @@ def test_files_of_different_widths_are_refused(tmp_path: Path) -> None:
         open_vectors(str(tmp_path))
 
 
-def test_a_pattern_may_be_typed_in_a_folder_that_looks_like_one(
+def test_files_are_found_in_a_folder_that_looks_like_a_pattern_but_hidden_ones_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / ".runs" / "try [1]"
@@ -228,6 +228,8 @@ def test_a_pattern_may_be_typed_in_a_folder_that_looks_like_one(
     monkeypatch.chdir(folder)
     found = [matrix.path.name for matrix in open_vectors("*_*.npy").matrices]
     assert found == ["part_2.npy", "part_10.npy"]
+    (folder / "._part_2.npy").write_bytes(b"of macOS")
+    assert [matrix.path.name for matrix in open_vectors(str(folder)).matrices] == found
 
 
 @pytest.mark.parametrize("source", ["", "nowhere.npy", "no*where.npy", "a\0b.npy", "x" * 5000])

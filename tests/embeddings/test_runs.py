@@ -223,6 +223,14 @@ def test_target_vectors_are_sets_without_labels(tmp_path: Path, measure: Run) ->
         measure(own, "other", target_embeddings=(str(tmp_path / "wide.npy"),))
 
 
+def test_data_without_labels_are_in_every_figure_once(tmp_path: Path, measure: Run) -> None:
+    run = measure(saved(tmp_path, planted(300, 64))).directory
+    assert [data.name for data in RunReader(run).targets] == ["rows"]
+    for part in read_report(run).parts:
+        names = [(figure.id, figure.data, figure.place) for figure in part.figures]
+        assert len(names) == len(set(names)), part.probe
+
+
 def warned(report: Report, word: str) -> bool:
     return any(word in warning for warning in report.warnings)
 

@@ -633,6 +633,7 @@ async def test_no_name_of_a_tab_is_cut_and_the_active_one_is_in_sight(tmp_path: 
             "1 overview 2 yours 3 shifts 4 channels 5 inside 6 directions 7 concepts 8 checks"
         )
         await pilot.resize_terminal(60, 15)  # the row scrolls to the active one
+        await until(pilot, lambda: bar.size.width == 60)
         for name in ("checks", "overview", "checks"):
             await to_tab(pilot, app, name)
             await until(pilot, lambda: name in drawn_screen(app).splitlines()[bar.region.y])  # noqa: B023

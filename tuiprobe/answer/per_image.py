@@ -25,10 +25,8 @@ def image_values(run: RunReader) -> ImageValues:
     Correct answers of the labelled sets, kurtosis and largest softmax probability of every set
     of images. Images whose representation is not finite are not among them.
     """
-    features = {images.name: images for images in (*run.head_sets, *run.target_sets)}
-    return {
-        data.name: _of_set(run, data, features[data.name]) for data in (*run.images, *run.targets)
-    }
+    data = {data.name: data for data in run.data}
+    return {images.name: _of_set(run, data[images.name], images) for images in run.answered_sets}
 
 
 def _of_set(run: RunReader, data: DataSet, features: SetFeatures) -> SetValues:

@@ -184,7 +184,7 @@ def _answers(run: Run) -> dict[str, _ModelAnswers]:
     if isinstance(reader.head, NotRun):
         raise UsageError(f"{run.report.model.name} has no head: {reader.head.reason}")
     answers = {}
-    for images in (*reader.head_sets, *reader.target_sets):
+    for images in reader.answered_sets:
         logits = Logits(reader.head, images)
         confidences = logits.confidences()
         ids = reader.features(images.name)["ids"]

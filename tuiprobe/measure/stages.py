@@ -204,7 +204,7 @@ def finish(job: Job, inventory: Inventory, measured: bool) -> RunOutcome:
     waits = _others_missing(plan) if measured else ""
     report, complete = None, measured
     if not waits:
-        after = " when no other rank does" if plan.rank.world > 1 else ""
+        after = ", unless another rank has" if plan.rank.world > 1 else ""
         job.say("stage", f"merging{after}", stage="merge")
         try:
             with directory.locked(MERGE_LOCK, wait=measured):

@@ -220,6 +220,13 @@ class RunReader:
             for data in self.targets
         ]
 
+    @property
+    def answered_sets(self) -> tuple[SetFeatures, ...]:
+        """The sets of images and the target sets; data without labels, which are both, once."""
+        return tuple(
+            {images.name: images for images in (*self.head_sets, *self.target_sets)}.values()
+        )
+
     @cached_property
     def concept_labels(self) -> Labels:
         """What is in each image of the concept set."""

@@ -148,7 +148,8 @@ def _in_folder(folder: Path) -> list[Path]:
     if retrieval.is_dir():
         files = sorted(retrieval.glob(f"{_RETRIEVAL}_*.npy"), key=numeric)
     else:
-        files = sorted((f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES), key=numeric)
+        files = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES]
+        files = sorted((f for f in files if not f.name.startswith(".")), key=numeric)
     kinds = sorted({file.suffix.lower() for file in files})
     if not files:
         raise DataError(f"{folder} holds no vectors; they are read from {', '.join(SUFFIXES)}")

@@ -113,7 +113,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
         if not any(tap.final for tap in taps):
             return NotRun(reason="no image has a finite representation")
         head = None if isinstance(run.head, NotRun) else run.head
-        return Inputs(tuple(taps), run.spec.seed, (*run.head_sets, *run.target_sets), head)
+        return Inputs(tuple(taps), run.spec.seed, run.answered_sets, head)
 
     def compute(self, inputs: Inputs, options: Options) -> Quantisation:
         """Rounds the rows of every tap, and answers from the rounded representations."""
