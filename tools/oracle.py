@@ -27,7 +27,7 @@ from pathlib import Path
 
 from tools.compared import RunDifference, compare, leaves_of
 
-BASE = "7430d8a6"
+BASE = "24677082"
 """The commit that runs are compared with."""
 
 THREADS = 2
