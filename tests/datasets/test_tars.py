@@ -155,9 +155,12 @@ def test_extended_headers_are_bounded(content: bytes, cause: str) -> None:
         index(content + bytes(1024))
 
 
-def test_a_header_of_the_whole_archive_is_no_member() -> None:
+def test_a_header_of_the_whole_archive_is_no_member_and_names_none() -> None:
     comment = tarfile.TarInfo.create_pax_global_header({"comment": "of git"})
     assert [m.name for m in index(comment + WHOLE).members] == ["0.jpg", "1.jpg", "2.jpg"]
+    for field in ({"path": "b.jpg"}, {"size": "1"}):
+        with pytest.raises(DataError, match="all members one name or size"):
+            index(tarfile.TarInfo.create_pax_global_header(field) + WHOLE)
 
 
 @pytest.mark.parametrize("format", ["gnu", "pax"])

@@ -151,6 +151,8 @@ def _members(file: IO[bytes], index: Index) -> Iterator[tarfile.TarInfo]:
     headers = _HeaderReads(file, TAR_HEADER_BYTES)
     with tarfile.open(fileobj=cast(IO[bytes], headers), mode="r:", encoding="utf-8") as tar:
         while (member := tar.next()) is not None:
+            if not tar.pax_headers.keys().isdisjoint(("path", "size")):
+                raise ValueError("a header gives all members one name or size")
             if member.size < 0:
                 raise ValueError(f"{member.name!r} has {member.size:,} bytes")
             yield member
