@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,17 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     lines = capsys.readouterr().out.splitlines()
     models = [json.loads(line)["model"]["name"] for line in lines]
     assert models == ["mini_clip", "mini_supervised"]
+
+    # of equal runs the latest
+    first = next((folder / "out").glob("mini_clip-*"))
+    for name, later in (("a", -9), ("later", 9), ("z", -9)):
+        shutil.copytree(first, folder / "out" / name)
+        results = folder / "out" / name / "results.json"
+        os.utime(results, (results.stat().st_mtime + later,) * 2)
+    assert probe() == 0
+    assert "mini_clip: finished before, in out/later" in capsys.readouterr().err
+    for name in ("a", "later", "z"):
+        shutil.rmtree(folder / "out" / name)
 
     # altered results and another version: opened again
     run = next((folder / "out").glob("mini_clip-*"))

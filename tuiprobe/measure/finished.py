@@ -40,7 +40,7 @@ def file_stamps(spec: RunSpec) -> dict[str, Stamp]:
 
 
 def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
-    """Returns, for each spec, a run that has finished it; None if it must be opened.
+    """Returns, for each spec, the latest run that has finished it; None if it must be opened.
 
     Args:
         specs: The specs of the runs.
@@ -61,6 +61,7 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
         for run in map(RunDir, run_directories(runs)):
             with suppress(DamagedFileError, OSError):
                 recorded.append((run, read_spec(run)))
+        recorded.sort(key=lambda one: one[0].results_file.modified() or 0, reverse=True)
         for spec in specs:
             suite = suites[spec.data, spec.concepts, spec.target]
             alike = (run for run, before in recorded if _agree(spec, before))
