@@ -203,6 +203,7 @@ def test_an_object_of_a_file_and_of_a_module(
         ("my-net.py:bare", UsageError, "pass preprocess="),
         ("my-net.py", UsageError, "write py:FILE.py:NAME"),
         ("gone.py:model", UsageError, "cannot import 'gone.py'"),
+        ("~nobody-here/x.py:model", UsageError, "cannot import '~nobody-here/x.py'"),
         ("nothing_here:build", UsageError, "cannot import 'nothing_here'"),
     ):
         with pytest.raises(kind, match=message):

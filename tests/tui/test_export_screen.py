@@ -113,3 +113,6 @@ async def test_what_went_wrong_is_told_whole(run: Path, tmp_path: Path, copied: 
         (run / "results.json").write_text("{}")
         await pilot.press("enter")
         await until(pilot, lambda: "reprobe" in message(app))
+        screen.query_one("#to", Input).value = "~nobody-of-this-name/x"
+        await pilot.press("enter")
+        await until(pilot, lambda: "home directory" in message(app))

@@ -312,6 +312,9 @@ async def test_the_picker_walks_folders_and_takes_one(
         await until(pilot, lambda: asked.data[-1]["options"]["data"] == chosen)
         await picker()
         app.screen.query_one(Input).focus()
+        app.screen.query_one(Input).value = "~nobody-of-this-name/x"
+        await pilot.press("enter")
+        await until(pilot, lambda: any("no such file" in one.message for one in app._notifications))
         app.screen.query_one(Input).value = str(tmp_path / "photos" / "sets.toml")
         await pilot.press("enter")
         await until(pilot, lambda: is_setup(app))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -32,7 +33,7 @@ def load(request: ModelRequest) -> Encoder:
         raise UsageError(
             f"{request.name!r} names no object of a file; write py:FILE.py:NAME or py:MODULE:NAME"
         )
-    file = Path(place).expanduser() if place.endswith(".py") else None
+    file = Path(os.path.expanduser(place)) if place.endswith(".py") else None  # noqa: PTH111
     folder = Path.cwd() if file is None else file.absolute().parent
     sys.path.insert(0, str(folder))  # as `python FILE` does
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -176,7 +177,7 @@ class PickerScreen(Dialog[Path | None]):
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        path = Path(event.value).expanduser()
+        path = Path(os.path.expanduser(event.value))  # noqa: PTH111  (there may be no such home)
         if path.is_dir():
             self._show(path)
         elif path.is_file():

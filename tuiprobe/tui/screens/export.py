@@ -106,8 +106,8 @@ class ExportScreen(Dialog[None]):
             self._show("No format is chosen: space chooses the one under the cursor.")
             return
         self._show("writing…")
-        to = Path(self.query_one("#to", Input).value).expanduser()
         try:
+            to = Path(self.query_one("#to", Input).value).expanduser()
             try:
                 written = await asyncio.to_thread(self._export, to, False)
             except ReplacedFilesError as error:
@@ -118,7 +118,7 @@ class ExportScreen(Dialog[None]):
                     self._show("nothing was written")
                     return
                 written = await asyncio.to_thread(self._export, to, True)
-        except (TuiprobeError, OSError, ValueError) as error:
+        except (TuiprobeError, OSError, ValueError, RuntimeError) as error:  # of no user's home
             self._show(f"✗ {error}", "name another directory under to")
             return
         if not written:
