@@ -158,6 +158,16 @@ def test_what_is_read_once_resumes_with_the_same_images_alone(
     assert run(lambda image: image.rotate(90), fresh=True).key != first.key
 
 
+def test_a_file_of_the_model_that_ends_itself_is_a_failure_with_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "training.py"
+    file.write_text("import sys\nsys.exit('name a config')\n")
+    model = f"py:{file}:model"
+    assert run_cli(["--headless", "--model", model, "--output", str(tmp_path / "run")]) == 5
+    assert f"{model} failed: SystemExit: name a config" in capsys.readouterr().err
+
+
 def test_the_options_are_typed_from_their_one_declaration(tmp_path: Path) -> None:
     mypy = pytest.importorskip("mypy.api", reason="needs the extra dev: mypy")
     assert FILE.read_text("utf-8") == module(), "python -m tools.typed_options"

@@ -152,7 +152,7 @@ class Registry(Generic[Plugin]):
         """
         try:
             part = foreign.entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"the {self._what} {foreign.name!r} of {foreign.package} cannot be loaded: "
                 f"{in_words(error)}"

@@ -103,6 +103,14 @@ def test_images_that_are_not_finite_are_left_out_and_zeros_count_as_wrong(tmp_pa
         assert 0.5 < one.after.top1 < one.before.top1
 
 
+def test_an_image_of_which_nothing_is_left_counts_as_wrong(tmp_path: Path) -> None:
+    weight, labels = np.array([[0, 1, 0], [0, -1, 0]]), np.arange(100) % 2
+    h = np.where(labels == 0, 1, -1)[:, None] * [[0, 1, 0]]
+    run = write_run(tmp_path / "run", {"val": FakeSet(h.astype("f4"), labels)}, weight)
+    (one,) = ablate(run, Question((1,), (), False, "zero")).sets
+    assert (one.before.top1, one.after.top1) == (1, 0)
+
+
 def test_runs_without_a_head_or_with_damage_say_so(tmp_path: Path) -> None:
     weight, _, h, labels = arrays()
     bare = write_run(tmp_path / "bare", {"val": FakeSet(h, labels)}, None)

@@ -182,16 +182,18 @@ def test_a_probe_that_cannot_be_used_is_left_out_in_one_sentence(
     assert fault in report.warnings
 
 
-def test_a_module_that_raises_when_it_is_imported_is_left_out(
+def test_a_module_that_raises_or_exits_when_it_is_imported_is_left_out(
     install: Install, run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "raising_probe.py").write_text("raise RuntimeError('first\\nsecond')\n")
-    install(("early", "raising_probe:Probe"))
+    (tmp_path / "exiting_probe.py").write_text("import sys\nsys.exit(3)\n")
+    install(("early", "raising_probe:Probe"), ("later", "exiting_probe:Probe"))
     report = answer(run)
-    (fault,) = registry().faults
-    assert "'early' of an unnamed package cannot be loaded: RuntimeError: first;" in fault
-    assert fault in report.warnings
+    first, second = registry().faults
+    assert "'early' of an unnamed package cannot be loaded: RuntimeError: first;" in first
+    assert "'later' of an unnamed package cannot be loaded: SystemExit: 3;" in second
+    assert {first, second} <= set(report.warnings)
 
 
 def test_probes_that_wait_for_each_other_are_left_out_and_no_others(install: Install) -> None:

@@ -15,6 +15,7 @@ from tuiprobe.answer.per_image import image_values
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Weights
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.results import write_results
 
@@ -78,3 +79,24 @@ def test_too_few_models_are_told_what_is_needed(
     out = capsys.readouterr().out
     assert "takes 5 to 40 models with heads on the same labelled and target images, not 4" in out
     assert block(runs[:2], capsys) is None
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_is_a_line_and_no_error(
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(number: int, gone: str = "", **about: Any) -> str:
+        run = written(tmp_path, number, 0.5, **about)
+        if gone:
+            getattr(RunDir(Path(run)), gone).path.unlink()
+        content = block([*runs[:4], run], capsys)
+        (street,) = content["sets"] or [{"r2": None, "models": [], "refused": ""}]
+        assert (street["r2"], street["models"]) == (None, [])
+        reason = content["refused"] or street["refused"]
+        assert isinstance(reason, str)
+        return reason
+
+    assert "of one training kind, not 2" in refused(8, training="supervised")
+    assert all(refused(5 + i, gone=f"{name}_file") for i, name in enumerate(("head", "plan")))
+    apart = [written(tmp_path, 20 + i, 0.5) for i in range(MODELS)]
+    assert "the agreement line has R^2" in block(apart, capsys)["sets"][0]["refused"]

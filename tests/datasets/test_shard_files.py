@@ -54,6 +54,17 @@ def test_a_pattern_finds_what_a_shell_finds(tmp_path: Path) -> None:
         ]
 
 
+def test_a_pattern_with_too_many_ways_through_folders_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path
+    for _ in range(60):  # as many ways through it as 60 over 5: five million
+        folder = folder / "d"
+    folder.mkdir(parents=True)
+    with pytest.raises(DataError, match="more than 3"):
+        shard_files.expand(f"{tmp_path}/**/d/**/d/**/d/**/d/**/d/*.tar")
+    with pytest.raises(DataError, match="matches no file"):
+        shard_files.expand(f"{tmp_path}/**/d/**/d/*.tar")
+
+
 def test_braces_without_end_are_refused() -> None:
     assert shard_files.expand_braces("x{a}" * 3000) == ["xa" * 3000]
     with pytest.raises(DataError, match="more than 100,000 shards"):

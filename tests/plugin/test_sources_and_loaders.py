@@ -11,12 +11,12 @@ import pytest
 from tests.plugin.conftest import Typed, install, register
 from tuiprobe.cli.model_list import read_models
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
-from tuiprobe.datasets.registry import SOURCES
+from tuiprobe.datasets.registry import SOURCES, DataSource
 from tuiprobe.datasets.suites import read_suite
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.models import load_encoder
 from tuiprobe.models.registry import LOADERS, foreign_models, model_forms
-from tuiprobe.plugins import PluginError
+from tuiprobe.plugins import PluginError, Registry
 from tuiprobe.probes.robustness.baselines import family_of
 from tuiprobe.run.records import SetRecord
 from tuiprobe.spec_defaults import make_spec
@@ -131,3 +131,14 @@ def test_no_file_names_foreign_code(site: Path, tmp_path: Path) -> None:
     assert {item.name for item in LOADERS.foreign()} == {"toy", "failing", "number", "gone"}
     assert SOURCES.package_of("bands") == "package stranger 1.0"
     assert not {"stranger", "worse"} & sys.modules.keys()
+
+
+def test_an_entry_point_that_ends_the_process_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaver.py").write_text("raise SystemExit(0)\n")
+    register(tmp_path, "leaver", "3", {"tests.group": {"leaver": "leaver:X"}})
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry("tests.group", "source", DataSource, {})
+    with pytest.raises(PluginError, match="package leaver 3 cannot be loaded: SystemExit"):
+        registry.get("leaver")

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular
-from tuiprobe.limits import PATTERN_PATHS
+from tuiprobe.limits import PATTERN_PATHS, PATTERN_SEARCHES
 
 SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
 """Allowed URL schemes. `pipe:` runs a shell; chains (`simplecache::`) hide a second scheme."""
@@ -118,12 +118,14 @@ def matching_files(pattern: str | Path, folder: Path | None = None) -> list[Path
         folder: What it is relative to, itself no pattern; None for the current directory.
 
     Raises:
-        DataError: If `**` is not a whole part of the pattern.
+        DataError: If `**` is not a whole part of the pattern, or stands there too often.
     """
     pattern = Path(pattern)
     root = Path(pattern.anchor) if pattern.is_absolute() else folder or Path.cwd()
     parts = pattern.parts[1:] if pattern.is_absolute() else pattern.parts
     parts = (*parts, "*") if parts[-1:] == ("**",) else parts
+    if parts.count("**") > PATTERN_SEARCHES:
+        raise DataError(f"{pattern} has more than {PATTERN_SEARCHES} `**`; name its folders")
     hidden = [part for part in parts if part.startswith(".")]
 
     def is_visible(part: str) -> bool:

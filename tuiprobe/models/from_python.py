@@ -51,7 +51,7 @@ def load(request: ModelRequest) -> Encoder:
         raise
     except (FileNotFoundError, ModuleNotFoundError) as error:
         raise UsageError(f"cannot import {place!r} for {request.name}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may end itself
         raise RunError(f"{request.name} failed: {in_words(error)}") from error
     finally:
         if str(folder) in sys.path:

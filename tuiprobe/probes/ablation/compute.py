@@ -340,7 +340,7 @@ def ablate_span(
 ) -> SetAblation:
     """Computes the accuracy of one labelled set before and after the ablation of a span.
 
-    A representation of length 0 in float32 counts as wrong.
+    A representation of length 0 in float32 counts as wrong, before or after.
 
     Args:
         head: The linear head.
@@ -355,10 +355,14 @@ def ablate_span(
     """
     answers_of(images, head.weight.shape[0])
     given = np.linalg.norm(images.features, axis=1) > 0
-    before, after = (
-        prediction.right & given
-        for prediction in predict_without(head, images, [None, Removal(centre, basis=span)])
-    )
+    left, centres = given.copy(), np.broadcast_to(centre, (given.size, span.shape[1]))
+    for start in range(0, given.size, ROWS):
+        place = slice(start, start + ROWS)
+        block = images.features[place]
+        rest = block - (block @ span - centres[place]) @ span.T
+        left[place] &= np.linalg.norm(rest, axis=1) > 0
+    predictions = predict_without(head, images, [None, Removal(centre, basis=span)])
+    before, after = predictions[0].right & given, predictions[1].right & left
     n, change = given.size, _paired(before, after)
     assert change.low is not None
     assert change.high is not None
