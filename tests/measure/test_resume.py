@@ -166,7 +166,7 @@ def test_two_ranks_that_find_all_shards_at_once_merge_once(command, undisturbed)
 
     def waits(rank: int) -> bool:
         status = read_status(run, rank)
-        return status is not None and status.message.startswith("merging when no other")
+        return status is not None and status.message.startswith("merging, unless")
 
     with run.locked("lock-merge"):
         ranks = [command.rank(number, 2) for number in range(2)]
