@@ -71,6 +71,11 @@ class BoundedReads:
         return self._file.read(size)
 
 
+def expand_home(path: str) -> Path:
+    """Returns a path with `~` as a home folder; that of an unknown user stays as it was typed."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises for an unknown user
+
+
 def read_regular(path: str | Path, limit: int = limits.TEXT_BYTES) -> bytes:
     """Returns the content of a regular file; arguments and errors as for `open_regular`."""
     with open_regular(path, limit) as file:

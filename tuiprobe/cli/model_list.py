@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.files import read_regular
+from tuiprobe.files import expand_home, read_regular
 from tuiprobe.plaintext import text_of
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 
@@ -71,6 +70,4 @@ def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
         if is_foreign(model, foreign):
             raise UsageError(f"{place}: {model!r} runs code; name it by --model yourself")
         base = file.absolute().parent
-        # Unlike that of pathlib, it keeps a home folder that is not there, which is named then.
-        weights = os.path.expanduser(checkpoint)  # noqa: PTH111
-        yield model, str(base / weights) if checkpoint else None
+        yield model, str(base / expand_home(checkpoint)) if checkpoint else None

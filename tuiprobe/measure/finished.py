@@ -58,10 +58,10 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
             sources = (spec.data, spec.concepts, spec.target)
             if sources not in suites:
                 suites[sources] = open_suite(spec)
-        for run in map(RunDir, run_directories(runs)):
+        there = map(RunDir, run_directories(runs))
+        for run in sorted(there, key=lambda run: run.results_file.modified() or 0, reverse=True):
             with suppress(DamagedFileError, OSError):
                 recorded.append((run, read_spec(run)))
-        recorded.sort(key=lambda one: one[0].results_file.modified() or 0, reverse=True)
         for spec in specs:
             suite = suites[spec.data, spec.concepts, spec.target]
             alike = (run for run, before in recorded if _agree(spec, before))

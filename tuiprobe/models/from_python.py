@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ from types import ModuleType
 from torch import nn
 
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
+from tuiprobe.files import expand_home
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
 from tuiprobe.plugins import in_words
@@ -33,7 +33,7 @@ def load(request: ModelRequest) -> Encoder:
         raise UsageError(
             f"{request.name!r} names no object of a file; write py:FILE.py:NAME or py:MODULE:NAME"
         )
-    file = Path(os.path.expanduser(place)) if place.endswith(".py") else None  # noqa: PTH111
+    file = expand_home(place) if place.endswith(".py") else None
     folder = Path.cwd() if file is None else file.absolute().parent
     sys.path.insert(0, str(folder))  # as `python FILE` does
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -15,6 +14,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, DirectoryTree, Input, OptionList, Static
 
+from tuiprobe.files import expand_home
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.keyline import KeyLine
@@ -177,7 +177,7 @@ class PickerScreen(Dialog[Path | None]):
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        path = Path(os.path.expanduser(event.value))  # noqa: PTH111  (there may be no such home)
+        path = expand_home(event.value)
         if path.is_dir():
             self._show(path)
         elif path.is_file():
