@@ -61,7 +61,8 @@ def test_names_in_another_order_are_recognised(order: str, accuracy: float) -> N
     truth, answered = drawn(1, accuracy)
     (other,) = tried(answered, label_of(truth), names)
     assert other.order == order
-    assert given(other.accuracy) and given(other.given)
+    assert given(other.accuracy)
+    assert given(other.given)
     assert other.accuracy.value == (truth == answered).mean()
     assert other.given.value == (label_of(truth) == answered).mean()
 
