@@ -107,7 +107,7 @@ class Hook:
             # An exported program may change no tensor from outside that is not a buffer.
             seen = torch.zeros(1, dtype=torch.int64) if _is_exporting() else self.seen
             _observe(x.detach(), seen, self.number, self.index)
-        elif not is_fake(x) and not torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+        elif not is_fake(x) and not torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
             self.observer.observe(self.index, x.detach())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
