@@ -52,7 +52,7 @@ CODES = (
     ),
     (
         "130",
-        "interrupted by SIGINT, SIGTERM or SIGHUP; what was measured is kept, with a partial report",
+        "interrupted by SIGINT, SIGTERM or SIGHUP; what was measured is kept and partly reported",
         "the same command resumes",
     ),
 )

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM, SIGHUP and SIGKILL at every stage: an exit code, a sentence, nobody left behind."""
+"""Signals at every stage: an exit code, a sentence, nobody left behind."""
 
 from __future__ import annotations
 
