@@ -1,6 +1,6 @@
 """Result types of the robustness probe (definitions: docs/robustness.md)."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.results.base import (
@@ -139,6 +139,34 @@ class OwnNames(Frozen):
     accuracy: SetAccuracy | NotRun
 
 
+OrderId = Literal[
+    "reversed", "by name", "to name", "by number", "to number", "one up", "one down", "next label",
+    "previous label", "matched",
+]  # fmt: skip
+"""An order of names or labels other than the given one.
+
+`by name` and `by number` sort the names of the rows, numbers in them by value; `to name` and `to
+number` number the labels so. `one up` and `one down` move each row's name, `next label` and
+`previous label` each image's label. `matched` is fitted to half of the images.
+"""
+
+
+class OtherOrder(Frozen):
+    """An order by which significantly more images of a set are right than by the given one.
+
+    Attributes:
+        data: Name of the set.
+        order: Which one.
+        accuracy: Accuracy by that order, on the images compared.
+        given: Accuracy by the given order on the same images.
+    """
+
+    data: str
+    order: OrderId
+    accuracy: Share
+    given: Share
+
+
 class Robustness(ProbeResult):
     """Accuracies and effective robustness.
 
@@ -152,6 +180,7 @@ class Robustness(ProbeResult):
         confidence: Mean largest softmax probability on the in-distribution set.
         baseline_models: Models of the baselines that are no published tables: those that a source
             brings, and the user's own.
+        other_orders: Sets on which another order of names or labels does better.
     """
 
     probe: ClassVar[str] = "robustness"
@@ -164,6 +193,7 @@ class Robustness(ProbeResult):
     own_names: Many[OwnNames] = ()
     confidence: Share = NotRun(reason="not measured")
     baseline_models: Many[BaselineModels] = ()
+    other_orders: Many[OtherOrder] = ()
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:
         """Returns the first entry of each baseline: the mean over shifts if there are several."""
