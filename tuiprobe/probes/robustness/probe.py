@@ -100,6 +100,7 @@ class Inputs:
     own_names: Mapping[str, HeadArrays | NotRun]
     names: tuple[str, ...]
     ids: Mapping[str, Int64]
+    numbered: frozenset[str]
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -119,14 +120,17 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
         names = read_class_names(run.directory)
         ids = {images.name: run.features(images.name)["ids"] for images in run.head_sets}
-        return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names, names, ids)
+        numbered = frozenset(s.name for s in run.sets if all(map(str.isdecimal, s.classes)))
+        return Inputs(
+            run.head, run.head_sets, shifts, baselines, run.own_names, names, ids, numbered
+        )
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
         """Computes accuracies and effective robustness."""
         result = probe_robustness(
             inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.own_names
         )
-        others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids)
+        others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids, inputs.numbered)
         return result.model_copy(update={"other_orders": others})
 
     def describe(self, result: Robustness, subject: Subject) -> Section:
