@@ -16,7 +16,13 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness import TITLE
 from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
-from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
+from tuiprobe.probes.robustness.forecast import Peers, forecast, peers_of
+from tuiprobe.probes.robustness.result import (
+    Accuracy,
+    EffectiveRobustness,
+    Forecast,
+    Robustness,
+)
 from tuiprobe.probes.robustness.scatter import scatter
 from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
@@ -69,13 +75,14 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Inputs:
-    """Head, labelled representations, and the lines to compare with."""
+    """Head, labelled representations, the lines to compare with, and published models like it."""
 
     head: HeadArrays
     sets: list[SetFeatures]
     shifts: Mapping[str, str]
     baselines: Baselines
     own_names: Mapping[str, HeadArrays | NotRun]
+    peers: Peers | NotRun
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -93,13 +100,16 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         row = published_of(run.plan.model)
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
-        return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names)
+        peers = peers_of(run.plan.model, run.sets)
+        return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names, peers)
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
-        """Computes accuracies and effective robustness."""
-        return probe_robustness(
+        """Computes accuracies, effective robustness, and the forecast from published models."""
+        result = probe_robustness(
             inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.own_names
         )
+        expected = forecast(inputs.peers, result.accuracies[0])
+        return result.model_copy(update={"forecast": expected})
 
     def describe(self, result: Robustness, subject: Subject) -> Section:
         """Describes accuracy of every set, then effective robustness by every baseline."""
@@ -150,6 +160,14 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             data = f"{er.baseline}: {', '.join(er.target)}"
             place = f"robustness by {er.axis}"
             figures += named_figures(er, NAMES, data, place, {"value": value})
+        if not isinstance(result.forecast, NotRun):
+            figures += named_figures(
+                result.forecast,
+                {"expected": "forecast"},
+                ", ".join(result.forecast.target),
+                f"published {result.forecast.kind} models",
+                {"expected": {"id": "forecast"}},
+            )
         return Named(figures=tuple(figures))
 
 
@@ -189,6 +207,22 @@ def _card(result: Robustness) -> Iterator[Text]:
     for er in result.headlines()[:1]:
         if given(er.prediction):
             yield (_beside_the_line(er, er.prediction, first.top1),)
+    if not isinstance(result.forecast, NotRun):
+        yield _forecast_line(result.forecast)
+
+
+def _forecast_line(forecast: Forecast) -> Text:
+    """Returns the accuracy that published models lead one to expect, and the error of that."""
+    start = "its accuracy"
+    if forecast.published_as:
+        accuracy = number(forecast.imagenet, "share")
+        start = f"its published ImageNet accuracy ({accuracy}, not measured here)"
+    return (
+        f"Forecast from {forecast.kind} models of {start}: mean of {len(forecast.target)} shifts ",
+        forecast.expected,
+        f"; off by {number(forecast.mean_error, 'points')} on average over families left out "
+        f"({forecast.worst_family} {number(forecast.worst_error, 'points', bare=True)}).",
+    )
 
 
 def _below_chance(result: Robustness) -> Iterator[str]:

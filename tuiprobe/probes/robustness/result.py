@@ -1,6 +1,6 @@
 """Result types of the robustness probe (definitions: docs/robustness.md)."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tuiprobe.results.base import ByName, Count, Frozen, Many, NotRun, Points, Real, Share
 from tuiprobe.results.report import ProbeResult
@@ -116,6 +116,36 @@ class OwnNames(Frozen):
     accuracy: Accuracy | NotRun
 
 
+class Forecast(Frozen):
+    """What published models of the same training and ImageNet accuracy lead one to expect.
+
+    Attributes:
+        kind: Kind of training of these models.
+        target: The published shifts that the expectation is the mean of.
+        expected: Expected accuracy with the 95 % prediction interval.
+        imagenet: ImageNet accuracy that it starts from.
+        published_as: Spec of the published accuracy; empty where the run measured it.
+        models: Models that the line is fitted to.
+        families: Families that they are of.
+        without: Family of this model, which was left out; empty if it is not known.
+        mean_error: Mean absolute error over families, each left out in turn.
+        worst_family: The family with the largest error.
+        worst_error: Its error.
+    """
+
+    kind: Literal["zero-shot", "supervised"]
+    target: Many[str]
+    expected: Share
+    imagenet: Real
+    published_as: str
+    models: Count
+    families: Count
+    without: str
+    mean_error: Real
+    worst_family: str
+    worst_error: Real
+
+
 class Robustness(ProbeResult):
     """Accuracies and effective robustness.
 
@@ -129,6 +159,8 @@ class Robustness(ProbeResult):
         confidence: Mean largest softmax probability on the in-distribution set.
         baseline_models: Models of the baselines that are no published tables: those that a source
             brings, and the user's own.
+        forecast: The accuracy to expect under ImageNet's shifts, or why published models say
+            nothing about this one.
     """
 
     probe: ClassVar[str] = "robustness"
@@ -141,6 +173,7 @@ class Robustness(ProbeResult):
     own_names: Many[OwnNames] = ()
     confidence: Share = NotRun(reason="not measured")
     baseline_models: Many[BaselineModels] = ()
+    forecast: Forecast | NotRun = NotRun(reason="not asked for")
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:
         """Returns the first entry of each baseline: the mean over shifts if there are several."""
