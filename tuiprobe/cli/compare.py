@@ -45,6 +45,7 @@ def compare(
 
     Three or more runs end with their outlier figures against effective robustness.
     """
+    from tuiprobe.cli.output import print_file
     from tuiprobe.compare.differences import compare_runs, read_run
     from tuiprobe.compare.gates import parse_gate, tripped
     from tuiprobe.compare.ranking import rank
@@ -74,7 +75,8 @@ def compare(
     if as_json:
         print(_json(runs, comparisons, ranking))
     else:
-        print(_text(runs, comparisons, ranking, everything, as_html), end="", flush=True)
+        text = _text(runs, comparisons, ranking, everything, as_html)
+        print_file(text) if as_html else print(text, end="", flush=True)
         if command := label_command(runs, ranking):
             print(plain(f"next: {command}"), file=sys.stderr)
     for gate, reasons in trips.items():

@@ -11,16 +11,19 @@ from tuiprobe.catalog.baselines import SUPERVISED
 from tuiprobe.numbers import number
 from tuiprobe.probes.content import heading, points, prose, several, table, value_or_dash
 from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness import TITLE
 from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.forecast import Peers, forecast, peers_of
+from tuiprobe.probes.robustness.orders import other_orders
 from tuiprobe.probes.robustness.result import (
     Accuracy,
     EffectiveRobustness,
     Forecast,
+    OrderId,
     Robustness,
 )
 from tuiprobe.probes.robustness.scatter import scatter
@@ -38,6 +41,7 @@ from tuiprobe.results.section import (
     Value,
 )
 from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.head_file import read_class_names
 
 NAMES = {
     "top1": "top-1",
@@ -63,6 +67,20 @@ BASELINE_MODELS = {
 }
 """What the models of a baseline are called."""
 
+ORDERS: Mapping[OrderId, tuple[str, str]] = {
+    "reversed": ("in reverse order", "--classes"),
+    "by name": ("with class names in alphabetical order", "--classes"),
+    "to name": ("with labels numbered by the alphabetical order of names", "the labels"),
+    "by number": ("with class names in the order of their numbers", "--classes"),
+    "to number": ("with labels numbered by the numbers in names", "the labels"),
+    "one up": ("with class names one row earlier", "whether labels and --classes count from 0"),
+    "one down": ("with class names one row later", "whether labels and --classes count from 0"),
+    "next label": ("with the label of the next image", "the order of labels and images"),
+    "previous label": ("with the label of the image before", "the order of labels and images"),
+    "matched": ("with classes matched to answers by other images", "--classes and the labels"),
+}
+"""What is said of another order that does better, and what is to be checked."""
+
 NEAR = 0.02
 """Distance in in-distribution accuracy up to which a model of the baseline is near."""
 
@@ -83,6 +101,8 @@ class Inputs:
     baselines: Baselines
     own_names: Mapping[str, HeadArrays | NotRun]
     peers: Peers | NotRun
+    names: tuple[str, ...]
+    ids: Mapping[str, Int64]
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -100,16 +120,27 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         row = published_of(run.plan.model)
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
-        peers = peers_of(run.plan.model, run.sets)
-        return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names, peers)
+        names = read_class_names(run.directory)
+        ids = {images.name: run.features(images.name)["ids"] for images in run.head_sets}
+        return Inputs(
+            head=run.head,
+            sets=run.head_sets,
+            shifts=shifts,
+            baselines=baselines,
+            own_names=run.own_names,
+            peers=peers_of(run.plan.model, run.sets),
+            names=names,
+            ids=ids,
+        )
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
         """Computes accuracies, effective robustness, and the forecast from published models."""
         result = probe_robustness(
             inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.own_names
         )
+        others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids)
         expected = forecast(inputs.peers, result.accuracies[0])
-        return result.model_copy(update={"forecast": expected})
+        return result.model_copy(update={"other_orders": others, "forecast": expected})
 
     def describe(self, result: Robustness, subject: Subject) -> Section:
         """Describes accuracy of every set, then effective robustness by every baseline."""
@@ -124,7 +155,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             headline=card[0],
             clause=clause,
             card=card,
-            warnings=tuple(_below_chance(result)),
+            warnings=tuple(_warnings(result, subject)),
             pictures=tuple(chart.id for chart in charts[:1]),
             content=(*_accuracies(result), *_effective(result), *charts),
         )
@@ -225,19 +256,35 @@ def _forecast_line(forecast: Forecast) -> Text:
     )
 
 
-def _below_chance(result: Robustness) -> Iterator[str]:
-    """Yields the sets whose labels can hardly be those that the head answers with.
+def _warnings(result: Robustness, subject: Subject) -> Iterator[str]:
+    """Yields the sets whose labels can hardly be those that the head answers with."""
+    if subject.model.weights.kind == "untrained":
+        return
+    others = {other.data: other for other in result.other_orders}
+    for other in others.values():
+        way, remedy = ORDERS[other.order]
+        yield (
+            f"{way}, {other.accuracy.alone()} of {other.data} would be right, not "
+            f"{other.given.alone()}: check {remedy}"
+        )
+    for row in result.accuracies:
+        if row.data not in others and row.shift is None and given(row.top1):
+            yield from _at_chance(row, row.top1)
+
+
+def _at_chance(row: Accuracy, top1: Estimate) -> Iterator[str]:
+    """Yields a warning for a set whose accuracy cannot be told from that of guessing, or is below.
 
     Published shifts are left out: ImageNet-A holds only images that a network got wrong.
     """
-    for row in result.accuracies:
-        top1 = row.top1
-        if row.shift is None and given(top1) and (top1.high or 0.0) < 1 / max(row.classes, 1):
-            yield (
-                f"{row.data} is below chance: {top1.with_interval()} right, where guessing among "
-                f"{row.classes:,} classes gives {number(1 / row.classes, 'share')}: the order of "
-                "--classes or of the class folders may be wrong"
-            )
+    chance = 1 / max(row.classes, 1)
+    if (top1.low or 0.0) <= chance:
+        where = "below" if (top1.high or 0.0) < chance else "at"
+        yield (
+            f"{row.data} is {where} chance: {top1.with_interval()} right, where guessing among "
+            f"{row.classes:,} classes gives {number(chance, 'share')}: the order of --classes or "
+            "of the class folders may be wrong"
+        )
 
 
 def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: Estimate) -> str:
