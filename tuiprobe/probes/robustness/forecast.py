@@ -12,7 +12,7 @@ from statistics import fmean
 from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies
 from tuiprobe.catalog.forecast import LEVELS, TrainingKind, errors, kind_of, own_family, peers
 from tuiprobe.probes.robustness.baselines import family_of, published_of
-from tuiprobe.probes.robustness.result import Accuracy, Forecast
+from tuiprobe.probes.robustness.result import Forecast, SetAccuracy
 from tuiprobe.results import Estimate, Model, NotRun, given
 from tuiprobe.run.records import SetRecord
 
@@ -57,7 +57,7 @@ def peers_of(model: Model, sets: Sequence[SetRecord]) -> Peers | NotRun:
     return Peers(kind, own, family is not None, published)
 
 
-def forecast(by: Peers | NotRun, first: Accuracy) -> Forecast | NotRun:
+def forecast(by: Peers | NotRun, first: SetAccuracy) -> Forecast | NotRun:
     """Computes the accuracy to expect as the mean of ImageNet's shifts.
 
     Args:

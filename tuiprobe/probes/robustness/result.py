@@ -2,11 +2,22 @@
 
 from typing import ClassVar, Literal
 
-from tuiprobe.results.base import ByName, Count, Frozen, Many, NotRun, Points, Real, Share
+from tuiprobe.results.accuracy import Accuracy, accuracy_from
+from tuiprobe.results.base import (
+    ByName,
+    Count,
+    Frozen,
+    Many,
+    NotRun,
+    Points,
+    Real,
+    Share,
+    given,
+)
 from tuiprobe.results.report import ProbeResult
 
 
-class Accuracy(Frozen):
+class SetAccuracy(Frozen):
     """Accuracy on one set.
 
     Attributes:
@@ -31,6 +42,18 @@ class Accuracy(Frozen):
     top1_all: Share = NotRun(reason="not computed by the version that answered")
     top5: Share
     id_own_classes: Share
+
+    @property
+    def of_classes(self) -> int:
+        """Classes of the head; those of the set where no row of the head is left out."""
+        return self.head_classes if given(self.top1_all) else self.classes
+
+    def accuracy(self) -> Accuracy | NotRun:
+        """Returns the accuracy that is quoted."""
+        if not given(self.top1):
+            return self.top1
+        among = (self.classes, self.of_classes)
+        return accuracy_from(self.top1, self.data, "measured", among=among)
 
 
 class EffectiveRobustness(Frozen):
@@ -113,7 +136,7 @@ class OwnNames(Frozen):
 
     data: str
     head: str
-    accuracy: Accuracy | NotRun
+    accuracy: SetAccuracy | NotRun
 
 
 class Forecast(Frozen):
@@ -195,7 +218,7 @@ class Robustness(ProbeResult):
     probe: ClassVar[str] = "robustness"
 
     data: str
-    accuracies: Many[Accuracy]
+    accuracies: Many[SetAccuracy]
     mean_shift: Share
     effective: Many[EffectiveRobustness] | NotRun
     not_run: Many[BaselineNotRun] = ()
