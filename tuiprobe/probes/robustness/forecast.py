@@ -18,7 +18,7 @@ from tuiprobe.run.records import SetRecord
 
 
 @dataclass(frozen=True)
-class Peers:
+class PeerChoice:
     """Which published models a model is compared with, and by which ImageNet accuracy.
 
     Attributes:
@@ -34,7 +34,7 @@ class Peers:
     published: ModelAccuracies | None
 
 
-def peers_of(model: Model, sets: Sequence[SetRecord]) -> Peers | NotRun:
+def peers_of(model: Model, sets: Sequence[SetRecord]) -> PeerChoice | NotRun:
     """Returns which published models a model is compared with; or why none are.
 
     Args:
@@ -54,10 +54,10 @@ def peers_of(model: Model, sets: Sequence[SetRecord]) -> Peers | NotRun:
     except ValueError as error:
         return NotRun(reason=str(error))
     own = own_family(kind, published, model.architecture)
-    return Peers(kind, own, family is not None, published)
+    return PeerChoice(kind, own, family is not None, published)
 
 
-def forecast(by: Peers | NotRun, first: SetAccuracy) -> Forecast | NotRun:
+def forecast(by: PeerChoice | NotRun, first: SetAccuracy) -> Forecast | NotRun:
     """Computes the accuracy to expect as the mean of ImageNet's shifts.
 
     Args:

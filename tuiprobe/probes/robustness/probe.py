@@ -17,7 +17,7 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness import TITLE
 from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
-from tuiprobe.probes.robustness.forecast import Peers, forecast, peers_of
+from tuiprobe.probes.robustness.forecast import PeerChoice, forecast, peers_of
 from tuiprobe.probes.robustness.orders import other_orders
 from tuiprobe.probes.robustness.result import (
     EffectiveRobustness,
@@ -101,7 +101,7 @@ class Inputs:
     shifts: Mapping[str, str]
     baselines: Baselines
     own_names: Mapping[str, HeadArrays | NotRun]
-    peers: Peers | NotRun
+    peers: PeerChoice | NotRun
     names: tuple[str, ...]
     ids: Mapping[str, Int64]
 
@@ -155,7 +155,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             block="your images" if len(result.accuracies) == 1 else None,
             warnings=tuple(_warnings(result, subject)),
             pictures=tuple(chart.id for chart in charts[:1]),
-            content=(*_accuracies(result), *_effective(result), *charts),
+            content=(*_accuracies(result), *_effective(result), *_forecast(result), *charts),
         )
 
     def named(self, result: Robustness) -> Named:
@@ -258,6 +258,13 @@ def _card(result: Robustness) -> Iterator[Text]:
             yield (_beside_the_line(er, er.prediction, accuracy.value),)
     if not isinstance(result.forecast, NotRun):
         yield _forecast_line(result.forecast)
+
+
+def _forecast(result: Robustness) -> Iterator[Content]:
+    """Yields the forecast, which is about ImageNet's shifts, and no image of the user."""
+    if not isinstance(result.forecast, NotRun):
+        yield heading("Forecast from published models")
+        yield prose(*_forecast_line(result.forecast))
 
 
 def _forecast_line(forecast: Forecast) -> Text:
