@@ -7,7 +7,7 @@ from scipy.stats import linregress, norm
 from tests.measure.fake_run import model
 from tests.report.samples import report
 from tuiprobe.compare.agreement import JointAnswers, _joint, _ModelAnswers, agreement, why_unfit
-from tuiprobe.compare.differences import Run
+from tuiprobe.compare.runs import Run
 from tuiprobe.errors import UsageError
 from tuiprobe.numbers import number
 from tuiprobe.results import Weights

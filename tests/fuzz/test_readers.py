@@ -23,7 +23,7 @@ from tests.tui.live_run import HOST, live_run
 from tuiprobe.catalog.accuracies import read_own_baseline
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.agreement import agreement_of
-from tuiprobe.compare.differences import read_run
+from tuiprobe.compare.runs import read_run
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report import read_report
 from tuiprobe.report.reading import pictures

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from tuiprobe.compare.differences import Run
+from tuiprobe.compare.runs import Run
 from tuiprobe.compare.paired import KEEPS_NONE
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.numbers import number
