@@ -27,8 +27,6 @@ from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robust
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.result import Targets
-from tuiprobe.probes.towers.compute import compare_towers
-from tuiprobe.probes.towers.result import Towers
 from tuiprobe.results import Report, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -84,13 +82,6 @@ def targets() -> Targets:
     head, item = one_hot()
     shift, photos = replace(item, name="v2"), replace(item, name="photos", labels=None)
     return estimate_targets(head, Images(item, [shift], [photos], [str(i) for i in range(8)]))
-
-
-def towers() -> Towers:
-    head, item = one_hot()
-    content = compare_towers(replace(head, normalize=True), [item], Chosen((3,), "offset"), 0)
-    assert isinstance(content, Towers)
-    return content
 
 
 def directions() -> Directions:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from tests.measure.fake_run import vouch
 from tests.report.samples import PROBES, data_sets, estimate, model, outliers, report, retold
-from tests.report.samples_head import calibration, head_results, quantisation, targets, towers
+from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
@@ -91,7 +91,6 @@ def full_report() -> Report:
             "robustness": robustness,
             "preflight": Preflight(checks=checks),
             "quantisation": quantisation(),
-            "towers": towers(),
             "calibration": calibration(),
             "targets": targets(),
             "outliers": (outliers(), outliers(tap="layer1", final=False)),

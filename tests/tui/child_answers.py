@@ -50,7 +50,6 @@ PREVIEW: dict[str, Any] = {
         {"id": "directions", "title": "Privileged directions", "needs": ["head"]},
         {"id": "targets", "title": "Accuracy on your images", "needs": ["target", "head"]},
         {"id": "ablation", "title": "Channel ablation", "needs": ["head", "labels", "channel"]},
-        {"id": "towers", "title": "Both towers", "needs": ["head", "texts"]},
         {"id": "concepts", "title": "Concepts", "needs": ["concepts"]},
         {"id": "forecast", "title": "Forecast", "needs": ["peers"]},
         {"id": "blur", "title": "blur", "needs": None},

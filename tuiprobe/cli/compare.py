@@ -50,6 +50,7 @@ def compare(
     Three or more runs end with their outlier figures against effective robustness; --all shows the
     differences of each from the model to take.
     """
+    from tuiprobe.cli.output import print_file
     from tuiprobe.compare.decision import decide
     from tuiprobe.compare.differences import compare_runs
     from tuiprobe.compare.gates import parse_gate, tripped
@@ -84,7 +85,8 @@ def compare(
     else:
         shown = [n for n in rest if everything or as_html or len(runs) < SEVERAL]
         comparisons = [compare_runs(runs, n, reference, labels) for n in shown]
-        print(_text(runs, decision, comparisons, everything, as_html), end="", flush=True)
+        text = _text(runs, decision, comparisons, everything, as_html)
+        print_file(text) if as_html else print(text, end="", flush=True)
         if decision.take is None and decision.command:
             print(plain(f"next: {decision.command}"), file=sys.stderr)
     for gate, reasons in trips.items():
@@ -123,17 +125,13 @@ def _text(
         sections.append(describe_headlines(runs))
     sections += [describe(comparison, everything, decision.notes) for comparison in comparisons]
     if len(runs) >= SEVERAL:
-        from tuiprobe.compare.agreement import agreement_of, describe_agreement
-
         sections.append(describe_indicator(correlations(runs)))
-        sections.append(describe_agreement(agreement_of(runs)))
     if as_html:
         return sections_html(decision.sentence.removesuffix("."), sections)
     return "".join(map(section_text, sections))
 
 
 def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, Comparison]) -> str:
-    from tuiprobe.compare.agreement import agreement_of
     from tuiprobe.compare.several import correlations
 
     paths = [str(run.directory.path) for run in runs if run.directory is not None]
@@ -146,6 +144,5 @@ def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, 
             for n, comparison in pairs.items()
         ],
         "correlations": correlations(runs).model_dump(mode="json") if several else None,
-        "agreement": agreement_of(runs).model_dump(mode="json") if several else None,
     }
     return json.dumps(content, indent=1)

@@ -27,7 +27,6 @@ BUILT_IN = {
     "forecast": "tuiprobe.probes.forecast.probe:ForecastFromPeers",
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
     "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",
-    "towers": "tuiprobe.probes.towers.probe:BothTowers",
     "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",
     "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
     "quantisation": "tuiprobe.probes.quantisation.probe:QuantisationRisk",
