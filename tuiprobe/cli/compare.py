@@ -21,7 +21,9 @@ SEVERAL = 3
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="FIRST", help="The run to compare with.")],
+    first: Annotated[
+        Path, typer.Argument(metavar="FIRST", help="A run; gates compare the others with it.")
+    ],
     others: Annotated[list[Path], typer.Argument(metavar="RUN", help="Other runs.")],
     fail_if: Annotated[
         list[str] | None,
@@ -37,7 +39,9 @@ def compare(
     as_html: Annotated[
         bool, typer.Option("--html", help="Print a page with a forest plot of each figure.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the decision and all figures as JSON.")
+    ] = False,
     as_paper: Annotated[
         bool,
         typer.Option(
@@ -72,7 +76,7 @@ def compare(
     trips = {
         gate.text: [
             f"gate tripped by {plain(str(path))}: {gate.text}: {reason}"
-            for path, comparison in zip(others, given, strict=bool(gates))
+            for path, comparison in zip(others, given, strict=True)
             for reason in tripped(gate, comparison)
         ]
         for gate in gates

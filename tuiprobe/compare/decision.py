@@ -33,6 +33,9 @@ MEAN_SHIFT_ID: Final = "mean_shift"
 TWO_MODELS, MORE_MODELS = 50, 150
 """Labels after which two models, or more, are usually told apart where one is 10 points better."""
 
+MOST_TO_LABEL: Final = 12
+"""Models that a command to label names."""
+
 Standing = Literal[
     "take", "as good", "behind", "not the best", "at most 2 points better", "undecided",
     "not compared",
@@ -160,7 +163,7 @@ def decide(runs: Sequence[Run]) -> Decision:
         ),
         shifts=shifts,
         notes=tuple(weakening(runs, chosen.order[0], labels)),
-        **_labelling(runs, target, labels),
+        **_labelling([runs[n] for n in _worth_labelling(chosen, labels)], target, labels),
     )
     return decision.model_copy(update={"sentence": _sentence(decision)})
 
@@ -268,6 +271,17 @@ def _target(runs: Sequence[Run], labels: LabelEvidence | NotRun | None) -> DataS
         return next(data for data in first if data.name == labels.status.target)
     names = [{data.name for data in targets} for targets in others]
     return next((data for data in first if all(data.name in other for other in names)), None)
+
+
+def _worth_labelling(order: _Order, labels: LabelEvidence | NotRun | None) -> list[int]:
+    """Returns the runs to label for, in their order: those of a labelling that began, or the best.
+
+    Without labels these are the ones that are not told apart, or else the first of them all.
+    """
+    if isinstance(labels, LabelEvidence):
+        return list(range(len(labels.places)))
+    still = [n for n in order.order if order.standings.get(n) in ("undecided", "as good", "take")]
+    return sorted((still if len(still) > 1 else order.order)[:MOST_TO_LABEL])
 
 
 def _labelling(

@@ -17,12 +17,15 @@ from tuiprobe.probes.content import points, table, value_or_dash
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
 from tuiprobe.results import Figure, NotRun, Report, given
-from tuiprobe.results.accuracy import cell
+from tuiprobe.results.accuracy import with_range
 from tuiprobe.results.headlines import BY_ID, TARGET_ERROR
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.reproduce import provenance
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
 from tuiprobe.run.directory import RunDir
+
+MANY: Final = 12
+"""Models up to which a row of the table may take several lines of a terminal."""
 
 SIDE_BY_SIDE: Final = 3
 """Models in one table of all figures, so that it fits a telephone."""
@@ -68,34 +71,40 @@ def _models(decision: Decision, reports: Sequence[Report]) -> Content:
     columns = (
         ("model", "model"), ("standing", "decision"),
         ("difference", f"{decision.models[0].model} minus it, points"),
-        ("labels", "on your pictures"), ("top1", "in distribution"),
-        ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
-        ("images_per_second", "speed"), ("estimate", "on your pictures, estimated"),
+        ("labels", "on your pictures"), ("top1", "in distribution, %"),
+        ("mean_shift", "mean of shifts, %"), ("largest_loss", "largest loss"),
+        ("images_per_second", "speed"), ("estimate", "your pictures, estimated"),
     )  # fmt: skip
     rows = [_row(*row) for row in zip(decision.models, reports, strict=True)]
-    filled = [i for i in range(len(columns)) if any(row[i] != MISSING for row in rows)]
-    cells = [[row[i] for i in filled] for row in rows]
-    return table("models", [columns[i] for i in filled], cells, shown=len(rows), file=False)
+    shown = [
+        i
+        for i, (id, _) in enumerate(columns)
+        if any(row[i] != MISSING for row in rows)
+        if id != "largest_loss" or len(rows) <= MANY
+    ]
+    cells = [[row[i] for i in shown] for row in rows]
+    return table("models", [columns[i] for i in shown], cells, shown=len(rows), file=False)
 
 
 def _row(model: DecidedModel, report: Report) -> list[Value]:
     speed, change = report.timings.images_per_second, model.difference
     known = model.accuracy
-    estimated = not isinstance(known, NotRun) and known.evidence in ("estimate", "confidence")
-    labelled = not isinstance(known, NotRun) and known.evidence == "labels"
+    cells = dict.fromkeys(("labels", "estimate"), MISSING)
+    if not isinstance(known, NotRun) and known.evidence in cells:
+        cells[known.evidence] = with_range(known)
     lost_on, loss = _largest_loss(report)
     return [
         model.model,
         model.standing,
-        interval(change.value, change.low, change.high, change.unit, signed=True, bare=True)
+        interval(change.value, change.low, change.high, change.unit, bare=True)
         if given(change)
         else MISSING,
-        cell(known) if labelled else MISSING,
-        _headline(report, "top1").plus_minus(),
-        _headline(report, MEAN_SHIFT_ID).plus_minus(),
+        cells["labels"],
+        _headline(report, "top1").plus_minus(bare=True),
+        _headline(report, MEAN_SHIFT_ID).plus_minus(bare=True),
         f"{lost_on} {loss.alone(signed=True, bare=True)}" if given(loss) else MISSING,
         MISSING if speed is None else f"{speed:,.0f}/s",
-        cell(known) if estimated else MISSING,
+        cells["estimate"],
     ]
 
 
@@ -128,7 +137,7 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
             "Estimated: without labels, with the range that holds 80 % of such estimates; it "
             "orders no models."
         )
-    if any(given(_largest_loss(report)[1]) for report in reports):
+    if len(reports) <= MANY and any(given(_largest_loss(report)[1]) for report in reports):
         yield (
             "Largest loss: points lost on the labelled shift that loses most, against the same "
             "classes in distribution."
