@@ -32,7 +32,7 @@ from tuiprobe.compare.paper import paper, paper_markdown
 from tuiprobe.compare.runs import Run, with_names
 from tuiprobe.compare.several import describe_headlines
 from tuiprobe.probes.preflight.probe import Preflight
-from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
+from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
@@ -66,7 +66,7 @@ HOSTILES = [
 @cache
 def full_report() -> Report:
     """Returns a report of every probe, and of one that is not installed."""
-    accuracy = Accuracy(
+    accuracy = SetAccuracy(
         data="v2", shift="imagenet_v2", images=3, classes=2, top1=estimate(0.5, 0.1),
         top5=NotRun(reason="r"), id_own_classes=NotRun(reason="r"),
     )  # fmt: skip

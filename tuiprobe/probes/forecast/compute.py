@@ -11,7 +11,7 @@ from tuiprobe.catalog.baselines import effective_robustness
 from tuiprobe.catalog.forecast import LEVELS, TrainingKind, coverage, errors, peers
 from tuiprobe.probes.forecast.result import Expectation, FamilyOff, Forecast, Side
 from tuiprobe.probes.robustness.compute import mean_accuracy
-from tuiprobe.probes.robustness.result import Accuracy
+from tuiprobe.probes.robustness.result import SetAccuracy
 from tuiprobe.results import Estimate, Figure, NotRun, given
 
 
@@ -31,7 +31,7 @@ class Start:
     imagenet: Estimate
     published_as: str = ""
     without: str = ""
-    shifts: Sequence[Accuracy] = ()
+    shifts: Sequence[SetAccuracy] = ()
 
 
 def forecast(start: Start) -> Forecast | NotRun:

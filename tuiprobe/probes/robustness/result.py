@@ -1,12 +1,23 @@
 """Result types of the robustness probe (definitions: docs/robustness.md)."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from tuiprobe.results.base import ByName, Count, Frozen, Many, NotRun, Points, Real, Share
+from tuiprobe.results.accuracy import Accuracy, accuracy_from
+from tuiprobe.results.base import (
+    ByName,
+    Count,
+    Frozen,
+    Many,
+    NotRun,
+    Points,
+    Real,
+    Share,
+    given,
+)
 from tuiprobe.results.report import ProbeResult
 
 
-class Accuracy(Frozen):
+class SetAccuracy(Frozen):
     """Accuracy on one set.
 
     Attributes:
@@ -31,6 +42,18 @@ class Accuracy(Frozen):
     top1_all: Share = NotRun(reason="not computed by the version that answered")
     top5: Share
     id_own_classes: Share
+
+    @property
+    def of_classes(self) -> int:
+        """Classes of the head; those of the set where no row of the head is left out."""
+        return self.head_classes if given(self.top1_all) else self.classes
+
+    def accuracy(self) -> Accuracy | NotRun:
+        """Returns the accuracy that is quoted."""
+        if not given(self.top1):
+            return self.top1
+        among = (self.classes, self.of_classes)
+        return accuracy_from(self.top1, self.data, "measured", among=among)
 
 
 class EffectiveRobustness(Frozen):
@@ -113,7 +136,35 @@ class OwnNames(Frozen):
 
     data: str
     head: str
-    accuracy: Accuracy | NotRun
+    accuracy: SetAccuracy | NotRun
+
+
+OrderId = Literal[
+    "reversed", "by name", "to name", "by number", "to number", "one up", "one down", "next label",
+    "previous label", "matched",
+]  # fmt: skip
+"""An order of names or labels other than the given one.
+
+`by name` and `by number` sort the names of the rows, numbers in them by value; `to name` and `to
+number` number the labels so. `one up` and `one down` move each row's name, `next label` and
+`previous label` each image's label. `matched` is fitted to half of the images.
+"""
+
+
+class OtherOrder(Frozen):
+    """An order by which significantly more images of a set are right than by the given one.
+
+    Attributes:
+        data: Name of the set.
+        order: Which one.
+        accuracy: Accuracy by that order, on the images compared.
+        given: Accuracy by the given order on the same images.
+    """
+
+    data: str
+    order: OrderId
+    accuracy: Share
+    given: Share
 
 
 class Robustness(ProbeResult):
@@ -129,18 +180,20 @@ class Robustness(ProbeResult):
         confidence: Mean largest softmax probability on the in-distribution set.
         baseline_models: Models of the baselines that are no published tables: those that a source
             brings, and the user's own.
+        other_orders: Sets on which another order of names or labels does better.
     """
 
     probe: ClassVar[str] = "robustness"
 
     data: str
-    accuracies: Many[Accuracy]
+    accuracies: Many[SetAccuracy]
     mean_shift: Share
     effective: Many[EffectiveRobustness] | NotRun
     not_run: Many[BaselineNotRun] = ()
     own_names: Many[OwnNames] = ()
     confidence: Share = NotRun(reason="not measured")
     baseline_models: Many[BaselineModels] = ()
+    other_orders: Many[OtherOrder] = ()
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:
         """Returns the first entry of each baseline: the mean over shifts if there are several."""
