@@ -17,7 +17,7 @@ from tuiprobe.probes.content import points, table, value_or_dash
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
 from tuiprobe.results import Figure, NotRun, Report, given
-from tuiprobe.results.accuracy import with_range
+from tuiprobe.results.accuracy import best_accuracy, brief
 from tuiprobe.results.headlines import BY_ID, TARGET_ERROR
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.reproduce import provenance
@@ -71,8 +71,8 @@ def _models(decision: Decision, reports: Sequence[Report]) -> Content:
     columns = (
         ("model", "model"), ("standing", "decision"),
         ("difference", f"{decision.models[0].model} minus it, points"),
-        ("labels", "on your pictures"), ("top1", "in distribution, %"),
-        ("mean_shift", "mean of shifts, %"), ("largest_loss", "largest loss"),
+        ("labels", "on your pictures"), ("top1", "in distribution"),
+        ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
         ("images_per_second", "speed"), ("estimate", "your pictures, estimated"),
     )  # fmt: skip
     rows = [_row(*row) for row in zip(decision.models, reports, strict=True)]
@@ -80,7 +80,7 @@ def _models(decision: Decision, reports: Sequence[Report]) -> Content:
         i
         for i, (id, _) in enumerate(columns)
         if any(row[i] != MISSING for row in rows)
-        if id != "largest_loss" or len(rows) <= MANY
+        if id not in ("largest_loss", "images_per_second") or len(rows) <= MANY
     ]
     cells = [[row[i] for i in shown] for row in rows]
     return table("models", [columns[i] for i in shown], cells, shown=len(rows), file=False)
@@ -88,10 +88,8 @@ def _models(decision: Decision, reports: Sequence[Report]) -> Content:
 
 def _row(model: DecidedModel, report: Report) -> list[Value]:
     speed, change = report.timings.images_per_second, model.difference
-    known = model.accuracy
-    cells = dict.fromkeys(("labels", "estimate"), MISSING)
-    if not isinstance(known, NotRun) and known.evidence in cells:
-        cells[known.evidence] = with_range(known)
+    known = [model.accuracy, best_accuracy(report, report.data[0].name if report.data else None)]
+    cells = {of.evidence: brief(of) for of in known if not isinstance(of, NotRun)}
     lost_on, loss = _largest_loss(report)
     return [
         model.model,
@@ -99,12 +97,12 @@ def _row(model: DecidedModel, report: Report) -> list[Value]:
         interval(change.value, change.low, change.high, change.unit, bare=True)
         if given(change)
         else MISSING,
-        cells["labels"],
-        _headline(report, "top1").plus_minus(bare=True),
-        _headline(report, MEAN_SHIFT_ID).plus_minus(bare=True),
+        cells.get("labels", MISSING),
+        cells.get("measured", MISSING),
+        _headline(report, MEAN_SHIFT_ID).plus_minus(),
         f"{lost_on} {loss.alone(signed=True, bare=True)}" if given(loss) else MISSING,
         MISSING if speed is None else f"{speed:,.0f}/s",
-        cells["estimate"],
+        cells.get("estimate", MISSING),
     ]
 
 
@@ -137,14 +135,15 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
             "Estimated: without labels, with the range that holds 80 % of such estimates; it "
             "orders no models."
         )
-    if len(reports) <= MANY and any(given(_largest_loss(report)[1]) for report in reports):
-        yield (
-            "Largest loss: points lost on the labelled shift that loses most, against the same "
-            "classes in distribution."
-        )
-    if any(report.timings.images_per_second is not None for report in reports):
-        yield "Speed: images per second while the run was measured, decoding included."
-    yield "± and other ranges are 95 % intervals, each of its own run."
+    if len(reports) <= MANY:
+        if any(given(_largest_loss(report)[1]) for report in reports):
+            yield (
+                "Largest loss: points lost on the labelled shift that loses most, against the same "
+                "classes in distribution."
+            )
+        if any(report.timings.images_per_second is not None for report in reports):
+            yield "Speed: images per second while the run was measured, decoding included."
+    yield "Other ranges are 95 % intervals, each of its own run."
     measured: dict[str, list[str]] = {}
     for report in reports:
         measured.setdefault(provenance(report), []).append(report.model.name)

@@ -12,6 +12,7 @@ from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS
 from tuiprobe.report.text import line
 from tuiprobe.results import DataSet, NotRun, Report
+from tuiprobe.results.accuracy import among_few
 
 NAMED = 4
 """Models that a note names."""
@@ -35,8 +36,16 @@ def weakening(
     for warning, models in about.items():
         everybody = len(models) == len(runs)
         yield warning if everybody else f"{listed(models, NAMED)}: {warning}"
+    few: dict[str, list[str]] = {}
     for report in reports:
         yield from subject_notes(report)
+        for known in report.accuracies:
+            if among_few(known):
+                among = f"{known.classes:,} of {known.of_classes:,} classes"
+                note = f"answers on {known.data} are counted among {among}"
+                few.setdefault(note, []).append(report.model.name)
+    for note, models in few.items():
+        yield note if len(models) == len(runs) else f"{listed(models, NAMED)}: {note}"
     pairs: dict[str, list[str]] = {}
     first = runs[reference]
     for run in runs:
