@@ -17,9 +17,11 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness import TITLE
 from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
+from tuiprobe.probes.robustness.forecast import PeerChoice, forecast, peers_of
 from tuiprobe.probes.robustness.orders import other_orders
 from tuiprobe.probes.robustness.result import (
     EffectiveRobustness,
+    Forecast,
     OrderId,
     Robustness,
     SetAccuracy,
@@ -92,15 +94,17 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Inputs:
-    """Head, labelled representations, and the lines to compare with."""
+    """Head, labelled representations, the lines to compare with, and published models like it."""
 
     head: HeadArrays
     sets: list[SetFeatures]
     shifts: Mapping[str, str]
     baselines: Baselines
     own_names: Mapping[str, HeadArrays | NotRun]
+    peers: PeerChoice | NotRun
     names: tuple[str, ...]
     ids: Mapping[str, Int64]
+    numbered: frozenset[str]
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -120,15 +124,27 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
         names = read_class_names(run.directory)
         ids = {images.name: run.features(images.name)["ids"] for images in run.head_sets}
-        return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names, names, ids)
+        numbered = frozenset(s.name for s in run.sets if all(map(str.isdecimal, s.classes)))
+        return Inputs(
+            head=run.head,
+            sets=run.head_sets,
+            shifts=shifts,
+            baselines=baselines,
+            own_names=run.own_names,
+            peers=peers_of(run.plan.model, run.sets),
+            names=names,
+            ids=ids,
+            numbered=numbered,
+        )
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
-        """Computes accuracies and effective robustness."""
+        """Computes accuracies, effective robustness, and the forecast from published models."""
         result = probe_robustness(
             inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.own_names
         )
-        others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids)
-        return result.model_copy(update={"other_orders": others})
+        others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids, inputs.numbered)
+        expected = forecast(inputs.peers, result.accuracies[0])
+        return result.model_copy(update={"other_orders": others, "forecast": expected})
 
     def describe(self, result: Robustness, subject: Subject) -> Section:
         """Describes accuracy of every set, then effective robustness by every baseline."""
@@ -142,7 +158,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             block="your images" if len(result.accuracies) == 1 else None,
             warnings=tuple(_warnings(result, subject)),
             pictures=tuple(chart.id for chart in charts[:1]),
-            content=(*_accuracies(result), *_effective(result), *charts),
+            content=(*_accuracies(result), *_effective(result), *_forecast(result), *charts),
         )
 
     def named(self, result: Robustness) -> Named:
@@ -177,6 +193,14 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             data = f"{er.baseline}: {', '.join(er.target)}"
             place = f"robustness by {er.axis}"
             figures += named_figures(er, NAMES, data, place, {"value": value})
+        if not isinstance(result.forecast, NotRun):
+            figures += named_figures(
+                result.forecast,
+                {"expected": "forecast"},
+                ", ".join(result.forecast.target),
+                f"published {result.forecast.kind} models",
+                {"expected": {"id": "forecast"}},
+            )
         return Named(figures=tuple(figures))
 
 
@@ -235,6 +259,29 @@ def _card(result: Robustness) -> Iterator[Text]:
     for er in result.headlines()[:1]:
         if given(er.prediction):
             yield (_beside_the_line(er, er.prediction, accuracy.value),)
+    if not isinstance(result.forecast, NotRun):
+        yield _forecast_line(result.forecast)
+
+
+def _forecast(result: Robustness) -> Iterator[Content]:
+    """Yields the forecast, which is about ImageNet's shifts, and no image of the user."""
+    if not isinstance(result.forecast, NotRun):
+        yield heading("Forecast from published models")
+        yield prose(*_forecast_line(result.forecast))
+
+
+def _forecast_line(forecast: Forecast) -> Text:
+    """Returns the accuracy that published models lead one to expect, and the error of that."""
+    start = "its accuracy"
+    if forecast.published_as:
+        accuracy = number(forecast.imagenet, "share")
+        start = f"its published ImageNet accuracy ({accuracy}, not measured here)"
+    return (
+        f"Forecast from {forecast.kind} models of {start}: mean of {len(forecast.target)} shifts ",
+        forecast.expected,
+        f"; off by {number(forecast.mean_error, 'points')} on average over families left out "
+        f"({forecast.worst_family} {number(forecast.worst_error, 'points', bare=True)}).",
+    )
 
 
 def _warnings(result: Robustness, subject: Subject) -> Iterator[str]:

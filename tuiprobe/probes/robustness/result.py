@@ -139,6 +139,36 @@ class OwnNames(Frozen):
     accuracy: SetAccuracy | NotRun
 
 
+class Forecast(Frozen):
+    """What published models of the same training and ImageNet accuracy lead one to expect.
+
+    Attributes:
+        kind: Kind of training of these models.
+        target: The published shifts that the expectation is the mean of.
+        expected: Expected accuracy with the 95 % prediction interval.
+        imagenet: ImageNet accuracy that it starts from.
+        published_as: Spec of the published accuracy; empty where the run measured it.
+        models: Models that the line is fitted to.
+        families: Families that they are of.
+        without: Family of this model, which was left out; empty if it is not known.
+        mean_error: Mean absolute error over families, each left out in turn.
+        worst_family: The family with the largest error.
+        worst_error: Its error.
+    """
+
+    kind: Literal["zero-shot", "supervised"]
+    target: Many[str]
+    expected: Share
+    imagenet: Real
+    published_as: str
+    models: Count
+    families: Count
+    without: str
+    mean_error: Real
+    worst_family: str
+    worst_error: Real
+
+
 OrderId = Literal[
     "reversed", "by name", "to name", "by number", "to number", "one up", "one down", "next label",
     "previous label", "matched",
@@ -180,6 +210,8 @@ class Robustness(ProbeResult):
         confidence: Mean largest softmax probability on the in-distribution set.
         baseline_models: Models of the baselines that are no published tables: those that a source
             brings, and the user's own.
+        forecast: The accuracy to expect under ImageNet's shifts, or why published models say
+            nothing about this one.
         other_orders: Sets on which another order of names or labels does better.
     """
 
@@ -193,6 +225,7 @@ class Robustness(ProbeResult):
     own_names: Many[OwnNames] = ()
     confidence: Share = NotRun(reason="not measured")
     baseline_models: Many[BaselineModels] = ()
+    forecast: Forecast | NotRun = NotRun(reason="not asked for")
     other_orders: Many[OtherOrder] = ()
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:
