@@ -21,7 +21,7 @@ from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models.heads import Head
 from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
-from tuiprobe.run.head_file import ANSWERS, OWN_NAMES, OWN_REASON, UNMATCHED
+from tuiprobe.run.head_file import ANSWERS, OUTSIDE, OWN_NAMES, OWN_REASON, UNMATCHED
 from tuiprobe.run.status import bounded
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
@@ -97,6 +97,8 @@ def write_head(
     """
     choice, directory = plan.head, plan.directory
     digest = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
+    among_all = plan.spec.answers_among == "all"
+    digest += "all" * among_all
     if _renew(plan, digest):
         return
     unit = "images" if choice.kind == "probe" else "classes"
@@ -121,7 +123,9 @@ def write_head(
     for name in plan.suite.sets:
         answers = class_of_each_row(plan, choice, head.classes, name)
         if answers is not None:
-            arrays[ANSWERS + name] = answers
+            outside = OUTSIDE + np.arange(len(answers))
+            opened = np.where(answers < 0, outside, answers) if among_all else answers
+            arrays[ANSWERS + name] = opened
         elif plan.suite.sets[name].classes:
             notes[UNMATCHED + name] = unmatched(plan, choice, head.classes, name)
     arrays |= _of_targets(plan, arrays)

@@ -184,6 +184,8 @@ def _unknown(report: Report) -> Iterator[Text]:
     for part in report.parts:
         if not part.applies or part.not_run is None:
             continue
+        if part.block == "your images" and part.block in answered:
+            continue  # labels of the same pictures say more
         if part.block not in _NEEDED or part.block in answered:
             lost.setdefault(report.why_not(part.probe), []).append(part.title)
     for reason, titles in lost.items():
