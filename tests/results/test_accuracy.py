@@ -26,6 +26,8 @@ from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy, on_your
 from tuiprobe.results.card import card, title
 from tuiprobe.results.headlines import LABELLED, LABELLED_ID
 from tuiprobe.results.section import NamedFigure
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.results import summary_of
 
 PHOTOS = DataSet(name="photos", source="photos", images=200, measured=200, target=True)
@@ -115,7 +117,7 @@ def test_one_labelled_set_is_the_users_pictures_and_answers_among_few_classes_sa
 @pytest.mark.slow
 def test_among_all_classes_the_second_accuracy_becomes_the_headline(tmp_path: Path) -> None:
     exported = miniature.export(
-        tmp_path / "all", sets=("sketch",), layouts=("imagefolder",), images=400
+        tmp_path / "exported", sets=("sketch",), layouts=("imagefolder",), images=400
     )
     folder = tmp_path / "five"
     for source in sorted((exported / "imagefolder" / "sketch").iterdir())[:5]:
