@@ -8,14 +8,15 @@ accuracies can be held against each other. Of all runs, a plot is one figure and
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.numbers import suffix
-from tuiprobe.probes.content import series
+from tuiprobe.probes.content import prose, series
 from tuiprobe.results import Estimate, Report, given
 from tuiprobe.results.base import Real
 from tuiprobe.results.headlines import BY_RANK, HEADLINES
-from tuiprobe.results.section import Chart, Series
+from tuiprobe.results.section import Chart, Content, Section, Series
 
 
 class ForestRow(Difference):
@@ -98,6 +99,27 @@ def difference_chart(rows: Sequence[ForestRow], first: str, second: str) -> Char
         ticks=tuple(row.name for row in drawn),
         across=True,
     )
+
+
+READ: Final = (
+    "Intervals are 95 %, each of its own run. They may overlap where one run is ahead: the "
+    "decision rests on the differences, paired where runs measured the same images."
+)
+
+
+def describe_headlines(reports: Sequence[Report]) -> Section:
+    """Describes the headline figures of several runs as plots; a row is a run."""
+    kinds = sorted({report.model.representation for report in reports})
+    notes: list[Content] = []
+    if len(kinds) > 1:
+        notes.append(
+            prose(
+                f"The runs are of {len(kinds)} kinds of representation ({', '.join(kinds)}): "
+                "heights, offset share and kurtosis compare only within one kind; answers compare."
+            )
+        )
+    content = (prose(READ), *forests(reports), *notes)
+    return Section(title="Headline figures", content=content)
 
 
 def forests(reports: Sequence[Report]) -> Iterator[Chart]:
