@@ -57,7 +57,7 @@ COMMANDS = (
     (fetch.fetch, "fetch", "Download and verify what encoders need"),
     (runs.runs, "runs", "List runs and their figures; delete runs"),
     (runs.open_run, "open", "Show a run on the screens, live or finished"),
-    (compare.compare, "compare", "Compare runs: differences, ranks, gates for CI"),
+    (compare.compare, "compare", "Compare runs: which to take, differences, gates for CI"),
     (label.label, "label", "Label a few pictures and know which run is best"),
     (report.report, "report", "Write the reports of a run again, in other formats"),
     (runs.reprobe, "reprobe", "Compute a run's results again, without its model"),
