@@ -16,7 +16,7 @@ from tuiprobe.probes.content import prose, series
 from tuiprobe.results import Estimate, Report, given
 from tuiprobe.results.base import Real
 from tuiprobe.results.headlines import BY_RANK, HEADLINES
-from tuiprobe.results.section import Chart, Section, Series
+from tuiprobe.results.section import Chart, Content, Section, Series
 
 
 class ForestRow(Difference):
@@ -109,7 +109,7 @@ READ: Final = (
 
 def describe_headlines(reports: Sequence[Report]) -> Section:
     """Describes the headline figures of several runs as plots; a row is a run."""
-    content = (prose(READ), *forests(reports))
+    content: tuple[Content, ...] = (prose(READ), *forests(reports))
     return Section(title="Headline figures", content=content)
 
 
