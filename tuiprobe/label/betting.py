@@ -9,7 +9,6 @@ a chance of at most p.
 
 from __future__ import annotations
 
-from math import inf
 from typing import Final
 
 import numpy as np
@@ -62,7 +61,7 @@ class Duel:
         """Settles the next picture.
 
         Args:
-            d: 1 where a is right on it, -1 where b is, 0 where nobody is.
+            d: 1 where a is right on it, -1 where b is, or where nobody knows, 0 where nobody is.
         """
         n, left = self.settled, self.left
         mean_left = float(self._sums[-1] - self._sums[n]) / left
@@ -74,13 +73,9 @@ class Duel:
     def stake(self, most: float) -> float:
         """Returns the log of the largest stake so far, from a stake of 1.
 
-        It is infinite once the hypothesis is false whatever follows.
-
         Args:
             most: The hypothesis: the sum over the queue is at most this.
         """
-        if most < self.total - self.left:
-            return inf
         count, best = self._stakes.get(most, (-1, 0.0))
         if count != self.settled:
             best = self._largest(most, self.settled)
