@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tuiprobe.label.betting import Duel
+from tuiprobe.label.betting import Duel, Floats
 from tuiprobe.label.survey import NOT_SURE, LabelledAccuracy, Pool, Survey, block_accuracies
 
 ALPHA: Final = 0.05
@@ -68,12 +68,17 @@ class Contest(Survey):
         self.drops = 0
         self.verdict: Verdict = "open"
         self.winner: int | None = None
+        self._hypotheses = 0, -ceil(MARGIN * pool.pictures - 1e-9)
         self.duels: dict[tuple[int, int], Duel] = {}
-        self._unknown = np.zeros((count, count), dtype=np.int64)
+        self._unknown = (pool.answers[:, None] != pool.answers[None]).sum(axis=2)
+        self._stakes = np.zeros((len(self._hypotheses), count, count))
         for a, b in permutations(range(count), 2):
             queue = pool.order[pool.answers[a, pool.order] != pool.answers[b, pool.order]]
-            self.duels[a, b] = Duel(queue, (pool.support[a] - pool.support[b])[queue])
-            self._unknown[a, b] = len(queue)
+            sure = pool.confidences[[a, b]][:, queue]
+            support = (sure[0] - sure[1]) / sure.sum(axis=0)
+            if not asked:
+                support = (pool.support[a] - pool.support[b])[queue]
+            self.duels[a, b] = Duel(queue, support, self._hypotheses)
         self._decide()
 
     @property
@@ -102,8 +107,8 @@ class Contest(Survey):
         pictures: dict[int, None] = {}
         while len(pictures) < count:
             turn = (len(self.labels) + len(pictures)) % _AGREED_EVERY == _AGREED_EVERY - 1
-            following = (picture for picture in (fifth if turn else most) if picture not in pictures)
-            picture = next(following, None)
+            sequence = fifth if turn else most
+            picture = next((place for place in sequence if place not in pictures), None)
             if picture is None:
                 break
             pictures[picture] = None
@@ -128,28 +133,24 @@ class Contest(Survey):
                         right[at] = (self.pool.answers[:, at] == self.labels[at]).tolist()
                     unsure = self.labels[at] == NOT_SURE
                     duel.settle(-1 if unsure else right[at][a] - right[at][b])
+                self._stakes[:, a, b] = duel.stakes
         self._decide()
 
     def _decide(self) -> None:
-        count = self.pool.candidates
-        dropped = np.zeros(count, dtype=bool)
-        for a, b in self.duels:
-            dropped[b] |= self.stake(a, b) >= self.needed
+        beaten, near = (self.stakes(most) >= self.needed for most in self._hypotheses)
+        dropped = beaten.any(axis=0)
         contradictory = bool(dropped.all())
         if contradictory:
             dropped[:] = False
         if (dropped != self.dropped).any():
-            self.drops += 1
-            agreed = self.pool.agreed(~dropped)
-            self.stage = np.where((self.stage == -1) & agreed, self.drops, self.stage)
+            self.drops += int((dropped & ~self.dropped).any())
+            came_to_agree = np.where(self.stage == -1, self.drops, self.stage)
+            self.stage = np.where(self.pool.agreed(~dropped), came_to_agree, -1)
             self.dropped = dropped
         survivors = self.survivors
-        margin = ceil(MARGIN * self.pool.pictures - 1e-9)
-        near = [
-            a
-            for a in survivors
-            if all(self.stake(a, b, -margin) >= self.needed for b in survivors if b != a)
-        ]
+        near[:, self.dropped] = True
+        np.fill_diagonal(near, val=True)
+        within = [a for a in survivors if near[a].all()]
         tied = all(self.proven(survivors[0], b) == (0, 0) for b in survivors[1:])
         self.verdict, self.winner = "open", None
         if contradictory:
@@ -158,28 +159,31 @@ class Contest(Survey):
             self.verdict, self.winner = "best", survivors[0]
         elif tied and len(self.labels) == self.pool.pictures:
             self.verdict = "equal"
-        elif near:
-            self.verdict, self.winner = "within", max(near, key=self._lead)
+        elif within:
+            self.verdict, self.winner = "within", max(within, key=self._lead)
 
     def proven(self, a: int, b: int) -> tuple[int, int]:
         """Returns the least and the most by which a can be right more often than b."""
         difference, unknown = int(self.right[a] - self.right[b]), int(self._unknown[a, b])
         return difference - unknown, difference + unknown
 
-    def stake(self, a: int, b: int, most: int = 0) -> float:
-        """Returns the log of the largest stake against "a is right at most so much more often".
+    def stakes(self, most: int = 0) -> Floats:
+        """Returns logs of the largest stakes against "a has at most so many more right than b has".
 
-        It is infinite where labels prove that to be false, and minus infinity where they prove it.
+        They are infinite where labels prove that to be false, and minus infinity where they prove
+        it; float64 `[M, M]`, a by row.
 
         Args:
-            a: A candidate.
-            b: Another one.
-            most: By how many pictures at most.
+            most: By how many pictures at most: 0, or minus the margin.
         """
-        least, largest = self.proven(a, b)
-        if least > most:
-            return inf
-        return -inf if largest <= most else self.duels[a, b].stake(most)
+        difference = self.right[:, None] - self.right[None]
+        stakes = self._stakes[self._hypotheses.index(most)]
+        stakes = np.where(difference + self._unknown <= most, -inf, stakes)
+        return np.asarray(np.where(difference - self._unknown > most, inf, stakes))
+
+    def stake(self, a: int, b: int) -> float:
+        """Returns the log of the largest stake against "a is not more often right than b"."""
+        return float(self.stakes()[a, b])
 
     def lead(self, a: int, b: int) -> float:
         """Returns an estimate of the accuracy of a minus that of b on all pictures."""
@@ -202,12 +206,17 @@ class Contest(Survey):
     def bounds(self, a: int, b: int) -> tuple[float, float]:
         """Returns bounds of the accuracy of a minus that of b on all pictures.
 
-        All bounds of all pairs hold together, at all times, with 95 %.
+        All bounds of all pairs hold together, at all times, with 95 %. The lower one is above the
+        upper one where labels contradict each other.
         """
-        duels = self.duels[a, b], self.duels[b, a]
-        low, high = (duel.lower(self.bounding) for duel in duels)
-        ends = np.clip([low, -high], *self.proven(a, b)) / self.pool.pictures
-        return float(ends[0]), float(ends[1])
+        low = self.duels[a, b].lower(self.bounding)
+        high = -self.duels[b, a].lower(self.bounding)
+        least, most = self.proven(a, b)
+        if low <= high or least == most:
+            low, high = max(low, least), min(high, most)
+            if low > high:
+                low, high = least, most
+        return low / self.pool.pictures, high / self.pool.pictures
 
     @property
     def progress(self) -> float:
@@ -228,9 +237,9 @@ class Contest(Survey):
 
         All others are rivals where none survives.
         """
-        leader, every = self.leader, range(self.pool.candidates)
+        leader, every, stakes = self.leader, range(self.pool.candidates), self.stakes()
         rivals = [b for b in self.survivors if b != leader] or [b for b in every if b != leader]
-        return min(((b, self.stake(leader, b)) for b in rivals), key=lambda rival: rival[1])
+        return min(((b, float(stakes[leader, b])) for b in rivals), key=lambda rival: rival[1])
 
     def accuracies(self) -> list[LabelledAccuracy]:
         """Returns the accuracy of each candidate, from blocks of equal stage as of now."""

@@ -204,10 +204,14 @@ class Survey:
                 listed = end < len(inside) and int(inside[end]) in self.skipped
                 taken[inside[: end + listed]] = True
             pictures = np.flatnonzero(taken)
-            samples.append(Sample(np.flatnonzero(blocks == block), pictures, self._labels[pictures]))
+            samples.append(
+                Sample(np.flatnonzero(blocks == block), pictures, self._labels[pictures])
+            )
         return samples
 
-    def stated(self, lows: Sequence[float], highs: Sequence[float], n: int) -> list[LabelledAccuracy]:
+    def stated(
+        self, lows: Sequence[float], highs: Sequence[float], n: int
+    ) -> list[LabelledAccuracy]:
         """Returns accuracies, cut to what labels prove.
 
         Args:
