@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tuiprobe.label.status import LabelStatus
 
 BOUNDS: Final = "bets on the labels: bounds that hold at any time, of all pairs together, with 95 %"
-DECIDED: Final = "bets on the labels: decided before the bounds left 0, where they stand still"
 NO_BOUNDS: Final = NotRun(reason="labels say which of two runs is ahead where both are at hand")
 
 
@@ -40,9 +39,6 @@ class LabelEvidence:
     def difference(self, a: int, b: int) -> tuple[Figure, bool | None]:
         """Returns one run minus another on all pictures, and whether one is known to be ahead.
 
-        Where that was decided before the bounds left 0, the difference is without bounds: they
-        stand still then, and would be misread.
-
         Args:
             a: The first run.
             b: The second run.
@@ -52,17 +48,15 @@ class LabelEvidence:
         if low > high:
             return NotRun(reason="labels contradict each other"), None
         best = self.status.winner if self.status.verdict == "best" else None
-        apart = low > 0 or high < 0
-        still = best in (a, b) and not apart
         difference = Estimate(
             value=value,
-            low=None if still else low,
-            high=None if still else high,
+            low=low,
+            high=high,
             unit="points",
             n=self.status.labelled,
-            method=DECIDED if still else BOUNDS,
+            method=BOUNDS,
         )
-        return difference, still or apart
+        return difference, best in (a, b) or low > 0 or high < 0
 
 
 def label_evidence(

@@ -75,7 +75,6 @@ class DecidedByLabels(Frozen):
         pictures: Pictures that can be labelled.
         verdict: What is decided.
         more: Roughly how many more labels the next decision takes; None while that is not known.
-        among: Models of the candidates, where the plan of other candidates decided it.
         meanwhile: The model to take by the mean of labelled shifts while labels do not decide;
             empty if it does not either.
     """
@@ -84,7 +83,6 @@ class DecidedByLabels(Frozen):
     pictures: Count
     verdict: Verdict
     more: Count | None
-    among: tuple[str, ...] = ()
     meanwhile: str = ""
 
 
@@ -141,7 +139,6 @@ def rank(runs: Sequence[Run]) -> Ranking:
         or all(given(run.report.figure(LABELLED_ID, labels.status.target)) for run in runs)
     ):
         ranking = _rank_by_labels(runs, labels)
-        notes = [*labels.status.taken_lines(), *notes]
     else:
         ranking = _rank_by_shifts(runs)
         if isinstance(labels, NotRun) and any(run.report.part(TargetLabels) for run in runs):
@@ -215,7 +212,6 @@ def _rank_by_labels(runs: Sequence[Run], labels: LabelEvidence) -> Ranking:
             pictures=status.pictures,
             verdict=status.verdict,
             more=status.more,
-            among=status.among,
             meanwhile=meanwhile,
         ),
     )

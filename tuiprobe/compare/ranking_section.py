@@ -115,7 +115,7 @@ def _decision_by_labels(ranking: Ranking, labels: DecidedByLabels) -> tuple[str,
     if labels.verdict == "equal":
         return f"Take {take}, the cheapest of those that are equally often right on {pictures}.", ""
     if take:
-        place = f"the best of the {len(labels.among or ranking.models)}"
+        place = f"the best of the {len(ranking.models)}"
         if labels.verdict == "within":
             place = f"within {MARGIN_POINTS} of the best"
         return f"Take {take}: {place} on {pictures}, by {count}.", ""

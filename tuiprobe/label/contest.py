@@ -138,7 +138,7 @@ class Contest(Survey):
 
     def _decide(self) -> None:
         beaten, near = (self.stakes(most) >= self.needed for most in self._hypotheses)
-        dropped = beaten.any(axis=0)
+        dropped = np.asarray(beaten.any(axis=0))
         contradictory = bool(dropped.all())
         if contradictory:
             dropped[:] = False

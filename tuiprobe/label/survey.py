@@ -16,7 +16,15 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from tuiprobe.label.betting import SUPPORT_WEIGHT, Bools, Floats, Ints
-from tuiprobe.numbers import NORMAL_95
+from tuiprobe.numbers import NORMAL_95, interval
+from tuiprobe.results import Estimate, Figure, NotRun
+
+Evidence = Literal["sample", "proof", "open"]
+
+METHODS: Final[dict[Evidence, str]] = {
+    "sample": "labels of random pictures; 95 % at the decision; cut to what labels prove",
+    "proof": "what labels prove: pictures without a label are all wrong, or all right",
+}
 
 NOBODY: Final = -1
 """Label of a picture on which no candidate is right."""
@@ -76,7 +84,8 @@ class Pool:
         return np.asarray((some == some[:1]).all(axis=0))
 
 
-class LabelledAccuracy(NamedTuple):
+@dataclass(frozen=True)
+class LabelledAccuracy:
     """The accuracy of a candidate on all N pictures, as far as labels tell.
 
     Attributes:
@@ -86,18 +95,41 @@ class LabelledAccuracy(NamedTuple):
         labels: Labels that it rests on.
         evidence: `sample` for an estimate from random pictures, `proof` for what labels prove, or
             `open` where neither leaves out enough to be stated.
+        right: On how many labelled pictures it is right.
+        sure: Labelled pictures of which it is known whether it is.
     """
 
     value: float
     low: float
     high: float
     labels: int
-    evidence: Literal["sample", "proof", "open"]
+    evidence: Evidence
+    right: int
+    sure: int
 
     @property
     def half(self) -> float:
         """Distance from the value to the end that is farther away."""
         return max(self.value - self.low, self.high - self.value)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is stated: the range leaves out enough."""
+        return self.evidence != "open"
+
+    @property
+    def figure(self) -> Figure:
+        """It as a figure of a report, or what labels prove in words."""
+        low, high = self.low, self.high
+        if not self.known:
+            ends = interval((low + high) / 2, low, high, "share").partition("(")[2].rstrip(")")
+            drawn = "" if self.labels else ", which were not drawn at random"
+            counts = f"right on {self.right:,} of {self.sure:,} labelled pictures{drawn}"
+            return NotRun(reason=f"{counts}: that proves {ends} %")
+        return Estimate(
+            value=self.value, low=low, high=high, unit="share", n=self.labels,
+            method=METHODS[self.evidence],
+        )  # fmt: skip
 
 
 class Sample(NamedTuple):
@@ -219,19 +251,19 @@ class Survey:
             highs: The upper end.
             n: Pictures of the samples; 0 without.
         """
-        size, stated = self.pool.pictures, []
+        size, sure, stated = self.pool.pictures, self.sure, []
         for right, low, high in zip(self.right.tolist(), lows, highs, strict=True):
-            least, most = right / size, (right + size - self.sure) / size
+            least, most = right / size, (right + size - sure) / size
             value = min(max((low + high) / 2, least), most)
             narrow = n > 0 and (high - low) / 2 <= WIDEST
             proves_more = low <= least and most <= high
+            evidence: Evidence = "open"
             if narrow and not proves_more and max(low, least) <= min(high, most):
-                ends = max(low, least), min(high, most)
-                stated.append(LabelledAccuracy(value, *ends, n, "sample"))
+                least, most, evidence = max(low, least), min(high, most), "sample"
             elif (most - least) / 2 <= WIDEST:
-                stated.append(LabelledAccuracy(right / self.sure, least, most, self.sure, "proof"))
-            else:
-                stated.append(LabelledAccuracy(value, least, most, n, "open"))
+                value, evidence = right / sure, "proof"
+            labels = sure if evidence == "proof" else n
+            stated.append(LabelledAccuracy(value, least, most, labels, evidence, right, sure))
         return stated
 
 
@@ -258,7 +290,8 @@ def block_accuracies(survey: Survey, blocks: Ints) -> list[LabelledAccuracy]:
             variance += weight**2 * spread / count * sample.left
         quantile = _WIDER * (NORMAL_95 + 2.4 / max(n - 2, 1))
         ends.append((value + sign * quantile * np.sqrt(variance)).tolist())
-    return survey.stated(*ends, n)
+    lows, highs = ends
+    return survey.stated(lows, highs, n)
 
 
 class StratifiedSample(Survey):
@@ -308,11 +341,11 @@ class StratifiedSample(Survey):
                 variance += weight**2 * p * (1 - p) / count * sample.left
             quantile = NORMAL_95 + 2.4 / max(n - STRATA, 2)
             ends.append([value + sign * quantile * variance**0.5])
-        return self.stated(*ends, n)
+        return self.stated(ends[0], ends[1], n)
 
     @property
     def verdict(self) -> Literal["open", "enough"]:
         """Whether the accuracy is known to 5 points."""
         (known,) = self.accuracies()
-        close = known.evidence != "open" and known.half <= CLOSE_ENOUGH
+        close = known.known and known.half <= CLOSE_ENOUGH
         return "enough" if close and known.labels >= FEWEST else "open"
