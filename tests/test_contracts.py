@@ -34,7 +34,6 @@ def imported(code: str) -> set[str]:
             "tuiprobe.compare.differences, tuiprobe.compare.several",
             {"numpy", "pydantic"},
         ),
-        ("import tuiprobe.compare.agreement", {"numpy", "pydantic", "scipy"}),
         (
             "import tuiprobe.miniature as m, tuiprobe.datasets.imagefolder;"
             "m.render('val', 0); m.suite(); m.data.SOURCE.concepts(''); m.world.caption('web', 0)",

@@ -9,7 +9,8 @@ import sys
 def main() -> None:
     """Runs `tuiprobe` and exits with its exit code."""
     if sys.platform == "win32":
-        sys.exit("tuiprobe runs on Linux and macOS; on Windows use it inside WSL")
+        print("tuiprobe runs on Linux and macOS; on Windows use it inside WSL", file=sys.stderr)
+        sys.exit(2)
     # Read when torch is imported. Threads of OpenMP that spin while they wait keep processes that
     # decode images from their cores: the default run then takes half as long again.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -87,10 +87,11 @@ def test_the_headline_of_a_run_is_what_labels_measured(
         assert json.loads(files["results.json"])["title"] == title
     assert (label_runs[0] / "results.json").read_bytes() == before
     assert run_cli(["runs", "--root", str(label_runs[0].parent)]) == 0
-    assert capsys.readouterr().out.count(" measured ") == 2
+    assert capsys.readouterr().out.count("by labels ") == 2
     assert run_cli(["runs", "--root", str(label_runs[0].parent), "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["runs"]}
-    assert rows[label_runs[1].name]["labelled"] == figure.model_dump(mode="json")
+    target = rows[label_runs[1].name]["target"]
+    assert (target["evidence"], target["value"], target["n"]) == ("labels", figure.value, 16)
     assert rows[label_runs[1].name]["title"] == title
     for name in ("csv", "plan.json"):
         (label_runs[0].parent / f"labels-photos.{name}").unlink()

@@ -282,6 +282,26 @@ def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_
     ]
 
 
+def test_names_of_a_classifier_in_another_order_are_refused(tmp_path: Path) -> None:
+    names = ("cat", "dog", "cow")
+    head = Head(torch.eye(3, WIDTH), None, names, source="classifier, 3 classes")
+    named: Any = SimpleNamespace(text=None, width=WIDTH, loader="py", head=lambda: head)
+    data = images(names)
+    assert plan(named, data, classes=lines(tmp_path / "same", "Cat", "dog", "cow")).head.kind
+    assert plan(named, data, classes=lines(tmp_path / "some", "cat", "dog", "Kuh")).head.kind
+    for order in (("cow", "dog", "cat"), ("cat", "cow", "x")):
+        with pytest.raises(UsageError, match="another order: 'cow'"):
+            _ = plan(named, images(["cat"]), classes=lines(tmp_path / "other", *order)).head
+    thousand: Any = SimpleNamespace(
+        text=None, width=WIDTH, head=lambda: classifier_head(torch.nn.Linear(WIDTH, 1000))
+    )
+    sorted_ids = lines(tmp_path / "ids", *imagenet_wnids())
+    assert plan(thousand, images(imagenet_wnids()[:3]), classes=sorted_ids).head.kind
+    backwards = lines(tmp_path / "back", *imagenet_wnids()[::-1])
+    with pytest.raises(UsageError, match="in another order"):
+        _ = plan(thousand, images(imagenet_wnids()[:3]), classes=backwards).head
+
+
 def test_labels_that_count_from_1_are_refused(tmp_path: Path) -> None:
     shifted = images(["0", "1", "2", "3"])
     shifted.samples = [sample for sample in shifted.samples if sample.label != 0]

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from tests.measure.fake_run import vouch
 from tests.report.samples import PROBES, data_sets, estimate, model, outliers, report, retold
-from tests.report.samples_head import calibration, head_results, quantisation, targets, towers
+from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
@@ -31,7 +31,7 @@ from tuiprobe.compare.ranking import rank
 from tuiprobe.compare.ranking_section import describe_ranking
 from tuiprobe.compare.several import describe_several
 from tuiprobe.probes.preflight.probe import Preflight
-from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
+from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
@@ -65,7 +65,7 @@ HOSTILES = [
 @cache
 def full_report() -> Report:
     """Returns a report of every probe, and of one that is not installed."""
-    accuracy = Accuracy(
+    accuracy = SetAccuracy(
         data="v2", shift="imagenet_v2", images=3, classes=2, top1=estimate(0.5, 0.1),
         top5=NotRun(reason="r"), id_own_classes=NotRun(reason="r"),
     )  # fmt: skip
@@ -90,7 +90,6 @@ def full_report() -> Report:
             "robustness": robustness,
             "preflight": Preflight(checks=checks),
             "quantisation": quantisation(),
-            "towers": towers(),
             "calibration": calibration(),
             "targets": targets(),
             "outliers": (outliers(), outliers(tap="layer1", final=False)),

@@ -111,7 +111,7 @@ def test_going_on_with_it_is_refused_and_leaves_it_untouched(run, capsys):
         assert "began" in err
         assert "tuiprobe 0.2.0" in err
         assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
-    result = preview(["mini_clip"], {"data": "miniature", "sample": 30}, {}, EARLIER)
+    result = preview(["mini_clip"], {"data": "miniature", "sample": 30}, EARLIER)
     assert "a run of tuiprobe 0.2.0 or earlier" in result.kept
     assert result.done == 0
 

@@ -27,7 +27,7 @@ from tuiprobe.cli import (
 )
 from tuiprobe.cli.options import takes
 from tuiprobe.cli.output import NO_ROOM, drop_output, printing
-from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.options import Option, OptionField, options_of
 from tuiprobe.spec import WHAT, run_options
 
@@ -258,10 +258,20 @@ def run_cli(arguments: list[str]) -> int:
 
 
 def _exit_code(arguments: list[str], settings: _Settings) -> int:
+    """Returns the exit code of a command; 1 only where the command itself asks for it, as gates do.
+
+    Typer ends with 1 for some errors, such as an `EOFError` of a file that is cut.
+    """
     try:
         app(args=arguments, prog_name="tuiprobe", obj=settings)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        cause = end.__context__
+        if isinstance(cause, typer.Exit) or end.code in (None, 0, UsageError.exit_code):
+            return int(end.code or 0)
+        error = cause.__cause__ if isinstance(cause, typer.Abort) else cause
+        if not isinstance(error, Exception):
+            error = RunError(f"it ended itself: {end.code}")
+        raise error from end
     return 0
 
 

@@ -43,9 +43,9 @@ def compare(
 ) -> None:
     """Compare runs: which model to take, then differences, paired where the images are the same.
 
-    Three or more runs end with their outlier figures against effective robustness and, for five or
-    more of one kind of training, agreement on the line.
+    Three or more runs end with their outlier figures against effective robustness.
     """
+    from tuiprobe.cli.output import print_file
     from tuiprobe.compare.differences import compare_runs, read_run
     from tuiprobe.compare.gates import parse_gate, tripped
     from tuiprobe.compare.ranking import rank
@@ -75,7 +75,8 @@ def compare(
     if as_json:
         print(_json(runs, comparisons, ranking))
     else:
-        print(_text(runs, comparisons, ranking, everything, as_html), end="", flush=True)
+        text = _text(runs, comparisons, ranking, everything, as_html)
+        print_file(text) if as_html else print(text, end="", flush=True)
         if command := label_command(runs, ranking):
             print(plain(f"next: {command}"), file=sys.stderr)
     for gate, reasons in trips.items():
@@ -104,24 +105,19 @@ def _text(
 ) -> str:
     from tuiprobe.compare.differences_section import describe
     from tuiprobe.compare.ranking_section import title_of
-    from tuiprobe.compare.several import SEVERAL, describe_several
+    from tuiprobe.compare.several import describe_several
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
 
     models, headlines, *indicator = describe_several(runs, ranking)
     pairs = [describe(comparison, everything) for comparison in comparisons]
     sections = [models, *([headlines] if as_html else []), *pairs, *indicator]
-    if len(runs) >= SEVERAL:
-        from tuiprobe.compare.agreement import agreement_of, describe_agreement
-
-        sections.append(describe_agreement(agreement_of(runs)))
     if as_html:
         return sections_html(title_of(ranking), sections)
     return "".join(map(section_text, sections))
 
 
 def _json(runs: list[Run], comparisons: list[Comparison], ranking: Ranking) -> str:
-    from tuiprobe.compare.agreement import agreement_of
     from tuiprobe.compare.several import SEVERAL, correlations
 
     first, *others = [str(run.directory.path) for run in runs if run.directory is not None]
@@ -134,9 +130,7 @@ def _json(runs: list[Run], comparisons: list[Comparison], ranking: Ranking) -> s
         "comparisons": pairs,
         "ranking": ranking.model_dump(mode="json"),
         "correlations": None,
-        "agreement": None,
     }
     if len(runs) >= SEVERAL:
         content["correlations"] = correlations(runs).model_dump(mode="json")
-        content["agreement"] = agreement_of(runs).model_dump(mode="json")
     return json.dumps(content, indent=1)

@@ -45,6 +45,7 @@ def report(
         return
     if run is None:
         raise UsageError("name a run directory, or ask for --schema")
+    from tuiprobe.cli.output import print_file
     from tuiprobe.plaintext import plain
     from tuiprobe.report.formats import WRITTEN, export, files_of, write_reports
     from tuiprobe.report.reading import read_report
@@ -61,7 +62,7 @@ def report(
         files = files_of(content, directory if pictures else None, chosen)
         if len(files) != 1:
             raise UsageError(f"--to - prints one file, and these formats make {len(files)}")
-        print(*files.values(), end="")
+        print_file(*files.values())
         return
     folder = run if to is None else Path(to)
     for path in export(content, directory, chosen, folder, pictures, replace):

@@ -30,6 +30,7 @@ from tuiprobe.models.heads import Head, head_from_file
 from tuiprobe.models.identity import LOADER
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.prompt_heads import read_templates
+from tuiprobe.plaintext import plain
 from tuiprobe.spec import RunSpec
 
 HeadKind = Literal["zero-shot", "classifier", "file", "probe", "none"]
@@ -222,12 +223,34 @@ def _brought(
 ) -> HeadChoice:
     asked = kind == "file"
     if given:
+        _refuse_other_order(head, given)
         return HeadChoice(kind, given, head=head, in_label_order=True, asked=asked)
     numbered = set(labels) <= set(head.classes)  # folders named by row number
     if _are_numbers(head.classes) and len(labels) == len(head.classes) and not numbered:
         names = prompt_names(labels)
         return HeadChoice(kind, names, head=head, in_label_order=True, asked=asked, assumed=True)
     return HeadChoice(kind, head.classes, head=head, asked=asked)
+
+
+def _refuse_other_order(head: Head, given: Sequence[str]) -> None:
+    """Refuses the names of a head's rows at the places of other rows.
+
+    Raises:
+        UsageError: If `--classes` holds a name of the head in another line.
+    """
+    if _are_numbers(head.classes):
+        return
+    known = match_classes(given, head.classes).known
+    moved = [(line, row) for line, row in enumerate(known) if row not in (None, line)]
+    if moved:
+        line, row = moved[0]
+        assert row is not None
+        name = plain(given[line][:80])
+        raise UsageError(
+            f"--classes holds names of {head.source} in another order: {name!r} is name {line + 1} "
+            f"and stands for output {row + 1} of {len(known):,} ({len(moved):,} such names); leave "
+            "out --classes, or give the names in the order of the outputs"
+        )
 
 
 def _are_numbers(classes: Sequence[str]) -> bool:

@@ -205,6 +205,8 @@ def finish(job: Job, inventory: Inventory, measured: bool) -> RunOutcome:
     report, complete = None, measured
     if not waits:
         after = ", unless another rank has" if plan.rank.world > 1 else ""
+        if not measured:
+            after = " what is measured for a partial report; a second signal ends at once"
         job.say("stage", f"merging{after}", stage="merge")
         try:
             with directory.locked(MERGE_LOCK, wait=measured):

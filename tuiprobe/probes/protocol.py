@@ -23,12 +23,9 @@ if TYPE_CHECKING:
 Results: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
 """The results of the probes named in `after`, by id."""
 
-Need: TypeAlias = Literal[
-    "head", "no head", "texts", "labels", "target", "concepts", "peers", "channel"
-]
-"""What a built-in probe needs: a head; a model without one; a head whose rows are texts; labels of
-the first set; a target set; a concept set; published models to compare with; a channel that stands
-out, which is known only after measuring."""
+Need: TypeAlias = Literal["head", "no head", "labels", "target", "concepts", "channel"]
+"""What a built-in probe needs: a head; a model without one; labels of the first set; a target set;
+a concept set; a channel that stands out, which is known only after measuring."""
 
 
 @dataclass(frozen=True)

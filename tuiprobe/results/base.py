@@ -176,6 +176,14 @@ class Estimate(Frozen):
         low, high = self.low, self.high
         return numbers.number(self.value, self.unit, low, high, signed=signed, bare=bare)
 
+    def ends(self, signed: bool = False) -> str:
+        """Returns the ends of the interval for people, such as `92.1 to 94.3`; empty without one.
+
+        Args:
+            signed: Whether positive ends get a plus sign.
+        """
+        return numbers.ends(self.value, self.low, self.high, self.unit, signed=signed)
+
     def plus_minus(self, bare: bool = False) -> str:
         """Returns the value and half the width of its interval, for narrow columns.
 
@@ -225,6 +233,10 @@ class NotRun(Frozen):
     def alone(self, signed: bool = False, bare: bool = False) -> str:
         """Returns what stands where there is no number."""
         return numbers.MISSING
+
+    def ends(self, signed: bool = False) -> str:
+        """Returns no interval."""
+        return ""
 
     def plus_minus(self, bare: bool = False) -> str:
         """Returns what stands where there is no number."""

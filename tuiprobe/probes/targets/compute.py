@@ -336,8 +336,13 @@ def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, A
     predicted = tuple(
         Predicted(name=names[i], images=int(counts[i])) for i in np.lexsort((rows, -counts))
     )
+    head_rows = len(logits.head.weight)
+    fields: dict[str, Any] = {
+        "predicted": predicted,
+        "head_classes": head_rows if logits.rows.size < head_rows else classes.size,
+    }
     if logits.set.name not in images.listed:
-        return {"predicted": predicted}
+        return fields
     ids, paths = images.listed[logits.set.name]
 
     def picture(i: int) -> TargetPicture:
@@ -351,8 +356,7 @@ def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, A
     surest_last = np.lexsort((ids, scores.confidence))
     common = np.argsort(-counts, kind="stable")[:COMMON]
     groups = [surest_last[place[surest_last] == answer] for answer in common]
-    return {
-        "predicted": predicted,
+    return fields | {
         "least_sure": tuple(picture(int(i)) for i in surest_last[:LEAST_SURE]),
         "common": tuple(picture(int(group[group.size // 2])) for group in groups if group.size),
     }
