@@ -161,8 +161,8 @@ def test_files_of_strangers_cost_a_sentence_at_most(tmp_path: Path) -> None:
             with suppress(DataError):
                 read()
         entry.path.write_bytes(content)
-    content = files.json.read_text().replace('"runs":["../elsewhere"]', '"runs":[]')
-    files.json.path.write_text(content)
+    text = files.json.read_text().replace('"runs":["../elsewhere"]', '"runs":[]')
+    files.json.path.write_text(text)
     with pytest.raises(DamagedFileError, match="does not fit the answers"):
         files.questions()
 

@@ -147,6 +147,6 @@ def _refuse_incomplete(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
     for batch, digests in batches.items():
         if batch_of(digests) != batch:
             raise UsageError(
-                f"{path} has other rows than the batch {plain(batch)} that was handed out: to leave "
-                f"pictures out would bias accuracies; leave their class empty, or write {UNSURE}"
+                f"{path} has other rows than the batch {plain(batch)} that was handed out: leaving "
+                f"pictures out would bias accuracies; keep them without class, or as {UNSURE}"
             )

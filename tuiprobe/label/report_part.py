@@ -20,8 +20,9 @@ from tuiprobe.manifest import MANIFEST
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.content import ColumnOf, prose, several, table
+from tuiprobe.probes.content import ColumnOf, prose, table
 from tuiprobe.results import NotRun, Part, Report, given
+from tuiprobe.results.accuracy import sentence
 from tuiprobe.results.card import title
 from tuiprobe.results.headlines import LABELLED, LABELLED_ID
 from tuiprobe.results.section import Code, NamedFigure, Section, Text, Value
@@ -196,12 +197,13 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
     """
     measured = [data for data in sets if given(data.accuracy)]
     ordered = (*measured, *(data for data in sets if not given(data.accuracy)))
-    lines: tuple[Text, ...] = tuple((f"{data.data}, {data.sentence()}.",) for data in ordered)
+    lines: list[Text] = []
     clause = ""
-    if measured and given(first := measured[0].accuracy):
-        # For the title: `58 % right (46 to 70), measured on 50 pictures`.
-        value, bracket, ends = first.with_interval().partition(" (")
-        clause = f"{value} right{bracket}{ends}, measured on {several(first.n, 'picture')}"
+    for data in ordered:
+        known = data.known()
+        words = known.reason if isinstance(known, NotRun) else sentence(known)
+        lines.append((f"{data.data}: {words}.",))
+        clause = clause or ("" if isinstance(known, NotRun) else words)
     right: ColumnOf = ("right", "right among them")
     rows: list[list[Value]] = [
         [
@@ -223,7 +225,7 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
             headline=lines[0],
             clause=clause,
             clause_on=measured[0].data if measured else "",
-            card=lines,
+            card=tuple(lines),
             content=(
                 table("labels", ["data", "accuracy", "labelled", right, "pictures"], rows),
                 *([prose(READ)] if measured else []),
@@ -238,6 +240,7 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
                 place="labels",
                 figure=data.accuracy,
                 headline=LABELLED,
+                range=data.range,
             )
             for data in measured
         ),

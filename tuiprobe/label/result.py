@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from tuiprobe.probes import LABELS
-from tuiprobe.results import Figure, Frozen, NotRun, ProbeResult, given
+from tuiprobe.results import Figure, Frozen, NotRun, ProbeResult
+from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.results.base import Count, Many, Share
+from tuiprobe.results.section import Range
 
 
 class LabelledSet(Frozen):
@@ -54,13 +56,16 @@ class LabelledSet(Frozen):
         value = min(max(figure.value, low), high)
         return figure.model_copy(update={"value": value, "low": low, "high": high})
 
-    def sentence(self) -> str:
-        """Returns what is known, in words."""
-        known = self.accuracy
-        if not given(known):
-            return known.reason
-        proven = ", as they prove" if self.evidence == "proof" else ""
-        return f"measured on {known.n:,} of your pictures{proven}: {known.with_interval()}"
+    def known(self) -> Accuracy | NotRun:
+        """Returns the accuracy with what its range is."""
+        if isinstance(self.accuracy, NotRun):
+            return self.accuracy
+        return accuracy_from(self.accuracy, self.data, "labels", self.range)
+
+    @property
+    def range(self) -> Range:
+        """What the range of the accuracy is."""
+        return "proven" if self.evidence == "proof" else "labels"
 
 
 class TargetLabels(ProbeResult):

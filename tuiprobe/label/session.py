@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -304,9 +304,9 @@ class Labelling:
     @cached_property
     def letters(self) -> tuple[str, ...]:
         """The letter of each candidate, in an order that the user did not choose."""
-        digests = enumerate(self.matched.answers_digests)
-        keys = [hashlib.sha256(f"{digest} {n}".encode()).digest() for n, digest in digests]
-        places = [sorted(keys).index(key) for key in keys]
+        digests = [sha256(digest.encode()).digest() for digest in self.matched.answers_digests]
+        mixed = sorted(range(len(digests)), key=digests.__getitem__)
+        places = [mixed.index(candidate) for candidate in range(len(digests))]
         return tuple(chr(ord("A") + place) if place < 26 else f"A{place}" for place in places)
 
     @property

@@ -15,8 +15,8 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from tuiprobe import numbers
 from tuiprobe.label.betting import SUPPORT_WEIGHT, Bools, Floats, Ints
-from tuiprobe.numbers import NORMAL_95, interval
 from tuiprobe.results import Estimate, Figure, NotRun
 
 Evidence = Literal["sample", "proof", "open"]
@@ -122,10 +122,10 @@ class LabelledAccuracy:
         """It as a figure of a report, or what labels prove in words."""
         low, high = self.low, self.high
         if not self.known:
-            ends = interval((low + high) / 2, low, high, "share").partition("(")[2].rstrip(")")
+            proof = numbers.ends((low + high) / 2, low, high, "share")
             drawn = "" if self.labels else ", which were not drawn at random"
             counts = f"right on {self.right:,} of {self.sure:,} labelled pictures{drawn}"
-            return NotRun(reason=f"{counts}: that proves {ends} %")
+            return NotRun(reason=f"{counts}: that proves {proof} %")
         return Estimate(
             value=self.value, low=low, high=high, unit="share", n=self.labels,
             method=METHODS[self.evidence],
@@ -288,7 +288,7 @@ def block_accuracies(survey: Survey, blocks: Ints) -> list[LabelledAccuracy]:
             p = (right.sum(axis=1) + 2) / (count + 4)
             spread = np.minimum(0.25, np.maximum(rest.var(axis=1), p * (1 - p)))
             variance += weight**2 * spread / count * sample.left
-        quantile = _WIDER * (NORMAL_95 + 2.4 / max(n - 2, 1))
+        quantile = _WIDER * (numbers.NORMAL_95 + 2.4 / max(n - 2, 1))
         ends.append((value + sign * quantile * np.sqrt(variance)).tolist())
     lows, highs = ends
     return survey.stated(lows, highs, n)
@@ -339,7 +339,7 @@ class StratifiedSample(Survey):
                 p = (right + 1) / (count + 2)
                 value += weight * right / count
                 variance += weight**2 * p * (1 - p) / count * sample.left
-            quantile = NORMAL_95 + 2.4 / max(n - STRATA, 2)
+            quantile = numbers.NORMAL_95 + 2.4 / max(n - STRATA, 2)
             ends.append([value + sign * quantile * variance**0.5])
         return self.stated(ends[0], ends[1], n)
 
