@@ -66,7 +66,7 @@ def by_hand(runs: list[Path], labelling: Labelling) -> list[tuple[float, float, 
         right = sum(model[place] == truth(labelling, place) for place in labels)
         least, most = right / len(differ), (right + len(differ) - len(labels)) / len(differ)
         results.append((mean, max(mean - half, least), min(mean + half, most)))
-    assert n == 22
+    assert n == 24
     return results
 
 
@@ -76,26 +76,26 @@ def test_the_headline_of_a_run_is_what_labels_measured(
     before = (label_runs[0] / "results.json").read_bytes()
     estimated = read_report(RunDir(label_runs[0])).title
     labelling = open_labelling(label_runs, "photos")
-    answer(labelling, 22)
+    answer(labelling, 24)
     labelling.close()
     for run, hand in zip(label_runs, by_hand(label_runs, labelling), strict=True):
         report = read_report(RunDir(run))
         figure = report.figure("labelled", "photos")
         assert isinstance(figure, Estimate)
-        assert figure.n == 22
+        assert figure.n == 24
         assert figure.low is not None
         assert figure.high is not None
         assert np.allclose([figure.value, figure.low, figure.high], hand, atol=1e-4)
         share, _, ends = figure.with_interval().partition(" (")
         model = report.model.name
-        title = f"{model} on photos: {share} right ({ends}, measured on 22 pictures"
+        title = f"{model} on photos: {share} right ({ends}, measured on 24 pictures"
         assert report.title == title
         lines = first_lines(run)
-        assert lines[0] == f"photos: {share} right ({ends}, measured on 22 pictures."
+        assert lines[0] == f"photos: {share} right ({ends}, measured on 24 pictures."
         assert any("no labels" in text for text in lines[1:])  # the estimate stays
         files = files_of(report, RunDir(run), ["md", "html", "csv", "json"])
-        assert f"{share} right ({ends}, measured on 22 pictures" in files["report.md"]
-        assert f"{share} right ({ends}, measured on 22 pictures" in files["report.html"]
+        assert f"{share} right ({ends}, measured on 24 pictures" in files["report.md"]
+        assert f"{share} right ({ends}, measured on 24 pictures" in files["report.html"]
         assert (
             f"photos,labels,labelled,accuracy by labels,{figure.value}"
             in (files["tables/figures.csv"])
@@ -107,7 +107,7 @@ def test_the_headline_of_a_run_is_what_labels_measured(
     assert run_cli(["runs", "--root", str(label_runs[0].parent), "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["runs"]}
     target = rows[label_runs[1].name]["target"]
-    assert (target["evidence"], target["value"], target["n"]) == ("labels", figure.value, 22)
+    assert (target["evidence"], target["value"], target["n"]) == ("labels", figure.value, 24)
     assert rows[label_runs[1].name]["title"] == title
     for name in ("csv", "questions.json"):
         (label_runs[0].parent / f"labels-photos.{name}").unlink()

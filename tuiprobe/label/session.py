@@ -169,8 +169,8 @@ class Labelling:
     def accuracies(self) -> list[LabelledAccuracy]:
         """Returns the accuracy of each candidate.
 
-        Labels that were drawn for the first question tell more of its candidates as that question
-        divides the pictures; of two ranges the narrower one counts.
+        Labels that were drawn for the first question are random in the blocks of that question: for
+        its candidates the larger of the two samples counts, and of equal ones the narrower range.
         """
         values = self.survey.accuracies()
         if self.first is None:
@@ -179,11 +179,11 @@ class Labelling:
         known = zip(first.matched.answers_digests, first.survey.accuracies(), strict=True)
         by_first = dict(known)
 
-        def width(accuracy: LabelledAccuracy) -> float:
-            return accuracy.high - accuracy.low
+        def evidence(accuracy: LabelledAccuracy) -> tuple[int, float]:
+            return accuracy.labels, accuracy.low - accuracy.high
 
         pairs = zip(values, digests, strict=True)
-        return [min(value, by_first.get(digest, value), key=width) for value, digest in pairs]
+        return [max(by_first.get(digest, value), value, key=evidence) for value, digest in pairs]
 
     def difference(self, a: int, b: int) -> tuple[float, float, float]:
         """Returns an estimate and bounds of the accuracy of one candidate minus another's.
