@@ -12,14 +12,17 @@ import pytest
 
 from tests.label.test_session import answer, truth
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.differences import compare_runs, read_run
-from tuiprobe.compare.ranking import rank
-from tuiprobe.compare.ranking_section import title_of
+from tuiprobe.compare.decision import decide
+from tuiprobe.compare.decision_section import describe_decision
+from tuiprobe.compare.differences import compare_runs
+from tuiprobe.compare.labels import label_evidence
+from tuiprobe.compare.runs import read_run, read_runs
 from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.result import TargetLabels
 from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import files_of
+from tuiprobe.report.terminal import section_text
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.card import card
@@ -134,6 +137,9 @@ def test_labels_outside_of_any_sample_prove_something_all_the_same(label_runs: l
     lines = first_lines(label_runs[0])
     words = f"right on {right} of 10 labelled pictures, which were not drawn at random"
     assert lines[-1].startswith(f"photos: {words}: that proves ")
+    runs = read_runs(label_runs)
+    text = section_text(describe_decision(decide(runs), runs))
+    assert words in " ".join(text.split())
     before, after = estimated.figure("target", "photos"), report.figure("target", "photos")
     assert isinstance(before, Estimate)
     assert isinstance(after, Estimate)
@@ -178,31 +184,29 @@ def test_models_are_ordered_and_gated_by_labels(
     best, other = np.argsort(-rights).tolist()
     runs = [read_run(RunDir(run)) for run in label_runs]
     for some in (runs, runs[::-1]):
-        ranking = rank(some)
-        assert ranking.by == "labelled"
-        assert ranking.labels is not None
-        assert (ranking.labels.verdict, ranking.labels.labels) == ("best", 40)
-        assert [row.model for row in ranking.models] == [
+        decision = decide(some)
+        assert (decision.verdict, decision.evidence, decision.labels) == ("best", "labels", 40)
+        assert [row.model for row in decision.models] == [
             runs[best].report.model.name,
             runs[other].report.model.name,
         ]
-        assert [row.decision for row in ranking.models] == ["take", "not the best"]
-        words = f"Take {ranking.models[0].model}: the best of the 2 on these 40 pictures of photos"
-        assert title_of(ranking) == f"{words}, by 40 labels"
-    row = next(
-        row for row in compare_runs(runs[best], runs[other]).differences if row.id == "labelled"
-    )
+        assert [row.standing for row in decision.models] == ["take", "behind"]
+        assert isinstance(decision.models[1].difference, Estimate)
+        assert decision.models[1].difference.value == pytest.approx(rights[best] - rights[other])
+        assert decision.sentence.startswith(f"Take {decision.models[0].model}: best on your ")
+    comparison = compare_runs(runs, best, other, label_evidence(runs))
+    row = next(row for row in comparison.differences if row.id == "labelled")
     assert isinstance(row.difference, Estimate)
     assert row.difference.value == pytest.approx(rights[other] - rights[best])
-    assert (row.differs, row.p) == (True, None)
+    assert row.differs
     paths = [str(label_runs[n]) for n in (best, other)]
     assert run_cli(["compare", *paths, "--fail-if", "labelled < -0.01"]) == 1
     assert "photos/labels: labelled changed by" in capsys.readouterr().err
     assert run_cli(["compare", *paths, "--fail-if", '"accuracy by labels" > 0.01']) == 0
     assert 'gate passed: "accuracy by labels" > 0.01' in capsys.readouterr().err
     assert run_cli(["compare", *paths, "--json"]) == 0
-    written = json.loads(capsys.readouterr().out)["ranking"]
-    assert (written["by"], written["labels"]["labels"]) == ("labelled", 40)
+    written = json.loads(capsys.readouterr().out)["decision"]
+    assert (written["evidence"], written["labels"]) == ("labels", 40)
 
 
 @pytest.mark.parametrize("damage", ["conflict", "damaged", "no class"])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.label.street import labelled, street_folder, street_runs
 from tests.report.samples import report
-from tuiprobe.compare.differences import Run
+from tuiprobe.compare.decision import Decision, decide
 from tuiprobe.compare.labels import LabelEvidence, label_evidence
-from tuiprobe.compare.ranking import Ranking, rank
+from tuiprobe.compare.runs import Run
 from tuiprobe.label.session import open_labelling
 from tuiprobe.label.status import label_status
 from tuiprobe.results import Estimate
@@ -17,7 +17,7 @@ from tuiprobe.run.directory import RunDir
 __all__ = ["street_folder"]
 
 
-def compared(runs: list[Path]) -> tuple[Ranking, LabelEvidence]:
+def compared(runs: list[Path]) -> tuple[Decision, LabelEvidence]:
     street = report().data[0].model_copy(update={"name": "street", "target": True})
     reports = [
         report().model_copy(
@@ -28,11 +28,10 @@ def compared(runs: list[Path]) -> tuple[Ranking, LabelEvidence]:
         )
         for run in runs
     ]
-    directories = [RunDir(run) for run in runs]
-    evidence = label_evidence(reports, directories)
+    given = [Run(report, {}, RunDir(run)) for report, run in zip(reports, runs, strict=True)]
+    evidence = label_evidence(given)
     assert isinstance(evidence, LabelEvidence)
-    given = zip(reports, directories, strict=True)
-    return rank([Run(report, {}, directory) for report, directory in given]), evidence
+    return decide(given), evidence
 
 
 def test_at_every_moment_compare_says_what_label_says(street_folder: Path) -> None:
@@ -41,20 +40,21 @@ def test_at_every_moment_compare_says_what_label_says(street_folder: Path) -> No
     for most in (20, 30, 40, 50, 60, 80, 100, 120):
         labelled(pair, most)
         status = label_status(open_labelling(pair, "street"))
-        ranking, evidence = compared(pair)
+        decision, evidence = compared(pair)
         assert evidence.status == status
-        difference, _ = evidence.difference(1, 0)
-        assert isinstance(difference, Estimate)
-        value, low, high = open_labelling(pair, "street").difference(1, 0)
-        assert (difference.value, difference.low, difference.high) == (value, low, high)
-        seen.add(status.verdict)
-        if ranking.labels is None:
-            assert status.verdict == "open"
-            continue
-        assert (ranking.labels.verdict, ranking.labels.labels) == (status.verdict, status.labelled)
-        decisions = {model.model: model.decision for model in ranking.models}
+        (row,) = (row for row in status.candidates if row.difference is not None)
+        change = decision.models[1].difference
+        assert isinstance(change, Estimate)
+        assert (change.value, change.low, change.high) == row.difference  # also after the decision
+        verdicts = {"open": "undecided"}
+        assert decision.verdict == verdicts.get(status.verdict, status.verdict)
+        assert (decision.evidence, decision.labels) == ("labels", status.labelled)
+        standings = {model.model: model.standing for model in decision.models}
         rest = {"best": "not the best", "within": "at most 2 points better"}
         if status.verdict in rest:
             expected = {"mini_clip_soft": "take", "mini_supervised": rest[status.verdict]}
-            assert decisions == expected
+            assert standings == expected
+        else:
+            assert set(standings.values()) == {"undecided"}
+        seen.add(status.verdict)
     assert {"open", "best"} <= seen

@@ -279,7 +279,7 @@ def _in_order(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...] |
         return labels
     if all(name.isdigit() for name in classes):
         values = [int(name) for name in classes]
-        first = 1 if min(values) == 1 and max(values) == len(names) else 0
+        first = 1 if min(values) >= 1 and max(values) == len(names) else 0
         if max(values) - first < len(names):
             return tuple(value - first for value in values)
     return tuple(range(len(names))) if len(names) == len(classes) else None

@@ -96,7 +96,7 @@ def write_head(
         LongHeadError: As soon as it will take longer.
     """
     choice, directory = plan.head, plan.directory
-    digest = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
+    digest = _digest(plan)
     if _renew(plan, digest):
         return
     unit = "images" if choice.kind == "probe" else "classes"
@@ -135,6 +135,20 @@ def write_head(
         **notes,
     }
     write_arrays(directory.head_file, arrays, metadata)
+
+
+def _digest(plan: Plan) -> str:
+    return plan.head.digest() + (split_digest(plan) if plan.head.kind == "probe" else "")
+
+
+def head_is_another(plan: Plan) -> bool:
+    """Says whether the directory holds a head of another choice."""
+    file = plan.directory.head_file
+    try:
+        _, metadata = read_own_arrays(plan.directory, file) if file.exists() else ({}, {})
+    except DamagedFileError:
+        return False
+    return metadata.get("choice", _digest(plan)) != _digest(plan)
 
 
 def _renew(plan: Plan, digest: str) -> bool:

@@ -22,9 +22,9 @@ from tuiprobe.catalog.imagenet import (
     imagenet_templates,
     prompt_names,
 )
-from tuiprobe.datasets import Dataset, Suite
-from tuiprobe.datasets.vectors.labels import counts_from_one
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.datasets import Suite
+from tuiprobe.errors import UsageError
+from tuiprobe.measure.label_origin import refuse_origins
 from tuiprobe.models import Encoder
 from tuiprobe.models.heads import Head, head_from_file
 from tuiprobe.models.identity import LOADER
@@ -69,6 +69,11 @@ class HeadChoice:
         """Whether the meaning of the rows is unknown, so that they have numbers as names."""
         return _are_numbers(self.classes)
 
+    @property
+    def named(self) -> bool:
+        """Whether the user gave the names of the rows."""
+        return self.in_label_order and not self.assumed
+
     def digest(self) -> str:
         """Returns a digest that differs between the head choices of a run."""
         content: list[object] = [
@@ -99,7 +104,7 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     written = written_classes(spec.classes) if spec.classes is not None else ()
     given = tuple(map(spelled_out, written))
     if given:
-        _refuse_from_one(spec, first, len(given), f"--classes holds {len(given):,} names")
+        refuse_origins(spec, suite, len(given), f"--classes holds {len(given):,} names", given)
     if given and labels:
         place_of_each(labels, given)  # raises if the names do not fit
     prompted = spec.head == "zero-shot" or (spec.head is None and text is not None)
@@ -123,14 +128,14 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     if spec.head is not None:
         head = head_from_file(Path(spec.head), width=encoder.width)
         count = len(head.classes)
-        _refuse_from_one(spec, first, count, f"the head has {count:,} rows")
+        refuse_origins(spec, suite, count, f"the head has {count:,} rows", given)
         thousand = len(imagenet_names())
         others = len(labels) == thousand and imagenet_labels(labels) is None
         if len(head.classes) == thousand and not others:
             head = replace(head, classes=imagenet_names())
             given = given or imagenet_names()
         return _brought("file", _among(head, written), given, labels)
-    return _classifier(spec, encoder, first, written)
+    return _classifier(spec, encoder, suite, written)
 
 
 def _among(head: Head, written: Sequence[str]) -> Head:
@@ -157,17 +162,6 @@ def _among(head: Head, written: Sequence[str]) -> Head:
     source = f"{head.source}, {len(rows):,} of them"
     classes = tuple(head.classes[row] for row in rows)
     return replace(head, weight=head.weight[rows], bias=bias, classes=classes, source=source)
-
-
-def _refuse_from_one(spec: RunSpec, dataset: Dataset, count: int, other: str) -> None:
-    """Refuses numbered labels 1 to K where there are K classes: they would be off by one.
-
-    Raises:
-        DataError: If the labels of a data set are those.
-    """
-    numbered = len(dataset.classes) == count + 1 and _are_numbers(dataset.classes)
-    if numbered and all(sample.label != 0 for sample in dataset.samples):
-        raise DataError(counts_from_one(spec.labels or dataset.source, count, other))
 
 
 def _prompts(
@@ -198,21 +192,21 @@ def _prompts(
 
 
 def _classifier(
-    spec: RunSpec, encoder: Encoder, first: Dataset, written: Sequence[str]
+    spec: RunSpec, encoder: Encoder, suite: Suite, written: Sequence[str]
 ) -> HeadChoice:
     head = encoder.head()
     if head is None:
         more = "" if encoder.loader == LOADER else " or --head probe"
         reason = f"{spec.model} brings no head; pass --head FILE{more}"
         return HeadChoice("none", reason=reason)
-    count = len(head.classes)
-    _refuse_from_one(spec, first, count, f"{head.source} has {count:,} rows")
+    count, labels = len(head.classes), next(iter(suite.sets.values())).classes
     given = tuple(map(spelled_out, written))
-    if not given and encoder.loader == "py" and not _are_numbers(head.classes):
+    if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
         given = head.classes  # as the user gave them
-        if first.classes:
-            place_of_each(first.classes, given)  # raises if they do not fit
-    return _brought("classifier", _among(head, written), given, first.classes)
+        if labels:
+            place_of_each(labels, given)  # raises if they do not fit
+    refuse_origins(spec, suite, count, f"{head.source} has {count:,} rows", given)
+    return _brought("classifier", _among(head, written), given, labels)
 
 
 def _brought(

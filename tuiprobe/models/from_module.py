@@ -226,7 +226,7 @@ def _classifier(
             f"classes= holds {len(names):,} names, and {kind} has {rows:,} outputs: give the name "
             "of each output, in their order"
         )
-    return replace(head, classes=tuple(names))
+    return replace(head, classes=tuple(names), named=True)
 
 
 # Preprocessing.

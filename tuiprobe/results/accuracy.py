@@ -217,8 +217,12 @@ def cell(accuracy: Accuracy | NotRun) -> str:
     """
     if isinstance(accuracy, NotRun):
         return numbers.MISSING
-    few = f" among {accuracy.classes:,}" if among_few(accuracy) else ""
-    return f"{with_range(accuracy)}{few}, {WORDS[accuracy.evidence]}"
+    return f"{brief(accuracy)}, {WORDS[accuracy.evidence]}"
+
+
+def brief(accuracy: Accuracy) -> str:
+    """Returns value, range, and among how few classes, where a heading says what it rests on."""
+    return with_range(accuracy) + (f" among {accuracy.classes:,}" if among_few(accuracy) else "")
 
 
 WORDS: Final[dict[Evidence, str]] = {

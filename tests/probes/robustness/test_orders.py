@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given as given_examples
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.probes.subject import model
@@ -125,6 +127,19 @@ def test_a_shift_is_not_reordered_where_the_first_set_confirms_the_order() -> No
     ]
 
 
+def test_numbers_of_a_shift_may_count_from_another_origin() -> None:
+    truth, answered = drawn(10, 0.9)
+    inside, eye = truth < CLASSES - 1, np.eye(CLASSES, dtype=np.float32)
+    sets = [
+        SetFeatures("val", eye[answered], truth),
+        SetFeatures("shift", eye[answered[inside]], truth[inside] + 1),
+    ]
+    ids = {"val": np.arange(len(truth)), "shift": np.arange(int(inside.sum()))}
+    assert other_orders(HeadArrays(eye), sets, NAMES, ids) == ()
+    (other,) = other_orders(HeadArrays(eye), sets, NAMES, ids, {"shift"})
+    assert (other.data, other.order) == ("shift", "one up")
+
+
 def test_weak_honest_models_raise_no_alarm() -> None:
     """Biased, collapsed and confused models on uneven classes, whose truth is never pushed down."""
     rng, alarms = np.random.default_rng(0), []
@@ -138,6 +153,18 @@ def test_weak_honest_models_raise_no_alarm() -> None:
         names = [f"class {i}" for i in rng.permutation(rows)]
         alarms += tried(logits.argmax(axis=1), truth, names, rows)
     assert alarms == []
+
+
+@given_examples(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(2, 4))
+def test_any_set_of_images_is_tried(seed: int, n: int, rows: int) -> None:
+    """Few images, images that are no neighbours, representations of zero, rows left out."""
+    rng = np.random.default_rng(seed)
+    answers = rng.permutation(rows) - 1
+    features = np.eye(rows, dtype=np.float32)[rng.integers(0, rows, n)] * rng.integers(0, 2, (n, 1))
+    labels = rng.integers(0, rows - 1, n)
+    images = SetFeatures("val", features.astype(np.float32), labels, answers)
+    ids = {"val": rng.choice(10, n, replace=False)}
+    assert other_orders(HeadArrays(np.eye(rows, dtype=np.float32)), [images], (), ids) == ()
 
 
 def test_the_order_is_a_warning_in_place_of_that_of_chance() -> None:

@@ -8,7 +8,7 @@ by half of the images, and judged by the other half.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,8 @@ LEAST_PER_CLASS = 5
 LEAST_GAIN = 0.2
 """What a matching of classes must gain, as a share of the images."""
 
-_NAMED = 5
+ORIGINS: tuple[OrderId, ...] = ("one up", "one down")
+
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -62,17 +63,20 @@ def other_orders(
     sets: Sequence[SetFeatures],
     names: Sequence[str],
     ids: Mapping[str, Int64],
+    numbered: Collection[str] = (),
 ) -> tuple[OtherOrder, ...]:
     """Returns, for each labelled set, the order by which significantly more images are right.
 
-    Sets after the first are not tested for orders of rows if the first confirms the given one: a
-    model that is wrong more often than right under a shift is no mistake of the user.
+    Every row of the head may answer. Sets after the first are not tested for orders of names if
+    the first confirms the given one: a model that is wrong more often than right under a shift is
+    no mistake of the user. Numbers of classes may count from another origin in each set.
 
     Args:
         head: The linear head.
         sets: The in-distribution set first.
         names: Name of each row of the head; empty for numbers.
         ids: Number of each image in its set, by set: its place in a folder or a file.
+        numbered: Sets whose classes have numbers.
 
     Returns:
         At most one entry a set.
@@ -81,15 +85,17 @@ def other_orders(
     orders = row_orders(names if len(names) == rows else [str(i) for i in range(rows)])
     results, confirmed = [], False
     for images in sets:
-        if images.labels is None or not len(images.labels):
-            continue
         first, usable = images is sets[0], pointing(images)
+        if images.labels is None or not usable.any():
+            continue
         predicted = answered_rows(head, usable_images(images))
         classes = images.classes_of_rows(rows)
         given = _Trial(classes[predicted], np.asarray(images.labels)[usable])
         trials = dict(_moved(given, ids[images.name][usable]))
-        if not confirmed:
-            trials |= _reordered(given, classes, predicted, orders)
+        for order, moved in orders.items():
+            if not confirmed or (images.name in numbered and order in ORIGINS):
+                renamed = np.where(moved >= 0, classes[moved], -1)
+                trials[order] = replace(given, answers=renamed[predicted])
         other = _best(images.name, given, trials)
         if first and other is None:
             other = _matched(images.name, given, predicted)
@@ -133,14 +139,6 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
     return [(p.isdecimal(), int(p[:18]) if p.isdecimal() else 0, p) for p in parts]
 
 
-def _reordered(
-    given: _Trial, classes: Int64, predicted: Int64, orders: Mapping[OrderId, Int64]
-) -> Iterator[tuple[OrderId, _Trial]]:
-    for order, rows in orders.items():
-        renamed = np.where(rows >= 0, classes[rows], -1)
-        yield order, replace(given, answers=renamed[predicted])
-
-
 def _moved(given: _Trial, ids: Int64) -> Iterator[tuple[OrderId, _Trial]]:
     """Yields the answers with the label of the next and of the previous image."""
     order = np.argsort(ids)
@@ -182,6 +180,8 @@ def _p_of_gain(given: _Trial, trial: _Trial) -> float:
     """
     known = trial.labels >= 0
     gained, lost = trial.right & ~given.right, given.right & ~trial.right & known
+    if gained.sum() <= lost.sum():
+        return 1.0
     size = int(trial.labels.max()) + 1
     gains, losses = (np.bincount(trial.labels[each], minlength=size) for each in (gained, lost))
     most = int((gains - losses).argmax())

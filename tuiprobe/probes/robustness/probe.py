@@ -104,6 +104,7 @@ class Inputs:
     peers: PeerChoice | NotRun
     names: tuple[str, ...]
     ids: Mapping[str, Int64]
+    numbered: frozenset[str]
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -123,6 +124,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
         names = read_class_names(run.directory)
         ids = {images.name: run.features(images.name)["ids"] for images in run.head_sets}
+        numbered = frozenset(s.name for s in run.sets if all(map(str.isdecimal, s.classes)))
         return Inputs(
             head=run.head,
             sets=run.head_sets,
@@ -132,6 +134,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             peers=peers_of(run.plan.model, run.sets),
             names=names,
             ids=ids,
+            numbered=numbered,
         )
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
@@ -139,7 +142,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         result = probe_robustness(
             inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.own_names
         )
-        others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids)
+        others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids, inputs.numbered)
         expected = forecast(inputs.peers, result.accuracies[0])
         return result.model_copy(update={"other_orders": others, "forecast": expected})
 

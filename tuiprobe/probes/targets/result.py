@@ -71,7 +71,7 @@ class TargetSet(Frozen):
         more_labelled: More labelled in-distribution images that would be enough; None if there are.
         uncalibrated: Average confidence at the head's own scale, where there are no labels to
             calibrate with.
-        labels: Random labels that would give an interval of +-5 points at the estimate.
+        labels: Labels that would give an interval of +-5 points, drawn as `tuiprobe label` does.
         less_confident: Share of images less confident than 95 % of in-distribution ones.
         dispersion: Nuclear norm of the probabilities over sqrt(n min(n, K)).
         predicted: Every class that may be answered, most predicted first.
@@ -121,7 +121,7 @@ class TargetSet(Frozen):
         first, second = (opinion.accuracy for opinion in self.scaled[:2])
         if isinstance(first, NotRun) or isinstance(second, NotRun):
             return False
-        return abs(first.value - second.value) > self.scaled[0].half
+        return not (first.low or 0.0) <= second.value <= (first.high or 1.0)
 
 
 class ShiftCheck(Frozen):
