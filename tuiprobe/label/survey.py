@@ -132,7 +132,7 @@ class LabelledAccuracy:
         )  # fmt: skip
 
 
-class Sample(NamedTuple):
+class BlockSample(NamedTuple):
     """The labelled pictures of a block that are random within it.
 
     Attributes:
@@ -216,7 +216,7 @@ class Survey:
             again = set(left)
             yield from (picture for picture in self.skipped if picture in again)
 
-    def samples(self, blocks: Ints) -> list[Sample]:
+    def samples(self, blocks: Ints) -> list[BlockSample]:
         """Returns the sample of each block of pictures.
 
         It is what precedes the block's first unlabelled picture in either order. If that picture
@@ -237,7 +237,7 @@ class Survey:
                 taken[inside[: end + listed]] = True
             pictures = np.flatnonzero(taken)
             samples.append(
-                Sample(np.flatnonzero(blocks == block), pictures, self._labels[pictures])
+                BlockSample(np.flatnonzero(blocks == block), pictures, self._labels[pictures])
             )
         return samples
 
