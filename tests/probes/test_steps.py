@@ -15,7 +15,7 @@ import pytest
 from tests.measure.fake_run import FakeSet, write_run
 from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.probes import BUILT_IN, registry
-from tuiprobe.probes.protocol import Probe, Results, Subject
+from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, Part, ProbeResult
 from tuiprobe.results.section import Chart, Section, Strip, Table, Text
@@ -190,9 +190,3 @@ def test_every_heading_that_people_read_is_in_the_glossary(
 
 def words(text: Text) -> str:
     return "".join(piece for piece in text if isinstance(piece, str)).strip()
-
-
-def test_the_former_name_of_results_is_deprecated() -> None:
-    with pytest.warns(DeprecationWarning, match="Results"):
-        from tuiprobe.probes.protocol import Found as former  # noqa: N813
-    assert former is Results

@@ -67,27 +67,9 @@ COMMANDS = (
 
 MINIATURE = "Write the demonstration's images as files"
 
-REMOVED = {
-    "agreement": "compare RUN…",
-    "atlas": "models --published",
-    "completion": "--install-completion",
-    "grid": "--headless --models FILE",
-    "inspect": "doctor --model MODEL",
-    "manual": "--help-all",
-}
-"""Commands of 0.2.0 that were removed, and what replaces each."""
-
 
 class MainCommand(TyperGroup):
     """The main command: `--help` shows its common options, `--help-all` all, by group."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Finds the command; the error for a removed one names what replaces it."""
-        if args[0] in REMOVED:
-            raise UsageError(
-                f"the command {args[0]} was removed: `tuiprobe {REMOVED[args[0]]}` replaces it"
-            )
-        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the options and the commands."""

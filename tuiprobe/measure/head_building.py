@@ -96,9 +96,7 @@ def write_head(
         LongHeadError: As soon as it will take longer.
     """
     choice, directory = plan.head, plan.directory
-    digest = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
-    among_all = plan.spec.answers_among == "all"
-    digest += "all" * among_all
+    digest, among_all = _digest(plan), plan.spec.answers_among == "all"
     if _renew(plan, digest):
         return
     unit = "images" if choice.kind == "probe" else "classes"
@@ -139,6 +137,21 @@ def write_head(
         **notes,
     }
     write_arrays(directory.head_file, arrays, metadata)
+
+
+def _digest(plan: Plan) -> str:
+    split = split_digest(plan) if plan.head.kind == "probe" else ""
+    return plan.head.digest() + split + "all" * (plan.spec.answers_among == "all")
+
+
+def head_is_another(plan: Plan) -> bool:
+    """Says whether the directory holds a head of another choice."""
+    file = plan.directory.head_file
+    try:
+        _, metadata = read_own_arrays(plan.directory, file) if file.exists() else ({}, {})
+    except DamagedFileError:
+        return False
+    return metadata.get("choice", _digest(plan)) != _digest(plan)
 
 
 def _renew(plan: Plan, digest: str) -> bool:

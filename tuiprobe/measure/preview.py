@@ -23,7 +23,6 @@ from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import DamagedFileError, open_regular
-from tuiprobe.manifest import earlier_version
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.run.counting import images_done
@@ -234,9 +233,6 @@ def _look_at_directory(specs: Sequence[RunSpec], run: Path, result: Preview) -> 
     for place in places:
         directory = RunDir(place)
         if not directory.plan_file.exists():
-            continue
-        if earlier_version(place):
-            result.kept = f"{place} holds a run of tuiprobe 0.2.0 or earlier, which cannot go on"
             continue
         try:
             plan = read_plan(directory)

@@ -186,7 +186,8 @@ def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = Fa
     about, on = "about " * (accuracy.evidence == "estimate"), f" on {accuracy.data}" * named
     text = f"{about}{_alone(accuracy)} right{on}{between}{among_few(accuracy, other)}"
     if accuracy.evidence == "labels":
-        text += f", measured on {accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
+        by = "proven by labels of" if accuracy.range == "proven" else "measured on"
+        text += f", {by} {accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
     return text
 
 
