@@ -188,7 +188,8 @@ def sentence(accuracy: Accuracy, among_all: Figure | None = None, named: bool = 
     about, on = "about " * (accuracy.evidence == "estimate"), f" on {accuracy.data}" * named
     text = f"{about}{value} right{on}{between}{among_few(accuracy, among_all)}"
     if accuracy.evidence == "labels":
-        text += f", measured on {accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
+        by = "proven by labels of" if accuracy.range == "proven" else "measured on"
+        text += f", {by} {accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
     return text
 
 
