@@ -200,9 +200,9 @@ def _classifier(
     given = tuple(map(spelled_out, written))
     if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
         given = head.classes  # as the user gave them
-        if labels:
-            place_of_each(labels, given)  # raises if they do not fit
     refuse_origins(spec, suite, count, f"{head.source} has {count:,} rows", given)
+    if given and labels and not written:
+        place_of_each(labels, given)  # raises if they do not fit
     return _brought("classifier", _among(head, written), given, labels)
 
 
