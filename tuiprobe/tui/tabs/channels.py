@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from tuiprobe.catalog.glossary import mentioned
-from tuiprobe.numbers import MISSING, interval, number
+from tuiprobe.numbers import MISSING, interval, number, same_places
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.outliers.describe import clause
 from tuiprobe.probes.outliers.result import (
@@ -27,6 +27,7 @@ from tuiprobe.probes.outliers.result import (
     Outliers,
 )
 from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.base import places_of
 from tuiprobe.results.report import ABSENT, Report
 from tuiprobe.results.section import RowSubject
 from tuiprobe.tui.figures import FigureText
@@ -138,6 +139,7 @@ class ChannelsTab(ResultTab):
         self._sets = list(dict.fromkeys(layer.data for layer in self._taps))
         self._set = 0
         self._tap = ""
+        self._places: tuple[int | None, ...] = (None,) * 6
 
     @property
     def _pinned(self) -> set[int]:
@@ -212,6 +214,7 @@ class ChannelsTab(ResultTab):
         self.query_one(".main").border_title = inert(about)
         rows = channel_rows(layer)
         self._tallest = max((row.value for row in rows), default=0.0)
+        self._places = column_places(rows)
         rows.sort(key=lambda row: row.channel not in self._pinned)
         self.channels.show_rows(rows)
 
@@ -219,7 +222,7 @@ class ChannelsTab(ResultTab):
         width = self.channels.size.width
         kept = kept_columns(CHANNEL_COLUMNS, width)
         room = width - sum(CHANNEL_COLUMNS[i].width + 1 for i in kept[1:])
-        return channel_cells(row, self._tallest, room, row.channel in self._pinned)
+        return channel_cells(row, self._tallest, room, row.channel in self._pinned, self._places)
 
     def action_pin(self) -> None:
         """Keeps the channel under the cursor on top, or no longer."""
@@ -304,7 +307,23 @@ def layer_cells(layer: Outliers) -> list[str]:
     ]
 
 
-def channel_cells(row: ChannelRow, tallest: float, room: int, pinned: bool = False) -> list[str]:
+def column_places(rows: Sequence[ChannelRow]) -> tuple[int | None, ...]:
+    """Returns the decimal places of each column: four figures, mean and standard deviation."""
+    columns = zip(*map(_figures, rows), strict=True)
+    moments = zip(*map(_moments, rows), strict=True)
+    return (
+        *map(places_of, columns),
+        *(same_places([(value, None, None) for value in column]) for column in moments),
+    ) or (None,) * 6
+
+
+def channel_cells(
+    row: ChannelRow,
+    tallest: float,
+    room: int,
+    pinned: bool = False,
+    places: Sequence[int | None] = (None,) * 6,
+) -> list[str]:
     """Returns the cells of one row of the channels.
 
     Args:
@@ -312,20 +331,26 @@ def channel_cells(row: ChannelRow, tallest: float, room: int, pinned: bool = Fal
         tallest: Height of a full bar.
         room: Cells of the first column, which the bar takes.
         pinned: Whether it is kept on top, which a letter behind its number says.
+        places: Decimal places of the six columns of figures.
     """
-    high, share = row.height, row.share
-    moments = high or share
     height, *others = _figures(row)
     head = f"{'▲' if row.outlier else ' '} {row.channel:>4}{'p' if pinned else ' '}"
     drawn = bar(row.value / tallest if tallest > 0 else 0.0, max(room - len(head) - 1, 0))
-    sd = high.sd if high is not None else share.std if share is not None else 0.0
+    mean, sd = _moments(row)
     return [
         head + drawn,
-        _with_interval(height),
-        *(figure.alone() for figure in others),
-        number(moments.mean if moments is not None else 0.0),
-        number(sd),
+        _with_interval(height, places[0]),
+        *(figure.alone(places=at) for figure, at in zip(others, places[1:4], strict=True)),
+        number(mean, places=places[4]),
+        number(sd, places=places[5]),
     ]
+
+
+def _moments(row: ChannelRow) -> tuple[float, float]:
+    """Returns mean and standard deviation of a channel."""
+    if row.height is not None:
+        return row.height.mean, row.height.sd
+    return (row.share.mean, row.share.std) if row.share is not None else (0.0, 0.0)
 
 
 def _figures(row: ChannelRow) -> tuple[Figure, Figure, Figure, Figure]:
@@ -336,9 +361,9 @@ def _figures(row: ChannelRow) -> tuple[Figure, Figure, Figure, Figure]:
     return high.height, high.above, leading, high.energy
 
 
-def _with_interval(figure: Figure) -> str:
+def _with_interval(figure: Figure, places: int | None = None) -> str:
     """Returns a figure with its interval, as the sentences above the tables write it."""
     if not given(figure):
         return MISSING
     unit = "none" if figure.unit == "sigma" else figure.unit  # which the heading implies
-    return interval(figure.value, figure.low, figure.high, unit)
+    return interval(figure.value, figure.low, figure.high, unit, places=places)
