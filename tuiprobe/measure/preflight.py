@@ -19,9 +19,10 @@ from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_matching import class_of_each_row, unmatched
 from tuiprobe.measure.plan import Plan
 from tuiprobe.models.known_answer import check_answer, expected_answer
-from tuiprobe.models.preflight import check_encoder
+from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
+from tuiprobe.models.trial import check_trial, first_tensors, made_images
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
@@ -45,7 +46,7 @@ def preflight(plan: Plan, listen: Listener) -> None:
     """
     choice, checks = plan.head, list[PreflightCheck]()
     if not plan.row_sets:
-        of_encoder = check_encoder(plan.encoder)
+        of_encoder = [*check_encoder(plan.encoder), *_of_trial(plan, choice)]
         if choice.kind == "zero-shot":
             of_encoder += check_text(plan.encoder, choice.classes, choice.templates)
         checks += [PreflightCheck(**asdict(check)) for check in of_encoder]
@@ -70,6 +71,16 @@ def preflight(plan: Plan, listen: Listener) -> None:
     for check in checks:
         if check.status == "warn":
             listen(Event("warning", f"preflight, {check_sentence(check)}"))
+
+
+def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:
+    """Tries the encoder on the first images of the first set; on made ones if none is readable."""
+    name, dataset = next(iter(plan.suite.sets.items()))
+    samples = [dataset.samples[i] for i in plan.shards[name][0].ids[: plan.spec.batch]]
+    images = first_tensors(plan.encoder, dataset, samples)
+    if images is None:
+        images = made_images(plan.encoder)
+    return check_trial(plan.encoder, images, choice.head if choice.kind == "classifier" else None)
 
 
 def _refuse(checks: list[PreflightCheck]) -> None:
