@@ -12,7 +12,7 @@ from tests.prepared import Prepared
 from tests.report.samples import report
 from tuiprobe import __version__
 from tuiprobe.__main__ import main as program
-from tuiprobe.cli.app import REMOVED, run_cli
+from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -174,12 +174,3 @@ def test_code_1_is_for_gates_alone(
     monkeypatch.setattr("tuiprobe.run.listing.list_runs", fails)
     assert run_cli(["runs", "--root", str(tmp_path)]) == 5
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
-
-
-def test_a_command_that_is_gone_names_what_takes_its_place(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for command, other in REMOVED.items():
-        assert run_cli([command, "more"]) == 2
-        assert f"was removed: `tuiprobe {other}` replaces it" in capsys.readouterr().err
-        assert other.startswith("--") or run_cli([other.split()[0], "--help"]) == 0

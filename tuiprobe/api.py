@@ -107,7 +107,7 @@ def _spec_and_objects(
     sizes = [images[s].tensor_size if s in images else None for s in (source, *named)]
     with tried_on(partial(_pictures, source, images)):
         encoder = _encoder(model, options, None if None in sizes else sizes[0])
-    if isinstance(options.get("classes"), list | tuple):
+    if not isinstance(options.get("classes", ""), str | os.PathLike):
         options["classes"] = joined_classes(options["classes"])
     if encoder is None:
         return user_spec(model, source, options), PythonObjects(None, images)  # type: ignore[arg-type]

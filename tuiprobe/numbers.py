@@ -82,11 +82,29 @@ def interval(
     ('93.2 % (92.1 to 94.3)', '−10.0 points (−12.0 to −8.0)')
     """
     text = number(value, unit, low, high, signed=signed, bare=bare)
-    if value is None or text == MISSING or _half(low, high) is None:
-        return text
+    between = ends(value, low, high, unit, signed=signed)
+    return f"{text} ({between})" if between else text
+
+
+def ends(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    unit: str = "none",
+    *,
+    signed: bool = False,
+) -> str:
+    """Returns the ends of an interval with the digits of `number`, without unit; empty without one.
+
+    Arguments are as for `number`.
+
+    >>> ends(0.9324, 0.921, 0.943, "share"), ends(0.5, None, None)
+    ('92.1 to 94.3', '')
+    """
+    if value is None or not isfinite(value) or _half(low, high) is None:
+        return ""
     places = _decimals(value, unit, low, high)
-    ends = (_bare(end, unit, places, signed) for end in (low, high) if end is not None)
-    return f"{text} ({' to '.join(ends)})"
+    return " to ".join(_bare(end, unit, places, signed) for end in (low, high) if end is not None)
 
 
 def plus_minus(
@@ -99,25 +117,21 @@ def plus_minus(
 ) -> str:
     """Returns a number and half the width of its interval, for narrow columns.
 
-    Both ends are given where the interval reaches much farther on one side: no accuracy is above
-    100 %.
+    Both ends are given unless they lie equally far from the value to the digits shown.
 
     >>> plus_minus(0.9324, 0.921, 0.943, "share"), plus_minus(0.54, 0.49, 0.59, "points")
     ('93.2 ± 1.1 %', '54 ± 5 points')
-    >>> plus_minus(8.17, None, None), plus_minus(1.0, 0.44, 1.0, "share")
-    ('8.17', '100 % (44 to 100)')
+    >>> plus_minus(8.17, None, None), plus_minus(0.65, 0.29, 0.97, "share")
+    ('8.17', '65 % (29 to 97)')
     """
-    if value is None or not isfinite(value):
-        return MISSING
-    places, half = _decimals(value, unit, low, high), _half(low, high)
-    if half and low is not None and high is not None and abs(2 * value - low - high) > half / 2:
+    between = ends(value, low, high, unit)
+    if value is None or low is None or high is None or not between:
+        return number(value, unit, bare=bare)
+    places = _decimals(value, unit, low, high)
+    below, above = (_bare(side, unit, places, signed=False) for side in (value - low, high - value))
+    if below != above or not below.strip("0."):
         return interval(value, low, high, unit, bare=bare)
-    text = _bare(value, unit, places, signed=False)
-    if half is not None:
-        places = min(places or 0, len(text.partition(".")[2]))
-        if round(in_unit(half, unit), places) == 0:  # its first digit lies beyond the value's
-            places = _decimals(value, unit, low, high) or 0
-        text += f" ± {_bare(half, unit, places, signed=False)}"
+    text = f"{_bare(value, unit, places, signed=False)} ± {below}"
     return text if bare else text + suffix(unit)
 
 

@@ -15,11 +15,12 @@ from tests.browser.chromium import PROGRAM, Browser, Tab
 from tests.report.samples import model, report
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
-from tuiprobe.compare.differences import Run, compare
+from tuiprobe.compare.decision import decide
+from tuiprobe.compare.decision_section import describe_decision
+from tuiprobe.compare.differences import compare
 from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.ranking import rank
-from tuiprobe.compare.ranking_section import describe_ranking, title_of
-from tuiprobe.compare.several import describe_several
+from tuiprobe.compare.runs import Run
+from tuiprobe.compare.several import describe_headlines
 from tuiprobe.report.html import html, sections_html
 from tuiprobe.results import Report
 
@@ -70,12 +71,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "report.html").write_text(html(found, shown, linked=True), "utf-8")
     other = found.model_copy(update={"key": "ef" * 32})
     several = [Run(found, {}), Run(other, {}), Run(sample(model=model(name="third")), {})]
-    ranking = rank(several[:2])
-    sections = [describe_ranking(ranking), describe(compare(found, other), everything=True)]
-    (made / "compare.html").write_text(sections_html(title_of(ranking), sections), "utf-8")
-    (made / "several.html").write_text(
-        sections_html(title_of(rank(several)), describe_several(several)), "utf-8"
-    )
+    decision = decide(several[:2])
+    sections = [describe_decision(decision, several[:2])]
+    sections.append(describe(compare(found, other), everything=True))
+    (made / "compare.html").write_text(sections_html(decision.sentence, sections), "utf-8")
+    decision = decide(several)
+    sections = [describe_decision(decision, several), describe_headlines(several)]
+    (made / "several.html").write_text(sections_html(decision.sentence, sections), "utf-8")
     return made
 
 

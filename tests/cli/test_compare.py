@@ -24,8 +24,9 @@ def runs(tmp_path):
 def test_exit_code_and_reason(runs, capsys):
     assert run_cli(["compare", *runs[:2]]) == 0
     [row] = [row for row in capsys.readouterr().out.splitlines() if row.startswith("kurtosis")]
-    assert row.split()[1:7] == ["23.5", "±", "0.4", "4.0", "±", "0.4"]
-    assert row.endswith("yes (separate)")
+    # neither leads, so the first one given is the reference
+    assert row.split()[1:8] == ["23.5", "±", "0.4", "4.0", "±", "0.4", "+19.5"]
+    assert row.endswith("separate")
     assert run_cli(["compare", *runs, "--fail-if", "kurtosis differs"]) == 1
     err = capsys.readouterr().err
     assert f"gate tripped by {runs[1]}: kurtosis differs: val/final: kurtosis changed by" in err
@@ -42,7 +43,7 @@ def test_forms_of_a_comparison(runs, capsys):
     assert run_cli(["compare", *runs[:2]]) == 0
     few = capsys.readouterr().out
     assert "residual.kurtosis" not in few
-    assert few.startswith("Models\n======\n\nUndecided: label")
+    assert few.startswith("Decision\n========\n\nUndecided: ")
     assert "|" not in few
     assert run_cli(["compare", *runs, "--html"]) == 0
     page = capsys.readouterr().out
@@ -51,15 +52,16 @@ def test_forms_of_a_comparison(runs, capsys):
     capsys.readouterr()
     assert run_cli(["compare", *runs, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert content["schema_version"] == 2
-    assert [pair["second"] for pair in content["comparisons"]] == runs[1:]
-    rows = content["ranking"]["models"]
-    assert [row["representation"] for row in rows] == ["projected"] * 3
+    assert content["schema_version"] == 3
+    pairs = [(pair["first"], pair["second"]) for pair in content["comparisons"]]
+    assert pairs == [(run, runs[0]) for run in runs[1:]]  # the reference minus each other
+    decision = content["decision"]
+    assert [row["run"] for row in decision["models"]] == runs
+    assert (decision["verdict"], decision["evidence"]) == ("undecided", "none")
     (kurtosis,) = [
         row for row in content["comparisons"][0]["differences"] if row["id"] == "kurtosis"
     ]
-    assert kurtosis["difference"]["value"] == pytest.approx(-19.5)
-    assert kurtosis["differs"] is True
+    assert kurtosis["difference"]["value"] == pytest.approx(19.5)
 
 
 def test_every_condition_that_holds_is_a_line_and_one_without_an_answer_an_error(runs, capsys):

@@ -74,6 +74,18 @@ def test_labels_are_those_of_their_rows(tmp_path: Path, kind: str) -> None:
     assert order in result.in_words()
 
 
+@pytest.mark.parametrize(("first", "expected"), [(0, [1, 2, 3]), (1, [0, 1, 2])])
+def test_numbers_as_class_names_say_what_labels_count_from(
+    tmp_path: Path, first: int, expected: list[int]
+) -> None:
+    content = column([1, 2, 3, 3, 2, 1])
+    names = tuple(str(i) for i in range(first, first + 4))
+    result = labels_of(tmp_path, "l.csv", content, names=names)
+    assert result.values.tolist() == [*expected, *expected[::-1]]
+    with pytest.raises(DataError, match="labels 1 to 3 and none is 0, and --classes holds 4 names"):
+        labels_of(tmp_path, "l.csv", content, names=("ant", "bee", "cat", "dog"))
+
+
 REFUSED: dict[str, tuple[str, Any, str]] = {
     "one more": ("l.csv", column([*TRUTH, 1]), "7 labels for 6 rows.*header, call it label"),
     "one less": ("l.csv", column(TRUTH[1:]), "5 labels for 6 rows"),

@@ -10,9 +10,11 @@ import pytest
 
 from tests.label.test_session import answer, truth
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.differences import compare_runs, read_run
-from tuiprobe.compare.ranking import rank
-from tuiprobe.compare.ranking_section import describe_ranking, title_of
+from tuiprobe.compare.decision import decide
+from tuiprobe.compare.decision_section import describe_decision
+from tuiprobe.compare.differences import compare_runs
+from tuiprobe.compare.labels import label_evidence
+from tuiprobe.compare.runs import read_run, read_runs
 from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.result import TargetLabels
 from tuiprobe.label.session import Labelling, open_labelling
@@ -87,10 +89,11 @@ def test_the_headline_of_a_run_is_what_labels_measured(
         assert json.loads(files["results.json"])["title"] == title
     assert (label_runs[0] / "results.json").read_bytes() == before
     assert run_cli(["runs", "--root", str(label_runs[0].parent)]) == 0
-    assert capsys.readouterr().out.count(" measured ") == 2
+    assert capsys.readouterr().out.count("by labels ") == 2
     assert run_cli(["runs", "--root", str(label_runs[0].parent), "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["runs"]}
-    assert rows[label_runs[1].name]["labelled"] == figure.model_dump(mode="json")
+    target = rows[label_runs[1].name]["target"]
+    assert (target["evidence"], target["value"], target["n"]) == ("labels", figure.value, 16)
     assert rows[label_runs[1].name]["title"] == title
     for name in ("csv", "plan.json"):
         (label_runs[0].parent / f"labels-photos.{name}").unlink()
@@ -114,7 +117,8 @@ def test_labels_of_unknown_selection_stand_beside_the_estimate(label_runs: list[
     part = report.part(TargetLabels)
     assert part is not None
     assert (part.targets[0].right, part.targets[0].labelled) == (right, 10)
-    text = section_text(describe_ranking(rank([read_run(RunDir(run)) for run in label_runs])))
+    runs = read_runs(label_runs)
+    text = section_text(describe_decision(decide(runs), runs))
     assert words in " ".join(text.split())
 
 
@@ -131,31 +135,29 @@ def test_models_are_ordered_and_gated_by_labels(
     best, other = np.argsort(-rights).tolist()
     runs = [read_run(RunDir(run)) for run in label_runs]
     for given in (runs, runs[::-1]):
-        ranking = rank(given)
-        assert ranking.by == "labelled"
-        assert ranking.labels is not None
-        assert (ranking.labels.verdict, ranking.labels.labels) == ("best", 40)
-        assert [row.model for row in ranking.models] == [
+        decision = decide(given)
+        assert (decision.verdict, decision.evidence, decision.labels) == ("best", "labels", 40)
+        assert [row.model for row in decision.models] == [
             runs[best].report.model.name,
             runs[other].report.model.name,
         ]
-        assert [row.decision for row in ranking.models] == ["take", "not the best"]
-        words = f"Take {ranking.models[0].model}: the best of the 2 on these 40 pictures of photos"
-        assert title_of(ranking) == f"{words}, by 40 labels"
-    row = next(
-        row for row in compare_runs(runs[best], runs[other]).differences if row.id == "labelled"
-    )
+        assert [row.standing for row in decision.models] == ["take", "behind"]
+        assert isinstance(decision.models[1].difference, Estimate)
+        assert decision.models[1].difference.value == pytest.approx(rights[best] - rights[other])
+        assert decision.sentence.startswith(f"Take {decision.models[0].model}: best on your ")
+    comparison = compare_runs(runs, best, other, label_evidence(runs))
+    row = next(row for row in comparison.differences if row.id == "labelled")
     assert isinstance(row.difference, Estimate)
     assert row.difference.value == pytest.approx(rights[other] - rights[best])
-    assert (row.differs, row.p) == (True, None)
+    assert row.differs
     paths = [str(label_runs[n]) for n in (best, other)]
     assert run_cli(["compare", *paths, "--fail-if", "labelled < -0.01"]) == 1
     assert "photos/labels: labelled changed by" in capsys.readouterr().err
     assert run_cli(["compare", *paths, "--fail-if", '"accuracy by labels" > 0.01']) == 0
     assert 'gate passed: "accuracy by labels" > 0.01' in capsys.readouterr().err
     assert run_cli(["compare", *paths, "--json"]) == 0
-    written = json.loads(capsys.readouterr().out)["ranking"]
-    assert (written["by"], written["labels"]["labels"]) == ("labelled", 40)
+    written = json.loads(capsys.readouterr().out)["decision"]
+    assert (written["evidence"], written["labels"]) == ("labels", 40)
 
 
 @pytest.mark.parametrize("damage", ["conflict", "damaged", "no class"])

@@ -10,17 +10,15 @@ import pytest
 
 from tests.label.test_contest import STREET, TRUTH
 from tests.report.samples import report
-from tuiprobe.compare.differences import Run
+from tuiprobe.compare.decision import Decision, decide
 from tuiprobe.compare.labels import LabelEvidence, label_evidence
-from tuiprobe.compare.ranking import Ranking, rank
-from tuiprobe.compare.ranking_section import describe_ranking
+from tuiprobe.compare.runs import Run
 from tuiprobe.label import session
 from tuiprobe.label.candidates import Candidate
 from tuiprobe.label.files import NONE_OF_THESE
 from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.label.status import describe_labels, label_status
 from tuiprobe.report.terminal import section_text
-from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.run.directory import RunDir
 
@@ -62,7 +60,7 @@ def labelled(runs: list[Path], most: int = 500) -> Labelling:
     return labelling
 
 
-def compared(runs: list[Path]) -> tuple[Ranking, LabelEvidence]:
+def compared(runs: list[Path]) -> tuple[Decision, LabelEvidence]:
     street = report().data[0].model_copy(update={"name": "street", "target": True})
     reports = [
         report().model_copy(
@@ -73,11 +71,10 @@ def compared(runs: list[Path]) -> tuple[Ranking, LabelEvidence]:
         )
         for run in runs
     ]
-    directories = [RunDir(run) for run in runs]
-    evidence = label_evidence(reports, directories)
+    given = [Run(report, {}, RunDir(run)) for report, run in zip(reports, runs, strict=True)]
+    evidence = label_evidence(given)
     assert isinstance(evidence, LabelEvidence)
-    given = zip(reports, directories, strict=True)
-    return rank([Run(report, {}, directory) for report, directory in given]), evidence
+    return decide(given), evidence
 
 
 def test_at_every_moment_compare_says_what_label_says(street_runs: list[Path]) -> None:
@@ -85,32 +82,30 @@ def test_at_every_moment_compare_says_what_label_says(street_runs: list[Path]) -
     for most, verdict in ((20, "open"), (46, "within"), (49, "best")):
         labelled(pair, most)
         status = label_status(open_labelling(pair, "street"))
-        ranking, evidence = compared(pair)
+        decision, evidence = compared(pair)
         assert evidence.status == status
         assert status.verdict == verdict
-        difference, ahead = evidence.difference(1, 0)
-        assert isinstance(difference, Estimate)
-        assert ahead is (verdict == "best")
+        assert (decision.labels, decision.pictures) == (most, 500)
+        assert decision.evidence == "labels"
         (row,) = (row for row in status.candidates if row.difference is not None)
+        change = decision.models[1].difference
+        assert isinstance(change, Estimate)
+        assert (change.low, change.high) == row.difference  # also after the decision
+        standings = {model.model: model.standing for model in decision.models}
         if verdict == "open":
-            assert ranking.by == ""  # not every run has an accuracy by labels here
-            continue
-        assert ranking.labels is not None
-        assert (ranking.labels.verdict, ranking.labels.labels) == (verdict, most)
-        decisions = {model.model: model.decision for model in ranking.models}
-        text = section_text(describe_labels(status))
-        if verdict == "within":
-            assert decisions == {
+            assert decision.verdict == "undecided"
+            assert set(standings.values()) == {"undecided"}
+        elif verdict == "within":
+            assert decision.verdict == "within"
+            assert standings == {
                 "mini_clip_soft": "take", "mini_supervised": "at most 2 points better",
             }  # fmt: skip
             assert status.standing(0) == "at most 2 points better"
-            assert row.bound == "open"  # more labels narrow it
-            assert "decided" not in text
-            assert (difference.low, difference.high) == row.difference
         else:
-            assert decisions == {"mini_clip_soft": "take", "mini_supervised": "not the best"}
-            assert row.bound == "decided"
-            assert difference.low is None
+            assert decision.verdict == "best"
+            assert standings == {"mini_clip_soft": "take", "mini_supervised": "not the best"}
+            assert change.low is not None
+            assert change.low <= 0  # the decision comes before the bounds leave 0
 
 
 def test_some_candidates_of_a_plan_take_over_what_it_decides(street_runs: list[Path]) -> None:
@@ -119,22 +114,22 @@ def test_some_candidates_of_a_plan_take_over_what_it_decides(street_runs: list[P
     accuracies = {row.model: row.accuracy for row in label_status(whole).candidates}
     for places in (*combinations(range(4), 2), *combinations(range(4), 3)):
         runs = [street_runs[place] for place in places]
-        ranking, evidence = compared(runs)
+        decision, evidence = compared(runs)
         status = label_status(open_labelling(runs, "street"))
         assert evidence.status == status
         assert {row.model: row.accuracy for row in status.candidates} == {
             MODELS[place]: accuracies[MODELS[place]] for place in places
         }
         for a, b in combinations(range(len(runs)), 2):
-            difference, ahead = evidence.difference(a, b)
+            difference = evidence.difference(a, b)
             assert isinstance(difference, Estimate)
             truth = RATES[places[a]] - RATES[places[b]]
-            if difference.low is not None:
-                assert difference.low <= truth <= (difference.high or 0)
-            assert not ahead or difference.value * truth > 0
+            assert difference.low is not None
+            assert difference.high is not None
+            assert difference.low <= truth <= difference.high
         if 1 not in places:
             leader = evidence.places.index(status.leader)
-            values = [evidence.difference(leader, n)[0] for n in range(len(runs)) if n != leader]
+            values = [evidence.difference(leader, n) for n in range(len(runs)) if n != leader]
             assert sum(value.value for value in values if isinstance(value, Estimate)) >= 0
             continue
         assert (status.verdict, status.candidates[status.leader].model) == ("best", MODELS[1])
@@ -144,12 +139,8 @@ def test_some_candidates_of_a_plan_take_over_what_it_decides(street_runs: list[P
         models = f"{', '.join(MODELS[:3])} and {MODELS[3]}"
         test = f"among {models}, after 271 labels: mini_clip_soft is the best"
         assert test in " ".join(section_text(describe_labels(status)).split())
-        assert line(describe_ranking(ranking).headline) == (
-            "Take mini_clip_soft: the best of the 4 on these 500 pictures of street, by 271 labels."
-        )
-        assert test in " ".join(section_text(describe_ranking(ranking)).split())
-        assert ranking.models[0].decision == "take"
-        assert {model.decision for model in ranking.models[1:]} == {"not the best"}
+        assert (decision.verdict, decision.models[0].model) == ("best", MODELS[1])
+        assert {model.standing for model in decision.models[1:]} <= {"behind", "not the best"}
 
 
 def test_a_candidate_that_lost_among_some_is_not_the_best_of_more(street_runs: list[Path]) -> None:
@@ -164,9 +155,10 @@ def test_a_candidate_that_lost_among_some_is_not_the_best_of_more(street_runs: l
     assert evidence.status.verdict == "open"
     labelled([street_runs[1], street_runs[0]])
     labelled([street_runs[1], street_runs[2]])
-    ranking, evidence = compared(street_runs)  # it won against each of the others
+    decision, evidence = compared(street_runs)  # it won against each of the others
     assert evidence.status.verdict == "best"
-    assert [model.model for model in ranking.models if model.decision == "take"] == [MODELS[1]]
+    assert decision.take is not None
+    assert decision.take.model == MODELS[1]
     assert len(evidence.status.taken) == 3
     text = " ".join(section_text(describe_labels(evidence.status)).split())
     assert "several plans have several risks" in text

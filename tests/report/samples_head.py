@@ -17,9 +17,6 @@ from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.compute import probe_directions
 from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.forecast.compute import Start
-from tuiprobe.probes.forecast.compute import forecast as forecast_from
-from tuiprobe.probes.forecast.result import Forecast
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.quantisation.compute import TapRows, quantise
 from tuiprobe.probes.quantisation.result import Quantisation
@@ -27,7 +24,7 @@ from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robust
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.result import Targets
-from tuiprobe.results import Report, given
+from tuiprobe.results import Report
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -44,7 +41,6 @@ def head_results() -> dict[str, Any]:
     """Returns the result of every probe that asks for a head, by id."""
     return {
         "robustness": robustness(),
-        "forecast": forecast(),
         "directions": directions(),
         "ablation": ablation(),
         "concepts": concepts(),
@@ -100,15 +96,6 @@ def robustness() -> Robustness:
         {"r": "imagenet_r"},
         Baselines([Baseline(line, ()), Baseline(other, ())]),
     )
-
-
-def forecast() -> Forecast:
-    content = robustness().accuracies
-    x = content[0].top1
-    assert given(x)
-    forecast = forecast_from(Start("zero-shot", x, "open_clip:A/b", "openai", content[1:]))
-    assert isinstance(forecast, Forecast)
-    return forecast
 
 
 def concepts() -> Concepts:

@@ -23,7 +23,7 @@ from tuiprobe.probes.directions.result import (
     PruningPoint,
 )
 from tuiprobe.probes.outliers.result import ChannelImages, ChannelShare
-from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
+from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness, SetAccuracy
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import TopImage
@@ -149,8 +149,8 @@ def concepts() -> Concepts:
 def robustness() -> Robustness:
     """The validation set and five shifts, against a published baseline."""
 
-    def accuracy(data: str, shift: str | None, top1: float) -> Accuracy:
-        return Accuracy(
+    def accuracy(data: str, shift: str | None, top1: float) -> SetAccuracy:
+        return SetAccuracy(
             data=data, shift=shift, images=500, classes=10, top1=estimate(top1, 0.02),
             top5=estimate(min(top1 + 0.1, 1), 0.01), id_own_classes=NotRun(reason="all classes"),
         )  # fmt: skip

@@ -149,7 +149,6 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
     first, others = probes()
     assert first == ("✓ Outlier features, Privileged directions, Accuracy on your images, Concepts")
     assert "✓ Channel ablation, if a channel stands out" in others
-    assert "- Forecast: too few models are published" in others
     assert "… blur: only this package's probe knows" in others
 
 

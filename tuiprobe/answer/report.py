@@ -223,13 +223,13 @@ def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject)
             applies=not isinstance(result, Inapplicable),
             failed=isinstance(result, Failed),
         )
-    named = probe.named(result)
+    named, section = probe.named(result), probe.describe(result, subject)
     return Part(
         probe=probe.id,
         title=probe.title,
-        block=probe.block,
+        block=section.block or probe.block,
         result=result.model_dump(mode="json"),
-        section=probe.describe(result, subject),
+        section=section,
         figures=named.figures,
         facts=named.facts,
         sets=named.sets,

@@ -97,15 +97,20 @@ def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
     for check in check_labels(
         dataset.classes,
         len(dataset.samples),
-        named=plan.spec.classes is not None,
+        named=_named(plan),
         imagenet=plan.suite.imagenet.get(name),
     ):
         yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
 
 
+def _named(plan: Plan) -> bool:
+    """Says whether the user named the classes: for the run, or in Python for the model."""
+    return plan.spec.classes is not None or plan.head.named
+
+
 def _of_rows(plan: Plan, name: str) -> Iterator[PreflightCheck]:
     """Says what was understood of vectors and their labels, which are no incomplete ImageNet."""
-    rows, named = plan.row_sets[name], plan.spec.classes is not None
+    rows, named = plan.row_sets[name], _named(plan)
     vectors, classes = rows.vectors, rows.classes
     detail = f"{vectors.rows:,} rows of {vectors.channels:,} channels, {vectors.dtype}"
     yield PreflightCheck(name="vectors", status="pass", detail=detail, data=name)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.catalog.class_names import read_classes
+from tuiprobe.catalog.class_names import read_classes, refuse_unordered
 from tuiprobe.errors import UsageError
 from tuiprobe.models.heads import Head, classifier_head
 from tuiprobe.models.info import (
@@ -281,6 +281,8 @@ def _classifier(
         UsageError: If it does not fit the representation, or the names do not fit it.
     """
     names = read_classes(os.fspath(classes)) if isinstance(classes, str | os.PathLike) else classes
+    if names is not None:
+        refuse_unordered(names)
     head = classifier_head(last) if isinstance(last, nn.Linear) else last
     if head is None and names is not None:  # they say that the outputs are answers
         head = Head(torch.eye(width), None, (), source=f"the {width} outputs of {kind}")
@@ -299,7 +301,7 @@ def _classifier(
             f"classes= holds {len(names):,} names, and {kind} has {rows:,} outputs: give the name "
             "of each output, in their order"
         )
-    return replace(head, classes=tuple(names))
+    return replace(head, classes=tuple(names), named=True)
 
 
 # Preprocessing.

@@ -24,7 +24,6 @@ BUILT_IN = {
     "calibration": "tuiprobe.probes.calibration.probe:CalibrationOfTheHead",
     "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
     "neighbours": "tuiprobe.probes.neighbours.probe:AccuracyOfNeighbours",
-    "forecast": "tuiprobe.probes.forecast.probe:ForecastFromPeers",
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
     "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",
     "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",

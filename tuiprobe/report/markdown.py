@@ -26,6 +26,7 @@ from tuiprobe.report.text import (
     opening,
 )
 from tuiprobe.results import Report, given
+from tuiprobe.results.accuracy import range_of
 from tuiprobe.results.card import card
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.reproduce import (
@@ -94,12 +95,11 @@ def model_card(report: Report) -> str:
         value = named.figure
         if named.headline is None or named.inner or named.id not in BY_ID or not given(value):
             continue
-        name, data = BY_ID[named.id].name, _measured_on(named)
-        rows.append([escaped(name), escaped(data), escaped(value.with_interval())])
+        name, data, span = BY_ID[named.id].name, _measured_on(named), range_of(named)
+        rows.append([escaped(name), escaped(data), escaped(value.with_interval()), span])
         metric = name.replace(" ", "_")
-        _, _, ends = value.with_interval().rpartition(" (")
-        if value.low is not None:
-            name += f" (95 % interval {ends[:-1]}{suffix(value.unit)})"
+        if between := value.ends():
+            name += f" ({span}: {between}{suffix(value.unit)})"
         results.append(
             EvalResult(
                 task_type="image-classification",
@@ -110,7 +110,7 @@ def model_card(report: Report) -> str:
                 metric_name=name,
             )
         )
-    table = markdown_table(["figure", "of", "value (95 % interval)"], rows)
+    table = markdown_table(["figure", "of", "value", "range"], rows)
     metadata = ModelCardData(
         model_name=plain(report.model.name), tags=["tuiprobe"], eval_results=results or None
     )

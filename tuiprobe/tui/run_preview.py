@@ -204,7 +204,6 @@ def _missing(setup: Setup, trial: Trial | None, contents: Contents) -> dict[str,
         "labels": "" if "labelled" in roles[:1] else "the images have no labels",
         "target": "" if targets else f"no images under {option}",
         "concepts": "" if "concepts" in roles else "no concept set under concepts",
-        "peers": next((why for why in contents["peers"].values()), "?"),
         "channel": "",
     }
 

@@ -167,8 +167,16 @@ def _counted(
     low, high = int(labels.min()), int(labels.max())
     if low < 0:
         raise DataError(f"{path} holds the label {low}; labels are whole numbers from 0")
+    used = np.unique(labels).tolist()
+    numbers = [int(name) for name in names if name.isascii() and name.isdecimal()]
+    if len(numbers) == len(names) and set(used) <= set(numbers):  # the names are the numbers
+        place = np.array([numbers.index(value) for value in used], dtype=np.int32)
+        return place[np.searchsorted(used, labels)], names
     if names and low == 1 and high == len(names):
         raise DataError(counts_from_one(str(path), high, f"--classes holds {high:,} names"))
+    if used == list(range(1, len(names))) and high > 1:
+        other = f"--classes holds {len(names):,} names"
+        raise DataError(open_origin(str(path), used, len(names), other))
     if high >= (len(names) or CLASSES):
         limit = f"--classes holds {len(names):,} names" if names else "that is no class"
         raise DataError(f"{path} holds the label {high:,}; {limit}")
@@ -180,6 +188,30 @@ def counts_from_one(path: str, high: int, other: str) -> str:
     return (
         f"{path} holds the labels 1 to {high:,}, and {other}: labels count from 0; subtract 1 "
         "from each, or write names in place of numbers and give their order by --classes FILE"
+    )
+
+
+def open_origin(
+    source: str, used: Sequence[int], rows: int, other: str, *, folders: bool = False
+) -> str:
+    """Returns the message for numbered labels that may count from 0 or from 1.
+
+    Args:
+        source: Where the labels are from.
+        used: The numbers, ascending.
+        rows: K, the number of classes.
+        other: What has so many, in words.
+        folders: Whether they are names of class folders.
+    """
+    kind = "class folders" if folders else "labels"
+    numbers = f"{used[0]:,} to {used[-1]:,}" if len(used) > 1 else f"{used[0]:,}"
+    zero, one = (f"--classes FILE with the lines {low} to {rows - 1 + low:,}" for low in (0, 1))
+    ways = f"if from 0, give {zero}; if from 1, subtract 1 from each"
+    if folders:
+        ways = f"give {zero}, or {one}; or rename the folders to the names of classes"
+    return (
+        f"{source} has {kind} {numbers} and none is 0, and {other}: {used[0]:,} is number "
+        f"{used[0]:,} of them if labels count from 1, and number {used[0] + 1:,} if from 0; {ways}"
     )
 
 

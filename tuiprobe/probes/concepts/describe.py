@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuiprobe.numbers import interval, number
+from tuiprobe.numbers import ends, number
 from tuiprobe.probes.concepts import TITLE
 from tuiprobe.probes.concepts.result import (
     OF_CENTRED_HEAD,
@@ -61,8 +61,9 @@ def _headline(result: Concepts) -> Text:
     if over is not None and given(over):
         sign, side = (1, "more") if over.value >= 0 else (-1, "fewer")
         low, high = sorted(sign * (end or 0.0) for end in (over.low, over.high))
-        size = interval(sign * over.value, low, high, over.unit).removesuffix(")")
-        text += f", {size} over {SEEDS} draws) {side} than random ones"
+        size = number(sign * over.value, over.unit, low, high)
+        between = ends(sign * over.value, low, high, over.unit)
+        text += f", {size} ({between} over {SEEDS} draws) {side} than random ones"
     return (f"{text}.",)
 
 

@@ -29,13 +29,13 @@ from tuiprobe.probes.heads import (
 )
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.robustness.result import (
-    Accuracy,
     BaselineModel,
     BaselineModels,
     BaselineNotRun,
     EffectiveRobustness,
     OwnNames,
     Robustness,
+    SetAccuracy,
 )
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -151,7 +151,7 @@ def _baseline_models(baselines: Baselines) -> tuple[BaselineModels, ...]:
 
 def _accuracy(
     head: HeadArrays, first: SetFeatures, images: SetFeatures, shift: str | None
-) -> Accuracy:
+) -> SetAccuracy:
     rows, n = head.weight.shape[0], images.features.shape[0]
     answers, usable = answers_of(images, rows), usable_images(images)
     classes = int(np.unique(answers).size)
@@ -164,7 +164,7 @@ def _accuracy(
             among_all = wilson(hits_among_all(head, usable), n)
     if classes > TOP:
         top5 = wilson(top_hits(head, usable, TOP), n) if n else top1
-    return Accuracy(
+    return SetAccuracy(
         data=images.name,
         shift=shift,
         images=n,
@@ -194,7 +194,7 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -
     return wilson(hits(usable.features, head, usable), own.features.shape[0])
 
 
-def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
+def mean_accuracy(accuracies: Sequence[SetAccuracy]) -> Figure:
     """Returns the mean top-1 over shifts, with the binomial error of each (delta method)."""
     tops = [accuracy.top1 for accuracy in accuracies if given(accuracy.top1)]
     if not tops:
@@ -213,7 +213,7 @@ def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
     )
 
 
-def _effective(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobustness:
+def _effective(baseline: Baseline, accuracies: Sequence[SetAccuracy]) -> EffectiveRobustness:
     """Returns the effective robustness by one line; its figures say why where there is none."""
     line = baseline.line
     measured = _measured(baseline, accuracies)
@@ -260,7 +260,7 @@ def _effective(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveR
 
 
 def _measured(
-    baseline: Baseline, accuracies: Sequence[Accuracy]
+    baseline: Baseline, accuracies: Sequence[SetAccuracy]
 ) -> tuple[Estimate, dict[str, Estimate]] | NotRun:
     """Returns x and the accuracy of each shift of the target; or why there is no comparison."""
     target = baseline.line.target

@@ -19,7 +19,8 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import rows_with_labels
-from tuiprobe.results import given
+from tuiprobe.results import NotRun
+from tuiprobe.results.accuracy import Accuracy, with_range
 from tuiprobe.run.deletion import delete_run, kept_files
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
@@ -47,7 +48,7 @@ def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
     model = max(max((len(row.model or row.name) for row in rows), default=0) + 4, 14)
     source = max((len(row.source) for row in rows), default=0)
     date = _date_width(width)
-    on_yours = any(given(row.labelled) or given(row.target) for row in rows)
+    on_yours = any(isinstance(row.target, Accuracy) for row in rows)
     left = width - model - date - 12 - (18 if on_yours else 8) - 4  # other columns and gaps
     return (
         RowColumn("model", model, term="representation"),
@@ -86,9 +87,11 @@ def run_cells(row: RunRow, marked: bool, pinned: bool, width: int = _WIDE) -> li
 
 
 def _on_target(row: RunRow) -> str:
-    """Returns the accuracy on the target set, behind the sign of measured or of estimated."""
-    figure, sign = (row.labelled, "◆") if given(row.labelled) else (row.target, "◇")
-    return f"{sign} {figure.with_interval()}" if given(figure) else MISSING
+    """Returns the accuracy on the user's pictures, behind the sign of measured or of estimated."""
+    if isinstance(row.target, NotRun):
+        return MISSING
+    sign = "◆" if row.target.evidence in ("labels", "measured") else "◇"
+    return f"{sign} {with_range(row.target)}"
 
 
 def about_run(row: RunRow) -> str:

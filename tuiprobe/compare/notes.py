@@ -1,0 +1,137 @@
+"""What weakens a comparison of runs, in sentences: other images, untrained models, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tuiprobe.compare.labels import LabelEvidence
+from tuiprobe.compare.paired import KEEPS_NONE, Pairing
+from tuiprobe.compare.runs import Run
+from tuiprobe.datasets.registry import last_part
+from tuiprobe.plaintext import listed
+from tuiprobe.probes import LABELS
+from tuiprobe.report.text import line
+from tuiprobe.results import DataSet, NotRun, Report
+from tuiprobe.results.accuracy import among_few
+
+NAMED = 4
+"""Models that a note names."""
+
+
+def weakening(
+    runs: Sequence[Run], reference: int, labels: LabelEvidence | NotRun | None
+) -> Iterator[str]:
+    """Yields what weakens a decision: a sentence each, with the models that it is about.
+
+    Args:
+        runs: The runs.
+        reference: Place of the one that the others are compared with.
+        labels: What labels say of them.
+    """
+    reports = [run.report for run in runs]
+    about: dict[str, list[str]] = {}
+    for report in reports:
+        for warning in report.warnings:
+            about.setdefault(warning, []).append(report.model.name)
+    for warning, models in about.items():
+        everybody = len(models) == len(runs)
+        yield warning if everybody else f"{listed(models, NAMED)}: {warning}"
+    few: dict[str, list[str]] = {}
+    for report in reports:
+        yield from subject_notes(report)
+        for known in report.accuracies:
+            if among_few(known):
+                among = f"{known.classes:,} of {known.of_classes:,} classes"
+                note = f"answers on {known.data} are counted among {among}"
+                few.setdefault(note, []).append(report.model.name)
+    for note, models in few.items():
+        yield note if len(models) == len(runs) else f"{listed(models, NAMED)}: {note}"
+    pairs: dict[str, list[str]] = {}
+    first = runs[reference]
+    for run in runs:
+        if run is not first:
+            pairing = Pairing(run.images, first.images)
+            for note in image_notes(run.report, first.report, pairing):
+                pairs.setdefault(note, []).append(run.report.model.name)
+    for note, models in pairs.items():
+        against = f"{listed(models, NAMED)} beside {first.report.model.name}: "
+        yield note if len(runs) == 2 else f"{against}{note}"
+    for report in reports:
+        part = report.part_of(LABELS)
+        if part is not None and part.section is not None and not part.section.clause:
+            yield f"{report.model.name}: {line(part.section.headline)}"
+    yield from (note for note in label_notes(reports, labels) if note not in about)
+    if isinstance(labels, LabelEvidence) and labels.status.verdict == "contradictory":
+        yield f"the labels of {labels.status.target} contradict each other"
+
+
+def subject_notes(report: Report) -> Iterator[str]:
+    """Yields in what a report is none of a whole trained model."""
+    name = report.model.name
+    if report.model.weights.kind == "untrained":
+        yield f"{name} is UNTRAINED: its weights are random"
+    if report.partial:
+        yield f"{name} is PARTIAL: not all of its images were measured"
+    for ablation in report.model.ablated:
+        yield f"{name} is ablated: {ablation}"
+
+
+def images_of(data: DataSet) -> tuple[str, int]:
+    """Returns what a report says of where images come from; earlier versions have whole paths."""
+    return last_part(data.source), data.measured
+
+
+def model_notes(first: Report, second: Report) -> Iterator[str]:
+    """Yields how two models differ in what weakens the comparison."""
+    kinds = first.model.representation, second.model.representation
+    if kinds[0] != kinds[1]:
+        yield (
+            f"{first.model.name} gives {kinds[0]} representations and {second.model.name} "
+            f"{kinds[1]} ones: answers are compared, figures of channels are not; for those of a "
+            "CLIP's ViT, compare at the tap before its projection"
+        )
+    widths = first.model.width, second.model.width
+    if widths[0] != widths[1]:
+        yield (
+            f"widths differ, {widths[0]} and {widths[1]} channels: compare height, in "
+            "sigmas, not kurtosis"
+        )
+    ours, theirs = (
+        report.model.preprocessing.model_copy(update={"source": ""}) for report in (first, second)
+    )
+    if ours != theirs:
+        yield "preprocessing differs"
+
+
+def image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
+    """Yields why images are not compared in pairs, and which ones differ or are left out."""
+    for report, images in ((first, pairing.first), (second, pairing.second)):
+        if not images and (pairing.first or pairing.second):
+            yield f"{report.model.name}: {KEEPS_NONE}, so differences are not paired"
+    theirs = {data.name: data for data in second.data}
+    for data in first.data:
+        other = theirs.get(data.name)
+        if other is None:
+            continue
+        reason = pairing.why_not(data.name)
+        if reason and data.name in pairing.first and data.name in pairing.second:
+            yield f"{data.name}: differences are not paired: {reason}"
+        if reason and images_of(data) != images_of(other):
+            yield (
+                f"{data.name} differs: {data.measured} images of {data.source} against "
+                f"{other.measured} of {other.source}"
+            )
+        if data.nonfinite or other.nonfinite:
+            yield (
+                f"{data.name}: images left out because their representation is not finite: "
+                f"{data.nonfinite} against {other.nonfinite}"
+            )
+
+
+def label_notes(reports: Sequence[Report], labels: object) -> Iterator[str]:
+    """Yields why labels do not count, once each."""
+    parts = [part for report in reports if (part := report.part_of(LABELS)) is not None]
+    reasons = [part.not_run for part in parts if part.not_run is not None]
+    if parts and not reasons and isinstance(labels, NotRun):
+        reasons.append(f"labels do not tell these runs apart: {labels.reason}")
+    yield from dict.fromkeys(reasons)
