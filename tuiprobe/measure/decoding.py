@@ -16,7 +16,7 @@ from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.sample import Stamp, UnreadableImageError
 from tuiprobe.datasets.vectors import RowSet
-from tuiprobe.errors import DataError, TuiprobeError
+from tuiprobe.errors import DataError, RunError, TuiprobeError
 from tuiprobe.measure.machine import available_cores
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.shards import Shard
@@ -165,11 +165,11 @@ def _read(
         return _Item(sample_id, digest, reason=str(error)[:_LONGEST_REASON] or "unreadable")
     try:
         return _Item(sample_id, digest, [preprocess(image) for preprocess in preprocesses])
-    except TuiprobeError:
+    except (TuiprobeError, OSError, MemoryError):
         raise
     except Exception as error:  # the user's code may raise anything
         path = dataset.samples[sample_id].path
-        raise DataError(
+        raise RunError(
             f"preprocess failed on {path} of {set_name}: {in_code(error)}; {KEPT}"
         ) from error
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tuiprobe.datasets.sample import Sample, UnreadableImageError
-from tuiprobe.errors import DataError, TuiprobeError
+from tuiprobe.errors import DataError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import made_pictures
 from tuiprobe.models.heads import Head
@@ -240,7 +240,7 @@ def first_tensors(encoder: Encoder, dataset: Dataset, samples: Sequence[Sample])
         `[n, 3, H, W]`, n at most `IMAGES`; None if none of them can be read.
 
     Raises:
-        DataError: If the preprocessing fails, draws at random, or gives tensors of two sizes.
+        DataError: If the preprocessing fails, or gives tensors of two sizes.
     """
     tensors: list[tuple[str, Tensor]] = []
     for sample in samples[:IMAGES]:
@@ -253,18 +253,9 @@ def first_tensors(encoder: Encoder, dataset: Dataset, samples: Sequence[Sample])
             tensors.append((sample.path, content.prepared))
             continue
         try:
-            tensor = encoder.preprocess(picture)
-            same = tensors or torch.equal(tensor, encoder.preprocess(picture))
-        except TuiprobeError:
-            raise
+            tensors.append((sample.path, encoder.preprocess(picture)))
         except Exception as error:  # the user's code may raise anything
             raise DataError(f"preprocess failed on {sample.path}: {in_code(error)}") from error
-        if not same:
-            raise DataError(
-                f"preprocess gives another tensor of {sample.path} each time, so it draws at "
-                "random: use that of validation images"
-            )
-        tensors.append((sample.path, tensor))
     for path, tensor in tensors:
         if tensor.shape != tensors[0][1].shape:
             raise DataError(
