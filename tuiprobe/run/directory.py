@@ -200,7 +200,7 @@ class RunDir:
             if present != key:
                 raise DataError(
                     f"{self.path} holds another run (key {present[:8]}, this run has {key[:8]}): "
-                    "weights, code of the model, preprocessing, images, layers or batch size "
+                    "weights, code of the model, preprocessing, images, labels, layers or batch size "
                     "differ. Choose another --output, or --fresh to start it anew"
                 )
         elif others:
