@@ -66,7 +66,9 @@ def check_trial(encoder: Encoder, images: Tensor, head: Head | None = None) -> l
         detail = f"h is {tuple(h.shape)}; expected {(len(images), encoder.width)}"
         return [_failed("input size", detail, "its forward must give one vector an image")]
     if not bool(h.isfinite().all(1).any()):
-        return [_failed("input size", "h is not finite", "try float32")]
+        detail = f"h of the first {len(images)} images is not finite"
+        others = bool(_encoded(encoder, made_images(encoder)).isfinite().all(1).any())
+        return [Check("input size", "warn" if others else "fail", detail, "try float32")]
     detail = f"{size[0]} x {size[1]}, h of {encoder.width} channels"
     checks = [Check("input size", "pass", detail)]
     checks += [_same_alone(encoder, images, h), *_odd_values(images, h, head)]
