@@ -170,10 +170,7 @@ def _prompts(
     text = encoder.text
     assert text is not None
     if not labels and not given:
-        reason = (
-            "the images carry no class names, so there is nothing to name in a head; pass "
-            "--classes FILE"
-        )
+        reason = "list your classes, one a line: --classes names.txt (the images carry no names)"
         return HeadChoice("none", reason=reason)
     of_imagenet = imagenet_labels(labels) is not None
     names = given or (imagenet_names() if of_imagenet else prompt_names(labels))
