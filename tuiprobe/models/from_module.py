@@ -209,7 +209,7 @@ def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Lin
     return output, None
 
 
-class Logits(nn.Module):
+class LogitsOfProbabilities(nn.Module):
     """Maps probabilities to logits; what is no probability becomes NaN.
 
     Args:
@@ -236,7 +236,7 @@ _INEXACT = 1e-3
 """How far probabilities may be from 0 to 1, or their sum from 1, by rounding."""
 
 
-def _logits_of(module: nn.Module, images: Tensor) -> Logits | None:
+def _logits_of(module: nn.Module, images: Tensor) -> LogitsOfProbabilities | None:
     """Returns what maps outputs to logits, if they are probabilities.
 
     Images of a hundred times the contrast take other outputs out of the range from 0 to 1.
@@ -246,7 +246,7 @@ def _logits_of(module: nn.Module, images: Tensor) -> Logits | None:
     inside = bool(((outputs >= 0) & (outputs <= 1)).all())
     if outputs.shape[1] < 2 or not inside or bool((outputs == outputs[:1]).all()):
         return None
-    return Logits(of_sigmoid=bool((outputs.sum(1) - 1).abs().max() > _INEXACT))
+    return LogitsOfProbabilities(of_sigmoid=bool((outputs.sum(1) - 1).abs().max() > _INEXACT))
 
 
 def _vectors(output: object, kind: str) -> Tensor:
