@@ -50,7 +50,7 @@ Act = Callable[[Pilot[None]], Awaitable[None]]
 Make = Callable[[pytest.MonkeyPatch], tuple[TuiprobeApp, Act]]
 RUN = Path("run")
 """Relative paths are the same on every machine."""
-PARTS = {"2": "shifts", "3": "channels", "4": "inside", "5": "directions", "6": "concepts"}
+PARTS = {"2": "shifts", "3": "channels", "4": "directions", "5": "concepts"}
 
 
 def arrived(app: TuiprobeApp, key: str) -> bool:
@@ -258,11 +258,10 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "overview_small": ((80, 24), results()),
     "channels": ((120, 40), results("3", pictures=True)),
     "channels_small": ((60, 20), results("3")),
-    "directions": ((120, 40), results("5")),
-    "concepts_wide": ((200, 50), results("6")),
+    "directions": ((120, 40), results("4")),
+    "concepts_wide": ((200, 50), results("5")),
     "shifts_light": ((120, 40), results("2", light=True)),
     "not_run": ((80, 24), results(run_report=bare_report())),
-    "evidence": ((120, 40), results("3", "enter")),
     "export": ((80, 24), export),
     "runs": ((80, 24), runs),
     "compare": ((110, 36), compared()),
