@@ -47,6 +47,12 @@ POOLS = (
 """Candidates, pictures, spread and number of the simulated pools; the large ones take longest."""
 
 
+def seeded(answers: Ints, confidences: Any, seed: int) -> Pool:
+    """Returns a pool in two random orders."""
+    draws, pictures = np.random.default_rng(seed), answers.shape[1]
+    return Pool(answers, confidences, draws.permutation(pictures), draws.permutation(pictures))
+
+
 class Street(NamedTuple):
     """What the four models answer on the street, and what is there."""
 
@@ -56,7 +62,8 @@ class Street(NamedTuple):
 
     def pool(self, models: tuple[int, ...], seed: int) -> Pool:
         """Returns some of the models as candidates."""
-        return Pool(self.answers[list(models)], self.confidences[list(models)], seed)
+        rows = list(models)
+        return seeded(self.answers[rows], self.confidences[rows], seed)
 
 
 def kept_street() -> Street:
@@ -116,8 +123,8 @@ def contested(pool: Pool, truth: Ints, most: int | None = None) -> Contested:
     errors: dict[int, list[float]] = {}
     inside: dict[int, list[bool]] = {}
     for count in range(1, (most or pool.pictures) + 1):
-        draw = contest.upcoming()[0]
-        contest.add(draw.picture, int(truth[draw.picture]), draw.how)
+        picture = contest.upcoming()[0]
+        contest.add(picture, int(truth[picture]))
         if contest.verdict in ("best", "within"):
             decided, winner = decided or count, contest.winner
             margin = 0.02 if contest.verdict == "within" else 0
@@ -126,9 +133,9 @@ def contested(pool: Pool, truth: Ints, most: int | None = None) -> Contested:
         wrong |= bool((contest.dropped & (rates >= rates.max())).any())
         if count in PLANNED:
             accuracies = contest.accuracies()
-            errors[count] = [a.estimate - r for a, r in zip(accuracies, rates, strict=True)]
+            errors[count] = [a.value - r for a, r in zip(accuracies, rates, strict=True)]
             inside[count] = [
-                abs(a.estimate - r) <= a.half for a, r in zip(accuracies, rates, strict=True)
+                abs(a.value - r) <= a.half for a, r in zip(accuracies, rates, strict=True)
             ]
     pairs = [(a, b) for a in range(len(rates)) for b in range(a)]
     bounds = {(a, b): contest.bounds(a, b) for a, b in pairs}
@@ -162,8 +169,8 @@ def traced(
     contest, last = Contest(street.pool(models, seed)), ""
     events, at = [], {}
     while contest.verdict != "best":
-        draw = contest.upcoming()[0]
-        contest.add(draw.picture, int(street.truth[draw.picture]), draw.how)
+        picture = contest.upcoming()[0]
+        contest.add(picture, int(street.truth[picture]))
         count = len(contest.labels)
         dropped = [models[m] for m in np.flatnonzero(contest.dropped)]
         now = f"{contest.verdict}, dropped {dropped}"
@@ -173,11 +180,9 @@ def traced(
         if count in (20, 40):
             a, b = (models.index(m) for m in pair)
             low, high = (100 * end for end in contest.bounds(a, b))
-            accuracies = [
-                f"{100 * x.estimate:.2f} ± {100 * x.half:.2f}" for x in contest.accuracies()
-            ]
+            accuracies = [f"{100 * x.value:.2f} ± {100 * x.half:.2f}" for x in contest.accuracies()]
             at[str(count)] = (
-                f"log E {contest.better(a, b):.3f}; bounds {low:.2f} to {high:.2f}; "
+                f"log E {contest.stake(a, b):.3f}; bounds {low:.2f} to {high:.2f}; "
                 f"accuracies {', '.join(accuracies)}"
             )
     return {
@@ -196,12 +201,12 @@ def alone_figures(street: Street, seeds: int) -> list[dict[str, Any]]:
         for seed in range(seeds):
             alone = StratifiedSample(street.pool((model,), seed))
             while alone.verdict == "open":
-                draw = alone.upcoming()[0]
-                alone.add(draw.picture, int(street.truth[draw.picture]), draw.how)
+                picture = alone.upcoming()[0]
+                alone.add(picture, int(street.truth[picture]))
             (accuracy,) = alone.accuracies()
             rate = float((street.answers[model] == street.truth).mean())
             counts.append(len(alone.labels))
-            inside.append(abs(accuracy.estimate - rate) <= accuracy.half)
+            inside.append(accuracy.low <= rate <= accuracy.high)
         figures.append(
             {"model": name, "labels": float(np.median(counts)), "inside": float(np.mean(inside))}
         )
@@ -227,7 +232,7 @@ def simulated(candidates: int, pictures: int, spread: float, seed: int) -> tuple
     mistake = np.where(draws.random((candidates, pictures)) < 0.5, likely, own)
     answers = np.where(score > 0, truth, mistake)
     noise = draws.normal(scale=0.5, size=score.shape)
-    return Pool(answers, 1 / (1 + np.exp(-np.abs(score) - noise)), seed), truth
+    return seeded(answers, 1 / (1 + np.exp(-np.abs(score) - noise)), seed), truth
 
 
 def pool_figures(candidates: int, pictures: int, spread: float, pools: int) -> dict[str, Any]:
@@ -255,8 +260,8 @@ def speed(labels: int) -> dict[str, float]:
     contest, times = Contest(pool), []
     for _ in range(labels):
         begin = time.process_time()
-        draw = contest.upcoming()[0]
-        contest.add(draw.picture, int(truth[draw.picture]), draw.how)
+        picture = contest.upcoming()[0]
+        contest.add(picture, int(truth[picture]))
         leader = contest.leader
         for other in range(pool.candidates):
             if other != leader:

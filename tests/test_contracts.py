@@ -31,7 +31,7 @@ def imported(code: str) -> set[str]:
         ),
         (
             "import tuiprobe.spec, tuiprobe.results, tuiprobe.run.directory, tuiprobe.report,"
-            "tuiprobe.compare.decision_section, tuiprobe.compare.several",
+            "tuiprobe.compare.decision_section, tuiprobe.compare.forest",
             {"numpy", "pydantic"},
         ),
         (

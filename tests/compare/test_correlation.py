@@ -18,7 +18,6 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, values_of
 from tuiprobe.compare.indicator_section import describe_indicator
 from tuiprobe.compare.runs import Run
-from tuiprobe.compare.several import correlations
 from tuiprobe.probes.confidence import Logits, mean_confidence
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
@@ -263,7 +262,7 @@ def planted() -> list[Run]:
 
 def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     runs = planted()
-    section = describe_indicator(correlations(runs))
+    section = describe_indicator(correlated({run.report.model.name: run.report for run in runs}))
     assert section.title == "Outlier figures against robustness"
     charts = [block for block in section.content if isinstance(block, Chart)]
     assert [chart.title for chart in charts] == [

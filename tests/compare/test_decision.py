@@ -316,7 +316,7 @@ def test_other_contents_are_other_images_whatever_the_folder_is_called() -> None
         "val: differences are not paired: images of other contents"
     ]
     assert notes(seen("a", "x"), seen("b", "y"), seen("c", "x")) == [
-        "b beside a: val: differences are not paired: images of other contents"
+        "b: beside a, val: differences are not paired: images of other contents"
     ]
     (unknown,) = notes(seen("a", "x"), run("c"))
     assert "c: no values of single images are kept" in unknown

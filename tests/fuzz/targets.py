@@ -38,9 +38,9 @@ from tuiprobe.compare.decision import decide
 from tuiprobe.compare.decision_section import describe_decision
 from tuiprobe.compare.differences import compare
 from tuiprobe.compare.differences_section import describe
+from tuiprobe.compare.forest import describe_headlines
 from tuiprobe.compare.runs import Run as Compared
 from tuiprobe.compare.runs import with_names
-from tuiprobe.compare.several import describe_headlines
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.datasets.vectors.formats import open_matrix
@@ -364,7 +364,7 @@ def reports(place: Path) -> Target:
         partial(without_folders, places=("imagefolder:/data/val",)),
         summary,
         lambda report: describe(compare(report, whole), everything=True),
-        lambda report: describe_headlines([Compared(whole, {}), Compared(report, {})]),
+        lambda report: describe_headlines([whole, report]),
         lambda report: decided(with_names([Compared(whole, {}), Compared(report, {})])),
     ]
 

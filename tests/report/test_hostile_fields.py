@@ -28,9 +28,9 @@ from tuiprobe.compare.decision import decide
 from tuiprobe.compare.decision_section import describe_decision
 from tuiprobe.compare.differences import compare
 from tuiprobe.compare.differences_section import describe
+from tuiprobe.compare.forest import describe_headlines
 from tuiprobe.compare.paper import paper, paper_markdown
 from tuiprobe.compare.runs import Run, with_names
-from tuiprobe.compare.several import describe_headlines
 from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
 from tuiprobe.report.formats import FORMATS, files_of
@@ -174,7 +174,7 @@ def everything(report: Report) -> dict[str, str]:
     pair = with_names([Run(report, {}), Run(other, {})])
     return {
         **files,
-        "several.html": sections_html("Runs", [describe_headlines(pair)]),
+        "several.html": sections_html("Runs", [describe_headlines([report, other])]),
         "summary": summary(report),
         "notebook.html": card_html(report),
         "comparison.md": section_markdown(describe(compare(report, report), everything=True)),

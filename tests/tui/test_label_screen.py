@@ -75,6 +75,13 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
         assert labels(label_runs) == [first.choices[0]]
         assert screen.picture.place != first.place
         await pressed(pilot, screen, "n", "s", "9")  # no candidate has a ninth answer
+        skipped = screen.picture
+        await pressed(pilot, screen, "k")
+        assert labels(label_runs) == [first.choices[0], NONE_OF_THESE, UNSURE, ""]
+        assert "last picture: skipped" in text_of(screen, "#forest")
+        assert screen.picture != skipped
+        await pressed(pilot, screen, "u")
+        assert screen.picture == skipped
         assert labels(label_runs) == [first.choices[0], NONE_OF_THESE, UNSURE]
         assert "label street · 3 labelled" in drawn(app)
         fourth = screen.picture

@@ -14,6 +14,7 @@ from tuiprobe.errors import UsageError
 if TYPE_CHECKING:
     from tuiprobe.compare.decision import Decision
     from tuiprobe.compare.differences import Comparison
+    from tuiprobe.compare.indicator import Correlations
     from tuiprobe.compare.runs import Run
 
 SEVERAL = 3
@@ -119,25 +120,30 @@ def _text(
 ) -> str:
     from tuiprobe.compare.decision_section import describe_decision
     from tuiprobe.compare.differences_section import describe
+    from tuiprobe.compare.forest import describe_headlines
     from tuiprobe.compare.indicator_section import describe_indicator
-    from tuiprobe.compare.several import correlations, describe_headlines
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
 
     sections = [describe_decision(decision, runs)]
-    if as_html:
-        sections.append(describe_headlines(runs))
+    if as_html:  # its title is the sentence
+        sections = [sections[0].model_copy(update={"headline": ()})]
+        sections.append(describe_headlines([run.report for run in runs]))
     sections += [describe(comparison, everything, decision.notes) for comparison in comparisons]
     if len(runs) >= SEVERAL:
-        sections.append(describe_indicator(correlations(runs)))
+        sections.append(describe_indicator(_correlations(runs)))
     if as_html:
         return sections_html(decision.sentence.removesuffix("."), sections)
     return "".join(map(section_text, sections))
 
 
-def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, Comparison]) -> str:
-    from tuiprobe.compare.several import correlations
+def _correlations(runs: list[Run]) -> Correlations:
+    from tuiprobe.compare.indicator import correlate
 
+    return correlate((run.report.model.name, run.report) for run in runs)
+
+
+def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, Comparison]) -> str:
     paths = [str(run.directory.path) for run in runs if run.directory is not None]
     several = len(runs) >= SEVERAL
     content: dict[str, Any] = {
@@ -147,6 +153,6 @@ def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, 
             {"first": paths[n], "second": paths[reference], **comparison.model_dump(mode="json")}
             for n, comparison in pairs.items()
         ],
-        "correlations": correlations(runs).model_dump(mode="json") if several else None,
+        "correlations": _correlations(runs).model_dump(mode="json") if several else None,
     }
     return json.dumps(content, indent=1)

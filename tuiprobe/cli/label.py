@@ -49,10 +49,6 @@ def label(
         bool,
         typer.Option("--difference", help="Once the best is known, narrow the differences."),
     ] = False,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Seed of the order, fixed by the first label."),
-    ] = None,
     require_decision: Annotated[
         bool, typer.Option("--require-decision", help="Exit 1 while it is undecided.")
     ] = False,
@@ -74,8 +70,8 @@ def label(
     files = (todo, page, answers, answers_from)
     headless = any(file is not None for file in files) or require_decision or as_json
     if not headless and has_terminal():
-        raise typer.Exit(_screen(runs, target, seed, difference))
-    with closing(open_labelling(runs, target, seed)) as labelling:
+        raise typer.Exit(_screen(runs, target, difference))
+    with closing(open_labelling(runs, target)) as labelling:
         labelling.narrow = difference
         if answers is not None:
             print(take_answers(labelling, answers).words(), file=sys.stderr)
@@ -87,8 +83,7 @@ def label(
             print(write_label_page(labelling, page, count), file=sys.stderr)
     state = label_status(labelling)
     if as_json:
-        plan = {"schema_version": 1, "plan": labelling.plan.id, "seed": labelling.plan.seed}
-        print(json_text({**plan, "decided": state.decided, **asdict(state)}))
+        print(json_text({"schema_version": 1, "decided": state.decided, **asdict(state)}))
     else:
         print(section_text(describe_labels(state)), end="")
     if not headless and not state.decided:
@@ -99,7 +94,7 @@ def label(
     raise typer.Exit(int(require_decision and not state.decided))
 
 
-def _screen(runs: list[Path], target: str | None, seed: int | None, narrow: bool) -> int:
+def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
     from functools import partial
 
     from tuiprobe.run.directory import RunDir
@@ -108,11 +103,11 @@ def _screen(runs: list[Path], target: str | None, seed: int | None, narrow: bool
 
     for run in runs:
         RunDir(run).refuse_no_run()
-    return start(first=partial(LabelScreen, runs, target, seed, narrow))
+    return start(first=partial(LabelScreen, runs, target, narrow))
 
 
 def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
-    """Labels pictures by known labels, in drawn order if all have one, else all that have one.
+    """Labels pictures by known labels: as they are asked if all have one, else all that have one.
 
     Args:
         labelling: The session.
@@ -129,17 +124,17 @@ def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
     if without:
         print(
             f"{source} has labels of {len(digests) - len(without):,} of {len(digests):,} pictures: "
-            "they are not taken as drawn at random",
+            "all of them are taken, and the others are left to label",
             file=sys.stderr,
         )
         for place, digest in enumerate(digests):
             if digest in classes and place not in labelling.survey.labels:
-                labelling.label(place, "outside", classes[digest])
+                labelling.label(place, classes[digest])
         return
     while (picture := labelling.following()) is not None:
         if labelling.decided.verdict in FINAL and not whole:
             return
-        labelling.label(picture.place, picture.how, classes[picture.digest])
+        labelling.label(picture.place, classes[picture.digest])
 
 
 def _folder_labels(labelling: Labelling, folder: str) -> dict[str, str]:

@@ -9,10 +9,10 @@ from typing import Final
 
 from tuiprobe.compare.decision import MEAN_SHIFT_ID, DecidedModel, Decision, decide
 from tuiprobe.compare.inference import difference
+from tuiprobe.compare.notes import by_models
 from tuiprobe.compare.runs import Run, read_runs
 from tuiprobe.files import Entry
 from tuiprobe.numbers import MISSING, interval
-from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import points, table, value_or_dash
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
@@ -27,8 +27,8 @@ from tuiprobe.run.directory import RunDir
 MANY: Final = 12
 """Models up to which a row of the table may take several lines of a terminal."""
 
-SIDE_BY_SIDE: Final = 3
-"""Models in one table of all figures, so that it fits a telephone."""
+SHOWN: Final = ("labelled", "top1", MEAN_SHIFT_ID, "target")
+"""Ids of the headline figures in the table of the models."""
 
 
 def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
@@ -46,7 +46,7 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
             points(_beneath(decision)),
             _models(decision, ordered),
             points(_reading(decision, ordered)),
-            *_all_figures(ordered),
+            _inside(ordered),
         ),
     )
 
@@ -99,7 +99,7 @@ def _row(model: DecidedModel, report: Report) -> list[Value]:
         else MISSING,
         cells.get("labels", MISSING),
         cells.get("measured", MISSING),
-        _headline(report, MEAN_SHIFT_ID).plus_minus(),
+        _figure(report, MEAN_SHIFT_ID).plus_minus(),
         f"{lost_on} {loss.alone(signed=True, bare=True)}" if given(loss) else MISSING,
         MISSING if speed is None else f"{speed:,.0f}/s",
         cells.get("estimate", MISSING),
@@ -144,57 +144,47 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
         if any(report.timings.images_per_second is not None for report in reports):
             yield "Speed: images per second while the run was measured, decoding included."
     yield "Other ranges are 95 % intervals, each of its own run."
-    measured: dict[str, list[str]] = {}
-    for report in reports:
-        measured.setdefault(provenance(report), []).append(report.model.name)
-    for text, names in measured.items():
-        yield f"{text}: {listed(names)}" if len(measured) > 1 else f"{text}."
-    missing: dict[str, list[str]] = {}
-    for report in reports:
-        for part in report.parts:
-            if part.not_run is not None and part.applies:
-                reason = f"{part.title.lower()}: not run: {report.why_not(part.probe)}"
-                missing.setdefault(reason, []).append(report.model.name)
-    yield from (f"{listed(names)}: {reason}" for reason, names in missing.items())
+    count = len(reports)
+    yield from by_models([(f"{provenance(report)}.", report) for report in reports], count)
+    missing = [
+        (f"{part.title.lower()}: not run: {report.why_not(part.probe)}", report)
+        for report in reports
+        for part in report.parts
+        if part.not_run is not None and part.applies
+    ]
+    yield from by_models(missing, count)
 
 
-def _all_figures(reports: Sequence[Report]) -> Iterator[Content]:
-    """Yields tables of everything that compares, a row for each figure and a column for a model."""
-    names = {id: headline.name for id, headline in BY_ID.items()}
-    names[TARGET_ERROR] = "error of the estimate on labelled shifts"
+def _inside(reports: Sequence[Report]) -> Content:
+    """Returns the table of all other headline figures and findings, a row for each model."""
     facts = {
         fact.id: fact.name for report in reports for part in report.parts for fact in part.facts
     }
-    count = len(reports)
-    for begin in range(0, count, SIDE_BY_SIDE):
-        shown = reports[begin : begin + SIDE_BY_SIDE]
-        rows: list[list[Value]] = [
-            ["representation", *(report.model.representation for report in shown)],
-            ["parameters", *(report.model.parameters for report in shown)],
+    names = {id: headline.name for id, headline in BY_ID.items() if id not in SHOWN}
+    names[TARGET_ERROR] = "error of the estimate on labelled shifts"
+    figures = [[_figure(report, id) for id in names] for report in reports]
+    known = [i for i in range(len(names)) if any(given(row[i]) for row in figures)]
+    columns = [
+        ("model", "model"), ("representation", "representation"), ("parameters", "parameters"),
+        *facts.items(), *(list(names.items())[i] for i in known),
+    ]  # fmt: skip
+    rows: list[list[Value]] = [
+        [
+            report.model.name,
+            report.model.representation,
+            report.model.parameters,
+            *(report.fact(id) or MISSING for id in facts),
+            *(value_or_dash(row[i]) for i in known),
         ]
-        for id, name in facts.items():
-            rows.append([name, *(report.fact(id) or MISSING for report in shown)])
-        for id, name in names.items():
-            figures = [_headline(report, id) for report in shown]
-            if any(map(given, figures)):
-                rows.append([name, *map(value_or_dash, figures)])
-        which = f", models {begin + 1} to {begin + len(shown)}" if count > SIDE_BY_SIDE else ""
-        columns = ((f"model_{n}", report.model.name) for n, report in enumerate(shown))
-        yield table(
-            f"models_figures_{begin // SIDE_BY_SIDE + 1}",
-            [("figure", "figure"), *columns],
-            rows,
-            f"All headline figures{which}",
-            folded=True,
-            file=False,
-        )
+        for report, row in zip(reports, figures, strict=True)
+    ]
+    shown = len(rows)
+    return table("inside", columns, rows, "All other figures", shown=shown, folded=True, file=False)
 
 
-def _headline(report: Report, id: str) -> Figure:
-    if id == TARGET_ERROR:
-        return report.figure(id)
-    named = report.headline(id)
-    return ABSENT if named is None else named.figure
+def _figure(report: Report, id: str) -> Figure:
+    headline = report.headline(id)
+    return report.figure(id) if headline is None else headline.figure
 
 
 def write_decision(

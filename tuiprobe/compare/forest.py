@@ -8,14 +8,15 @@ accuracies can be held against each other. Of all runs, a plot is one figure and
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.numbers import suffix
-from tuiprobe.probes.content import series
+from tuiprobe.probes.content import prose, series
 from tuiprobe.results import Estimate, Report, given
 from tuiprobe.results.base import Real
 from tuiprobe.results.headlines import BY_RANK, HEADLINES
-from tuiprobe.results.section import Chart, Series
+from tuiprobe.results.section import Chart, Content, Section, Series
 
 
 class ForestRow(Difference):
@@ -98,6 +99,18 @@ def difference_chart(rows: Sequence[ForestRow], first: str, second: str) -> Char
         ticks=tuple(row.name for row in drawn),
         across=True,
     )
+
+
+READ: Final = (
+    "Intervals are 95 %, each of its own run. They may overlap where one run is ahead: the "
+    "decision rests on the differences, paired where runs measured the same images."
+)
+
+
+def describe_headlines(reports: Sequence[Report]) -> Section:
+    """Describes the headline figures of several runs as plots; a row is a run."""
+    content: tuple[Content, ...] = (prose(READ), *forests(reports))
+    return Section(title="Headline figures", content=content)
 
 
 def forests(reports: Sequence[Report]) -> Iterator[Chart]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tuiprobe.compare.labels import LabelEvidence
 from tuiprobe.compare.paired import KEEPS_NONE, Pairing
@@ -29,40 +29,48 @@ def weakening(
         labels: What labels say of them.
     """
     reports = [run.report for run in runs]
-    about: dict[str, list[str]] = {}
-    for report in reports:
-        for warning in report.warnings:
-            about.setdefault(warning, []).append(report.model.name)
-    for warning, models in about.items():
-        everybody = len(models) == len(runs)
-        yield warning if everybody else f"{listed(models, NAMED)}: {warning}"
-    few: dict[str, list[str]] = {}
+    warnings = [(text, report) for report in reports for text in report.warnings]
+    yield from by_models(warnings, len(runs))
     for report in reports:
         yield from subject_notes(report)
-        for known in report.accuracies:
-            if among_few(known):
-                among = f"{known.classes:,} of {known.of_classes:,} classes"
-                note = f"answers on {known.data} are counted among {among}"
-                few.setdefault(note, []).append(report.model.name)
-    for note, models in few.items():
-        yield note if len(models) == len(runs) else f"{listed(models, NAMED)}: {note}"
-    pairs: dict[str, list[str]] = {}
+    few = [
+        (f"answers on {of.data} count among {of.classes:,} of {of.of_classes:,} classes", report)
+        for report in reports
+        for of in report.accuracies
+        if among_few(of)
+    ]
+    yield from by_models(few, len(runs))
     first = runs[reference]
-    for run in runs:
-        if run is not first:
-            pairing = Pairing(run.images, first.images)
-            for note in image_notes(run.report, first.report, pairing):
-                pairs.setdefault(note, []).append(run.report.model.name)
-    for note, models in pairs.items():
-        against = f"{listed(models, NAMED)} beside {first.report.model.name}: "
-        yield note if len(runs) == 2 else f"{against}{note}"
+    beside = f"beside {first.report.model.name}, " if len(runs) > 2 else ""
+    images = [
+        (f"{beside}{note}", run.report)
+        for run in runs
+        if run is not first
+        for note in image_notes(run.report, first.report, Pairing(run.images, first.images))
+    ]
+    yield from by_models(images, len(runs) - 1)
     for report in reports:
         part = report.part_of(LABELS)
         if part is not None and part.section is not None and not part.section.clause:
             yield f"{report.model.name}: {line(part.section.headline)}"
-    yield from (note for note in label_notes(reports, labels) if note not in about)
+    known = {text for text, _ in warnings}
+    yield from (note for note in label_notes(reports, labels) if note not in known)
     if isinstance(labels, LabelEvidence) and labels.status.verdict == "contradictory":
         yield f"the labels of {labels.status.target} contradict each other"
+
+
+def by_models(notes: Iterable[tuple[str, Report]], everybody: int) -> Iterator[str]:
+    """Yields each note once, behind the models that it is about unless it is about all of them.
+
+    Args:
+        notes: Each note with the report that it is about.
+        everybody: Number of models that it can be about.
+    """
+    models: dict[str, list[str]] = {}
+    for note, report in notes:
+        models.setdefault(note, []).append(report.model.name)
+    for note, names in models.items():
+        yield note if len(names) == everybody else f"{listed(names, NAMED)}: {note}"
 
 
 def subject_notes(report: Report) -> Iterator[str]:

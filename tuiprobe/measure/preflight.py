@@ -90,6 +90,19 @@ def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
         imagenet=plan.suite.imagenet.get(name),
     ):
         yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
+    if len(dataset.classes) != 1:
+        return
+    paths = [sample.path.split("/") for sample in dataset.samples]
+    deeper = sorted({path[1] for path in paths if len(path) > 2})
+    if len(deeper) > 1:
+        yield PreflightCheck(
+            name="class folders",
+            status="warn",
+            detail=f"all images lie below {plain(dataset.classes[0])}, which is their one class",
+            fix=f"if {listed(list(map(plain, deeper)), 3)} are the classes, give that folder",
+            cause="labels",
+            data=name,
+        )
 
 
 def _named(plan: Plan) -> bool:

@@ -10,11 +10,9 @@ from tests.report.samples import model
 from tests.report.samples_head import head_report
 from tuiprobe.compare.decision import decide
 from tuiprobe.compare.decision_section import describe_decision
-from tuiprobe.compare.forest import forests
+from tuiprobe.compare.forest import describe_headlines, forests
 from tuiprobe.compare.runs import Run
-from tuiprobe.compare.several import describe_headlines
 from tuiprobe.report.html import sections_html
-from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results.headlines import HEADLINES
 
 
@@ -41,8 +39,6 @@ def test_runs_of_other_kinds_stand_beside_each_other_but_do_not_compare_inside()
     assert charts["forest_kurtosis"].ticks == ("open_clip:RN50-quickgelu",)
     assert charts["forest_kurtosis"].note == "Not comparable, left out: token one."
     assert len(charts["forest_top1"].ticks) == 2
-    text = section_markdown(describe_headlines([run(), other]))
-    assert "The runs are of 2 kinds of representation (projected, token)" in text
 
 
 @pytest.mark.slow
@@ -50,7 +46,8 @@ def test_fifty_runs_make_one_page() -> None:
     runs = [run(key=f"{i:02}" * 32, model=model(name=f"model {i}")) for i in range(50)]
     decision = decide(runs)
     began = time.process_time()
-    page = sections_html("Runs", [describe_decision(decision, runs), describe_headlines(runs)])
+    headlines = describe_headlines([run.report for run in runs])
+    page = sections_html("Runs", [describe_decision(decision, runs), headlines])
     assert time.process_time() - began < 60
     assert len(page.encode()) < 3_000_000
     assert page.count(">model 49<") >= 2  # in the table, and beside its points
