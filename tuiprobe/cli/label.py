@@ -59,6 +59,9 @@ def label(
     In a terminal it opens the screen that shows the pictures, unless an option asks for a file, a
     decision or JSON; then it prints what the labels decide. Labels are kept beside the runs.
     """
+    from tuiprobe.compare.decision import decide
+    from tuiprobe.compare.decision_section import describe_decision
+    from tuiprobe.compare.runs import read_runs
     from tuiprobe.label.answer_table import take_answers, write_todo
     from tuiprobe.label.session import open_labelling
     from tuiprobe.label.status import describe_labels, label_status
@@ -82,9 +85,15 @@ def label(
         if page is not None:
             print(write_label_page(labelling, page, count), file=sys.stderr)
     state = label_status(labelling)
+    candidates = read_runs(runs) if len(runs) > 1 else []
+    decision = decide(candidates, state.target) if candidates else None
     if as_json:
-        print(json_text({"schema_version": 1, "decided": state.decided, **asdict(state)}))
+        first = None if decision is None else decision.model_dump(mode="json")
+        about = {"schema_version": 2, "decision": first, "decided": state.decided}
+        print(json_text({**about, **asdict(state)}))
     else:
+        if decision is not None:
+            print(section_text(describe_decision(decision, candidates)), end="")
         print(section_text(describe_labels(state)), end="")
     if not headless and not state.decided:
         print(
