@@ -197,6 +197,9 @@ def _classifier(
         more = "" if encoder.loader == LOADER else " or --head probe"
         reason = f"{spec.model} brings no head; pass --head FILE{more}"
         return HeadChoice("none", reason=reason)
+    if not bool(head.weight.any()):
+        reason = f"the {head.source} of {spec.model} holds nothing but zeros: load a trained one"
+        return HeadChoice("none", reason=reason)
     count, first = len(head.classes), next(iter(suite.sets.values()))
     labels = first.classes
     given = tuple(map(spelled_out, written))
