@@ -53,7 +53,6 @@ def label(
         bool, typer.Option("--require-decision", help="Exit 1 while it is undecided.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
 ) -> None:
     """Label a few pictures of a target and know which run is best there, with at most 5 % risk.
 
@@ -74,7 +73,7 @@ def label(
     files = (todo, page, answers, answers_from)
     headless = any(file is not None for file in files) or require_decision or as_json
     if not headless and has_terminal():
-        raise typer.Exit(_screen(runs, target, difference, ascii))
+        raise typer.Exit(_screen(runs, target, difference))
     with closing(open_labelling(runs, target)) as labelling:
         labelling.narrow = difference
         if answers is not None:
@@ -104,7 +103,7 @@ def label(
     raise typer.Exit(int(require_decision and not state.decided))
 
 
-def _screen(runs: list[Path], target: str | None, narrow: bool, ascii: bool) -> int:
+def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
     from functools import partial
 
     from tuiprobe.run.directory import RunDir
@@ -113,7 +112,7 @@ def _screen(runs: list[Path], target: str | None, narrow: bool, ascii: bool) -> 
 
     for run in runs:
         RunDir(run).refuse_no_run()
-    return start(ascii=ascii, first=partial(LabelScreen, runs, target, narrow))
+    return start(first=partial(LabelScreen, runs, target, narrow))
 
 
 def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:

@@ -135,7 +135,6 @@ def _confirmed(count: int) -> bool:
 
 def open_run(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
-    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
 ) -> None:
     """Show a run on the screens: live while it goes on, its results when it is done."""
     from tuiprobe.run.directory import RunDir
@@ -147,7 +146,7 @@ def open_run(
     state = run_state(RunDir(run), held_locks())
     if state.kind == "none" and runs_of(run) == [run]:
         raise DataError(f"{state.reason}; name a run directory, for example one of runs/")
-    raise typer.Exit(start(open_run=run, ascii=ascii))
+    raise typer.Exit(start(open_run=run))
 
 
 def reprobe(
