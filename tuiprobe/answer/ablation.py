@@ -13,8 +13,8 @@ from tuiprobe.manifest import require_manifest
 from tuiprobe.options import validated
 from tuiprobe.probes.ablation.compute import ablate_span, span_of
 from tuiprobe.probes.ablation.result import SetAblation, SetNotRun, TargetedAblation
+from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import AblateMode, RunSpec

@@ -19,10 +19,10 @@ from tuiprobe.manifest import require_manifest
 from tuiprobe.options import probe_options
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import PROBES, registry
+from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
-from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import (
     DataSet,
