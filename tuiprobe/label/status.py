@@ -143,8 +143,8 @@ class LabelStatus:
     def remarks(self) -> list[str]:
         """Returns what else the labeller must know, one sentence each."""
         counts = (
-            (self.unsure, "unsure: in a decision they count against whoever is ahead"),
-            (self.skipped, "listed and not answered: a decision waits for them"),
+            (self.unsure, "unsure: counted against whoever is ahead"),
+            (self.skipped, "listed and not answered: decisions wait for that"),
             (self.left_out, "left out: a run could not read or represent them"),
             (self.doubles, "doubles of others: one label stands for all of them"),
         )
@@ -210,9 +210,8 @@ def label_status(labelling: Labelling) -> LabelStatus:
 READ = (
     "A candidate is dropped, or a winner named, with a risk of at most 5 % that the best of them "
     "is dropped, if the labels are right; whoever labels may watch and stop at any time. The "
-    "bounds of differences hold likewise, all together, with 95 %. Further questions on the same "
-    "pictures hold together with 95 % more. Ranges of accuracies have 95 % at the decision; they "
-    "are not meant for someone who watches them and stops at will."
+    "bounds of differences hold likewise, all together, with 95 %. Ranges of accuracies have 95 % "
+    "at the decision."
 )
 
 READ_ALONE = (
