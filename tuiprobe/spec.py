@@ -247,6 +247,14 @@ class RunSpec:
             changes="answers",
         ),
     ] = None
+    answers_among: Annotated[
+        Literal["set", "all"],
+        Option(
+            "Classes that answers are chosen among: those of each set, or all of the head.",
+            HEAD,
+            changes="answers",
+        ),
+    ] = "set"
     templates: Annotated[
         str | None,
         Option(

@@ -120,7 +120,7 @@ def test_interval_of_a_difference_is_calibrated():
 
 
 def test_markdown_names_both_and_stays_inert():
-    text = markdown_of(compare(report(title="<b>"), report()))
+    text = markdown_of(compare(report(model=model(name="<b>")), report()))
     assert r"\<b\>" in text
     assert f"| kurtosis | 23.5 ± 0.4 | 23.5 ± 0.4 | 0.0 ({MINUS}0.6 to +0.6) | separate |" in text
     assert "- outlier channels on `val`: shared 133; only in " in text
@@ -150,7 +150,6 @@ def test_headline_figures_come_first_and_the_rest_on_request():
     ]  # fmt: skip
     first = section_markdown(describe(comparison))
     assert "| top-1 on val |" in first
-    assert "Smallest differences that these images show (80 % power): " in first
     assert "more figures: --all shows them." in first
     assert "residual.kurtosis" not in first
     assert "| `residual.kurtosis` | `val` |" in markdown_of(comparison)

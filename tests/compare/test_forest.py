@@ -32,7 +32,7 @@ def heights(highest: float) -> Heights:
 def rows(*differences: Difference) -> tuple[ForestRow, ...]:
     return forest_rows(
         Comparison(
-            titles=("", ""), models=("", ""), facts=(), differences=differences, overlaps=(),
+            models=("", ""), facts=(), differences=differences, overlaps=(),
             notes=(), unmatched=(),
         )
     )  # fmt: skip

@@ -13,7 +13,6 @@ from tuiprobe.compare.decision_section import describe_decision
 from tuiprobe.compare.forest import describe_headlines, forests
 from tuiprobe.compare.runs import Run
 from tuiprobe.report.html import sections_html
-from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results.headlines import HEADLINES
 
 
@@ -40,8 +39,6 @@ def test_runs_of_other_kinds_stand_beside_each_other_but_do_not_compare_inside()
     assert charts["forest_kurtosis"].ticks == ("open_clip:RN50-quickgelu",)
     assert charts["forest_kurtosis"].note == "Not comparable, left out: token one."
     assert len(charts["forest_top1"].ticks) == 2
-    text = section_markdown(describe_headlines([run().report, other.report]))
-    assert "The runs are of 2 kinds of representation (projected, token)" in text
 
 
 @pytest.mark.slow

@@ -330,23 +330,26 @@ def test_numbered_classes_without_the_first_and_the_last_are_refused(tmp_path: P
         answers = class_of_each_row(planned, planned.head, planned.head.classes, "val")
         return None if answers is None else answers.tolist()
 
-    folders = images(["1", "2", "3"])
+    def folders_of(*names: str) -> Any:
+        return SimpleNamespace(**vars(images(names)), class_folders=True)
+
+    folders = folders_of("1", "2", "3")
     assert rows(folders, 0) == [-1, 0, 1, 2]
     assert rows(folders, 1) == [0, 1, 2, -1]
-    assert rows(images(["2", "4"]), 1) == [-1, 0, -1, 1]
+    assert rows(folders_of("2", "4"), 1) == [-1, 0, -1, 1]
     labels = images(["0", "1", "2", "3"])  # as `.cls` members and numbers in a column are
     labels.samples = [sample for sample in labels.samples if sample.label != 0]
     assert rows(labels, 0) == [0, 1, 2, 3]
     few = images(["0", "1", "2", "3"])
     few.samples = [sample for sample in few.samples if sample.label == 2]
     assert rows(few) == [0, 1, 2, 3]  # a sample need not hold the first class
-    for open_ in (folders, images(["2", "3"]), labels):
+    for open_ in (folders, folders_of("2", "3"), labels):
         with pytest.raises(DataError, match=r"and none is 0, and .* has 4 rows: "):
             rows(open_)
     names = lines(tmp_path / "names", "ant", "bee", "cat", "dog")
     with pytest.raises(DataError, match=r"is number 1 of them if labels count from 1, and .* 2 if"):
         _ = plan(Clip(tmp_path), folders, classes=names).head
-    complete = images(["2", "3", "4"])  # count from 1: there are four
+    complete = folders_of("2", "3", "4")  # count from 1: there are four
     planned = plan(classifier(4), complete, classes=names)
     answers = class_of_each_row(planned, planned.head, planned.head.classes, "val")
     assert answers is not None
@@ -357,8 +360,9 @@ def test_a_shift_counts_as_the_first_set_does(tmp_path: Path) -> None:
     planned = plan(classifier(4), images(["0", "1", "2", "3"]))
     planned.suite.sets["shift"] = images(["1", "3"])
     assert planned.head.classes == ("0", "1", "2", "3")
-    planned = plan(classifier(4), images(["1", "2", "3", "4"]))
-    planned.suite.sets["shift"] = images(["1", "3"])
+    from_one = SimpleNamespace(**vars(images(["1", "2", "3", "4"])), class_folders=True)
+    planned = plan(classifier(4), from_one)
+    planned.suite.sets["shift"] = SimpleNamespace(**vars(images(["1", "3"])), class_folders=True)
     with pytest.raises(DataError, match="class folders 1 to 3 and none is 0"):
         _ = planned.head
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard, ModelCardData
 
+import tuiprobe
 from tests.report.samples import data_sets, model, report
 from tests.report.samples_head import one_hot, targets
+from tuiprobe import miniature
 from tuiprobe.answer.report import part
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.protocol import Subject
@@ -21,6 +26,8 @@ from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy, on_your
 from tuiprobe.results.card import card, title
 from tuiprobe.results.headlines import LABELLED, LABELLED_ID
 from tuiprobe.results.section import NamedFigure
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.results import summary_of
 
 PHOTOS = DataSet(name="photos", source="photos", images=200, measured=200, target=True)
@@ -105,3 +112,29 @@ def test_one_labelled_set_is_the_users_pictures_and_answers_among_few_classes_sa
     assert "3 classes" in made.title
     assert "all 8" in made.title
     assert made.title.endswith(str(line[0]))
+
+
+@pytest.mark.slow
+def test_among_all_classes_the_second_accuracy_becomes_the_headline(tmp_path: Path) -> None:
+    exported = miniature.export(
+        tmp_path / "exported", sets=("sketch",), layouts=("imagefolder",), images=400
+    )
+    folder = tmp_path / "five"
+    for source in sorted((exported / "imagefolder" / "sketch").iterdir())[:5]:
+        shutil.copytree(source, folder / source.name)
+    made = {}
+    for among in ("set", "all"):
+        options: Any = {"answers_among": among, "target": ("none",), "concepts": "none"}
+        output = str(tmp_path / among)
+        made[among] = tuiprobe.probe(
+            "mini_supervised", str(folder), output=output, workers=0, **options
+        )
+    few, every = (best_accuracy(made[among]) for among in ("set", "all"))
+    assert isinstance(few, Accuracy)
+    assert isinstance(every, Accuracy)
+    assert (few.classes, few.of_classes, every.classes) == (5, 40, 40)
+    assert every.value < few.value
+    assert made["set"].figure("top1_all", "five").value == every.value
+    assert made["all"].figure("top1_set", "five").value == few.value
+    right = read_per_image(RunDir(tmp_path / "all"))["five"].values["correct"]
+    assert right.mean() == pytest.approx(every.value)

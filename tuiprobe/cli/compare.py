@@ -126,7 +126,8 @@ def _text(
     from tuiprobe.report.terminal import section_text
 
     sections = [describe_decision(decision, runs)]
-    if as_html:
+    if as_html:  # its title is the sentence
+        sections = [sections[0].model_copy(update={"headline": ()})]
         sections.append(describe_headlines([run.report for run in runs]))
     sections += [describe(comparison, everything, decision.notes) for comparison in comparisons]
     if len(runs) >= SEVERAL:

@@ -84,7 +84,6 @@ class Comparison(Frozen):
     """Two reports side by side.
 
     Attributes:
-        titles: Titles of the two reports.
         models: Names of the two models.
         facts: Findings of one word each.
         differences: Figures that both have.
@@ -93,7 +92,6 @@ class Comparison(Frozen):
         unmatched: Sets and places that only one of them has figures of.
     """
 
-    titles: tuple[str, str]
     models: tuple[str, str]
     facts: tuple[FactPair, ...]
     differences: tuple[Difference, ...]
@@ -175,7 +173,6 @@ def compare(
             )
         )
     return Comparison(
-        titles=(first.title, second.title),
         models=(first.model.name, second.model.name),
         facts=tuple(_facts(first, second)) if alike else (),
         differences=_headlines_alone(differences),

@@ -10,13 +10,11 @@ from tuiprobe.compare.forest import (
     difference_chart,
     forest_rows,
 )
-from tuiprobe.compare.inference import detectable
 from tuiprobe.compare.overlap import Overlap
-from tuiprobe.numbers import MISSING, number
-from tuiprobe.plaintext import listed
+from tuiprobe.numbers import MISSING
 from tuiprobe.probes.content import heading, points, prose, table
 from tuiprobe.results import given
-from tuiprobe.results.headlines import BY_RANK, LABELLED_ID
+from tuiprobe.results.headlines import LABELLED_ID
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
 
 LISTED: Final = 24
@@ -62,12 +60,6 @@ def kind(row: Difference) -> str:
 def _about(comparison: Comparison, known: Sequence[str]) -> Content:
     first, second = comparison.models
     lines: list[Value | tuple[Value, ...]] = [
-        (f"{name}: ", title)
-        for name, title in zip(
-            reversed(comparison.models), reversed(comparison.titles), strict=True
-        )
-    ]
-    lines += [
         f"{fact.name}: {fact.second or MISSING} of {second}, {fact.first or MISSING} of {first}"
         for fact in comparison.facts
     ]
@@ -99,17 +91,6 @@ def _headlines(comparison: Comparison) -> Iterator[Content]:
     columns = [("figure", "figure"), *_columns(comparison)]
     yield table("headlines", columns, cells, shown=len(cells), file=False)
     yield prose(READ)
-    smallest = [
-        f"{number(limit, 'points')} of {row.name}"
-        for row in rows
-        if BY_RANK[row.headline or 0].is_accuracy and given(row.difference)
-        if row.id != LABELLED_ID  # it grows tighter with each label
-        if (limit := detectable(row.difference)) is not None
-    ]
-    if smallest:
-        yield prose(
-            f"Smallest differences that these images show (80 % power): {listed(smallest)}."
-        )
     if (chart := difference_chart(rows, *comparison.models)) is not None:
         yield chart
 

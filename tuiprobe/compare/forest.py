@@ -109,16 +109,7 @@ READ: Final = (
 
 def describe_headlines(reports: Sequence[Report]) -> Section:
     """Describes the headline figures of several runs as plots; a row is a run."""
-    kinds = sorted({report.model.representation for report in reports})
-    notes: list[Content] = []
-    if len(kinds) > 1:
-        notes.append(
-            prose(
-                f"The runs are of {len(kinds)} kinds of representation ({', '.join(kinds)}): "
-                "heights, offset share and kurtosis compare only within one kind; answers compare."
-            )
-        )
-    content = (prose(READ), *forests(reports), *notes)
+    content: tuple[Content, ...] = (prose(READ), *forests(reports))
     return Section(title="Headline figures", content=content)
 
 

@@ -1,4 +1,4 @@
-"""The difference of two figures: its interval, the levels of several models, and power."""
+"""The difference of two figures: its interval, and the levels of several models."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from tuiprobe.numbers import NORMAL_95, unit_of_difference
 from tuiprobe.results import Estimate, Figure, NotRun, given
 
 LEVEL: Final = 0.05
-POWER: Final = 0.8
-"""Chance of telling two runs apart for which the smallest difference is given."""
 
 
 def difference(first: Figure, second: Figure) -> Figure:
@@ -84,20 +82,3 @@ def ends_of(change: Figure) -> tuple[float, float]:
     if not given(change) or change.low is None or change.high is None:
         return -inf, inf
     return change.low, change.high
-
-
-def detectable(change: Estimate) -> float | None:
-    """Returns the smallest true difference that `POWER` of such samples would detect.
-
-    None if the measured one has no interval.
-
-    Args:
-        change: A measured difference; its interval says how precisely it is known.
-
-    >>> round(detectable(Estimate(value=0.1, low=0.08, high=0.12, n=9, method="m")), 4)
-    0.0286
-    """
-    if change.low is None or change.high is None:
-        return None
-    error = (change.high - change.low) / 2 / NORMAL_95
-    return error * (NORMAL_95 + NormalDist().inv_cdf(POWER))

@@ -170,10 +170,7 @@ def _prompts(
     text = encoder.text
     assert text is not None
     if not labels and not given:
-        reason = (
-            "the images carry no class names, so there is nothing to name in a head; pass "
-            "--classes FILE"
-        )
+        reason = "list your classes, one a line: --classes names.txt (the images carry no names)"
         return HeadChoice("none", reason=reason)
     of_imagenet = imagenet_labels(labels) is not None
     names = given or (imagenet_names() if of_imagenet else prompt_names(labels))
@@ -203,9 +200,9 @@ def _classifier(
     given = tuple(map(spelled_out, written))
     if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
         given = head.classes  # as the user gave them
-        if labels:
-            place_of_each(labels, given)  # raises if they do not fit
     refuse_origins(spec, suite, count, f"{head.source} has {count:,} rows", given)
+    if given and labels and not written:
+        place_of_each(labels, given)  # raises if they do not fit
     return _brought("classifier", _among(head, written), given, labels)
 
 

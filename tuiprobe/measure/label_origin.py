@@ -40,7 +40,8 @@ def refuse_origins(
             continue
         if match_classes([str(i) for i in used], given).places is not None:
             continue
-        source, folders = plain(spec.labels or dataset.source), len(used) == len(dataset.classes)
+        source = plain(spec.labels or dataset.source)
+        folders = bool(getattr(dataset, "class_folders", False))
         if used[-1] == rows and not folders:
             raise DataError(counts_from_one(source, rows, other))
         if used[-1] < rows and (folders or (len(used) == rows - 1 and rows > 2)):

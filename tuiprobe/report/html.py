@@ -32,7 +32,7 @@ from tuiprobe.report.page_layout import (
 from tuiprobe.report.svg import COLOURS
 from tuiprobe.report.tables import table_files
 from tuiprobe.results import Report
-from tuiprobe.results.card import card, sets_axis
+from tuiprobe.results.card import card, not_run, sets_axis
 from tuiprobe.results.reproduce import (
     command,
     command_note,
@@ -72,7 +72,7 @@ def html(report: Report, pictures: Pictures | None = None, linked: bool = False)
     return render(
         "report.html", report.title, page=page, report=report, blocks=blocks, owners=owners,
         axis=sets_axis(report), note=f"{provenance(report)} · {shortened(report.model.name, 120)}",
-        described=described, not_run=[part for part in report.parts if part.not_run is not None],
+        described=described, not_run=not_run(report),
         command=command(report), command_note=command_note(report), checks=verified(report),
         preflight=PREFLIGHT, machine=(*software(report), *speed(report)),
         encoder=list(subject_rows(report)), left_out=list(left_out(report)),

@@ -27,7 +27,7 @@ from tuiprobe.report.text import (
 )
 from tuiprobe.results import Report, given
 from tuiprobe.results.accuracy import range_of
-from tuiprobe.results.card import card
+from tuiprobe.results.card import card, not_run
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.reproduce import (
     command,
@@ -72,12 +72,11 @@ def markdown(report: Report) -> str:
     for part in report.parts:
         if part.section is not None and part.probe != PREFLIGHT:
             lines += _brief(part.section, files.get(part.probe, ()))
-    not_run = [
-        f"- {opening(escaped(part.title))}: {escaped(report.why_not(part.probe))}"
-        for part in report.parts
-        if part.not_run is not None
+    missing = [
+        f"- {opening(escaped(', '.join(titles)))}: {escaped(reason)}"
+        for reason, titles in not_run(report).items()
     ]
-    lines += ["## Not run", *not_run, ""] if not_run else []
+    lines += ["## Not run", *missing, ""] if missing else []
     lines += _reproduce(report)
     return "\n".join(lines).rstrip("\n") + "\n"
 

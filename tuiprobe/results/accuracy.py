@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal, Protocol
 
 from tuiprobe import numbers
-from tuiprobe.results.base import Count, Estimate, Figure, Frozen, NotRun, Real, given
+from tuiprobe.results.base import Count, Estimate, Frozen, NotRun, Real, given
 from tuiprobe.results.section import NamedFigure, Range
 from tuiprobe.results.subject import DataSet
 
@@ -163,12 +163,12 @@ def accuracy_from(
     )
 
 
-def sentence(accuracy: Accuracy, among_all: Figure | None = None, named: bool = False) -> str:
+def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = False) -> str:
     """Returns an accuracy in words, for titles and lines of text.
 
     Args:
         accuracy: The accuracy.
-        among_all: The accuracy where every class of the head may answer, if that is known too.
+        other: The same among fewer or more classes, if that is known too.
         named: Whether the name of the set stands in the sentence.
 
     >>> known = {"data": "street", "value": 0.56, "low": 0.37, "high": 0.75, "n": 500}
@@ -181,31 +181,45 @@ def sentence(accuracy: Accuracy, among_all: Figure | None = None, named: bool = 
     """
     if accuracy.evidence == "confidence":
         return f"average confidence {with_range(accuracy)}, not an accuracy"
-    span = (accuracy.low, accuracy.high)
-    value = numbers.number(accuracy.value, "share", *span)
-    between = numbers.ends(accuracy.value, *span, "share")
+    between = numbers.ends(accuracy.value, accuracy.low, accuracy.high, "share")
     between = f" ({between})" if between else ""
     about, on = "about " * (accuracy.evidence == "estimate"), f" on {accuracy.data}" * named
-    text = f"{about}{value} right{on}{between}{among_few(accuracy, among_all)}"
+    text = f"{about}{_alone(accuracy)} right{on}{between}{among_few(accuracy, other)}"
     if accuracy.evidence == "labels":
         by = "proven by labels of" if accuracy.range == "proven" else "measured on"
         text += f", {by} {accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
     return text
 
 
-def among_few(accuracy: Accuracy, among_all: Figure | None = None) -> str:
-    """Returns among which classes answers were counted, if the head has more; else nothing.
+def among_few(accuracy: Accuracy, other: Accuracy | None = None) -> str:
+    """Returns among which classes answers were counted, where the set has fewer than the head.
 
     Args:
         accuracy: The accuracy.
-        among_all: The accuracy where every class of the head may answer, if that is known too.
+        other: The same among fewer or more classes, if that is known too.
+
+    >>> few = {"data": "a", "low": None, "high": None, "range": "images", "evidence": "measured"}
+    >>> five = Accuracy(**few, value=0.99, n=80, classes=5, of_classes=1000)
+    >>> every = Accuracy(**few, value=0.33, n=80, classes=1000, of_classes=1000)
+    >>> among_few(five, every), among_few(every, five), among_few(every)
+    (' among these 5 classes (33.0 % among all 1,000)', ' among all 1,000 classes (99.0 % among \
+the 5 of the set)', '')
     """
-    if not 0 < accuracy.classes < accuracy.of_classes:
-        return ""
-    text = f" among these {accuracy.classes:,} classes"
-    if among_all is not None and given(among_all):
-        text += f" ({among_all.alone()} among all {accuracy.of_classes:,})"
-    return text
+    if _few(accuracy):
+        aside = f" ({_alone(other)} among all {other.classes:,})" if other is not None else ""
+        return f" among these {accuracy.classes:,} classes{aside}"
+    if other is not None and _few(other):
+        aside = f"{_alone(other)} among the {other.classes:,} of the set"
+        return f" among all {accuracy.classes:,} classes ({aside})"
+    return ""
+
+
+def _few(accuracy: Accuracy) -> bool:
+    return 0 < accuracy.classes < accuracy.of_classes
+
+
+def _alone(accuracy: Accuracy) -> str:
+    return numbers.number(accuracy.value, "share", accuracy.low, accuracy.high)
 
 
 def cell(accuracy: Accuracy | NotRun) -> str:
@@ -222,7 +236,7 @@ def cell(accuracy: Accuracy | NotRun) -> str:
 
 def brief(accuracy: Accuracy) -> str:
     """Returns value, range, and among how few classes, where a heading says what it rests on."""
-    return with_range(accuracy) + (f" among {accuracy.classes:,}" if among_few(accuracy) else "")
+    return with_range(accuracy) + (f" among {accuracy.classes:,}" if _few(accuracy) else "")
 
 
 WORDS: Final[dict[Evidence, str]] = {

@@ -56,8 +56,9 @@ def _headline(result: Concepts) -> Text:
     """Returns what the leading family separates, and how many more concepts than random ones."""
     lead = result.families[0]
     over = result.excess if given(result.excess) else lead.excess
-    family = lead.family.removesuffix(" of W")
-    text = f"{lead.directions} {family} separate {lead.unique.alone()} of {result.tried} concepts"
+    family = lead.family.replace(" of W", " of the head")
+    text = f"In image representations, {lead.directions} {family} separate "
+    text += f"{lead.unique.alone()} of {result.tried} concepts"
     if over is not None and given(over):
         sign, side = (1, "more") if over.value >= 0 else (-1, "fewer")
         low, high = sorted(sign * (end or 0.0) for end in (over.low, over.high))

@@ -184,7 +184,8 @@ def _card(final: Outliers, model: Model) -> Text:
         explains = " explains" if outcome is Outcome.OFFSET else "; the offset explains"
         line += [f"{explains} {part} of the kurtosis of ", kurtosis]
     line.append(".")
-    if model.training != "unknown" and not final.finding.provisional:
+    trained = model.training != "unknown"
+    if trained and final.outlier_channels and not final.finding.provisional:
         line.append(f" {PAPER}")
     return tuple(line)
 

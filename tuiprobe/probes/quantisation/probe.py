@@ -206,7 +206,13 @@ def _card(result: Quantisation) -> Iterator[Text]:
 
 
 def _accuracy(changed: AnswersChanged) -> str:
-    return f" (accuracy {changed.top1.alone(signed=True)})" if given(changed.top1) else ""
+    """Returns the change of accuracy, if it can be told from none."""
+    top1 = changed.top1
+    if not given(top1):
+        return ""
+    if top1.low is not None and top1.high is not None and top1.low <= 0 <= top1.high:
+        return " (accuracy: no measurable change)"
+    return f" (accuracy {top1.alone(signed=True)})"
 
 
 def _changes(result: Quantisation) -> Iterator[Content]:

@@ -27,6 +27,7 @@ from tuiprobe.probes.heads import (
     top_hits,
     usable_images,
 )
+from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.robustness.result import (
     BaselineModel,
@@ -39,6 +40,7 @@ from tuiprobe.probes.robustness.result import (
 )
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.head_file import OUTSIDE
 
 TOP = 5
 Axis = Literal["imagenet", "val", "own classes"]
@@ -154,14 +156,19 @@ def _accuracy(
 ) -> SetAccuracy:
     rows, n = head.weight.shape[0], images.features.shape[0]
     answers, usable = answers_of(images, rows), usable_images(images)
+    of_set = replace(usable, answers=_of_the_set(usable.classes_of_rows(rows)))
+    set_classes = int(np.unique(answers[answers < OUTSIDE]).size)
     classes = int(np.unique(answers).size)
     among_all: Figure = NotRun(reason="every class of the head may answer")
+    among_set: Figure = NotRun(reason="top-1 is that among the classes of the set")
     top1: Figure = NotRun(reason="no image with a finite representation")
     top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
     if n:
         top1 = wilson(hits(usable.features, head, usable), n) if classes > 1 else ONE_CLASS
         if answers.size < rows:
             among_all = wilson(hits_among_all(head, usable), n)
+        if set_classes < classes and set_classes > 1:
+            among_set = wilson(hits(usable.features, head, of_set), n)
     if classes > TOP:
         top5 = wilson(top_hits(head, usable, TOP), n) if n else top1
     return SetAccuracy(
@@ -172,9 +179,16 @@ def _accuracy(
         head_classes=rows,
         top1=top1,
         top1_all=among_all,
+        top1_set=among_set,
+        set_classes=set_classes if given(among_set) else 0,
         top5=top5,
         id_own_classes=_on_own_classes(head, first, images),
     )
+
+
+def _of_the_set(answers: Int64) -> Int64:
+    """Returns the classes of the rows of a head without rows that stand for no class of a set."""
+    return np.where(answers < OUTSIDE, answers, -1)
 
 
 def _on_own_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> Figure:

@@ -47,6 +47,7 @@ from tuiprobe.run.head_file import read_class_names
 NAMES = {
     "top1": "top-1",
     "top1_all": "top-1 among all classes of the head",
+    "top1_set": "top-1 among the classes of the set",
     "top5": "top-5",
     "id_own_classes": "in-distribution top-1 on the same classes",
     "mean_shift": "mean top-1 of the shifts",
@@ -167,8 +168,8 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         more: dict[str, dict[str, Any]]
         for row in result.accuracies:
             mean_of = MeanOf(values="correct", sets=(row.data,))
-            among = {"classes": row.classes, "of_classes": row.of_classes}
-            more = {"top1": {"headline": TOP1, "mean_of": mean_of, **among}}
+            classes = {"classes": row.classes, "of_classes": row.of_classes}
+            more = {"top1": {"headline": TOP1, "mean_of": mean_of, **classes}}
             if row is result.accuracies[0]:
                 more["top1"]["role"] = "predictor"
             figures += named_figures(row, NAMES, row.data, "accuracy", more)
@@ -222,8 +223,8 @@ def _clause(result: Robustness) -> str:
     if isinstance(accuracy, NotRun):
         return ""
     if not shifts:
-        return sentence(accuracy, first.top1_all, named=True)
-    few = among_few(accuracy, first.top1_all)
+        return sentence(accuracy, first.other(), named=True)
+    few = among_few(accuracy, first.other())
     clause = f"{first.top1.alone()} right on {first.data}{few}"
     if given(result.mean_shift):
         clause += f", {result.mean_shift.alone()} over {several(len(shifts), 'shift')}"
@@ -239,7 +240,7 @@ def _card(result: Robustness) -> Iterator[Text]:
     if not shifts:
         yield (_clause(result), ".")
         return
-    line: Text = (first.top1, f" right on {first.data}{among_few(accuracy, first.top1_all)}")
+    line: Text = (first.top1, f" right on {first.data}{among_few(accuracy, first.other())}")
     if given(result.mean_shift):
         each = ", ".join(
             f"{row.data} {row.top1.alone(bare=True)}" for row in shifts if given(row.top1)
@@ -340,6 +341,7 @@ def _accuracies(result: Robustness) -> Iterator[Content]:
     def cells(row: SetAccuracy, names: str) -> list[Value]:
         return [
             Code(code=row.data), row.shift or "", names, row.top1, value_or_dash(row.top1_all),
+            value_or_dash(row.top1_set),
             row.top5, row.images, row.classes, row.head_classes or None,
             value_or_dash(row.id_own_classes),
         ]  # fmt: skip
@@ -347,13 +349,14 @@ def _accuracies(result: Robustness) -> Iterator[Content]:
     rows = [cells(row, "") for row in result.accuracies]
     for own in result.own_names:
         if isinstance(own.accuracy, NotRun):
-            rows.append([Code(code=own.data), "", "its own", own.accuracy, *[None] * 6])
+            rows.append([Code(code=own.data), "", "its own", own.accuracy, *[None] * 7])
         else:
             rows.append(cells(own.accuracy, "its own"))
     yield table(
         "accuracies",
         ["data", "shift", "names", ("top1", "top-1"),
-         ("top1_all", "top-1 among all classes of the head"), ("top5", "top-5"), ("images", "n"),
+         ("top1_all", "top-1 among all classes of the head"),
+         ("top1_set", "top-1 among the classes of the set"), ("top5", "top-5"), ("images", "n"),
          "classes", ("head_classes", "classes of the head"),
          ("id_own_classes", (Code(code=result.data), " on the same classes"))],
         rows,

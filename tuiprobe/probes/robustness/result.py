@@ -28,6 +28,8 @@ class SetAccuracy(Frozen):
         head_classes: Number of classes (rows) that the head has; 0 in runs of 0.2.0.
         top1: Wilson interval.
         top1_all: The same where every class of the head may answer; `NotRun` where all may anyway.
+        top1_set: The same among the classes of the set; `NotRun` where `top1` is that.
+        set_classes: Classes of the set then; 0 otherwise.
         top5: Wilson interval.
         id_own_classes: Accuracy on those in-distribution images whose class this set has too, with
             the answers this set allows: the other x axis.
@@ -40,13 +42,25 @@ class SetAccuracy(Frozen):
     head_classes: Count = 0
     top1: Share
     top1_all: Share = NotRun(reason="not computed by the version that answered")
+    top1_set: Share = NotRun(reason="top-1 is that among the classes of the set")
+    set_classes: Count = 0
     top5: Share
     id_own_classes: Share
 
     @property
     def of_classes(self) -> int:
-        """Classes of the head; those of the set where no row of the head is left out."""
+        """Classes of the head; those that may answer where no row of the head is left out."""
         return self.head_classes if given(self.top1_all) else self.classes
+
+    def other(self) -> Accuracy | None:
+        """Returns the accuracy among all classes, or among those of the set, if not quoted."""
+        if given(self.top1_all):
+            among = (self.head_classes, self.head_classes)
+            return accuracy_from(self.top1_all, self.data, "measured", among=among)
+        if given(self.top1_set):
+            among = (self.set_classes, self.classes)
+            return accuracy_from(self.top1_set, self.data, "measured", among=among)
+        return None
 
     def accuracy(self) -> Accuracy | NotRun:
         """Returns the accuracy that is quoted."""
