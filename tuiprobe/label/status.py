@@ -143,8 +143,8 @@ class LabelStatus:
     def remarks(self) -> list[str]:
         """Returns what else the labeller must know, one sentence each."""
         counts = (
-            (self.unsure, "unsure: counted against whoever is ahead"),
-            (self.skipped, "listed and not answered: decisions wait for that"),
+            (self.unsure, "unsure: counted against whoever would gain by it"),
+            (self.skipped, "listed and not answered, and asked again at the end"),
             (self.left_out, "left out: a run could not read or represent them"),
             (self.doubles, "doubles of others: one label stands for all of them"),
         )
@@ -237,7 +237,9 @@ def describe_labels(state: LabelStatus) -> Section:
         content += [table("labels", columns, rows), prose(READ)]
     else:
         (row,) = state.candidates
-        content += [prose(f"{row.model}: {_accuracy(row)}"), prose(READ_ALONE)]
+        figure = row.accuracy.figure
+        words = f"{figure.with_interval()} right" if given(figure) else figure.reason
+        content += [prose(f"{row.model}: {words}"), prose(READ_ALONE)]
     return Section(
         title=f"Labels on {state.target}",
         headline=(state.sentence(names=True),),
@@ -247,7 +249,9 @@ def describe_labels(state: LabelStatus) -> Section:
 
 def _accuracy(row: CandidateStatus) -> str:
     figure = row.accuracy.figure
-    return figure.with_interval() if given(figure) else figure.reason
+    if given(figure):
+        return figure.with_interval()
+    return f"{row.accuracy.ends} proven" if row.accuracy.sure else MISSING
 
 
 def _points(state: LabelStatus) -> Iterator[Value | tuple[Value, ...]]:

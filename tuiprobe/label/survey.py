@@ -118,16 +118,21 @@ class LabelledAccuracy:
         return self.evidence != "open"
 
     @property
+    def ends(self) -> str:
+        """Its range in words."""
+        return numbers.ends((self.low + self.high) / 2, self.low, self.high, "share") + " %"
+
+    @property
     def figure(self) -> Figure:
         """It as a figure of a report, or what labels prove in words."""
-        low, high = self.low, self.high
         if not self.known:
-            proof = numbers.ends((low + high) / 2, low, high, "share")
+            if not self.sure:
+                return NotRun(reason="no labels")
             drawn = "" if self.labels else ", which were not drawn at random"
             counts = f"right on {self.right:,} of {self.sure:,} labelled pictures{drawn}"
-            return NotRun(reason=f"{counts}: that proves {proof} %")
+            return NotRun(reason=f"{counts}: that proves {self.ends}")
         return Estimate(
-            value=self.value, low=low, high=high, unit="share", n=self.labels,
+            value=self.value, low=self.low, high=self.high, unit="share", n=self.labels,
             method=METHODS[self.evidence],
         )  # fmt: skip
 
