@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tuiprobe.label.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict, forecast
+from tuiprobe.label.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict
 from tuiprobe.label.session import LabelDecision, Labelling
 from tuiprobe.label.survey import LabelledAccuracy
 from tuiprobe.numbers import MISSING, interval
@@ -98,7 +98,10 @@ class LabelStatus:
     @property
     def forecast(self) -> str:
         """Roughly how many more labels the next decision takes, in words; empty if unknown."""
-        return forecast(self.more, self.pictures - self.labelled)
+        if self.more is None:
+            return ""
+        left = self.pictures - self.labelled
+        return f"{'roughly' if self.more < left else 'at most'} {self.more:,} more"
 
     def sentence(self, names: bool = False) -> str:
         """Returns what is decided, in words.
