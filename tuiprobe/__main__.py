@@ -26,10 +26,10 @@ def _run() -> int:
         print(f"tuiprobe {__version__}")
         return 0
     completing = "_TUIPROBE_COMPLETE" in os.environ  # set by Typer's script, which passes no words
-    if not completing and sys.argv[1:] in ([], ["--ascii"]):  # no argument parser: paint sooner
+    if not completing and not sys.argv[1:]:  # no argument parser: paint sooner
         from tuiprobe.tui.start import start
 
-        return start(ascii="--ascii" in sys.argv)
+        return start()
     from tuiprobe.cli.app import run_cli
 
     return run_cli(sys.argv[1:])

@@ -19,17 +19,20 @@ def command(runs: list[Path], *options: object) -> list[str]:
 def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
     street = ("--target", "street")
     assert run_cli(command(label_runs, *street, "--require-decision")) == 1
-    assert "\nundecided\n" in capsys.readouterr().out
+    assert "\nUndecided" in capsys.readouterr().out
     labels = ("--answers-from", "miniature", "--json")
     assert run_cli(command(label_runs, *street, *labels, "--require-decision")) == 0
     state = json.loads(capsys.readouterr().out)
     assert state["decided"]
     assert state["verdict"] in ("best", "equal")
+    assert state["decision"]["verdict"] == state["verdict"]
+    assert state["decision"]["labels"] == state["labelled"]
     assert state["decisions"][-1]["labels"] == state["labelled"] <= PICTURES
     assert any("a demonstration" in note for note in state["notes"])
     assert run_cli(command(label_runs, *street)) == 0  # kept beside the runs
     out = capsys.readouterr().out
-    assert f"- {state['labelled']} pictures of {PICTURES} labelled\n" in out
+    assert f"\n{state['labelled']} pictures of {PICTURES} labelled\n" in out
+    assert out.startswith(f"Decision\n========\n\nTake {state['decision']['models'][0]['model']}")
     assert run_cli(command(label_runs, *street, *labels, "--difference")) == 0
     after = json.loads(capsys.readouterr().out)
     value, low, high = next(row["difference"] for row in after["candidates"] if row["difference"])

@@ -60,6 +60,21 @@ UNDERSTOOD: dict[str, tuple[str, Any, str]] = {
         "the column of the index",
     ),
     "another column": ("l.csv", table(range(6), "split,label"), "by position (not read: split)"),
+    "names beside numbers": (
+        "l.csv",
+        column([f"{i},{['cat', 'ant', 'bee'][i]}" for i in TRUTH], "label,class_name"),
+        "by position (not read: class_name)",
+    ),
+    "a coordinate": (
+        "l.csv",
+        column([f"{i},1,{n}" for n, i in enumerate(TRUTH)], "label,x,y"),
+        "by position (not read: x, y)",
+    ),
+    "a measurement": (
+        "l.csv",
+        column([f"{i},1.5" for i in TRUTH], "label,target"),
+        "by position (not read: target)",
+    ),
     "byte order mark": ("l.csv", "\ufeff" + table([1, 0, 2, 3, 4, 5]), "in the column id"),
 }
 
@@ -111,6 +126,15 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     ),
     "semicolons": ("l.csv", column([f"{i};0" for i in range(6)]), "other signs than commas"),
     "no known column": ("l.csv", table(range(6), "a,b"), "none of its columns is called 'label'"),
+    "a column twice": ("l.csv", column(["0,1"] * 6, "label,Label"), "'label' is there twice"),
+    "other numbers": (
+        "l.csv", column([f"{i % 3},{i % 2}" for i in range(6)], "target,label"),
+        "columns 'label' and 'target' hold different labels",
+    ),
+    "other names": (
+        "l.csv", column([f"{i % 3},{'ab'[i % 2]}" for i in range(6)], "label,class_name"),
+        "columns 'label' and 'class_name' hold different labels",
+    ),
     "a comma in a name": ("l.csv", table(range(5)) + "5,crane, bird\n", "row 5 has 3 cells where"),
     "another encoding": ("l.txt", "a\0\n", "zero bytes"),
     "an empty line": ("l.txt", "1\n\n" + "2\n" * 4, "row 1 has no label"),

@@ -59,12 +59,12 @@ def ablation() -> ChannelAblations:
 
 
 def quantisation() -> Quantisation:
-    """Returns the figures of two layers, one with channels apart."""
+    """Returns the figures of two layers."""
     rows = one_hot()[1].features
     largest = np.abs(rows).max(axis=0).astype(np.float64)
     taps = (
         TapRows("val", "layer1", False, rows * np.float32(0.3), largest),
-        TapRows("val", "embedding", True, rows * np.float32(0.7), largest, (3,), "outlier"),
+        TapRows("val", "embedding", True, rows * np.float32(0.7), largest),
     )
     return Quantisation(taps=tuple(quantise(tap, 0) for tap in taps))
 

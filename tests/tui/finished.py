@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.report.samples import estimate, model, outliers, report
+from tests.report.samples import estimate, model, outlier_channel, outliers, report
 from tuiprobe.probes.concepts.result import (
     CategoryCount,
     ConceptPoint,
@@ -47,7 +47,9 @@ def full_report(**changes: object) -> Report:
         tap="blocks.3", kind="token", tokens="all", final=False, top_images=(),
         kurtosis=estimate(71.0, 2.0), shares=channels[:2],
     )  # fmt: skip
-    first = outliers(shares=channels, top_images=(ends(133), ends(17)))
+    lower = outlier_channel(channel=17, height=estimate(4.0, 0.2))
+    heights = outliers().heights.model_copy(update={"leading": (outlier_channel(), lower)})
+    first = outliers(shares=channels, heights=heights, top_images=(ends(133), ends(17)))
     second = outliers(data=EVIL, kurtosis=estimate(12.0, 0.5), shares=channels)
     fields = {
         "outliers": (inner, first, second), "directions": directions(), "concepts": concepts(),

@@ -22,7 +22,6 @@ from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.runmarks import LIGHT, run_mark
@@ -138,13 +137,11 @@ async def test_the_forest_plot_explains_copies_and_turns_two_runs_at_every_size(
         assert line.index("◆") > line.index("┼")
 
 
-@pytest.mark.parametrize("plainly", ["ascii", "colourless"])
-async def test_runs_of_the_same_images_are_drawn_without_colour_or_unicode(
-    pair: list[Path], monkeypatch: pytest.MonkeyPatch, plainly: str
+async def test_runs_of_the_same_images_are_drawn_without_colour(
+    pair: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if plainly == "colourless":
-        monkeypatch.setenv("NO_COLOR", "1")
-    app = TuiprobeApp(ascii=plainly == "ascii")
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = TuiprobeApp()
     async with app.run_test(size=(110, 36)) as pilot:
         await opened(pilot, app, pair)
         rows = {row.id: row for row in table(app).rows}
@@ -155,8 +152,7 @@ async def test_runs_of_the_same_images_are_drawn_without_colour_or_unicode(
         assert line.startswith("top-1 on val")
         assert "the same" in line
         text = screen_text(app).splitlines()[table(app).region.y + 1]
-        signs = "[@]|" if plainly == "ascii" else "├◆┤┼"  # ends, value and zero
-        text = to_ascii(text) if plainly == "ascii" else text
+        signs = "├◆┤┼"  # ends, value and zero
         assert all(sign in text[text.index("top-1 on val") :] for sign in signs)
 
 

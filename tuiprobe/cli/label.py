@@ -53,13 +53,15 @@ def label(
         bool, typer.Option("--require-decision", help="Exit 1 while it is undecided.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
 ) -> None:
     """Label a few pictures of a target and know which run is best there, with at most 5 % risk.
 
     In a terminal it opens the screen that shows the pictures, unless an option asks for a file, a
     decision or JSON; then it prints what the labels decide. Labels are kept beside the runs.
     """
+    from tuiprobe.compare.decision import decide
+    from tuiprobe.compare.decision_section import describe_decision
+    from tuiprobe.compare.runs import read_runs
     from tuiprobe.label.answer_table import take_answers, write_todo
     from tuiprobe.label.session import open_labelling
     from tuiprobe.label.status import describe_labels, label_status
@@ -71,7 +73,7 @@ def label(
     files = (todo, page, answers, answers_from)
     headless = any(file is not None for file in files) or require_decision or as_json
     if not headless and has_terminal():
-        raise typer.Exit(_screen(runs, target, difference, ascii))
+        raise typer.Exit(_screen(runs, target, difference))
     with closing(open_labelling(runs, target)) as labelling:
         labelling.narrow = difference
         if answers is not None:
@@ -83,9 +85,15 @@ def label(
         if page is not None:
             print(write_label_page(labelling, page, count), file=sys.stderr)
     state = label_status(labelling)
+    candidates = read_runs(runs) if len(runs) > 1 else []
+    decision = decide(candidates, state.target) if candidates else None
     if as_json:
-        print(json_text({"schema_version": 1, "decided": state.decided, **asdict(state)}))
+        first = None if decision is None else decision.model_dump(mode="json")
+        about = {"schema_version": 2, "decision": first, "decided": state.decided}
+        print(json_text({**about, **asdict(state)}))
     else:
+        if decision is not None:
+            print(section_text(describe_decision(decision, candidates)), end="")
         print(section_text(describe_labels(state)), end="")
     if not headless and not state.decided:
         print(
@@ -95,7 +103,7 @@ def label(
     raise typer.Exit(int(require_decision and not state.decided))
 
 
-def _screen(runs: list[Path], target: str | None, narrow: bool, ascii: bool) -> int:
+def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
     from functools import partial
 
     from tuiprobe.run.directory import RunDir
@@ -104,7 +112,7 @@ def _screen(runs: list[Path], target: str | None, narrow: bool, ascii: bool) -> 
 
     for run in runs:
         RunDir(run).refuse_no_run()
-    return start(ascii=ascii, first=partial(LabelScreen, runs, target, narrow))
+    return start(first=partial(LabelScreen, runs, target, narrow))
 
 
 def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:

@@ -132,9 +132,14 @@ class _Order(NamedTuple):
     differences: dict[int, Figure]
 
 
-def decide(runs: Sequence[Run]) -> Decision:
-    """Decides which of two or more models to take, whose names differ; see `with_names`."""
-    labels = label_evidence(runs)
+def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
+    """Decides which of two or more models to take.
+
+    Args:
+        runs: The runs, whose models differ in their names; see `with_names`.
+        target: Name of the target set; None for the first that is labelled, or that all have.
+    """
+    labels = label_evidence(runs, target)
     by_labels = _by_labels(runs, labels) if isinstance(labels, LabelEvidence) else None
     by_shifts, shifts = _by_shifts(runs)
     evidence: Evidence = "none" if by_shifts is None else "shifts"
@@ -144,7 +149,7 @@ def decide(runs: Sequence[Run]) -> Decision:
         open_elsewhere = chosen.verdict == "undecided" or chosen.order[0] in lost
         if by_labels.verdict != "undecided" or (open_elsewhere and (lost or evidence == "none")):
             chosen, evidence = by_labels, "labels"
-    target = _target(runs, labels)
+    data = _target(runs, target, labels)
     rest = [n for n in range(len(runs)) if n not in chosen.order]
     unknown: Standing = "undecided" if evidence == "none" else "not compared"
     decision = Decision(
@@ -155,7 +160,7 @@ def decide(runs: Sequence[Run]) -> Decision:
                 place=n,
                 model=runs[n].report.model.name,
                 run=str(directory.path) if (directory := runs[n].directory) is not None else "",
-                accuracy=best_accuracy(runs[n].report, target.name if target is not None else None),
+                accuracy=best_accuracy(runs[n].report, data.name if data is not None else None),
                 standing=chosen.standings.get(n, unknown),
                 difference=chosen.differences.get(n, NOT_COMPARED if number else REFERENCE),
             )
@@ -163,7 +168,7 @@ def decide(runs: Sequence[Run]) -> Decision:
         ),
         shifts=shifts,
         notes=tuple(weakening(runs, chosen.order[0], labels)),
-        **_labelling([runs[n] for n in _worth_labelling(chosen, labels)], target, labels),
+        **_labelling([runs[n] for n in _worth_labelling(chosen, labels)], data, labels),
     )
     return decision.model_copy(update={"sentence": _sentence(decision)})
 
@@ -263,12 +268,16 @@ def _cheapest(runs: Sequence[Run], places: Sequence[int]) -> int:
     return min(places, key=lambda n: reports[n].model.parameters)
 
 
-def _target(runs: Sequence[Run], labels: LabelEvidence | NotRun | None) -> DataSet | None:
-    """Returns the labelled target, or the first that all runs with targets have."""
+def _target(
+    runs: Sequence[Run], target: str | None, labels: LabelEvidence | NotRun | None
+) -> DataSet | None:
+    """Returns the target of a name, the labelled one, or the first that all with targets have."""
     sets = [[data for data in run.report.data if data.target] for run in runs]
     first, *others = [targets for targets in sets if targets] or [[]]
     if isinstance(labels, LabelEvidence):
-        return next(data for data in first if data.name == labels.status.target)
+        target = labels.status.target
+    if target is not None:
+        return next((data for data in first if data.name == target), None)
     names = [{data.name for data in targets} for targets in others]
     return next((data for data in first if all(data.name in other for other in names)), None)
 

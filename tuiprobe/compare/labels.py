@@ -49,16 +49,19 @@ class LabelEvidence:
         return Estimate(value=value, low=low, high=high, unit="points", n=n, method=BOUNDS)
 
 
-def label_evidence(runs: Sequence[Run]) -> LabelEvidence | NotRun | None:
+def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvidence | NotRun | None:
     """Returns what labels say of two or more runs, or why they do not say it; None without labels.
 
-    The labels are those of one target set that all runs have by one name, beside the first run: the
-    first set by whose labels each run has an accuracy, or else the first.
+    Args:
+        runs: The runs; the labels are those beside the first one.
+        target: Name of the target set; None for the first of all runs by whose labels each has an
+            accuracy, or else the first that has any labels.
     """
     directories = [run.directory for run in runs if run.directory is not None]
     reports = [run.report for run in runs]
     targets = [[data.name for data in report.data if data.target] for report in reports]
     common = [name for name in targets[0] if all(name in names for names in targets)]
+    common = [name for name in common if target in (None, name)]
     if not common or len(directories) < len(runs):
         return None
     measured = [
@@ -67,11 +70,15 @@ def label_evidence(runs: Sequence[Run]) -> LabelEvidence | NotRun | None:
         if all(given(report.figure(LABELLED_ID, name)) for report in reports)
     ]
     states = tuple(labels_state(directory) for directory in directories)
+    paths = tuple(directory.path for directory in directories)
     try:
-        paths = tuple(directory.path for directory in directories)
-        return _evidence(paths, (*measured, *common)[0], states) if states[0] else None
+        for name in dict.fromkeys((*measured, *common)) if states[0] else ():
+            evidence = _evidence(paths, name, states)
+            if evidence is not None:
+                return evidence
     except TuiprobeError as error:
         return NotRun(reason=str(error))
+    return None
 
 
 @lru_cache(maxsize=64)

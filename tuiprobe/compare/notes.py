@@ -10,7 +10,6 @@ from tuiprobe.compare.runs import Run
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS
-from tuiprobe.report.text import line
 from tuiprobe.results import DataSet, NotRun, Report
 from tuiprobe.results.accuracy import among_few
 
@@ -49,14 +48,12 @@ def weakening(
         for note in image_notes(run.report, first.report, Pairing(run.images, first.images))
     ]
     yield from by_models(images, len(runs) - 1)
-    for report in reports:
-        part = report.part_of(LABELS)
-        if part is not None and part.section is not None and not part.section.clause:
-            yield f"{report.model.name}: {line(part.section.headline)}"
     known = {text for text, _ in warnings}
     yield from (note for note in label_notes(reports, labels) if note not in known)
-    if isinstance(labels, LabelEvidence) and labels.status.verdict == "contradictory":
-        yield f"the labels of {labels.status.target} contradict each other"
+    if isinstance(labels, LabelEvidence):
+        if labels.status.verdict == "contradictory":
+            yield f"the labels of {labels.status.target} contradict each other"
+        yield from labels.status.remarks()
 
 
 def by_models(notes: Iterable[tuple[str, Report]], everybody: int) -> Iterator[str]:

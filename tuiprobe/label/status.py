@@ -11,9 +11,9 @@ from tuiprobe.label.session import LabelDecision, Labelling
 from tuiprobe.label.survey import LabelledAccuracy
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import listed
-from tuiprobe.probes.content import points, prose, several, table
+from tuiprobe.probes.content import points, prose, several
 from tuiprobe.results import given
-from tuiprobe.results.section import Content, Section, Value
+from tuiprobe.results.section import Section
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
 """Verdicts after which further labels only narrow what is known."""
@@ -224,42 +224,26 @@ READ_ALONE = (
 
 
 def describe_labels(state: LabelStatus) -> Section:
-    """Describes a labelling, with the names of models."""
-    contest = len(state.candidates) > 1
-    content: list[Content] = [points(_points(state))]
-    if contest:
-        leader = state.candidates[state.leader].model
-        rows = [
-            [row.model, _accuracy(row), difference_words(row), state.standing(place)]
-            for place, row in enumerate(state.candidates)
-        ]
-        columns = (
-            ("model", "model"), ("accuracy", "accuracy"), ("difference", f"{leader} minus it"),
-            ("standing", "standing"),
-        )  # fmt: skip
-        content += [table("labels", columns, rows), prose(READ)]
-    else:
-        (row,) = state.candidates
-        figure = row.accuracy.figure
-        words = f"{figure.with_interval()} right" if given(figure) else figure.reason
-        content += [prose(f"{row.model}: {words}"), prose(READ_ALONE)]
-    return Section(
-        title=f"Labels on {state.target}",
-        headline=(state.sentence(names=True),),
-        content=tuple(content),
-    )
+    """Describes how far a labelling is, with the names of models; of one run its accuracy.
 
-
-def _accuracy(row: CandidateStatus) -> str:
-    figure = row.accuracy.figure
-    if given(figure):
-        return figure.with_interval()
-    return f"{row.accuracy.ends} proven" if row.accuracy.sure else MISSING
-
-
-def _points(state: LabelStatus) -> Iterator[Value | tuple[Value, ...]]:
+    What the labels decide among several is a decision of `tuiprobe.compare.decision`.
+    """
     more = f", {state.forecast} to the next decision" if state.forecast else ""
-    yield f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
+    progress = f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
+    title = f"Labels on {state.target}"
+    if len(state.candidates) > 1:
+        history = points(_history(state))
+        return Section(title=title, headline=(progress,), content=(history, prose(READ)))
+    (row,) = state.candidates
+    figure = row.accuracy.figure
+    known = figure.with_interval() if given(figure) else figure.reason
+    remarks = points([progress, *_history(state), *state.remarks(), *state.notes])
+    content = (remarks, prose(f"{row.model}: {known}"), prose(READ_ALONE))
+    return Section(title=title, headline=(state.sentence(names=True),), content=content)
+
+
+def _history(state: LabelStatus) -> Iterator[str]:
+    """Yields each change of what is decided, a sentence each."""
     verdict, gone = "open", set[int]()
     for decision in state.decisions:
         models = [state.candidates[n].model for n in decision.dropped if n not in gone]
@@ -268,8 +252,6 @@ def _points(state: LabelStatus) -> Iterator[Value | tuple[Value, ...]]:
             words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
         yield f"after {decision.labels:,} labels: {words}"
         verdict, gone = decision.verdict, set(decision.dropped)
-    yield from state.remarks()
-    yield from state.notes
 
 
 def difference_words(row: CandidateStatus) -> str:

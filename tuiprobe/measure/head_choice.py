@@ -196,6 +196,9 @@ def _classifier(
         more = "" if encoder.loader == LOADER else " or --head probe"
         reason = f"{spec.model} brings no head; pass --head FILE{more}"
         return HeadChoice("none", reason=reason)
+    if not bool(head.weight.any()):
+        reason = f"the {head.source} of {spec.model} holds nothing but zeros: load a trained one"
+        return HeadChoice("none", reason=reason)
     count, labels = len(head.classes), next(iter(suite.sets.values())).classes
     given = tuple(map(spelled_out, written))
     if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):

@@ -106,6 +106,12 @@ def test_any_other_order_is_recognised_by_matching_classes() -> None:
     assert tried(answered[few], labels[few]) == []
 
 
+def test_a_fixed_order_that_fits_a_few_classes_is_not_named() -> None:
+    truth, answered = drawn(11, 0.95)
+    labels = (truth + 3) % CLASSES  # in reverse order one of six is right
+    assert [other.order for other in tried(answered, labels)] == ["matched"]
+
+
 def test_the_right_order_is_no_case() -> None:
     for accuracy in (0.99, 0.3, 0.1, 0.0):
         truth, answered = drawn(7, accuracy)

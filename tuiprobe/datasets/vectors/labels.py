@@ -303,6 +303,9 @@ def _csv(path: Path, id_column: str | None) -> _Column:
         if table and all(";" in row[0] or "\t" in row[0] for row in table):
             raise ValueError("its columns are separated by other signs than commas")
         return _Column(_stripped([row[0] for row in table]))
+    if len(set(folded)) < len(folded):
+        double = next(name for i, name in enumerate(folded) if name in folded[:i])
+        raise ValueError(f"its column {plain(double[:80])!r} is there twice")
     for number, row in enumerate(table[1:]):
         if len(row) != len(header):
             raise ValueError(
@@ -313,10 +316,31 @@ def _csv(path: Path, id_column: str | None) -> _Column:
         known = known or [name for name in header if name.lower() in names]
     unused = tuple(name for i, name in enumerate(header) if i != place and name not in known[:1])
     labels = _stripped([row[place] for row in table[1:]])
+    for i, name in enumerate(folded):
+        coordinate = name == "y" and "x" in folded
+        if i != place and name in _LABELS and not coordinate:
+            _refuse_contradiction(labels, [row[i].strip() for row in table[1:]], header, (place, i))
     if not known:
         return _Column(labels, unused=unused)
     at = header.index(known[0])
     return _Column(labels, [row[at].strip() for row in table[1:]], known[0], unused)
+
+
+def _refuse_contradiction(
+    labels: Sequence[str], others: Sequence[str], header: Sequence[str], places: tuple[int, int]
+) -> None:
+    """Refuses two columns of labels that contradict each other; numbers may stand beside names."""
+    try:
+        numbers, other_numbers = whole_numbers(labels), whole_numbers(others)
+    except ValueError:  # measurements, or cells without a label
+        return
+    if numbers is not None and other_numbers is not None:
+        agree = numbers == other_numbers
+    else:
+        agree = len({*zip(labels, others, strict=True)}) == len({*labels}) == len({*others})
+    if not agree:
+        names = " and ".join(repr(plain(header[place][:80])) for place in places)
+        raise ValueError(f"its columns {names} hold different labels; keep the right one")
 
 
 def _json(path: Path, id_column: str | None) -> _Column:

@@ -18,6 +18,7 @@ from tuiprobe.probes.heads import SetFeatures, answered_rows, pointing, usable_i
 from tuiprobe.probes.inputs import Bool, Int64
 from tuiprobe.probes.proportions import wilson, wilson_bounds
 from tuiprobe.probes.robustness.result import OrderId, OtherOrder
+from tuiprobe.results import given as is_given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 ALPHA = 0.001
@@ -97,8 +98,8 @@ def other_orders(
                 renamed = np.where(moved >= 0, classes[moved], -1)
                 trials[order] = replace(given, answers=renamed[predicted])
         other = _best(images.name, given, trials)
-        if first and other is None:
-            other = _matched(images.name, given, predicted)
+        if first:
+            other = _better(other, _matched(images.name, given, predicted))
         if other is not None:
             results.append(other)
         chance = 1 / max(np.unique(classes[classes >= 0]).size, 1)
@@ -191,6 +192,18 @@ def _p_of_gain(given: _Trial, trial: _Trial) -> float:
     p = binomtest(more, more + less, 0.5, "greater").pvalue
     hits, n = int(trial.right.sum()), int(known.sum())
     return float(max(p, binomtest(hits, n, trial.chance(), "greater").pvalue))
+
+
+def _better(fixed: OtherOrder | None, matched: OtherOrder | None) -> OtherOrder | None:
+    """Returns the fixed order, which is fitted to nothing, unless a matching gains much more.
+
+    Labels in any other order may agree with a fixed one in a few classes.
+    """
+    if fixed is None or matched is None:
+        return fixed or matched
+    assert is_given(fixed.accuracy)
+    assert is_given(matched.accuracy)
+    return matched if matched.accuracy.value > fixed.accuracy.value + LEAST_GAIN else fixed
 
 
 def _matched(name: str, given: _Trial, predicted: Int64) -> OtherOrder | None:

@@ -220,7 +220,7 @@ class RunsScreen(FilteredScreen):
 
     def _cells(self, row: RunRow) -> list[str]:
         width = self.table.scrollable_content_region.width
-        pinned = row.path.absolute() in self.app.pins.runs
+        pinned = row.path.absolute() in self.app.pinned
         return run_cells(row, row.path in self._marked, pinned, width)
 
     def _show(self) -> None:
@@ -229,7 +229,7 @@ class RunsScreen(FilteredScreen):
         if self.table.sorted_by is not None:
             column, down = self.table.sorted_by
             rows.sort(key=_sort_key(column), reverse=down)
-        rows.sort(key=lambda row: row.path.absolute() not in self.app.pins.runs)
+        rows.sort(key=lambda row: row.path.absolute() not in self.app.pinned)
         self.table.columns = columns_of(rows, self.table.scrollable_content_region.width)
         self.table.empty = (
             "No run matches. esc clears the filter."
@@ -277,7 +277,7 @@ class RunsScreen(FilteredScreen):
         """Keeps the run under the cursor on top, or no longer."""
         row = self.table.current
         if row is not None:
-            self.app.pins.runs.symmetric_difference_update({row.path.absolute()})
+            self.app.pinned.symmetric_difference_update({row.path.absolute()})
             self._show()
 
     def action_compare(self) -> None:
@@ -286,7 +286,8 @@ class RunsScreen(FilteredScreen):
 
     def _compare(self) -> None:
         finished = {row.path for row in self._all if row.status.results}
-        chosen = self.app.pins.first([path for path in self._marked if path in finished])
+        marked = [path for path in self._marked if path in finished]
+        chosen = sorted(marked, key=lambda path: path.absolute() not in self.app.pinned)
         if len(chosen) < 2:
             self.notify("mark two or more finished runs with space first", markup=False)
             return

@@ -1,4 +1,4 @@
-"""Writes the concept set in the layout of the Broden data set.
+"""Writes the concept set of the miniature in the layout of the Broden data set, for tests.
 
 `index.csv`, `label.csv`, `category.csv`, `c_<category>.csv`, and `images/` with pictures and maps;
 the label of a map pixel is red + 256 x green, 0 for none; maps are half the size of the picture.
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.miniature import concepts, world
 from tuiprobe.miniature.concepts import CATEGORIES
+from tuiprobe.miniature.data import image_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,11 +44,6 @@ def write_broden(root: Path, numbers: list[int]) -> None:
         rows.append([*head, *pixels.shape[:2], side, side, *(cells[name] for name in CATEGORIES)])
     _table(root / "index.csv", ("image", "split", "ih", "iw", "sh", "sw", *CATEGORIES), rows)
     _write_tables(root, concepts.pixel_shares(numbers))
-
-
-def image_path(index: int) -> str:
-    """Returns the path of a picture below `images/`; byte order is index order."""
-    return f"{_FOLDER}/{index:05d}.png"
 
 
 def _map(mask: NDArray[np.uint16]) -> "Image":
