@@ -126,18 +126,6 @@ class LabelStatus:
             "enough": "known to 5 points",
         }[verdict]
 
-    def standing(self, place: int) -> str:
-        """Returns what is decided of a candidate, in a few words."""
-        if self.candidates[place].dropped:
-            return "not the best"
-        if self.verdict in ("equal", "contradictory"):
-            return self.verdict
-        if place == self.winner:
-            return "the best" if self.verdict == "best" else f"within {MARGIN_POINTS} of the best"
-        if self.verdict == "within":
-            return f"at most {MARGIN_POINTS} better"
-        return "ahead, undecided" if place == self.leader and self.labelled else "undecided"
-
     def headline(self) -> str:
         """Returns target, labels and roughly how many more there are to come."""
         more = f" · {self.forecast}" if self.forecast else ""
