@@ -51,6 +51,9 @@ _UNCHANGED = (
 _UNCHANGED_NAMES = {"DropPath", "PatchDropout"}
 
 
+_SCRIPTED = "it is TorchScript, which takes no hooks: pass the module that it was made from"
+
+
 @dataclass(frozen=True)
 class Tap:
     """A place in the encoder where activations are read.
@@ -143,11 +146,13 @@ def discover(
     probes: Mapping[str, DerivedTap],
 ) -> TapTable:
     """Finds every tap of the tower by one forward pass over `images` `[2, 3, H, W]`."""
-    modules = {name: module for name, module in tower.named_modules() if name}
+    named = {name: module for name, module in tower.named_modules() if name}
+    modules = {n: m for n, m in named.items() if not isinstance(m, torch.jit.ScriptModule)}
     probed = {name: probe.module for name, probe in probes.items()}
     outputs = _trial({**modules, **probed}, forward, images)
     tokens = _token_counts(tower)
-    table, scene = TapTable(), TapContext(tower, BATCH, (images.shape[2], images.shape[3]), tokens)
+    table = TapTable(refused=dict.fromkeys(named.keys() - modules.keys(), _SCRIPTED))
+    scene = TapContext(tower, BATCH, (images.shape[2], images.shape[3]), tokens)
     for name, module in modules.items():
         try:
             tensor = _only_output(outputs[name])

@@ -200,8 +200,8 @@ class RunDir:
             if present != key:
                 raise DataError(
                     f"{self.path} holds another run (key {present[:8]}, this run has {key[:8]}): "
-                    "weights, preprocessing, images, labels, layers or batch size differ. Choose "
-                    "another --output, or --fresh to start it anew"
+                    "weights, code of the model, preprocessing, images, labels, layers or batch "
+                    "size differ. Choose another --output, or --fresh to start it anew"
                 )
         elif others:
             raise DataError(

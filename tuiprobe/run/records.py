@@ -18,7 +18,7 @@ from tuiprobe.manifest import (
 )
 from tuiprobe.options import OptionError, validated
 from tuiprobe.results import Fingerprint, Model
-from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Record
+from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
 from tuiprobe.results.report import MOST_SETS
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
@@ -141,6 +141,7 @@ class PlanRecord(Record):
         sets: The sets of images, the in-distribution one first.
         concept_set: Name of the set with concepts; None if there is none.
         files: The files that options name, by option.
+        signature: What the forward pass of code that is not tuiprobe's computes; else empty.
     """
 
     key: str
@@ -151,6 +152,7 @@ class PlanRecord(Record):
     sets: Annotated[Many[SetRecord], Field(max_length=MOST_SETS)]
     concept_set: str | None = None
     files: ByName[FileRecord] = Field(default_factory=dict)
+    signature: Annotated[tuple[Real, ...], Field(max_length=64)] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> PlanRecord:
