@@ -356,6 +356,17 @@ def test_numbered_classes_without_the_first_and_the_last_are_refused(tmp_path: P
     assert answers.tolist() == [-1, 0, 1, 2]
 
 
+def test_another_level_of_folders_is_refused_with_the_code_of_data(tmp_path: Path) -> None:
+    names = lines(tmp_path / "names", "ant", "bee")
+    parts = images(["train", "val"])
+    around = images(["all"])
+    around.samples = [Sample(i, f"all/{('bee', 'ant')[i % 2]}/{i}.png", 0) for i in range(8)]
+    for data, remedy in ((parts, r"\(train\), which holds"), (around, "ant and bee.: give all")):
+        with pytest.raises(DataError, match=remedy):
+            _ = plan(classifier(2), data, classes=names).head
+    assert plan(classifier(2), around).head.kind == "classifier"
+
+
 def test_a_shift_counts_as_the_first_set_does(tmp_path: Path) -> None:
     planned = plan(classifier(4), images(["0", "1", "2", "3"]))
     planned.suite.sets["shift"] = images(["1", "3"])

@@ -144,10 +144,9 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
     by_shifts, shifts = _by_shifts(runs)
     evidence: Evidence = "none" if by_shifts is None else "shifts"
     chosen = by_shifts or _Order("undecided", list(range(len(runs))), {}, {})
-    if by_labels is not None and isinstance(labels, LabelEvidence):
-        lost = {n for n, standing in by_labels.standings.items() if standing in BEATEN}
-        open_elsewhere = chosen.verdict == "undecided" or chosen.order[0] in lost
-        if by_labels.verdict != "undecided" or (open_elsewhere and (lost or evidence == "none")):
+    if by_labels is not None:
+        lost = by_labels.standings[chosen.order[0]] in BEATEN
+        if by_labels.verdict != "undecided" or chosen.verdict == "undecided" or lost:
             chosen, evidence = by_labels, "labels"
     data = _target(runs, target, labels)
     rest = [n for n in range(len(runs)) if n not in chosen.order]
@@ -307,12 +306,15 @@ def _labelling(
         fields |= {"pictures": status.pictures, "labels": status.labelled, "more": status.more}
         if status.verdict in _VERDICTS:
             return {**fields, "more": None}
-    paths = [
+    named = [
         str(run.directory.path)
         for run in runs
-        if run.directory is not None and not run.report.spec.get("embeddings")
-        if given(run.report.figure("target", target.name))
+        if run.directory is not None and not run.report.partial
+        if not run.report.spec.get("embeddings")
+        if isinstance(labels, LabelEvidence)
+        or not isinstance(best_accuracy(run.report, target.name), NotRun)
     ]
+    paths = list(dict.fromkeys(named))
     command = f"tuiprobe label {shlex.join(paths)}" if len(paths) > 1 else ""
     return {**fields, "command": command}
 

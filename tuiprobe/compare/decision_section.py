@@ -146,13 +146,6 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     yield "Other ranges are 95 % intervals, each of its own run."
     count = len(reports)
     yield from by_models([(f"{provenance(report)}.", report) for report in reports], count)
-    missing = [
-        (f"{part.title.lower()}: not run: {report.why_not(part.probe)}", report)
-        for report in reports
-        for part in report.parts
-        if part.not_run is not None and part.applies
-    ]
-    yield from by_models(missing, count)
 
 
 def _inside(reports: Sequence[Report]) -> Content:

@@ -12,6 +12,7 @@ from tuiprobe.compare.forest import (
 )
 from tuiprobe.compare.overlap import Overlap
 from tuiprobe.numbers import MISSING
+from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import heading, points, prose, table
 from tuiprobe.results import given
 from tuiprobe.results.headlines import LABELLED_ID
@@ -140,14 +141,9 @@ def overlap_line(overlap: Overlap, first: str, second: str) -> Text:
     if overlap.not_comparable:
         return (*text, f": {overlap.not_comparable}")
     alone = ((second, overlap.second_only), (first, overlap.first_only))
-    text += [f": shared {_listed(overlap.shared)}"]
-    text += [f"; only in {name} {_listed(members)}" for name, members in alone]
+    text += [f": shared {listed(overlap.shared, LISTED) or 'none'}"]
+    text += [f"; only in {name} {listed(members, LISTED) or 'none'}" for name, members in alone]
     if overlap.by_chance is not None:
         text += [f"; {len(overlap.shared)} shared, by chance ", overlap.by_chance]
         text += ["; Jaccard ", overlap.jaccard]
     return tuple(text)
-
-
-def _listed(members: tuple[str, ...]) -> str:
-    more = f" and {len(members) - LISTED} more" if len(members) > LISTED else ""
-    return ", ".join(members[:LISTED]) + more or "none"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tuiprobe.compare.runs import Run
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.label.report_part import labels_state
-from tuiprobe.results import Estimate, Figure, NotRun, given
-from tuiprobe.results.headlines import LABELLED_ID
+from tuiprobe.results import Estimate, Figure, NotRun
 
 if TYPE_CHECKING:
     from tuiprobe.label.session import Labelling
@@ -54,27 +53,18 @@ def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvide
 
     Args:
         runs: The runs; the labels are those beside the first one.
-        target: Name of the target set; None for the first of all runs by whose labels each has an
-            accuracy, or else the first that has any labels.
+        target: Name of the target set; None for the first of all runs that has labels.
     """
     directories = [run.directory for run in runs if run.directory is not None]
-    reports = [run.report for run in runs]
-    targets = [[data.name for data in report.data if data.target] for report in reports]
+    targets = [[data.name for data in run.report.data if data.target] for run in runs]
     common = [name for name in targets[0] if all(name in names for names in targets)]
-    common = [name for name in common if target in (None, name)]
-    if not common or len(directories) < len(runs):
+    if len(directories) < len(runs):
         return None
-    measured = [
-        name
-        for name in common
-        if all(given(report.figure(LABELLED_ID, name)) for report in reports)
-    ]
     states = tuple(labels_state(directory) for directory in directories)
     paths = tuple(directory.path for directory in directories)
     try:
-        for name in dict.fromkeys((*measured, *common)) if states[0] else ():
-            evidence = _evidence(paths, name, states)
-            if evidence is not None:
+        for name in common if states[0] else ():
+            if target in (None, name) and (evidence := _evidence(paths, name, states)) is not None:
                 return evidence
     except TuiprobeError as error:
         return NotRun(reason=str(error))

@@ -24,7 +24,7 @@ from tuiprobe.catalog.imagenet import (
 )
 from tuiprobe.datasets import Suite
 from tuiprobe.errors import UsageError
-from tuiprobe.measure.label_origin import refuse_origins
+from tuiprobe.measure.label_origin import refuse_levels, refuse_origins
 from tuiprobe.models import Encoder
 from tuiprobe.models.heads import Head, head_from_file
 from tuiprobe.models.identity import LOADER
@@ -106,6 +106,7 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     if given:
         refuse_origins(spec, suite, len(given), f"--classes holds {len(given):,} names", given)
     if given and labels:
+        refuse_levels(first, given)
         place_of_each(labels, given)  # raises if the names do not fit
     prompted = spec.head == "zero-shot" or (spec.head is None and text is not None)
     if spec.templates is not None and not prompted:
@@ -199,12 +200,14 @@ def _classifier(
     if not bool(head.weight.any()):
         reason = f"the {head.source} of {spec.model} holds nothing but zeros: load a trained one"
         return HeadChoice("none", reason=reason)
-    count, labels = len(head.classes), next(iter(suite.sets.values())).classes
+    count, first = len(head.classes), next(iter(suite.sets.values()))
+    labels = first.classes
     given = tuple(map(spelled_out, written))
     if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
         given = head.classes  # as the user gave them
     refuse_origins(spec, suite, count, f"{head.source} has {count:,} rows", given)
     if given and labels and not written:
+        refuse_levels(first, given)
         place_of_each(labels, given)  # raises if they do not fit
     return _brought("classifier", _among(head, written), given, labels)
 

@@ -1,6 +1,11 @@
-"""Refuses numbered labels that may count from 0 or from 1: read wrongly, all of them are wrong."""
+"""Refuses classes that are another level of folders, or may count from 0 or from 1.
+
+Read wrongly, all labels are wrong.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,8 +14,35 @@ from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.datasets.vectors.labels import counts_from_one, open_origin
 from tuiprobe.errors import DataError
-from tuiprobe.plaintext import plain
+from tuiprobe.models.preflight_data import check_labels
+from tuiprobe.plaintext import listed, plain
 from tuiprobe.spec import RunSpec
+
+
+def refuse_levels(dataset: Dataset, names: Sequence[str]) -> None:
+    """Refuses folders that are parts of a data set, or one around the folders of the classes.
+
+    Args:
+        dataset: The in-distribution set.
+        names: Names of the outputs, by which the classes are known.
+
+    Raises:
+        DataError: If its folders are those; names the folder to give.
+    """
+    for check in check_labels(dataset.classes, len(dataset.samples)):
+        if check.status == "fail":
+            raise DataError(f"{plain(dataset.source)}: {check.detail}; {check.fix}")
+    if len(dataset.classes) != 1:
+        return
+    paths = [sample.path.split("/") for sample in dataset.samples]
+    deeper = sorted({path[1] for path in paths if len(path) > 2})
+    inner = match_classes(deeper, names).known
+    if any(place is not None for place in inner):
+        folder = plain(dataset.classes[0])
+        raise DataError(
+            f"{plain(dataset.source)} holds one folder, {folder}, and the classes are below it "
+            f"({listed(list(map(plain, deeper)), 3)}): give {folder} in place of it"
+        )
 
 
 def refuse_origins(

@@ -70,10 +70,10 @@ BASELINE_MODELS = {
 """What the models of a baseline are called."""
 
 ORDERS: Mapping[OrderId, tuple[str, str]] = {
-    "reversed": ("in reverse order", "--classes"),
-    "by name": ("with class names in alphabetical order", "--classes"),
+    "reversed": ("in reverse order", "the order of class names (--classes)"),
+    "by name": ("with class names in alphabetical order", "their order (--classes)"),
     "to name": ("with labels numbered by the alphabetical order of names", "the labels"),
-    "by number": ("with class names in the order of their numbers", "--classes"),
+    "by number": ("with class names in the order of their numbers", "their order (--classes)"),
     "to number": ("with labels numbered by the numbers in names", "the labels"),
     "one up": ("with class names one row earlier", "whether labels and --classes count from 0"),
     "one down": ("with class names one row later", "whether labels and --classes count from 0"),
