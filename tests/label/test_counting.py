@@ -19,6 +19,7 @@ from tuiprobe.compare.runs import read_run, read_runs
 from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.result import TargetLabels
 from tuiprobe.label.session import Labelling, open_labelling
+from tuiprobe.numbers import NO_BREAK
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import files_of
 from tuiprobe.report.text import line
@@ -96,7 +97,9 @@ def test_the_headline_of_a_run_is_what_labels_measured(
         assert any("no labels" in text for text in lines[1:])  # the estimate stays
         files = files_of(report, RunDir(run), ["md", "html", "csv", "json"])
         assert f"{share} right ({ends}, measured on 24 pictures" in files["report.md"]
-        assert f"{share} right ({ends}, measured on 24 pictures" in files["report.html"]
+        assert f"{share} right ({ends}, measured on 24 pictures" in files["report.html"].replace(
+            NO_BREAK, " "
+        )
         assert (
             f"photos,labels,labelled,accuracy by labels,{figure.value}"
             in (files["tables/figures.csv"])

@@ -30,6 +30,7 @@ from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText
+from tuiprobe.tui.screens.base import JumpScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
@@ -39,7 +40,6 @@ from tuiprobe.tui.tabs.evidence import EvidencePanel
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
-from tuiprobe.tui.widgets.jump import JumpScreen
 from tuiprobe.tui.widgets.pictures import PictureScreen
 from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.thumbnail import Thumbnail

@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from tuiprobe.numbers import interval
+from tuiprobe.numbers import NO_BREAK, interval, unbroken
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import cells_of, line
 from tuiprobe.results.card import card
@@ -128,6 +128,11 @@ def ablation_text(answer: TargetedAblation) -> str:
 def _wrapped(text: str, first: str = "", indent: str = "") -> list[str]:
     """Returns a text as rows, the first behind `first` and the others behind `indent`."""
     rows = textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+        unbroken(text),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
     )
+    rows = [row.replace(NO_BREAK, " ") for row in rows]
     return rows or [first.rstrip()] * bool(first.strip())

@@ -21,6 +21,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import rows_with_labels
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import Accuracy, with_range
+from tuiprobe.results.base import places_of
 from tuiprobe.run.deletion import delete_run, kept_files
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
@@ -68,8 +69,15 @@ def _date_width(width: int) -> int:
     return 16 if width >= _WIDE else 10
 
 
-def run_cells(row: RunRow, marked: bool, pinned: bool, width: int = _WIDE) -> list[str]:
+def run_cells(
+    row: RunRow,
+    marked: bool,
+    pinned: bool,
+    width: int = _WIDE,
+    places: Sequence[int | None] = (None, None, None),
+) -> list[str]:
     """Returns the cells of one row; state by sign and word, never by colour alone."""
+    accuracy, shifts, kurtosis = places
     head = f"{'☑' if marked else '☐'}{'p' if pinned else ' '}{run_mark(row.path).sign}"
     date = f"{datetime.fromtimestamp(row.changed / 1e9):%Y-%m-%d %H:%M}"
     return [
@@ -79,9 +87,9 @@ def run_cells(row: RunRow, marked: bool, pinned: bool, width: int = _WIDE) -> li
         f"{sign(row.status)} {row.status.word}",
         row.status.percent or "-",
         _on_target(row),
-        row.accuracy.alone(),
-        row.shifts.alone(),
-        row.kurtosis.alone(),
+        row.accuracy.alone(places=accuracy),
+        row.shifts.alone(places=shifts),
+        row.kurtosis.alone(places=kurtosis),
         row.outcome or "-",
     ]
 
@@ -154,6 +162,7 @@ class RunsScreen(FilteredScreen):
         self._all: list[RunRow] = []
         self._observer: Observer | None = None
         self._marked: dict[Path, None] = {}
+        self._places: tuple[int | None, ...] = (None, None, None)
         self._stop = threading.Event()
         self._reading = True
 
@@ -221,7 +230,7 @@ class RunsScreen(FilteredScreen):
     def _cells(self, row: RunRow) -> list[str]:
         width = self.table.scrollable_content_region.width
         pinned = row.path.absolute() in self.app.pinned
-        return run_cells(row, row.path in self._marked, pinned, width)
+        return run_cells(row, row.path in self._marked, pinned, width, self._places)
 
     def _show(self) -> None:
         current = self.table.current
@@ -230,6 +239,8 @@ class RunsScreen(FilteredScreen):
             column, down = self.table.sorted_by
             rows.sort(key=_sort_key(column), reverse=down)
         rows.sort(key=lambda row: row.path.absolute() not in self.app.pinned)
+        columns = zip(*((row.accuracy, row.shifts, row.kurtosis) for row in rows), strict=True)
+        self._places = tuple(map(places_of, columns)) or (None, None, None)
         self.table.columns = columns_of(rows, self.table.scrollable_content_region.width)
         self.table.empty = (
             "No run matches. esc clears the filter."
