@@ -86,7 +86,7 @@ class TakenAnswers:
         counts = (
             (self.new, "new"),
             (self.repeated, "known already"),
-            (self.skipped, "left out: they are asked again when nothing else is left"),
+            (self.skipped, "left out, to be asked again at the end"),
             (self.blank, "not reached"),
         )
         return "answers: " + ", ".join(f"{count:,} {text}" for count, text in counts if count)

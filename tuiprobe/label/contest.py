@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain, permutations
 from math import ceil, inf, log
 from typing import Final, Literal
@@ -10,7 +9,8 @@ from typing import Final, Literal
 import numpy as np
 
 from tuiprobe.label.betting import Duel, Floats
-from tuiprobe.label.survey import NOT_SURE, LabelledAccuracy, Pool, Survey, block_accuracies
+from tuiprobe.label.survey import NOT_SURE, LabelledAccuracy, Pool, Survey
+from tuiprobe.numbers import NORMAL_95
 
 ALPHA: Final = 0.05
 """Chance that the best candidate is dropped, or that a winner is named wrongly."""
@@ -19,6 +19,7 @@ MARGIN: Final = 0.02
 """Share of the pictures that counts as no difference: "within 2 points of the best"."""
 
 _AGREED_EVERY: Final = 5  # every fifth picture is one on which the candidates agree
+_WIDER: Final = 1.25  # whoever stops at a decision looked many times
 _TOO_EARLY: Final = 0.5  # log of a stake from which no number of labels is guessed
 
 MARGIN_POINTS: Final = f"{100 * MARGIN:g} points"
@@ -28,15 +29,6 @@ Verdict = Literal["open", "best", "within", "equal", "contradictory", "enough"]
 
 UNDECIDED: Final = ("open", "contradictory")
 """Verdicts that are no decision."""
-
-
-def forecast(more: int | None, left: int) -> str:
-    """Returns how many more labels the next decision takes, in words; empty if it is not known.
-
-    >>> forecast(30, 100), forecast(100, 100), forecast(None, 100)
-    ('roughly 30 more', 'at most 100 more', '')
-    """
-    return "" if more is None else f"{'roughly' if more < left else 'at most'} {more:,} more"
 
 
 class Contest(Survey):
@@ -94,21 +86,15 @@ class Contest(Survey):
             narrow: Whether to narrow the bounds of differences once the best is known.
         """
         order, other = self.pool.order, self.pool.other
+        differ = self.waiting(order, self.stage == -1)
+        agreed = self.waiting(other, self.stage >= 0)
+        every = chain(differ, self.waiting(other)), chain(agreed, differ, self.waiting(other))
         if narrow and self.verdict == "best":
-            every = (iter(self.waiting(order, self.stage != 0)),) * 2
-        else:
-            differ = self.waiting(order, self.stage == -1)
-            agreed = self.waiting(other, self.stage >= 0)
-            every = chain(differ, self.waiting(other)), chain(agreed, differ, self.waiting(other))
-        return self._in_turns(count, *every)
-
-    def _in_turns(self, count: int, most: Iterator[int], fifth: Iterator[int]) -> list[int]:
-        """Returns pictures of two sequences, every fifth one of the second."""
+            every = (chain(self.waiting(order, self.stage != 0)),) * 2
         pictures: dict[int, None] = {}
         while len(pictures) < count:
             turn = (len(self.labels) + len(pictures)) % _AGREED_EVERY == _AGREED_EVERY - 1
-            sequence = fifth if turn else most
-            picture = next((place for place in sequence if place not in pictures), None)
+            picture = next((place for place in every[turn] if place not in pictures), None)
             if picture is None:
                 break
             pictures[picture] = None
@@ -243,4 +229,7 @@ class Contest(Survey):
 
     def accuracies(self) -> list[LabelledAccuracy]:
         """Returns the accuracy of each candidate, from blocks of equal stage as of now."""
-        return block_accuracies(self, self.stage)
+        samples = self.samples(self.stage)
+        n = sum(len(sample.pictures) for sample in samples)
+        quantile = _WIDER * (NORMAL_95 + 2.4 / max(n - 2, 1))
+        return self.estimated(samples, self.pool.support, 2, quantile)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tuiprobe.label.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict, forecast
+from tuiprobe.label.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict
 from tuiprobe.label.session import LabelDecision, Labelling
 from tuiprobe.label.survey import LabelledAccuracy
 from tuiprobe.numbers import MISSING, interval
@@ -98,7 +98,10 @@ class LabelStatus:
     @property
     def forecast(self) -> str:
         """Roughly how many more labels the next decision takes, in words; empty if unknown."""
-        return forecast(self.more, self.pictures - self.labelled)
+        if self.more is None:
+            return ""
+        left = self.pictures - self.labelled
+        return f"{'roughly' if self.more < left else 'at most'} {self.more:,} more"
 
     def sentence(self, names: bool = False) -> str:
         """Returns what is decided, in words.
@@ -131,8 +134,8 @@ class LabelStatus:
     def remarks(self) -> list[str]:
         """Returns what else the labeller must know, one sentence each."""
         counts = (
-            (self.unsure, "unsure: in a decision they count against whoever is ahead"),
-            (self.skipped, "listed and not answered: a decision waits for them"),
+            (self.unsure, "unsure: counted against whoever would gain by it"),
+            (self.skipped, "listed and not answered, and asked again at the end"),
             (self.left_out, "left out: a run could not read or represent them"),
             (self.doubles, "doubles of others: one label stands for all of them"),
         )
@@ -198,9 +201,8 @@ def label_status(labelling: Labelling) -> LabelStatus:
 READ = (
     "A candidate is dropped, or a winner named, with a risk of at most 5 % that the best of them "
     "is dropped, if the labels are right; whoever labels may watch and stop at any time. The "
-    "bounds of differences hold likewise, all together, with 95 %. Further questions on the same "
-    "pictures hold together with 95 % more. Ranges of accuracies have 95 % at the decision; they "
-    "are not meant for someone who watches them and stops at will."
+    "bounds of differences hold likewise, all together, with 95 %. Ranges of accuracies have 95 % "
+    "at the decision."
 )
 
 READ_ALONE = (

@@ -15,8 +15,8 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from tuiprobe import numbers
 from tuiprobe.label.betting import SUPPORT_WEIGHT, Bools, Floats, Ints
+from tuiprobe.numbers import NORMAL_95, ends
 from tuiprobe.results import Estimate, Figure, NotRun
 
 Evidence = Literal["sample", "proof", "open"]
@@ -42,8 +42,6 @@ FEWEST: Final = 25
 """Labels before which nothing is said to be enough."""
 
 STRATA: Final = 5
-
-_WIDER: Final = 1.25  # whoever stops at a decision looked many times
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,16 +116,21 @@ class LabelledAccuracy:
         return self.evidence != "open"
 
     @property
+    def ends(self) -> str:
+        """Its range in words."""
+        return ends((self.low + self.high) / 2, self.low, self.high, "share") + " %"
+
+    @property
     def figure(self) -> Figure:
         """It as a figure of a report, or what labels prove in words."""
-        low, high = self.low, self.high
         if not self.known:
-            proof = numbers.ends((low + high) / 2, low, high, "share")
+            if not self.sure:
+                return NotRun(reason="no labels")
             drawn = "" if self.labels else ", which were not drawn at random"
             counts = f"right on {self.right:,} of {self.sure:,} labelled pictures{drawn}"
-            return NotRun(reason=f"{counts}: that proves {proof} %")
+            return NotRun(reason=f"{counts}: that proves {self.ends}")
         return Estimate(
-            value=self.value, low=low, high=high, unit="share", n=self.labels,
+            value=self.value, low=self.low, high=self.high, unit="share", n=self.labels,
             method=METHODS[self.evidence],
         )  # fmt: skip
 
@@ -144,21 +147,6 @@ class BlockSample(NamedTuple):
     block: Ints
     pictures: Ints
     labels: Ints
-
-    @property
-    def left(self) -> float:
-        """Part of the variance that is left by drawing without replacement."""
-        return 1 - len(self.pictures) / len(self.block)
-
-    def right(self, answers: Ints, unsure: bool) -> Floats:
-        """Returns where candidates are right, float64 `[M, n_g]`.
-
-        Args:
-            answers: int64 `[M, N]`.
-            unsure: Whether they are right where it is not known.
-        """
-        right = answers[:, self.pictures] == self.labels
-        return np.asarray(right | (unsure & (self.labels == NOT_SURE)), dtype=np.float64)
 
 
 class Survey:
@@ -241,57 +229,55 @@ class Survey:
             )
         return samples
 
-    def stated(
-        self, lows: Sequence[float], highs: Sequence[float], n: int
+    def estimated(
+        self, samples: Sequence[BlockSample], expected: Floats, prior: int, quantile: float
     ) -> list[LabelledAccuracy]:
-        """Returns accuracies, cut to what labels prove.
+        """Returns accuracies from the samples of all blocks, cut to what labels prove.
 
         Args:
-            lows: By candidate, the lower end of the range by samples.
-            highs: The upper end.
+            samples: One for each block of pictures.
+            expected: float64 `[M, N]`, a guess of who is right, which reduces the variance.
+            prior: Pictures added to a sample on which each is right, and as many where it is wrong.
+            quantile: Half the width of a range, in standard errors.
+        """
+        answers, size, sides = self.pool.answers, self.pool.pictures, []
+        for unsure, sign in ((False, -1), (True, 1)):
+            value, variance = np.zeros(len(answers)), np.zeros(len(answers))
+            for block, pictures, labels in samples:
+                weight, n, mean = len(block) / size, len(pictures), expected[:, block].mean(axis=1)
+                if not n:
+                    value += weight * mean
+                    variance += weight**2 * 0.25
+                    continue
+                right = (answers[:, pictures] == labels) | (unsure & (labels == NOT_SURE))
+                rest = right - SUPPORT_WEIGHT * expected[:, pictures]
+                value += weight * (rest.mean(axis=1) + SUPPORT_WEIGHT * mean)
+                p = (right.sum(axis=1) + prior) / (n + 2 * prior)
+                spread = np.minimum(0.25, np.maximum(rest.var(axis=1), p * (1 - p)))
+                variance += weight**2 * spread / n * (1 - n / len(block))
+            sides.append((value + sign * quantile * np.sqrt(variance)).tolist())
+        n = sum(len(sample.pictures) for sample in samples)
+        rows = zip(self.right.tolist(), *sides, strict=True)
+        return [self._cut(right, low, high, n) for right, low, high in rows]
+
+    def _cut(self, right: int, low: float, high: float, n: int) -> LabelledAccuracy:
+        """Returns an accuracy cut to what labels prove.
+
+        Args:
+            right: On how many labelled pictures the candidate is right.
+            low: Lower end of the range by samples.
+            high: Upper end.
             n: Pictures of the samples; 0 without.
         """
-        size, sure, stated = self.pool.pictures, self.sure, []
-        for right, low, high in zip(self.right.tolist(), lows, highs, strict=True):
-            least, most = right / size, (right + size - sure) / size
-            value = min(max((low + high) / 2, least), most)
-            narrow = n > 0 and (high - low) / 2 <= WIDEST
-            proves_more = low <= least and most <= high
-            evidence: Evidence = "open"
-            if narrow and not proves_more and max(low, least) <= min(high, most):
-                least, most, evidence = max(low, least), min(high, most), "sample"
-            elif (most - least) / 2 <= WIDEST:
-                value, evidence = right / sure, "proof"
-            labels = sure if evidence == "proof" else n
-            stated.append(LabelledAccuracy(value, least, most, labels, evidence, right, sure))
-        return stated
-
-
-def block_accuracies(survey: Survey, blocks: Ints) -> list[LabelledAccuracy]:
-    """Returns accuracies from blocks of pictures, in each of which a sample is labelled."""
-    pool, size = survey.pool, survey.pool.pictures
-    samples = survey.samples(blocks)
-    n = sum(len(sample.pictures) for sample in samples)
-    ends = []
-    for unsure, sign in ((False, -1), (True, 1)):
-        value, variance = np.zeros(pool.candidates), np.zeros(pool.candidates)
-        for sample in samples:
-            weight, count = len(sample.block) / size, len(sample.pictures)
-            mean = pool.support[:, sample.block].mean(axis=1)
-            if not count:
-                value += weight * mean
-                variance += weight**2 * 0.25
-                continue
-            right = sample.right(pool.answers, unsure)
-            rest = right - SUPPORT_WEIGHT * pool.support[:, sample.pictures]
-            value += weight * (rest.mean(axis=1) + SUPPORT_WEIGHT * mean)
-            p = (right.sum(axis=1) + 2) / (count + 4)
-            spread = np.minimum(0.25, np.maximum(rest.var(axis=1), p * (1 - p)))
-            variance += weight**2 * spread / count * sample.left
-        quantile = _WIDER * (numbers.NORMAL_95 + 2.4 / max(n - 2, 1))
-        ends.append((value + sign * quantile * np.sqrt(variance)).tolist())
-    lows, highs = ends
-    return survey.stated(lows, highs, n)
+        size, sure = self.pool.pictures, self.sure
+        least, most = right / size, (right + size - sure) / size
+        value = min(max((low + high) / 2, least), most)
+        both = max(low, least), min(high, most)
+        if n and high - low <= 2 * WIDEST and both != (least, most) and both[0] <= both[1]:
+            return LabelledAccuracy(value, *both, n, "sample", right, sure)
+        if most - least <= 2 * WIDEST:
+            return LabelledAccuracy(right / sure, least, most, sure, "proof", right, sure)
+        return LabelledAccuracy(value, least, most, n, "open", right, sure)
 
 
 class StratifiedSample(Survey):
@@ -326,22 +312,12 @@ class StratifiedSample(Survey):
 
     def accuracies(self) -> list[LabelledAccuracy]:
         """Returns the accuracy on all pictures, once each stratum has a sample."""
-        size, samples = self.pool.pictures, self.samples(self.strata)
+        samples = self.samples(self.strata)
         n = sum(len(sample.pictures) for sample in samples)
         if not all(len(sample.pictures) for sample in samples):
-            return self.stated([0.0], [1.0], 0)
-        ends = []
-        for unsure, sign in ((False, -1), (True, 1)):
-            value = variance = 0.0
-            for sample in samples:
-                weight, count = len(sample.block) / size, len(sample.pictures)
-                right = float(sample.right(self.pool.answers, unsure).sum())
-                p = (right + 1) / (count + 2)
-                value += weight * right / count
-                variance += weight**2 * p * (1 - p) / count * sample.left
-            quantile = numbers.NORMAL_95 + 2.4 / max(n - STRATA, 2)
-            ends.append([value + sign * quantile * variance**0.5])
-        return self.stated(ends[0], ends[1], n)
+            return [self._cut(int(self.right[0]), 0.0, 1.0, 0)]
+        quantile = NORMAL_95 + 2.4 / max(n - STRATA, 2)
+        return self.estimated(samples, np.zeros((1, self.pool.pictures)), 1, quantile)
 
     @property
     def verdict(self) -> Literal["open", "enough"]:
