@@ -150,6 +150,26 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         await until(pilot, lambda: screen.tab.id == "tab-channels")
 
 
+async def test_a_warning_of_the_answers_stands_above_them(tmp_path: Path) -> None:
+    report = full_report()
+    warned = tuple(
+        part.model_copy(
+            update={"section": part.section.model_copy(update={"warnings": (f"{EVIL} reversed",)})}
+        )
+        if part.probe == "robustness" and part.section is not None
+        else part
+        for part in report.parts
+    )
+    run = write_run(tmp_path / "run", report.model_copy(update={"parts": warned}))
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await at_overview(pilot, app)
+        (warning,) = screen.query("OverviewTab .-warning")
+        first = next(iter(screen.query(BlockView)))
+        assert warning.region.y < first.region.y
+        assert "! " + plain(f"{EVIL} reversed") in drawn_screen(app)
+
+
 async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed(
     tmp_path: Path, copied: list[str]
 ) -> None:
