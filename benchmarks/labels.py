@@ -87,16 +87,16 @@ CELLS = (
 HARD_CASES = (
     Cell(2, "neighbours", 500, 200),
     Cell(4, "random", 500, 200),
-    Cell(10, "random", 2000, 15),
-    Cell(30, "random", 500, 5),
+    Cell(10, "random", 2000, 10),
+    Cell(30, "random", 500, 4),
 )
 RIVALS = (
     Cell(2, "neighbours", 500, 200),
     Cell(4, "random", 500, 200),
-    Cell(10, "random", 2000, 50),
-    Cell(30, "random", 2000, 10),
+    Cell(10, "random", 2000, 30),
+    Cell(30, "random", 2000, 6),
 )
-QUESTIONS = (Cell(4, "equal", 500, 200), Cell(8, "equal", 500, 10))
+QUESTIONS = (Cell(4, "equal", 500, 100), Cell(8, "equal", 500, 6))
 
 WAYS: dict[str, Way] = {
     "asked one by one": asked,
