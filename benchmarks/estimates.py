@@ -6,8 +6,9 @@ under the shift, and what five estimators without labels expected, as published 
 training each. On corrupted copies (35 rows of CIFAR-C) the ratio of drops is .76 instead of 1.35.
 Four of the five ways besides plain training adapt to the shifted images, and no model is a CLIP.
 
-Data sets count equally. Each constant is refitted with one data set left out, and tried on that
-one; the constants of `tuiprobe.probes.targets.scaling` are tried beside them.
+How often a range holds the truth is counted over rows and over data sets, which then count equally.
+The constants of `tuiprobe.probes.targets.scaling` were chosen on these rows; so the ratio of drops
+and the width are also refitted without each data set and tried on that one.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ from tuiprobe.probes.targets.probe import ExpectedAccuracy
 from tuiprobe.probes.targets.result import HEADLINE
 from tuiprobe.probes.targets.scaling import (
     FLOOR,
-    MULTIPLIERS,
     PRIOR_K,
     PRIOR_K_DIFFERENCE,
     SLOPE,
-    Level,
+    WITH_SHIFTS,
+    WITHOUT_SHIFTS,
     ShiftEstimate,
     fit_scale,
     half_width,
     left_out_errors,
-    scaled,
+    scaled_by,
 )
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -49,7 +50,9 @@ from tuiprobe.run.directory import RunDir
 TITLE = "Accuracy without labels: constants and coverage"
 FILE = Path(__file__).with_name("label_free_estimates.csv")
 MODELS = ("mini_clip", "mini_clip_soft", "mini_finetuned", "mini_supervised")
-LEVELS: tuple[Level, ...] = (50, 80, 90, 95)
+BOOTSTRAPS = 10_000
+LOW_COVERAGE = 0.6
+"""Coverage below which a data set is named."""
 
 Floats = NDArray[np.float64]
 
@@ -76,23 +79,22 @@ class Tried(NamedTuple):
     Attributes:
         row: The row.
         value: The estimate.
-        drop: The scaled drop.
-        errors: Errors of the run's other shifts, each left out.
+        half: Half of its range.
     """
 
     row: Row
     value: float
-    drop: float
-    errors: list[float]
+    half: float
 
     @property
     def error(self) -> float:
         """Estimate less truth."""
         return self.value - self.row.shift.measured
 
-    def half(self, level: Level) -> float:
-        """Half the range of a level."""
-        return half_width(self.drop, self.errors, level)
+    @property
+    def inside(self) -> bool:
+        """Whether the truth lies in the range."""
+        return abs(self.error) <= self.half
 
 
 def read(kind: str = "natural") -> list[Row]:
@@ -128,13 +130,18 @@ def ratio(rows: list[Row], difference: bool = False) -> float:
     return float((weight * predicted * measured).sum() / (weight * predicted**2).sum())
 
 
-def without_shifts(rows: list[Row]) -> list[Tried]:
-    """Estimates each row with `PRIOR_K`, as in a run without labelled shifts."""
-    estimates = []
-    for row in rows:
-        drop = PRIOR_K * (row.shift.own - row.shift.expected)
-        estimates.append(Tried(row, scaled(row.shift.own, row.shift.expected, PRIOR_K), drop, []))
-    return estimates
+def without_shifts(
+    rows: list[Row], k: float = PRIOR_K, width: float = WITHOUT_SHIFTS
+) -> list[Tried]:
+    """Estimates each row as in a run without labelled shifts."""
+    return [
+        Tried(row, scaled_by(k, row.shift.own, row.shift.expected), width * _unit(row, k))
+        for row in rows
+    ]
+
+
+def _unit(row: Row, k: float) -> float:
+    return FLOOR + SLOPE * max(k * (row.shift.own - row.shift.expected), 0)
 
 
 def with_own_shifts(rows: list[Row]) -> list[Tried]:
@@ -149,48 +156,42 @@ def with_own_shifts(rows: list[Row]) -> list[Tried]:
             if not others:
                 continue
             k = fit_scale(others)
+            value = scaled_by(k, row.shift.own, row.shift.expected)
             drop = k * (row.shift.own - row.shift.expected)
-            value = scaled(row.shift.own, row.shift.expected, k)
-            estimates.append(Tried(row, value, drop, left_out_errors(others)))
+            estimates.append(Tried(row, value, half_width(drop, left_out_errors(others))))
     return estimates
 
 
-def coverage(tried: list[Tried], level: Level) -> float:
-    """Returns the share of rows whose truth lies in the range."""
-    weight = weights([estimate.row.dataset for estimate in tried])
-    inside = [abs(estimate.error) <= estimate.half(level) for estimate in tried]
-    return float((weight * inside).sum())
+def left_out_and_refitted(rows: list[Row]) -> list[Tried]:
+    """Estimates each row with `k` and width of an 80 % range fitted to the other data sets."""
+    estimates = []
+    for name in dict.fromkeys(row.dataset for row in rows):
+        others = [row for row in rows if row.dataset != name]
+        k = ratio(others)
+        widths = [abs(one.error) / one.half for one in without_shifts(others, k, 1.0)]
+        width = float(np.quantile(widths, 0.8, method="inverted_cdf"))
+        estimates += without_shifts([row for row in rows if row.dataset == name], k, width)
+    return estimates
 
 
-def multipliers(tried: list[Tried]) -> dict[Level, float]:
-    """Returns the multipliers under which each level holds its share of the rows."""
-    weight = weights([estimate.row.dataset for estimate in tried])
-    ratios = np.array(
-        [abs(estimate.error) / (FLOOR + SLOPE * max(estimate.drop, 0)) for estimate in tried]
-    )
-    order = np.argsort(ratios)
-    reached = np.cumsum(weight[order])
+def coverage(tried: list[Tried]) -> dict[str, Any]:
+    """Returns how often ranges hold the truth: of rows, of sets with its bootstrap, low sets."""
+    of_set: dict[str, list[bool]] = defaultdict(list)
+    for one in tried:
+        of_set[one.row.dataset].append(one.inside)
+    shares = {name: float(np.mean(inside)) for name, inside in of_set.items()}
+    values = np.array(list(shares.values()))
+    draws = np.random.default_rng(0).choice(values, (BOOTSTRAPS, values.size)).mean(axis=1)
     return {
-        level: float(ratios[order][np.searchsorted(reached, level / 100 - 1e-9)])
-        for level in LEVELS
+        "rows": float(np.mean([one.inside for one in tried])),
+        "sets": float(values.mean()),
+        "sets_95": np.quantile(draws, [0.025, 0.975]).tolist(),
+        "low": {name: share for name, share in shares.items() if share < LOW_COVERAGE},
     }
 
 
-def refitted_coverage(tried: list[Tried]) -> dict[Level, float]:
-    """Returns the coverage with multipliers fitted to the other data sets alone."""
-    inside: dict[Level, list[bool]] = {level: [] for level in LEVELS}
-    for estimate in tried:
-        others = [other for other in tried if other.row.dataset != estimate.row.dataset]
-        fitted = multipliers(others)
-        for level in LEVELS:
-            half = fitted[level] * (FLOOR + SLOPE * max(estimate.drop, 0))
-            inside[level].append(abs(estimate.error) <= half)
-    weight = weights([estimate.row.dataset for estimate in tried])
-    return {level: float((weight * inside[level]).sum()) for level in LEVELS}
-
-
 def summary(tried: list[Tried]) -> dict[str, Any]:
-    """Returns error, bias, coverage and width over the rows."""
+    """Returns error, bias, width and coverage over the rows."""
     datasets = [estimate.row.dataset for estimate in tried]
     weight, errors = weights(datasets), np.array([estimate.error for estimate in tried])
     return {
@@ -198,9 +199,9 @@ def summary(tried: list[Tried]) -> dict[str, Any]:
         "datasets": len(set(datasets)),
         "mean_absolute": float((weight * abs(errors)).sum()),
         "bias": float((weight * errors).sum()),
-        "half_80": float((weight * [estimate.half(80) for estimate in tried]).sum()),
-        "coverage": {str(level): coverage(tried, level) for level in LEVELS},
-        "refitted": {str(level): estimate for level, estimate in refitted_coverage(tried).items()},
+        "too_high": int((errors > 0).sum()),
+        "half": float((weight * [estimate.half for estimate in tried]).sum()),
+        "coverage": coverage(tried),
     }
 
 
@@ -223,7 +224,7 @@ def embedded(quick: bool) -> dict[str, Any]:
             for at, shift in enumerate(shifts):
                 others = [*shifts[:at], *shifts[at + 1 :]]
                 k = fit_scale(others)
-                error = scaled(shift.own, shift.expected, k) - shift.measured
+                error = scaled_by(k, shift.own, shift.expected) - shift.measured
                 half = half_width(k * (shift.own - shift.expected), left_out_errors(others))
                 errors.append(error)
                 raw.append(shift.expected - shift.measured)
@@ -256,52 +257,51 @@ def truth_of_street(run: RunReader) -> float:
 def run(quick: bool = False) -> dict[str, Any]:
     """Returns all figures; `quick` measures fewer images of the embedded models."""
     rows = read()
-    raw = [Tried(row, row.shift.expected, 0.0, []) for row in rows]
-    without = without_shifts(rows)
     return {
         "ratio": {"atc_entropy": ratio(rows), "difference": ratio(rows, difference=True),
                   "corrupted": ratio(read("corruption"))},
-        "multipliers": {str(level): estimate for level, estimate in multipliers(without).items()},
-        "raw": summary(raw),
-        "without": summary(without),
-        "own": summary(with_own_shifts(rows)),
+        "tried": {
+            "ATC as it stands": summary([Tried(row, row.shift.expected, 0.0) for row in rows]),
+            f"k = {PRIOR_K}, no labelled shift, width {WITHOUT_SHIFTS}": summary(
+                without_shifts(rows)
+            ),
+            f"the same, width {WITH_SHIFTS}": summary(without_shifts(rows, width=WITH_SHIFTS)),
+            "the same, k and width refitted without the data set": summary(
+                left_out_and_refitted(rows)
+            ),
+            f"k of the model's other shifts, width {WITH_SHIFTS} or more": summary(
+                with_own_shifts(rows)
+            ),
+        },
         "embedded": embedded(quick),
     }  # fmt: skip
 
 
 def table(figures: dict[str, Any]) -> str:
     """Renders the figures as Markdown."""
-    names = {"raw": "raw ATC", "without": "k = 1.35, no labelled shift", "own": "k of own shifts"}
     lines = [
-        "| estimate | rows | sets | off by | bias | half of 80 % | inside 50 / 80 / 90 / 95 % | "
-        "multipliers refitted |",
-        "|---|---|---|---|---|---|---|---|",
+        "| estimate | rows | sets | off by | bias | too high | half | inside, of rows | of sets "
+        "(95 %) | sets below 60 % |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for key, name in names.items():
-        estimate = figures[key]
-        inside, refitted = (
-            " / ".join(f"{estimate[kind][str(level)]:.2f}" for level in LEVELS)
-            if key != "raw" else "-"
-            for kind in ("coverage", "refitted")
-        )  # fmt: skip
-        half = "-" if key == "raw" else f"{100 * estimate['half_80']:.1f}"
+    for name, tried in figures["tried"].items():
+        inside = tried["coverage"]
+        low, high = inside["sets_95"]
+        sets = ", ".join(f"{name} {share:.2f}" for name, share in inside["low"].items())
+        ranges = f"{100 * tried['half']:.1f} | {inside['rows']:.3f} | "
+        ranges += f"{inside['sets']:.2f} ({low:.2f} to {high:.2f}) | {sets or 'none'}"
         lines.append(
-            f"| {name} | {estimate['rows']} | {estimate['datasets']} | "
-            f"{100 * estimate['mean_absolute']:.1f} | "
-            f"{100 * estimate['bias']:+.1f} | {half} | {inside} | {refitted} |"
+            f"| {name} | {tried['rows']} | {tried['datasets']} | "
+            f"{100 * tried['mean_absolute']:.1f} | {100 * tried['bias']:+.1f} | "
+            f"{tried['too_high']} | {ranges if tried['half'] else '- | - | - | -'} |"
         )
     ratios, used = figures["ratio"], (PRIOR_K, PRIOR_K_DIFFERENCE)
     lines += [
         "",
         f"Measured over predicted drop, least squares: {ratios['atc_entropy']:.2f} for ATC by "
         f"entropy (used: {used[0]}), {ratios['difference']:.2f} for the difference of confidences "
-        f"(used: {used[1]}), {ratios['corrupted']:.2f} for ATC on CIFAR-C. Multipliers of the "
-        "ranges: "
-        + ", ".join(
-            f"{figures['multipliers'][str(level)]:.2f} for {level} % (used: {MULTIPLIERS[level]})"
-            for level in LEVELS
-        )
-        + ".",
+        f"(used: {used[1]}), {ratios['corrupted']:.2f} for ATC on CIFAR-C. Error, bias and half "
+        "are in points, and sets count equally in them.",
     ]
     mini = figures["embedded"]
     lines += [

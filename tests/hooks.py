@@ -27,6 +27,13 @@ def stage_hangs(name: str, grace: float) -> None:
             setattr(place, name, hang)
 
 
+def ignore_hangups() -> None:
+    """Does what `nohup` does."""
+    import signal
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 def fault(at: int, kind: str, after: bool, log: str) -> None:
     """Puts a fault of the disk into the way; see `tests.faults.Faults`."""
     from tests.faults import Faults

@@ -12,7 +12,7 @@ from tests.prepared import Prepared
 from tests.report.samples import report
 from tuiprobe import __version__
 from tuiprobe.__main__ import main as program
-from tuiprobe.cli.app import REMOVED, run_cli
+from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -96,7 +96,7 @@ def ended(
     command: str, place: Path, to: str, buffer: bool = True, keep: tuple[int, ...] = ()
 ) -> tuple[int, list[str]]:
     """Returns exit code and lines of messages of a command with redirected output."""
-    words = shlex.join([sys.executable, "-m", "tuiprobe", *command.split()])
+    words = shlex.join([sys.executable, "-m", "tuiprobe", *shlex.split(command)])
     done = subprocess.run(
         ["bash", "-c", f"{words} {to}"], stderr=subprocess.PIPE, text=True, cwd=place,
         pass_fds=keep,
@@ -122,14 +122,55 @@ def test_output_that_cannot_be_written_in_other_ways(place: Path) -> None:
     assert (place / "seen").read_text() == ""  # messages do not take the place of output
     reader, writer = os.pipe()
     os.close(reader)
-    assert ended(command, place, f">&{writer}", keep=(writer,)) == (1, [])
+    assert ended(command, place, f">&{writer}", keep=(writer,)) == (0, [])
+    assert ended(command, place, f">&{writer} 2>&1", buffer=False, keep=(writer,)) == (0, [])
     os.close(writer)
 
 
-def test_a_command_that_is_gone_names_what_takes_its_place(
+def test_a_reader_that_ends_changes_no_exit_code(place: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = "--headless --model mini_clip --data miniature:val --sample 8 --output small"
+    for command, code in (
+        (f"{run} --concepts none", 0),
+        ("verify small", 0),
+        ("compare small small --fail-if 'kurtosis < 0.5'", 1),
+        ("report nowhere", 4),
+    ):
+        assert ended(command, place, f">&{writer} 2>&1", keep=(writer,))[0] == code, command
+    os.close(writer)
+    assert (place / "small/report.html").exists()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_characters_that_the_encoding_lacks_are_replaced_and_files_are_utf_8(
+    encoding: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    for command in ("compare run run", "models --published RN50", "runs --root ."):
+        assert ended(command, place, "> seen")[0] == 0, command
+        text = (place / "seen").read_text(encoding)
+        assert text.count("\n") > 1
+        assert "\\u22" not in text  # a minus sign is one
+    for command in ("report run --format html --to -", "compare run run --html"):
+        assert ended(command, place, "> seen") == (0, [])
+        assert not (place / "seen").read_text("utf-8").isascii(), command
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [EOFError("cut"), BrokenPipeError(32, "Broken pipe"), SystemExit("a config")],
+    ids=repr,
+)
+def test_code_1_is_for_gates_alone(
+    failure: BaseException,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for command, other in REMOVED.items():
-        assert run_cli([command, "more"]) == 2
-        assert f"was removed: `tuiprobe {other}` replaces it" in capsys.readouterr().err
-        assert other.startswith("--") or run_cli([other.split()[0], "--help"]) == 0
+    def fails(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("tuiprobe.run.listing.list_runs", fails)
+    assert run_cli(["runs", "--root", str(tmp_path)]) == 5
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")

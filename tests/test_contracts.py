@@ -31,10 +31,9 @@ def imported(code: str) -> set[str]:
         ),
         (
             "import tuiprobe.spec, tuiprobe.results, tuiprobe.run.directory, tuiprobe.report,"
-            "tuiprobe.compare.differences, tuiprobe.compare.several",
+            "tuiprobe.compare.decision_section, tuiprobe.compare.forest",
             {"numpy", "pydantic"},
         ),
-        ("import tuiprobe.compare.agreement", {"numpy", "pydantic", "scipy"}),
         (
             "import tuiprobe.miniature as m, tuiprobe.datasets.imagefolder;"
             "m.render('val', 0); m.suite(); m.data.SOURCE.concepts(''); m.world.caption('web', 0)",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tuiprobe.numbers import MISSING, in_unit, interval, number, plus_minus
+from tuiprobe.numbers import MISSING, column, in_unit, interval, number, plus_minus
 
 MINUS = "\N{MINUS SIGN}"
 UNITS = ("share", "points", "dB", "none", "ms")
@@ -102,3 +102,19 @@ def test_the_ends_have_the_places_of_the_value() -> None:
     )
     assert interval(99.96, 99.7, 100.2) == "100 (99.7 to 100)"
     assert interval(38_316.0, 37_800.0, 38_800.0) == "38,300 (37,800 to 38,800)"
+
+
+def test_plus_minus_stands_only_where_both_ends_lie_alike() -> None:
+    """An estimate of 65 % between 29 and 97 % was written ± 36 %."""
+    assert plus_minus(0.65, 0.29, 0.97, "share") == "65 % (29 to 97)"
+    assert plus_minus(0.932, 0.921, 0.943, "share") == "93.2 ± 1.1 %"
+
+
+@given(st.lists(FRACTIONS, min_size=2, max_size=6))
+def test_the_numbers_of_a_column_have_the_same_places_up_to_three_digits(
+    values: list[float],
+) -> None:
+    cells = [(value, value - 0.01, value + 0.01) for value in values]
+    texts = [text.partition(" ")[0] for text in column(cells, "share")]
+    places = {len(text.partition(".")[2]) for text in texts if text.lstrip(MINUS) != "100"}
+    assert len(places) <= 1

@@ -217,6 +217,8 @@ def test_a_spec_of_another_version_gives_no_command() -> None:
         ({"sampel": 64}, "there is no option 'sampel'; did you mean sample?"),
         ({"zzz": 1}, "there is no option 'zzz'; there are checkpoint, sample"),
         ({"batch_size": 0}, "--batch-size: .* greater than or equal to 1 .got 0."),
+        ({"threads": 100_000}, "--threads: .* less than or equal to 1024"),
+        ({"workers": 100_000}, "--workers: .* less than or equal to 1024"),
         ({"tokens": "some"}, "--tokens: .*'all', 'class' or 'mean' .got 'some'."),
         ({"layers": 3}, "--layers takes text .*, not a int"),
     ],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ from torchvision.transforms.functional import to_tensor
 import tuiprobe
 from tools.typed_options import FILE, OWN, module
 from tuiprobe.cli.app import run_cli
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
+from tuiprobe.models import trial
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.results import Report
 from tuiprobe.results.reproduce import command, command_note
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import read_plan
 from tuiprobe.run_options import RunOptions
 from tuiprobe.spec import run_options
 from tuiprobe.tui.child import resuming_arguments
@@ -156,6 +161,146 @@ def test_what_is_read_once_resumes_with_the_same_images_alone(
     with pytest.raises(DataError, match="is not the image that run was begun with"):
         run(lambda image: image.rotate(90))
     assert run(lambda image: image.rotate(90), fresh=True).key != first.key
+
+
+class Turned(Colors):
+    """Has the weights of `Colors`, and answers with the next colour."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.roll(1, 1))
+
+
+def test_another_forward_with_the_same_weights_is_another_run(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
+    first = tuiprobe.probe(Colors(), photos, **own)
+    encoder = tuiprobe.Encoder.from_module(Turned(), preprocess=preprocess, classes=NAMES)
+    encoder.name = "py:Colors"  # as where the code of a file changes
+    second = tuiprobe.probe(encoder, photos, **ALIKE)
+    assert (first.model.weights.digest, first.model.name) == (
+        second.model.weights.digest, second.model.name
+    )  # fmt: skip
+    assert first.key != second.key
+    assert ("92 % right" in first.title, "92 % right" in second.title) == (True, False)
+    assert first.directory != second.directory
+    with pytest.raises(DataError, match=r"holds another run .*code of the model"):
+        tuiprobe.probe(encoder, photos, output=first.directory, **ALIKE)
+    assert tuiprobe.probe(Colors(), photos, **own).directory == first.directory
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_other_rounding_on_another_node_resumes_the_same_run(
+    named: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
+    own["output"] = "run" if named else None
+    first = tuiprobe.probe(Colors(), photos, **own)
+    assert first.directory is not None
+    place = first.directory
+    shard = next(place.glob("shards/*.safetensors"))
+    written = shard.stat().st_mtime_ns
+    exact, digits = trial.signature, trial.rounded
+
+    def elsewhere(encoder: Encoder) -> tuple[float, ...]:
+        return tuple(1.00002 * value + 1e-5 for value in exact(encoder))
+
+    def other_digits(values: Sequence[float]) -> list[str]:
+        here = tuple(values) == read_plan(RunDir(place)).signature
+        return digits(values) if here else ["another", *digits(values)]
+
+    monkeypatch.setattr("tuiprobe.measure.plan.signature", elsewhere)
+    monkeypatch.setattr("tuiprobe.measure.plan.rounded", other_digits)
+    again = tuiprobe.probe(Colors(), photos, **own)
+    assert (again.key, again.directory) == (first.key, first.directory)
+    assert shard.stat().st_mtime_ns == written
+
+
+def test_pictures_of_one_size_need_no_resize(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own: dict[str, Any] = {"classes": NAMES, **ALIKE}
+    for data in (photos, pairs(photos)):
+        report = tuiprobe.probe(Colors(), data, preprocess=to_tensor, **own)
+        assert "92 % right" in report.title
+        assert report.model.preprocessing.size == (8, 8)
+    code = CODE.replace("preprocess=preprocess", "preprocess=to_tensor")
+    (tmp_path / "net.py").write_text(f"from torchvision.transforms.functional import *\n{code}")
+    words = ["--model", "py:net.py:model", "--data", str(photos)]
+    assert run_cli(["doctor", *words]) == 0
+    assert run_cli(["--headless", *words, "--workers", "0", "--threads", "1", "--sample", "0"]) == 0
+    shutil.copytree(photos, tmp_path / "mixed")
+    Image.new("RGB", (9, 9)).save(tmp_path / "mixed" / "blue" / "00.png")
+    with pytest.raises(TuiprobeError, match="Resize"):
+        tuiprobe.probe(Colors(), tmp_path / "mixed", preprocess=to_tensor, **own)
+    with pytest.raises(UsageError, match="Resize"):
+        tuiprobe.Encoder.from_module(Colors(), preprocess=to_tensor)
+
+
+def test_an_item_of_a_dataset_that_fails_is_skipped_and_listed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    class Some(ImageFolder):  # type: ignore[misc]  # torchvision has no types
+        def __getitem__(self, place: int) -> Any:
+            if place == 5:
+                raise KeyError("corrupt")
+            return super().__getitem__(place)
+
+    report = tuiprobe.probe(
+        Colors(), Some(str(photos)), preprocess=preprocess, classes=NAMES, **ALIKE
+    )
+    (data,) = report.data
+    assert (data.measured, len(data.skipped)) == (3 * EACH - 1, 1)
+    assert "KeyError: 'corrupt' (test_own_model.py, line " in data.skipped[0].reason
+
+
+def test_models_that_are_not_what_they_seem_are_refused_or_said(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
+
+    class Dropping(Colors):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(nn.functional.dropout(images, 0.5))
+
+    class Broken(Colors):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) if len(images) == 2 else {}["stem"]
+
+    with pytest.raises(WeightsError, match=r"same answers: .* each time"):
+        tuiprobe.probe(Dropping(), photos, **own)
+    with pytest.raises(WeightsError, match=r"KeyError: 'stem' \(test_own_model.py, line"):
+        tuiprobe.probe(Broken(), photos, **own)
+    probabilities = nn.Sequential(Ensemble(), nn.Identity())
+    report = tuiprobe.probe(probabilities, photos, **own)
+    assert "92 % right" in report.title
+    assert "are probabilities (they sum to 1)" in str(report.warnings)
+    zero = Colors()
+    zero.last.weight.data.zero_()
+    report = tuiprobe.probe(zero, photos, **own)
+    assert "nothing but zeros" in report.why_not("robustness")
+    one = Colors()
+    one.last.weight.data[:] = torch.tensor([[1.0, 0, 0], [2.0, 9, 9], [0, 1.0, 0]])
+    report = tuiprobe.probe(one, photos, **own)
+    assert "get one answer, green" in str(report.warnings)
+
+
+class Ensemble(nn.Module):
+    """The mean of the softmax of two networks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList([Colors(), Colors()])
+        self.nets[1].last.weight.data *= 5
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.stack([net(images).softmax(1) for net in self.nets]).mean(0)
 
 
 def test_a_file_of_the_model_that_ends_itself_is_a_failure_with_its_name(

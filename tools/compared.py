@@ -58,6 +58,9 @@ def leaves_of(run: Path) -> Leaves:
         for file in sorted(run.glob(pattern)):
             name = file.relative_to(run).as_posix()
             leaves |= {f"arrays/{name}/{key}": array for key, array in load_file(file).items()}
+    for file in sorted(run.parent.glob(f"{run.name}-*.json")):
+        answer = json.loads(file.read_text("utf-8"))
+        leaves |= _tree(f"answers/{file.stem.rpartition('-')[2]}", answer)
     return leaves
 
 

@@ -52,12 +52,17 @@ CODES = (
     ),
     (
         "130",
-        "interrupted; what was measured is kept, with a partial report",
+        "interrupted by SIGINT, SIGTERM or SIGHUP; what was measured is kept and partly reported",
         "the same command resumes",
     ),
 )
 
 MORE_CODES = """
+Nothing else ends with 1. A reader that ends (`| head -1`, `2>&1 | head -1`) changes no exit code:
+the command goes on, and a measurement loses only its messages. Text is printed in the encoding of
+the terminal or of `PYTHONIOENCODING`, with characters that it lacks replaced; a page or a file on
+stdout is UTF-8.
+
 Of several models in one command, those that can run do; the exit code is that of the first that
 did not. Of a list (`--models`), missing weights count only if no model has any, and an interruption
 counts before a failure.

@@ -22,18 +22,24 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tools.compared import RunDifference, compare, leaves_of
+from tools.oracle_runs import (
+    FOLDER_IMAGES,
+    PARTS,
+    RUN,
+    THREADS,
+    Inputs,
+    Run,
+    runs_of,
+    write_vectors,
+)
 
-BASE = "24677082"
+BASE = "4bc426c8"
 """The commit that runs are compared with."""
-
-THREADS = 2
-PARTS = ("default", "ranks", "folder", "real")
-MODELS = ("mini_clip", "mini_clip_soft", "mini_supervised", "mini_finetuned")
-FOLDER_IMAGES = 400
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 HOME = CHECKOUT / "build" / "oracle"
@@ -53,11 +59,11 @@ class Program:
     package: Path
     runs: Path
 
-    def call(self, *arguments: str) -> str:
+    def call(self, *arguments: str, variables: Sequence[tuple[str, str]] = ()) -> str:
         """Runs the interpreter in an environment of its own; returns what it prints.
 
         Raises:
-            SystemExit: If it fails; prints what it said.
+            SystemExit: If it fails; shows its errors.
         """
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("TUIPROBE_", "PYTHON"))}
         self.runs.mkdir(parents=True, exist_ok=True)
@@ -65,7 +71,7 @@ class Program:
             [str(self.python), *arguments],
             cwd=self.runs,
             env={**kept, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(THREADS),
-                 "XDG_CACHE_HOME": str(self.runs / "cache")},
+                 "XDG_CACHE_HOME": str(self.runs / "cache"), **dict(variables)},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
@@ -118,44 +124,45 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def commands(part: str, sample: int | None, images: Path, real: Path | None) -> list[list[str]]:
-    """Returns the commands of a part, without the folder that each writes to."""
-    threads = ["--threads", str(THREADS)]
-    run = ["-m", "tuiprobe", "--headless"]
-    some = [] if sample is None else ["--sample", str(sample)]
-    if part == "default":
-        models = [word for model in MODELS for word in ("--model", model)]
-        return [[*run, *models, *threads, *some]]
-    if part == "ranks":
-        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        return [[*torchrun, *run, "--threads", "1", *some]]
-    if part == "folder":
-        data = ["--data", f"imagefolder:{images}", "--layers", "layer*"]
-        return [[*run, "--model", "mini_clip", *data, *threads, *some]]
-    files = sorted(real.glob("*.npy")) if real is not None else []
-    return [[*run, "--embeddings", str(file.resolve()), *threads] for file in files]
-
-
-def measure(program: Program, part: str, asked: list[list[str]], keep: bool) -> dict[str, Path]:
-    """Runs the commands of a part; returns the run directories by part and model.
+def measure(program: Program, part: str, asked: Sequence[Run], keep: bool) -> dict[str, Path]:
+    """Makes the runs of a part; returns their directories by part, number and model.
 
     Args:
         program: Which of the two programs.
         part: The part, which names the folder of its runs.
-        asked: The commands.
-        keep: Whether runs of the same commands that are there already serve.
+        asked: The steps of each run.
+        keep: Whether an earlier result of the same steps is used.
     """
     folder = program.runs / part
     marker = folder / "done.json"
-    if not (keep and marker.exists() and json.loads(marker.read_text("utf-8")) == asked):
+    steps = json.dumps([[asdict(step) for step in run] for run in asked])
+    if not (keep and marker.exists() and marker.read_text("utf-8") == steps):
         shutil.rmtree(folder, ignore_errors=True)
-        for number, arguments in enumerate(asked):
+        folder.mkdir(parents=True)
+        for number, run in enumerate(asked):
             print(f"  {program.runs.relative_to(HOME)}: {part} {number + 1} of {len(asked)}")
-            program.call(*arguments, "--output", str(folder / str(number)))
-        marker.write_text(json.dumps(asked), "utf-8")
-    reports = sorted(folder.glob("**/results.json"))
-    names = [json.loads(report.read_text("utf-8"))["model"]["name"] for report in reports]
-    return {f"{part} {name}": path.parent for name, path in zip(names, reports, strict=True)}
+            take_steps(program, run, folder / str(number))
+        marker.write_text(steps, "utf-8")
+    directories = [report.parent for report in sorted(folder.glob("**/results.json"))]
+    named = {}
+    for path in directories:
+        report = json.loads((path / "results.json").read_text("utf-8"))
+        first = path.relative_to(folder).parts[0]
+        named[f"{part} {first} {report['model']['name']}"] = path
+    if len(named) < len(directories):
+        raise SystemExit(f"{folder}: two runs of one step have a model of the same name")
+    return named
+
+
+def take_steps(program: Program, run: Run, directory: Path) -> None:
+    """Makes one run directory; answers on stdout go to `<directory>-<step>.json`."""
+    for number, step in enumerate(run):
+        arguments = [word.replace(RUN, str(directory)) for word in step.arguments]
+        printed = program.call(*arguments, variables=step.environment)
+        if step.answers:
+            directory.with_name(f"{directory.name}-{number}.json").write_text(printed, "utf-8")
+        if step.loses:
+            max(directory.glob(step.loses)).unlink()
 
 
 def same_machine(base: Path, now: Path) -> None:
@@ -209,12 +216,17 @@ def main() -> int:
         program.check()
     images = base.runs.parent / "images"
     parts = asked.only.split(",")
-    if "folder" in parts and not (images / "imagefolder").exists():
+    if not (images / "imagefolder").exists():
         export = ("-m", "tuiprobe", "miniature", "export", str(images), "--set", "val")
         base.call(*export, "--layout", "imagefolder", "--images", str(FOLDER_IMAGES))
     failed = False
+    folders, vectors = images / "imagefolder" / "val", base.runs.parent / "vectors"
+    if {"heads", "vectors"} & set(parts):
+        write_vectors(vectors, folders)
+    real = () if asked.real is None else tuple(sorted(asked.real.resolve().glob("*.npy")))
+    inputs = Inputs(folders, vectors, real, asked.sample)
     for part in parts:
-        work = commands(part, asked.sample, images / "imagefolder" / "val", asked.real)
+        work = runs_of(part, inputs)
         if not work:
             print(f"{part}: left out; --real DIR names the folder of arrays")
             continue

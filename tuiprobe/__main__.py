@@ -9,7 +9,8 @@ import sys
 def main() -> None:
     """Runs `tuiprobe` and exits with its exit code."""
     if sys.platform == "win32":
-        sys.exit("tuiprobe runs on Linux and macOS; on Windows use it inside WSL")
+        print("tuiprobe runs on Linux and macOS; on Windows use it inside WSL", file=sys.stderr)
+        sys.exit(2)
     # Read when torch is imported. Threads of OpenMP that spin while they wait keep processes that
     # decode images from their cores: the default run then takes half as long again.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -25,10 +26,10 @@ def _run() -> int:
         print(f"tuiprobe {__version__}")
         return 0
     completing = "_TUIPROBE_COMPLETE" in os.environ  # set by Typer's script, which passes no words
-    if not completing and sys.argv[1:] in ([], ["--ascii"]):  # no argument parser: paint sooner
+    if not completing and not sys.argv[1:]:  # no argument parser: paint sooner
         from tuiprobe.tui.start import start
 
-        return start(ascii="--ascii" in sys.argv)
+        return start()
     from tuiprobe.cli.app import run_cli
 
     return run_cli(sys.argv[1:])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.utils.data import Dataset
@@ -14,7 +15,9 @@ from torch.utils.data import Dataset
 from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.python_images import PythonImages, name_of
+from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
@@ -24,11 +27,15 @@ from tuiprobe.measure.opening import PythonObjects
 from tuiprobe.measure.run import run as run_one
 from tuiprobe.measure.stages import RunOutcome
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.from_module import ImagesAreTensors
+from tuiprobe.models.from_module import ImagesAreTensors, tried_on
+from tuiprobe.models.trial import first_pictures
 from tuiprobe.narration import announce_downloads, is_interactive, narrated
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
 from tuiprobe.spec import RunSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = ["run", "run_probe", "run_several"]
 
@@ -98,8 +105,9 @@ def _spec_and_objects(
     if named := [_named(target, images, labelled=False) for target in targets]:
         options["target"] = named
     sizes = [images[s].tensor_size if s in images else None for s in (source, *named)]
-    encoder = _encoder(model, options, None if None in sizes else sizes[0])
-    if isinstance(options.get("classes"), list | tuple):
+    with tried_on(partial(_pictures, source, images)):
+        encoder = _encoder(model, options, None if None in sizes else sizes[0])
+    if not isinstance(options.get("classes", ""), str | os.PathLike):
         options["classes"] = joined_classes(options["classes"])
     if encoder is None:
         return user_spec(model, source, options), PythonObjects(None, images)  # type: ignore[arg-type]
@@ -107,6 +115,15 @@ def _spec_and_objects(
         own_images.rows = encoder.classifier.classes if encoder.classifier is not None else ()
     name = f"py:{safe_name(encoder.name.removeprefix('py:'))}"
     return user_spec(name, source, options), PythonObjects(encoder, images)
+
+
+def _pictures(source: str | None, images: Mapping[str, PythonImages]) -> list[Image]:
+    """Returns the first pictures of the data; none of the default, which fits any preprocessing."""
+    if source is None:
+        return []
+    if source in images:
+        return first_pictures(images[source])
+    return first_pictures(next(iter(load_suite(source_named(source)).sets.values())))
 
 
 def _named(data: object, images: dict[str, PythonImages], *, labelled: bool = True) -> str | None:

@@ -5,8 +5,7 @@ names changes, so a run that is stopped at any moment has a valid manifest or no
 say what to do. `tuiprobe reprobe` leaves one that does not name `results.json` while it writes, so
 that it can be started again.
 
-The manifest names array files by the checksum in their header (`tuiprobe.run.arrays`). Runs of
-0.2.0 have none: each of their records ends with a checksum of its own, which readers drop.
+The manifest names array files by the checksum in their header (`tuiprobe.run.arrays`).
 """
 
 from __future__ import annotations
@@ -14,9 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,8 +42,6 @@ FOLDERS: Final = ("features/", "rows/")
 """What a manifest names: these, and all files in these folders that belong to a measured set."""
 
 _MOST_BYTES = 2**22
-_SEAL = re.compile(rb'"sha256": "[0-9a-f]{64}"\s*\}\s*\Z')
-_SEAL_LINE = re.compile(rb'(?:# )?\{[^{}\n]{0,160}"sha256": "[0-9a-f]{64}"\}\s*\Z')
 _COMMAND = "the command that made the run writes it again"
 
 
@@ -79,23 +74,14 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
     Entry(root, MANIFEST).write_json(dict(manifest))
 
 
-def earlier_version(root: Path) -> bool:
-    """Says whether 0.2.0 or an earlier version wrote a run: its records end with a checksum."""
-    for name in ("spec.json", "plan.json"):
-        with suppress(DamagedFileError):
-            if _SEAL.search(Entry(root, name).read_bytes()):
-                return True
-    return False
-
-
 def require_manifest(root: Path) -> Manifest | None:
-    """Returns the manifest; None for runs of earlier versions and results copied without a key.
+    """Returns the manifest; None for results copied without a key.
 
     Raises:
         DamagedFileError: If any other run has none.
     """
     manifest = read_manifest(root)
-    if manifest is None and Entry(root, "key").exists() and not earlier_version(root):
+    if manifest is None and Entry(root, "key").exists():
         raise DamagedFileError(
             f"{root} has no {MANIFEST}, which is written last: it was stopped before its end, or "
             "the file was deleted; the command that made the run finishes it"
@@ -164,24 +150,15 @@ def read_named(entry: Entry, limit: int = limits.TEXT_BYTES) -> bytes:
 
 
 def read_record(entry: Entry, limit: int = limits.TEXT_BYTES) -> Any:
-    """Returns the value of a JSON record, without the checksum that 0.2.0 kept in it.
+    """Returns the value of a JSON record.
 
     Arguments and errors as for `read_named`; also refuses anything but strict JSON.
     """
     content = read_named(entry, limit)
     try:
-        value = parse_json(content)
+        return parse_json(content)
     except ValueError as error:
         raise DamagedFileError(f"{entry} is damaged: {error}") from error
-    if isinstance(value, dict):
-        value.pop("sha256", None)
-    return value
-
-
-def without_seal(content: bytes) -> bytes:
-    """Returns the lines of a file without the last one, if that is the checksum that 0.2.0 kept."""
-    last = content.rstrip().rfind(b"\n") + 1
-    return content[:last] if _SEAL_LINE.match(content, last) else content
 
 
 def is_there(entry: Entry) -> bool:

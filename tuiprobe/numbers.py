@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from math import copysign, floor, isfinite, log10
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 NORMAL_95: Final = 1.959963984540054
 """The 97.5 % quantile of the normal distribution: half the width of a 95 % interval, in sigma."""
@@ -22,11 +22,19 @@ MISSING: Final = "-"
 SUFFIXES: Final = {"share": " %", "points": " points", "count": "", "none": ""}
 """What is written behind a number; other units stand there themselves, as in 36.4 dB."""
 
+Span: TypeAlias = "tuple[float | None, float | None, float | None]"
+"""A value, and the ends of its interval; None where there is none."""
+
+_MINUS = "\N{MINUS SIGN}"
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+"""Stands for a blank at which no line breaks."""
+
+_BROKEN = re.compile(
+    rf"(?<=\d) (?=%|±|points?\b|dB\b|sigma\b|to [+{_MINUS}]?\d)|(?<=\d to) |(?<=±) "
+)
 _MOST_DIGITS = 3
 _TINY, _HUGE = 1e-4, 1e15
 _TENTH = 0.95
-_MINUS = "\N{MINUS SIGN}"
-_DECIMAL = re.compile(rf"[+{_MINUS}]?(\d+)\.(\d+)((?: [^\d(]+)?)")
 
 
 def number(
@@ -37,6 +45,7 @@ def number(
     *,
     signed: bool = False,
     bare: bool = False,
+    places: int | None = None,
 ) -> str:
     """Returns a number with its unit, with the digits that its interval allows.
 
@@ -48,6 +57,7 @@ def number(
         high: Upper end.
         signed: Whether a positive number gets a plus sign.
         bare: Whether the unit is left out, because a heading says it.
+        places: Decimal places, up to three digits; None for those that the interval allows.
 
     >>> number(0.932), number(0.9, "share"), number(0.54321, "share", 0.49, 0.59)
     ('0.932', '90.0 %', '54 %')
@@ -60,7 +70,7 @@ def number(
     """
     if value is None or not isfinite(value):
         return MISSING
-    text = _bare(value, unit, _decimals(value, unit, low, high), signed)
+    text = _bare(value, unit, _decimals(value, unit, low, high, places), signed)
     if bare:
         return text
     singular = unit == "points" and text.lstrip(f"+{_MINUS}") == "1"
@@ -75,18 +85,38 @@ def interval(
     *,
     signed: bool = False,
     bare: bool = False,
+    places: int | None = None,
 ) -> str:
     """Returns a number with its unit and its interval; arguments as for `number`.
 
     >>> interval(0.9324, 0.921, 0.943, "share"), interval(-0.1, -0.12, -0.08, "points")
     ('93.2 % (92.1 to 94.3)', '−10.0 points (−12.0 to −8.0)')
     """
-    text = number(value, unit, low, high, signed=signed, bare=bare)
-    if value is None or text == MISSING or _half(low, high) is None:
-        return text
-    places = _decimals(value, unit, low, high)
-    ends = (_bare(end, unit, places, signed) for end in (low, high) if end is not None)
-    return f"{text} ({' to '.join(ends)})"
+    text = number(value, unit, low, high, signed=signed, bare=bare, places=places)
+    between = ends(value, low, high, unit, signed=signed, places=places)
+    return f"{text} ({between})" if between else text
+
+
+def ends(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    unit: str = "none",
+    *,
+    signed: bool = False,
+    places: int | None = None,
+) -> str:
+    """Returns the ends of an interval with the digits of `number`, without unit; empty without one.
+
+    Arguments are as for `number`.
+
+    >>> ends(0.9324, 0.921, 0.943, "share"), ends(0.5, None, None)
+    ('92.1 to 94.3', '')
+    """
+    if value is None or not isfinite(value) or _half(low, high) is None:
+        return ""
+    places = _decimals(value, unit, low, high, places)
+    return " to ".join(_bare(end, unit, places, signed) for end in (low, high) if end is not None)
 
 
 def plus_minus(
@@ -99,45 +129,70 @@ def plus_minus(
 ) -> str:
     """Returns a number and half the width of its interval, for narrow columns.
 
-    Both ends are given where the interval reaches much farther on one side: no accuracy is above
-    100 %.
+    Both ends are given unless they lie equally far from the value to the digits shown.
 
     >>> plus_minus(0.9324, 0.921, 0.943, "share"), plus_minus(0.54, 0.49, 0.59, "points")
     ('93.2 ± 1.1 %', '54 ± 5 points')
-    >>> plus_minus(8.17, None, None), plus_minus(1.0, 0.44, 1.0, "share")
-    ('8.17', '100 % (44 to 100)')
+    >>> plus_minus(8.17, None, None), plus_minus(0.65, 0.29, 0.97, "share")
+    ('8.17', '65 % (29 to 97)')
     """
-    if value is None or not isfinite(value):
-        return MISSING
-    places, half = _decimals(value, unit, low, high), _half(low, high)
-    if half and low is not None and high is not None and abs(2 * value - low - high) > half / 2:
+    between = ends(value, low, high, unit)
+    if value is None or low is None or high is None or not between:
+        return number(value, unit, bare=bare)
+    places = _decimals(value, unit, low, high)
+    below, above = (_bare(side, unit, places, signed=False) for side in (value - low, high - value))
+    if below != above or not below.strip("0."):
         return interval(value, low, high, unit, bare=bare)
-    text = _bare(value, unit, places, signed=False)
-    if half is not None:
-        places = min(places or 0, len(text.partition(".")[2]))
-        if round(in_unit(half, unit), places) == 0:  # its first digit lies beyond the value's
-            places = _decimals(value, unit, low, high) or 0
-        text += f" ± {_bare(half, unit, places, signed=False)}"
+    text = f"{_bare(value, unit, places, signed=False)} ± {below}"
     return text if bare else text + suffix(unit)
 
 
-def same_digits(cells: Sequence[str]) -> list[str]:
-    """Returns the numbers of one column, all with the decimal places of the most precise.
+def column(
+    cells: Sequence[Span], unit: str = "none", *, signed: bool = False, bare: bool = False
+) -> list[str]:
+    """Returns the numbers of one column with their intervals, all with the same decimal places.
 
-    Zeros are added up to three digits; words, counts and numbers with an interval stay.
+    These are the places of the most precise number, as far as three digits go.
 
-    >>> same_digits(["0.7", "0.657", "12", "8.21 (8.16 to 8.27)", "-"])
-    ['0.700', '0.657', '12', '8.21 (8.16 to 8.27)', '-']
+    Args:
+        cells: Value, low end and high end of each; ends are None without an interval.
+        unit: Of all of them.
+        signed: Whether positive numbers get a plus sign.
+        bare: Whether the unit is left out.
+
+    >>> column([(0.7, None, None), (0.657, None, None), (210.0, None, None), (None, None, None)])
+    ['0.700', '0.657', '210', '-']
+    >>> column([(0.54, 0.49, 0.59), (0.932, 0.921, 0.943)], "share")
+    ['54.0 % (49.0 to 59.0)', '93.2 % (92.1 to 94.3)']
     """
-    parts = [_DECIMAL.fullmatch(cell) for cell in cells]
-    places = max((len(part[2]) for part in parts if part), default=0)
-    texts = list(cells)
-    for i, part in enumerate(parts):
-        if part:
-            digits = len(part[1].lstrip("0")) + len(part[2])
-            added = min(places - len(part[2]), _MOST_DIGITS - digits)
-            texts[i] = f"{part[0][: part.end(2)]}{'0' * added}{part[3]}"
-    return texts
+    places = same_places(cells, unit)
+    kinds: dict[str, Any] = {"signed": signed, "bare": bare, "places": places}
+    return [interval(value, low, high, unit, **kinds) for value, low, high in cells]
+
+
+def same_places(cells: Sequence[Span], unit: str = "none") -> int | None:
+    """Returns the decimal places that the numbers of one column share; arguments as for `column`.
+
+    >>> same_places([(0.7, None, None), (0.657, None, None)])
+    3
+    """
+    if unit == "count":
+        return None
+    texts = [
+        _bare(value, unit, _decimals(value, unit, low, high), signed=False)
+        for value, low, high in cells
+        if value is not None and isfinite(value)
+    ]
+    return max((len(text.partition(".")[2]) for text in texts if "e" not in text), default=None)
+
+
+def unbroken(text: str) -> str:
+    r"""Returns text in which no line breaks inside a range, or between a number and its unit.
+
+    >>> unbroken("right on 56 % (37 to 75) of 500 images").split(" ")
+    ['right', 'on', '56\xa0%', '(37\xa0to\xa075)', 'of', '500', 'images']
+    """
+    return _BROKEN.sub(NO_BREAK, text)
 
 
 def suffix(unit: str) -> str:
@@ -182,11 +237,21 @@ def _half(low: float | None, high: float | None) -> float | None:
     return (high - low) / 2
 
 
-def _decimals(value: float, unit: str, low: float | None, high: float | None) -> int | None:
+def _decimals(
+    value: float,
+    unit: str,
+    low: float | None,
+    high: float | None,
+    places: int | None = None,
+) -> int | None:
     """Returns the decimal places that an interval allows; None without an interval.
+
+    Places that are given come first.
 
     Half its width gets two digits where it begins with 1, 2 or 3, and else one; whole counts none.
     """
+    if places is not None:
+        return None if isinstance(value, int) else places
     half = in_unit(_half(low, high) or 0.0, unit)
     if half <= 0 or not isfinite(half):
         return None

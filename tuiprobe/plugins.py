@@ -7,10 +7,14 @@ that names its package, and does not affect other parts.
 
 from __future__ import annotations
 
+import os
+import re
+import traceback
 from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
@@ -184,3 +188,19 @@ def in_words(error: BaseException) -> str:
         return str(error)
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def in_code(error: BaseException) -> str:
+    """Describes an error of foreign code in one line, with the last line of that code."""
+    places = [
+        f"{Path(frame.f_code.co_filename).name}, line {line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not _LIBRARIES.search(frame.f_code.co_filename)
+    ]
+    return in_words(error) + (f" ({places[-1]})" if places else "")
+
+
+_LIBRARIES = re.compile(
+    "site-packages|^<|^" + "|^".join(map(re.escape, (os.__file__[:-5], str(Path(__file__).parent))))
+)
+"""Files of installed packages, of generated code, of Python, and of this package."""

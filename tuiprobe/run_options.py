@@ -25,6 +25,7 @@ class RunOptions(TypedDict, total=False):
     threads: int | None
     workers: int | None
     max_unreadable: float | None
+    answers_among: Literal["set", "all"] | None
     templates: str | PathLike[str] | None
     embeddings: str | PathLike[str] | None
     labels: str | PathLike[str] | None

@@ -208,7 +208,8 @@ class RunSpec:
         ),
     ] = None
     threads: Annotated[
-        int | None, Option("CPU threads.", MACHINE, unset="one a core", changes="bits", ge=1)
+        int | None,
+        Option("CPU threads.", MACHINE, unset="one a core", changes="bits", ge=1, le=1024),
     ] = None
     workers: Annotated[
         int | None,
@@ -218,6 +219,7 @@ class RunSpec:
             unset="by the number of cores",
             changes="nothing",
             ge=0,
+            le=1024,
         ),
     ] = None
     max_unreadable: Annotated[
@@ -247,6 +249,14 @@ class RunSpec:
             changes="answers",
         ),
     ] = None
+    answers_among: Annotated[
+        Literal["set", "all"],
+        Option(
+            "Classes that answers are chosen among: those of each set, or all of the head.",
+            HEAD,
+            changes="answers",
+        ),
+    ] = "set"
     templates: Annotated[
         str | None,
         Option(

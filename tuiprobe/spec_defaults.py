@@ -95,7 +95,8 @@ def _embedded(model: str | None, data: str | None, values: Mapping[str, Any]) ->
     """
     if model is not None or data is not None:
         raise UsageError("--embeddings takes the place of --model, --data and --suite: choose one")
-    _refuse_options(values, OF_IMAGES, "{} is about images; --embeddings has none")
+    of_images = {name: value for name, value in values.items() if (name, value) != ("sample", 0)}
+    _refuse_options(of_images, OF_IMAGES, "{} is about images; --embeddings has none")
     if values.get("head") in ("probe", "zero-shot"):
         raise UsageError(f"--head {values['head']} needs an encoder: pass --head FILE")
     return {"model": rows_name(values["embeddings"]), "data": EMBEDDED}

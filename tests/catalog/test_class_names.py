@@ -93,3 +93,6 @@ def test_a_list_of_names_is_taken_however_long_it_is() -> None:
     assert written_classes(", ".join(names)) == names
     with pytest.raises(UsageError, match="'bus, red' is no name without a comma"):
         joined_classes(["bus, red"])
+    for unordered in ({"cat", "dog"}, {0: "cat"}.values(), dict.fromkeys("ab"), (n for n in "ab")):
+        with pytest.raises(UsageError, match="has no order"):
+            joined_classes(unordered)  # type: ignore[arg-type]

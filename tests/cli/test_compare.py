@@ -4,8 +4,11 @@ import json
 
 import pytest
 
-from tests.report.samples import estimate, outliers, report
+from tests.report.samples import estimate, model, outliers, report
 from tuiprobe.cli.app import run_cli
+from tuiprobe.results import Part
+from tuiprobe.results.headlines import MEAN_SHIFT, TARGET
+from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -24,8 +27,9 @@ def runs(tmp_path):
 def test_exit_code_and_reason(runs, capsys):
     assert run_cli(["compare", *runs[:2]]) == 0
     [row] = [row for row in capsys.readouterr().out.splitlines() if row.startswith("kurtosis")]
-    assert row.split()[1:7] == ["23.5", "±", "0.4", "4.0", "±", "0.4"]
-    assert row.endswith("yes (separate)")
+    # neither leads, so the first one given is the reference
+    assert row.split()[1:8] == ["23.5", "±", "0.4", "4.0", "±", "0.4", "+19.5"]
+    assert row.endswith("separate")
     assert run_cli(["compare", *runs, "--fail-if", "kurtosis differs"]) == 1
     err = capsys.readouterr().err
     assert f"gate tripped by {runs[1]}: kurtosis differs: val/final: kurtosis changed by" in err
@@ -42,7 +46,7 @@ def test_forms_of_a_comparison(runs, capsys):
     assert run_cli(["compare", *runs[:2]]) == 0
     few = capsys.readouterr().out
     assert "residual.kurtosis" not in few
-    assert few.startswith("Models\n======\n\nUndecided: label")
+    assert few.startswith("Decision\n========\n\nUndecided: ")
     assert "|" not in few
     assert run_cli(["compare", *runs, "--html"]) == 0
     page = capsys.readouterr().out
@@ -51,15 +55,16 @@ def test_forms_of_a_comparison(runs, capsys):
     capsys.readouterr()
     assert run_cli(["compare", *runs, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert content["schema_version"] == 2
-    assert [pair["second"] for pair in content["comparisons"]] == runs[1:]
-    rows = content["ranking"]["models"]
-    assert [row["representation"] for row in rows] == ["projected"] * 3
+    assert content["schema_version"] == 3
+    pairs = [(pair["first"], pair["second"]) for pair in content["comparisons"]]
+    assert pairs == [(run, runs[0]) for run in runs[1:]]  # the reference minus each other
+    decision = content["decision"]
+    assert [row["run"] for row in decision["models"]] == runs
+    assert (decision["verdict"], decision["evidence"]) == ("undecided", "none")
     (kurtosis,) = [
         row for row in content["comparisons"][0]["differences"] if row["id"] == "kurtosis"
     ]
-    assert kurtosis["difference"]["value"] == pytest.approx(-19.5)
-    assert kurtosis["differs"] is True
+    assert kurtosis["difference"]["value"] == pytest.approx(19.5)
 
 
 def test_every_condition_that_holds_is_a_line_and_one_without_an_answer_an_error(runs, capsys):
@@ -73,3 +78,37 @@ def test_every_condition_that_holds_is_a_line_and_one_without_an_answer_an_error
     assert run_cli(["compare", *runs[:2], *gates, "--fail-if", "nonsense < 1"]) == 2
     printed = capsys.readouterr()
     assert (printed.out, "nonsense" in printed.err) == ("", True)
+
+
+def test_gates_compare_with_the_first_run_given_whichever_is_taken(tmp_path, capsys):
+    runs = []
+    for name, mean in (("a", 0.3), ("b", 0.6)):
+        figures = (
+            NamedFigure(
+                id="mean_shift", name="mean", data="val", place="", headline=MEAN_SHIFT,
+                figure=estimate(mean, 0.02),
+            ),
+            NamedFigure(
+                id="target", name="estimate", data="photos", place="", headline=TARGET,
+                figure=estimate(mean, 0.02), role="estimate",
+            ),
+        )  # fmt: skip
+        run = RunDir(tmp_path / name)
+        about = report(model=model(name=name))
+        part = Part(probe="planted", title="Planted", figures=figures)
+        write_results(run, about.model_copy(update={"parts": (*about.parts, part)}))
+        runs.append(str(run.path))
+    for first, second, better in ((*runs, ">"), (*reversed(runs), "<")):
+        gate = f'"mean of shifts" {better} {0.2 if better == ">" else -0.2}'
+        assert run_cli(["compare", first, second, "--json", "--fail-if", gate]) == 1
+        out, err = capsys.readouterr()
+        assert f"gate tripped by {second}" in err
+        content = json.loads(out)
+        assert content["decision"]["models"][0]["run"] == runs[1]
+        (pair,) = content["comparisons"]
+        assert (pair["first"], pair["second"]) == tuple(runs)
+        rows = {row["id"]: row["difference"] for row in pair["differences"]}
+        assert rows["mean_shift"]["value"] == pytest.approx(0.3)
+        assert "value" not in rows["target"]  # estimates have no difference, and trip a gate
+        assert run_cli(["compare", first, second, "--fail-if", "target < -9"]) == 1
+        assert "cannot be compared" in capsys.readouterr().err

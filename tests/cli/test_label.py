@@ -6,8 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tuiprobe.cli.app import run_cli
 from tuiprobe.miniature import world
 
@@ -21,21 +19,24 @@ def command(runs: list[Path], *options: object) -> list[str]:
 def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
     street = ("--target", "street")
     assert run_cli(command(label_runs, *street, "--require-decision")) == 1
-    assert "\nundecided\n" in capsys.readouterr().out
+    assert "\nUndecided" in capsys.readouterr().out
     labels = ("--answers-from", "miniature", "--json")
     assert run_cli(command(label_runs, *street, *labels, "--require-decision")) == 0
     state = json.loads(capsys.readouterr().out)
     assert state["decided"]
     assert state["verdict"] in ("best", "equal")
+    assert state["decision"]["verdict"] == state["verdict"]
+    assert state["decision"]["labels"] == state["labelled"]
     assert state["decisions"][-1]["labels"] == state["labelled"] <= PICTURES
     assert any("a demonstration" in note for note in state["notes"])
     assert run_cli(command(label_runs, *street)) == 0  # kept beside the runs
     out = capsys.readouterr().out
-    assert f"- {state['labelled']} pictures of {PICTURES} labelled\n" in out
+    assert f"\n{state['labelled']} pictures of {PICTURES} labelled\n" in out
+    assert out.startswith(f"Decision\n========\n\nTake {state['decision']['models'][0]['model']}")
     assert run_cli(command(label_runs, *street, *labels, "--difference")) == 0
     after = json.loads(capsys.readouterr().out)
-    (low, high) = next(row["difference"] for row in after["candidates"] if row["difference"])
-    assert low == pytest.approx(high, abs=1e-8)  # all pictures on which they differ are labelled
+    value, low, high = next(row["difference"] for row in after["candidates"] if row["difference"])
+    assert low == value == high  # all pictures on which they differ are labelled
     assert run_cli(command(label_runs, "--target", "photos", *labels)) == 2
     assert "has labels of the demonstration alone" in capsys.readouterr().err
     assert run_cli(command(label_runs[:1], *street, "--answers-from", "miniature")) == 0
@@ -44,7 +45,7 @@ def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
 
 def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, capsys):
     todo, photos = tmp_path / "todo.csv", ("--target", "photos")
-    assert run_cli(command(label_runs, *photos, "--seed", 4, "--todo", todo, "--count", 5)) == 0
+    assert run_cli(command(label_runs, *photos, "--todo", todo, "--count", 5)) == 0
     first = capsys.readouterr()
     assert run_cli(command(label_runs, *photos, "--todo", todo)) == 2
     assert "exists and may hold answers" in capsys.readouterr().err
@@ -52,14 +53,23 @@ def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, capsys):
     assert f"fill in the column class, and read it with --answers {todo}\n" in first.err
     head, *rows = todo.read_text().splitlines()
     assert len(rows) == 5
-    todo.write_text("\n".join([head, *(row.replace(",,", ",(unsure),", 1) for row in rows)]))
-    assert (
-        run_cli(command(label_runs, *photos, "--answers", todo, "--json")) == 0
-    )  # the seed is kept
+    answers = ["(unsure)", "", "(none of these)", "(unsure)", ""]
+    table = [row.replace(",,", f",{label},", 1) for row, label in zip(rows, answers, strict=True)]
+    todo.write_text("\n".join([head, *table]).replace(",", ";"))  # as some spreadsheets write it
+    assert run_cli(command(label_runs, *photos, "--answers", todo, "--json")) == 0
     out, err = capsys.readouterr()
     state = json.loads(out)
-    assert err == "answers: 5 drawn by the plan\n"
-    assert (state["seed"], state["labelled"], state["unsure"]) == (4, 5, 5)
+    assert err.startswith("answers: 3 new, 1 left out")
+    assert [state[key] for key in ("labelled", "unsure", "skipped")] == [3, 2, 1]
+    again = tmp_path / "again.csv"
+    assert run_cli(command(label_runs, *photos, "--todo", again, "--count", PICTURES)) == 0
+    left = [row.split(",")[1] for row in again.read_text().splitlines()[1:]]
+    digests = [row.split(",")[1] for row in rows]
+    assert len(left) == PICTURES - 3
+    assert left.index(digests[4]) < left.index(digests[1])  # what was left out comes late
+    todo.write_text("\n".join([head, *table[1:]]))
+    assert run_cli(command(label_runs, *photos, "--answers", todo)) == 2
+    assert "has other rows than the batch" in capsys.readouterr().err
 
 
 def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys):
@@ -77,7 +87,7 @@ def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys)
     assert run_cli(command(label_runs, *photos, "--answers-from", some, "--json")) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["labelled"] == 7
-    assert f"has labels of 7 of {PICTURES} pictures: they are not taken as drawn at random" in err
+    assert f"has labels of 7 of {PICTURES} pictures: all of them are taken" in err
     assert (
         run_cli(command(label_runs, *photos, "--answers-from", folder, "--require-decision")) == 0
     )

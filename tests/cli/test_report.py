@@ -9,7 +9,10 @@ import pytest
 from tests.report.samples import report
 from tuiprobe.answer.schema import json_schema
 from tuiprobe.cli.app import run_cli
+from tuiprobe.probes.content import table
 from tuiprobe.report.formats import FORMATS
+from tuiprobe.report.tables import tables
+from tuiprobe.results.section import Section
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -37,6 +40,26 @@ def test_what_is_there_is_replaced_only_when_asked(run, tmp_path, capsys):
     assert run_cli(["report", str(run), "--to", str(tmp_path / "file"), "--replace"]) == 2
     assert "it is a file, not a directory" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_file_is_no_folder_to_write_to(run, tmp_path, capsys):
+    for name in ("x.html", "x.md", "x.json"):
+        assert run_cli(["report", str(run), "--to", str(tmp_path / name)]) == 2
+        assert not (tmp_path / name).exists()
+    assert "--format json --to - > " in capsys.readouterr().err
+    (tmp_path / "v1.html").mkdir()
+    assert run_cli(["report", str(run), "--to", str(tmp_path / "v1.html")]) == 0
+
+
+def test_what_is_missing_is_an_empty_cell():
+    missing = table("shifts", ["data", "shift", "images"], [["val", "-", 3], ["-x", "r", "-"]])
+    part = report().parts[0]
+    section = Section(title="t", content=(missing,))
+    shown = report().model_copy(update={"parts": (part.model_copy(update={"section": section}),)})
+    text = tables(shown)["shifts"]
+    assert [line.split(",") for line in text.splitlines()[1:]] == [
+        ["val", "", "3"], ["'-x", "r", ""]
+    ]  # fmt: skip
 
 
 def test_a_full_disk_is_told_in_one_sentence(run, tmp_path, capsys, monkeypatch):

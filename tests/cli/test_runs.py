@@ -51,6 +51,17 @@ def by_name(root):
     return {row.name: row for row in list_runs(root)}
 
 
+def test_a_folder_without_runs_is_no_mistake(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(["runs"]) == 0
+    capsys.readouterr()
+    assert run_cli(["runs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"] == []
+    assert run_cli(["runs", "--root", "elsewhere"]) == 2
+    (tmp_path / "runs").write_text("")
+    assert run_cli(["runs"]) == 2
+
+
 @pytest.mark.parametrize("edit", ["a figure", "no manifest", "a figure, restored time"])
 def test_edited_results_are_refused_by_the_list_as_by_every_reader(root, edit, capsys):
     run = RunDir(root / "first")

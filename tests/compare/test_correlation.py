@@ -15,10 +15,9 @@ from tests.report.samples_head import head_results, one_hot
 from tests.report.strangers import stranger
 from tuiprobe.catalog.baselines import bundled
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.differences import Run
 from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, values_of
 from tuiprobe.compare.indicator_section import describe_indicator
-from tuiprobe.compare.several import describe_several
+from tuiprobe.compare.runs import Run
 from tuiprobe.probes.confidence import Logits, mean_confidence
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
@@ -263,7 +262,7 @@ def planted() -> list[Run]:
 
 def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     runs = planted()
-    *_, section = describe_several(runs)
+    section = describe_indicator(correlated({run.report.model.name: run.report for run in runs}))
     assert section.title == "Outlier figures against robustness"
     charts = [block for block in section.content if isinstance(block, Chart)]
     assert [chart.title for chart in charts] == [
@@ -278,7 +277,6 @@ def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     assert [y for *_, y in points] == [run.report.figure("value").value for run in runs[:3]]
     assert (series.name, series.role) == ("zero-shot", "main")
     assert charts[0].series[0].role == "control"
-    assert len(describe_several(runs[:2])) == 2
 
 
 def test_compare_has_them_for_runs_of_several_kinds(
@@ -293,12 +291,12 @@ def test_compare_has_them_for_runs_of_several_kinds(
     result = json.loads(capsys.readouterr().out)
     names = sorted(Path(path).name for path in paths)
     assert [row["run"] for row in result["correlations"]["runs"]] == names
-    kurtosis = [
-        "kurtosis" in {row["id"] for row in comparison["differences"]}
-        for comparison in result["comparisons"]
-    ]
-    assert kurtosis == [True] * 2 + [False] * 3
-    assert "figures of channels are not" in result["comparisons"][-1]["notes"][0]
+    models = {row["run"]: row["model"] for row in result["decision"]["models"]}
+    kinds = {run.report.model.name: run.report.model.representation for run in planted()}
+    for pair in result["comparisons"]:
+        alike = len({kinds[models[pair[end]]] for end in ("first", "second")}) == 1
+        assert ("kurtosis" in {row["id"] for row in pair["differences"]}) is alike
+        assert any("figures of channels are not" in note for note in pair["notes"]) is not alike
     assert run_cli(["compare", *paths]) == 0
     out = capsys.readouterr().out
     assert "6 encoders, effective robustness by standard on imagenet" in out

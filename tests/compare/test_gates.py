@@ -80,7 +80,7 @@ def test_what_cannot_be_answered_is_no_pass():
     assert tripped(parse_gate("kurtosis < -100"), comparison) == [reason]
     assert tripped(parse_gate("kurtosis differs"), comparison) == [reason]
     assert tripped(parse_gate("channels differ"), comparison) == [
-        "outlier channels on val cannot be compared: not in the second report"
+        "outlier channels on val cannot be compared: not in the report of open_clip:RN50-quickgelu"
     ]
     gone = compare(report(), retold(report(), outliers=NotRun(reason="damaged")))
     assert tripped(parse_gate("outcome differs"), gone) == [

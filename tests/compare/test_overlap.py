@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.report.samples import outlier_channel, outliers, report
+from tests.report.samples import model, outlier_channel, outliers, report
 from tests.report.test_concept_sections import concept_set
 from tuiprobe.compare.differences import Comparison, compare
 from tuiprobe.compare.differences_section import describe
@@ -89,7 +89,9 @@ def test_what_is_not_the_same_is_not_compared(first: Concepts) -> None:
         [why] = {common.not_comparable for common in in_common(first, second)}
         return why
 
-    assert reason(NotRun(reason="no concept set")) == "not in the second report"
+    assert (
+        reason(NotRun(reason="no concept set")) == "not in the report of open_clip:RN50-quickgelu"
+    )
     assert reason(first.model_copy(update={"digest": "other"})) == (
         "they differ in their images or labels"
     )
@@ -120,16 +122,16 @@ def test_channels_stand_in_the_order_of_numbers() -> None:
 
 
 def test_the_comparison_has_a_section(first: Concepts) -> None:
-    common = report(concepts=encoding(first, "dog", "sky"))
-    other = report(concepts=encoding(first, "=red|", "sky"))
+    common = report(concepts=encoding(first, "dog", "sky"), model=model(name="a"))
+    other = report(concepts=encoding(first, "=red|", "sky"), model=model(name="b"))
     text = markdown_of(compare(common, other))
     assert "## In common" in text
     assert (
-        "- encoded concepts on `toy`, channels: shared sky; only in the first dog; only in the "
-        r"second =red\|" in text
+        r"- encoded concepts on `toy`, channels: shared sky; only in b =red\|; only in a dog; "
+        in text
     )
     assert "; 1 shared, by chance 1.3 (1.0 to 2.0); Jaccard 33.3 %" in text
-    assert "- encoded concepts on `toy`, channels: not in the second report" in markdown_of(
+    assert "- encoded concepts on `toy`, channels: not in the report of open" in markdown_of(
         compare(common, report())
     )
     assert "encoded concepts" not in markdown_of(compare(report(), report()))

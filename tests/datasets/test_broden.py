@@ -15,11 +15,11 @@ from tests.datasets.broden_tree import (
     write_map,
     write_tree,
 )
+from tools.broden import write_broden
 from tuiprobe.datasets.broden import Broden
 from tuiprobe.datasets.concepts import Concept
 from tuiprobe.datasets.load import load_concepts
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.miniature import export
 from tuiprobe.miniature.data import MiniatureConcepts
 
 
@@ -129,8 +129,8 @@ def test_missing_tables_are_named(tree: Path, tmp_path: Path) -> None:
 
 
 def test_the_exported_miniature_reads_as_the_built_in_set(tmp_path: Path) -> None:
-    export(tmp_path / "mini", layouts=("broden",), images=60)
-    files, built_in = Broden(tmp_path / "mini" / "broden"), MiniatureConcepts()
+    write_broden(tmp_path / "broden", [i * 4000 // 60 for i in range(60)])
+    files, built_in = Broden(tmp_path / "broden"), MiniatureConcepts()
     assert files.concepts == built_in.concepts
     assert files.categories == built_in.categories
     for sample in files.samples:

@@ -76,7 +76,7 @@ def test_a_name_of_both_is_refused_with_both_spellings(
         out, err = capsys.readouterr()
         assert out == ""
         assert f"error: {option}: 'miniature' is the name of a data set and of a folder" in err
-    setup = preview(["mini_clip"], {"target": ["miniature"]}, {}, None)
+    setup = preview(["mini_clip"], {"target": ["miniature"]}, None)
     assert setup.problems.keys() == {"target"}
 
 

@@ -15,6 +15,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
 from tuiprobe.datasets.python_images import PythonImages
+from tuiprobe.datasets.sample import UnreadableImageError
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 
 COLORS = ("red", "green", "blue")
@@ -113,6 +114,29 @@ def test_tensors_go_to_the_model_as_they_are() -> None:
     assert len({content.digest() for content in contents}) == 3
 
 
+def broken() -> object:
+    raise KeyError("label")
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("item", [broken, None, ("/gone.png", 1), (np.zeros(3), 1)], ids=str)
+def test_an_item_that_fails_is_skipped_as_a_broken_file_is(
+    item: Any, place: int, listed: bool
+) -> None:
+    items: list[Any] = [*PAIRS, *PAIRS]
+    labels = [0, 1, 2, 0, 1, 2]
+    items.insert(place, item)
+    labels.insert(place, 1)
+    images = PythonImages(Items(items, **({"targets": labels} if listed else {})))
+    readable = [sample for sample in images.samples if sample.id != place]
+    assert [images.read(sample) is not None for sample in readable] == [True] * 6
+    assert [sample.label for sample in readable] == [0, 1, 2] * 2
+    assert images.classes == ("0", "1", "2")
+    with pytest.raises(UnreadableImageError, match=f"image {place} of py:Items"):
+        images.read(images.samples[place])
+
+
 MISTAKES: dict[str, tuple[Callable[[], object], type[TuiprobeError], str]] = {
     "a number": (lambda: 3, UsageError, "int 3 is no set of images: give a folder"),
     "a dict": (lambda: {"train": 1}, UsageError, "dict of train is no set"),
@@ -126,6 +150,11 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[TuiprobeError], str]] = {
     "a file that is gone": (lambda: ["/gone.png"], DataError, "image 0 of py:images: the file is"),
     "a score": (lambda: [(PICTURES[0], 0.5)], DataError, "has the label float 0.5: give the num"),
     "one-hot": (lambda: [(PICTURES[0], torch.zeros(3))], DataError, r"the label Tensor \[3\]"),
+    "a stream that breaks": (
+        lambda: (PAIRS[i] for i in (0, 1, 5)),
+        DataError,
+        "images failed: IndexError.*line",
+    ),
     "no class": (lambda: [*PAIRS, (PICTURES[0], -1)], DataError, "image 3 .* has the label int -1"),
     "a gap": (lambda: [*PAIRS, PICTURES[0]], DataError, "image 3 .* has no label and others have"),
     "both": (lambda: [*PAIRS, (PICTURES[0], "red")], DataError, "names and numbers as labels"),

@@ -60,6 +60,21 @@ UNDERSTOOD: dict[str, tuple[str, Any, str]] = {
         "the column of the index",
     ),
     "another column": ("l.csv", table(range(6), "split,label"), "by position (not read: split)"),
+    "names beside numbers": (
+        "l.csv",
+        column([f"{i},{['cat', 'ant', 'bee'][i]}" for i in TRUTH], "label,class_name"),
+        "by position (not read: class_name)",
+    ),
+    "a coordinate": (
+        "l.csv",
+        column([f"{i},1,{n}" for n, i in enumerate(TRUTH)], "label,x,y"),
+        "by position (not read: x, y)",
+    ),
+    "a measurement": (
+        "l.csv",
+        column([f"{i},1.5" for i in TRUTH], "label,target"),
+        "by position (not read: target)",
+    ),
     "byte order mark": ("l.csv", "\ufeff" + table([1, 0, 2, 3, 4, 5]), "in the column id"),
 }
 
@@ -72,6 +87,18 @@ def test_labels_are_those_of_their_rows(tmp_path: Path, kind: str) -> None:
     assert result.classes == ("0", "1", "2")
     assert result.in_words().startswith("6 labels, 3 classes, by ")
     assert order in result.in_words()
+
+
+@pytest.mark.parametrize(("first", "expected"), [(0, [1, 2, 3]), (1, [0, 1, 2])])
+def test_numbers_as_class_names_say_what_labels_count_from(
+    tmp_path: Path, first: int, expected: list[int]
+) -> None:
+    content = column([1, 2, 3, 3, 2, 1])
+    names = tuple(str(i) for i in range(first, first + 4))
+    result = labels_of(tmp_path, "l.csv", content, names=names)
+    assert result.values.tolist() == [*expected, *expected[::-1]]
+    with pytest.raises(DataError, match="labels 1 to 3 and none is 0, and --classes holds 4 names"):
+        labels_of(tmp_path, "l.csv", content, names=("ant", "bee", "cat", "dog"))
 
 
 REFUSED: dict[str, tuple[str, Any, str]] = {
@@ -99,6 +126,15 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     ),
     "semicolons": ("l.csv", column([f"{i};0" for i in range(6)]), "other signs than commas"),
     "no known column": ("l.csv", table(range(6), "a,b"), "none of its columns is called 'label'"),
+    "a column twice": ("l.csv", column(["0,1"] * 6, "label,Label"), "'label' is there twice"),
+    "other numbers": (
+        "l.csv", column([f"{i % 3},{i % 2}" for i in range(6)], "target,label"),
+        "columns 'label' and 'target' hold different labels",
+    ),
+    "other names": (
+        "l.csv", column([f"{i % 3},{'ab'[i % 2]}" for i in range(6)], "label,class_name"),
+        "columns 'label' and 'class_name' hold different labels",
+    ),
     "a comma in a name": ("l.csv", table(range(5)) + "5,crane, bird\n", "row 5 has 3 cells where"),
     "another encoding": ("l.txt", "a\0\n", "zero bytes"),
     "an empty line": ("l.txt", "1\n\n" + "2\n" * 4, "row 1 has no label"),

@@ -13,7 +13,7 @@ from tests.embeddings.conftest import Run, planted
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors import rows as sampling
 from tuiprobe.datasets.vectors.rows import sampled_rows
-from tuiprobe.errors import DataError
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.measure import shards as cutting
 from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.stopping import Interrupted
@@ -192,6 +192,14 @@ def test_rows_of_zeros_are_degenerate(tmp_path: Path, measure: Run) -> None:
     assert int(statistics(run)["degenerate"]) == 1
     message = "rows: 1 of 300 rows are all zeros, as rows are that were never written"
     assert warned(read_report(run), message)
+
+
+def test_equal_vectors_and_a_sample_of_all(tmp_path: Path, measure: Run) -> None:
+    np.save(tmp_path / "x.npy", np.ones((80, 8), np.float32))
+    report = read_report(measure(tmp_path / "x.npy", sample=0).directory)
+    assert any("all 80 vectors are equal" in warning for warning in report.warnings)
+    with pytest.raises(UsageError, match="--sample is about images"):
+        measure(tmp_path / "x.npy", sample=10)
 
 
 def test_sets_of_which_one_is_normalised_are_warned_of(tmp_path: Path, measure: Run) -> None:

@@ -34,10 +34,13 @@ from tuiprobe.answer.paths import without_folders
 from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.model_list import read_models
-from tuiprobe.compare.differences import Run as Compared
+from tuiprobe.compare.decision import decide
+from tuiprobe.compare.decision_section import describe_decision
 from tuiprobe.compare.differences import compare
 from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.several import describe_several
+from tuiprobe.compare.forest import describe_headlines
+from tuiprobe.compare.runs import Run as Compared
+from tuiprobe.compare.runs import with_names
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.datasets.vectors.formats import open_matrix
@@ -52,6 +55,7 @@ from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.reading import pictures
 from tuiprobe.report.terminal import summary
 from tuiprobe.results import Report
+from tuiprobe.results.section import Section
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_class_names
@@ -344,6 +348,11 @@ class Run:
                 (self.path / item).write_bytes(self.files[item])
 
 
+def decided(runs: list[Compared]) -> Section:
+    """Decides between runs, and describes the decision."""
+    return describe_decision(decide(runs), runs)
+
+
 def reports(place: Path) -> Target:
     """Everything that renders a report, of damaged trees with a checksum that fits."""
     run = Run(place)
@@ -355,7 +364,8 @@ def reports(place: Path) -> Target:
         partial(without_folders, places=("imagefolder:/data/val",)),
         summary,
         lambda report: describe(compare(report, whole), everything=True),
-        lambda report: describe_several([Compared(whole, {}), Compared(report, {})]),
+        lambda report: describe_headlines([whole, report]),
+        lambda report: decided(with_names([Compared(whole, {}), Compared(report, {})])),
     ]
 
     def ask(content: bytes) -> object:

@@ -18,16 +18,13 @@ import pytest
 
 from tests.fuzz.budget import seconds, seeds
 from tests.fuzz.damage import damage
-from tests.measure.fake_run import FakeSet, model, vouch, write_run
+from tests.measure.fake_run import FakeSet, vouch, write_run
 from tests.tui.live_run import HOST, live_run
 from tuiprobe.catalog.accuracies import read_own_baseline
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.agreement import agreement_of
-from tuiprobe.compare.differences import read_run
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report import read_report
 from tuiprobe.report.reading import pictures
-from tuiprobe.results import Weights
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
@@ -46,14 +43,14 @@ READERS = {
     "results.json": ["runs", "several", "report", "compare", "screens", "verify"],
     "summary.json": ["runs", "verify"],
     "spec.json": ["reprobe", "runs", "verify"],
-    "plan.json": ["ranks", "reprobe", "ablate", "agreement", "verify"],
-    "measured.json": ["reprobe", "ablate", "agreement", "verify"],
+    "plan.json": ["ranks", "reprobe", "ablate", "verify"],
+    "measured.json": ["reprobe", "ablate", "verify"],
     "preflight.json": ["reprobe", "verify"],
-    "samples.jsonl": ["reprobe", "ablate", "agreement", "verify"],
+    "samples.jsonl": ["reprobe", "ablate", "verify"],
     "key": ["runs", "reprobe", "verify"],
     "statistics.safetensors": ["reprobe", "verify"],
-    "features/val/images.safetensors": ["reprobe", "ablate", "agreement", "verify"],
-    "head.safetensors": ["reprobe", "ablate", "agreement", "verify"],
+    "features/val/images.safetensors": ["reprobe", "ablate", "verify"],
+    "head.safetensors": ["reprobe", "ablate", "verify"],
     "concepts.safetensors": ["reprobe", "verify"],
     "per_image.safetensors": ["compare", "verify"],
     "baseline.csv": ["reprobe", "csv", "verify"],
@@ -154,14 +151,6 @@ def ask(reader: str, root: Path, name: str) -> None:
             return
     elif reader == "ranks":
         read_ranks(RunDir(run))
-    elif reader == "agreement":
-        runs = []
-        for i, path in enumerate([run, *[root / "other"] * 4]):
-            weights = Weights(kind="checkpoint", source="x", digest=f"{i:064}")
-            whole = read_run(RunDir(path))
-            report = whole.report.model_copy(update={"model": model(weights=weights)})
-            runs.append(whole._replace(report=report))
-        agreement_of(runs)
     elif reader == "csv":
         try:
             text = (run / name).read_bytes().decode("utf-8", "replace")

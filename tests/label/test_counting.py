@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +12,18 @@ import pytest
 
 from tests.label.test_session import answer, truth
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.differences import compare_runs, read_run
-from tuiprobe.compare.ranking import rank
-from tuiprobe.compare.ranking_section import describe_ranking, title_of
+from tuiprobe.compare.decision import decide
+from tuiprobe.compare.differences import compare_runs
+from tuiprobe.compare.labels import label_evidence
+from tuiprobe.compare.runs import read_run, read_runs
 from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.result import TargetLabels
 from tuiprobe.label.session import Labelling, open_labelling
+from tuiprobe.numbers import NO_BREAK
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import files_of
-from tuiprobe.report.terminal import section_text
 from tuiprobe.report.text import line
-from tuiprobe.results import Estimate
+from tuiprobe.results import Estimate, given
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import read_results
@@ -30,25 +33,42 @@ def first_lines(run: Path) -> list[str]:
     return [line(text) for text in card(read_report(RunDir(run)))[0].lines]
 
 
-def by_hand(runs: list[Path], labelling: Labelling) -> list[tuple[float, float]]:
-    """Returns accuracy and half its range of each of two runs, while none is dropped."""
+def by_hand(runs: list[Path], labelling: Labelling) -> list[tuple[float, float, float]]:
+    """Returns accuracy and ends of each of two runs, while none is dropped and none unsure."""
     one, two = (read_candidate(RunDir(run), "photos") for run in runs)
     names = np.array([one.classes, two.classes])
     answers = np.array([names[n][run.answers] for n, run in enumerate((one, two))])
     sure = np.array([one.confidences, two.confidences])
     support = np.where(answers[0] == answers[1], 1.0, sure / sure.sum(axis=0))
-    differ, places = answers[0] != answers[1], np.array(labelling.survey.drawn)
-    right = answers[:, places] == np.array([truth(labelling, int(place)) for place in places])
+    differ, labels = answers[0] != answers[1], set(labelling.survey.labels)
+    samples = []
+    for inside in (differ, ~differ):
+        sample: set[int] = set()
+        for name in (b"order", b"other"):
+
+            def key(place: int, name: bytes = name) -> bytes:
+                return sha256(name + bytes.fromhex(labelling.matched.digests[place])).digest()
+
+            walk = sorted(np.flatnonzero(inside).tolist(), key=key)
+            sample |= set(takewhile(labels.__contains__, walk))
+        samples.append(sorted(sample))
+    n = sum(map(len, samples))
     results = []
-    for hits, guess in zip(right, support, strict=True):
+    for model, guess in zip(answers, support, strict=True):
         mean = variance = 0.0
-        for block in (differ, ~differ):
-            inside, weight = block[places], block.mean()
-            rest = hits[inside] - guess[places][inside] / 2
+        for block, places in zip((differ, ~differ), samples, strict=True):
+            weight, count = block.mean(), len(places)
+            hits = model[places] == [truth(labelling, place) for place in places]
+            rest = hits - guess[places] / 2
             mean += weight * (rest.mean() + guess[block].mean() / 2)
-            spread = min(0.25, (((rest - rest.mean()) ** 2).sum() + 0.5) / len(rest))
-            variance += weight**2 * spread / len(rest) * (1 - len(rest) / block.sum())
-        results.append((mean, (1.96 + 2.4 / (len(places) - 2)) * variance**0.5))
+            p = (hits.sum() + 2) / (count + 4)
+            spread = min(0.25, max(((rest - rest.mean()) ** 2).mean(), p * (1 - p)))
+            variance += weight**2 * spread / count * (1 - count / block.sum())
+        half = 1.25 * (1.96 + 2.4 / (n - 2)) * variance**0.5
+        right = sum(model[place] == truth(labelling, place) for place in labels)
+        least, most = right / len(differ), (right + len(differ) - len(labels)) / len(differ)
+        results.append((mean, max(mean - half, least), min(mean + half, most)))
+    assert n == 24
     return results
 
 
@@ -58,28 +78,28 @@ def test_the_headline_of_a_run_is_what_labels_measured(
     before = (label_runs[0] / "results.json").read_bytes()
     estimated = read_report(RunDir(label_runs[0])).title
     labelling = open_labelling(label_runs, "photos")
-    answer(labelling, 16)
-    assert not any(labelling.survey.dropped)  # type: ignore[union-attr]
+    answer(labelling, 24)
     labelling.close()
-    for run, (accuracy, half) in zip(label_runs, by_hand(label_runs, labelling), strict=True):
+    for run, hand in zip(label_runs, by_hand(label_runs, labelling), strict=True):
         report = read_report(RunDir(run))
         figure = report.figure("labelled", "photos")
         assert isinstance(figure, Estimate)
-        hand = [accuracy, max(accuracy - half, 0), min(accuracy + half, 1)]
-        assert figure.n == 16
+        assert figure.n == 24
         assert figure.low is not None
         assert figure.high is not None
         assert np.allclose([figure.value, figure.low, figure.high], hand, atol=1e-4)
         share, _, ends = figure.with_interval().partition(" (")
         model = report.model.name
-        title = f"{model} on photos: {share} right ({ends}, measured on 16 pictures"
+        title = f"{model} on photos: {share} right ({ends}, measured on 24 pictures"
         assert report.title == title
         lines = first_lines(run)
-        assert lines[0] == f"photos, measured on 16 of your pictures: {share} ({ends}."
+        assert lines[0] == f"photos: {share} right ({ends}, measured on 24 pictures."
         assert any("no labels" in text for text in lines[1:])  # the estimate stays
         files = files_of(report, RunDir(run), ["md", "html", "csv", "json"])
-        assert f"measured on 16 of your pictures: {share} ({ends}" in files["report.md"]
-        assert f"measured on 16 of your pictures: {share} ({ends}" in files["report.html"]
+        assert f"{share} right ({ends}, measured on 24 pictures" in files["report.md"]
+        assert f"{share} right ({ends}, measured on 24 pictures" in files["report.html"].replace(
+            NO_BREAK, " "
+        )
         assert (
             f"photos,labels,labelled,accuracy by labels,{figure.value}"
             in (files["tables/figures.csv"])
@@ -87,35 +107,69 @@ def test_the_headline_of_a_run_is_what_labels_measured(
         assert json.loads(files["results.json"])["title"] == title
     assert (label_runs[0] / "results.json").read_bytes() == before
     assert run_cli(["runs", "--root", str(label_runs[0].parent)]) == 0
-    assert capsys.readouterr().out.count(" measured ") == 2
+    assert capsys.readouterr().out.count("by labels ") == 2
     assert run_cli(["runs", "--root", str(label_runs[0].parent), "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["runs"]}
-    assert rows[label_runs[1].name]["labelled"] == figure.model_dump(mode="json")
+    target = rows[label_runs[1].name]["target"]
+    assert (target["evidence"], target["value"], target["n"]) == ("labels", figure.value, 24)
     assert rows[label_runs[1].name]["title"] == title
-    for name in ("csv", "plan.json"):
+    for name in ("csv", "questions.json"):
         (label_runs[0].parent / f"labels-photos.{name}").unlink()
     assert read_report(RunDir(label_runs[0])).title == estimated
 
 
-def test_labels_of_unknown_selection_stand_beside_the_estimate(label_runs: list[Path]) -> None:
+def test_labels_outside_of_any_sample_prove_something_all_the_same(label_runs: list[Path]) -> None:
     estimated = read_report(RunDir(label_runs[0]))
-    labelling = open_labelling(label_runs, "photos")
-    for place in range(10):
-        labelling.label(place, "outside", truth(labelling, place))
+    labelling = open_labelling(label_runs[:1], "photos")
+    pool, strata = labelling.matched.pool, labelling.survey.strata  # type: ignore[union-attr]
+    firsts = {next(p for p in o if strata[p] == 0) for o in (pool.order, pool.other)}
+    chosen = [place for place in range(40) if place not in firsts][:10]
+    for place in chosen:
+        labelling.label(place, truth(labelling, place))
     labelling.close()
-    right = labelling.right(range(10))[0]
-    words = f"right on {right} of 10 labelled pictures, which were not drawn at random"
+    right = int(labelling.survey.right[0])
     report = read_report(RunDir(label_runs[0]))
-    assert report.title == estimated.title
-    lines = first_lines(label_runs[0])
-    assert lines[-1] == f"photos, {words}."
-    assert len(lines) > 1
-    assert report.headline("labelled") is None
     part = report.part(TargetLabels)
     assert part is not None
-    assert (part.targets[0].right, part.targets[0].labelled) == (right, 10)
-    text = section_text(describe_ranking(rank([read_run(RunDir(run)) for run in label_runs])))
-    assert words in " ".join(text.split())
+    (known,) = part.targets
+    assert (known.right, known.labelled, known.pictures, known.evidence) == (right, 10, 40, "open")
+    assert known.proven == (right / 40, (right + 30) / 40)
+    assert report.headline("labelled") is None
+    lines = first_lines(label_runs[0])
+    words = f"right on {right} of 10 labelled pictures, which were not drawn at random"
+    assert lines[-1].startswith(f"photos: {words}: that proves ")
+    runs = read_runs(label_runs)
+    decision = decide(runs)
+    assert (decision.target, decision.labels, decision.verdict) == ("photos", 10, "undecided")
+    before, after = estimated.figure("target", "photos"), report.figure("target", "photos")
+    assert isinstance(before, Estimate)
+    assert isinstance(after, Estimate)
+    least, most = known.proven
+    assert after.low == max(before.low or 0, least)
+    assert after.high == min(before.high or 1, most)
+    assert least <= after.value <= most
+
+
+def test_no_estimate_stands_where_labels_prove_more(label_runs: list[Path]) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    for place in range(38):
+        labelling.label(place, truth(labelling, place))
+    labelling.close()
+    for run, right in zip(label_runs, labelling.survey.right.tolist(), strict=True):
+        report = read_report(RunDir(run))
+        figure = report.figure("labelled", "photos")
+        assert isinstance(figure, Estimate)
+        assert right / 40 <= (figure.low or 0) <= (figure.high or 1) <= (right + 2) / 40
+        estimates = {
+            named.id
+            for part in report.parts
+            for named in part.figures
+            if named.data == "photos" and named.id.startswith("target") and given(named.figure)
+        }
+        assert estimates <= {"target.less_confident", "target.dispersion"}
+        assert report.figure("target", "street") != report.figure("target", "photos")
+        assert report.title.startswith(f"{report.model.name} on photos: ")
+        assert "about" not in report.title
 
 
 def test_models_are_ordered_and_gated_by_labels(
@@ -130,32 +184,30 @@ def test_models_are_ordered_and_gated_by_labels(
     assert rights[0] != rights[1]
     best, other = np.argsort(-rights).tolist()
     runs = [read_run(RunDir(run)) for run in label_runs]
-    for given in (runs, runs[::-1]):
-        ranking = rank(given)
-        assert ranking.by == "labelled"
-        assert ranking.labels is not None
-        assert (ranking.labels.verdict, ranking.labels.labels) == ("best", 40)
-        assert [row.model for row in ranking.models] == [
+    for some in (runs, runs[::-1]):
+        decision = decide(some)
+        assert (decision.verdict, decision.evidence, decision.labels) == ("best", "labels", 40)
+        assert [row.model for row in decision.models] == [
             runs[best].report.model.name,
             runs[other].report.model.name,
         ]
-        assert [row.decision for row in ranking.models] == ["take", "not the best"]
-        words = f"Take {ranking.models[0].model}: the best of the 2 on these 40 pictures of photos"
-        assert title_of(ranking) == f"{words}, by 40 labels"
-    row = next(
-        row for row in compare_runs(runs[best], runs[other]).differences if row.id == "labelled"
-    )
+        assert [row.standing for row in decision.models] == ["take", "behind"]
+        assert isinstance(decision.models[1].difference, Estimate)
+        assert decision.models[1].difference.value == pytest.approx(rights[best] - rights[other])
+        assert decision.sentence.startswith(f"Take {decision.models[0].model}: best on your ")
+    comparison = compare_runs(runs, best, other, label_evidence(runs))
+    row = next(row for row in comparison.differences if row.id == "labelled")
     assert isinstance(row.difference, Estimate)
     assert row.difference.value == pytest.approx(rights[other] - rights[best])
-    assert (row.differs, row.p) == (True, None)
+    assert row.differs
     paths = [str(label_runs[n]) for n in (best, other)]
     assert run_cli(["compare", *paths, "--fail-if", "labelled < -0.01"]) == 1
     assert "photos/labels: labelled changed by" in capsys.readouterr().err
     assert run_cli(["compare", *paths, "--fail-if", '"accuracy by labels" > 0.01']) == 0
     assert 'gate passed: "accuracy by labels" > 0.01' in capsys.readouterr().err
     assert run_cli(["compare", *paths, "--json"]) == 0
-    written = json.loads(capsys.readouterr().out)["ranking"]
-    assert (written["by"], written["labels"]["labels"]) == ("labelled", 40)
+    written = json.loads(capsys.readouterr().out)["decision"]
+    assert (written["evidence"], written["labels"]) == ("labels", 40)
 
 
 @pytest.mark.parametrize("damage", ["conflict", "damaged", "no class"])

@@ -2,190 +2,102 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.label.test_contest import STREET, TRUTH
+from tests.label.street import MODELS, RATES, labelled, street_folder, street_runs
 from tests.report.samples import report
-from tuiprobe.compare.differences import Run
+from tuiprobe.cli.app import run_cli
+from tuiprobe.compare.decision import Decision, decide
 from tuiprobe.compare.labels import LabelEvidence, label_evidence
-from tuiprobe.compare.ranking import Ranking, rank
-from tuiprobe.compare.ranking_section import describe_ranking
-from tuiprobe.label import session
-from tuiprobe.label.candidates import Candidate
-from tuiprobe.label.files import NONE_OF_THESE
-from tuiprobe.label.session import Labelling, open_labelling
-from tuiprobe.label.status import describe_labels, label_status
-from tuiprobe.report.terminal import section_text
-from tuiprobe.report.text import line
-from tuiprobe.results import Estimate
+from tuiprobe.compare.runs import Run
+from tuiprobe.label.session import open_labelling
+from tuiprobe.label.status import label_status
+from tuiprobe.results import Estimate, Report
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.results import write_results
 
-MODELS = ("mini_clip", "mini_clip_soft", "mini_finetuned", "mini_supervised")
-CLASSES = tuple(f"class {n}" for n in range(int(STREET["answers"].max()) + 1))
-RATES = (STREET["answers"] == TRUTH).mean(axis=1)
-
-
-@pytest.fixture
-def street_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Run directories of the embedded models, whose answers on the street are kept."""
-    names = [f"{n:05}.png" for n in range(500)]
-
-    def read(directory: RunDir, target: str | None) -> Candidate:
-        number = MODELS.index(directory.path.name.partition("-")[0])  # `-` begins a copy
-        return Candidate(
-            directory, MODELS[number], "street", "miniature:street", (), CLASSES, np.arange(500),
-            STREET["answers"][number].astype(np.int64), STREET["confidences"][number],
-            {n: f"{n + 1:064x}" for n in range(500)}, dict(enumerate(names)),
-        )  # fmt: skip
-
-    monkeypatch.setattr(session, "read_candidate", read)
-    runs = [tmp_path / model for model in MODELS]
-    for run in runs:
-        run.mkdir()
-    return runs
+__all__ = ["street_folder"]
 
 
-def labelled(runs: list[Path], most: int = 500) -> Labelling:
-    """Labels the street by its hidden labels until the best is known."""
-    labelling = open_labelling(runs, "street")
-    while labelling.decided.verdict != "best" and len(labelling.counted) < most:
-        picture = labelling.following()
-        assert picture is not None
-        right = int(TRUTH[picture.place])
-        name = CLASSES[right] if right >= 0 else NONE_OF_THESE
-        labelling.label(picture.place, picture.how, name)
-    labelling.close()
-    return labelling
-
-
-def compared(runs: list[Path]) -> tuple[Ranking, LabelEvidence]:
+def about_street(model: str) -> Report:
+    """Returns a report on the street by a model."""
     street = report().data[0].model_copy(update={"name": "street", "target": True})
-    reports = [
-        report().model_copy(
-            update={
-                "data": (street,),
-                "model": report().model.model_copy(update={"name": run.name}),
-            }
-        )
-        for run in runs
-    ]
-    directories = [RunDir(run) for run in runs]
-    evidence = label_evidence(reports, directories)
+    named = report().model.model_copy(update={"name": model})
+    return report().model_copy(update={"data": (street,), "model": named})
+
+
+def compared(runs: list[Path]) -> tuple[Decision, LabelEvidence]:
+    given = [Run(about_street(run.name), {}, RunDir(run)) for run in runs]
+    evidence = label_evidence(given)
     assert isinstance(evidence, LabelEvidence)
-    given = zip(reports, directories, strict=True)
-    return rank([Run(report, {}, directory) for report, directory in given]), evidence
+    return decide(given), evidence
 
 
-def test_at_every_moment_compare_says_what_label_says(street_runs: list[Path]) -> None:
-    pair = [street_runs[3], street_runs[1]]
-    for most, verdict in ((20, "open"), (46, "within"), (49, "best")):
+def asked(command: str, runs: list[Path], capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    """Returns the decision that a command prints about runs."""
+    assert run_cli([command, *map(str, runs), "--json"]) == 0
+    decision = json.loads(capsys.readouterr().out)["decision"]
+    assert isinstance(decision, dict)
+    return decision
+
+
+def test_at_every_moment_compare_says_what_label_says(street_folder: Path) -> None:
+    pair = street_runs(street_folder, "mini_supervised", "mini_clip_soft")
+    seen = set()
+    for most in (20, 30, 40, 50, 60, 80, 100, 120):
         labelled(pair, most)
         status = label_status(open_labelling(pair, "street"))
-        ranking, evidence = compared(pair)
+        decision, evidence = compared(pair)
         assert evidence.status == status
-        assert status.verdict == verdict
-        difference, ahead = evidence.difference(1, 0)
-        assert isinstance(difference, Estimate)
-        assert ahead is (verdict == "best")
         (row,) = (row for row in status.candidates if row.difference is not None)
-        if verdict == "open":
-            assert ranking.by == ""  # not every run has an accuracy by labels here
-            continue
-        assert ranking.labels is not None
-        assert (ranking.labels.verdict, ranking.labels.labels) == (verdict, most)
-        decisions = {model.model: model.decision for model in ranking.models}
-        text = section_text(describe_labels(status))
-        if verdict == "within":
-            assert decisions == {
-                "mini_clip_soft": "take", "mini_supervised": "at most 2 points better",
-            }  # fmt: skip
-            assert status.standing(0) == "at most 2 points better"
-            assert row.bound == "open"  # more labels narrow it
-            assert "decided" not in text
-            assert (difference.low, difference.high) == row.difference
+        change = decision.models[1].difference
+        assert isinstance(change, Estimate)
+        assert (change.value, change.low, change.high) == row.difference  # also after the decision
+        verdicts = {"open": "undecided"}
+        assert decision.verdict == verdicts.get(status.verdict, status.verdict)
+        assert (decision.evidence, decision.labels) == ("labels", status.labelled)
+        standings = {model.model: model.standing for model in decision.models}
+        rest = {"best": "not the best", "within": "at most 2 points better"}
+        if status.verdict in rest:
+            expected = {"mini_clip_soft": "take", "mini_supervised": rest[status.verdict]}
+            assert standings == expected
         else:
-            assert decisions == {"mini_clip_soft": "take", "mini_supervised": "not the best"}
-            assert row.bound == "decided"
-            assert difference.low is None
+            assert set(standings.values()) == {"undecided"}
+        seen.add(status.verdict)
+    assert {"open", "best"} <= seen
 
 
-def test_some_candidates_of_a_plan_take_over_what_it_decides(street_runs: list[Path]) -> None:
-    whole = labelled(street_runs)
-    assert len(whole.counted) == 271
-    accuracies = {row.model: row.accuracy for row in label_status(whole).candidates}
-    for places in (*combinations(range(4), 2), *combinations(range(4), 3)):
-        runs = [street_runs[place] for place in places]
-        ranking, evidence = compared(runs)
-        status = label_status(open_labelling(runs, "street"))
-        assert evidence.status == status
-        assert {row.model: row.accuracy for row in status.candidates} == {
-            MODELS[place]: accuracies[MODELS[place]] for place in places
-        }
-        for a, b in combinations(range(len(runs)), 2):
-            difference, ahead = evidence.difference(a, b)
-            assert isinstance(difference, Estimate)
-            truth = RATES[places[a]] - RATES[places[b]]
-            if difference.low is not None:
-                assert difference.low <= truth <= (difference.high or 0)
-            assert not ahead or difference.value * truth > 0
-        if 1 not in places:
-            leader = evidence.places.index(status.leader)
-            values = [evidence.difference(leader, n)[0] for n in range(len(runs)) if n != leader]
-            assert sum(value.value for value in values if isinstance(value, Estimate)) >= 0
-            continue
-        assert (status.verdict, status.candidates[status.leader].model) == ("best", MODELS[1])
-        assert set(status.among) == set(MODELS)
-        words = "mini_clip_soft is the best of the 4 on these 500 pictures"
-        assert status.sentence(names=True) == words
-        models = f"{', '.join(MODELS[:3])} and {MODELS[3]}"
-        test = f"among {models}, after 271 labels: mini_clip_soft is the best"
-        assert test in " ".join(section_text(describe_labels(status)).split())
-        assert line(describe_ranking(ranking).headline) == (
-            "Take mini_clip_soft: the best of the 4 on these 500 pictures of street, by 271 labels."
-        )
-        assert test in " ".join(section_text(describe_ranking(ranking)).split())
-        assert ranking.models[0].decision == "take"
-        assert {model.decision for model in ranking.models[1:]} == {"not the best"}
-
-
-def test_a_candidate_that_lost_among_some_is_not_the_best_of_more(street_runs: list[Path]) -> None:
-    labelled([street_runs[1], street_runs[3]])
-    _, evidence = compared(street_runs)
-    standing = {
-        row.model: evidence.status.standing(place)
-        for place, row in enumerate(evidence.status.candidates)
-    }
-    assert standing["mini_supervised"] == "not the best"
-    assert "the best" not in standing.values()
-    assert evidence.status.verdict == "open"
-    labelled([street_runs[1], street_runs[0]])
-    labelled([street_runs[1], street_runs[2]])
-    ranking, evidence = compared(street_runs)  # it won against each of the others
-    assert evidence.status.verdict == "best"
-    assert [model.model for model in ranking.models if model.decision == "take"] == [MODELS[1]]
-    assert len(evidence.status.taken) == 3
-    text = " ".join(section_text(describe_labels(evidence.status)).split())
-    assert "several plans have several risks" in text
-    labelling = labelled(street_runs)
-    assert labelling.planned.verdict == "open"  # nothing is left to label
-    labelling = open_labelling(street_runs, "street")
-    labelling.undo()
-    assert label_status(labelling) == label_status(open_labelling(street_runs, "street"))
-    labelling.close()
-
-
-def test_copies_of_a_candidate_do_not_make_a_plan_one_of_more_models(
-    street_runs: list[Path],
+def test_all_pairs_and_triples_are_decided_alike_by_label_and_compare(
+    street_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copies = [street_runs[3].with_name(f"{MODELS[3]}-{n}") for n in range(2)]
-    for copy in copies:
-        copy.mkdir()
-    plan = labelled([street_runs[1], street_runs[3], *copies])
-    assert plan.decided.verdict == "best"
-    status = label_status(open_labelling(street_runs[1:], "street"))
-    assert status.verdict == "open"  # nothing was said of mini_finetuned
-    assert [row.dropped for row in status.candidates] == [False, False, True]
+    runs = street_runs(street_folder, *MODELS)
+    for run in runs:
+        write_results(RunDir(run), about_street(run.name))
+    for most in (40, 500):
+        labelled(runs, most)
+        verdicts = set()
+        for count in (4, 2, 3):
+            for places in combinations(range(4), count):
+                some = [runs[place] for place in places]
+                asked("label", some, capsys)  # a question of its own, which costs
+        for count in (2, 3, 4):
+            for places in combinations(range(4), count):
+                some = [runs[place] for place in places]
+                by_label, by_compare = (asked(name, some, capsys) for name in ("label", "compare"))
+                assert by_label == by_compare
+                decision = Decision.model_validate(by_label)
+                verdicts.add(decision.verdict)
+                reference = RATES[places[decision.models[0].place]]
+                for row in decision.models[1:]:
+                    truth = reference - RATES[places[row.place]]
+                    assert isinstance(row.difference, Estimate)
+                    assert row.difference.low is not None
+                    assert row.difference.high is not None
+                    assert row.difference.low <= truth <= row.difference.high
+                    if row.standing in ("behind", "not the best"):
+                        assert truth > 0
+        assert verdicts == ({"undecided"} if most == 40 else verdicts | {"best"})

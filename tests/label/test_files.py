@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,8 +21,7 @@ from tuiprobe.label.files import (
     UNSURE,
     LabelFiles,
     LabelLine,
-    LabelPlan,
-    PlanCandidate,
+    Questions,
     label_lines,
     label_targets,
 )
@@ -32,7 +32,7 @@ TIME = "2026-01-31T12:00:00Z"
 
 
 def label(number: int, name: str = "cat") -> LabelLine:
-    return LabelLine(f"{number}.jpg", f"{number:064x}", name, "0" * 12, "order", TIME)
+    return LabelLine(f"{number}.jpg", f"{number:064x}", name, TIME)
 
 
 def test_a_loss_of_power_takes_no_answer_that_was_acknowledged(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_two_programs_do_not_mix_their_labels(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=50)
 @given(image=st.text(), name=st.text(min_size=1))
 def test_any_name_comes_back_from_a_line_that_no_program_obeys(image, name) -> None:
-    line = LabelLine(plain(image), "0" * 64, plain(name), "", "outside", TIME)
+    line = LabelLine(plain(image), "0" * 64, plain(name), TIME)
     text = line.text()
     assert text.count("\n") == 1
     assert not text.startswith(("=", "+", "-", "@", '"=', '"+', '"-', '"@'))
@@ -130,8 +130,8 @@ def test_any_name_comes_back_from_a_line_that_no_program_obeys(image, name) -> N
 def test_what_is_no_label_is_named_by_its_line(tmp_path: Path) -> None:
     files = LabelFiles(tmp_path, "photos")
     good = label(0).text()
-    for wrong in ("a,b\n", good.replace("order", "chosen"), good.replace(",cat,", ",,"),
-                  good.replace("0" * 64, "0" * 63), good.replace(TIME, "today")):  # fmt: skip
+    for wrong in ("a,b\n", good.replace(",cat,", ","), good.replace("0" * 64, "0" * 63),
+                  good.replace(TIME, "today")):  # fmt: skip
         files.csv.path.write_text(",".join(COLUMNS) + "\n" + good + wrong + good)
         with pytest.raises(DataError, match=r"labels-photos\.csv line 3 is no label"):
             files.lines()
@@ -145,12 +145,11 @@ def test_files_of_strangers_cost_a_sentence_at_most(tmp_path: Path) -> None:
     files, draws = LabelFiles(tmp_path, "photos"), np.random.default_rng(0)
     files.append(label(0))
     files.close()
-    candidate = PlanCandidate(run="../elsewhere", model="m", answers="0" * 64)
-    pictures, stages = (f"{0:064x}",), (0,)
-    files.write_plans(
-        [LabelPlan(id="0" * 12, seed=0, candidates=(candidate,), pictures=pictures, stages=stages)]
+    question = Questions(
+        pictures="1" * 64, first=("2" * 64,), runs=("../elsewhere",), asked=("2" * 64,)
     )
-    for entry, read in ((files.csv, files.lines), (files.json, files.plans)):
+    files.ask(question)
+    for entry, read in ((files.csv, files.lines), (files.json, files.questions)):
         content = entry.read_bytes()
         for _ in range(300):
             damaged = bytearray(content)
@@ -162,6 +161,36 @@ def test_files_of_strangers_cost_a_sentence_at_most(tmp_path: Path) -> None:
             with suppress(DataError):
                 read()
         entry.path.write_bytes(content)
-    files.json.path.write_text(files.json.read_text().replace('"stages":[0]', '"stages":[]'))
-    with pytest.raises(DamagedFileError, match="not have one stage per picture"):
-        files.plans()
+    text = files.json.read_text().replace('"runs":["../elsewhere"]', '"runs":[]')
+    files.json.path.write_text(text)
+    with pytest.raises(DamagedFileError, match="does not fit the answers"):
+        files.questions()
+
+
+def asked(*numbers: int) -> Questions:
+    digests = tuple(f"{number:064x}" for number in numbers)
+    return Questions(pictures="f" * 64, first=digests, runs=("run",) * len(digests), asked=digests)
+
+
+def test_the_first_question_stays_the_first_and_all_that_was_asked_is_counted(
+    tmp_path: Path,
+) -> None:
+    files = LabelFiles(tmp_path, "photos")
+    assert files.ask(asked(1, 2)) == asked(1, 2)
+    for _ in range(2):
+        record = files.ask(asked(2, 3))
+        assert record.first == asked(1, 2).first
+        assert record.asked == asked(1, 2, 3).asked
+    other = asked(7, 8).model_copy(update={"pictures": "e" * 64})
+    assert files.ask(other) == other  # about other pictures
+    assert files.questions() == (record, other)
+
+
+def test_programs_that_ask_at_once_are_all_on_record(tmp_path: Path) -> None:
+    def ask(number: int) -> None:
+        LabelFiles(tmp_path, "photos").ask(asked(0, number))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(1, 25)))
+    (record,) = LabelFiles(tmp_path, "photos").questions()
+    assert len(record.asked) == 25

@@ -1,4 +1,4 @@
-"""Sessions of labelling over finished runs: resuming, plans, refusals, accuracies beside runs."""
+"""Sessions of labelling over finished runs: resuming, questions, refusals, tables."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import json
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tuiprobe import probe
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.label.accuracy import labelled_accuracy
-from tuiprobe.label.answer_table import take_answers, todo_text
+from tuiprobe.label.answer_table import TakenAnswers, take_answers, todo_text
 from tuiprobe.label.files import NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.label.status import label_status
 from tuiprobe.miniature import world
-from tuiprobe.results import Estimate
-from tuiprobe.run.directory import RunDir
 
 MODELS, PICTURES = ("mini_clip_soft", "mini_finetuned"), 40
 
@@ -34,7 +31,7 @@ def answer(labelling: Labelling, count: int, label: str | None = None) -> None:
     for _ in range(count):
         picture = labelling.following()
         assert picture is not None
-        labelling.label(picture.place, picture.how, label or truth(labelling, picture.place))
+        labelling.label(picture.place, truth(labelling, picture.place) if label is None else label)
 
 
 def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
@@ -42,12 +39,15 @@ def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
     states = []
     for count in range(12):
         states.append((label_status(labelling), labelling.following()))
-        answer(labelling, 1, UNSURE if count % 4 == 3 else None)
-        again = open_labelling(label_runs[::-1], "photos")  # nothing was closed: as after a kill
+        answer(labelling, 1, {3: UNSURE, 2: ""}.get(count % 4))
+        again = open_labelling(label_runs, "photos")  # nothing was closed: as after a kill
         assert label_status(again) == label_status(labelling)
         assert again.following() == labelling.following()
-        assert again.matched.candidates[0].model == MODELS[0]  # the order of the plan
-    assert label_status(labelling).unsure == 3
+        turned = open_labelling(label_runs[::-1], "photos")
+        assert turned.following() == labelling.following()
+        assert turned.letters == labelling.letters[::-1]
+    state = label_status(labelling)
+    assert (state.labelled, state.unsure, state.skipped) == (9, 3, 3)
     while states:
         labelling.undo()
         before = states.pop()
@@ -98,24 +98,19 @@ def test_the_picture_shown_is_the_one_that_was_measured(
         path.write_bytes(kept)
 
 
-def test_a_plan_keeps_its_seed_and_new_candidates_take_another(label_runs: list[Path]) -> None:
-    labelling = open_labelling(label_runs, "photos", seed=5)
-    answer(labelling, 6)
-    labelling.close()
-    assert open_labelling(label_runs, "photos").plan.seed == 5
-    with pytest.raises(UsageError, match="labelled by seed 5: choosing among seeds"):
-        open_labelling(label_runs, "photos", seed=6)
-    third = label_runs[0].parent / "third"
-    shutil.copytree(label_runs[0], third)
-    with pytest.raises(UsageError, match="seed 5 belongs to other candidates"):
-        open_labelling([*label_runs, third], "photos", seed=5)
-    more = open_labelling([*label_runs, third], "photos")
-    assert more.plan.seed == 6
-    assert len(more.survey.known) == 6  # the same labels; drawn by another plan
-    answer(more, 1)
-    more.close()
-    assert [plan.seed for plan in more.files.plans()] == [5, 6]
-    assert label_status(open_labelling(label_runs, "photos")).outside == 1
+def test_the_order_follows_from_the_pictures_alone(label_runs: list[Path]) -> None:
+    pools = [
+        open_labelling(runs, "photos").matched
+        for runs in (label_runs, label_runs[::-1], label_runs[:1])
+    ]
+    for name in ("order", "other"):
+        first, *others = (
+            [matched.digests[place] for place in getattr(matched.pool, name).tolist()]
+            for matched in pools
+        )
+        keys = [sha256(name.encode() + bytes.fromhex(digest)).hexdigest() for digest in first]
+        assert keys == sorted(keys)
+        assert others == [first, first]
 
 
 def test_what_cannot_be_labelled_together_is_refused_with_what_differs(
@@ -157,80 +152,12 @@ def test_what_cannot_be_labelled_together_is_refused_with_what_differs(
         open_labelling(label_runs, "photos")
 
 
-def test_labels_are_found_by_digest_for_any_run_beside_them(label_runs: list[Path]) -> None:
-    assert labelled_accuracy(RunDir(label_runs[0]), "photos") is None
+def test_a_mistyped_class_has_near_names(label_runs: list[Path]) -> None:
     labelling = open_labelling(label_runs, "photos")
-    answer(labelling, 15)
-    stranger = label_runs[0].parent / "stranger"
-    shutil.copytree(label_runs[1], stranger)
-    for run, row in zip(label_runs, label_status(labelling).candidates, strict=True):
-        beside = labelled_accuracy(RunDir(run), "photos")
-        assert beside is not None
-        assert row.accuracy is not None
-        figure = row.accuracy.figure
-        assert (beside.accuracy, beside.pictures, beside.labelled) == (figure, PICTURES, 15)
-        assert beside.sentence().startswith("measured on 15 of your pictures: ")
-    assert labelled_accuracy(RunDir(stranger), "street") is None  # rendered, so of other contents
-    shutil.rmtree(
-        label_runs[0]
-    )  # a rival is gone: the blocks of the plan still say how they were drawn
-    beside = labelled_accuracy(RunDir(label_runs[1]), "photos")
-    assert beside is not None
-    assert isinstance(beside.accuracy, Estimate)
-    assert beside.accuracy.low <= figure.value <= beside.accuracy.high
-    labelling.close()
-
-
-def test_the_accuracy_of_a_run_alone_does_not_rest_on_its_name(label_runs: list[Path]) -> None:
-    labelling = open_labelling(label_runs[:1], "photos")
-    answer(labelling, 25)
-    labelling.close()
-    before = labelled_accuracy(RunDir(label_runs[0]), "photos")
-    renamed = label_runs[0].rename(label_runs[0].with_name("renamed"))
-    assert before is not None
-    assert labelled_accuracy(RunDir(renamed), "photos") == before
-    (known,) = open_labelling([renamed], "photos").accuracies()
-    assert known is not None
-    assert known.figure == before.accuracy
-
-
-def test_labels_of_pictures_that_their_plan_does_not_list_make_no_accuracy(
-    label_runs: list[Path],
-) -> None:
-    labelling = open_labelling(label_runs, "photos")
-    answer(labelling, 5)
-    labelling.close()
-    (plan,) = labelling.files.plans()
-    drawn = {row.line.digest for row in labelling.counted}
-    rest = [
-        (picture, stage)
-        for picture, stage in zip(plan.pictures, plan.stages, strict=True)
-        if picture not in drawn
-    ]
-    pictures, stages = zip(*rest, strict=True)
-    edited = plan.model_copy(update={"pictures": pictures, "stages": stages})
-    labelling.files.write_plans([edited])
-    beside = labelled_accuracy(RunDir(label_runs[0]), "photos")
-    assert beside is not None
-    assert "were not drawn at random" in beside.sentence()
-
-
-def test_the_truth_is_within_the_accuracy_of_a_run_that_was_no_candidate(
-    label_runs: list[Path],
-) -> None:
-    labelling = open_labelling(label_runs[:1], "photos")
-    answer(labelling, 25)
-    labelling.close()
-    beside = labelled_accuracy(RunDir(label_runs[1]), "photos")
-    assert beside is not None
-    assert isinstance(beside.accuracy, Estimate)
-    other = open_labelling(label_runs[1:], "photos").matched
-    rights = [
-        other.classes[number] == truth(labelling, place)
-        for place, number in enumerate(other.answers[0].tolist())
-    ]
-    assert beside.accuracy.low <= np.mean(rights) <= beside.accuracy.high
-    assert beside.accuracy.n == 25
+    name = labelling.matched.classes[3]
+    for typed in (name.upper(), name[:-1], f"{name}e"):
+        with pytest.raises(UsageError, match=rf"is no class of these runs: .*{name}.*\?"):
+            labelling.label(0, typed)
 
 
 def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_path: Path) -> None:
@@ -242,26 +169,30 @@ def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_
         for row, place in zip(rows, places, strict=True)
     ]
     refused = {
-        "line 3 has no class and later lines do": [filled[0], rows[1], *filled[2:]],
-        "is of the plan 0{12}, not of": [filled[0].replace(labelling.plan.id, "0" * 12)],
-        "line 2 is about a picture that these": [f"x.jpg,{'0' * 64},cat,,outside,"],
-        "line 3: 'unicorn' is no class": [filled[0], rows[1].replace(",,", ",unicorn,", 1)],
-        "an earlier label": [filled[0], rows[0].replace(",,", f",{UNSURE},", 1)],
+        "has other rows than the batch": filled[1:],
+        "line 2 is about a picture that these": [f"x.jpg,{'0' * 64},cat,"],
+        "line 3: 'unicorn' is no class": [
+            filled[0],
+            rows[1].replace(",,", ",unicorn,", 1),
+            *rows[2:],
+        ],
+        "an earlier label": [*filled, f"x.jpg,{labelling.matched.digests[places[0]]},{UNSURE},"],
     }
     for message, lines in refused.items():
         table.write_text("\n".join([head, *lines]) + "\n")
         with pytest.raises(UsageError, match=message):
             take_answers(labelling, table)
         assert not labelling.counted  # every line is checked before the first answer is taken
-    table.write_text("\n".join([head, *filled[:6], *rows[6:]]) + "\n")
-    taken = take_answers(labelling, table)
-    assert (taken.drawn, taken.outside, taken.repeated, taken.blank) == (6, 0, 0, 2)
-    assert labelling.survey.drawn == places[:6]
-    assert take_answers(labelling, table).repeated == 6
-    table.write_text(f"sha256,class\n{labelling.matched.digests[places[7]]},{UNSURE}\n")
-    assert take_answers(labelling, table).outside == 1
-    assert label_status(labelling).outside == 1
+    table.write_text("\n".join([head, *filled[:3], rows[3], *filled[4:6], *rows[6:]]) + "\n")
+    assert take_answers(labelling, table) == TakenAnswers(new=5, repeated=0, skipped=1, blank=2)
+    assert list(labelling.survey.labels) == [*places[:3], *places[4:6]]
+    assert list(labelling.survey.skipped) == [places[3]]
+    assert take_answers(labelling, table) == TakenAnswers(new=0, repeated=5, skipped=0, blank=2)
+    table.write_text(f"sha256;class\n{labelling.matched.digests[places[7]]};{UNSURE}\n")
+    assert take_answers(labelling, table).new == 1
     labelling.close()
+    state = label_status(open_labelling(label_runs, "photos"))
+    assert (state.labelled, state.unsure, state.skipped) == (6, 1, 1)
 
 
 def test_no_torch_is_loaded_for_labels(label_runs: list[Path]) -> None:

@@ -7,10 +7,18 @@ from typing import Any, cast
 import numpy as np
 
 from tuiprobe.datasets import Suite
+from tuiprobe.datasets.sample import Stamp
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import RunSpec
+
+
+def _stamps(data: Any, measured: int) -> dict[int, Stamp]:
+    """Returns the stamps of the images of a set of files; of others, those of images in memory."""
+    stamp = getattr(data, "stamp", lambda sample: Stamp(None, None))
+    samples = list(getattr(data, "samples", ()))[:measured]
+    return {i: stamp(sample) for i, sample in enumerate(samples)}
 
 
 def fake_plan(encoder: Any, data: Any, measured: int = 4, /, **options: Any) -> Plan:
@@ -20,5 +28,5 @@ def fake_plan(encoder: Any, data: Any, measured: int = 4, /, **options: Any) -> 
         encoder=encoder, suite=Suite("s", "d", {"val": data}),
         shards={"val": split_into_shards("val", np.arange(measured), 4, None)},
         key="k", set_keys={"val": "k"}, model=cast(Any, None), taps=(), blocks=(),
-        all_blocks=False, stamps={}, directory=RunDir("none"),
+        all_blocks=False, stamps={"val": _stamps(data, measured)}, directory=RunDir("none"),
     )  # fmt: skip

@@ -20,7 +20,7 @@ from PIL import Image
 from tests.measure import colors
 from tuiprobe.models.encoder import Encoder
 
-BATCHES_BEFORE = 6
+BATCHES_BEFORE = 8
 WAITS = {"hang": 600.0, "doze": 0.3, "nap": 0.02}
 
 

@@ -15,7 +15,8 @@ from sklearn.metrics import average_precision_score
 from tests.datasets.broden_tree import write_index, write_labels, write_map, write_picture
 from tests.measure.conftest import small_job
 from tests.parts import part
-from tuiprobe import miniature, probe
+from tools.broden import write_broden
+from tuiprobe import probe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.miniature.profiles import PROFILES
@@ -228,11 +229,11 @@ def test_damaged_labels_are_named(planted: Path, tmp_path: Path) -> None:
 def test_the_exported_miniature_gives_the_figures_of_the_built_in_set(tmp_path, monkeypatch):
     # a smaller set of concepts, so that all of it can be exported and measured
     monkeypatch.setitem(PROFILES, "concepts", replace(PROFILES["concepts"], images=320))
-    miniature.export(tmp_path / "mini", layouts=("broden",))
+    write_broden(tmp_path / "broden", list(range(320)))
     options: Any = {"sample": 8, "concept_sample": 0, "workers": 0, "threads": 1}
     results = [
         probe("mini_clip", "miniature:val", output=str(tmp_path / name), concepts=source, **options)
-        for name, source in (("a", "miniature"), ("b", f"broden:{tmp_path / 'mini' / 'broden'}"))
+        for name, source in (("a", "miniature"), ("b", f"broden:{tmp_path / 'broden'}"))
     ]
     built_in, files = (concepts_of(report) for report in results)
     assert built_in.tried >= 5

@@ -48,7 +48,8 @@ def probe(one_red: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pro
 def test_an_error_of_the_model_ends_the_run(error, workers, probe, tmp_path, capsys):
     assert probe(f"forward:{error}", workers=workers) == 5
     err = capsys.readouterr().err
-    assert f"error: the run failed with {error}: forward failed on purpose; what is" in err
+    message = f"error: the run failed with {error}: forward failed on purpose (faulty.py, line "
+    assert message in err
     assert "Traceback" not in err
     status = json.loads((tmp_path / "run" / "status" / "0.json").read_text())
     assert status["phase"] == status["messages"][-1]["kind"] == "failed"
@@ -77,7 +78,8 @@ def test_one_model_that_fails_does_not_end_the_others(probe, tmp_path, capsys):
 def test_an_error_while_decoding_names_the_image(error, code, workers, probe, capsys):
     assert probe(f"decode:{error}", workers=workers) == code
     err = capsys.readouterr().err
-    assert f"error: cannot read class0/red.png of photos: {error}: decode failed" in err
+    what = "preprocess failed on" if error == "ZeroDivisionError" else "cannot read"
+    assert f"error: {what} class0/red.png of photos: {error}: decode failed" in err
     assert "Traceback" not in err
 
 

@@ -91,7 +91,7 @@ def lines(path: Path, *names: str) -> str:
 def classifier(classes: int) -> Any:
     names = tuple(str(i) for i in range(classes))
     head = Head(torch.eye(classes, WIDTH), None, names, source=f"classifier, {classes} classes")
-    return SimpleNamespace(text=None, width=WIDTH, head=lambda: head)
+    return SimpleNamespace(text=None, width=WIDTH, loader="timm", head=lambda: head)
 
 
 def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
@@ -282,6 +282,29 @@ def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_
     ]
 
 
+def test_names_of_a_classifier_in_another_order_are_refused(tmp_path: Path) -> None:
+    names = ("cat", "dog", "cow")
+    head = Head(torch.eye(3, WIDTH), None, names, source="classifier, 3 classes")
+    named: Any = SimpleNamespace(text=None, width=WIDTH, loader="py", head=lambda: head)
+    data = images(names)
+    assert plan(named, data, classes=lines(tmp_path / "same", "Cat", "dog", "cow")).head.kind
+    assert plan(named, data, classes=lines(tmp_path / "some", "cat", "dog", "Kuh")).head.kind
+    for order in (("cow", "dog", "cat"), ("cat", "cow", "x")):
+        with pytest.raises(UsageError, match="another order: 'cow'"):
+            _ = plan(named, images(["cat"]), classes=lines(tmp_path / "other", *order)).head
+    thousand: Any = SimpleNamespace(
+        text=None,
+        width=WIDTH,
+        loader="timm",
+        head=lambda: classifier_head(torch.nn.Linear(WIDTH, 1000)),
+    )
+    sorted_ids = lines(tmp_path / "ids", *imagenet_wnids())
+    assert plan(thousand, images(imagenet_wnids()[:3]), classes=sorted_ids).head.kind
+    backwards = lines(tmp_path / "back", *imagenet_wnids()[::-1])
+    with pytest.raises(UsageError, match="in another order"):
+        _ = plan(thousand, images(imagenet_wnids()[:3]), classes=backwards).head
+
+
 def test_labels_that_count_from_1_are_refused(tmp_path: Path) -> None:
     shifted = images(["0", "1", "2", "3"])
     shifted.samples = [sample for sample in shifted.samples if sample.label != 0]
@@ -295,6 +318,64 @@ def test_labels_that_count_from_1_are_refused(tmp_path: Path) -> None:
     counted = images(["0", "1", "2", "3"])
     with pytest.raises(UsageError, match="3 class names for 4 classes"):
         _ = plan(Clip(tmp_path), counted, classes=lines(tmp_path / "d.txt", "a", "b", "c")).head
+
+
+def test_numbered_classes_without_the_first_and_the_last_are_refused(tmp_path: Path) -> None:
+    """They are 97 % or 0 % right, as they count from 1 or from 0."""
+
+    def rows(data: Any, first: int | None = None, outputs: int = 4) -> list[int] | None:
+        numbers = [] if first is None else list(map(str, range(first, first + outputs)))
+        classes = {"classes": lines(tmp_path / "numbers", *numbers)} if numbers else {}
+        planned = plan(classifier(outputs), data, **classes)
+        answers = class_of_each_row(planned, planned.head, planned.head.classes, "val")
+        return None if answers is None else answers.tolist()
+
+    def folders_of(*names: str) -> Any:
+        return SimpleNamespace(**vars(images(names)), class_folders=True)
+
+    folders = folders_of("1", "2", "3")
+    assert rows(folders, 0) == [-1, 0, 1, 2]
+    assert rows(folders, 1) == [0, 1, 2, -1]
+    assert rows(folders_of("2", "4"), 1) == [-1, 0, -1, 1]
+    labels = images(["0", "1", "2", "3"])  # as `.cls` members and numbers in a column are
+    labels.samples = [sample for sample in labels.samples if sample.label != 0]
+    assert rows(labels, 0) == [0, 1, 2, 3]
+    few = images(["0", "1", "2", "3"])
+    few.samples = [sample for sample in few.samples if sample.label == 2]
+    assert rows(few) == [0, 1, 2, 3]  # a sample need not hold the first class
+    for open_ in (folders, folders_of("2", "3"), labels):
+        with pytest.raises(DataError, match=r"and none is 0, and .* has 4 rows: "):
+            rows(open_)
+    names = lines(tmp_path / "names", "ant", "bee", "cat", "dog")
+    with pytest.raises(DataError, match=r"is number 1 of them if labels count from 1, and .* 2 if"):
+        _ = plan(Clip(tmp_path), folders, classes=names).head
+    complete = folders_of("2", "3", "4")  # count from 1: there are four
+    planned = plan(classifier(4), complete, classes=names)
+    answers = class_of_each_row(planned, planned.head, planned.head.classes, "val")
+    assert answers is not None
+    assert answers.tolist() == [-1, 0, 1, 2]
+
+
+def test_another_level_of_folders_is_refused_with_the_code_of_data(tmp_path: Path) -> None:
+    names = lines(tmp_path / "names", "ant", "bee")
+    parts = images(["train", "val"])
+    around = images(["all"])
+    around.samples = [Sample(i, f"all/{('bee', 'ant')[i % 2]}/{i}.png", 0) for i in range(8)]
+    for data, remedy in ((parts, r"\(train\), which holds"), (around, "ant and bee.: give all")):
+        with pytest.raises(DataError, match=remedy):
+            _ = plan(classifier(2), data, classes=names).head
+    assert plan(classifier(2), around).head.kind == "classifier"
+
+
+def test_a_shift_counts_as_the_first_set_does(tmp_path: Path) -> None:
+    planned = plan(classifier(4), images(["0", "1", "2", "3"]))
+    planned.suite.sets["shift"] = images(["1", "3"])
+    assert planned.head.classes == ("0", "1", "2", "3")
+    from_one = SimpleNamespace(**vars(images(["1", "2", "3", "4"])), class_folders=True)
+    planned = plan(classifier(4), from_one)
+    planned.suite.sets["shift"] = SimpleNamespace(**vars(images(["1", "3"])), class_folders=True)
+    with pytest.raises(DataError, match="class folders 1 to 3 and none is 0"):
+        _ = planned.head
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from tuiprobe.tui.runsetup import Setup
 
 
 def looked_at(models: tuple[str, ...] = ("mini_clip",), **options: Any) -> Preview:
-    return preview(models, {"data": "miniature", **options}, {}, None)
+    return preview(models, {"data": "miniature", **options}, None)
 
 
 def planned(result: Preview) -> dict[str, int]:
@@ -87,7 +87,7 @@ def test_vectors_are_counted_and_their_files_checked(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text("a\n" * 39)
 
     def vectors(**options: Any) -> Preview:
-        return preview(["mini_clip"], {"embeddings": str(tmp_path / "x.npy"), **options}, {}, None)
+        return preview(["mini_clip"], {"embeddings": str(tmp_path / "x.npy"), **options}, None)
 
     result = vectors()
     assert (result.images, result.sets[0]["width"]) == ({"embeddings": 40}, 16)
@@ -97,7 +97,7 @@ def test_vectors_are_counted_and_their_files_checked(tmp_path: Path) -> None:
         "8 channels"
         in vectors(target_embeddings=[str(tmp_path / "narrow.npy")]).problems["target_embeddings"]
     )
-    gone = preview(["m"], {"embeddings": "/gone.npy"}, {}, None)
+    gone = preview(["m"], {"embeddings": "/gone.npy"}, None)
     assert "embeddings" in gone.problems
 
 
@@ -145,7 +145,7 @@ def test_a_run_measures_and_answers_what_was_announced(name, prepared, default_r
         (run,) = (tmp_path / "runs").iterdir()
     else:
         run = shutil.copytree(default_run[1], tmp_path / "run")
-    result = preview([model], {"data": "miniature", **options}, {}, run)
+    result = preview([model], {"data": "miniature", **options}, run)
     report = Report.read(run / "results.json")
     measured = {dataset.name: dataset.measured for dataset in report.data}
     assert planned(result) == measured
@@ -165,8 +165,8 @@ def test_a_run_measures_and_answers_what_was_announced(name, prepared, default_r
     shards[0].unlink()
     left = images_done(RunDir(run)).done
     assert 0 < left < result.done
-    again = preview([model], {"data": "miniature", **options}, {}, run)
+    again = preview([model], {"data": "miniature", **options}, run)
     assert again.done == left
-    other = preview([model], {"data": "miniature:val", "sample": 64}, {}, run)
+    other = preview([model], {"data": "miniature:val", "sample": 64}, run)
     assert other.done == 0
     assert "other images" in other.kept

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGKILL at every stage: an exit code, a sentence, nobody left behind."""
+"""Signals at every stage: an exit code, a sentence, nobody left behind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.measure.conftest import shard_files, small_job, until
-from tests.prepared import Forked, Prepared
+from tests.prepared import Before, Forked, Prepared
 from tuiprobe.measure.stopping import Interrupted, catching_signals, stop_signals
 
 pytestmark = [
@@ -61,13 +61,15 @@ def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
     """Returns a function that starts a run; what lives on is killed after the test."""
     runs: list[Forked] = []
 
-    def run(*more: str, fault: str = "", slow: str = "", workers: int = 2) -> Forked:
+    def run(
+        *more: str, fault: str = "", slow: str = "", workers: int = 2, before: Before = ()
+    ) -> Forked:
         process = prepared.start(
             *small_job(one_red, tmp_path / "run", *more, model="faulty", workers=workers),
             cwd=tmp_path,
             env={"FAULT": fault},
             session=True,
-            before=[("tests.hooks:stage_hangs", [slow, GRACE_SECONDS])],
+            before=[("tests.hooks:stage_hangs", [slow, GRACE_SECONDS]), *before],
         )
         runs.append(process)
         return runs[-1]
@@ -101,6 +103,17 @@ def test_a_signal_outside_the_images_ends_the_run_at_once(number, stage, more, s
     assert "Traceback" not in run.stderr
     again = start(*more, workers=0)
     assert again.wait(120) == 0, again.stderr  # no lock is left
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_stops_the_run_with_a_partial_report(
+    ignored: bool, start: Start, tmp_path: Path
+) -> None:
+    run = start(fault="forward:doze", before=[("tests.hooks:ignore_hangups", [])] * ignored)
+    until_printed(run, "at forward")
+    os.kill(run.pid, signal.SIGHUP)
+    assert run.wait(120) == (0 if ignored else 130), run.stderr  # nohup
+    assert json.loads((tmp_path / "run/results.json").read_text())["partial"] is not ignored
 
 
 def test_workers_that_hang_do_not_keep_a_stop_waiting(start: Start) -> None:

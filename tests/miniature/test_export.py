@@ -1,4 +1,3 @@
-import csv
 import io
 import tarfile
 from pathlib import Path
@@ -9,13 +8,9 @@ from PIL import Image
 
 from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.errors import UsageError
-from tuiprobe.miniature import concepts, dataset, export, world
+from tuiprobe.miniature import dataset, export, world
 
 IMAGES = 40
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.read_text().splitlines()))
 
 
 @pytest.fixture(scope="module")
@@ -44,28 +39,6 @@ def test_tar_members_are_in_index_order_with_label_and_caption(exported: Path) -
     assert int(read["cls"]) == world.label("val", index)
     assert read["txt"].decode() == world.caption("val", index)
     assert (np.array(Image.open(io.BytesIO(read["png"]))) == world.render("val", index)).all()
-
-
-def test_broden_tables_and_maps_agree(exported: Path) -> None:
-    root = exported / "broden"
-    rows = table(root / "index.csv")
-    assert len(rows) == IMAGES
-    assert {row["split"] for row in rows} == {"train", "val"}
-    names = {int(r["number"]): r for r in table(root / "label.csv")}
-    assert [names[c.number]["name"] for c in concepts.CONCEPTS] == [
-        c.name for c in concepts.CONCEPTS
-    ]
-    for row in rows[::7]:
-        index = int(Path(row["image"]).stem)
-        picture = Image.open(root / "images" / row["image"])
-        assert (np.array(picture) == world.render("concepts", index)).all()
-        assert (int(row["ih"]), int(row["sh"])) == (64, 32)
-        for category, mask in concepts.masks(index).items():
-            pixels = np.array(Image.open(root / "images" / row[category])).astype(int)
-            assert (pixels[..., 0] + 256 * pixels[..., 1] == mask).all()
-        assert int(row["scene"]) == concepts.image_labels(index)["scene"]
-    seen = sum(int(r["frequency"]) for r in names.values() if r["category"].startswith("scene"))
-    assert seen == IMAGES
 
 
 def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ MISTAKES = {
         of(nn.Sequential(nn.Flatten(), nn.Linear(12, 3))), r"failed on two images \[2, 3, 12, 12\]",
     ),
     "too many names": (of(net(), classes=["a"] * 4), "holds 4 names, and Sequential has 3 outputs"),
+    "a set of names": (of(net(), classes=set(CLASSES)), "is a set, which has no order"),
     "another head": (of(net()[:-1], head=nn.Linear(9, 3)), "takes vectors of 9, .* gives 6"),
 }  # fmt: skip
 

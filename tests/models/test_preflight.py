@@ -23,6 +23,7 @@ from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.models.preflight_text import check_text
+from tuiprobe.models.trial import check_trial, made_images
 
 TEMPLATES = ("a photo of a {}.", "a sketch of a {}.")
 WNIDS = list(imagenet_wnids())
@@ -80,6 +81,7 @@ def clip(weights: Path) -> Encoder:
 def unsound(encoder: Encoder) -> dict[str, Check]:
     """Returns the checks that do not pass, by name."""
     checks = [*check_encoder(encoder), *check_text(encoder, ("cat", "traffic light"), TEMPLATES)]
+    checks += check_trial(encoder, made_images(encoder))
     return {c.name: c for c in checks if c.status not in ("pass", "skip")}
 
 

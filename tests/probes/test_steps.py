@@ -15,7 +15,7 @@ import pytest
 from tests.measure.fake_run import FakeSet, write_run
 from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.probes import BUILT_IN, registry
-from tuiprobe.probes.protocol import Probe, Results, Subject
+from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, Part, ProbeResult
 from tuiprobe.results.section import Chart, Section, Strip, Table, Text
@@ -154,7 +154,6 @@ def test_names_are_those_that_programs_look_up(results: Computed) -> None:
     } <= figures["outliers"]
     assert {"top1", "mean_shift", "confidence"} <= figures["robustness"]
     assert {"knn"} <= figures["neighbours"]
-    assert {"forecast", "forecast.beyond"} <= figures["forecast"]
     assert {"target", "target_error", "target.dispersion"} <= figures["targets"]
     assert {"temperature", "ece", "ece.before"} <= figures["calibration"]
     assert {"top_share", "effective_rank", "gini", "pruned_80"} <= figures["directions"]
@@ -191,9 +190,3 @@ def test_every_heading_that_people_read_is_in_the_glossary(
 
 def words(text: Text) -> str:
     return "".join(piece for piece in text if isinstance(piece, str)).strip()
-
-
-def test_the_former_name_of_results_is_deprecated() -> None:
-    with pytest.warns(DeprecationWarning, match="Results"):
-        from tuiprobe.probes.protocol import Found as former  # noqa: N813
-    assert former is Results

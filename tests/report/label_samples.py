@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tuiprobe.label.candidates import Candidate
-from tuiprobe.label.files import LabelFiles, LabelPlan, PlanCandidate
+from tuiprobe.label.files import LabelFiles
 from tuiprobe.label.matching import Matched
 from tuiprobe.label.session import Labelling
 from tuiprobe.run.directory import RunDir
@@ -39,7 +39,7 @@ def painted(
 ) -> PaintedLabelling:
     """Returns a session whose candidates answer at random; its labels lie in a folder."""
     classes = tuple(sorted(classes))
-    digests = tuple(hashlib.sha256(bytes([n])).hexdigest() for n in range(pictures))
+    digests = tuple(hashlib.sha256(bytes([n, seed])).hexdigest() for n in range(pictures))
     paths = tuple(names) or tuple(f"{n:03}.jpg" for n in range(pictures))
     draws, ids = np.random.default_rng(seed), np.arange(pictures)
     answers = draws.integers(0, len(classes), (len(models), pictures))
@@ -51,17 +51,10 @@ def painted(
         )
         for model, answer, confidence in zip(models, answers, confidences, strict=True)
     )  # fmt: skip
-    plan = LabelPlan(
-        id=hashlib.sha256(f"{seed} {classes}".encode("utf-8", "replace")).hexdigest()[:12],
-        seed=seed,
-        candidates=tuple(PlanCandidate(run=m, model=m, answers="0" * 64) for m in models),
-        pictures=digests,
-        stages=(0,) * pictures,
-    )
     matched = Matched(
         candidates, candidates[0], classes, ids, digests, paths, 0, 0, answers, confidences
     )
-    return PaintedLabelling(matched, LabelFiles(folder, "street"), plan)
+    return PaintedLabelling(matched, LabelFiles(folder, "street"))
 
 
 def noise(seed: int, size: tuple[int, int], fall: float) -> Image.Image:

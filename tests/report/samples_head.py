@@ -17,9 +17,6 @@ from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.compute import probe_directions
 from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.forecast.compute import Start
-from tuiprobe.probes.forecast.compute import forecast as forecast_from
-from tuiprobe.probes.forecast.result import Forecast
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.quantisation.compute import TapRows, quantise
 from tuiprobe.probes.quantisation.result import Quantisation
@@ -27,9 +24,7 @@ from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robust
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.result import Targets
-from tuiprobe.probes.towers.compute import compare_towers
-from tuiprobe.probes.towers.result import Towers
-from tuiprobe.results import Report, given
+from tuiprobe.results import Report
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -46,7 +41,6 @@ def head_results() -> dict[str, Any]:
     """Returns the result of every probe that asks for a head, by id."""
     return {
         "robustness": robustness(),
-        "forecast": forecast(),
         "directions": directions(),
         "ablation": ablation(),
         "concepts": concepts(),
@@ -65,12 +59,12 @@ def ablation() -> ChannelAblations:
 
 
 def quantisation() -> Quantisation:
-    """Returns the figures of two layers, one with channels apart."""
+    """Returns the figures of two layers."""
     rows = one_hot()[1].features
     largest = np.abs(rows).max(axis=0).astype(np.float64)
     taps = (
         TapRows("val", "layer1", False, rows * np.float32(0.3), largest),
-        TapRows("val", "embedding", True, rows * np.float32(0.7), largest, (3,), "outlier"),
+        TapRows("val", "embedding", True, rows * np.float32(0.7), largest),
     )
     return Quantisation(taps=tuple(quantise(tap, 0) for tap in taps))
 
@@ -84,13 +78,6 @@ def targets() -> Targets:
     head, item = one_hot()
     shift, photos = replace(item, name="v2"), replace(item, name="photos", labels=None)
     return estimate_targets(head, Images(item, [shift], [photos], [str(i) for i in range(8)]))
-
-
-def towers() -> Towers:
-    head, item = one_hot()
-    content = compare_towers(replace(head, normalize=True), [item], Chosen((3,), "offset"), 0)
-    assert isinstance(content, Towers)
-    return content
 
 
 def directions() -> Directions:
@@ -109,15 +96,6 @@ def robustness() -> Robustness:
         {"r": "imagenet_r"},
         Baselines([Baseline(line, ()), Baseline(other, ())]),
     )
-
-
-def forecast() -> Forecast:
-    content = robustness().accuracies
-    x = content[0].top1
-    assert given(x)
-    forecast = forecast_from(Start("zero-shot", x, "open_clip:A/b", "openai", content[1:]))
-    assert isinstance(forecast, Forecast)
-    return forecast
 
 
 def concepts() -> Concepts:

@@ -20,18 +20,19 @@ from pydantic import BaseModel, ValidationError
 
 from tests.measure.fake_run import vouch
 from tests.report.samples import PROBES, data_sets, estimate, model, outliers, report, retold
-from tests.report.samples_head import calibration, head_results, quantisation, targets, towers
+from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.differences import Run, compare
+from tuiprobe.compare.decision import decide
+from tuiprobe.compare.decision_section import describe_decision
+from tuiprobe.compare.differences import compare
 from tuiprobe.compare.differences_section import describe
+from tuiprobe.compare.forest import describe_headlines
 from tuiprobe.compare.paper import paper, paper_markdown
-from tuiprobe.compare.ranking import rank
-from tuiprobe.compare.ranking_section import describe_ranking
-from tuiprobe.compare.several import describe_several
+from tuiprobe.compare.runs import Run, with_names
 from tuiprobe.probes.preflight.probe import Preflight
-from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
+from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
@@ -65,7 +66,7 @@ HOSTILES = [
 @cache
 def full_report() -> Report:
     """Returns a report of every probe, and of one that is not installed."""
-    accuracy = Accuracy(
+    accuracy = SetAccuracy(
         data="v2", shift="imagenet_v2", images=3, classes=2, top1=estimate(0.5, 0.1),
         top5=NotRun(reason="r"), id_own_classes=NotRun(reason="r"),
     )  # fmt: skip
@@ -90,7 +91,6 @@ def full_report() -> Report:
             "robustness": robustness,
             "preflight": Preflight(checks=checks),
             "quantisation": quantisation(),
-            "towers": towers(),
             "calibration": calibration(),
             "targets": targets(),
             "outliers": (outliers(), outliers(tap="layer1", final=False)),
@@ -171,15 +171,16 @@ def everything(report: Report) -> dict[str, str]:
     files = files_of(report, None, list(FORMATS))
     begin, files["card.yaml"], files["model-card.md"] = files["model-card.md"].split("---\n", 2)
     assert begin == ""
+    pair = with_names([Run(report, {}), Run(other, {})])
     return {
         **files,
-        "several.html": sections_html("Runs", describe_several([Run(report, {}), Run(other, {})])),
+        "several.html": sections_html("Runs", [describe_headlines([report, other])]),
         "summary": summary(report),
         "notebook.html": card_html(report),
         "comparison.md": section_markdown(describe(compare(report, report), everything=True)),
         "other.md": section_markdown(describe(compare(report, other), everything=True)),
         "compare.html": sections_html("Comparison", [describe(compare(report, other), True)]),
-        "ranking.md": section_markdown(describe_ranking(rank([Run(report, {}), Run(other, {})]))),
+        "decision.md": section_markdown(describe_decision(decide(pair), pair)),
         "paper.md": paper_markdown(paper([report])),
     }
 

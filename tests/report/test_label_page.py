@@ -17,6 +17,7 @@ from skimage import data
 from tests.report.label_samples import CLASSES, MODELS, noise, painted
 from tests.report.test_formats import Page
 from tuiprobe.errors import UsageError
+from tuiprobe.label.answer_table import batch_of
 from tuiprobe.plaintext import plain
 from tuiprobe.report.label_page import LARGEST, SIDE, label_page, small_jpeg, write_label_page
 
@@ -48,7 +49,7 @@ def test_two_hundred_pictures_make_8_mb_at_most(tmp_path, monkeypatch) -> None:
     size = (tmp_path / "label.html").stat().st_size
     assert 4_000_000 < size <= 8_000_000
     assert message.startswith(f"{tmp_path / 'label.html'}: 200 pictures, {size / 1000:,.0f} kB; ")
-    assert [plan.id for plan in labelling.files.plans()] == [labelling.plan.id]
+    assert not labelling.files.csv.exists()  # nothing is listed until answers come back
 
 
 @pytest.mark.parametrize("fall", [0.0, 1.0])
@@ -87,15 +88,16 @@ def test_nothing_of_the_file_but_its_pixels_is_on_the_page() -> None:
         assert {*image.info} <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
 
 
-def test_it_has_the_pictures_of_the_plan_and_no_name_of_a_model(tmp_path: Path) -> None:
+def test_it_has_the_next_pictures_and_no_name_of_a_model(tmp_path: Path) -> None:
     labelling = painted(tmp_path)
     pictures = labelling.upcoming(5)
     page = label_page(labelling, pictures)
     assert not any(name in page for name in (*MODELS, "alpha", "beta", str(tmp_path)))
     content = data_of(page)
-    assert (content["plan"], tuple(content["classes"])) == (labelling.plan.id, CLASSES)
-    rows = [(row["image"], row["sha256"], row["how"]) for row in content["pictures"]]
-    assert rows == [(picture.name, picture.digest, picture.how) for picture in pictures]
+    batch = batch_of(picture.digest for picture in pictures)
+    assert (content["batch"], tuple(content["classes"])) == (batch, CLASSES)
+    rows = [(row["image"], row["sha256"]) for row in content["pictures"]]
+    assert rows == [(picture.name, picture.digest) for picture in pictures]
     choices = [tuple(CLASSES[n] for n in row["choices"]) for row in content["pictures"]]
     assert choices == [picture.choices for picture in pictures]
     for row in content["pictures"]:
@@ -124,15 +126,15 @@ def test_it_loads_nothing_and_outside_text_stays_data(tmp_path: Path) -> None:
     assert len(hashes) == 2
 
 
-def test_what_is_refused_leaves_no_page_and_no_plan(tmp_path: Path) -> None:
+def test_what_is_refused_leaves_no_page(tmp_path: Path) -> None:
     labelling = painted(tmp_path, pictures=2)
     file = tmp_path / "label.html"
     file.write_text("mine", "utf-8")
     with pytest.raises(UsageError, match=r"label\.html exists: name another file"):
         write_label_page(labelling, file, 2)
-    assert (file.read_text("utf-8"), labelling.files.plans()) == ("mine", ())
+    assert file.read_text("utf-8") == "mine"
     for place in range(2):
-        labelling.label(place, "order", "cat")
+        labelling.label(place, "cat")
     with pytest.raises(UsageError, match="every picture is labelled"):
         write_label_page(labelling, tmp_path / "other.html", 2)
     assert not (tmp_path / "other.html").exists()

@@ -23,7 +23,7 @@ def test_the_hub_reads_the_figures() -> None:
     top1 = result.figure("top1", "val")
     message = by_name["val", "accuracy"]
     assert message.metric_value == pytest.approx(top1.value, rel=1e-5)
-    assert message.metric_name == "top-1 (95 % interval 69 to 80 %)"
+    assert message.metric_name == "top-1 (95 % over images: 69 to 80 %)"
     assert message.dataset_type == "imagefolder:/data/val"
     assert message.task_type == "image-classification"
     assert by_name["val", "kurtosis"].metric_value == result.figure("kurtosis").value
@@ -31,7 +31,7 @@ def test_the_hub_reads_the_figures() -> None:
     assert len(accuracies) == len(set(accuracies))  # a mean is not filed under one set
     text = model_card(result.model_copy(update={"spec": {"model": "mini_clip", "data": "x"}}))
     for words in (
-        "> - **Warning:** 1 image skipped", "### Inside", "| figure | of | value (95 % interval) |",
+        "> - **Warning:** 1 image skipped", "### Inside", "| figure | of | value | range |",
         "`tuiprobe --headless --model mini_clip",
     ):  # fmt: skip
         assert words in text

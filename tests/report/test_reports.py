@@ -135,13 +135,19 @@ def test_a_part_that_asks_for_no_result_is_not_missed():
     assert "Not known" not in summary(content.model_copy(update={"parts": tuple(parts)}))
 
 
-def test_blocks_that_explain_have_three_lines_at_most_and_lose_none():
+def test_blocks_that_explain_accuracies_have_four_lines_at_most_and_lose_none():
     content = report()
     inside = next(item for item in content.parts if item.block == "inside")
     section = inside.section.model_copy(update={"card": tuple((f"s{i}.",) for i in range(5))})
     more = inside.model_copy(update={"section": section})
     block = card(content.model_copy(update={"parts": (more,)}))[0]
-    assert [line(text) for text in block.lines] == ["s0.", "s1.", "s2. s3. s4."]
+    assert [line(text) for text in block.lines] == [f"s{i}." for i in range(5)]
+    many = section.model_copy(update={"card": tuple((f"s{i}.",) for i in range(6))})
+    answered = head_report().model_copy(
+        update={"parts": (*head_report().parts[:1], inside.model_copy(update={"section": many}))}
+    )
+    (block,) = (one for one in card(answered) if one.block == "inside")
+    assert [line(text) for text in block.lines] == ["s0.", "s1.", "s2.", "s3. s4. s5."]
     assert block.folded
     none = inside.model_copy(update={"section": section.model_copy(update={"card": ()})})
     assert [item.block for item in card(content.model_copy(update={"parts": (none,)}))] == [

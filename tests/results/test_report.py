@@ -180,8 +180,8 @@ ABSURD = [
     (("parts", 0, "section", "content", 0, "kind"), "script"),
     (("parts", 0, "section", "content", 2, "id"), "../x"),
     (("parts", 0, "section", "content", 2, "rows"), [["one"]]),
-    (("parts", 2, "sets", 0, "members"), ["x"] * (2**20 + 1)),
-    (("parts", 2, "sets", 0, "universe"), 1.5),
+    (("parts", 1, "sets", 0, "members"), ["x"] * (2**20 + 1)),
+    (("parts", 1, "sets", 0, "universe"), 1.5),
     (("title",), "x" * 10**5),
     (("warnings",), ["x"] * (2**20 + 1)),
 ]

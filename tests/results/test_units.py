@@ -60,7 +60,7 @@ def test_a_unit_is_a_short_word(unit: str) -> None:
 
 
 def test_the_schema_names_the_unit_of_a_field() -> None:
-    fields = json_schema()["$defs"]["Accuracy"]["properties"]
+    fields = json_schema()["$defs"]["SetAccuracy"]["properties"]
     assert fields["top1"]["unit"] == "share"
     assert "unit" in json_schema()["$defs"]["Estimate"]["properties"]
 

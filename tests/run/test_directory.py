@@ -158,8 +158,8 @@ USERS = (
 @pytest.mark.parametrize("fresh", [True, False], ids=["--fresh", "--delete"])
 def test_files_of_the_user_inside_a_run_are_kept_and_named(tmp_path: Path, fresh: bool) -> None:
     run = begun(tmp_path / "run")
-    ours = ["plan.json", "events-0.jsonl", "shards/val-00000.safetensors", "tables/sets.csv",
-            "features/val/images.safetensors", "thumbs/val/3.jpg", "live/0.json", "ranks/1.json",
+    ours = ["plan.json", "shards/val-00000.safetensors", "tables/sets.csv",
+            "features/val/images.safetensors", "thumbs/val/3.jpg",
             "status/0.json", "status/0.safetensors", "report.html",
             "shards/.val-00001.safetensors.0123abcd-77.tmp"]  # fmt: skip
     for name in (*ours, *USERS):

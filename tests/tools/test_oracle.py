@@ -115,6 +115,15 @@ def test_every_kind_of_value_is_compared(path: str, change: Any, base: Path) -> 
     assert [path.partition(": ")[0] for path in compared(base, content).differing] == [path]
 
 
+def test_answers_about_a_run_are_compared_too(base: Path, tmp_path: Path) -> None:
+    now = run(tmp_path / "now", report())
+    for folder, accuracy in ((base, 0.5), (now, 0.25)):
+        answer = json.dumps({"sets": [{"name": "val", "after": {"top1": accuracy}}]})
+        folder.with_name(f"{folder.name}-1.json").write_text(answer, "utf-8")
+    outcome = compare(leaves_of(base), leaves_of(now))
+    assert outcome.differing == ["answers/1/sets/0/after/top1: 0.5 was, 0.25 is"]
+
+
 def test_what_is_missing_fails(base: Path) -> None:
     content = report()
     del content["parts"][0]["figures"][0], content["parts"][0]["section"]["content"][2]

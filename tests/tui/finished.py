@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.report.samples import estimate, model, outliers, report
+from tests.report.samples import estimate, model, outlier_channel, outliers, report
 from tuiprobe.probes.concepts.result import (
     CategoryCount,
     ConceptPoint,
@@ -23,7 +23,7 @@ from tuiprobe.probes.directions.result import (
     PruningPoint,
 )
 from tuiprobe.probes.outliers.result import ChannelImages, ChannelShare
-from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
+from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness, SetAccuracy
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import TopImage
@@ -47,7 +47,9 @@ def full_report(**changes: object) -> Report:
         tap="blocks.3", kind="token", tokens="all", final=False, top_images=(),
         kurtosis=estimate(71.0, 2.0), shares=channels[:2],
     )  # fmt: skip
-    first = outliers(shares=channels, top_images=(ends(133), ends(17)))
+    lower = outlier_channel(channel=17, height=estimate(4.0, 0.2))
+    heights = outliers().heights.model_copy(update={"leading": (outlier_channel(), lower)})
+    first = outliers(shares=channels, heights=heights, top_images=(ends(133), ends(17)))
     second = outliers(data=EVIL, kurtosis=estimate(12.0, 0.5), shares=channels)
     fields = {
         "outliers": (inner, first, second), "directions": directions(), "concepts": concepts(),
@@ -149,8 +151,8 @@ def concepts() -> Concepts:
 def robustness() -> Robustness:
     """The validation set and five shifts, against a published baseline."""
 
-    def accuracy(data: str, shift: str | None, top1: float) -> Accuracy:
-        return Accuracy(
+    def accuracy(data: str, shift: str | None, top1: float) -> SetAccuracy:
+        return SetAccuracy(
             data=data, shift=shift, images=500, classes=10, top1=estimate(top1, 0.02),
             top5=estimate(min(top1 + 0.1, 1), 0.01), id_own_classes=NotRun(reason="all classes"),
         )  # fmt: skip

@@ -24,10 +24,10 @@ def fills(app: TuiprobeApp, height: int) -> bool:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("screen", ["models", "live"])
 @pytest.mark.slow
-async def test_sizes_themes_and_ascii_on_both_first_screens(screen: str, tmp_path: Path) -> None:
+async def test_sizes_and_themes_on_both_first_screens(screen: str, tmp_path: Path) -> None:
     run = live_run(tmp_path) if screen == "live" else None
     content = "13" if screen == "live" else "mini_clip"
-    app = TuiprobeApp(open_run=run, runs=tmp_path, ascii=True)
+    app = TuiprobeApp(open_run=run, runs=tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         for size in ((60, 20), (59, 30), (220, 60), (100, 14), (20, 5), (120, 40)):
             await pilot.resize_terminal(*size)
@@ -39,7 +39,6 @@ async def test_sizes_themes_and_ascii_on_both_first_screens(screen: str, tmp_pat
                 await until(pilot, lambda: content in drawn(app))
                 assert "too small" not in drawn(app)
         await until(pilot, lambda: ("about 57 %" if run else "mini_clip") in drawn(app))
-        assert drawn(app).isascii()
         for _ in ("dark", "light"):
             colours = app.get_css_variables()
             ends = (Color.parse(colours[name]) for name in ("background", "foreground"))
@@ -47,7 +46,6 @@ async def test_sizes_themes_and_ascii_on_both_first_screens(screen: str, tmp_pat
             await pilot.press("ctrl+t")
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        assert drawn(app).isascii()
         help_text = "\n".join(str(one.content) for one in app.screen.query("#help Static"))
         assert "Command palette" in help_text
         assert ("Show or hide the log" if run else "Mark this model") in help_text
@@ -68,7 +66,7 @@ async def test_no_color_sends_no_colour_not_even_grey(
                     assert colour is None or colour.is_default, segment
 
 
-@pytest.mark.parametrize("arguments", [["--ascii"], ["open", "."]], ids=str)
+@pytest.mark.parametrize("arguments", [[], ["open", "."]], ids=str)
 def test_without_a_terminal_it_says_so(arguments: list[str], tmp_path: Path) -> None:
     live_run(tmp_path)
     done = subprocess.run(

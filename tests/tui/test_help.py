@@ -15,7 +15,6 @@ from tests.tui.conftest import drawn, palette, until
 from tests.tui.live_run import live_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.tui.app import DARK, LIGHT, TuiprobeApp
-from tuiprobe.tui.ascii import SIGNS, to_ascii
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.help import HelpScreen
@@ -173,10 +172,3 @@ async def test_settings_that_cannot_be_written_are_said_so(settings: Path) -> No
         await pilot.press("ctrl+t")
         assert app.theme == LIGHT.name
         await until(pilot, lambda: any("not kept" in one.message for one in app._notifications))
-
-
-def test_signs_stay_distinct_in_ascii() -> None:
-    drawn = [to_ascii(sign) for sign in SIGNS]
-    assert len(set(drawn)) == len(drawn)
-    assert all(one.isascii() and len(one) == 1 for one in drawn)
-    assert to_ascii("━") != to_ascii("─")

@@ -20,8 +20,8 @@ WIDTH = 80
 class OneWidget(TuiprobeApp):
     """An app with one widget over its first screen."""
 
-    def __init__(self, widget: ChannelBars, ascii: bool = False) -> None:
-        super().__init__(ascii=ascii)
+    def __init__(self, widget: ChannelBars) -> None:
+        super().__init__()
         self.widget = widget
 
     def on_ready(self) -> None:
@@ -103,7 +103,7 @@ async def test_bars_are_absolute_show_what_matters_and_the_cursor_stays_on_its_c
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("how", ["colour", "NO_COLOR", "ascii"])
+@pytest.mark.parametrize("how", ["colour", "NO_COLOR"])
 async def test_the_cursor_is_visible_in_every_theme(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +111,7 @@ async def test_the_cursor_is_visible_in_every_theme(
         monkeypatch.setenv("NO_COLOR", "1")
     bars = ChannelBars()
     bars.styles.height = 8
-    app = OneWidget(bars, ascii=how == "ascii")
+    app = OneWidget(bars)
 
     def row(number: int) -> Strip:
         strip = bars.render_lines(bars.size.region)[number].crop(0, HEAD)
@@ -136,5 +136,5 @@ async def test_the_cursor_is_visible_in_every_theme(
                 cursor, text = (Color.from_rich_color(c) for c in (style.bgcolor, style.color))
                 assert contrast(text, cursor) >= 4.5
                 assert contrast(cursor, Color.from_rich_color(beside.bgcolor)) >= 3
-            assert head.text.startswith(">^" if how == "ascii" else "▸▲")
+            assert head.text.startswith("▸▲")
             assert not other.text.strip().startswith((">", "▸"))

@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
-from rich.segment import Segment
-from textual.color import Color
 
 from tests.tui.live_run import write_pictures
 from tuiprobe.files import Entry
-from tuiprobe.tui.ascii import AsciiFilter
 from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.rows import RowColumn, row_text
 from tuiprobe.tui.widgets.thumbnail import read_picture
@@ -32,15 +29,6 @@ def test_outside_text_is_shown_and_never_obeyed() -> None:
 def test_text_is_cut_to_cells_not_to_characters(width: int) -> None:
     for text in ("", "abc", "獅子獅子獅子", "Löwe ▲ 獅", "a" * 50):
         assert cell_len(fitted(text, width)) == width
-
-
-def test_ascii_drawing_keeps_every_cell() -> None:
-    line = [Segment("▲ 獅 ███▌ ⣿ é κ 3.0 … ☑")]
-    drawn = AsciiFilter().apply(line, Color.parse("black"))
-    text = "".join(segment.text for segment in drawn)
-    assert text.isascii()
-    assert len(text) == sum(segment.cell_length for segment in line)
-    assert "###=" in text
 
 
 @pytest.mark.parametrize("kind", ["missing", "text", "link", "huge", "pipe"])

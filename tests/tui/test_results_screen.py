@@ -29,18 +29,18 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.commands import working_keys
-from tuiprobe.tui.figures import FigureText, wrapped
-from tuiprobe.tui.screens import evidence
-from tuiprobe.tui.screens.evidence import EvidenceScreen
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
+from tuiprobe.tui.tabs import evidence
+from tuiprobe.tui.tabs.evidence import EvidencePanel
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.jump import JumpScreen
-from tuiprobe.tui.widgets.pictures import PictureGrid, PictureScreen
+from tuiprobe.tui.widgets.pictures import PictureScreen
 from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
@@ -167,8 +167,7 @@ async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed
         await to_tab(pilot, app, "channels")
         assert text_of(app, "#place").startswith("rn50 · zero-shot · 38 M · 1,024 channels")
         assert " UNTRAINED" in text_of(app, "#place")
-        assert "[bold][red]sky[/]\\x1b[31m\\u202e" in text_of(app, "#outcome")
-        assert "3 of val not finite" in text_of(app, "#outcome")
+        assert not {"\x1b", "\u202e"} & set(drawn_screen(app))
         assert "file:///" not in app.export_screenshot().replace("link=file:///]", "")
         await pilot.press("c")
         assert copied == ["tuiprobe --headless --model mini_clip --data '/home/me/my photos'"]
@@ -191,7 +190,7 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
     app = TuiprobeApp(open_run=write_run(tmp_path / "run", report), runs=tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await at_overview(pilot, app)
-        names = ["overview", "shifts", "channels", "inside", "directions", "concepts"]
+        names = ["overview", "shifts", "channels", "directions", "concepts"]
         for number, name in enumerate(names, 1):  # no part without content
             await until(pilot, lambda: screen.tab.id == f"tab-{name}")  # noqa: B023
             assert app.focused is screen.tab.first()
@@ -200,7 +199,7 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
         await until(pilot, lambda: screen.tab.id == "tab-overview")
         await pilot.press("shift+tab")
         await until(pilot, lambda: screen.tab.id == "tab-concepts")
-        await pilot.press("5")
+        await pilot.press("4")
         await until(pilot, lambda: screen.tab.id == "tab-directions")
         await pilot.press("9")
         await pilot.click("Tab#channels")
@@ -215,11 +214,10 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
 
 TABS = {
     "overview": ("card", ""),
-    "inside": ("kurtosis", "1 outlier channel"),
     "directions": ("importance", "direction 0, strength 0.500, importance 0.5"),
     "concepts": ("encodes", "concept "),
     "shifts": ("effective-robustness", "68.0 % (66.0 to 70.0) right on val"),
-    "channels": ("height", "channel ▲  133, height 14.0 (13.8 to 14.2)"),
+    "channels": ("height", "channel 133, outlier channel yes, median height 14.0 sigma"),
 }
 """By tab a term at its cursor, and how the copied row begins."""
 
@@ -256,64 +254,42 @@ async def test_every_tab_stands_every_size_explains_its_cursor_and_copies_its_ro
             assert unexplained(screen) == []
         screen.tab.first().focus()
         await pilot.press("enter")
-        await goes_to(pilot, EvidenceScreen)
-        terms = app.screen.explained()
-        assert terms[0] == "channel"
-        assert {"height", "ablation"} <= set(terms)
+        terms = list(screen.tab.query_one(EvidencePanel).explained())
+        assert "ablation" in terms
         assert all(term(name) for name in terms)
-    assert {"ablate", "data"} <= keys["channels"]
-    assert not {"filter", "sort"} & keys["channels"]
+    assert {"ablate", "filter", "sort"} <= keys["channels"]
     assert {"ablate", "filter", "sort"} <= keys["concepts"]
     assert not {"ablate", "filter"} & keys["shifts"]
 
 
-async def test_channels_show_outcome_layers_sets_and_pictures(finished: Path) -> None:
+async def test_channels_stand_beside_their_pictures_or_in_their_place(finished: Path) -> None:
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await to_tab(pilot, app, "channels")
-        outcome = "▲ 1 outlier channel (133: 14.0 sigma, 22.0 % of the energy)"
-        assert outcome in text_of(app, "#outcome")
-        assert "1 channel above a height of 6" in text_of(app, "#outcome")
-        lines = drawn(app, "#result-channels")
-        assert lines[1].startswith("▲  133 █")
-        assert "99.0 %" in lines[1]
-        assert app.screen.query_one("#result-channels").has_focus
-        grid = screen.query_one(PictureGrid)
-        assert "channel 133" in str(grid.border_title)
-
-        outcome_view = app.screen.query_one("#outcome", FigureText)
-        for room in range(20, 60):  # a count stays beside its n
-            wrapped_lines = wrapped(outcome_view.whole, room).plain.splitlines()
-            assert not [text for text in wrapped_lines if text.rstrip("\xa0 ").endswith(" n")]
-
-        await pilot.press("down", "p")  # a pinned channel stays on top in every layer
-        assert [row.channel for row in rows(app, "#result-channels")][:2] == [17, 133]
-        assert drawn(app, "#result-channels")[1].startswith("    17p")
-        assert screen.tab.subject().number == 17
-        await pilot.press("left")
-        assert screen.tab.current_layer.tap == "blocks.3"
-        assert [row.channel for row in rows(app, "#result-channels")] == [17, 133]
-        await pilot.press("p")
-        assert [row.channel for row in rows(app, "#result-channels")] == [133, 17]
-        await pilot.press("right")
-        assert screen.tab.current_layer.tap == "final"
-        await pilot.press("d")
-        assert screen.tab.current_layer.data == EVIL
-        title = str(screen.tab.query_one(".main").border_title)
-        assert "sky" in title
-        assert not {"\x1b", "\u202e"} & set(title)
-        await pilot.press("d")
-        assert screen.tab.current_layer.data == "val"
+        table = screen.query_one(SubjectTable)
+        assert screen.tab.first() is table
+        assert [table._texts[row][0] for row in table.rows] == ["133", "17"]
+        assert table.subject is not None
+        assert table.subject.number == 133
+        panel = screen.tab.query_one(EvidencePanel)
+        assert str(panel.border_title).startswith("133")
+        assert any(one.chart.id == "heights" for one in screen.tab.query(ChartView))
 
         await pilot.resize_terminal(80, 24)  # a narrow window keeps one half for later
-        main, aside = (screen.tab.query_one(name) for name in (".main", ".aside"))
+        main = screen.tab.query_one(".main")
         for key, seen in (("", True), ("m", False), ("m", True)):
             await pilot.press(*[key] * bool(key))
             areas = (seen, not seen)
-            await until(pilot, lambda: (main.size.area > 0, aside.size.area > 0) == areas)  # noqa: B023
+            await until(pilot, lambda: (main.size.area > 0, panel.size.area > 0) == areas)  # noqa: B023
         await pilot.press("escape")
         assert isinstance(app.screen, ResultsScreen)
         assert not screen.has_class("-only-main")
+        table.focus()
+        await pilot.press("enter")  # the evidence in place of the rows, and back
+        await until(pilot, lambda: panel.pictures.has_focus and not main.size.area)
+        await pilot.press("escape")
+        await until(pilot, lambda: table.has_focus and main.size.area > 0)
+        assert app.screen is screen
 
 
 async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
@@ -330,22 +306,16 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
     monkeypatch.setattr(evidence, "ask", answer)
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
-        await to_tab(pilot, app, "channels")
-        app.screen.query_one("#result-layers").focus()
-        await pilot.press("enter")
-        assert app.screen.query_one("#result-channels").has_focus
-        await pilot.press("down", "enter")
-        await goes_to(pilot, EvidenceScreen)
-        assert app.screen.subject.number == 17
-        await pilot.press("escape")
-        await goes_to(pilot, ResultsScreen)
-        await pilot.press("up", "enter")
-        await until(pilot, lambda: app.screen.query_one(PictureGrid).groups)
+        screen = await to_tab(pilot, app, "channels")
+        await pilot.press("down")
+        panel = screen.tab.query_one(EvidencePanel)
+        await until(pilot, lambda: panel.subject is not None and panel.subject.number == 17)
+        await pilot.press("up")
+        grid = panel.pictures
+        await until(pilot, lambda: grid.groups and panel.subject.number == 133)
         about = text_of(app, "#about")
-        assert "height         14.0 (13.8 to 14.2)" in about
         assert "named in Privileged directions" in about  # the directions that lean on it
         assert "direction 0, strength 0.500, importance 0.50" in about
-        grid = app.screen.query_one(PictureGrid)
         assert [(name, len(pictures)) for name, pictures in grid.groups] == [
             ("highest values", 3), ("weakest (nearest to zero)", 1),
         ]  # fmt: skip
@@ -353,18 +323,13 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         assert first.file is not None
         assert first.file.path == finished / "thumbs" / "val" / "133.jpg"
         assert first.name == "cats/1.jpg"
-        grid.focus()
-        await pilot.press("right", "right", "right")
-        assert grid.current is grid.groups[1][1][0]
-        assert "▸ 9.8" in drawn_screen(app)
-        await pilot.press("enter")
-        await goes_to(pilot, PictureScreen)
-        await pilot.press("escape")
-        await goes_to(pilot, EvidenceScreen)
 
         await pilot.press("a")  # accuracy without the channel, asked of a process
-        await until(pilot, lambda: app.screen.query("#ablation") and rows(app, "#ablation"))
-        assert asked == [["reprobe", str(finished), "--ablate", "channel:133", "--json"]]
+        await until(pilot, lambda: bool(rows(app, "#ablation")))
+        run = str(finished)
+        assert asked == [
+            ["reprobe", run, "--ablate", "channel:133", "--ablate-mode", "mean", "--json"]
+        ]
         text = drawn(app, "#ablation")[1]
         assert plain(EVIL)[:5] in text
         assert "*\N{MINUS SIGN}20" in text
@@ -375,40 +340,30 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await pilot.press("n")
         await until(pilot, lambda: len(asked) == 2)
         assert asked[1][4:] == ["--ablate-mode", "zero", "--json"]
-        await pilot.press("escape")
 
         await to_tab(pilot, app, "directions")  # a direction in its own basis
-        list(app.screen.query(SubjectTable))[1].focus()
+        list(screen.tab.query(SubjectTable))[1].focus()
         await pilot.press("down", "a")
         await until(pilot, lambda: len(asked) == 3)
-        assert asked[2][2:] == ["--ablate", "direction:1", "--centred", "--json"]
-        await until(pilot, lambda: "no head [b]here[/]" in text_of(app, "#ablation-status"))
-        await pilot.press("escape")
-
-        await to_tab(pilot, app, "channels")  # an inner layer is not ablated, and says why
-        await pilot.press("left", "a")
-        await until(pilot, lambda: app.screen.query("#ablation-status"))
-        await pilot.pause()
-        assert "only channels of the final representation" in text_of(app, "#ablation-status")
-        await pilot.press("a", "n")
-        assert len(asked) == 3
-        assert not {"ablate", "zero"} & offered(app)
+        assert asked[2][2:5] == ["--ablate", "direction:1", "--centred"]
+        status = screen.tab.query_one("#ablation-status", FigureText)
+        await until(pilot, lambda: "no head [b]here[/]" in status.whole.plain)
 
 
 async def test_a_real_process_ablates_a_real_head(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    weight = rng.standard_normal((6, 16)).astype("f4")
+    weight = rng.standard_normal((6, 32)).astype("f4")
     labels = rng.integers(0, 6, 300)
-    h = (weight[labels] + rng.standard_normal((300, 16))).astype("f4")
-    h[:, 9] += 40 * (labels == 0)  # a channel that the head uses
-    weight[0, 9] = 5
+    h = (weight[labels] + rng.standard_normal((300, 32))).astype("f4")
+    h[:, 17] += 40 * (labels == 0)  # a channel that the head uses
+    weight[0, 17] = 5
     engine_run(tmp_path / "run", {"val": FakeSet(h, labels)}, weight)
     write_run(tmp_path / "run")
     app = TuiprobeApp(open_run=tmp_path / "run")
     async with app.run_test(size=(120, 40)) as pilot:
         await to_tab(pilot, app, "channels")
-        await pilot.press("down", "down", "down", "a")
-        await until(pilot, lambda: app.screen.query("#ablation") and rows(app, "#ablation"))
+        await pilot.press("down", "a")
+        await until(pilot, lambda: bool(rows(app, "#ablation")))
         row = rows(app, "#ablation")[0]
         assert (row.name, row.n) == ("val", 300)
         assert row.lost + row.gained > 0
@@ -430,18 +385,16 @@ async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_image
         assert names() == everything
         assert table.has_focus
         assert "\x1b" not in drawn_screen(app)
-        grid = screen.query_one(".aside", PictureGrid)
+        grid = screen.tab.query_one(EvidencePanel).pictures
         assert [len(images) for _, images in grid.groups] == [3, 1]
         await pilot.press("end")  # a direction without pictures
         await until(pilot, lambda: not grid.groups)
         await pilot.press("home", "enter")
-        await goes_to(pilot, EvidenceScreen)
+        await until(pilot, lambda: grid.has_focus)
         about = text_of(app, "#about")
-        assert "0.98" in about
-        assert "grass" in about  # the other concepts of the same direction
         assert "directions of W" in about or "Privileged" in about
         await pilot.press("escape")
-        await goes_to(pilot, ResultsScreen)
+        await until(pilot, lambda: table.has_focus)
 
         filter = screen.query_one(Input)
         await pilot.press("slash", *"sadty")  # keys elsewhere, letters here
@@ -501,12 +454,12 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await to_tab(pilot, app, "channels")
-        grid = screen.query_one("#grid", PictureGrid)
-        assert "channel 133" in str(grid.border_title)
+        panel = screen.tab.query_one(EvidencePanel)
+        grid = panel.pictures
         await pilot.press("down")
-        await until(pilot, lambda: "channel 17" in str(grid.border_title))
+        await until(pilot, lambda: panel.subject.number == 17)
         await pilot.press("up")
-        await until(pilot, lambda: "channel 133" in str(grid.border_title) and grid.groups)
+        await until(pilot, lambda: panel.subject.number == 133 and grid.groups)
         assert "▀▀▀▀" in drawn_screen(app)
         assert "no picture" in drawn_screen(app)
 
@@ -535,7 +488,7 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
         assert grid.current in grid.groups[0][1]
         await pilot.press("escape")
         assert app.screen is screen
-        assert screen.query_one("#result-channels").has_focus
+        assert isinstance(app.focused, SubjectTable)
 
 
 async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: Path) -> None:
@@ -569,17 +522,16 @@ async def test_a_letter_goes_to_each_panel(finished: Path) -> None:
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await to_tab(pilot, app, "channels")
-        chain = list(screen.focus_chain)
         await pilot.press("apostrophe")
         await goes_to(pilot, JumpScreen)
         letters = [str(one.content).strip() for one in app.screen.query(Static)]
-        assert letters == ["a", "s", "d"]
-        assert chain[2] is screen.query_one("#grid")
-        await pilot.press("d")
-        await until(pilot, lambda: app.focused is chain[2])
+        assert letters == ["a", "s", "d", "f"]  # what is in sight
+        await pilot.press("f")
+        about = screen.query_one("#about-scroll")
+        await until(pilot, lambda: app.focused is about)
         await pilot.press("apostrophe", "escape")
         await until(pilot, lambda: app.screen is screen)
-        assert app.focused is chain[2]
+        assert app.focused is about
 
 
 async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory(
@@ -608,7 +560,7 @@ async def test_results_are_read_without_what_only_files_hold(finished: Path) -> 
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await to_tab(pilot, app, "channels")
-        assert len(rows(app, "#result-channels")) > 1
+        assert screen.tab.query(SubjectTable)
         parts = screen.results.report.parts
         content = [one for part in parts if part.section for one in part.section.content]
         tables = [one for one in content if isinstance(one, Table)]
@@ -630,7 +582,7 @@ async def test_no_name_of_a_tab_is_cut_and_the_active_one_is_in_sight(tmp_path: 
         screen = await to_tab(pilot, app, "checks")
         bar = screen.query_one(Tabs)
         assert drawn_screen(app).splitlines()[bar.region.y] == (
-            "1 overview 2 yours 3 shifts 4 channels 5 inside 6 directions 7 concepts 8 checks"
+            "1 overview 2 yours 3 shifts 4 channels 5 directions 6 concepts 7 checks".ljust(80)
         )
         await pilot.resize_terminal(60, 15)  # the row scrolls to the active one
         await until(pilot, lambda: bar.size.width == 60)

@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
+from tuiprobe.results.accuracy import accuracy_from
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import RunRow, list_runs
 from tuiprobe.tui.app import TuiprobeApp
@@ -154,7 +155,7 @@ async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
         list_runs(root)[0],
         model="mini_clip",
         source="miniature",
-        target=estimate(0.5, 0.1),
+        target=accuracy_from(estimate(0.5, 0.1), "street", "estimate"),
     )
     columns = columns_of([row], width)
     assert " ".join(columns[i].title for i in kept_columns(columns, width)) == kept

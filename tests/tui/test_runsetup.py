@@ -147,11 +147,8 @@ def test_heads_of_a_thousand_classes_need_not_be_asked_for_if_prompts_are_not_pa
 
 def test_every_probe_is_told_and_why_it_will_not_run() -> None:
     first, others = probes()
-    assert first == (
-        "✓ Outlier features, Privileged directions, Accuracy on your images, Both towers, Concepts"
-    )
+    assert first == ("✓ Outlier features, Privileged directions, Accuracy on your images, Concepts")
     assert "✓ Channel ablation, if a channel stands out" in others
-    assert "- Forecast: too few models are published" in others
     assert "… blur: only this package's probe knows" in others
 
 
@@ -159,11 +156,9 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
     ("texts", "trial", "changes", "parts"),
     [
         ({}, TRIAL, {"sets": [image_set("x", 9, "unlabelled")]},
-         ("Channel ablation, Both towers: no class names",
+         ("Channel ablation: no class names",
           "Concepts: no concept set")),
         ({}, {**TRIAL, "text": None}, {}, ("the model brings no head; name one",)),
-        ({}, {**TRIAL, "text": None, "head": {"classes": 40}}, {},
-         ("Both towers: its head is no text tower's",)),
         ({"head": "probe"}, TRIAL, {"sets": [image_set("x", 9, "unlabelled")]},
          ("head probe takes labelled images",)),
         ({}, {**TRIAL, "text": {"templates": 80, "padded": True}},
@@ -171,7 +166,7 @@ def test_every_probe_is_told_and_why_it_will_not_run() -> None:
          ("80,000 prompts take a CPU hours; zero-shot under head",)),
         ({"embeddings": "x.npy"}, None, {}, ("vectors bring no head; name a file under head",)),
         ({}, None, {},
-         ("… Privileged directions, Accuracy on your images, ", "Both towers: known once")),
+         ("… Privileged directions, Accuracy on your images, Channel ablation: known once",)),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named(

@@ -1,4 +1,4 @@
-"""Every kind of screen as a picture: sizes, the light theme, ASCII.
+"""Every kind of screen as a picture: sizes, the light theme.
 
 `pytest tests/tui/test_snapshots.py --snapshot-update` renews them after a wanted change.
 """
@@ -50,7 +50,7 @@ Act = Callable[[Pilot[None]], Awaitable[None]]
 Make = Callable[[pytest.MonkeyPatch], tuple[TuiprobeApp, Act]]
 RUN = Path("run")
 """Relative paths are the same on every machine."""
-PARTS = {"2": "shifts", "3": "channels", "4": "inside", "5": "directions", "6": "concepts"}
+PARTS = {"2": "shifts", "3": "channels", "4": "directions", "5": "concepts"}
 
 
 def arrived(app: TuiprobeApp, key: str) -> bool:
@@ -64,10 +64,9 @@ def arrived(app: TuiprobeApp, key: str) -> bool:
 
 def results(
     *keys: str, run_report: Report | None = None, pictures: bool = False, light: bool = False,
-    ascii: bool = False,
 ) -> Make:  # fmt: skip
     def make(_: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
-        app = TuiprobeApp(open_run=write_run(RUN, run_report, pictures), ascii=ascii)
+        app = TuiprobeApp(open_run=write_run(RUN, run_report, pictures))
 
         async def act(pilot: Pilot[None]) -> None:
             await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
@@ -157,7 +156,7 @@ def candidate(directory: RunDir, target: str | None) -> Candidate:
     )  # fmt: skip
 
 
-def label(*keys: str, ascii: bool = False) -> Make:
+def label(*keys: str) -> Make:
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
         patch.setattr(session, "read_candidate", candidate)
         Path("photos").mkdir()
@@ -168,7 +167,7 @@ def label(*keys: str, ascii: bool = False) -> Make:
         runs = [RUN / "strong", RUN / "weak", RUN / "weaker"]
         for run in runs:
             RunDir(run).create("0" * 64)
-        app = TuiprobeApp(runs=RUN, ascii=ascii)
+        app = TuiprobeApp(runs=RUN)
 
         async def act(pilot: Pilot[None]) -> None:
             app.push_screen(LabelScreen(runs))
@@ -183,13 +182,13 @@ def label(*keys: str, ascii: bool = False) -> Make:
     return make
 
 
-def live(*keys: str, final: bool = False, ascii: bool = False) -> Make:
+def live(*keys: str, final: bool = False) -> Make:
     def make(_: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
         run = live_run(RUN)
         if final:
             write_live(run, 2, sets=("val", "r"), layers=("embedding",))
             write_pictures(run, "r")
-        app = TuiprobeApp(open_run=run, ascii=ascii)
+        app = TuiprobeApp(open_run=run)
 
         async def act(pilot: Pilot[None]) -> None:
             await until(pilot, lambda: app.screen.query(ChannelBars))
@@ -257,25 +256,21 @@ ROWS = [image_set("img_emb", 1_000_000, "unlabelled", width=512)]
 SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "overview": ((120, 40), results()),
     "overview_small": ((80, 24), results()),
-    "overview_ascii": ((60, 15), results(ascii=True)),
     "channels": ((120, 40), results("3", pictures=True)),
     "channels_small": ((60, 20), results("3")),
-    "directions": ((120, 40), results("5")),
-    "concepts_wide": ((200, 50), results("6")),
+    "directions": ((120, 40), results("4")),
+    "concepts_wide": ((200, 50), results("5")),
     "shifts_light": ((120, 40), results("2", light=True)),
     "not_run": ((80, 24), results(run_report=bare_report())),
-    "evidence": ((120, 40), results("3", "enter")),
     "export": ((80, 24), export),
     "runs": ((80, 24), runs),
     "compare": ((110, 36), compared()),
     "compare_all": ((110, 36), compared("f")),
     "label": ((120, 40), label(*"1" * 9, "s", "v")),
     "label_small": ((80, 24), label(*"1" * 9)),
-    "label_ascii": ((60, 15), label(*"12", ascii=True)),
     "live": ((120, 40), live()),
     "live_small": ((80, 24), live("l")),
     "live_smallest": ((60, 15), live("down")),
-    "live_ascii": ((80, 24), live(ascii=True)),
     "live_final": ((110, 36), live("down", final=True)),
     "live_help": ((100, 40), live("question_mark")),
     "models": ((110, 36), models()),

@@ -9,7 +9,6 @@ import pytest
 from tests.report.samples import charts
 from tests.tui.finished import full_report
 from tuiprobe.results.section import Chart, Series
-from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.widgets.textplot import SMALLEST, PlotLine, View, plot, points, signs
 
 
@@ -60,21 +59,18 @@ def test_a_single_point_has_its_name_beside_it_and_an_interval() -> None:
     assert all(sign in text for sign in signs(line(*several)))  # no interval hides a point
 
 
-@pytest.mark.parametrize("ascii", [False, True])
-def test_each_series_has_a_sign_of_its_own_in_the_chart_and_in_the_legend(ascii: bool) -> None:
+def test_each_series_has_a_sign_of_its_own_in_the_chart_and_in_the_legend() -> None:
     for chart in charts(full_report()):
         if len(chart.series) < 2:
             continue
         series_signs = signs(chart)
-        assert len({to_ascii(one) for one in series_signs}) == len(series_signs), chart.id
-        lines = as_text(plot(chart, 100, 40, ascii=ascii)).splitlines()
+        assert len(set(series_signs)) == len(series_signs), chart.id
+        lines = as_text(plot(chart, 100, 40)).splitlines()
         legend = "\n".join(lines[-10:])
         for sign, one in zip(series_signs, chart.series, strict=True):
             assert one.labelled or f"{sign}" in legend, (chart.id, one.name)
         assert lines[0].startswith(chart.y_label[:20])
         assert sum(text.strip() == chart.x_label for text in lines) == 1  # once
-        several = sum(one.mark == "line" for one in chart.series) > 1
-        assert not (ascii and several and "*" in to_ascii("\n".join(lines)))  # two are not one
 
 
 def test_a_part_of_a_chart_and_the_name_of_a_point_are_shown() -> None:
@@ -101,4 +97,3 @@ def test_every_chart_fills_exactly_its_place(size: tuple[int, int]) -> None:
         lines = plot(chart, width, height)
         assert 5 <= len(lines) <= height
         assert all(len("".join(text for text, _ in one)) <= width + 2 for one in lines), chart.id
-        assert to_ascii(as_text(lines)).isascii()

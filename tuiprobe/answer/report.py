@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from tuiprobe import __version__, limits
@@ -20,6 +21,7 @@ from tuiprobe.options import probe_options
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import PROBES, registry
 from tuiprobe.probes.algebra import fixed_threads
+from tuiprobe.probes.heads import answered_rows, class_name, usable_images
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
@@ -36,7 +38,7 @@ from tuiprobe.results import (
 )
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import head_digest
+from tuiprobe.run.head_file import head_digest, read_class_names
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
     MeasuredRecord,
@@ -159,6 +161,7 @@ def _answer(run: RunReader) -> Report:
             warnings=(
                 *_warnings(run.plan, measured, run.data),
                 *vector_notes(run),
+                *_constant_answers(run),
                 *(text for part in ordered if part.section for text in part.section.warnings),
                 *known.faults,
             ),
@@ -223,13 +226,13 @@ def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject)
             applies=not isinstance(result, Inapplicable),
             failed=isinstance(result, Failed),
         )
-    named = probe.named(result)
+    named, section = probe.named(result), probe.describe(result, subject)
     return Part(
         probe=probe.id,
         title=probe.title,
-        block=probe.block,
+        block=section.block or probe.block,
         result=result.model_dump(mode="json"),
-        section=probe.describe(result, subject),
+        section=section,
         figures=named.figures,
         facts=named.facts,
         sets=named.sets,
@@ -291,6 +294,26 @@ def _warnings(
     if plan.model.preprocessing.assumed:
         warnings.append(f"preprocessing: {plan.model.preprocessing.source}")
     return tuple(warnings)
+
+
+def _constant_answers(run: RunReader) -> Iterator[str]:
+    """Yields the labelled sets of several classes whose images all get one answer."""
+    if isinstance(run.head, NotRun):
+        return
+    for images in run.head_sets:
+        if images.labels is None or len(np.unique(images.labels)) == 1:
+            continue
+        rows = answered_rows(run.head, usable_images(images))
+        if len(rows) >= _FEWEST_ANSWERS and bool((rows == rows[0]).all()):
+            answer = class_name(read_class_names(run.directory), int(rows[0]))
+            yield (
+                f"all {len(rows):,} images of {images.name} get one answer, {answer}: see whether "
+                "the weights of the head were loaded, and what preprocess makes of a picture"
+            )
+
+
+_FEWEST_ANSWERS = 20
+"""Images from which one answer to all is no chance."""
 
 
 def _nonfinite(data: DataSet) -> str:

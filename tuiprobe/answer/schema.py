@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -10,6 +10,9 @@ from pydantic.json_schema import models_json_schema
 from tuiprobe.label.result import TargetLabels
 from tuiprobe.probes import LABELS, registry
 from tuiprobe.results import Part, ProbeResult, Report
+
+MODE: Final = "serialization"
+"""Reports hold what they compute, such as the best accuracy of each set."""
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -23,18 +26,16 @@ def json_schema() -> dict[str, Any]:
     results: dict[str, type[ProbeResult]] = {item.id: item.Result for item in registry().probes}
     results[LABELS] = TargetLabels
     models: list[type[BaseModel]] = [Report, Part, *results.values()]
-    refs, schema = models_json_schema([(item, "validation") for item in models])
+    refs, schema = models_json_schema([(item, MODE) for item in models])
     definitions = schema["$defs"]
-    definitions[_name(refs[Part, "validation"])]["allOf"] = [
+    definitions[_name(refs[Part, MODE])]["allOf"] = [
         {
             "if": {"properties": {"probe": {"const": id}}},
-            "then": {
-                "properties": {"result": {"anyOf": [refs[result, "validation"], {"type": "null"}]}}
-            },
+            "then": {"properties": {"result": {"anyOf": [refs[result, MODE], {"type": "null"}]}}},
         }
         for id, result in results.items()
     ]
-    report = definitions.pop(_name(refs[Report, "validation"]))
+    report = definitions.pop(_name(refs[Report, MODE]))
     return {"$schema": DRAFT, **report, "$defs": definitions}
 
 

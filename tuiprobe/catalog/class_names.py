@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -64,11 +64,12 @@ def joined_classes(names: Sequence[str]) -> str:
     """Returns a list of class names as `--classes` takes them.
 
     Raises:
-        UsageError: If something is no name, or a name has a comma.
+        UsageError: If something is no name, a name has a comma, or the names have no order.
 
     >>> written_classes(joined_classes(["fire truck"]))
     ('fire truck',)
     """
+    refuse_unordered(names)
     for name in names:
         if not isinstance(name, str) or not name.strip() or "," in name:
             raise UsageError(
@@ -76,6 +77,19 @@ def joined_classes(names: Sequence[str]) -> str:
                 "to a file, one a line"
             )
     return ",".join(names) + ","
+
+
+def refuse_unordered(names: object) -> None:
+    """Refuses class names that Python holds in no order, such as a set.
+
+    Raises:
+        UsageError: If they are those.
+    """
+    if isinstance(names, Set | Mapping) or not hasattr(names, "__getitem__"):
+        raise UsageError(
+            f"classes= is a {type(names).__name__}, which has no order: give a list with the name "
+            "of each output, in their order"
+        )
 
 
 def read_classes(classes: str | Path) -> tuple[str, ...]:
@@ -265,7 +279,7 @@ def _in_order(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...] |
         return labels
     if all(name.isdigit() for name in classes):
         values = [int(name) for name in classes]
-        first = 1 if min(values) == 1 and max(values) == len(names) else 0
+        first = 1 if min(values) >= 1 and max(values) == len(names) else 0
         if max(values) - first < len(names):
             return tuple(value - first for value in values)
     return tuple(range(len(names))) if len(names) == len(classes) else None

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
 from math import sqrt
 from statistics import NormalDist, fmean
 from typing import Literal
@@ -174,30 +173,6 @@ def errors(kind: TrainingKind, target: tuple[str, ...] = SHIFTS) -> tuple[Family
         off = [abs(sigmoid(y) - sigmoid(y - r)) for y, r in zip(truth, values, strict=True)]
         by_family.append(FamilyError(name, len(values), fmean(off)))
     return tuple(sorted(by_family, key=lambda family: -family.error))
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Share of published models inside their interval, their whole family left out.
-
-    Attributes:
-        models: Share of all models.
-        families: Mean over families of the share of their models.
-    """
-
-    models: float
-    families: float
-
-
-@lru_cache(maxsize=64)
-def coverage(kind: TrainingKind, target: tuple[str, ...] = SHIFTS, level: float = 0.95) -> Coverage:
-    """Returns how often the intervals held, with line and width from other families alone."""
-    _, left_out = _left_out(kind, target)
-    inside = [
-        [abs(value) <= peers(kind, target, name).reach[level] for value in values]
-        for name, values in left_out.items()
-    ]
-    return Coverage(fmean(chain.from_iterable(inside)), fmean(map(fmean, inside)))
 
 
 @lru_cache(maxsize=1024)

@@ -27,7 +27,7 @@ from tuiprobe.cli import (
 )
 from tuiprobe.cli.options import takes
 from tuiprobe.cli.output import NO_ROOM, drop_output, printing
-from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.options import Option, OptionField, options_of
 from tuiprobe.spec import WHAT, run_options
 
@@ -57,7 +57,7 @@ COMMANDS = (
     (fetch.fetch, "fetch", "Download and verify what encoders need"),
     (runs.runs, "runs", "List runs and their figures; delete runs"),
     (runs.open_run, "open", "Show a run on the screens, live or finished"),
-    (compare.compare, "compare", "Compare runs: differences, ranks, gates for CI"),
+    (compare.compare, "compare", "Compare runs: which to take, differences, gates for CI"),
     (label.label, "label", "Label a few pictures and know which run is best"),
     (report.report, "report", "Write the reports of a run again, in other formats"),
     (runs.reprobe, "reprobe", "Compute a run's results again, without its model"),
@@ -67,27 +67,9 @@ COMMANDS = (
 
 MINIATURE = "Write the demonstration's images as files"
 
-REMOVED = {
-    "agreement": "compare RUN…",
-    "atlas": "models --published",
-    "completion": "--install-completion",
-    "grid": "--headless --models FILE",
-    "inspect": "doctor --model MODEL",
-    "manual": "--help-all",
-}
-"""Commands of 0.2.0 that were removed, and what replaces each."""
-
 
 class MainCommand(TyperGroup):
     """The main command: `--help` shows its common options, `--help-all` all, by group."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Finds the command; the error for a removed one names what replaces it."""
-        if args[0] in REMOVED:
-            raise UsageError(
-                f"the command {args[0]} was removed: `tuiprobe {REMOVED[args[0]]}` replaces it"
-            )
-        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the options and the commands."""
@@ -258,10 +240,20 @@ def run_cli(arguments: list[str]) -> int:
 
 
 def _exit_code(arguments: list[str], settings: _Settings) -> int:
+    """Returns the exit code of a command; 1 only where the command itself asks for it, as gates do.
+
+    Typer ends with 1 for some errors, such as an `EOFError` of a file that is cut.
+    """
     try:
         app(args=arguments, prog_name="tuiprobe", obj=settings)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        cause = end.__context__
+        if isinstance(cause, typer.Exit) or end.code in (None, 0, UsageError.exit_code):
+            return int(end.code or 0)
+        error = cause.__cause__ if isinstance(cause, typer.Abort) else cause
+        if not isinstance(error, Exception):
+            error = RunError(f"it ended itself: {end.code}")
+        raise error from end
     return 0
 
 

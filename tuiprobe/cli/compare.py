@@ -12,12 +12,19 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
-    from tuiprobe.compare.differences import Comparison, Run
-    from tuiprobe.compare.ranking import Ranking
+    from tuiprobe.compare.decision import Decision
+    from tuiprobe.compare.differences import Comparison
+    from tuiprobe.compare.indicator import Correlations
+    from tuiprobe.compare.runs import Run
+
+SEVERAL = 3
+"""With this many runs or more, figures are correlated, and pairs are shown on request."""
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="FIRST", help="The run to compare with.")],
+    first: Annotated[
+        Path, typer.Argument(metavar="FIRST", help="A run; gates compare the others with it.")
+    ],
     others: Annotated[list[Path], typer.Argument(metavar="RUN", help="Other runs.")],
     fail_if: Annotated[
         list[str] | None,
@@ -33,7 +40,9 @@ def compare(
     as_html: Annotated[
         bool, typer.Option("--html", help="Print a page with a forest plot of each figure.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the decision and all figures as JSON.")
+    ] = False,
     as_paper: Annotated[
         bool,
         typer.Option(
@@ -43,15 +52,16 @@ def compare(
 ) -> None:
     """Compare runs: which model to take, then differences, paired where the images are the same.
 
-    Three or more runs end with their outlier figures against effective robustness and, for five or
-    more of one kind of training, agreement on the line.
+    Three or more runs end with their outlier figures against effective robustness; --all shows the
+    differences of each from the model to take.
     """
-    from tuiprobe.compare.differences import compare_runs, read_run
+    from tuiprobe.cli.output import print_file
+    from tuiprobe.compare.decision import decide
+    from tuiprobe.compare.differences import compare_runs
     from tuiprobe.compare.gates import parse_gate, tripped
-    from tuiprobe.compare.ranking import rank
-    from tuiprobe.compare.ranking_section import label_command
+    from tuiprobe.compare.labels import label_evidence
+    from tuiprobe.compare.runs import read_runs
     from tuiprobe.plaintext import plain
-    from tuiprobe.run.directory import RunDir
 
     if as_html and as_json:
         raise UsageError("--html and --json are two forms; choose one")
@@ -61,23 +71,29 @@ def compare(
         print(_paper((first, *others), as_json), end="")
         return
     gates = [parse_gate(text) for text in fail_if or ()]
-    runs = [read_run(RunDir(path)) for path in (first, *others)]
-    comparisons = [compare_runs(runs[0], run) for run in runs[1:]]
+    runs = read_runs((first, *others))
+    labels = label_evidence(runs)
+    given = [compare_runs(runs, 0, n, labels) for n in range(1, len(runs)) if gates]
     trips = {
         gate.text: [
             f"gate tripped by {plain(str(path))}: {gate.text}: {reason}"
-            for path, comparison in zip(others, comparisons, strict=True)
+            for path, comparison in zip(others, given, strict=True)
             for reason in tripped(gate, comparison)
         ]
         for gate in gates
     }
-    ranking = rank(runs)
+    decision = decide(runs)
+    reference, *rest = (row.place for row in decision.models)
     if as_json:
-        print(_json(runs, comparisons, ranking))
+        pairs = {n: compare_runs(runs, n, reference, labels) for n in rest}
+        print(_json(runs, decision, reference, pairs))
     else:
-        print(_text(runs, comparisons, ranking, everything, as_html), end="", flush=True)
-        if command := label_command(runs, ranking):
-            print(plain(f"next: {command}"), file=sys.stderr)
+        shown = [n for n in rest if everything or as_html or len(runs) < SEVERAL]
+        comparisons = [compare_runs(runs, n, reference, labels) for n in shown]
+        text = _text(runs, decision, comparisons, everything, as_html)
+        print_file(text) if as_html else print(text, end="", flush=True)
+        if decision.take is None and decision.command:
+            print(plain(f"next: {decision.command}"), file=sys.stderr)
     for gate, reasons in trips.items():
         for text in reasons or [f"gate passed: {plain(gate)}"]:
             print(text, file=sys.stderr)
@@ -97,46 +113,46 @@ def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
 
 def _text(
     runs: list[Run],
+    decision: Decision,
     comparisons: list[Comparison],
-    ranking: Ranking,
     everything: bool,
     as_html: bool,
 ) -> str:
+    from tuiprobe.compare.decision_section import describe_decision
     from tuiprobe.compare.differences_section import describe
-    from tuiprobe.compare.ranking_section import title_of
-    from tuiprobe.compare.several import SEVERAL, describe_several
+    from tuiprobe.compare.forest import describe_headlines
+    from tuiprobe.compare.indicator_section import describe_indicator
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
 
-    models, headlines, *indicator = describe_several(runs, ranking)
-    pairs = [describe(comparison, everything) for comparison in comparisons]
-    sections = [models, *([headlines] if as_html else []), *pairs, *indicator]
+    sections = [describe_decision(decision, runs)]
+    if as_html:  # its title is the sentence
+        sections = [sections[0].model_copy(update={"headline": ()})]
+        sections.append(describe_headlines([run.report for run in runs]))
+    sections += [describe(comparison, everything, decision.notes) for comparison in comparisons]
     if len(runs) >= SEVERAL:
-        from tuiprobe.compare.agreement import agreement_of, describe_agreement
-
-        sections.append(describe_agreement(agreement_of(runs)))
+        sections.append(describe_indicator(_correlations(runs)))
     if as_html:
-        return sections_html(title_of(ranking), sections)
+        return sections_html(decision.sentence.removesuffix("."), sections)
     return "".join(map(section_text, sections))
 
 
-def _json(runs: list[Run], comparisons: list[Comparison], ranking: Ranking) -> str:
-    from tuiprobe.compare.agreement import agreement_of
-    from tuiprobe.compare.several import SEVERAL, correlations
+def _correlations(runs: list[Run]) -> Correlations:
+    from tuiprobe.compare.indicator import correlate
 
-    first, *others = [str(run.directory.path) for run in runs if run.directory is not None]
-    pairs = [
-        {"first": first, "second": second, **comparison.model_dump(mode="json")}
-        for second, comparison in zip(others, comparisons, strict=True)
-    ]
+    return correlate((run.report.model.name, run.report) for run in runs)
+
+
+def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, Comparison]) -> str:
+    paths = [str(run.directory.path) for run in runs if run.directory is not None]
+    several = len(runs) >= SEVERAL
     content: dict[str, Any] = {
-        "schema_version": 2,
-        "comparisons": pairs,
-        "ranking": ranking.model_dump(mode="json"),
-        "correlations": None,
-        "agreement": None,
+        "schema_version": 3,
+        "decision": decision.model_dump(mode="json"),
+        "comparisons": [
+            {"first": paths[n], "second": paths[reference], **comparison.model_dump(mode="json")}
+            for n, comparison in pairs.items()
+        ],
+        "correlations": _correlations(runs).model_dump(mode="json") if several else None,
     }
-    if len(runs) >= SEVERAL:
-        content["correlations"] = correlations(runs).model_dump(mode="json")
-        content["agreement"] = agreement_of(runs).model_dump(mode="json")
     return json.dumps(content, indent=1)

@@ -216,7 +216,7 @@ class _SeveralModels:
         Returns:
             What to type next, if labels must decide.
         """
-        from tuiprobe.compare.ranking_section import write_ranking
+        from tuiprobe.compare.decision_section import write_decision
 
         rank = current_rank()
         shared = rank.world > 1  # then the rank that merges last finds all results
@@ -230,12 +230,12 @@ class _SeveralModels:
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
         if len(directories) < 2 or not (whole and last):
             return ""
-        path, text, next_command = write_ranking(directories, self.runs, self.gaps)
+        path, text, decision = write_decision(directories, self.runs, self.gaps)
         if not self.as_json:
             sys.stdout.write(text)
             sys.stdout.flush()
         print(plain(f"comparison: {path}"), file=sys.stderr)
-        return next_command
+        return decision.command if decision.take is None else ""
 
 
 def _report(outcome: RunOutcome, as_json: bool) -> int:

@@ -49,21 +49,19 @@ def label(
         bool,
         typer.Option("--difference", help="Once the best is known, narrow the differences."),
     ] = False,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Seed of the order, fixed by the first label."),
-    ] = None,
     require_decision: Annotated[
         bool, typer.Option("--require-decision", help="Exit 1 while it is undecided.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
 ) -> None:
     """Label a few pictures of a target and know which run is best there, with at most 5 % risk.
 
     In a terminal it opens the screen that shows the pictures, unless an option asks for a file, a
     decision or JSON; then it prints what the labels decide. Labels are kept beside the runs.
     """
+    from tuiprobe.compare.decision import decide
+    from tuiprobe.compare.decision_section import describe_decision
+    from tuiprobe.compare.runs import read_runs
     from tuiprobe.label.answer_table import take_answers, write_todo
     from tuiprobe.label.session import open_labelling
     from tuiprobe.label.status import describe_labels, label_status
@@ -75,8 +73,8 @@ def label(
     files = (todo, page, answers, answers_from)
     headless = any(file is not None for file in files) or require_decision or as_json
     if not headless and has_terminal():
-        raise typer.Exit(_screen(runs, target, seed, difference, ascii))
-    with closing(open_labelling(runs, target, seed)) as labelling:
+        raise typer.Exit(_screen(runs, target, difference))
+    with closing(open_labelling(runs, target)) as labelling:
         labelling.narrow = difference
         if answers is not None:
             print(take_answers(labelling, answers).words(), file=sys.stderr)
@@ -87,10 +85,15 @@ def label(
         if page is not None:
             print(write_label_page(labelling, page, count), file=sys.stderr)
     state = label_status(labelling)
+    candidates = read_runs(runs) if len(runs) > 1 else []
+    decision = decide(candidates, state.target) if candidates else None
     if as_json:
-        plan = {"schema_version": 1, "plan": labelling.plan.id, "seed": labelling.plan.seed}
-        print(json_text({**plan, "decided": state.decided, **asdict(state)}))
+        first = None if decision is None else decision.model_dump(mode="json")
+        about = {"schema_version": 2, "decision": first, "decided": state.decided}
+        print(json_text({**about, **asdict(state)}))
     else:
+        if decision is not None:
+            print(section_text(describe_decision(decision, candidates)), end="")
         print(section_text(describe_labels(state)), end="")
     if not headless and not state.decided:
         print(
@@ -100,9 +103,7 @@ def label(
     raise typer.Exit(int(require_decision and not state.decided))
 
 
-def _screen(
-    runs: list[Path], target: str | None, seed: int | None, narrow: bool, ascii: bool
-) -> int:
+def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
     from functools import partial
 
     from tuiprobe.run.directory import RunDir
@@ -111,11 +112,11 @@ def _screen(
 
     for run in runs:
         RunDir(run).refuse_no_run()
-    return start(ascii=ascii, first=partial(LabelScreen, runs, target, seed, narrow))
+    return start(first=partial(LabelScreen, runs, target, narrow))
 
 
 def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
-    """Labels pictures by known labels, in drawn order if all have one, else all that have one.
+    """Labels pictures by known labels: as they are asked if all have one, else all that have one.
 
     Args:
         labelling: The session.
@@ -132,17 +133,17 @@ def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
     if without:
         print(
             f"{source} has labels of {len(digests) - len(without):,} of {len(digests):,} pictures: "
-            "they are not taken as drawn at random",
+            "all of them are taken, and the others are left to label",
             file=sys.stderr,
         )
         for place, digest in enumerate(digests):
             if digest in classes and place not in labelling.survey.labels:
-                labelling.label(place, "outside", classes[digest])
+                labelling.label(place, classes[digest])
         return
     while (picture := labelling.following()) is not None:
         if labelling.decided.verdict in FINAL and not whole:
             return
-        labelling.label(picture.place, picture.how, classes[picture.digest])
+        labelling.label(picture.place, classes[picture.digest])
 
 
 def _folder_labels(labelling: Labelling, folder: str) -> dict[str, str]:

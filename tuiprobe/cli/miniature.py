@@ -30,15 +30,13 @@ def export(
     ] = None,
     layouts: Annotated[
         list[str] | None,
-        typer.Option(
-            "--layout", metavar="NAME", help="imagefolder, webdataset, broden; default all."
-        ),
+        typer.Option("--layout", metavar="NAME", help="imagefolder, webdataset; default both."),
     ] = None,
     images: Annotated[
         int | None, typer.Option(metavar="N", help="Images per set; default all.")
     ] = None,
 ) -> None:
-    """Write sets of the demonstration as class folders, tar shards and Broden's layout."""
+    """Write sets of the demonstration as class folders and tar shards."""
     from tuiprobe.miniature import export as write
     from tuiprobe.miniature.export import DEFAULT_SETS, LAYOUTS
 

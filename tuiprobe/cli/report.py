@@ -45,8 +45,9 @@ def report(
         return
     if run is None:
         raise UsageError("name a run directory, or ask for --schema")
+    from tuiprobe.cli.output import print_file
     from tuiprobe.plaintext import plain
-    from tuiprobe.report.formats import WRITTEN, export, files_of, write_reports
+    from tuiprobe.report.formats import FORMATS, WRITTEN, export, files_of, write_reports
     from tuiprobe.report.reading import read_report
     from tuiprobe.run.directory import RunDir
 
@@ -61,8 +62,13 @@ def report(
         files = files_of(content, directory if pictures else None, chosen)
         if len(files) != 1:
             raise UsageError(f"--to - prints one file, and these formats make {len(files)}")
-        print(*files.values(), end="")
+        print_file(*files.values())
         return
     folder = run if to is None else Path(to)
+    if folder.suffix.removeprefix(".") in FORMATS and not folder.is_dir():
+        raise UsageError(
+            f"--to takes a folder, and {folder} would be one: give the folder that the files are "
+            f"to be in, or print one by --format {folder.suffix[1:]} --to - > {folder}"
+        )
     for path in export(content, directory, chosen, folder, pictures, replace):
         print(plain(str(path)))

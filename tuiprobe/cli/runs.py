@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.listing import RunRow
 
+RUNS: Final = Path("runs")
+"""Where runs are kept; it appears with the first."""
+
 _MODEL: Final = 20
 _DATA: Final = 14
 """Columns of the model and the data; longer ones are cut, and `--json` has them whole."""
@@ -34,7 +37,7 @@ def runs(
             help="Show runs whose name, model, data, state or outcome contain all words.",
         ),
     ] = None,
-    root: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = Path("runs"),
+    root: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = RUNS,
     sort: Annotated[
         str,
         typer.Option(
@@ -59,7 +62,7 @@ def runs(
 
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}: choose among {', '.join(SORTS)}")
-    if not root.is_dir():
+    if not root.is_dir() and (root.exists() or root != RUNS):
         raise UsageError(f"{root} is no directory; name one with --root")
     rows = list(rows_with_labels(list_runs(root, words or ())))
     if sort != "changed":
@@ -132,7 +135,6 @@ def _confirmed(count: int) -> bool:
 
 def open_run(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
-    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
 ) -> None:
     """Show a run on the screens: live while it goes on, its results when it is done."""
     from tuiprobe.run.directory import RunDir
@@ -144,7 +146,7 @@ def open_run(
     state = run_state(RunDir(run), held_locks())
     if state.kind == "none" and runs_of(run) == [run]:
         raise DataError(f"{state.reason}; name a run directory, for example one of runs/")
-    raise typer.Exit(start(open_run=run, ascii=ascii))
+    raise typer.Exit(start(open_run=run))
 
 
 def reprobe(

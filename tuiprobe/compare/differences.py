@@ -7,27 +7,29 @@ separate ones (MOVER), which is too wide where both vary together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
-from tuiprobe.compare.inference import LEVEL, difference, excludes_zero, holm, p_value
-from tuiprobe.compare.labels import NO_BOUNDS, LabelEvidence, label_evidence
+from tuiprobe.compare.inference import difference, excludes_zero
+from tuiprobe.compare.labels import LabelEvidence
+from tuiprobe.compare.notes import image_notes, label_notes, model_notes, subject_notes
 from tuiprobe.compare.overlap import Overlap, overlaps
-from tuiprobe.compare.paired import KEEPS_NONE, Pairing
-from tuiprobe.datasets.registry import last_part
-from tuiprobe.probes import LABELS
-from tuiprobe.report import read_report
-from tuiprobe.results import DataSet, Figure, Frozen, NotRun, Report, given
+from tuiprobe.compare.paired import Pairing
+from tuiprobe.compare.runs import Run
+from tuiprobe.results import Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.headlines import HEADLINES, LABELLED_ID
 from tuiprobe.results.section import NamedFigure
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.per_image import ImageValues, read_per_image
 
 FigurePlace = tuple[str, str, str, str]
 """Probe, set, place and id of a figure."""
 
-ESTIMATES: Final = "estimates without labels: their errors are no matter of sampling"
-"""Why a difference of estimates has no interval."""
+ESTIMATES: Final = NotRun(
+    reason="estimates without labels do not order models: their errors are no matter of sampling",
+    remedy="label a few pictures: `tuiprobe label RUN RUN`",
+)
+"""What stands in place of a difference of estimates."""
+
+NO_BOUNDS: Final = NotRun(reason="labels say which of two runs is ahead where both are at hand")
 
 _OF_ANSWERS: Final = frozenset({"your images", "shifts"})
 """Blocks whose figures are about answers, so that they compare over kinds of representation."""
@@ -44,12 +46,8 @@ class Difference(Frozen):
         name: Name of the figure, for people.
         first: The figure in the first report.
         second: The figure in the second report.
-        difference: Second minus first; `NotRun` where one of them is missing.
+        difference: Second minus first; `NotRun` where one of them is missing, and of estimates.
         paired: Whether its interval comes from the same images in both runs.
-        differs: Whether the interval excludes zero; None without an interval. For headline figures
-            after Holm's correction, over accuracies and over all others.
-        p: Of a headline figure, adjusted by Holm; None for the others, by labels, and without an
-            interval.
         inner: Whether this is a layer before the final representation.
         headline: Rank of a headline figure; None for the others.
     """
@@ -63,15 +61,14 @@ class Difference(Frozen):
     second: Figure
     difference: Figure
     paired: bool = False
-    differs: bool | None
-    p: float | None = None
     inner: bool = False
     headline: int | None = None
 
     @property
-    def undone(self) -> bool:
-        """Whether the interval excludes zero, and the correction says that this may be chance."""
-        return self.differs is False and given(self.difference) and excludes_zero(self.difference)
+    def differs(self) -> bool | None:
+        """Whether its interval excludes zero; None without an interval."""
+        change = self.difference
+        return excludes_zero(change) if given(change) and change.low is not None else None
 
 
 class FactPair(Frozen):
@@ -87,7 +84,6 @@ class Comparison(Frozen):
     """Two reports side by side.
 
     Attributes:
-        titles: Titles of the two reports.
         models: Names of the two models.
         facts: Findings of one word each.
         differences: Figures that both have.
@@ -96,7 +92,6 @@ class Comparison(Frozen):
         unmatched: Sets and places that only one of them has figures of.
     """
 
-    titles: tuple[str, str]
     models: tuple[str, str]
     facts: tuple[FactPair, ...]
     differences: tuple[Difference, ...]
@@ -114,34 +109,31 @@ class Comparison(Frozen):
         return tuple(sorted(headlines, key=lambda row: row.headline or 0))
 
 
-class Run(NamedTuple):
-    """A run to compare: its report, what it knows of single images, and where its labels lie."""
+def compare_runs(
+    runs: Sequence[Run], first: int, second: int, labels: LabelEvidence | NotRun | None
+) -> Comparison:
+    """Compares two of several runs figure by figure, in pairs where they measured the same images.
 
-    report: Report
-    images: ImageValues
-    directory: RunDir | None = None
-
-
-def read_run(directory: RunDir) -> Run:
-    """Reads a run directory, which is not trusted.
-
-    Raises:
-        DamagedFileError: If its report is missing or damaged, or its per-image values are damaged.
+    Args:
+        runs: The runs.
+        first: Place of the one that the other is compared with.
+        second: Place of the other.
+        labels: What labels say of all of them; see `tuiprobe.compare.labels.label_evidence`.
     """
-    return Run(read_report(directory), read_per_image(directory), directory)
-
-
-def compare_runs(first: Run, second: Run) -> Comparison:
-    """Compares two runs figure by figure, in pairs where they measured the same images."""
-    labels = label_evidence((first.report, second.report), (first.directory, second.directory))
-    return compare(first.report, second.report, Pairing(first.images, second.images), labels)
+    known: Mapping[str, Figure] | NotRun | None = None
+    if isinstance(labels, LabelEvidence):
+        known = {labels.status.target: labels.difference(second, first)}
+    elif isinstance(labels, NotRun):
+        known = labels
+    ours, theirs = runs[first], runs[second]
+    return compare(ours.report, theirs.report, Pairing(ours.images, theirs.images), known)
 
 
 def compare(
     first: Report,
     second: Report,
     pairing: Pairing | None = None,
-    labels: LabelEvidence | NotRun | None = None,
+    labels: Mapping[str, Figure] | NotRun | None = None,
 ) -> Comparison:
     """Compares two reports figure by figure; over kinds of representation only their answers.
 
@@ -149,7 +141,7 @@ def compare(
         first: The report that the other one is compared with.
         second: The other report.
         pairing: What the runs know of single images; None for nothing.
-        labels: Which run is ahead by labels, see `tuiprobe.compare.labels.label_evidence`.
+        labels: Second minus first by labels, by set, or why labels do not say it.
     """
     pairing = pairing or Pairing({}, {})
     alike = first.model.representation == second.model.representation
@@ -161,27 +153,36 @@ def compare(
         if place not in theirs:
             continue
         if figure.id == LABELLED_ID:
-            change, differs = labels if isinstance(labels, NotRun) else NO_BOUNDS, None
-            if isinstance(labels, LabelEvidence) and labels.status.target == figure.data:
-                change, differs = labels.difference(1, 0)
-            paired = differs is not None
+            known = {} if isinstance(labels, NotRun) or labels is None else labels
+            change, paired = known.get(figure.data, NO_BOUNDS), True
         else:
-            change, paired, differs = _difference(figure, theirs[place], pairing)
+            change, paired = _difference(figure, theirs[place], pairing)
         differences.append(
-            difference_between(
-                place[0], figure, theirs[place], change, paired=paired, differs=differs
+            Difference(
+                probe=place[0],
+                data=figure.data,
+                place=figure.place,
+                id=figure.id,
+                name=figure.name,
+                first=figure.figure,
+                second=theirs[place].figure,
+                difference=change,
+                paired=paired and given(change),
+                inner=figure.inner,
+                headline=figure.headline,
             )
         )
     return Comparison(
-        titles=(first.title, second.title),
         models=(first.model.name, second.model.name),
         facts=tuple(_facts(first, second)) if alike else (),
-        differences=_corrected(differences),
+        differences=_headlines_alone(differences),
         overlaps=tuple(overlaps(first, second)) if alike else (),
         notes=(
-            *_model_notes(first, second),
+            *model_notes(first, second),
+            *subject_notes(first),
+            *subject_notes(second),
             *image_notes(first, second, pairing),
-            *_label_notes((first, second), labels),
+            *label_notes((first, second), labels),
         ),
         unmatched=tuple(f"{data}/{place}" for data, place in sorted(places[0] ^ places[1])),
     )
@@ -198,133 +199,28 @@ def _figures_by_place(report: Report, all_blocks: bool) -> dict[FigurePlace, Nam
     }
 
 
-def _difference(
-    ours: NamedFigure, theirs: NamedFigure, pairing: Pairing
-) -> tuple[Figure, bool, bool | None]:
-    """Returns a difference, whether it is paired, and whether its interval excludes zero."""
-    paired = pairing.difference(ours, theirs)
-    change = paired or difference(ours.figure, theirs.figure)
-    if not given(change):
-        return change, False, None
+def _difference(ours: NamedFigure, theirs: NamedFigure, pairing: Pairing) -> tuple[Figure, bool]:
+    """Returns a difference, and whether it is paired; one of estimates would mislead."""
     if ours.role == "estimate":
-        change = change.model_copy(update={"low": None, "high": None, "method": ESTIMATES})
-    differs = None if change.low is None else excludes_zero(change)
-    return change, paired is not None, differs
+        return ESTIMATES, False
+    paired = pairing.difference(ours, theirs)
+    return paired or difference(ours.figure, theirs.figure), paired is not None
 
 
-def difference_between(
-    probe: str,
-    ours: NamedFigure,
-    theirs: NamedFigure,
-    change: Figure,
-    *,
-    paired: bool,
-    differs: bool | None,
-) -> Difference:
-    """Returns the same figure of two reports with their difference; see `Difference`."""
-    return Difference(
-        probe=probe,
-        data=ours.data,
-        place=ours.place,
-        id=ours.id,
-        name=ours.name,
-        first=ours.figure,
-        second=theirs.figure,
-        difference=change,
-        paired=paired,
-        differs=differs,
-        inner=ours.inner,
-        headline=ours.headline,
-    )
-
-
-def _corrected(differences: list[Difference]) -> tuple[Difference, ...]:
-    """Keeps the ranks of the headline figures alone, and corrects which of them differ."""
-    corrected = [row.model_copy(update={"headline": None}) for row in differences]
-    p_values: dict[bool, dict[int, float]] = {True: {}, False: {}}  # of accuracies, of all others
+def _headlines_alone(differences: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Returns the differences, of which one for each headline figure keeps its rank and name."""
+    rows = [row.model_copy(update={"headline": None}) for row in differences]
     for headline in HEADLINES:
         for i, row in enumerate(differences):
             leads = row.headline is not None and not row.inner
             if row.id == headline.id and leads and (given(row.first) or given(row.second)):
                 update = {"name": headline.name, "headline": headline.rank}
-                corrected[i] = row.model_copy(update=update)
-                p = p_value(row.difference) if given(row.difference) else None
-                if p is not None and row.id != LABELLED_ID:  # labels decide by themselves
-                    p_values[headline.is_accuracy][i] = p
+                rows[i] = row.model_copy(update=update)
                 break
-    for family in p_values.values():
-        for i, p in zip(family, holm(list(family.values())), strict=True):
-            corrected[i] = corrected[i].model_copy(update={"p": p, "differs": p < LEVEL})
-    return tuple(corrected)
-
-
-def images_of(data: DataSet) -> tuple[str, int]:
-    """Returns what a report says of where images come from; earlier versions have whole paths."""
-    return last_part(data.source), data.measured
+    return tuple(rows)
 
 
 def _facts(first: Report, second: Report) -> Iterator[FactPair]:
     facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
     for id, name in dict.fromkeys((fact.id, fact.name) for fact in facts):
         yield FactPair(id=id, name=name, first=first.fact(id), second=second.fact(id))
-
-
-def _model_notes(first: Report, second: Report) -> Iterator[str]:
-    """Yields how two models differ in what weakens the comparison."""
-    kinds = first.model.representation, second.model.representation
-    if kinds[0] != kinds[1]:
-        yield (
-            f"{first.model.name} gives {kinds[0]} representations and {second.model.name} "
-            f"{kinds[1]} ones: answers are compared, figures of channels are not; for those of a "
-            "CLIP's ViT, compare at the tap before its projection"
-        )
-    widths = first.model.width, second.model.width
-    if widths[0] != widths[1]:
-        yield (
-            f"widths differ, {widths[0]} and {widths[1]} channels: compare height, in "
-            "sigmas, not kurtosis"
-        )
-    for model in (first.model, second.model):
-        if model.weights.kind == "untrained":
-            yield f"{model.name} is untrained"
-        for ablation in model.ablated:
-            yield f"{model.name} is ablated: {ablation}"
-    ours, theirs = (
-        report.model.preprocessing.model_copy(update={"source": ""}) for report in (first, second)
-    )
-    if ours != theirs:
-        yield "preprocessing differs"
-
-
-def image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
-    """Yields why images are not compared in pairs, and which ones differ or are left out."""
-    for report, images in ((first, pairing.first), (second, pairing.second)):
-        if not images and (pairing.first or pairing.second):
-            yield f"{report.model.name}: {KEEPS_NONE}, so differences are not paired"
-    theirs = {data.name: data for data in second.data}
-    for data in first.data:
-        other = theirs.get(data.name)
-        if other is None:
-            continue
-        reason = pairing.why_not(data.name)
-        if reason and data.name in pairing.first and data.name in pairing.second:
-            yield f"{data.name}: differences are not paired: {reason}"
-        if reason and images_of(data) != images_of(other):
-            yield (
-                f"{data.name} differs: {data.measured} images of {data.source} against "
-                f"{other.measured} of {other.source}"
-            )
-        if data.nonfinite or other.nonfinite:
-            yield (
-                f"{data.name}: images left out because their representation is not finite: "
-                f"{data.nonfinite} against {other.nonfinite}"
-            )
-
-
-def _label_notes(reports: Sequence[Report], labels: LabelEvidence | NotRun | None) -> Iterator[str]:
-    """Yields why labels do not count, once each."""
-    parts = [part for report in reports if (part := report.part_of(LABELS)) is not None]
-    reasons = [part.not_run for part in parts if part.not_run is not None]
-    if parts and not reasons and isinstance(labels, NotRun):
-        reasons.append(f"labels do not tell these runs apart: {labels.reason}")
-    yield from dict.fromkeys(reasons)

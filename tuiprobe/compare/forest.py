@@ -2,30 +2,21 @@
 
 Screens and pages draw the same rows. Of two runs, a row is the difference of a headline figure;
 rows of one kind share a scale, which reaches as far as the farthest interval of that kind, so
-accuracies can be held against each other. Of several runs, a plot is one figure and a row is a run.
+accuracies can be held against each other. Of all runs, a plot is one figure and a row is a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tuiprobe.compare.differences import Comparison, Difference
-from tuiprobe.numbers import number, suffix
-from tuiprobe.plaintext import listed
+from tuiprobe.numbers import suffix
+from tuiprobe.probes.content import prose, series
 from tuiprobe.results import Estimate, Report, given
 from tuiprobe.results.base import Real
-from tuiprobe.results.headlines import BY_RANK
-from tuiprobe.results.section import Chart, Drawn, Series
-
-RowLegend = Mapping[bool | None, tuple[str, Drawn]]
-"""Name and role of the rows that differ, that do not, and of which neither is known."""
-
-_DIFFERENCES: Final[RowLegend] = {
-    False: ("not told apart", "second"),
-    True: ("differs", "main"),
-    None: ("no interval", "control"),
-}
+from tuiprobe.results.headlines import BY_RANK, HEADLINES
+from tuiprobe.results.section import Chart, Content, Section, Series
 
 
 class ForestRow(Difference):
@@ -78,131 +69,81 @@ def _scale(row: Difference) -> tuple[str, bool]:
     return unit, BY_RANK[row.headline or 0].within_kind
 
 
-def forest_chart(
-    id: str,
-    title: str,
-    label: str,
-    rows: Sequence[tuple[str, Estimate, bool | None]],
-    legend: RowLegend,
-    unit: str = "none",
-    note: str = "",
-) -> Chart:
-    """Returns a forest plot for pages, a row below the other, in their order.
-
-    Args:
-        id: Id of the chart.
-        title: One line.
-        label: What values are.
-        rows: Name and figure of each row, and whether it differs.
-        legend: How rows are named and drawn by whether they differ.
-        unit: What values count.
-        note: What a reader must know.
-    """
-    drawn = []
-    for differs, (name, role) in legend.items():
-        places = [i for i, (_, _, differing) in enumerate(rows) if differing is differs]
-        figures = [rows[i][1] for i in places]
-        if places:
-            drawn.append(
-                Series(
-                    name=name,
-                    x=tuple(map(float, places)),
-                    y=tuple(figure.value for figure in figures),
-                    low=tuple(
-                        figure.value if figure.low is None else figure.low for figure in figures
-                    ),
-                    high=tuple(
-                        figure.value if figure.high is None else figure.high for figure in figures
-                    ),
-                    mark="points",
-                    role=role,
-                )
-            )
-    return Chart(
-        id=id,
-        title=title,
-        x_label="",
-        y_label=label,
-        series=tuple(drawn),
-        y_unit=unit,
-        ticks=tuple(name for name, _, _ in rows),
-        note=note,
-        across=True,
-    )
-
-
-def difference_chart(rows: Sequence[ForestRow]) -> Chart | None:
+def difference_chart(rows: Sequence[ForestRow], first: str, second: str) -> Chart | None:
     """Returns the differences of two runs that share the axis of the first; None without any.
 
     That of accuracies is in points. The table has the differences of all figures.
+
+    Args:
+        rows: The headline figures.
+        first: Name of the model that the other one is compared with.
+        second: Name of the other.
     """
     known = [row for row in rows if row.ends is not None]
     if not known:
         return None
-    drawn = [
-        (row.name, row.difference, row.differs)
-        for row in known
-        if given(row.difference) and _scale(row) == _scale(known[0])
-    ]
+    drawn = [row for row in known if _scale(row) == _scale(known[0])]
     unit, _ = _scale(known[0])
-    chart = forest_chart(
-        "forest",
-        "Differences of the headline figures",
-        f"second - first{suffix(unit) and ','}{suffix(unit)}",
-        drawn,
-        _DIFFERENCES,
-        unit,
-    )
+    places = [float(place) for place in range(len(drawn))]
     zero = Series(
-        name="no difference",
-        x=tuple(float(i) for i in range(len(drawn))),
-        y=(0.0,) * len(drawn),
-        mark="points",
+        name="no difference", x=tuple(places), y=(0.0,) * len(drawn), mark="points",
         role="reference",
+    )  # fmt: skip
+    return Chart(
+        id="forest",
+        title="Differences of the headline figures",
+        x_label="",
+        y_label=f"{second} minus {first}{suffix(unit) and ','}{suffix(unit)}",
+        series=(series("difference", [row.difference for row in drawn], mark="points"), zero),
+        y_unit=unit,
+        ticks=tuple(row.name for row in drawn),
+        across=True,
     )
-    return chart.model_copy(update={"series": (*chart.series, zero)})
 
 
-def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
-    """Returns what the figures that were measured on the same images say, in one sentence.
+READ: Final = (
+    "Intervals are 95 %, each of its own run. They may overlap where one run is ahead: the "
+    "decision rests on the differences, paired where runs measured the same images."
+)
 
-    Screens and reports say it alike.
 
-    Args:
-        rows: The headline figures.
-        first: What to call the first run.
-        second: What to call the second run.
-    """
-    if not rows:
-        return "No headline figure is in both runs."
-    paired = [row for row in rows if row.paired and row.differs is not None]
-    if not paired:
-        return (
-            f"No headline figure of {first} and {second} was compared image by image: each "
-            "interval of a difference comes from two separate ones."
-        )
-    same = listed(
-        [f"{row.name}{' (after correction)' * row.undone}" for row in paired if not row.differs]
-    )
-    points: dict[str, list[str]] = {}  # what is gained and what is lost, in the order of the rows
-    others = []
-    for row in paired:
-        change = row.difference
-        if not row.differs or not given(change):
+def describe_headlines(reports: Sequence[Report]) -> Section:
+    """Describes the headline figures of several runs as plots; a row is a run."""
+    content: tuple[Content, ...] = (prose(READ), *forests(reports))
+    return Section(title="Headline figures", content=content)
+
+
+def forests(reports: Sequence[Report]) -> Iterator[Chart]:
+    """Yields a plot of every headline figure that a report has, in the order of ranks."""
+    for headline in HEADLINES:
+        figures = [report.headline(headline.id) for report in reports]
+        known = [named for named in figures if named is not None and given(named.figure)]
+        if not known:
             continue
-        amount = number(abs(change.value), change.unit, change.low, change.high)
-        if place := BY_RANK[row.headline or 0].place:
-            verb = "gains" if change.value > 0 else "loses"
-            points.setdefault(verb, []).append(f"{amount} {place.format(data=row.data)}")
-        else:
-            others.append(f"{row.name} is {amount} {'higher' if change.value > 0 else 'lower'}")
-    if not points and not others:
-        return f"On the same images, {second} and {first} are not told apart by {same}."
-    moved = listed([f"{verb} {listed(amounts)}" for verb, amounts in points.items()])
-    clauses = [f"{second} {moved}" if moved else ""]
-    clauses.append(f"{'its' if moved else f'of {second} the'} {listed(others)}" if others else "")
-    clauses.append(f"not told apart by {same}" if same else "")
-    return f"On the same images, {'; '.join(clause for clause in clauses if clause)}."
+        leading, kind = known[0], reports[0].model.representation
+        rows: dict[str, Estimate] = {}
+        left_out = []
+        for report, named in zip(reports, figures, strict=True):
+            if named is None or not given(named.figure):
+                continue
+            other_kind = report.model.representation != kind
+            if named.data != leading.data or (headline.within_kind and other_kind):
+                left_out.append(report.model.name)
+            else:
+                rows[report.model.name] = named.figure
+        if rows:
+            unit = next(iter(rows.values())).unit
+            yield Chart(
+                id=f"forest_{headline.id.replace('.', '_')}",
+                title=f"{headline.name}, {leading.data}",
+                x_label="",
+                y_label=f"{headline.name}{suffix(unit) and ','}{suffix(unit)}",
+                series=(series(headline.name, rows.values(), mark="points"),),
+                y_unit=unit,
+                ticks=tuple(rows),
+                note=f"Not comparable, left out: {', '.join(left_out)}." if left_out else "",
+                across=True,
+            )
 
 
 def bar_pair(first: Report, second: Report) -> tuple[Chart, Series, Series] | None:
@@ -223,7 +164,5 @@ def _bars(report: Report) -> Iterator[tuple[Chart, Series]]:
         if part.block == "inside" and part.section is not None:
             for chart in part.section.content:
                 if isinstance(chart, Chart):
-                    for series in chart.series:
-                        if series.mark == "bars":
-                            yield chart, series
-                            break
+                    bars = [drawn for drawn in chart.series if drawn.mark == "bars"]
+                    yield from ((chart, drawn) for drawn in bars[:1])

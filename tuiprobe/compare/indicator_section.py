@@ -19,6 +19,9 @@ READ: Final = (
     "predictor, zero-shot or not."
 )
 
+OPEN: Final = 12
+"""Encoders that a list names, and up to which their table is not folded."""
+
 _ROLES: Final[dict[str, Drawn]] = {
     "zero-shot": "main", "finetuned": "second", "captions": "third", "supervised": "control",
     "unknown": "context",
@@ -61,7 +64,7 @@ def _content(result: Correlations) -> Iterator[Content]:
         left_out[run.reason].append(run.run)
     if left_out:
         yield points(
-            f"left out, {reason}: {', '.join(names)}" for reason, names in left_out.items()
+            f"left out, {reason}: {listed(names, OPEN)}" for reason, names in left_out.items()
         )
 
 
@@ -77,7 +80,7 @@ def outcomes_line(runs: Iterable[tuple[str, str, str]]) -> str:
     by_outcome = defaultdict(list)
     for name, training, outcome in runs:
         by_outcome[outcome or "unknown"].append(f"{name} ({training})")
-    each = "; ".join(f"{outcome} in {listed(names)}" for outcome, names in by_outcome.items())
+    each = "; ".join(f"{outcome} in {listed(names, OPEN)}" for outcome, names in by_outcome.items())
     return (
         f"Outcome: {each}. In the paper only robust zero-shot CLIPs had outlier channels; that is "
         "evidence, and no more."
@@ -132,7 +135,8 @@ def _encoders(runs: Sequence[CorrelatedRun]) -> Content:
          run.robustness]
         for run in runs
     ]  # fmt: skip
-    return table("encoders", columns, rows, shown=len(rows), file=False)
+    many = len(rows) > OPEN
+    return table("encoders", columns, rows, shown=len(rows), folded=many, file=False)
 
 
 def _correlations(id: str, indicators: Sequence[Indicator], title: str) -> Content:

@@ -1,9 +1,8 @@
-"""The difference of two figures: interval, p, correction for several tests, and power."""
+"""The difference of two figures: its interval, and the levels of several models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import erfc, hypot, sqrt
+from math import hypot, inf
 from statistics import NormalDist
 from typing import Final
 
@@ -11,8 +10,6 @@ from tuiprobe.numbers import NORMAL_95, unit_of_difference
 from tuiprobe.results import Estimate, Figure, NotRun, given
 
 LEVEL: Final = 0.05
-POWER: Final = 0.8
-"""Chance of telling two runs apart for which the smallest difference is given."""
 
 
 def difference(first: Figure, second: Figure) -> Figure:
@@ -45,51 +42,43 @@ def excludes_zero(change: Estimate) -> bool:
     )
 
 
-def p_value(change: Estimate) -> float | None:
-    """Returns the two-sided p of a difference being zero, from its interval; None without one.
+def best_reach(models: int) -> float:
+    """Returns how many standard errors behind another one a model is not the best of several.
 
-    The end on the side of zero lies 1.96 standard errors away, so p is below .05 exactly where the
-    interval excludes zero.
+    The best of them is compared with at most all others, one-sided: at `LEVEL` / (models - 1). Two
+    models are compared in both directions, as any two figures.
 
-    >>> round(p_value(Estimate(value=1.0, low=0.0, high=2.0, n=9, method="m")), 9)
-    0.05
+    >>> round(best_reach(2), 3), round(best_reach(4), 3), round(best_reach(10), 3)
+    (1.96, 2.128, 2.539)
     """
-    if change.low is None or change.high is None:
-        return None
-    if not change.value:
-        return 1.0
-    reach = change.value - change.low if change.value > 0 else change.high - change.value
-    return erfc(NORMAL_95 * abs(change.value) / reach / sqrt(2)) if reach else 0.0
+    return NormalDist().inv_cdf(1 - LEVEL / max(models - 1, 2))
 
 
-def holm(values: Sequence[float]) -> list[float]:
-    """Returns Holm's adjusted p of each of several tests (Holm 1979).
+def joint_reach(models: int) -> float:
+    """Returns the half-width, in standard errors, with which ranges of all pairs hold together.
 
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
+    >>> round(joint_reach(2), 3), round(joint_reach(4), 3), round(joint_reach(10), 3)
+    (1.96, 2.638, 3.261)
     """
-    order = sorted(range(len(values)), key=lambda i: values[i])
-    adjusted, largest = [1.0] * len(values), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, (len(values) - rank) * values[i])
-        adjusted[i] = min(1.0, largest)
-    return adjusted
+    return NormalDist().inv_cdf(1 - LEVEL / (models * (models - 1)))
 
 
-def detectable(change: Estimate, tests: int = 1) -> float | None:
-    """Returns the smallest true difference that `POWER` of such samples would detect.
-
-    None if the measured one has no interval.
+def reaching(change: Figure, reach: float) -> Figure:
+    """Returns a difference with the ends of its 95 % interval moved to another level.
 
     Args:
-        change: A measured difference; its interval says how precisely it is known.
-        tests: Number of differences that are tested together.
-
-    >>> round(detectable(Estimate(value=0.1, low=0.08, high=0.12, n=9, method="m")), 4)
-    0.0286
+        change: A difference, or why there is none.
+        reach: Standard errors from its value to either end.
     """
-    if change.low is None or change.high is None:
-        return None
-    error = (change.high - change.low) / 2 / NORMAL_95
-    normal = NormalDist()
-    return error * (normal.inv_cdf(1 - LEVEL / 2 / tests) + normal.inv_cdf(POWER))
+    if not given(change) or change.low is None or change.high is None:
+        return change
+    scale, value = reach / NORMAL_95, change.value
+    low, high = value - scale * (value - change.low), value + scale * (change.high - value)
+    return change.model_copy(update={"low": low, "high": high})
+
+
+def ends_of(change: Figure) -> tuple[float, float]:
+    """Returns the ends of the interval of a difference; infinite ones without an interval."""
+    if not given(change) or change.low is None or change.high is None:
+        return -inf, inf
+    return change.low, change.high

@@ -1,4 +1,4 @@
-"""Which run is ahead by labels of a target, for comparisons and the table of several runs."""
+"""What the labels of a target say of several runs: the same as `tuiprobe label` with these runs."""
 
 from __future__ import annotations
 
@@ -8,24 +8,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tuiprobe.compare.runs import Run
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.label.report_part import labels_state
-from tuiprobe.results import Estimate, Figure, NotRun, Report, given
-from tuiprobe.results.headlines import LABELLED_ID
-from tuiprobe.run.directory import RunDir
+from tuiprobe.results import Estimate, Figure, NotRun
 
 if TYPE_CHECKING:
     from tuiprobe.label.session import Labelling
     from tuiprobe.label.status import LabelStatus
 
 BOUNDS: Final = "bets on the labels: bounds that hold at any time, of all pairs together, with 95 %"
-DECIDED: Final = "bets on the labels: decided before the bounds left 0, where they stand still"
-NO_BOUNDS: Final = NotRun(reason="labels say which of two runs is ahead where both are at hand")
 
 
 @dataclass(frozen=True, eq=False)
 class LabelEvidence:
-    """What the labels of a target say of some runs: the same as `tuiprobe label` with these runs.
+    """What the labels of a target say of some runs.
 
     Attributes:
         labelling: Their labelling.
@@ -37,74 +34,54 @@ class LabelEvidence:
     status: LabelStatus
     places: tuple[int, ...]
 
-    def difference(self, a: int, b: int) -> tuple[Figure, bool | None]:
-        """Returns one run minus another on all pictures, and whether one is known to be ahead.
-
-        Where that was decided before the bounds left 0, the difference is without bounds: they
-        stand still then, and would be misread.
+    def difference(self, a: int, b: int) -> Figure:
+        """Returns one run minus another on all pictures, with its bounds.
 
         Args:
             a: The first run.
             b: The second run.
         """
-        a, b = self.places[a], self.places[b]
-        value, low, high = self.labelling.difference(a, b)
+        value, low, high = self.labelling.difference(self.places[a], self.places[b])
         if low > high:
-            return NotRun(reason="labels contradict each other"), None
-        best = self.status.winner if self.status.verdict == "best" else None
-        apart = low > 0 or high < 0
-        still = best in (a, b) and not apart
-        difference = Estimate(
-            value=value,
-            low=None if still else low,
-            high=None if still else high,
-            unit="points",
-            n=self.status.labelled,
-            method=DECIDED if still else BOUNDS,
-        )
-        return difference, still or apart
+            return NotRun(reason="labels contradict each other")
+        n = self.status.labelled
+        return Estimate(value=value, low=low, high=high, unit="points", n=n, method=BOUNDS)
 
 
-def label_evidence(
-    reports: Sequence[Report], directories: Sequence[RunDir | None]
-) -> LabelEvidence | NotRun | None:
-    """Returns what labels say of runs, or why they do not say it; None without labels.
-
-    The labels are those of one target set that all runs have by one name, beside the first run: the
-    first set by whose labels each run has an accuracy, or else the first.
+def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvidence | NotRun | None:
+    """Returns what labels say of two or more runs, or why they do not say it; None without labels.
 
     Args:
-        reports: Reports of two or more runs.
-        directories: Their directories; None where one is not known.
+        runs: The runs; the labels are those beside the first one.
+        target: Name of the target set; None for the first of all runs that has labels.
     """
-    runs = [directory for directory in directories if directory is not None]
-    targets = [[data.name for data in report.data if data.target] for report in reports]
+    directories = [run.directory for run in runs if run.directory is not None]
+    targets = [[data.name for data in run.report.data if data.target] for run in runs]
     common = [name for name in targets[0] if all(name in names for names in targets)]
-    if not common or len(runs) < len(reports):
+    if len(directories) < len(runs):
         return None
-    measured = [
-        name
-        for name in common
-        if all(given(report.figure(LABELLED_ID, name)) for report in reports)
-    ]
-    states = tuple(labels_state(run) for run in runs)
+    states = tuple(labels_state(directory) for directory in directories)
+    paths = tuple(directory.path for directory in directories)
     try:
-        paths = tuple(run.path for run in runs)
-        return _evidence(paths, (*measured, *common)[0], states) if states[0] else None
+        for name in common if states[0] else ():
+            if target in (None, name) and (evidence := _evidence(paths, name, states)) is not None:
+                return evidence
     except TuiprobeError as error:
         return NotRun(reason=str(error))
+    return None
 
 
 @lru_cache(maxsize=64)
 def _evidence(
-    runs: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
+    paths: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
 ) -> LabelEvidence | None:
     """Returns what labels say of run directories; `states` changes where the result may."""
     from tuiprobe.label.session import open_labelling  # scipy, which runs without labels spare
     from tuiprobe.label.status import label_status
 
-    labelling = open_labelling(runs, target)
-    if not labelling.survey.labels:
+    labelling = open_labelling(paths, target)
+    status = label_status(labelling)
+    if not status.labelled:
         return None
-    paths = [candidate.directory.path for candidate in labelling.matched.candidates]
-    return LabelEvidence(labelling, label_status(labelling), tuple(map(paths.index, runs)))
+    candidates = [candidate.directory.path for candidate in labelling.matched.candidates]
+    return LabelEvidence(labelling, status, tuple(map(candidates.index, paths)))

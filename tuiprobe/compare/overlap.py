@@ -54,15 +54,17 @@ def overlaps(first: Report, second: Report) -> Iterator[Overlap]:
         for report in (first, second)
     )
     for place in dict.fromkeys((*ours, *theirs)):
-        yield _overlap(ours.get(place), theirs.get(place))
+        a, b = ours.get(place), theirs.get(place)
+        without = first if a is None else second
+        yield _overlap(a, b, f"not in the report of {without.model.name}")
 
 
-def _overlap(first: NamedSet | None, second: NamedSet | None) -> Overlap:
+def _overlap(first: NamedSet | None, second: NamedSet | None, missing: str) -> Overlap:
     either = first or second
     assert either is not None
     overlap = Overlap(id=either.id, name=either.name, data=either.data, place=either.place)
     if first is None or second is None:
-        reason = f"not in the {'first' if first is None else 'second'} report"
+        reason = missing
     else:
         reason = _difference_of_basis(first.basis, second.basis)
     if reason or first is None or second is None:

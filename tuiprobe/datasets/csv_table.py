@@ -78,7 +78,8 @@ def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
     """Reads a CSV file.
 
     Args:
-        path: UTF-8, with or without a byte order mark.
+        path: UTF-8, with or without a byte order mark; cells are separated by commas, or by
+            semicolons, as spreadsheets of some languages write them.
         needed: Columns that must be there.
 
     Raises:
@@ -88,7 +89,9 @@ def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
     try:
         content = read_regular(path)
         lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig")  # decodes line by line
-        reader = csv.reader(lines, strict=True)
+        first = content.partition(b"\n")[0]
+        delimiter = ";" if b";" in first and b"," not in first else ","
+        reader = csv.reader(lines, strict=True, delimiter=delimiter)
         header = tuple(name.strip() for name in next(reader, []))
         if not header:
             raise DataError(f"{path} is empty")

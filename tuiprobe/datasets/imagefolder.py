@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.decode import readable_extensions
+from tuiprobe.datasets.label_numbers import in_class_order
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample
 from tuiprobe.errors import DataError
@@ -35,6 +36,8 @@ class ImageFolder(ImageFiles):
     Raises:
         DataError: If `root` is not a readable directory or holds no image.
     """
+
+    class_folders = True
 
     def __init__(self, root: str | Path) -> None:
         self.folder = Path(root).expanduser().absolute()
@@ -66,10 +69,7 @@ class ImageFolder(ImageFiles):
         """Class folder names by label; empty if the set is flat or mixed."""
         if any("/" not in path for path in self._paths):
             return ()
-        names = {path.split("/", 1)[0] for path in self._paths}
-        if all(name.isascii() and name.isdecimal() for name in names):
-            return tuple(sorted(names, key=lambda name: (int(name), name)))
-        return tuple(sorted(names, key=os.fsencode))
+        return in_class_order(path.split("/", 1)[0] for path in self._paths)
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tuiprobe.plaintext import plain
 
@@ -14,6 +14,18 @@ LARGEST_LABEL = 10**15
 """Larger numbers are no labels; this one fits int64, and is refused as too large."""
 
 _MISSING = {"nan", "none", "null", "na", "n/a", "<na>"}
+
+
+def in_class_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the distinct names of classes in label order: numbers by value, others by bytes.
+
+    >>> in_class_order(["10", "2", "2"]), in_class_order(["b10", "b2"])
+    (('2', '10'), ('b10', 'b2'))
+    """
+    distinct = set(names)
+    if all(name.isascii() and name.isdecimal() for name in distinct):
+        return tuple(sorted(distinct, key=lambda name: (int(name), name)))
+    return tuple(sorted(distinct, key=lambda name: name.encode("utf-8", "surrogateescape")))
 
 
 def whole_numbers(texts: Sequence[str]) -> list[int] | None:

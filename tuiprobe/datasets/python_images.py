@@ -18,10 +18,16 @@ from torch.utils.data import DataLoader, IterableDataset, Subset
 from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
 from tuiprobe.datasets.decode import rgb
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.errors import DataError, UsageError
-from tuiprobe.plugins import in_words
+from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.plugins import in_code, in_words
 
 _DIGITS = 7
+
+_TRIED = 32
+"""First images of which one must be readable."""
+
+_UNREAD = object()
+"""Stands for the label of an image that cannot be read."""
 
 NO_LABEL = -1
 """Stands for what is neither the number nor the name of a class."""
@@ -65,32 +71,52 @@ class PythonImages(StoredImages):
         self._labelled = labelled
         if len(self._items) == 0:
             raise DataError(f"{self.source} holds no image")
-        first, repeated = (self._read(0)[0] for _ in range(2))
-        if first.digest() != repeated.digest():
+        place, first = self._first_readable()
+        if first.digest() != self._read(place)[0].digest():
             raise DataError(
-                f"{self._nth(0)} differs each time it is read, as its transform draws at random: "
-                "give the data with that of validation"
+                f"{self._nth(place)} differs each time it is read, as its transform draws at "
+                "random: give the data with that of validation"
             )
-        self._of_files = isinstance(self._item(0)[0], str | os.PathLike)
+        self._of_files = isinstance(self._item(place)[0], str | os.PathLike)
         self.tensor_size = None if first.prepared is None else tuple(first.prepared.shape[1:])
 
+    def _first_readable(self) -> tuple[int, Content]:
+        """Returns the first image that can be read, and its place.
+
+        Raises:
+            UsageError: If it is no image.
+            DataError: If none of the first can be read; says why the first of all cannot.
+        """
+        failure: TuiprobeError | None = None
+        for place in range(min(len(self._items), _TRIED)):
+            try:
+                return place, self._read(place)[0]
+            except (UnreadableImageError, UsageError) as error:
+                failure = failure or error
+        assert failure is not None, "there is an image"
+        raise failure
+
     @cached_property
-    def _labels(self) -> list[int | str] | None:
-        """The label of each image, a number or a name; None if no image has one."""
+    def _labels(self) -> list[int | str | None] | None:
+        """The label of each image, a number or a name; None if no image has one.
+
+        Where it comes with an image that cannot be read, it is None.
+        """
         if not self._labelled:
             return None
         places = range(len(self._items))
-        listed = labels_of(self._items)
+        listed, unread = labels_of(self._items), set[int]()
         if listed is None or any(
-            _label(listed[i]) != _label(self._item(i)[1]) for i in (0, places[-1])
+            _label(listed[i]) != _label(self._label_at(i, listed[i])) for i in (0, places[-1])
         ):
-            listed = [self._item(i)[1] for i in places]  # reads every image once
-        labels = [_label(label) for label in listed]
+            listed = [self._label_at(i, _UNREAD) for i in places]  # reads every image once
+            unread = {i for i in places if listed[i] is _UNREAD}
+        labels = [None if i in unread else _label(listed[i]) for i in places]
         known = [label for label in labels if label is not None]
-        if known and len(known) < len(labels):
+        if known and len(known) < len(labels) - len(unread):
+            place = next(i for i in places if labels[i] is None and i not in unread)
             raise DataError(
-                f"{self._nth(labels.index(None))} has no label and others have: give all of them "
-                "labels, or none"
+                f"{self._nth(place)} has no label and others have: give all of them labels, or none"
             )
         if NO_LABEL in labels:
             place = labels.index(NO_LABEL)
@@ -98,14 +124,22 @@ class PythonImages(StoredImages):
                 f"{self._nth(place)} has the label {_described(listed[place])}: give the number of "
                 "its class, from 0, or its name"
             )
-        return known or None
+        return labels if known else None
+
+    def _label_at(self, place: int, otherwise: Any) -> Any:
+        """Returns the label that comes with an image; another value if that cannot be read."""
+        try:
+            image, label = self._item(place)
+            return otherwise if image is None else label
+        except UnreadableImageError:
+            return otherwise
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Class names by label: the data's own, else those of the model's outputs, else numbers."""
-        labels = self._labels
-        if labels is None:
+        if self._labels is None:
             return ()
+        labels = [label for label in self._labels if label is not None]
         numbers = [label for label in labels if isinstance(label, int)]
         if len(numbers) < len(labels):
             if numbers:
@@ -116,8 +150,8 @@ class PythonImages(StoredImages):
             return own
         if 0 < len(self.rows) < count:
             raise DataError(
-                f"{self._nth(numbers.index(count - 1))} has the label {count - 1}, and the model "
-                f"{len(self.rows)} outputs, numbered from 0: give the numbers of its outputs"
+                f"{self._nth(self._labels.index(count - 1))} has the label {count - 1}, and the "
+                f"model {len(self.rows)} outputs, numbered from 0: give the numbers of its outputs"
             )
         return self.rows or tuple(map(str, range(count)))
 
@@ -161,8 +195,13 @@ class PythonImages(StoredImages):
             UnreadableImageError: If it cannot be read or decoded.
             DataError: If its label is not the one that was listed.
         """
-        content, label = self._read(sample.id)
+        try:
+            content, label = self._read(sample.id)
+        except UsageError as error:  # what is no image among images
+            raise UnreadableImageError(str(error)) from error
         labels = self._labels
+        if labels is not None and labels[sample.id] is None:
+            raise UnreadableImageError(f"{self._nth(sample.id)}: it failed when labels were read")
         if labels is not None and label != labels[sample.id]:
             raise DataError(
                 f"{self._nth(sample.id)} has the label {label}, and its list of labels (targets, "
@@ -174,8 +213,8 @@ class PythonImages(StoredImages):
         image, label = self._item(place)
         try:
             content = _content(image)
-        except UnreadableImageError as error:
-            raise UnreadableImageError(f"{self._nth(place)}: {error}") from error
+        except Exception as error:  # an opened image may be cut
+            raise UnreadableImageError(f"{self._nth(place)}: {in_words(error)}") from error
         if content is None:
             raise UsageError(f"{self._nth(place)} is no image ({_described(image)}): {_IMAGES}")
         return content, _label(label)
@@ -184,7 +223,7 @@ class PythonImages(StoredImages):
         try:
             return _pair(self._items[place])
         except Exception as error:  # the user's code may raise anything
-            raise UnreadableImageError(f"{self._nth(place)}: {in_words(error)}") from error
+            raise UnreadableImageError(f"{self._nth(place)}: {in_code(error)}") from error
 
     def _nth(self, place: int) -> str:
         return f"image {place} of {self.source}"
@@ -207,7 +246,10 @@ def _numbered(data: object) -> Any:
         if by_number and not isinstance(data, IterableDataset):
             return data
         if isinstance(data, Iterable):
-            return [_kept(item) for item in data]
+            try:
+                return [_kept(item) for item in data]
+            except Exception as error:  # the user's code may raise anything
+                raise DataError(f"{name_of(data)} failed: {in_code(error)}") from error
     raise UsageError(
         f"{_described(data)} is no set of images: give a folder, a torch Dataset, or pairs of "
         "image and label"

@@ -30,7 +30,13 @@ from tuiprobe.plaintext import text_of
 LABEL_EXTENSIONS = (".cls", ".cls.txt")
 """Extensions of members that hold the class of an image, a number or a name."""
 
-_VERSION = 3  # of cached indexes
+LABEL_FIELDS = ("cls", "label", "class", "class_name")
+"""Fields of a `.json` member that hold the class of its image, where it has no other member."""
+
+_JSON_BYTES = 2**16
+"""A larger `.json` member is not read."""
+
+_VERSION = 4  # of cached indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,7 @@ def read_index(file: IO[bytes], place: str) -> Index:
     index = Index()
     images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, str] = {}
+    described: dict[str, str] = {}
     letters = 0
     try:
         for member in _members(file, index):
@@ -101,6 +108,9 @@ def read_index(file: IO[bytes], place: str) -> Index:
                 images[PurePosixPath(member.name).as_posix()] = member
             elif kind == "label":
                 labels[_key(member.name)] = _label(file, member, place)
+            elif kind == "JSON":
+                index.left_out["other files"] += 1
+                described[_key(member.name)] = _label_in_json(file, member)
             else:
                 index.left_out[kind] += 1
     except (tarfile.TarError, *UNFIT, RecursionError) as error:
@@ -111,7 +121,7 @@ def read_index(file: IO[bytes], place: str) -> Index:
     plain = {_key(name) for name in images if _is_plain(name)}
     for name, image in images.items():
         if _is_plain(name) or _key(name) not in plain:
-            label = labels.get(_key(name))
+            label = labels.get(_key(name)) or described.get(_key(name)) or None
             index.members.append(TarMember(name, image.offset_data, image.size, label))
         else:
             index.left_out["images beside another"] += 1
@@ -179,6 +189,8 @@ def _kind(member: tarfile.TarInfo) -> str:
         return "hidden files"
     if path.name.lower().endswith(LABEL_EXTENSIONS):
         return "label"
+    if path.suffix.lower() == ".json":
+        return "JSON"
     if path.suffix.lower() in readable_extensions():
         return "image"
     return "other files"
@@ -206,6 +218,21 @@ def _label(file: IO[bytes], member: tarfile.TarInfo, place: str) -> str:
         return text_of(file.read(member.size)).strip()
     except ValueError as error:
         raise DataError(f"{place}: the class in {member.name!r} cannot be read: {error}") from error
+
+
+def _label_in_json(file: IO[bytes], member: tarfile.TarInfo) -> str:
+    """Returns the class that a `.json` member states; empty if it states none."""
+    if member.size > _JSON_BYTES:
+        return ""
+    file.seek(member.offset_data)
+    try:
+        content = parse_json(file.read(member.size))
+    except ValueError:
+        return ""
+    fields = content if isinstance(content, dict) else {}
+    values = (fields.get(name) for name in LABEL_FIELDS)
+    label = next((value for value in values if type(value) in (int, str)), "")
+    return str(label).strip()[:NAME_LENGTH]
 
 
 def index_of(place: str, folder: Path | None = None) -> Index:

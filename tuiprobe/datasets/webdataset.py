@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tuiprobe.datasets.content import Content, StoredImages
-from tuiprobe.datasets.label_numbers import whole_numbers
+from tuiprobe.datasets.label_numbers import in_class_order, whole_numbers
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.shard_files import expand, is_url, read_range
@@ -18,6 +18,9 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
 from tuiprobe.limits import CLASSES, IMAGE_BYTES
 from tuiprobe.plaintext import text_of
+
+IMAGENET = 1000
+"""Classes of ImageNet, whose numbers stand for all of them."""
 
 NAME_FILES = ("classnames.txt", "classes.txt")
 """File of class names, one per line, in the folder of the shards or its parent."""
@@ -111,44 +114,48 @@ class WebDataset(StoredImages):
 
     def _read_labels(self, place: str) -> tuple[tuple[str, ...], list[int | None]]:
         texts = [member.label for _, _, member in self._images]
-        folders = all(text is None for text in texts)
-        if folders:
+        self.class_folders = all(text is None for text in texts)
+        if self.class_folders:
             texts = list(_folders([member.name for _, _, member in self._images]))
         known = [text for text in texts if text is not None]
         if len(known) < len(texts):
             return (), [None] * len(texts)
         try:
             whole = all(text.isascii() and text.isdecimal() for text in known)
-            labels = whole_numbers(known) if whole or not folders else None
+            numbers = whole_numbers(known) if whole or not self.class_folders else None
         except ValueError as error:
             raise DataError(
                 f"{self.source}: {error}; the class of an image is a whole number from 0, or a name"
             ) from error
-        if labels is not None:
-            return _numbered(labels, _names_beside(place))
-        names = tuple(sorted(set(known), key=lambda name: name.encode("utf-8", "surrogateescape")))
-        numbers = {name: label for label, name in enumerate(names)}
-        return names, [numbers[text] for text in known]
+        if numbers is not None:
+            _refuse_numbers(numbers)
+            if names := _names_beside(place):
+                return _named(numbers, *names)
+            if max(numbers) + 1 == IMAGENET:  # a sample of its images may lack a class
+                return tuple(map(str, range(IMAGENET))), list(numbers)
+            known = list(map(str, numbers))
+        classes = in_class_order(known)
+        labels = {name: label for label, name in enumerate(classes)}
+        return classes, [labels[text] for text in known]
 
 
-def _numbered(
-    numbers: list[int], names: tuple[str, tuple[str, ...]] | None
-) -> tuple[tuple[str, ...], list[int | None]]:
-    labels: list[int | None] = list(numbers)
-    count = max(numbers) + 1
+def _refuse_numbers(numbers: list[int]) -> None:
     if min(numbers) < 0:
         raise DataError(f"webdataset: a class numbered {min(numbers)}; classes count from 0")
-    if count > CLASSES:
-        raise DataError(f"webdataset: a class numbered {count - 1:,} is no class")
-    if names is None:
-        return tuple(str(label) for label in range(count)), labels
-    path, classes = names
-    if len(classes) < count:
-        shift = "; labels count from 0: subtract 1 from each" if 0 not in labels else ""
+    if max(numbers) >= CLASSES:
+        raise DataError(f"webdataset: a class numbered {max(numbers):,} is no class")
+
+
+def _named(
+    numbers: list[int], path: str, classes: tuple[str, ...]
+) -> tuple[tuple[str, ...], list[int | None]]:
+    used = sorted(set(numbers))
+    if len(classes) <= used[-1]:
+        shift = "; labels count from 0: subtract 1 from each" if used[0] else ""
         raise DataError(
-            f"{path} names {len(classes)} classes, but the shards go up to {count - 1}{shift}"
+            f"{path} names {len(classes)} classes, but the shards go up to {used[-1]}{shift}"
         )
-    return classes, labels
+    return classes, list(numbers)
 
 
 def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tuiprobe.datasets.csv_table import read_table
 from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
-from tuiprobe.label.files import COLUMNS, UNSURE, How, LabelLine, csv_content
+from tuiprobe.label.files import UNSURE, csv_cell, csv_content
 from tuiprobe.label.session import Labelling
 from tuiprobe.plaintext import plain
 
+BATCH_COLUMNS: Final = ("image", "sha256", "class", "batch")
+
+
+def batch_of(digests: Iterable[str]) -> str:
+    """Returns the name of a batch of pictures: it says whether all of them came back."""
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:12]
+
 
 def write_todo(labelling: Labelling, path: Path, count: int) -> str:
-    """Writes `todo_text` to a file; the plan is fixed from then on.
+    """Writes `todo_text` to a file.
 
     Returns:
         What was written, and what to do with it, in words.
@@ -28,7 +40,6 @@ def write_todo(labelling: Labelling, path: Path, count: int) -> str:
         raise UsageError(f"{path} exists and may hold answers: name another file")
     if labelling.following() is None:
         raise UsageError("every picture is labelled")
-    labelling.write_plan()
     text = todo_text(labelling, count)
     Entry(path.absolute().parent, path.name).write_text(text)
     return (
@@ -39,43 +50,44 @@ def write_todo(labelling: Labelling, path: Path, count: int) -> str:
 
 
 def todo_text(labelling: Labelling, count: int) -> str:
-    """Returns the pictures to label next as CSV, in the columns of the file of labels.
+    """Returns the pictures to label next as CSV.
 
     Args:
         labelling: The session.
         count: At most so many.
     """
-    plan = labelling.plan.id
-    lines = [
-        LabelLine(picture.name, picture.digest, "", plan, picture.how, "").text()
-        for picture in labelling.upcoming(count)
-    ]
-    return "".join([",".join(COLUMNS) + "\n", *lines])
+    pictures, text = labelling.upcoming(count), io.StringIO()
+    batch = batch_of(picture.digest for picture in pictures)
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(BATCH_COLUMNS)
+    for picture in pictures:
+        table.writerow(map(csv_cell, (picture.name, picture.digest, "", batch)))
+    return text.getvalue()
 
 
 @dataclass(frozen=True)
 class TakenAnswers:
-    """How many answers of a table were taken.
+    """What became of the rows of a table.
 
     Attributes:
-        drawn: Answers about pictures that the plan drew.
-        outside: Answers about other pictures.
-        repeated: Answers that were there already.
-        blank: Pictures without an answer.
+        new: Answers that were taken.
+        repeated: Answers that were known already.
+        skipped: Pictures without an answer before others that have one.
+        blank: Pictures without an answer at the end.
     """
 
-    drawn: int
-    outside: int
+    new: int
     repeated: int
+    skipped: int
     blank: int
 
     def words(self) -> str:
         """Returns the counts in words."""
         counts = (
-            (self.drawn, "drawn by the plan"),
-            (self.outside, "not drawn by it"),
-            (self.repeated, "there already"),
-            (self.blank, "without an answer"),
+            (self.new, "new"),
+            (self.repeated, "known already"),
+            (self.skipped, "left out, to be asked again at the end"),
+            (self.blank, "not reached"),
         )
         return "answers: " + ", ".join(f"{count:,} {text}" for count, text in counts if count)
 
@@ -83,49 +95,58 @@ class TakenAnswers:
 def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
     """Takes the answers of a table: that of `todo_text`, of the page, or of one's own.
 
-    A table has the columns `sha256` and `class`; `plan` says by which plan its pictures were drawn.
+    A table has the columns `sha256` and `class`; by `batch` it is known whether rows are missing.
+    A picture without an answer before one with an answer was too hard, and is recorded as listed.
     Every line is checked before the first answer is taken.
 
     Raises:
-        UsageError: If a line is of another plan or picture or class, contradicts a label, or leaves
-            a picture of the plan out before a later one; names the line.
+        UsageError: If a line is of another picture or class, or contradicts a label, or rows of a
+            batch are missing; names the line.
         DataError: If the table cannot be read.
     """
     table, matched = read_table(path, ("sha256", "class")), labelling.matched
-    labels = {row.place: row.line.label for row in labelling.counted}
-    planned = labelling.upcoming(len(table.rows))
-    taken: list[tuple[int, How, str]] = []
-    drawn = repeated = blank = 0
-    skipped = ""
-    for number, cells in table.rows:
-        row = dict(zip(table.header, map(csv_content, cells), strict=True))
-        where, plan, label = f"{path} line {number}", row.get("plan", ""), plain(row["class"])
-        if plan not in ("", labelling.plan.id):
-            raise UsageError(f"{where} is of the plan {plain(plan)}, not of {labelling.plan.id}")
+    cells = [(line, map(csv_content, row)) for line, row in table.rows]
+    rows = [(line, dict(zip(table.header, row, strict=True))) for line, row in cells]
+    _refuse_incomplete(path, [row for _, row in rows])
+    labels = {row.place: row.line.label for row in labelling.counted if row.line.label}
+    answers: list[tuple[int, str]] = []
+    repeated = 0
+    for line, row in rows:
+        where, label = f"{path} line {line}", plain(row["class"])
         place = matched.places.get(row["sha256"])
         if place is None:
             raise UsageError(f"{where} is about a picture that these runs did not measure")
-        if not label:
-            blank += 1
-            skipped = skipped or (where if plan and place not in labels else "")
-            continue
-        matched.number(label, where)
-        if place in labels:
-            if labels[place] != label:
-                raise UsageError(f"{where} says {label}, but an earlier label {labels[place]}")
-            repeated += 1
-            continue
-        if plan and skipped:
+        if label:
+            matched.number(label, where)
+        if label and labels.setdefault(place, label) != label:
+            raise UsageError(f"{where} says {label}, but an earlier label {labels[place]}")
+        answers.append((place, label))
+    last = max((n for n, (_, label) in enumerate(answers) if label), default=-1)
+    new = skipped = 0
+    for place, label in answers[: last + 1]:
+        if place in labelling.survey.labels:
+            repeated += bool(label)
+        elif label or place not in labelling.survey.skipped:
+            labelling.label(place, label)
+            new += bool(label)
+            skipped += not label
+    blank = len(answers) - last - 1
+    return TakenAnswers(new, repeated, skipped, blank)
+
+
+def _refuse_incomplete(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    """Refuses a table in which rows of a batch are missing.
+
+    Raises:
+        UsageError: If they are.
+    """
+    batches: dict[str, list[str]] = {}
+    for row in rows:
+        if batch := row.get("batch", ""):
+            batches.setdefault(batch, []).append(row["sha256"])
+    for batch, digests in batches.items():
+        if batch_of(digests) != batch:
             raise UsageError(
-                f"{skipped} has no class and later lines do: leaving pictures out would bias the "
-                f"accuracies; write {UNSURE} there"
+                f"{path} has other rows than the batch {plain(batch)} that was handed out: leaving "
+                f"pictures out would bias accuracies; keep them without class, or as {UNSURE}"
             )
-        how: How = "outside"
-        if plan and drawn < len(planned) and planned[drawn].place == place:
-            how = planned[drawn].how
-            drawn += 1
-        labels[place] = label
-        taken.append((place, how, label))
-    for place, how, label in taken:
-        labelling.label(place, how, label)
-    return TakenAnswers(drawn, len(taken) - drawn, repeated, blank)

@@ -9,7 +9,8 @@ a chance of at most p.
 
 from __future__ import annotations
 
-from math import inf
+from collections.abc import Sequence
+from math import exp, log
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,7 @@ Ints = NDArray[np.int64]
 SUPPORT_WEIGHT: Final = 0.5
 """How much the candidates' own votes are used to reduce the variance; any value is valid."""
 
-_BETS: Final = np.array([[0.3], [0.6], [0.9]])
+_BETS: Final = (0.3, 0.6, 0.9)
 _LEAST: Final = 1e-9
 _TINIEST: Final = 1e-300  # a stake that is lost has a logarithm too
 
@@ -33,19 +34,22 @@ class Duel:
     Args:
         queue: int64 `[n]`, pictures on which they differ, in the order of labelling.
         support: float64 `[n]`, support of a minus that of b on each.
+        hypotheses: Each says that the sum over the queue is at most so much.
 
     Attributes:
         settled: Number of pictures that are settled.
         total: Over these, how much more often a is right.
+        stakes: By hypothesis, the log of the largest stake so far, from a stake of 1.
     """
 
-    def __init__(self, queue: Ints, support: Floats) -> None:
-        self.queue, self.support = queue, support
+    def __init__(self, queue: Ints, support: Floats, hypotheses: Sequence[int]) -> None:
+        self.queue, self.support, self.hypotheses = queue, support, hypotheses
         self.settled = self.total = 0
+        self.stakes = [0.0] * len(hypotheses)
+        self._logs = [[0.0] * len(_BETS) for _ in hypotheses]
         self._sums = np.concatenate([[0.0], np.cumsum(support)])
         # By picture: what is won, the least that can be, the total before it, pictures left.
         self._steps = np.empty((4, len(queue)))
-        self._stakes: dict[float, tuple[int, float]] = {}
         self._lower, self._bounded = -float(len(queue)), 0
 
     @property
@@ -62,41 +66,23 @@ class Duel:
         """Settles the next picture.
 
         Args:
-            d: 1 where a is right on it, -1 where b is, 0 where nobody is.
+            d: 1 where a is right on it, -1 where b is, or where nobody knows, 0 where nobody is.
         """
         n, left = self.settled, self.left
         mean_left = float(self._sums[-1] - self._sums[n]) / left
         z = d - SUPPORT_WEIGHT * (float(self.support[n]) - mean_left)
-        self._steps[:, n] = z, -1 - SUPPORT_WEIGHT * (1 - mean_left), self.total, left
+        least = -1 - SUPPORT_WEIGHT * (1 - mean_left)
+        self._steps[:, n] = z, least, self.total, left
+        for number, (most, logs) in enumerate(zip(self.hypotheses, self._logs, strict=True)):
+            m = (most - self.total) / left
+            gain = (z - m) / max(m - least, _LEAST)
+            for i, bet in enumerate(_BETS):
+                logs[i] += log(max(1 + bet * gain, _TINIEST))
+            top = max(logs)
+            stake = top + log(sum(exp(each - top) for each in logs) / len(logs))
+            self.stakes[number] = max(self.stakes[number], stake)
         self.settled += 1
         self.total += d
-
-    def stake(self, most: float) -> float:
-        """Returns the log of the largest stake so far, from a stake of 1.
-
-        It is infinite once the hypothesis is false whatever follows.
-
-        Args:
-            most: The hypothesis: the sum over the queue is at most this.
-        """
-        if most < self.total - self.left:
-            return inf
-        count, best = self._stakes.get(most, (-1, 0.0))
-        if count != self.settled:
-            best = self._largest(most, self.settled)
-            self._stakes[most] = self.settled, best
-        return best
-
-    def _largest(self, most: float, count: int) -> float:
-        """Returns the log of the largest stake over the first pictures."""
-        if not count:
-            return 0.0
-        z, least, before, left = self._steps[:, :count]
-        m = (most - before) / left
-        gain = (z - m) / np.maximum(m - least, _LEAST)
-        logs = np.cumsum(np.log(np.maximum(1 + _BETS * gain, _TINIEST)), axis=1)
-        top = logs.max(axis=0)
-        return max(float((top + np.log(np.exp(logs - top).mean(axis=0))).max()), 0.0)
 
     def lead(self) -> float:
         """Returns an estimate of the sum over the queue."""
@@ -115,14 +101,20 @@ class Duel:
         """
         if self._bounded == self.settled:
             return self._lower
-        before, left = self._steps[2:, : self.settled]
+        z, least, before, left = self._steps[:, : self.settled]
         d = np.append(before[1:], self.total) - before
         possible = before + d + left - 1
+        bets = np.array(_BETS)[:, None]
 
-        def beyond(total: float) -> float:
+        def beyond(most: float) -> float:
             """Returns by how much the largest stake against a sum is above what refutes it."""
-            count = int(np.count_nonzero(possible >= total))
-            return (self._largest(total, count) if count else 0.0) - needed
+            count = int(np.count_nonzero(possible >= most))
+            m = (most - before[:count]) / left[:count]
+            gain = (z[:count] - m) / np.maximum(m - least[:count], _LEAST)
+            logs = np.cumsum(np.log(np.maximum(1 + bets * gain, _TINIEST)), axis=1)
+            top = logs.max(axis=0)
+            stakes = top + np.log(np.exp(logs - top).mean(axis=0))
+            return max(float(stakes.max(initial=0.0)), 0.0) - needed
 
         low = max(self._lower, float(self.total - self.left))
         if beyond(low + _LEAST) >= 0:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import permutations
-from math import ceil, log
+from itertools import chain, permutations
+from math import ceil, inf, log
 from typing import Final, Literal
 
 import numpy as np
 
-from tuiprobe.label.betting import Duel
-from tuiprobe.label.files import How
-from tuiprobe.label.survey import Draw, LabelledAccuracy, Pool, Survey, block_accuracies
+from tuiprobe.label.betting import Duel, Floats
+from tuiprobe.label.survey import NOT_SURE, LabelledAccuracy, Pool, Survey
+from tuiprobe.numbers import NORMAL_95
 
 ALPHA: Final = 0.05
 """Chance that the best candidate is dropped, or that a winner is named wrongly."""
@@ -19,6 +19,7 @@ MARGIN: Final = 0.02
 """Share of the pictures that counts as no difference: "within 2 points of the best"."""
 
 _AGREED_EVERY: Final = 5  # every fifth picture is one on which the candidates agree
+_WIDER: Final = 1.25  # whoever stops at a decision looked many times
 _TOO_EARLY: Final = 0.5  # log of a stake from which no number of labels is guessed
 
 MARGIN_POINTS: Final = f"{100 * MARGIN:g} points"
@@ -30,20 +31,13 @@ UNDECIDED: Final = ("open", "contradictory")
 """Verdicts that are no decision."""
 
 
-def forecast(more: int | None, left: int) -> str:
-    """Returns how many more labels the next decision takes, in words; empty if it is not known.
-
-    >>> forecast(30, 100), forecast(100, 100), forecast(None, 100)
-    ('roughly 30 more', 'at most 100 more', '')
-    """
-    return "" if more is None else f"{'roughly' if more < left else 'at most'} {more:,} more"
-
-
 class Contest(Survey):
     """Candidates, what was labelled, and what follows from it.
 
     Args:
         pool: The answers of two or more candidates.
+        asked: Number of candidates that were asked about on these pictures, in a question that was
+            not the first one; 0 for the first one, which costs only its own candidates.
 
     Attributes:
         dropped: bool `[M]`.
@@ -52,20 +46,31 @@ class Contest(Survey):
         drops: Number of such labels.
         verdict: What is decided.
         winner: The candidate that it is about; None if it is about none.
+        needed: Log of the stake that drops a candidate.
+        bounding: Log of the stake that bounds a difference.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, asked: int = 0) -> None:
         super().__init__(pool)
-        self.dropped = np.zeros(pool.candidates, dtype=bool)
+        count = pool.candidates
+        self.bounding = log((asked or count) * ((asked or count) - 1) / ALPHA)
+        self.needed = self.bounding if asked else log((count - 1) / ALPHA)
+        self.dropped = np.zeros(count, dtype=bool)
         self.stage = np.where(pool.agreed(~self.dropped), 0, -1)
         self.drops = 0
         self.verdict: Verdict = "open"
         self.winner: int | None = None
-        order, support = pool.orders[0], pool.support
+        self._hypotheses = 0, -ceil(MARGIN * pool.pictures - 1e-9)
         self.duels: dict[tuple[int, int], Duel] = {}
-        for a, b in permutations(range(pool.candidates), 2):
-            queue = order[pool.answers[a, order] != pool.answers[b, order]]
-            self.duels[a, b] = Duel(queue, (support[a] - support[b])[queue])
+        self._unknown = (pool.answers[:, None] != pool.answers[None]).sum(axis=2)
+        self._stakes = np.zeros((len(self._hypotheses), count, count))
+        for a, b in permutations(range(count), 2):
+            queue = pool.order[pool.answers[a, pool.order] != pool.answers[b, pool.order]]
+            sure = pool.confidences[[a, b]][:, queue]
+            support = (sure[0] - sure[1]) / sure.sum(axis=0)
+            if not asked:
+                support = (pool.support[a] - pool.support[b])[queue]
+            self.duels[a, b] = Duel(queue, support, self._hypotheses)
         self._decide()
 
     @property
@@ -73,91 +78,103 @@ class Contest(Survey):
         """Candidates that are not dropped."""
         return np.flatnonzero(~self.dropped).tolist()
 
-    @property
-    def needed(self) -> float:
-        """Log of the stake that drops a candidate."""
-        return log((self.pool.candidates - 1) / ALPHA)
-
-    def upcoming(self, count: int = 1, narrow: bool = False) -> list[Draw]:
+    def upcoming(self, count: int = 1, narrow: bool = False) -> list[int]:
         """Returns the pictures to label next, as if no candidate were dropped meanwhile.
 
         Args:
             count: At most so many.
             narrow: Whether to narrow the bounds of differences once the best is known.
         """
-        (order, other), waiting = self.pool.orders, self.unlabelled
-        narrow = narrow and self.verdict == "best"
-        differ = self.stage != 0 if narrow else self.stage == -1
-        turns = {
-            "order": iter(order[(waiting & differ)[order]].tolist()),
-            "other": iter(other[(waiting & (self.stage >= 0))[other]].tolist()),
-            "rest": iter(other[waiting[other]].tolist()),
-        }
-        draws: dict[int, How] = {}
-        while len(draws) < count:
-            fifth = (len(self.drawn) + len(draws)) % _AGREED_EVERY == _AGREED_EVERY - 1
-            names = ("order",) if narrow else ("other",) * fifth + ("order", "rest")
-            following = ((name, i) for name in names for i in turns[name] if i not in draws)
-            name, picture = next(following, ("", -1))
-            if not name:
+        order, other = self.pool.order, self.pool.other
+        differ = self.waiting(order, self.stage == -1)
+        agreed = self.waiting(other, self.stage >= 0)
+        every = chain(differ, self.waiting(other)), chain(agreed, differ, self.waiting(other))
+        if narrow and self.verdict == "best":
+            every = (chain(self.waiting(order, self.stage != 0)),) * 2
+        pictures: dict[int, None] = {}
+        while len(pictures) < count:
+            turn = (len(self.labels) + len(pictures)) % _AGREED_EVERY == _AGREED_EVERY - 1
+            picture = next((place for place in every[turn] if place not in pictures), None)
+            if picture is None:
                 break
-            draws[picture] = "order" if name == "order" else "other"
-        return [Draw(picture, how) for picture, how in draws.items()]
+            pictures[picture] = None
+        return list(pictures)
 
-    def add(self, picture: int, label: int, how: How) -> None:
+    def add(self, picture: int, label: int) -> None:
         """Adds the label of a picture; decides what follows.
 
         Args:
             picture: Its place in the pool.
-            label: Number of a class, or `NOBODY`.
-            how: `order` or `other` if this contest asked for it, else `outside`.
+            label: Number of a class, `NOBODY` or `NOT_SURE`.
         """
-        super().add(picture, label, how)
-        right = {}
+        super().add(picture, label)
+        if label != NOT_SURE:
+            answers = self.pool.answers[:, picture]
+            self._unknown -= answers[:, None] != answers[None]
+        right: dict[int, list[int]] = {}
         for (a, b), duel in self.duels.items():
             if duel.following == picture:
                 while (at := duel.following) in self.labels:
                     if at not in right:
                         right[at] = (self.pool.answers[:, at] == self.labels[at]).tolist()
-                    duel.settle(right[at][a] - right[at][b])
+                    unsure = self.labels[at] == NOT_SURE
+                    duel.settle(-1 if unsure else right[at][a] - right[at][b])
+                self._stakes[:, a, b] = duel.stakes
         self._decide()
 
     def _decide(self) -> None:
-        dropped = np.zeros(self.pool.candidates, dtype=bool)
-        for (_, b), duel in self.duels.items():
-            dropped[b] |= duel.stake(0) >= self.needed
+        beaten, near = (self.stakes(most) >= self.needed for most in self._hypotheses)
+        dropped = np.asarray(beaten.any(axis=0))
         contradictory = bool(dropped.all())
         if contradictory:
             dropped[:] = False
         if (dropped != self.dropped).any():
-            self.drops += 1
-            agreed = self.pool.agreed(~dropped)
-            self.stage = np.where((self.stage == -1) & agreed, self.drops, self.stage)
+            self.drops += int((dropped & ~self.dropped).any())
+            came_to_agree = np.where(self.stage == -1, self.drops, self.stage)
+            self.stage = np.where(self.pool.agreed(~dropped), came_to_agree, -1)
             self.dropped = dropped
         survivors = self.survivors
-        margin = ceil(MARGIN * self.pool.pictures - 1e-9)
-        near = [
-            a
-            for a in survivors
-            if all(self.duels[a, b].stake(-margin) >= self.needed for b in survivors if b != a)
-        ]
+        near[:, self.dropped] = True
+        np.fill_diagonal(near, val=True)
+        within = [a for a in survivors if near[a].all()]
+        tied = all(self.proven(survivors[0], b) == (0, 0) for b in survivors[1:])
         self.verdict, self.winner = "open", None
         if contradictory:
             self.verdict = "contradictory"
         elif len(survivors) == 1:
             self.verdict, self.winner = "best", survivors[0]
-        elif len(self.labels) == self.pool.pictures:
-            self.verdict = "equal"  # a candidate that is ahead by one picture is the best by then
-        elif near:
-            self.verdict, self.winner = "within", max(near, key=self._lead)
+        elif tied and len(self.labels) == self.pool.pictures:
+            self.verdict = "equal"
+        elif within:
+            self.verdict, self.winner = "within", max(within, key=self._lead)
 
-    def better(self, a: int, b: int) -> float:
+    def proven(self, a: int, b: int) -> tuple[int, int]:
+        """Returns the least and the most by which a can be right more often than b."""
+        difference, unknown = int(self.right[a] - self.right[b]), int(self._unknown[a, b])
+        return difference - unknown, difference + unknown
+
+    def stakes(self, most: int = 0) -> Floats:
+        """Returns logs of the largest stakes against "a has at most so many more right than b has".
+
+        They are infinite where labels prove that to be false, and minus infinity where they prove
+        it; float64 `[M, M]`, a by row.
+
+        Args:
+            most: By how many pictures at most: 0, or minus the margin.
+        """
+        difference = self.right[:, None] - self.right[None]
+        stakes = self._stakes[self._hypotheses.index(most)]
+        stakes = np.where(difference + self._unknown <= most, -inf, stakes)
+        return np.asarray(np.where(difference - self._unknown > most, inf, stakes))
+
+    def stake(self, a: int, b: int) -> float:
         """Returns the log of the largest stake against "a is not more often right than b"."""
-        return self.duels[a, b].stake(0)
+        return float(self.stakes()[a, b])
 
     def lead(self, a: int, b: int) -> float:
         """Returns an estimate of the accuracy of a minus that of b on all pictures."""
-        return self.duels[a, b].lead() / self.pool.pictures
+        lead = (self.duels[a, b].lead() - self.duels[b, a].lead()) / 2
+        return float(np.clip(lead, *self.proven(a, b))) / self.pool.pictures
 
     def _lead(self, a: int) -> float:
         return sum(self.duels[a, b].lead() for b in self.survivors if b != a) / self.pool.pictures
@@ -165,42 +182,54 @@ class Contest(Survey):
     @property
     def leader(self) -> int:
         """The surviving candidate that is ahead, of several the first."""
-        return max(self.survivors, key=self._lead)
+        ahead = [
+            a
+            for a in self.survivors
+            if all(self.proven(b, a)[0] <= 0 for b in range(self.pool.candidates) if b != a)
+        ]
+        return max(ahead, key=self._lead)
 
     def bounds(self, a: int, b: int) -> tuple[float, float]:
         """Returns bounds of the accuracy of a minus that of b on all pictures.
 
-        All bounds of all pairs hold together, at all times, with 95 %.
+        All bounds of all pairs hold together, at all times, with 95 %. The lower one is above the
+        upper one where labels contradict each other.
         """
-        m, n = self.pool.candidates, self.pool.pictures
-        needed = log(m * (m - 1) / ALPHA)
-        return self.duels[a, b].lower(needed) / n, -self.duels[b, a].lower(needed) / n
+        low = self.duels[a, b].lower(self.bounding)
+        high = -self.duels[b, a].lower(self.bounding)
+        least, most = self.proven(a, b)
+        if low <= high or least == most:
+            low, high = max(low, least), min(high, most)
+            if low > high:
+                low, high = least, most
+        return low / self.pool.pictures, high / self.pool.pictures
 
     @property
     def progress(self) -> float:
         """How close the leader's closest rival is to being dropped, from 0 to 1; 1 drops it."""
-        leader = self.leader
-        return min(*(self.better(leader, b) / self.needed for b in self._rivals(leader)), 1.0)
+        return min(max(self._closest[1] / self.needed, 0.0), 1.0)
 
     @property
     def labels_left(self) -> int | None:
         """About how many more labels the decision takes; None while that is not known."""
-        leader = self.leader
-        rival = min(self._rivals(leader), key=lambda b: self.better(leader, b))
-        stake = self.better(leader, rival)
+        rival, stake = self._closest
         if stake < _TOO_EARLY or stake >= self.needed:
             return None
-        return ceil(self.duels[leader, rival].settled * (self.needed / stake - 1))
+        return ceil(self.duels[self.leader, rival].settled * (self.needed / stake - 1))
 
-    def _rivals(self, leader: int) -> list[int]:
-        """Returns the surviving candidates besides the leader, or all others if there is none."""
-        rivals = [b for b in self.survivors if b != leader]
-        return rivals or [b for b in range(self.pool.candidates) if b != leader]
+    @property
+    def _closest(self) -> tuple[int, float]:
+        """The leader's closest surviving rival, and the log of the stake against it.
+
+        All others are rivals where none survives.
+        """
+        leader, every, stakes = self.leader, range(self.pool.candidates), self.stakes()
+        rivals = [b for b in self.survivors if b != leader] or [b for b in every if b != leader]
+        return min(((b, float(stakes[leader, b])) for b in rivals), key=lambda rival: rival[1])
 
     def accuracies(self) -> list[LabelledAccuracy]:
         """Returns the accuracy of each candidate, from blocks of equal stage as of now."""
-        drawn, known = (np.array(rows, dtype=np.int64) for rows in (self.drawn, self.known))
-        places = [*self.drawn, *self.known]
-        labels = np.array([self.labels[place] for place in places], dtype=np.int64)
-        right = (self.pool.answers[:, places] == labels).astype(np.float64)
-        return block_accuracies(right, self.pool.support, self.stage, drawn, known)
+        samples = self.samples(self.stage)
+        n = sum(len(sample.pictures) for sample in samples)
+        quantile = _WIDER * (NORMAL_95 + 2.4 / max(n - 2, 1))
+        return self.estimated(samples, self.pool.support, 2, quantile)

@@ -1,8 +1,8 @@
-"""The labels of a target set and the plans they were drawn by, beside the run directories.
+"""The labels of a target set, and what was asked about them, beside the run directories.
 
 `labels-<target>.csv` has a line for each label in the order of labelling. Each is on disk before
 the next picture shows; a line that a kill cut short was never acknowledged and is dropped.
-`labels-<target>.plan.json` has the plans: seed, candidates, pictures and what was eliminated.
+`labels-<target>.questions.json` has the candidates that were compared by these labels.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import fcntl
 import io
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -34,10 +35,7 @@ NONE_OF_THESE: Final = "(none of these)"
 UNSURE: Final = "(unsure)"
 """The class of a picture of which the labeller was not sure."""
 
-How = Literal["order", "other", "stratum", "outside"]
-"""How a picture came to be labelled: from one of the orders, from a stratum, or unasked."""
-
-COLUMNS: Final = ("image", "sha256", "class", "plan", "how", "time")
+COLUMNS: Final = ("image", "sha256", "class", "time")
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -53,17 +51,14 @@ class LabelLine:
     Attributes:
         image: Path of the picture in its set, for people.
         digest: SHA-256 of the picture.
-        label: Name of a class, `NONE_OF_THESE` or `UNSURE`.
-        plan: Id of the plan that drew it; empty where none did.
-        how: How it was drawn.
+        label: Name of a class, `NONE_OF_THESE` or `UNSURE`; empty where the picture was listed and
+            not answered.
         time: UTC.
     """
 
     image: str
     digest: str
     label: str
-    plan: str
-    how: How
     time: str
 
     def text(self) -> str:
@@ -89,57 +84,36 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class PlanCandidate(Record):
-    """A candidate: name of its run directory, its model, SHA-256 of pictures and its answers."""
-
-    run: str
-    model: str
-    answers: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Elimination(Record):
-    """Candidates that were dropped, by place, once so many pictures were labelled."""
-
-    labels: Annotated[int, Field(ge=0)]
-    dropped: tuple[Annotated[int, Field(ge=0)], ...]
-
-
-class LabelPlan(Record):
-    """A plan of labelling.
+class Questions(Record):
+    """The candidates that were compared by labels of some pictures.
 
     Attributes:
-        id: Its name in the file of labels: from its seed and its candidates.
-        seed: Seed of the orders.
-        candidates: The candidates; one if a run is labelled alone.
-        pictures: SHA-256 of each picture, in the order of their ids.
-        stages: The block of each picture that draws were random in, as of now.
-        eliminations: What was dropped when.
+        pictures: SHA-256 of the set of pictures.
+        first: SHA-256 of the answers of each candidate of the first question.
+        runs: Name of the run directory of each.
+        asked: SHA-256 of the answers of every candidate that was ever asked about.
     """
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-    candidates: tuple[PlanCandidate, ...]
-    pictures: tuple[str, ...]
-    stages: tuple[Annotated[int, Field(ge=-1, lt=2**31)], ...]
-    eliminations: tuple[Elimination, ...] = ()
+    pictures: Digest
+    first: tuple[Digest, ...]
+    runs: tuple[str, ...]
+    asked: tuple[Digest, ...]
 
     @model_validator(mode="after")
-    def _has_a_stage_per_picture(self) -> LabelPlan:
-        if len(self.stages) != len(self.pictures):
-            raise ValueError("a plan does not have one stage per picture")
+    def _fits(self) -> Questions:
+        if len(self.first) != len(self.runs) or not set(self.first) <= set(self.asked):
+            raise ValueError("the first question does not fit the answers asked about")
         return self
 
-    @property
-    def answers(self) -> list[str]:
-        """The digest of the answers of each candidate."""
-        return [candidate.answers for candidate in self.candidates]
 
-
-class PlanFile(Record):
-    """The content of `labels-<target>.plan.json`."""
+class QuestionFile(Record):
+    """The content of `labels-<target>.questions.json`."""
 
     schema_version: Literal[1] = 1
-    plans: tuple[LabelPlan, ...] = ()
+    pools: tuple[Questions, ...] = ()
 
 
 class LabelFiles:
@@ -151,12 +125,12 @@ class LabelFiles:
 
     Attributes:
         csv: The labels.
-        json: The plans.
+        json: The questions.
     """
 
     def __init__(self, folder: Path, target: str) -> None:
         self.csv = Entry(folder, f"labels-{target}.csv")
-        self.json = Entry(folder, f"labels-{target}.plan.json")
+        self.json = Entry(folder, f"labels-{target}.questions.json")
         self._descriptor: int | None = None
         self._size: int | None = None  # bytes of whole lines, as they were read or written last
 
@@ -270,8 +244,8 @@ class LabelFiles:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def plans(self) -> tuple[LabelPlan, ...]:
-        """Returns all plans; none without a file.
+    def questions(self) -> tuple[Questions, ...]:
+        """Returns what was asked, by set of pictures; nothing without a file.
 
         Raises:
             DamagedFileError: If the file is damaged.
@@ -280,14 +254,46 @@ class LabelFiles:
             return ()
         value = self.json.read_json()
         try:
-            return PlanFile.model_validate(value).plans
+            return QuestionFile.model_validate(value).pools
         except ValidationError as error:
             cause = error.errors()[0]["msg"]
             raise DamagedFileError(f"{self.json} is damaged: {plain(cause)}") from error
 
-    def write_plans(self, plans: Iterable[LabelPlan]) -> None:
-        """Publishes all plans, atomically and durably."""
-        self.json.write_text(PlanFile(plans=tuple(plans)).model_dump_json() + "\n")
+    def ask(self, question: Questions) -> Questions:
+        """Records a question, unless all of it is on record.
+
+        Args:
+            question: It, as if it were the first one.
+
+        Returns:
+            What is on record of these pictures now.
+
+        Raises:
+            RunError: If the operating system refuses.
+        """
+        with _locked(self.json.root):
+            pools = {pool.pictures: pool for pool in self.questions()}
+            before = pools.get(question.pictures, question)
+            new = tuple(digest for digest in question.asked if digest not in before.asked)
+            after = before.model_copy(update={"asked": (*before.asked, *new)})
+            if new or question.pictures not in pools:
+                pools[question.pictures] = after
+                content = QuestionFile(pools=tuple(pools.values())).model_dump_json()
+                self.json.write_text(content + "\n")
+        return after
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds a folder, where its file system can lock folders: two programs add their questions."""
+    with writing(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def label_lines(path: Path, text: str, header: bool = True) -> list[LabelLine]:
@@ -310,10 +316,10 @@ def label_lines(path: Path, text: str, header: bool = True) -> list[LabelLine]:
     lines = []
     for number, row in enumerate(rows, 1 + header):
         cells = list(map(csv_content, row))
-        fits = len(cells) == len(COLUMNS) and _DIGEST.fullmatch(cells[1]) and cells[2]
-        if not fits or cells[4] not in get_args(How) or not _TIME.fullmatch(cells[5]):
+        fits = len(cells) == len(COLUMNS) and _DIGEST.fullmatch(cells[1])
+        if not fits or not _TIME.fullmatch(cells[3]):
             raise DataError(f"{path} line {number} is no label: {plain(','.join(row))[:200]}")
-        lines.append(LabelLine(*cells))  # type: ignore[arg-type]
+        lines.append(LabelLine(*cells))
     return lines
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -15,16 +16,8 @@ from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.betting import Floats, Ints
 from tuiprobe.label.candidates import Candidate
-from tuiprobe.label.files import (
-    NONE_OF_THESE,
-    UNSURE,
-    How,
-    LabelFiles,
-    LabelLine,
-    LabelPlan,
-    label_targets,
-)
-from tuiprobe.label.survey import NOBODY
+from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, label_targets
+from tuiprobe.label.survey import NOBODY, NOT_SURE, Pool
 from tuiprobe.plaintext import plain
 
 UNREADABLE_PICTURE = UNREADABLE.hex()
@@ -38,7 +31,7 @@ class Matched:
         candidates: The candidates.
         source_run: The candidate whose pictures are shown, the first that the user gave.
         classes: Class names, sorted.
-        ids: int64 `[N]`, sample ids of its pictures, ascending in a new plan.
+        ids: int64 `[N]`, sample ids of its pictures, ascending.
         digests: SHA-256 of each picture.
         paths: Path of each picture in its target set.
         left_out: Pictures that a candidate could not read, or has no finite representation of.
@@ -65,12 +58,12 @@ class Matched:
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        """What each label stands for: the number of a class, or `NOBODY`."""
+        """What each label stands for: the number of a class, `NOBODY` or `NOT_SURE`."""
         numbers = {plain(name): n for n, name in enumerate(self.classes)}
-        return numbers | {NONE_OF_THESE: NOBODY, UNSURE: NOBODY}
+        return numbers | {NONE_OF_THESE: NOBODY, UNSURE: NOT_SURE}
 
     def number(self, label: str, where: str) -> int:
-        """Returns the number of a class, or `NOBODY`.
+        """Returns the number of a class, `NOBODY` or `NOT_SURE`.
 
         Args:
             label: A class of the runs, `NONE_OF_THESE` or `UNSURE`.
@@ -80,20 +73,26 @@ class Matched:
             UsageError: If it is none of these.
         """
         if plain(label) not in self._numbers:
-            some = ", ".join(map(plain, self.classes[:8])) + " …" * (len(self.classes) > 8)
-            raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {some}")
+            known = list(self._numbers)
+            near = get_close_matches(plain(label).casefold(), map(str.casefold, known), 3)
+            some = [name for name in known if name.casefold() in near] or known[:8]
+            words = f"{' or '.join(some)}?" if near else ", ".join(some) + " …" * (len(known) > 10)
+            raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {words}")
         return self._numbers[plain(label)]
 
-    def of(self, places: Ints) -> Matched:
-        """Returns the same for some of the pictures."""
-        return replace(
-            self,
-            ids=self.ids[places],
-            digests=tuple(self.digests[place] for place in places.tolist()),
-            paths=tuple(self.paths[place] for place in places.tolist()),
-            answers=self.answers[:, places],
-            confidences=self.confidences[:, places],
-        )
+    @cached_property
+    def pool(self) -> Pool:
+        """The answers, and the two orders that follow from the pictures alone."""
+        orders, contents = [], [bytes.fromhex(digest) for digest in self.digests]
+        for name in (b"order", b"other"):
+            keys = [hashlib.sha256(name + content).digest() for content in contents]
+            orders.append(np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64))
+        return Pool(self.answers, self.confidences, *orders)
+
+    @cached_property
+    def pictures_digest(self) -> str:
+        """The SHA-256 of the set of pictures."""
+        return hashlib.sha256("".join(sorted(self.digests)).encode()).hexdigest()
 
     @cached_property
     def answers_digests(self) -> tuple[str, ...]:
@@ -197,17 +196,14 @@ class CountedLabel(NamedTuple):
 
     Attributes:
         place: Place of the picture in the pool.
-        label: Number of a class, or `NOBODY`.
+        label: Number of a class, `NOBODY` or `NOT_SURE`; None where the picture was listed and not
+            answered.
         line: Its line in the file of labels.
     """
 
     place: int
-    label: int
+    label: int | None
     line: LabelLine
-
-    def how(self, plan: LabelPlan) -> How:
-        """Returns how a plan came by it: `outside` if that plan did not draw it."""
-        return self.line.how if self.line.plan == plan.id else "outside"
 
 
 def label_files(folder: Path, matched: Matched) -> LabelFiles:
@@ -223,21 +219,29 @@ def label_files(folder: Path, matched: Matched) -> LabelFiles:
 def counted_labels(files: LabelFiles, matched: Matched) -> list[CountedLabel]:
     """Returns the labels of the candidates' pictures, one for each, in their order.
 
+    Pictures that were listed and not answered are in it too, as often as they were.
+
     Raises:
         UsageError: If a label is of a class that no candidate may answer, or one picture has two.
         DataError: If a line is no label.
     """
-    rows: dict[int, tuple[int, CountedLabel]] = {}
+    rows: list[CountedLabel] = []
+    first: dict[int, tuple[int, LabelLine]] = {}
     for number, line in enumerate(files.lines(), 2):
         place = matched.places.get(line.digest)
         if place is None:
             continue
+        if not line.label:
+            rows.append(CountedLabel(place, None, line))
+            continue
         label = matched.number(line.label, f"{files.csv} line {number}")
-        before, first = rows.setdefault(place, (number, CountedLabel(place, label, line)))
-        if first.line.label != line.label:
+        if place not in first:
+            rows.append(CountedLabel(place, label, line))
+        before, earlier = first.setdefault(place, (number, line))
+        if earlier.label != line.label:
             raise UsageError(
                 f"{files.csv} labels one picture twice: line {before} says that "
-                f"{plain(first.line.image)} is {plain(first.line.label)}, line {number} that "
+                f"{plain(earlier.image)} is {plain(earlier.label)}, line {number} that "
                 f"{plain(line.image)} is {plain(line.label)}; delete one of the lines"
             )
-    return [row for _, row in rows.values()]
+    return rows

@@ -6,34 +6,36 @@ that every format, comparison and screen shows the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import Entry
+from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.label.files import label_targets
 from tuiprobe.label.result import LabelledSet, TargetLabels
 from tuiprobe.manifest import MANIFEST
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
-from tuiprobe.probes.content import ColumnOf, prose, several, table
-from tuiprobe.results import Part, Report, given
+from tuiprobe.probes.content import ColumnOf, prose, table
+from tuiprobe.results import NotRun, Part, Report, given
+from tuiprobe.results.accuracy import sentence
 from tuiprobe.results.card import title
 from tuiprobe.results.headlines import LABELLED, LABELLED_ID
 from tuiprobe.results.section import Code, NamedFigure, Section, Text, Value
 from tuiprobe.run.directory import RunDir
 
 TITLE: Final = "Labels on your images"
+BLOCK: Final = "your images"
 
 READ: Final = (
-    "The accuracy is that on all pictures of the set, from labels of pictures that a plan drew. It "
-    "is not the share right among them: plans draw more of those on which models differ. "
-    "Its range has 95 % for a number of labels that was planned, not for someone who watches and "
-    "stops at will. Which of several models is ahead follows from the pictures on which they "
-    "differ: compare says it."
+    "The accuracy is that on all pictures of the set, from labels of random pictures. It is not "
+    "the share right among them: more of those on which models differ are drawn. Its range has "
+    "95 % at the decision, and leaves out what labels disprove. Which of several models is ahead "
+    "follows from the pictures on which they differ: compare says it."
 )
 UNKNOWN: Final = (
     "Where it is not known how the labelled pictures were chosen, no accuracy on all pictures "
@@ -50,15 +52,19 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     """
     targets = tuple(data.name for data in report.data if data.target)
     state = labels_state(directory)
-    part, faults = _part(directory.path.resolve(), targets, state) if state else (None, ())
+    if not state:
+        return report
+    sets, faults = _labelled_sets(directory.path.resolve(), targets, state)
+    part = labels_part(sets) if sets else _not_counted(faults)
     if part is None:
         return report
     # What was measured comes before the estimate, anything weaker after it.
     measured = part.section is not None and part.section.clause
-    blocks = [other.block for other in report.parts]
+    others = [_cut(other, report, sets) for other in report.parts]
+    blocks = [other.block for other in others]
     last = max((n for n, block in enumerate(blocks) if block == part.block), default=-1)
     at = 0 if measured else last + 1
-    parts = (*report.parts[:at], part, *report.parts[at:])
+    parts = (*others[:at], part, *others[at:])
     return report.model_copy(
         update={
             "parts": parts,
@@ -73,7 +79,7 @@ def labels_beside(folder: Path) -> tuple[object, ...]:
     names = label_targets(folder)
     if not names:
         return ()
-    files = (f"labels-{name}{end}" for name in names for end in (".csv", ".plan.json"))
+    files = (f"labels-{name}{end}" for name in names for end in (".csv", ".questions.json"))
     return (*names, *(Entry(folder, file).changed() for file in files), folder.stat().st_mtime_ns)
 
 
@@ -95,61 +101,109 @@ def labels_state(
 
 
 @lru_cache(maxsize=256)
-def _part(
+def _labelled_sets(
     path: Path, targets: tuple[str, ...], state: tuple[object, ...]
-) -> tuple[Part | None, tuple[str, ...]]:
-    """Returns the part, if there are labels, and why labels do not count.
+) -> tuple[tuple[LabelledSet, ...], tuple[str, ...]]:
+    """Returns the sets with labels, and why labels do not count.
 
     Args:
         path: The run directory.
         targets: Its target sets.
         state: Changes where the result may.
     """
-    from tuiprobe.label.accuracy import labelled_accuracy  # scipy, which runs without labels spare
+    from tuiprobe.label.candidates import NoCandidateError
+    from tuiprobe.label.session import open_labelling  # scipy, which runs without labels spare
 
     sets: list[LabelledSet] = []
     faults: dict[str, list[str]] = {}
     for target in targets:
         try:
-            labelled = labelled_accuracy(RunDir(path), target)
+            labelling = open_labelling([path], target, asking=False)
+        except NoCandidateError:
+            continue
         except TuiprobeError as error:
             message = plain(str(error).replace(f"{path.parent}/", ""))  # reports hold no folders
             faults.setdefault(message, []).append(target)
-        else:
-            sets += [labelled] if labelled is not None else []
-    reasons = tuple(
+            continue
+        labels, (accuracy,) = labelling.survey.labels, labelling.accuracies()
+        if labels:
+            sets.append(
+                LabelledSet(
+                    data=target,
+                    pictures=len(labelling.matched.digests),
+                    labelled=len(labels),
+                    unsure=len(labels) - accuracy.sure,
+                    right=accuracy.right,
+                    accuracy=accuracy.figure,
+                    evidence=accuracy.evidence,
+                )
+            )
+    reasons = (
         f"labels of {listed(names)} do not count: {message}" for message, names in faults.items()
     )
-    if sets:
-        return labels_part(sets), reasons
-    if not reasons:
-        return None, ()
-    part = Part(
-        probe=LABELS,
-        title=TITLE,
-        block="your images",
-        not_run="; ".join(reasons),
-        applies=False,  # a warning says it
-    )
-    return part, reasons
+    return tuple(sets), tuple(reasons)
 
 
-def labels_part(sets: list[LabelledSet]) -> Part:
+def _not_counted(faults: Sequence[str]) -> Part | None:
+    """Returns the part that says why no labels count; None without such reasons."""
+    reason = "; ".join(faults)  # a warning says it too
+    if not reason:
+        return None
+    return Part(probe=LABELS, title=TITLE, block=BLOCK, not_run=reason, applies=False)
+
+
+def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
+    """Returns the part of estimates without labels, cut to what labels prove."""
+    from tuiprobe.probes.targets.describe import describe
+    from tuiprobe.probes.targets.probe import ExpectedAccuracy
+    from tuiprobe.probes.targets.result import Targets, TargetSet
+
+    if part.probe != Targets.probe or part.section is None:
+        return part
+    labelled = {data.data: data for data in sets}
+
+    def cut(target: TargetSet) -> TargetSet:
+        if (known := labelled.get(target.data)) is None:
+            return target
+        headline = known.cut(target.headline)
+        if isinstance(headline, NotRun):
+            nothing = {"scaled": (), "expected": (), "uncalibrated": headline}
+            return target.model_copy(update=nothing)
+        scaled = [
+            each.model_copy(update={"accuracy": known.cut(each.accuracy)}) for each in target.scaled
+        ]
+        return target.model_copy(update={"scaled": tuple(scaled)})
+
+    with suppress(DamagedFileError):  # what another version wrote stays as it is
+        result = report.part(Targets)
+        if result is not None:
+            result = result.model_copy(update={"targets": tuple(map(cut, result.targets))})
+            update = {
+                "result": result.model_dump(mode="json"),
+                "section": describe(result),
+                "figures": ExpectedAccuracy().named(result).figures,
+            }
+            return part.model_copy(update=update)
+    return part
+
+
+def labels_part(sets: Sequence[LabelledSet]) -> Part:
     """Returns the part of a report about labelled sets.
 
-    Labels are the headline, and name a figure, once the range of the accuracy leaves anything out.
+    Labels are the headline, and name a figure, once an accuracy is stated.
 
     Args:
         sets: One or more.
     """
-    measured = [data for data in sets if data.measured]
-    ordered = (*measured, *(data for data in sets if not data.measured))
-    lines: tuple[Text, ...] = tuple((f"{data.data}, {data.sentence()}.",) for data in ordered)
+    measured = [data for data in sets if given(data.accuracy)]
+    ordered = (*measured, *(data for data in sets if not given(data.accuracy)))
+    lines: list[Text] = []
     clause = ""
-    if measured and given(first := measured[0].accuracy):
-        # For the title: `58 % right (46 to 70), measured on 50 pictures`.
-        value, bracket, ends = first.with_interval().partition(" (")
-        clause = f"{value} right{bracket}{ends}, measured on {several(first.n, 'picture')}"
+    for data in ordered:
+        known = data.known()
+        words = known.reason if isinstance(known, NotRun) else sentence(known)
+        lines.append((f"{data.data}: {words}.",))
+        clause = clause or ("" if isinstance(known, NotRun) else words)
     right: ColumnOf = ("right", "right among them")
     rows: list[list[Value]] = [
         [
@@ -164,14 +218,14 @@ def labels_part(sets: list[LabelledSet]) -> Part:
     return Part(
         probe=LABELS,
         title=TITLE,
-        block="your images",
+        block=BLOCK,
         result=TargetLabels(targets=tuple(sets)).model_dump(mode="json"),
         section=Section(
             title=TITLE,
             headline=lines[0],
             clause=clause,
             clause_on=measured[0].data if measured else "",
-            card=lines,
+            card=tuple(lines),
             content=(
                 table("labels", ["data", "accuracy", "labelled", right, "pictures"], rows),
                 *([prose(READ)] if measured else []),
@@ -186,6 +240,7 @@ def labels_part(sets: list[LabelledSet]) -> Part:
                 place="labels",
                 figure=data.accuracy,
                 headline=LABELLED,
+                range=data.range,
             )
             for data in measured
         ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tuiprobe.probes import LABELS
-from tuiprobe.results import Frozen, ProbeResult, given
+from tuiprobe.results import Figure, Frozen, NotRun, ProbeResult
+from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.results.base import Count, Many, Share
+from tuiprobe.results.section import Range
 
 
 class LabelledSet(Frozen):
@@ -14,30 +16,56 @@ class LabelledSet(Frozen):
 
     Attributes:
         data: Name of the set.
-        pictures: Pictures that the accuracy is about.
-        labelled: Labelled pictures among those of the set.
+        pictures: Different readable pictures, which the accuracy is about.
+        labelled: Labelled pictures among them.
+        unsure: Pictures among those on which the labeller was not sure.
         right: On how many of them the run is right.
         accuracy: On all pictures; the reason where there is none.
+        evidence: Whether it rests on a `sample` or on what labels prove; `open` without one.
     """
 
     data: str
     pictures: Count
     labelled: Count
+    unsure: Count
     right: Count
     accuracy: Share
+    evidence: Literal["sample", "proof", "open"]
 
     @property
-    def measured(self) -> bool:
-        """Whether there is an accuracy, whose range leaves anything out."""
-        known = self.accuracy
-        return given(known) and ((known.low or 0) > 0 or (known.high or 0) < 1)
+    def proven(self) -> tuple[float, float]:
+        """The least and the largest accuracy that labels leave possible."""
+        unknown = self.pictures - self.labelled + self.unsure
+        return self.right / self.pictures, (self.right + unknown) / self.pictures
 
-    def sentence(self) -> str:
-        """Returns what is known, in words."""
-        known = self.accuracy
-        if not given(known):
-            return known.reason
-        return f"measured on {known.n:,} of your pictures: {known.with_interval()}"
+    def cut(self, figure: Figure) -> Figure:
+        """Returns an estimate of the accuracy, cut to what labels prove.
+
+        Args:
+            figure: Made without labels.
+
+        Returns:
+            The reason why there is none where what labels prove is the narrower range.
+        """
+        if isinstance(figure, NotRun) or figure.low is None or figure.high is None:
+            return figure
+        least, most = self.proven
+        low, high = max(figure.low, least), min(figure.high, most)
+        if low > high or (least >= figure.low and most <= figure.high):
+            return NotRun(reason=f"{self.labelled:,} labels prove more")
+        value = min(max(figure.value, low), high)
+        return figure.model_copy(update={"value": value, "low": low, "high": high})
+
+    def known(self) -> Accuracy | NotRun:
+        """Returns the accuracy with what its range is."""
+        if isinstance(self.accuracy, NotRun):
+            return self.accuracy
+        return accuracy_from(self.accuracy, self.data, "labels", self.range)
+
+    @property
+    def range(self) -> Range:
+        """What the range of the accuracy is."""
+        return "proven" if self.evidence == "proof" else "labels"
 
 
 class TargetLabels(ProbeResult):
@@ -50,12 +78,3 @@ class TargetLabels(ProbeResult):
     probe: ClassVar[str] = LABELS
 
     targets: Many[LabelledSet]
-
-
-def unplanned(right: int, labelled: int) -> str:
-    """Returns how often a run is right on pictures of unknown selection, in words.
-
-    >>> unplanned(31, 50)
-    'right on 31 of 50 labelled pictures, which were not drawn at random'
-    """
-    return f"right on {right:,} of {labelled:,} labelled pictures, which were not drawn at random"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from tuiprobe.label.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict, forecast
-from tuiprobe.label.result import unplanned
+from tuiprobe.label.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict
 from tuiprobe.label.session import LabelDecision, Labelling
 from tuiprobe.label.survey import LabelledAccuracy
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import listed
-from tuiprobe.probes.content import points, prose, several, table
-from tuiprobe.results.section import Content, Section, Value
+from tuiprobe.probes.content import points, prose, several
+from tuiprobe.results import given
+from tuiprobe.results.section import Section
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
 """Verdicts after which further labels only narrow what is known."""
@@ -27,22 +27,19 @@ class CandidateStatus:
         letter: Its name before names are shown.
         model: Its name after that.
         run: Name of its run directory.
-        accuracy: On all pictures; None where too few are labelled.
+        accuracy: On all pictures.
         dropped: Whether it is not the best.
-        difference: Bounds of the leader's accuracy minus its own, as fractions; None for the leader
-            and for a run alone.
-        bound: What the bounds are: `open`, `decided` (they stand still) or `contradictory`.
-        outside: On how many of the pictures that were labelled unasked it is right.
+        difference: The leader's accuracy minus its own, with bounds, as fractions; None for the
+            leader and for a run alone. A lower bound above the upper one: labels contradict each
+            other.
     """
 
     letter: str
     model: str
     run: str
-    accuracy: LabelledAccuracy | None
+    accuracy: LabelledAccuracy
     dropped: bool
-    difference: tuple[float, float] | None
-    bound: Literal["open", "decided", "contradictory"]
-    outside: int
+    difference: tuple[float, float, float] | None
 
     def name(self, names: bool) -> str:
         """Returns its model or its letter."""
@@ -57,34 +54,35 @@ class LabelStatus:
         target: Name of the set.
         pictures: Pictures that can be labelled.
         labelled: Pictures that are.
-        unsure: Pictures among them on which the labeller was not sure: nobody is right there.
-        outside: Pictures among them that were labelled unasked after the first draw.
+        unsure: Pictures among them on which the labeller was not sure.
+        skipped: Pictures that were listed and are not answered.
         left_out: Pictures that a candidate could not read.
         doubles: Pictures with the contents of an earlier one.
+        asked: Candidates asked about on these pictures, where this was not the first question; 0
+            where it was.
+        reopened: Whether it would be decided if nobody had asked about further candidates.
         verdict: What is decided; `enough` where one run alone is known to 5 points.
         winner: Place of the candidate that it is about.
-        among: Models of the candidates, where the plan of other candidates decided it.
-        taken: What plans of some of these candidates, or of these and others, decide of these.
         leader: Place of the candidate that is ahead.
         progress: Part of the way to the next decision, from 0 to 1.
         more: Roughly how many more labels that takes, at most all that are left; None while it is
             not known.
-        decisions: Each change of what its plan decides, in their order; withdrawals too.
+        decisions: Each change of what is decided, in their order; withdrawals too.
         notes: Remarks of the source of the pictures.
-        candidates: The candidates, in the order of the plan.
+        candidates: The candidates, as they were given.
     """
 
     target: str
     pictures: int
     labelled: int
     unsure: int
-    outside: int
+    skipped: int
     left_out: int
     doubles: int
-    verdict: Verdict | Literal["enough"]
+    asked: int
+    reopened: bool
+    verdict: Verdict
     winner: int | None
-    among: tuple[str, ...]
-    taken: tuple[LabelDecision, ...]
     leader: int
     progress: float
     more: int | None
@@ -100,7 +98,10 @@ class LabelStatus:
     @property
     def forecast(self) -> str:
         """Roughly how many more labels the next decision takes, in words; empty if unknown."""
-        return forecast(self.more, self.pictures - self.labelled)
+        if self.more is None:
+            return ""
+        left = self.pictures - self.labelled
+        return f"{'roughly' if self.more < left else 'at most'} {self.more:,} more"
 
     def sentence(self, names: bool = False) -> str:
         """Returns what is decided, in words.
@@ -112,32 +113,18 @@ class LabelStatus:
         sure = self.verdict in ("best", "within", "equal")
         return f"{words} on these {self.pictures:,} pictures" if sure else words
 
-    def words(
-        self, verdict: Verdict | Literal["enough"], winner: int | None, names: bool = False
-    ) -> str:
+    def words(self, verdict: Verdict, winner: int | None, names: bool = False) -> str:
         """Returns a verdict in words; see `sentence`."""
         name = "" if winner is None else self.candidates[winner].name(names)
         several = len(self.candidates) > 1
         return {
             "open": "undecided" if several else "not known to 5 points yet",
-            "best": f"{name} is the best of the {len(self.among or self.candidates)}",
+            "best": f"{name} is the best of the {len(self.candidates)}",
             "within": f"{name} is within {MARGIN_POINTS} of the best",
             "equal": "equal",
             "contradictory": "labels contradict each other",
             "enough": "known to 5 points",
         }[verdict]
-
-    def standing(self, place: int) -> str:
-        """Returns what is decided of a candidate, in a few words."""
-        if self.candidates[place].dropped:
-            return "not the best"
-        if self.verdict in ("equal", "contradictory"):
-            return self.verdict
-        if place == self.winner:
-            return "the best" if self.verdict == "best" else f"within {MARGIN_POINTS} of the best"
-        if self.verdict == "within":
-            return f"at most {MARGIN_POINTS} better"
-        return "ahead, undecided" if place == self.leader and self.labelled else "undecided"
 
     def headline(self) -> str:
         """Returns target, labels and roughly how many more there are to come."""
@@ -147,26 +134,28 @@ class LabelStatus:
     def remarks(self) -> list[str]:
         """Returns what else the labeller must know, one sentence each."""
         counts = (
-            (self.outside, "labelled outside the plan: differences count them, accuracies do not"),
-            (self.unsure, "unsure: they count as right for nobody"),
+            (self.unsure, "unsure: counted against whoever would gain by it"),
+            (self.skipped, "listed and not answered, and asked again at the end"),
             (self.left_out, "left out: a run could not read or represent them"),
             (self.doubles, "doubles of others: one label stands for all of them"),
         )
-        return [
+        remarks = [
             f"{count:,} {'picture is' if count == 1 else 'pictures are'} {text}"
             for count, text in counts
             if count
         ]
-
-    def taken_lines(self) -> Iterator[str]:
-        """Yields what other plans decide of these candidates, a sentence each."""
-        for decision in self.taken:
-            models = [self.candidates[n].model for n in decision.dropped]
-            words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
-            if decision.winner is not None:
-                near = "" if decision.verdict == "best" else f"within {MARGIN_POINTS} of "
-                words = f"{self.candidates[decision.winner].model} is {near}the best"
-            yield f"among {listed(decision.among)}, after {decision.labels:,} labels: {words}"
+        if self.asked:
+            again = "it was decided before; " if self.reopened else ""
+            remarks.append(
+                f"{again}{self.asked:,} candidates were asked about on these pictures, so a "
+                "decision takes more than for the first question"
+            )
+        if self.verdict == "best":
+            remarks.append(
+                "a decision comes when the difference looks large: its value is rather too large, "
+                "its bounds hold"
+            )
+        return remarks
 
 
 def label_status(labelling: Labelling) -> LabelStatus:
@@ -175,45 +164,34 @@ def label_status(labelling: Labelling) -> LabelStatus:
     leader, progress, more = labelling.leader, 0.0, None
     if isinstance(survey, Contest):
         progress, more = survey.progress, survey.labels_left
-    left = len(matched.digests) - len(survey.labels)
-    accuracies = labelling.accuracies()
-    outside = labelling.outside
     candidates = []
-    for place, right in enumerate(labelling.right(outside)):
-        dropped, difference = place in decided.dropped, None
-        bound: Literal["open", "decided", "contradictory"] = "open"
-        if isinstance(survey, Contest) and place != leader:
-            _, low, high = labelling.difference(leader, place)
-            difference = low, high
-            still = decided.verdict == "best"
-            bound = "contradictory" if low > high else "decided" if still else "open"
+    for place, accuracy in enumerate(labelling.accuracies()):
+        compared = isinstance(survey, Contest) and place != leader
         candidates.append(
             CandidateStatus(
                 letter=labelling.letters[place],
                 model=labelling.models[place],
                 run=matched.candidates[place].directory.path.name,
-                accuracy=accuracies[place],
-                dropped=dropped,
-                difference=difference,
-                bound=bound,
-                outside=right,
+                accuracy=accuracy,
+                dropped=place in decided.dropped,
+                difference=labelling.difference(leader, place) if compared else None,
             )
         )
     return LabelStatus(
         target=matched.source_run.target,
         pictures=len(matched.digests),
         labelled=len(survey.labels),
-        unsure=labelling.unsure,
-        outside=len(outside),
+        unsure=len(survey.labels) - survey.sure,
+        skipped=len(survey.skipped.keys() - survey.labels.keys()),
         left_out=matched.left_out,
         doubles=matched.doubles,
+        asked=labelling.asked,
+        reopened=labelling.reopened,
         verdict=decided.verdict,
         winner=decided.winner,
-        among=decided.among,
-        taken=tuple(labelling.taken),
         leader=leader,
         progress=progress,
-        more=None if more is None or decided.among else min(more, left),
+        more=None if more is None else min(more, len(matched.digests) - len(survey.labels)),
         decisions=tuple(labelling.decisions),
         notes=matched.source_run.notes,
         candidates=tuple(candidates),
@@ -224,10 +202,8 @@ READ = (
     "A candidate is dropped, or a winner named, with a risk of at most 5 % that the best of them "
     "is dropped, if the labels are right; whoever labels may watch and stop at any time. The "
     "bounds of differences hold likewise, all together, with 95 %. Ranges of accuracies have 95 % "
-    "for a number of labels that was planned, not while watching."
+    "at the decision."
 )
-
-OF_EACH_PLAN = "Risk and bounds are those of each plan by itself: several plans have several risks."
 
 READ_ALONE = (
     "The range has 95 % where labelling ends at 5 points to either side, or at a planned number of "
@@ -236,44 +212,26 @@ READ_ALONE = (
 
 
 def describe_labels(state: LabelStatus) -> Section:
-    """Describes a labelling, with the names of models."""
-    contest = len(state.candidates) > 1
-    content: list[Content] = [points(_points(state))]
-    if contest:
-        leader = state.candidates[state.leader].model
-        rows = [
-            [row.model, _accuracy(row), difference_words(row), state.standing(place)]
-            for place, row in enumerate(state.candidates)
-        ]
-        columns = (
-            ("model", "model"), ("accuracy", "accuracy"), ("difference", f"{leader} minus it"),
-            ("standing", "standing"),
-        )  # fmt: skip
-        filled = [i for i in range(len(columns)) if any(row[i] != MISSING for row in rows)]
-        cells = [[row[i] for i in filled] for row in rows]
-        content.append(table("labels", [columns[i] for i in filled], cells))
-        content.append(prose(READ, *([f" {OF_EACH_PLAN}"] if state.taken else [])))
-    else:
-        (row,) = state.candidates
-        if row.accuracy is not None:
-            content.append(prose(f"{row.model}: {_accuracy(row)} right"))
-        if state.outside:
-            content.append(prose(f"{row.model}: {unplanned(row.outside, state.outside)}"))
-        content.append(prose(READ_ALONE))
-    return Section(
-        title=f"Labels on {state.target}",
-        headline=(state.sentence(names=True),),
-        content=tuple(content),
-    )
+    """Describes how far a labelling is, with the names of models; of one run its accuracy.
 
-
-def _accuracy(row: CandidateStatus) -> str:
-    return MISSING if row.accuracy is None else row.accuracy.figure.with_interval()
-
-
-def _points(state: LabelStatus) -> Iterator[Value | tuple[Value, ...]]:
+    What the labels decide among several is a decision of `tuiprobe.compare.decision`.
+    """
     more = f", {state.forecast} to the next decision" if state.forecast else ""
-    yield f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
+    progress = f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
+    title = f"Labels on {state.target}"
+    if len(state.candidates) > 1:
+        history = points(_history(state))
+        return Section(title=title, headline=(progress,), content=(history, prose(READ)))
+    (row,) = state.candidates
+    figure = row.accuracy.figure
+    known = figure.with_interval() if given(figure) else figure.reason
+    remarks = points([progress, *_history(state), *state.remarks(), *state.notes])
+    content = (remarks, prose(f"{row.model}: {known}"), prose(READ_ALONE))
+    return Section(title=title, headline=(state.sentence(names=True),), content=content)
+
+
+def _history(state: LabelStatus) -> Iterator[str]:
+    """Yields each change of what is decided, a sentence each."""
     verdict, gone = "open", set[int]()
     for decision in state.decisions:
         models = [state.candidates[n].model for n in decision.dropped if n not in gone]
@@ -282,17 +240,11 @@ def _points(state: LabelStatus) -> Iterator[Value | tuple[Value, ...]]:
             words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
         yield f"after {decision.labels:,} labels: {words}"
         verdict, gone = decision.verdict, set(decision.dropped)
-    yield from state.taken_lines()
-    yield from state.remarks()
-    yield from state.notes
 
 
 def difference_words(row: CandidateStatus) -> str:
-    """Returns the bounds of the leader's accuracy minus a candidate's, or what they are."""
+    """Returns the leader's accuracy minus a candidate's with its bounds, in words."""
     if row.difference is None:
         return MISSING
-    low, high = row.difference
-    if row.bound == "contradictory" or (row.bound == "decided" and low <= 0 <= high):
-        return row.bound  # bounds of a decided pair stand still, and would be misread
-    ends = interval((low + high) / 2, low, high, "points").partition("(")[2]
-    return f"{ends.rstrip(')')} points"
+    value, low, high = row.difference
+    return "contradictory" if low > high else interval(value, low, high, "points")

@@ -1,57 +1,64 @@
 """Labels of random pictures: what candidates answer there, and the accuracies that follow.
 
-`StratifiedSample` is the survey of one run: its range has 95 % at the planned end, when it is at
-most 5 points to either side. It does not hold at every moment for someone who watches and stops at
-will. `contest.py` has that of several runs.
+`StratifiedSample` is the survey of one run; `contest.py` has that of several runs. Each is computed
+from the labels alone, whoever gave them for whatever reason: a sample of a block of pictures is
+what is labelled before the first gap in an order that nobody chooses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
 from tuiprobe.label.betting import SUPPORT_WEIGHT, Bools, Floats, Ints
-from tuiprobe.label.files import How
-from tuiprobe.numbers import NORMAL_95
-from tuiprobe.results import Estimate
+from tuiprobe.numbers import NORMAL_95, ends
+from tuiprobe.results import Estimate, Figure, NotRun
 
-METHOD: Final = "labels of pictures drawn by a plan; 95 % for a planned number of labels"
+Evidence = Literal["sample", "proof", "open"]
+
+METHODS: Final[dict[Evidence, str]] = {
+    "sample": "labels of random pictures; 95 % at the decision; cut to what labels prove",
+    "proof": "what labels prove: pictures without a label are all wrong, or all right",
+}
 
 NOBODY: Final = -1
 """Label of a picture on which no candidate is right."""
 
-STRATA: Final = 5
+NOT_SURE: Final = -2
+"""Label of a picture of which it is not known who is right."""
+
+WIDEST: Final = 0.25
+"""Half the width of a range above which no accuracy is stated."""
+
 CLOSE_ENOUGH: Final = 0.05
-"""Half the width of the range at which enough is labelled."""
+"""Points to either side, as a fraction, at which the accuracy of one run is known."""
 
 FEWEST: Final = 25
 """Labels before which nothing is said to be enough."""
 
-
-class Draw(NamedTuple):
-    """A picture to label, by its place in the pool, and how it was drawn."""
-
-    picture: int
-    how: How
+STRATA: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """What the candidates answer on the same pictures, in the order of the pictures' ids.
+    """What the candidates answer on the same pictures.
 
     Attributes:
         answers: int64 `[M, N]`, number of a class.
         confidences: float64 `[M, N]` in (0, 1].
-        seed: Seed of the order of labelling.
+        order: int64 `[N]`, the pictures in a random order.
+        other: int64 `[N]`, the pictures in another random order.
     """
 
     answers: Ints
     confidences: Floats
-    seed: int = 0
+    order: Ints
+    other: Ints
 
     @property
     def candidates(self) -> int:
@@ -62,12 +69,6 @@ class Pool:
     def pictures(self) -> int:
         """N."""
         return int(self.answers.shape[1])
-
-    @cached_property
-    def orders(self) -> tuple[Ints, Ints]:
-        """Two random orders: of pictures on which candidates differ, and of others."""
-        draws = np.random.default_rng(self.seed)
-        return draws.permutation(self.pictures), draws.permutation(self.pictures)
 
     @cached_property
     def support(self) -> Floats:
@@ -83,75 +84,69 @@ class Pool:
 
 @dataclass(frozen=True)
 class LabelledAccuracy:
-    """The accuracy of a candidate on all N pictures, from labelled ones of known selection.
-
-    The range has 95 % for a number of labels that was planned, not while watching.
+    """The accuracy of a candidate on all N pictures, as far as labels tell.
 
     Attributes:
-        estimate: From 0 to 1, or slightly beyond: it is no share of counted pictures.
-        half: Half the width of the range.
+        value: From 0 to 1.
+        low: Lower end of the range.
+        high: Upper end.
         labels: Labels that it rests on.
+        evidence: `sample` for an estimate from random pictures, `proof` for what labels prove, or
+            `open` where neither leaves out enough to be stated.
+        right: On how many labelled pictures it is right.
+        sure: Labelled pictures of which it is known whether it is.
     """
 
-    estimate: float
-    half: float
+    value: float
+    low: float
+    high: float
     labels: int
+    evidence: Evidence
+    right: int
+    sure: int
 
     @property
-    def low(self) -> float:
-        """Lower end of the range, from 0 to 1."""
-        return min(max(self.estimate - self.half, 0.0), 1.0)
+    def half(self) -> float:
+        """Distance from the value to the end that is farther away."""
+        return max(self.value - self.low, self.high - self.value)
 
     @property
-    def high(self) -> float:
-        """Upper end of the range, from 0 to 1."""
-        return min(max(self.estimate + self.half, 0.0), 1.0)
+    def known(self) -> bool:
+        """Whether it is stated: the range leaves out enough."""
+        return self.evidence != "open"
 
     @property
-    def figure(self) -> Estimate:
-        """The estimate and its range, both from 0 to 1."""
-        value, n = min(max(self.estimate, 0.0), 1.0), self.labels
-        return Estimate(value=value, low=self.low, high=self.high, unit="share", n=n, method=METHOD)
+    def ends(self) -> str:
+        """Its range in words."""
+        return ends((self.low + self.high) / 2, self.low, self.high, "share") + " %"
+
+    @property
+    def figure(self) -> Figure:
+        """It as a figure of a report, or what labels prove in words."""
+        if not self.known:
+            if not self.sure:
+                return NotRun(reason="no labels")
+            drawn = "" if self.labels else ", which were not drawn at random"
+            counts = f"right on {self.right:,} of {self.sure:,} labelled pictures{drawn}"
+            return NotRun(reason=f"{counts}: that proves {self.ends}")
+        return Estimate(
+            value=self.value, low=self.low, high=self.high, unit="share", n=self.labels,
+            method=METHODS[self.evidence],
+        )  # fmt: skip
 
 
-def block_accuracies(
-    right: Floats, expected: Floats, blocks: Ints, sampled: Ints, known: Ints
-) -> list[LabelledAccuracy]:
-    """Returns accuracies from blocks of pictures within which the labelled ones were random.
+class BlockSample(NamedTuple):
+    """The labelled pictures of a block that are random within it.
 
-    Args:
-        right: float64 `[M, n + k]`, 1 where a candidate is right, on `sampled` and on `known`.
-        expected: float64 `[M, N]`, a guess at `right` without labels; it reduces the variance, and
-            stands for a block without labels.
-        blocks: int64 `[N]`, the block of each picture.
-        sampled: int64 `[n]`, pictures that were drawn at random within their blocks.
-        known: int64 `[k]`, pictures labelled before the first draw: a block of their own.
+    Attributes:
+        block: int64 `[N_g]`, its pictures.
+        pictures: int64 `[n_g]`, those of the sample.
+        labels: int64 `[n_g]`, their labels; `NOT_SURE` too where one was listed and not answered.
     """
-    size, guess = expected.shape[1], expected[:, sampled]
-    unknown = np.ones(size, dtype=bool)
-    unknown[known] = False
-    estimate = right[:, len(sampled) :].sum(axis=1) / size
-    variance = np.zeros(len(right))
-    for block in np.unique(blocks):
-        inside, mine = (blocks == block) & unknown, blocks[sampled] == block
-        count, n = int(inside.sum()), int(mine.sum())
-        if not count:
-            continue
-        weight, mean = count / size, expected @ inside / count
-        if not n:
-            estimate += weight * mean
-            variance += weight**2 * 0.25
-            continue
-        rest = (right[:, : len(sampled)] - SUPPORT_WEIGHT * guess)[:, mine]
-        estimate += weight * (rest.mean(axis=1) + SUPPORT_WEIGHT * mean)
-        spread = (((rest - rest.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) + 0.5) / n
-        variance += weight**2 * np.minimum(0.25, spread) / n * (1 - n / count)
-    labels = len(sampled) + len(known)
-    quantile = NORMAL_95 + 2.4 / max(labels - 2, 1)  # wider where few labels estimate the variance
-    return [
-        LabelledAccuracy(float(value), quantile * sqrt(float(square)), labels)
-        for value, square in zip(estimate, variance, strict=True)
-    ]
+
+    block: Ints
+    pictures: Ints
+    labels: Ints
 
 
 class Survey:
@@ -161,97 +156,172 @@ class Survey:
         pool: What the candidates answer.
 
     Attributes:
-        labels: Class by picture, in the order of labelling; `NOBODY` where none is right.
-        drawn: Pictures among them that this survey asked for.
-        known: Pictures among them that were labelled before the first of those: a block of their
-            own.
+        labels: Class by picture, in the order of labelling; `NOBODY` where none is right,
+            `NOT_SURE` where that is not known.
+        skipped: Pictures that were listed and not answered, in the order of skipping.
+        right: int64 `[M]`, on how many labelled pictures each candidate is right.
+        sure: Number of labelled pictures of which it is known who is right.
     """
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.labels: dict[int, int] = {}
-        self.drawn: list[int] = []
-        self.known: list[int] = []
+        self.skipped: dict[int, None] = {}
+        self.right = np.zeros(pool.candidates, dtype=np.int64)
+        self.sure = 0
+        self._labels = np.full(pool.pictures, NOT_SURE, dtype=np.int64)
+        self._waiting = np.ones(pool.pictures, dtype=bool)
 
-    def add(self, picture: int, label: int, how: How) -> None:
-        """Adds the label of a picture.
+    def add(self, picture: int, label: int) -> None:
+        """Adds the label of a picture that has none.
 
         Args:
             picture: Its place in the pool.
-            label: Number of a class, or `NOBODY`.
-            how: `outside` if this survey did not ask for it.
+            label: Number of a class, `NOBODY` or `NOT_SURE`.
         """
-        self.labels[picture] = label
-        if how != "outside":
-            self.drawn.append(picture)
-        elif not self.drawn:
-            self.known.append(picture)
+        self.labels[picture] = self._labels[picture] = label
+        self._waiting[picture] = False
+        if label != NOT_SURE:
+            self.right += self.pool.answers[:, picture] == label
+            self.sure += 1
 
-    @property
-    def unlabelled(self) -> Bools:
-        """Whether each picture has no label yet, bool `[N]`."""
-        without = np.ones(self.pool.pictures, dtype=bool)
-        without[list(self.labels)] = False
-        return without
+    def skip(self, picture: int) -> None:
+        """Takes note that a picture was listed and not answered."""
+        self.skipped.pop(picture, None)
+        self.skipped[picture] = None
+
+    def waiting(self, sequence: Ints, of: Bools | None = None) -> Iterable[int]:
+        """Yields the pictures of a sequence that have no label, those that were skipped last.
+
+        Args:
+            sequence: int64 `[n]`, pictures.
+            of: bool `[N]`, restricts them; None for all.
+        """
+        waiting = self._waiting if of is None else self._waiting & of
+        left: list[int] = sequence[waiting[sequence]].tolist()
+        yield from (picture for picture in left if picture not in self.skipped)
+        if self.skipped:
+            again = set(left)
+            yield from (picture for picture in self.skipped if picture in again)
+
+    def samples(self, blocks: Ints) -> list[BlockSample]:
+        """Returns the sample of each block of pictures.
+
+        It is what precedes the block's first unlabelled picture in either order. If that picture
+        was listed and not answered it belongs to the sample, as one of which nothing is known:
+        leaving out what was too hard would favour whoever is good at the rest.
+
+        Args:
+            blocks: int64 `[N]`, the block of each picture.
+        """
+        samples = []
+        for block in np.unique(blocks):
+            taken = np.zeros(self.pool.pictures, dtype=bool)
+            for order in (self.pool.order, self.pool.other):
+                inside = order[blocks[order] == block]
+                gaps = np.flatnonzero(self._waiting[inside])
+                end = int(gaps[0]) if len(gaps) else len(inside)
+                listed = end < len(inside) and int(inside[end]) in self.skipped
+                taken[inside[: end + listed]] = True
+            pictures = np.flatnonzero(taken)
+            samples.append(
+                BlockSample(np.flatnonzero(blocks == block), pictures, self._labels[pictures])
+            )
+        return samples
+
+    def estimated(
+        self, samples: Sequence[BlockSample], expected: Floats, prior: int, quantile: float
+    ) -> list[LabelledAccuracy]:
+        """Returns accuracies from the samples of all blocks, cut to what labels prove.
+
+        Args:
+            samples: One for each block of pictures.
+            expected: float64 `[M, N]`, a guess of who is right, which reduces the variance.
+            prior: Pictures added to a sample on which each is right, and as many where it is wrong.
+            quantile: Half the width of a range, in standard errors.
+        """
+        answers, size, sides = self.pool.answers, self.pool.pictures, []
+        for unsure, sign in ((False, -1), (True, 1)):
+            value, variance = np.zeros(len(answers)), np.zeros(len(answers))
+            for block, pictures, labels in samples:
+                weight, n, mean = len(block) / size, len(pictures), expected[:, block].mean(axis=1)
+                if not n:
+                    value += weight * mean
+                    variance += weight**2 * 0.25
+                    continue
+                right = (answers[:, pictures] == labels) | (unsure & (labels == NOT_SURE))
+                rest = right - SUPPORT_WEIGHT * expected[:, pictures]
+                value += weight * (rest.mean(axis=1) + SUPPORT_WEIGHT * mean)
+                p = (right.sum(axis=1) + prior) / (n + 2 * prior)
+                spread = np.minimum(0.25, np.maximum(rest.var(axis=1), p * (1 - p)))
+                variance += weight**2 * spread / n * (1 - n / len(block))
+            sides.append((value + sign * quantile * np.sqrt(variance)).tolist())
+        n = sum(len(sample.pictures) for sample in samples)
+        rows = zip(self.right.tolist(), *sides, strict=True)
+        return [self._cut(right, low, high, n) for right, low, high in rows]
+
+    def _cut(self, right: int, low: float, high: float, n: int) -> LabelledAccuracy:
+        """Returns an accuracy cut to what labels prove.
+
+        Args:
+            right: On how many labelled pictures the candidate is right.
+            low: Lower end of the range by samples.
+            high: Upper end.
+            n: Pictures of the samples; 0 without.
+        """
+        size, sure = self.pool.pictures, self.sure
+        least, most = right / size, (right + size - sure) / size
+        value = min(max((low + high) / 2, least), most)
+        both = max(low, least), min(high, most)
+        if n and high - low <= 2 * WIDEST and both != (least, most) and both[0] <= both[1]:
+            return LabelledAccuracy(value, *both, n, "sample", right, sure)
+        if most - least <= 2 * WIDEST:
+            return LabelledAccuracy(right / sure, least, most, sure, "proof", right, sure)
+        return LabelledAccuracy(value, least, most, n, "open", right, sure)
 
 
 class StratifiedSample(Survey):
     """One candidate whose accuracy is asked for."""
 
     @cached_property
-    def strata(self) -> list[Ints]:
-        """Five equal parts of the pictures by confidence, each in the order of labelling."""
-        place = np.empty(self.pool.pictures, dtype=np.int64)
-        place[self.pool.orders[0]] = np.arange(self.pool.pictures)
-        ranked = np.argsort(self.pool.confidences[0], kind="stable")
-        return [part[np.argsort(place[part])] for part in np.array_split(ranked, STRATA)]
-
-    @property
-    def stage(self) -> Ints:
-        """The number of each picture's stratum, int64 `[N]`."""
+    def strata(self) -> Ints:
+        """Number of each picture's stratum: five equal parts by confidence, int64 `[N]`."""
         numbers = np.empty(self.pool.pictures, dtype=np.int64)
-        for number, part in enumerate(self.strata):
+        ranked = np.argsort(self.pool.confidences[0], kind="stable")
+        for number, part in enumerate(np.array_split(ranked, STRATA)):
             numbers[part] = number
         return numbers
 
-    def upcoming(self, count: int = 1, narrow: bool = False) -> list[Draw]:
-        """Returns the pictures to label next; the strata take turns.
+    @cached_property
+    def sequence(self) -> Ints:
+        """All pictures: the strata take turns, each in random order, int64 `[N]`."""
+        order = self.pool.order
+        numbers, turns = self.strata[order], np.empty(len(order), dtype=np.int64)
+        for number in range(STRATA):
+            turns[numbers == number] = np.arange(np.count_nonzero(numbers == number))
+        return order[np.lexsort((numbers, turns))]
+
+    def upcoming(self, count: int = 1, narrow: bool = False) -> list[int]:
+        """Returns the pictures to label next.
 
         Args:
             count: At most so many.
             narrow: Has no meaning for one candidate; see `Contest.upcoming`.
         """
-        unlabelled, stage = self.unlabelled, self.stage
-        drawn = np.array(self.drawn, dtype=np.int64)
-        turns = [
-            (int((stage[drawn] == number).sum()) + turn, number, picture)
-            for number, part in enumerate(self.strata)
-            for turn, picture in enumerate(part[unlabelled[part]][:count].tolist())
-        ]
-        return [Draw(picture, "stratum") for _, _, picture in sorted(turns)[:count]]
+        return list(islice(self.waiting(self.sequence), count))
 
     def accuracies(self) -> list[LabelledAccuracy]:
-        """Returns the accuracy on all pictures; none before each stratum has a label."""
-        answers, size = self.pool.answers[0], self.pool.pictures
-        hits = {i: int(answers[i]) == self.labels[i] for i in (*self.drawn, *self.known)}
-        drawn, known = set(self.drawn), set(self.known)
-        estimate, variance = sum(hits[i] for i in known) / size, 0.0
-        for part in self.strata:
-            rest = [i for i in part.tolist() if i not in known]
-            mine = [hits[i] for i in rest if i in drawn]
-            n, count = len(mine), len(rest)
-            if not count:
-                continue
-            if not n:
-                return []
-            weight, p = count / size, (sum(mine) + 1) / (n + 2)
-            estimate += weight * sum(mine) / n
-            variance += weight**2 * p * (1 - p) / n * (1 - n / count)
-        half = (NORMAL_95 + 2.4 / max(len(hits) - STRATA, 2)) * sqrt(variance)
-        return [LabelledAccuracy(estimate, half, len(hits))]
+        """Returns the accuracy on all pictures, once each stratum has a sample."""
+        samples = self.samples(self.strata)
+        n = sum(len(sample.pictures) for sample in samples)
+        if not all(len(sample.pictures) for sample in samples):
+            return [self._cut(int(self.right[0]), 0.0, 1.0, 0)]
+        quantile = NORMAL_95 + 2.4 / max(n - STRATA, 2)
+        return self.estimated(samples, np.zeros((1, self.pool.pictures)), 1, quantile)
 
     @property
     def verdict(self) -> Literal["open", "enough"]:
         """Whether the accuracy is known to 5 points."""
-        close = any(accuracy.half <= CLOSE_ENOUGH for accuracy in self.accuracies())
-        return "enough" if close and len(self.labels) >= FEWEST else "open"
+        (known,) = self.accuracies()
+        close = known.known and known.half <= CLOSE_ENOUGH
+        return "enough" if close and known.labels >= FEWEST else "open"

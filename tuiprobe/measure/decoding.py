@@ -16,11 +16,13 @@ from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.sample import Stamp, UnreadableImageError
 from tuiprobe.datasets.vectors import RowSet
-from tuiprobe.errors import DataError
+from tuiprobe.errors import DataError, RunError, TuiprobeError
 from tuiprobe.measure.machine import available_cores
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.stopping import KEPT
 from tuiprobe.measure.workers import Source, reading_ahead
+from tuiprobe.plugins import in_code
 from tuiprobe.spec import MAX_WORKERS
 
 Stamps = Mapping[str, Mapping[int, Stamp]]
@@ -161,11 +163,27 @@ def _read(
     except UnreadableImageError as error:
         # Sources of other packages may say more than fits.
         return _Item(sample_id, digest, reason=str(error)[:_LONGEST_REASON] or "unreadable")
-    return _Item(sample_id, digest, [preprocess(image) for preprocess in preprocesses])
+    try:
+        return _Item(sample_id, digest, [preprocess(image) for preprocess in preprocesses])
+    except (TuiprobeError, OSError, MemoryError):
+        raise
+    except Exception as error:  # the user's code may raise anything
+        path = dataset.samples[sample_id].path
+        raise RunError(
+            f"preprocess failed on {path} of {set_name}: {in_code(error)}; {KEPT}"
+        ) from error
 
 
 def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
     read = [item for item in items if not item.reason]
+    for item in read:
+        for tensor, first in zip(item.tensors, read[0].tensors, strict=True):
+            if tensor.shape != first.shape:
+                raise DataError(
+                    f"preprocess gives {[*first.shape]} for image {read[0].id} of a set and "
+                    f"{[*tensor.shape]} for image {item.id}; put "
+                    "torchvision.transforms.Resize((H, W)) before it"
+                )
     ids = torch.tensor([item.id for item in read], dtype=torch.int64)
     skipped = tuple((item.id, item.reason) for item in items if item.reason)
     return tuple(

@@ -21,6 +21,7 @@ from tuiprobe.measure.machine import statistics_device
 from tuiprobe.measure.shards import Shard, stack_states
 from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, Measures, RowMeasure, TapMeasure
 from tuiprobe.models.taps import Tap
+from tuiprobe.models.trial import out_of_memory
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.spec import FINAL_TAP
 
@@ -208,10 +209,3 @@ class _Current:
         self.seen: list[int] = []
         self.digests = bytearray()
         self.started = time.monotonic()
-
-
-def out_of_memory(error: BaseException | None) -> bool:
-    """Says whether an error means that memory ran out."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        "DefaultCPUAllocator" in str(error)  # on CPU torch has no specific error type
-    )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.measure.stopping import KEPT
-from tuiprobe.plugins import in_words
+from tuiprobe.plugins import in_code
 
 
 @contextmanager
@@ -26,5 +26,5 @@ def explaining_failures() -> Iterator[None]:
         raise
     except BaseException as error:
         raise RunError(
-            f"the run failed with {in_words(error)}; {KEPT}; --debug shows the traceback"
+            f"the run failed with {in_code(error)}; {KEPT}; --debug shows the traceback"
         ) from error

@@ -17,7 +17,6 @@ from tuiprobe.catalog.published_models import published
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.decoding import choose_workers, decode_together, uploaded
-from tuiprobe.measure.extract import out_of_memory
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.job import AskProbes, Job
 from tuiprobe.measure.opening import open_run
@@ -35,6 +34,7 @@ from tuiprobe.measure.stages import (
     say_stopped,
 )
 from tuiprobe.measure.stopping import Interrupted, catching_signals
+from tuiprobe.models.trial import out_of_memory
 from tuiprobe.run.counting import ShardPlace
 from tuiprobe.spec import RunSpec
 

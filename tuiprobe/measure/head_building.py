@@ -21,7 +21,7 @@ from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models.heads import Head
 from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
-from tuiprobe.run.head_file import ANSWERS, OWN_NAMES, OWN_REASON, UNMATCHED
+from tuiprobe.run.head_file import ANSWERS, OUTSIDE, OWN_NAMES, OWN_REASON, UNMATCHED
 from tuiprobe.run.status import bounded
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
@@ -96,7 +96,7 @@ def write_head(
         LongHeadError: As soon as it will take longer.
     """
     choice, directory = plan.head, plan.directory
-    digest = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
+    digest, among_all = _digest(plan), plan.spec.answers_among == "all"
     if _renew(plan, digest):
         return
     unit = "images" if choice.kind == "probe" else "classes"
@@ -121,7 +121,9 @@ def write_head(
     for name in plan.suite.sets:
         answers = class_of_each_row(plan, choice, head.classes, name)
         if answers is not None:
-            arrays[ANSWERS + name] = answers
+            outside = OUTSIDE + np.arange(len(answers))
+            opened = np.where(answers < 0, outside, answers) if among_all else answers
+            arrays[ANSWERS + name] = opened
         elif plan.suite.sets[name].classes:
             notes[UNMATCHED + name] = unmatched(plan, choice, head.classes, name)
     arrays |= _of_targets(plan, arrays)
@@ -135,6 +137,21 @@ def write_head(
         **notes,
     }
     write_arrays(directory.head_file, arrays, metadata)
+
+
+def _digest(plan: Plan) -> str:
+    split = split_digest(plan) if plan.head.kind == "probe" else ""
+    return plan.head.digest() + split + "all" * (plan.spec.answers_among == "all")
+
+
+def head_is_another(plan: Plan) -> bool:
+    """Says whether the directory holds a head of another choice."""
+    file = plan.directory.head_file
+    try:
+        _, metadata = read_own_arrays(plan.directory, file) if file.exists() else ({}, {})
+    except DamagedFileError:
+        return False
+    return metadata.get("choice", _digest(plan)) != _digest(plan)
 
 
 def _renew(plan: Plan, digest: str) -> bool:

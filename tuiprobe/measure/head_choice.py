@@ -22,14 +22,15 @@ from tuiprobe.catalog.imagenet import (
     imagenet_templates,
     prompt_names,
 )
-from tuiprobe.datasets import Dataset, Suite
-from tuiprobe.datasets.vectors.labels import counts_from_one
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.datasets import Suite
+from tuiprobe.errors import UsageError
+from tuiprobe.measure.label_origin import refuse_levels, refuse_origins
 from tuiprobe.models import Encoder
 from tuiprobe.models.heads import Head, head_from_file
 from tuiprobe.models.identity import LOADER
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.prompt_heads import read_templates
+from tuiprobe.plaintext import plain
 from tuiprobe.spec import RunSpec
 
 HeadKind = Literal["zero-shot", "classifier", "file", "probe", "none"]
@@ -68,6 +69,11 @@ class HeadChoice:
         """Whether the meaning of the rows is unknown, so that they have numbers as names."""
         return _are_numbers(self.classes)
 
+    @property
+    def named(self) -> bool:
+        """Whether the user gave the names of the rows."""
+        return self.in_label_order and not self.assumed
+
     def digest(self) -> str:
         """Returns a digest that differs between the head choices of a run."""
         content: list[object] = [
@@ -98,8 +104,9 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     written = written_classes(spec.classes) if spec.classes is not None else ()
     given = tuple(map(spelled_out, written))
     if given:
-        _refuse_from_one(spec, first, len(given), f"--classes holds {len(given):,} names")
+        refuse_origins(spec, suite, len(given), f"--classes holds {len(given):,} names", given)
     if given and labels:
+        refuse_levels(first, given)
         place_of_each(labels, given)  # raises if the names do not fit
     prompted = spec.head == "zero-shot" or (spec.head is None and text is not None)
     if spec.templates is not None and not prompted:
@@ -122,14 +129,14 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     if spec.head is not None:
         head = head_from_file(Path(spec.head), width=encoder.width)
         count = len(head.classes)
-        _refuse_from_one(spec, first, count, f"the head has {count:,} rows")
+        refuse_origins(spec, suite, count, f"the head has {count:,} rows", given)
         thousand = len(imagenet_names())
         others = len(labels) == thousand and imagenet_labels(labels) is None
         if len(head.classes) == thousand and not others:
             head = replace(head, classes=imagenet_names())
             given = given or imagenet_names()
         return _brought("file", _among(head, written), given, labels)
-    return _classifier(spec, encoder, first, written)
+    return _classifier(spec, encoder, suite, written)
 
 
 def _among(head: Head, written: Sequence[str]) -> Head:
@@ -158,27 +165,13 @@ def _among(head: Head, written: Sequence[str]) -> Head:
     return replace(head, weight=head.weight[rows], bias=bias, classes=classes, source=source)
 
 
-def _refuse_from_one(spec: RunSpec, dataset: Dataset, count: int, other: str) -> None:
-    """Refuses numbered labels 1 to K where there are K classes: they would be off by one.
-
-    Raises:
-        DataError: If the labels of a data set are those.
-    """
-    numbered = len(dataset.classes) == count + 1 and _are_numbers(dataset.classes)
-    if numbered and all(sample.label != 0 for sample in dataset.samples):
-        raise DataError(counts_from_one(spec.labels or dataset.source, count, other))
-
-
 def _prompts(
     spec: RunSpec, encoder: Encoder, labels: Sequence[str], given: tuple[str, ...]
 ) -> HeadChoice:
     text = encoder.text
     assert text is not None
     if not labels and not given:
-        reason = (
-            "the images carry no class names, so there is nothing to name in a head; pass "
-            "--classes FILE"
-        )
+        reason = "list your classes, one a line: --classes names.txt (the images carry no names)"
         return HeadChoice("none", reason=reason)
     of_imagenet = imagenet_labels(labels) is not None
     names = given or (imagenet_names() if of_imagenet else prompt_names(labels))
@@ -197,21 +190,26 @@ def _prompts(
 
 
 def _classifier(
-    spec: RunSpec, encoder: Encoder, first: Dataset, written: Sequence[str]
+    spec: RunSpec, encoder: Encoder, suite: Suite, written: Sequence[str]
 ) -> HeadChoice:
     head = encoder.head()
     if head is None:
         more = "" if encoder.loader == LOADER else " or --head probe"
         reason = f"{spec.model} brings no head; pass --head FILE{more}"
         return HeadChoice("none", reason=reason)
-    count = len(head.classes)
-    _refuse_from_one(spec, first, count, f"{head.source} has {count:,} rows")
+    if not bool(head.weight.any()):
+        reason = f"the {head.source} of {spec.model} holds nothing but zeros: load a trained one"
+        return HeadChoice("none", reason=reason)
+    count, first = len(head.classes), next(iter(suite.sets.values()))
+    labels = first.classes
     given = tuple(map(spelled_out, written))
-    if not given and encoder.loader == "py" and not _are_numbers(head.classes):
+    if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
         given = head.classes  # as the user gave them
-        if first.classes:
-            place_of_each(first.classes, given)  # raises if they do not fit
-    return _brought("classifier", _among(head, written), given, first.classes)
+    refuse_origins(spec, suite, count, f"{head.source} has {count:,} rows", given)
+    if given and labels and not written:
+        refuse_levels(first, given)
+        place_of_each(labels, given)  # raises if they do not fit
+    return _brought("classifier", _among(head, written), given, labels)
 
 
 def _brought(
@@ -222,12 +220,34 @@ def _brought(
 ) -> HeadChoice:
     asked = kind == "file"
     if given:
+        _refuse_other_order(head, given)
         return HeadChoice(kind, given, head=head, in_label_order=True, asked=asked)
     numbered = set(labels) <= set(head.classes)  # folders named by row number
     if _are_numbers(head.classes) and len(labels) == len(head.classes) and not numbered:
         names = prompt_names(labels)
         return HeadChoice(kind, names, head=head, in_label_order=True, asked=asked, assumed=True)
     return HeadChoice(kind, head.classes, head=head, asked=asked)
+
+
+def _refuse_other_order(head: Head, given: Sequence[str]) -> None:
+    """Refuses the names of a head's rows at the places of other rows.
+
+    Raises:
+        UsageError: If `--classes` holds a name of the head in another line.
+    """
+    if _are_numbers(head.classes):
+        return
+    known = match_classes(given, head.classes).known
+    moved = [(line, row) for line, row in enumerate(known) if row not in (None, line)]
+    if moved:
+        line, row = moved[0]
+        assert row is not None
+        name = plain(given[line][:80])
+        raise UsageError(
+            f"--classes holds names of {head.source} in another order: {name!r} is name {line + 1} "
+            f"and stands for output {row + 1} of {len(known):,} ({len(moved):,} such names); leave "
+            "out --classes, or give the names in the order of the outputs"
+        )
 
 
 def _are_numbers(classes: Sequence[str]) -> bool:

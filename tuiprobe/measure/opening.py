@@ -29,10 +29,12 @@ from tuiprobe.measure.ranks import Rank, current_rank
 from tuiprobe.measure.resume import refuse_other_images
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
+from tuiprobe.models.from_module import tried_on
 from tuiprobe.models.identity import identity_encoder
 from tuiprobe.models.load import DTYPES, load_encoder
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.models.registry import LOADERS
+from tuiprobe.models.trial import first_pictures
 from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
@@ -198,7 +200,10 @@ def _encoder(spec: RunSpec, suite: Suite, own: PythonObjects) -> Encoder:
         encoder.move(spec.device, DTYPES[spec.dtype])
     else:
         path = Path(spec.checkpoint) if spec.checkpoint else None
-        encoder = load_encoder(spec.model, checkpoint=path, device=spec.device, dtype=spec.dtype)
+        with tried_on(partial(first_pictures, next(iter(suite.sets.values())))):
+            encoder = load_encoder(
+                spec.model, checkpoint=path, device=spec.device, dtype=spec.dtype
+            )
     if spec.require_weights and encoder.weights.kind == "untrained":
         raise WeightsError(
             f"{spec.model} has no public weights and --require-weights was given: pass its "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -23,6 +24,7 @@ from tuiprobe.datasets.sample import Stamp
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.globs import matches
 from tuiprobe.manifest import write_named, write_record
 from tuiprobe.measure.head_choice import HeadChoice, choose_head
@@ -31,6 +33,8 @@ from tuiprobe.measure.shards import Shard, split_into_shards, split_rows
 from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
+from tuiprobe.models.trial import agree, rounded, signature
+from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.results import Model
 from tuiprobe.run.counting import SetPlan, in_turns
 from tuiprobe.run.directory import RunDir
@@ -39,6 +43,7 @@ from tuiprobe.run.records import (
     PlanRecord,
     SetRecord,
     TapRecord,
+    read_plan,
 )
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
@@ -76,6 +81,7 @@ class Plan:
         directory: The run directory.
         rank: Rank of this process.
         files: Stamps of the files that options name, taken before they were read, by option.
+        signature: What the forward pass of code that is not tuiprobe's computes; else empty.
     """
 
     spec: RunSpec
@@ -92,6 +98,7 @@ class Plan:
     directory: RunDir
     rank: Rank = field(default_factory=Rank)
     files: Mapping[str, Stamp] = field(default_factory=dict)
+    signature: tuple[float, ...] = ()
 
     @property
     def all_shards(self) -> list[Shard]:
@@ -208,13 +215,13 @@ def make_plan(
     model = _describe_model(spec, encoder)
     images = {name: _content_of(suite.sets[name], listed.stamps[name]) for name in suite.sets}
     sets = [name for name in suite.sets if name not in suite.own_keys]
-    key = content_key(
-        {
-            **_content(spec, model, taps),
-            "shards": {name: _batches(shards[name]) for name in sets},
-            "images": {name: images[name] for name in sets},
-        }
-    )
+    content = {
+        **_content(spec, model, taps),
+        "shards": {name: _batches(shards[name]) for name in sets},
+        "images": {name: images[name] for name in sets},
+    }
+    prefix = runs / f"{safe_name(spec.model)}-{suite.name}"
+    key, directory, trial = _identified(encoder, content, output, prefix)
     keys = dict.fromkeys(sets, key)
     concepts = concept_dataset(suite)
     for name in suite.own_keys:
@@ -225,11 +232,45 @@ def make_plan(
     blocks = [t.name for t in available if t.kind == "token" and _BLOCK.search(t.name)]
     tapped = tuple(tap.name for tap in taps if tap.name in blocks)
     all_blocks = bool(blocks) and len(tapped) == len(blocks)
-    named = runs / f"{safe_name(spec.model)}-{suite.name}-{key[:8]}"
     return Plan(
         spec, encoder, model, taps, tapped, all_blocks, suite, shards, listed.stamps, key, keys,
-        RunDir(output if output is not None else named), rank, files or {},
+        directory, rank, files or {}, trial,
     )  # fmt: skip
+
+
+def _identified(
+    encoder: Encoder, content: dict[str, Any], output: Path | None, prefix: Path
+) -> tuple[str, RunDir, tuple[float, ...]]:
+    """Returns the key of a run, its directory, and the signature of the encoder.
+
+    Of code that is not tuiprobe's, such as a user's `forward`, only its outputs tell what it
+    computes: their signature is part of the key, in few digits. An earlier attempt on another
+    device may have rounded to others; where its signature agrees, its key and directory are taken.
+
+    Args:
+        encoder: The encoder.
+        content: What else determines the numbers.
+        output: The directory, if the user named one.
+        prefix: Path of a directory up to the key, if not.
+    """
+
+    def of(trial: tuple[float, ...]) -> tuple[str, RunDir, tuple[float, ...]]:
+        key = content_key({**content, "outputs": rounded(trial)} if trial else content)
+        named = prefix.with_name(f"{prefix.name}-{key[:8]}")
+        return key, RunDir(output if output is not None else named), trial
+
+    if not is_foreign(encoder.loader, foreign_names(MODELS)):
+        return of(())
+    trial = signature(encoder)
+    places = [output] if output is not None else sorted(prefix.parent.glob(f"{prefix.name}-*"))
+    for place in places:
+        with suppress(DamagedFileError, DataError):
+            before = read_plan(RunDir(place))
+            if agree(trial, before.signature, encoder.dtype):
+                earlier = of(before.signature)
+                if earlier[0] == before.key and earlier[1].path == place:
+                    return earlier
+    return of(trial)
 
 
 def _batches(shards: tuple[Shard, ...]) -> list[int]:
@@ -245,9 +286,8 @@ def _choose_taps(taps: tuple[Tap, ...], spec: RunSpec) -> tuple[Tap, ...]:
     for pattern in spec.layers:
         if not any(matches(tap.name, pattern) for tap in taps):
             names = ", ".join(tap.name for tap in taps[:8])
-            raise UsageError(
-                f"--layers {pattern!r} matches no layer; the first of {len(taps)} are: {names}"
-            )
+            which = f"the first of {len(taps)} are: {names}" if taps else f"{spec.model} has none"
+            raise UsageError(f"--layers {pattern!r} matches no layer; {which}")
     chosen = tuple(t for t in taps if any(matches(t.name, p) for p in spec.layers))
     if spec.tokens == "class":
         without = [t.name for t in chosen if t.kind == "token" and t.prefix_tokens == 0]
@@ -344,6 +384,7 @@ def record_of(plan: Plan) -> PlanRecord:
         sets=tuple(sets),
         concept_set=plan.suite.concept_set,
         files=file_records(plan.files),
+        signature=plan.signature,
     )
 
 

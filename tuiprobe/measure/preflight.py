@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
@@ -14,14 +15,16 @@ from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.decoding import choose_workers, decode_together
 from tuiprobe.measure.head_building import HeadProgress, too_long
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_matching import class_of_each_row, unmatched
 from tuiprobe.measure.plan import Plan
 from tuiprobe.models.known_answer import check_answer, expected_answer
-from tuiprobe.models.preflight import check_encoder
+from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
+from tuiprobe.models.trial import IMAGES, check_trial, made_images
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
@@ -53,6 +56,9 @@ def preflight(plan: Plan, listen: Listener) -> None:
         checks += _of_rows(plan, name) if name in plan.row_sets else _of_labels(plan, name)
     checks += [*head_row_checks(plan, choice), *_ranges(plan)]
     _refuse(checks)
+    if not plan.row_sets:
+        checks += [PreflightCheck(**asdict(check)) for check in _of_trial(plan, choice)]
+        _refuse(checks)
     if plan.rank.number == 0:
         if not plan.row_sets:
             try:
@@ -72,6 +78,22 @@ def preflight(plan: Plan, listen: Listener) -> None:
             listen(Event("warning", f"preflight, {check_sentence(check)}"))
 
 
+def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:
+    """Tries the encoder on the first images of the first set; on made ones if none is readable."""
+    encoder, first = plan.encoder, next(iter(plan.shards.values()))[0]
+    shard = replace(first, batches=(first.batches[0][:IMAGES],))
+    workers = min(choose_workers(plan.spec.workers, plan.images), 1)  # a process that may be killed
+    both = [encoder.preprocess] * 2
+    with decode_together([shard], plan.suite.sets, plan.stamps, both, workers) as decoded:
+        batch, again = next(decoded)
+    if not len(batch.ids):
+        return check_trial(encoder, made_images(encoder))
+    if not torch.equal(batch.images.nan_to_num(), again.images.nan_to_num()):
+        detail = "preprocess gives other tensors of the same images each time"
+        return [Check("preprocessing", "fail", detail, "pass the transform of validation images")]
+    return check_trial(encoder, batch.images, choice.head if choice.kind == "classifier" else None)
+
+
 def _refuse(checks: list[PreflightCheck]) -> None:
     for check in checks:
         if check.status == "fail":
@@ -86,15 +108,33 @@ def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
     for check in check_labels(
         dataset.classes,
         len(dataset.samples),
-        named=plan.spec.classes is not None,
+        named=_named(plan),
         imagenet=plan.suite.imagenet.get(name),
     ):
         yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
+    if len(dataset.classes) != 1:
+        return
+    paths = [sample.path.split("/") for sample in dataset.samples]
+    deeper = sorted({path[1] for path in paths if len(path) > 2})
+    if len(deeper) > 1:
+        yield PreflightCheck(
+            name="class folders",
+            status="warn",
+            detail=f"all images lie below {plain(dataset.classes[0])}, which is their one class",
+            fix=f"if {listed(list(map(plain, deeper)), 3)} are the classes, give that folder",
+            cause="labels",
+            data=name,
+        )
+
+
+def _named(plan: Plan) -> bool:
+    """Says whether the user named the classes: for the run, or in Python for the model."""
+    return plan.spec.classes is not None or plan.head.named
 
 
 def _of_rows(plan: Plan, name: str) -> Iterator[PreflightCheck]:
     """Says what was understood of vectors and their labels, which are no incomplete ImageNet."""
-    rows, named = plan.row_sets[name], plan.spec.classes is not None
+    rows, named = plan.row_sets[name], _named(plan)
     vectors, classes = rows.vectors, rows.classes
     detail = f"{vectors.rows:,} rows of {vectors.channels:,} channels, {vectors.dtype}"
     yield PreflightCheck(name="vectors", status="pass", detail=detail, data=name)

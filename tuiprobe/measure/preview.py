@@ -23,10 +23,8 @@ from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import DamagedFileError, open_regular
-from tuiprobe.manifest import earlier_version
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
-from tuiprobe.probes.forecast.peers import NO_IMAGENET, without_peers
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import PlanRecord, read_plan
@@ -49,7 +47,6 @@ class Preview:
         images: Images to measure, by model.
         templates: Prompts for each class of these data; None for the model's own.
         named: Classes that the user's file names.
-        peers: Why published models say nothing about a model; empty where they do.
         probes: Id, title and needs of every probe; no needs where only the probe knows.
         done: Images that the directory holds already.
         kept: Why this directory cannot be resumed; empty if it can.
@@ -61,7 +58,6 @@ class Preview:
     images: dict[str, int] = field(default_factory=dict)
     templates: int | None = None
     named: int = 0
-    peers: dict[str, str] = field(default_factory=dict)
     probes: list[dict[str, Any]] = field(default_factory=list)
     done: int = 0
     kept: str = ""
@@ -69,15 +65,12 @@ class Preview:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def preview(
-    models: Sequence[str], options: Mapping[str, Any], trained: Mapping[str, str], run: Path | None
-) -> Preview:
+def preview(models: Sequence[str], options: Mapping[str, Any], run: Path | None) -> Preview:
     """Returns what runs of some models would measure.
 
     Args:
         models: Presets or specs.
         options: Fields of `RunSpec`, `data` among them; those left out have their default.
-        trained: How a model was trained, where its loader said so.
         run: The run directory, or for several models the folder of theirs.
     """
     result = Preview(probes=_probes())
@@ -99,7 +92,7 @@ def preview(
     if specs[0].embeddings is not None:
         _look_at_vectors(specs[0], result)
     else:
-        _look_at_images(specs, trained, result)
+        _look_at_images(specs, result)
     if run is not None and not result.problems:
         _look_at_directory(specs, run, result)
     return result
@@ -123,7 +116,7 @@ def _look_at_files(spec: RunSpec, result: Preview) -> None:
             _tried(result, name, lambda path=path: open_regular(path).close())  # type: ignore[misc]
 
 
-def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], result: Preview) -> None:
+def _look_at_images(specs: Sequence[RunSpec], result: Preview) -> None:
     spec = specs[0]
     sources = (spec.data, *spec.target, spec.concepts or "")
     remote = [source for source in sources if source.startswith("hf:")]
@@ -149,8 +142,6 @@ def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], result
         for each, sets in zip(specs, whole, strict=True):
             result.images[each.model] = sum(planned_images(sets, each).values())
     _look_at_names(spec, next(iter(suite.sets.values())).classes, result)
-    for each in specs:
-        result.peers[each.model] = without_peers(each, suite, trained.get(each.model))
     if spec.baseline is not None and "baseline" not in result.problems:
         _tried(result, "baseline", partial(_read_baseline, complete, spec.baseline))
 
@@ -223,7 +214,6 @@ def _look_at_vectors(spec: RunSpec, result: Preview) -> None:
         label = spec.model if name == ROWS else name
         result.sets.append({**described, "name": label, "width": dataset.channels})
     result.images = {EMBEDDED: sum(described["planned"] for described in result.sets)}
-    result.peers = {EMBEDDED: NO_IMAGENET}
 
 
 def _probes() -> list[dict[str, Any]]:
@@ -243,9 +233,6 @@ def _look_at_directory(specs: Sequence[RunSpec], run: Path, result: Preview) -> 
     for place in places:
         directory = RunDir(place)
         if not directory.plan_file.exists():
-            continue
-        if earlier_version(place):
-            result.kept = f"{place} holds a run of tuiprobe 0.2.0 or earlier, which cannot go on"
             continue
         try:
             plan = read_plan(directory)
@@ -277,7 +264,7 @@ def main(arguments: list[str]) -> int:
     """Prints the preview that the JSON in the first argument asks for; returns the exit code."""
     request = json.loads(arguments[0])
     run = None if request.get("run") is None else Path(request["run"])
-    result = preview(request["models"], request["options"], request.get("trained", {}), run)
+    result = preview(request["models"], request["options"], run)
     print(json.dumps(asdict(result)))
     return 0
 

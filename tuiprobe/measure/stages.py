@@ -18,6 +18,7 @@ from tuiprobe.measure.live_answers import LiveAnswers
 from tuiprobe.measure.merge import MergedSet, merge_set, write_merged, write_names
 from tuiprobe.measure.plan import Plan, record_of, write_plan
 from tuiprobe.measure.preflight import preflight
+from tuiprobe.measure.replaced import replaced_answers
 from tuiprobe.measure.resume import Inventory, UnusableShardError, compare_contents, take_inventory
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import KEPT, Interrupted, stop_signals
@@ -71,6 +72,8 @@ def prepare(job: Job) -> Inventory:
     own = {shard.place for shard in plan.rank.share(plan.all_shards)}
     inventory = take_inventory(job.reader, plan.all_shards, job.listen, own)
     anew = new or compare_contents(plan, inventory.published, job.listen)
+    if plan.rank.number == 0 and (replaced := replaced_answers(plan)):
+        job.say("warning", replaced)
     if anew or plan.rank.number == 0:  # a rank may finish before another starts
         write_spec(plan.spec, directory)
         if anew:
@@ -205,6 +208,8 @@ def finish(job: Job, inventory: Inventory, measured: bool) -> RunOutcome:
     report, complete = None, measured
     if not waits:
         after = ", unless another rank has" if plan.rank.world > 1 else ""
+        if not measured:
+            after = " what is measured for a partial report; a second signal ends at once"
         job.say("stage", f"merging{after}", stage="merge")
         try:
             with directory.locked(MERGE_LOCK, wait=measured):

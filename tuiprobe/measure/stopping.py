@@ -1,4 +1,4 @@
-"""Stop requests to a run: Ctrl-C, SIGTERM, a `cancel` file, or the end of the torchrun it is of.
+"""Stop requests to a run: Ctrl-C, SIGTERM, SIGHUP, a `cancel` file, or the end of its torchrun.
 
 While images are measured or a head is built, a request waits for the end of the current batch, so
 that the measured images can be reported. Everywhere else it raises at once: files are published by
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
 from tuiprobe.files import Entry
@@ -25,7 +25,7 @@ INTERRUPTED = 130
 
 KEPT = "what is measured is kept, and the same command resumes"
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STALL_SECONDS = 300.0
 """Decoding processes that give nothing for this long count as hung."""
 
@@ -44,7 +44,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Signals:
-    """The stop requests to this process by SIGINT and SIGTERM; see `catching_signals`.
+    """The stop requests to this process by signals; see `catching_signals`.
 
     Args:
         owner: Whether the process ends with the run, so that a thread may end it at once.
@@ -150,7 +150,8 @@ class Patience:
 def end_process(reason: str) -> None:
     """Ends the process at once, without any cleanup or further output."""
     cursor = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides it
-    os.write(2, f"{cursor}{reason}; {KEPT}\n".encode())
+    with suppress(OSError):  # a closed terminal, or a log whose reader has ended
+        os.write(2, f"{cursor}{reason}; {KEPT}\n".encode())
     os._exit(INTERRUPTED)
 
 
@@ -165,7 +166,9 @@ def stop_signals() -> Signals:
 
 @contextmanager
 def catching_signals(owner: bool = False) -> Iterator[Signals]:
-    """Handles SIGINT and SIGTERM as stop requests; a nested block shares the outer one's.
+    """Handles `SIGNALS` as stop requests; a nested block shares the outer one's.
+
+    Under `nohup`, which ignores SIGHUP, it stays ignored.
 
     Args:
         owner: Whether the process ends with the block, so that it may be ended if it hangs.
@@ -179,10 +182,12 @@ def catching_signals(owner: bool = False) -> Iterator[Signals]:
         return
     signals = Signals(owner)
     previous = {number: signal.getsignal(number) for number in SIGNALS}
+    if previous[signal.SIGHUP] is signal.SIG_IGN:
+        del previous[signal.SIGHUP]
     _current = signals
     try:
         with _watched(signals) if owner else nullcontext():
-            for number in SIGNALS:
+            for number in previous:
                 signal.signal(number, signals.on_signal)
             yield signals
     finally:

@@ -209,7 +209,7 @@ def _read_batch(
     try:
         return source.collate(items)
     except Exception as error:  # different shapes, or out of memory
-        return _Failure("a batch of images", in_words(error))
+        return _Failure.of("a batch of images", error)
 
 
 class _Progress:

@@ -13,7 +13,6 @@ from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import concepts, world
 from tuiprobe.miniature.baseline import FAMILY
-from tuiprobe.miniature.broden import image_path
 from tuiprobe.miniature.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -81,10 +80,15 @@ class MiniatureSet(Rendered):
         )
 
 
+def image_path(index: int) -> str:
+    """Returns the path of a picture of the concept set; byte order is index order."""
+    return f"miniature/{index:05d}.png"
+
+
 class MiniatureConcepts(Rendered):
     """The concept set; images and masks are rendered as they are read.
 
-    Paths, order, concepts and shares are those of the exported Broden layout.
+    Paths, order, concepts and shares are those of the same pictures in Broden's layout.
     """
 
     name = CONCEPT_SET

@@ -1,7 +1,7 @@
 """Writes the miniature as ordinary files, so that the readers of real data can be tried on it.
 
-`DIR/imagefolder/<set>/<class>/<number>.png`, `DIR/webdataset/<set>-<shard>.tar` (png, cls, txt) and
-`DIR/broden/` in Broden's layout. Everything is written beside DIR first and renamed at the end.
+`DIR/imagefolder/<set>/<class>/<number>.png` and `DIR/webdataset/<set>-<shard>.tar` (png, cls, txt).
+Everything is written beside DIR first and renamed at the end.
 """
 
 import io
@@ -13,10 +13,9 @@ from pathlib import Path
 
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import world
-from tuiprobe.miniature.broden import write_broden
 from tuiprobe.miniature.captions import TEMPLATES
 
-LAYOUTS = ("imagefolder", "webdataset", "broden")
+LAYOUTS = ("imagefolder", "webdataset")
 DEFAULT_SETS = ("val", *world.SHIFTS)
 _SHARD = 1000
 
@@ -33,7 +32,7 @@ def export(
 
     Args:
         directory: Output directory; must not exist, or be empty.
-        sets: Sets for the folder and tar layouts. Broden always holds the set `concepts`.
+        sets: Sets to write.
         layouts: Some of `LAYOUTS`.
         images: Most images per set, evenly spread over it; all by default.
         progress: Called with the name of each part that is written, and its images.
@@ -62,10 +61,6 @@ def export(
                     progress(f"{layout} {name}", len(numbers))
                 (part / layout / "classes.txt").write_text(_lines(world.CLASS_NAMES))
                 (part / layout / "templates.txt").write_text(_lines(TEMPLATES))
-        if "broden" in layouts:
-            numbers = _numbers_of("concepts", images)
-            write_broden(part / "broden", numbers)
-            progress("broden", len(numbers))
         # Replaces an empty directory; fails if it was filled in the meantime.
         part.replace(target)
     except OSError as error:

@@ -64,6 +64,7 @@ class LayerAblation:
         values: float32 [m], what `mean` sets the channels to; None until they are known.
         ids: Sample ids of the batch, which seed the shuffle; without ids (a check of the encoder,
             images of another set) nothing is shuffled.
+        paused: Whether the output is left as it is.
         sums: While means are collected, the sum over all positions and their number; None else.
 
     Raises:
@@ -82,6 +83,7 @@ class LayerAblation:
         self.tap, self.channels, self.mode = tap, tuple(channels), mode
         self.values: Tensor | None = None
         self.ids: Tensor | None = None
+        self.paused = False
         self.sums: tuple[Tensor, int] | None = None
         self._extract = extract
 
@@ -114,7 +116,7 @@ class LayerAblation:
             rows = rows.reshape(-1, len(self.channels))
             self.sums = (total + rows.sum(dim=0), count + rows.shape[0])
             return output
-        if self.mode == "shuffle" and self.ids is None:
+        if self.paused or (self.mode == "shuffle" and self.ids is None):
             return output
         copy = tensor.clone()
         replaced = (copy, *output[1:]) if isinstance(output, tuple) else copy

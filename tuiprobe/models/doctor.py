@@ -5,7 +5,9 @@ from __future__ import annotations
 import platform
 import timeit
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -13,9 +15,13 @@ from typing import Any
 
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.class_names import match_classes, read_classes
+from tuiprobe.datasets.dataset import Dataset
+from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.order import processing_order
 from tuiprobe.datasets.registry import SOURCES, source_named
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.from_module import tried_on
 from tuiprobe.models.known_answer import SAMPLE, check_answer
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import Check, check_encoder, crashed
@@ -23,6 +29,13 @@ from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.prompt_heads import HeadProgress, read_templates
 from tuiprobe.models.registry import LOADERS
+from tuiprobe.models.trial import (
+    IMAGES,
+    check_trial,
+    first_pictures,
+    first_tensors,
+    made_images,
+)
 from tuiprobe.plugins import PluginError
 from tuiprobe.results.subject import CheckStatus
 
@@ -68,8 +81,12 @@ def examine(
         if data is not None:
             raise UsageError("--data needs --model")
         return Examination(checks)
-    encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
+    suite = None if data is None else load_suite(source_named(data))
+    first = None if suite is None else next(iter(suite.sets.values()))
+    with nullcontext() if first is None else tried_on(partial(first_pictures, first)):
+        encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
     checks += check_encoder(encoder)
+    checks += _of_trial(encoder, first)
     if encoder.text is not None:
         checks += check_text(
             encoder,
@@ -86,12 +103,8 @@ def examine(
     except Exception as error:  # A user's model may raise anything.
         description = None
         checks.append(crashed("trial batch", encoder, error))
-    if data is None:
+    if suite is None or first is None:
         return Examination(checks, description)
-    from tuiprobe.datasets.load import load_suite
-    from tuiprobe.datasets.order import processing_order
-
-    suite = load_suite(source_named(data))
     for name, images in suite.sets.items():
         of_set = check_labels(
             images.classes,
@@ -106,9 +119,21 @@ def examine(
         of_set += [values] if values is not None else []
         several = len(suite.sets) > 1
         checks += [replace(c, detail=f"{name}: {c.detail}") if several else c for c in of_set]
-    first = next(iter(suite.sets.values()))
     checks.append(check_answer(encoder, first, classes, templates, progress))
     return Examination(checks, description)
+
+
+def _of_trial(encoder: Encoder, images: Dataset | None) -> list[Check]:
+    """Tries an encoder on the images that a run would measure first, or on made ones."""
+    try:
+        tensors = None
+        if images is not None:
+            order = processing_order(images.samples, 0)[:IMAGES].tolist()
+            tensors = first_tensors(encoder, images, [images.samples[i] for i in order])
+        tensors = made_images(encoder) if tensors is None else tensors
+        return check_trial(encoder, tensors, encoder.classifier)
+    except Exception as error:  # a user's preprocessing may raise anything
+        return [crashed("input size", encoder, error)]
 
 
 def _unmatched(encoder: Encoder, folders: Sequence[str], classes: str | None) -> list[Check]:

@@ -53,6 +53,7 @@ class Encoder:
         text: Text tower of a CLIP; None if there is none.
         classifier: The model's own head; None if there is none.
         accuracies: Known accuracy of exactly these weights, by source of the set.
+        outputs: What was understood of a module's outputs, where that is more than their layer.
         ablated: Ablations by `ablate`, by tap.
     """
 
@@ -78,6 +79,7 @@ class Encoder:
         classifier: Head | None = None,
         training: Training | None = None,
         accuracies: Mapping[str, float] | None = None,
+        outputs: str = "",
     ) -> None:
         """Prepares the module: eval mode, no gradients, moved to device and dtype.
 
@@ -90,7 +92,9 @@ class Encoder:
         self.width = width
         self.weights = weights
         self.preprocessing = preprocessing
-        self.module = module.eval().requires_grad_(False)
+        self.module = module.eval()
+        for parameter in module.parameters():  # TorchScript has no module.requires_grad_
+            parameter.requires_grad_(False)
         self.memory_format = torch.contiguous_format
         self.move(device, dtype)
         self.tower = tower if tower is not None else module
@@ -101,6 +105,7 @@ class Encoder:
         self.classifier = classifier
         self.training: Training = training or ("unknown" if text is None else "zero-shot")
         self.accuracies = dict(accuracies or {})
+        self.outputs = outputs
         self.ablated: dict[str, LayerAblation] = {}
         self._forward = forward
         self._probes = dict(probes or {})
@@ -119,8 +124,9 @@ class Encoder:
         """Returns the encoder of a torch module; the module itself is left as it is.
 
         Width and representation are found by a forward pass. If the module ends in a linear layer,
-        which a softmax may follow, that is its head, and h the input of the layer; else h is the
-        output.
+        which a softmax or a sigmoid may follow, that is its head, and h the input of the layer;
+        else h is the output. Outputs that are probabilities, such as those of an ensemble, are
+        mapped to logits where `classes` says that they are answers.
 
         Args:
             module: Takes images `[B, 3, H, W]`, and returns one tensor `[B, channels]`.

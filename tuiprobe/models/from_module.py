@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import io
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,12 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.catalog.class_names import read_classes
+from tuiprobe.catalog.class_names import read_classes, refuse_unordered
 from tuiprobe.errors import UsageError
 from tuiprobe.models.heads import Head, classifier_head
-from tuiprobe.models.info import PreprocessingInfo, measured_normalisation, weights_info
+from tuiprobe.models.info import (
+    PreprocessingInfo,
+    measured_normalisation,
+    saved_script,
+    weights_info,
+)
 from tuiprobe.models.taps import unwrapped_module
-from tuiprobe.plugins import in_words
+from tuiprobe.plugins import in_code, in_words
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,6 +44,23 @@ _ASK = (
     f"pass preprocess=, the transform of its validation images ({_FORM}), such as torchvision's "
     "ResNet50_Weights.DEFAULT.transforms()"
 )
+
+_PICTURES: ContextVar[Callable[[], list[Image]] | None] = ContextVar("pictures", default=None)
+"""Reads some pictures of the user's data, where these are known."""
+
+
+@contextmanager
+def tried_on(pictures: Callable[[], list[Image]]) -> Iterator[None]:
+    """Lets `parts_of_module` try a preprocessing that refuses made pictures on the user's.
+
+    Args:
+        pictures: Reads some of them.
+    """
+    token = _PICTURES.set(pictures)
+    try:
+        yield
+    finally:
+        _PICTURES.reset(token)
 
 
 class ImagesAreTensors:
@@ -68,23 +93,27 @@ def parts_of_module(
     """Returns the arguments of `Encoder` for a module; see `Encoder.from_module`."""
     module = unwrapped_module(module)
     kind = _kind(module)
-    transform, info = _preprocessing(module, preprocess, kind)
+    transform, info, images = _preprocessing(module, preprocess, kind)
     place = next((name for name, layer in module.named_modules() if layer is head), None)
     own = _copy(module, kind)
-    images = torch.zeros(2, 3, *info.size)
-    if info.known:
-        images = torch.stack([transform(picture) for picture in _pictures()])
     output, ending = _trial(own, images, kind)
     layer = ending
     if head is not None:
         layer = cast(nn.Linear, own.get_submodule(place)) if place else None
     forward: Callable[[Tensor], Tensor]
+    # Where h is read is part of what is measured.
+    where, outputs = "" if head is None else f" before {place}" if place else " output", ""
     if layer is not None:
         width, forward = layer.in_features, BeforeLayer(own, layer)
     else:
         width, forward = output.shape[1], nn.Sequential(own, nn.Flatten())
-    # Where h is read is part of what is measured.
-    where = "" if head is None else f" before {place}" if place else " output"
+        logits = _logits_of(own, images) if head is None else None
+        if logits is not None and classes is not None:
+            forward, where = nn.Sequential(forward, logits), f" {logits.what}"
+            outputs = f"the outputs of {kind} are probabilities ({logits.what}); their logits count"
+        elif logits is not None and not logits.of_sigmoid:
+            outputs = f"the outputs of {kind} are probabilities, and taken as its representation; "
+            outputs += "classes= names them as answers"
     parameters = {name.rpartition(".")[2] for name, _ in own.named_parameters()}
     return {
         "name": f"py:{(name or kind).replace(':', '-')}",
@@ -97,6 +126,7 @@ def parts_of_module(
         "preprocess": transform,
         "forward": forward,
         "classifier": _classifier(layer or head, classes, width, kind),
+        "outputs": outputs,
     }
 
 
@@ -107,7 +137,12 @@ def _kind(thing: object) -> str:
 def _copy(module: nn.Module, kind: str) -> nn.Module:
     """Returns a copy in float32 on the CPU, as an encoder changes modes and registers hooks."""
     try:
-        return copy.deepcopy(module).cpu().float().eval()
+        if isinstance(module, torch.jit.ScriptModule):  # a copy of one has no parameters of its own
+            file = io.BytesIO(saved_script(module))
+            copied: nn.Module = torch.jit.load(file)  # type: ignore[no-untyped-call]
+        else:
+            copied = copy.deepcopy(module)
+        return copied.cpu().float().eval()
     except Exception as error:
         raise UsageError(
             f"{kind} cannot be copied ({in_words(error)}), and the one that you hold is left as "
@@ -144,7 +179,7 @@ class BeforeLayer:
 def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Linear | None]:
     """Returns the output for two images, and the linear layer that the module ends in, if any.
 
-    A softmax may follow the layer.
+    A softmax or a sigmoid may follow the layer.
     """
     calls: list[tuple[nn.Linear, Tensor]] = []
 
@@ -160,7 +195,7 @@ def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Lin
     except Exception as error:
         raise UsageError(
             f"{kind} failed on two images {[*images.shape]}, as preprocess gives them: "
-            f"{in_words(error)}; are these the images that it was trained on?"
+            f"{in_code(error)}; are these the images that it was trained on?"
         ) from error
     finally:
         for hook in hooks:
@@ -168,10 +203,50 @@ def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Lin
     output = _vectors(output, kind)
     for layer, logits in reversed(calls):
         if logits.shape == output.shape:
-            ends = (logits, logits.softmax(-1), logits.log_softmax(-1))
+            ends = (logits, logits.softmax(-1), logits.log_softmax(-1), logits.sigmoid())
             if any(torch.allclose(end, output, equal_nan=True) for end in ends):
                 return output, layer
     return output, None
+
+
+class LogitsOfProbabilities(nn.Module):
+    """Maps probabilities to logits; what is no probability becomes NaN.
+
+    Args:
+        of_sigmoid: Whether each is one of its own; else those of an image sum to 1.
+    """
+
+    def __init__(self, of_sigmoid: bool) -> None:
+        super().__init__()
+        self.of_sigmoid = of_sigmoid
+        self.what = "from 0 to 1 each" if of_sigmoid else "they sum to 1"
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Returns the logarithm, of the odds for a sigmoid."""
+        outside = (outputs < -_INEXACT) | (outputs > 1 + _INEXACT)
+        outputs = outputs.float()
+        least = torch.finfo(torch.float32).tiny
+        logits = outputs.clamp(least, 1).log()
+        if self.of_sigmoid:
+            logits = logits - (1 - outputs).clamp(_INEXACT / 1e4, 1).log()
+        return logits.masked_fill(outside, torch.nan)
+
+
+_INEXACT = 1e-3
+"""How far probabilities may be from 0 to 1, or their sum from 1, by rounding."""
+
+
+def _logits_of(module: nn.Module, images: Tensor) -> LogitsOfProbabilities | None:
+    """Returns what maps outputs to logits, if they are probabilities.
+
+    Images of a hundred times the contrast take other outputs out of the range from 0 to 1.
+    """
+    with torch.inference_mode():
+        outputs = torch.cat([module(images * scale).flatten(1).float() for scale in (1, 100, -100)])
+    inside = bool(((outputs >= 0) & (outputs <= 1)).all())
+    if outputs.shape[1] < 2 or not inside or bool((outputs == outputs[:1]).all()):
+        return None
+    return LogitsOfProbabilities(of_sigmoid=bool((outputs.sum(1) - 1).abs().max() > _INEXACT))
 
 
 def _vectors(output: object, kind: str) -> Tensor:
@@ -206,6 +281,8 @@ def _classifier(
         UsageError: If it does not fit the representation, or the names do not fit it.
     """
     names = read_classes(os.fspath(classes)) if isinstance(classes, str | os.PathLike) else classes
+    if names is not None:
+        refuse_unordered(names)
     head = classifier_head(last) if isinstance(last, nn.Linear) else last
     if head is None and names is not None:  # they say that the outputs are answers
         head = Head(torch.eye(width), None, (), source=f"the {width} outputs of {kind}")
@@ -224,13 +301,13 @@ def _classifier(
             f"classes= holds {len(names):,} names, and {kind} has {rows:,} outputs: give the name "
             "of each output, in their order"
         )
-    return replace(head, classes=tuple(names))
+    return replace(head, classes=tuple(names), named=True)
 
 
 # Preprocessing.
 
 
-def _pictures() -> list[Image]:
+def made_pictures() -> list[Image]:
     """Returns two pictures of noise in different sizes, the same everywhere."""
     from PIL import Image
 
@@ -243,19 +320,51 @@ def _pictures() -> list[Image]:
 
 def _preprocessing(
     module: nn.Module, preprocess: object, kind: str
-) -> tuple[Callable[[Image], Tensor], PreprocessingInfo]:
-    """Returns the preprocessing, and its description by what it does to some pictures.
+) -> tuple[Callable[[Image], Tensor], PreprocessingInfo, Tensor]:
+    """Returns the preprocessing, its description, and what it makes of two pictures.
+
+    The pictures are made ones, or where it does not take these, such as for want of a resize that
+    pictures of one size do not need, the first of the user's.
 
     Raises:
         UsageError: If none is given nor deduced, or it does not give tensors of one size.
     """
     if isinstance(preprocess, ImagesAreTensors):
-        return preprocess, PreprocessingInfo(
+        info = PreprocessingInfo(
             size=preprocess.size, mean=(), std=(), interpolation="", source="tensors", known=False
         )
+        noise = torch.randn(2, 3, *info.size, generator=torch.Generator().manual_seed(0))
+        return preprocess, info, noise
     transform, source = _transform(module, preprocess, kind)
-    wide, tall = _pictures()
-    first, second, repeated = (_applied(transform, picture) for picture in (wide, tall, wide))
+    pictures = made_pictures()
+    try:
+        images = _applied_to(transform, pictures)
+    except UsageError:
+        if (read := _PICTURES.get()) is None or len(pictures := read()) < 2:
+            raise
+        images = _applied_to(transform, pictures)
+    digest = hashlib.sha256(images.numpy().tobytes()).hexdigest()
+    mean, std = measured_normalisation(transform, pictures[0].size)
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        mean = std = ()
+    info = PreprocessingInfo(
+        size=(images.shape[2], images.shape[3]),
+        mean=tuple(round(value, 4) for value in mean),
+        std=tuple(round(value, 4) for value in std),
+        interpolation=_interpolation(transform),
+        source=f"{source}, SHA-256 of two pictures {digest[:16]}",
+        assumed=preprocess is None,
+    )
+    return transform, info, images
+
+
+def _applied_to(transform: Callable[[Image], object], pictures: Sequence[Image]) -> Tensor:
+    """Returns what a preprocessing makes of two pictures, `[2, 3, H, W]`.
+
+    Raises:
+        UsageError: If it fails, draws at random, or gives tensors of two sizes.
+    """
+    first, second, repeated = (_applied(transform, pictures[i]) for i in (0, 1, 0))
     if first.shape != second.shape:
         raise UsageError(
             f"preprocess gives {[*first.shape]} for one picture and {[*second.shape]} for another; "
@@ -264,18 +373,7 @@ def _preprocessing(
         )
     if not torch.equal(first, repeated):
         raise UsageError("preprocess draws at random; pass the transform of validation images")
-    digest = hashlib.sha256(torch.cat([first, second]).numpy().tobytes()).hexdigest()
-    mean, std = measured_normalisation(transform, _SIZES[0])
-    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
-        mean = std = ()
-    return transform, PreprocessingInfo(
-        size=(first.shape[1], first.shape[2]),
-        mean=tuple(round(value, 4) for value in mean),
-        std=tuple(round(value, 4) for value in std),
-        interpolation=_interpolation(transform),
-        source=f"{source}, SHA-256 of two pictures {digest[:16]}",
-        assumed=preprocess is None,
-    )
+    return torch.stack([first, second])
 
 
 def _transform(module: nn.Module, preprocess: object, kind: str) -> tuple[Any, str]:

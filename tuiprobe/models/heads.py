@@ -32,6 +32,7 @@ class Head:
         logit_scale: What logits are multiplied by before the softmax: exp of a CLIP's trained
             parameter. None if unknown, and for classifiers.
         logit_bias: What is added after that (SigLIP).
+        named: Whether the user gave the names of the rows, which may be numbers.
     """
 
     weight: Tensor
@@ -42,6 +43,7 @@ class Head:
     source: str = ""
     logit_scale: float | None = None
     logit_bias: float = 0.0
+    named: bool = False
 
     def logits(self, h: Tensor) -> Tensor:
         """Computes logits `[B, classes]` from h `[B, width]`.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +23,16 @@ __all__ = [
     "Training",
     "WeightsInfo",
     "measured_normalisation",
+    "saved_script",
     "state_digest",
     "weights_info",
 ]
 
 
-def state_digest(state: Mapping[str, torch.Tensor]) -> str:
+def state_digest(state: Mapping[str, Any]) -> str:
     """Computes the SHA-256 over name, dtype, shape and bytes of every tensor, sorted by name.
+
+    Quantised modules also hold packed tensors and numbers.
 
     The digest is of the loaded state, not of the file, so the same weights in another file format
     have the same digest.
@@ -40,16 +45,44 @@ def state_digest(state: Mapping[str, torch.Tensor]) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().cpu().resolve_conj().resolve_neg().contiguous()
-        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        # Flattened first, because a scalar has no byte view.
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+        _add(digest, name, state[name])
     return digest.hexdigest()
 
 
+def _add(digest: Any, name: str, value: object) -> None:
+    if isinstance(value, tuple | list):
+        for i, part in enumerate(value):
+            _add(digest, f"{name}.{i}", part)
+        return
+    if not isinstance(value, torch.Tensor):
+        digest.update(f"{name}\0{value!r}\0".encode())
+        return
+    if value.is_quantized:
+        value = value.dequantize()
+    tensor = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+    # Flattened first, because a scalar has no byte view.
+    digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+
+
 def weights_info(module: torch.nn.Module, kind: Any, source: str) -> WeightsInfo:
-    """Returns where the weights of a module came from, with the digest of what it holds."""
-    return WeightsInfo(kind=kind, source=source, digest=state_digest(module.state_dict()))
+    """Returns where the weights of a module came from, with the digest of what it holds.
+
+    Frozen TorchScript holds its weights as constants of its code.
+    """
+    state: Mapping[str, Any] = module.state_dict()
+    if not state and isinstance(module, torch.jit.ScriptModule):
+        with zipfile.ZipFile(io.BytesIO(saved_script(module))) as archive:
+            names = [name for name in archive.namelist() if "/constants" in name]
+            state = {name.partition("/")[2]: archive.read(name) for name in names}
+    return WeightsInfo(kind=kind, source=source, digest=state_digest(state))
+
+
+def saved_script(module: torch.jit.ScriptModule) -> bytes:
+    """Returns the archive of a TorchScript module."""
+    file = io.BytesIO()
+    torch.jit.save(module, file)
+    return file.getvalue()
 
 
 def measured_normalisation(

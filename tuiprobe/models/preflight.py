@@ -64,7 +64,6 @@ def check_encoder(encoder: Encoder) -> list[Check]:
         "preprocessing": _preprocessing_source,
         "normalisation": _normalisation,
         "interpolation": _interpolation,
-        "input size": _input_size,
         "eval mode": _eval_mode,
         "dtype": _dtype,
     }
@@ -75,14 +74,14 @@ def _weights(encoder: Encoder) -> Check:
     weights = encoder.weights
     detail = f"{weights.kind}, {weights.source}, SHA-256 {weights.digest[:12]}…"
     for name, tensor in encoder.module.state_dict().items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if is_float(tensor) and not bool(tensor.isfinite().all()):
             fix = "the file is damaged or was saved after a run diverged; use another"
             return Check("weights", "fail", f"{name} holds values that are not finite", fix)
     # Vectors may be zero: biases, LayerScale, the last normalisation of a residual.
     matrices = [
         tensor
         for tensor in encoder.tower.state_dict().values()
-        if tensor.is_floating_point() and sum(n > 1 for n in tensor.shape) >= 2
+        if is_float(tensor) and sum(n > 1 for n in tensor.shape) >= 2
     ]
     zeros = sum(not bool(matrix.any()) for matrix in matrices)
     if zeros > max(1, _FEW_ZEROS * len(matrices)) or 0 < zeros == len(matrices):
@@ -93,6 +92,11 @@ def _weights(encoder: Encoder) -> Check:
         fix = "pass --checkpoint FILE; the outlier outcome is withheld"
         return Check("weights", "warn", detail, fix)
     return Check("weights", "pass", detail)
+
+
+def is_float(value: object) -> bool:
+    """Says whether a value of a state dict is a plain tensor of floats; packed ones are not."""
+    return isinstance(value, torch.Tensor) and value.is_floating_point() and not value.is_quantized
 
 
 _FEW_ZEROS = 0.1
@@ -159,8 +163,8 @@ def _normalisation(encoder: Encoder) -> Check:
         return Check("normalisation", "skip", "not one mean and deviation a channel")
     stated = encoder.preprocessing.mean, encoder.preprocessing.std
     needed = stated if preset is None else NORMALIZATIONS[preset.normalization]
-    side = max(encoder.preprocessing.size)
-    measured = measured_normalisation(encoder.preprocess, (side, side))
+    height, width = encoder.preprocessing.size
+    measured = measured_normalisation(encoder.preprocess, (width, height))
     images, weights = (
         f"mean {_numbers(mean)}, std {_numbers(std)}" for mean, std in (measured, needed)
     )
@@ -189,28 +193,6 @@ def _interpolation(encoder: Encoder) -> Check:
         fix = "use the preprocessing that belongs to the weights"
         return Check("interpolation", "fail", f"{used}, not {preset.interpolation}", fix)
     return Check("interpolation", "pass", used)
-
-
-def _input_size(encoder: Encoder) -> Check:
-    from PIL import Image
-
-    size = encoder.preprocessing.size
-    tensor = torch.zeros(3, *size)
-    if encoder.preprocessing.known:
-        tensor = encoder.preprocess(Image.new("RGB", (97, 61), "grey"))
-    if tuple(tensor.shape) != (3, *size) or tensor.dtype != torch.float32:
-        detail = f"preprocess gives {tuple(tensor.shape)} {tensor.dtype}, not {(3, *size)}"
-        return Check("input size", "fail", detail, "the preprocessing is of another model")
-    try:
-        with torch.inference_mode():
-            h = encoder.encode(tensor[None])
-    except RuntimeError as error:
-        fix = "the preprocessing is of another model"
-        return Check("input size", "fail", str(error).splitlines()[0], fix)
-    if tuple(h.shape) != (1, encoder.width) or not bool(h.isfinite().all()):
-        detail = f"h is {tuple(h.shape)}, or not finite; expected (1, {encoder.width})"
-        return Check("input size", "fail", detail, "try float32")
-    return Check("input size", "pass", f"{size[0]} x {size[1]}, h of {encoder.width} channels")
 
 
 def _eval_mode(encoder: Encoder) -> Check:

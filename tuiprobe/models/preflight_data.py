@@ -69,14 +69,14 @@ def check_labels(
         if not all(name.isdigit() for name in classes):
             return [Check("label map", "pass", f"{count} classes by their own names")]
         if named:
-            return [Check("label map", "pass", f"{count} index folders, named by --classes")]
-        detail = f"{count} index folders, but not ImageNet's 1,000: names unknown"
+            return [Check("label map", "pass", f"{count} numbered classes, named")]
+        detail = f"{count} numbered classes, but not ImageNet's 1,000: names unknown"
         return [
             Check("label map", "warn", detail, "give the names in label order by --classes FILE")
         ]
     kind = "names in the order of the labels"
     if classes[0].isdigit():
-        kind = "index folders"
+        kind = "numbers"
     elif classes[0] in imagenet_wnids():
         kind = "WordNet ids"
     jumbled = list(labels) != sorted(labels)

@@ -44,10 +44,6 @@ class ModelRequest:
     untrained: bool = False
 
 
-Wanted = ModelRequest
-"""The name by which loaders of other packages know it."""
-
-
 @dataclass(frozen=True)
 class Loader:
     """A kind of model, named as `NAME:REST`.

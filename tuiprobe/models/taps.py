@@ -26,23 +26,32 @@ Extract = Callable[[object], Tensor]
 BATCH = 2
 """Images of the trial pass; with only one, the batch dimension would be ambiguous."""
 
-_CONVOLUTIONS = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
+_CONVOLUTIONS = (
+    nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
+)  # fmt: skip
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_CHANNELS_SECOND = (*_CONVOLUTIONS, *_BATCH_NORMS, nn.GroupNorm)
 _POOLS = (
-    nn.modules.pooling._AvgPoolNd,
-    nn.modules.pooling._MaxPoolNd,
-    nn.modules.pooling._AdaptiveAvgPoolNd,
-    nn.modules.pooling._AdaptiveMaxPoolNd,
-)
-_WIDTHS: dict[type[nn.Module], str] = {
-    nn.Linear: "out_features",
-    nn.modules.conv._ConvNd: "out_channels",
-    nn.modules.batchnorm._BatchNorm: "num_features",
-    nn.GroupNorm: "num_channels",
-    nn.MultiheadAttention: "embed_dim",
+    nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d,
+    nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d,
+    nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d,
+)  # fmt: skip
+_WIDTHS: dict[tuple[type[nn.Module], ...], str] = {
+    (nn.Linear,): "out_features",
+    _CONVOLUTIONS: "out_channels",
+    _BATCH_NORMS: "num_features",
+    (nn.GroupNorm,): "num_channels",
+    (nn.MultiheadAttention,): "embed_dim",
 }
 """Attribute that holds the output width of a layer with channels, by kind of layer."""
-_UNCHANGED = (nn.Identity, nn.modules.dropout._DropoutNd)
+_UNCHANGED = (
+    nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+)  # fmt: skip
 _UNCHANGED_NAMES = {"DropPath", "PatchDropout"}
+
+
+_SCRIPTED = "it is TorchScript, which takes no hooks: pass the module that it was made from"
 
 
 @dataclass(frozen=True)
@@ -137,11 +146,13 @@ def discover(
     probes: Mapping[str, DerivedTap],
 ) -> TapTable:
     """Finds every tap of the tower by one forward pass over `images` `[2, 3, H, W]`."""
-    modules = {name: module for name, module in tower.named_modules() if name}
+    named = {name: module for name, module in tower.named_modules() if name}
+    modules = {n: m for n, m in named.items() if not isinstance(m, torch.jit.ScriptModule)}
     probed = {name: probe.module for name, probe in probes.items()}
     outputs = _trial({**modules, **probed}, forward, images)
     tokens = _token_counts(tower)
-    table, scene = TapTable(), TapContext(tower, BATCH, (images.shape[2], images.shape[3]), tokens)
+    table = TapTable(refused=dict.fromkeys(named.keys() - modules.keys(), _SCRIPTED))
+    scene = TapContext(tower, BATCH, (images.shape[2], images.shape[3]), tokens)
     for name, module in modules.items():
         try:
             tensor = _only_output(outputs[name])
@@ -268,7 +279,7 @@ def _channel_dim(
         candidates = [dim for dim in candidates if _is_grid(shape, dim, image)]
         if not candidates:
             raise NotTappableError(f"its output {shape} holds no image grid")
-    if isinstance(module, (*_CONVOLUTIONS, *_POOLS)):
+    if isinstance(module, (*_CHANNELS_SECOND, *_POOLS)):
         known = 1
     elif isinstance(module, nn.Linear) or type(module) is nn.LayerNorm:
         known = -1
@@ -287,7 +298,7 @@ def _channel_dim(
 
 def _decided(shape: tuple[int, ...], layers: list[nn.Module], module: nn.Module) -> list[int]:
     """Decides by the layers between two dimensions of layer width, if possible."""
-    if all(isinstance(layer, _CONVOLUTIONS) for layer in layers):
+    if all(isinstance(layer, _CHANNELS_SECOND) for layer in layers):
         return [1]
     # Only exact LayerNorms count, because subclasses such as LayerNorm2d permute; and only for
     # tokens, because ConvNeXt permutes maps around them.
@@ -317,7 +328,9 @@ def _widths(layer: nn.Module) -> tuple[int, ...]:
     """Returns the output width of a layer with channels; else an empty tuple."""
     if isinstance(layer, nn.LayerNorm):
         return (layer.normalized_shape[-1],)
-    return tuple(getattr(layer, name) for kind, name in _WIDTHS.items() if isinstance(layer, kind))
+    return tuple(
+        getattr(layer, name) for kinds, name in _WIDTHS.items() if isinstance(layer, kinds)
+    )
 
 
 def _token_counts(tower: nn.Module) -> tuple[int, int]:

@@ -39,10 +39,15 @@ class SetFeatures:
         return np.arange(rows) if self.answers is None else np.asarray(self.answers)
 
 
+def pointing(images: SetFeatures) -> Bool:
+    """Returns which images have a finite representation other than zero, as bool [n]."""
+    norms = np.linalg.norm(images.features, axis=1)
+    return np.asarray(np.isfinite(norms) & (norms > 0))
+
+
 def usable_images(images: SetFeatures) -> SetFeatures:
     """Returns the set without images whose representation is zero or not finite."""
-    norms = np.linalg.norm(images.features, axis=1)
-    keep = np.isfinite(norms) & (norms > 0)
+    keep = pointing(images)
     if keep.all():
         return images
     labels = None if images.labels is None else images.labels[keep]
@@ -161,6 +166,15 @@ def _unscaled_logit_blocks(
         yield slice(start, start + block.shape[0]), logits
 
 
+def answered_rows(head: HeadArrays, images: SetFeatures) -> Int64:
+    """Returns the row that answers each image where every row of the head may, as int64 [n]."""
+    rows = np.zeros(len(images.features), dtype=np.int64)
+    blocks = _unscaled_logit_blocks(images.features, head, replace(images, answers=None))
+    for place, logits in blocks:
+        rows[place] = logits.argmax(axis=1)
+    return rows
+
+
 def answered_right(features: Float32, head: HeadArrays, images: SetFeatures) -> Bool:
     """Returns whether the head answers each image correctly, as bool [n].
 
@@ -188,11 +202,8 @@ def hits_among_all(head: HeadArrays, images: SetFeatures) -> int:
         head: The head.
         images: Features, labels and answers.
     """
-    answers, labels = np.asarray(images.answers), np.asarray(images.labels)
-    blocks = _unscaled_logit_blocks(images.features, head, replace(images, answers=None))
-    return sum(
-        int((answers[logits.argmax(axis=1)] == labels[place]).sum()) for place, logits in blocks
-    )
+    answers = np.asarray(images.answers)[answered_rows(head, images)]
+    return int((answers == np.asarray(images.labels)).sum())
 
 
 def top_hits(head: HeadArrays, images: SetFeatures, k: int) -> int:

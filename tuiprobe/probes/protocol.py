@@ -6,7 +6,6 @@ people, `named` names its numbers for programs, and `Options` says what a user m
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
@@ -23,12 +22,9 @@ if TYPE_CHECKING:
 Results: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
 """The results of the probes named in `after`, by id."""
 
-Need: TypeAlias = Literal[
-    "head", "no head", "texts", "labels", "target", "concepts", "peers", "channel"
-]
-"""What a built-in probe needs: a head; a model without one; a head whose rows are texts; labels of
-the first set; a target set; a concept set; published models to compare with; a channel that stands
-out, which is known only after measuring."""
+Need: TypeAlias = Literal["head", "no head", "labels", "target", "concepts", "channel"]
+"""What a built-in probe needs: a head; a model without one; labels of the first set; a target set;
+a concept set; a channel that stands out, which is known only after measuring."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +90,6 @@ def named_figures(
         if path in names:
             fields: dict[str, Any] = {"id": path, **common, **(more or {}).get(path, {})}
             yield NamedFigure(name=names[path], data=data, place=place, figure=figure, **fields)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "Found":  # what `Results` was called
-        warnings.warn("Found is called Results", DeprecationWarning, stacklevel=2)
-        return Results
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 _Inputs = TypeVar("_Inputs")

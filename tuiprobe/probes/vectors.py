@@ -124,6 +124,11 @@ def vector_notes(run: RunReader) -> tuple[str, ...]:
                 f"{data.name}: {zeros:,} of {len(rows):,} rows are all zeros, as rows are that "
                 "were never written; each counts as a wrong answer"
             )
+        elif len(rows) > 1 and bool((rows == rows[0]).all()):
+            notes.append(
+                f"{data.name}: all {len(rows):,} vectors are equal, as an encoder gives that does "
+                "not see its images: nothing is known of them"
+            )
         if shape is not None:
             notes += _notes(data.name, shape)
             unit[data.name] = shape.unit >= _ALL

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from tuiprobe.numbers import unbroken
 from tuiprobe.plaintext import plain
 from tuiprobe.report.model_and_data import data_rows, left_out, subject_rows
 from tuiprobe.report.page_layout import (
@@ -32,7 +33,7 @@ from tuiprobe.report.page_layout import (
 from tuiprobe.report.svg import COLOURS
 from tuiprobe.report.tables import table_files
 from tuiprobe.results import Report
-from tuiprobe.results.card import card, sets_axis
+from tuiprobe.results.card import card, not_run, sets_axis
 from tuiprobe.results.reproduce import (
     command,
     command_note,
@@ -72,8 +73,9 @@ def html(report: Report, pictures: Pictures | None = None, linked: bool = False)
     return render(
         "report.html", report.title, page=page, report=report, blocks=blocks, owners=owners,
         axis=sets_axis(report), note=f"{provenance(report)} · {shortened(report.model.name, 120)}",
-        described=described, not_run=[part for part in report.parts if part.not_run is not None],
-        command=command(report), command_note=command_note(report), checks=verified(report),
+        described=described, not_run=not_run(report),
+        command=escape(plain(command(report))),  # copied as it is
+        command_note=command_note(report), checks=verified(report),
         preflight=PREFLIGHT, machine=(*software(report), *speed(report)),
         encoder=list(subject_rows(report)), left_out=list(left_out(report)),
         image_columns=[Column(id=name, title=(name,)) for name in columns], image_rows=rows,
@@ -149,5 +151,8 @@ def page_file(name: str) -> str:
 
 
 def _inert(value: Any) -> Any:
-    """Returns a value without control characters; what was escaped before stays as it is."""
-    return value if isinstance(value, Markup) else plain(str(value))
+    """Returns a value without control characters, whose numbers keep their units.
+
+    What was escaped before stays as it is.
+    """
+    return value if isinstance(value, Markup) else unbroken(plain(str(value)))

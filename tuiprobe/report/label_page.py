@@ -1,6 +1,6 @@
 """The page to label pictures in a browser: one file that works without a server.
 
-It holds the next pictures of a plan, made anew and so without position or camera, the classes that
+It holds the next pictures to label, made anew and so without position or camera, the classes that
 candidates answer, and no name of a model. Everything from outside is data in JSON, which the page's
 script sets as text alone.
 """
@@ -18,7 +18,8 @@ from PIL import Image
 
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import Entry
-from tuiprobe.label.files import COLUMNS, NONE_OF_THESE, UNSURE
+from tuiprobe.label.answer_table import BATCH_COLUMNS, batch_of
+from tuiprobe.label.files import NONE_OF_THESE, UNSURE
 from tuiprobe.label.session import Labelling, PictureToLabel
 from tuiprobe.plaintext import plain
 from tuiprobe.report.html import page_file, render
@@ -35,7 +36,7 @@ _QUALITIES: Final = (90, 85, 80, 70, 60, 50, 40, 30, 20, 10)
 
 
 def write_label_page(labelling: Labelling, path: Path, count: int) -> str:
-    """Writes `label_page` to a file; the plan is fixed from then on.
+    """Writes `label_page` to a file.
 
     Returns:
         What was written, in words.
@@ -51,7 +52,6 @@ def write_label_page(labelling: Labelling, path: Path, count: int) -> str:
     if not pictures:
         raise UsageError("every picture is labelled: there is none for a page")
     text = label_page(labelling, pictures)
-    labelling.write_plan()
     Entry(path.absolute().parent, path.name).write_text(text)
     return (
         f"{path}: {len(pictures):,} pictures, {len(text) / 1000:,.0f} kB; label them in a browser, "
@@ -64,7 +64,7 @@ def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
 
     Args:
         labelling: The session.
-        pictures: The pictures in the order of the plan.
+        pictures: The pictures in their order.
 
     Raises:
         DataError: If a picture is gone or has changed since the runs measured it.
@@ -72,9 +72,9 @@ def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
     matched, target = labelling.matched, labelling.matched.source_run.target
     numbers = {name: number for number, name in enumerate(matched.classes)}
     data = {
-        "plan": labelling.plan.id,
+        "batch": batch_of(picture.digest for picture in pictures),
         "target": target,
-        "columns": COLUMNS,
+        "columns": BATCH_COLUMNS,
         "classes": [plain(name) for name in matched.classes],
         "none": NONE_OF_THESE,
         "unsure": UNSURE,
@@ -82,7 +82,6 @@ def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
             {
                 "image": plain(picture.name),
                 "sha256": picture.digest,
-                "how": picture.how,
                 "choices": [numbers[name] for name in picture.choices],
                 "jpeg": base64.b64encode(small_jpeg(labelling.image(picture.place))).decode(),
             }

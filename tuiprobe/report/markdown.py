@@ -26,7 +26,8 @@ from tuiprobe.report.text import (
     opening,
 )
 from tuiprobe.results import Report, given
-from tuiprobe.results.card import card
+from tuiprobe.results.accuracy import range_of
+from tuiprobe.results.card import card, not_run
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.reproduce import (
     command,
@@ -71,12 +72,11 @@ def markdown(report: Report) -> str:
     for part in report.parts:
         if part.section is not None and part.probe != PREFLIGHT:
             lines += _brief(part.section, files.get(part.probe, ()))
-    not_run = [
-        f"- {opening(escaped(part.title))}: {escaped(report.why_not(part.probe))}"
-        for part in report.parts
-        if part.not_run is not None
+    missing = [
+        f"- {opening(escaped(', '.join(titles)))}: {escaped(reason)}"
+        for reason, titles in not_run(report).items()
     ]
-    lines += ["## Not run", *not_run, ""] if not_run else []
+    lines += ["## Not run", *missing, ""] if missing else []
     lines += _reproduce(report)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -94,12 +94,11 @@ def model_card(report: Report) -> str:
         value = named.figure
         if named.headline is None or named.inner or named.id not in BY_ID or not given(value):
             continue
-        name, data = BY_ID[named.id].name, _measured_on(named)
-        rows.append([escaped(name), escaped(data), escaped(value.with_interval())])
+        name, data, span = BY_ID[named.id].name, _measured_on(named), range_of(named)
+        rows.append([escaped(name), escaped(data), escaped(value.with_interval()), span])
         metric = name.replace(" ", "_")
-        _, _, ends = value.with_interval().rpartition(" (")
-        if value.low is not None:
-            name += f" (95 % interval {ends[:-1]}{suffix(value.unit)})"
+        if between := value.ends():
+            name += f" ({span}: {between}{suffix(value.unit)})"
         results.append(
             EvalResult(
                 task_type="image-classification",
@@ -110,7 +109,7 @@ def model_card(report: Report) -> str:
                 metric_name=name,
             )
         )
-    table = markdown_table(["figure", "of", "value (95 % interval)"], rows)
+    table = markdown_table(["figure", "of", "value", "range"], rows)
     metadata = ModelCardData(
         model_name=plain(report.model.name), tags=["tuiprobe"], eval_results=results or None
     )

@@ -14,9 +14,8 @@ from pathlib import Path, PurePath
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.label.report_part import labels_beside, labels_state, with_labels
-from tuiprobe.results import Figure, Report, given
-from tuiprobe.results.headlines import LABELLED_ID
-from tuiprobe.results.report import ABSENT
+from tuiprobe.results import NotRun, Report
+from tuiprobe.results.accuracy import UNKNOWN, Accuracy, on_your_pictures
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import RunRow
 from tuiprobe.run.results import read_results
@@ -46,16 +45,15 @@ def rows_with_labels(rows: Iterable[RunRow]) -> Iterator[RunRow]:
     for row in rows:
         state = labels_state(RunDir(row.path), beside) if row.state == "done" else ()
         if state:
-            title, labelled = _by_labels(row.path.absolute(), state)
-            row = replace(row, title=title or row.title)
-            if given(labelled):
-                row = replace(row, labelled=labelled)
+            title, target = _by_labels(row.path.absolute(), state)
+            if title:
+                row = replace(row, title=title, target=target)
         yield row
 
 
 @lru_cache(maxsize=10_000)
-def _by_labels(path: Path, state: tuple[object, ...]) -> tuple[str, Figure]:
-    """Returns title and accuracy of a run by labels; no title where it cannot be read.
+def _by_labels(path: Path, state: tuple[object, ...]) -> tuple[str, Accuracy | NotRun]:
+    """Returns title and accuracy of a run with its labels; no title where it cannot be read.
 
     Args:
         path: The run directory.
@@ -64,8 +62,8 @@ def _by_labels(path: Path, state: tuple[object, ...]) -> tuple[str, Figure]:
     try:
         report = read_report(RunDir(path))
     except TuiprobeError:  # its row says so already
-        return "", ABSENT
-    return report.title, report.figure(LABELLED_ID)
+        return "", UNKNOWN
+    return report.title, on_your_pictures(report)
 
 
 def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:

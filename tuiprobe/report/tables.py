@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 
+from tuiprobe.numbers import MISSING
 from tuiprobe.report.text import cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
@@ -109,7 +110,7 @@ def _figure_cells(value: Value, unit: str) -> CsvRow | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return [value, None, None, None if unit == "none" else unit, None, None, None]
     text = _cell(value)
-    return None if text in (None, "", "-") else [None, None, None, None, None, None, text]
+    return None if text in (None, "") else [None, None, None, None, None, None, text]
 
 
 def _cell(value: Value) -> str | int | float | bool | None:
@@ -118,7 +119,7 @@ def _cell(value: Value) -> str | int | float | bool | None:
     if isinstance(value, Strong):
         return value.strong
     assert not isinstance(value, Estimate | NotRun)
-    return value
+    return None if value == MISSING else value
 
 
 def _figures(report: Report) -> Iterator[CsvRow]:

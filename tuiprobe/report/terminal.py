@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from tuiprobe.numbers import interval
+from tuiprobe.numbers import NO_BREAK, interval, unbroken
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import cells_of, line
 from tuiprobe.results.card import card
@@ -51,7 +51,10 @@ def section_text(section: Section) -> str:
 
 
 def table_lines(table: Table) -> list[str]:
-    """Returns a table as aligned lines; cells of the widest columns are wrapped until it fits."""
+    """Returns a table as aligned lines.
+
+    Until it fits, titles of the widest columns are wrapped, then their cells.
+    """
     titles = [line(column.title) for column in table.columns]
     rows = [
         [line((cell,)) for cell in row]
@@ -61,15 +64,20 @@ def table_lines(table: Table) -> list[str]:
         return []
     columns = list(zip(titles, *rows, strict=True))
     widths = [max(map(len, cells)) for cells in columns]
-    least = [
+    words = [
         min(max(len(word) for cell in cells for word in cell.split() or [""]), _LONGEST)
         for cells in columns
     ]
-    while sum(widths) + len(GAP) * (len(widths) - 1) > WIDTH:
-        wide = [i for i, width in enumerate(widths) if width > least[i]]
-        if not wide:
-            break
-        widths[max(wide, key=widths.__getitem__)] -= 1
+    bodies = [
+        max(least, *(len(cell) for cell in cells[1:]))
+        for least, cells in zip(words, columns, strict=True)
+    ]
+    for leasts in (bodies, words):
+        while sum(widths) + len(GAP) * (len(widths) - 1) > WIDTH:
+            wide = [i for i, width in enumerate(widths) if width > leasts[i]]
+            if not wide:
+                break
+            widths[max(wide, key=widths.__getitem__)] -= 1
     lines: list[list[str]] = []
     for cells in (titles, *rows):
         wrapped = [textwrap.wrap(cell, w) or [""] for cell, w in zip(cells, widths, strict=True)]
@@ -120,6 +128,11 @@ def ablation_text(answer: TargetedAblation) -> str:
 def _wrapped(text: str, first: str = "", indent: str = "") -> list[str]:
     """Returns a text as rows, the first behind `first` and the others behind `indent`."""
     rows = textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+        unbroken(text),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
     )
+    rows = [row.replace(NO_BREAK, " ") for row in rows]
     return rows or [first.rstrip()] * bool(first.strip())

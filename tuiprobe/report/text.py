@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from tuiprobe.numbers import number, same_digits
+from tuiprobe import numbers
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.results import Estimate, NotRun, TopImage
 from tuiprobe.results.section import Code, Column, Strong, Text, Value
@@ -37,9 +38,10 @@ def value_text(value: Value) -> str:
 
 
 def cells_of(rows: Sequence[Sequence[Value]], columns: Sequence[Column]) -> list[list[Value]]:
-    """Returns the rows of a table, with numbers without interval as text.
+    """Returns the rows of a table with numbers as text.
 
-    These are in the unit of their column, and have as many decimal places as the others in it.
+    Those of one unit in a column have as many decimal places; plain numbers are in its unit.
+    Figures without a unit that have intervals may be of different things, and keep their digits.
 
     >>> columns = Column(id="a", title=("a",)), Column(id="b", title=("b",), unit="share")
     >>> cells_of([[0.7, 0.25], [0.657, "none"]], columns)
@@ -47,19 +49,26 @@ def cells_of(rows: Sequence[Sequence[Value]], columns: Sequence[Column]) -> list
     """
     cells: list[list[Value]] = []
     for i, column in enumerate(columns):
-        values = [row[i] for row in rows]
-        texts = same_digits([_without_interval(value, column.unit) for value in values])
-        cells.append([text or value for text, value in zip(texts, values, strict=True)])
+        texts: list[Value] = [row[i] for row in rows]
+        places: dict[str, list[int]] = {}
+        for at, value in enumerate(texts):
+            if isinstance(value, Estimate) and (value.low is None or value.unit != "none"):
+                places.setdefault(value.unit, []).append(at)
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                places.setdefault(column.unit, []).append(at)
+        for unit, ats in places.items():
+            written = numbers.column([_span(texts[at]) for at in ats], unit)
+            for at, text in zip(ats, written, strict=True):
+                texts[at] = text
+        cells.append(texts)
     return list(map(list, zip(*cells, strict=True)))
 
 
-def _without_interval(value: Value, unit: str) -> str:
-    """Returns a number without an interval as text; empty for anything else."""
-    if isinstance(value, Estimate) and value.low is None:
-        return value.with_interval()
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return number(value, unit)
-    return ""
+def _span(value: Value) -> numbers.Span:
+    if isinstance(value, Estimate):
+        return value.value, value.low, value.high
+    assert isinstance(value, int | float)
+    return value, None, None
 
 
 def image_name(image: TopImage) -> str:

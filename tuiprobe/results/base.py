@@ -5,9 +5,9 @@ report that passed needs no checks of its own. Pydantic lists every mistake that
 takes kilobytes each: lists stop at the first, and objects with too many fields are refused at once.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from math import isfinite
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -79,37 +79,6 @@ PerChannel = Annotated[tuple[_Item, ...], Field(max_length=MOST_CHANNELS, fail_f
 """One entry a channel or direction at most."""
 
 
-RETIRED: Final[dict[str, frozenset[str]]] = {
-    "RunSpec": frozenset({"bundle"}),
-    "Report": frozenset({"sha256"}),
-    "Measured": frozenset({"statistics"}),
-    "MeasuredRecord": frozenset({"features"}),
-    "RowsMeasured": frozenset({"names", "contents"}),
-}
-"""Fields that an earlier version wrote and that are gone, by the name of their model.
-
-Readers drop them. All other unknown fields are refused. A field belongs here when no figure depends
-on it, or when another field of the same file says the same.
-"""
-
-
-def without_retired(value: Any, model: str, fields: Container[str]) -> Any:
-    """Returns an object of a file without the retired fields of its model.
-
-    Args:
-        value: The object; anything else is returned as it is.
-        model: Name of the model.
-        fields: The fields that the model has.
-
-    >>> without_retired({"model": "mini_clip", "bundle": None}, "RunSpec", ("model",))
-    {'model': 'mini_clip'}
-    """
-    gone = RETIRED.get(model)
-    if gone is None or not isinstance(value, dict):
-        return value
-    return {name: field for name, field in value.items() if name in fields or name not in gone}
-
-
 class Record(BaseModel):
     """An immutable value of a file: unknown fields and texts above `LONGEST_TEXT` are refused."""
 
@@ -123,8 +92,6 @@ class Record(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fields_alone(cls, value: Any) -> Any:
-        if cls.__name__ in RETIRED:
-            value = without_retired(value, cls.__name__, cls.model_fields)
         if isinstance(value, dict) and len(value) > cls._most_fields:
             raise ValueError("it has fields that are not known")
         return value
@@ -166,15 +133,25 @@ class Estimate(Frozen):
         """
         return numbers.interval(self.value, self.low, self.high, self.unit, signed=signed)
 
-    def alone(self, signed: bool = False, bare: bool = False) -> str:
+    def alone(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
         """Returns the value for people, with the digits that its interval allows.
 
         Args:
             signed: Whether a positive value gets a plus sign.
             bare: Whether the unit is left out.
+            places: Decimal places instead of these, which a column shares.
         """
-        low, high = self.low, self.high
-        return numbers.number(self.value, self.unit, low, high, signed=signed, bare=bare)
+        return numbers.number(
+            self.value, self.unit, self.low, self.high, signed=signed, bare=bare, places=places
+        )
+
+    def ends(self, signed: bool = False) -> str:
+        """Returns the ends of the interval for people, such as `92.1 to 94.3`; empty without one.
+
+        Args:
+            signed: Whether positive ends get a plus sign.
+        """
+        return numbers.ends(self.value, self.low, self.high, self.unit, signed=signed)
 
     def plus_minus(self, bare: bool = False) -> str:
         """Returns the value and half the width of its interval, for narrow columns.
@@ -222,9 +199,13 @@ class NotRun(Frozen):
         """
         return f"not run: {self.reason}{f'; {self.remedy}' if self.remedy else ''}"
 
-    def alone(self, signed: bool = False, bare: bool = False) -> str:
+    def alone(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
         """Returns what stands where there is no number."""
         return numbers.MISSING
+
+    def ends(self, signed: bool = False) -> str:
+        """Returns no interval."""
+        return ""
 
     def plus_minus(self, bare: bool = False) -> str:
         """Returns what stands where there is no number."""
@@ -275,6 +256,20 @@ Counted = Annotated[Figure, *in_unit("count")]
 def given(figure: Figure) -> TypeIs[Estimate]:
     """Returns whether the figure is an `Estimate`, so that its value may be read."""
     return isinstance(figure, Estimate)
+
+
+def places_of(figures: Iterable[Figure]) -> int | None:
+    """Returns the decimal places that the figures of one column share; those without are left out.
+
+    >>> known = [Estimate(value=v, low=None, high=None, n=1, method="m") for v in (4.4, 5.72)]
+    >>> [figure.alone(places=places_of(known)) for figure in known]
+    ['4.40', '5.72']
+    """
+    known = [figure for figure in figures if given(figure)]
+    if not known:
+        return None
+    spans = [(figure.value, figure.low, figure.high) for figure in known]
+    return numbers.same_places(spans, known[0].unit)
 
 
 def figures_in(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Figure]]:

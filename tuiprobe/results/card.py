@@ -6,7 +6,7 @@ belongs and by `Section.card` what it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, get_args
 
 from tuiprobe.results.base import Frozen, Many, given
@@ -25,12 +25,16 @@ TITLES: Final[dict[Block, str]] = {
 """Title of each block."""
 
 FOLDED: Final[frozenset[Block]] = frozenset({"inside", "deploy"})
-"""Blocks that explain the answers: pages fold them, and they have at most `MOST_FOLDED` lines."""
+"""Blocks that explain accuracies: pages fold them, and they have at most `MOST_FOLDED` lines.
 
-MOST_FOLDED: Final = 3
+Where no accuracy is known, they are all that was measured, and stand open.
+"""
+
+MOST_FOLDED: Final = 4
 
 _NEEDED: Final[tuple[Block, ...]] = ("your images", "shifts")
-"""Blocks that say for themselves why they have no answer; for the others the last block does."""
+"""Blocks that say for themselves why they have no answer; for the others the last block does. A
+reason is given once."""
 
 
 Picture = Chart | Strip
@@ -45,6 +49,7 @@ class CardBlock(Frozen):
         lines: The answer, one line each.
         probes: Ids of the probes that hold the evidence, in the order of the lines.
         pictures: The charts and strips that show the answer; none where nothing is drawn.
+        folded: Whether a page shows it folded, because it explains accuracies.
     """
 
     block: Block
@@ -52,25 +57,25 @@ class CardBlock(Frozen):
     lines: Many[Text]
     probes: Many[Id] = ()
     pictures: Many[Picture] = ()
-
-    @property
-    def folded(self) -> bool:
-        """Whether a page shows it folded."""
-        return self.block in FOLDED
+    folded: bool = False
 
 
 def card(report: Report) -> tuple[CardBlock, ...]:
     """Returns the blocks of the card, in order; blocks with nothing to say are left out."""
     blocks = []
+    reasons: set[str] = set()
     for block in get_args(Block):
         parts = [part for part in report.parts if part.block == block]
         lines = [line for part in parts for line in _lines(part)]
+        folded = block in FOLDED and bool(report.accuracies)
         if block in _NEEDED and not lines:
             lost = [part for part in parts if part.not_run is not None and part.applies][:1]
+            lost = [part for part in lost if report.why_not(part.probe) not in reasons]
+            reasons.update(report.why_not(part.probe) for part in lost)
             lines = [(f"{part.title}: {report.why_not(part.probe)}.",) for part in lost]
         if block == "how sure":
-            lines = [*_measured(report), *lines, *_unknown(report)]
-        if block in FOLDED:
+            lines = [*_measured(report), *lines, *_unknown(report, reasons)]
+        if folded:
             lines = _joined(lines)
         if lines:
             ids = tuple(part.probe for part in parts)
@@ -81,6 +86,7 @@ def card(report: Report) -> tuple[CardBlock, ...]:
                     lines=tuple(lines),
                     probes=ids,
                     pictures=_pictures(parts),
+                    folded=folded,
                 )
             )
     return tuple(blocks)
@@ -177,15 +183,33 @@ def _measured(report: Report) -> Iterator[Text]:
         yield (f"{sets} of {images} images; {model}, {weights} weights.",)
 
 
-def _unknown(report: Report) -> Iterator[Text]:
-    """Yields what is missing: the probes that did not run and should, once for each reason."""
+def not_run(report: Report) -> dict[str, list[str]]:
+    """Returns the titles of the probes that did not run, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for part in report.parts:
+        if part.not_run is not None:
+            reasons.setdefault(report.why_not(part.probe), []).append(part.title)
+    return reasons
+
+
+def _unknown(report: Report, given_above: Collection[str]) -> Iterator[Text]:
+    """Yields what is missing: the probes that did not run and should, once for each reason.
+
+    Args:
+        report: The report.
+        given_above: Reasons that stand above.
+    """
     lost: dict[str, list[str]] = {}
     answered = {part.block for part in report.parts if part.section is not None}
     for part in report.parts:
         if not part.applies or part.not_run is None:
             continue
+        if part.block == "your images" and part.block in answered:
+            continue  # labels of the same pictures say more
         if part.block not in _NEEDED or part.block in answered:
             lost.setdefault(report.why_not(part.probe), []).append(part.title)
+    for reason in given_above:
+        lost.pop(reason, None)
     for reason, titles in lost.items():
         yield (f"Not known: {', '.join(titles)}: {reason}.",)
 

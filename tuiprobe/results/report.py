@@ -10,13 +10,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, computed_field, model_validator
 
 from tuiprobe import limits
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, reading
 from tuiprobe.manifest import RESULTS, refuse_other, refuse_unfinished
 from tuiprobe.plaintext import json_text, plain
+from tuiprobe.results.accuracy import Accuracy, accuracies
 from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
@@ -131,6 +132,21 @@ class Report(Frozen):
     probe_key: str = ""
     warnings: Many[str] = ()
     timings: Timings = Timings()
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def accuracies(self) -> tuple[Accuracy, ...]:
+        """The accuracy of each set by its best evidence, the user's pictures first."""
+        figures = (named for part in self.parts for named in part.figures)
+        return accuracies(figures, self.data)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _computed_anew(cls, value: Any) -> Any:
+        """Drops the accuracies of a file: they follow from its figures."""
+        if isinstance(value, dict):
+            return {name: field for name, field in value.items() if name != "accuracies"}
+        return value
 
     @cached_property
     def directory(self) -> Path | None:

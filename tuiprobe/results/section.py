@@ -35,6 +35,10 @@ Id = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
 Block = Literal["your images", "shifts", "inside", "deploy", "how sure"]
 """The blocks of the card, in order."""
 
+Range = Literal["images", "estimates", "labels", "proven"]
+"""What the range of an accuracy is: 95 % over images, 80 % of such estimates, 95 % by labels, or
+what labels prove."""
+
 Mark = Literal["line", "bars", "points"]
 Drawn = Literal["main", "second", "third", "control", "reference", "context"]
 
@@ -316,6 +320,7 @@ class Section(Frozen):
             title is that of the first block of the card that has one.
         clause_on: The set that the clause is about, where the title names it first.
         card: Lines of the card, none where nothing is worth one; None for the headline.
+        block: The block of the card that the lines belong to; None for that of the probe.
         warnings: What a reader must know before any figure.
         pictures: Ids of the charts and strips of `content` that stand beside the card. Of several
             sections in one block of the card, those of the last one that names any.
@@ -327,6 +332,7 @@ class Section(Frozen):
     clause: str = ""
     clause_on: str = ""
     card: Many[Text] | None = None
+    block: Block | None = None
     warnings: Many[str] = ()
     pictures: Many[Id] = ()
     content: Annotated[Many[Content], Field(max_length=MOST_BLOCKS)] = ()
@@ -393,6 +399,9 @@ class NamedFigure(Frozen):
         inner: Whether it is of a layer before the final representation.
         mean_of: The values of single images that it is the mean of; None if of none that a run
             keeps.
+        range: Of an accuracy, what its range is; None for the usual one of its evidence.
+        classes: Of an accuracy, among how many classes answers were counted; 0 if not known.
+        of_classes: How many classes the head has then.
     """
 
     id: str
@@ -405,6 +414,9 @@ class NamedFigure(Frozen):
     about: Many[str] = ()
     inner: bool = False
     mean_of: MeanOf | None = None
+    range: Range | None = None
+    classes: Count = 0
+    of_classes: Count = 0
 
 
 class NamedFact(Frozen):

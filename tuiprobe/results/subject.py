@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tuiprobe.results.base import MOST_CHANNELS, ByName, Count, Frozen, Many, Real
 
@@ -46,14 +46,6 @@ class Preprocessing(Frozen):
     source: str
     assumed: bool = False
     known: bool = True
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_earlier_versions(cls, value: object) -> object:
-        """Runs of earlier versions say in words whether preprocessing was assumed."""
-        if isinstance(value, dict) and "assumed" not in value:
-            return {**value, "assumed": "assumed" in str(value.get("source"))}
-        return value
 
 
 class Model(Frozen):

@@ -3,8 +3,8 @@
 A file's header is checked before anything is allocated: its arrays fill the file without gaps or
 overlaps, so what is read needs as much memory as the file has bytes.
 
-The checksum is the SHA-256 of the file without its 64 digits. Earlier versions hashed the arrays
-one by one, in the order of their names. The manifest of a run names its array files by it.
+The checksum is the SHA-256 of the file without its 64 digits. The manifest of a run names its array
+files by it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 _HEADER_LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000  # as the safetensors library has it
 _MOST_DIMENSIONS = 32
-_MEMBER, _EARLIER_MEMBER = "sha256", "checksum"
+_MEMBER = "sha256"
 _DTYPES = {
     "U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4",
     "F16": "<f2", "U16": "<u2", "I16": "<i2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1",
@@ -176,8 +176,7 @@ class Header(NamedTuple):
     @property
     def described(self) -> dict[str, str]:
         """The metadata without the checksum."""
-        sealed = (_MEMBER, _EARLIER_MEMBER)
-        return {name: text for name, text in self.metadata.items() if name not in sealed}
+        return {name: text for name, text in self.metadata.items() if name != _MEMBER}
 
 
 def read_header(file: IO[bytes], entry: Entry) -> Header:
@@ -265,29 +264,22 @@ def _verify(entry: Entry, header: Header, arrays: memoryview) -> str:
     """
     stored = _stored_checksum(entry, header)
     mismatch = DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
-    if _MEMBER in header.metadata:
-        try:
-            place = _place(header.content, stored)
-        except ValueError as error:  # nothing that `write_arrays` has written
-            raise mismatch from error
-        digest = hashlib.sha256(header.content[:place])
-        digest.update(header.content[place + len(stored) :])
-        digest.update(arrays)
-    else:
-        digest = hashlib.sha256(json.dumps(header.described, sort_keys=True).encode())
-        for name, (dtype, shape, start, end) in sorted(header.arrays.items()):
-            digest.update(f"{name} {dtype.str} {shape}".encode())
-            digest.update(arrays[start - header.start : end - header.start])
+    try:
+        place = _place(header.content, stored)
+    except ValueError as error:  # nothing that `write_arrays` has written
+        raise mismatch from error
+    digest = hashlib.sha256(header.content[:place])
+    digest.update(header.content[place + len(stored) :])
+    digest.update(arrays)
     if digest.hexdigest() != stored:
         raise mismatch
     return stored
 
 
 def _stored_checksum(entry: Entry, header: Header) -> str:
-    for member in (_MEMBER, _EARLIER_MEMBER):
-        if member in header.metadata:
-            return header.metadata[member]
-    raise DamagedFileError(f"{entry} is damaged: it carries no checksum")
+    if _MEMBER not in header.metadata:
+        raise DamagedFileError(f"{entry} is damaged: it carries no checksum")
+    return header.metadata[_MEMBER]
 
 
 def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, str]]:

@@ -14,28 +14,25 @@ from tuiprobe.run.directory import BEFORE_THE_KEY, RunDir
 from tuiprobe.run.locks import holds
 
 _NAMED = 5
-_BEFORE_THE_SPEC = (*BEFORE_THE_KEY, "key", "status", "events-", ".spec.json.")
+_BEFORE_THE_SPEC = (*BEFORE_THE_KEY, "key", "status", ".spec.json.")
 _KEPT_BY_FRESH = ("lock", "log.txt")
 _DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
 _FOLDERS = re.compile(
-    r"status|ranks|live|rows|shards|head-probe|features|thumbs|answers|tables|figures"
+    r"status|rows|shards|head-probe|features|thumbs|tables|figures"
     r"|(?:features|thumbs)/[^/]+"
 )
 _FILES = re.compile(
-    r"key|cancel|log\.txt|lock(?:-[a-z0-9]+)?|samples\.jsonl|baseline\.csv|events-\d+\.jsonl"
+    r"key|cancel|log\.txt|lock(?:-[a-z0-9]+)?|samples\.jsonl|baseline\.csv"
     r"|(?:spec|plan|preflight|measured|summary|results|manifest)\.json"
     r"|(?:statistics|concepts|head|ablation|per_image)\.safetensors"
-    r"|report\.(?:html|md|tex)|model-card\.md|tables/[^/]+\.csv|figures/[^/]+\.svg"
-    r"|(?:status|ranks|live)/\d+\.(?:json|safetensors)|answers/ablation-[^/]+\.json"
+    r"|report\.(?:html|md)|model-card\.md|tables/[^/]+\.csv|figures/[^/]+\.svg"
+    r"|status/\d+\.(?:json|safetensors)"
     r"|(?:rows|shards|head-probe)/[^/]+\.safetensors"
     r"|features/[^/]+/images\.safetensors|thumbs/[^/]+/\d+\.jpg"
     r"|(?:[^/]+/)*\.[^/]+\.[0-9a-f]{8}-\d+\.tmp",  # of a killed writer
     re.DOTALL,
 )
-"""What a run consists of; whatever else lies in its directory is the user's and never deleted.
-
-`ranks`, `live` and `events` are of version 0.2.0.
-"""
+"""What a run consists of; whatever else lies in its directory is the user's and never deleted."""
 
 
 def refuse_to_clear(run: RunDir) -> None:

@@ -23,7 +23,6 @@ from tuiprobe.files import (
     reading,
     writing,
 )
-from tuiprobe.manifest import earlier_version
 from tuiprobe.run.locks import ENGINE_LOCK, holding
 
 LOG_MARK = "$ tuiprobe "
@@ -198,17 +197,11 @@ class RunDir:
         # anything else, so files without a key do not belong to a run.
         present = self.read_key()
         if present is not None:
-            if earlier_version(self.path):
-                raise DataError(
-                    f"{self.path} holds a run that tuiprobe 0.2.0 or an earlier version began, and "
-                    "this version does not go on with it. `tuiprobe reprobe` reads it if it is "
-                    "finished. Choose another --output, or --fresh to start it anew"
-                )
             if present != key:
                 raise DataError(
                     f"{self.path} holds another run (key {present[:8]}, this run has {key[:8]}): "
-                    "weights, preprocessing, images, layers or batch size differ. Choose another "
-                    "--output, or --fresh to start it anew"
+                    "weights, code of the model, preprocessing, images, labels, layers or batch "
+                    "size differ. Choose another --output, or --fresh to start it anew"
                 )
         elif others:
             raise DataError(

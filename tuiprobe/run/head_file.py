@@ -19,6 +19,9 @@ _LONGEST_REASON = 4000
 ANSWERS = "answers/"
 """Prefix of the arrays that say which class each row answers for in a set."""
 
+OUTSIDE = 2**20
+"""Class numbers from here on are of rows that stand for no class of a set and may answer there."""
+
 UNMATCHED = "unmatched/"
 """Prefix of metadata keys for the reason why no row of the head fits a labelled set."""
 

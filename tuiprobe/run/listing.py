@@ -14,7 +14,8 @@ from typing import Any, Final
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import holds_all, plain
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results import Figure, NotRun
+from tuiprobe.results.accuracy import Accuracy, cell
 from tuiprobe.results.headlines import LISTED
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
@@ -24,7 +25,6 @@ from tuiprobe.spec_commands import command_of
 
 _MOST = 10_000
 _NOTHING: Final = NotRun(reason="no results yet")
-_NO_LABELS: Final = NotRun(reason="no labels of its pictures, or chosen in an unknown way")
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class RunRow:
         outcome: Outcome on outlier features; empty without results.
         kurtosis: Kurtosis of the final representation on the first set.
         persistence: Persistence, likewise.
-        target: Estimated accuracy on the first target set.
-        labelled: Accuracy there by labels beside the run, where its reader looks for them.
+        target: Accuracy on the user's pictures by the best evidence.
         accuracy: Top-1 accuracy on the first set.
         shifts: Mean top-1 accuracy over the shifted sets.
         changed: Time when results were last written, or when the run began, in nanoseconds since
@@ -64,8 +63,7 @@ class RunRow:
     outcome: str = ""
     kurtosis: Figure = _NOTHING
     persistence: Figure = _NOTHING
-    target: Figure = _NOTHING
-    labelled: Figure = _NO_LABELS
+    target: Accuracy | NotRun = _NOTHING
     accuracy: Figure = _NOTHING
     shifts: Figure = _NOTHING
     changed: int = 0
@@ -76,9 +74,9 @@ class RunRow:
         return self.status.kind
 
     def cell(self, field: str) -> str:
-        """Returns a figure of `LISTED` as text; of `target` the accuracy by labels, if known."""
-        if field == "target" and given(self.labelled):
-            return f"{self.labelled.plus_minus()} measured"
+        """Returns a figure of `LISTED` as text."""
+        if field == "target":
+            return cell(self.target)
         figure: Figure = getattr(self, field)
         return figure.plus_minus()
 
@@ -176,14 +174,14 @@ SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
     "images": lambda row: row.images,
     "kurtosis": lambda row: _value(row.kurtosis),
     "persistence": lambda row: _value(row.persistence),
-    "target": lambda row: _value(row.labelled if given(row.labelled) else row.target),
+    "target": lambda row: _value(row.target),
     "accuracy": lambda row: _value(row.accuracy),
     "shifts": lambda row: _value(row.shifts),
 }
 """Sort keys of runs; missing figures sort below all others."""
 
 
-def _value(figure: Figure) -> float:
+def _value(figure: Figure | Accuracy) -> float:
     return float("-inf") if isinstance(figure, NotRun) else figure.value
 
 
@@ -221,5 +219,4 @@ def as_json(row: RunRow) -> dict[str, Any]:
         "outcome": row.outcome or None,
         "command": command,
         **figures,
-        "labelled": row.labelled.model_dump(mode="json"),
     }

@@ -13,17 +13,16 @@ from tuiprobe.manifest import (
     is_there,
     read_named,
     read_record,
-    without_seal,
     write_named,
     write_record,
 )
 from tuiprobe.options import OptionError, validated
 from tuiprobe.results import Fingerprint, Model
-from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Record, without_retired
+from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
 from tuiprobe.results.report import MOST_SETS
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec, run_options
+from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec
 
 _Record = TypeVar("_Record", "PlanRecord", "Measured")
 
@@ -38,7 +37,10 @@ _CHECKS = TypeAdapter(tuple[PreflightCheck, ...])
 _REPORTED_ELSEWHERE = ("weights", "preprocessing")
 """Checks that the report covers elsewhere: random weights in the title, assumed preprocessing."""
 
-_FOREIGN = "{} is of no run of this version of tuiprobe: {}"
+_FOREIGN = (
+    "{} is of no run of this version of tuiprobe: {}; read it with the version that made it, or "
+    "measure anew with another --output"
+)
 
 
 class TapRecord(Record):
@@ -139,6 +141,7 @@ class PlanRecord(Record):
         sets: The sets of images, the in-distribution one first.
         concept_set: Name of the set with concepts; None if there is none.
         files: The files that options name, by option; empty in runs of earlier versions.
+        signature: What the forward pass of code that is not tuiprobe's computes; else empty.
     """
 
     key: str
@@ -149,6 +152,7 @@ class PlanRecord(Record):
     sets: Annotated[Many[SetRecord], Field(max_length=MOST_SETS)]
     concept_set: str | None = None
     files: ByName[FileRecord] = Field(default_factory=dict)
+    signature: Annotated[tuple[Real, ...], Field(max_length=64)] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> PlanRecord:
@@ -210,7 +214,7 @@ def changed_spec(directory: RunDir, changes: Mapping[str, Any]) -> RunSpec:
         UsageError: If a value is invalid for its option.
         DamagedFileError: If the run's specification is missing or damaged.
     """
-    fields = _spec_fields(directory)
+    fields = read_record(directory.spec_file, limits.SPEC_BYTES)
     if not isinstance(fields, dict):
         raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
     try:
@@ -264,15 +268,9 @@ def _own_record(kind: type[_Record], directory: RunDir, file: Entry) -> _Record:
 def read_spec(directory: RunDir) -> RunSpec:
     """Returns `spec.json` of a run; errors as for `read_plan`."""
     try:
-        return validated(RunSpec, _spec_fields(directory))
+        return validated(RunSpec, read_record(directory.spec_file, limits.SPEC_BYTES))
     except OptionError as error:
         raise DamagedFileError(_FOREIGN.format(directory.spec_file, error.cause)) from error
-
-
-def _spec_fields(directory: RunDir) -> Any:
-    """Returns what `spec.json` holds, without options that are gone; it may be anything."""
-    value = read_record(directory.spec_file, limits.SPEC_BYTES)
-    return without_retired(value, RunSpec.__name__, [option.name for option in run_options()])
 
 
 def write_baseline(directory: RunDir, text: str) -> None:
@@ -285,7 +283,7 @@ def kept_baseline(directory: RunDir) -> str | None:
     file = directory.baseline_file
     if not is_there(file):
         return None
-    return without_seal(read_named(file, 2 * limits.BASELINE_BYTES)).decode("utf-8", "replace")
+    return read_named(file, 2 * limits.BASELINE_BYTES).decode("utf-8", "replace")
 
 
 def write_preflight(directory: RunDir, checks: list[PreflightCheck]) -> None:

@@ -25,6 +25,7 @@ from tuiprobe.manifest import (
     write_named,
     write_record,
 )
+from tuiprobe.results.accuracy import Accuracy, on_your_pictures
 from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun
 from tuiprobe.results.headlines import LISTED
 from tuiprobe.results.report import ABSENT, Report
@@ -72,7 +73,7 @@ class Summary(Frozen):
         outcome: Outcome on outlier features; empty without one.
         kurtosis: Kurtosis of the final representation on the first set.
         persistence: Persistence, likewise.
-        target: Estimated accuracy on the first target set.
+        target: Accuracy on the user's pictures by the best evidence.
         accuracy: Top-1 accuracy on the first set.
         shifts: Mean top-1 accuracy over the shifted sets.
     """
@@ -88,7 +89,7 @@ class Summary(Frozen):
     outcome: str
     kurtosis: Figure
     persistence: Figure
-    target: Figure = _NOTHING
+    target: Accuracy | NotRun = _NOTHING
     accuracy: Figure
     shifts: Figure
 
@@ -139,7 +140,7 @@ def _checksum(file: Entry) -> str:
 
 def summary_of(report: Report) -> Summary:
     """Returns the summary of a report."""
-    figures = {listed.field: report.figure(listed.id) for listed in LISTED}
+    figures = {f.field: report.figure(f.id) for f in LISTED if f.field != "target"}
     for name, figure in figures.items():
         if isinstance(figure, NotRun) and figure.reason == ABSENT.reason:
             figures[name] = _NOTHING
@@ -153,6 +154,7 @@ def summary_of(report: Report) -> Summary:
         images=sum(data.measured for data in report.data),
         planned=sum(data.images for data in report.data),
         outcome=report.fact("outcome"),
+        target=on_your_pictures(report),
         **figures,
     )
 

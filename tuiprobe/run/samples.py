@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe import limits
 from tuiprobe.files import DamagedFileError, parse_json
-from tuiprobe.manifest import read_named, without_seal
+from tuiprobe.manifest import read_named
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.arrays import read_own_arrays, write_arrays
@@ -180,7 +180,7 @@ def listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     file = directory.samples_file
     samples: dict[str, dict[int, SampleRecord]] = {}
     # Line by line: a list of all lines may take 30 times the memory.
-    for number, line in enumerate(BytesIO(without_seal(read_named(file)))):
+    for number, line in enumerate(BytesIO(read_named(file))):
         if number >= limits.SAMPLES:
             raise DamagedFileError(f"{file} is damaged: it has more than {limits.SAMPLES:,} lines")
         text = line.decode("utf-8", "replace").removesuffix("\n")

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils.dlpack import from_dlpack
 
 _TORCH_CODES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
@@ -96,6 +95,17 @@ def describe(
     raise TypeError(f"{what} must be a torch tensor or a NumPy array, got {type(x)!r}")
 
 
+def is_fake(x: torch.Tensor) -> bool:
+    """Returns whether a tensor only has a shape, such as while a model is exported.
+
+    It names a device, but its storage is on `meta`.
+    """
+    try:
+        return x.device.type != "meta" and x.untyped_storage().device.type == "meta"
+    except RuntimeError:  # sparse, or inside a function transform: there is no storage
+        return False
+
+
 def _check_tensor(x: torch.Tensor, device: torch.device, what: str) -> None:
     if x.dtype not in _TORCH_CODES:
         raise TypeError(f"{what} must be {_DTYPES}, got {x.dtype}; convert with .float()")
@@ -110,7 +120,7 @@ def _check_tensor(x: torch.Tensor, device: torch.device, what: str) -> None:
             f"{what} are on {x.device}, expected {device}; move them, or make the accumulator "
             f"with device={str(x.device)!r}"
         )
-    if isinstance(x, FakeTensor):
+    if is_fake(x):
         raise TypeError(f"{what} are a fake tensor and hold no readable memory")
     if x.is_neg():
         raise TypeError(f"{what} are a lazily negated view; call .resolve_neg()")

@@ -16,7 +16,6 @@ from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.files import Entry, parse_json, read_regular
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.ascii import ASCII_KEYS, AsciiFilter
 from tuiprobe.tui.commands import ScreenCommands, working_keys
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.runmarks import run_colours
@@ -59,7 +58,6 @@ class TuiprobeApp(EngineApp):
     Args:
         runs: Where run directories are kept.
         open_run: A run to open at once; None starts with the list of models.
-        ascii: Draw with ASCII characters only.
         first: Makes the screen to begin with, in place of that of a run.
     """
 
@@ -94,21 +92,16 @@ class TuiprobeApp(EngineApp):
         self,
         runs: Path = Path("runs"),
         open_run: Path | None = None,
-        ascii: bool = False,
         first: Callable[[], Screen[None]] | None = None,
     ) -> None:
         super().__init__(runs)
-        self.ascii = ascii
         self._first = partial(self.screen_of, open_run) if open_run is not None else first
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         kept = read_theme()
         self.theme = kept if kept in self.available_themes else DARK.name
-        self.add_class("-ascii" if ascii else "-unicode")
         if self.no_color:  # Textual's own filter leaves shades of grey
             self._filters.append(NoColor())
-        if ascii:
-            self._filters.append(AsciiFilter())
         self._places: dict[str, Callable[[], Screen[None]]] = {
             "models": self._models,
             "runs": self._runs,
@@ -208,12 +201,6 @@ class TuiprobeApp(EngineApp):
             write_theme(theme.name)
         except RunError as error:
             self.fail("the theme is not kept for the next start", plain(str(error)))
-
-    def get_key_display(self, binding: Binding) -> str:
-        """Returns how a key is shown; `--ascii` spells out what is a sign otherwise."""
-        keys = super().get_key_display(binding)
-        signs = self.ascii and all(key in ASCII_KEYS for key in keys)
-        return "/".join(ASCII_KEYS[key] for key in keys) if signs else keys
 
 
 def _file() -> Path:

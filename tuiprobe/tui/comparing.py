@@ -67,13 +67,11 @@ def plot_heading(second: str, width: int) -> str:
 def compare_cells(row: Difference) -> list[str]:
     """Returns the cells of a row but for its plot; a headline figure has no set of its own."""
     name = row.name if isinstance(row, ForestRow) else f"{row.id} {row.data} {row.place}".strip()
-    value, _, ends = row.difference.with_interval(signed=True).partition(" (")
-    if not given(row.difference):
-        value = MISSING
+    value, between = row.difference.alone(signed=True), row.difference.ends(signed=True)
     images = {"paired": "the same", "separate": "separate"}.get(kind(row), "-")
     first, second = row.first.alone(bare=True), row.second.alone(bare=True)
     star = "*" if row.differs else " "
-    return [name, first, second, f"{star}{value}", f"({ends}" if ends else MISSING, images]
+    return [name, first, second, f"{star}{value}", f"({between})" if between else MISSING, images]
 
 
 def plot_cell(row: Difference, width: int) -> str:

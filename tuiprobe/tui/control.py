@@ -16,7 +16,6 @@ from textual.screen import Screen
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import Engine, resuming_arguments
-from tuiprobe.tui.runmarks import Pins
 from tuiprobe.tui.runsetup import SetupMemory
 
 ReadJob = Callable[[], None]
@@ -52,7 +51,7 @@ class EngineApp(App[None]):
     Attributes:
         engines: In the order in which they were started.
         setups: What was typed into the form, by models.
-        pins: Runs and channels that stay on top.
+        pinned: Run directories that stay on top until the program ends.
     """
 
     def __init__(self, runs: Path) -> None:
@@ -60,7 +59,7 @@ class EngineApp(App[None]):
         self.runs = runs
         self.engines: list[Engine] = []
         self.setups = SetupMemory()
-        self.pins = Pins()
+        self.pinned: set[Path] = set()
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
 
     def read(self, job: ReadJob) -> None:

@@ -195,20 +195,15 @@ def _missing(setup: Setup, trial: Trial | None, contents: Contents) -> dict[str,
     targets = "target" in roles or "unlabelled" in roles[:1]  # which is a target itself
     headless = no_head(setup, trial, contents)
     option = "target embeddings" if setup.of_vectors else "target"
-    texts = "?" if trial is None and not headless else ""
-    if setup["head"] not in ("", "zero-shot") or (trial is not None and trial["text"] is None):
-        texts = "its head is no text tower's"
     own_head = headless or "the model has a head, whose accuracy is measured"
     if setup["head"] == "probe" or headless not in ("", "?"):
         own_head = ""
     return {
         "head": headless,
         "no head": own_head,
-        "texts": texts,
         "labels": "" if "labelled" in roles[:1] else "the images have no labels",
         "target": "" if targets else f"no images under {option}",
         "concepts": "" if "concepts" in roles else "no concept set under concepts",
-        "peers": next((why for why in contents["peers"].values()), "?"),
         "channel": "",
     }
 

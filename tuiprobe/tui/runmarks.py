@@ -1,8 +1,7 @@
-"""What tells runs apart on every screen, a sign and a colour for each, and what the user pinned."""
+"""What tells runs apart on every screen, a sign and a colour for each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -37,24 +36,3 @@ def run_colours(dark: bool) -> dict[str, str]:
         dark: Whether the theme has a dark background.
     """
     return {f"run-{i}": colour for i, colour in enumerate(DARK if dark else LIGHT)}
-
-
-@dataclass(frozen=True)
-class Pins:
-    """What stays on top until the program ends.
-
-    Attributes:
-        runs: Run directories.
-        channels: Channels by run directory.
-    """
-
-    runs: set[Path] = field(default_factory=set)
-    channels: dict[Path, set[int]] = field(default_factory=dict)
-
-    def channels_of(self, run: Path) -> set[int]:
-        """Returns the pinned channels of a run, which the caller may change."""
-        return self.channels.setdefault(run.absolute(), set())
-
-    def first(self, runs: list[Path]) -> list[Path]:
-        """Returns runs in their order, the pinned ones first."""
-        return sorted(runs, key=lambda run: run.absolute() not in self.runs)

@@ -127,12 +127,11 @@ class Setup:
         """Returns the whole command line after the program's name."""
         return [*self.options(), "--output", str(self.directory(runs))]
 
-    def request(self, runs: Path, trained: Mapping[str, str]) -> str:
+    def request(self, runs: Path) -> str:
         """Returns what `tuiprobe.measure.preview` is asked; values that are wrong are left out.
 
         Args:
             runs: Where run directories are kept.
-            trained: How a model was trained, where a trial said so.
         """
         wrong = self.problems()
         options = {
@@ -141,7 +140,7 @@ class Setup:
             if self[name] and name not in wrong
         }
         run = None if wrong else str(self.directory(runs))
-        asked = {"models": self.models, "options": options, "trained": trained, "run": run}
+        asked = {"models": self.models, "options": options, "run": run}
         return json.dumps(asked)
 
 

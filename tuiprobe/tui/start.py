@@ -41,14 +41,12 @@ def _return_memory() -> None:
 
 def start(
     open_run: Path | None = None,
-    ascii: bool = False,
     first: Callable[[], Screen[None]] | None = None,
 ) -> int:
     """Runs the screens until the user leaves.
 
     Args:
         open_run: A run to open at once.
-        ascii: Draw with ASCII characters only.
         first: Makes the screen to begin with, in place of that of a run.
 
     Returns:
@@ -60,7 +58,7 @@ def start(
     from tuiprobe.tui.app import TuiprobeApp
 
     _return_memory()
-    app = TuiprobeApp(open_run=open_run, ascii=ascii, first=first)
+    app = TuiprobeApp(open_run=open_run, first=first)
     app.run()
     if app.farewell:
         print(app.farewell, file=sys.stderr)

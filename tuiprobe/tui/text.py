@@ -59,8 +59,3 @@ def braille(bits: int) -> str:
     '⡈'
     """
     return chr(_BRAILLE + bits)
-
-
-def is_braille(character: str) -> bool:
-    """Returns whether a character is a braille pattern with at least one dot."""
-    return _BRAILLE < ord(character) <= _BRAILLE + 0xFF

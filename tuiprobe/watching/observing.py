@@ -15,11 +15,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.jit._trace import is_tracing
 from torch.utils.hooks import RemovableHandle
 
 from tuiprobe.models.taps import first_tensor
+from tuiprobe.stats._input import is_fake
 
 ROOT = -1
 """Index that stands for the call of the whole model."""
@@ -108,7 +107,7 @@ class Hook:
             # An exported program may change no tensor from outside that is not a buffer.
             seen = torch.zeros(1, dtype=torch.int64) if _is_exporting() else self.seen
             _observe(x.detach(), seen, self.number, self.index)
-        elif not isinstance(x, FakeTensor) and not is_tracing():  # type: ignore[no-untyped-call]
+        elif not is_fake(x) and not torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
             self.observer.observe(self.index, x.detach())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:

@@ -252,5 +252,7 @@ def test_the_most_important_direction_is_called_by_its_number():
         images = SetFeatures("val", along @ turn, rng.integers(0, classes, 200))
         result = probe_directions(HeadArrays(rows[:classes] @ turn), [images], [])
         headlines.append(line(describe(result).headline))
-    assert headlines[0].startswith("Direction 1, the most important of 3 of the head, has ")
+    assert headlines[0].startswith(
+        "Direction 1, the most important of 3 of the head without its mean row, has "
+    )
     assert headlines[1] == ""  # one direction has all of it

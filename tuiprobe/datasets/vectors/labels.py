@@ -167,8 +167,16 @@ def _counted(
     low, high = int(labels.min()), int(labels.max())
     if low < 0:
         raise DataError(f"{path} holds the label {low}; labels are whole numbers from 0")
+    used = np.unique(labels).tolist()
+    numbers = [int(name) for name in names if name.isascii() and name.isdecimal()]
+    if len(numbers) == len(names) and set(used) <= set(numbers):  # the names are the numbers
+        place = np.array([numbers.index(value) for value in used], dtype=np.int32)
+        return place[np.searchsorted(used, labels)], names
     if names and low == 1 and high == len(names):
         raise DataError(counts_from_one(str(path), high, f"--classes holds {high:,} names"))
+    if used == list(range(1, len(names))) and high > 1:
+        other = f"--classes holds {len(names):,} names"
+        raise DataError(open_origin(str(path), used, len(names), other))
     if high >= (len(names) or CLASSES):
         limit = f"--classes holds {len(names):,} names" if names else "that is no class"
         raise DataError(f"{path} holds the label {high:,}; {limit}")
@@ -180,6 +188,30 @@ def counts_from_one(path: str, high: int, other: str) -> str:
     return (
         f"{path} holds the labels 1 to {high:,}, and {other}: labels count from 0; subtract 1 "
         "from each, or write names in place of numbers and give their order by --classes FILE"
+    )
+
+
+def open_origin(
+    source: str, used: Sequence[int], rows: int, other: str, *, folders: bool = False
+) -> str:
+    """Returns the message for numbered labels that may count from 0 or from 1.
+
+    Args:
+        source: Where the labels are from.
+        used: The numbers, ascending.
+        rows: K, the number of classes.
+        other: What has so many, in words.
+        folders: Whether they are names of class folders.
+    """
+    kind = "class folders" if folders else "labels"
+    numbers = f"{used[0]:,} to {used[-1]:,}" if len(used) > 1 else f"{used[0]:,}"
+    zero, one = (f"--classes FILE with the lines {low} to {rows - 1 + low:,}" for low in (0, 1))
+    ways = f"if from 0, give {zero}; if from 1, subtract 1 from each"
+    if folders:
+        ways = f"give {zero}, or {one}; or rename the folders to the names of classes"
+    return (
+        f"{source} has {kind} {numbers} and none is 0, and {other}: {used[0]:,} is number "
+        f"{used[0]:,} of them if labels count from 1, and number {used[0] + 1:,} if from 0; {ways}"
     )
 
 
@@ -271,6 +303,9 @@ def _csv(path: Path, id_column: str | None) -> _Column:
         if table and all(";" in row[0] or "\t" in row[0] for row in table):
             raise ValueError("its columns are separated by other signs than commas")
         return _Column(_stripped([row[0] for row in table]))
+    if len(set(folded)) < len(folded):
+        double = next(name for i, name in enumerate(folded) if name in folded[:i])
+        raise ValueError(f"its column {plain(double[:80])!r} is there twice")
     for number, row in enumerate(table[1:]):
         if len(row) != len(header):
             raise ValueError(
@@ -281,10 +316,31 @@ def _csv(path: Path, id_column: str | None) -> _Column:
         known = known or [name for name in header if name.lower() in names]
     unused = tuple(name for i, name in enumerate(header) if i != place and name not in known[:1])
     labels = _stripped([row[place] for row in table[1:]])
+    for i, name in enumerate(folded):
+        coordinate = name == "y" and "x" in folded
+        if i != place and name in _LABELS and not coordinate:
+            _refuse_contradiction(labels, [row[i].strip() for row in table[1:]], header, (place, i))
     if not known:
         return _Column(labels, unused=unused)
     at = header.index(known[0])
     return _Column(labels, [row[at].strip() for row in table[1:]], known[0], unused)
+
+
+def _refuse_contradiction(
+    labels: Sequence[str], others: Sequence[str], header: Sequence[str], places: tuple[int, int]
+) -> None:
+    """Refuses two columns of labels that contradict each other; numbers may stand beside names."""
+    try:
+        numbers, other_numbers = whole_numbers(labels), whole_numbers(others)
+    except ValueError:  # measurements, or cells without a label
+        return
+    if numbers is not None and other_numbers is not None:
+        agree = numbers == other_numbers
+    else:
+        agree = len({*zip(labels, others, strict=True)}) == len({*labels}) == len({*others})
+    if not agree:
+        names = " and ".join(repr(plain(header[place][:80])) for place in places)
+        raise ValueError(f"its columns {names} hold different labels; keep the right one")
 
 
 def _json(path: Path, id_column: str | None) -> _Column:

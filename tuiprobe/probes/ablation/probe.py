@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.ablation import TITLE
 from tuiprobe.probes.ablation.compute import CONTROL_IMAGES, DRAWS, ablate_channels
 from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
@@ -97,9 +98,12 @@ def _largest_loss(result: ChannelAblations, mode: str) -> str:
     if not losses:
         return "no more than random ones"
     worst = min(losses, key=lambda row: row.difference.value if given(row.difference) else 0.0)
+    energy = result.matched_energy
+    others = "the next highest" if energy < 1 else "others"
     return (
         f"{worst.difference.alone(signed=True)} on {worst.data} (random "
-        f"{worst.random_difference.alone(signed=True, bare=True)}, like energy "
+        f"{worst.random_difference.alone(signed=True, bare=True)}; {others} in energy, "
+        f"{number(energy, 'share', 0.0, 0.1)} of it, "
         f"{worst.matched_difference.alone(signed=True, bare=True)})"
     )
 

@@ -114,7 +114,9 @@ def _confidence_line(result: Calibration) -> Iterator[Text]:
     places = f"on {first.data}", f"over {several(len(shifts), 'shift')}"
     before = _gaps((own, shifted), places)
     after = _gaps((own_scaled, scaled), places, bare="points" in before)
-    if before and after:
+    if before and before == after:
+        yield (f"Confidence is {before}.",)
+    elif before and after:
         worse = shifted is not None and scaled is not None and abs(scaled) > abs(shifted)
         why = ": scaling made it worse" if worse else ""
         yield (f"Confidence is {before}; after temperature scaling {after}{why}.",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuiprobe.numbers import interval, number
+from tuiprobe.numbers import ends, number
 from tuiprobe.probes.concepts import TITLE
 from tuiprobe.probes.concepts.result import (
     OF_CENTRED_HEAD,
@@ -56,13 +56,15 @@ def _headline(result: Concepts) -> Text:
     """Returns what the leading family separates, and how many more concepts than random ones."""
     lead = result.families[0]
     over = result.excess if given(result.excess) else lead.excess
-    family = lead.family.removesuffix(" of W")
-    text = f"{lead.directions} {family} separate {lead.unique.alone()} of {result.tried} concepts"
+    family = lead.family.replace(" of W", " of the head")
+    text = f"In image representations, {lead.directions} {family} separate "
+    text += f"{lead.unique.alone()} of {result.tried} concepts"
     if over is not None and given(over):
         sign, side = (1, "more") if over.value >= 0 else (-1, "fewer")
         low, high = sorted(sign * (end or 0.0) for end in (over.low, over.high))
-        size = interval(sign * over.value, low, high, over.unit).removesuffix(")")
-        text += f", {size} over {SEEDS} draws) {side} than random ones"
+        size = number(sign * over.value, over.unit, low, high)
+        between = ends(sign * over.value, low, high, over.unit)
+        text += f", {size} ({between} over {SEEDS} draws) {side} than random ones"
     return (f"{text}.",)
 
 

@@ -45,9 +45,10 @@ def describe(result: Directions) -> Section:
     headline: Text = ()
     if basis is not None and basis.rank > 1:
         most = basis.directions[0].index
-        which = f"The first of {basis.rank:,} directions of the head"
+        which = f"The first of {basis.rank:,} directions of the head without its mean row"
         if most:
-            which = f"Direction {most}, the most important of {basis.rank:,} of the head,"
+            which = f"Direction {most}, the most important of {basis.rank:,} of the head without "
+            which += "its mean row,"
         headline = (f"{which} has ", f"{basis.top_share.alone()} of the importance.")
     return Section(
         title=TITLE,

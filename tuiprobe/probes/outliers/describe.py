@@ -184,7 +184,8 @@ def _card(final: Outliers, model: Model) -> Text:
         explains = " explains" if outcome is Outcome.OFFSET else "; the offset explains"
         line += [f"{explains} {part} of the kurtosis of ", kurtosis]
     line.append(".")
-    if model.training != "unknown" and not final.finding.provisional:
+    trained = model.training != "unknown"
+    if trained and final.outlier_channels and not final.finding.provisional:
         line.append(f" {PAPER}")
     return tuple(line)
 
@@ -314,6 +315,7 @@ def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
              "+" if row.sign > 0 else "-", row.mean, row.sd, row.offset]
             for row in heights.leading
         ],
+        subjects=[[RowSubject(kind="channel", number=row.channel)] for row in heights.leading],
         file=False,
     )  # fmt: skip
 
@@ -385,18 +387,18 @@ def _criteria(result: OutlierResult) -> Iterator[Content]:
     cases = [(tap.data, tap.tap, criterion) for tap in result.taps for criterion in tap.criteria]
     first = result.taps[0].data
     cases += [(first, "all blocks", criterion) for criterion in result.cross_layer]
-    yield heading("Criteria of other authors, each by its own rule")
-    rules = {criterion.name: criterion for _, _, criterion in cases}
-    yield points(f"{name} ({rule.source}): {rule.rule}" for name, rule in rules.items())
     yield table(
         "criteria",
-        ["data", "tap", "criterion", "met", "figure", ("unit", "counts"), "channels", "note"],
+        ["data", "tap", "criterion", "met", "figure", ("unit", "counts"), "channels", "note",
+         "source", "rule"],
         [
             [Code(code=data), Code(code=tap), criterion.name,
              criterion.met, criterion.figure,
-             criterion.unit, ", ".join(map(str, criterion.channels)), criterion.note]
+             criterion.unit, ", ".join(map(str, criterion.channels)), criterion.note,
+             criterion.source, criterion.rule]
             for data, tap, criterion in cases
         ],
+        "Criteria of other authors, each by its own rule; the outcome rests on none",
         folded=True,
     )  # fmt: skip
 

@@ -7,12 +7,11 @@ Answers and neighbours take the scales of the in-distribution set, beyond which 
 The head stays as it is.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tuiprobe.probes.channels import NO_CHANNEL
 from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import Float32, Float64, Int64
@@ -20,7 +19,6 @@ from tuiprobe.probes.intervals import around_draws, bootstrap_mean, draws, exact
 from tuiprobe.probes.proportions import paired_difference, wilson
 from tuiprobe.probes.quantisation.result import (
     AnswersChanged,
-    Apart,
     NeighboursKept,
     Quantised,
     Scheme,
@@ -53,8 +51,6 @@ class TapRows:
         rows: float32 [m, C], one position per image.
         largest: float64 [C], largest absolute value of each channel over all positions of all
             images.
-        apart: Channels to keep apart.
-        why: What these channels are.
     """
 
     data: str
@@ -62,12 +58,10 @@ class TapRows:
     final: bool
     rows: Float32
     largest: Float64
-    apart: tuple[int, ...] = ()
-    why: Apart | None = None
 
 
 def quantise(tap: TapRows, seed: int) -> Quantised:
-    """Rounds the rows of one tap with every choice of scales.
+    """Rounds the rows of one tap with one scale, and with one a channel.
 
     Args:
         tap: The rows.
@@ -75,23 +69,16 @@ def quantise(tap: TapRows, seed: int) -> Quantised:
     """
     rows = some_rows(tap.rows, seed)
     largest = np.maximum(tap.largest, np.abs(rows).max(axis=0, initial=0).astype(np.float64))
-    whole = np.full(largest.size, largest.max(initial=0))
-    apart = separate(largest, tap.apart)
     signal = np.stack([_energy(rows, lambda x: x), _energy(rows - rows.mean(axis=0), lambda x: x)])
-    noises = {
-        "tensor": _energy(rows, lambda x: x - rounded(x, whole)),
-        "token": _energy(rows, lambda x: x - rounded(x, np.abs(x).max(axis=1, keepdims=True))),
-        "channel": _energy(rows, lambda x: x - rounded(x, largest)),
-        "apart": _energy(rows, lambda x: x - rounded(x, apart)),
-    }
     drawn = draws(rows.shape[0], seed)
-    ratios = {
-        name: Sqnr(
+
+    def ratio(scale: Float64) -> Sqnr:
+        noise = _energy(rows, lambda x: x - rounded(x, scale))
+        return Sqnr(
             energy=decibels(signal[0], noise, drawn), variance=decibels(signal[1], noise, drawn)
         )
-        for name, noise in noises.items()
-    }
-    none = Sqnr(energy=NO_CHANNEL, variance=NO_CHANNEL)
+
+    ratios = {name: ratio(scale) for name, scale in schemes(largest).items()}
     return Quantised(
         data=tap.data,
         tap=tap.tap,
@@ -99,12 +86,7 @@ def quantise(tap: TapRows, seed: int) -> Quantised:
         channels=rows.shape[1],
         rows=rows.shape[0],
         tensor=ratios["tensor"],
-        token=ratios["token"],
         channel=ratios["channel"],
-        apart_channels=tap.apart,
-        apart_why=tap.why if tap.apart else None,
-        apart=ratios["apart"] if tap.apart else none,
-        gain=decibels(noises["tensor"], noises["apart"], drawn) if tap.apart else NO_CHANNEL,
     )
 
 
@@ -128,18 +110,6 @@ def rounded(values: Float64, largest: Float64) -> Float64:
     """
     step = np.where(largest > 0, largest / LEVELS, 1.0)
     return np.asarray(np.clip(np.rint(values / step), -LEVELS, LEVELS) * step)
-
-
-def separate(largest: Float64, channels: Sequence[int]) -> Float64:
-    """Returns the largest values with these channels apart: theirs, and one for all the others.
-
-    >>> separate(np.array([1.0, 9.0, 2.0]), [1]).tolist()
-    [2.0, 9.0, 2.0]
-    """
-    chosen = list(channels)
-    others = np.full(largest.size, np.delete(largest, chosen).max(initial=0))
-    others[chosen] = largest[chosen]
-    return others
 
 
 def _energy(rows: Float32, change: Callable[[Float64], Float64]) -> Float64:
@@ -175,20 +145,17 @@ def decibels(signal: Float64, noise: Float64, drawn: Float32) -> Figure:
     return around_draws(value, spread, n, "bootstrap over rows")
 
 
-def schemes(largest: Float64, apart: Sequence[int]) -> Iterator[tuple[Scheme, Float64]]:
-    """Yields the largest value under each scale of every channel, [C], by scheme.
+def schemes(largest: Float64) -> Mapping[Scheme, Float64]:
+    """Returns the largest value under each scale of every channel, [C], by scheme.
 
     Args:
         largest: [C], largest absolute value of each channel of the in-distribution set.
-        apart: Channels with scales of their own; without any there is one scheme.
     """
-    yield "tensor", np.full(largest.size, largest.max(initial=0))
-    if apart:
-        yield "apart", separate(largest, apart)
+    return {"tensor": np.full(largest.size, largest.max(initial=0)), "channel": largest}
 
 
 def answers_changed(
-    head: HeadArrays, sets: Sequence[SetFeatures], largest: Float64, apart: Sequence[int]
+    head: HeadArrays, sets: Sequence[SetFeatures], largest: Float64
 ) -> tuple[AnswersChanged, ...]:
     """Returns how many answers change on every set, under every scheme.
 
@@ -196,7 +163,6 @@ def answers_changed(
         head: The head.
         sets: Images with a finite representation, with labels or without; empty ones are left out.
         largest: As for `schemes`.
-        apart: As for `schemes`.
     """
     results = []
     for images in sets:
@@ -204,7 +170,7 @@ def answers_changed(
         if not n:
             continue
         before = _answers(head, images)
-        for scheme, scale in schemes(largest, apart):
+        for scheme, scale in schemes(largest).items():
             after = _answers(head, replace(images, features=_rounded(images.features, scale)))
             top1: Figure = NO_LABELS
             if images.labels is not None:
@@ -233,7 +199,7 @@ def _rounded(features: Float32, scale: Float64) -> Float32:
 
 
 def neighbours_kept(
-    sets: Sequence[SetFeatures], largest: Float64, apart: Sequence[int], seed: int
+    sets: Sequence[SetFeatures], largest: Float64, seed: int
 ) -> tuple[NeighboursKept, ...]:
     """Returns which part of each row's nearest neighbours by cosine stays, on every set.
 
@@ -246,7 +212,7 @@ def neighbours_kept(
         if rows.shape[0] <= NEIGHBOURS:
             continue
         before = _nearest(rows)
-        for scheme, scale in schemes(largest, apart):
+        for scheme, scale in schemes(largest).items():
             after = _nearest(_rounded(rows, scale))
             kept = [np.intersect1d(a, b).size for a, b in zip(before, after, strict=True)]
             share = bootstrap_mean(np.array(kept) / NEIGHBOURS, seed)

@@ -8,24 +8,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from tuiprobe.probes.channels import WHY, acted_on
-from tuiprobe.probes.content import ColumnOf, channels_in_words, prose, series, table
+from tuiprobe.probes.content import ColumnOf, prose, series, table
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.inputs import TapArrays
-from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.quantisation import TITLE
 from tuiprobe.probes.quantisation.compute import TapRows, answers_changed, neighbours_kept, quantise
 from tuiprobe.probes.quantisation.result import (
     AnswersChanged,
-    Apart,
     NeighboursKept,
     Quantisation,
     Quantised,
     Sqnr,
 )
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun, ProbeResult, given
+from tuiprobe.results import NotRun, given
 from tuiprobe.results.headlines import INT8, INT8_NEIGHBOURS
 from tuiprobe.results.section import (
     Chart,
@@ -42,13 +38,8 @@ from tuiprobe.run.checked_arrays import HeadArrays
 NAMES = {
     "tensor.energy": "INT8 noise",
     "tensor.variance": "INT8 noise, without the offset",
-    "token.energy": "INT8 noise, a scale a row",
-    "token.variance": "INT8 noise, a scale a row, without the offset",
     "channel.energy": "INT8 noise, a scale a channel",
     "channel.variance": "INT8 noise, a scale a channel, without the offset",
-    "apart.energy": "INT8 noise, channels apart",
-    "apart.variance": "INT8 noise, channels apart, without the offset",
-    "gain": "dB that the channels apart cost",
 }
 CHANGES = {
     "changed": "answers that INT8 changes",
@@ -64,11 +55,9 @@ NOTE: Final = (
 )
 SCHEMES = {
     "tensor": "one scale",
-    "apart": "one scale, channels apart",
-    "token": "a scale a row",
     "channel": "a scale a channel",
 }
-ROLES: Final[tuple[Drawn, ...]] = ("main", "second", "third", "control")
+ROLES: Final[tuple[Drawn, ...]] = ("main", "second")
 
 
 @dataclass(frozen=True)
@@ -95,7 +84,6 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
     title = TITLE
     block = "deploy"
     Result = Quantisation
-    after = ("outliers",)
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads the rows that the run keeps, and the largest values of all positions."""
@@ -106,10 +94,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
                 if tap.rows.size:
                     ends = [np.nan_to_num(np.abs(tap.statistics[end])) for end in ("min", "max")]
                     largest = np.asarray(np.maximum(*ends), dtype=np.float64)
-                    channels, why = _apart(tap, results["outliers"])
-                    taps.append(
-                        TapRows(tap.set, tap.tap, tap.final, tap.rows, largest, channels, why)
-                    )
+                    taps.append(TapRows(tap.set, tap.tap, tap.final, tap.rows, largest))
         if not any(tap.final for tap in taps):
             return NotRun(reason="no image has a finite representation")
         head = None if isinstance(run.head, NotRun) else run.head
@@ -120,9 +105,9 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
         taps = tuple(quantise(tap, inputs.seed) for tap in inputs.taps)
         final = next(tap for tap in inputs.taps if tap.final)
         if inputs.head is None:
-            kept = neighbours_kept(inputs.sets, final.largest, final.apart, inputs.seed)
+            kept = neighbours_kept(inputs.sets, final.largest, inputs.seed)
             return Quantisation(taps=taps, neighbours=kept)
-        changed = answers_changed(inputs.head, inputs.sets, final.largest, final.apart)
+        changed = answers_changed(inputs.head, inputs.sets, final.largest)
         return Quantisation(taps=taps, answers=changed)
 
     def describe(self, result: Quantisation, subject: Subject) -> Section:
@@ -161,22 +146,6 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
         return Named(figures=tuple(figures))
 
 
-def _apart(tap: TapArrays, outliers: ProbeResult | NotRun) -> tuple[tuple[int, ...], Apart | None]:
-    """Returns the channels that stand out at a tap, and what they are.
-
-    At the final representation these are the channels that other probes act on too.
-    """
-    if not isinstance(outliers, OutlierResult):
-        return (), None
-    if tap.final:
-        chosen = acted_on(outliers.finals()[0])
-        return chosen.channels, chosen.why
-    for row in outliers.taps:
-        if (row.data, row.tap) == (tap.set, tap.tap):
-            return tuple(channel.channel for channel in row.outlier_channels), "outlier"
-    return (), None
-
-
 def _card(result: Quantisation) -> Iterator[Text]:
     shares = [(row.changed.value, row) for row in result.answers
               if row.scheme == "tensor" and given(row.changed)]  # fmt: skip
@@ -194,19 +163,21 @@ def _card(result: Quantisation) -> Iterator[Text]:
         more = f" on set {worst.data}{_accuracy(worst)}"
         line = (*line, ", at worst ", worst.changed, more)
     yield (*line, ".")
-    apart = next((row for row in result.answers if row.scheme == "apart"), None)
-    if apart is None or not given(apart.changed) or not given(first.changed):
+    finer = next((row for row in result.answers if row.scheme == "channel"), None)
+    if finer is None or not given(finer.changed) or not given(first.changed):
         return
-    if (apart.changed.high or 0.0) < (first.changed.low or 0.0):
-        final = result.final()
-        channels = channels_in_words(final.apart_channels, 3)
-        why = f" ({WHY[final.apart_why]})" if final.apart_why else ""
-        yield (f"With own scales for {channels}{why}, ", apart.changed,
-               f" change on {apart.data}.")  # fmt: skip
+    if (finer.changed.high or 0.0) < (first.changed.low or 0.0):
+        yield "With one scale per channel, ", finer.changed, f" change on {finer.data}."
 
 
 def _accuracy(changed: AnswersChanged) -> str:
-    return f" (accuracy {changed.top1.alone(signed=True)})" if given(changed.top1) else ""
+    """Returns the change of accuracy, if it can be told from none."""
+    top1 = changed.top1
+    if not given(top1):
+        return ""
+    if top1.low is not None and top1.high is not None and top1.low <= 0 <= top1.high:
+        return " (accuracy: no measurable change)"
+    return f" (accuracy {top1.alone(signed=True)})"
 
 
 def _changes(result: Quantisation) -> Iterator[Content]:
@@ -231,7 +202,7 @@ def _changes(result: Quantisation) -> Iterator[Content]:
 
 def _ratios(tap: Quantised) -> list[Sqnr]:
     """Returns signal over noise in the order of `SCHEMES`."""
-    return [tap.tensor, tap.apart, tap.token, tap.channel]
+    return [tap.tensor, tap.channel]
 
 
 def _charts(result: Quantisation) -> list[Chart]:
@@ -265,14 +236,12 @@ def _table(result: Quantisation) -> Content:
     ]
     rows: list[list[Value]] = []
     for tap in result.taps:
-        apart = ", ".join(str(channel) for channel in tap.apart_channels)
         ratios = [figure for ratio in _ratios(tap) for figure in (ratio.energy, ratio.variance)]
         name = Code(code=tap.data), Code(code=tap.tap)
-        rows.append([*name, tap.channels, tap.rows, apart, *ratios, tap.gain])
+        rows.append([*name, tap.channels, tap.rows, *ratios])
     return table(
         "int8",
-        ["data", ("tap", "layer"), "channels", "rows", ("apart_channels", "channels apart"),
-         *columns, ("gain", "gain apart, dB")],
+        ["data", ("tap", "layer"), "channels", "rows", *columns],
         rows,
         "Signal over INT8 rounding noise",
         shown=24,

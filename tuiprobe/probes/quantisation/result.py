@@ -2,26 +2,21 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tuiprobe.results.base import (
     MOST_CHANNELS,
-    Channel,
     Count,
     Decibels,
     Frozen,
     Many,
-    PerChannel,
     Points,
     Share,
 )
 from tuiprobe.results.report import ProbeResult
 
-Apart = Literal["outlier", "offset"]
-"""Why channels get a scale of their own: outlier channels, or channels that carry the offset."""
-
-Scheme = Literal["tensor", "apart"]
-"""One scale for all values, or one for each of a few channels and one for the others."""
+Scheme = Literal["tensor", "channel"]
+"""One scale for all values, or one per channel."""
 
 
 class Sqnr(Frozen):
@@ -47,12 +42,7 @@ class Quantised(Frozen):
         channels: Width C.
         rows: Rows that were rounded.
         tensor: One scale for all values.
-        token: One scale a row.
         channel: One scale a channel.
-        apart_channels: Channels kept apart in `apart`.
-        apart_why: What these channels are; None where there are none.
-        apart: One scale for all other channels, and one for each of these.
-        gain: dB that `apart` gains over `tensor`: what these channels cost.
     """
 
     data: str
@@ -61,18 +51,7 @@ class Quantised(Frozen):
     channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
     rows: Count
     tensor: Sqnr
-    token: Sqnr
     channel: Sqnr
-    apart_channels: PerChannel[Channel] = ()
-    apart_why: Apart | None = None
-    apart: Sqnr
-    gain: Decibels
-
-    @model_validator(mode="after")
-    def _channels_exist(self) -> "Quantised":
-        if max(self.apart_channels, default=-1) >= self.channels:
-            raise ValueError(f"a channel is named that {self.channels} channels do not have")
-        return self
 
 
 class AnswersChanged(Frozen):

@@ -27,18 +27,20 @@ from tuiprobe.probes.heads import (
     top_hits,
     usable_images,
 )
+from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.robustness.result import (
-    Accuracy,
     BaselineModel,
     BaselineModels,
     BaselineNotRun,
     EffectiveRobustness,
     OwnNames,
     Robustness,
+    SetAccuracy,
 )
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.head_file import OUTSIDE
 
 TOP = 5
 Axis = Literal["imagenet", "val", "own classes"]
@@ -151,20 +153,25 @@ def _baseline_models(baselines: Baselines) -> tuple[BaselineModels, ...]:
 
 def _accuracy(
     head: HeadArrays, first: SetFeatures, images: SetFeatures, shift: str | None
-) -> Accuracy:
+) -> SetAccuracy:
     rows, n = head.weight.shape[0], images.features.shape[0]
     answers, usable = answers_of(images, rows), usable_images(images)
+    of_set = replace(usable, answers=_of_the_set(usable.classes_of_rows(rows)))
+    set_classes = int(np.unique(answers[answers < OUTSIDE]).size)
     classes = int(np.unique(answers).size)
     among_all: Figure = NotRun(reason="every class of the head may answer")
+    among_set: Figure = NotRun(reason="top-1 is that among the classes of the set")
     top1: Figure = NotRun(reason="no image with a finite representation")
     top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
     if n:
         top1 = wilson(hits(usable.features, head, usable), n) if classes > 1 else ONE_CLASS
         if answers.size < rows:
             among_all = wilson(hits_among_all(head, usable), n)
+        if set_classes < classes and set_classes > 1:
+            among_set = wilson(hits(usable.features, head, of_set), n)
     if classes > TOP:
         top5 = wilson(top_hits(head, usable, TOP), n) if n else top1
-    return Accuracy(
+    return SetAccuracy(
         data=images.name,
         shift=shift,
         images=n,
@@ -172,9 +179,16 @@ def _accuracy(
         head_classes=rows,
         top1=top1,
         top1_all=among_all,
+        top1_set=among_set,
+        set_classes=set_classes if given(among_set) else 0,
         top5=top5,
         id_own_classes=_on_own_classes(head, first, images),
     )
+
+
+def _of_the_set(answers: Int64) -> Int64:
+    """Returns the classes of the rows of a head without rows that stand for no class of a set."""
+    return np.where(answers < OUTSIDE, answers, -1)
 
 
 def _on_own_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> Figure:
@@ -194,7 +208,7 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -
     return wilson(hits(usable.features, head, usable), own.features.shape[0])
 
 
-def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
+def mean_accuracy(accuracies: Sequence[SetAccuracy]) -> Figure:
     """Returns the mean top-1 over shifts, with the binomial error of each (delta method)."""
     tops = [accuracy.top1 for accuracy in accuracies if given(accuracy.top1)]
     if not tops:
@@ -213,7 +227,7 @@ def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
     )
 
 
-def _effective(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobustness:
+def _effective(baseline: Baseline, accuracies: Sequence[SetAccuracy]) -> EffectiveRobustness:
     """Returns the effective robustness by one line; its figures say why where there is none."""
     line = baseline.line
     measured = _measured(baseline, accuracies)
@@ -260,7 +274,7 @@ def _effective(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveR
 
 
 def _measured(
-    baseline: Baseline, accuracies: Sequence[Accuracy]
+    baseline: Baseline, accuracies: Sequence[SetAccuracy]
 ) -> tuple[Estimate, dict[str, Estimate]] | NotRun:
     """Returns x and the accuracy of each shift of the target; or why there is no comparison."""
     target = baseline.line.target

@@ -11,14 +11,24 @@ from tuiprobe.catalog.baselines import SUPERVISED
 from tuiprobe.numbers import number
 from tuiprobe.probes.content import heading, points, prose, several, table, value_or_dash
 from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness import TITLE
 from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
-from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
+from tuiprobe.probes.robustness.forecast import PeerChoice, forecast, peers_of
+from tuiprobe.probes.robustness.orders import other_orders
+from tuiprobe.probes.robustness.result import (
+    EffectiveRobustness,
+    Forecast,
+    OrderId,
+    Robustness,
+    SetAccuracy,
+)
 from tuiprobe.probes.robustness.scatter import scatter
 from tuiprobe.results import Estimate, NotRun, given
+from tuiprobe.results.accuracy import among_few, sentence
 from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
 from tuiprobe.results.section import (
     BaselineLine,
@@ -32,10 +42,12 @@ from tuiprobe.results.section import (
     Value,
 )
 from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.head_file import read_class_names
 
 NAMES = {
     "top1": "top-1",
     "top1_all": "top-1 among all classes of the head",
+    "top1_set": "top-1 among the classes of the set",
     "top5": "top-5",
     "id_own_classes": "in-distribution top-1 on the same classes",
     "mean_shift": "mean top-1 of the shifts",
@@ -57,6 +69,20 @@ BASELINE_MODELS = {
 }
 """What the models of a baseline are called."""
 
+ORDERS: Mapping[OrderId, tuple[str, str]] = {
+    "reversed": ("in reverse order", "the order of class names (--classes)"),
+    "by name": ("with class names in alphabetical order", "their order (--classes)"),
+    "to name": ("with labels numbered by the alphabetical order of names", "the labels"),
+    "by number": ("with class names in the order of their numbers", "their order (--classes)"),
+    "to number": ("with labels numbered by the numbers in names", "the labels"),
+    "one up": ("with class names one row earlier", "whether labels and --classes count from 0"),
+    "one down": ("with class names one row later", "whether labels and --classes count from 0"),
+    "next label": ("with the label of the next image", "the order of labels and images"),
+    "previous label": ("with the label of the image before", "the order of labels and images"),
+    "matched": ("with classes matched to answers by other images", "--classes and the labels"),
+}
+"""What is said of another order that does better, and what is to be checked."""
+
 NEAR = 0.02
 """Distance in in-distribution accuracy up to which a model of the baseline is near."""
 
@@ -69,13 +95,17 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Inputs:
-    """Head, labelled representations, and the lines to compare with."""
+    """Head, labelled representations, the lines to compare with, and published models like it."""
 
     head: HeadArrays
     sets: list[SetFeatures]
     shifts: Mapping[str, str]
     baselines: Baselines
     own_names: Mapping[str, HeadArrays | NotRun]
+    peers: PeerChoice | NotRun
+    names: tuple[str, ...]
+    ids: Mapping[str, Int64]
+    numbered: frozenset[str]
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -93,30 +123,43 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         row = published_of(run.plan.model)
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
-        return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names)
+        names = read_class_names(run.directory)
+        ids = {images.name: run.features(images.name)["ids"] for images in run.head_sets}
+        numbered = frozenset(s.name for s in run.sets if all(map(str.isdecimal, s.classes)))
+        return Inputs(
+            head=run.head,
+            sets=run.head_sets,
+            shifts=shifts,
+            baselines=baselines,
+            own_names=run.own_names,
+            peers=peers_of(run.plan.model, run.sets),
+            names=names,
+            ids=ids,
+            numbered=numbered,
+        )
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
-        """Computes accuracies and effective robustness."""
-        return probe_robustness(
+        """Computes accuracies, effective robustness, and the forecast from published models."""
+        result = probe_robustness(
             inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.own_names
         )
+        others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids, inputs.numbered)
+        expected = forecast(inputs.peers, result.accuracies[0])
+        return result.model_copy(update={"other_orders": others, "forecast": expected})
 
     def describe(self, result: Robustness, subject: Subject) -> Section:
         """Describes accuracy of every set, then effective robustness by every baseline."""
         charts = scatter(result, subject.model.name)
         card = tuple(_card(result))
-        first, *shifts = result.accuracies
-        clause = f"{first.top1.alone()} right on {first.data}" if given(first.top1) else ""
-        if clause and given(result.mean_shift):
-            clause += f", {result.mean_shift.alone()} over {several(len(shifts), 'shift')}"
         return Section(
             title=TITLE,
             headline=card[0],
-            clause=clause,
+            clause=_clause(result),
             card=card,
-            warnings=tuple(_below_chance(result)),
+            block="your images" if len(result.accuracies) == 1 else None,
+            warnings=tuple(_warnings(result, subject)),
             pictures=tuple(chart.id for chart in charts[:1]),
-            content=(*_accuracies(result), *_effective(result), *charts),
+            content=(*_accuracies(result), *_effective(result), *_forecast(result), *charts),
         )
 
     def named(self, result: Robustness) -> Named:
@@ -125,7 +168,8 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         more: dict[str, dict[str, Any]]
         for row in result.accuracies:
             mean_of = MeanOf(values="correct", sets=(row.data,))
-            more = {"top1": {"headline": TOP1, "mean_of": mean_of}}
+            classes = {"classes": row.classes, "of_classes": row.of_classes}
+            more = {"top1": {"headline": TOP1, "mean_of": mean_of, **classes}}
             if row is result.accuracies[0]:
                 more["top1"]["role"] = "predictor"
             figures += named_figures(row, NAMES, row.data, "accuracy", more)
@@ -150,6 +194,14 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             data = f"{er.baseline}: {', '.join(er.target)}"
             place = f"robustness by {er.axis}"
             figures += named_figures(er, NAMES, data, place, {"value": value})
+        if not isinstance(result.forecast, NotRun):
+            figures += named_figures(
+                result.forecast,
+                {"expected": "forecast"},
+                ", ".join(result.forecast.target),
+                f"published {result.forecast.kind} models",
+                {"expected": {"id": "forecast"}},
+            )
         return Named(figures=tuple(figures))
 
 
@@ -164,12 +216,31 @@ def _mean_of(result: Robustness, er: EffectiveRobustness) -> MeanOf | None:
     return MeanOf(values="correct", sets=tuple(sets[shift] for shift in er.target), line=line)
 
 
+def _clause(result: Robustness) -> str:
+    """Returns the accuracy of the only labelled set, or of the first one and over its shifts."""
+    first, *shifts = result.accuracies
+    accuracy = first.accuracy()
+    if isinstance(accuracy, NotRun):
+        return ""
+    if not shifts:
+        return sentence(accuracy, first.other(), named=True)
+    few = among_few(accuracy, first.other())
+    clause = f"{first.top1.alone()} right on {first.data}{few}"
+    if given(result.mean_shift):
+        clause += f", {result.mean_shift.alone()} over {several(len(shifts), 'shift')}"
+    return clause
+
+
 def _card(result: Robustness) -> Iterator[Text]:
     first, *shifts = result.accuracies
-    if not given(first.top1):
-        yield (f"Accuracy on {first.data}: ", first.top1, ".")
+    accuracy = first.accuracy()
+    if isinstance(accuracy, NotRun):
+        yield (f"Accuracy on {first.data}: ", accuracy, ".")
         return
-    line: Text = (first.top1, f" right on {first.data}")
+    if not shifts:
+        yield (_clause(result), ".")
+        return
+    line: Text = (first.top1, f" right on {first.data}{among_few(accuracy, first.other())}")
     if given(result.mean_shift):
         each = ", ".join(
             f"{row.data} {row.top1.alone(bare=True)}" for row in shifts if given(row.top1)
@@ -179,52 +250,98 @@ def _card(result: Robustness) -> Iterator[Text]:
     yield (*line, ".")
     among_all = [
         f"{row.data} {row.classes:,}: {row.top1.alone()}, among all {row.top1_all.alone()}"
-        for row in result.accuracies
+        for row in shifts
         if given(row.top1_all)
     ]
     if among_all:
         classes = max(row.head_classes for row in result.accuracies)
-        yield (f"Answers among a set's own classes, not all {classes:,} of the head: "
+        yield (f"Answers among a shift's own classes, not all {classes:,} of the head: "
                f"{'; '.join(among_all)}.",)  # fmt: skip
     for er in result.headlines()[:1]:
         if given(er.prediction):
-            yield (_beside_the_line(er, er.prediction, first.top1),)
+            yield (_beside_the_line(er, er.prediction, accuracy.value),)
+    if not isinstance(result.forecast, NotRun):
+        yield _forecast_line(result.forecast)
 
 
-def _below_chance(result: Robustness) -> Iterator[str]:
-    """Yields the sets whose labels can hardly be those that the head answers with.
+def _forecast(result: Robustness) -> Iterator[Content]:
+    """Yields the forecast, which is about ImageNet's shifts, and no image of the user."""
+    if not isinstance(result.forecast, NotRun):
+        yield heading("Forecast from published models")
+        yield prose(*_forecast_line(result.forecast))
+
+
+def _forecast_line(forecast: Forecast) -> Text:
+    """Returns the accuracy that published models lead one to expect, and the error of that."""
+    start = "its accuracy"
+    if forecast.published_as:
+        accuracy = number(forecast.imagenet, "share")
+        start = f"its published ImageNet accuracy ({accuracy}, not measured here)"
+    return (
+        f"Forecast from {forecast.kind} models of {start}: mean of {len(forecast.target)} shifts ",
+        forecast.expected,
+        f"; off by {number(forecast.mean_error, 'points')} on average over families left out "
+        f"({forecast.worst_family} {number(forecast.worst_error, 'points', bare=True)}).",
+    )
+
+
+def _warnings(result: Robustness, subject: Subject) -> Iterator[str]:
+    """Yields the sets whose labels can hardly be those that the head answers with."""
+    if subject.model.weights.kind == "untrained":
+        return
+    others = {other.data: other for other in result.other_orders}
+    for other in others.values():
+        way, remedy = ORDERS[other.order]
+        yield (
+            f"{way}, {other.accuracy.alone()} of {other.data} would be right, not "
+            f"{other.given.alone()}: check {remedy}"
+        )
+    for row in result.accuracies:
+        if row.data not in others and row.shift is None and given(row.top1):
+            yield from _at_chance(row, row.top1)
+
+
+def _at_chance(row: SetAccuracy, top1: Estimate) -> Iterator[str]:
+    """Yields a warning for a set whose accuracy cannot be told from that of guessing, or is below.
 
     Published shifts are left out: ImageNet-A holds only images that a network got wrong.
     """
-    for row in result.accuracies:
-        top1 = row.top1
-        if row.shift is None and given(top1) and (top1.high or 0.0) < 1 / max(row.classes, 1):
-            yield (
-                f"{row.data} is below chance: {top1.with_interval()} right, where guessing among "
-                f"{row.classes:,} classes gives {number(1 / row.classes, 'share')}: the order of "
-                "--classes or of the class folders may be wrong"
-            )
+    chance = 1 / max(row.classes, 1)
+    if (top1.low or 0.0) <= chance:
+        where = "below" if (top1.high or 0.0) < chance else "at"
+        yield (
+            f"{row.data} is {where} chance: {top1.with_interval()} right, where guessing among "
+            f"{row.classes:,} classes gives {number(chance, 'share')}: the order of --classes or "
+            "of the class folders may be wrong"
+        )
 
 
-def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: Estimate) -> str:
-    """Returns where a model lies beside its baseline, and whether the baseline has one near it."""
+def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: float) -> str:
+    """Returns how a model does beside models of its baseline of equal accuracy.
+
+    Args:
+        er: The distance to the line of the baseline.
+        prediction: The same with the scatter of single models.
+        own: Accuracy in distribution.
+    """
     models = f"{er.models:,} {BASELINE_MODELS.get(er.baseline, f'models of {er.baseline}')}"
-    amount, bracket, ends = prediction.with_interval(signed=not er.above).partition(" (")
-    amount += f"{bracket}{ends.removesuffix(')')} with scatter)"  # screens draw the other range
+    expect = f"under shift than {models} of equal accuracy lead to expect"
     if er.above:
-        line = f"{amount} above the line of {models}"
+        line = f"{prediction.alone()} better {expect} ({prediction.ends()})"
     else:
-        line = f"Not above the line of {models}: {amount}"
+        amount = prediction.with_interval(signed=True)
+        line = f"Not better {expect}: {amount}"
     if er.nearest is not None and er.nearest > NEAR:
-        about = number(own.value, "share", own.value - 0.05, own.value + 0.05)
-        line += f", none near {about}"
+        about = number(own, "share", own - 0.05, own + 0.05)
+        line += f"; none of them is near {about}, so this is uncertain"
     return f"{line}."
 
 
 def _accuracies(result: Robustness) -> Iterator[Content]:
-    def cells(row: Accuracy, names: str) -> list[Value]:
+    def cells(row: SetAccuracy, names: str) -> list[Value]:
         return [
             Code(code=row.data), row.shift or "", names, row.top1, value_or_dash(row.top1_all),
+            value_or_dash(row.top1_set),
             row.top5, row.images, row.classes, row.head_classes or None,
             value_or_dash(row.id_own_classes),
         ]  # fmt: skip
@@ -232,13 +349,14 @@ def _accuracies(result: Robustness) -> Iterator[Content]:
     rows = [cells(row, "") for row in result.accuracies]
     for own in result.own_names:
         if isinstance(own.accuracy, NotRun):
-            rows.append([Code(code=own.data), "", "its own", own.accuracy, *[None] * 6])
+            rows.append([Code(code=own.data), "", "its own", own.accuracy, *[None] * 7])
         else:
             rows.append(cells(own.accuracy, "its own"))
     yield table(
         "accuracies",
         ["data", "shift", "names", ("top1", "top-1"),
-         ("top1_all", "top-1 among all classes of the head"), ("top5", "top-5"), ("images", "n"),
+         ("top1_all", "top-1 among all classes of the head"),
+         ("top1_set", "top-1 among the classes of the set"), ("top5", "top-5"), ("images", "n"),
          "classes", ("head_classes", "classes of the head"),
          ("id_own_classes", (Code(code=result.data), " on the same classes"))],
         rows,

@@ -1,12 +1,23 @@
 """Result types of the robustness probe (definitions: docs/robustness.md)."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from tuiprobe.results.base import ByName, Count, Frozen, Many, NotRun, Points, Real, Share
+from tuiprobe.results.accuracy import Accuracy, accuracy_from
+from tuiprobe.results.base import (
+    ByName,
+    Count,
+    Frozen,
+    Many,
+    NotRun,
+    Points,
+    Real,
+    Share,
+    given,
+)
 from tuiprobe.results.report import ProbeResult
 
 
-class Accuracy(Frozen):
+class SetAccuracy(Frozen):
     """Accuracy on one set.
 
     Attributes:
@@ -17,6 +28,8 @@ class Accuracy(Frozen):
         head_classes: Number of classes (rows) that the head has; 0 in runs of 0.2.0.
         top1: Wilson interval.
         top1_all: The same where every class of the head may answer; `NotRun` where all may anyway.
+        top1_set: The same among the classes of the set; `NotRun` where `top1` is that.
+        set_classes: Classes of the set then; 0 otherwise.
         top5: Wilson interval.
         id_own_classes: Accuracy on those in-distribution images whose class this set has too, with
             the answers this set allows: the other x axis.
@@ -29,8 +42,32 @@ class Accuracy(Frozen):
     head_classes: Count = 0
     top1: Share
     top1_all: Share = NotRun(reason="not computed by the version that answered")
+    top1_set: Share = NotRun(reason="top-1 is that among the classes of the set")
+    set_classes: Count = 0
     top5: Share
     id_own_classes: Share
+
+    @property
+    def of_classes(self) -> int:
+        """Classes of the head; those that may answer where no row of the head is left out."""
+        return self.head_classes if given(self.top1_all) else self.classes
+
+    def other(self) -> Accuracy | None:
+        """Returns the accuracy among all classes, or among those of the set, if not quoted."""
+        if given(self.top1_all):
+            among = (self.head_classes, self.head_classes)
+            return accuracy_from(self.top1_all, self.data, "measured", among=among)
+        if given(self.top1_set):
+            among = (self.set_classes, self.classes)
+            return accuracy_from(self.top1_set, self.data, "measured", among=among)
+        return None
+
+    def accuracy(self) -> Accuracy | NotRun:
+        """Returns the accuracy that is quoted."""
+        if not given(self.top1):
+            return self.top1
+        among = (self.classes, self.of_classes)
+        return accuracy_from(self.top1, self.data, "measured", among=among)
 
 
 class EffectiveRobustness(Frozen):
@@ -113,7 +150,65 @@ class OwnNames(Frozen):
 
     data: str
     head: str
-    accuracy: Accuracy | NotRun
+    accuracy: SetAccuracy | NotRun
+
+
+class Forecast(Frozen):
+    """What published models of the same training and ImageNet accuracy lead one to expect.
+
+    Attributes:
+        kind: Kind of training of these models.
+        target: The published shifts that the expectation is the mean of.
+        expected: Expected accuracy with the 95 % prediction interval.
+        imagenet: ImageNet accuracy that it starts from.
+        published_as: Spec of the published accuracy; empty where the run measured it.
+        models: Models that the line is fitted to.
+        families: Families that they are of.
+        without: Family of this model, which was left out; empty if it is not known.
+        mean_error: Mean absolute error over families, each left out in turn.
+        worst_family: The family with the largest error.
+        worst_error: Its error.
+    """
+
+    kind: Literal["zero-shot", "supervised"]
+    target: Many[str]
+    expected: Share
+    imagenet: Real
+    published_as: str
+    models: Count
+    families: Count
+    without: str
+    mean_error: Real
+    worst_family: str
+    worst_error: Real
+
+
+OrderId = Literal[
+    "reversed", "by name", "to name", "by number", "to number", "one up", "one down", "next label",
+    "previous label", "matched",
+]  # fmt: skip
+"""An order of names or labels other than the given one.
+
+`by name` and `by number` sort the names of the rows, numbers in them by value; `to name` and `to
+number` number the labels so. `one up` and `one down` move each row's name, `next label` and
+`previous label` each image's label. `matched` is fitted to half of the images.
+"""
+
+
+class OtherOrder(Frozen):
+    """An order by which significantly more images of a set are right than by the given one.
+
+    Attributes:
+        data: Name of the set.
+        order: Which one.
+        accuracy: Accuracy by that order, on the images compared.
+        given: Accuracy by the given order on the same images.
+    """
+
+    data: str
+    order: OrderId
+    accuracy: Share
+    given: Share
 
 
 class Robustness(ProbeResult):
@@ -129,18 +224,23 @@ class Robustness(ProbeResult):
         confidence: Mean largest softmax probability on the in-distribution set.
         baseline_models: Models of the baselines that are no published tables: those that a source
             brings, and the user's own.
+        forecast: The accuracy to expect under ImageNet's shifts, or why published models say
+            nothing about this one.
+        other_orders: Sets on which another order of names or labels does better.
     """
 
     probe: ClassVar[str] = "robustness"
 
     data: str
-    accuracies: Many[Accuracy]
+    accuracies: Many[SetAccuracy]
     mean_shift: Share
     effective: Many[EffectiveRobustness] | NotRun
     not_run: Many[BaselineNotRun] = ()
     own_names: Many[OwnNames] = ()
     confidence: Share = NotRun(reason="not measured")
     baseline_models: Many[BaselineModels] = ()
+    forecast: Forecast | NotRun = NotRun(reason="not asked for")
+    other_orders: Many[OtherOrder] = ()
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:
         """Returns the first entry of each baseline: the mean over shifts if there are several."""

@@ -9,7 +9,6 @@ from typing import Any, Final, get_args
 
 import numpy as np
 
-from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.confidence import (
     UNKNOWN_SCALE,
     Confidences,
@@ -23,6 +22,7 @@ from tuiprobe.probes.heads import SetFeatures, answers_of, class_name, first_ima
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.proportions import wilson
+from tuiprobe.probes.strata import labels_needed
 from tuiprobe.probes.targets.estimators import estimates
 from tuiprobe.probes.targets.result import (
     HEADLINE,
@@ -43,8 +43,9 @@ from tuiprobe.probes.targets.scaling import (
     ShiftEstimate,
     fit_scale,
     half_width,
+    half_width_of_few,
     left_out_errors,
-    scaled,
+    scaled_by,
 )
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -54,9 +55,6 @@ PRIORS: Final[Mapping[Estimator, float]] = {HEADLINE: PRIOR_K, "difference": PRI
 
 FEW_WRONG: Final = 50
 """Wrong answers in distribution below which the threshold of confidence is mostly noise."""
-
-HALF_WIDTH = 0.05
-"""Half the interval that the stated number of labels would give."""
 
 UNCONFIDENT = 0.05
 """Share of in-distribution images that the threshold of confidence leaves out."""
@@ -226,7 +224,7 @@ def _target(
         value = mean_confidence(head, scores)
         fields = {
             "uncalibrated": value,
-            "labels": _labels(value),
+            "labels": labels_needed(scores.confidence, value.value) if given(value) else None,
             "less_confident": NotRun(reason=source.reason),
             "dispersion": _dispersion(logits, 1.0) if scale_known(head) else UNKNOWN_SCALE,
         }
@@ -235,20 +233,22 @@ def _target(
         wrong, labelled = int((~source.right).sum()), source.right.size
         few = wrong < FEW_WRONG and not shifts[HEADLINE]
         threshold = float(np.quantile(source.scores.confidence, UNCONFIDENT))
+        scaled = tuple(
+            _scale(name, source, raw, shifts[name], few)
+            for name in PRIORS
+            if given(raw := expected[name])
+        )
+        first = scaled[0].accuracy
         fields = {
             "expected": _expected(expected),
-            "scaled": tuple(
-                _scale(name, source, raw, shifts[name], few)
-                for name in PRIORS
-                if given(raw := expected[name])
-            ),
+            "scaled": scaled,
             "wrong": wrong,
             "too_few_wrong": few,
             # How many more would give enough wrong answers, at this rate.
             "more_labelled": ceil(labelled * FEW_WRONG / wrong) - labelled
             if few and wrong
             else None,
-            "labels": _labels(expected[HEADLINE]),
+            "labels": labels_needed(scores.confidence, first.value) if given(first) else None,
             "less_confident": wilson(int((scores.confidence < threshold).sum()), n),
             "dispersion": _dispersion(logits, source.whole),
         }
@@ -276,30 +276,19 @@ def _scale(
     half = half_width(k * (own - expected.value), left_out_errors(shifts, prior))
     if few:
         wrong = int((~source.right).sum())
+        half = half_width_of_few(prior * (own - expected.value), wrong)
         k, method = 1.0, f"80 % range; not scaled: {wrong} wrong answers in distribution"
     elif shifts:
         method = f"80 % range; drop scaled by k of {len(shifts)} labelled shifts"
     else:
         method = "80 % range; drop scaled by k of published shifts"
-    value = scaled(own, expected.value, k)
+    value = scaled_by(k, own, expected.value)
     # Of a few images the sampling interval is the wider one.
-    low, high = (value if end is None else scaled(own, end, k)
+    low, high = (value if end is None else scaled_by(k, own, end)
                  for end in (expected.low, expected.high))  # fmt: skip
     low, high = max(min(value - half, low), 0.0), min(max(value + half, high), 1.0)
     accuracy = Estimate(value=value, low=low, high=high, unit="share", n=expected.n, method=method)
     return ScaledEstimate(estimator=estimator, accuracy=accuracy, k=k, half=half)
-
-
-def _labels(estimate: Figure) -> int | None:
-    """Returns how many random labels give an interval of +-5 points at an estimate.
-
-    >>> _labels(exact(0.5, 100, "planted"))
-    385
-    """
-    if not given(estimate):
-        return None
-    p = estimate.value
-    return max(1, ceil(NORMAL_95**2 * p * (1 - p) / HALF_WIDTH**2))
 
 
 def _dispersion(logits: Logits, temperature: float) -> Figure:
@@ -336,8 +325,13 @@ def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, A
     predicted = tuple(
         Predicted(name=names[i], images=int(counts[i])) for i in np.lexsort((rows, -counts))
     )
+    head_rows = len(logits.head.weight)
+    fields: dict[str, Any] = {
+        "predicted": predicted,
+        "head_classes": head_rows if logits.rows.size < head_rows else classes.size,
+    }
     if logits.set.name not in images.listed:
-        return {"predicted": predicted}
+        return fields
     ids, paths = images.listed[logits.set.name]
 
     def picture(i: int) -> TargetPicture:
@@ -351,8 +345,7 @@ def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, A
     surest_last = np.lexsort((ids, scores.confidence))
     common = np.argsort(-counts, kind="stable")[:COMMON]
     groups = [surest_last[place[surest_last] == answer] for answer in common]
-    return {
-        "predicted": predicted,
+    return fields | {
         "least_sure": tuple(picture(int(i)) for i in surest_last[:LEAST_SURE]),
         "common": tuple(picture(int(group[group.size // 2])) for group in groups if group.size),
     }

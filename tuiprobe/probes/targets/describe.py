@@ -9,7 +9,8 @@ from tuiprobe import numbers
 from tuiprobe.probes.content import heading, prose, several, table, value_or_dash
 from tuiprobe.probes.targets import TITLE
 from tuiprobe.probes.targets.result import Estimator, LeftOut, Targets, TargetSet
-from tuiprobe.results import Estimate, NotRun, TopImage, given
+from tuiprobe.results import NotRun, TopImage, given
+from tuiprobe.results.accuracy import sentence
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -49,6 +50,9 @@ DISPERSION: Final = (
     "over more classes. It does not compare models."
 )
 
+TOO_HIGH: Final = "too high on 96 of 116 published shifts"
+"""What is known of estimates that are not scaled; `benchmarks/estimates.py` counts it."""
+
 CARD_LINES: Final = 3
 BARS: Final = 30
 
@@ -62,17 +66,11 @@ def describe(result: Targets) -> Section:
         lines.append((f"{several(left, 'more target set')} in the section of estimates.",))
     strips = _strips(result)
     first = result.targets[0]
-    clause = ""
-    if given(first.headline):
-        clause = (
-            _right(first.headline)
-            if first.scaled
-            else f"average confidence {first.headline.with_interval()}, not an accuracy"
-        )
+    accuracy = first.accuracy()
     return Section(
         title=TITLE,
         headline=lines[0],
-        clause=clause,
+        clause="" if isinstance(accuracy, NotRun) else sentence(accuracy),
         clause_on=first.data,
         card=tuple(lines),
         pictures=tuple(strip.id for strip in strips if not strip.folded),
@@ -121,32 +119,26 @@ def _strips(result: Targets) -> list[Strip]:
 def _lines(target: TargetSet) -> Iterator[Text]:
     """Yields the estimate of a set with its range, what it rests on, and what speaks against it."""
     about: tuple[Value, ...] = (f"{target.data} ({target.images:,} images, no labels): ",)
-    estimate = target.headline
-    if not given(estimate):
-        yield (*about, "no estimate: ", f"{estimate.reason}.")
+    accuracy = target.accuracy()
+    if isinstance(accuracy, NotRun):
+        yield (*about, "no estimate: ", f"{accuracy.reason}.")
         return
     if not target.scaled:
-        yield (*about, "average confidence ", estimate,
-               ", not calibrated and not validated. It says how sure the model is, not how often "
-               f"it is right: label some pictures of {target.data}.")  # fmt: skip
+        yield (*about, sentence(accuracy), f": not calibrated and not validated. It says how sure "
+               "the model is, not how often it is right: label some pictures of "
+               f"{target.data}.")  # fmt: skip
         return
-    yield (*about, f"{_right(estimate)}. {_rests_on(target)}")
+    yield (*about, sentence(accuracy), _rests_on(target))
     if target.opinions_differ:
         second = target.scaled[1]
-        yield (f"By {ESTIMATORS[second.estimator]} it would be ", second.accuracy.alone(),
-               f", which is outside that range: label some pictures of {target.data}.")  # fmt: skip
-
-
-def _right(estimate: Estimate) -> str:
-    """Returns an estimate with its range, in words: `about 56 % right (37 to 75)`."""
-    value, bracket, ends = estimate.with_interval().partition(" (")
-    return f"about {value} right{bracket}{ends}"
+        yield (f"By {ESTIMATORS[second.estimator]} it would be {second.accuracy.alone()}, outside "
+               f"that range: label some pictures of {target.data}.",)  # fmt: skip
 
 
 def _rests_on(target: TargetSet) -> str:
-    """Returns what the range of a scaled estimate means, or why the estimate is not scaled."""
+    """Returns how often such ranges hold the truth, or what speaks against the estimate."""
     if not target.too_few_wrong:
-        return "At least 4 of 5 such estimates on published shifts were at most this far off."
+        return "; such ranges held the truth in about 4 of 5 published cases."
     number = _labels(target)
     tell = f"{number} labels of {target.data}"
     if isinstance(number, str):
@@ -154,8 +146,8 @@ def _rests_on(target: TargetSet) -> str:
     if target.more_labelled:
         tell = f"{target.more_labelled:,} more labelled images, or {tell},"
     return (
-        f"It rests on {several(target.wrong or 0, 'wrong answer')} in distribution, too few to say "
-        f"in which direction it errs; {tell} would tell."
+        f". It rests on {several(target.wrong or 0, 'wrong answer')} in distribution; such figures "
+        f"were {TOO_HIGH}. {tell[0].upper()}{tell[1:]} would tell."
     )
 
 
@@ -171,13 +163,14 @@ def _left_out(errors: LeftOut) -> str:
     if not given(errors.mean_absolute) or not given(errors.worst):
         return "How wrong this is on a labelled shift is unknown: the run has none."
     direction = "too high" if errors.worst.value > 0 else "too low"
-    worst = numbers.number(abs(errors.worst.value), "points", bare=True)
+    worst = numbers.number(abs(errors.worst.value), "points", 0.0, 0.1, bare=True)
     if errors.shifts == 1:
         return f"On the labelled shift {errors.worst_on} it was off by {worst} points, {direction}."
+    average = numbers.number(errors.mean_absolute.value, "points", 0.0, 0.1)
     return (
-        f"With the labels of each of {errors.shifts} shifts hidden in turn it was "
-        f"{errors.mean_absolute.alone()} off on average, at worst {worst} ({errors.worst_on}, "
-        f"{direction}); {errors.too_high} of {errors.shifts} were too high."
+        f"Tested on {errors.shifts} sets whose labels are known, it was wrong by {average} on "
+        f"average, at worst {worst} ({errors.worst_on}, {direction}), and too high on "
+        f"{errors.too_high}."
     )
 
 

@@ -9,6 +9,7 @@ from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.describe import ESTIMATORS, describe
 from tuiprobe.probes.targets.result import Targets, TargetSet
 from tuiprobe.results import NotRun
+from tuiprobe.results.accuracy import EVIDENCE
 from tuiprobe.results.headlines import TARGET, TARGET_ERROR
 from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -83,8 +84,11 @@ def _estimates(target: TargetSet) -> list[NamedFigure]:
         ("target.less_confident", "share less confident", target.less_confident),
         ("target.dispersion", "dispersion", target.dispersion),
     ]  # fmt: skip
+    classes, of_classes = len(target.predicted), target.head_classes
     return [
         NamedFigure(id=id, name=name, data=target.data, place=place, figure=figure,
-                    headline=TARGET if id == "target" else None, role="estimate")
+                    headline=TARGET if id == "target" else None, role="estimate",
+                    classes=classes if id in EVIDENCE else 0,
+                    of_classes=of_classes if id in EVIDENCE else 0)
         for id, name, figure in figures
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Final, Literal
 
+from tuiprobe.results.accuracy import Accuracy, Evidence, accuracy_from
 from tuiprobe.results.base import Count, Figure, Frozen, Many, NotRun, Points, Real, Share
 from tuiprobe.results.report import ProbeResult
 
@@ -70,10 +71,11 @@ class TargetSet(Frozen):
         more_labelled: More labelled in-distribution images that would be enough; None if there are.
         uncalibrated: Average confidence at the head's own scale, where there are no labels to
             calibrate with.
-        labels: Random labels that would give an interval of +-5 points at the estimate.
+        labels: Labels that would give an interval of +-5 points, drawn as `tuiprobe label` does.
         less_confident: Share of images less confident than 95 % of in-distribution ones.
         dispersion: Nuclear norm of the probabilities over sqrt(n min(n, K)).
         predicted: Every class that may be answered, most predicted first.
+        head_classes: Classes of the head; as many as may be answered where no row is left out.
         least_sure: The images of lowest confidence, lowest first.
         common: An image of middle confidence of each of the most common answers.
     """
@@ -90,6 +92,7 @@ class TargetSet(Frozen):
     less_confident: Share
     dispersion: Figure
     predicted: Many[Predicted]
+    head_classes: Count = 0
     least_sure: Many[TargetPicture] = ()
     common: Many[TargetPicture] = ()
 
@@ -102,6 +105,14 @@ class TargetSet(Frozen):
         """The estimate that is quoted: the scaled one, or the uncalibrated confidence."""
         return self.scaled[0].accuracy if self.scaled else self.uncalibrated
 
+    def accuracy(self) -> Accuracy | NotRun:
+        """Returns the accuracy that is quoted, or the confidence that stands in its place."""
+        if isinstance(self.headline, NotRun):
+            return self.headline
+        evidence: Evidence = "estimate" if self.scaled else "confidence"
+        among = (len(self.predicted), self.head_classes)
+        return accuracy_from(self.headline, self.data, evidence, among=among)
+
     @property
     def opinions_differ(self) -> bool:
         """Whether the second opinion lies outside the range of the estimate."""
@@ -110,7 +121,7 @@ class TargetSet(Frozen):
         first, second = (opinion.accuracy for opinion in self.scaled[:2])
         if isinstance(first, NotRun) or isinstance(second, NotRun):
             return False
-        return abs(first.value - second.value) > self.scaled[0].half
+        return not (first.low or 0.0) <= second.value <= (first.high or 1.0)
 
 
 class ShiftCheck(Frozen):

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
-
-Level = Literal[50, 80, 90, 95]
-"""Share of such estimates, in per cent, that a range is meant to hold."""
+from math import hypot
+from typing import Final
 
 PRIOR_K: Final = 1.35
 """`k` of ATC by entropy without labelled shifts."""
@@ -26,10 +24,15 @@ MOST_K: Final = 4.0
 
 FLOOR: Final = 0.05
 SLOPE: Final = 0.1
-"""A range grows with the scaled drop: `FLOOR + SLOPE * drop`, times the multiplier of its level."""
-MULTIPLIERS: Final[dict[Level, float]] = {50: 0.74, 80: 1.34, 90: 1.94, 95: 2.52}
+"""Half of an 80 % range grows with the scaled drop: `FLOOR + SLOPE * drop`, times one of these."""
+WITH_SHIFTS: Final = 1.34
+WITHOUT_SHIFTS: Final = 1.6
+FEW_WRONG_ANSWERS: Final = 2.0
+"""For an estimate that rests on few wrong answers and no labelled shift, and so is not scaled."""
+NOISE: Final = 0.2
+"""Over the square root of these wrong answers: how far the threshold of confidence may be off."""
 LEFT_OUT: Final = 1.6
-"""Half of the 80 % range is at least this many times the mean error of the left-out shifts."""
+"""Half of the range is at least this many times the mean error of the left-out shifts."""
 CHECKED_FROM: Final = 2
 """Labelled shifts from which on their errors widen the range."""
 
@@ -65,10 +68,10 @@ def fit_scale(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> float:
     return min(max(k, LEAST_K), MOST_K)
 
 
-def scaled(own: float, expected: float, k: float) -> float:
+def scaled_by(k: float, own: float, expected: float) -> float:
     """Returns the scaled estimate, a share.
 
-    >>> round(scaled(0.9, 0.8, 1.5), 3)
+    >>> round(scaled_by(1.5, 0.9, 0.8), 3)
     0.75
     """
     return min(max(own - k * (own - expected), 0.0), 1.0)
@@ -79,23 +82,37 @@ def left_out_errors(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> 
     errors = []
     for at, shift in enumerate(shifts):
         k = fit_scale([*shifts[:at], *shifts[at + 1 :]], prior)
-        errors.append(scaled(shift.own, shift.expected, k) - shift.measured)
+        errors.append(scaled_by(k, shift.own, shift.expected) - shift.measured)
     return errors
 
 
-def half_width(drop: float, errors: Sequence[float] = (), level: Level = 80) -> float:
-    """Returns half the range around a scaled estimate, in accuracy.
+def half_width(drop: float, errors: Sequence[float] = ()) -> float:
+    """Returns half the 80 % range around a scaled estimate, in accuracy.
 
     Args:
         drop: The scaled drop, `k` times the predicted one.
-        errors: Errors of the left-out shifts.
-        level: Share of such estimates that the range is meant to hold, in per cent.
+        errors: Errors of the left-out shifts; none where the run has no labelled shift.
 
-    >>> round(half_width(0.2), 4), round(half_width(0.2, [0.1, -0.1], 95), 4)
-    (0.0938, 0.3009)
+    >>> round(half_width(0.2), 4), round(half_width(0.2, [0.1, -0.1]), 4)
+    (0.112, 0.16)
     """
-    half = MULTIPLIERS[level] * (FLOOR + SLOPE * max(drop, 0.0))
+    half = (WITH_SHIFTS if errors else WITHOUT_SHIFTS) * (FLOOR + SLOPE * max(drop, 0.0))
     if len(errors) < CHECKED_FROM:
         return half
     mean = sum(abs(error) for error in errors) / len(errors)
-    return max(half, LEFT_OUT * MULTIPLIERS[level] / MULTIPLIERS[80] * mean)
+    return max(half, LEFT_OUT * mean)
+
+
+def half_width_of_few(drop: float, wrong: int) -> float:
+    """Returns half the 80 % range around an estimate that rests on few wrong answers.
+
+    Args:
+        drop: The drop, `k` of published shifts times the predicted one.
+        wrong: Wrong answers in distribution.
+
+    >>> round(half_width_of_few(0.2, 16), 4), half_width_of_few(0.2, 0)
+    (0.1487, 1.0)
+    """
+    if not wrong:
+        return 1.0
+    return hypot(FEW_WRONG_ANSWERS * (FLOOR + SLOPE * max(drop, 0.0)), NOISE / wrong**0.5)

@@ -1,17 +1,17 @@
 "use strict";
-// Takes a class for each picture, in order. Answers are kept in the browser by plan and picture, so
-// that another page of the same plan finds them and a page of another plan does not. Text from
-// outside is only ever set as text.
+// Takes a class for each picture, in order. Answers are kept in the browser for these pictures, so
+// that this page finds them again and a page of other pictures does not. Text from outside is only
+// ever set as text.
 
 const place = id => document.getElementById(id);
 const data = JSON.parse(place("data").textContent);
 const pictures = data.pictures;
-const KEY = `tuiprobe label ${data.plan}`;
-const FILE = `answers-${data.target}-${data.plan}.csv`;
+const KEY = `tuiprobe label ${data.batch}`;
+const FILE = `answers-${data.target}-${data.batch}.csv`;
+const SKIPPED = "";
 const LISTED = 50;
-const labels = new Set([...data.classes, data.none, data.unsure]);
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
-let answers = new Map();  // SHA-256 of a picture to [class, time]
+const labels = new Set([...data.classes, data.none, data.unsure, SKIPPED]);
+let answers = new Map();  // SHA-256 of a picture to its class
 let kept = true;
 let saved = true;
 
@@ -20,7 +20,7 @@ let saved = true;
 function read() {
   try {
     const rows = JSON.parse(localStorage.getItem(KEY) || "[]");
-    answers = new Map(rows.filter(([, [label, time]]) => labels.has(label) && TIME.test(time)));
+    answers = new Map(rows.filter(([, label]) => labels.has(label)));
   } catch { /* refused, or not of this page: `keep` says so */ }
 }
 
@@ -39,7 +39,7 @@ function changed() {
   place(current() < pictures.length ? "count" : "download").focus();
 }
 
-// Answers. Those before the first gap count: a later one may be of an earlier page of this plan.
+// Answers. Those before the first picture without one count.
 
 function current() {
   const gap = pictures.findIndex(picture => !answers.has(picture.sha256));
@@ -49,8 +49,7 @@ function current() {
 function answer(label) {
   const picture = pictures[current()];
   if (!picture) return;
-  const time = `${new Date().toISOString().slice(0, 19)}Z`;
-  answers.set(picture.sha256, [label, time]);
+  answers.set(picture.sha256, label);
   changed();
 }
 
@@ -64,10 +63,9 @@ function csv() {
     const harmless = /^[=+\-@']/.test(text) ? `'${text}` : text;  // no formula of a spreadsheet
     return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
   };
-  const rows = pictures.slice(0, current()).map(picture => {
-    const [label, time] = answers.get(picture.sha256);
-    return [picture.image, picture.sha256, label, data.plan, picture.how, time];
-  });
+  const given = pictures.slice(0, current()).map(picture => answers.get(picture.sha256));
+  const rows = pictures.map((picture, i) =>
+    [picture.image, picture.sha256, given[i] ?? "", data.batch]);
   return [data.columns, ...rows].map(row => `${row.map(cell).join(",")}\n`).join("");
 }
 
@@ -77,12 +75,13 @@ function show() {
   const count = current();
   const picture = pictures[count];
   const last = pictures[count - 1];
+  const given = pictures.slice(0, count).filter(one => answers.get(one.sha256) !== SKIPPED).length;
   place("unkept").hidden = kept;
   place("count").textContent = picture
-    ? `Picture ${count + 1} of ${pictures.length}` : `All ${pictures.length} pictures are labelled`;
+    ? `Picture ${count + 1} of ${pictures.length}` : `${given} of ${pictures.length} pictures are labelled`;
   place("bar").max = pictures.length;
   place("bar").value = count;
-  place("last").textContent = last ? `Last answer: ${answers.get(last.sha256)[0]}` : "";
+  place("last").textContent = last ? `Last answer: ${answers.get(last.sha256) || "skipped"}` : "";
   place("stage").classList.toggle("done", !picture);
   place("stop").hidden = !picture;
   if (picture) {
@@ -91,11 +90,11 @@ function show() {
   }
   const choices = picture ? picture.choices.map(number => data.classes[number]) : [];
   place("choices").replaceChildren(...choices.map(choice));
-  for (const id of ["other", "none", "unsure"]) place(id).disabled = !picture;
+  for (const id of ["other", "none", "unsure", "skip"]) place(id).disabled = !picture;
   place("undo").disabled = !last;
   const download = place("download");
-  download.hidden = !last;
-  download.textContent = `Save ${count} label${count === 1 ? "" : "s"}`;
+  download.hidden = !given;
+  download.textContent = `Save ${given} label${given === 1 ? "" : "s"}`;
   download.href = "#save";
   download.download = FILE;
   place("text").value = csv();
@@ -175,6 +174,7 @@ function closeClasses() {
 
 const KEYS = {
   "/": openClasses, u: undo, n: () => answer(data.none), s: () => answer(data.unsure),
+  k: () => answer(SKIPPED),
 };
 
 document.addEventListener("keydown", event => {
@@ -204,6 +204,7 @@ place("close").addEventListener("click", closeClasses);
 place("other").addEventListener("click", openClasses);
 place("none").addEventListener("click", () => answer(data.none));
 place("unsure").addEventListener("click", () => answer(data.unsure));
+place("skip").addEventListener("click", () => answer(SKIPPED));
 place("undo").addEventListener("click", undo);
 place("download").addEventListener("click", event => {
   const url = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
@@ -220,6 +221,7 @@ addEventListener("storage", event => {  // the page is open twice
 });
 addEventListener("beforeunload", event => { if (!kept && !saved) event.preventDefault(); });
 
+place("none").lastChild.textContent = `none of these ${data.classes.length} classes`;
 place("command").textContent = `tuiprobe label RUN… --answers ${FILE}`;
 const most = Math.max(...pictures.map(picture => picture.choices.length));
 place("choices").style.minHeight = `${3.35 * Math.min(most, 3)}rem`;  // what is below stays in place

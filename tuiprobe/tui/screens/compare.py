@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -14,9 +15,12 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input
 
-from tuiprobe.compare.differences import Comparison, Difference, Run, compare_runs, read_run
+from tuiprobe.compare.decision import Decision, decide
+from tuiprobe.compare.differences import Comparison, Difference, compare_runs
 from tuiprobe.compare.differences_section import overlap_line
-from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows, verdict
+from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows
+from tuiprobe.compare.labels import label_evidence
+from tuiprobe.compare.runs import Run, read_run, with_names
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
@@ -185,12 +189,23 @@ class CompareScreen(FilteredScreen):
             self._read_runs[path] = read_run(RunDir(path))
         return self._read_runs[path]
 
+    def _readable(self) -> Iterator[Run]:
+        """Yields the runs that can be read; a pair with another one says why it cannot."""
+        for path in self.runs:
+            with suppress(TuiprobeError):
+                yield self._run(path)
+
     def _compare(self, app: EngineApp, at: int) -> None:
         show: Callable[[], None]
         try:
-            first, second = (self._run(self.runs[place]) for place in self._pairs[at])
-            comparison = compare_runs(first, second)
-            show = partial(self._arrived, at, comparison, first, second)
+            pair = [self._run(self.runs[place]) for place in self._pairs[at]]
+            runs = with_names(list(self._readable()))
+            first, second = (
+                next(n for n, run in enumerate(runs) if run.directory == of_pair.directory)
+                for of_pair in pair
+            )
+            comparison = compare_runs(runs, first, second, label_evidence(runs))
+            show = partial(self._arrived, at, decide(runs), comparison, pair)
         except TuiprobeError as error:
             show = partial(self._refused, at, str(error))
         if self.is_running:
@@ -206,19 +221,22 @@ class CompareScreen(FilteredScreen):
         self.table.empty = "nothing to compare: esc goes back"
         self._show()
 
-    def _arrived(self, at: int, comparison: Comparison, first: Run, second: Run) -> None:
+    def _arrived(
+        self, at: int, decision: Decision, comparison: Comparison, pair: Sequence[Run]
+    ) -> None:
         if not self.alive or at != self._at:
             return
         self._headlines = forest_rows(comparison)
         self._rows = compare_rows(comparison, self._headlines)
         self._head([(f"! {plain(note)}", "$warning") for note in comparison.notes])
-        specs = ({**r.report.spec, "weights": r.report.model.weights.kind} for r in (first, second))
+        specs = ({**r.report.spec, "weights": r.report.model.weights.kind} for r in pair)
         self.title_line.show(f"tuiprobe  {self.PLACE}", specs)
-        sentence = verdict(self._headlines, *self._letters)
-        self.query_one("#verdict", FigureText).show(inert(sentence))
-        beneath = self._beneath(comparison, first.report, second.report)
+        self.query_one("#verdict", FigureText).show(inert(decision.sentence))
+        beneath = self._beneath(comparison, *(run.report for run in pair))
         self.query_one("#beneath", FigureText).show(beneath)
-        common = (inert(line(overlap_line(overlap))) for overlap in comparison.overlaps)
+        common = (
+            inert(line(overlap_line(overlap, *self._letters))) for overlap in comparison.overlaps
+        )
         self.query_one("#common", FigureText).show(Content("\n").join(common))
         colours = (run_mark(self._paths[0]).colour, run_mark(self._paths[1]).colour)
         self.table.empty = "No figure matches. esc clears the filter, d shows all."
@@ -268,16 +286,14 @@ class CompareScreen(FilteredScreen):
         panel = self.query_one(".panel")
         if not self.everything:
             self.table.show_rows(self._headlines)
-            panel.border_title = (
-                "headline figures · * differs, corrected for looking at all of them"
-            )
+            panel.border_title = "headline figures · * the interval excludes 0"
             panel.border_subtitle = f"f: all {len(self._rows)} figures"
             return
         rows = filtered(self._rows, self._query, self._only)
         self.table.show_rows(rows)
         differing = sum(row.differs is True for row in self._rows)
         panel.border_title = (
-            f"{len(rows)} of {len(self._rows)} figures · {differing} differ (*)"
+            f"{len(rows)} of {len(self._rows)} figures · {differing} exclude 0 (*)"
             f"{' · differing only' if self._only else ''}"
         )
         panel.border_subtitle = "f: the headline figures"

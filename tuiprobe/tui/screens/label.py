@@ -78,7 +78,6 @@ class LabelScreen(ProbeScreen):
     Args:
         runs: The candidates; one for its accuracy alone.
         target: Name of the target set; None for the only one, or to choose it here.
-        seed: Seed of the order; None for that of the plan.
         narrow: Whether to narrow differences once the best is known.
     """
 
@@ -89,7 +88,8 @@ class LabelScreen(ProbeScreen):
         *(Binding(str(i + 1), f"choose({i})", "answer", show=False) for i in range(1, NUMBERED)),
         Binding("slash", "another", "another class", key_display="/", tooltip="Any other class"),
         Binding("n", "answer('none')", "none of these", tooltip="It shows none of the classes"),
-        Binding("s", "answer('unsure')", "unsure", tooltip="Nobody is right here; it is counted"),
+        Binding("s", "answer('unsure')", "unsure", tooltip="You cannot tell; it is counted"),
+        Binding("k", "answer('skip')", "skip", tooltip="It is asked again when nothing else is"),
         Binding("u", "undo", "undo", tooltip="Take the last label back, on disk too"),
         Binding("d", "more", "go on", tooltip="Label on, to narrow the differences"),
         Binding("v", "names", "names", tooltip="Models by name, or as A, B, C again"),
@@ -100,13 +100,12 @@ class LabelScreen(ProbeScreen):
         self,
         runs: Sequence[Path],
         target: str | None = None,
-        seed: int | None = None,
         narrow: bool = False,
     ) -> None:
         super().__init__()
         self.runs = list(runs)
         self.view: LabelView | None = None
-        self._target, self._seed, self._narrow = target, seed, narrow
+        self._target, self._narrow = target, narrow
         self._labelling: Labelling | None = None
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._busy = self._named = False
@@ -191,7 +190,7 @@ class LabelScreen(ProbeScreen):
     def _view_after(self, change: LabelChange | None) -> LabelView:
         """Returns what to show after a change, which is on disk."""
         if self._labelling is None:
-            self._labelling = open_labelling(self.runs, self._target, self._seed)
+            self._labelling = open_labelling(self.runs, self._target)
             self._labelling.narrow = self._narrow
         labelling = self._labelling
         if change is not None:
@@ -200,7 +199,8 @@ class LabelScreen(ProbeScreen):
         if labelling.counted:
             matched, row = labelling.matched, labelling.counted[-1]
             names = (matched.classes[answer] for answer in matched.answers[:, row.place].tolist())
-            last = LastLabel(row.line.label, dict(zip(labelling.letters, names, strict=True)))
+            answers = dict(zip(labelling.letters, names, strict=True)) if row.line.label else {}
+            last = LastLabel(row.line.label, answers)
         ended = state.verdict in FINAL and not labelling.narrow
         picture = None if ended else labelling.following()
         if picture is None:
@@ -241,7 +241,8 @@ class LabelScreen(ProbeScreen):
             self._say(inert(view.reason, "$error"))
         else:
             self._say(self._end(view.state, labelling.files.csv))
-        self.query_one("#choices", FigureText).show(_choices(view.picture))
+        classes = len(labelling.matched.classes)
+        self.query_one("#choices", FigureText).show(_choices(view.picture, classes))
         names = self._named or len(self.runs) == 1
         forest = self.query_one(LabelForest)
         forest.show_labels(view.state, view.last, names=names, bounds=labelling.narrow)
@@ -295,8 +296,7 @@ class LabelScreen(ProbeScreen):
         """Gives the picture on the screen a label."""
         picture = self.picture
         if picture is not None and label is not None:
-            place, how = picture.place, picture.how
-            self._do(lambda labelling: labelling.label(place, how, label))
+            self._do(lambda labelling: labelling.label(picture.place, label))
 
     def action_choose(self, number: int) -> None:
         """Takes the answer of this number."""
@@ -304,8 +304,8 @@ class LabelScreen(ProbeScreen):
             self._label(self.picture.choices[number])
 
     def action_answer(self, kind: str) -> None:
-        """Labels the picture as none of the classes, or as unsure."""
-        self._label(NONE_OF_THESE if kind == "none" else UNSURE)
+        """Labels the picture as none of the classes or as unsure, or skips it."""
+        self._label({"none": NONE_OF_THESE, "unsure": UNSURE}.get(kind, ""))
 
     def action_another(self) -> None:
         """Searches in all classes."""
@@ -363,8 +363,13 @@ def shared_targets(runs: Sequence[Path]) -> list[str]:
     return [name for name in names[0] if all(name in others for others in names[1:])]
 
 
-def _choices(picture: PictureToLabel | None) -> Content:
-    """Returns the answers with their keys, without who answers what."""
+def _choices(picture: PictureToLabel | None, classes: int) -> Content:
+    """Returns the answers with their keys, without who answers what.
+
+    Args:
+        picture: The picture to label; None without one.
+        classes: Number of classes that may be answered.
+    """
     if picture is None:
         return Content()
     lines = [
@@ -373,7 +378,10 @@ def _choices(picture: PictureToLabel | None) -> Content:
     ]
     if len(picture.choices) > NUMBERED:
         lines.append(inert(f"  {len(picture.choices) - NUMBERED} more: /", DIM))
-    others = (("/", "another class"), ("n", "none of these"), ("s", "unsure"))
+    others = (
+        ("/", "another class"), ("n", f"none of these {classes:,} classes"), ("s", "unsure"),
+        ("k", "skip"),
+    )  # fmt: skip
     keys = [
         Content.assemble((key, "bold $accent"), f" {words}".replace(" ", "\N{NO-BREAK SPACE}"))
         for key, words in others

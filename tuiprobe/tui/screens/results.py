@@ -21,6 +21,7 @@ from tuiprobe.run.state import RunState, run_state
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.tabs.evidence import EvidencePanel
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 from tuiprobe.tui.tabs.tabs import MOST_TABS, TAB_OF_BLOCK, ResultTabs, read_tabs
@@ -45,7 +46,6 @@ class ResultsScreen(ProbeScreen):
         ),
         Binding("1", "part(0)", "part", show=False, key_display="1-8", tooltip="Part by number"),
         *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, MOST_TABS)),
-        Binding("a", "ablate", "ablate", tooltip="Accuracy without this channel or direction"),
         Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
         Binding("b", "label", "label", tooltip="Label a few of your pictures: how many are right"),
         Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
@@ -151,11 +151,15 @@ class ResultsScreen(ProbeScreen):
 
     @on(RowTable.Chosen)
     def _row_chosen(self) -> None:
-        self._open(ablate=False)
+        """Goes to the evidence, which a narrow window shows alone."""
+        for panel in self.tab.query(EvidencePanel) if self.tab is not None else ():
+            if not panel.display:
+                self.add_class("-only-aside")
+            self.call_after_refresh(panel.pictures.focus)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something in the part that is shown."""
-        if action in ("ablate", "maximise"):
+        if action == "maximise":
             return self.tab is not None and bool(self.tab.query(".aside"))
         if action == "resume":
             return self.state is not None and self.state.resumable
@@ -182,10 +186,11 @@ class ResultsScreen(ProbeScreen):
         tab = self.tab
         if tab is not None and tab.clear_filter():
             return
-        if isinstance(self.focused, PictureGrid) and tab is not None and tab.first() is not None:
-            self._focus()
-        elif self.has_class("-only-aside") or self.has_class("-only-main"):
+        if self.has_class("-only-aside") or self.has_class("-only-main"):
             self.remove_class("-only-aside", "-only-main")
+            self._focus()
+        elif isinstance(self.focused, PictureGrid) and tab is not None and tab.first() is not None:
+            self._focus()
         else:
             await self.app.run_action("back")
 
@@ -200,20 +205,6 @@ class ResultsScreen(ProbeScreen):
         from tuiprobe.tui.screens.label import LabelScreen
 
         self.app.push_screen(LabelScreen([self.run]))
-
-    def action_ablate(self) -> None:
-        """Opens the evidence of the row and ablates it."""
-        self._open(ablate=True)
-
-    def _open(self, ablate: bool) -> None:
-        tab = self.tab
-        subject = tab.subject() if tab is not None else None
-        if tab is not None and subject is not None and self.results is not None:
-            from tuiprobe.tui.screens.evidence import EvidenceScreen
-
-            self.app.push_screen(
-                EvidenceScreen(self.results, subject, tab.figures(), tab.data, ablate)
-            )
 
     def action_command(self) -> None:
         """Copies the command line that does what this run did."""

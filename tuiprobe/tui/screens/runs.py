@@ -19,7 +19,9 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import rows_with_labels
-from tuiprobe.results import given
+from tuiprobe.results import NotRun
+from tuiprobe.results.accuracy import Accuracy, with_range
+from tuiprobe.results.base import places_of
 from tuiprobe.run.deletion import delete_run, kept_files
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
@@ -47,7 +49,7 @@ def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
     model = max(max((len(row.model or row.name) for row in rows), default=0) + 4, 14)
     source = max((len(row.source) for row in rows), default=0)
     date = _date_width(width)
-    on_yours = any(given(row.labelled) or given(row.target) for row in rows)
+    on_yours = any(isinstance(row.target, Accuracy) for row in rows)
     left = width - model - date - 12 - (18 if on_yours else 8) - 4  # other columns and gaps
     return (
         RowColumn("model", model, term="representation"),
@@ -67,8 +69,15 @@ def _date_width(width: int) -> int:
     return 16 if width >= _WIDE else 10
 
 
-def run_cells(row: RunRow, marked: bool, pinned: bool, width: int = _WIDE) -> list[str]:
+def run_cells(
+    row: RunRow,
+    marked: bool,
+    pinned: bool,
+    width: int = _WIDE,
+    places: Sequence[int | None] = (None, None, None),
+) -> list[str]:
     """Returns the cells of one row; state by sign and word, never by colour alone."""
+    accuracy, shifts, kurtosis = places
     head = f"{'☑' if marked else '☐'}{'p' if pinned else ' '}{run_mark(row.path).sign}"
     date = f"{datetime.fromtimestamp(row.changed / 1e9):%Y-%m-%d %H:%M}"
     return [
@@ -78,17 +87,19 @@ def run_cells(row: RunRow, marked: bool, pinned: bool, width: int = _WIDE) -> li
         f"{sign(row.status)} {row.status.word}",
         row.status.percent or "-",
         _on_target(row),
-        row.accuracy.alone(),
-        row.shifts.alone(),
-        row.kurtosis.alone(),
+        row.accuracy.alone(places=accuracy),
+        row.shifts.alone(places=shifts),
+        row.kurtosis.alone(places=kurtosis),
         row.outcome or "-",
     ]
 
 
 def _on_target(row: RunRow) -> str:
-    """Returns the accuracy on the target set, behind the sign of measured or of estimated."""
-    figure, sign = (row.labelled, "◆") if given(row.labelled) else (row.target, "◇")
-    return f"{sign} {figure.with_interval()}" if given(figure) else MISSING
+    """Returns the accuracy on the user's pictures, behind the sign of measured or of estimated."""
+    if isinstance(row.target, NotRun):
+        return MISSING
+    sign = "◆" if row.target.evidence in ("labels", "measured") else "◇"
+    return f"{sign} {with_range(row.target)}"
 
 
 def about_run(row: RunRow) -> str:
@@ -151,6 +162,7 @@ class RunsScreen(FilteredScreen):
         self._all: list[RunRow] = []
         self._observer: Observer | None = None
         self._marked: dict[Path, None] = {}
+        self._places: tuple[int | None, ...] = (None, None, None)
         self._stop = threading.Event()
         self._reading = True
 
@@ -217,8 +229,8 @@ class RunsScreen(FilteredScreen):
 
     def _cells(self, row: RunRow) -> list[str]:
         width = self.table.scrollable_content_region.width
-        pinned = row.path.absolute() in self.app.pins.runs
-        return run_cells(row, row.path in self._marked, pinned, width)
+        pinned = row.path.absolute() in self.app.pinned
+        return run_cells(row, row.path in self._marked, pinned, width, self._places)
 
     def _show(self) -> None:
         current = self.table.current
@@ -226,7 +238,9 @@ class RunsScreen(FilteredScreen):
         if self.table.sorted_by is not None:
             column, down = self.table.sorted_by
             rows.sort(key=_sort_key(column), reverse=down)
-        rows.sort(key=lambda row: row.path.absolute() not in self.app.pins.runs)
+        rows.sort(key=lambda row: row.path.absolute() not in self.app.pinned)
+        columns = zip(*((row.accuracy, row.shifts, row.kurtosis) for row in rows), strict=True)
+        self._places = tuple(map(places_of, columns)) or (None, None, None)
         self.table.columns = columns_of(rows, self.table.scrollable_content_region.width)
         self.table.empty = (
             "No run matches. esc clears the filter."
@@ -274,7 +288,7 @@ class RunsScreen(FilteredScreen):
         """Keeps the run under the cursor on top, or no longer."""
         row = self.table.current
         if row is not None:
-            self.app.pins.runs.symmetric_difference_update({row.path.absolute()})
+            self.app.pinned.symmetric_difference_update({row.path.absolute()})
             self._show()
 
     def action_compare(self) -> None:
@@ -283,7 +297,8 @@ class RunsScreen(FilteredScreen):
 
     def _compare(self) -> None:
         finished = {row.path for row in self._all if row.status.results}
-        chosen = self.app.pins.first([path for path in self._marked if path in finished])
+        marked = [path for path in self._marked if path in finished]
+        chosen = sorted(marked, key=lambda path: path.absolute() not in self.app.pinned)
         if len(chosen) < 2:
             self.notify("mark two or more finished runs with space first", markup=False)
             return

@@ -14,7 +14,6 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Button, Input, Select, Static
 
 from tuiprobe.catalog.cached import Missing, download_words, missing_weights
-from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
@@ -123,12 +122,7 @@ class SetupScreen(ProbeScreen):
         setup = self.setup
         self._contents, self._note = None, "looking at the data"
         self._show()
-        trained = {
-            model: str(trial["training"])
-            for model in self._models
-            if (trial := self._memory.trial(model, setup)) is not None and "training" in trial
-        }
-        request = setup.request(self.app.runs, trained)
+        request = setup.request(self.app.runs)
         answer = await ask_python(["-P", "-m", "tuiprobe.measure.preview", request])
         try:
             self._contents = json.loads(answer.out)
@@ -209,8 +203,6 @@ class SetupScreen(ProbeScreen):
             self._memory.trials[(model, *setup.trial_options)] = trial
         self._trial_note = ""
         self._show()
-        if any(model not in presets() for model in self._models):
-            self._ask_about_data()  # with how they were trained, which only the loader knows
 
     def _note_failure(self, reason: str, code: int, setup: Setup, offline: bool) -> None:
         """Notes why a trial failed, under the field that is to blame if there is one."""

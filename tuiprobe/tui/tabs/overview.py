@@ -156,8 +156,11 @@ def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
     if section is None or first != block.block:
         return None
     headline = f"{section.clause} on {section.clause_on}" if section.clause_on else section.clause
-    before, _, after = line(block.lines[0]).rpartition(section.clause)
-    return headline, before.rstrip(": "), (after.lstrip(". "),) if before else block.lines[0]
+    text = block.lines[0]
+    if section.clause not in text:
+        return headline, "", text
+    at = text.index(section.clause)
+    return headline, line(text[:at]).rstrip(": "), (line(text[at + 1 :]).lstrip(". "),)
 
 
 def sets_of(report: Report) -> list[NamedFigure]:

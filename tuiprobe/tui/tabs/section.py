@@ -1,4 +1,4 @@
-"""The generic tab: the sections of some probes, with the pictures of the row at the cursor."""
+"""The generic tab: the sections of some probes, with the evidence behind the row at the cursor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from textual.widgets import Collapsible, Input, Static
 
 from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.plaintext import holds_all, plain
-from tuiprobe.report.text import cells_of, line
+from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
     Chart,
@@ -32,6 +32,7 @@ from tuiprobe.results.section import (
     Table,
     Value,
 )
+from tuiprobe.tui.tabs.evidence import EvidencePanel, table_cells
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
@@ -46,7 +47,7 @@ WIDEST = 30
 
 
 class SubjectTable(RowTable[int]):
-    """A table whose rows are about channels or directions: Enter opens the evidence behind one.
+    """A table whose rows are about channels or directions: Enter goes to the evidence behind one.
 
     Args:
         table: The table.
@@ -87,7 +88,7 @@ class SubjectTable(RowTable[int]):
 
 
 class SectionTab(ResultTab):
-    """Sections from top to bottom; beside them the pictures of the row at the cursor.
+    """Sections from top to bottom; beside them the evidence behind the row at the cursor.
 
     Args:
         results: The run.
@@ -96,6 +97,8 @@ class SectionTab(ResultTab):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
+        Binding("a", "ablate", "ablate", tooltip="Accuracy without this channel or direction"),
+        Binding("n", "ablate('zero')", "to zero", show=False, tooltip="Accuracy with it set to 0"),
     ]
     SCOPED_CSS = False
     DEFAULT_CSS = """
@@ -131,7 +134,7 @@ class SectionTab(ResultTab):
                     for piece in sorted(section.content, key=_below_rows):
                         yield from self._widgets(piece)
         if self._tables:
-            yield PictureGrid(classes="aside panel")
+            yield EvidencePanel(self.results)
 
     def _widgets(self, piece: Content) -> Iterator[Widget]:
         if isinstance(piece, Heading):
@@ -170,10 +173,8 @@ class SectionTab(ResultTab):
     def _moved(self, event: RowTable.Highlighted) -> None:
         table = event.table
         if isinstance(table, SubjectTable) and table is self.table:
-            grid = self.query_one(".aside", PictureGrid)
-            grid.show(self.results.groups(self.results.strip(table.subject)))
             row = ", ".join(list(table.about_row().values())[:2])
-            grid.border_title = inert(row)
+            self.query_one(EvidencePanel).show(table.subject, row, table.of)
 
     @on(Input.Changed)
     def _filter_changed(self, event: Input.Changed) -> None:
@@ -200,7 +201,11 @@ class SectionTab(ResultTab):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something: some are about rows that can be opened."""
-        return self._tables or action != "filter"
+        return self._tables or action not in ("filter", "ablate")
+
+    def action_ablate(self, mode: str = "mean") -> None:
+        """Asks for the accuracies without the channel or direction under the cursor."""
+        self.query_one(EvidencePanel).ablate("--ablate-mode", mode)
 
     def action_filter(self) -> None:
         """Puts the cursor into the filter."""
@@ -212,10 +217,6 @@ class SectionTab(ResultTab):
     def _sorted(self, event: RowTable.Sorted) -> None:
         if isinstance(event.table, SubjectTable):
             event.table.select(self._query)
-
-    def subject(self) -> RowSubject | None:
-        """Returns what the row under the cursor is about."""
-        return self.table.subject if self.table is not None else None
 
     def copied(self) -> str:
         """Returns the row under the cursor, or else the headlines."""
@@ -247,11 +248,6 @@ def _below_rows(piece: Content) -> bool:
 def _folded(widget: Widget, title: str, folded: bool) -> Widget:
     """Returns a widget, or its title, which Enter opens."""
     return Collapsible(widget, title=plain(title), collapsed=True) if folded else widget
-
-
-def table_cells(table: Table) -> list[list[str]]:
-    """Returns the cells of each row as people read them."""
-    return [[line((cell,)) for cell in row] for row in cells_of(table.rows, table.columns)]
 
 
 def _kept(cells: list[list[str]], table: Table) -> list[int]:

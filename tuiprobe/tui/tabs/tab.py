@@ -52,21 +52,15 @@ class RunResults:
         """The sections of all probes."""
         return (part.section for part in self.report.parts if part.section is not None)
 
-    def strip(self, subject: RowSubject | None, data: str = "") -> Strip | None:
-        """Returns the images that a channel or direction responds to.
-
-        Args:
-            subject: The channel or direction.
-            data: The set that they are of, where there are some; empty for the first.
-        """
-        kept = [
+    def strip(self, subject: RowSubject | None) -> Strip | None:
+        """Returns the images of the first set that a channel or direction responds to."""
+        strips = (
             piece
             for section in self.sections
             for piece in section.content
             if isinstance(piece, Strip) and subject is not None and piece.subject == subject
-        ]
-        of_set = (strip for strip in kept if strip.data == data)
-        return next(of_set, kept[0] if kept and not data else None)
+        )
+        return next(strips, None)
 
     def groups(self, strip: Strip | None) -> PictureGroups:
         """Returns the pictures of a strip under headings, the end farthest from zero first."""
@@ -146,23 +140,10 @@ class ResultTab(Container):
         """Returns the widget that takes the focus when the tab is shown."""
         return None
 
-    def subject(self) -> RowSubject | None:
-        """Returns the channel or direction under the cursor."""
-        return None
-
-    def figures(self) -> dict[str, str]:
-        """Returns the figures of the row under the cursor, unless a table has them."""
-        return {}
-
     def clear_filter(self) -> bool:
         """Clears the filter; returns whether there was one."""
         return False
 
-    @property
-    def data(self) -> str:
-        """The set that is shown; empty for none in particular."""
-        return ""
-
     def copied(self) -> str:
         """Returns the row under the cursor as text; empty where there is none."""
-        return ", ".join(f"{name} {cell}" for name, cell in self.figures().items())
+        return ""

@@ -9,7 +9,6 @@ from tuiprobe.report import read_report
 from tuiprobe.results.report import Part
 from tuiprobe.results.section import Section, Table
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.tabs.channels import CHANNELS, channels_of
 from tuiprobe.tui.tabs.overview import OverviewTab
 from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
@@ -35,36 +34,33 @@ def read_tabs(run: RunDir) -> tuple[RunResults, ResultTabs]:
     Raises:
         DamagedFileError: If the report cannot be read.
     """
-    report = read_report(run, results=(CHANNELS,))
-    channels = channels_of(report)
-    parts = tuple(part.model_copy(update={"result": None}) for part in report.parts)
-    results = RunResults(run, report.model_copy(update={"parts": parts}))
-    return results, tabs_of(results, channels)
+    results = RunResults(run, read_report(run, results=()))
+    return results, tabs_of(results)
 
 
-def tabs_of(results: RunResults, channels: Callable[[RunResults], ResultTab] | None) -> ResultTabs:
+def tabs_of(results: RunResults) -> ResultTabs:
     """Returns the parts with content, in order: what to expect, why, and how sure.
 
     A section inside whose rows can be opened has a part of its own while there is room.
     """
     there = [part for part in results.report.parts if part.section is not None]
     own = [part for part in there if part.block == "inside" and _opens(part)]
-    own = [part for part in own if part.probe != "outliers"][: MOST_TABS - 6]
-    inside = [part for part in there if part.block == "inside" and part not in own]
+    channels = [part for part in there if part.probe == "outliers"]
+    own = [part for part in own if part not in channels][: MOST_TABS - 6]
+    apart = (*channels, *own)
+    inside = [part for part in there if part.block == "inside" and part not in apart]
     checks = [part for part in there if part.block in ("deploy", "how sure", None)]
     sections = {
         "yours": [part for part in there if part.block == "your images"],
         "shifts": [part for part in there if part.block == "shifts"],
-        "channels": [],
+        "channels": channels,
         "inside": inside,
         **{part.probe.replace("_", "-"): [part] for part in own},
         "checks": checks,
     }
     parts: ResultTabs = {"overview": partial(OverviewTab, results)}
     for name, members in sections.items():
-        if name == "channels" and channels is not None:
-            parts[name] = partial(channels, results)
-        elif members:
+        if members:
             parts[name] = partial(SectionTab, results, _sections(members))
     return parts
 

@@ -64,8 +64,7 @@ class ChartView(Widget, can_focus=True):
         self._draw()
 
     def _draw(self) -> None:
-        ascii = bool(getattr(self.app, "ascii", False))
-        self._lines = plot(self.chart, *self.size, self.view, self.point, ascii)
+        self._lines = plot(self.chart, *self.size, self.view, self.point)
         self.refresh()
 
     def action_zoom(self, factor: float) -> None:

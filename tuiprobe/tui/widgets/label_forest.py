@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from textual.content import Content
 
-from tuiprobe.label.result import unplanned
 from tuiprobe.label.status import FINAL, CandidateStatus, LabelStatus, difference_words
-from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import plain
+from tuiprobe.results import given
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.progress import part_line
 from tuiprobe.tui.text import DIM, fitted, inert
@@ -28,8 +27,8 @@ class LastLabel:
     """The label that was given last.
 
     Attributes:
-        label: The class, or what stands for one.
-        answers: What each candidate answers there, by letter.
+        label: The class, or what stands for one; empty where the picture was skipped.
+        answers: What each candidate answers there, by letter; nothing while it has no label.
     """
 
     label: str
@@ -99,30 +98,28 @@ def _forest(state: LabelStatus, names: bool, width: int) -> Iterator[Content]:
     stacked = width - head - figure_width - 2 < LOWEST
     head = 0 if stacked else head + 1
     room = max(width - head - figure_width - 1, 3)
-    if any(row.accuracy is not None for row in rows):
+    if state.labelled:
         yield Content.styled(" " * (head + figure_width + 1) + f"0{'100 %':>{room - 1}}", DIM)
     for row, mark, figure in zip(rows, marks, figures, strict=True):
         if stacked:
             yield Content(fitted(mark, width).rstrip())
-        accuracy = row.accuracy
-        plot = ""
-        if accuracy is not None:
-            plot = span(accuracy.low, accuracy.estimate, accuracy.high, (0.0, 1.0), room)
+        known, plot = row.accuracy, ""
+        if state.labelled:
+            value = known.value if known.known else (known.low + known.high) / 2
+            plot = span(known.low, value, known.high, (0.0, 1.0), room)
         line = f"{fitted(mark, head) if head else ''}{figure:>{figure_width}} {plot}".rstrip()
         yield Content.styled(line, DIM) if row.dropped else Content(line)
 
 
 def _accuracy(row: CandidateStatus, whole: bool) -> str:
-    accuracy = row.accuracy
-    if accuracy is None:
-        return "-"
-    write = interval if whole else number
-    return write(accuracy.estimate, low=accuracy.low, high=accuracy.high, unit="share")
+    figure = row.accuracy.figure
+    return figure.with_interval() if whole else figure.alone()
 
 
 def _differences(state: LabelStatus, names: bool, bounds: bool) -> Iterator[Content]:
-    if len(state.candidates) == 1 and state.outside:
-        yield inert(unplanned(state.candidates[0].outside, state.outside))
+    figure = state.candidates[0].accuracy.figure
+    if len(state.candidates) == 1 and state.labelled and not given(figure):
+        yield inert(figure.reason)
     leader = state.candidates[state.leader].name(names)
     beaten = []
     for row in _by_letter(state):
@@ -138,7 +135,10 @@ def _differences(state: LabelStatus, names: bool, bounds: bool) -> Iterator[Cont
 def _remarks(state: LabelStatus, last: LastLabel | None, names: bool) -> Iterator[Content]:
     if last is not None:
         rows = _by_letter(state)
-        answers = ", ".join(f"{row.name(names)} {last.answers[row.letter]}" for row in rows)
-        yield inert(f"last picture: {last.label} ({answers})", DIM)
+        answers = ", ".join(
+            f"{row.name(names)} {last.answers[row.letter]}" for row in rows if last.answers
+        )
+        words = f"{last.label} ({answers})" if last.label else "skipped"
+        yield inert(f"last picture: {words}", DIM)
     for remark in state.remarks():
         yield inert(remark, DIM)

@@ -90,7 +90,6 @@ class _Canvas:
     view: View
     width: int
     height: int
-    ascii: bool
     cells: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict)
     dots: dict[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
 
@@ -109,12 +108,10 @@ class _Canvas:
         if 0 <= x < self.width and 0 <= y < self.height:
             self.cells[x, y] = (character, kind)
 
-    def dot(self, x: int, y: int, kind: str, sign: str) -> None:
-        """Sets one braille dot, in half columns and quarter rows; in ASCII the sign."""
+    def dot(self, x: int, y: int, kind: str) -> None:
+        """Sets one braille dot, in half columns and quarter rows."""
         column, row = x // 2, y // 4
-        if self.ascii:
-            self.put(column, row, sign if sign.isascii() else "*", kind)
-        elif 0 <= column < self.width and 0 <= row < self.height:
+        if 0 <= column < self.width and 0 <= row < self.height:
             before = self.dots.get((column, row), (0, kind))[0]
             self.dots[column, row] = (before | dot_bit(x, y), kind)
 
@@ -139,7 +136,6 @@ def plot(
     height: int,
     view: View | None = None,
     cursor: int | None = None,
-    ascii: bool = False,
 ) -> list[PlotLine]:
     """Draws a chart into `height` lines of `width` cells; nothing where that is too small.
 
@@ -149,7 +145,6 @@ def plot(
         height: Lines, legend and axes included.
         view: The part that is drawn; None for all of it.
         cursor: Which of `points` is named; None for none.
-        ascii: Whether lines are made of their signs.
     """
     if width < SMALLEST[0] or height < SMALLEST[1] or not chart.series:
         return []
@@ -160,7 +155,7 @@ def plot(
     rows = height - len(legend) - 4
     y_ticks = round_ticks(view.bottom, view.top, max(rows // 3, 1))
     margin = max(len(tick_text(value, chart.y_unit)) for value in y_ticks) + 1
-    canvas = _Canvas(view, width - margin, rows, ascii)
+    canvas = _Canvas(view, width - margin, rows)
     for sign, series in zip(signs(chart), chart.series, strict=True):
         _intervals(canvas, series, sign)
     drawn = zip(signs(chart), chart.series, strict=True)
@@ -198,7 +193,7 @@ def _draw(canvas: _Canvas, series: Series, sign: str) -> None:
     for (x0, y0), (x1, y1) in pairwise(places):
         steps = max(abs(x1 - x0), abs(y1 - y0), 1)
         for i in range(steps + 1):
-            canvas.dot(x0 + (x1 - x0) * i // steps, y0 + (y1 - y0) * i // steps, series.role, sign)
+            canvas.dot(x0 + (x1 - x0) * i // steps, y0 + (y1 - y0) * i // steps, series.role)
     if places and sign in _LETTERS:
         # Letters of several lines are at different points, so that none hides another.
         x, y = places[(1 + 2 * _LETTERS.index(sign)) % len(places)]

@@ -1,4 +1,4 @@
-"""Small pictures in a plain terminal: half blocks with two pixels per cell, or ASCII shades."""
+"""Small pictures in a plain terminal: half blocks with two pixels per cell, or shades."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def scaled(image: Image, width: int, height: int) -> Image:
 def picture_strips(image: Image, app: App[Any], style: Style) -> list[Strip]:
     """Returns the lines of a picture as a terminal can show it, two pixels a cell.
 
-    Half blocks have the colour of the upper pixel before that of the lower one; without colours or
-    Unicode a character stands for the mean of both.
+    Half blocks have the colour of the upper pixel before that of the lower one; without colours
+    a character stands for the mean of both.
 
     Args:
         image: The picture, RGB, with an even height.
-        app: Says whether there are colours and characters beyond ASCII.
+        app: Says whether there are colours.
         style: Of characters that stand for shades.
     """
     width, height = image.size
-    if getattr(app, "ascii", False) or app.no_color:
+    if app.no_color:
         light = image.convert("L").reduce((1, 2)).tobytes()
         text = "".join(_SHADES[value * len(_SHADES) // 256] for value in light)
         starts = range(0, len(text), width)

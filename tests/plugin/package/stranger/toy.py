@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tuiprobe.models.registry import Loader, Wanted
+from tuiprobe.models.registry import Loader, ModelRequest
 
 if TYPE_CHECKING:
     from tuiprobe.models import Encoder
 
 
-def load(request: Wanted) -> Encoder:
+def load(request: ModelRequest) -> Encoder:
     from .towers import build
 
     return build(int(request.rest))

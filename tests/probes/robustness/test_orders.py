@@ -1,0 +1,188 @@
+"""Wrong orders of names and labels are recognised; honest models that are weak are no such case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given as given_examples
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.probes.subject import model
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.protocol import Subject
+from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
+from tuiprobe.probes.robustness.orders import other_orders, row_orders
+from tuiprobe.probes.robustness.probe import ORDERS, AccuracyUnderShift
+from tuiprobe.probes.robustness.result import OtherOrder
+from tuiprobe.results import given
+from tuiprobe.run.checked_arrays import HeadArrays
+
+CLASSES = 12
+NAMES = tuple(f"class {i}" for i in range(CLASSES))
+SHUFFLED = ("fig", "ape", "cat", "bee", "elk", "dog", "gnu", "kit", "hen", "jay", "ant", "owl")
+
+
+def drawn(seed: int, accuracy: float, n: int = 400) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the true row of each image, and the row that answers it."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, CLASSES, n)
+    answered = np.where(rng.random(n) < accuracy, truth, rng.integers(0, CLASSES, n))
+    return truth, answered
+
+
+def tried(
+    answered: NDArray[np.int64], labels: NDArray[np.int64], names: Sequence[str] = NAMES,
+    rows: int = CLASSES,
+) -> list[OtherOrder]:  # fmt: skip
+    features = np.eye(rows, dtype=np.float32)[answered]
+    sets = [SetFeatures("val", features, labels)]
+    ids = {"val": np.arange(len(labels))}
+    return list(other_orders(HeadArrays(np.eye(rows, dtype=np.float32)), sets, names, ids))
+
+
+def by_text(names: Sequence[str]) -> NDArray[np.int64]:
+    """Row of the i-th of the sorted names."""
+    return np.array([names.index(name) for name in sorted(names)])
+
+
+MISTAKES = {
+    "reversed": (NAMES, lambda t: CLASSES - 1 - t),
+    "by name": (SHUFFLED, lambda t: by_text(SHUFFLED)[t]),
+    "to name": (SHUFFLED, lambda t: np.argsort(by_text(SHUFFLED))[t]),
+    "by number": (sorted(NAMES), lambda t: by_text(NAMES).argsort()[t]),
+}
+
+
+@pytest.mark.parametrize("accuracy", [0.97, 0.3])
+@pytest.mark.parametrize("order", MISTAKES)
+def test_names_in_another_order_are_recognised(order: str, accuracy: float) -> None:
+    names, label_of = MISTAKES[order]
+    truth, answered = drawn(1, accuracy)
+    (other,) = tried(answered, label_of(truth), names)
+    assert other.order == order
+    assert given(other.accuracy)
+    assert given(other.given)
+    assert other.accuracy.value == (truth == answered).mean()
+    assert other.given.value == (label_of(truth) == answered).mean()
+
+
+@pytest.mark.parametrize(("order", "step"), [("one up", 1), ("one down", -1)])
+def test_labels_that_count_from_another_number_are_recognised(order: str, step: int) -> None:
+    truth, answered = drawn(2, 0.9)
+    inside = (truth + step >= 0) & (truth + step < CLASSES)
+    (other,) = tried(answered[inside], (truth + step)[inside])
+    assert other.order == order
+    assert given(other.accuracy)
+    assert other.accuracy.value == (truth == answered)[inside].mean()
+
+
+@pytest.mark.parametrize(("order", "step"), [("next label", 1), ("previous label", -1)])
+def test_labels_shifted_by_a_row_are_recognised(order: str, step: int) -> None:
+    truth, answered = drawn(3, 0.9)
+    (other,) = tried(answered, np.roll(truth, step))
+    assert other.order == order
+    assert given(other.accuracy)
+    ends = slice(None, -1) if step == 1 else slice(1, None)  # the label of one image is lost
+    assert other.accuracy.value == (truth == answered)[ends].mean()
+
+
+def test_numbered_rows_in_the_order_of_their_texts_are_recognised() -> None:
+    truth, answered = drawn(4, 0.9)
+    texts = by_text([str(i) for i in range(CLASSES)])  # as torchvision's ImageFolder numbers them
+    assert [o.order for o in tried(answered, texts[truth], ())] == ["by name"]
+
+
+def test_any_other_order_is_recognised_by_matching_classes() -> None:
+    truth, answered = drawn(5, 0.9)
+    labels = np.random.default_rng(6).permutation(CLASSES)[truth]
+    (other,) = tried(answered, labels)
+    assert other.order == "matched"
+    assert given(other.accuracy)
+    assert other.accuracy.value == pytest.approx(0.9, abs=0.06)
+    few = slice(None, 40)  # fewer than five a class
+    assert tried(answered[few], labels[few]) == []
+
+
+def test_a_fixed_order_that_fits_a_few_classes_is_not_named() -> None:
+    truth, answered = drawn(11, 0.95)
+    labels = (truth + 3) % CLASSES  # in reverse order one of six is right
+    assert [other.order for other in tried(answered, labels)] == ["matched"]
+
+
+def test_the_right_order_is_no_case() -> None:
+    for accuracy in (0.99, 0.3, 0.1, 0.0):
+        truth, answered = drawn(7, accuracy)
+        assert tried(answered, truth, SHUFFLED) == []
+
+
+def test_a_shift_is_not_reordered_where_the_first_set_confirms_the_order() -> None:
+    """Two classes that a shift exchanges: a weak model, since the first set is right."""
+    truth = np.random.default_rng(8).integers(0, 2, 400)
+    head, eye = HeadArrays(np.eye(2, dtype=np.float32)), np.eye(2, dtype=np.float32)
+    shift = SetFeatures("shift", eye[1 - truth], truth)
+    ids = {"val": np.arange(400), "shift": np.arange(400)}
+    right, wrong = (SetFeatures("val", eye[rows], truth) for rows in (truth, 1 - truth))
+    assert other_orders(head, [right, shift], ("b", "a"), ids) == ()
+    both = other_orders(head, [wrong, shift], ("b", "a"), ids)
+    assert [(other.data, other.order) for other in both] == [
+        ("val", "reversed"),
+        ("shift", "reversed"),
+    ]
+
+
+def test_numbers_of_a_shift_may_count_from_another_origin() -> None:
+    truth, answered = drawn(10, 0.9)
+    inside, eye = truth < CLASSES - 1, np.eye(CLASSES, dtype=np.float32)
+    sets = [
+        SetFeatures("val", eye[answered], truth),
+        SetFeatures("shift", eye[answered[inside]], truth[inside] + 1),
+    ]
+    ids = {"val": np.arange(len(truth)), "shift": np.arange(int(inside.sum()))}
+    assert other_orders(HeadArrays(eye), sets, NAMES, ids) == ()
+    (other,) = other_orders(HeadArrays(eye), sets, NAMES, ids, {"shift"})
+    assert (other.data, other.order) == ("shift", "one up")
+
+
+def test_weak_honest_models_raise_no_alarm() -> None:
+    """Biased, collapsed and confused models on uneven classes, whose truth is never pushed down."""
+    rng, alarms = np.random.default_rng(0), []
+    for _ in range(1000):
+        rows, n = int(rng.choice([2, 3, 5, 10, 20])), int(rng.choice([20, 100, 400]))
+        truth = rng.choice(rows, n, p=rng.dirichlet(np.full(rows, rng.choice([0.3, 1, 10]))))
+        signal = rng.exponential(rng.choice([0.2, 1.0, 3.0]))
+        logits = signal * np.eye(rows)[truth] + rng.normal(size=(n, rows))
+        logits += rng.normal(size=rows) * rng.exponential(rng.choice([0.1, 1.0, 3.0]))
+        logits += signal * rng.random() * np.eye(rows)[rng.permutation(rows)[truth]]
+        names = [f"class {i}" for i in rng.permutation(rows)]
+        alarms += tried(logits.argmax(axis=1), truth, names, rows)
+    assert alarms == []
+
+
+@given_examples(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(2, 4))
+def test_any_set_of_images_is_tried(seed: int, n: int, rows: int) -> None:
+    """Few images, images that are no neighbours, representations of zero, rows left out."""
+    rng = np.random.default_rng(seed)
+    answers = rng.permutation(rows) - 1
+    features = np.eye(rows, dtype=np.float32)[rng.integers(0, rows, n)] * rng.integers(0, 2, (n, 1))
+    labels = rng.integers(0, rows - 1, n)
+    images = SetFeatures("val", features.astype(np.float32), labels, answers)
+    ids = {"val": rng.choice(10, n, replace=False)}
+    assert other_orders(HeadArrays(np.eye(rows, dtype=np.float32)), [images], (), ids) == ()
+
+
+def test_the_order_is_a_warning_in_place_of_that_of_chance() -> None:
+    truth, answered = drawn(9, 0.9)
+    head = HeadArrays(np.eye(CLASSES, dtype=np.float32))
+    images = SetFeatures("val", head.weight[answered], CLASSES - 1 - truth)
+    result = probe_robustness(head, [images], {}, Baselines())
+    others = other_orders(head, [images], NAMES, {"val": np.arange(len(truth))})
+    result = result.model_copy(update={"other_orders": others})
+    (warning,) = AccuracyUnderShift().describe(result, Subject(model(), ())).warnings
+    assert warning.startswith(ORDERS["reversed"][0])
+
+
+def test_orders_that_are_the_given_one_or_another_are_left_out() -> None:
+    assert set(row_orders(["a", "b"])) == {"reversed", "one up", "one down"}

@@ -1,0 +1,75 @@
+"""A directory of another version ends every command in one sentence, and stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.measure.fake_run import FakeSet, write_run
+from tuiprobe.answer.report import answer
+from tuiprobe.cli.app import run_cli
+from tuiprobe.manifest import read_manifest, write_manifest
+from tuiprobe.run.results import write_results
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    run = write_run(tmp_path_factory.mktemp("version") / "run", {"val": FakeSet(rows, None)}, None)
+    write_results(run, answer(run))
+    return run.path
+
+
+def rewritten(run: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Changes a record as another version would have written it, with a manifest that fits."""
+    value = json.loads((run / name).read_text("utf-8"))
+    change(value)
+    content = json.dumps(value).encode()
+    (run / name).write_bytes(content)
+    manifest = read_manifest(run)
+    assert manifest is not None
+    write_manifest(run, {**manifest, name: hashlib.sha256(content).hexdigest()})
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "results.json": lambda value: value.update(schema_version=1),
+    "plan.json": lambda value: value.update(leases=[]),
+    "spec.json": lambda value: value.update(bundle="models.tar"),
+    "measured.json": lambda value: value.pop("sets"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_it_is_refused_in_one_sentence_and_left_untouched(
+    name: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    rewritten(run, name, CHANGES[name])
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    reading = name == "results.json"
+    commands = [["report"], ["compare", str(finished)]] if reading else [["reprobe"]]
+    for command in commands:
+        assert run_cli([*command, str(run)]) == 4
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: {run / name} is of ")
+        assert err.count("\n") == 1
+    assert {path: path.read_bytes() for path in before} == before
+    assert run_cli(["runs", "--json", "--root", str(run.parent)]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["name"] == "run"
+
+
+def test_a_run_without_a_manifest_is_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "manifest.json").unlink()
+    for command in (["report"], ["reprobe"], ["compare", str(finished)]):
+        assert run_cli([*command, str(run)]) == 4
+        assert capsys.readouterr().err.startswith(f"error: {run} has no manifest.json")

@@ -1,0 +1,228 @@
+"""Whether labels, or the names of a head's rows, are right in another order than the given one.
+
+A wrong order gives a wrong accuracy and no error. Fixed orders that mistakes lead to are tried
+first; nothing is fitted to them. On the first set the classes are also matched to the rows anew,
+by half of the images, and judged by the other half.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.stats import binomtest
+
+from tuiprobe.probes.heads import SetFeatures, answered_rows, pointing, usable_images
+from tuiprobe.probes.inputs import Bool, Int64
+from tuiprobe.probes.proportions import wilson, wilson_bounds
+from tuiprobe.probes.robustness.result import OrderId, OtherOrder
+from tuiprobe.results import given as is_given
+from tuiprobe.run.checked_arrays import HeadArrays
+
+ALPHA = 0.001
+"""Level of the test of a matching, and of all fixed orders of a set together."""
+
+LEAST_PER_CLASS = 5
+LEAST_GAIN = 0.2
+"""What a matching of classes must gain, as a share of the images."""
+
+ORIGINS: tuple[OrderId, ...] = ("one up", "one down")
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """Answers and truth under some order.
+
+    Attributes:
+        answers: int64 `[n]`, the class that each answer stands for; -1 for none.
+        labels: int64 `[n]`, the class of each image; -1 where it is not known.
+    """
+
+    answers: Int64
+    labels: Int64
+
+    @property
+    def right(self) -> Bool:
+        """Which images are right."""
+        return np.asarray((self.answers == self.labels) & (self.labels >= 0))
+
+    def chance(self) -> float:
+        """Returns the share that would be right if answers and labels were independent."""
+        known, size = self.labels >= 0, int(max(self.answers.max(), self.labels.max())) + 2
+        answered, truth = (
+            np.bincount(each[known] + 1, minlength=size)[1:] for each in (self.answers, self.labels)
+        )
+        return min(float(answered @ truth) / max(int(known.sum()), 1) ** 2, 1.0)
+
+
+def other_orders(
+    head: HeadArrays,
+    sets: Sequence[SetFeatures],
+    names: Sequence[str],
+    ids: Mapping[str, Int64],
+    numbered: Collection[str] = (),
+) -> tuple[OtherOrder, ...]:
+    """Returns, for each labelled set, the order by which significantly more images are right.
+
+    Every row of the head may answer. Sets after the first are not tested for orders of names if
+    the first confirms the given one: a model that is wrong more often than right under a shift is
+    no mistake of the user. Numbers of classes may count from another origin in each set.
+
+    Args:
+        head: The linear head.
+        sets: The in-distribution set first.
+        names: Name of each row of the head; empty for numbers.
+        ids: Number of each image in its set, by set: its place in a folder or a file.
+        numbered: Sets whose classes have numbers.
+
+    Returns:
+        At most one entry a set.
+    """
+    rows = head.weight.shape[0]
+    orders = row_orders(names if len(names) == rows else [str(i) for i in range(rows)])
+    results, confirmed = [], False
+    for images in sets:
+        first, usable = images is sets[0], pointing(images)
+        if images.labels is None or not usable.any():
+            continue
+        predicted = answered_rows(head, usable_images(images))
+        classes = images.classes_of_rows(rows)
+        given = _Trial(classes[predicted], np.asarray(images.labels)[usable])
+        trials = dict(_moved(given, ids[images.name][usable]))
+        for order, moved in orders.items():
+            if not confirmed or (images.name in numbered and order in ORIGINS):
+                renamed = np.where(moved >= 0, classes[moved], -1)
+                trials[order] = replace(given, answers=renamed[predicted])
+        other = _best(images.name, given, trials)
+        if first:
+            other = _better(other, _matched(images.name, given, predicted))
+        if other is not None:
+            results.append(other)
+        chance = 1 / max(np.unique(classes[classes >= 0]).size, 1)
+        above = wilson_bounds(int(given.right.sum()), len(given.labels))[0] > chance
+        confirmed = confirmed or (first and other is None and bool(above))
+    return tuple(results)
+
+
+def row_orders(names: Sequence[str]) -> dict[OrderId, Int64]:
+    """Returns, by order, the row whose name belongs to each row; -1 where there is none.
+
+    >>> {order: rows.tolist() for order, rows in row_orders(["b", "a", "c"]).items()}
+    {'reversed': [2, 1, 0], 'by name': [1, 0, 2], 'one up': [1, 2, -1], 'one down': [-1, 0, 1]}
+    """
+    places = np.arange(len(names))
+    by_name, by_number = (
+        np.array(sorted(range(len(names)), key=key), dtype=np.int64)
+        for key in (lambda i: names[i], lambda i: _natural(names[i]))
+    )
+    up, down = places + 1, places - 1
+    up[-1:] = -1
+    orders: dict[OrderId, Int64] = {
+        "reversed": places[::-1], "by name": by_name, "to name": np.argsort(by_name),
+        "by number": by_number, "to number": np.argsort(by_number), "one up": up, "one down": down,
+    }  # fmt: skip
+    distinct = {places.tobytes()}
+    kept: dict[OrderId, Int64] = {}
+    for order, rows in orders.items():
+        if rows.tobytes() not in distinct:
+            distinct.add(rows.tobytes())
+            kept[order] = rows
+    return kept
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """Returns a key by which numbers in names sort by value."""
+    parts = filter(None, _DIGITS.split(name))
+    return [(p.isdecimal(), int(p[:18]) if p.isdecimal() else 0, p) for p in parts]
+
+
+def _moved(given: _Trial, ids: Int64) -> Iterator[tuple[OrderId, _Trial]]:
+    """Yields the answers with the label of the next and of the previous image."""
+    order = np.argsort(ids)
+    steps: tuple[tuple[OrderId, int], ...] = (("next label", 1), ("previous label", -1))
+    for name, step in steps:
+        at = np.minimum(np.searchsorted(ids[order], ids + step), len(ids) - 1)
+        neighbour = order[at]
+        known = ids[neighbour] == ids + step
+        yield name, replace(given, labels=np.where(known, given.labels[neighbour], -1))
+
+
+def _best(name: str, given: _Trial, trials: Mapping[OrderId, _Trial]) -> OtherOrder | None:
+    """Returns the order with the most correct answers among those that win."""
+    wins = {
+        order: trial
+        for order, trial in trials.items()
+        if _p_of_gain(given, trial) < ALPHA / len(trials)
+    }
+    if not wins:
+        return None
+    order = max(wins, key=lambda order: int(wins[order].right.sum()))
+    return _described(name, order, given, wins[order])
+
+
+def _described(name: str, order: OrderId, given: _Trial, trial: _Trial) -> OtherOrder:
+    known = trial.labels >= 0
+    before, after = int((given.right & known).sum()), int(trial.right.sum())
+    n = int(known.sum())
+    return OtherOrder(data=name, order=order, accuracy=wilson(after, n), given=wilson(before, n))
+
+
+def _p_of_gain(given: _Trial, trial: _Trial) -> float:
+    """Returns the larger p of two one-sided exact tests that an order is right more often.
+
+    A model that answers with few classes is right more often wherever one of them gets the name of
+    a frequent class. A wrong order costs more than that: McNemar's test leaves out the class that
+    gains most, and more must be right than answers and labels of these frequencies would be by
+    chance.
+    """
+    known = trial.labels >= 0
+    gained, lost = trial.right & ~given.right, given.right & ~trial.right & known
+    if gained.sum() <= lost.sum():
+        return 1.0
+    size = int(trial.labels.max()) + 1
+    gains, losses = (np.bincount(trial.labels[each], minlength=size) for each in (gained, lost))
+    most = int((gains - losses).argmax())
+    more, less = int(gains.sum() - gains[most]), int(losses.sum() - losses[most])
+    if more <= less:
+        return 1.0
+    p = binomtest(more, more + less, 0.5, "greater").pvalue
+    hits, n = int(trial.right.sum()), int(known.sum())
+    return float(max(p, binomtest(hits, n, trial.chance(), "greater").pvalue))
+
+
+def _better(fixed: OtherOrder | None, matched: OtherOrder | None) -> OtherOrder | None:
+    """Returns the fixed order, which is fitted to nothing, unless a matching gains much more.
+
+    Labels in any other order may agree with a fixed one in a few classes.
+    """
+    if fixed is None or matched is None:
+        return fixed or matched
+    assert is_given(fixed.accuracy)
+    assert is_given(matched.accuracy)
+    return matched if matched.accuracy.value > fixed.accuracy.value + LEAST_GAIN else fixed
+
+
+def _matched(name: str, given: _Trial, predicted: Int64) -> OtherOrder | None:
+    """Matches classes to rows by half of the images; returns it if the other half agrees."""
+    from scipy.optimize import linear_sum_assignment  # late: 0.1 s
+
+    labels, counts = np.unique(given.labels, return_counts=True)
+    if len(labels) <= 2 or counts.min() < LEAST_PER_CLASS:
+        return None
+    fitted = np.random.default_rng(0).permutation(len(given.labels)) % 2 == 0
+    places = np.searchsorted(labels, given.labels)
+    counted = np.zeros((int(predicted.max()) + 1, len(labels)))
+    np.add.at(counted, (predicted[fitted], places[fitted]), 1)
+    rows, columns = linear_sum_assignment(counted, maximize=True)
+    renamed = np.full(len(counted), -1, dtype=np.int64)
+    renamed[rows] = labels[columns]
+    judged = _Trial(given.answers[~fitted], given.labels[~fitted])
+    other = _Trial(renamed[predicted[~fitted]], judged.labels)
+    gained = float(other.right.mean() - judged.right.mean())
+    if gained < LEAST_GAIN or _p_of_gain(judged, other) >= ALPHA:
+        return None
+    return _described(name, "matched", judged, other)

@@ -1,0 +1,253 @@
+"""How often a model is right on a set: the best evidence of a run, and how it is written.
+
+Titles, cards, lists and files write accuracies by `sentence` and `cell`; nothing else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, Protocol
+
+from tuiprobe import numbers
+from tuiprobe.results.base import Count, Estimate, Frozen, NotRun, Real, given
+from tuiprobe.results.section import NamedFigure, Range
+from tuiprobe.results.subject import DataSet
+
+Evidence = Literal["labels", "measured", "estimate", "confidence"]
+"""What an accuracy rests on, the strongest first: labels of some of the user's pictures, a labelled
+set, an estimate without labels, or average confidence, which is no accuracy.
+"""
+
+EVIDENCE: Final[dict[str, Evidence]] = {
+    "labelled": "labels",
+    "top1": "measured",
+    "target": "estimate",
+    "target.uncalibrated": "confidence",
+}
+"""The evidence of each named figure that says how often a model is right, the strongest first."""
+
+AMONG_ALL: Final = "top1_all"
+"""Id of the accuracy of a set where every class of the head may answer."""
+
+RANGES: Final[dict[Range, str]] = {
+    "images": "95 % over images",
+    "estimates": "80 % of such estimates",
+    "labels": "95 % by labels",
+    "proven": "what labels prove",
+}
+"""What a range is, in words."""
+
+_RANGE: Final[dict[Evidence, Range]] = {"labels": "labels", "estimate": "estimates"}
+"""The range of a figure that does not say which one it has; `images` for other evidence."""
+
+UNKNOWN: Final = NotRun(reason="no labels, and nothing to estimate from")
+
+
+class Accuracy(Frozen):
+    """How often a model is right on a set.
+
+    Attributes:
+        data: Name of the set.
+        value: Share of images that are right; of `confidence` the mean confidence instead.
+        low: Lower end of the range; None without one.
+        high: Upper end.
+        range: What the range is.
+        evidence: What it rests on.
+        n: Images, or labels, that it rests on.
+        classes: Among how many classes the answers were counted; 0 where that is not known.
+        of_classes: How many classes the head has.
+    """
+
+    data: str
+    value: Real
+    low: Real | None
+    high: Real | None
+    range: Range
+    evidence: Evidence
+    n: Count
+    classes: Count = 0
+    of_classes: Count = 0
+
+
+class Answered(Protocol):
+    """What has accuracies: a report."""
+
+    @property
+    def data(self) -> Sequence[DataSet]:
+        """Its sets."""
+
+    @property
+    def accuracies(self) -> tuple[Accuracy, ...]:
+        """The best accuracy of each set, the user's pictures first."""
+
+
+def best_accuracy(report: Answered, data: str | None = None) -> Accuracy | NotRun:
+    """Returns the accuracy of a set by the best evidence of a run.
+
+    Args:
+        report: The run.
+        data: Name of the set; None for the user's pictures, or else the in-distribution set.
+    """
+    named = (accuracy for accuracy in report.accuracies if data in (None, accuracy.data))
+    return next(named, UNKNOWN)
+
+
+def on_your_pictures(report: Answered) -> Accuracy | NotRun:
+    """Returns the accuracy on the user's pictures: a target set, or the only labelled one."""
+    names = [data.name for data in report.data if data.target]
+    labelled = [data.name for data in report.data if data.labelled]
+    names = names or (labelled if len(labelled) == 1 else [])
+    return next((known for known in report.accuracies if known.data in names), UNKNOWN)
+
+
+def accuracies(figures: Iterable[NamedFigure], sets: Sequence[DataSet]) -> tuple[Accuracy, ...]:
+    """Returns the accuracy of each set by its best evidence, of target sets first.
+
+    Target sets are in the order of their evidence, all others in that of the run.
+
+    Args:
+        figures: Everything that a run named.
+        sets: Its sets, in their order.
+    """
+    strongest = list(EVIDENCE)
+    named = [figure for figure in figures if figure.id in EVIDENCE and not figure.inner]
+    targets: list[Accuracy] = []
+    others: list[Accuracy] = []
+    for data in sets:
+        of_set = [figure for figure in named if figure.data == data.name and given(figure.figure)]
+        if of_set:
+            best = min(of_set, key=lambda figure: strongest.index(figure.id))
+            classes = max((figure.classes, figure.of_classes) for figure in of_set)
+            assert given(best.figure)
+            known = accuracy_from(best.figure, data.name, EVIDENCE[best.id], best.range, classes)
+            (targets if data.target else others).append(known)
+    order = list(EVIDENCE.values())
+    return (*sorted(targets, key=lambda known: order.index(known.evidence)), *others)
+
+
+def range_of(named: NamedFigure) -> str:
+    """Returns what the range of a named figure is, in words; empty where it has none."""
+    if not given(named.figure) or named.figure.low is None:
+        return ""
+    if named.id not in EVIDENCE:
+        return "95 %"
+    return RANGES[named.range or _RANGE.get(EVIDENCE[named.id], "images")]
+
+
+def accuracy_from(
+    figure: Estimate,
+    data: str,
+    evidence: Evidence,
+    range: Range | None = None,
+    among: tuple[int, int] = (0, 0),
+) -> Accuracy:
+    """Returns a figure as an accuracy.
+
+    Args:
+        figure: The share of images that are right, with its range.
+        data: Name of the set.
+        evidence: What it rests on.
+        range: What its range is; None for the usual one of its evidence.
+        among: Classes among which answers were counted, and classes of the head.
+    """
+    return Accuracy(
+        data=data,
+        value=figure.value,
+        low=figure.low,
+        high=figure.high,
+        range=range or _RANGE.get(evidence, "images"),
+        evidence=evidence,
+        n=figure.n,
+        classes=among[0],
+        of_classes=among[1],
+    )
+
+
+def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = False) -> str:
+    """Returns an accuracy in words, for titles and lines of text.
+
+    Args:
+        accuracy: The accuracy.
+        other: The same among fewer or more classes, if that is known too.
+        named: Whether the name of the set stands in the sentence.
+
+    >>> known = {"data": "street", "value": 0.56, "low": 0.37, "high": 0.75, "n": 500}
+    >>> sentence(Accuracy(**known, range="estimates", evidence="estimate"))
+    'about 56 % right (37 to 75)'
+    >>> sentence(Accuracy(**known, range="labels", evidence="labels"))
+    '56 % right (37 to 75), measured on 500 pictures'
+    >>> sentence(Accuracy(**known, range="images", evidence="confidence"))
+    'average confidence 56 % (37 to 75), not an accuracy'
+    """
+    if accuracy.evidence == "confidence":
+        return f"average confidence {with_range(accuracy)}, not an accuracy"
+    between = numbers.ends(accuracy.value, accuracy.low, accuracy.high, "share")
+    between = f" ({between})" if between else ""
+    about, on = "about " * (accuracy.evidence == "estimate"), f" on {accuracy.data}" * named
+    text = f"{about}{_alone(accuracy)} right{on}{between}{among_few(accuracy, other)}"
+    if accuracy.evidence == "labels":
+        by = "proven by labels of" if accuracy.range == "proven" else "measured on"
+        text += f", {by} {accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
+    return text
+
+
+def among_few(accuracy: Accuracy, other: Accuracy | None = None) -> str:
+    """Returns among which classes answers were counted, where the set has fewer than the head.
+
+    Args:
+        accuracy: The accuracy.
+        other: The same among fewer or more classes, if that is known too.
+
+    >>> few = {"data": "a", "low": None, "high": None, "range": "images", "evidence": "measured"}
+    >>> five = Accuracy(**few, value=0.99, n=80, classes=5, of_classes=1000)
+    >>> every = Accuracy(**few, value=0.33, n=80, classes=1000, of_classes=1000)
+    >>> among_few(five, every), among_few(every, five), among_few(every)
+    (' among these 5 classes (33.0 % among all 1,000)', ' among all 1,000 classes (99.0 % among \
+the 5 of the set)', '')
+    """
+    if _few(accuracy):
+        aside = f" ({_alone(other)} among all {other.classes:,})" if other is not None else ""
+        return f" among these {accuracy.classes:,} classes{aside}"
+    if other is not None and _few(other):
+        aside = f"{_alone(other)} among the {other.classes:,} of the set"
+        return f" among all {accuracy.classes:,} classes ({aside})"
+    return ""
+
+
+def _few(accuracy: Accuracy) -> bool:
+    return 0 < accuracy.classes < accuracy.of_classes
+
+
+def _alone(accuracy: Accuracy) -> str:
+    return numbers.number(accuracy.value, "share", accuracy.low, accuracy.high)
+
+
+def cell(accuracy: Accuracy | NotRun) -> str:
+    """Returns an accuracy for the cell of a list, with what it rests on.
+
+    >>> known = {"data": "street", "value": 0.56, "low": 0.37, "high": 0.75, "n": 500}
+    >>> cell(Accuracy(**known, range="estimates", evidence="estimate", classes=5, of_classes=1000))
+    '56 % (37 to 75) among 5, estimated'
+    """
+    if isinstance(accuracy, NotRun):
+        return numbers.MISSING
+    return f"{brief(accuracy)}, {WORDS[accuracy.evidence]}"
+
+
+def brief(accuracy: Accuracy) -> str:
+    """Returns value, range, and among how few classes, where a heading says what it rests on."""
+    return with_range(accuracy) + (f" among {accuracy.classes:,}" if _few(accuracy) else "")
+
+
+WORDS: Final[dict[Evidence, str]] = {
+    "labels": "by labels",
+    "measured": "measured",
+    "estimate": "estimated",
+    "confidence": "confidence alone",
+}
+"""The evidence in one or two words."""
+
+
+def with_range(accuracy: Accuracy) -> str:
+    """Returns value and range alone, where the place says what they are of."""
+    return numbers.interval(accuracy.value, accuracy.low, accuracy.high, "share")
