@@ -182,7 +182,8 @@ def show(name: str, difference: RunDifference, most: int = 20) -> None:
     """Prints how a run compares."""
     kinds = ("missing", "differing", "new")
     counts = [f"{len(getattr(difference, kind)):,} {kind}" for kind in kinds]
-    print(f"{name}: {difference.equal:,} equal, {', '.join(counts)}")
+    gone = f"; {len(difference.gone):,} gone on purpose" if difference.gone else ""
+    print(f"{name}: {difference.equal:,} equal, {', '.join(counts)}{gone}")
     for kind in kinds:
         lines = getattr(difference, kind)
         for line in lines[:most]:

@@ -17,7 +17,7 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
 
     Args:
         spec: The spec of a run.
-        names: The fields that the run's file holds, if an earlier version wrote it; None for all.
+        names: The fields that a report holds, which may be of another version; None for all.
 
     >>> from tuiprobe.spec_defaults import make_spec
     >>> arguments_of(make_spec("mini_clip", "my photos", {"sample": 0, "layers": ("a*",)}))

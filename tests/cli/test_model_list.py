@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from tuiprobe import miniature
 from tuiprobe.catalog.presets import presets
 from tuiprobe.cli.app import run_cli
-from tuiprobe.cli.model_list import paper_models, read_models
+from tuiprobe.cli.headless import paper_models, read_models
 from tuiprobe.errors import UsageError
 from tuiprobe.measure.group import BYTES_A_PARAMETER, FILE_SIZES, SHARE_OF_MEMORY, affordable
 from tuiprobe.measure.plan import Plan, make_plan

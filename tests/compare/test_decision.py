@@ -169,6 +169,8 @@ def test_no_more_labels_are_asked_for_than_there_are_pictures(tmp_path: Path) ->
         assert (decision.target, decision.pictures, decision.more) == ("photos", pictures, more)
         assert decision.command == f"tuiprobe label {tmp_path / 'a'} {tmp_path / 'b'}"
         text = " ".join(text_of(*runs).split())
+        twice = with_names([runs[0], runs[0]])
+        assert decide(twice).command == ""  # a run is labelled once
         assert f"{'All 40' if pictures == 40 else 'About 50'} labels of photos" in text
 
 

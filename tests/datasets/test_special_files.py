@@ -11,7 +11,7 @@ import pytest
 
 from tests.datasets.broden_tree import write_tree
 from tests.datasets.trees import jpeg, write_images, write_objectnet, write_tar
-from tuiprobe.cli.model_list import read_models
+from tuiprobe.cli.headless import read_models
 from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import digest_of

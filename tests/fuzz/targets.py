@@ -33,7 +33,7 @@ from tests.measure.fake_run import vouch
 from tuiprobe.answer.paths import without_folders
 from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import read_classes
-from tuiprobe.cli.model_list import read_models
+from tuiprobe.cli.headless import read_models
 from tuiprobe.compare.decision import decide
 from tuiprobe.compare.decision_section import describe_decision
 from tuiprobe.compare.differences import compare

@@ -199,7 +199,7 @@ def test_a_head_that_will_take_longer_than_it_may_is_left_soon(
 def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> None:
     flat = SimpleNamespace(samples=[], classes=(), source="", notes=())
     clip = Clip(tmp_path / "heads")
-    assert "pass --classes FILE" in plan(clip, flat).head.reason
+    assert plan(clip, flat).head.kind == "none"
     named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
     run = RunDir(tmp_path / "run")
     write_head(replace(named, directory=run), lambda event: None)

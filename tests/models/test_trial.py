@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.models.test_from_module import TRANSFORM, WIDTH, Wrapped, net
+from tuiprobe.errors import UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.trial import agree, check_trial, rounded, signature
 
@@ -27,6 +28,16 @@ class Changed(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         return self.change(self.mix(functional.adaptive_avg_pool2d(images, 2).flatten(1)))
+
+
+class Halving(Changed):
+    """Changes its input."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda h: h)
+
+    def forward(self, images: Tensor) -> Any:
+        return super().forward(images.mul_(0.5))
 
 
 def encoder(module: nn.Module, **options: Any) -> Encoder:
@@ -108,7 +119,9 @@ def test_values_of_honest_mistakes_are_said() -> None:
     assert unsound(net(), IMAGES * 255) == {"pixel values": "warn"}
     assert unsound(net(), IMAGES / 255)["pixel values"] == "warn"
     assert unsound(Changed(torch.zeros_like)) == {"one representation": "warn"}
-    assert unsound(net(), IMAGES[:1].expand(8, -1, -1, -1)) == {}  # one picture eight times
+    assert unsound(net(), IMAGES[:1].expand(8, -1, -1, -1)) == {"one picture": "warn"}
+    assert unsound(Changed(lambda h: h.mul_(0.5))) == {}
+    assert unsound(Halving()) == {}  # it changes its input in place
     assert unsound(Wrapped(lambda y, m: y[:, :, None].repeat(1, 1, 1)), classes=list("abc")) == {}
 
 
@@ -145,6 +158,13 @@ def test_a_signature_tells_forward_passes_apart_and_not_rounding() -> None:
         assert not agree(signatures[name], signatures["as it is"], torch.float32), name
 
 
+class Percent(nn.Module):
+    """A hundred times as much."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 100 * images
+
+
 def ensemble(*endings: nn.Module) -> nn.Module:
     class Mean(nn.Module):
         def __init__(self) -> None:
@@ -170,6 +190,11 @@ def test_probabilities_are_logits_of_the_same_probabilities() -> None:
         assert unsound(module, classes=names) == {"outputs": "warn"}
         assert unsound(module) == ({"outputs": "warn"} if sums else {})  # without names they are h
         assert made.architecture != encoder(module).architecture
+    in_percent = nn.Sequential(ensemble(nn.Softmax(1), nn.Softmax(1)), Percent())
+    made = encoder(in_percent, classes=names)
+    with torch.inference_mode():
+        probabilities = made.head().logits(made.encode(IMAGES)).softmax(1)
+        assert torch.allclose(100 * probabilities, in_percent(IMAGES), atol=1e-4)
     behind = nn.Sequential(net(), nn.Sigmoid()).eval()
     made = encoder(behind, classes=names)
     with torch.inference_mode():
@@ -205,3 +230,25 @@ def test_torchscript_and_quantised_modules_are_models(form: str) -> None:
     other.load_state_dict({n: p + 0.1 for n, p in module.state_dict().items()})
     module.load_state_dict(other.state_dict())
     assert encoder(made_of[form](), classes=list("abc")).weights.digest != made.weights.digest
+
+
+@pytest.mark.parametrize(
+    ("change", "classes", "message"),
+    [
+        (lambda y, m: y.argmax(1, keepdim=True), None, "returns int64"),
+        (lambda y, m: torch.complex(y, y), None, "returns complex64"),
+        (lambda y, m: y[:, :1], ["ant", "bee"], r"torch.cat\(\[-y, y\], 1\) / 2"),
+        (lambda y, m: y, [0, 1, 2], "takes names as text, and 0 is none"),
+    ],
+)
+def test_outputs_and_names_of_another_kind_are_refused(
+    change: Callable[[Tensor, Tensor], Any], classes: Any, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        encoder(Wrapped(change), classes=classes)
+
+
+def test_outputs_that_are_infinite_have_a_signature_of_numbers() -> None:
+    made = encoder(Changed(lambda h: h / 0))
+    assert signature(made)[0] == 0
+    assert check_trial(made, IMAGES)[0].status == "fail"

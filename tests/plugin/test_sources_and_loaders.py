@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugin.conftest import Typed, install, register
-from tuiprobe.cli.model_list import read_models
+from tuiprobe.cli.headless import read_models
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
 from tuiprobe.datasets.registry import SOURCES, DataSource
 from tuiprobe.datasets.suites import read_suite

@@ -167,7 +167,7 @@ def test_names_are_those_that_programs_look_up(results: Computed) -> None:
 EVERYDAY = {
     "", "0% pruned", "50% pruned", "80% pruned", "90% pruned", "check", "of", "found", "on", "met",
     "left out", "figure", "mean", "std", "labels",
-    "counts", "note", "model", "models", "number", "to", "imagenet_r",
+    "counts", "note", "source", "rule", "model", "models", "number", "to", "imagenet_r",
 }  # fmt: skip
 """Headings that need no glossary."""
 

@@ -29,7 +29,7 @@ from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.widgets.answers import AnswersSoFar
 from tuiprobe.tui.widgets.bars import ChannelBars
 from tuiprobe.tui.widgets.keyline import KeyLine
-from tuiprobe.tui.widgets.layers import LayerStrip
+from tuiprobe.tui.widgets.live_panels import LayerStrip
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]

@@ -30,6 +30,7 @@ from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText
+from tuiprobe.tui.screens.base import JumpScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
@@ -39,7 +40,6 @@ from tuiprobe.tui.tabs.evidence import EvidencePanel
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
-from tuiprobe.tui.widgets.jump import JumpScreen
 from tuiprobe.tui.widgets.pictures import PictureScreen
 from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
@@ -148,6 +148,26 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         assert "outlier channel" in text(inside)
         await pilot.press("enter")
         await until(pilot, lambda: screen.tab.id == "tab-channels")
+
+
+async def test_a_warning_of_the_answers_stands_above_them(tmp_path: Path) -> None:
+    report = full_report()
+    warned = tuple(
+        part.model_copy(
+            update={"section": part.section.model_copy(update={"warnings": (f"{EVIL} reversed",)})}
+        )
+        if part.probe == "robustness" and part.section is not None
+        else part
+        for part in report.parts
+    )
+    run = write_run(tmp_path / "run", report.model_copy(update={"parts": warned}))
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await at_overview(pilot, app)
+        (warning,) = screen.query("OverviewTab .-warning")
+        first = next(iter(screen.query(BlockView)))
+        assert warning.region.y < first.region.y
+        assert "! " + plain(f"{EVIL} reversed") in drawn_screen(app)
 
 
 async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed(

@@ -306,12 +306,15 @@ def _labelling(
         fields |= {"pictures": status.pictures, "labels": status.labelled, "more": status.more}
         if status.verdict in _VERDICTS:
             return {**fields, "more": None}
-    paths = [
+    named = [
         str(run.directory.path)
         for run in runs
-        if run.directory is not None and not run.report.spec.get("embeddings")
-        if given(run.report.figure("target", target.name))
+        if run.directory is not None and not run.report.partial
+        if not run.report.spec.get("embeddings")
+        if isinstance(labels, LabelEvidence)
+        or not isinstance(best_accuracy(run.report, target.name), NotRun)
     ]
+    paths = list(dict.fromkeys(named))
     command = f"tuiprobe label {shlex.join(paths)}" if len(paths) > 1 else ""
     return {**fields, "command": command}
 

@@ -82,7 +82,7 @@ def subject_notes(report: Report) -> Iterator[str]:
 
 
 def images_of(data: DataSet) -> tuple[str, int]:
-    """Returns what a report says of where images come from; earlier versions have whole paths."""
+    """Returns where images come from, without folders, and how many were measured."""
     return last_part(data.source), data.measured
 
 

@@ -25,7 +25,7 @@ from tuiprobe.measure.decoding import choose_workers, decode_batches
 from tuiprobe.measure.plan import Plan, stamps_of
 from tuiprobe.measure.shards import Shard, split_into_shards
 from tuiprobe.models.heads import Head, ridge_head
-from tuiprobe.probes.finite import finite_images
+from tuiprobe.probes.rows import finite_images
 from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import read_arrays, write_arrays
 

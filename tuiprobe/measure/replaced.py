@@ -13,7 +13,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.records import read_spec
 from tuiprobe.spec import RunSpec, run_options
 
-_LONGEST = 80
+_LONGEST = 500
 
 
 def replaced_answers(plan: Plan) -> str:

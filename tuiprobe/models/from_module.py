@@ -191,7 +191,7 @@ def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Lin
     hooks = [layer.register_forward_hook(note) for layer in linear]
     try:
         with torch.inference_mode():
-            output = module(images)
+            output = module(images.clone())  # it may change them in place
     except Exception as error:
         raise UsageError(
             f"{kind} failed on two images {[*images.shape]}, as preprocess gives them: "
@@ -214,17 +214,19 @@ class LogitsOfProbabilities(nn.Module):
 
     Args:
         of_sigmoid: Whether each is one of its own; else those of an image sum to 1.
+        percent: Whether they sum to 100.
     """
 
-    def __init__(self, of_sigmoid: bool) -> None:
+    def __init__(self, of_sigmoid: bool, percent: bool) -> None:
         super().__init__()
-        self.of_sigmoid = of_sigmoid
-        self.what = "from 0 to 1 each" if of_sigmoid else "they sum to 1"
+        self.of_sigmoid, self.percent = of_sigmoid, percent
+        sums = f"they sum to {100 if percent else 1}"
+        self.what = "from 0 to 1 each" if of_sigmoid else sums
 
     def forward(self, outputs: Tensor) -> Tensor:
         """Returns the logarithm, of the odds for a sigmoid."""
+        outputs = outputs.float() / (100 if self.percent else 1)
         outside = (outputs < -_INEXACT) | (outputs > 1 + _INEXACT)
-        outputs = outputs.float()
         least = torch.finfo(torch.float32).tiny
         logits = outputs.clamp(least, 1).log()
         if self.of_sigmoid:
@@ -243,10 +245,13 @@ def _logits_of(module: nn.Module, images: Tensor) -> LogitsOfProbabilities | Non
     """
     with torch.inference_mode():
         outputs = torch.cat([module(images * scale).flatten(1).float() for scale in (1, 100, -100)])
+    percent = bool(((outputs.sum(1) / 100 - 1).abs() <= _INEXACT).all())
+    outputs = outputs / 100 if percent else outputs
     inside = bool(((outputs >= 0) & (outputs <= 1)).all())
     if outputs.shape[1] < 2 or not inside or bool((outputs == outputs[:1]).all()):
         return None
-    return LogitsOfProbabilities(of_sigmoid=bool((outputs.sum(1) - 1).abs().max() > _INEXACT))
+    sums = bool(((outputs.sum(1) - 1).abs() <= _INEXACT).all())
+    return LogitsOfProbabilities(of_sigmoid=not sums, percent=percent)
 
 
 def _vectors(output: object, kind: str) -> Tensor:
@@ -256,6 +261,11 @@ def _vectors(output: object, kind: str) -> Tensor:
         raise UsageError(
             f"{kind} returns a {_kind(output)}{names}; wrap it in a torch.nn.Module whose forward "
             "returns one of its tensors, [images, channels]"
+        )
+    if not output.is_floating_point():
+        raise UsageError(
+            f"{kind} returns {str(output.dtype).removeprefix('torch.')}; wrap it in a "
+            "torch.nn.Module whose forward returns logits, or a representation"
         )
     if output.ndim > 1 and output[0].numel() == output.shape[1] > 0:
         return output.flatten(1)
@@ -296,10 +306,14 @@ def _classifier(
         )
     if names is None:
         return head
-    if len(names) != rows or not all(isinstance(name, str) for name in names):
+    if strange := [name for name in names if not isinstance(name, str)]:
+        raise UsageError(f"classes= takes names as text, and {strange[0]!r} is none")
+    if len(names) != rows:
+        advice = "give the name of each output, in their order"
+        if rows == 1:
+            advice = "for two classes wrap it so that it returns torch.cat([-y, y], 1) / 2"
         raise UsageError(
-            f"classes= holds {len(names):,} names, and {kind} has {rows:,} outputs: give the name "
-            "of each output, in their order"
+            f"classes= holds {len(names):,} names, and {kind} has {rows:,} outputs: {advice}"
         )
     return replace(head, classes=tuple(names), named=True)
 

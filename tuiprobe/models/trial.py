@@ -96,7 +96,7 @@ def _failed(name: str, detail: str, fix: str) -> Check:
 
 def _encoded(encoder: Encoder, images: Tensor) -> Tensor:
     with torch.inference_mode():
-        return encoder.encode(images).cpu()
+        return encoder.encode(images.clone()).cpu()  # a forward may change its input
 
 
 def _same_alone(encoder: Encoder, images: Tensor, h: Tensor) -> Check:
@@ -151,13 +151,17 @@ def _odd_values(images: Tensor, h: Tensor, head: Head | None) -> Iterator[Check]
             "see whether it was trained on pixels from 0 to 255, and not from 0 to 1 or normalised"
         )
         yield Check("pixel values", "warn", detail, fix)
-    different = len(images) > 1 and not all(torch.equal(images[0], other) for other in images[1:])
-    if different and _spread(h) <= 1e-5 * float(h.nan_to_num(0).norm(dim=1).mean()):
+    several = len(images) > 1
+    if several and bool((images == images[:1]).all()):
+        detail = f"the first {len(images)} images are one and the same after preprocessing"
+        fix = "see whether its result depends on the picture"
+        yield Check("one picture", "warn", detail, fix)
+    elif several and _spread(h) <= 1e-5 * float(h.nan_to_num(0).norm(dim=1).mean()):
         detail = f"{len(images)} different images have one representation"
         fix = "see whether its weights were loaded, and its preprocessing keeps the picture"
         yield Check("one representation", "warn", detail, fix)
-    if head is None or head.normalize:
-        return
+    if head is None or not torch.equal(head.weight, torch.eye(*head.weight.shape)):
+        return  # a linear layer gives logits
     logits = head.logits(h[h.isfinite().all(1)])
     if bool(((logits >= 0) & (logits <= 1)).all()) and bool((logits != logits[:1]).any()):
         detail = f"all outputs for {len(logits)} images are from 0 to 1, as probabilities are"
@@ -178,7 +182,7 @@ def signature(encoder: Encoder) -> tuple[float, ...]:
     for ablation in encoder.ablated.values():
         ablation.paused = True
     try:
-        h = _encoded(encoder, images).double().nan_to_num(0).flatten().numpy()
+        h = _encoded(encoder, images).double().nan_to_num(0, 0, 0).flatten().numpy()
     except Exception:  # preflight says so
         return ()
     finally:

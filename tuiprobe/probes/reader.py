@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.files import DamagedFileError
-from tuiprobe.probes.finite import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
+from tuiprobe.probes.rows import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.results import DataSet, Fingerprint, NotRun, Skipped
 from tuiprobe.run.arrays import Arrays, read_own_arrays
 from tuiprobe.run.checked_arrays import HeadArrays, check_features, check_statistics

@@ -233,7 +233,7 @@ def check_head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> Head
 
 
 def logit_scale(checked: CheckedArrays, arrays: Arrays) -> tuple[float | None, float]:
-    """Checks and returns logit scale and logit bias; runs of earlier versions have neither.
+    """Checks and returns logit scale and logit bias, which not every head has.
 
     Raises:
         DamagedFileError: If one is not a finite number, or the scale is not above 0.

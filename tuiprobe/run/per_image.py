@@ -90,7 +90,7 @@ def write_per_image(directory: RunDir, key: str, images: ImageValues) -> None:
 
 
 def read_per_image(directory: RunDir) -> ImageValues:
-    """Returns the values of all sets; empty for a run of an earlier version, which has none.
+    """Returns the values of all sets; empty where the run has none, as one copied without them.
 
     Raises:
         DamagedFileError: If the file is damaged, or belongs to another run.

@@ -107,9 +107,9 @@ class SetRecord(Record):
     """One set of images as planned.
 
     Attributes:
-        shard_images: Images of each shard but the last; None in runs of earlier versions.
+        shard_images: Images of each shard but the last; None where nothing is planned.
         published: Published set that it is, as in `tuiprobe.datasets.Suite`.
-        key: The key in its shards; None in runs of earlier versions, which use the run's key.
+        key: The key in its shards; None for that of the run.
         target: Whether it is a target set: images whose accuracy is to be estimated, without
             labels.
         rows: Where its vectors are, if vectors were given in place of images.
@@ -140,7 +140,7 @@ class PlanRecord(Record):
         all_blocks: Whether these are all of its blocks.
         sets: The sets of images, the in-distribution one first.
         concept_set: Name of the set with concepts; None if there is none.
-        files: The files that options name, by option; empty in runs of earlier versions.
+        files: The files that options name, by option.
         signature: What the forward pass of code that is not tuiprobe's computes; else empty.
     """
 
@@ -178,7 +178,7 @@ class MeasuredRecord(Record):
         skipped: Sample id and reason of each unreadable image.
         fingerprints: Distinct fingerprints of the shards.
         pieces: Forward passes per batch; above 1 if memory was short.
-        contents: Digest of the contents of all images read; None in runs of earlier versions.
+        contents: Digest of the contents of all images read; None where there are none.
         rows: What was measured of stored vectors; None for images.
     """
 

@@ -43,7 +43,7 @@ class ClassChange(Frozen):
         shift: On the shift.
         change: Newcombe's interval.
         taken_for: The class that most of its images on the shift were wrongly taken for; empty
-            where none was, or where an earlier version answered.
+            where none was.
         taken: Number of those images.
     """
 

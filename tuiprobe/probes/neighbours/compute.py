@@ -9,14 +9,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from tuiprobe.probes.inputs import Float32, Int64
-from tuiprobe.probes.neighbours.result import NeighbourAccuracy, Neighbours
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.rows import unit_rows
 from tuiprobe.results import Figure, NotRun
+from tuiprobe.results.base import Count, Frozen, Many, Share
+from tuiprobe.results.report import ProbeResult
+
+
+class NeighbourAccuracy(Frozen):
+    """Accuracy of one set.
+
+    Attributes:
+        data: Name of the set.
+        classes: Classes that may be answered: those of the set.
+        among: In-distribution images of these classes, among which neighbours are looked for.
+        accuracy: Share of images whose neighbours vote for their class.
+    """
+
+    data: str
+    classes: Count
+    among: Count
+    accuracy: Share
+
+
+class Neighbours(ProbeResult):
+    """Accuracy by nearest neighbours.
+
+    Attributes:
+        k: Neighbours that vote.
+        sets: The labelled sets, the in-distribution one first.
+    """
+
+    probe: ClassVar[str] = "neighbours"
+
+    k: Count
+    sets: Many[NeighbourAccuracy]
+
 
 K = 20
 MOST_AMONG = 50_000

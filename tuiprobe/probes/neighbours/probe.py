@@ -8,8 +8,7 @@ import numpy as np
 
 from tuiprobe.probes.content import prose, table
 from tuiprobe.probes.neighbours import TITLE
-from tuiprobe.probes.neighbours.compute import LabelledRows, classify
-from tuiprobe.probes.neighbours.result import Neighbours
+from tuiprobe.probes.neighbours.compute import LabelledRows, Neighbours, classify
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Inapplicable, NotRun, given

@@ -48,7 +48,7 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
     ) -> tuple[PreflightCheck, ...] | NotRun:
         """Reads the findings of the preflight."""
         checks = read_preflight(run.directory)
-        return checks or NotRun(reason="an earlier version measured this run without a preflight")
+        return checks or NotRun(reason="the run holds no preflight")
 
     def compute(self, inputs: tuple[PreflightCheck, ...], options: Options) -> Preflight:
         """Takes the findings as they are."""

@@ -25,7 +25,7 @@ class SetAccuracy(Frozen):
         shift: Which of the published shifts it is (`imagenet_r`, ...); None for others.
         images: measured.
         classes: Number of classes that an answer may have.
-        head_classes: Number of classes (rows) that the head has; 0 in runs of 0.2.0.
+        head_classes: Number of classes (rows) that the head has.
         top1: Wilson interval.
         top1_all: The same where every class of the head may answer; `NotRun` where all may anyway.
         top1_set: The same among the classes of the set; `NotRun` where `top1` is that.
@@ -41,7 +41,7 @@ class SetAccuracy(Frozen):
     classes: Count
     head_classes: Count = 0
     top1: Share
-    top1_all: Share = NotRun(reason="not computed by the version that answered")
+    top1_all: Share = NotRun(reason="not computed")
     top1_set: Share = NotRun(reason="top-1 is that among the classes of the set")
     set_classes: Count = 0
     top5: Share

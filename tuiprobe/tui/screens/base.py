@@ -2,26 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual import on
+from rich.cells import cell_len
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.events import ScreenResume
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from tuiprobe.plaintext import plain
 from tuiprobe.tui.commands import ScreenCommands
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.widgets.jump import JumpScreen, places_on
+from tuiprobe.tui.progress import title_warning
+from tuiprobe.tui.text import fitted
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
-from tuiprobe.tui.widgets.title import TitleLine
+
+
+def titled(text: str, warning: str, short: str, width: int) -> Content:
+    """Returns a title with a warning at its right end.
+
+    Args:
+        text: What the screen is about; cut where there is no room.
+        warning: Never cut; its short form takes its place where there is no room for both.
+        short: The short form.
+        width: Cells.
+
+    >>> titled("mini_clip · 128 channels", "DEMONSTRATION: no more", "DEMONSTRATION", 40).plain
+    'mini_clip · 128 channels   DEMONSTRATION'
+    """
+    notice = warning if cell_len(text) + cell_len(warning) + 2 <= width else short
+    room = max(width - cell_len(notice) - (2 if notice else 0), 0)
+    head = fitted(text, room) + ("  " if notice else "")
+    return Content.assemble(Content(head), (notice, "bold $warning"))
+
+
+class TitleLine(Static):
+    """Text and a warning, drawn anew for every width.
+
+    Args:
+        text: The text.
+        id: Id of the widget.
+    """
+
+    ALLOW_SELECT = False
+
+    def __init__(self, text: str, *, id: str) -> None:
+        self._text, self._warnings = text, ("", "")
+        super().__init__(text, id=id, markup=False)
+
+    def show(self, text: str, specs: Iterable[Mapping[str, object]] = ()) -> None:
+        """Shows other text, and what to beware of.
+
+        Args:
+            text: What the screen is about; may come from outside.
+            specs: What is known of the runs that it shows, for `title_warning`.
+        """
+        warnings = [(title_warning(spec), title_warning(spec, short=True)) for spec in specs]
+        long, short = (
+            " · ".join(filter(None, dict.fromkeys(forms))) for forms in zip(*warnings, strict=True)
+        ) if warnings else ("", "")  # fmt: skip
+        self._text, self._warnings = plain(text), (long, short)
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Draws for the width there is."""
+        if self.content_size.width:
+            self.update(titled(self._text, *self._warnings, self.content_size.width))
+
+
+LETTERS = "asdfghjklqwertyuiopzxcvbnm"
+
+
+class JumpScreen(ModalScreen[Widget | None]):
+    """Letters over the screen below; one of them goes to its panel, any other key back.
+
+    Args:
+        places: The widgets that can be gone to, in order.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "back", tooltip="Back without going anywhere")
+    ]
+    DEFAULT_CSS = """
+    JumpScreen { background: transparent; layers: letters; }
+    JumpScreen Static { position: absolute; width: 3; height: 1; background: $accent;
+        color: $background; text-style: bold; }
+    """
+
+    def __init__(self, places: list[Widget]) -> None:
+        super().__init__()
+        self._places = dict(zip(LETTERS, places, strict=False))
+
+    def compose(self) -> ComposeResult:
+        """Puts a letter on the corner of each widget."""
+        for letter, widget in self._places.items():
+            sign = Static(f" {letter} ", markup=False)
+            sign.styles.offset = (widget.region.x, widget.region.y)
+            yield sign
+
+    def on_key(self, event: events.Key) -> None:
+        """Goes to the widget of the letter."""
+        event.stop()
+        self.dismiss(self._places.get(event.key))
+
+
+def places_on(widgets: list[Widget], size: tuple[int, int]) -> list[Widget]:
+    """Returns the widgets that are in sight."""
+    return [
+        widget
+        for widget in widgets
+        if widget.region.area and 0 <= widget.region.x < size[0] and 0 <= widget.region.y < size[1]
+    ]
+
 
 SMALLEST = (60, 15)
 

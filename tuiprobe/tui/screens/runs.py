@@ -16,7 +16,7 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.numbers import MISSING
+from tuiprobe.numbers import MISSING, number, plus_minus
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import rows_with_labels
 from tuiprobe.results import NotRun
@@ -42,6 +42,8 @@ _REST = 10
 """Rereading hundreds of runs takes a tenth of the time at most."""
 _SHORTEST_DATA = 12
 _WIDE = 100
+_YOURS = 18
+"""Width of the accuracy on the user's pictures: with both ends, ±, or alone, whatever fits."""
 
 
 def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
@@ -50,14 +52,14 @@ def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
     source = max((len(row.source) for row in rows), default=0)
     date = _date_width(width)
     on_yours = any(isinstance(row.target, Accuracy) for row in rows)
-    left = width - model - date - 12 - (18 if on_yours else 8) - 4  # other columns and gaps
+    left = width - model - date - 12 - (_YOURS if on_yours else 8) - 4  # other columns and gaps
     return (
         RowColumn("model", model, term="representation"),
         RowColumn("data", max(min(source, left), _SHORTEST_DATA), drop=2, term="set"),
         RowColumn("date", date, drop=3),
         RowColumn("state", 12),
         RowColumn("measured", 8, right=True, drop=4, term="resume"),
-        RowColumn("your pictures", 18, right=True, drop=1 if on_yours else 5, term="estimate"),
+        RowColumn("your pictures", _YOURS, right=True, drop=1 if on_yours else 5, term="estimate"),
         RowColumn("top-1", 6, right=True, drop=5, term="top-1"),
         RowColumn("shifts", 6, right=True, drop=6, term="top-1"),
         RowColumn("kurtosis", 8, right=True, drop=7, term="kurtosis"),
@@ -99,7 +101,10 @@ def _on_target(row: RunRow) -> str:
     if isinstance(row.target, NotRun):
         return MISSING
     sign = "◆" if row.target.evidence in ("labels", "measured") else "◇"
-    return f"{sign} {with_range(row.target)}"
+    known, width = row.target, _YOURS - 2
+    texts = [with_range(known), plus_minus(known.value, known.low, known.high, "share")]
+    alone = number(known.value, "share", known.low, known.high)
+    return f"{sign} {next((text for text in texts if len(text) <= width), alone)}"
 
 
 def about_run(row: RunRow) -> str:

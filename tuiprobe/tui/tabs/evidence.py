@@ -11,7 +11,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 
 from tuiprobe.catalog.glossary import mentioned
-from tuiprobe.numbers import interval, number
+from tuiprobe.numbers import ends, number
 from tuiprobe.probes.ablation.result import SetAblation, TargetedAblation
 from tuiprobe.report.terminal import REPLACED
 from tuiprobe.report.text import cells_of, line
@@ -162,12 +162,12 @@ def ablation_cells(row: SetAblation) -> list[str]:
     """Returns the cells of one set, before and after."""
     change = row.difference
     sign = "*" if change.high < 0 or change.low > 0 else " "
-    text = interval(change.value, change.low, change.high, "points", signed=True, bare=True)
-    value, _, ends = text.partition(" (")
+    span = (change.value, change.low, change.high)
+    value = number(change.value, "points", change.low, change.high, signed=True, bare=True)
     return [
         row.name,
         number(row.before.top1, "share", row.before.low, row.before.high, bare=True),
         number(row.after.top1, "share", row.after.low, row.after.high, bare=True),
         sign + value,
-        f"({ends}",
+        f"({ends(*span, 'points', signed=True)})",
     ]

@@ -163,6 +163,12 @@ def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
     return headline, line(text[:at]).rstrip(": "), (line(text[at + 1 :]).lstrip(". "),)
 
 
+def warnings_of_answers(report: Report) -> list[str]:
+    """Returns why accuracies may be wrong, such as labels in another order."""
+    sections = [part.section for part in report.parts if part.block in ("your images", "shifts")]
+    return [warning for section in sections if section is not None for warning in section.warnings]
+
+
 def sets_of(report: Report) -> list[NamedFigure]:
     """Returns the accuracy of every set, without the estimates that labels replace."""
     figures = set_accuracies(report)
@@ -223,6 +229,7 @@ class OverviewTab(ResultTab):
     OverviewTab { layout: vertical; }
     OverviewTab VerticalScroll { padding: 0; height: 1fr; }
     OverviewTab BlockView { height: auto; padding: 0 1; }
+    OverviewTab .-warning { height: auto; padding: 0 1; }
     OverviewTab BlockView.-folded { text-wrap: nowrap; text-overflow: ellipsis; }
     OverviewTab BlockView.-folded:focus { text-style: reverse; }
     """
@@ -230,6 +237,8 @@ class OverviewTab(ResultTab):
     def compose(self) -> ComposeResult:
         """Lays the blocks out."""
         with VerticalScroll(can_focus=False):
+            for warning in warnings_of_answers(self.results.report):
+                yield Static(inert(f"! {warning}", "$warning"), classes="-warning")
             for block in card(self.results.report):
                 yield BlockView(block, self.results.report)
 

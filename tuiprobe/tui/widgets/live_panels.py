@@ -2,24 +2,165 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
 
 from tuiprobe.numbers import interval, number
+from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.tui.livewatch import Snapshot, outliers_of
-from tuiprobe.tui.text import inert
+from tuiprobe.tui.text import fitted, inert
 from tuiprobe.tui.widgets.answers import AXIS, AnswersSoFar
 from tuiprobe.tui.widgets.bars import ChannelBars, Channels
-from tuiprobe.tui.widgets.ends import EndPictures
-from tuiprobe.tui.widgets.layers import LayerStrip
+from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 if TYPE_CHECKING:
     from tuiprobe.files import Entry
+
+
+SHADES = "·░▒▓█"
+
+
+def heat(kurtosis: float | None, largest: float) -> str:
+    """Returns the shade of a layer: the root of its excess over 3 against the largest one's.
+
+    >>> heat(3.0, 71.0), heat(71.0, 71.0), heat(None, 71.0)
+    ('░', '█', '·')
+    """
+    if kurtosis is None:
+        return SHADES[0]
+    part = math.sqrt(max(kurtosis - 3, 0.0) / max(largest - 3, 1e-9))
+    return SHADES[1 + min(round(part * 3), 3)]
+
+
+def strip_line(values: Sequence[float | None], selected: int, width: int) -> str:
+    """Returns the layers as shades, the selected one in brackets; a window of them if too many.
+
+    >>> strip_line([3.0, 20.0, 71.0], 1, 20)
+    ' ░[▓]█              '
+    """
+    largest = max((value for value in values if value is not None), default=3.0)
+    room = max((width - 2) // 2, 1)
+    start = max(0, min(selected - room // 2, len(values) - room))
+    layers = range(start, min(start + room, len(values)))
+    gaps = ["[" if i == selected else "]" if i == selected + 1 else " " for i in layers]
+    last = "]" if selected == start + len(layers) - 1 else ""
+    shades = "".join(g + heat(values[i], largest) for g, i in zip(gaps, layers, strict=True))
+    return fitted(shades + last, width)
+
+
+class LayerStrip(Static):
+    """Layers in the order of the network: shades, then the selected layer's name and kurtosis."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = "LayerStrip { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self._names: list[str] = []
+        self._values: list[float | None] = []
+        self._selected = 0
+
+    def show(self, names: list[str], values: list[float | None], selected: int) -> None:
+        """Shows other figures in place."""
+        self._names, self._values, self._selected = names, values, selected
+        self.on_resize()
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the strip."""
+        return ("tap", "kurtosis")
+
+    def on_resize(self) -> None:
+        """Draws for the width there is."""
+        if not self._names:
+            return
+        room = min(2 * len(self._names) + 2, max(self.size.width // 2, 4))
+        value = self._values[self._selected]
+        kurtosis = "" if value is None else f" · kurtosis {number(value)}"
+        place = f"layer {self._selected + 1} of {len(self._names)}"
+        words = f"{plain(self._names[self._selected])}{kurtosis} · {place}"
+        shades = strip_line(self._values, self._selected, room)
+        self.update(Content.assemble((shades, "$accent"), (words, "$foreground 70%")))
+
+
+MOST_PICTURES = 6
+
+
+class EndPictures(Vertical):
+    """Pictures of one end, twice as many cells wide as high, so that they are square.
+
+    Args:
+        id: Id of the widget.
+    """
+
+    DEFAULT_CSS = """
+    EndPictures { width: 1fr; }
+    EndPictures Horizontal { height: 1fr; }
+    EndPictures Thumbnail { margin-right: 1; }
+    EndPictures Static { height: auto; }
+    """
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, classes="panel")
+        self._files: list[Entry | None] = []
+        self._values: list[float] = []
+
+    def compose(self) -> ComposeResult:
+        """Lays out the pictures and the words in their place."""
+        with Horizontal():
+            for _ in range(MOST_PICTURES):
+                yield Thumbnail()
+        yield Static("", markup=False)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the pictures."""
+        return ("image-ends",)
+
+    def show(
+        self, title: str, images: Sequence[tuple[Entry | None, float]] = (), words: str = ""
+    ) -> None:
+        """Shows other pictures in place.
+
+        Args:
+            title: What they are.
+            images: Files and values, the most extreme first.
+            words: Said where there are no pictures.
+        """
+        self.border_title = inert(title)
+        self._files = [file for file, _ in images[:MOST_PICTURES]]
+        self._values = [value for _, value in images[:MOST_PICTURES]]
+        note = self.query_one(Static)
+        note.update(inert(words, "dim"))
+        note.display = bool(words)
+        self.query_one(Horizontal).display = not words
+        self._fit()
+
+    def on_resize(self) -> None:
+        """Makes the pictures as large as the panel allows."""
+        self._fit()
+
+    def _fit(self) -> None:
+        width, height = self.content_size
+        height = min(height, width // 2)
+        room = (width + 1) // (2 * height + 1) if height > 0 else 0
+        count = min(room, len(self._files))
+        for place, picture in enumerate(self.query(Thumbnail)):
+            picture.display = place < count
+            if place < count:
+                picture.styles.width, picture.styles.height = 2 * height, height
+                picture.show(self._files[place])
+        self.border_subtitle = inert(
+            "  ".join(number(v, signed=True) for v in self._values[:count])
+        )
+
 
 QUESTION = "inside: do the same few channels dominate every image?"
 LEAST_CHANNELS = 5
