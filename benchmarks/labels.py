@@ -328,15 +328,16 @@ half of the networks get right are hard. *Unsure* is an answer that counts again
          for f in figures["hard"] for name, w in f["ways"].items()],
     )  # fmt: skip
     text += """
-Every pair of equal candidates asked about, one after the other, until all is labelled; share of
+Every pair of equal candidates asked about, one after the other, until all is labelled; number of
 pools with a wrong claim.
 
 """
     text += markdown(
         ["candidates", "pictures", "pools", "first question", "all further ones",
          "if each had the level of the first"],
-        [[*described(f["cell"]), str(f["pools"]), f"{f['first']:.3f}", f"{f['further']:.3f}",
-          f"{f['unpaid']:.3f}"] for f in figures["questions"]],
+        [[*described(f["cell"]), str(f["pools"]),
+          *(f"{f['pools'] * f[asked]:.0f}" for asked in ("first", "further", "unpaid"))]
+         for f in figures["questions"]],
     )  # fmt: skip
     text += """
 How often the candidate that is ahead is the best / within 2 points of the best, by number of
