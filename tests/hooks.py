@@ -27,6 +27,13 @@ def stage_hangs(name: str, grace: float) -> None:
             setattr(place, name, hang)
 
 
+def heed_hangups() -> None:
+    """Undoes what `nohup` does, should the tests run under it."""
+    import signal
+
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def ignore_hangups() -> None:
     """Does what `nohup` does."""
     import signal

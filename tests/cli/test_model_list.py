@@ -116,7 +116,7 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     again = capsys.readouterr()
     assert opened == []
     assert output.out.endswith(again.out)
-    assert again.out.startswith("Models\n======\n")
+    assert again.out.startswith("Decision\n========\n")
     assert "mini_clip: finished before, in out/mini_clip-" in again.err
     assert probe("--json") == 0
     lines = capsys.readouterr().out.splitlines()

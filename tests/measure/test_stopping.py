@@ -109,7 +109,8 @@ def test_a_signal_outside_the_images_ends_the_run_at_once(number, stage, more, s
 def test_a_closed_terminal_stops_the_run_with_a_partial_report(
     ignored: bool, start: Start, tmp_path: Path
 ) -> None:
-    run = start(fault="forward:doze", before=[("tests.hooks:ignore_hangups", [])] * ignored)
+    hook = "tests.hooks:ignore_hangups" if ignored else "tests.hooks:heed_hangups"
+    run = start(fault="forward:doze", before=[(hook, [])])
     until_printed(run, "at forward")
     os.kill(run.pid, signal.SIGHUP)
     assert run.wait(120) == (0 if ignored else 130), run.stderr  # nohup

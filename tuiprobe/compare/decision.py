@@ -21,7 +21,7 @@ from tuiprobe.compare.notes import NAMED, weakening
 from tuiprobe.compare.paired import Pairing
 from tuiprobe.compare.runs import Run
 from tuiprobe.label.contest import MARGIN, MARGIN_POINTS
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
 from tuiprobe.results import DataSet, Figure, Frozen, NotRun, given
 from tuiprobe.results.accuracy import Accuracy, best_accuracy
@@ -158,7 +158,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
             DecidedModel(
                 place=n,
                 model=runs[n].report.model.name,
-                run=str(directory.path) if (directory := runs[n].directory) is not None else "",
+                run=_path(runs[n]),
                 accuracy=best_accuracy(runs[n].report, data.name if data is not None else None),
                 standing=chosen.standings.get(n, unknown),
                 difference=chosen.differences.get(n, NOT_COMPARED if number else REFERENCE),
@@ -315,8 +315,12 @@ def _labelling(
         or not isinstance(best_accuracy(run.report, target.name), NotRun)
     ]
     paths = list(dict.fromkeys(named))
-    command = f"tuiprobe label {shlex.join(paths)}" if len(paths) > 1 else ""
+    command = plain(f"tuiprobe label {shlex.join(paths)}") if len(paths) > 1 else ""
     return {**fields, "command": command}
+
+
+def _path(run: Run) -> str:
+    return "" if run.directory is None else plain(str(run.directory.path))
 
 
 def _sentence(decision: Decision) -> str:

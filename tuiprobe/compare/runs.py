@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tuiprobe.plaintext import plain
 from tuiprobe.report import read_report
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
@@ -64,8 +65,8 @@ def with_names(runs: Sequence[Run]) -> list[Run]:
 def _folder_name(run: Run) -> str:
     if run.directory is None:
         return f"{run.report.model.name} ({run.report.key[:8]})"
-    return run.directory.path.resolve().name
+    return plain(run.directory.path.resolve().name)
 
 
 def _path_name(run: Run) -> str:
-    return _folder_name(run) if run.directory is None else str(run.directory.path)
+    return _folder_name(run) if run.directory is None else plain(str(run.directory.path))

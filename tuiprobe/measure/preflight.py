@@ -24,7 +24,7 @@ from tuiprobe.models.known_answer import check_answer, expected_answer
 from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
-from tuiprobe.models.trial import check_trial, images_of_trial, made_images
+from tuiprobe.models.trial import TRIAL_CHECKS, check_trial, images_of_trial, made_images
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
@@ -35,7 +35,8 @@ ANSWER = "known answer"
 def preflight(plan: Plan, listen: Listener) -> None:
     """Checks encoder, labels, images and, if ImageNet is available, the published accuracy.
 
-    All checks are stored in `preflight.json`. A known-answer check that passed is not repeated.
+    All checks are stored in `preflight.json`. A known-answer check that passed, and the trial of
+    the encoder, are not repeated by a later attempt in the directory, which has the same key.
     Only rank 0 writes, and runs the known-answer check. Of stored vectors the labels are checked.
 
     Args:
@@ -56,15 +57,13 @@ def preflight(plan: Plan, listen: Listener) -> None:
         checks += _of_rows(plan, name) if name in plan.row_sets else _of_labels(plan, name)
     checks += [*head_row_checks(plan, choice), *_ranges(plan)]
     _refuse(checks)
+    earlier = () if plan.row_sets else _earlier(plan)
     if not plan.row_sets:
-        checks += [PreflightCheck(**asdict(check)) for check in _of_trial(plan, choice)]
+        tried = [check for check in earlier if check.name in TRIAL_CHECKS]
+        checks += tried or [PreflightCheck(**asdict(check)) for check in _of_trial(plan, choice)]
         _refuse(checks)
     if plan.rank.number == 0:
         if not plan.row_sets:
-            try:
-                earlier = read_preflight(plan.directory)
-            except DamagedFileError:
-                earlier = ()
             known = [check for check in earlier if (check.name, check.status) == (ANSWER, "pass")]
             progress = HeadProgress("classes", listen, lambda: None)
             checks += known or [_answer(plan, choice, progress)]
@@ -76,6 +75,14 @@ def preflight(plan: Plan, listen: Listener) -> None:
     for check in checks:
         if check.status == "warn":
             listen(Event("warning", f"preflight, {check_sentence(check)}"))
+
+
+def _earlier(plan: Plan) -> tuple[PreflightCheck, ...]:
+    """Returns the checks of an earlier attempt at this run; nothing without a readable one."""
+    try:
+        return read_preflight(plan.directory)
+    except DamagedFileError:
+        return ()
 
 
 def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
     from tuiprobe.datasets.dataset import Dataset
 
+TRIAL_CHECKS = (
+    "input size", "same answers", "pixel values", "one picture", "one representation", "outputs"
+)  # fmt: skip
+"""Names of the checks that a trial makes."""
+
 _IMAGES, _IMAGES_OF_LARGE, _LARGE = 8, 2, 30_000_000
 """Images of a trial, and of one of an encoder with so many parameters, whose passes are slow."""
 

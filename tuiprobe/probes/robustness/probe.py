@@ -278,10 +278,12 @@ def _forecast_line(forecast: Forecast) -> Text:
         accuracy = number(forecast.imagenet, "share")
         start = f"its published ImageNet accuracy ({accuracy}, not measured here)"
     return (
-        f"Forecast from {forecast.kind} models of {start}: mean of {len(forecast.target)} shifts ",
+        f"Forecast from {forecast.kind} models of {start}, which was off by "
+        f"{number(forecast.mean_error, 'points')} on average over families left out "
+        f"({forecast.worst_family} {number(forecast.worst_error, 'points', bare=True)}), mean of "
+        f"{len(forecast.target)} shifts: ",
         forecast.expected,
-        f"; off by {number(forecast.mean_error, 'points')} on average over families left out "
-        f"({forecast.worst_family} {number(forecast.worst_error, 'points', bare=True)}).",
+        ".",
     )
 
 
