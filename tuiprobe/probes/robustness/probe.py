@@ -79,6 +79,7 @@ ORDERS: Mapping[OrderId, tuple[str, str]] = {
     "one down": ("with class names one row later", "whether labels and --classes count from 0"),
     "next label": ("with the label of the next image", "the order of labels and images"),
     "previous label": ("with the label of the image before", "the order of labels and images"),
+    "exchanged": ("with pairs of classes exchanged", "their folders, labels and names"),
     "matched": ("with classes matched to answers by other images", "--classes and the labels"),
 }
 """What is said of another order that does better, and what is to be checked."""
@@ -292,6 +293,7 @@ def _warnings(result: Robustness, subject: Subject) -> Iterator[str]:
     others = {other.data: other for other in result.other_orders}
     for other in others.values():
         way, remedy = ORDERS[other.order]
+        way += f" ({' and '.join(other.classes)})" if other.classes else ""
         yield (
             f"{way}, {other.accuracy.alone()} of {other.data} would be right, not "
             f"{other.given.alone()}: check {remedy}"
