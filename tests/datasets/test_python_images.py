@@ -120,7 +120,11 @@ def broken() -> object:
 
 @pytest.mark.parametrize("place", [0, 3, 6])
 @pytest.mark.parametrize("listed", [False, True])
-@pytest.mark.parametrize("item", [broken, None, ("/gone.png", 1), (np.zeros(3), 1)], ids=str)
+@pytest.mark.parametrize(
+    "item",
+    [broken, None, ("/gone.png", 1), (np.zeros(3), 1)],
+    ids=["raises", "none", "gone", "array"],
+)
 def test_an_item_that_fails_is_skipped_as_a_broken_file_is(
     item: Any, place: int, listed: bool
 ) -> None:
