@@ -174,14 +174,6 @@ def test_a_decision_is_withdrawn_where_labels_contradict_it() -> None:
     assert contest.bounds(0, 1) == pytest.approx((-260 / 300,) * 2)
 
 
-def test_of_exactly_equal_leads_the_first_one_is_ahead() -> None:
-    confidences = np.array([[0.55] * 70, [0.45] * 70])  # no votes lead: they are alike everywhere
-    contest = Contest(pool_of(np.array([[0] * 70, [1] * 70]), confidences, 0))
-    for place, picture in enumerate(contest.upcoming(60)):
-        contest.add(picture, place % 2)
-        assert contest.leader == 0
-
-
 # Labels of any origin.
 
 
