@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 FIGURES = HERE.parent / ".benchmarks"
 GPU = "gpu"  # needs a device: written by gpu_check.sh
 NETWORK = "install"  # downloads gigabytes: runs only when it is named
+ANSWERS = "labels"  # needs a folder of answers: runs only where it is given
 SUBJECTS = sorted(
     module.name
     for module in pkgutil.iter_modules([str(HERE)])
@@ -56,24 +57,29 @@ def render(before: str = "") -> str:
     return "\n".join(parts)
 
 
-def measure(name: str, quick: bool) -> bool:
+def measure(name: str, quick: bool, answers: Path | None) -> bool:
     """Runs one subject and keeps its figures; says whether it succeeded."""
     print(f"\n{name}", flush=True)
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(FIGURES / f"{name}.json")]
-    return subprocess.run(command + ["--quick"] * quick, cwd=HERE.parent).returncode == 0
+    command += ["--quick"] * quick
+    if name == ANSWERS and answers:
+        command += ["--answers", str(answers.absolute())]
+    return subprocess.run(command, cwd=HERE.parent).returncode == 0
 
 
 def main() -> int:
-    """Runs the named benchmarks, or all but `install`, and renders the page; 1 if one failed."""
+    """Runs the named benchmarks, or all that can run, and renders the page; 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "subjects", nargs="*", choices=[*SUBJECTS, []], help=f"default: all but {NETWORK}"
     )
+    parser.add_argument("--answers", type=Path, help=f"folder of answers, for {ANSWERS}")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; figures are rough")
     arguments = parser.parse_args()
     FIGURES.mkdir(exist_ok=True)
-    chosen = arguments.subjects or [name for name in SUBJECTS if name != NETWORK]
-    failed = [name for name in chosen if not measure(name, arguments.quick)]
+    left_out = {NETWORK} if arguments.answers else {NETWORK, ANSWERS}
+    chosen = arguments.subjects or [name for name in SUBJECTS if name not in left_out]
+    failed = [name for name in chosen if not measure(name, arguments.quick, arguments.answers)]
     page = HERE / "RESULTS.md"
     page.write_text(render(page.read_text() if page.exists() else ""))
     print(f"\nwritten: {page}")

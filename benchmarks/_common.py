@@ -81,14 +81,26 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
 
 
 def command(
-    doc: str | None, run: Callable[[bool], dict[str, Any]], table: Callable[..., str]
+    doc: str | None,
+    run: Callable[..., dict[str, Any]],
+    table: Callable[..., str],
+    folder: str | None = None,
 ) -> None:
-    """Runs a script: prints its table, writes its figures as JSON where they are asked for."""
+    """Runs a script: prints its table, writes its figures as JSON where they are asked for.
+
+    Args:
+        doc: What it measures.
+        run: Takes whether to be quick, and the folder of the option if there is one.
+        table: Renders the figures.
+        folder: An option that names a folder to read.
+    """
     parser = argparse.ArgumentParser(description=doc)
+    if folder:
+        parser.add_argument(folder, dest="folder", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; rough figures")
     arguments = parser.parse_args()
-    figures = run(arguments.quick)
+    figures = run(arguments.quick, *([arguments.folder] if folder else []))
     print(table(figures), end="")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")

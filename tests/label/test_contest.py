@@ -404,3 +404,11 @@ def test_all_bounds_hold_together_at_all_times() -> None:
             and high.lower(contest.bounding) <= second - first + 1e-6
         )
     assert held >= 0.95 * 200  # bounds never widen: those that hold in the end always did
+
+
+def test_of_candidates_that_are_equally_far_ahead_the_first_leads() -> None:
+    answers = np.random.default_rng(5).integers(3, size=(3, 6))
+    places = np.arange(6)
+    for models in ([0, 1, 2], [0, 2, 1]):
+        contest = Contest(Pool(answers[models], np.ones((3, 6)), places, places))
+        assert contest.leader == 1

@@ -177,7 +177,8 @@ class Contest(Survey):
         return float(np.clip(lead, *self.proven(a, b))) / self.pool.pictures
 
     def _lead(self, a: int) -> float:
-        return sum(self.duels[a, b].lead() for b in self.survivors if b != a) / self.pool.pictures
+        lead = sum(self.duels[a, b].lead() for b in self.survivors if b != a)
+        return round(lead / self.pool.pictures, 12)  # the order of a sum decides no tie
 
     @property
     def leader(self) -> int:
