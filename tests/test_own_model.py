@@ -273,8 +273,9 @@ def test_models_that_are_not_what_they_seem_are_refused_or_said(
         def forward(self, images: Tensor) -> Tensor:
             return super().forward(images) if len(images) == 2 else {}["stem"]
 
-    with pytest.raises(WeightsError, match=r"same answers: .* each time"):
+    with pytest.raises(WeightsError, match=r"each time; .*dropout"):
         tuiprobe.probe(Dropping(), photos, **own)
+    assert not list(tmp_path.iterdir())  # it has no key, so each attempt would make a directory
     with pytest.raises(WeightsError, match=r"KeyError: 'stem' \(test_own_model.py, line"):
         tuiprobe.probe(Broken(), photos, **own)
     probabilities = nn.Sequential(Ensemble(), nn.Identity())
@@ -289,6 +290,26 @@ def test_models_that_are_not_what_they_seem_are_refused_or_said(
     one.last.weight.data[:] = torch.tensor([[1.0, 0, 0], [2.0, 9, 9], [0, 1.0, 0]])
     report = tuiprobe.probe(one, photos, **own)
     assert "get one answer, green" in str(report.warnings)
+
+
+def test_a_picture_in_two_classes_is_said(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
+    shutil.copytree(photos, "data")
+    for copy in (f"{NAMES[1]}/copy.png", f"{NAMES[2]}/copy.png", f"{NAMES[0]}/again.png"):
+        shutil.copy(photos / NAMES[0] / "03.png", Path("data") / copy)
+    Path("data", NAMES[0], "empty.png").touch()  # unreadable images have no label that counts
+    Path("data", NAMES[1], "empty.png").touch()
+    report = tuiprobe.probe(Colors(), "data", **own)
+    (warning,) = (text for text in report.warnings if "another label" in text)
+    assert warning.startswith("4 images of data ")
+    assert f"{NAMES[2]}/copy.png and {NAMES[1]}/copy.png" in warning
+    for path in (*Path("data").rglob("copy.png"), *Path("data").rglob("empty.png")):
+        path.unlink()
+    report = tuiprobe.probe(Colors(), "data", **own)
+    assert "another label" not in str(report.warnings)
 
 
 class Ensemble(nn.Module):

@@ -13,7 +13,7 @@ from torch.nn import functional
 from tests.models.test_from_module import TRANSFORM, WIDTH, Wrapped, net
 from tuiprobe.errors import UsageError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.trial import agree, check_trial, rounded, signature
+from tuiprobe.models.trial import agree, check_trial, images_of_trial, rounded, signature
 
 IMAGES = torch.rand(8, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 
@@ -113,6 +113,27 @@ def test_sound_models_pass_in_every_precision_and_with_large_channels() -> None:
     assert unsound(net(), lost) == {}  # counted and named where it is measured
     random = Changed(lambda h: torch.cat([h[:, :-1] + torch.randn(len(h), 1), 1e3 + h[:, -1:]], 1))
     assert unsound(random) == {"same answers": "fail"}  # beside a large channel
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize")
+def test_dynamic_quantisation_which_depends_on_the_batch_is_a_warning() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Flatten(), nn.Linear(432, 16)]
+    for _ in range(20):
+        layers += [nn.LayerNorm(16), nn.Linear(16, 16)]
+    module = torch.ao.quantization.quantize_dynamic(nn.Sequential(*layers).eval(), {nn.Linear})
+    images = IMAGES.clone()
+    images[1] *= 5
+    assert unsound(module, images) == {"same answers": "warn"}  # by 15 % of the spread
+    of_batch = nn.Sequential(module, nn.BatchNorm1d(16, track_running_stats=False))
+    assert unsound(of_batch, images) == {"same answers": "fail"}
+
+
+def test_fewer_images_are_tried_on_a_large_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = encoder(net())
+    assert images_of_trial(made) == 8
+    monkeypatch.setattr(made, "parameters", lambda: 86_000_000)
+    assert images_of_trial(made) == 2
 
 
 def test_values_of_honest_mistakes_are_said() -> None:

@@ -18,6 +18,7 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.manifest import require_manifest
 from tuiprobe.options import probe_options
+from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import PROBES, registry
 from tuiprobe.probes.algebra import fixed_threads
@@ -131,7 +132,8 @@ def _timings_again(directory: RunDir, key: str) -> Timings:
 def _answer(run: RunReader) -> Report:
     """Asks every probe; one that raises costs its own part, whoever wrote it."""
     known = registry()
-    subject = Subject(run.plan.model, run.images, run.plan.concept_set)
+    images = tuple(data for data in run.data if data.name != run.plan.concept_set)
+    subject = Subject(run.plan.model, images, run.plan.concept_set)
     results: dict[str, ProbeResult | NotRun] = {}
     parts: dict[str, Part] = {}
     for probe in known.in_order():
@@ -280,6 +282,7 @@ def _warnings(
         done = ", ".join(f"{d.measured:,} of {d.images:,} images of {d.name}" for d in data)
         warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
     warnings += [_nonfinite(images) for images in data if images.nonfinite]
+    warnings += [_contradicting(*of_set) for of_set in measured.items() if of_set[1].contradicting]
     made = [fingerprint for record in measured.values() for fingerprint in record.fingerprints]
     if any(made[0].differences(other) for other in made[1:]):
         warnings.append("shards of different hardware or libraries were mixed (--mix)")
@@ -314,6 +317,14 @@ def _constant_answers(run: RunReader) -> Iterator[str]:
 
 _FEWEST_ANSWERS = 20
 """Images from which one answer to all is no chance."""
+
+
+def _contradicting(name: str, record: MeasuredRecord) -> str:
+    pair = " and ".join(map(plain, record.contradiction))
+    return (
+        f"{record.contradicting:,} images of {name} have the content of an image with another "
+        f"label, such as {pair}: at most one label of a picture can be right"
+    )
 
 
 def _nonfinite(data: DataSet) -> str:

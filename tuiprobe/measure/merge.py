@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.errors import DataError
 from tuiprobe.manifest import write_record
 from tuiprobe.measure.machine import available_cores
@@ -83,6 +84,8 @@ class MergedSet:
         pieces: Largest number of forward passes per batch.
         contents: SHA-256 over ids and digests of all images read, in the order of their ids.
         rows: What was measured of stored vectors; None for images.
+        contradicting: Number of images whose content is there with another label too.
+        contradiction: Paths of two such images.
     """
 
     arrays: Arrays
@@ -94,6 +97,8 @@ class MergedSet:
     pieces: int
     contents: str | None = None
     rows: RowsMeasured | None = None
+    contradicting: int = 0
+    contradiction: tuple[str, ...] = ()
 
 
 def merge_tree(
@@ -142,6 +147,7 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         merged = merge_tree(0, -(-len(shards) // _BRANCH), load, spares.append)
     fingerprints = {leaf.fingerprint.model_dump_json(): leaf.fingerprint for leaf in leaves}
     ids = np.concatenate([leaf.ids for leaf in leaves])
+    dataset = plan.suite.sets[shards[0].set_name]
     rows, of_rows = None, plan.row_sets.get(shards[0].set_name)
     if of_rows is not None:
         if not len(ids):
@@ -150,6 +156,9 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         read = sum(shard.size for shard in shards)
         listed = tuple(lost[:LISTED_ROWS].tolist())
         rows = RowsMeasured(rows=read, nonfinite=len(lost), nonfinite_rows=listed)
+    contradicting, contradiction = (
+        (0, ()) if of_rows is not None else _contradicting(dataset, leaves)
+    )
     return MergedSet(
         arrays=_flatten(merged, leaves),
         features=np.concatenate([leaf.features for leaf in leaves]),
@@ -160,6 +169,8 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         pieces=max(leaf.pieces for leaf in leaves),
         contents=_contents(leaves),
         rows=rows,
+        contradicting=contradicting,
+        contradiction=contradiction,
     )
 
 
@@ -228,6 +239,34 @@ def _contents(leaves: Sequence[_Leaf]) -> str:
     return hashlib.sha256(ids[order].tobytes() + digests[order].tobytes()).hexdigest()
 
 
+def _contradicting(dataset: Dataset, leaves: Sequence[_Leaf]) -> tuple[int, tuple[str, ...]]:
+    """Counts measured images whose content is there with another label too, and names a pair.
+
+    Eight bytes of a digest tell contents apart.
+    """
+    if len(dataset.classes) <= 1:
+        return 0, ()
+    images, digests = map(np.concatenate, zip(*(leaf.contents for leaf in leaves), strict=True))
+    samples = dataset.samples
+    labels = np.array([-1 if (label := samples[i].label) is None else label for i in images])
+    counted = (labels >= 0) & np.isin(images, np.concatenate([leaf.ids for leaf in leaves]))
+    images, labels = images[counted], labels[counted]
+    digests = np.ascontiguousarray(digests[counted, :8])
+    _, content = np.unique(digests.view("<u8")[:, 0], return_inverse=True)
+    highest = np.full(len(images), -1)
+    np.maximum.at(highest, content, labels)
+    lowest = highest.copy()
+    np.minimum.at(lowest, content, labels)
+    contradicting = np.flatnonzero((lowest < highest)[content])
+    contradicting = contradicting[np.argsort(images[contradicting])]
+    if not len(contradicting):
+        return 0, ()
+    first = contradicting[0]
+    other = (content[contradicting] == content[first]) & (labels[contradicting] != labels[first])
+    pair = (first, contradicting[other][0])
+    return len(contradicting), tuple(samples[images[i]].path for i in pair)
+
+
 def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -> None:
     """Publishes each set's `features`, then `statistics.safetensors` and `measured.json`."""
     statistics: Arrays = {}
@@ -243,6 +282,8 @@ def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -
             pieces=of_set.pieces,
             contents=of_set.contents,
             rows=of_set.rows,
+            contradicting=of_set.contradicting,
+            contradiction=of_set.contradiction,
         )
     write_arrays(directory.statistics_file, statistics, {"key": key})
     measured = Measured(key=key, sets=records)

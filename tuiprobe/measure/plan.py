@@ -23,7 +23,7 @@ from tuiprobe.datasets.order import processing_order
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.datasets.vectors import RowSet
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import DataError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.globs import matches
 from tuiprobe.manifest import write_named, write_record
@@ -33,7 +33,7 @@ from tuiprobe.measure.shards import Shard, split_into_shards, split_rows
 from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
-from tuiprobe.models.trial import agree, rounded, signature
+from tuiprobe.models.trial import REPEATED, agree, rounded, signature
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.results import Model
 from tuiprobe.run.counting import SetPlan, in_turns
@@ -246,12 +246,16 @@ def _identified(
     Of code that is not tuiprobe's, such as a user's `forward`, only its outputs tell what it
     computes: their signature is part of the key, in few digits. An earlier attempt on another
     device may have rounded to others; where its signature agrees, its key and directory are taken.
+    Outputs that are drawn at random would give a new directory to every attempt.
 
     Args:
         encoder: The encoder.
         content: What else determines the numbers.
         output: The directory, if the user named one.
         prefix: Path of a directory up to the key, if not.
+
+    Raises:
+        WeightsError: If another pass over the same input computes something else.
     """
 
     def of(trial: tuple[float, ...]) -> tuple[str, RunDir, tuple[float, ...]]:
@@ -270,6 +274,10 @@ def _identified(
                 earlier = of(before.signature)
                 if earlier[0] == before.key and earlier[1].path == place:
                     return earlier
+    if not agree(trial, signature(encoder), encoder.dtype):
+        raise WeightsError(
+            f"{encoder.name} computes other outputs of one input each time; {REPEATED}"
+        )
     return of(trial)
 
 

@@ -24,7 +24,7 @@ from tuiprobe.models.known_answer import check_answer, expected_answer
 from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
-from tuiprobe.models.trial import IMAGES, check_trial, made_images
+from tuiprobe.models.trial import check_trial, images_of_trial, made_images
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
@@ -81,7 +81,7 @@ def preflight(plan: Plan, listen: Listener) -> None:
 def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:
     """Tries the encoder on the first images of the first set; on made ones if none is readable."""
     encoder, first = plan.encoder, next(iter(plan.shards.values()))[0]
-    shard = replace(first, batches=(first.batches[0][:IMAGES],))
+    shard = replace(first, batches=(first.batches[0][: images_of_trial(encoder)],))
     workers = min(choose_workers(plan.spec.workers, plan.images), 1)  # a process that may be killed
     both = [encoder.preprocess] * 2
     with decode_together([shard], plan.suite.sets, plan.stamps, both, workers) as decoded:

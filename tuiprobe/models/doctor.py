@@ -30,10 +30,10 @@ from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.prompt_heads import HeadProgress, read_templates
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.trial import (
-    IMAGES,
     check_trial,
     first_pictures,
     first_tensors,
+    images_of_trial,
     made_images,
 )
 from tuiprobe.plugins import PluginError
@@ -128,7 +128,7 @@ def _of_trial(encoder: Encoder, images: Dataset | None) -> list[Check]:
     try:
         tensors = None
         if images is not None:
-            order = processing_order(images.samples, 0)[:IMAGES].tolist()
+            order = processing_order(images.samples, 0)[: images_of_trial(encoder)].tolist()
             tensors = first_tensors(encoder, images, [images.samples[i] for i in order])
         tensors = made_images(encoder) if tensors is None else tensors
         return check_trial(encoder, tensors, encoder.classifier)

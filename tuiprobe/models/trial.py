@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
     from tuiprobe.datasets.dataset import Dataset
 
-IMAGES = 8
-"""Images of a trial, which go through the encoder together, and the first of them alone."""
+_IMAGES, _IMAGES_OF_LARGE, _LARGE = 8, 2, 30_000_000
+"""Images of a trial, and of one of an encoder with so many parameters, whose passes are slow."""
 
-_NOTICED, _REFUSED = 0.02, 0.1
-"""Changes of a representation, as parts of its spread over images, that are said and refused."""
+_NOTICED, _REFUSED, _REFUSED_8_BIT = 0.02, 0.1, 0.5
+"""Changes of a representation, as parts of its spread over images, that are said and refused.
+
+The last is for dynamic quantisation, which scales activations by the largest of the batch.
+"""
 
 _ROUNDING = {torch.float32: 1e-4}
 _ROUNDING_16 = 2e-2
@@ -39,8 +42,17 @@ _PIXELS, _TWICE = 30.0, 0.05
 
 _INDEPENDENT = "the answer to an image must not depend on the others of its batch: use running "
 _INDEPENDENT += "statistics in BatchNorm, and keep its forward from reshaping batches of one"
-_REPEATED = "switch off what draws at random in its forward, such as F.dropout without "
-_REPEATED += "training=self.training, or seed it there"
+_DYNAMIC = "quantized.dynamic"
+"""Part of the name of torch's package of dynamically quantised layers."""
+
+_8_BIT = "dynamic quantisation scales activations by the largest of a batch: quantise statically"
+REPEATED = "switch off what draws at random in its forward, such as F.dropout without "
+REPEATED += "training=self.training, or seed it there"
+
+
+def images_of_trial(encoder: Encoder) -> int:
+    """Returns how many images go through an encoder together; the first of them goes alone too."""
+    return _IMAGES_OF_LARGE if encoder.parameters() >= _LARGE else _IMAGES
 
 
 def check_trial(encoder: Encoder, images: Tensor, head: Head | None = None) -> list[Check]:
@@ -48,7 +60,7 @@ def check_trial(encoder: Encoder, images: Tensor, head: Head | None = None) -> l
 
     Args:
         encoder: The encoder.
-        images: Preprocessed images of the data `[n, 3, H, W]`, n from 1 to `IMAGES`.
+        images: Preprocessed images of the data `[n, 3, H, W]`, n from 1 to `images_of_trial`.
         head: The encoder's own head; None without.
     """
     size = encoder.preprocessing.size
@@ -115,14 +127,14 @@ def _same_alone(encoder: Encoder, images: Tensor, h: Tensor) -> Check:
         return Check(name, "pass", detail)
     again = _change(encoder, h, _encoded(encoder, images), h)
     detail, fix = "an image alone gives another representation than among others", _INDEPENDENT
+    refused = _REFUSED
     if again >= _NOTICED:
-        detail, fix, change = (
-            "the same images give other representations each time",
-            _REPEATED,
-            again,
-        )
+        detail, fix = "the same images give other representations each time", REPEATED
+        change = again
+    elif any(_DYNAMIC in type(layer).__module__ for layer in encoder.module.modules()):
+        fix, refused = _8_BIT, _REFUSED_8_BIT
     detail += f" (by {change:.0%} of the spread over images)"
-    status: CheckStatus = "fail" if change >= _REFUSED else "warn"
+    status: CheckStatus = "fail" if change >= refused else "warn"
     return Check(name, status, detail, fix)
 
 
@@ -243,13 +255,13 @@ def first_tensors(encoder: Encoder, dataset: Dataset, samples: Sequence[Sample])
         samples: Its images, in the order in which they are measured.
 
     Returns:
-        `[n, 3, H, W]`, n at most `IMAGES`; None if none of them can be read.
+        `[n, 3, H, W]`, n at most `images_of_trial`; None if none of them can be read.
 
     Raises:
         DataError: If the preprocessing fails, or gives tensors of two sizes.
     """
     tensors: list[tuple[str, Tensor]] = []
-    for sample in samples[:IMAGES]:
+    for sample in samples[: images_of_trial(encoder)]:
         try:
             content = dataset.read(sample)
             picture = None if content.prepared is not None else content.image()

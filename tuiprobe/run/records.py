@@ -180,6 +180,8 @@ class MeasuredRecord(Record):
         pieces: Forward passes per batch; above 1 if memory was short.
         contents: Digest of the contents of all images read; None where there are none.
         rows: What was measured of stored vectors; None for images.
+        contradicting: Number of images whose content is there with another label too.
+        contradiction: Paths of two such images; empty without any.
     """
 
     shards: Count
@@ -188,6 +190,8 @@ class MeasuredRecord(Record):
     pieces: Count
     contents: str | None = None
     rows: RowsMeasured | None = None
+    contradicting: Count = 0
+    contradiction: Annotated[tuple[str, ...], Field(max_length=2)] = ()
 
 
 class Measured(Record):
