@@ -151,7 +151,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
     def describe(self, result: Robustness, subject: Subject) -> Section:
         """Describes accuracy of every set, then effective robustness by every baseline."""
         charts = scatter(result, subject.model.name)
-        card = tuple(_card(result))
+        card = tuple(_card(result, any(data.target for data in subject.data)))
         return Section(
             title=TITLE,
             headline=card[0],
@@ -232,14 +232,20 @@ def _clause(result: Robustness) -> str:
     return clause
 
 
-def _card(result: Robustness) -> Iterator[Text]:
+def _card(result: Robustness, targets: bool) -> Iterator[Text]:
+    """Yields the accuracies; a single labelled set beside target sets is the in-distribution one.
+
+    Args:
+        result: Accuracies and effective robustness.
+        targets: Whether the run has target sets.
+    """
     first, *shifts = result.accuracies
     accuracy = first.accuracy()
     if isinstance(accuracy, NotRun):
         yield (f"Accuracy on {first.data}: ", accuracy, ".")
         return
     if not shifts:
-        yield (_clause(result), ".")
+        yield ("In distribution, " * targets + _clause(result), ".")
         return
     line: Text = (first.top1, f" right on {first.data}{among_few(accuracy, first.other())}")
     if given(result.mean_shift):
@@ -330,9 +336,11 @@ def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: float) 
     expect = f"under shift than {models} of equal accuracy lead to expect"
     if er.above:
         line = f"{prediction.alone()} better {expect} ({prediction.ends()})"
+    elif prediction.high is not None and prediction.high < 0:
+        line = f"Worse {expect}: {prediction.with_interval(signed=True)}"
     else:
-        amount = prediction.with_interval(signed=True)
-        line = f"Not better {expect}: {amount}"
+        line = f"Under shift within the scatter of {models} of equal accuracy: "
+        line += prediction.with_interval(signed=True)
     if er.nearest is not None and er.nearest > NEAR:
         about = number(own, "share", own - 0.05, own + 0.05)
         line += f"; none of them is near {about}, so this is uncertain"
