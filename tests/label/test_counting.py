@@ -17,6 +17,7 @@ from tuiprobe.compare.differences import compare_runs
 from tuiprobe.compare.labels import label_evidence
 from tuiprobe.compare.runs import read_run, read_runs
 from tuiprobe.label.candidates import read_candidate
+from tuiprobe.label.report_part import with_labels
 from tuiprobe.label.result import TargetLabels
 from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.numbers import NO_BREAK
@@ -94,7 +95,8 @@ def test_the_headline_of_a_run_is_what_labels_measured(
         assert report.title == title
         lines = first_lines(run)
         assert lines[0] == f"photos: {share} right ({ends}, measured on 24 pictures."
-        assert any("no labels" in text for text in lines[1:])  # the estimate stays
+        assert any("without labels" in text for text in lines[1:])  # the estimate stays
+        assert not any("no labels" in text for text in lines if text.startswith("photos"))
         files = files_of(report, RunDir(run), ["md", "html", "csv", "json"])
         assert f"{share} right ({ends}, measured on 24 pictures" in files["report.md"]
         assert f"{share} right ({ends}, measured on 24 pictures" in files["report.html"].replace(
@@ -243,3 +245,30 @@ def test_labels_that_cannot_count_are_a_warning_that_names_the_line(
     assert words in " ".join(capsys.readouterr().out.split())
     assert run_cli(["runs", "--root", str(file.parent)]) == 0
     assert " measured " not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [24, 40])  # 40: all, so no estimate stands beside them
+def test_labels_of_answers_among_few_classes_say_so(label_runs: list[Path], count: int) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    answer(labelling, count)
+    labelling.close()
+    directory = RunDir(label_runs[0])
+    written = read_results(directory)
+    parts = tuple(
+        part.model_copy(
+            update={
+                "figures": tuple(
+                    named.model_copy(update={"classes": 5, "of_classes": 40})
+                    if named.id == "target"
+                    else named
+                    for named in part.figures
+                )
+            }
+        )
+        for part in written.parts
+    )
+    report = with_labels(written.model_copy(update={"parts": parts}), directory)
+    named = report.headline("labelled", "photos")
+    assert named is not None
+    assert (named.classes, named.of_classes) == (5, 40)
+    assert "among these 5 classes" in report.title

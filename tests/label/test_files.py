@@ -116,6 +116,25 @@ def test_two_programs_do_not_mix_their_labels(tmp_path: Path) -> None:
         second.remove_last(label(1))
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_no_label_goes_to_a_file_that_an_editor_replaced(tmp_path: Path, replaced: bool) -> None:
+    files = LabelFiles(tmp_path, "photos")
+    files.append(label(0))
+    path = files.csv.path
+    path.rename(tmp_path / "backup")
+    if replaced:
+        path.write_bytes((tmp_path / "backup").read_bytes())
+    with pytest.raises(BusyError, match="was changed by another program"):
+        files.append(label(1))
+    with pytest.raises(BusyError, match="was changed by another program"):
+        files.remove_last(label(0))
+    files.close()
+    again = LabelFiles(tmp_path, "photos")
+    assert again.lines() == [label(0)] * replaced
+    again.append(label(1))
+    assert again.lines() == [label(0)] * replaced + [label(1)]
+
+
 @settings(deadline=None, max_examples=50)
 @given(image=st.text(), name=st.text(min_size=1))
 def test_any_name_comes_back_from_a_line_that_no_program_obeys(image, name) -> None:
@@ -146,7 +165,7 @@ def test_files_of_strangers_cost_a_sentence_at_most(tmp_path: Path) -> None:
     files.append(label(0))
     files.close()
     question = Questions(
-        pictures="1" * 64, first=("2" * 64,), runs=("../elsewhere",), asked=("2" * 64,)
+        pictures="1" * 64, first=("2" * 64,) * 2, runs=("../elsewhere",) * 2, asked=("2" * 64,)
     )
     files.ask(question)
     for entry, read in ((files.csv, files.lines), (files.json, files.questions)):
@@ -161,7 +180,7 @@ def test_files_of_strangers_cost_a_sentence_at_most(tmp_path: Path) -> None:
             with suppress(DataError):
                 read()
         entry.path.write_bytes(content)
-    text = files.json.read_text().replace('"runs":["../elsewhere"]', '"runs":[]')
+    text = files.json.read_text().replace('"runs":["../elsewhere",', '"runs":[')
     files.json.path.write_text(text)
     with pytest.raises(DamagedFileError, match="does not fit the answers"):
         files.questions()

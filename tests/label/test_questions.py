@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -13,12 +14,16 @@ from tests.label.street import (
     RATES,
     labelled,
     name_of,
+    street_candidate,
     street_folder,
     street_runs,
 )
+from tuiprobe.label import session
+from tuiprobe.label.candidates import Candidate
 from tuiprobe.label.contest import Contest
 from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.label.status import difference_words, label_status
+from tuiprobe.run.directory import RunDir
 
 __all__ = ["street_folder"]
 
@@ -109,6 +114,26 @@ def test_all_questions_on_the_same_labels_tell_the_truth(street_folder: Path) ->
                 assert low <= value <= high
                 assert low <= RATES[places[a]] - RATES[places[b]] <= high
                 assert labelling.difference(b, a) == pytest.approx((-value, -high, -low))
+
+
+def test_a_class_that_the_first_question_had_not_is_taken(
+    street_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(directory: RunDir, target: str | None = None) -> Candidate:
+        candidate = street_candidate(directory, target)
+        more = () if directory.path.name in MODELS[:2] else ("zebra",)
+        return replace(candidate, classes=(*candidate.classes, *more))
+
+    monkeypatch.setattr(session, "read_candidate", read)
+    runs = street_runs(street_folder, *MODELS[:2], f"{MODELS[0]}@500", MODELS[3])
+    labelled(runs[:2], 3)
+    labelling = open_labelling(runs[2:], "street")  # one of them answers as one of the first does
+    picture = labelling.following()
+    assert picture is not None
+    labelling.label(picture.place, "zebra")
+    labelling.undo()
+    labelling.close()
+    assert len(labelling.survey.labels) == 3
 
 
 def test_labels_count_for_a_pool_with_more_pictures(street_folder: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -56,6 +57,31 @@ def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
     with pytest.raises(UsageError, match="no label to take back"):
         labelling.undo()
     labelling.close()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "..", "x" * 5000, "\ud800", "", None])
+def test_questions_of_strangers_cost_a_sentence_at_most(
+    label_runs: list[Path], name: str | None
+) -> None:
+    labelling = open_labelling(label_runs[:1], "photos")
+    answer(labelling, 1)
+    labelling.close()
+    digests = ["0" * 64] * 2 if name is not None else []
+    pool = {
+        "pictures": labelling.matched.pictures_digest, "first": digests, "asked": digests,
+        "runs": [name] * len(digests),
+    }  # fmt: skip
+    labelling.files.json.path.write_text(json.dumps({"schema_version": 1, "pools": [pool]}))
+    with suppress(DataError):
+        assert open_labelling(label_runs[:1], "photos").first is None
+
+
+def test_a_table_beside_the_runs_that_holds_no_labels_is_left_alone(label_runs: list[Path]) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    table = labelling.files.csv.path.with_name("labels-todo.csv")
+    table.write_text(todo_text(labelling, 3))
+    answer(open_labelling(label_runs, "photos"), 1)
+    assert len(open_labelling(label_runs, "photos").counted) == 1
 
 
 def test_nobody_is_favoured_while_labelling(label_runs: list[Path]) -> None:

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.probes.calibrated import calibrated, head
-from tests.report.samples import outliers, report, without_outliers
-from tests.report.samples_head import ablation, concepts, directions, head_report, quantisation
+from tests.report.samples import data_sets, outliers, report, without_outliers
+from tests.report.samples_head import (
+    ablation,
+    concepts,
+    directions,
+    head_report,
+    one_hot,
+    quantisation,
+    targets,
+)
 from tuiprobe.probes.ablation.result import ChannelAblations
 from tuiprobe.probes.calibration.compute import probe_calibration
+from tuiprobe.probes.neighbours.compute import LabelledRows, classify
 from tuiprobe.probes.outliers.describe import PAPER
 from tuiprobe.probes.outliers.result import Outcome
 from tuiprobe.probes.quantisation.result import AnswersChanged
+from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.terminal import summary
 from tuiprobe.report.text import line
-from tuiprobe.results import Estimate, NotRun, Report
+from tuiprobe.results import DataSet, Estimate, NotRun, Report
 from tuiprobe.results.card import card
 
 NAMELESS = NotRun(reason="list your classes")
@@ -102,3 +113,30 @@ def test_confidence_that_scaling_leaves_alone_is_said_once() -> None:
     twice = probe_calibration(off, [calibrated("rows", n=4000, seed=1)], list("0123456789"))
     text = next(one for one in lines_of(report(calibration=twice), "how sure") if "Conf" in one)
     assert text.count("rows") == 2
+
+
+def test_neighbours_of_one_labelled_set_are_on_the_users_images() -> None:
+    rng = np.random.default_rng(0)
+    rows = LabelledRows(
+        "rows", rng.normal(size=(60, 4)).astype("f4"), np.arange(60) % 3, tuple("abc")
+    )
+    alone, shifted = classify([rows], 0), classify([rows, replace(rows, name="v2")], 0)
+    no_head = {"targets": NAMELESS, "robustness": NAMELESS}
+    assert "nearest" in lines_of(report(neighbours=alone, **no_head), "your images")[0]
+    assert not lines_of(report(neighbours=alone, **no_head), "shifts")
+    assert "nearest" in lines_of(report(neighbours=shifted, **no_head), "shifts")[0]
+    target = (*data_sets(), DataSet(name="t", source="t", images=9, measured=9, target=True))
+    made = report(neighbours=alone, data=target, **no_head)
+    assert lines_of(made, "your images")[0].endswith(f"{NAMELESS.reason}.")
+
+
+def test_one_labelled_set_beside_a_target_is_in_distribution() -> None:
+    first, images = one_hot()
+    target = DataSet(name="photos", source="photos", images=200, measured=200, target=True)
+    only = probe_robustness(first, [images], {}, Baselines())
+    made = report(targets=targets(), robustness=only, data=(*data_sets(), target))
+    lines = lines_of(made, "your images")
+    assert lines[0].startswith("photos (")
+    assert next(text for text in lines if "right on val" in text).startswith("In distribution, ")
+    alone = lines_of(report(robustness=only), "your images")
+    assert not any("In distribution" in text for text in alone)

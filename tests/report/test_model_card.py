@@ -35,3 +35,27 @@ def test_the_hub_reads_the_figures() -> None:
         "`tuiprobe --headless --model mini_clip",
     ):  # fmt: skip
         assert words in text
+
+
+def test_a_figure_among_few_classes_says_so() -> None:
+    made = head_report()
+    parts = tuple(
+        part.model_copy(
+            update={
+                "figures": tuple(
+                    each.model_copy(update={"classes": 5, "of_classes": 1000})
+                    if each.id == "top1"
+                    else each
+                    for each in part.figures
+                )
+            }
+        )
+        for part in made.parts
+    )
+    text = model_card(made.model_copy(update={"parts": parts}))
+    results = read(text).eval_results or []
+    names = [one.metric_name or "" for one in results if one.metric_type == "accuracy"]
+    assert names
+    assert all("among 5 of 1,000 classes" in name for name in names)
+    (row, *_) = (line for line in text.splitlines() if line.startswith("| top-1"))
+    assert "among 5 of 1,000 classes" in row

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
-from tuiprobe.results.accuracy import accuracy_from
+from tuiprobe.results.accuracy import Evidence, accuracy_from
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import RunRow, list_runs
 from tuiprobe.tui.app import TuiprobeApp
@@ -22,7 +22,7 @@ from tuiprobe.tui.screens.compare import CompareScreen
 from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
-from tuiprobe.tui.screens.runs import RunsScreen, RunTable, columns_of
+from tuiprobe.tui.screens.runs import RunsScreen, RunTable, columns_of, run_cells
 from tuiprobe.tui.widgets.rows import kept_columns
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -159,6 +159,15 @@ async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
     )
     columns = columns_of([row], width)
     assert " ".join(columns[i].title for i in kept_columns(columns, width)) == kept
+
+
+@pytest.mark.parametrize(("evidence", "shown"), [("estimate", False), ("labels", True)])
+async def test_an_estimate_is_never_written_with_plus_minus(
+    root: Path, evidence: Evidence, shown: bool
+) -> None:
+    target = accuracy_from(estimate(0.532, 0.02), "street", evidence)
+    cells = run_cells(replace(list_runs(root)[0], target=target), marked=False, pinned=False)
+    assert any("±" in cell and "53" in cell for cell in cells) == shown
 
 
 async def test_runs_are_deleted_after_a_yes_and_never_while_they_run(root: Path) -> None:

@@ -132,7 +132,8 @@ def _timings_again(directory: RunDir, key: str) -> Timings:
 def _answer(run: RunReader) -> Report:
     """Asks every probe; one that raises costs its own part, whoever wrote it."""
     known = registry()
-    subject = Subject(run.plan.model, run.images, run.plan.concept_set)
+    images = tuple(data for data in run.data if data.name != run.plan.concept_set)
+    subject = Subject(run.plan.model, images, run.plan.concept_set)
     results: dict[str, ProbeResult | NotRun] = {}
     parts: dict[str, Part] = {}
     for probe in known.in_order():

@@ -87,6 +87,10 @@ def now() -> str:
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class NoLabelsError(DataError):
+    """A table does not have the columns of a file of labels."""
+
+
 class Questions(Record):
     """The candidates that were compared by labels of some pictures.
 
@@ -98,7 +102,7 @@ class Questions(Record):
     """
 
     pictures: Digest
-    first: tuple[Digest, ...]
+    first: Annotated[tuple[Digest, ...], Field(min_length=2)]
     runs: tuple[str, ...]
     asked: tuple[Digest, ...]
 
@@ -188,7 +192,9 @@ class LabelFiles:
         with writing(self.csv):
             if self._descriptor is None:
                 self._descriptor = self._open()
-            if os.fstat(self._descriptor).st_size != self._size:
+            status, named = os.fstat(self._descriptor), self.csv.status()
+            replaced = named is None or not os.path.samestat(status, named)
+            if replaced or status.st_size != self._size:
                 raise BusyError(_CHANGED.format(self.csv))
         return self._descriptor
 
@@ -305,6 +311,7 @@ def label_lines(path: Path, text: str, header: bool = True) -> list[LabelLine]:
         header: Whether the first one names the columns.
 
     Raises:
+        NoLabelsError: If the first line names other columns.
         DataError: If a line is no label; says which.
     """
     try:
@@ -312,7 +319,7 @@ def label_lines(path: Path, text: str, header: bool = True) -> list[LabelLine]:
     except csv.Error as error:
         raise DataError(f"{path} is no table: {error}") from error
     if header and (not rows or tuple(rows.pop(0)) != COLUMNS):
-        raise DataError(f"{path} has no first line {','.join(COLUMNS)}")
+        raise NoLabelsError(f"{path} has no first line {','.join(COLUMNS)}")
     lines = []
     for number, row in enumerate(rows, 1 + header):
         cells = list(map(csv_content, row))

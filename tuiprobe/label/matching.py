@@ -16,7 +16,14 @@ from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.label.betting import Floats, Ints
 from tuiprobe.label.candidates import Candidate
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, label_targets
+from tuiprobe.label.files import (
+    NONE_OF_THESE,
+    UNSURE,
+    LabelFiles,
+    LabelLine,
+    NoLabelsError,
+    label_targets,
+)
 from tuiprobe.label.survey import NOBODY, NOT_SURE, Pool
 from tuiprobe.plaintext import plain
 
@@ -208,12 +215,16 @@ class CountedLabel(NamedTuple):
 
 def label_files(folder: Path, matched: Matched) -> LabelFiles:
     """Returns the files of the target set, or of another one that has labels of its pictures."""
-    target, pictures = matched.source_run.target, set(matched.digests)
-    names = dict.fromkeys((target, *label_targets(folder)))
-    files = [LabelFiles(folder, name) for name in names]
-    return next(
-        (file for file in files if any(line.digest in pictures for line in file.lines())), files[0]
-    )
+    pictures, files = set(matched.digests), LabelFiles(folder, matched.source_run.target)
+    others = (LabelFiles(folder, name) for name in label_targets(folder))
+    for each in (files, *others):
+        try:
+            if any(line.digest in pictures for line in each.lines()):
+                return each
+        except NoLabelsError:  # another table whose name begins with "labels-"
+            if each.csv == files.csv:
+                raise
+    return files
 
 
 def counted_labels(files: LabelFiles, matched: Matched) -> list[CountedLabel]:

@@ -22,7 +22,7 @@ from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.content import ColumnOf, prose, table
 from tuiprobe.results import NotRun, Part, Report, given
-from tuiprobe.results.accuracy import sentence
+from tuiprobe.results.accuracy import best_accuracy, sentence
 from tuiprobe.results.card import title
 from tuiprobe.results.headlines import LABELLED, LABELLED_ID
 from tuiprobe.results.section import Code, NamedFigure, Section, Text, Value
@@ -55,6 +55,7 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     if not state:
         return report
     sets, faults = _labelled_sets(directory.path.resolve(), targets, state)
+    sets = tuple(_among_classes(data, report) for data in sets)
     part = labels_part(sets) if sets else _not_counted(faults)
     if part is None:
         return report
@@ -144,6 +145,14 @@ def _labelled_sets(
     return tuple(sets), tuple(reasons)
 
 
+def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
+    """Returns what labels say of a set, with the classes among which the run answered there."""
+    known = best_accuracy(report, data.data)
+    if isinstance(known, NotRun):
+        return data
+    return data.model_copy(update={"classes": known.classes, "of_classes": known.of_classes})
+
+
 def _not_counted(faults: Sequence[str]) -> Part | None:
     """Returns the part that says why no labels count; None without such reasons."""
     reason = "; ".join(faults)  # a warning says it too
@@ -180,7 +189,7 @@ def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
             result = result.model_copy(update={"targets": tuple(map(cut, result.targets))})
             update = {
                 "result": result.model_dump(mode="json"),
-                "section": describe(result),
+                "section": describe(result, labelled),
                 "figures": ExpectedAccuracy().named(result).figures,
             }
             return part.model_copy(update=update)
@@ -241,6 +250,8 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
                 figure=data.accuracy,
                 headline=LABELLED,
                 range=data.range,
+                classes=data.classes,
+                of_classes=data.of_classes,
             )
             for data in measured
         ),

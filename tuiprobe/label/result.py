@@ -22,6 +22,8 @@ class LabelledSet(Frozen):
         right: On how many of them the run is right.
         accuracy: On all pictures; the reason where there is none.
         evidence: Whether it rests on a `sample` or on what labels prove; `open` without one.
+        classes: Among how many classes the run answered; 0 where that is not known.
+        of_classes: How many classes its head has.
     """
 
     data: str
@@ -31,6 +33,8 @@ class LabelledSet(Frozen):
     right: Count
     accuracy: Share
     evidence: Literal["sample", "proof", "open"]
+    classes: Count = 0
+    of_classes: Count = 0
 
     @property
     def proven(self) -> tuple[float, float]:
@@ -60,7 +64,8 @@ class LabelledSet(Frozen):
         """Returns the accuracy with what its range is."""
         if isinstance(self.accuracy, NotRun):
             return self.accuracy
-        return accuracy_from(self.accuracy, self.data, "labels", self.range)
+        among = (self.classes, self.of_classes)
+        return accuracy_from(self.accuracy, self.data, "labels", self.range, among)
 
     @property
     def range(self) -> Range:

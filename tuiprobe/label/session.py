@@ -16,6 +16,7 @@ import numpy as np
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.files import names_below
 from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.contest import UNDECIDED, Contest, Verdict
 from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions, now
@@ -347,18 +348,22 @@ def open_labelling(
 
 
 def _first_question(labelling: Labelling, folder: Path) -> Labelling | None:
-    """Returns the labelling of the first question; None if it is this one, or a run is gone."""
-    matched = labelling.matched
+    """Returns the labelling of the first question, if it had some of these candidates.
+
+    It is None if this one is the first question, or a run of that is gone.
+    """
+    matched, present = labelling.matched, set(names_below(folder))
+    digests = set(matched.answers_digests)
     for record in labelling.files.questions():
-        if record.pictures != matched.pictures_digest:
-            continue
-        others = set(record.first) != set(matched.answers_digests)
-        local = all(Path(name).name == name for name in record.runs)  # a stranger wrote the file
-        if others and local:
+        same = record.pictures == matched.pictures_digest
+        # A stranger may have written the file: it names runs of this folder, and each once.
+        distinct = len(set(record.runs)) == len(record.runs) and present.issuperset(record.runs)
+        if same and distinct and digests & set(record.first) and digests != set(record.first):
             with suppress(TuiprobeError):
                 target = matched.source_run.target
-                runs = [read_candidate(RunDir(folder / name), target) for name in record.runs]
-                first = match(runs)
-                if first.answers_digests == record.first:
+                first = match(
+                    [read_candidate(RunDir(folder / name), target) for name in record.runs]
+                )
+                if first.answers_digests == record.first and first.classes == matched.classes:
                     return Labelling(first, labelling.files, asking=False)
     return None

@@ -42,7 +42,7 @@ class Subject:
 
     Attributes:
         model: The encoder.
-        data: Sets of images, the in-distribution one first.
+        data: Sets of images, the in-distribution one first, target sets too.
         concept_set: Name of the set with concepts; None without.
     """
 

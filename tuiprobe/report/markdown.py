@@ -95,8 +95,10 @@ def model_card(report: Report) -> str:
         if named.headline is None or named.inner or named.id not in BY_ID or not given(value):
             continue
         name, data, span = BY_ID[named.id].name, _measured_on(named), range_of(named)
-        rows.append([escaped(name), escaped(data), escaped(value.with_interval()), span])
         metric = name.replace(" ", "_")
+        if 0 < named.classes < named.of_classes:
+            name += f" among {named.classes:,} of {named.of_classes:,} classes"
+        rows.append([escaped(name), escaped(data), escaped(value.with_interval()), span])
         if between := value.ends():
             name += f" ({span}: {between}{suffix(value.unit)})"
         results.append(

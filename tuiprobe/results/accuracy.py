@@ -26,9 +26,6 @@ EVIDENCE: Final[dict[str, Evidence]] = {
 }
 """The evidence of each named figure that says how often a model is right, the strongest first."""
 
-AMONG_ALL: Final = "top1_all"
-"""Id of the accuracy of a set where every class of the head may answer."""
-
 RANGES: Final[dict[Range, str]] = {
     "images": "95 % over images",
     "estimates": "80 % of such estimates",

@@ -34,7 +34,7 @@ MOST_FOLDED: Final = 4
 
 _NEEDED: Final[tuple[Block, ...]] = ("your images", "shifts")
 """Blocks that say for themselves why they have no answer; for the others the last block does. A
-reason is given once."""
+reason is given once. `shifts` is one of them where two or more sets have labels."""
 
 
 Picture = Chart | Strip
@@ -64,11 +64,12 @@ def card(report: Report) -> tuple[CardBlock, ...]:
     """Returns the blocks of the card, in order; blocks with nothing to say are left out."""
     blocks = []
     reasons: set[str] = set()
+    needed = _needed(report)
     for block in get_args(Block):
         parts = [part for part in report.parts if part.block == block]
         lines = [line for part in parts for line in _lines(part)]
         folded = block in FOLDED and bool(report.accuracies)
-        if block in _NEEDED and not lines:
+        if block in needed and not lines:
             lost = [part for part in parts if part.not_run is not None and part.applies][:1]
             lost = [part for part in lost if report.why_not(part.probe) not in reasons]
             reasons.update(report.why_not(part.probe) for part in lost)
@@ -90,6 +91,10 @@ def card(report: Report) -> tuple[CardBlock, ...]:
                 )
             )
     return tuple(blocks)
+
+
+def _needed(report: Report) -> tuple[Block, ...]:
+    return _NEEDED if sum(data.labelled for data in report.data) > 1 else _NEEDED[:1]
 
 
 def set_accuracies(report: Report) -> list[NamedFigure]:
@@ -136,7 +141,7 @@ def sets_axis(report: Report) -> Chart | None:
         across=True,
         series=tuple(series for series in drawn if series.x),
         note="Lines are 95 % intervals of what labels measured"
-        + (", and the range of the estimate." if estimated else "."),
+        + (", and the 80 % range of the estimate." if estimated else "."),
     )
 
 
@@ -206,7 +211,7 @@ def _unknown(report: Report, given_above: Collection[str]) -> Iterator[Text]:
             continue
         if part.block == "your images" and part.block in answered:
             continue  # labels of the same pictures say more
-        if part.block not in _NEEDED or part.block in answered:
+        if part.block not in _needed(report) or part.block in answered:
             lost.setdefault(report.why_not(part.probe), []).append(part.title)
     for reason in given_above:
         lost.pop(reason, None)

@@ -106,6 +106,16 @@ def test_any_other_order_is_recognised_by_matching_classes() -> None:
     assert tried(answered[few], labels[few]) == []
 
 
+def test_two_classes_that_are_exchanged_are_recognised() -> None:
+    truth, answered = drawn(12, 0.98)
+    labels = np.where(truth < 2, 1 - truth, truth)
+    (other,) = tried(answered, labels)
+    assert (other.order, other.classes) == ("exchanged", NAMES[:2])
+    assert given(other.accuracy)
+    assert other.accuracy.value == (answered == truth).mean()
+    assert tried(answered, np.where(truth == 0, 1, truth)) == []  # one way: no exchange
+
+
 def test_a_fixed_order_that_fits_a_few_classes_is_not_named() -> None:
     truth, answered = drawn(11, 0.95)
     labels = (truth + 3) % CLASSES  # in reverse order one of six is right

@@ -75,6 +75,7 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
             headline=(*headline, "."),
             clause=clause,
             clause_on=first.data,
+            block=None if shifts or any(data.target for data in subject.data) else "your images",
             content=(
                 prose(NOTE.format(k=result.k)),
                 table(

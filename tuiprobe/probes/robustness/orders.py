@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.stats import binomtest
@@ -100,6 +101,8 @@ def other_orders(
         other = _best(images.name, given, trials)
         if first:
             other = _better(other, _matched(images.name, given, predicted))
+            named = dict(zip(classes.tolist(), names, strict=False))
+            other = other or _exchanged(images.name, given, named)
         if other is not None:
             results.append(other)
         chance = 1 / max(np.unique(classes[classes >= 0]).size, 1)
@@ -204,6 +207,38 @@ def _better(fixed: OtherOrder | None, matched: OtherOrder | None) -> OtherOrder 
     assert is_given(fixed.accuracy)
     assert is_given(matched.accuracy)
     return matched if matched.accuracy.value > fixed.accuracy.value + LEAST_GAIN else fixed
+
+
+def _exchanged(name: str, given: _Trial, names: Mapping[int, str]) -> OtherOrder | None:
+    """Exchanges the pairs of classes whose images each get the name of the other.
+
+    Both must get it more often than their own, each with p below `ALPHA` over all pairs. Nothing
+    is fitted: a bias toward a class, or a scale that is off, does not go both ways.
+    """
+    known = (given.answers >= 0) & (given.labels >= 0)
+    labels, answers = given.labels[known], given.answers[known]
+    classes = int(max(labels.max(), answers.max())) + 1 if len(labels) else 0
+    wrong, counts = np.unique(labels * classes + answers, return_counts=True)
+    number = dict(zip(wrong.tolist(), counts.tolist(), strict=True))
+    level = ALPHA / max(classes * (classes - 1) / 2, 1)
+    other = np.arange(classes)
+    for a, b in (divmod(pair, classes) for pair in number):
+        if a < b and (other[a], other[b]) == (a, b):
+            right = (number.get(a * classes + a, 0), number.get(b * classes + b, 0))
+            wrong_ways = (number.get(a * classes + b, 0), number.get(b * classes + a, 0))
+            if all(map(partial(_wins, level), wrong_ways, right)):
+                other[a], other[b] = b, a
+    if bool((other == np.arange(classes)).all()):
+        return None
+    renamed = np.where(given.answers >= 0, other[np.clip(given.answers, 0, classes - 1)], -1)
+    result = _described(name, "exchanged", given, replace(given, answers=renamed))
+    first = int(np.argmax(other != np.arange(classes)))
+    pair = (names.get(first, str(first)), names.get(int(other[first]), str(other[first])))
+    return result.model_copy(update={"classes": pair})
+
+
+def _wins(level: float, more: int, less: int) -> bool:
+    return more > less and binomtest(more, more + less, 0.5, "greater").pvalue < level
 
 
 def _matched(name: str, given: _Trial, predicted: Int64) -> OtherOrder | None:

@@ -79,6 +79,7 @@ ORDERS: Mapping[OrderId, tuple[str, str]] = {
     "one down": ("with class names one row later", "whether labels and --classes count from 0"),
     "next label": ("with the label of the next image", "the order of labels and images"),
     "previous label": ("with the label of the image before", "the order of labels and images"),
+    "exchanged": ("with pairs of classes exchanged", "their folders, labels and names"),
     "matched": ("with classes matched to answers by other images", "--classes and the labels"),
 }
 """What is said of another order that does better, and what is to be checked."""
@@ -150,7 +151,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
     def describe(self, result: Robustness, subject: Subject) -> Section:
         """Describes accuracy of every set, then effective robustness by every baseline."""
         charts = scatter(result, subject.model.name)
-        card = tuple(_card(result))
+        card = tuple(_card(result, any(data.target for data in subject.data)))
         return Section(
             title=TITLE,
             headline=card[0],
@@ -231,14 +232,20 @@ def _clause(result: Robustness) -> str:
     return clause
 
 
-def _card(result: Robustness) -> Iterator[Text]:
+def _card(result: Robustness, targets: bool) -> Iterator[Text]:
+    """Yields the accuracies; a single labelled set beside target sets is the in-distribution one.
+
+    Args:
+        result: Accuracies and effective robustness.
+        targets: Whether the run has target sets.
+    """
     first, *shifts = result.accuracies
     accuracy = first.accuracy()
     if isinstance(accuracy, NotRun):
         yield (f"Accuracy on {first.data}: ", accuracy, ".")
         return
     if not shifts:
-        yield (_clause(result), ".")
+        yield ("In distribution, " * targets + _clause(result), ".")
         return
     line: Text = (first.top1, f" right on {first.data}{among_few(accuracy, first.other())}")
     if given(result.mean_shift):
@@ -294,6 +301,7 @@ def _warnings(result: Robustness, subject: Subject) -> Iterator[str]:
     others = {other.data: other for other in result.other_orders}
     for other in others.values():
         way, remedy = ORDERS[other.order]
+        way += f" ({' and '.join(other.classes)})" if other.classes else ""
         yield (
             f"{way}, {other.accuracy.alone()} of {other.data} would be right, not "
             f"{other.given.alone()}: check {remedy}"
@@ -330,9 +338,11 @@ def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: float) 
     expect = f"under shift than {models} of equal accuracy lead to expect"
     if er.above:
         line = f"{prediction.alone()} better {expect} ({prediction.ends()})"
+    elif prediction.high is not None and prediction.high < 0:
+        line = f"Worse {expect}: {prediction.with_interval(signed=True)}"
     else:
-        amount = prediction.with_interval(signed=True)
-        line = f"Not better {expect}: {amount}"
+        line = f"Under shift within the scatter of {models} of equal accuracy: "
+        line += prediction.with_interval(signed=True)
     if er.nearest is not None and er.nearest > NEAR:
         about = number(own, "share", own - 0.05, own + 0.05)
         line += f"; none of them is near {about}, so this is uncertain"

@@ -185,13 +185,14 @@ class Forecast(Frozen):
 
 OrderId = Literal[
     "reversed", "by name", "to name", "by number", "to number", "one up", "one down", "next label",
-    "previous label", "matched",
+    "previous label", "exchanged", "matched",
 ]  # fmt: skip
 """An order of names or labels other than the given one.
 
 `by name` and `by number` sort the names of the rows, numbers in them by value; `to name` and `to
 number` number the labels so. `one up` and `one down` move each row's name, `next label` and
-`previous label` each image's label. `matched` is fitted to half of the images.
+`previous label` each image's label. `exchanged` exchanges pairs of
+classes; `matched` is fitted to half of the images.
 """
 
 
@@ -203,12 +204,14 @@ class OtherOrder(Frozen):
         order: Which one.
         accuracy: Accuracy by that order, on the images compared.
         given: Accuracy by the given order on the same images.
+        classes: The first two classes that are exchanged; empty for other orders.
     """
 
     data: str
     order: OrderId
     accuracy: Share
     given: Share
+    classes: Many[str] = ()
 
 
 class Robustness(ProbeResult):

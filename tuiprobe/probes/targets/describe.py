@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final, get_args
 
 from tuiprobe import numbers
@@ -57,9 +57,18 @@ CARD_LINES: Final = 3
 BARS: Final = 30
 
 
-def describe(result: Targets) -> Section:
-    """Describes every target set, then how wrong the estimators were."""
-    lines = [line for target in result.targets[:CARD_LINES] for line in _lines(target)]
+def describe(result: Targets, labelled: Collection[str] = ()) -> Section:
+    """Describes every target set, then how wrong the estimators were.
+
+    Args:
+        result: The estimates.
+        labelled: Target sets of which some pictures have labels by now.
+    """
+    lines = [
+        line
+        for target in result.targets[:CARD_LINES]
+        for line in _lines(target, target.data in labelled)
+    ]
     if any(target.scaled for target in result.targets):
         lines.append((_left_out(result.left_out),))
     if (left := len(result.targets) - CARD_LINES) > 0:
@@ -116,9 +125,10 @@ def _strips(result: Targets) -> list[Strip]:
     return strips
 
 
-def _lines(target: TargetSet) -> Iterator[Text]:
+def _lines(target: TargetSet, labelled: bool) -> Iterator[Text]:
     """Yields the estimate of a set with its range, what it rests on, and what speaks against it."""
-    about: tuple[Value, ...] = (f"{target.data} ({target.images:,} images, no labels): ",)
+    labels = "estimated without labels" if labelled else "no labels"
+    about: tuple[Value, ...] = (f"{target.data} ({target.images:,} images, {labels}): ",)
     accuracy = target.accuracy()
     if isinstance(accuracy, NotRun):
         yield (*about, "no estimate: ", f"{accuracy.reason}.")
@@ -163,10 +173,12 @@ def _left_out(errors: LeftOut) -> str:
     if not given(errors.mean_absolute) or not given(errors.worst):
         return "How wrong this is on a labelled shift is unknown: the run has none."
     direction = "too high" if errors.worst.value > 0 else "too low"
-    worst = numbers.number(abs(errors.worst.value), "points", 0.0, 0.1, bare=True)
+    average, worst = (
+        numbers.number(abs(error.value), "points", 0.0, 0.1)
+        for error in (errors.mean_absolute, errors.worst)
+    )
     if errors.shifts == 1:
-        return f"On the labelled shift {errors.worst_on} it was off by {worst} points, {direction}."
-    average = numbers.number(errors.mean_absolute.value, "points", 0.0, 0.1)
+        return f"On the labelled shift {errors.worst_on} it was off by {worst}, {direction}."
     return (
         f"Tested on {errors.shifts} sets whose labels are known, it was wrong by {average} on "
         f"average, at worst {worst} ({errors.worst_on}, {direction}), and too high on "

@@ -43,7 +43,10 @@ _REST = 10
 _SHORTEST_DATA = 12
 _WIDE = 100
 _YOURS = 18
-"""Width of the accuracy on the user's pictures: with both ends, ±, or alone, whatever fits."""
+"""Width of the accuracy on the user's pictures: with both ends, ±, or alone, whatever fits.
+
+An estimate is never written with ±.
+"""
 
 
 def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
@@ -100,10 +103,13 @@ def _on_target(row: RunRow) -> str:
     """Returns the accuracy on the user's pictures, behind the sign of measured or of estimated."""
     if isinstance(row.target, NotRun):
         return MISSING
-    sign = "◆" if row.target.evidence in ("labels", "measured") else "◇"
     known, width = row.target, _YOURS - 2
-    texts = [with_range(known), plus_minus(known.value, known.low, known.high, "share")]
+    measured = known.evidence in ("labels", "measured")
+    texts = [with_range(known)]
+    if measured:
+        texts.append(plus_minus(known.value, known.low, known.high, "share"))
     alone = number(known.value, "share", known.low, known.high)
+    sign = "◆" if measured else "◇"
     return f"{sign} {next((text for text in texts if len(text) <= width), alone)}"
 
 
