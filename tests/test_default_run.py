@@ -80,7 +80,7 @@ def test_the_default_goes_through_every_part(default_run) -> None:
 def figures(report: Report) -> dict:
     """Returns everything measured, without what names the source."""
     result: dict[str, Any] = {p.probe: p.result for p in report.parts}
-    for name in ("effective", "not_run"):  # which baseline belongs depends on the source
+    for name in ("effective", "not_run", "forecast"):  # what belongs depends on the source
         del result["robustness"][name]
     result |= {"model": report.model, "fingerprint": report.fingerprint}
     result["data"] = [dataset.model_dump(exclude={"source", "images"}) for dataset in report.data]
@@ -144,7 +144,7 @@ def test_several_models_are_compared_and_one_that_fails_stops_only_itself(tmp_pa
     for entry in reports.values():  # every kind of encoder has an outcome
         assert part(entry, OutlierResult).finals()[0].finding.reasons
     (table,) = group.glob("comparison-*.md")
-    every = table.read_text().partition("All headline figures")[2]
+    every = table.read_text().partition("All other figures")[2]
     for name, report in reports.items():
         assert name.replace("_", r"\_") in every
         (final,) = part(report, OutlierResult).finals()
