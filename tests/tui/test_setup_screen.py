@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +76,26 @@ def is_setup(app: TuiprobeApp) -> bool:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Returns the words of each engine that was started; they end at once."""
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, ...]]]:
+    """Yields the words of each engine that was started; they end at once, and are waited for."""
     words: list[tuple[str, ...]] = []
+    engines: list[child.Engine] = []
+    begin = child.Engine.__init__
 
     def fake(arguments: Any) -> list[str]:
         words.append(tuple(arguments))
         return [sys.executable, "-c", "print('loading')"]
 
+    def noted(engine: child.Engine, arguments: Any, run: Path) -> None:
+        begin(engine, arguments, run)
+        engines.append(engine)
+
     monkeypatch.setattr(child, "command", fake)
-    return words
+    monkeypatch.setattr(child.Engine, "__init__", noted)
+    yield words
+    for engine in engines:
+        while engine.ended() is None:
+            time.sleep(0.01)
 
 
 async def test_the_form_says_what_it_means_and_follows_its_fields(
