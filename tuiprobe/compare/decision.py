@@ -30,9 +30,6 @@ from tuiprobe.results.section import NamedFigure
 
 MEAN_SHIFT_ID: Final = "mean_shift"
 
-TWO_MODELS, MORE_MODELS = 50, 150
-"""Labels after which two models, or more, are usually told apart where one is 10 points better."""
-
 MOST_TO_LABEL: Final = 12
 """Models that a command to label names."""
 
@@ -94,7 +91,8 @@ class Decision(Frozen):
         shifts: The labelled shifts that the mean is of.
         command: What to type to decide it by labels, or to find stronger evidence; empty where
             labels have decided, or cannot.
-        more: Roughly how many labels that takes; None where it is not known.
+        more: Roughly how many more labels that takes; None while it is not known, as before the
+            first label.
         notes: What weakens it.
     """
 
@@ -298,9 +296,7 @@ def _labelling(
     """Returns the fields about labels of the target: how many, and what more of them would take."""
     if target is None:
         return {}
-    usual = TWO_MODELS if len(runs) == 2 else MORE_MODELS
     fields: dict[str, Any] = {"target": target.name, "pictures": target.measured}
-    fields["more"] = min(usual, target.measured)
     if isinstance(labels, LabelEvidence):
         status = labels.status
         fields |= {"pictures": status.pictures, "labels": status.labelled, "more": status.more}

@@ -57,11 +57,8 @@ def _beneath(decision: Decision) -> Iterator[Text]:
         yield Strong(strong="note"), f": {note}"
     would = "decide it" if decision.take is None else "be stronger evidence"
     if decision.command:
-        about = "" if decision.more is None else f"about {decision.more:,} "
-        if decision.more == decision.pictures:
-            about = f"all {decision.pictures:,} "
-        text = f"{about}labels of {decision.target} would {would}: "
-        yield text[0].upper() + text[1:], Code(code=decision.command)
+        about = "Labels" if decision.more is None else f"About {decision.more:,} more labels"
+        yield f"{about} of {decision.target} would {would}: ", Code(code=decision.command)
     elif decision.take is None and decision.evidence != "labels":
         yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
 

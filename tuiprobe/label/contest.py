@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tuiprobe.label.betting import Duel, Floats
+from tuiprobe.label.betting import SUPPORT_WEIGHT, Duel, Floats
 from tuiprobe.label.survey import NOT_SURE, LabelledAccuracy, Pool, Survey
 from tuiprobe.numbers import NORMAL_95
 
@@ -230,7 +230,24 @@ class Contest(Survey):
 
     def accuracies(self) -> list[LabelledAccuracy]:
         """Returns the accuracy of each candidate, from blocks of equal stage as of now."""
-        samples = self.samples(self.stage)
+        samples, expected = self.samples(self.stage), self.pool.support
         n = sum(len(sample.pictures) for sample in samples)
-        quantile = _WIDER * (NORMAL_95 + 2.4 / max(n - 2, 1))
-        return self.estimated(samples, self.pool.support, 2, quantile)
+        quantile, sides = _WIDER * (NORMAL_95 + 2.4 / max(n - 2, 1)), []
+        for unsure, sign in ((False, -1), (True, 1)):
+            value, variance = np.zeros((2, self.pool.candidates))
+            for sample in samples:
+                drawn, size = len(sample.pictures), len(sample.block)
+                weight, mean = size / self.pool.pictures, expected[:, sample.block].mean(axis=1)
+                if not drawn:
+                    value += weight * mean
+                    variance += weight**2 * 0.25
+                    continue
+                right = sample.right(self.pool, unsure)
+                rest = right - SUPPORT_WEIGHT * expected[:, sample.pictures]
+                value += weight * (rest.mean(axis=1) + SUPPORT_WEIGHT * mean)
+                p = (right.sum(axis=1) + 2) / (drawn + 4)
+                spread = np.minimum(0.25, np.maximum(rest.var(axis=1), p * (1 - p)))
+                variance += weight**2 * spread / drawn * (1 - drawn / size)
+            sides.append((value + sign * quantile * np.sqrt(variance)).tolist())
+        rows = zip(self.right.tolist(), *sides, strict=True)
+        return [self.cut(right, low, high, n) for right, low, high in rows]

@@ -7,7 +7,7 @@ what is labelled before the first gap in an order that nobody chooses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -15,8 +15,9 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from tuiprobe.label.betting import SUPPORT_WEIGHT, Bools, Floats, Ints
-from tuiprobe.numbers import NORMAL_95, ends
+from tuiprobe.label.betting import Bools, Floats, Ints
+from tuiprobe.numbers import ends
+from tuiprobe.probes.strata import CLOSE_ENOUGH, FEWEST, STRATA, by_confidence, half_width
 from tuiprobe.results import Estimate, Figure, NotRun
 
 Evidence = Literal["sample", "proof", "open"]
@@ -34,14 +35,6 @@ NOT_SURE: Final = -2
 
 WIDEST: Final = 0.25
 """Half the width of a range above which no accuracy is stated."""
-
-CLOSE_ENOUGH: Final = 0.05
-"""Points to either side, as a fraction, at which the accuracy of one run is known."""
-
-FEWEST: Final = 25
-"""Labels before which nothing is said to be enough."""
-
-STRATA: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +141,16 @@ class BlockSample(NamedTuple):
     pictures: Ints
     labels: Ints
 
+    def right(self, pool: Pool, unsure: bool) -> Bools:
+        """Returns on which pictures of the sample each candidate is right, bool `[M, n_g]`.
+
+        Args:
+            pool: The pool.
+            unsure: Whether all are right where that is not known; else nobody is.
+        """
+        right = pool.answers[:, self.pictures] == self.labels
+        return np.asarray(right | (unsure & (self.labels == NOT_SURE)))
+
 
 class Survey:
     """The labels of the pictures of a pool.
@@ -229,38 +232,7 @@ class Survey:
             )
         return samples
 
-    def estimated(
-        self, samples: Sequence[BlockSample], expected: Floats, prior: int, quantile: float
-    ) -> list[LabelledAccuracy]:
-        """Returns accuracies from the samples of all blocks, cut to what labels prove.
-
-        Args:
-            samples: One for each block of pictures.
-            expected: float64 `[M, N]`, a guess of who is right, which reduces the variance.
-            prior: Pictures added to a sample on which each is right, and as many where it is wrong.
-            quantile: Half the width of a range, in standard errors.
-        """
-        answers, size, sides = self.pool.answers, self.pool.pictures, []
-        for unsure, sign in ((False, -1), (True, 1)):
-            value, variance = np.zeros(len(answers)), np.zeros(len(answers))
-            for block, pictures, labels in samples:
-                weight, n, mean = len(block) / size, len(pictures), expected[:, block].mean(axis=1)
-                if not n:
-                    value += weight * mean
-                    variance += weight**2 * 0.25
-                    continue
-                right = (answers[:, pictures] == labels) | (unsure & (labels == NOT_SURE))
-                rest = right - SUPPORT_WEIGHT * expected[:, pictures]
-                value += weight * (rest.mean(axis=1) + SUPPORT_WEIGHT * mean)
-                p = (right.sum(axis=1) + prior) / (n + 2 * prior)
-                spread = np.minimum(0.25, np.maximum(rest.var(axis=1), p * (1 - p)))
-                variance += weight**2 * spread / n * (1 - n / len(block))
-            sides.append((value + sign * quantile * np.sqrt(variance)).tolist())
-        n = sum(len(sample.pictures) for sample in samples)
-        rows = zip(self.right.tolist(), *sides, strict=True)
-        return [self._cut(right, low, high, n) for right, low, high in rows]
-
-    def _cut(self, right: int, low: float, high: float, n: int) -> LabelledAccuracy:
+    def cut(self, right: int, low: float, high: float, n: int) -> LabelledAccuracy:
         """Returns an accuracy cut to what labels prove.
 
         Args:
@@ -287,8 +259,7 @@ class StratifiedSample(Survey):
     def strata(self) -> Ints:
         """Number of each picture's stratum: five equal parts by confidence, int64 `[N]`."""
         numbers = np.empty(self.pool.pictures, dtype=np.int64)
-        ranked = np.argsort(self.pool.confidences[0], kind="stable")
-        for number, part in enumerate(np.array_split(ranked, STRATA)):
+        for number, part in enumerate(by_confidence(self.pool.confidences[0])):
             numbers[part] = number
         return numbers
 
@@ -313,11 +284,17 @@ class StratifiedSample(Survey):
     def accuracies(self) -> list[LabelledAccuracy]:
         """Returns the accuracy on all pictures, once each stratum has a sample."""
         samples = self.samples(self.strata)
-        n = sum(len(sample.pictures) for sample in samples)
-        if not all(len(sample.pictures) for sample in samples):
-            return [self._cut(int(self.right[0]), 0.0, 1.0, 0)]
-        quantile = NORMAL_95 + 2.4 / max(n - STRATA, 2)
-        return self.estimated(samples, np.zeros((1, self.pool.pictures)), 1, quantile)
+        drawn = np.array([len(sample.pictures) for sample in samples])
+        sizes = np.array([len(sample.block) for sample in samples])
+        if not drawn.all():
+            return [self.cut(int(self.right[0]), 0.0, 1.0, 0)]
+        ends = []
+        for unsure, sign in ((False, -1), (True, 1)):
+            right = np.array([sample.right(self.pool, unsure).sum() for sample in samples])
+            value = float(np.average(right / drawn, weights=sizes))
+            ends.append(value + sign * half_width(right, drawn, sizes))
+        low, high = ends
+        return [self.cut(int(self.right[0]), low, high, int(drawn.sum()))]
 
     @property
     def verdict(self) -> Literal["open", "enough"]:

@@ -10,7 +10,6 @@ from math import sqrt
 from typing import Final
 
 import numpy as np
-from scipy.special import expit, logit
 
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.inputs import Float64, Int64
@@ -67,6 +66,8 @@ def labels_needed(confidence: Float64, accuracy: float) -> int:
 
 def _shifted(share: Float64, sizes: Int64, mean: float) -> Float64:
     """Returns shares shifted on the scale of logits so that all pictures together give a mean."""
+    from scipy.special import expit, logit  # late: labels need none of it
+
     scores, low, high = logit(np.clip(share, 1e-6, 1 - 1e-6)), -20.0, 20.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
