@@ -238,7 +238,7 @@ def _history(state: LabelStatus) -> Iterator[str]:
         words = state.words(decision.verdict, decision.winner, names=True)
         if models and decision.verdict == verdict:
             words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
-        yield f"after {decision.labels:,} labels: {words}"
+        yield f"after {several(decision.labels, 'label')}: {words}"
         verdict, gone = decision.verdict, set(decision.dropped)
 
 
