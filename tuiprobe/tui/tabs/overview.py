@@ -160,7 +160,8 @@ def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
     if section.clause not in text:
         return headline, "", text
     at = text.index(section.clause)
-    return headline, line(text[:at]).rstrip(": "), (line(text[at + 1 :]).lstrip(". "),)
+    rest = line(text[at + 1 :]).lstrip(".;: ")
+    return headline, line(text[:at]).rstrip(": "), (rest[:1].upper() + rest[1:],)
 
 
 def warnings_of_answers(report: Report) -> list[str]:
