@@ -37,9 +37,8 @@ def difference(first: Figure, second: Figure) -> Figure:
 
 def excludes_zero(change: Estimate) -> bool:
     """Returns whether a difference has an interval, and zero lies outside it."""
-    return (
-        change.low is not None and change.high is not None and (change.low > 0 or change.high < 0)
-    )
+    low, high = ends_of(change)
+    return low > 0 or high < 0
 
 
 def best_reach(models: int) -> float:
