@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tui import Screen, measuring
-from tests.measure.conftest import write_pictures
+from tests.engine.conftest import write_pictures
 from tests.prepared import Prepared
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
@@ -107,7 +107,7 @@ def unreadable(folder: Path, images: int) -> dict[str, Any]:
         for kind in ("some", "none"):
             run, begin, peak = folder / f"run-{kind}", time.perf_counter(), 0.0
             process = prepared.start(
-                "--headless", "--model", "py:tests.measure.colors:build", "--output", run,
+                "--headless", "--model", "py:tests.engine.colors:build", "--output", run,
                 "--data", f"imagefolder:{folder / kind}", "--max-unreadable", "0.25",
                 "--sample", "0", "--workers", "2", cwd=ROOT,
             )  # fmt: skip

@@ -21,16 +21,16 @@ from tuiprobe.answer.report import answer
 from tuiprobe.datasets import Sample, Suite, UnreadableImageError
 from tuiprobe.datasets.content import DIGEST_BYTES, Content
 from tuiprobe.datasets.sample import Stamp
+from tuiprobe.engine.clock import Clock
+from tuiprobe.engine.decoding import Batch
+from tuiprobe.engine.extract import Extraction
+from tuiprobe.engine.job import Job
+from tuiprobe.engine.machine import current_fingerprint
+from tuiprobe.engine.merge import MergedSet, merge_set
+from tuiprobe.engine.plan import Plan, list_images, make_plan
+from tuiprobe.engine.resume import ShardReader
+from tuiprobe.engine.shards import Shard
 from tuiprobe.events import Event
-from tuiprobe.measure.clock import Clock
-from tuiprobe.measure.decoding import Batch
-from tuiprobe.measure.extract import Extraction
-from tuiprobe.measure.job import Job
-from tuiprobe.measure.machine import current_fingerprint
-from tuiprobe.measure.merge import MergedSet, merge_set
-from tuiprobe.measure.plan import Plan, list_images, make_plan
-from tuiprobe.measure.resume import ShardReader
-from tuiprobe.measure.shards import Shard
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.spec import RunSpec

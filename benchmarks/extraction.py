@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from benchmarks._common import command
+from tuiprobe.engine.tap_statistics import INNER_TOP_K, TapMeasure
 from tuiprobe.globs import matches
-from tuiprobe.measure.tap_statistics import INNER_TOP_K, TapMeasure
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.taps import Tap

@@ -20,9 +20,9 @@ import torch
 
 from benchmarks._common import command, machine, markdown, row
 from benchmarks._shards import batch_of, extraction_of, merged, plan_of, reader_of
-from tuiprobe.measure.merge import merge_set, write_merged
-from tuiprobe.measure.plan import Plan
-from tuiprobe.measure.tap_statistics import MAX_ROWS
+from tuiprobe.engine.merge import merge_set, write_merged
+from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.tap_statistics import MAX_ROWS
 from tuiprobe.stats import average_precision
 
 TITLE = "Scale"

@@ -15,7 +15,7 @@ def on_the_path(folder: str) -> None:
 def stage_hangs(name: str, grace: float) -> None:
     """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
     from tuiprobe import api
-    from tuiprobe.measure import stages, stopping
+    from tuiprobe.engine import stages, stopping
 
     def hang(*_: object, **__: object) -> None:
         print("at", name, file=sys.stderr, flush=True)

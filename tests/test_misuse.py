@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 import tuiprobe
+from tuiprobe.engine import run
 from tuiprobe.errors import TuiprobeError, UsageError
-from tuiprobe.measure import run
 from tuiprobe.models.load import load_encoder
 from tuiprobe.results import Report
 

@@ -211,8 +211,8 @@ def test_other_rounding_on_another_node_resumes_the_same_run(
         here = tuple(values) == read_plan(RunDir(place)).signature
         return digits(values) if here else ["another", *digits(values)]
 
-    monkeypatch.setattr("tuiprobe.measure.plan.signature", elsewhere)
-    monkeypatch.setattr("tuiprobe.measure.plan.rounded", other_digits)
+    monkeypatch.setattr("tuiprobe.engine.plan.signature", elsewhere)
+    monkeypatch.setattr("tuiprobe.engine.plan.rounded", other_digits)
     again = tuiprobe.probe(Colors(), photos, **own)
     assert (again.key, again.directory) == (first.key, first.directory)
     assert shard.stat().st_mtime_ns == written

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, write_run
+from tests.engine.fake_run import FakeSet, write_run
 from tests.tui.live_run import live_run
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError

@@ -7,7 +7,6 @@ the first run has must be in the second, and must agree.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,19 +38,6 @@ DERIVED_ARRAYS = "arrays/per_image.safetensors/"
 
 ARRAYS = ("*.safetensors", "features/*/*.safetensors", "rows/*.safetensors")
 """Files of arrays that are compared: what is merged, and no shards."""
-
-GONE = re.compile(
-    r"[a-z]+/(towers|forecast)(/.*)?"
-    r"|parts/quantisation/result/taps/\d+/(token|apart|apart_channels|apart_why|gain)(/.*)?"
-    r"|parts/quantisation/result/(answers|neighbours)/.*"
-    r"|figures/quantisation/(int8\.(token|apart)\..*|int8\.gain.*|.*\|apart/.*)"
-    r"|tables/quantisation/int8/(token_|apart_|gain).*"
-    r"|tables/quantisation/int8_(answers|neighbours)/.*"
-    r"|charts/quantisation/int8_layers/series/(#|[1-9]).*"
-)
-"""Paths that went on purpose since `BASE`: the probes of both towers and of the forecast, and INT8
-with a scale per row or for single channels. Lists whose rows moved by that are compared by the ids
-of their figures."""
 
 Leaves = dict[str, Any]
 """Values of a run by path."""
@@ -145,14 +131,12 @@ class RunDifference:
         missing: Paths that only the base has.
         differing: Sentences on paths whose values differ.
         new: Paths that only this checkout has; they are reported and no failure.
-        gone: Paths that went on purpose; they are counted and no failure.
     """
 
     equal: int = 0
     missing: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
@@ -168,8 +152,6 @@ def compare(base: Leaves, now: Leaves) -> RunDifference:
         reason = "" if path not in now else difference_of(value, now[path], exact)
         if path in now and not reason:
             difference.equal += 1
-        elif GONE.fullmatch(path):
-            difference.gone.append(path)
         elif path not in now:
             difference.missing.append(path)
         else:

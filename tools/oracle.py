@@ -38,7 +38,7 @@ from tools.oracle_runs import (
     write_vectors,
 )
 
-BASE = "4bc426c8"
+BASE = "aa4765cc"
 """The commit that runs are compared with."""
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -182,8 +182,7 @@ def show(name: str, difference: RunDifference, most: int = 20) -> None:
     """Prints how a run compares."""
     kinds = ("missing", "differing", "new")
     counts = [f"{len(getattr(difference, kind)):,} {kind}" for kind in kinds]
-    gone = f"; {len(difference.gone):,} gone on purpose" if difference.gone else ""
-    print(f"{name}: {difference.equal:,} equal, {', '.join(counts)}{gone}")
+    print(f"{name}: {difference.equal:,} equal, {', '.join(counts)}")
     for kind in kinds:
         lines = getattr(difference, kind)
         for line in lines[:most]:

@@ -19,13 +19,13 @@ from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.set_names import safe_name
+from tuiprobe.engine.group import RunEnd
+from tuiprobe.engine.group import run_several as run_together
+from tuiprobe.engine.opening import PythonObjects
+from tuiprobe.engine.run import run as run_one
+from tuiprobe.engine.stages import RunOutcome
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
-from tuiprobe.measure.group import RunEnd
-from tuiprobe.measure.group import run_several as run_together
-from tuiprobe.measure.opening import PythonObjects
-from tuiprobe.measure.run import run as run_one
-from tuiprobe.measure.stages import RunOutcome
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
 from tuiprobe.models.trial import first_pictures
@@ -47,12 +47,12 @@ _SETS = (str, os.PathLike, Dataset)
 
 
 def run(spec: RunSpec, **options: Any) -> RunOutcome:
-    """Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
+    """Measures one model and asks every probe; see `tuiprobe.engine.run.run`."""
     return run_one(spec, answer=answer, **options)
 
 
 def run_several(specs: Sequence[RunSpec], **options: Any) -> list[RunEnd]:
-    """Measures several models over the same images; see `tuiprobe.measure.group.run_several`."""
+    """Measures several models over the same images; see `tuiprobe.engine.group.run_several`."""
     return run_together(specs, answer=answer, **options)
 
 

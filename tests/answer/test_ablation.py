@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, vouch, write_run
+from tests.engine.fake_run import FakeSet, vouch, write_run
 from tuiprobe.answer.ablation import Question, ablate, parse_question
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError

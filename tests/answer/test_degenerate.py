@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, write_run
+from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
 from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from tests.measure.fake_run import FakeSet, vouch, write_run
+from tests.engine.fake_run import FakeSet, vouch, write_run
 from tuiprobe.answer.ablation import Question, ablate
 from tuiprobe.answer.report import answer
 from tuiprobe.files import DamagedFileError

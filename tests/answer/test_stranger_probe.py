@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.answer import strangers
-from tests.measure.fake_run import FakeSet, write_run
+from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError

@@ -19,9 +19,9 @@ from tuiprobe import miniature
 from tuiprobe.catalog.presets import presets
 from tuiprobe.cli.app import run_cli
 from tuiprobe.cli.headless import paper_models, read_models
+from tuiprobe.engine.group import BYTES_A_PARAMETER, FILE_SIZES, SHARE_OF_MEMORY, affordable
+from tuiprobe.engine.plan import Plan, make_plan
 from tuiprobe.errors import UsageError
-from tuiprobe.measure.group import BYTES_A_PARAMETER, FILE_SIZES, SHARE_OF_MEMORY, affordable
-from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.miniature.weights import FOLDER
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
@@ -30,7 +30,7 @@ from tuiprobe.spec_defaults import make_spec
 
 Captured = pytest.CaptureFixture[str]
 
-OPENING = "tuiprobe.measure.opening"
+OPENING = "tuiprobe.engine.opening"
 
 LIST = """
 mini_clip        # of the package
@@ -142,7 +142,7 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     assert opened == ["mini_clip"]
     opened.clear()
     (folder / "models.txt").write_text("mini_supervised\n")
-    monkeypatch.setattr("tuiprobe.measure.finished.__version__", "0.0.1")
+    monkeypatch.setattr("tuiprobe.engine.finished.__version__", "0.0.1")
     assert probe() == 0
     assert opened == ["mini_supervised"]
 
@@ -191,7 +191,7 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
     folder: Path, opened: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "models.txt").write_text("mini_clip\nmini_supervised\nmini_finetuned\n")
-    monkeypatch.setattr("tuiprobe.measure.machine.free_memory", lambda device: None)  # alone
+    monkeypatch.setattr("tuiprobe.engine.machine.free_memory", lambda device: None)  # alone
 
     def stopped(*given: Any, **named: Any) -> Plan:
         if len(opened) == 2:

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from tests.measure.fake_run import vouch
+from tests.engine.fake_run import vouch
 from tests.report.samples import estimate, outliers, report
 from tests.report.strangers import strange_report
 from tuiprobe.cli.app import run_cli

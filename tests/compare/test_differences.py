@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, vouch, write_run
+from tests.engine.fake_run import FakeSet, vouch, write_run
 from tests.report.samples import estimate, model, outliers, report
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report

@@ -13,8 +13,8 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.registry import source_named
+from tuiprobe.engine.preview import preview
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.measure.preview import preview
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec_commands import command_of
 from tuiprobe.spec_defaults import make_spec

@@ -11,8 +11,8 @@ from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.suites import auto_suite, read_suite
+from tuiprobe.engine.head_matching import answers_for
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.measure.head_matching import answers_for
 
 ALL = ("imagenet", *SHIFTS)
 

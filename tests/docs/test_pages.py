@@ -11,8 +11,8 @@ from markdown_it import MarkdownIt
 
 from tests.docs.blocks import PAGES, ROOT, name
 from tuiprobe.answer.schema import json_schema
+from tuiprobe.engine.stopping import INTERRUPTED
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.measure.stopping import INTERRUPTED
 from tuiprobe.results.headlines import HEADLINES
 
 

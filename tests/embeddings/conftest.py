@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tuiprobe.api import run
-from tuiprobe.measure.stages import RunOutcome
+from tuiprobe.engine.stages import RunOutcome
 from tuiprobe.spec_defaults import make_spec
 
 Run = Callable[..., RunOutcome]

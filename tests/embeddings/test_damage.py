@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.embeddings.conftest import Run, planted
-from tests.measure.fake_run import vouch
+from tests.engine.fake_run import vouch
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError

@@ -15,10 +15,10 @@ from tests.embeddings.conftest import planted
 from tuiprobe.catalog.class_names import place_of_each
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
+from tuiprobe.engine.opening import plan_run
+from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event
-from tuiprobe.measure.opening import plan_run
-from tuiprobe.measure.plan import Plan
 from tuiprobe.report import read_report
 from tuiprobe.spec_defaults import make_spec
 

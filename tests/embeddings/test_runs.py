@@ -13,10 +13,10 @@ from tests.embeddings.conftest import Run, planted
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors import rows as sampling
 from tuiprobe.datasets.vectors.rows import sampled_rows
+from tuiprobe.engine import shards as cutting
+from tuiprobe.engine.extract import Extraction
+from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.measure import shards as cutting
-from tuiprobe.measure.extract import Extraction
-from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.report import read_report
 from tuiprobe.results import Report

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.engine.fake_run import vouch
 from tests.fuzz.mutate import mutated, mutated_tree
-from tests.measure.fake_run import vouch
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 

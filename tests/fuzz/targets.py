@@ -24,12 +24,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tests.datasets.broden_tree import write_tree
+from tests.engine.fake_run import vouch
 from tests.fuzz.damage import damaged_arrays, damaged_json
 from tests.fuzz.decisions import Decisions
 from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
 from tests.fuzz.test_readers import make_template, read_ranks
-from tests.measure.fake_run import vouch
 from tuiprobe.answer.paths import without_folders
 from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import read_classes

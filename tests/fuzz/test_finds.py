@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from tests.engine.fake_run import PRINT, vouch
 from tests.fuzz.test_readers import read_ranks
-from tests.measure.fake_run import PRINT, vouch
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.datasets.vectors.labels import read_labels

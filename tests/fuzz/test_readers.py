@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.engine.fake_run import FakeSet, vouch, write_run
 from tests.fuzz.budget import seconds, seeds
 from tests.fuzz.damage import damage
-from tests.measure.fake_run import FakeSet, vouch, write_run
 from tests.tui.live_run import HOST, live_run
 from tuiprobe.catalog.accuracies import read_own_baseline
 from tuiprobe.cli.app import run_cli

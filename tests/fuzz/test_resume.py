@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.conftest import job, write_checkpoint, write_pictures
 from tests.fuzz.budget import seconds, seeds
 from tests.fuzz.damage import damage
-from tests.measure.conftest import job, write_checkpoint, write_pictures
 from tuiprobe.cli.app import run_cli
 
 SECONDS = seconds("resume")

@@ -59,7 +59,7 @@ def test_a_model_whose_own_code_fails_is_a_failed_check_and_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken_model.py").write_text(
-        "from tests.measure.colors import build as colors\n"
+        "from tests.engine.colors import build as colors\n"
         "def build():\n"
         "    one = colors()\n"
         "    def fail(images): raise KeyError('inside')\n"

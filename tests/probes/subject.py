@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.measure.fake_run import model as fake
+from tests.engine.fake_run import model as fake
 from tuiprobe.results import Model
 
 

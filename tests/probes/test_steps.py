@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, write_run
+from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.protocol import Probe, Subject

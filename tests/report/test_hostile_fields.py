@@ -18,7 +18,7 @@ import yaml
 from markdown_it import MarkdownIt
 from pydantic import BaseModel, ValidationError
 
-from tests.measure.fake_run import vouch
+from tests.engine.fake_run import vouch
 from tests.report.samples import PROBES, data_sets, estimate, model, outliers, report, retold
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger

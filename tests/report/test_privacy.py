@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.measure.conftest import write_pictures
+from tests.engine.conftest import write_pictures
 from tests.report.samples import model, report
 from tuiprobe import probe
 from tuiprobe.answer.paths import without_folders

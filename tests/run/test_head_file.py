@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, write_run
+from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.head_file import read_head

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, write_run
+from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
 from tuiprobe.manifest import read_manifest, write_manifest

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.measure.conftest import write_pictures
+from tests.engine.conftest import write_pictures
 from tuiprobe import __version__
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.run.directory import RunDir
@@ -177,7 +177,7 @@ def test_cancelling_ends_an_engine_that_hangs(
     write_pictures(tmp_path / "photos", 8)
     monkeypatch.setenv("FAULT", "load:hang")
     log = tmp_path / "run" / "log.txt"
-    model = ["--headless", "--model", "py:tests.measure.faulty:build", "--workers", "0"]
+    model = ["--headless", "--model", "py:tests.engine.faulty:build", "--workers", "0"]
     engine = Engine([*model, "--data", f"imagefolder:{tmp_path / 'photos'}"], log.parent)
     wait(lambda: log.exists() and "at load" in log.read_text())
     engine.cancel()

@@ -11,8 +11,8 @@ import pytest
 from textual.color import Color
 from textual.strip import Strip
 
-from tests.measure.fake_run import FakeSet
-from tests.measure.fake_run import write_run as engine_run
+from tests.engine.fake_run import FakeSet
+from tests.engine.fake_run import write_run as engine_run
 from tests.report.samples import estimate, model, outliers, report
 from tests.tui.conftest import contrast, until
 from tests.tui.conftest import drawn as screen_text

@@ -12,8 +12,8 @@ import pytest
 from rich.segment import Segment
 from textual.widgets import Input, Static, Tabs
 
-from tests.measure.fake_run import FakeSet
-from tests.measure.fake_run import write_run as engine_run
+from tests.engine.fake_run import FakeSet
+from tests.engine.fake_run import write_run as engine_run
 from tests.report.samples import data_sets, model
 from tests.tui.conftest import drawn as drawn_screen
 from tests.tui.conftest import unexplained, until

@@ -19,8 +19,8 @@ from torch.optim.swa_utils import AveragedModel
 
 import tuiprobe
 from tests.watching.networks import LAYERS, WIDTH, Giving, network, pictures
+from tuiprobe.engine.tap_statistics import MAX_ROWS
 from tuiprobe.errors import UsageError
-from tuiprobe.measure.tap_statistics import MAX_ROWS
 from tuiprobe.results import Estimate, NotRun
 
 

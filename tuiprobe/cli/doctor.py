@@ -44,8 +44,8 @@ def doctor(
 
     if offline:
         go_offline()  # before a library is imported
-    from tuiprobe.measure.machine import choose_device
-    from tuiprobe.measure.ranks import Rank
+    from tuiprobe.engine.machine import choose_device
+    from tuiprobe.engine.ranks import Rank
     from tuiprobe.models.doctor import examine
 
     examination = examine(

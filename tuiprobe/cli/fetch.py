@@ -57,8 +57,8 @@ def fetch(
     if head is None and (classes or templates):
         raise UsageError("--classes and --templates belong to --head zero-shot")
     from tuiprobe.cli.doctor import head_progress
-    from tuiprobe.measure.machine import choose_device
-    from tuiprobe.measure.ranks import Rank
+    from tuiprobe.engine.machine import choose_device
+    from tuiprobe.engine.ranks import Rank
     from tuiprobe.models.downloads import printing_downloads
     from tuiprobe.models.fetch import fetch as fetch_model
     from tuiprobe.models.fetch import fetch_head, filled_folders

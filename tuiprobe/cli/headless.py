@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.engine.ranks import current_rank
+from tuiprobe.engine.stopping import INTERRUPTED, KEPT, Interrupted, catching_signals
 from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import expand_home, read_regular
-from tuiprobe.measure.ranks import current_rank
-from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, catching_signals
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.plaintext import plain, text_of
@@ -26,7 +26,7 @@ from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
-    from tuiprobe.measure.stages import RunOutcome
+    from tuiprobe.engine.stages import RunOutcome
     from tuiprobe.run.directory import RunDir
 
 
@@ -197,8 +197,8 @@ class _SeveralModels:
 
     def run(self, specs: list[RunSpec]) -> int:
         """Measures what is left, then compares all; returns the exit code."""
-        from tuiprobe.measure.group import affordable
-        from tuiprobe.measure.machine import choose_device, free_memory
+        from tuiprobe.engine.group import affordable
+        from tuiprobe.engine.machine import choose_device, free_memory
 
         groups = [specs]
         if self.listed:
@@ -231,7 +231,7 @@ class _SeveralModels:
     def _waiting(self, specs: list[RunSpec]) -> list[RunSpec]:
         """Returns the models that are to be opened: not those finished or without weights."""
         from tuiprobe.catalog.presets import presets
-        from tuiprobe.measure.finished import finished_runs
+        from tuiprobe.engine.finished import finished_runs
 
         waiting = []
         for spec, before in zip(specs, finished_runs(specs, self.runs), strict=True):

@@ -1,7 +1,7 @@
 """Reads the file of a shard, for the engine and for `verify`.
 
 A shard has a checksum of its own and no place in the manifest. Here it is compared with the key of
-its set and with its place; the engine also compares it with the plan (`tuiprobe.measure.resume`).
+its set and with its place; the engine also compares it with the plan (`tuiprobe.engine.resume`).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.runsetup import Setup, SetupMemory
 
 Contents = Mapping[str, Any]
-"""What `tuiprobe.measure.preview` answers."""
+"""What `tuiprobe.engine.preview` answers."""
 
 Trial = Mapping[str, Any]
 """The encoder as `tuiprobe doctor --model MODEL --json` describes it."""

@@ -128,7 +128,7 @@ class Setup:
         return [*self.options(), "--output", str(self.directory(runs))]
 
     def request(self, runs: Path) -> str:
-        """Returns what `tuiprobe.measure.preview` is asked; values that are wrong are left out.
+        """Returns what `tuiprobe.engine.preview` is asked; values that are wrong are left out.
 
         Args:
             runs: Where run directories are kept.

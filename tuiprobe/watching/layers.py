@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tuiprobe.datasets.order import hash_ids
+from tuiprobe.engine.tap_statistics import MAX_ROWS, sampled_rows
 from tuiprobe.errors import UsageError
 from tuiprobe.globs import matches
-from tuiprobe.measure.tap_statistics import MAX_ROWS, sampled_rows
 from tuiprobe.models.taps import (
     Extract,
     NotTappableError,

@@ -11,12 +11,12 @@ import numpy as np
 
 from tuiprobe import __version__
 from tuiprobe.answer.report import part
+from tuiprobe.engine.live import RunningTap, live_pace
+from tuiprobe.engine.machine import current_fingerprint
+from tuiprobe.engine.tap_statistics import MAX_ROWS
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event
 from tuiprobe.manifest import write_record
-from tuiprobe.measure.live import RunningTap, live_pace
-from tuiprobe.measure.machine import current_fingerprint
-from tuiprobe.measure.tap_statistics import MAX_ROWS
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
 from tuiprobe.probes.inputs import TapArrays, flatten_summary

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, write_run
+from tests.engine.fake_run import FakeSet, write_run
 from tests.probes.robustness.test_baselines import one_hot
 from tests.report.samples import model, report
 from tuiprobe.catalog.accuracies import SHIFTS, published_row

@@ -123,7 +123,7 @@ class SetupScreen(ProbeScreen):
         self._contents, self._note = None, "looking at the data"
         self._show()
         request = setup.request(self.app.runs)
-        answer = await ask_python(["-P", "-m", "tuiprobe.measure.preview", request])
+        answer = await ask_python(["-P", "-m", "tuiprobe.engine.preview", request])
         try:
             self._contents = json.loads(answer.out)
         except ValueError:

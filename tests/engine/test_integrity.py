@@ -1,0 +1,521 @@
+"""No altered, foreign or lost file counts as measured, and no success without results."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.engine.conftest import measured, results, shard_files, small_job, when_measuring
+from tests.run.test_directory import other_process_holding
+from tuiprobe.cli.app import run_cli
+from tuiprobe.engine.machine import current_fingerprint
+from tuiprobe.errors import DataError, RunError
+from tuiprobe.files import DamagedFileError
+from tuiprobe.results import Report
+from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.verify import verify
+
+pytestmark = pytest.mark.slow
+
+Harm = Callable[[RunDir, Path], None]
+Again = Callable[..., int]
+Capture = pytest.CaptureFixture[str]
+IMAGES = 32
+
+
+def begun(pictures: Path, output: Path, *more: str) -> Path:
+    assert run_cli(small_job(pictures, output, "--sample", str(IMAGES), *more)) == 0
+    return output
+
+
+@pytest.fixture(scope="session")
+def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return begun(pictures, tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture(scope="session")
+def foreign(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a run of another order, whose files are whole too."""
+    return begun(pictures, tmp_path_factory.mktemp("runs") / "run", "--seed", "3")
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> RunDir:
+    shutil.copytree(finished, tmp_path / "run")
+    return RunDir(tmp_path / "run")
+
+
+@pytest.fixture
+def again(pictures: Path, tmp_path: Path) -> Again:
+    """Returns what runs the same command again in the copied directory."""
+    command = small_job(pictures, tmp_path / "run", "--sample", str(IMAGES))
+    return lambda *more: run_cli([*command, *more])
+
+
+@pytest.fixture
+def resume(pictures: Path, run: RunDir) -> Callable[..., None]:
+    """Returns what measures the last shard, and acts as that begins."""
+
+    def go(act: Callable[[], object]) -> None:
+        shard_files(run.path)[-1].unlink()
+        run.results_file.unlink()
+        measured(pictures, run.path, sample=IMAGES, listen=when_measuring(act))
+
+    return go
+
+
+def as_rank(monkeypatch: pytest.MonkeyPatch, number: int, world: int) -> None:
+    monkeypatch.setenv("RANK", str(number))
+    monkeypatch.setenv("WORLD_SIZE", str(world))
+
+
+def whole(run: RunDir) -> bool:
+    return all(finding.state == "whole" for finding in verify(run))
+
+
+def state_of(run: RunDir, file: str) -> str:
+    return next(finding.state for finding in verify(run) if finding.file == file)
+
+
+# Shards, whichever rank they are of.
+
+
+def of_another_run(run: RunDir, path: Path) -> None:
+    rewritten(run, path, key="b" * 64)
+
+
+def of_another_place(run: RunDir, path: Path) -> None:
+    shutil.copy(shard_files(run.path)[3], path)
+
+
+def damaged(run: RunDir, path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+def rewritten(run: RunDir, path: Path, **changes: str) -> None:
+    """Writes a shard again with other metadata and a checksum that fits."""
+    entry = run.at(f"shards/{path.name}")
+    arrays, metadata = read_arrays(entry)
+    write_arrays(entry, arrays, {**metadata, **changes})
+
+
+def fingerprinted(run: RunDir, path: Path, flags: dict[str, str] | None = None, **more: object):
+    """Writes a shard again as if another machine had measured it."""
+    _, metadata = read_arrays(run.at(f"shards/{path.name}"))
+    made = json.loads(metadata["fingerprint"]) | more
+    made["flags"] |= flags or {}
+    rewritten(run, path, fingerprint=json.dumps(made))
+
+
+def with_arrays(**changes: Callable[[np.ndarray], np.ndarray]) -> Harm:
+    """Writes a shard again with other arrays and a checksum that fits."""
+
+    def harm(run: RunDir, path: Path) -> None:
+        entry = run.at(f"shards/{path.name}")
+        arrays, metadata = read_arrays(entry)
+        for field, change in changes.items():
+            name = field if field in arrays else f"embedding/state.{field.replace('__', '.')}"
+            arrays[name] = change(arrays[name])
+        write_arrays(entry, arrays, metadata)
+
+    return harm
+
+
+HARMS = [
+    of_another_place,
+    of_another_run,
+    damaged,
+    with_arrays(features=lambda a: a[:, :-1]),
+    with_arrays(features=lambda a: a.astype("f8")),
+    with_arrays(digests=lambda a: a[:-1]),
+    with_arrays(images=lambda a: a * 0),
+    with_arrays(moments__m4=lambda a: a[:-1]),
+    with_arrays(smallest__sample_ids=lambda a: np.tile(a, 2)),
+]
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_shards_that_no_engine_of_this_run_wrote_are_measured_again(
+    world, run, finished, again, monkeypatch, capsys
+):
+    """Of two ranks the first does not run: what is its becomes clear as the other merges."""
+    if world == 2:
+        as_rank(monkeypatch, 0, 2)
+    for some in (HARMS[:7], HARMS[7:]):
+        for harm, path in zip(some, shard_files(run.path), strict=False):
+            harm(run, path)
+        run.results_file.unlink()
+        assert again() == 0
+        warned = [s for s in capsys.readouterr().err.splitlines() if "measured again" in s]
+        for path in shard_files(run.path)[: len(some)]:
+            assert any(path.name in line for line in warned), path.name
+        assert results(run.path) == results(finished)
+        assert whole(run)
+
+
+def test_a_shard_damaged_while_the_run_goes_on_is_measured_again_at_the_merge(
+    run, finished, resume
+):
+    resume(lambda: damaged(run, shard_files(run.path)[0]))
+    assert results(run.path) == results(finished)
+
+
+def test_a_damaged_shard_is_left_out_where_the_run_is_stopped(run: RunDir, resume) -> None:
+    def stop() -> None:
+        damaged(run, shard_files(run.path)[0])
+        (run.path / "cancel").touch()
+
+    resume(stop)
+    partial = results(run.path)
+    assert partial["partial"]
+    assert partial["data"][0]["measured"] == IMAGES - 2 * 4  # two shards are not there
+
+
+def test_a_shard_of_another_fingerprint_is_refused_unless_mixed(run, again, resume, capsys):
+    """As the run begins by the name of the library; by the shard as it merges."""
+    first, second, *_ = shard_files(run.path)
+    fingerprinted(run, first, processor="Another Model 9000")
+    assert again() == 0  # another model of processor is used and reported
+    (warning,) = (text for text in results(run.path)["warnings"] if "processor" in text)
+    assert "Another Model 9000" in warning
+    assert "last bits may differ" in warning
+    with pytest.raises(
+        DataError, match=rf"{second.name} .* under other conditions .threads 7 then, 1 now"
+    ):
+        resume(lambda: fingerprinted(run, second, threads=7))
+    assert not run.results_file.exists()
+    for name in ("pillow", "timm", "onednn", "blas"):
+        fingerprinted(run, first, {name: "another"})
+        assert again() == 4
+        assert f"({name} another then, " in capsys.readouterr().err
+        assert again("--mix") == 0
+        first.unlink()
+        assert again("--mix") == 0
+    assert any("--mix" in warning for warning in results(run.path)["warnings"])
+    assert again("--threads", "2") == 4
+    assert "threads 1 then, 2 now" in capsys.readouterr().err
+
+
+def test_the_fingerprint_holds_what_changes_the_last_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    fingerprint = current_fingerprint("cpu")
+    assert fingerprint.flags["numpy"] == np.__version__
+    assert "openblas" in fingerprint.flags["blas"] or "mkl" in fingerprint.flags["blas"]
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    assert current_fingerprint("cpu").differences(fingerprint) == {
+        "onednn": ("SSE41", fingerprint.flags["onednn"])
+    }
+
+
+# Sidecars.
+
+
+def flip_labels(text: str) -> str:
+    samples = [json.loads(line) for line in text.splitlines()]
+    return "".join(json.dumps({**s, "label": (s["label"] + 1) % 3}) + "\n" for s in samples)
+
+
+ALTERED: dict[str, Callable[[str], str]] = {
+    "samples.jsonl": flip_labels,
+    "plan.json": lambda text: text.replace('"planned": 32', '"planned": 33'),
+    "measured.json": lambda text: text.replace('"pieces": 1', '"pieces": 2'),
+    "preflight.json": lambda text: text.replace('"pass"', '"warn"', 1),
+    "spec.json": lambda text: text.replace('"seed": 0', '"seed": 1'),
+}
+RECORD, MERGED = "is damaged: its checksum", "belongs to another run or merge"
+FOREIGN = {
+    "samples.jsonl": RECORD, "plan.json": RECORD, "measured.json": RECORD,
+    "head.safetensors": RECORD, "statistics.safetensors": MERGED,
+    "features/pictures0/images.safetensors": MERGED,
+}  # fmt: skip
+
+
+def test_an_altered_record_or_whole_file_of_another_run_is_noticed_and_mended(
+    run: RunDir, finished: Path, foreign: Path, again: Again, capsys: Capture
+) -> None:
+    for name, change in [*ALTERED.items(), *FOREIGN.items()]:
+        file = run.path / name
+        before = file.read_bytes()
+        if callable(change):
+            file.write_text(change(before.decode()))
+        else:
+            shutil.copy(foreign / name, file)
+        assert file.read_bytes() != before
+        assert run_cli(["reprobe", str(run.path)]) == 4
+        err = capsys.readouterr().err
+        assert name in err
+        assert (RECORD if callable(change) else change) in err
+        assert any(finding.state == "damaged" for finding in verify(run))
+        assert results(run.path) == results(finished)
+        if callable(change) or change is MERGED:
+            assert again() == 0
+            assert results(run.path) == results(finished)
+            assert whole(run)
+        else:
+            file.write_bytes(before)
+
+
+def test_a_file_that_the_manifest_names_and_that_is_gone_is_noticed(run, finished, capsys):
+    for name, command in (
+        ("preflight.json", ["reprobe"]),
+        ("features/pictures0/images.safetensors", ["reprobe"]),
+        ("per_image.safetensors", ["compare", str(finished)]),
+        ("results.json", ["report"]),
+    ):
+        content = (run.path / name).read_bytes()
+        (run.path / name).unlink()
+        assert run_cli([*command, str(run.path)]) == 4
+        assert name in capsys.readouterr().err
+        assert state_of(run, name) == "missing"
+        (run.path / name).write_bytes(content)
+
+
+def test_a_baseline_that_the_manifest_does_not_name_is_refused(pictures, tmp_path, capsys):
+    run = measured(pictures, tmp_path / "run", model="partly_nan", sample=IMAGES).directory
+    (run.path / "baseline.csv").write_text("model,val,r\n")
+    assert state_of(run, "baseline.csv") == "not named"
+    assert run_cli(["reprobe", str(run.path)]) == 4
+    message = "baseline.csv is damaged: its checksum is not in manifest.json"
+    assert message in capsys.readouterr().err
+
+
+# The manifest.
+
+
+def test_results_without_a_manifest_are_refused_and_finished_by_the_same_command(
+    run, finished, again, tmp_path, capsys
+):
+    run.at("manifest.json").unlink()
+    for command in (["report"], ["reprobe"], ["compare", str(finished)]):
+        assert run_cli([*command, str(run.path)]) == 4
+        err = capsys.readouterr().err
+        assert "has no manifest.json" in err
+        assert "the command that made the run finishes it" in err
+    assert listed_state(run, capsys) == "damaged"
+    assert state_of(run, "manifest.json") == "missing"
+    with pytest.raises(DamagedFileError, match="no manifest"):
+        Report.read(run.results_file.path)
+    assert again() == 0
+    assert results(run.path) == results(finished)
+    assert whole(run)
+    (tmp_path / "alone").mkdir()  # results alone need none
+    shutil.copy(run.results_file.path, tmp_path / "alone")
+    assert run_cli(["report", str(tmp_path / "alone"), "--format", "md"]) == 0
+
+
+def listed_state(run: RunDir, capsys: Capture) -> str:
+    assert run_cli(["runs", "--json", "--root", str(run.path)]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    return str(row["state"])
+
+
+def test_a_manifest_that_is_old_or_cannot_be_read_does_not_hold(run, again, capsys):
+    file = run.at("manifest.json").path
+    before = file.read_bytes()
+    assert run_cli(["reprobe", str(run.path), "--concept-share", "0.02"]) == 0
+    file.write_bytes(before)
+    assert run_cli(["report", str(run.path)]) == 4
+    assert f"run `tuiprobe reprobe {run.path}` to write it again" in capsys.readouterr().err
+    assert {finding.file for finding in verify(run) if not finding.sound} == {
+        "spec.json",
+        "results.json",
+    }
+    for content in ("", "{", "[]", '{"spec.json": 3}'):
+        file.write_text(content)
+        assert run_cli(["report", str(run.path)]) == 4
+        assert "manifest.json is damaged" in capsys.readouterr().err
+        assert state_of(run, "manifest.json") == "damaged"
+    assert again() == 0
+    assert whole(run)
+
+
+USUAL = {("spec.json", False), ("results.json", True)}
+KILLS = [
+    pytest.param(name, after, marks=() if (name, after) in USUAL else pytest.mark.nightly)
+    for name in ("spec.json", "per_image.safetensors", "results.json", "summary.json")
+    for after in (False, True)
+]
+
+
+@pytest.mark.parametrize(("name", "after"), [*KILLS, ("manifest.json", False)])
+def test_a_reprobe_that_is_killed_leaves_the_old_state_or_says_what_to_do(
+    name, after, run, prepared, tmp_path, capsys
+):
+    """At each kind of file that it writes; of the two manifests at the first one."""
+    old, changes = results(run.path), ["reprobe", str(run.path), "--concept-share", "0.02"]
+    hook = ("tests.hooks:killed_at", (name, after))
+    assert prepared.run(*changes, cwd=tmp_path, before=[hook]).returncode == -signal.SIGKILL
+    code = run_cli(["report", str(run.path)])
+    if name == "manifest.json":
+        assert code == 0
+        assert results(run.path) == old
+        assert whole(run)
+    else:
+        assert code == 4
+        assert f"run `tuiprobe reprobe {run.path}` again" in capsys.readouterr().err
+        assert state_of(run, "manifest.json") == "unfinished"
+        assert [finding for finding in verify(run) if not finding.sound] == []
+    assert run_cli(changes) == 0
+    assert results(run.path)["spec"]["concept_share"] == 0.02
+    assert whole(run)
+
+
+def test_altered_results_are_noticed(run: RunDir, finished: Path, capsys: Capture) -> None:
+    value = str(Report.read(run.results_file).figure("kurtosis").value)
+    text = run.results_file.read_text()
+    assert value in text
+    run.results_file.path.write_text(text.replace(value, "1.5", 1))
+    for command in (["report"], ["compare", str(finished)]):
+        assert run_cli([*command, str(run.path)]) == 4
+        assert "results.json is damaged: its checksum" in capsys.readouterr().err
+    assert listed_state(run, capsys) == "damaged"
+
+
+def test_verify_says_what_is_whole_damaged_lost_and_unfinished(run, capsys):
+    assert run_cli(["verify", str(run.path)]) == 0
+    out = capsys.readouterr().out
+    assert "samples.jsonl: 32 images" in out
+    assert ": 8 of 8" in out
+    assert out.endswith(f"{run.path} is whole\n")
+    damaged(run, shard_files(run.path)[2])
+    run.statistics_file.path.unlink()
+    os.mkfifo(run.statistics_file.path)
+    run.results_file.unlink()
+    run.results_file.path.symlink_to("/etc/passwd")
+    assert run_cli(["verify", str(run.path), "--json"]) == 4
+    report = json.loads(capsys.readouterr().out)
+    shards = next(file["file"] for file in report["files"] if file["file"].startswith("shards/"))
+    wrong = {file["file"] for file in report["files"] if file["state"] == "damaged"}
+    assert wrong == {shards, "statistics.safetensors", "results.json"}
+    assert not report["whole"]
+
+
+def test_verify_tells_an_unfinished_run_from_one_that_lost_shards(run, finished, tmp_path):
+    shard_files(run.path)[0].unlink()
+    lost = next(finding for finding in verify(run) if finding.file.startswith("shards/"))
+    assert (lost.state, lost.detail) == ("missing", "7 of 8, and 8 were merged")
+    for file in (run.results_file, run.measured_file):
+        file.unlink()
+    assert any(not finding.sound for finding in verify(run))
+    run.at("manifest.json").unlink()
+    assert all(finding.sound for finding in verify(run))
+    stopped = RunDir(shutil.copytree(finished, tmp_path / "after its merge"))
+    for file in (stopped.at("manifest.json"), stopped.results_file, stopped.head_file):
+        file.unlink()
+    assert all(finding.sound for finding in verify(stopped))
+    unfinished = {finding.file for finding in verify(stopped) if finding.state == "unfinished"}
+    assert unfinished == {"results.json", "manifest.json"}
+
+
+# Names that are no text.
+
+
+def test_undecodable_names_of_images_cost_no_results(pictures, tmp_path, capsys):
+    data = shutil.copytree(pictures, tmp_path / "data")
+    for number, picture in enumerate(sorted(data.rglob("*.png"))[::3]):
+        picture.rename(os.fsdecode(os.fsencode(picture.parent) + b"/\xff%d.png" % number))
+    (data / "class0" / os.fsdecode(b"not\xfd.png")).write_bytes(b"no image")
+    command = small_job(data, tmp_path / "run", "--max-unreadable", "0.5")
+    assert run_cli(command) == 0
+    (skipped,) = results(tmp_path / "run")["data"][0]["skipped"]
+    assert skipped["path"] == "class0/not\\udcfd.png"
+    os.utime(data / "class1")
+    assert run_cli(command) == 0
+    assert "resuming: 97 of 97" in capsys.readouterr().err
+    assert whole(RunDir(tmp_path / "run"))
+
+
+# Success without results.
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+
+
+def replaced(path: Path) -> None:
+    moved(path)
+    path.mkdir()
+
+
+def emptied(path: Path) -> None:
+    shutil.rmtree(path)
+    path.mkdir()
+
+
+def without_key(path: Path) -> None:
+    (path / "key").unlink()
+
+
+def without_shards(path: Path) -> None:
+    shutil.rmtree(path / "shards")
+
+
+@pytest.mark.parametrize(
+    "harm", [shutil.rmtree, moved, replaced, emptied, without_key, without_shards]
+)
+def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(harm, run, resume):
+    with pytest.raises(RunError, match="gone") as error:
+        resume(lambda: harm(run.path))
+    assert "\n" not in str(error.value)
+    assert not (run.path / "results.json").exists()
+    if harm in (shutil.rmtree, moved):
+        assert not run.path.exists()  # not made anew
+    if harm in (replaced, emptied):
+        assert not (run.path / "manifest.json").exists()
+
+
+def test_a_rank_measures_its_share_alone_and_the_last_one_merges(
+    finished, again, tmp_path, monkeypatch, capsys
+):
+    for rank, words in (
+        (1, "waits for shards of ranks 0 and 2"),
+        (0, "waits for shards of rank 2"),
+    ):
+        as_rank(monkeypatch, rank, 3)
+        assert again() == 0
+        assert words in capsys.readouterr().err
+        assert not (tmp_path / "run" / "results.json").exists()
+    as_rank(monkeypatch, 2, 3)
+    assert again() == 0
+    assert results(tmp_path / "run") == results(finished)
+
+
+def test_a_run_that_another_process_is_writing_is_left_alone(run, again, capsys):
+    before = {path: path.read_bytes() for path in shard_files(run.path)}
+    for lock in ("lock", "lock-1"):
+        with other_process_holding(run, lock) as process:
+            assert again("--fresh") == 5
+            assert again() == (5 if lock == "lock" else 0)
+        assert f"is being written by process {process.pid} on" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in shard_files(run.path)} == before
+    assert again("--sample", "20") == 4
+    assert "holds another run" in capsys.readouterr().err
+    run.at("log.txt").write_text("said before")
+    assert again("--fresh") == 0
+    assert "resuming" not in capsys.readouterr().err
+    assert run.at("log.txt").read_text() == "said before"
+
+
+@pytest.mark.parametrize("key", ["my house key", "a" * 64])
+def test_fresh_and_delete_touch_nothing_that_merely_holds_a_key(key, again, tmp_path, capsys):
+    place = tmp_path / "run"
+    place.mkdir()
+    (place / "key").write_text(key)
+    (place / "thesis.tex").write_text("precious")
+    for more in ([], ["--fresh"]):
+        assert again(*more) == 4
+        err = capsys.readouterr().err
+        assert "no run directory" in err or "holds another run" in err
+        assert err.count("\n") <= 2
+    assert run_cli(["runs", "run", "--root", str(tmp_path), "--delete", "--yes"]) == 4
+    assert "is no run directory" in capsys.readouterr().err
+    assert sorted(path.name for path in place.iterdir()) == ["key", "thesis.tex"]

@@ -1,0 +1,42 @@
+"""Memory stays flat: only the final representations grow with the number of images."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.conftest import job, write_pictures
+
+FEW, MANY = 100, 500  # a tensor of one image has 300 kB
+WIDTH = 512  # of the small encoder's representation, at most
+
+
+def peak_bytes(arguments: list[str | Path]) -> int:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tuiprobe", *arguments], stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.slow
+def test_peak_memory_does_not_grow_with_the_images(small_checkpoint: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_pictures(data, MANY, classes=10)
+
+    def peak(images: int) -> int:
+        more = ("--sample", str(images), "--batch-size", "25", "--layers", "layer*")
+        arguments = job(small_checkpoint, data, tmp_path / str(images), *more)
+        return peak_bytes(arguments)
+
+    features = MANY * WIDTH * 4
+    # The representations are held twice while shards are joined, and per-image figures of each tap
+    # are 40 bytes; the rest of the allowance is what an allocator scatters.
+    many, few = peak(MANY), peak(FEW)
+    assert many - few < 3 * features + 24 * 2**20

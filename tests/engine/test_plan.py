@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.conftest import SMALL
+from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.datasets.load import load_suite
+from tuiprobe.engine.opening import plan_run
+from tuiprobe.engine.plan import Plan, list_images, make_plan
+from tuiprobe.errors import DataError
+from tuiprobe.models.load import load_encoder
+from tuiprobe.spec import RunSpec
+
+
+def plan_of(checkpoint: Path, data: Path, **changes: Any) -> Plan:
+    source = f"imagefolder:{data}"
+    spec = RunSpec(model=SMALL, checkpoint=str(checkpoint), data=source, **changes)
+    listed = list_images(load_suite(source), spec)
+    return make_plan(spec, load_encoder(SMALL, checkpoint=checkpoint), listed)
+
+
+def test_the_key_follows_what_decides_the_numbers_and_not_how_it_is_run(small_checkpoint, pictures):
+    plain = plan_of(small_checkpoint, pictures)
+    changes: list[dict[str, Any]] = [
+        {}, {"sample": 50}, {"seed": 1}, {"batch_size": 16}, {"layers": ("layer1",)},
+        {"dtype": "bfloat16"}, {"top_k": 8},
+    ]  # fmt: skip
+    keys = [plan_of(small_checkpoint, pictures, **change).key for change in changes]
+    assert keys[0] == plain.key == plan_of(small_checkpoint, pictures, threads=1, workers=3).key
+    assert len(set(keys)) == len(changes)
+
+    def order(plan: Plan) -> list[int]:
+        return [int(i) for s in plan.shards[pictures.name] for b in s.batches for i in b]
+
+    # a sample is the beginning of the whole
+    assert order(plan_of(small_checkpoint, pictures, sample=20)) == order(plain)[:20]
+
+
+def test_a_missing_folder_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.setattr("tuiprobe.engine.opening.load_encoder", None)
+    folder = str(tmp_path / "fotos")
+    for data, options in ((folder, {}), (None, {"target": [folder]})):
+        with pytest.raises(DataError, match=r"did you mean .*/photos\?"):
+            plan_run(user_spec("mini_clip", data, options))

@@ -1,0 +1,232 @@
+"""The preflight of a run: what it refuses, warns of, keeps, and the known answer on ImageNet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import binomtest
+from skimage import data
+from torch import nn
+from torchvision.transforms.functional import pil_to_tensor
+
+from tests.engine.conftest import SMALL, write_pictures
+from tests.engine.fake_plan import fake_plan
+from tuiprobe import probe
+from tuiprobe.catalog.accuracies import published_row
+from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
+from tuiprobe.datasets.content import Content
+from tuiprobe.datasets.imagefolder import ImageFolder
+from tuiprobe.datasets.sample import Sample, Stamp
+from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.preflight import preflight
+from tuiprobe.engine.ranks import Rank
+from tuiprobe.errors import DataError, TuiprobeError, WeightsError
+from tuiprobe.events import Event
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.heads import Head
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.known_answer import SAMPLE, sample_of
+from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import read_preflight
+
+NAME = "timm:resnet50.a1_in1k"
+SIZE = 224
+
+
+class ImageNet:
+    """50,000 images whose colour says what a stand-in encoder answers, right or wrong."""
+
+    source, notes = "imagefolder:/imagenet", ()
+
+    def __init__(self, accuracy: float) -> None:
+        self.classes = imagenet_wnids()
+        self.samples = [Sample(i, f"{i}.png", i % 1000) for i in range(50_000)]
+        self._right = np.random.default_rng(0).random(50_000) < accuracy
+        self.opened = 0
+
+    def answer(self, sample: Sample) -> int:
+        assert sample.label is not None
+        return sample.label if self._right[sample.id] else (sample.label + 1) % 1000
+
+    def read(self, sample: Sample) -> Content:
+        return Content(Image.new("RGB", (2, 2)), Stamp(None, None))
+
+    def open(self, sample: Sample) -> Image.Image:
+        self.opened += 1
+        answer = self.answer(sample)
+        return Image.new("RGB", (2, 2), (answer // 256, answer % 256, 0))
+
+
+def encoder() -> Encoder:
+    """Returns an encoder under a published name, which reads its answer from the colour."""
+
+    def preprocess(image: Image.Image) -> torch.Tensor:
+        tensor = pil_to_tensor(image)[:, :1, :1].float() / 255
+        return tensor.expand(3, SIZE, SIZE)
+
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        codes = (images[:, :, 0, 0] * 255).round()
+        rows = (codes[:, 0] * 256 + codes[:, 1]).long().clamp(max=999)
+        return nn.functional.one_hot(rows, 1000).float()
+
+    return Encoder(
+        name=NAME, architecture="resnet50", representation="pooled", width=1000, loader="timm",
+        tag="a1_in1k", weights=WeightsInfo(kind="pretrained", source="hub", digest="d"),
+        preprocessing=PreprocessingInfo(
+            size=(SIZE, SIZE), mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bicubic", source="t"
+        ),
+        module=nn.Linear(1, 1), preprocess=preprocess, forward=forward,
+        classifier=Head(torch.eye(1000), None, imagenet_names(), source="classifier"),
+    )  # fmt: skip
+
+
+def plan(model: Encoder, data: Any) -> Plan:
+    return fake_plan(model, data, model=NAME)
+
+
+@pytest.fixture
+def published() -> float:
+    row = published_row(NAME, SIZE)
+    assert row is not None
+    assert row.imagenet is not None
+    return row.imagenet
+
+
+def test_the_published_accuracy_is_found_again(published: float, tmp_path: Path) -> None:
+    data = ImageNet(published)
+    directory = RunDir(tmp_path)
+    preflight(replace(plan(encoder(), data), directory=directory), lambda event: None)
+    assert data.opened == SAMPLE == 500
+    checks = {check.name: check for check in read_preflight(directory)}
+    answer = checks["known answer"]
+    hits = sum(data.answer(s) == s.label for s in sample_of(data))  # type: ignore[arg-type]
+    interval = binomtest(hits, 500).proportion_ci(0.95, method="wilson")
+    assert answer.status == "pass"
+    low, high = 100 * interval.low, 100 * interval.high
+    assert f"accuracy {hits / 5:.1f} % ({low:.1f} to {high:.1f}) on 500" in answer.detail
+    assert f"published {100 * published:.1f} %" in answer.detail
+    assert "as ImageNet validation has" in checks["image count"].detail
+    # It agreed once: a resumed run does not ask again, and keeps what was found.
+    preflight(replace(plan(encoder(), data), directory=directory), lambda event: None)
+    assert data.opened == 500
+    assert {check.name: check for check in read_preflight(directory)} == checks
+
+
+def test_another_accuracy_ends_the_run(published: float, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"known answer of val: accuracy .* published") as error:
+        preflight(
+            replace(plan(encoder(), ImageNet(published - 0.15)), directory=RunDir(tmp_path)),
+            lambda e: None,
+        )
+    assert error.value.exit_code == 3
+    assert "none of the parts that differ explains it" in str(error.value)
+
+
+def test_a_broken_encoder_ends_the_run_before_the_first_image(tmp_path: Path) -> None:
+    model, data = encoder(), ImageNet(0.8)
+    next(model.module.parameters()).data.fill_(float("inf"))
+    with pytest.raises(WeightsError, match="preflight, weights"):
+        preflight(replace(plan(model, data), directory=RunDir(tmp_path)), lambda event: None)
+    model, sound = encoder(), encoder().preprocess
+    model.preprocess = lambda image: sound(image) * 2
+    with pytest.raises(WeightsError, match="preflight, normalisation"):
+        preflight(replace(plan(model, data), directory=RunDir(tmp_path)), lambda event: None)
+    assert data.opened == 0
+
+
+def test_weights_of_zeros_are_warned_of_in_events_and_report(tmp_path: Path) -> None:
+    from tuiprobe.run.records import warnings_of
+
+    model = encoder()
+    model.module = model.tower = nn.Linear(4, 4, bias=False)
+    model.module.requires_grad_(False).eval().weight.zero_()
+    events: list[Event] = []
+    second = replace(plan(model, ImageNet(0.8)), directory=RunDir(tmp_path), rank=Rank(1, 2))
+    preflight(second, events.append)
+    assert read_preflight(RunDir(tmp_path)) == ()  # the first rank writes it
+    preflight(replace(plan(model, ImageNet(0.8)), directory=RunDir(tmp_path)), events.append)
+    message = "preflight, zero weights: 1 of 1 matrices of the vision tower hold nothing but zeros"
+    assert any(e.kind == "warning" and e.message.startswith(message) for e in events)
+    assert any(w.startswith(message) for w in warnings_of(read_preflight(RunDir(tmp_path))))
+
+
+def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
+    published: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only restoring the label map restores the answer, the data are to blame."""
+    from tuiprobe.models.known_answer import KnownAnswer
+
+    failed = KnownAnswer(0.5, 50, 500, ("label map",)).check()
+    monkeypatch.setattr("tuiprobe.engine.preflight.check_answer", lambda *a: failed)
+    chosen = replace(plan(encoder(), ImageNet(published)), directory=RunDir(tmp_path))
+    with pytest.raises(DataError, match="restoring the label map") as error:
+        preflight(chosen, lambda event: None)
+    assert error.value.exit_code == 4
+
+
+def test_a_folder_around_the_classes_is_warned_of(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos" / "all", 12)
+    (tmp_path / "photos" / "all" / "class1").rename(tmp_path / "photos" / "class1")
+    both = preflight_of(tmp_path / "photos", tmp_path / "both")
+    (tmp_path / "photos" / "class1").rename(tmp_path / "photos" / "all" / "class1")
+    around = preflight_of(tmp_path / "photos", tmp_path / "around")
+    assert [check.status for check in around if check.name == "class folders"] == ["warn"]
+    assert "class folders" not in {check.name for check in both}
+
+
+def preflight_of(photos: Path, run: Path) -> tuple[PreflightCheck, ...]:
+    probe("py:tests.engine.colors:build", f"imagefolder:{photos}", output=run, workers=0)
+    return read_preflight(RunDir(run))
+
+
+def test_a_diverged_checkpoint_is_refused_by_a_run(small_checkpoint, pictures, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(small_checkpoint)
+    name = next(n for n, t in state.items() if t.ndim > 1)
+    state[name].view(-1)[0] = float("nan")
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(TuiprobeError, match=rf"{name} holds values that are not finite") as error:
+        probe(
+            SMALL, f"imagefolder:{pictures}", checkpoint=str(tmp_path / "w.safetensors"),
+            output=str(tmp_path / "run"), threads=1, workers=0, sample=8,
+        )  # fmt: skip
+    assert error.value.exit_code == 3
+    assert "preflight, weights" in (tmp_path / "run" / "status" / "0.json").read_text()
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+def deep_pictures(folder: Path, white: int, suffix: str) -> Path:
+    """Writes 12 photographs of 16 bits whose brightest value is `white`."""
+    pictures = data.camera()[: 480 // 4 * 4].reshape(12, 40, 512)
+    (folder / "a").mkdir(parents=True)
+    for number, picture in enumerate(pictures):
+        values = (picture.astype(np.uint32) * white // 255).astype(np.uint16)
+        Image.fromarray(values).save(folder / "a" / f"{number:02d}.{suffix}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("white", "fits", "suffix"), [(255, False, "png"), (4095, False, "tif"), (65535, True, "png")]
+)
+def test_a_16_bit_set_far_below_white_stops_the_run(white, fits, suffix, tmp_path):
+    images = ImageFolder(deep_pictures(tmp_path / "deep", white, suffix))
+    directory = RunDir(tmp_path / "run")
+    directory.path.mkdir()
+    if fits:
+        preflight(replace(plan(encoder(), images), directory=directory), lambda event: None)
+        checks = {check.name: check.status for check in read_preflight(directory)}
+        assert checks["value range"] == "pass"
+        return
+    with pytest.raises(DataError, match=r"value range of val: 99.9 %.*measured as black") as error:
+        preflight(replace(plan(encoder(), images), directory=directory), lambda event: None)
+    names = [f"a/{number:02d}.{suffix}" for number in range(12)]
+    assert sum(name in str(error.value) for name in names) == 3
+    assert "by one factor" in str(error.value)

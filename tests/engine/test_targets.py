@@ -1,0 +1,266 @@
+"""`--target`: measured with the rest, never taken for a labelled set or a shift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
+
+import tuiprobe
+from tests.engine.conftest import write_pictures
+from tests.parts import part
+from tuiprobe import miniature
+from tuiprobe.cli.app import run_cli
+from tuiprobe.engine.opening import plan_run
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.label.candidates import read_candidate
+from tuiprobe.models.load import load_encoder
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.targets.result import Targets
+from tuiprobe.results import Report, given
+from tuiprobe.run.arrays import read_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import head_digest
+from tuiprobe.run.records import PlanRecord, read_plan
+from tuiprobe.run.samples import read_samples
+from tuiprobe.run.status import read_status
+from tuiprobe.run.verify import verify
+from tuiprobe.spec_defaults import make_spec
+
+pytestmark = pytest.mark.slow
+
+CLASSES = len(miniature.class_names())
+MODEL = "py:tests.engine.colors:build"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def probe(output: Path, model: str = "mini_clip", data: str = "miniature:val", **more: Any) -> Any:
+    options = {"workers": 0, "threads": 1, "sample": 40, **more}
+    return tuiprobe.probe(model, data, output=str(output), **options)
+
+
+def arrays_of(run: Path, sets: Iterable[str]) -> dict[str, np.ndarray]:
+    arrays = read_arrays(RunDir(run).statistics_file)[0]
+    arrays = {name: a for name, a in arrays.items() if name.split("/")[0] in sets}
+    for name in sets:
+        arrays |= {f"{name}/{k}": a for k, a in load_file(
+            RunDir(run).features_file(name).path
+        ).items()}  # fmt: skip
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def default(default_run) -> Path:
+    return default_run[1]
+
+
+def test_data_without_labels_are_the_target_that_labels_are_asked_for(tmp_path: Path) -> None:
+    options = {"data": "miniature:street", "classes": ",".join(miniature.class_names())}
+    report = probe(tmp_path / "run", **options, target="none", concepts="none")
+    assert [(dataset.name, dataset.target) for dataset in report.data] == [("street", True)]
+    assert given(report.figure("target.uncalibrated", "street"))
+    assert "on street" in report.title
+    assert "not an accuracy" in report.title
+    candidate = read_candidate(RunDir(tmp_path / "run"))
+    assert (candidate.target, len(candidate.ids)) == ("street", 40)
+    both = probe(tmp_path / "both", **options, target="miniature:v2", concepts="none")
+    assert [dataset.name for dataset in both.data if dataset.target] == [
+        "v2"
+    ]  # what is named goes first
+
+
+def test_while_it_measures_a_run_shows_the_answers_that_it_ends_with(default):
+    report, status = Report.read(default / "results.json"), read_status(RunDir(default), 0)
+    assert status is not None
+    assert not status.unanswered
+    accuracies = {accuracy.data: accuracy.top1 for accuracy in part(report, Robustness).accuracies}
+    answers = {name: (answer.right, answer.images) for name, answer in status.answers.items()}
+    assert answers.pop("street") == (None, 60)
+    assert answers == {name: (round(top1.value * 60), 60) for name, top1 in accuracies.items()}
+    (target,), street = part(report, Targets).targets, status.answers["street"]
+    headline = target.headline
+    assert (street.value, street.low, street.high) == (headline.value, headline.low, headline.high)
+    assert street.calibrated == bool(target.scaled)
+    assert street.estimated == 60
+
+
+def test_the_default_run_brings_its_target_which_no_probe_takes_for_a_labelled_set_or_a_shift(
+    default,
+):
+    report, run = Report.read(default / "results.json"), RunReader(RunDir(default))
+    (target,) = [dataset for dataset in report.data if dataset.target]
+    assert (target.name, target.source) == ("street", "miniature:street")
+    assert (target.images, target.measured, target.labelled, target.classes) == (60, 60, False, 0)
+    assert {sample.label for sample in read_samples(RunDir(default))["street"].values()} == {None}
+    pictured = report.pictured("street")
+    assert 9 <= len(pictured) <= 12  # eight of least confidence, four common answers
+    assert {int(file.stem) for file in (default / "thumbs/street").glob("*.jpg")} >= pictured
+    assert all(finding.sound for finding in verify(RunDir(default)))
+    labelled = ["val", *miniature.SHIFTS]
+    assert [accuracy.data for accuracy in part(report, Robustness).accuracies] == labelled
+    assert {tap.data for tap in part(report, OutlierResult).taps} == set(labelled)
+    assert report.title.startswith("mini_clip on street: about ")
+    assert (
+        [image.name for image in run.images]
+        == [head_set.name for head_set in run.head_sets]
+        == labelled
+    )
+    (street,) = run.target_sets  # answers by the rows of the first set
+    assert street.labels is None
+    assert street.answers.tolist() == list(range(CLASSES))
+    assert street.features.shape == (60, 128)
+    module: Any = load_encoder("miniature:mini_clip").module
+    assert run.head.normalize
+    assert run.head.logit_scale == pytest.approx(float(module.logit_scale.exp()), rel=1e-6)
+    assert run.head.logit_bias == 0
+
+
+def test_a_plan_that_no_engine_writes_is_refused(default: Path) -> None:
+    for place, changes, message in (
+        (0, {"target": True}, "do not begin with one of images"),
+        (-1, {"classes": ["cat"]}, "has classes or concepts"),
+    ):
+        plan = read_plan(RunDir(default)).model_dump(mode="json")
+        plan["sets"][place] |= changes
+        with pytest.raises(ValueError, match=message):
+            PlanRecord.model_validate(plan)
+
+
+def test_none_leaves_the_target_out(default: Path, tmp_path: Path) -> None:
+    options = {"sample": 60, "target": ("none",), "concepts": "none"}
+    plan = plan_run(make_spec("mini_clip", "miniature", options))
+    assert not plan.suite.targets
+    assert plan.key == Report.read(default / "results.json").key
+    with pytest.raises(UsageError, match="--target none"):
+        probe(tmp_path / "other", target=("none", "miniature:street"))
+
+
+def test_a_target_that_is_a_measured_source_counts_once(tmp_path: Path) -> None:
+    """Its features are those of the labelled set, in an order that labels do not decide."""
+    targets = ("miniature:val", "miniature:v2")
+    report = probe(tmp_path / "run", data="miniature", target=targets, concepts="none", sample=8)
+    assert [dataset.name for dataset in report.data if dataset.target] == [
+        "val-target",
+        "v2-target",
+    ]
+    robust = part(report, Robustness)
+    assert [accuracy.data for accuracy in robust.accuracies] == ["val", *miniature.SHIFTS]
+    without = probe(
+        tmp_path / "without", data="miniature", target=("none",), concepts="none", sample=8
+    )
+    assert robust == part(without, Robustness)
+
+
+def test_added_later_it_joins_the_head_whose_digest_covers_its_logit_scale(tmp_path):
+    weight = torch.randn(CLASSES, 128, generator=torch.Generator().manual_seed(3))
+    run, digests = RunDir(tmp_path / "run"), []
+    for scale in (None, 20.0):
+        file = tmp_path / f"{scale}.safetensors"
+        extra = {} if scale is None else {"logit_scale": torch.tensor([scale])}
+        save_file({"weight": weight, **extra}, file)
+        for target in ((), ("miniature:street",), ()):
+            probe(run.path, head=str(file), target=target)
+            digests.append(head_digest(run))
+            assert len(RunReader(run).target_sets) == len(target)
+        assert RunReader(run).head.logit_scale == scale
+        written = run.head_file.modified()
+        probe(run.path, head=str(file))
+        assert run.head_file.modified() == written
+    assert digests[0] == digests[2] != digests[1]
+    assert len(set(digests)) == 4
+
+
+def test_own_classes_may_all_answer(tmp_path: Path) -> None:
+    names = [f"thing {i}" for i in range(5)]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    named: dict[str, Any] = {
+        "target": ("miniature:street",),
+        "classes": str(tmp_path / "names.txt"),
+    }
+    probe(tmp_path / "run", data="miniature:web", **named)
+    (street,) = RunReader(RunDir(tmp_path / "run")).target_sets
+    assert street.answers.tolist() == list(range(5))
+
+
+def test_labels_of_a_target_are_ignored(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 24)
+    write_pictures(tmp_path / "mine", 12, classes=4)
+    sources = (f"imagefolder:{tmp_path / 'photos'}", f"imagefolder:{tmp_path / 'mine'}")
+    report = probe(tmp_path / "run", MODEL, sources[0], target=(sources[1],), batch_size=4)
+    (_, mine) = report.data
+    assert (mine.name, mine.target, mine.labelled, mine.classes) == ("mine", True, False, 0)
+    assert read_plan(RunDir(tmp_path / "run")).sets[1].classes == ()
+    assert {sample.label for sample in read_samples(RunDir(tmp_path / "run"))["mine"].values()} == {
+        None
+    }
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> tuple[str, tuple[str, ...]]:
+    for name, count in (("photos", 24), ("one", 20), ("other", 12)):
+        write_pictures(tmp_path / name, count)
+    data, *targets = (f"imagefolder:{tmp_path / name}" for name in ("photos", "one", "other"))
+    return data, tuple(targets)
+
+
+def test_ranks_and_resuming_give_the_same_bits(photos, tmp_path, monkeypatch):
+    data, targets = photos
+    options = {"target": targets, "batch_size": 4}
+    whole = probe(tmp_path / "whole", MODEL, data, **options)
+    for rank in ("0", "1"):  # each in turn; the last finds all shards and merges
+        with monkeypatch.context() as patch:
+            for name, value in (("RANK", rank), ("WORLD_SIZE", "2"), ("LOCAL_RANK", rank)):
+                patch.setenv(name, value)
+            spec = make_spec(MODEL, data, {"workers": 0, "threads": 1, "sample": 40, **options})
+            tuiprobe.api.run(spec, output=tmp_path / "ranks")
+    shared = Report.read(tmp_path / "ranks" / "results.json")
+    assert shared.without_timings() == whole.without_timings()
+    for shard in sorted((tmp_path / "whole" / "shards").glob("one-*"))[1::2]:
+        shard.unlink()
+    again = probe(tmp_path / "whole", MODEL, data, **options)
+    assert again.without_timings() == whole.without_timings()
+    sets = ("photos", "one", "other")
+    expected, result = arrays_of(tmp_path / "whole", sets), arrays_of(tmp_path / "ranks", sets)
+    assert expected.keys() == result.keys()
+    assert all(np.array_equal(a, result[name], equal_nan=True) for name, a in expected.items())
+
+
+def test_an_interrupted_run_with_only_targets_has_nothing_to_report(photos, tmp_path):
+    data, targets = photos
+    probe(tmp_path / "run", MODEL, data, target=targets, batch_size=4)
+    for shard in (tmp_path / "run" / "shards").glob("photos-*"):
+        shard.unlink()
+    (tmp_path / "run" / "results.json").unlink()
+
+    def cancel(event: Any) -> None:
+        if event.data.get("stage") == "extract":
+            (tmp_path / "run" / "cancel").touch()
+
+    options = {"workers": 0, "threads": 1, "sample": 40, "target": targets, "batch_size": 4}
+    outcome = tuiprobe.api.run(
+        make_spec(MODEL, data, options), output=tmp_path / "run", listen=cancel
+    )
+    assert not outcome.complete
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+def test_a_bad_source_ends_the_run_before_the_first_image(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--headless", "--data", "miniature:val", "--target", "imagefolder:nowhere"]
+    assert run_cli(words) == 4
+    assert "error: --target imagefolder:nowhere: " in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(DataError, match="--target miniature: it has"):
+        probe(tmp_path / "run", target=("miniature",))

@@ -1,0 +1,78 @@
+"""Several encoders over one stream of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.engine.conftest import measured, shard_files
+from tests.engine.test_extract import OPTIONS, write_numbers
+from tuiprobe import api
+from tuiprobe.errors import DataError
+from tuiprobe.events import Event
+from tuiprobe.files import Entry
+from tuiprobe.run.arrays import read_arrays
+from tuiprobe.spec_defaults import make_spec
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    return write_numbers(tmp_path / "val")
+
+
+@pytest.fixture
+def alone(numbers: Path, tmp_path: Path) -> Path:
+    return measured(numbers, tmp_path / "alone", **OPTIONS).directory.path
+
+
+def together(numbers: Path, *changes: dict[str, Any], listen: Any = lambda event: None) -> list:
+    specs = []
+    for more in changes:
+        options = {**OPTIONS, "threads": 1, "workers": 0, **more}
+        model = f"py:tests.engine.{options.pop('model')}:{options.pop('build', 'build')}"
+        specs.append(make_spec(model, f"imagefolder:{numbers}", options))
+    return api.run_several(specs, runs=numbers.parent / "runs", listen=listen)
+
+
+def same_shards(first: Path, other: Path) -> bool:
+    for place in shard_files(first):
+        a, b = (read_arrays(Entry(run / "shards", place.name))[0] for run in (first, other))
+        if not all(np.array_equal(a[k], b[k], equal_nan=True) for k in a | b):
+            return False
+    return len(shard_files(first)) == len(shard_files(other)) > 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_each_measures_what_it_would_have_measured_alone(workers, numbers, alone):
+    both = together(numbers, {"workers": workers}, {"workers": workers, "top_k": 4})
+    assert same_shards(alone, both[0].directory.path)
+    shard_files(both[0].directory.path)[1].unlink()
+    before = {path: path.stat().st_mtime_ns for path in shard_files(both[0].directory.path)}
+    again = together(numbers, {}, {"top_k": 5})  # only what is missing is measured
+    assert again[0].resumed == 24
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in before}.items()
+    assert same_shards(alone, again[0].directory.path)
+
+
+def test_one_that_runs_out_of_memory_leaves_the_others_and_goes_on_alone(numbers, alone):
+    well, crowded = together(numbers, {}, {"build": "small", "top_k": 4})
+    assert same_shards(alone, well.directory.path)
+    assert crowded.complete
+    assert len(shard_files(crowded.directory.path)) == len(shard_files(alone))
+
+
+def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(numbers, alone):
+    def cancel(event: Event) -> None:
+        if event.data.get("stage") == "extract":
+            for run in (numbers.parent / "runs").iterdir():
+                if '"top_k": 4' in (run / "spec.json").read_text():
+                    (run / "cancel").touch()
+
+    changes: list[dict[str, Any]] = [{"top_k": 4}, {"top_k": 5, "max_unreadable": 0.0}, {}]
+    cancelled, strict, well = together(numbers, *changes, listen=cancel)
+    assert not cancelled.complete
+    assert isinstance(strict, DataError)
+    assert same_shards(alone, well.directory.path)

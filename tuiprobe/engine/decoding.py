@@ -1,0 +1,277 @@
+"""Reads batches ahead of the encoder: images, decoded and copied to the GPU, or vectors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from tuiprobe.datasets.content import UNREADABLE
+from tuiprobe.datasets.dataset import Dataset
+from tuiprobe.datasets.sample import Stamp, UnreadableImageError
+from tuiprobe.datasets.vectors import RowSet
+from tuiprobe.engine.machine import available_cores
+from tuiprobe.engine.ranks import current_rank
+from tuiprobe.engine.shards import Shard
+from tuiprobe.engine.stopping import KEPT
+from tuiprobe.engine.workers import Source, reading_ahead
+from tuiprobe.errors import DataError, RunError, TuiprobeError
+from tuiprobe.plugins import in_code
+from tuiprobe.spec import MAX_WORKERS
+
+Stamps = Mapping[str, Mapping[int, Stamp]]
+"""Planned stamps by set name and sample id."""
+
+_LONGEST_REASON = 300
+_WORKERS_FROM = 512  # fewer images are decoded faster than workers start
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The readable images of one fixed batch, or its finite vectors.
+
+    Attributes:
+        images: float32 `[B, 3, H, W]`, preprocessed; vectors `[B, C]` as they are stored.
+        ids: int64 `[B]`, sample ids.
+        skipped: Sample id and reason of each unreadable image.
+        seen: Sample ids of all images of the batch, readable or not; of vectors the first one.
+        digests: SHA-256 of the stored content of each image in `seen`, 32 bytes each; of vectors
+            that of the batch.
+        changed: Sample ids of the images whose stamp differs from the plan.
+        nonfinite: int64 `[m]`, the vectors of the batch that are not finite.
+    """
+
+    images: torch.Tensor
+    ids: torch.Tensor
+    skipped: tuple[tuple[int, str], ...]
+    seen: tuple[int, ...]
+    digests: bytes
+    changed: tuple[int, ...] = ()
+    nonfinite: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    def refuse_changed(self, dataset: Dataset) -> None:
+        """Refuses a batch with an image that changed while the run was going.
+
+        Raises:
+            DataError: If an image changed after the run was planned; names the first one.
+        """
+        if self.changed:
+            path = dataset.samples[self.changed[0]].path
+            raise DataError(
+                f"{path} of {dataset.source} changed while the run was going; when nothing writes "
+                "there any more, run the same command again to resume"
+            )
+
+
+def choose_workers(requested: int | None, images: int) -> int:
+    """Returns the number of decoding processes: one a core that this rank may use.
+
+    0 means that this process decodes.
+    """
+    if requested is not None:
+        return requested
+    if images < _WORKERS_FROM:
+        return 0
+    return min(max(available_cores() // current_rank().local_world, 1), MAX_WORKERS)
+
+
+@contextmanager
+def decode_batches(
+    shards: Sequence[Shard],
+    datasets: dict[str, Dataset],
+    stamps: Stamps,
+    preprocess: Any,
+    workers: int,
+) -> Iterator[Iterator[Batch]]:
+    """Yields an iterator over every batch of the shards, in order.
+
+    Args:
+        shards: The shards to decode.
+        datasets: Data set by set name.
+        stamps: Stamps of the images when the run was planned.
+        preprocess: Converts an RGB image to a float32 tensor `[3, H, W]`.
+        workers: Worker processes; 0 for none.
+    """
+    with decode_together(shards, datasets, stamps, [preprocess], workers) as together:
+        yield (batch for (batch,) in together)
+
+
+@contextmanager
+def decode_together(
+    shards: Sequence[Shard],
+    datasets: dict[str, Dataset],
+    stamps: Stamps,
+    preprocesses: Sequence[Any],
+    workers: int,
+) -> Iterator[Iterator[tuple[Batch, ...]]]:
+    """Yields an iterator over the batches of the shards, in order, one batch per encoder.
+
+    Every image is decoded once. Arguments are as for `decode_batches`, with one preprocess per
+    encoder; errors are as for `tuiprobe.engine.workers.reading_ahead`.
+    """
+    places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
+    lengths = [len(batch) for shard in shards for batch in shard.batches]
+    ends = np.cumsum(lengths).tolist()
+
+    def name(index: int) -> str:
+        set_name, sample_id = places[index]
+        return f"{datasets[set_name].samples[sample_id].path} of {set_name}"
+
+    source = Source(
+        batches=[range(end - length, end) for length, end in zip(lengths, ends, strict=True)],
+        read=lambda index: _read(*places[index], datasets, stamps, preprocesses),
+        collate=partial(_collate, len(preprocesses)),
+        name=name,
+    )
+    with reading_ahead(source, workers) as together:
+        yield together
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One image: its tensors, or the reason why it cannot be read."""
+
+    id: int
+    digest: bytes
+    tensors: list[torch.Tensor] = field(default_factory=list)
+    reason: str = ""
+    changed: bool = False
+
+
+def _read(
+    set_name: str,
+    sample_id: int,
+    datasets: Mapping[str, Dataset],
+    stamps: Stamps,
+    preprocesses: Sequence[Any],
+) -> _Item:
+    dataset, digest = datasets[set_name], UNREADABLE
+    try:
+        content = dataset.read(dataset.samples[sample_id])
+        digest = content.digest()
+        if content.stamp != stamps[set_name][sample_id]:
+            return _Item(sample_id, digest, reason="it changed", changed=True)
+        if content.prepared is not None:
+            return _Item(sample_id, digest, [content.prepared] * len(preprocesses))
+        image = content.image()
+    except UnreadableImageError as error:
+        # Sources of other packages may say more than fits.
+        return _Item(sample_id, digest, reason=str(error)[:_LONGEST_REASON] or "unreadable")
+    try:
+        return _Item(sample_id, digest, [preprocess(image) for preprocess in preprocesses])
+    except (TuiprobeError, OSError, MemoryError):
+        raise
+    except Exception as error:  # the user's code may raise anything
+        path = dataset.samples[sample_id].path
+        raise RunError(
+            f"preprocess failed on {path} of {set_name}: {in_code(error)}; {KEPT}"
+        ) from error
+
+
+def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
+    read = [item for item in items if not item.reason]
+    for item in read:
+        for tensor, first in zip(item.tensors, read[0].tensors, strict=True):
+            if tensor.shape != first.shape:
+                raise DataError(
+                    f"preprocess gives {[*first.shape]} for image {read[0].id} of a set and "
+                    f"{[*tensor.shape]} for image {item.id}; put "
+                    "torchvision.transforms.Resize((H, W)) before it"
+                )
+    ids = torch.tensor([item.id for item in read], dtype=torch.int64)
+    skipped = tuple((item.id, item.reason) for item in items if item.reason)
+    return tuple(
+        Batch(
+            images=torch.stack([item.tensors[k] for item in read]) if read else torch.empty(0),
+            ids=ids,
+            skipped=skipped,
+            seen=tuple(item.id for item in items),
+            digests=b"".join(item.digest for item in items),
+            changed=tuple(item.id for item in items if item.changed),
+        )
+        for k in range(encoders)
+    )
+
+
+def uploaded(batches: Iterator[tuple[Batch, ...]], device: str) -> Iterator[tuple[Batch, ...]]:
+    """Yields batches whose images are on a CUDA device, or as they are for other devices.
+
+    Each copy, from pinned memory and on a stream of its own, begins before the batch before it is
+    yielded. If a batch cannot be read or copied, those before it are yielded first.
+
+    Args:
+        batches: Batches on the CPU.
+        device: Torch device of the encoders.
+    """
+    if not device.startswith("cuda"):
+        yield from batches
+        return
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    copying: tuple[tuple[Batch, ...], torch.cuda.Event] | None = None
+    failure: Exception | None = None
+    while True:
+        before, copying = copying, None
+        try:
+            if (together := next(batches, None)) is not None:
+                with torch.cuda.stream(side):
+                    sent = tuple(
+                        replace(b, images=b.images.pin_memory().to(device, non_blocking=True))
+                        for b in together
+                    )
+                copying = sent, side.record_event()
+        except Exception as error:
+            failure = error
+        if before is not None:
+            arrived, copied = before
+            current = torch.cuda.current_stream(device)
+            current.wait_event(copied)
+            for batch in arrived:
+                batch.images.record_stream(current)
+            yield arrived
+        if failure is not None:
+            raise failure
+        if copying is None:
+            return
+
+
+def read_rows(shards: Sequence[Shard], sets: Mapping[str, RowSet]) -> Iterator[Batch]:
+    """Yields every batch of the shards, in order; rows that are not finite are left out whole.
+
+    Raises:
+        DataError: If a file cannot be read, or changed since the run was planned.
+    """
+    for shard in shards:
+        vectors = sets[shard.set_name].vectors
+        for batch in shard.batches:
+            start, stop = int(batch[0]), int(batch[-1]) + 1
+            block = vectors.read(start, stop)
+            rows, ids = torch.from_numpy(block), torch.arange(start, stop)
+            finite = finite_rows(rows)
+            whole = bool(finite.all())
+            yield Batch(
+                images=rows if whole else rows[finite],
+                ids=ids if whole else ids[finite],
+                skipped=(),
+                seen=(start,),
+                digests=hashlib.sha256(block.data).digest(),
+                nonfinite=ids[~finite],
+            )
+
+
+def finite_rows(vectors: torch.Tensor) -> torch.Tensor:
+    """Returns whether each row is finite: every value, and its norm in float32.
+
+    Args:
+        vectors: float16 or float32 `[n, C]`.
+
+    >>> finite_rows(torch.tensor([[3, 4], [float("nan"), 1], [2e38, 2e38], [0, 0]])).tolist()
+    [True, False, False, True]
+    """
+    norms: torch.Tensor = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float32)
+    return norms.isfinite()

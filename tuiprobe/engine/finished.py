@@ -1,0 +1,117 @@
+"""Finds runs that were finished before, without loading a model.
+
+A run is finished if its options, the files that they name, its images and the version of tuiprobe
+are those of now, its results can be read and no probe failed. Anything that differs means that the
+run is opened, and then its key decides what has to be measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from tuiprobe import __version__
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.assemble import open_suite
+from tuiprobe.datasets.content import stamp_file
+from tuiprobe.datasets.sample import Stamp
+from tuiprobe.engine.failures import explaining_failures
+from tuiprobe.engine.plan import file_records
+from tuiprobe.files import DamagedFileError
+from tuiprobe.plaintext import encodable
+from tuiprobe.results import Report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.listing import run_directories
+from tuiprobe.run.records import read_plan, read_spec
+from tuiprobe.run.samples import SampleRecord, read_samples
+from tuiprobe.spec import AUTO, RunSpec, run_options
+
+_FILES = ("checkpoint", "classes", "templates", "head", "baseline")
+_SOURCES = ("data", "concepts")
+
+
+def file_stamps(spec: RunSpec) -> dict[str, Stamp]:
+    """Returns the stamps of what options name as a file or `KIND:FILE`, by option."""
+    values = {name: getattr(spec, name) for name in _FILES}
+    values |= {name: (getattr(spec, name) or "").partition(":")[2] for name in _SOURCES}
+    return {name: stamp_file(path) for name, path in values.items() if path}
+
+
+def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
+    """Returns, for each spec, the latest run that has finished it; None if it must be opened.
+
+    Args:
+        specs: The specs of the runs.
+        runs: Folder of run directories, which are not trusted.
+
+    Raises:
+        UsageError: If a source of images is unknown.
+        DataError: If a source of images cannot be used.
+    """
+    recorded: list[tuple[RunDir, RunSpec]] = []
+    suites: dict[tuple[object, ...], Suite] = {}
+    finished: list[RunDir | None] = []
+    with explaining_failures():
+        for spec in specs:
+            sources = (spec.data, spec.concepts, spec.target)
+            if sources not in suites:
+                suites[sources] = open_suite(spec)
+        there = map(RunDir, run_directories(runs))
+        for run in sorted(there, key=lambda run: run.results_file.modified() or 0, reverse=True):
+            with suppress(DamagedFileError, OSError):
+                recorded.append((run, read_spec(run)))
+        for spec in specs:
+            suite = suites[spec.data, spec.concepts, spec.target]
+            alike = (run for run, before in recorded if _agree(spec, before))
+            finished.append(next((run for run in alike if _finished(spec, run, suite)), None))
+    return finished
+
+
+def _agree(spec: RunSpec, before: RunSpec) -> bool:
+    """Says whether two specs agree in all that changes an answer; a run records its choices."""
+    kept = spec.device in (AUTO, before.device.partition(":")[0])
+    settled = replace(
+        spec,
+        device=before.device if kept else spec.device,
+        batch_size=spec.batch_size or before.batch_size,
+        require_weights=before.require_weights,  # decided by the report
+    )
+    return all(
+        getattr(settled, option.name) == getattr(before, option.name)
+        for option in run_options()
+        if option.option.changes != "nothing"
+    )
+
+
+def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
+    try:
+        report, plan, samples = Report.read(run.results_file), read_plan(run), read_samples(run)
+    except (DamagedFileError, OSError):
+        return False
+    return (
+        report.tuiprobe == __version__
+        and report.key == plan.key == run.read_key()
+        and not report.partial
+        and not report.failures
+        and report.model.weights.kind != "untrained"
+        and plan.files == file_records(file_stamps(spec))
+        and {record.name: record.found for record in plan.sets}
+        == {name: len(dataset.samples) for name, dataset in suite.sets.items()}
+        and all(_same_images(suite, name, samples.get(name, {})) for name in suite.sets)
+    )
+
+
+def _same_images(suite: Suite, name: str, records: Mapping[int, SampleRecord]) -> bool:
+    """Says whether the images of a set are those of a run, by path, label and stamp."""
+    dataset = suite.sets[name]
+    for i, record in records.items():
+        if i >= len(dataset.samples):
+            return False
+        sample = dataset.samples[i]
+        stamp = dataset.stamp(sample)
+        now = (encodable(sample.path), sample.label, stamp.size, stamp.changed)
+        if now != (record.path, record.label, record.size, record.changed):
+            return False
+    return bool(records)

@@ -1,0 +1,80 @@
+"""What the stages of one planned run share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeAlias
+
+from tuiprobe.engine.clock import Clock
+from tuiprobe.engine.failures import explaining_failures
+from tuiprobe.engine.machine import current_fingerprint
+from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.resume import ShardReader
+from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.events import Event, EventKind, Listener
+from tuiprobe.results import Report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.status import StatusWriter
+
+AskProbes: TypeAlias = Callable[[RunDir], Report]
+"""Runs the probes on a merged run and returns the report."""
+
+
+class Job:
+    """A planned run in its locked directory.
+
+    Args:
+        plan: The plan.
+        clock: The clock, started with the run.
+        listen: Receives all events.
+        answer: Runs the probes on the merged run.
+        mix: Whether to accept shards with another fingerprint.
+
+    Attributes:
+        reader: Reads the shards of the run.
+        stop: The stop requests to it.
+        status: The status of this rank.
+        results_before: When the results of an earlier attempt were written; None without.
+    """
+
+    def __init__(
+        self, plan: Plan, clock: Clock, listen: Listener, answer: AskProbes, mix: bool
+    ) -> None:
+        self.plan, self.clock, self.answer, self._outside = plan, clock, answer, listen
+        memory_format = plan.encoder.memory_format
+        fingerprint = current_fingerprint(plan.device, plan.spec.top_k, memory_format)
+        self.reader = ShardReader(plan, fingerprint, mix)
+        self.stop = StopRequest(plan.directory.cancel_file)
+        self.status = StatusWriter(plan.directory, plan.rank.number, plan.rank.world)
+        self.results_before = plan.directory.results_file.modified()
+
+    def listen(self, event: Event) -> None:
+        """Tells the status and the listener about an event."""
+        self.status.hear(event)
+        self._outside(event)
+
+    def say(self, kind: EventKind, message: str, **data: str) -> None:
+        """Tells an event of a kind."""
+        self.listen(Event(kind, message, dict(data)))
+
+    @contextmanager
+    def noting_failure(self) -> Iterator[None]:
+        """Says in the status of this rank if the block fails or is interrupted.
+
+        Raises:
+            TuiprobeError: If the block fails.
+            Interrupted: If a stop was requested before or after measuring.
+        """
+        try:
+            with explaining_failures():
+                yield
+        except (TuiprobeError, Interrupted) as reason:
+            stopped = isinstance(reason, Interrupted)
+            message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
+            with suppress(TuiprobeError):
+                self.status.hear(Event("interrupted" if stopped else "failed", message))
+                if stopped:
+                    self.status.end("interrupted", message)
+            raise

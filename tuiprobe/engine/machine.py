@@ -1,0 +1,176 @@
+"""The cores, the device and the fingerprint of this process.
+
+A fingerprint holds what bit-equality depends on. Every shard stores it, and a merge compares it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_info
+
+from tuiprobe.engine.ranks import Rank
+from tuiprobe.errors import UsageError
+from tuiprobe.memory import available_memory
+from tuiprobe.results import Fingerprint
+from tuiprobe.spec import AUTO, CPU_BATCH, GPU_BATCH
+from tuiprobe.stats import instruction_set, native_build, statistics_path
+
+
+def available_cores() -> int:
+    """Returns how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
+    """Returns the torch device of this rank.
+
+    Args:
+        device: What the user asked for; `auto` takes the device of an earlier attempt, else CUDA,
+            else MPS, else the CPU.
+        rank: This process; ranks of one machine take its GPUs in turn.
+        before: Device of an earlier attempt at the same run; None without one.
+
+    Raises:
+        UsageError: If this machine has no such device.
+    """
+    if device == AUTO:
+        best = "mps" if torch.backends.mps.is_available() else "cpu"
+        device = _kept(before, rank) or ("cuda" if torch.cuda.is_available() else best)
+    if device == "cuda":
+        device = f"cuda:{rank.local}"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {device} cannot be used here ({reason}); use cpu") from error
+    return device
+
+
+def _kept(before: str | None, rank: Rank) -> str | None:
+    """Returns the device of an earlier attempt if this machine has it.
+
+    Where it has not, the run uses what is there: its shards then differ in their
+    fingerprint, which is refused without `--mix`.
+    """
+    if before is None:
+        return None
+    kind = before.partition(":")[0]
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(kind, False):
+        return None
+    return before if rank.world == 1 and kind != "cuda" else kind
+
+
+def free_memory(device: str) -> int | None:
+    """Returns how many bytes models on a device can take, here and there; None if not known.
+
+    Args:
+        device: Torch device, as `choose_device` returns it.
+    """
+    here = available_memory()
+    if device == "cpu":
+        return here
+    if not device.startswith("cuda"):
+        return None
+    there: int = torch.cuda.mem_get_info(device)[0]
+    return there if here is None else min(here, there)
+
+
+def usual_batch(device: str) -> int:
+    """Returns the images per forward pass where the user gives none.
+
+    Args:
+        device: Torch device, as `choose_device` returns it.
+    """
+    return CPU_BATCH if device == "cpu" else GPU_BATCH
+
+
+def statistics_device(device: str) -> str:
+    """Returns where statistics of activations on a device are computed: there, or on the CPU."""
+    return device if device.startswith("cuda") else "cpu"
+
+
+LIBRARIES = ("numpy", "open_clip_torch", "pillow", "timm", "torchvision")
+"""Libraries beside torch that decode, preprocess, build networks or compute figures."""
+
+_INSTRUCTIONS = (
+    "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",
+    "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16",
+    "asimd", "bf16", "i8mm", "sve", "sve2",
+)  # fmt: skip
+"""Flags of processors by which oneDNN chooses its kernels."""
+
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+
+
+def current_fingerprint(
+    device: str, top_k: int = 0, memory_format: torch.memory_format = torch.contiguous_format
+) -> Fingerprint:
+    """Returns the library versions, hardware and flags that affect the last bits of a result.
+
+    Args:
+        device: Torch device of the encoder.
+        top_k: Images kept a channel and end; long lists take another path on CUDA.
+        memory_format: How the maps of the encoder lie in memory.
+    """
+    kind = torch.device(device).type
+    on_cuda = kind == "cuda"
+    model, instructions = _processor()
+    return Fingerprint(
+        torch=torch.__version__,
+        device=torch.cuda.get_device_name(device) if on_cuda else f"{kind} {platform.machine()}",
+        isa=instruction_set(),
+        threads=torch.get_num_threads(),
+        flags={
+            "statistics": f"{statistics_path(device, top_k)}, {native_build()}",
+            "memory_format": str(memory_format).removeprefix("torch."),
+            "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "matmul_tf32": str(torch.backends.cuda.matmul.allow_tf32),
+            "cudnn_tf32": str(torch.backends.cudnn.allow_tf32),
+            "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
+            "cudnn_deterministic": str(torch.backends.cudnn.deterministic),
+            "onednn": next((os.environ[name] for name in _LIMITS if name in os.environ), "")
+            or instructions,
+            "blas": _blas(),
+            **{name: version(name) for name in LIBRARIES},
+        },
+        processor=model,
+    )
+
+
+@cache
+def _processor() -> tuple[str, str]:
+    """Returns the model of the processor and its instruction sets; empty where nothing tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return platform.processor(), ""
+    parts = (line.partition(":") for line in lines)
+    fields = {name.strip(): value.strip() for name, _, value in parts}
+    there = set(fields.get("flags", fields.get("Features", "")).split())
+    model = fields.get("model name") or fields.get("CPU part", "")
+    return model, " ".join(name for name in _INSTRUCTIONS if name in there)
+
+
+def _blas() -> str:
+    """Returns the kinds of linear algebra that are loaded, each with the core it chose.
+
+    How many copies are loaded depends on what else the process did; NumPy's is always there.
+    """
+    loaded = {
+        f"{library['internal_api']} {library.get('architecture', '')}".strip()
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    }
+    return ", ".join(sorted(loaded))

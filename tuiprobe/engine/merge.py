@@ -1,0 +1,332 @@
+"""Merges a set's shards along a fixed binary tree, so results are the same to the last bit.
+
+Threads read, check and merge whole branches of the tree; what they do does not depend on how many
+there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.datasets.dataset import Dataset
+from tuiprobe.engine.machine import available_cores
+from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.resume import ShardReader, UnusableShardError
+from tuiprobe.engine.shards import Shard, split_states
+from tuiprobe.engine.tap_statistics import accumulators
+from tuiprobe.errors import DataError
+from tuiprobe.manifest import write_record
+from tuiprobe.probes.inputs import flatten_summary
+from tuiprobe.results import Fingerprint
+from tuiprobe.run.arrays import Arrays, write_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import LISTED_ROWS, ROW_SAMPLE, Measured, MeasuredRecord, RowsMeasured
+from tuiprobe.run.samples import write_row_samples
+from tuiprobe.spec import FINAL_TAP
+from tuiprobe.stats import ActivationStats, SampleSummary
+
+TapStats = dict[str, ActivationStats]
+
+_MOST_THREADS = 4  # Python's lock leaves no work for more
+_BRANCH = 8  # shards that one thread merges; a power of two, so that they are a branch of the tree
+SHARD_FIELDS: Final = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """What a shard holds besides the states that are merged.
+
+    Attributes:
+        features: float32 `[n, C]`.
+        ids: int64 `[n]`.
+        contents: Ids of all images read, and the digests of their files.
+        rows: float32 `[m, C]` by inner tap, if the shard has any.
+        sums: The `SHARD_FIELDS` by tap.
+        skipped: Sample id and reason of each unreadable image.
+        nonfinite: int64 `[m]`, rows of vectors that are not finite.
+        fingerprint: What it was measured with.
+        pieces: Forward passes per batch.
+    """
+
+    features: NDArray[np.float32]
+    ids: NDArray[np.int64]
+    contents: tuple[NDArray[np.int64], NDArray[np.uint8]]
+    rows: dict[str, NDArray[np.float32]]
+    sums: dict[str, tuple[Any, ...]]
+    skipped: list[tuple[int, str]]
+    nonfinite: NDArray[np.int64]
+    fingerprint: Fingerprint
+    pieces: int
+
+
+@dataclass(frozen=True)
+class MergedSet:
+    """One set after merging.
+
+    Attributes:
+        arrays: Arrays `<tap>/<field>`: the flattened ActivationSummary, `row_sample` of inner taps,
+            and the `shard_...` sums of each shard.
+        features: float32 `[n, C]`, final representations in processing order.
+        ids: int64 `[n]`, their sample ids.
+        skipped: Sample id and reason of each unreadable image.
+        shards: Number of shards merged.
+        fingerprints: The distinct fingerprints among them.
+        pieces: Largest number of forward passes per batch.
+        contents: SHA-256 over ids and digests of all images read, in the order of their ids.
+        rows: What was measured of stored vectors; None for images.
+        contradicting: Number of images whose content is there with another label too.
+        contradiction: Paths of two such images.
+    """
+
+    arrays: Arrays
+    features: NDArray[np.float32]
+    ids: NDArray[np.int64]
+    skipped: list[tuple[int, str]]
+    shards: int
+    fingerprints: list[Fingerprint]
+    pieces: int
+    contents: str | None = None
+    rows: RowsMeasured | None = None
+    contradicting: int = 0
+    contradiction: tuple[str, ...] = ()
+
+
+def merge_tree(
+    lo: int,
+    hi: int,
+    load: Callable[[int], dict[str, Any]],
+    spare: Callable[[dict[str, Any]], None] = lambda merged: None,
+) -> dict[str, Any]:
+    """Merges `load(lo) … load(hi - 1)` along a binary tree that depends only on `hi - lo`.
+
+    Args:
+        lo: First leaf.
+        hi: One past the last leaf; at least `lo + 1`.
+        load: Returns the statistics of a leaf, by tap.
+        spare: Receives statistics that are merged into others, so that they can be used again.
+    """
+    if hi - lo == 1:
+        return load(lo)
+    half = 1 << ((hi - lo - 1).bit_length() - 1)  # the largest power of two below the count
+    left = merge_tree(lo, lo + half, load, spare)
+    right = merge_tree(lo + half, hi, load, spare)
+    for tap, stats in left.items():
+        stats.merge(right[tap])
+    spare(right)
+    return left
+
+
+def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
+    """Merges one or more shards of a set; checks each as it is read.
+
+    Raises:
+        UnusableShardError: If a shard must be measured again.
+        DataError: If a shard has another fingerprint and mixing is not allowed, or no sampled
+            vector is finite.
+    """
+    spares = deque[TapStats]()
+    leaves: list[_Leaf] = []
+    branches = _branches(plan, reader, shards, spares)
+
+    def load(branch: int) -> TapStats:
+        states, merged_leaves = next(branches)
+        leaves.extend(merged_leaves)
+        return states
+
+    with closing(branches):
+        merged = merge_tree(0, -(-len(shards) // _BRANCH), load, spares.append)
+    fingerprints = {leaf.fingerprint.model_dump_json(): leaf.fingerprint for leaf in leaves}
+    ids = np.concatenate([leaf.ids for leaf in leaves])
+    dataset = plan.suite.sets[shards[0].set_name]
+    rows, of_rows = None, plan.row_sets.get(shards[0].set_name)
+    if of_rows is not None:
+        if not len(ids):
+            raise DataError(f"{of_rows.source} holds no finite vector")
+        lost = np.concatenate([leaf.nonfinite for leaf in leaves])
+        read = sum(shard.size for shard in shards)
+        listed = tuple(lost[:LISTED_ROWS].tolist())
+        rows = RowsMeasured(rows=read, nonfinite=len(lost), nonfinite_rows=listed)
+    contradicting, contradiction = (
+        (0, ()) if of_rows is not None else _contradicting(dataset, leaves)
+    )
+    return MergedSet(
+        arrays=_flatten(merged, leaves),
+        features=np.concatenate([leaf.features for leaf in leaves]),
+        ids=ids,
+        skipped=[entry for leaf in leaves for entry in leaf.skipped],
+        shards=len(shards),
+        fingerprints=list(fingerprints.values()),
+        pieces=max(leaf.pieces for leaf in leaves),
+        contents=_contents(leaves),
+        rows=rows,
+        contradicting=contradicting,
+        contradiction=contradiction,
+    )
+
+
+def _branches(
+    plan: Plan, reader: ShardReader, shards: Sequence[Shard], spares: deque[TapStats]
+) -> Generator[tuple[TapStats, list[_Leaf]]]:
+    """Yields the branches of the tree in order; threads merge those that follow."""
+
+    def merge(first: int) -> tuple[TapStats, list[_Leaf]]:
+        leaves: list[_Leaf] = []
+
+        def load(leaf: int) -> TapStats:
+            states, others = _load(plan, reader, shards[leaf], spares)
+            leaves.append(others)
+            return states
+
+        last = min(first + _BRANCH, len(shards))
+        return merge_tree(first, last, load, spares.append), leaves
+
+    threads = min(available_cores(), _MOST_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
+        starts: Iterator[int] = iter(range(0, len(shards), _BRANCH))
+        coming = deque(pool.submit(merge, first) for first in islice(starts, threads + 1))
+        try:
+            while coming:
+                yield coming.popleft().result()
+                coming.extend(pool.submit(merge, first) for first in islice(starts, 1))
+        finally:
+            for future in coming:
+                future.cancel()
+
+
+def _load(
+    plan: Plan, reader: ShardReader, shard: Shard, spares: deque[TapStats]
+) -> tuple[TapStats, _Leaf]:
+    """Reads a shard; copies what is kept, or all of its file would stay in memory."""
+    file = reader.read(shard)
+    arrays = file.arrays
+    try:
+        states = spares.pop()
+    except IndexError:
+        states = accumulators(plan)
+    parts = split_states(arrays, reader.states)
+    try:
+        for tap, stats in states.items():
+            stats.load_state_dict(parts[tap])
+    except ValueError as error:
+        raise UnusableShardError(f"{file.entry} is damaged: {error}") from error
+    return states, _Leaf(
+        features=arrays["features"].copy(),
+        ids=arrays["ids"].copy(),
+        contents=(arrays["images"].copy(), arrays["digests"].copy()),
+        rows={tap: arrays[name].copy() for tap in states if (name := f"{tap}/rows") in arrays},
+        sums={tap: shard_sums(stats.samples.compute()) for tap, stats in states.items()},
+        skipped=list(file.skipped),
+        nonfinite=arrays.get("nonfinite", np.empty(0, np.int64)).copy(),
+        fingerprint=file.fingerprint,
+        pieces=int(file.metadata["pieces"]),
+    )
+
+
+def _contents(leaves: Sequence[_Leaf]) -> str:
+    columns = zip(*(leaf.contents for leaf in leaves), strict=True)
+    ids, digests = (np.concatenate(column) for column in columns)
+    order = np.argsort(ids)
+    return hashlib.sha256(ids[order].tobytes() + digests[order].tobytes()).hexdigest()
+
+
+def _contradicting(dataset: Dataset, leaves: Sequence[_Leaf]) -> tuple[int, tuple[str, ...]]:
+    """Counts measured images whose content is there with another label too, and names a pair.
+
+    Eight bytes of a digest tell contents apart.
+    """
+    if len(dataset.classes) <= 1:
+        return 0, ()
+    images, digests = map(np.concatenate, zip(*(leaf.contents for leaf in leaves), strict=True))
+    samples = dataset.samples
+    labels = np.array([-1 if (label := samples[i].label) is None else label for i in images])
+    counted = (labels >= 0) & np.isin(images, np.concatenate([leaf.ids for leaf in leaves]))
+    images, labels = images[counted], labels[counted]
+    digests = np.ascontiguousarray(digests[counted, :8])
+    _, content = np.unique(digests.view("<u8")[:, 0], return_inverse=True)
+    highest = np.full(len(images), -1)
+    np.maximum.at(highest, content, labels)
+    lowest = highest.copy()
+    np.minimum.at(lowest, content, labels)
+    contradicting = np.flatnonzero((lowest < highest)[content])
+    contradicting = contradicting[np.argsort(images[contradicting])]
+    if not len(contradicting):
+        return 0, ()
+    first = contradicting[0]
+    other = (content[contradicting] == content[first]) & (labels[contradicting] != labels[first])
+    pair = (first, contradicting[other][0])
+    return len(contradicting), tuple(samples[images[i]].path for i in pair)
+
+
+def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -> None:
+    """Publishes each set's `features`, then `statistics.safetensors` and `measured.json`."""
+    statistics: Arrays = {}
+    records = {}
+    for name, of_set in merged.items():
+        arrays: Arrays = {"features": of_set.features, "ids": of_set.ids}
+        write_arrays(directory.features_file(name), arrays, {"key": key})
+        statistics |= {f"{name}/{field}": array for field, array in of_set.arrays.items()}
+        records[name] = MeasuredRecord(
+            shards=of_set.shards,
+            skipped=tuple(of_set.skipped),
+            fingerprints=tuple(of_set.fingerprints),
+            pieces=of_set.pieces,
+            contents=of_set.contents,
+            rows=of_set.rows,
+            contradicting=of_set.contradicting,
+            contradiction=of_set.contradiction,
+        )
+    write_arrays(directory.statistics_file, statistics, {"key": key})
+    measured = Measured(key=key, sets=records)
+    write_record(directory.measured_file, measured.model_dump(mode="json"))
+
+
+def write_names(plan: Plan, merged: Mapping[str, MergedSet]) -> None:
+    """Publishes names and labels of vectors that are shown: kept, at an end, or not finite."""
+    for name, rows in plan.row_sets.items():
+        if (of_set := merged.get(name)) is None:
+            continue
+        ends = (
+            of_set.arrays[f"{FINAL_TAP}/{end}_sample_ids"].reshape(-1)
+            for end in ("largest", "smallest")
+        )
+        nonfinite = () if of_set.rows is None else of_set.rows.nonfinite_rows
+        named = np.unique(np.concatenate([of_set.ids, *ends, nonfinite])).astype(np.int64)
+        numbers = named[named >= 0].tolist()
+        names = rows.vectors.names(numbers)
+        write_row_samples(plan.directory, name, plan.key, numbers, names, rows.labels)
+
+
+def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:
+    """Returns the sums of one shard for the jackknife, in the order of `SHARD_FIELDS`."""
+    kurtosis = np.asarray(samples.kurtosis)
+    counted = np.isfinite(kurtosis)
+    return (
+        np.asarray(samples.share_sum),
+        float(samples.share_square_sum),
+        int(counted.sum()),
+        float(kurtosis[counted].sum()),
+    )
+
+
+def _flatten(merged: TapStats, leaves: Sequence[_Leaf]) -> Arrays:
+    arrays: Arrays = {}
+    for tap, stats in merged.items():
+        for name, array in flatten_summary(stats.compute()).items():
+            arrays[f"{tap}/{name}"] = array
+        columns = zip(*(leaf.sums[tap] for leaf in leaves), strict=True)
+        for name, column in zip(SHARD_FIELDS, columns, strict=True):
+            arrays[f"{tap}/shard_{name}"] = np.array(column)
+        rows = [leaf.rows[tap] for leaf in leaves if tap in leaf.rows]
+        if rows:
+            arrays[f"{tap}/{ROW_SAMPLE}"] = np.concatenate(rows)
+    return arrays

@@ -1,0 +1,423 @@
+"""Plans a run: what is measured, in which order and shards, under which key."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.datasets import Dataset, Suite
+from tuiprobe.datasets.assemble import planned_images
+from tuiprobe.datasets.concepts import concept_dataset
+from tuiprobe.datasets.dataset import digest_of
+from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.sample import Stamp
+from tuiprobe.datasets.set_names import safe_name
+from tuiprobe.datasets.vectors import RowSet
+from tuiprobe.engine.head_choice import HeadChoice, choose_head
+from tuiprobe.engine.ranks import Rank
+from tuiprobe.engine.shards import Shard, split_into_shards, split_rows
+from tuiprobe.errors import DataError, UsageError, WeightsError
+from tuiprobe.files import DamagedFileError
+from tuiprobe.globs import matches
+from tuiprobe.manifest import write_named, write_record
+from tuiprobe.models.ablated import ablation_in_words
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.taps import Tap
+from tuiprobe.models.trial import REPEATED, agree, rounded, signature
+from tuiprobe.plugins import MODELS, foreign_names, is_foreign
+from tuiprobe.results import Model
+from tuiprobe.run.counting import SetPlan, in_turns
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import (
+    FileRecord,
+    PlanRecord,
+    SetRecord,
+    TapRecord,
+    read_plan,
+)
+from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
+
+KEYED_CONTENTS = 8
+"""Number of first images of each set whose content is part of the key.
+
+Folders with equal names and sizes, such as BMP files of two corruptions, thus get different keys.
+The contents of all images are compared when a run is resumed; see `tuiprobe.engine.resume`.
+"""
+
+_BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
+"""Names of transformer blocks in open_clip and timm."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The complete plan of a run, down to the last sample.
+
+    Attributes:
+        spec: The user's spec.
+        encoder: The loaded encoder.
+        model: Description of the encoder for the report.
+        taps: Inner taps to measure, in addition to the final representation.
+        blocks: The taps that are blocks of a transformer's residual stream.
+        all_blocks: Whether these are all of its blocks.
+        suite: The sets of images.
+        shards: All shards of each set.
+        stamps: Stamp of each image before the first one was read, by set name and sample id;
+            empty for sets of stored vectors, whose files have stamps.
+        key: SHA-256 of everything that determines the numbers of all sets except the concept set
+            and the target sets.
+        set_keys: The key in the shards of each set: the run's key, except for the concept set and
+            the target sets. A separate key lets each of them change without measuring the others
+            again.
+        directory: The run directory.
+        rank: Rank of this process.
+        files: Stamps of the files that options name, taken before they were read, by option.
+        signature: What the forward pass of code that is not tuiprobe's computes; else empty.
+    """
+
+    spec: RunSpec
+    encoder: Encoder
+    model: Model
+    taps: tuple[Tap, ...]
+    blocks: tuple[str, ...]
+    all_blocks: bool
+    suite: Suite
+    shards: dict[str, tuple[Shard, ...]]
+    stamps: dict[str, dict[int, Stamp]]
+    key: str
+    set_keys: dict[str, str]
+    directory: RunDir
+    rank: Rank = field(default_factory=Rank)
+    files: Mapping[str, Stamp] = field(default_factory=dict)
+    signature: tuple[float, ...] = ()
+
+    @property
+    def all_shards(self) -> list[Shard]:
+        """The shards of all sets, in the order in which they are measured."""
+        return [self.shards[name][number] for name, number in in_turns(self.set_plans)]
+
+    @property
+    def row_sets(self) -> dict[str, RowSet]:
+        """The sets of stored vectors; empty for images."""
+        return {name: rows for name, rows in self.suite.sets.items() if isinstance(rows, RowSet)}
+
+    @cached_property
+    def set_plans(self) -> tuple[SetPlan, ...]:
+        """What `plan.json` says of each set, for counting images."""
+        return tuple(
+            SetPlan(name, sum(shard.size for shard in shards), len(shards), shards[0].size)
+            for name, shards in self.shards.items()
+        )
+
+    @cached_property
+    def head(self) -> HeadChoice:
+        """The head choice of the run; decided once.
+
+        Raises:
+            UsageError: If the options contradict each other, the encoder or the data.
+            WeightsError: If the file with the head cannot be used.
+        """
+        return choose_head(self.spec, self.encoder, self.suite)
+
+    @property
+    def images(self) -> int:
+        """Number of images to measure over all sets."""
+        return sum(plan.images for plan in self.set_plans)
+
+    @property
+    def device(self) -> str:
+        """Torch device of the encoder."""
+        return str(self.encoder.device)
+
+
+@dataclass(frozen=True)
+class PlannedImages:
+    """The images of a run in processing order, which does not depend on encoder or device.
+
+    Attributes:
+        suite: The sets of images.
+        order: Sample ids to measure, by set; a range of rows for stored vectors.
+        stamps: As in `Plan`.
+    """
+
+    suite: Suite
+    order: dict[str, NDArray[np.int64] | range]
+    stamps: dict[str, dict[int, Stamp]]
+
+
+def list_images(suite: Suite, spec: RunSpec) -> PlannedImages:
+    """Determines which images of each set are measured, and takes their stamps.
+
+    Raises:
+        DataError: If a set holds no image.
+    """
+    order: dict[str, NDArray[np.int64] | range] = {}
+    stamps: dict[str, dict[int, Stamp]] = {}
+    planned = planned_images(suite, spec)
+    for name, dataset in suite.sets.items():
+        if isinstance(dataset, RowSet):
+            order[name], stamps[name] = range(len(dataset.samples)), {}
+            continue
+        chosen = processing_order(dataset.samples, spec.seed)[: planned[name]]
+        if len(chosen) == 0:
+            raise DataError(f"{dataset.source}: no image to measure")
+        order[name], stamps[name] = chosen, stamps_of(dataset, chosen)
+    return PlannedImages(suite, order, stamps)
+
+
+def stamps_of(dataset: Dataset, ids: NDArray[np.int64]) -> dict[int, Stamp]:
+    """Returns the stamps of some images, in their order."""
+    return {i: dataset.stamp(dataset.samples[i]) for i in ids.tolist()}
+
+
+def make_plan(
+    spec: RunSpec,
+    encoder: Encoder,
+    listed: PlannedImages,
+    *,
+    files: Mapping[str, Stamp] | None = None,
+    rank: Rank = Rank(),  # noqa: B008 - frozen
+    output: Path | None = None,
+    runs: Path = Path("runs"),
+) -> Plan:
+    """Determines shards, taps, key and directory.
+
+    Args:
+        spec: The spec of the run.
+        encoder: The loaded encoder.
+        listed: The images.
+        files: Stamps of the files that options name; see `tuiprobe.engine.finished.file_stamps`.
+        rank: Rank of this process.
+        output: The run directory; None for `<model>-<data>-<key8>` under `runs`.
+        runs: Folder of run directories.
+
+    Raises:
+        UsageError: If a layer pattern matches no tap, or a token rule does not apply.
+    """
+    suite = listed.suite
+    available = tuple(tap for tap in encoder.taps() if tap.name != FINAL_TAP) if spec.layers else ()
+    taps = _choose_taps(available, spec)
+    shards = {
+        name: split_rows(name, len(order), dataset.channels)
+        if isinstance(dataset := suite.sets[name], RowSet)
+        else split_into_shards(name, order, spec.batch, spec.shard_batches)
+        for name, order in listed.order.items()
+    }
+    model = _describe_model(spec, encoder)
+    images = {name: _content_of(suite.sets[name], listed.stamps[name]) for name in suite.sets}
+    sets = [name for name in suite.sets if name not in suite.own_keys]
+    content = {
+        **_content(spec, model, taps),
+        "shards": {name: _batches(shards[name]) for name in sets},
+        "images": {name: images[name] for name in sets},
+    }
+    prefix = runs / f"{safe_name(spec.model)}-{suite.name}"
+    key, directory, trial = _identified(encoder, content, output, prefix)
+    keys = dict.fromkeys(sets, key)
+    concepts = concept_dataset(suite)
+    for name in suite.own_keys:
+        own: dict[str, Any] = {"shards": _batches(shards[name]), "images": images[name]}
+        if name == suite.concept_set and concepts is not None:
+            own["concepts"] = concepts.digest
+        keys[name] = content_key({"run": key, **own})
+    blocks = [t.name for t in available if t.kind == "token" and _BLOCK.search(t.name)]
+    tapped = tuple(tap.name for tap in taps if tap.name in blocks)
+    all_blocks = bool(blocks) and len(tapped) == len(blocks)
+    return Plan(
+        spec, encoder, model, taps, tapped, all_blocks, suite, shards, listed.stamps, key, keys,
+        directory, rank, files or {}, trial,
+    )  # fmt: skip
+
+
+def _identified(
+    encoder: Encoder, content: dict[str, Any], output: Path | None, prefix: Path
+) -> tuple[str, RunDir, tuple[float, ...]]:
+    """Returns the key of a run, its directory, and the signature of the encoder.
+
+    Of code that is not tuiprobe's, such as a user's `forward`, only its outputs tell what it
+    computes: their signature is part of the key, in few digits. An earlier attempt on another
+    device may have rounded to others; where its signature agrees, its key and directory are taken.
+    Outputs that are drawn at random would give a new directory to every attempt.
+
+    Args:
+        encoder: The encoder.
+        content: What else determines the numbers.
+        output: The directory, if the user named one.
+        prefix: Path of a directory up to the key, if not.
+
+    Raises:
+        WeightsError: If another pass over the same input computes something else.
+    """
+
+    def of(trial: tuple[float, ...]) -> tuple[str, RunDir, tuple[float, ...]]:
+        key = content_key({**content, "outputs": rounded(trial)} if trial else content)
+        named = prefix.with_name(f"{prefix.name}-{key[:8]}")
+        return key, RunDir(output if output is not None else named), trial
+
+    if not is_foreign(encoder.loader, foreign_names(MODELS)):
+        return of(())
+    trial = signature(encoder)
+    places = [output] if output is not None else sorted(prefix.parent.glob(f"{prefix.name}-*"))
+    for place in places:
+        with suppress(DamagedFileError, DataError):
+            before = read_plan(RunDir(place))
+            if agree(trial, before.signature, encoder.dtype):
+                earlier = of(before.signature)
+                if earlier[0] == before.key and earlier[1].path == place:
+                    return earlier
+    if not agree(trial, signature(encoder), encoder.dtype):
+        raise WeightsError(
+            f"{encoder.name} computes other outputs of one input each time; {REPEATED}"
+        )
+    return of(trial)
+
+
+def _batches(shards: tuple[Shard, ...]) -> list[int]:
+    return [len(shard.batches) for shard in shards]
+
+
+def _choose_taps(taps: tuple[Tap, ...], spec: RunSpec) -> tuple[Tap, ...]:
+    """Returns the taps that match a pattern, in the encoder's order.
+
+    Raises:
+        UsageError: If a pattern matches no tap, or there is no class token but it is requested.
+    """
+    for pattern in spec.layers:
+        if not any(matches(tap.name, pattern) for tap in taps):
+            names = ", ".join(tap.name for tap in taps[:8])
+            which = f"the first of {len(taps)} are: {names}" if taps else f"{spec.model} has none"
+            raise UsageError(f"--layers {pattern!r} matches no layer; {which}")
+    chosen = tuple(t for t in taps if any(matches(t.name, p) for p in spec.layers))
+    if spec.tokens == "class":
+        without = [t.name for t in chosen if t.kind == "token" and t.prefix_tokens == 0]
+        if without:
+            raise UsageError(f"--tokens class: {without[0]} has no class token; use all or mean")
+    return chosen
+
+
+def _describe_model(spec: RunSpec, encoder: Encoder) -> Model:
+    """Describes the encoder for the report."""
+    return Model(
+        name=spec.model,
+        loader=encoder.loader,
+        architecture=encoder.architecture,
+        tag=encoder.tag,
+        representation=encoder.representation,
+        training=encoder.training,
+        width=encoder.width,
+        parameters=encoder.parameters(),
+        weights=encoder.weights,
+        preprocessing=encoder.preprocessing,
+        ablated=tuple(
+            ablation_in_words(name, layer.channels, layer.mode)
+            for name, layer in encoder.ablated.items()
+        ),
+    )
+
+
+def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, Any]:
+    """Returns what determines the numbers besides the images, without paths of weights or data."""
+    named = {"assumed"} if model.loader == "py" else {"source", "assumed"}  # nothing else knows it
+    preprocessing = model.preprocessing.model_dump(mode="json", exclude=named)
+    return {
+        "architecture": [model.loader, model.architecture, model.representation],
+        "weights": model.weights.digest,
+        "preprocessing": preprocessing,
+        "taps": [FINAL_TAP, *(tap.name for tap in taps)],
+        "tokens": spec.tokens,
+        "top_k": spec.top_k,
+        "dtype": spec.dtype,
+        "batch_size": spec.batch,
+        "seed": spec.seed,
+        **({"ablated": model.ablated} if model.ablated else {}),
+    }
+
+
+def _content_of(dataset: Dataset, stamps: dict[int, Stamp]) -> dict[str, Any]:
+    """Returns path, label and size of each image in order, and digests of the first ones."""
+    if isinstance(dataset, RowSet):
+        return dataset.content
+    samples = dataset.samples
+    first = islice(stamps, KEYED_CONTENTS)
+    return {
+        "listed": [(samples[i].path, samples[i].label, s.size) for i, s in stamps.items()],
+        "contents": [digest_of(dataset, samples[i]).hex() for i in first],
+    }
+
+
+def record_of(plan: Plan) -> PlanRecord:
+    """Returns the record of a plan."""
+    final = TapRecord(name=FINAL_TAP, kind="vector", tokens=None, channels=plan.encoder.width)
+    inner = (
+        TapRecord(
+            name=tap.name,
+            kind=tap.kind,
+            tokens=plan.spec.tokens if tap.kind == "token" else None,
+            channels=tap.channels,
+        )
+        for tap in plan.taps
+    )
+    sets = (
+        SetRecord(
+            name=name,
+            source=dataset.source,
+            found=len(dataset.samples),
+            planned=sum(shard.size for shard in plan.shards[name]),
+            shards=len(plan.shards[name]),
+            shard_images=plan.shards[name][0].size,
+            classes=dataset.classes,
+            notes=dataset.notes if i else (*dataset.notes, *plan.suite.notes),
+            published=plan.suite.published.get(name),
+            key=plan.set_keys[name],
+            target=name in plan.suite.targets,
+            rows=plan.row_sets[name].record() if name in plan.row_sets else None,
+        )
+        for i, (name, dataset) in enumerate(plan.suite.sets.items())
+    )
+    return PlanRecord(
+        key=plan.key,
+        model=plan.model,
+        taps=(final, *inner),
+        blocks=plan.blocks,
+        all_blocks=plan.all_blocks,
+        sets=tuple(sets),
+        concept_set=plan.suite.concept_set,
+        files=file_records(plan.files),
+        signature=plan.signature,
+    )
+
+
+def file_records(stamps: Mapping[str, Stamp]) -> dict[str, FileRecord]:
+    """Returns the records of the files among some stamps."""
+    return {
+        name: FileRecord(size=stamp.size, changed=stamp.changed or "")
+        for name, stamp in stamps.items()
+        if stamp.size is not None
+    }
+
+
+def write_plan(plan: Plan) -> None:
+    """Publishes `samples.jsonl` and `plan.json`."""
+    directory = plan.directory
+    lines = []
+    for name, dataset in plan.suite.sets.items():
+        samples = dataset.samples
+        for i, stamp in plan.stamps[name].items():
+            sample = samples[i]
+            entry = {
+                "id": i, "set": name, "path": sample.path, "label": sample.label,
+                "size": stamp.size, "changed": stamp.changed,
+            }  # fmt: skip
+            lines.append(json.dumps(entry) + "\n")
+    # Written before the plan: a recorded source implies that the stamps are recorded.
+    write_named(directory.samples_file, "".join(lines))
+    write_record(directory.plan_file, record_of(plan).model_dump(mode="json"))

@@ -1,0 +1,259 @@
+"""The preflight of a run: stops it before the first image if its figures would be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tuiprobe.catalog.class_names import match_classes
+from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
+from tuiprobe.engine.decoding import choose_workers, decode_together
+from tuiprobe.engine.head_building import HeadProgress, too_long
+from tuiprobe.engine.head_choice import HeadChoice
+from tuiprobe.engine.head_matching import class_of_each_row, unmatched
+from tuiprobe.engine.plan import Plan
+from tuiprobe.errors import DataError, WeightsError
+from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
+from tuiprobe.models.known_answer import check_answer, expected_answer
+from tuiprobe.models.preflight import Check, check_encoder
+from tuiprobe.models.preflight_data import check_labels, check_range
+from tuiprobe.models.preflight_text import check_text
+from tuiprobe.models.trial import TRIAL_CHECKS, check_trial, images_of_trial, made_images
+from tuiprobe.plaintext import listed, plain
+from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
+
+ANSWER = "known answer"
+
+
+def preflight(plan: Plan, listen: Listener) -> None:
+    """Checks encoder, labels, images and, if ImageNet is available, the published accuracy.
+
+    All checks are stored in `preflight.json`. A known-answer check that passed, and the trial of
+    the encoder, are not repeated by a later attempt in the directory, which has the same key.
+    Only rank 0 writes, and runs the known-answer check. Of stored vectors the labels are checked.
+
+    Args:
+        plan: The plan of the run.
+        listen: Receives warnings.
+
+    Raises:
+        WeightsError: If a check of the encoder fails.
+        DataError: If a check of the images or their labels fails.
+    """
+    choice, checks = plan.head, list[PreflightCheck]()
+    if not plan.row_sets:
+        of_encoder = check_encoder(plan.encoder)
+        if choice.kind == "zero-shot":
+            of_encoder += check_text(plan.encoder, choice.classes, choice.templates)
+        checks += [PreflightCheck(**asdict(check)) for check in of_encoder]
+    for name in plan.suite.sets:
+        checks += _of_rows(plan, name) if name in plan.row_sets else _of_labels(plan, name)
+    checks += [*head_row_checks(plan, choice), *_ranges(plan)]
+    _refuse(checks)
+    earlier = () if plan.row_sets else _earlier(plan)
+    if not plan.row_sets:
+        tried = [check for check in earlier if check.name in TRIAL_CHECKS]
+        checks += tried or [PreflightCheck(**asdict(check)) for check in _of_trial(plan, choice)]
+        _refuse(checks)
+    if plan.rank.number == 0:
+        if not plan.row_sets:
+            known = [check for check in earlier if (check.name, check.status) == (ANSWER, "pass")]
+            progress = HeadProgress("classes", listen, lambda: None)
+            checks += known or [_answer(plan, choice, progress)]
+        write_preflight(plan.directory, checks)
+    _refuse(checks)
+    passed = sum(check.status == "pass" for check in checks)
+    made = sum(check.status != "skip" for check in checks)
+    listen(Event("stage", f"preflight: {passed} of {made} checks passed", {"stage": "preflight"}))
+    for check in checks:
+        if check.status == "warn":
+            listen(Event("warning", f"preflight, {check_sentence(check)}"))
+
+
+def _earlier(plan: Plan) -> tuple[PreflightCheck, ...]:
+    """Returns the checks of an earlier attempt at this run; nothing without a readable one."""
+    try:
+        return read_preflight(plan.directory)
+    except DamagedFileError:
+        return ()
+
+
+def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:
+    """Tries the encoder on the first images of the first set; on made ones if none is readable."""
+    encoder, first = plan.encoder, next(iter(plan.shards.values()))[0]
+    shard = replace(first, batches=(first.batches[0][: images_of_trial(encoder)],))
+    workers = min(choose_workers(plan.spec.workers, plan.images), 1)  # a process that may be killed
+    both = [encoder.preprocess] * 2
+    with decode_together([shard], plan.suite.sets, plan.stamps, both, workers) as decoded:
+        batch, again = next(decoded)
+    if not len(batch.ids):
+        return check_trial(encoder, made_images(encoder))
+    if not torch.equal(batch.images.nan_to_num(), again.images.nan_to_num()):
+        detail = "preprocess gives other tensors of the same images each time"
+        return [Check("preprocessing", "fail", detail, "pass the transform of validation images")]
+    return check_trial(encoder, batch.images, choice.head if choice.kind == "classifier" else None)
+
+
+def _refuse(checks: list[PreflightCheck]) -> None:
+    for check in checks:
+        if check.status == "fail":
+            kind = WeightsError if check.cause == "encoder" else DataError
+            raise kind(f"preflight, {check_sentence(check)}")
+
+
+def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
+    if name in plan.suite.targets:
+        return
+    dataset = plan.suite.sets[name]
+    for check in check_labels(
+        dataset.classes,
+        len(dataset.samples),
+        named=_named(plan),
+        imagenet=plan.suite.imagenet.get(name),
+    ):
+        yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
+    if len(dataset.classes) != 1:
+        return
+    paths = [sample.path.split("/") for sample in dataset.samples]
+    deeper = sorted({path[1] for path in paths if len(path) > 2})
+    if len(deeper) > 1:
+        yield PreflightCheck(
+            name="class folders",
+            status="warn",
+            detail=f"all images lie below {plain(dataset.classes[0])}, which is their one class",
+            fix=f"if {listed(list(map(plain, deeper)), 3)} are the classes, give that folder",
+            cause="labels",
+            data=name,
+        )
+
+
+def _named(plan: Plan) -> bool:
+    """Says whether the user named the classes: for the run, or in Python for the model."""
+    return plan.spec.classes is not None or plan.head.named
+
+
+def _of_rows(plan: Plan, name: str) -> Iterator[PreflightCheck]:
+    """Says what was understood of vectors and their labels, which are no incomplete ImageNet."""
+    rows, named = plan.row_sets[name], _named(plan)
+    vectors, classes = rows.vectors, rows.classes
+    detail = f"{vectors.rows:,} rows of {vectors.channels:,} channels, {vectors.dtype}"
+    yield PreflightCheck(name="vectors", status="pass", detail=detail, data=name)
+    numbers = bool(classes) and all(label.isdigit() for label in classes)
+    if numbers and imagenet_labels(classes) is None:
+        yield PreflightCheck(
+            name="label map",
+            status="pass" if named else "warn",
+            detail=f"{len(classes):,} numbered labels" + ("" if named else ", names unknown"),
+            fix="" if named else "give the names in label order by --classes FILE",
+            cause="labels",
+            data=name,
+        )
+        return
+    for check in check_labels(classes, vectors.rows, named=named):
+        if check.name != "image count":
+            yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
+
+
+def _ranges(plan: Plan) -> Iterator[PreflightCheck]:
+    """Checks the values of the first images of every set that are measured."""
+    for name, dataset in plan.suite.sets.items():
+        if name in plan.row_sets:
+            continue
+        first = plan.shards[name][0].ids
+        check = check_range(dataset, [dataset.samples[i] for i in first])
+        if check is not None:
+            yield PreflightCheck(**asdict(check), data=name)
+
+
+def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
+    """Returns a warning if the rows of the head have no names, or those of other classes."""
+    name, dataset = next(iter(plan.suite.sets.items()))
+    rows, classes = len(choice.classes), len(dataset.classes)
+    fix = "name the rows, in their order, by --classes FILE (in Python: classes=)"
+    strange = choice.unnamed and classes > 0 and not set(dataset.classes) <= set(choice.classes)
+    if choice.assumed or (strange and choice.in_label_order and rows == classes):
+        detail = (
+            f"the head's {rows:,} rows have no class names; they are taken for the {classes:,} "
+            "classes in label order"
+        )
+    elif strange:
+        detail = (
+            f"the head has {rows:,} rows without class names and the data have {classes:,} "
+            "classes: no accuracy can be given"
+        )
+    elif _names_of_others(plan, choice, dataset.classes):
+        detail = (
+            f"none of the classes ({dataset.classes[0]}, …) has the name of an output "
+            f"({choice.classes[0]}, …); they are taken in label order"
+        )
+    else:
+        return list(_unmatched_classes(plan, choice))
+    return [PreflightCheck(name="head rows", status="warn", detail=detail, fix=fix, data=name)]
+
+
+def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[PreflightCheck]:
+    """Yields a warning for every labelled set some of whose classes are matched by no name."""
+    for name, dataset in plan.suite.sets.items():
+        if not dataset.classes or not choice.classes or name in plan.suite.own_keys:
+            continue
+        check = PreflightCheck(name="class names", status="warn", detail="", data=name)
+        answers = class_of_each_row(plan, choice, choice.classes, name)
+        if answers is None:
+            detail = unmatched(plan, choice, choice.classes, name)
+            yield check.model_copy(update={"detail": f"no accuracy: {detail}"})
+        elif choice.in_label_order and (others := _by_place(dataset.classes, choice, answers)):
+            fix = "make sure that these are the same classes"
+            yield check.model_copy(update={"detail": others, "fix": fix})
+
+
+def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.int64]) -> str:
+    """Lists classes that --classes calls otherwise, where it calls others by their names."""
+    known = match_classes(classes, choice.classes).known
+    row_of = dict(zip(answers.tolist(), range(len(answers)), strict=True))
+    others = [
+        f"{plain(classes[i][:80])} = {plain(choice.classes[row_of[i]][:80])}"
+        for i, place in enumerate(known)
+        if place is None
+    ]
+    if not others or len(others) == len(known):
+        return ""
+    return f"{len(others):,} of {len(known):,} classes by their place alone: {listed(others, 5)}"
+
+
+def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> bool:
+    """Says whether an own model names its outputs otherwise than the data name their classes."""
+    own = plan.encoder.loader == "py" and choice.kind == "classifier" and plan.spec.classes is None
+    if not own or not choice.in_label_order or all(name.isdigit() for name in classes):
+        return False
+    return not {*classes, *prompt_names(classes)} & {*choice.classes}
+
+
+def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> PreflightCheck:
+    """Runs the known-answer check on real images, if the head does not take too long."""
+    name, dataset = next(iter(plan.suite.sets.items()))
+    skipped = PreflightCheck(name=ANSWER, status="skip", detail="", data=name)
+    if plan.encoder.accuracies:
+        reason = "left to tuiprobe doctor: the model comes with its own accuracies"
+        return skipped.model_copy(update={"detail": reason})
+    expected, _ = expected_answer(plan.encoder, dataset)
+    if expected is None:
+        reason = "no published accuracy for these weights on these images"
+        return skipped.model_copy(update={"detail": reason})
+    if choice.kind not in ("zero-shot", "classifier"):
+        return skipped.model_copy(update={"detail": "the run uses another head"})
+    if choice.kind == "zero-shot":
+        left = plan.encoder.prompts_left(choice.classes, choice.templates)
+        if too_long(left, plan, choice):
+            reason = f"{left:,} prompts are not encoded on a CPU unasked; see tuiprobe doctor"
+            return skipped.model_copy(update={"detail": reason})
+    spec = plan.spec
+    templates = Path(spec.templates) if spec.templates is not None else None
+    check = check_answer(plan.encoder, dataset, spec.classes, templates, progress)
+    return PreflightCheck(**asdict(check), data=name)

@@ -1,0 +1,328 @@
+"""Checks what a resumed run can reuse: intact shards, measured on images that are unchanged.
+
+The same check applies to a shard when a run is resumed and when it is merged, whichever process
+wrote it. Every shard stores the digests of its images, and `samples.jsonl` their stamps. An image
+is not read again if source and stamp are unchanged. If they differ, because a folder was moved,
+copied or touched, the content decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.datasets.content import DIGEST_BYTES
+from tuiprobe.datasets.dataset import digest_of
+from tuiprobe.datasets.sample import Stamp
+from tuiprobe.engine.plan import KEYED_CONTENTS, Plan, record_of
+from tuiprobe.engine.shards import Shard, TapStates, check_shard
+from tuiprobe.engine.tap_statistics import accumulators
+from tuiprobe.errors import DataError
+from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
+from tuiprobe.plaintext import encodable
+from tuiprobe.results import Fingerprint
+from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.counting import ShardPlace
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import PlanRecord, read_plan
+from tuiprobe.run.samples import listed_samples
+from tuiprobe.run.shard_file import ShardFile, read_shard
+
+_MOST_PIECES = 2**20
+_READERS = 8  # threads: reading waits for I/O, and hashing releases the GIL
+_TOGETHER = 256  # images per batch; at most this many are read in vain
+
+
+class UnusableShardError(DamagedFileError):
+    """A published shard is damaged or does not match its name; it must be measured again."""
+
+
+@dataclass(frozen=True)
+class ShardReader:
+    """Reads and checks the shards of one run.
+
+    Attributes:
+        plan: The plan of the run.
+        fingerprint: Fingerprint of this process.
+        mix: Whether to accept shards with another fingerprint.
+    """
+
+    plan: Plan
+    fingerprint: Fingerprint
+    mix: bool = False
+
+    @cached_property
+    def states(self) -> TapStates:
+        """The empty state of each tap."""
+        return {
+            tap: {name: field.numpy() for name, field in stats.state_dict().items()}
+            for tap, stats in accumulators(self.plan).items()
+        }
+
+    def read(self, shard: Shard, *, whole: bool = True) -> ShardFile:
+        """Returns a published shard.
+
+        Args:
+            shard: The shard as planned.
+            whole: Whether to read and check its arrays too.
+
+        Raises:
+            UnusableShardError: If it is missing, damaged, or of another run or position.
+            DataError: If it has another fingerprint and `mix` is false.
+        """
+        planned, key = shard.ids, self.plan.set_keys[shard.set_name]
+        try:
+            file = read_shard(self.plan.directory, *shard.place, key, whole=whole)
+            skipped = [i for i, _ in file.skipped]
+            if len(set(skipped)) != len(skipped) or not np.isin(skipped, planned).all():
+                raise DamagedFileError(f"{file.entry} is damaged: it skipped other images")
+            if whole:
+                self._check(file, shard.set_name, planned)
+        except DamagedFileError as error:
+            raise UnusableShardError(str(error)) from error
+        differences = ", ".join(
+            f"{name} {before} then, {now} now"
+            for name, (before, now) in file.fingerprint.differences(self.fingerprint).items()
+        )
+        if differences and not self.mix:
+            raise DataError(
+                f"{file.entry} was measured under other conditions ({differences}), so the figures "
+                "would not be bit-equal to one undisturbed run: --mix accepts that and says so in "
+                "the report, --fresh starts anew"
+            )
+        return file
+
+    def _check(self, file: ShardFile, set_name: str, planned: NDArray[np.int64]) -> None:
+        try:
+            readable = planned[~np.isin(planned, [i for i, _ in file.skipped])]
+            if (rows := self.plan.row_sets.get(set_name)) is not None:
+                lost = CheckedArrays(file.entry, file.arrays).shaped("nonfinite", "i8", None)
+                readable = readable[rows.keeps(readable)]
+                readable = readable[~np.isin(readable, lost)]
+                if len(np.unique(lost)) != len(lost) or not np.isin(lost, planned).all():
+                    raise DamagedFileError(f"{file.entry} is damaged: it left out other rows")
+            if not 1 <= int(file.metadata["pieces"]) <= _MOST_PIECES:
+                raise ValueError("pieces is out of range")
+            if not np.array_equal(file.arrays["ids"], readable):
+                raise DamagedFileError(f"{file.entry} holds other images than planned")
+            check_shard(file.entry, file.arrays, planned, self.states)
+        except (KeyError, ValueError, TypeError) as error:
+            cause = str(error).partition("\n")[0]
+            raise DamagedFileError(f"{file.entry} is damaged: {cause}") from error
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The state of a run's shards.
+
+    Attributes:
+        missing: Shards of this rank to measure, in order.
+        published: Shards that can be used, as far as this rank has read them.
+        unreadable: Number of unreadable images in them.
+    """
+
+    missing: tuple[Shard, ...]
+    published: tuple[Shard, ...]
+    unreadable: int
+
+    @property
+    def images(self) -> int:
+        """Number of images in the missing shards."""
+        return sum(shard.size for shard in self.missing)
+
+
+def take_inventory(
+    reader: ShardReader,
+    shards: Sequence[Shard],
+    listen: Listener,
+    own: Collection[ShardPlace] | None = None,
+) -> Inventory:
+    """Checks every published shard, and deletes those of this rank that cannot be used.
+
+    Of several ranks, each reads its own shards whole and only the heads of the others, which are
+    read whole when they are merged. Else a resume would read everything as often as there are
+    ranks.
+
+    Args:
+        reader: Reads the shards of the run.
+        shards: All shards of the run.
+        listen: Receives a warning for each shard that cannot be used.
+        own: Set and number of the shards of this rank; None for all.
+
+    Raises:
+        DataError: If a shard has another fingerprint and mixing is not allowed.
+    """
+    missing, published, unreadable = [], [], 0
+    for shard in shards:
+        mine = own is None or shard.place in own
+        file = reader.plan.directory.shard_file(*shard.place)
+        if not file.exists():
+            missing += [shard] * mine
+            continue
+        try:
+            skipped = reader.read(shard, whole=mine).skipped
+        except UnusableShardError as error:
+            if mine:
+                listen(Event("warning", f"{error}; it must be measured again", {}))
+                missing.append(shard)
+                file.unlink()
+            continue
+        published.append(shard)
+        unreadable += len(skipped)
+    return Inventory(tuple(missing), tuple(published), unreadable)
+
+
+def compare_contents(plan: Plan, published: Sequence[Shard], listen: Listener) -> bool:
+    """Checks that published shards were measured on the images of the plan.
+
+    Args:
+        plan: The current plan of the run.
+        published: The published shards, in processing order.
+        listen: Receives an event if contents are read.
+
+    Returns:
+        Whether `plan.json` and `samples.jsonl` must be rewritten, because their paths or stamps
+        differ from the plan's.
+
+    Raises:
+        DataError: If the content of an image has changed; names the first one.
+    """
+    recorded, before = _recorded(plan)
+    doubtful = {
+        shard.place: ids
+        for shard in published
+        if (ids := _doubtful(plan, shard, recorded.get(shard.set_name, {}), before))
+    }
+    if doubtful:
+        of_images = sum(len(ids) for ids in doubtful.values())
+        of_rows = sum(shard.size for shard in published if shard.place in doubtful)
+        what = f"{of_rows:,} rows" if plan.row_sets else f"the contents of {of_images:,} images"
+        message = f"comparing {what} with what was measured"
+        listen(Event("stage", message, {"stage": "compare"}))
+    with ThreadPoolExecutor(_READERS) as readers:
+        for shard in published:
+            _compare(plan, shard, doubtful.get(shard.place, []), readers)
+    return recorded != plan.stamps or before != record_of(plan)
+
+
+def refuse_other_images(plan: Plan) -> None:
+    """Refuses a directory whose key differs from the plan's because an image changed.
+
+    Compares only what is part of the key: sizes, and contents of the first images of each set.
+
+    Raises:
+        DataError: If the list of images is the same but one of them differs; names that image.
+    """
+    directory = plan.directory
+    try:
+        if directory.read_key() in (None, plan.key):
+            return
+        listed = listed_samples(directory)
+        keys = {record.name: record.key or "" for record in read_plan(directory).sets}
+        digests = {
+            name: _digests(directory, shards[0], keys.get(name, ""))
+            for name, shards in plan.shards.items()
+            if directory.shard_file(*shards[0].place).exists()
+        }
+    except (DamagedFileError, ValueError, TypeError, AttributeError):
+        return
+    for name, dataset in plan.suite.sets.items():
+        records = listed.get(name, {})
+        samples = {i: dataset.samples[i] for i in plan.stamps[name]}
+        if [(record.id, record.path, record.label) for record in records.values()] != [
+            (i, encodable(sample.path), sample.label) for i, sample in samples.items()
+        ]:
+            return
+        for place, (i, stamp) in enumerate(plan.stamps[name].items()):
+            differs = records[i].size != stamp.size
+            if place < KEYED_CONTENTS and i in digests.get(name, {}) and not differs:
+                differs = digest_of(dataset, dataset.samples[i]) != digests[name][i]
+            if differs:
+                raise _differs(plan, name, i)
+
+
+def _recorded(plan: Plan) -> tuple[dict[str, dict[int, Stamp]], PlanRecord | None]:
+    """Returns the recorded stamps of the sets whose source is unchanged, and the recorded plan."""
+    try:
+        before = read_plan(plan.directory)
+        listed = listed_samples(plan.directory)
+    except (DamagedFileError, ValueError, TypeError, AttributeError):
+        return {}, None  # no record: compare the contents
+    sources = {record.name: record.source for record in before.sets}
+    return {
+        name: {i: Stamp(record.size, record.changed) for i, record in listed.get(name, {}).items()}
+        for name, dataset in plan.suite.sets.items()
+        if sources.get(name) == dataset.source or name in plan.row_sets
+    }, before
+
+
+def _doubtful(
+    plan: Plan, shard: Shard, recorded: Mapping[int, Stamp], before: PlanRecord | None
+) -> list[int]:
+    """Returns the images of a shard that may have changed since they were measured.
+
+    Of stored vectors these are the first rows of its batches, if a file was moved or touched.
+    """
+    if (rows := plan.row_sets.get(shard.set_name)) is not None:
+        files = {} if before is None else {record.name: record.rows for record in before.sets}
+        same = files.get(shard.set_name) == rows.record()
+        return [] if same else [int(batch[0]) for batch in shard.batches]
+    stamps = plan.stamps[shard.set_name]
+    return [
+        i for i in shard.ids.tolist() if stamps[i].changed is None or recorded.get(i) != stamps[i]
+    ]
+
+
+def _compare(plan: Plan, shard: Shard, ids: list[int], readers: ThreadPoolExecutor) -> None:
+    try:
+        measured = _digests(plan.directory, shard, plan.set_keys[shard.set_name]) if ids else {}
+    except DamagedFileError:
+        return  # another rank's, of which only the head was read: it is measured again
+    for first in range(0, len(ids), _TOGETHER):
+        chunk = ids[first : first + _TOGETHER]
+        digests = list(readers.map(partial(_digest, plan, shard), chunk))
+        for i, digest in zip(chunk, digests, strict=True):
+            if measured.get(i) != digest:
+                raise _differs(plan, shard.set_name, i, _batch_end(shard, i))
+
+
+def _digest(plan: Plan, shard: Shard, sample_id: int) -> bytes:
+    """Returns the digest of an image, or of the batch of vectors that begins with a row."""
+    if (rows := plan.row_sets.get(shard.set_name)) is not None:
+        return rows.digest(sample_id, _batch_end(shard, sample_id))
+    dataset = plan.suite.sets[shard.set_name]
+    return digest_of(dataset, dataset.samples[sample_id])
+
+
+def _digests(directory: RunDir, shard: Shard, key: str) -> dict[int, bytes]:
+    file = read_shard(directory, *shard.place, key)
+    ids, digests = file.arrays.get("images"), file.arrays.get("digests")
+    if ids is None or digests is None or digests.shape != (ids.size, DIGEST_BYTES):
+        raise DamagedFileError(f"{file.entry} is damaged: it does not say which images it holds")
+    rows = digests.astype(np.uint8)
+    return {int(i): row.tobytes() for i, row in zip(ids.reshape(-1), rows, strict=True)}
+
+
+def _batch_end(shard: Shard, first: int) -> int:
+    """Returns one past the last row of the batch of vectors that begins with a row."""
+    return first + next((len(batch) for batch in shard.batches if batch[0] == first), 1)
+
+
+def _differs(plan: Plan, set_name: str, sample_id: int, end: int = 0) -> DataError:
+    dataset, begun = plan.suite.sets[set_name], plan.directory.path
+    if set_name in plan.row_sets:
+        return DataError(
+            f"rows {sample_id:,} to {end - 1:,} of {dataset.source} are not those that {begun} was "
+            "begun with: choose another --output, or --fresh to measure all rows anew"
+        )
+    return DataError(
+        f"{dataset.samples[sample_id].path} of {dataset.source} is not the image that "
+        f"{begun} was begun with: its content differs. Choose another --output, or "
+        "--fresh to measure all images anew"
+    )

@@ -1,0 +1,299 @@
+"""Worker processes that read ahead; none outlives the engine or blocks it forever."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import multiprocessing
+
+from tuiprobe.engine import stopping
+from tuiprobe.errors import DataError, RunError, TuiprobeError
+from tuiprobe.plugins import in_words
+
+_POLL_SECONDS = 1.0  # between two signal checks while waiting
+_BATCHES_AHEAD = 2  # that each worker reads before the first of them is taken
+_WATCH_SECONDS = 0.5
+_PR_SET_PDEATHSIG = 1
+_NAMED = 3
+
+Item = TypeVar("Item")
+Together = TypeVar("Together")
+
+
+@dataclass(frozen=True)
+class Source(Generic[Item, Together]):
+    """A source of items that are read one by one and collated to batches.
+
+    Attributes:
+        batches: Indices of the items in each batch.
+        read: Reads an item by index; an error ends the reading.
+        collate: Combines the items of a batch into the yielded object.
+        name: Returns the name of an item in messages, by index.
+    """
+
+    batches: Sequence[Sequence[int]]
+    read: Callable[[int], Item]
+    collate: Callable[[list[Item]], Together]
+    name: Callable[[int], str]
+
+
+@contextmanager
+def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iterator[Together]]:
+    """Yields an iterator over the batches of a source, in order.
+
+    Inside the block a stop request waits for the next batch; see `tuiprobe.engine.stopping`.
+    The iterator raises:
+
+    - `Interrupted` if a stop was requested;
+    - `DataError` if the operating system cannot read an item, or if no worker has made progress
+      for `stopping.STALL_SECONDS`;
+    - `RunError` if reading failed otherwise, or a worker died.
+
+    Args:
+        source: The source to read.
+        workers: Number of worker processes; 0 to read in this process.
+    """
+    workers = min(workers, len(source.batches))
+    progress = _Progress(max(workers, 1))
+    with stopping.stop_signals().deferred():
+        if not workers:
+            yield _read_here(source, progress)
+            return
+        pool: list[_Worker] = []
+        try:
+            # Signals are blocked until the workers, which inherit the mask, ignore them.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
+            try:
+                pool += (_Worker(source, progress, number) for number in range(workers))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            yield _received(source, progress, pool)
+        finally:
+            for worker in pool:
+                worker.end()
+
+
+def _read_here(source: Source[Item, Together], progress: _Progress) -> Iterator[Together]:
+    """Yields the batches that this process reads itself."""
+    for number in range(len(source.batches)):
+        stopping.stop_signals().check()
+        batch = _read_batch(source, progress, 0, number)
+        if isinstance(batch, _Failure):
+            raise batch.explained()
+        yield batch
+
+
+def _received(
+    source: Source[Item, Together], progress: _Progress, pool: Sequence[_Worker]
+) -> Iterator[Together]:
+    """Yields the batches that workers read: worker w reads the batches w, w + W, w + 2 W, ..."""
+    ahead = _BATCHES_AHEAD * len(pool)
+    for number in range(min(ahead, len(source.batches))):
+        pool[number % len(pool)].ask(number)
+    for number in range(len(source.batches)):
+        worker = pool[number % len(pool)]
+        while not worker.ready(_POLL_SECONDS):
+            stopping.stop_signals().check()
+            progress.look(source)
+        stopping.stop_signals().check()
+        batch = worker.take()
+        progress.moved()
+        if isinstance(batch, _Failure):
+            raise batch.explained()
+        if number + ahead < len(source.batches):
+            worker.ask(number + ahead)
+        yield batch
+
+
+class _Worker:
+    """A process that reads the batches it is asked for, in that order.
+
+    Args:
+        source: The source to read.
+        progress: Where the process says what it is reading.
+        number: Number of the worker.
+    """
+
+    def __init__(self, source: Source[Any, Any], progress: _Progress, number: int) -> None:
+        context = multiprocessing.get_context("fork")
+        self._connection, theirs = context.Pipe()
+        arguments = (source, progress, number, theirs, os.getpid())
+        self._process = context.Process(target=_work, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()  # so that its end shows here, and no later worker inherits it
+
+    def ask(self, batch: int) -> None:
+        """Asks for a batch; one that the worker is too dead to read is missed when it is due."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._connection.send(batch)
+
+    def ready(self, seconds: float) -> bool:
+        """Waits for the next batch, or for the end of the process."""
+        return bool(connection.wait([self._connection, self._process.sentinel], seconds))
+
+    def take(self) -> Any:
+        """Returns the next batch.
+
+        Raises:
+            RunError: If the process has died.
+        """
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError) as error:  # its tensors are fetched from it, too
+            self._process.join(_POLL_SECONDS)
+            code, how = self._process.exitcode, f"with exit code {self._process.exitcode}"
+            if code is not None and code < 0:
+                how = f"by {signal.Signals(-code).name}"
+            raise RunError(
+                f"a process that decodes images died {how}; most often the memory is full, or the "
+                "shared memory in /dev/shm: try fewer --workers, or --workers 0; the same command "
+                "resumes"
+            ) from error
+
+    def end(self) -> None:
+        """Kills the process, which may hang and ignores SIGTERM."""
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+
+def _work(
+    source: Source[Any, Any],
+    progress: _Progress,
+    number: int,
+    engine: connection.Connection,
+    parent: int,
+) -> None:
+    """Reads batches in a worker until the engine, which handles signals, kills it."""
+    signal.set_wakeup_fd(-1)
+    for signal_number in stopping.SIGNALS:
+        signal.signal(signal_number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping.SIGNALS)
+    _end_with(parent)
+    torch.set_num_threads(1)
+    while True:
+        batch = _read_batch(source, progress, number, engine.recv())
+        try:
+            engine.send(batch)
+        except Exception as error:  # no shared memory left, or what cannot be sent
+            engine.send(_Failure("a batch of images", in_words(error)))
+
+
+def _read_batch(
+    source: Source[Item, Together], progress: _Progress, worker: int, number: int
+) -> Together | _Failure:
+    items: list[Item] = []
+    for place in source.batches[number]:
+        progress.begin(worker, place)
+        try:
+            items.append(source.read(place))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may raise anything
+            return _Failure.of(source.name(place), error)
+        finally:
+            progress.end(worker, place)
+    try:
+        return source.collate(items)
+    except Exception as error:  # different shapes, or out of memory
+        return _Failure.of("a batch of images", error)
+
+
+class _Progress:
+    """The index that each worker is reading, in shared memory.
+
+    Args:
+        workers: Number of processes that read.
+    """
+
+    def __init__(self, workers: int) -> None:
+        # An index, or -1 minus the index once it is read: every step changes the value.
+        self._at = np.frombuffer(mmap.mmap(-1, 8 * workers), dtype=np.int64)
+        self._at[:] = np.iinfo(np.int64).min
+        self._patience = stopping.Patience()
+        self.moved()
+
+    def begin(self, worker: int, place: int) -> None:
+        """Records that a worker starts to read an index."""
+        self._at[worker] = place
+
+    def end(self, worker: int, place: int) -> None:
+        """Records that a worker has read an index."""
+        self._at[worker] = -1 - place
+
+    def moved(self) -> None:
+        """Records, in the engine, that the workers have made progress."""
+        self._seen = self._at.copy()
+        self._patience.renew()
+
+    def look(self, source: Source[Any, Any]) -> None:
+        """Checks, in the engine, that the workers make progress.
+
+        Raises:
+            DataError: If there was no progress for too long.
+        """
+        if not np.array_equal(self._at, self._seen):
+            self.moved()
+        elif self._patience.spent():
+            names = [source.name(place) for place in self._at.tolist() if place >= 0]
+            raise DataError(
+                f"reading {', '.join(names[:_NAMED]) or 'images'} has made no progress for "
+                f"{stopping.STALL_SECONDS:.0f} s; see whether the storage answers; {stopping.KEPT}"
+            )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error while reading, as data, because not every exception can be sent.
+
+    Attributes:
+        name: What was being read.
+        cause: Type and message of the error.
+        of_system: Whether the operating system raised the error.
+        whole: Whether the cause is a sentence that can be shown as it is.
+    """
+
+    name: str
+    cause: str
+    of_system: bool = False
+    whole: bool = False
+
+    @classmethod
+    def of(cls, name: str, error: BaseException) -> _Failure:
+        whole = isinstance(error, TuiprobeError)
+        return cls(name, in_words(error), isinstance(error, OSError | DataError), whole)
+
+    def explained(self) -> TuiprobeError:
+        kind = DataError if self.of_system else RunError
+        if self.whole:
+            return kind(self.cause)
+        return kind(f"cannot read {self.name}: {self.cause}; {stopping.KEPT}")
+
+
+def _end_with(parent: int) -> None:
+    """Makes the kernel end this process with its parent; without that, a thread checks."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # the parent is already dead
+            os._exit(1)
+    else:
+
+        def watch() -> None:
+            while os.getppid() == parent:
+                time.sleep(_WATCH_SECONDS)
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
