@@ -17,7 +17,7 @@ from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.compare.paired import Pairing
 from tuiprobe.compare.runs import Run
 from tuiprobe.results import Figure, Frozen, NotRun, Report, given
-from tuiprobe.results.headlines import HEADLINES, LABELLED_ID
+from tuiprobe.results.headlines import HEADLINES, LABELLED
 from tuiprobe.results.section import NamedFigure
 
 FigurePlace = tuple[str, str, str, str]
@@ -152,7 +152,7 @@ def compare(
     for place, figure in ours.items():
         if place not in theirs:
             continue
-        if figure.id == LABELLED_ID:
+        if figure.id == LABELLED.id:
             known = {} if isinstance(labels, NotRun) or labels is None else labels
             change, paired = known.get(figure.data, NO_BOUNDS), True
         else:
@@ -190,7 +190,7 @@ def compare(
 
 def _figures_by_place(report: Report, all_blocks: bool) -> dict[FigurePlace, NamedFigure]:
     """Returns the figures of a report; only those about answers unless `all_blocks`."""
-    of_any_kind = {headline.rank for headline in HEADLINES if not headline.within_kind}
+    of_any_kind = {fig.headline for fig in HEADLINES if not fig.within_kind}
     return {
         (part.probe, figure.data, figure.place, figure.id): figure
         for part in report.parts
@@ -208,14 +208,13 @@ def _difference(ours: NamedFigure, theirs: NamedFigure, pairing: Pairing) -> tup
 
 
 def _headlines_alone(differences: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Returns the differences, of which one for each headline figure keeps its rank and name."""
+    """Returns the differences, of which one for each headline figure keeps its rank."""
     rows = [row.model_copy(update={"headline": None}) for row in differences]
-    for headline in HEADLINES:
+    for fig in HEADLINES:
         for i, row in enumerate(differences):
             leads = row.headline is not None and not row.inner
-            if row.id == headline.id and leads and (given(row.first) or given(row.second)):
-                update = {"name": headline.name, "headline": headline.rank}
-                rows[i] = row.model_copy(update=update)
+            if row.id == fig.id and leads and (given(row.first) or given(row.second)):
+                rows[i] = row
                 break
     return tuple(rows)
 

@@ -24,8 +24,8 @@ from tuiprobe.probes.content import ColumnOf, prose, table
 from tuiprobe.results import NotRun, Part, Report, given
 from tuiprobe.results.accuracy import best_accuracy, sentence
 from tuiprobe.results.card import title
-from tuiprobe.results.headlines import LABELLED, LABELLED_ID
-from tuiprobe.results.section import Code, NamedFigure, Section, Text, Value
+from tuiprobe.results.headlines import LABELLED
+from tuiprobe.results.section import Code, Section, Text, Value
 from tuiprobe.run.directory import RunDir
 
 TITLE: Final = "Labels on your images"
@@ -242,13 +242,10 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
             ),
         ),
         figures=tuple(
-            NamedFigure(
-                id=LABELLED_ID,
-                name="accuracy by labels",
-                data=data.data,
-                place="labels",
-                figure=data.accuracy,
-                headline=LABELLED,
+            LABELLED.named(
+                data.accuracy,
+                data.data,
+                "labels",
                 range=data.range,
                 classes=data.classes,
                 of_classes=data.of_classes,
