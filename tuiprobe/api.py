@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.utils.data import Dataset
 
-from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.load import load_suite
@@ -30,6 +29,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
 from tuiprobe.models.trial import first_pictures
 from tuiprobe.narration import announce_downloads, is_interactive, narrated
+from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
@@ -54,14 +54,14 @@ def run(
     own: PythonObjects = PythonObjects(),  # noqa: B008 - frozen
 ) -> RunOutcome:
     """Measures one model and asks every probe; see `tuiprobe.engine.run.run`."""
-    return run_one(request, listen=listen, answer=answer, own=own)
+    return run_one(request, listen=listen, answer=make_report, own=own)
 
 
 def run_several(
     requests: Sequence[RunRequest], *, listen: Listener = lambda event: None
 ) -> list[RunEnd]:
     """Measures several models over the same images; see `tuiprobe.engine.group.run_several`."""
-    return run_together(requests, listen=listen, answer=answer)
+    return run_together(requests, listen=listen, answer=make_report)
 
 
 def run_probe(
