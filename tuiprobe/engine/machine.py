@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info
 
 from tuiprobe.engine.ranks import Rank
 from tuiprobe.errors import UsageError
-from tuiprobe.memory import available_memory
+from tuiprobe.limits import available_memory
 from tuiprobe.results import Fingerprint
 from tuiprobe.spec import AUTO, CPU_BATCH, GPU_BATCH
 from tuiprobe.stats import instruction_set, native_build, statistics_path

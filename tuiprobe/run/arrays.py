@@ -16,9 +16,15 @@ import os
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json, reading
+from tuiprobe.files import (
+    UNFIT,
+    DamagedFileError,
+    Entry,
+    parse_json,
+    reading,
+    refuse_beyond_memory,
+)
 from tuiprobe.manifest import drop_stale_manifest, refuse_other
-from tuiprobe.memory import refuse_beyond_memory
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:  # the screens list directories without numpy
