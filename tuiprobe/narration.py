@@ -14,8 +14,8 @@ from rich.text import Text
 
 from tuiprobe.catalog.cached import download_words, missing_weights
 from tuiprobe.engine.ranks import Rank
-from tuiprobe.events import Event, Listener
 from tuiprobe.plaintext import clock, plain
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 _LINE_SECONDS = 5.0

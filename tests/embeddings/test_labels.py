@@ -18,8 +18,8 @@ from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.engine.opening import plan_run
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.events import Event
 from tuiprobe.report import read_report
+from tuiprobe.run.status import Event
 from tuiprobe.spec_defaults import make_spec
 
 ROWS = 6

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.prepared import Forked, Prepared
 from tuiprobe import api
 from tuiprobe.engine.stages import RunOutcome
-from tuiprobe.events import Event, Listener
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec_defaults import make_spec
 
 SMALL = "timm:test_resnet.r160_in1k"

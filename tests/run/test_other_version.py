@@ -15,7 +15,7 @@ import pytest
 from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
-from tuiprobe.manifest import read_manifest, write_manifest
+from tuiprobe.run.manifest import read_manifest, write_manifest
 from tuiprobe.run.results import write_results
 
 

@@ -10,10 +10,10 @@ import torch
 from tuiprobe.engine.decoding import decode_batches
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event, Listener
 from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.run.arrays import Arrays, read_arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.status import Event, Listener
 
 LOCK = "lock-ablation"
 

@@ -17,10 +17,10 @@ from tuiprobe.datasets.concepts import (
 from tuiprobe.engine.decoding import choose_workers
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.workers import Source, reading_ahead
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.concept_labels import read_labels
+from tuiprobe.run.status import Event, Listener
 
 LOCK = "lock-labels"
 

@@ -21,10 +21,10 @@ from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.plan import file_records
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable
-from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import run_directories
 from tuiprobe.run.records import read_plan, read_spec
+from tuiprobe.run.results import read_results
 from tuiprobe.run.samples import SampleRecord, read_samples
 from tuiprobe.spec import AUTO, RunSpec, run_options
 
@@ -87,7 +87,7 @@ def _agree(spec: RunSpec, before: RunSpec) -> bool:
 
 def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
     try:
-        report, plan, samples = Report.read(run.results_file), read_plan(run), read_samples(run)
+        report, plan, samples = read_results(run), read_plan(run), read_samples(run)
     except (DamagedFileError, OSError):
         return False
     return (

@@ -33,9 +33,9 @@ from tuiprobe.engine.stages import (
 )
 from tuiprobe.engine.stopping import Interrupted, catching_signals
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.events import Event, Listener
 from tuiprobe.models.trial import out_of_memory
 from tuiprobe.run.counting import ShardPlace
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 RunEnd = RunOutcome | TuiprobeError | Interrupted

@@ -18,14 +18,13 @@ from tuiprobe.engine.live_answers import LiveAnswers
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.tap_statistics import Measures
 from tuiprobe.engine.thumbnails import ChannelEnds, LiveThumbs, ends_of
-from tuiprobe.events import Event, Listener
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
 from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.ranks import StatusWatch
-from tuiprobe.run.status import LiveTap, StatusWriter, bounded
+from tuiprobe.run.status import Event, Listener, LiveTap, StatusWriter, bounded
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import SampleSummary
 

@@ -12,7 +12,7 @@ from tuiprobe.engine.opening import PythonObjects, open_run
 from tuiprobe.engine.stages import RunOutcome, finish, measure, prepare
 from tuiprobe.engine.stopping import catching_signals
 from tuiprobe.errors import UsageError
-from tuiprobe.events import Listener
+from tuiprobe.run.status import Listener
 from tuiprobe.spec import RunSpec
 
 _measuring_process: int | None = None
