@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.utils.data import Dataset
 
-from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.load import load_suite
@@ -29,6 +28,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
 from tuiprobe.models.trial import first_pictures
 from tuiprobe.narration import announce_downloads, is_interactive, narrated
+from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
 from tuiprobe.run.status import Listener
@@ -48,12 +48,12 @@ _SETS = (str, os.PathLike, Dataset)
 
 def run(spec: RunSpec, **options: Any) -> RunOutcome:
     """Measures one model and asks every probe; see `tuiprobe.engine.run.run`."""
-    return run_one(spec, answer=answer, **options)
+    return run_one(spec, answer=make_report, **options)
 
 
 def run_several(specs: Sequence[RunSpec], **options: Any) -> list[RunEnd]:
     """Measures several models over the same images; see `tuiprobe.engine.group.run_several`."""
-    return run_together(specs, answer=answer, **options)
+    return run_together(specs, answer=make_report, **options)
 
 
 def run_probe(
