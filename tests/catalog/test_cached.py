@@ -13,8 +13,8 @@ from tuiprobe.catalog import cached
 from tuiprobe.catalog.cached import download_words, missing_weights
 from tuiprobe.models.downloads import with_sizes
 from tuiprobe.narration import announce_downloads
+from tuiprobe.request import make_spec
 from tuiprobe.run.status import Event
-from tuiprobe.spec_defaults import make_spec
 
 TWO = ["vitb16_openai", "vitb32_openai"]
 
