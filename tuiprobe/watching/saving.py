@@ -11,8 +11,8 @@ import numpy as np
 
 from tuiprobe import __version__
 from tuiprobe.answer.report import part
-from tuiprobe.engine.live import RunningTap, live_pace
 from tuiprobe.engine.machine import current_fingerprint
+from tuiprobe.engine.running import RunningTap, live_pace
 from tuiprobe.engine.tap_statistics import MAX_ROWS
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event
