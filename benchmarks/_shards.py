@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from tuiprobe.answer.report import answer
 from tuiprobe.datasets import Sample, Suite, UnreadableImageError
 from tuiprobe.datasets.content import DIGEST_BYTES, Content
 from tuiprobe.datasets.sample import Stamp
@@ -32,6 +31,7 @@ from tuiprobe.engine.shards import Shard
 from tuiprobe.events import Event
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.probes.report import make_report
 from tuiprobe.spec import RunSpec
 
 
@@ -142,7 +142,7 @@ class _NoView:
 def extraction_of(plan: Plan) -> Extraction:
     """Returns the engine's extraction, without a live view."""
     view: Any = _NoView()
-    return Extraction(Job(plan, Clock(), _ignore, answer, mix=False), view)
+    return Extraction(Job(plan, Clock(), _ignore, make_report, mix=False), view)
 
 
 def _ignore(event: Event) -> None:

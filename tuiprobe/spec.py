@@ -2,7 +2,7 @@
 
 Each option is declared once, here: its type, default, bounds, help and group. The command line,
 the form on the screens, copied commands and docs/options.md are generated from it. Defaults that
-depend on other options are in `spec_defaults`.
+depend on other options are in `request`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from tuiprobe.catalog.cached import download_words, missing_weights
 from tuiprobe.events import Event
 from tuiprobe.models.downloads import with_sizes
 from tuiprobe.narration import announce_downloads
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.request import make_spec
 
 TWO = ["vitb16_openai", "vitb32_openai"]
 

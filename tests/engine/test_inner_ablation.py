@@ -11,10 +11,10 @@ import pytest
 from tests.engine.conftest import job, shard_files
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.differences import compare
 from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.report import make_report
 from tuiprobe.results import Report, Weights
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
@@ -98,7 +98,7 @@ SAID = "x without channel 1 (set to zero)"
 def answered(path: Path, **about: object) -> Report:
     """The report of a run of twelve images without labels."""
     h = np.random.default_rng(0).standard_normal((12, 6))
-    return answer(write_run(path, {"val": FakeSet(h, None)}, None, about=about))
+    return make_report(write_run(path, {"val": FakeSet(h, None)}, None, about=about))
 
 
 def test_titles_and_comparisons_name_what_is_ablated(tmp_path: Path) -> None:

@@ -30,8 +30,6 @@ from tests.fuzz.decisions import Decisions
 from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
 from tests.fuzz.test_readers import make_template, read_ranks
-from tuiprobe.answer.paths import without_folders
-from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.headless import read_models
 from tuiprobe.compare.decision import decide
@@ -50,6 +48,8 @@ from tuiprobe.models.heads import head_from_file
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.prompt_heads import read_templates
 from tuiprobe.models.weights import read_checkpoint
+from tuiprobe.probes.paths import without_folders
+from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.reading import pictures
@@ -469,7 +469,7 @@ def arrays(place: Path) -> Target:
                 reader(run.directory)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            return answer(run.directory)
+            return make_report(run.directory)
 
     return Target(DRAWS, ask)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuiprobe.answer.report import part
 from tuiprobe.probes import registry
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.outliers.result import (
@@ -25,6 +24,7 @@ from tuiprobe.probes.outliers.result import (
     UntrainedReference,
 )
 from tuiprobe.probes.protocol import Subject
+from tuiprobe.probes.report import part
 from tuiprobe.results import (
     DataSet,
     Estimate,

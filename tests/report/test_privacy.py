@@ -10,9 +10,9 @@ import pytest
 from tests.engine.conftest import write_pictures
 from tests.report.samples import model, report
 from tuiprobe import probe
-from tuiprobe.answer.paths import without_folders
 from tuiprobe.cli.app import run_cli
 from tuiprobe.miniature import weights
+from tuiprobe.probes.paths import without_folders
 from tuiprobe.report.formats import FORMATS, export
 from tuiprobe.results import DataSet, Report, Skipped
 from tuiprobe.run.directory import RunDir

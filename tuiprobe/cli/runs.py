@@ -188,12 +188,12 @@ def reprobe(
         return
     if ablate_mode is not None or centred or as_json:
         raise UsageError("--ablate-mode, --centred and --json belong to --ablate")
-    from tuiprobe.answer.report import answer_again
+    from tuiprobe.probes.report import reprobe
     from tuiprobe.report import write_reports
     from tuiprobe.run.locks import MERGE_LOCK
 
     with directory.locked(), directory.locked(MERGE_LOCK):
-        report = answer_again(directory, changes, None if baseline is None else str(baseline))
+        report = reprobe(directory, changes, None if baseline is None else str(baseline))
         print(write_reports(directory), end="")
     if report.failures:
         raise RunError("; ".join(report.failures))
@@ -202,7 +202,7 @@ def reprobe(
 def _ablate(
     directory: RunDir, texts: list[str], mode: str | None, centred: bool, as_json: bool
 ) -> None:
-    from tuiprobe.answer.ablation import ablate, parse_question
+    from tuiprobe.probes.ablation.targeted import ablate, parse_question
     from tuiprobe.report.terminal import ablation_text
 
     question = parse_question(texts, centred=centred, mode=mode)

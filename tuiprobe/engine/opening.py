@@ -33,6 +33,7 @@ from tuiprobe.models.load import DTYPES, load_encoder
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.trial import first_pictures
+from tuiprobe.request import RunRequest
 from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
@@ -54,13 +55,9 @@ class PythonObjects:
 
 
 def open_run(
-    spec: RunSpec,
+    request: RunRequest,
     locks: ExitStack,
     *,
-    output: Path | None,
-    runs: Path,
-    fresh: bool,
-    mix: bool,
     listen: Listener,
     answer: AskProbes,
     own: PythonObjects = PythonObjects(),
@@ -68,12 +65,8 @@ def open_run(
     """Plans a run and locks its directory until `locks` is closed.
 
     Args:
-        spec: The spec of the run.
+        request: What to measure, where and how.
         locks: Holds the lock.
-        output: The run directory; None makes one under `runs`, named by content.
-        runs: Folder of run directories.
-        fresh: Whether to delete what an earlier attempt left.
-        mix: Whether to accept shards with another fingerprint.
         listen: Receives all events.
         answer: Runs the probes on the merged run.
         own: Encoder and images that have no name to load them by.
@@ -81,7 +74,7 @@ def open_run(
     Raises:
         TuiprobeError: If encoder, data or directory cannot be used.
     """
-    clock, rank = Clock(), current_rank()
+    clock, rank, spec = Clock(), current_rank(), request.spec
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
@@ -93,9 +86,9 @@ def open_run(
         for warning in (*SOURCES.warnings(sources), *LOADERS.warnings([loader])):
             listen(Event("warning", warning))
     with clock.stage("load"):
-        plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh, own=own, listen=listen)
+        plan = plan_run(request, rank, own=own, listen=listen)
     directory = plan.directory
-    if fresh:
+    if request.fresh:
         if rank.world > 1:
             raise UsageError(
                 "--fresh with several ranks would race: delete the run directory first"
@@ -105,9 +98,9 @@ def open_run(
         refuse_other_images(plan)
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(lock_of(rank.number)))
-    if fresh and (kept := clear(directory)):
+    if request.fresh and (kept := clear(directory)):
         listen(Event("warning", kept_files(directory.path, kept)))
-    return Job(plan, clock, listen, answer, mix)
+    return Job(plan, clock, listen, answer, request.mix)
 
 
 def earlier_spec(output: Path | None) -> RunSpec | None:
@@ -139,12 +132,9 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
 
 
 def plan_run(
-    spec: RunSpec,
+    request: RunRequest,
     rank: Rank = Rank(),  # noqa: B008 - frozen
     *,
-    output: Path | None = None,
-    runs: Path = Path("runs"),
-    fresh: bool = False,
     own: PythonObjects = PythonObjects(),
     listen: Listener = lambda event: None,
 ) -> Plan:
@@ -154,12 +144,15 @@ def plan_run(
     named none, the run may have been begun, perhaps on another machine, with the device and the
     batch size of another kind of device.
     """
-    given, spec = spec, with_device(spec, rank, earlier_spec(output) if not fresh else None)
+    given, output, fresh = request.spec, request.output, request.fresh
+    spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
     suite = open_row_suite(spec) if spec.embeddings is not None else open_suite(spec, own.images)
     files, listed = file_stamps(spec), list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     encoder = _encoder(spec, suite, own)
-    planned = partial(make_plan, listed=listed, files=files, rank=rank, output=output, runs=runs)
+    planned = partial(
+        make_plan, listed=listed, files=files, rank=rank, output=output, runs=request.runs
+    )
     plan = planned(spec, encoder)
     if output is None and not fresh and spec.embeddings is None:
         if given.batch_size is None and not plan.directory.path.exists():

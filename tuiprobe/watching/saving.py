@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 
 from tuiprobe import __version__
-from tuiprobe.answer.report import part
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.running import RunningTap, live_pace
 from tuiprobe.engine.tap_statistics import MAX_ROWS
@@ -23,6 +22,7 @@ from tuiprobe.probes.inputs import TapArrays, flatten_summary
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.protocol import Subject
+from tuiprobe.probes.report import part
 from tuiprobe.results import DataSet, Model, NotRun, Report
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
