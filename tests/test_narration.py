@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import tuiprobe
-from tuiprobe.engine.ranks import Rank
+from tuiprobe.engine.shards import Rank
 from tuiprobe.narration import _Bar, _Lines, _NotebookCell, is_interactive, narrated
 from tuiprobe.plaintext import plain
 from tuiprobe.run.status import Event

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuiprobe.engine import live
+from tuiprobe.engine import running
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.engine.tap_statistics import TapMeasure
@@ -36,8 +36,8 @@ WIDTH, BATCH = 64, 16
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Updates the view after every batch."""
-    monkeypatch.setattr(live, "MIN_SECONDS", 0.0)
-    monkeypatch.setattr(live, "MAX_COST", 1e9)
+    monkeypatch.setattr(running, "MIN_SECONDS", 0.0)
+    monkeypatch.setattr(running, "MAX_COST", 1e9)
 
 
 def rows_with_offset(n: int, height: float, seed: int = 0) -> np.ndarray:

@@ -25,7 +25,7 @@ from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight import preflight
-from tuiprobe.engine.ranks import Rank
+from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import DataError, TuiprobeError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from tuiprobe import __version__
-from tuiprobe.engine.live import RunningTap, live_pace
 from tuiprobe.engine.machine import current_fingerprint
+from tuiprobe.engine.running import RunningTap, live_pace
 from tuiprobe.engine.tap_statistics import MAX_ROWS
 from tuiprobe.errors import DataError
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
