@@ -24,7 +24,6 @@ from tuiprobe.engine.opening import PythonObjects
 from tuiprobe.engine.run import run as run_one
 from tuiprobe.engine.stages import RunOutcome
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
-from tuiprobe.events import Listener
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
 from tuiprobe.models.trial import first_pictures
@@ -33,6 +32,7 @@ from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
+from tuiprobe.run.status import Listener
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
-"""Text for people: untrusted strings, lists, durations, filter words, aligned tables."""
+"""Text for people: untrusted strings, lists, durations, filters and globs, aligned tables."""
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 import unicodedata
@@ -186,3 +187,26 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Says whether a layer's name matches a glob: `*` stops at a dot, `**` does not.
+
+    >>> matches("layer1", "layer*"), matches("layer1.0", "layer*"), matches("layer1.0", "layer*.*")
+    (True, False, True)
+    >>> matches("blocks.3.attn.qkv", "blocks.**.qkv"), matches("blocks.3", "**")
+    (True, True)
+    """
+    return _matches(name.split("."), pattern.split("."))
+
+
+def _matches(names: list[str], patterns: list[str]) -> bool:
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        return any(_matches(names[i:], patterns[1:]) for i in range(len(names) + 1))
+    return (
+        bool(names)
+        and fnmatch.fnmatchcase(names[0], patterns[0])
+        and _matches(names[1:], patterns[1:])
+    )

@@ -142,7 +142,7 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     assert opened == ["mini_clip"]
     opened.clear()
     (folder / "models.txt").write_text("mini_supervised\n")
-    monkeypatch.setattr("tuiprobe.engine.finished.__version__", "0.0.1")
+    monkeypatch.setattr("tuiprobe.engine.earlier.__version__", "0.0.1")
     assert probe() == 0
     assert opened == ["mini_supervised"]
 

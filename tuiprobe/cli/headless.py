@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.assemble import user_spec
-from tuiprobe.engine.ranks import current_rank
+from tuiprobe.engine.shards import current_rank
 from tuiprobe.engine.stopping import INTERRUPTED, KEPT, Interrupted, catching_signals
 from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import expand_home, read_regular
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.request import RunRequest, directory_options
+from tuiprobe.run.status import Event, Listener
 
 if TYPE_CHECKING:
     from tuiprobe.engine.stages import RunOutcome
@@ -220,7 +220,7 @@ class _SeveralModels:
 
     def _waiting(self, requests: Sequence[RunRequest]) -> list[RunRequest]:
         """Returns the models that are to be opened: not those finished or without weights."""
-        from tuiprobe.engine.finished import finished_runs
+        from tuiprobe.engine.earlier import finished_runs
 
         waiting = []
         specs = [request.spec for request in requests]

@@ -15,7 +15,6 @@ from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import published
 from tuiprobe.engine.decoding import choose_workers, decode_together, uploaded
-from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.job import AskProbes, Job
 from tuiprobe.engine.opening import open_run
 from tuiprobe.engine.plan import Plan
@@ -31,12 +30,12 @@ from tuiprobe.engine.stages import (
     prepare,
     say_stopped,
 )
-from tuiprobe.engine.stopping import Interrupted, catching_signals
+from tuiprobe.engine.stopping import Interrupted, catching_signals, explaining_failures
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.events import Event, Listener
 from tuiprobe.models.trial import out_of_memory
 from tuiprobe.request import RunRequest
 from tuiprobe.run.counting import ShardPlace
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 RunEnd = RunOutcome | TuiprobeError | Interrupted

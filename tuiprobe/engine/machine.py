@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_info
 
-from tuiprobe.engine.ranks import Rank
+from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import UsageError
 from tuiprobe.limits import available_memory
 from tuiprobe.results import Fingerprint

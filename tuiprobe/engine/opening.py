@@ -15,17 +15,14 @@ from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.datasets.vectors import ROWS, RowSet, open_rows
-from tuiprobe.engine.clock import Clock
-from tuiprobe.engine.finished import file_stamps
 from tuiprobe.engine.head_fit import probe_split
 from tuiprobe.engine.head_matching import refuse_unmatched
-from tuiprobe.engine.job import AskProbes, Job
+from tuiprobe.engine.job import AskProbes, Clock, Job
 from tuiprobe.engine.machine import available_cores, choose_device, usual_batch
-from tuiprobe.engine.plan import Plan, list_images, make_plan
-from tuiprobe.engine.ranks import Rank, current_rank
+from tuiprobe.engine.plan import Plan, file_stamps, list_images, make_plan
 from tuiprobe.engine.resume import refuse_other_images
+from tuiprobe.engine.shards import Rank, current_rank
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
@@ -40,6 +37,7 @@ from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
-from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.job import AskProbes
 from tuiprobe.engine.opening import PythonObjects, open_run
 from tuiprobe.engine.stages import RunOutcome, finish, measure, prepare
-from tuiprobe.engine.stopping import catching_signals
+from tuiprobe.engine.stopping import catching_signals, explaining_failures
 from tuiprobe.errors import UsageError
-from tuiprobe.events import Listener
 from tuiprobe.request import RunRequest
+from tuiprobe.run.status import Listener
 
 _measuring_process: int | None = None
 """The process that has begun to measure; threads that libraries started then exist only there."""

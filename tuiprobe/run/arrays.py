@@ -24,8 +24,8 @@ from tuiprobe.files import (
     reading,
     refuse_beyond_memory,
 )
-from tuiprobe.manifest import drop_stale_manifest, refuse_other
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import drop_stale_manifest, refuse_other
 
 if TYPE_CHECKING:  # the screens list directories without numpy
     import numpy as np
