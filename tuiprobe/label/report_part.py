@@ -15,7 +15,6 @@ from typing import ClassVar, Final, Literal
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.label.files import label_targets
-from tuiprobe.manifest import MANIFEST
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
@@ -27,6 +26,7 @@ from tuiprobe.results.card import title
 from tuiprobe.results.headlines import LABELLED, LABELLED_ID
 from tuiprobe.results.section import Code, NamedFigure, Range, Section, Text, Value
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import MANIFEST
 
 TITLE: Final = "Labels on your images"
 BLOCK: Final = "your images"
