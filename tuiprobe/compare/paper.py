@@ -10,11 +10,11 @@ from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.compare.indicator_section import outcomes_line
 from tuiprobe.errors import UsageError
 from tuiprobe.numbers import MISSING
+from tuiprobe.plaintext import markdown_table
 from tuiprobe.report.text import escaped, opening
 from tuiprobe.results import Figure, Frozen, Report, given
 from tuiprobe.results.headlines import EFFECTIVE, KURTOSIS, MEAN_SHIFT, PERSISTENCE, TOP1
 from tuiprobe.results.report import ABSENT
-from tuiprobe.texttable import markdown_table
 
 TABLES: Final = {
     "Accuracy in distribution": TOP1.id,
