@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, read_arrays, read_shapes
+from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import SetRecord
+
+_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +77,27 @@ def read_shard(
         cause = str(error).partition("\n")[0]
         raise DamagedFileError(f"{entry} is damaged: {cause}") from error
     return ShardFile(entry, arrays, metadata, fingerprint, skipped, size)
+
+
+def read_digests(directory: RunDir, record: SetRecord, key: str) -> dict[int, str]:
+    """Returns the SHA-256 of every image of a set, readable or not, by sample id.
+
+    Args:
+        directory: The run directory.
+        record: The set, of images.
+        key: Key of the run; that of the set comes before it.
+
+    Raises:
+        DamagedFileError: If a shard is missing or damaged.
+    """
+    digests: dict[int, str] = {}
+    for number in range(record.shards):
+        shard = read_shard(directory, record.name, number, record.key or key)
+        checked = CheckedArrays(shard.entry, shard.arrays)
+        images = checked.shaped("images", "i8", None)
+        rows = checked.shaped("digests", "u1", len(images), _DIGEST_BYTES)
+        digests |= {i: row.tobytes().hex() for i, row in zip(images.tolist(), rows, strict=True)}
+    return digests
 
 
 def _is_id(value: object) -> bool:
