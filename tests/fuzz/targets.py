@@ -393,7 +393,7 @@ def look(run: Run, name: str) -> None:
         "plan.json": [lambda: read_ranks(kept), lambda: read_plan(kept), lambda: verify(kept)],
         "results.json": [
             lambda: read_report(kept), lambda: listed(run),
-            lambda: pictures(Report.read(kept.results_file), kept),
+            lambda: pictures(Report.read(kept.results_file.path), kept),
         ],
         "status/0.json": [lambda: read_ranks(kept), *watched],
         "thumbs/val/5.jpg": [lambda: read_picture(kept.thumbnail_file("val", 5), 4, 4)],

@@ -37,11 +37,11 @@ from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import summary
+from tuiprobe.request import command_of
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.section import Chart, Series, Strip, Table
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec_commands import command_of
 
 pytestmark = pytest.mark.slow
 

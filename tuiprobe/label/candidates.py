@@ -11,15 +11,14 @@ import numpy as np
 
 from tuiprobe.errors import DataError
 from tuiprobe.label.betting import Floats, Ints
-from tuiprobe.manifest import MANIFEST
-from tuiprobe.probes.heads import class_name
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import read_class_names
+from tuiprobe.run.head_file import class_name, read_class_names
+from tuiprobe.run.manifest import MANIFEST
 from tuiprobe.run.per_image import read_per_image
+from tuiprobe.run.pictures import read_digests
 from tuiprobe.run.results import is_partial
-from tuiprobe.run.shard_file import read_digests
 
 
 class NoCandidateError(DataError):

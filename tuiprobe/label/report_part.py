@@ -16,7 +16,6 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.label.files import label_targets
 from tuiprobe.label.result import LabelledSet, TargetLabels
-from tuiprobe.manifest import MANIFEST
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
@@ -27,6 +26,7 @@ from tuiprobe.results.card import title
 from tuiprobe.results.headlines import LABELLED, LABELLED_ID
 from tuiprobe.results.section import Code, NamedFigure, Section, Text, Value
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import MANIFEST
 
 TITLE: Final = "Labels on your images"
 BLOCK: Final = "your images"
