@@ -6,49 +6,26 @@ lists of images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.files import DamagedFileError
+from tuiprobe.errors import UsageError
+from tuiprobe.results.report import Report
+from tuiprobe.results.subject import Picture
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name, read_class_names
 from tuiprobe.run.per_image import Answers, SetValues, read_per_image
-from tuiprobe.run.records import PlanRecord, SetRecord, read_plan, read_shard
-from tuiprobe.run.samples import read_samples
+from tuiprobe.run.records import SetRecord, read_plan, read_shard
+from tuiprobe.run.samples import SampleRecord, read_samples
 
 DIGEST_BYTES = 32
 
 Places = NDArray[np.int64]
 """Places of images in the columns of their `Pictures`."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One image of a set.
-
-    Attributes:
-        set: Name of the set.
-        id: Sample id.
-        path: Path or name within the set.
-        digest: SHA-256 of its content; empty for a stored vector.
-        label: Class of its label; None without one.
-        answer: Class that the model answers; None without an answer.
-        confidence: Probability of that class, where there is an answer.
-        second: The next class; None where no other may answer.
-    """
-
-    set: str
-    id: int
-    path: str
-    digest: str
-    label: str | None
-    answer: str | None
-    confidence: float | None
-    second: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,21 +115,36 @@ class Pictures:
         return places[np.argsort(-self.answers.confidence[places], kind="stable")]
 
 
-def read_pictures(directory: RunDir, name: str) -> Pictures:
-    """Reads the images of a set; those whose representation is not finite are not among them.
+def read_pictures(directory: RunDir) -> dict[str, Pictures]:
+    """Reads the images of every set but those whose representation is not finite.
 
     Args:
         directory: A finished run.
-        name: Name of the set.
 
     Raises:
-        DamagedFileError: If a file of the run is missing or damaged, or the run has no such set.
+        DamagedFileError: If a file of the run is missing or damaged.
     """
-    plan, values = read_plan(directory), read_per_image(directory)
-    records = {record.name: record for record in plan.sets}
-    if name not in records or name not in values:
-        raise DamagedFileError(f"{directory} keeps no images of a set {name}")
-    return _read(directory, plan, records[name], values[name])
+    plan, samples = read_plan(directory), read_samples(directory)
+    names, values = read_class_names(directory), read_per_image(directory)
+    return {
+        record.name: _of_set(
+            record, samples[record.name], values[record.name], names,
+            {} if record.rows is not None else read_digests(directory, record, plan.key),
+        )
+        for record in plan.sets if record.name in values
+    }  # fmt: skip
+
+
+def predictions(report: Report) -> list[Picture]:
+    """Returns label, answer and confidence of every image of a run; see `Report.predictions`.
+
+    Raises:
+        UsageError: If the report was not read from a run directory.
+    """
+    if report.directory is None:
+        raise UsageError("images lie beside results.json: read the report by its directory")
+    sets = read_pictures(RunDir(report.directory)).values()
+    return [picture for images in sets for picture in images.at(images.everything())]
 
 
 def read_digests(directory: RunDir, record: SetRecord, key: str) -> dict[int, str]:
@@ -176,21 +168,23 @@ def read_digests(directory: RunDir, record: SetRecord, key: str) -> dict[int, st
     return digests
 
 
-def _read(directory: RunDir, plan: PlanRecord, record: SetRecord, values: SetValues) -> Pictures:
-    samples, ids = read_samples(directory)[record.name], values.ids.tolist()
-    names, given = read_class_names(directory), values.answers
-    digests = {} if record.rows is not None else read_digests(directory, record, plan.key)
-    labels = [samples[i].label for i in ids]
+def _of_set(
+    record: SetRecord,
+    samples: Mapping[int, SampleRecord],
+    values: SetValues,
+    names: tuple[str, ...],
+    digests: Mapping[int, str],
+) -> Pictures:
+    ids, given = values.ids.tolist(), values.answers
+    truth = [-1] * len(ids) if given is None else given.truth.tolist()
     return Pictures(
         set=record.name,
         ids=values.ids,
         paths=tuple(samples[i].path for i in ids),
         digests=tuple(digests[i] for i in ids) if digests else (),
         labels=tuple(
-            class_name(names, row) if row >= 0 else _own_name(record, label)
-            for row, label in zip(
-                [-1] * len(ids) if given is None else given.truth.tolist(), labels, strict=True
-            )
+            class_name(names, row) if row >= 0 else _own_name(record, samples[i].label)
+            for i, row in zip(ids, truth, strict=True)
         ),
         answers=given,
         names=names,
