@@ -28,10 +28,10 @@ from tuiprobe.engine.merge import MergedSet, merge_set
 from tuiprobe.engine.plan import Plan, list_images, make_plan
 from tuiprobe.engine.resume import ShardReader
 from tuiprobe.engine.shards import Shard
-from tuiprobe.events import Event
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.probes.report import make_report
+from tuiprobe.run.status import Event
 from tuiprobe.spec import RunSpec
 
 

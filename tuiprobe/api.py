@@ -23,7 +23,6 @@ from tuiprobe.engine.run import RunEnd, RunOutcome
 from tuiprobe.engine.run import run as run_one
 from tuiprobe.engine.run import run_several as run_together
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
-from tuiprobe.events import Event, Listener
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
 from tuiprobe.models.trial import first_pictures
@@ -32,6 +31,7 @@ from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from tuiprobe.catalog.cached import download_words, missing_weights
-from tuiprobe.events import Event, Listener
 from tuiprobe.plaintext import clock, plain
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:

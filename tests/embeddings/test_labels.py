@@ -18,9 +18,9 @@ from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.engine.opening import plan_run
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.events import Event
 from tuiprobe.report import read_report
 from tuiprobe.request import RunRequest, make_spec
+from tuiprobe.run.status import Event
 
 ROWS = 6
 TRUTH = [2, 0, 1, 1, 0, 2]

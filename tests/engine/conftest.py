@@ -16,8 +16,8 @@ from PIL import Image
 from tests.prepared import Forked, Prepared
 from tuiprobe import api
 from tuiprobe.engine.run import RunOutcome
-from tuiprobe.events import Event, Listener
 from tuiprobe.request import RunRequest, make_spec
+from tuiprobe.run.status import Event, Listener
 
 SMALL = "timm:test_resnet.r160_in1k"
 """A real, tiny timm architecture: fast enough to run whole jobs in a test."""

@@ -16,10 +16,9 @@ from tests.engine.spread import memory
 from tuiprobe.engine import running
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.errors import RunError
-from tuiprobe.events import Event
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.status import read_status, read_taps
+from tuiprobe.run.status import Event, read_status, read_taps
 from tuiprobe.stats import native_build
 from tuiprobe.stats._native import native
 

@@ -44,7 +44,7 @@ def layer(run: RunDir, figure: str) -> np.ndarray:
 def test_an_ablated_layer_makes_another_run(command, tmp_path, capsys):
     run = RunDir(tmp_path / "run")
     assert run_cli(command(run, "--ablate", "layer2:3,0", "--ablate-mode", "zero")) == 0
-    report = Report.read(run.results_file)
+    report = Report.read(run.results_file.path)
     assert report.model.ablated == ("layer2 without channels 0, 3 (set to zero)",)
     assert "ABLATED (layer2 without channels 0, 3 (set to zero))" in report.title
     reasons = part(report, OutlierResult).finals()[0].finding.reasons
@@ -64,7 +64,7 @@ def test_means_are_measured_once_and_kept(command: Command, tmp_path: Path) -> N
     plain, run = RunDir(tmp_path / "plain"), RunDir(tmp_path / "run")
     ablated = command(run, "--ablate", "layer2:3,0")
     assert run_cli(command(plain)) == run_cli(ablated) == 0
-    (ablation,) = Report.read(run.results_file).model.ablated
+    (ablation,) = Report.read(run.results_file.path).model.ablated
     assert ablation == "layer2 without channels 0, 3 (set to their mean)"
     kept, about = read_arrays(run.ablation_file)
     if about["images"] == "8":  # one shard: the means are those of the whole set

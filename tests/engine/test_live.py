@@ -12,14 +12,21 @@ from tuiprobe.engine import running
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.engine.tap_statistics import TapMeasure
-from tuiprobe.events import Event
 from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.run.counting import SetPlan, count_images, images_done, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
 from tuiprobe.run.ranks import StatusWatch
-from tuiprobe.run.status import KEPT_MESSAGES, LiveTap, Status, StatusWriter, read_status, read_taps
+from tuiprobe.run.status import (
+    KEPT_MESSAGES,
+    Event,
+    LiveTap,
+    Status,
+    StatusWriter,
+    read_status,
+    read_taps,
+)
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.tui.livewatch import outliers_of
 

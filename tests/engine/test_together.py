@@ -12,10 +12,10 @@ from tests.engine.conftest import measured, shard_files
 from tests.engine.test_extract import OPTIONS, write_numbers
 from tuiprobe import api
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event
 from tuiprobe.files import Entry
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.run.arrays import read_arrays
+from tuiprobe.run.status import Event
 
 
 @pytest.fixture

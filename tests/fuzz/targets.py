@@ -365,7 +365,9 @@ def reports(place: Path) -> Target:
         summary,
         lambda report: describe(compare(report, whole), everything=True),
         lambda report: describe_headlines([whole, report]),
-        lambda report: decided(with_names([Compared(whole, {}), Compared(report, {})])),
+        lambda report: decided(
+            with_names([Compared(each, {}, run.directory) for each in (whole, report)])
+        ),
     ]
 
     def ask(content: bytes) -> object:
@@ -393,7 +395,7 @@ def look(run: Run, name: str) -> None:
         "plan.json": [lambda: read_ranks(kept), lambda: read_plan(kept), lambda: verify(kept)],
         "results.json": [
             lambda: read_report(kept), lambda: listed(run),
-            lambda: pictures(Report.read(kept.results_file), kept),
+            lambda: pictures(Report.read(kept.results_file.path), kept),
         ],
         "status/0.json": [lambda: read_ranks(kept), *watched],
         "thumbs/val/5.jpg": [lambda: read_picture(kept.thumbnail_file("val", 5), 4, 4)],

@@ -68,7 +68,7 @@ def test_without_strangers_the_built_in_probes_stand_in_their_order(install: Ins
 def test_a_strangers_probe_is_answered_told_and_written(install: Install, run: RunDir) -> None:
     install(("length", "MeanLength"))
     assert run_cli(["reprobe", str(run.path)]) == 0
-    report = Report.read(run.results_file)
+    report = Report.read(run.results_file.path)
     assert [one.probe for one in report.parts] == [*BUILT_IN, "length"]
     found = report.part(strangers.Length)
     h = run.at("features/val/images.safetensors")
@@ -130,7 +130,7 @@ def test_a_built_in_probe_that_raises_costs_its_own_part_alone(
     without = make_report(run)
     monkeypatch.setattr(Calibrated, "compute", strangers.FailsInCompute.compute)
     assert run_cli(["reprobe", str(run.path)]) == 5
-    report = Report.read(run.results_file)
+    report = Report.read(run.results_file.path)
     failed = report.part_of("calibration")
     assert failed is not None
     assert failed.failed

@@ -14,8 +14,8 @@ import pytest
 
 from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.cli.app import run_cli
-from tuiprobe.manifest import read_manifest, write_manifest
 from tuiprobe.probes.report import make_report
+from tuiprobe.run.manifest import read_manifest, write_manifest
 from tuiprobe.run.results import write_results
 
 

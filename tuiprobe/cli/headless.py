@@ -17,13 +17,13 @@ from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.engine.shards import current_rank
 from tuiprobe.engine.stopping import INTERRUPTED, KEPT, catching_signals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import expand_home, read_regular
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.request import RunRequest, directory_options
+from tuiprobe.run.status import Event, Listener
 
 if TYPE_CHECKING:
     from tuiprobe.engine.run import RunOutcome

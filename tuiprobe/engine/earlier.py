@@ -20,10 +20,10 @@ from tuiprobe.engine.plan import Plan, file_records, file_stamps
 from tuiprobe.engine.stopping import explaining_failures
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable, plain
-from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import run_directories
 from tuiprobe.run.records import read_plan, read_spec
+from tuiprobe.run.results import read_results
 from tuiprobe.run.samples import SampleRecord, read_samples
 from tuiprobe.spec import AUTO, RunSpec, run_options
 
@@ -78,7 +78,7 @@ def _agree(spec: RunSpec, before: RunSpec) -> bool:
 
 def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
     try:
-        report, plan, samples = Report.read(run.results_file), read_plan(run), read_samples(run)
+        report, plan, samples = read_results(run), read_plan(run), read_samples(run)
     except (DamagedFileError, OSError):
         return False
     return (

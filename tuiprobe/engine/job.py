@@ -13,11 +13,10 @@ from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader
 from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.events import Event, EventKind, Listener
 from tuiprobe.results import Report
 from tuiprobe.results.report import Timings
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.status import StatusWriter
+from tuiprobe.run.status import Event, EventKind, Listener, StatusWriter
 
 AskProbes: TypeAlias = Callable[[RunDir], Report]
 """Runs the probes on a merged run and returns the report."""

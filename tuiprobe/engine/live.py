@@ -19,11 +19,10 @@ from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.engine.running import LiveAnswers, Pace, RunningHeights, RunningTap, live_pace
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.tap_statistics import Measures
-from tuiprobe.events import Event, Listener
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.ranks import StatusWatch
-from tuiprobe.run.status import Ends, StatusWriter, bounded
+from tuiprobe.run.status import Ends, Event, Listener, StatusWriter, bounded
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationSummary, TopK
 

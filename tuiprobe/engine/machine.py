@@ -21,7 +21,7 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import published
 from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import UsageError
-from tuiprobe.memory import available_memory
+from tuiprobe.limits import available_memory
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Fingerprint
 from tuiprobe.spec import AUTO, CPU_BATCH, GPU_BATCH, RunSpec

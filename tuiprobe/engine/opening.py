@@ -23,7 +23,6 @@ from tuiprobe.engine.plan import Plan, file_stamps, list_images, make_plan
 from tuiprobe.engine.resume import refuse_other_images
 from tuiprobe.engine.shards import Rank, current_rank
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
@@ -38,6 +37,7 @@ from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
 
 

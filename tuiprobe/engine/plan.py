@@ -28,16 +28,16 @@ from tuiprobe.engine.head_choice import HeadChoice, choose_head
 from tuiprobe.engine.shards import Rank, Shard, split_into_shards, split_rows
 from tuiprobe.errors import DataError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.globs import matches
-from tuiprobe.manifest import write_named, write_record
 from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
 from tuiprobe.models.trial import REPEATED, agree, rounded, signature
+from tuiprobe.plaintext import matches
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.results import Model
 from tuiprobe.run.counting import SetPlan, in_turns
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import write_named, write_record
 from tuiprobe.run.records import (
     FileRecord,
     PlanRecord,

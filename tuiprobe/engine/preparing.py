@@ -28,7 +28,6 @@ from tuiprobe.engine.running import LiveAnswers
 from tuiprobe.engine.stopping import stop_signals
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.probes.robustness.baselines import keep_baseline
@@ -39,6 +38,7 @@ from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.counting import count_images
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import write_spec
+from tuiprobe.run.status import Event, Listener
 
 _LABELS_LOCK = "lock-labels"
 _MEANS_LOCK = "lock-ablation"

@@ -41,7 +41,6 @@ from tuiprobe.engine.stopping import (
     stop_signals,
 )
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
-from tuiprobe.events import Event, Listener
 from tuiprobe.models.trial import out_of_memory
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
@@ -49,6 +48,7 @@ from tuiprobe.run.counting import named_ranks, published_shards, ranks_missing
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import MERGE_LOCK, BusyError
 from tuiprobe.run.results import is_partial, write_results
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import FINAL_TAP
 
 _AGAIN = "something deletes files of the run: stop it and run the same command again"

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from tuiprobe import __version__, limits
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
-from tuiprobe.manifest import require_manifest
 from tuiprobe.options import probe_options
 from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
@@ -40,6 +39,7 @@ from tuiprobe.results import (
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import head_digest, read_class_names
+from tuiprobe.run.manifest import require_manifest
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
     MeasuredRecord,

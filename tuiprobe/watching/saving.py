@@ -14,8 +14,6 @@ from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.running import RunningTap, live_pace
 from tuiprobe.engine.tap_statistics import MAX_ROWS
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event
-from tuiprobe.manifest import write_record
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
 from tuiprobe.probes.inputs import TapArrays, flatten_summary
@@ -26,8 +24,9 @@ from tuiprobe.probes.report import part
 from tuiprobe.results import DataSet, Model, NotRun, Report
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import write_record
 from tuiprobe.run.results import write_results
-from tuiprobe.run.status import LiveTap, StatusWriter
+from tuiprobe.run.status import Event, LiveTap, StatusWriter
 from tuiprobe.spec import WATCHED
 from tuiprobe.watching.layers import LayerStatistics, ObservedModel
 
