@@ -14,7 +14,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.probes.report import make_report
 from tuiprobe.report.formats import files_of
 from tuiprobe.report.reading import read_report
-from tuiprobe.results.subject import Picture
+from tuiprobe.results.subject import Prediction
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import differing, read_pictures
@@ -99,6 +99,6 @@ def test_predictions_hold_every_image_once_and_give_the_accuracies(run: RunDir) 
     assert {row["label"] for row in rows if row["set"] == "plain"} == {""}
     listed = report.predictions()
     assert [p.digest for p in listed] == [row["sha256"] for row in rows]
-    assert isinstance(listed[0], Picture)
+    assert isinstance(listed[0], Prediction)
     with pytest.raises(UsageError):
         make_report(run).predictions()

@@ -11,7 +11,7 @@ from tuiprobe.numbers import MISSING
 from tuiprobe.report.text import cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
-from tuiprobe.results.subject import Picture
+from tuiprobe.results.subject import Prediction
 
 CsvRow = Sequence[str | int | float | bool | None]
 OF_EVERY_REPORT = ("figures", "data", "skipped", "nonfinite")
@@ -37,7 +37,7 @@ def tables(report: Report) -> dict[str, str]:
     return files | {name: _table(table) for _, name, table in table_files(report)}
 
 
-def predictions_table(pictures: Iterable[Picture]) -> str:
+def predictions_table(pictures: Iterable[Prediction]) -> str:
     """Returns label, answer and confidence of images as CSV; `class` is the model's answer."""
     header = ["set", "path", "sha256", "label", "class", "confidence", "second"]
     rows: Iterator[CsvRow] = (

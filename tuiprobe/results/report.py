@@ -18,7 +18,7 @@ from tuiprobe.results.accuracy import Accuracy, accuracies
 from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
-from tuiprobe.results.subject import DataSet, Fingerprint, Model, Picture
+from tuiprobe.results.subject import DataSet, Fingerprint, Model, Prediction
 
 SCHEMA_VERSION: Final = 2
 
@@ -269,7 +269,7 @@ class Report(Frozen):
             for image in end.images
         }
 
-    def predictions(self) -> list[Picture]:
+    def predictions(self) -> list[Prediction]:
         """Returns label, answer and confidence of every image of the run that it was read from.
 
         `pandas.DataFrame(report.predictions())` makes a table of them; `tuiprobe report RUN
@@ -279,7 +279,7 @@ class Report(Frozen):
             UsageError: If the report was not read from a run directory.
             DamagedFileError: If a file of the run is missing or damaged.
         """
-        pictures: list[Picture] = _above("tuiprobe.run.pictures:predictions")(self)
+        pictures: list[Prediction] = _above("tuiprobe.run.pictures:predictions")(self)
         return pictures
 
     def without_timings(self) -> "Report":

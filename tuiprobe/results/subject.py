@@ -184,7 +184,7 @@ class PreflightCheck(Frozen):
 
 
 @dataclass(frozen=True)
-class Picture:
+class Prediction:
     """One image of a set.
 
     Attributes:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import UsageError
 from tuiprobe.results.report import Report
-from tuiprobe.results.subject import Picture
+from tuiprobe.results.subject import Prediction
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name, read_class_names
@@ -50,14 +50,14 @@ class Pictures:
     answers: Answers | None
     names: tuple[str, ...]
 
-    def at(self, places: Places) -> list[Picture]:
+    def at(self, places: Places) -> list[Prediction]:
         """Returns images at some places, in that order."""
         return [self._picture(place) for place in places.tolist()]
 
-    def _picture(self, place: int) -> Picture:
+    def _picture(self, place: int) -> Prediction:
         given = self.answers
         answer = None if given is None else self._name(int(given.answer[place]))
-        return Picture(
+        return Prediction(
             set=self.set,
             id=int(self.ids[place]),
             path=self.paths[place],
@@ -135,7 +135,7 @@ def read_pictures(directory: RunDir) -> dict[str, Pictures]:
     }  # fmt: skip
 
 
-def predictions(report: Report) -> list[Picture]:
+def predictions(report: Report) -> list[Prediction]:
     """Returns label, answer and confidence of every image of a run; see `Report.predictions`.
 
     Raises:
