@@ -7,8 +7,8 @@ training each. On corrupted copies (35 rows of CIFAR-C) the ratio of drops is .7
 Four of the five ways besides plain training adapt to the shifted images, and no model is a CLIP.
 
 How often a range holds the truth is counted over rows and over data sets, which then count equally.
-The constants of `tuiprobe.probes.targets.estimators` were chosen on these rows; so the ratio of drops
-and the width are also refitted without each data set and tried on that one.
+The constants of `tuiprobe.probes.targets.estimators` were chosen on these rows; so the ratio of
+drops and the width are also refitted without each data set and tried on that one.
 """
 
 from __future__ import annotations
