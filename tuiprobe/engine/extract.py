@@ -13,12 +13,12 @@ import torch
 
 from tuiprobe.datasets import Sample
 from tuiprobe.datasets.content import DIGEST_BYTES
-from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches, read_rows, uploaded
+from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches, read_blocks, uploaded
 from tuiprobe.engine.job import Job
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.machine import statistics_device
 from tuiprobe.engine.shards import Shard, stack_states
-from tuiprobe.engine.tap_statistics import INNER_TOP_K, MAX_ROWS, Measures, RowMeasure, TapMeasure
+from tuiprobe.engine.tap_statistics import MAX_ROWS, Measures, TapMeasure
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.models.taps import Tap
 from tuiprobe.models.trial import out_of_memory
@@ -79,11 +79,9 @@ class Extraction:
         plan = self._plan
         workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
         with (
-            nullcontext(read_rows(shards, plan.row_sets))
-            if plan.row_sets
-            else decode_batches(
-                shards, plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers
-            )
+            decode_batches(shards, plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers)
+            if all(layout.alone for layout in plan.layouts.values())
+            else nullcontext(read_blocks(shards, plan.layouts))
         ) as decoded:
             alone = ((batch,) for batch in decoded)
             batches = (batch for (batch,) in uploaded(alone, plan.device))
@@ -116,7 +114,7 @@ class Extraction:
         for sample_id, reason in batch.skipped:
             self._count_unreadable(current.shard.set_name, samples[sample_id], reason)
         current.skipped += batch.skipped
-        current.nonfinite.append(batch.nonfinite)
+        current.lost.append(batch.lost)
         if len(batch.ids):
             size = max(-(-len(batch.ids) // self._pieces), 1)
             pieces = zip(torch.split(batch.images, size), torch.split(batch.ids, size), strict=True)
@@ -125,7 +123,7 @@ class Extraction:
                 kept = current.measures[FINAL_TAP].kept
                 current.features.append(features.float()[kept])  # stays there: nothing waits
                 current.ids.append(ids[kept])
-        lost = len(batch.skipped) + len(batch.nonfinite)
+        lost = len(batch.skipped) + len(batch.lost)
         self.live.advance(len(batch.ids), lost, current.features, current.ids)
 
     def publish(self) -> None:
@@ -141,10 +139,7 @@ class Extraction:
         arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *current.ids]).numpy()
         arrays["images"] = np.array(current.seen, dtype=np.int64)
         arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
-        rows = {}
-        if shard.set_name in self._plan.row_sets:
-            arrays["nonfinite"] = torch.cat(current.nonfinite).numpy()
-            rows = {"rows": str(shard.size)}
+        arrays["lost"] = torch.cat(current.lost).numpy()
         metadata = {
             "key": self._plan.set_keys[shard.set_name],
             "place": f"{shard.set_name} {shard.number}",
@@ -152,7 +147,7 @@ class Extraction:
             "pieces": str(self._pieces),
             "skipped": json.dumps(current.skipped),
             "seconds": f"{time.monotonic() - current.started:.3f}",
-            **rows,
+            "size": str(shard.size),
         }
         write_arrays(self._plan.directory.shard_file(*shard.place), arrays, metadata)
         self.live.end_shard(current.features, current.ids)
@@ -175,12 +170,10 @@ class Extraction:
         spec, encoder = self._plan.spec, self._plan.encoder
         rows = min(max(MAX_ROWS - shard.start, 0), shard.size)
         final = Tap(FINAL_TAP, "vector", encoder.width, -1, 0)
-        if (of_rows := self._plan.row_sets.get(shard.set_name)) is not None:
-            return {FINAL_TAP: RowMeasure(final, spec.top_k, of_rows)}
         device = statistics_device(self._plan.device)
-        measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
-        for tap in self._plan.taps:
-            measures[tap.name] = TapMeasure(tap, spec.tokens, INNER_TOP_K, device, rows, spec.seed)
+        sampled = self._plan.layouts[shard.set_name].sampled
+        measures = {FINAL_TAP: TapMeasure(final, spec, device, sampled=sampled)}
+        measures |= {tap.name: TapMeasure(tap, spec, device, rows) for tap in self._plan.taps}
         return measures
 
     @torch.inference_mode()
@@ -205,7 +198,7 @@ class _Current:
         self.features: list[torch.Tensor] = []
         self.ids: list[torch.Tensor] = []
         self.skipped: list[tuple[int, str]] = []
-        self.nonfinite: list[torch.Tensor] = []
+        self.lost: list[torch.Tensor] = []
         self.seen: list[int] = []
         self.digests = bytearray()
         self.started = time.monotonic()

@@ -125,7 +125,7 @@ def _target(reader: RunReader, target: str | None) -> SetFeatures:
 
 
 def _digests(reader: RunReader, record: SetRecord) -> dict[int, str]:
-    if record.rows is not None:
+    if record.files:
         raise NoCandidateError(
             f"{reader.directory.path} measured stored vectors: there is no picture to label"
         )

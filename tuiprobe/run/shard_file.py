@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json
 from tuiprobe.results import Fingerprint
-from tuiprobe.run.arrays import Arrays, read_arrays, read_shapes
+from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata
 from tuiprobe.run.directory import RunDir
 
 
@@ -25,7 +25,7 @@ class ShardFile:
         metadata: Texts by name.
         fingerprint: What it was measured with.
         skipped: Sample id and reason of each unreadable image.
-        size: Number of its images, readable or not, or of its rows.
+        size: Number of its samples, readable or not.
     """
 
     entry: Entry
@@ -55,9 +55,8 @@ def read_shard(
     arrays: Arrays = {}
     if whole:
         arrays, metadata = read_arrays(entry)
-        shapes = {name: array.shape for name, array in arrays.items()}
     else:
-        shapes, metadata = read_shapes(entry)
+        metadata = read_metadata(entry)
     if metadata.get("key") != key:
         raise DamagedFileError(f"{entry} belongs to another run or other images")
     if metadata.get("place") != f"{set_name} {number}":
@@ -67,8 +66,7 @@ def read_shard(
         skipped = tuple((i, reason) for i, reason in parse_json(metadata["skipped"]))
         if not all(_is_id(i) and isinstance(reason, str) for i, reason in skipped):
             raise ValueError("its unreadable images are no list")
-        (readable,) = shapes["ids"]
-        size = int(metadata.get("rows", readable + len(skipped)))
+        size = int(metadata["size"])
     except UNFIT as error:
         cause = str(error).partition("\n")[0]
         raise DamagedFileError(f"{entry} is damaged: {cause}") from error
