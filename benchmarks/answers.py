@@ -29,8 +29,9 @@ _MEASURE = """
 import json, sys
 from pathlib import Path
 from tuiprobe.api import run
-from tuiprobe.spec_defaults import make_spec
-print(run(make_spec(None, None, json.loads(sys.argv[1])), output=Path(sys.argv[2])).directory.path)
+from tuiprobe.request import RunRequest, make_spec
+spec = make_spec(None, None, json.loads(sys.argv[1]))
+print(run(RunRequest(spec=spec, output=Path(sys.argv[2]))).directory.path)
 """
 
 _ASK = """

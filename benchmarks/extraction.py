@@ -18,10 +18,10 @@ import torch
 
 from benchmarks._common import command
 from tuiprobe.engine.tap_statistics import TapMeasure
-from tuiprobe.globs import matches
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.taps import Tap
+from tuiprobe.plaintext import matches
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 TITLE = "Extraction overhead"

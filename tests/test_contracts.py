@@ -24,7 +24,7 @@ def imported(code: str) -> set[str]:
     ("code", "allowed"),
     [
         (
-            "import tuiprobe, tuiprobe.cli, tuiprobe.errors, tuiprobe.events, tuiprobe.tui.start,"
+            "import tuiprobe, tuiprobe.cli, tuiprobe.errors, tuiprobe.tui.start,"
             "tuiprobe.catalog.baselines, tuiprobe.catalog.presets,"
             "tuiprobe.catalog.published_models",
             set(),

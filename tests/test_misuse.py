@@ -81,7 +81,7 @@ def test_a_part_is_asked_for_by_its_class(tmp_path: Path) -> None:
 
 
 def test_one_value_stands_for_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tuiprobe.spec_defaults import make_spec
+    from tuiprobe.request import make_spec
 
     spec = make_spec("mini_clip", None, {"target": Path("/a/b"), "layers": "layer*"})
     assert (spec.target, spec.layers) == (("/a/b",), ("layer*",))

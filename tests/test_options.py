@@ -28,9 +28,15 @@ from tuiprobe.options import (
     validated,
     words_of,
 )
+from tuiprobe.request import (
+    OF_EMBEDDINGS,
+    OF_IMAGES,
+    RunRequest,
+    arguments_of,
+    command_of,
+    make_spec,
+)
 from tuiprobe.spec import RunSpec, run_option, run_options
-from tuiprobe.spec_commands import arguments_of, command_of
-from tuiprobe.spec_defaults import OF_EMBEDDINGS, OF_IMAGES, make_spec
 
 
 def help_text(width: int, **meta: bool) -> str:
@@ -45,12 +51,13 @@ def parsed(words: list[str]) -> list[RunSpec]:
     """Returns the specs that the program would run."""
     asked: list[RunSpec] = []
 
-    def run_models(models: list, *, data: str | None, options: dict, **_: Any) -> int:
-        asked.extend(make_spec(model, data, options) for model in models or [None])
+    def run_requests(requests: list[RunRequest], *_: Any) -> int:
+        asked.extend(request.spec for request in requests)
         return 0
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(headless, "run_models", run_models)
+        patch.setattr(headless, "user_spec", make_spec)  # the folders need not exist
+        patch.setattr(headless, "run_requests", run_requests)
         assert app.run_cli(["--headless", *words]) == 0
     return asked
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.utils.data import Dataset
 
-from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.load import load_suite
@@ -25,13 +24,15 @@ from tuiprobe.engine.opening import PythonObjects
 from tuiprobe.engine.run import run as run_one
 from tuiprobe.engine.stages import RunOutcome
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
-from tuiprobe.events import Listener
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
 from tuiprobe.models.trial import first_pictures
 from tuiprobe.narration import announce_downloads, is_interactive, narrated
+from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report, write_reports
+from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
+from tuiprobe.run.status import Listener
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -46,14 +47,21 @@ _SETS = (str, os.PathLike, Dataset)
 """Types of an argument that names one set of images, or is one."""
 
 
-def run(spec: RunSpec, **options: Any) -> RunOutcome:
+def run(
+    request: RunRequest,
+    *,
+    listen: Listener = lambda event: None,
+    own: PythonObjects = PythonObjects(),  # noqa: B008 - frozen
+) -> RunOutcome:
     """Measures one model and asks every probe; see `tuiprobe.engine.run.run`."""
-    return run_one(spec, answer=answer, **options)
+    return run_one(request, listen=listen, answer=make_report, own=own)
 
 
-def run_several(specs: Sequence[RunSpec], **options: Any) -> list[RunEnd]:
+def run_several(
+    requests: Sequence[RunRequest], *, listen: Listener = lambda event: None
+) -> list[RunEnd]:
     """Measures several models over the same images; see `tuiprobe.engine.group.run_several`."""
-    return run_together(specs, answer=answer, **options)
+    return run_together(requests, listen=listen, answer=make_report)
 
 
 def run_probe(
@@ -77,8 +85,8 @@ def run_probe(
             raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
         with _listener(progress) as listen:
             announce_downloads([spec], listen)
-            folder = Path(output) if output else None
-            outcome = run(spec, output=folder, fresh=fresh, listen=listen, own=own)
+            request = RunRequest(spec=spec, output=Path(output) if output else None, fresh=fresh)
+            outcome = run(request, listen=listen, own=own)
     except TuiprobeError as error:
         if "--" in str(error):
             error.add_note(ARGUMENTS)

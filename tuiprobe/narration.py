@@ -6,17 +6,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from tuiprobe.catalog.cached import download_words, missing_weights
-from tuiprobe.engine.ranks import Rank
-from tuiprobe.events import Event, Listener
 from tuiprobe.plaintext import clock, plain
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
+
+if TYPE_CHECKING:
+    from tuiprobe.engine.shards import Rank
 
 _LINE_SECONDS = 5.0
 _NOTEBOOK_SECONDS = 0.2

@@ -7,10 +7,9 @@ import os
 import pytest
 
 from tests.report.samples import report
-from tuiprobe.answer.schema import json_schema
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.content import table
-from tuiprobe.report.formats import FORMATS
+from tuiprobe.report.formats import FORMATS, json_schema
 from tuiprobe.report.tables import tables
 from tuiprobe.results.section import Section
 from tuiprobe.run.directory import RunDir

@@ -7,11 +7,11 @@ from tests.engine.fake_run import FakeSet, vouch, write_run
 from tests.report.samples import estimate, model, outliers, report
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
-from tuiprobe.answer.report import answer
 from tuiprobe.compare.differences import ESTIMATES, Comparison, compare, compare_runs
 from tuiprobe.compare.differences_section import describe
 from tuiprobe.compare.inference import difference
 from tuiprobe.compare.runs import read_run
+from tuiprobe.probes.report import make_report
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun, Part, given
@@ -174,7 +174,7 @@ def planted(path, seed=0, moved=False):
     source = "imagefolder:/moved" if moved else "imagefolder:/data"
     sets = {"val": FakeSet(features.astype(np.float32), labels, source=source)}
     run = write_run(path, sets, np.eye(3, 8))
-    write_results(run, answer(run))
+    write_results(run, make_report(run))
     return run
 
 
@@ -202,7 +202,7 @@ def test_other_images_are_compared_by_separate_intervals(tmp_path):
     lines = second.samples_file.path.read_text().replace("17.png", "seventeen.png")
     second.samples_file.write_text(lines)
     vouch(second)
-    write_results(second, answer(second))
+    write_results(second, make_report(second))
     comparison = compare_runs([read_run(first), read_run(second)], 0, 1, None)
     assert not any(row.paired for row in comparison.differences)
     assert comparison.notes == ("val: differences are not paired: other images",)

@@ -15,9 +15,8 @@ from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.engine.preview import preview
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.request import command_of, make_spec
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec_commands import command_of
-from tuiprobe.spec_defaults import make_spec
 
 
 @pytest.fixture(autouse=True)

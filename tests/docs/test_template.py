@@ -56,7 +56,7 @@ def test_the_template_answers_a_run_and_is_announced(
         registry.cache_clear()
         for name in [name for name in sys.modules if name.startswith("tuiprobe.probes.lengths")]:
             del sys.modules[name]
-    report = Report.read(RunDir(run).results_file)
+    report = Report.read(RunDir(run).results_file.path)
     part = report.part_of("lengths")
     assert part is not None
     assert part.section is not None

@@ -14,11 +14,11 @@ import torch
 
 from tuiprobe.engine.merge import SHARD_FIELDS, MergedSet, shard_sums, write_merged
 from tuiprobe.files import DamagedFileError
-from tuiprobe.manifest import FILES, FOLDERS, write_manifest
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint, Model, Preprocessing, Weights
 from tuiprobe.run.arrays import checksum_of, write_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import FILES, FOLDERS, write_manifest
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats
 

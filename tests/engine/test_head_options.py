@@ -33,7 +33,6 @@ from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight import head_row_checks
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.events import Event
 from tuiprobe.models import Head
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.prompt_heads import PromptHead, TextTower
@@ -43,7 +42,7 @@ from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import NotRun, Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
-from tuiprobe.run.status import StatusWriter, read_status
+from tuiprobe.run.status import Event, StatusWriter, read_status
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
 WIDTH = 6

@@ -8,18 +8,25 @@ import numpy as np
 import pytest
 import torch
 
-from tuiprobe.engine import live
+from tuiprobe.engine import running
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.engine.tap_statistics import TapMeasure
-from tuiprobe.events import Event
 from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.run.counting import SetPlan, count_images, images_done, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
 from tuiprobe.run.ranks import StatusWatch
-from tuiprobe.run.status import KEPT_MESSAGES, LiveTap, Status, StatusWriter, read_status, read_taps
+from tuiprobe.run.status import (
+    KEPT_MESSAGES,
+    Event,
+    LiveTap,
+    Status,
+    StatusWriter,
+    read_status,
+    read_taps,
+)
 from tuiprobe.spec import FINAL_TAP, RunSpec
 from tuiprobe.tui.livewatch import outliers_of
 
@@ -29,8 +36,8 @@ WIDTH, BATCH = 64, 16
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Updates the view after every batch."""
-    monkeypatch.setattr(live, "MIN_SECONDS", 0.0)
-    monkeypatch.setattr(live, "MAX_COST", 1e9)
+    monkeypatch.setattr(running, "MIN_SECONDS", 0.0)
+    monkeypatch.setattr(running, "MAX_COST", 1e9)
 
 
 def rows_with_offset(n: int, height: float, seed: int = 0) -> np.ndarray:

@@ -25,9 +25,8 @@ from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight import preflight
-from tuiprobe.engine.ranks import Rank
+from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import DataError, TuiprobeError, WeightsError
-from tuiprobe.events import Event
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
@@ -35,6 +34,7 @@ from tuiprobe.models.known_answer import SAMPLE, sample_of
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_preflight
+from tuiprobe.run.status import Event
 
 NAME = "timm:resnet50.a1_in1k"
 SIZE = 224

@@ -12,10 +12,10 @@ from tests.engine.conftest import measured, shard_files
 from tests.engine.test_extract import OPTIONS, write_numbers
 from tuiprobe import api
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event
 from tuiprobe.files import Entry
+from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.run.arrays import read_arrays
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.run.status import Event
 
 
 @pytest.fixture
@@ -29,12 +29,13 @@ def alone(numbers: Path, tmp_path: Path) -> Path:
 
 
 def together(numbers: Path, *changes: dict[str, Any], listen: Any = lambda event: None) -> list:
-    specs = []
+    requests = []
     for more in changes:
         options = {**OPTIONS, "threads": 1, "workers": 0, **more}
         model = f"py:tests.engine.{options.pop('model')}:{options.pop('build', 'build')}"
-        specs.append(make_spec(model, f"imagefolder:{numbers}", options))
-    return api.run_several(specs, runs=numbers.parent / "runs", listen=listen)
+        spec = make_spec(model, f"imagefolder:{numbers}", options)
+        requests.append(RunRequest(spec=spec, runs=numbers.parent / "runs"))
+    return api.run_several(requests, listen=listen)
 
 
 def same_shards(first: Path, other: Path) -> bool:

@@ -30,8 +30,6 @@ from tests.fuzz.decisions import Decisions
 from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
 from tests.fuzz.test_readers import make_template, read_ranks
-from tuiprobe.answer.paths import without_folders
-from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.headless import read_models
 from tuiprobe.compare.decision import decide
@@ -50,6 +48,8 @@ from tuiprobe.models.heads import head_from_file
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.prompt_heads import read_templates
 from tuiprobe.models.weights import read_checkpoint
+from tuiprobe.probes.paths import without_folders
+from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.reading import pictures
@@ -365,7 +365,9 @@ def reports(place: Path) -> Target:
         summary,
         lambda report: describe(compare(report, whole), everything=True),
         lambda report: describe_headlines([whole, report]),
-        lambda report: decided(with_names([Compared(whole, {}), Compared(report, {})])),
+        lambda report: decided(
+            with_names([Compared(each, {}, run.directory) for each in (whole, report)])
+        ),
     ]
 
     def ask(content: bytes) -> object:
@@ -393,7 +395,7 @@ def look(run: Run, name: str) -> None:
         "plan.json": [lambda: read_ranks(kept), lambda: read_plan(kept), lambda: verify(kept)],
         "results.json": [
             lambda: read_report(kept), lambda: listed(run),
-            lambda: pictures(Report.read(kept.results_file), kept),
+            lambda: pictures(Report.read(kept.results_file.path), kept),
         ],
         "status/0.json": [lambda: read_ranks(kept), *watched],
         "thumbs/val/5.jpg": [lambda: read_picture(kept.thumbnail_file("val", 5), 4, 4)],
@@ -469,7 +471,7 @@ def arrays(place: Path) -> Target:
                 reader(run.directory)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            return answer(run.directory)
+            return make_report(run.directory)
 
     return Target(DRAWS, ask)
 

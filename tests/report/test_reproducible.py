@@ -34,7 +34,7 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
-    files = files_of(Report.read(run.results_file), run, list(FORMATS))
+    files = files_of(Report.read(run.results_file.path), run, list(FORMATS))
     for name, text in files.items():
         assert (tmp_path / name).read_bytes() == text.encode(), name
     assert len(files) > 20

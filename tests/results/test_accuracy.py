@@ -15,9 +15,9 @@ import tuiprobe
 from tests.report.samples import data_sets, model, report
 from tests.report.samples_head import one_hot, targets
 from tuiprobe import miniature
-from tuiprobe.answer.report import part
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.protocol import Subject
+from tuiprobe.probes.report import part
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.probe import AccuracyUnderShift
 from tuiprobe.report.markdown import model_card

@@ -15,10 +15,10 @@ import pytest
 from tests.engine.conftest import write_pictures
 from tuiprobe import __version__
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
+from tuiprobe.request import make_spec
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import run_state
-from tuiprobe.spec_defaults import make_spec
 from tuiprobe.tui import child
 from tuiprobe.tui.child import Engine, ask, ask_python, resuming_arguments, shown_command
 

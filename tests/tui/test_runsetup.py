@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.tui.child_answers import PREVIEW, TRIAL, image_set
+from tuiprobe.request import OF_EMBEDDINGS, OF_IMAGES
 from tuiprobe.spec import run_option
-from tuiprobe.spec_defaults import OF_EMBEDDINGS, OF_IMAGES
 from tuiprobe.tui import run_preview, runsetup
 from tuiprobe.tui.runsetup import Setup
 

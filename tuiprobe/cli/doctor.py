@@ -45,7 +45,7 @@ def doctor(
     if offline:
         go_offline()  # before a library is imported
     from tuiprobe.engine.machine import choose_device
-    from tuiprobe.engine.ranks import Rank
+    from tuiprobe.engine.shards import Rank
     from tuiprobe.models.doctor import examine
 
     examination = examine(

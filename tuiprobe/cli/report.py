@@ -39,7 +39,7 @@ def report(
     `tuiprobe compare --html` writes one page over several runs.
     """
     if schema:
-        from tuiprobe.answer.schema import json_schema
+        from tuiprobe.report.formats import json_schema
 
         print(json.dumps(json_schema(), indent=1))
         return

@@ -14,8 +14,7 @@ import typer
 from tuiprobe.cli.options import of_run
 from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError
 from tuiprobe.numbers import MISSING
-from tuiprobe.plaintext import json_text, plain
-from tuiprobe.texttable import TextColumn, text_table
+from tuiprobe.plaintext import TextColumn, json_text, plain, text_table
 
 if TYPE_CHECKING:
     from tuiprobe.run.directory import RunDir
@@ -188,12 +187,12 @@ def reprobe(
         return
     if ablate_mode is not None or centred or as_json:
         raise UsageError("--ablate-mode, --centred and --json belong to --ablate")
-    from tuiprobe.answer.report import answer_again
+    from tuiprobe.probes.report import reprobe
     from tuiprobe.report import write_reports
     from tuiprobe.run.locks import MERGE_LOCK
 
     with directory.locked(), directory.locked(MERGE_LOCK):
-        report = answer_again(directory, changes, None if baseline is None else str(baseline))
+        report = reprobe(directory, changes, None if baseline is None else str(baseline))
         print(write_reports(directory), end="")
     if report.failures:
         raise RunError("; ".join(report.failures))
@@ -202,7 +201,7 @@ def reprobe(
 def _ablate(
     directory: RunDir, texts: list[str], mode: str | None, centred: bool, as_json: bool
 ) -> None:
-    from tuiprobe.answer.ablation import ablate, parse_question
+    from tuiprobe.probes.ablation.targeted import ablate, parse_question
     from tuiprobe.report.terminal import ablation_text
 
     question = parse_question(texts, centred=centred, mode=mode)

@@ -76,15 +76,17 @@ def _models(decision: Decision, reports: Sequence[Report]) -> Content:
     shown = [
         i
         for i, (id, _) in enumerate(columns)
-        if any(row[i] != MISSING for row in rows)
+        if any(row[i] is not None for row in rows)
         if id not in ("largest_loss", "images_per_second") or len(rows) <= MANY
     ]
-    cells = [[row[i] for i in shown] for row in rows]
+    cells: list[list[Value]] = [[row[i] or MISSING for i in shown] for row in rows]
     return table("models", [columns[i] for i in shown], cells, shown=len(rows), file=False)
 
 
-def _row(model: DecidedModel, report: Report) -> list[Value]:
+def _row(model: DecidedModel, report: Report) -> list[str | None]:
+    """Returns the cells of a model; None where there is nothing to show."""
     speed, change = report.timings.images_per_second, model.difference
+    shifts = _figure(report, MEAN_SHIFT_ID)
     known = [model.accuracy, best_accuracy(report, report.data[0].name if report.data else None)]
     cells = {of.evidence: brief(of) for of in known if not isinstance(of, NotRun)}
     lost_on, loss = _largest_loss(report)
@@ -93,13 +95,13 @@ def _row(model: DecidedModel, report: Report) -> list[Value]:
         model.standing,
         interval(change.value, change.low, change.high, change.unit, bare=True)
         if given(change)
-        else MISSING,
-        cells.get("labels", MISSING),
-        cells.get("measured", MISSING),
-        _figure(report, MEAN_SHIFT_ID).plus_minus(),
-        f"{lost_on} {loss.alone(signed=True, bare=True)}" if given(loss) else MISSING,
-        MISSING if speed is None else f"{speed:,.0f}/s",
-        cells.get("estimate", MISSING),
+        else None,
+        cells.get("labels"),
+        cells.get("measured"),
+        shifts.plus_minus() if given(shifts) else None,
+        f"{lost_on} {loss.alone(signed=True, bare=True)}" if given(loss) else None,
+        None if speed is None else f"{speed:,.0f}/s",
+        cells.get("estimate"),
     ]
 
 

@@ -10,10 +10,10 @@ from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.compare.indicator_section import outcomes_line
 from tuiprobe.errors import UsageError
 from tuiprobe.numbers import MISSING
+from tuiprobe.plaintext import markdown_table
 from tuiprobe.report.text import escaped, opening
 from tuiprobe.results import Figure, Frozen, Report, given
 from tuiprobe.results.report import ABSENT
-from tuiprobe.texttable import markdown_table
 
 TABLES: Final[dict[str, tuple[str, ...]]] = {
     "Accuracy in distribution": ("top1",),

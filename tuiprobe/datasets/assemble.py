@@ -16,8 +16,8 @@ from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.datasets.set_names import free_name, refuse_undecodable, safe_name
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import OptionError, flag
+from tuiprobe.request import make_spec, typed
 from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
-from tuiprobe.spec_defaults import make_spec, typed
 
 if TYPE_CHECKING:
     from PIL.Image import Image

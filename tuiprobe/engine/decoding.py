@@ -16,8 +16,7 @@ from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.layout import Layout
 from tuiprobe.datasets.sample import Stamp, UnreadableImageError
 from tuiprobe.engine.machine import available_cores
-from tuiprobe.engine.ranks import current_rank
-from tuiprobe.engine.shards import Shard
+from tuiprobe.engine.shards import Shard, current_rank
 from tuiprobe.engine.stopping import KEPT
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError, RunError, TuiprobeError

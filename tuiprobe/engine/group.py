@@ -15,7 +15,6 @@ from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import published
 from tuiprobe.engine.decoding import choose_workers, decode_together, uploaded
-from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.job import AskProbes, Job
 from tuiprobe.engine.opening import open_run
 from tuiprobe.engine.plan import Plan
@@ -31,11 +30,12 @@ from tuiprobe.engine.stages import (
     prepare,
     say_stopped,
 )
-from tuiprobe.engine.stopping import Interrupted, catching_signals
+from tuiprobe.engine.stopping import Interrupted, catching_signals, explaining_failures
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.events import Event, Listener
 from tuiprobe.models.trial import out_of_memory
+from tuiprobe.request import RunRequest
 from tuiprobe.run.counting import ShardPlace
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 RunEnd = RunOutcome | TuiprobeError | Interrupted
@@ -51,24 +51,24 @@ SHARE_OF_MEMORY = 0.5
 """Part of the available memory that models opened together may take; the rest is for images."""
 
 
-def affordable(specs: Sequence[RunSpec], available: int | None) -> list[list[RunSpec]]:
-    """Divides specs, in their order, into those whose models fit into memory together.
+def affordable(requests: Sequence[RunRequest], available: int | None) -> list[list[RunRequest]]:
+    """Divides requests, in their order, into those whose models fit into memory together.
 
     Args:
-        specs: The specs of the runs.
+        requests: What to measure, where and how.
         available: Bytes that can be allocated; None if nothing says so.
 
     Returns:
         Groups. A model stays alone if its size is not known, every model if `available` is None.
     """
-    groups: list[list[RunSpec]] = []
+    groups: list[list[RunRequest]] = []
     left = -math.inf
-    for spec in specs:
-        needed = _memory(spec)
+    for request in requests:
+        needed = _memory(request.spec)
         if needed <= left:
-            groups[-1].append(spec)
+            groups[-1].append(request)
         else:
-            groups.append([spec])
+            groups.append([request])
             left = SHARE_OF_MEMORY * (available or 0)
         left -= needed
     return groups
@@ -188,57 +188,49 @@ def measure_together(members: Sequence[Member]) -> None:
 
 
 def run_several(
-    specs: Sequence[RunSpec],
+    requests: Sequence[RunRequest],
     *,
-    runs: Path = Path("runs"),
-    fresh: bool = False,
-    mix: bool = False,
     listen: Listener = lambda event: None,
     answer: AskProbes,
 ) -> list[RunEnd]:
     """Runs several models; decodes each image once for all models that use it.
 
     Args:
-        specs: The specs of the runs.
-        runs: Folder of run directories, each named by its content.
-        fresh: Whether to delete what earlier attempts left.
-        mix: Whether to accept shards with another fingerprint.
+        requests: What to measure, where and how.
         listen: Receives all events, with the model's name before each message. Runs that are
             measured together report progress once.
         answer: Runs the probes on a merged run.
 
     Returns:
-        The outcome of each run, in the order of `specs`. A failed run does not stop the others.
+        The outcome of each run, in the order of `requests`. A failed run does not stop the others.
     """
     refuse_forked_child()
     with catching_signals(), ExitStack() as locks:
-        opened = partial(
-            open_run, locks=locks, output=None, runs=runs, fresh=fresh, mix=mix, answer=answer
-        )
-        return _Group(specs, opened, listen).run()
+        opened = partial(open_run, locks=locks, answer=answer)
+        return _Group(requests, opened, listen).run()
 
 
 class _Group:
     """The runs of one command.
 
     Args:
-        specs: The specs of the runs.
-        opened: `open_run` without the spec and the listener.
+        requests: What to measure, where and how.
+        opened: `open_run` without the request and the listener.
         listen: As for `run_several`.
     """
 
     def __init__(
-        self, specs: Sequence[RunSpec], opened: Callable[..., Job], listen: Listener
+        self, requests: Sequence[RunRequest], opened: Callable[..., Job], listen: Listener
     ) -> None:
-        self._specs, self._opened, self._listen = specs, opened, listen
+        self._requests, self._opened, self._listen = requests, opened, listen
         self._members: dict[int, Member] = {}
         self._ends: dict[int, RunEnd] = {}
         self._stopped: Interrupted | None = None  # a stop before or after measuring
         self._reported = -1  # images, as progress
 
     def run(self) -> list[RunEnd]:
-        """Executes all runs; returns the outcome of each, in the order of the specs."""
-        for i in range(len(self._specs)):
+        """Executes all runs; returns the outcome of each, in the order of the requests."""
+        for i in range(len(self._requests)):
             self._attempt(i, partial(self._open, i))
         alike: dict[Any, list[int]] = {}
         for i, member in self._members.items():
@@ -251,7 +243,7 @@ class _Group:
             self._reported = -1
             if i not in self._ends:
                 self._attempt(i, member.finish)
-        return [self._ends[i] for i in range(len(self._specs))]
+        return [self._ends[i] for i in range(len(self._requests))]
 
     def _attempt(self, i: int, step: Callable[[], RunOutcome | None]) -> None:
         if self._stopped is not None:
@@ -264,15 +256,15 @@ class _Group:
             self._ends[i] = self._stopped = reason
         except TuiprobeError as error:
             about = {"exit_code": error.exit_code}
-            self._listen(Event("failed", f"{self._specs[i].model}: {error}", about))
+            self._listen(Event("failed", f"{self._requests[i].spec.model}: {error}", about))
             self._ends[i] = error
         else:
             if outcome is not None:
                 self._ends[i] = outcome
 
     def _open(self, i: int) -> None:
-        spec = self._specs[i]
-        job = self._opened(spec, listen=partial(self._hear, spec.model))
+        request = self._requests[i]
+        job = self._opened(request, listen=partial(self._hear, request.spec.model))
         with job.noting_failure():
             self._members[i] = Member(job, prepare(job))
 

@@ -16,13 +16,12 @@ from tuiprobe.engine.head_matching import class_of_each_row, unmatched
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models.heads import Head
 from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.head_file import ANSWERS, OUTSIDE, OWN_NAMES, OWN_REASON, UNMATCHED
-from tuiprobe.run.status import bounded
+from tuiprobe.run.status import Event, Listener, bounded
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
 TRIAL_SECONDS = 2.0

@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TypeAlias
 
-from tuiprobe.engine.clock import Clock
-from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader
-from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest
+from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest, explaining_failures
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.events import Event, EventKind, Listener
 from tuiprobe.results import Report
+from tuiprobe.results.report import Timings
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.status import StatusWriter
+from tuiprobe.run.status import Event, EventKind, Listener, StatusWriter
 
 AskProbes: TypeAlias = Callable[[RunDir], Report]
 """Runs the probes on a merged run and returns the report."""
+
+
+class Clock:
+    """A clock that starts with the run.
+
+    Attributes:
+        images: Number of images that this process measured.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._started = _now()
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time of the block to that of a stage."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - begin
+
+    def timings(self) -> Timings:
+        """Returns the timings for the report."""
+        extract = self._seconds.get("extract", 0.0)
+        return Timings(
+            started=self._started,
+            finished=_now(),
+            seconds={name: round(seconds, 3) for name, seconds in self._seconds.items()},
+            images_per_second=round(self.images / extract, 3) if extract and self.images else None,
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class Job:

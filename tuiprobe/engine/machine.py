@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_info
 
-from tuiprobe.engine.ranks import Rank
+from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import UsageError
-from tuiprobe.memory import available_memory
+from tuiprobe.limits import available_memory
 from tuiprobe.results import Fingerprint
 from tuiprobe.spec import AUTO, CPU_BATCH, GPU_BATCH
 from tuiprobe.stats import instruction_set, native_build, statistics_path

@@ -25,11 +25,11 @@ from tuiprobe.engine.resume import ShardReader, UnusableShardError
 from tuiprobe.engine.shards import Shard, split_states
 from tuiprobe.engine.tap_statistics import accumulators
 from tuiprobe.errors import DataError
-from tuiprobe.manifest import write_record
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import write_record
 from tuiprobe.run.records import LISTED_LOST, ROW_SAMPLE, Measured, MeasuredRecord
 from tuiprobe.run.samples import write_shown_samples
 from tuiprobe.spec import FINAL_TAP

@@ -14,17 +14,14 @@ from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.engine.clock import Clock
-from tuiprobe.engine.finished import file_stamps
 from tuiprobe.engine.head_fit import probe_split
 from tuiprobe.engine.head_matching import refuse_unmatched
-from tuiprobe.engine.job import AskProbes, Job
+from tuiprobe.engine.job import AskProbes, Clock, Job
 from tuiprobe.engine.machine import available_cores, choose_device, usual_batch
-from tuiprobe.engine.plan import Plan, list_images, make_plan
-from tuiprobe.engine.ranks import Rank, current_rank
+from tuiprobe.engine.plan import Plan, file_stamps, list_images, make_plan
 from tuiprobe.engine.resume import refuse_other_images
+from tuiprobe.engine.shards import Rank, current_rank
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
@@ -34,10 +31,12 @@ from tuiprobe.models.load import DTYPES, load_encoder
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.trial import first_pictures
+from tuiprobe.request import RunRequest
 from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
 
 
@@ -55,13 +54,9 @@ class PythonObjects:
 
 
 def open_run(
-    spec: RunSpec,
+    request: RunRequest,
     locks: ExitStack,
     *,
-    output: Path | None,
-    runs: Path,
-    fresh: bool,
-    mix: bool,
     listen: Listener,
     answer: AskProbes,
     own: PythonObjects = PythonObjects(),
@@ -69,12 +64,8 @@ def open_run(
     """Plans a run and locks its directory until `locks` is closed.
 
     Args:
-        spec: The spec of the run.
+        request: What to measure, where and how.
         locks: Holds the lock.
-        output: The run directory; None makes one under `runs`, named by content.
-        runs: Folder of run directories.
-        fresh: Whether to delete what an earlier attempt left.
-        mix: Whether to accept shards with another fingerprint.
         listen: Receives all events.
         answer: Runs the probes on the merged run.
         own: Encoder and images that have no name to load them by.
@@ -82,7 +73,7 @@ def open_run(
     Raises:
         TuiprobeError: If encoder, data or directory cannot be used.
     """
-    clock, rank = Clock(), current_rank()
+    clock, rank, spec = Clock(), current_rank(), request.spec
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
@@ -94,9 +85,9 @@ def open_run(
         for warning in (*SOURCES.warnings(sources), *LOADERS.warnings([loader])):
             listen(Event("warning", warning))
     with clock.stage("load"):
-        plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh, own=own, listen=listen)
+        plan = plan_run(request, rank, own=own, listen=listen)
     directory = plan.directory
-    if fresh:
+    if request.fresh:
         if rank.world > 1:
             raise UsageError(
                 "--fresh with several ranks would race: delete the run directory first"
@@ -106,9 +97,9 @@ def open_run(
         refuse_other_images(plan)
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(lock_of(rank.number)))
-    if fresh and (kept := clear(directory)):
+    if request.fresh and (kept := clear(directory)):
         listen(Event("warning", kept_files(directory.path, kept)))
-    return Job(plan, clock, listen, answer, mix)
+    return Job(plan, clock, listen, answer, request.mix)
 
 
 def earlier_spec(output: Path | None) -> RunSpec | None:
@@ -140,12 +131,9 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
 
 
 def plan_run(
-    spec: RunSpec,
+    request: RunRequest,
     rank: Rank = Rank(),  # noqa: B008 - frozen
     *,
-    output: Path | None = None,
-    runs: Path = Path("runs"),
-    fresh: bool = False,
     own: PythonObjects = PythonObjects(),
     listen: Listener = lambda event: None,
 ) -> Plan:
@@ -155,12 +143,15 @@ def plan_run(
     named none, the run may have been begun, perhaps on another machine, with the device and the
     batch size of another kind of device.
     """
-    given, spec = spec, with_device(spec, rank, earlier_spec(output) if not fresh else None)
+    given, output, fresh = request.spec, request.output, request.fresh
+    spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
     suite = open_suite(spec, own.images)
     files, listed = file_stamps(spec), list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     encoder = _encoder(spec, suite, own)
-    planned = partial(make_plan, listed=listed, files=files, rank=rank, output=output, runs=runs)
+    planned = partial(
+        make_plan, listed=listed, files=files, rank=rank, output=output, runs=request.runs
+    )
     plan = planned(spec, encoder)
     if output is None and not fresh and spec.embeddings is None:
         if given.batch_size is None and not plan.directory.path.exists():

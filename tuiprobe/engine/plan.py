@@ -14,24 +14,24 @@ from typing import Any
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import planned_images
 from tuiprobe.datasets.concepts import concept_dataset
+from tuiprobe.datasets.content import stamp_file
 from tuiprobe.datasets.layout import Ids, Layout, layout_of
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.engine.head_choice import HeadChoice, choose_head
-from tuiprobe.engine.ranks import Rank
-from tuiprobe.engine.shards import Shard, split_into_shards
+from tuiprobe.engine.shards import Rank, Shard, split_into_shards
 from tuiprobe.errors import DataError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.globs import matches
-from tuiprobe.manifest import write_named, write_record
 from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
 from tuiprobe.models.trial import REPEATED, agree, rounded, signature
+from tuiprobe.plaintext import matches
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.results import Model
 from tuiprobe.run.counting import SetPlan, in_turns
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import write_named, write_record
 from tuiprobe.run.records import (
     FileRecord,
     PlanRecord,
@@ -40,6 +40,9 @@ from tuiprobe.run.records import (
     read_plan,
 )
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
+
+_FILES = ("checkpoint", "classes", "templates", "head", "baseline")
+_SOURCES = ("data", "concepts")
 
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
 """Names of transformer blocks in open_clip and timm."""
@@ -180,7 +183,7 @@ def make_plan(
         spec: The spec of the run.
         encoder: The loaded encoder.
         listed: The images.
-        files: Stamps of the files that options name; see `tuiprobe.engine.finished.file_stamps`.
+        files: Stamps of the files that options name; see `file_stamps`.
         rank: Rank of this process.
         output: The run directory; None for `<model>-<data>-<key8>` under `runs`.
         runs: Folder of run directories.
@@ -372,6 +375,13 @@ def record_of(plan: Plan) -> PlanRecord:
         files=file_records(plan.files),
         signature=plan.signature,
     )
+
+
+def file_stamps(spec: RunSpec) -> dict[str, Stamp]:
+    """Returns the stamps of what options name as a file or `KIND:FILE`, by option."""
+    values = {name: getattr(spec, name) for name in _FILES}
+    values |= {name: (getattr(spec, name) or "").partition(":")[2] for name in _SOURCES}
+    return {name: stamp_file(path) for name, path in values.items() if path}
 
 
 def file_records(stamps: Mapping[str, Stamp]) -> dict[str, FileRecord]:

@@ -18,7 +18,6 @@ from tuiprobe.engine.head_choice import HeadChoice
 from tuiprobe.engine.head_matching import class_of_each_row, unmatched
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, WeightsError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models.known_answer import check_answer, expected_answer
 from tuiprobe.models.preflight import Check, check_encoder
@@ -28,6 +27,7 @@ from tuiprobe.models.trial import TRIAL_CHECKS, check_trial, images_of_trial, ma
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
+from tuiprobe.run.status import Event, Listener
 
 ANSWER = "known answer"
 

@@ -23,16 +23,15 @@ from tuiprobe.engine.plan import Plan, record_of
 from tuiprobe.engine.shards import Shard, TapStates, check_shard
 from tuiprobe.engine.tap_statistics import accumulators
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.counting import ShardPlace
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import PlanRecord, read_plan
+from tuiprobe.run.records import PlanRecord, ShardFile, read_plan, read_shard
 from tuiprobe.run.samples import listed_samples
-from tuiprobe.run.shard_file import ShardFile, read_shard
+from tuiprobe.run.status import Event, Listener
 
 _MOST_PIECES = 2**20
 _READERS = 8  # threads: reading waits for I/O, and hashing releases the GIL

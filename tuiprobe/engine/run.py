@@ -1,19 +1,17 @@
-"""Executes the run of a spec."""
+"""Executes the run of a request."""
 
 from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from pathlib import Path
 
-from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.job import AskProbes
 from tuiprobe.engine.opening import PythonObjects, open_run
 from tuiprobe.engine.stages import RunOutcome, finish, measure, prepare
-from tuiprobe.engine.stopping import catching_signals
+from tuiprobe.engine.stopping import catching_signals, explaining_failures
 from tuiprobe.errors import UsageError
-from tuiprobe.events import Listener
-from tuiprobe.spec import RunSpec
+from tuiprobe.request import RunRequest
+from tuiprobe.run.status import Listener
 
 _measuring_process: int | None = None
 """The process that has begun to measure; threads that libraries started then exist only there."""
@@ -35,12 +33,8 @@ def refuse_forked_child() -> None:
 
 
 def run(
-    spec: RunSpec,
+    request: RunRequest,
     *,
-    output: Path | None = None,
-    runs: Path = Path("runs"),
-    fresh: bool = False,
-    mix: bool = False,
     listen: Listener = lambda event: None,
     answer: AskProbes,
     own: PythonObjects = PythonObjects(),  # noqa: B008 - frozen
@@ -48,11 +42,7 @@ def run(
     """Measures, merges and probes; resumes an earlier attempt.
 
     Args:
-        spec: The spec of the run.
-        output: The run directory; None makes one under `runs`, named by content.
-        runs: Folder of run directories.
-        fresh: Whether to delete what an earlier attempt left.
-        mix: Whether to accept shards with another fingerprint.
+        request: What to measure, where and how.
         listen: Receives all events.
         answer: Runs the probes on the merged run.
         own: Encoder and images that have no name to load them by.
@@ -63,10 +53,7 @@ def run(
     """
     refuse_forked_child()
     with catching_signals(), explaining_failures(), ExitStack() as locks:
-        job = open_run(
-            spec, locks, output=output, runs=runs, fresh=fresh, mix=mix, listen=listen,
-            answer=answer, own=own,
-        )  # fmt: skip
+        job = open_run(request, locks, listen=listen, answer=answer, own=own)
         with job.noting_failure():
             inventory = prepare(job)
             measured = measure(job, inventory)

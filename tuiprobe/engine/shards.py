@@ -1,5 +1,7 @@
 """Shards: fixed lists of samples in fixed batches, the unit of work and of resuming.
 
+The ranks of a run, processes that may be on several machines, divide them among each other.
+
 In the file of a shard each field of all inner taps is one array: a file of few arrays is read and
 checked several times as fast as one of hundreds. The parts of the taps follow each other along the
 first axis, in the order of the plan: `states/<field>`, and `states/lengths`, the number of images
@@ -12,20 +14,24 @@ are not checked: the checksum shows that they are those that an engine wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.datasets.layout import Ids
+from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.counting import ShardPlace
 from tuiprobe.spec import FINAL_TAP
+
+_Item = TypeVar("_Item")
 
 MAX_SHARD_BATCHES = 8
 _USUAL_SHARDS = 20  # a delete-one-shard jackknife needs at least 16
@@ -90,6 +96,56 @@ def split_into_shards(
         Shard(set_name, number, tuple(batches[first : first + shard_batches]), first * batch_size)
         for number, first in enumerate(range(0, len(batches), shard_batches))
     )
+
+
+@dataclass(frozen=True)
+class Rank:
+    """The position of this process among those that share a run.
+
+    Attributes:
+        number: Rank of the process, 0 to `world - 1`.
+        world: Number of processes.
+        local: Rank of the process on its host; selects the GPU.
+        local_world: Number of processes on this host, which share its cores.
+    """
+
+    number: int = 0
+    world: int = 1
+    local: int = 0
+    local_world: int = 1
+
+    def share(self, shards: Sequence[_Item]) -> list[_Item]:
+        """Returns the shards that this rank measures, of all shards of a run.
+
+        >>> Rank(1, 3).share(range(8))
+        [1, 4, 7]
+        """
+        return list(shards[self.number :: self.world])
+
+
+def current_rank(environment: Mapping[str, str] = os.environ) -> Rank:
+    """Reads RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE, whoever set them.
+
+    Raises:
+        UsageError: If they contradict each other.
+    """
+    try:
+        rank = Rank(
+            number=int(environment.get("RANK", "0")),
+            world=int(environment.get("WORLD_SIZE", "1")),
+            local=int(environment.get("LOCAL_RANK", "0")),
+            local_world=int(environment.get("LOCAL_WORLD_SIZE", "1")),
+        )
+    except ValueError as error:
+        raise UsageError(
+            f"RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE must be whole numbers: {error}"
+        ) from error
+    if not 0 <= rank.number < rank.world or not 1 <= rank.local_world <= rank.world:
+        raise UsageError(
+            f"RANK {rank.number}, WORLD_SIZE {rank.world} and LOCAL_WORLD_SIZE "
+            f"{rank.local_world} contradict each other: RANK counts from 0 to WORLD_SIZE - 1"
+        )
+    return rank
 
 
 TapStates = Mapping[str, Arrays]

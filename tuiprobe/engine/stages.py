@@ -6,21 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from tuiprobe.engine.ablation import set_means
-from tuiprobe.engine.concepts import write_labels
+from tuiprobe.engine.earlier import replaced_answers
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.head_building import LongHeadError, write_head
 from tuiprobe.engine.job import Job
-from tuiprobe.engine.live import LiveView
-from tuiprobe.engine.live_answers import LiveAnswers
+from tuiprobe.engine.live import LiveView, images_at_ends, write_thumbnails
 from tuiprobe.engine.merge import MergedSet, merge_set, write_merged, write_names
 from tuiprobe.engine.plan import Plan, record_of, write_plan
 from tuiprobe.engine.preflight import preflight
-from tuiprobe.engine.replaced import replaced_answers
+from tuiprobe.engine.preparing import set_means, write_labels
 from tuiprobe.engine.resume import Inventory, UnusableShardError, compare_contents, take_inventory
+from tuiprobe.engine.running import LiveAnswers
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.stopping import KEPT, Interrupted, stop_signals
-from tuiprobe.engine.thumbnails import images_at_ends, write_thumbnails
 from tuiprobe.errors import RunError
 from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.probes.robustness.baselines import keep_baseline

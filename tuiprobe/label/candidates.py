@@ -12,7 +12,6 @@ import numpy as np
 from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.errors import DataError
 from tuiprobe.label.betting import Floats, Ints
-from tuiprobe.manifest import MANIFEST
 from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.crossfit import CrossFitted, cross_fit
 from tuiprobe.probes.heads import SetFeatures, class_name
@@ -21,9 +20,9 @@ from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_class_names
-from tuiprobe.run.records import SetRecord
+from tuiprobe.run.manifest import MANIFEST
+from tuiprobe.run.records import SetRecord, read_shard
 from tuiprobe.run.results import is_partial
-from tuiprobe.run.shard_file import read_shard
 
 
 class NoCandidateError(DataError):

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.files import Entry
@@ -14,7 +14,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import read_report
 from tuiprobe.report.tables import free_name
 from tuiprobe.report.terminal import summary
-from tuiprobe.results.report import Report
+from tuiprobe.results.report import Part, ProbeResult, Report
 from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
 
@@ -98,6 +98,42 @@ FORMATS: Final = {
 WRITTEN: Final = ("html", "md", "csv", "svg")
 """What a finished run writes by itself; results.json is there before."""
 
+SCHEMA_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """Returns the schema of `results.json`, in which each part's result is described by its probe.
+
+    A part of a probe that is not installed may hold any value. Labels beside a run make a part of
+    its exported report.
+    """
+    from pydantic import BaseModel
+    from pydantic.json_schema import models_json_schema
+
+    from tuiprobe.label.report_part import TargetLabels
+    from tuiprobe.probes import LABELS, registry
+
+    # Reports are described as they are written: they hold what they compute.
+    results: dict[str, type[ProbeResult]] = {item.id: item.Result for item in registry().probes}
+    results[LABELS] = TargetLabels
+    models: list[type[BaseModel]] = [Report, Part, *results.values()]
+    refs, schema = models_json_schema([(item, "serialization") for item in models])
+    names = {item: ref["$ref"].rpartition("/")[2] for (item, _), ref in refs.items()}
+    definitions = schema["$defs"]
+    definitions[names[Part]]["allOf"] = [
+        {
+            "if": {"properties": {"probe": {"const": id}}},
+            "then": {
+                "properties": {
+                    "result": {"anyOf": [refs[result, "serialization"], {"type": "null"}]}
+                }
+            },
+        }
+        for id, result in results.items()
+    ]
+    report = definitions.pop(names[Report])
+    return {"$schema": SCHEMA_DRAFT, **report, "$defs": definitions}
+
 
 def files_of(
     report: Report, run: RunDir | None, formats: Sequence[str], linked: bool | None = None
@@ -141,7 +177,7 @@ def export(
         with_pictures: Whether formats that hold pictures show the run's small ones.
         replace: Whether files of other content are replaced elsewhere than in the run's directory.
     """
-    beside = tables_beside(run, formats, to)
+    beside = "csv" in formats or _is_of(run, to)
     files = files_of(report, run if with_pictures else None, formats, beside)
     return write_files(files, run, to, replace)
 
@@ -155,11 +191,6 @@ def write_reports(directory: RunDir) -> str:
     report = read_report(directory)
     export(report, directory, WRITTEN, directory.path)
     return summary(report)
-
-
-def tables_beside(run: RunDir, formats: Sequence[str], to: Path) -> bool:
-    """Returns whether tables/ lies beside files of these formats that are written below `to`."""
-    return "csv" in formats or _is_of(run, to)
 
 
 def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> list[Path]:

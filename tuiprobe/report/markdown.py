@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from tuiprobe.numbers import suffix
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import markdown_table, plain
 from tuiprobe.report.model_and_data import data_rows, left_out, subject_rows
 from tuiprobe.report.page_layout import opening_pieces
 from tuiprobe.report.tables import table_files
@@ -49,7 +49,6 @@ from tuiprobe.results.section import (
     Text,
 )
 from tuiprobe.results.subject import PROBE as PREFLIGHT
-from tuiprobe.texttable import markdown_table
 
 LISTED_ROWS = 40
 """Rows of a table that a comparison shows."""

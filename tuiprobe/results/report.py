@@ -1,6 +1,5 @@
 """The report: everything one run found, and what it was found on."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Collection
@@ -12,10 +11,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError, computed_field, model_validator
 
-from tuiprobe import limits
 from tuiprobe.errors import UsageError
-from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, reading
-from tuiprobe.manifest import RESULTS, refuse_other, refuse_unfinished
+from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.plaintext import json_text, plain
 from tuiprobe.results.accuracy import Accuracy, accuracies
 from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
@@ -282,14 +279,14 @@ class Report(Frozen):
 
     def _repr_html_(self) -> str:
         """Returns the card as HTML, which notebooks show."""
-        return _rendered("tuiprobe.report.html:card_html", self)
+        return str(_above("tuiprobe.report.html:card_html")(self))
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Prints the card as text, as IPython shows it."""
-        printer.text(_rendered("tuiprobe.report.terminal:summary", self).rstrip("\n"))
+        printer.text(_above("tuiprobe.report.terminal:summary")(self).rstrip("\n"))
 
     @classmethod
-    def read(cls, file: Path | Entry, results: Collection[str] | None = None) -> "Report":
+    def read(cls, file: Path, results: Collection[str] | None = None) -> "Report":
         """Reads a `results.json`; that of a run directory is compared with its manifest.
 
         Args:
@@ -301,18 +298,12 @@ class Report(Frozen):
         Raises:
             DamagedFileError: If it is missing, altered, or not a regular report file.
         """
-        if isinstance(file, Entry):
-            content = file.read_bytes(limits.REPORT_BYTES)
-            _refuse_other(file.path, content)
-            return cls.parse(content, file, results)
         if not isinstance(file, str | Path):
             raise UsageError(f"read takes the path of a results.json, not a {type(file).__name__}")
         if Path(file).is_dir():
             raise DamagedFileError(f"{file} is a directory: name the results.json in it")
-        with reading(file):
-            content = read_regular(file, limits.REPORT_BYTES)
-        _refuse_other(Path(file), content)
-        return cls.parse(content, file, results)
+        report: Report = _above("tuiprobe.run.results:read_file")(Path(file), results)
+        return report
 
     @classmethod
     def parse(
@@ -354,22 +345,11 @@ class Report(Frozen):
         ) from why
 
 
-def _refuse_other(file: Path, content: bytes) -> None:
-    if file.name == RESULTS:
-        refuse_unfinished(file.parent)
-        refuse_other(Entry(file.parent, RESULTS), hashlib.sha256(content).hexdigest())
-
-
-def _rendered(renderer: str, report: Report) -> str:
-    """Renders a report for a notebook, by import string, since `report` stands above this package.
-
-    Args:
-        renderer: A function from a report to text, as `module:name`.
-        report: What it renders.
-    """
-    module, _, name = renderer.partition(":")
-    render: Callable[[Report], str] = getattr(import_module(module), name)
-    return render(report)
+def _above(place: str) -> Callable[..., Any]:
+    """Returns a function, as `module:name`, of a package that stands above this one."""
+    module, _, name = place.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
 
 
 def _for_people(results: Collection[str], value: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Final
 
 from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionError
+from tuiprobe.request import command_of
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Code, Section, Text
 from tuiprobe.results.subject import PROBE
 from tuiprobe.spec import path_options
-from tuiprobe.spec_commands import command_of
 
 WHOLE: Final = "It holds the last part of each path; `tuiprobe runs NAME` prints the whole command."
 _NO_PATHS: Final = ("miniature", "none", "probe", "zero-shot")

@@ -14,6 +14,7 @@ from typing import Any, Final
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import holds_all, plain
+from tuiprobe.request import command_of
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.results.accuracy import Accuracy, cell
 from tuiprobe.results.headlines import LISTED
@@ -21,7 +22,6 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.results import summary
 from tuiprobe.run.state import Observer, RunState, StateKind
-from tuiprobe.spec_commands import command_of
 
 _MOST = 10_000
 _NOTHING: Final = NotRun(reason="no results yet")

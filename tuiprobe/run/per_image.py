@@ -16,11 +16,11 @@ from typing import Any, Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.manifest import is_there
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import is_there
 from tuiprobe.run.samples import SampleRecord
 
 _LISTED: Final = "samples/"

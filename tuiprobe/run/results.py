@@ -13,18 +13,8 @@ from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 
-from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.manifest import (
-    ANSWERED,
-    FILES,
-    MANIFEST,
-    read_manifest,
-    read_record,
-    refuse_unfinished,
-    write_manifest,
-    write_named,
-    write_record,
-)
+from tuiprobe import limits
+from tuiprobe.files import DamagedFileError, Entry, read_regular, reading
 from tuiprobe.results.accuracy import Accuracy, on_your_pictures
 from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun
 from tuiprobe.results.headlines import LISTED
@@ -32,6 +22,20 @@ from tuiprobe.results.report import ABSENT, Report
 from tuiprobe.results.subject import Representation
 from tuiprobe.run.arrays import checksum_of
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import (
+    ANSWERED,
+    FILES,
+    MANIFEST,
+    RESULTS,
+    read_manifest,
+    read_named,
+    read_record,
+    refuse_other,
+    refuse_unfinished,
+    write_manifest,
+    write_named,
+    write_record,
+)
 from tuiprobe.run.records import read_measured
 
 _NOTHING: Final = NotRun(reason="not measured")
@@ -53,9 +57,23 @@ def read_results(run: RunDir, results: Collection[str] | None = None) -> Report:
     """
     run.refuse_no_run()
     file = run.results_file
-    report = Report.read(file, results)
+    refuse_unfinished(run.path)
+    report = Report.parse(read_named(file, limits.REPORT_BYTES), file, results)
     run.refuse_other_key(file, report.key)
     return report
+
+
+def read_file(file: Path, results: Collection[str] | None = None) -> Report:
+    """Reads a report anywhere; that of a run directory is compared with its manifest.
+
+    Arguments and errors as for `Report.read`.
+    """
+    with reading(file):
+        content = read_regular(file, limits.REPORT_BYTES)
+    if file.name == RESULTS:
+        refuse_unfinished(file.parent)
+        refuse_other(Entry(file.parent, RESULTS), hashlib.sha256(content).hexdigest())
+    return Report.parse(content, file, results)
 
 
 class Summary(Frozen):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe import limits
 from tuiprobe.files import DamagedFileError, parse_json
-from tuiprobe.manifest import read_named
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.arrays import read_own_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import read_named
 from tuiprobe.run.records import read_plan
 
 if TYPE_CHECKING:

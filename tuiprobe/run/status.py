@@ -13,13 +13,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar, get_args
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.events import Event
 from tuiprobe.files import DamagedFileError, Entry, refuse_many_values
 from tuiprobe.plaintext import encodable
 from tuiprobe.run.arrays import Arrays, read_unsealed
@@ -52,6 +51,30 @@ _Text = Annotated[str, Field(max_length=1000)]
 _Channel = Annotated[int, Field(ge=0, lt=10**9)]
 _MOST_IMAGES = 64
 _Images = Annotated[tuple[tuple[_Count, _Number], ...], Field(max_length=_MOST_IMAGES)]
+
+
+EventKind = Literal["stage", "progress", "warning", "skipped", "interrupted", "failed", "done"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        kind: `stage`: a part of the run began; `progress`: images were processed; `warning`:
+            something a reader should know; `skipped`: an image was left out; `interrupted`,
+            `failed`, `done`: the end.
+        message: One sentence for a person. May quote file names, so never treat it as markup.
+        data: Figures and names behind the sentence.
+    """
+
+    kind: EventKind
+    message: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+Listener = Callable[[Event], None]
+"""Receives the events of a run."""
 
 
 class _Part(BaseModel):
@@ -338,9 +361,9 @@ class StatusWriter:
         for place, tap in taps.items():
             name = "/".join(place)
             figures[name] = TapFigures(**{k: getattr(tap, k) for k in TapFigures.model_fields})
-            for field in ("shares", "leads", "above"):
-                if (array := getattr(tap, field)) is not None:
-                    arrays[f"{name}/{field}"] = array
+            for kind in ("shares", "leads", "above"):
+                if (array := getattr(tap, kind)) is not None:
+                    arrays[f"{name}/{kind}"] = array
         if arrays:
             file = self._run.status_file(self.rank, "safetensors")
             file.replace(encode_tensors(arrays))

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
+from tuiprobe.request import headless_arguments
+from tuiprobe.request import shown_command as shown_command
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import refusing_without_locks
-from tuiprobe.spec_commands import headless_arguments
-from tuiprobe.spec_commands import shown_command as shown_command
 
 _LONGEST_LINE = 2**24
 """Bytes of a line of standard error beyond which a short process is given up."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuiprobe.catalog.presets import presets
-from tuiprobe.globs import matches
+from tuiprobe.plaintext import matches
 from tuiprobe.spec import FINAL_TAP, MAX_CPU_PROMPTS, run_option
 from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.runsetup import Setup, SetupMemory

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.options import OptionField, words_of
+from tuiprobe.request import OF_EMBEDDINGS, OF_IMAGES, rows_name
 from tuiprobe.spec import run_option, run_options
-from tuiprobe.spec_defaults import OF_EMBEDDINGS, OF_IMAGES, rows_name
 
 FIRST = ("data", "target", "concepts", "sample")
 MORE = (

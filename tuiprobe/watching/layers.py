@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.engine.tap_statistics import MAX_ROWS, sampled_rows
 from tuiprobe.errors import UsageError
-from tuiprobe.globs import matches
 from tuiprobe.models.taps import (
     Extract,
     NotTappableError,
@@ -27,6 +26,7 @@ from tuiprobe.models.taps import (
     UnknownBatchError,
     layout,
 )
+from tuiprobe.plaintext import matches
 from tuiprobe.stats import ActivationStats
 
 SEED = 0

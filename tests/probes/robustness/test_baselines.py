@@ -9,11 +9,11 @@ import pytest
 
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.answer.report import answer
 from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies
 from tuiprobe.catalog.baselines import bundled, logit, sigmoid
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import baseline as own_runs
+from tuiprobe.probes.report import make_report
 from tuiprobe.probes.robustness.baselines import (
     baselines_for,
     family_of,
@@ -147,7 +147,7 @@ def planted(path: Path, x: float, shift: float, own: str | None = None) -> Robus
     run = write_run(path, sets, np.eye(40))
     if own is not None:
         run.baseline_file.write_text(own)
-    return part(answer(run), Robustness)
+    return part(make_report(run), Robustness)
 
 
 @pytest.mark.slow

@@ -21,11 +21,11 @@ from tuiprobe.datasets.set_names import free_name, refuse_undecodable, safe_name
 from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.datasets.vectors.sources import Vectors, open_vectors
 from tuiprobe.errors import DataError
+from tuiprobe.request import rows_name
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.records import StoredFile
 from tuiprobe.run.samples import row_name
 from tuiprobe.spec import RunSpec
-from tuiprobe.spec_defaults import rows_name
 
 ROWS = "rows"
 """Name of the set of the vectors themselves; target sets go by the names of their files."""

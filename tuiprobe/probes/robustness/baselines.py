@@ -33,12 +33,12 @@ from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
-from tuiprobe.manifest import drop_stale_manifest
 from tuiprobe.plaintext import text_of
 from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
 from tuiprobe.probes.robustness.result import BaselineNotRun
 from tuiprobe.results import Model
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import drop_stale_manifest
 from tuiprobe.run.records import SetRecord, write_baseline
 
 

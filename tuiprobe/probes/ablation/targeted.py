@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.manifest import require_manifest
 from tuiprobe.options import validated
 from tuiprobe.probes.ablation.compute import ablate_span, span_of
 from tuiprobe.probes.ablation.result import SetAblation, SetNotRun, TargetedAblation
@@ -17,6 +16,7 @@ from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import require_manifest
 from tuiprobe.spec import AblateMode, RunSpec
 
 SHUFFLE_SEED = 0

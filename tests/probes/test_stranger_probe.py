@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.answer import strangers
 from tests.engine.fake_run import FakeSet, write_run
-from tuiprobe.answer.report import answer
+from tests.probes import strangers
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.calibration.probe import CalibrationOfTheHead as Calibrated
+from tuiprobe.probes.report import make_report
 from tuiprobe.report.markdown import markdown
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
@@ -68,7 +68,7 @@ def test_without_strangers_the_built_in_probes_stand_in_their_order(install: Ins
 def test_a_strangers_probe_is_answered_told_and_written(install: Install, run: RunDir) -> None:
     install(("length", "MeanLength"))
     assert run_cli(["reprobe", str(run.path)]) == 0
-    report = Report.read(run.results_file)
+    report = Report.read(run.results_file.path)
     assert [one.probe for one in report.parts] == [*BUILT_IN, "length"]
     found = report.part(strangers.Length)
     h = run.at("features/val/images.safetensors")
@@ -86,13 +86,13 @@ def test_a_strangers_probe_is_answered_told_and_written(install: Install, run: R
 def test_its_options_are_those_of_the_spec(install: Install, run: RunDir) -> None:
     install(("early", "Early"))
     spec = run.spec_file.read_json()
-    first = answer(run)
+    first = make_report(run)
     run.spec_file.write_json({**spec, "probe": ["early.power=2"]})
-    second = answer(run)
+    second = make_report(run)
     assert second.figure("length").value > first.figure("length").value ** 2
     assert second.probe_key != first.probe_key
     run.spec_file.write_json({**spec, "probe": ["early.power=0"]})
-    assert "--probe early.power" in answer(run).why_not("early")
+    assert "--probe early.power" in make_report(run).why_not("early")
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_a_probe_that_fails_costs_its_own_part_alone(
     kind: str, said: str, install: Install, run: RunDir
 ) -> None:
     install()
-    without = answer(run)
+    without = make_report(run)
     install(("early", kind), ("length", "MeanLength"))
-    report = answer(run)
+    report = make_report(run)
     assert report.parts[: len(BUILT_IN)] == without.parts
     assert f"the probe early failed with {said}" in report.why_not("early")
     assert "please report this bug of an unnamed package" in report.why_not("early")
@@ -127,10 +127,10 @@ def test_a_built_in_probe_that_raises_costs_its_own_part_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     install()
-    without = answer(run)
+    without = make_report(run)
     monkeypatch.setattr(Calibrated, "compute", strangers.FailsInCompute.compute)
     assert run_cli(["reprobe", str(run.path)]) == 5
-    report = Report.read(run.results_file)
+    report = Report.read(run.results_file.path)
     failed = report.part_of("calibration")
     assert failed is not None
     assert failed.failed
@@ -175,7 +175,7 @@ def test_a_probe_that_cannot_be_used_is_left_out_in_one_sentence(
     installed: list[tuple[str, str]], said: str, install: Install, run: RunDir
 ) -> None:
     install(*installed)
-    report = answer(run)
+    report = make_report(run)
     assert [one.probe for one in report.parts] == list(BUILT_IN)
     (fault,) = registry().faults
     assert said in fault
@@ -189,7 +189,7 @@ def test_a_module_that_raises_or_exits_when_it_is_imported_is_left_out(
     (tmp_path / "raising_probe.py").write_text("raise RuntimeError('first\\nsecond')\n")
     (tmp_path / "exiting_probe.py").write_text("import sys\nsys.exit(3)\n")
     install(("early", "raising_probe:Probe"), ("later", "exiting_probe:Probe"))
-    report = answer(run)
+    report = make_report(run)
     first, second = registry().faults
     assert "'early' of an unnamed package cannot be loaded: RuntimeError: first;" in first
     assert "'later' of an unnamed package cannot be loaded: SystemExit: 3;" in second
@@ -216,7 +216,7 @@ def test_nothing_of_a_stranger_is_imported_before_a_run_is_answered(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: RunDir
 ) -> None:
     install()
-    write_results(run, answer(run))
+    write_results(run, make_report(run))
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "marking_probe.py").write_text(
         f"open({json.dumps(str(tmp_path / 'imported'))}, 'w').close()\n"
@@ -225,5 +225,5 @@ def test_nothing_of_a_stranger_is_imported_before_a_run_is_answered(
     assert run_cli(["report", str(run.path)]) == 0
     assert run_cli(["runs", "--root", str(tmp_path)]) == 0
     assert not (tmp_path / "imported").exists()
-    answer(run)
+    make_report(run)
     assert (tmp_path / "imported").exists()

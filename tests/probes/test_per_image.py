@@ -11,9 +11,9 @@ import pytest
 from scipy import special, stats
 
 from tests.engine.fake_run import FakeSet, vouch, write_run
-from tuiprobe.answer.ablation import Question, ablate
-from tuiprobe.answer.report import answer
 from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.ablation.targeted import Question, ablate
+from tuiprobe.probes.report import make_report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import list_digest, read_per_image
 from tuiprobe.run.results import write_results
@@ -34,7 +34,7 @@ def a_run(path: Path, **changes: object) -> RunDir:
     features, labels, weight = planted()
     sets = {"val": FakeSet(features, labels), "plain": FakeSet(features[:30], None)}
     run = write_run(path, sets, weight, **changes)  # type: ignore[arg-type]
-    write_results(run, answer(run))
+    write_results(run, make_report(run))
     return run
 
 
@@ -52,7 +52,7 @@ def test_values_are_those_of_scipy_and_give_the_figures_of_the_report(tmp_path: 
     np.testing.assert_allclose(found.values["confidence"][others], confidence, rtol=1e-5)
     assert np.isnan(found.values["kurtosis"][7])
     assert np.isnan(found.values["confidence"][7])
-    report = answer(run)
+    report = make_report(run)
     assert report.figure("top1").value == pytest.approx(right.mean())
     assert report.figure("kurtosis").value == pytest.approx(kurtosis.mean(), rel=1e-6)
 
@@ -61,12 +61,12 @@ def test_a_representation_too_small_for_a_length_counts_as_one_of_zeros(tmp_path
     features, labels, weight = planted()
     features[9] = 1e-25  # its squares are zero in float32
     run = write_run(tmp_path / "run", {"val": FakeSet(features, labels)}, weight)
-    write_results(run, answer(run))
+    write_results(run, make_report(run))
     found = read_per_image(run)["val"]
     assert not found.values["correct"][[7, 9]].any()
     assert np.flatnonzero(np.isnan(found.values["confidence"])).tolist() == [7, 9]
     vouch(run)
-    top1 = answer(run).figure("top1")
+    top1 = make_report(run).figure("top1")
     assert top1.value == pytest.approx(found.values["correct"].mean())
     (before,) = (row.before for row in ablate(run, Question((1,), (), False, "zero")).sets)
     assert before.top1 == pytest.approx(top1.value)
@@ -95,7 +95,7 @@ def test_another_path_label_or_size_is_another_image(
     lines[0][field] = value if lines[0].get(field) != value else 3
     run.samples_file.write_text("".join(json.dumps(one) + "\n" for one in lines))
     vouch(run)
-    answer(run)
+    make_report(run)
     assert read_per_image(run)["val"].differs_from(before) == "other images"
 
 
@@ -107,7 +107,7 @@ def test_other_contents_are_other_images(tmp_path: Path) -> None:
         measured["sets"]["val"]["contents"] = contents
         run.measured_file.write_json(measured)
         vouch(run)
-        answer(run)
+        make_report(run)
         after = read_per_image(run)["val"]
         assert after.differs_from(before) == said
         before = after

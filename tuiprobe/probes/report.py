@@ -12,17 +12,16 @@ import numpy as np
 from pydantic import ValidationError
 
 from tuiprobe import __version__, limits
-from tuiprobe.answer.paths import without_folders
-from tuiprobe.answer.per_image import image_values
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
-from tuiprobe.manifest import require_manifest
 from tuiprobe.options import probe_options
 from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import PROBES, registry
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.heads import answered_rows, class_name, usable_images
+from tuiprobe.probes.paths import without_folders
+from tuiprobe.probes.per_image import image_values
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
@@ -40,6 +39,7 @@ from tuiprobe.results import (
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import head_digest, read_class_names
+from tuiprobe.run.manifest import require_manifest
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
     MeasuredRecord,
@@ -58,7 +58,7 @@ NAMED_NONFINITE = 3
 
 
 @fixed_threads()
-def answer(directory: RunDir) -> Report:
+def make_report(directory: RunDir) -> Report:
     """Asks every probe; results do not depend on the number of threads, to the last bit.
 
     Beside the report, the values of single images are written to `per_image.safetensors`.
@@ -70,13 +70,13 @@ def answer(directory: RunDir) -> Report:
         DataError: If a file of the run is missing or damaged.
     """
     run = RunReader(directory)
-    report = _answer(run)
+    report = _ask_all(run)
     write_per_image(directory, run.plan.key, image_values(run))
     return report
 
 
 @fixed_threads()
-def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | None) -> Report:
+def reprobe(directory: RunDir, changes: Mapping[str, Any], baseline: str | None) -> Report:
     """Computes all figures of a run again, and publishes and returns the report.
 
     Nothing is written before everything is computed.
@@ -98,7 +98,7 @@ def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | 
     if changes:
         run.spec = changed_spec(directory, changes)
     timings = _timings_again(directory, run.plan.key)
-    report = _answer(run).model_copy(update={"timings": timings})
+    report = _ask_all(run).model_copy(update={"timings": timings})
     images = image_values(run)
     begin_again(directory)
     if baseline is not None and run.baseline is not None:
@@ -129,7 +129,7 @@ def _timings_again(directory: RunDir, key: str) -> Timings:
     )
 
 
-def _answer(run: RunReader) -> Report:
+def _ask_all(run: RunReader) -> Report:
     """Asks every probe; one that raises costs its own part, whoever wrote it."""
     known = registry()
     images = tuple(data for data in run.data if data.name != run.plan.concept_set)

@@ -1,4 +1,4 @@
-"""The concept set of a run: opened with the data; its labels are stored as sparse arrays."""
+"""Files that one rank writes for all before measuring: labels of concepts, means of channels."""
 
 from __future__ import annotations
 
@@ -6,23 +6,29 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import numpy as np
+import torch
 
 from tuiprobe.datasets.concepts import (
     Concept,
     ConceptDataset,
     concept_dataset,
 )
-from tuiprobe.engine.decoding import choose_workers
+from tuiprobe.engine.decoding import choose_workers, decode_batches
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.workers import Source, reading_ahead
-from tuiprobe.events import Event, Listener
+from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
+from tuiprobe.models.ablated import LayerAblation
+from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
+from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.concept_labels import read_labels
+from tuiprobe.run.status import Event, Listener
 
-LOCK = "lock-labels"
+_LABELS_LOCK = "lock-labels"
+_MEANS_LOCK = "lock-ablation"
 
 _TOGETHER = 64  # images per message of a worker process
 
@@ -41,7 +47,7 @@ def write_labels(plan: Plan, listen: Listener) -> None:
     stamps = plan.stamps[plan.suite.concept_set]
     content = [dataset.source, [(i, stamp.size, stamp.changed) for i, stamp in stamps.items()]]
     images = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    with plan.directory.locked(LOCK, wait=True):
+    with plan.directory.locked(_LABELS_LOCK, wait=True):
         try:  # intact labels of exactly these images
             read_labels(plan.directory)
             _, metadata = read_own_arrays(plan.directory, plan.directory.concepts_file)
@@ -99,3 +105,56 @@ def unique_names(concepts: Sequence[Concept]) -> list[str]:
     """
     seen = Counter(concept.name for concept in concepts)
     return [c.name if seen[c.name] == 1 else f"{c.category}:{c.name}" for c in concepts]
+
+
+def set_means(plan: Plan, listen: Listener) -> None:
+    """Gives every layer that is set to its mean the values that the run directory holds.
+
+    The first process measures them on the first shard of the in-distribution set, through the
+    encoder without any ablation, and writes them; every other rank and every resume reads them, so
+    all images get equal values.
+
+    Args:
+        plan: The plan of the run.
+        listen: Receives the event that means are measured.
+
+    Raises:
+        DataError: If no image of the shard can be read.
+        DamagedFileError: If the file with the means is damaged.
+    """
+    ablated = {n: layer for n, layer in plan.encoder.ablated.items() if layer.mode == "mean"}
+    if not ablated:
+        return
+    file = plan.directory.ablation_file
+    with plan.directory.locked(_MEANS_LOCK, wait=True):
+        if not file.exists():
+            listen(Event("stage", "measuring the means of ablated channels", {"stage": "ablation"}))
+            images = _measure_means(plan, ablated)
+            arrays: Arrays = {
+                name: np.asarray(layer.values, dtype=np.float32) for name, layer in ablated.items()
+            }
+            write_arrays(file, arrays, {"key": plan.key, "images": str(images)})
+    checked = CheckedArrays(file, read_arrays(file)[0])
+    for name, layer in ablated.items():
+        values = checked.finite(name, "f4", len(layer.channels))
+        layer.values = torch.from_numpy(np.array(values))
+
+
+def _measure_means(plan: Plan, ablated: dict[str, LayerAblation]) -> int:
+    """Measures the means on the first shard and returns its number of images."""
+    shard = next(iter(plan.shards.values()))[0]
+    dataset, images = plan.suite.sets[shard.set_name], 0
+    decoding = decode_batches(
+        [shard], plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers=0
+    )
+    with torch.inference_mode(), decoding as batches, ExitStack() as collecting:
+        for layer in ablated.values():
+            collecting.enter_context(layer.collecting())
+        for batch in batches:
+            batch.refuse_changed(dataset)
+            if len(batch.ids):
+                plan.encoder.encode(batch.images)
+                images += len(batch.ids)
+        if images == 0:
+            raise DataError(f"{dataset.source}: no image of the first shard can be read")
+    return images

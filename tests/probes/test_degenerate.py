@@ -10,12 +10,12 @@ import pytest
 
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.directions.probe import PrivilegedDirections
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.report import make_report
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
@@ -30,7 +30,7 @@ H = (WEIGHT[LABELS] + 0.5 * RNG.standard_normal((120, 12))).astype("f4")
 
 def probed(path: Path, weight: np.ndarray | None, **sets: FakeSet) -> Report:
     """Probes, and makes sure that every format takes what comes out."""
-    report = answer(write_run(path / "run", sets, weight))
+    report = make_report(write_run(path / "run", sets, weight))
     json.loads(report.to_json())
     assert "nan" not in markdown(report).lower().replace("finance", "")
     tables(report)

@@ -1,8 +1,11 @@
-"""Answers of the head while images are measured: accuracies, and estimates without labels."""
+"""What a run that measures knows so far: sums over channels, heights, answers of the head."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,17 +13,115 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.datasets import Suite
-from tuiprobe.engine.clock import Pace
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.heads import SetFeatures, hits, usable_images
+from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
+from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.results import Figure, given
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.run.status import SetAnswers
+from tuiprobe.run.status import LiveTap, SetAnswers
+from tuiprobe.stats import SampleSummary
 
+MIN_SECONDS = 0.2
+MAX_COST = 0.01  # share of the run's time that the live view may take
+_MAX_ESTIMATE_COST = 0.03  # share that estimates without labels may take
 KEPT_IMAGES = 1000
 """Images of each set that estimates rest on: its first ones, which are a fair sample."""
 
-MAX_COST = 0.03  # share of the run's time that estimates may take
+
+class Pace:
+    """Spaces out work so that it takes at most a part of the time.
+
+    Args:
+        share: That part, above 0.
+        seconds: Least time between the end of one piece and the next.
+    """
+
+    def __init__(self, share: float, seconds: float = 0.0) -> None:
+        self._share, self._seconds = share, seconds
+        self._next = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether the next piece may begin."""
+        return time.monotonic() >= self._next
+
+    @contextmanager
+    def piece(self) -> Iterator[None]:
+        """Times a piece of work, and sets the time of the next one by its cost."""
+        begin = time.monotonic()
+        yield
+        end = time.monotonic()
+        self._next = end + max(self._seconds, (end - begin) / self._share)
+
+
+def live_pace() -> Pace:
+    """Returns the pace of live files: at most five times a second, and 1 % of the time."""
+    return Pace(MAX_COST, MIN_SECONDS)
+
+
+@dataclass
+class RunningTap:
+    """Running sums of one set and tap for the live view."""
+
+    share_sum: NDArray[np.float64]
+    leading_count: NDArray[np.int64]
+    images: int = 0
+    kurtosis_sum: float = 0.0
+    kurtosis_square_sum: float = 0.0
+
+    def plus(self, samples: SampleSummary) -> RunningTap:
+        """Returns the sums after adding the images of another summary."""
+        kurtosis = np.asarray(samples.kurtosis)
+        kurtosis = kurtosis[np.isfinite(kurtosis)]
+        return RunningTap(
+            self.share_sum + np.asarray(samples.share_sum),
+            self.leading_count + np.asarray(samples.leading_count),
+            self.images + len(kurtosis),
+            self.kurtosis_sum + float(kurtosis.sum()),
+            self.kurtosis_square_sum + float((kurtosis**2).sum()),
+        )
+
+    def figures(self, heights: RunningHeights | None = None) -> LiveTap:
+        """Returns the running figures; those that need two images are None before that.
+
+        Args:
+            heights: Of the final representation.
+        """
+        kurtosis = low = high = None
+        if self.images >= 2:
+            kurtosis = self.kurtosis_sum / self.images
+            variance = max(self.kurtosis_square_sum / self.images - kurtosis**2, 0.0)
+            half = NORMAL_95 * math.sqrt(variance / self.images)
+            low, high = kurtosis - half, kurtosis + half
+        return LiveTap(
+            kurtosis=kurtosis,
+            low=low,
+            high=high,
+            n=self.images,
+            shares=self.share_sum / max(self.images, 1),
+            leads=self.leading_count / max(self.images, 1),
+            above=heights.above / heights.images if heights and heights.images else None,
+            scanned=heights.images if heights else 0,
+        )
+
+
+@dataclass
+class RunningHeights:
+    """In how many of the scanned images of one set each channel exceeds an outlier's height."""
+
+    above: NDArray[np.int64]
+    images: int = 0
+
+    def plus(self, rows: NDArray[np.float32]) -> RunningHeights:
+        """Returns the counts after scanning more rows `[n, C]`, by the function of the results."""
+        rows = usable_rows(rows)
+        if not len(rows) or rows.shape[1] < MIN_CHANNELS:
+            return self
+        scan = scan_heights(rows)
+        above = scan.above[CUTS.index(OUTLIER)]
+        return RunningHeights(self.above + above, self.images + scan.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +160,7 @@ class LiveAnswers:
     ) -> None:
         self._suite, self._head = suite, head
         self._estimates: Mapping[str, tuple[Figure, bool]] = {}
-        self._pace = Pace(MAX_COST)
+        self._pace = Pace(_MAX_ESTIMATE_COST)
         nothing = np.empty((0, head.weight.shape[1]), np.float32)
         self._done: dict[str, _SetSoFar] = {}  # of finished shards
         for name, rows in answers.items():

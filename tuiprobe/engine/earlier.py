@@ -1,8 +1,8 @@
-"""Finds runs that were finished before, without loading a model.
+"""What earlier runs left: those that are finished, and answers that another question replaces.
 
-A run is finished if its options, the files that they name, its images and the version of tuiprobe
-are those of now, its results can be read and no probe failed. Anything that differs means that the
-run is opened, and then its key decides what has to be measured.
+No model is loaded. A run is finished if its options, the files that they name, its images and the
+version of tuiprobe are those of now, its results can be read and no probe failed. Anything that
+differs means that the run is opened, and then its key decides what has to be measured.
 """
 
 from __future__ import annotations
@@ -15,28 +15,19 @@ from pathlib import Path
 from tuiprobe import __version__
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import open_suite
-from tuiprobe.datasets.content import stamp_file
-from tuiprobe.datasets.sample import Stamp
-from tuiprobe.engine.failures import explaining_failures
-from tuiprobe.engine.plan import file_records
+from tuiprobe.engine.head_building import head_is_another
+from tuiprobe.engine.plan import Plan, file_records, file_stamps
+from tuiprobe.engine.stopping import explaining_failures
 from tuiprobe.files import DamagedFileError
-from tuiprobe.plaintext import encodable
-from tuiprobe.results import Report
+from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import run_directories
 from tuiprobe.run.records import read_plan, read_spec
+from tuiprobe.run.results import read_results
 from tuiprobe.run.samples import SampleRecord, read_samples
 from tuiprobe.spec import AUTO, RunSpec, run_options
 
-_FILES = ("checkpoint", "classes", "templates", "head", "baseline")
-_SOURCES = ("data", "concepts")
-
-
-def file_stamps(spec: RunSpec) -> dict[str, Stamp]:
-    """Returns the stamps of what options name as a file or `KIND:FILE`, by option."""
-    values = {name: getattr(spec, name) for name in _FILES}
-    values |= {name: (getattr(spec, name) or "").partition(":")[2] for name in _SOURCES}
-    return {name: stamp_file(path) for name, path in values.items() if path}
+_LONGEST = 500  # characters of a value in a sentence
 
 
 def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
@@ -87,7 +78,7 @@ def _agree(spec: RunSpec, before: RunSpec) -> bool:
 
 def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
     try:
-        report, plan, samples = Report.read(run.results_file), read_plan(run), read_samples(run)
+        report, plan, samples = read_results(run), read_plan(run), read_samples(run)
     except (DamagedFileError, OSError):
         return False
     return (
@@ -115,3 +106,42 @@ def _same_images(suite: Suite, name: str, records: Mapping[int, SampleRecord]) -
         if now != (record.path, record.label, record.size, record.changed):
             return False
     return bool(records)
+
+
+def replaced_answers(plan: Plan) -> str:
+    """Returns what to say before results are replaced; empty if the question is the same.
+
+    The head is not part of a run's key: another head, other names and other options of probes are
+    answered from the same measurements, in the same directory.
+    """
+    directory = plan.directory
+    if not directory.results_file.exists():
+        return ""
+    try:
+        before = read_spec(directory)
+    except DamagedFileError:
+        return ""
+    changed = [
+        option
+        for option in run_options()
+        if option.option.changes == "answers"
+        and getattr(before, option.name) != getattr(plan.spec, option.name)
+    ]
+    if not changed and not head_is_another(plan):
+        return ""
+    questions = [
+        ", ".join(f"{option.flag} {_value(spec, option.name)}" for option in changed)
+        or f"{what} head or class names"
+        for spec, what in ((before, "another"), (plan.spec, "this"))
+    ]
+    return (
+        f"the results in {directory.path} were answered with {questions[0]}; they are replaced by "
+        f"those with {questions[1]}. Copy the directory first to keep both"
+    )
+
+
+def _value(spec: RunSpec, name: str) -> str:
+    value = getattr(spec, name)
+    if value in (None, ()):
+        return "left out"
+    return plain(" ".join(value) if isinstance(value, tuple) else str(value))[:_LONGEST]

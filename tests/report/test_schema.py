@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 from tests.report.samples import PROBES, report
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
-from tuiprobe.answer.schema import json_schema
-from tuiprobe.label.result import TargetLabels
+from tuiprobe.label.report_part import TargetLabels
+from tuiprobe.report.formats import json_schema
 from tuiprobe.results import Frozen, ProbeResult
 
 SCHEMA = json_schema()
@@ -91,7 +91,7 @@ def test_a_probe_may_call_its_types_as_the_report_does(monkeypatch: pytest.Monke
     class Known:
         probes = (Edges,)
 
-    monkeypatch.setattr("tuiprobe.answer.schema.registry", Known)
+    monkeypatch.setattr("tuiprobe.probes.registry", Known)
     found = json_schema()
     assert found["properties"]["schema_version"]["const"] == 2
     [case] = [one for one in found["$defs"].values() if "allOf" in one]

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from tests.engine.fake_run import FakeSet, vouch, write_run
-from tuiprobe.answer.ablation import Question, ablate, parse_question
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.manifest import read_manifest, write_manifest
 from tuiprobe.probes.ablation.result import TargetedAblation
+from tuiprobe.probes.ablation.targeted import Question, ablate, parse_question
 from tuiprobe.probes.proportions import paired_difference
 from tuiprobe.report.terminal import ablation_text
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import read_manifest, write_manifest
 
 pytestmark = pytest.mark.slow
 
