@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names
+from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.order import processing_order
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.engine.decoding import choose_workers, decode_batches
-from tuiprobe.engine.plan import Plan, stamps_of
+from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry
@@ -67,7 +68,7 @@ def _ids(shards: Sequence[Shard]) -> NDArray[np.int64]:
 def split_digest(plan: Plan) -> str:
     """Returns a digest that changes if the images of the split may have changed."""
     shards = probe_split(plan)
-    stamps = stamps_of(next(iter(plan.suite.sets.values())), _ids(shards))
+    stamps = next(iter(plan.layouts.values())).stamps(_ids(shards))
     digests = [_digest(plan, shard, stamps) for shard in shards]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -89,7 +90,7 @@ def fit_probe(
     """
     shards = probe_split(plan)
     name, dataset = next(iter(plan.suite.sets.items()))
-    stamps = stamps_of(dataset, _ids(shards))
+    stamps = layout_of(dataset).stamps(_ids(shards))
     digests = {shard.number: _digest(plan, shard, stamps) for shard in shards}
     parts = {
         shard.number: _read(plan.directory.head_probe_file(shard.number), digests[shard.number])

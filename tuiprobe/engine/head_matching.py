@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes, place_of_each
 from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
-from tuiprobe.datasets.vectors import ROWS
 from tuiprobe.engine.head_choice import HeadChoice
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, UsageError
@@ -36,23 +35,25 @@ def class_of_each_row(
 
 
 def refuse_unmatched(plan: Plan) -> None:
-    """Refuses labels of vectors whose rows in the head are not known.
+    """Refuses labels of a file whose rows in the head are not known.
 
     Any guess may give a wrong accuracy.
 
     Raises:
         DataError: If they are names and the rows have none, or numbers beyond the last row.
     """
-    rows, choice, path = plan.row_sets[ROWS], plan.head, str(plan.spec.labels)
-    if rows.labels is None or choice.head is None:
+    choice, path = plan.head, str(plan.spec.labels)
+    if plan.spec.labels is None or choice.head is None:
         return
-    matched = class_of_each_row(plan, choice, choice.classes, ROWS) is not None
+    name, layout = next(iter(plan.layouts.items()))
+    matched = class_of_each_row(plan, choice, choice.classes, name) is not None
     if matched and not choice.assumed:
         return
-    high, head = int(rows.labels.max()), f"the head has {len(choice.classes):,} rows"
-    if rows.classes[high] != str(high):
+    classes, high = layout.dataset.classes, int(layout.labels().max())
+    head = f"the head has {len(choice.classes):,} rows"
+    if classes[high] != str(high):
         raise DataError(
-            f"{path} holds names ({plain(rows.classes[0][:80])}, …), and nothing says which rows "
+            f"{path} holds names ({plain(classes[0][:80])}, …), and nothing says which rows "
             "of the head they are; give the names of all rows in their order by --classes FILE, "
             "or write row numbers in place of names"
         )

@@ -11,8 +11,8 @@ import numpy as np
 
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.datasets import Dataset, Suite
-from tuiprobe.datasets.vectors import RowSet
-from tuiprobe.datasets.vectors.labels import counts_from_one, open_origin
+from tuiprobe.datasets.label_numbers import counts_from_one, open_origin
+from tuiprobe.datasets.layout import layout_of
 from tuiprobe.errors import DataError
 from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.plaintext import listed, plain
@@ -82,10 +82,8 @@ def refuse_origins(
 
 def _used_numbers(dataset: Dataset) -> list[int]:
     """Returns the numbers that are labels of images, ascending; none if classes have names."""
-    if not all(name.isascii() and name.isdecimal() for name in dataset.classes):
+    classes = dataset.classes
+    if not classes or not all(name.isascii() and name.isdecimal() for name in classes):
         return []
-    if isinstance(dataset, RowSet):
-        labels = [] if dataset.labels is None else np.unique(dataset.labels).tolist()
-    else:
-        labels = list({sample.label for sample in dataset.samples} - {None})
-    return sorted(int(dataset.classes[label]) for label in labels)
+    labels = np.unique(layout_of(dataset).labels())
+    return sorted(int(classes[label]) for label in labels[labels >= 0])

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NoReturn, TypeAlias
 
-from tuiprobe.engine.decoding import Batch, choose_workers, decode_together, read_rows, uploaded
+from tuiprobe.engine.decoding import Batch, choose_workers, decode_together, read_blocks, uploaded
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.head_building import write_head
 from tuiprobe.engine.job import AskProbes, Job, RunEnd, RunOutcome
@@ -275,8 +275,8 @@ def _decoded(
 ) -> AbstractContextManager[Iterator[tuple[Batch, ...]]]:
     """Yields an iterator over the batches of some shards, one batch per run."""
     plan = runs[0].job.plan
-    if plan.row_sets:
-        return nullcontext((batch,) for batch in read_rows(shards, plan.row_sets))
+    if not all(layout.alone for layout in plan.layouts.values()):
+        return nullcontext((batch,) for batch in read_blocks(shards, plan.layouts))
     workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
     preprocesses = [run.job.plan.encoder.preprocess for run in runs]
     return decode_together(shards, plan.suite.sets, plan.stamps, preprocesses, workers)
