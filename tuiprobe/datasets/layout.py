@@ -43,7 +43,7 @@ class Block:
     digest: bytes
 
 
-class Layout:
+class SetLayout:
     """The layout of a set of images: each is read, stamped and digested alone.
 
     A set whose samples lie together has a layout of its own, as its attribute `layout`.
@@ -134,7 +134,7 @@ class Layout:
         yield from ()
 
 
-def layout_of(dataset: Dataset) -> Layout:
+def layout_of(dataset: Dataset) -> SetLayout:
     """Returns the layout of a set; that of images if the set says nothing of it."""
     layout = getattr(dataset, "layout", None)
-    return layout if isinstance(layout, Layout) else Layout(dataset)
+    return layout if isinstance(layout, SetLayout) else SetLayout(dataset)

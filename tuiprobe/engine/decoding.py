@@ -13,7 +13,7 @@ import torch
 
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import Dataset
-from tuiprobe.datasets.layout import Layout
+from tuiprobe.datasets.layout import SetLayout
 from tuiprobe.datasets.sample import Stamp, UnreadableImageError
 from tuiprobe.engine.machine import available_cores
 from tuiprobe.engine.shards import Shard, current_rank
@@ -237,7 +237,7 @@ def uploaded(batches: Iterator[tuple[Batch, ...]], device: str) -> Iterator[tupl
             return
 
 
-def read_blocks(shards: Sequence[Shard], layouts: Mapping[str, Layout]) -> Iterator[Batch]:
+def read_blocks(shards: Sequence[Shard], layouts: Mapping[str, SetLayout]) -> Iterator[Batch]:
     """Yields every batch of sets whose samples lie together, in order.
 
     Raises:

@@ -15,7 +15,7 @@ from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import planned_images
 from tuiprobe.datasets.concepts import concept_dataset
 from tuiprobe.datasets.content import stamp_file
-from tuiprobe.datasets.layout import Ids, Layout, layout_of
+from tuiprobe.datasets.layout import Ids, SetLayout, layout_of
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.engine.head_choice import HeadChoice, choose_head
@@ -96,7 +96,7 @@ class Plan:
         return [self.shards[name][number] for name, number in in_turns(self.set_plans)]
 
     @cached_property
-    def layouts(self) -> dict[str, Layout]:
+    def layouts(self) -> dict[str, SetLayout]:
         """How the samples of each set are read."""
         return {name: layout_of(dataset) for name, dataset in self.suite.sets.items()}
 

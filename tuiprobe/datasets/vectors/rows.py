@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.dataset import Suite
-from tuiprobe.datasets.layout import Block, Ids, Layout
+from tuiprobe.datasets.layout import Block, Ids, SetLayout
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.set_names import free_name, refuse_undecodable, safe_name
@@ -41,7 +41,7 @@ _KEYED_ROWS = 8  # at both ends of a set: part of the key
 _HASHED = 2**20
 
 
-class RowSet(Layout):
+class RowSet(SetLayout):
     """A set of stored vectors, and their layout: rows that are read in blocks.
 
     Args:
