@@ -93,11 +93,9 @@ def write_head(
     for name, dataset in plan.suite.sets.items():
         answers = class_of_each_row(plan.suite, choice, head.classes, name)
         if answers is not None:
-            outside = OUTSIDE + np.arange(len(answers))
-            among_all = plan.spec.answers_among == "all"
-            arrays[ANSWERS + name] = (
-                np.where(answers < 0, outside, answers) if among_all else answers
-            )
+            if plan.spec.answers_among == "all":
+                answers = np.where(answers < 0, OUTSIDE + np.arange(len(answers)), answers)
+            arrays[ANSWERS + name] = answers
         elif dataset.classes:
             notes[UNMATCHED + name] = unmatched(plan.suite, choice, head.classes, name)
     arrays |= _of_targets(plan, arrays)
@@ -337,9 +335,11 @@ def _fit(plan: Plan, listen: Listener, progress: HeadProgress) -> Head | NotRun:
     missing = [i for i, part in enumerate(parts) if not part]
     total, done = sum(shards[i].size for i in missing), 0
     for i in missing:
-        parts[i] = _encode(
-            plan, shards[i], stamps[i], lambda n, before=done: progress(before + n, total)
-        )
+
+        def report(images: int, before: int = done) -> None:
+            progress(before + images, total)
+
+        parts[i] = _encode(plan, shards[i], stamps[i], report)
         file = plan.directory.head_probe_file(shards[i].number)
         write_arrays(file, parts[i], {"split": digests[i]})
         done += shards[i].size
@@ -359,9 +359,7 @@ def _fit(plan: Plan, listen: Listener, progress: HeadProgress) -> Head | NotRun:
     rows = imagenet_labels(dataset.classes)
     if rows is None or len(rows) != len(imagenet_names()) or head.bias is None:
         return head
-    place = torch.tensor(
-        rows
-    ).argsort()  # in ImageNet's order, so that its shifts find their classes
+    place = torch.tensor(rows).argsort()  # ImageNet's order, so that its shifts find their classes
     return replace(head, weight=head.weight[place], bias=head.bias[place], classes=imagenet_names())
 
 

@@ -221,10 +221,8 @@ def _of_rows(
     Raises:
         UsageError: If `--classes` holds a name of the head in another line.
     """
-    choice, numbered = (
-        HeadChoice(kind=kind, head=head, asked=kind == "file"),
-        _are_numbers(head.classes),
-    )
+    choice = HeadChoice(kind=kind, head=head, asked=kind == "file")
+    numbered = _are_numbers(head.classes)
     if not given:
         by_row = set(labels) <= set(head.classes)  # folders named by row number
         if numbered and len(labels) == len(head.classes) and not by_row:

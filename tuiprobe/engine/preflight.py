@@ -14,7 +14,7 @@ from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import prompt_names
 from tuiprobe.engine.decoding import choose_workers, decode_together
 from tuiprobe.engine.head_building import HeadProgress, too_long
-from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, unmatched
+from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.files import DamagedFileError
@@ -124,8 +124,7 @@ def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
             yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
     if len(dataset.classes) != 1 or not alone:
         return
-    paths = [sample.path.split("/") for sample in dataset.samples]
-    deeper = sorted({path[1] for path in paths if len(path) > 2})
+    deeper = deeper_folders(dataset)
     if len(deeper) > 1:
         yield PreflightCheck(
             name="class folders",
