@@ -34,8 +34,8 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.models import Head
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.prompt_heads import PromptHead, TextTower
-from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.preflight.probe import Preflight
+from tuiprobe.probes.directions.compute import Directions
+from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import NotRun, Report
 from tuiprobe.run.directory import RunDir
