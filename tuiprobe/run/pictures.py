@@ -61,7 +61,7 @@ class Pictures:
         Raises:
             DamagedFileError: If a shard is missing or damaged.
         """
-        if self.record.rows is not None:
+        if self.record.files:
             return {}
         return read_digests(self.directory, self.record, self.key)
 
