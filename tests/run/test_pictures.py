@@ -40,7 +40,7 @@ def a_run(path: Path, seed: int = 0) -> RunDir:
             run.shard_file(name, 0),
             {"ids": ids, "images": ids, "digests": digests},
             {"key": KEY, "place": f"{name} 0", "fingerprint": PRINT.model_dump_json(),
-             "skipped": "[]"},
+             "skipped": "[]", "size": str(N)},
         )  # fmt: skip
     return run
 
