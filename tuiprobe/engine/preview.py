@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -285,12 +284,11 @@ def _taps(spec: RunSpec, before: PlanRecord | None) -> tuple[str, ...] | Unknown
 
 
 def _probes() -> tuple[PlannedProbe, ...]:
-    """Returns what the folders of the built-in probes declare; loads no probe."""
-    probes = []
-    for id, place in BUILT_IN.items():
-        folder = import_module(place.partition(":")[0].rpartition(".")[0])
-        needs = tuple(folder.NEEDS)
-        probes.append(PlannedProbe(id=id, title=folder.TITLE, needs=needs, outcome="runs"))
+    """Returns how the probes are announced; loads none."""
+    probes = [
+        PlannedProbe(id=id, title=probe.title, needs=probe.needs, outcome="runs")
+        for id, probe in BUILT_IN.items()
+    ]
     for foreign in PROBES.foreign():
         name, outcome = foreign.name, Unknown(depends_on="package")
         probes.append(PlannedProbe(id=name, title=name, needs=(), outcome=outcome))
