@@ -148,6 +148,7 @@ class Preview(Frozen):
         templates: Prompts for each class; 0 for as many as the model has of its own.
     """
 
+    schema_version: Literal[1] = 1
     spec: RunSpec
     sets: Many[PlannedSet] | Unknown
     taps: Many[str] | Unknown
