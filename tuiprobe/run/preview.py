@@ -166,6 +166,11 @@ class Preview(Frozen):
         return () if isinstance(self.sets, Unknown) else self.sets
 
     @property
+    def unanswered(self) -> bool:
+        """Whether it is certain that nothing will be answered, for want of a head."""
+        return isinstance(self.head, NotRun)
+
+    @property
     def images(self) -> int:
         """Images to measure, as far as they are known."""
         return sum(planned.planned for planned in self.known_sets)
