@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tuiprobe.catalog.cached import missing_weights
-from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines, written_classes
+from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
+from tuiprobe.datasets.assemble import add_concepts, add_targets, open_suite, planned_images
+from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
@@ -178,18 +179,13 @@ def _open_images(found: _Findings) -> None:
 
 
 def _open_vectors(found: _Findings) -> None:
-    from tuiprobe.datasets.vectors import open_rows
-
-    def opened(**without: Any) -> Suite:
-        spec = replace(found.spec, **without)
-        return open_rows(spec, written_classes(spec.classes) if spec.classes is not None else ())
-
     without: dict[str, Any] = {"labels": None, "classes": None, "target_embeddings": ()}
-    found.suite = found.tried("embeddings", lambda: opened(**without))
+    found.suite = found.tried("embeddings", lambda: open_suite(replace(found.spec, **without)))
     for options in (("labels", "classes"), ("target_embeddings",)):
         name, more = options[0], {o: value for o, value in without.items() if o not in options}
         if found.suite is not None and name not in found.wrong:
-            suite = found.tried(name, lambda more=more: opened(**more))  # type: ignore[misc]
+            changed = replace(found.spec, **more)
+            suite = found.tried(name, lambda spec=changed: open_suite(spec))  # type: ignore[misc]
             found.suite, without = (found.suite, without) if suite is None else (suite, more)
 
 
@@ -213,7 +209,7 @@ def _described(found: _Findings) -> tuple[PlannedSet, ...]:
                 found=len(dataset.samples),
                 planned=planned[name],
                 classes=len(dataset.classes),
-                channels=getattr(dataset, "channels", 0),
+                channels=layout_of(dataset).width or 0,
                 notes=tuple(dataset.notes),
             )
         )
