@@ -97,8 +97,8 @@ def runs(
 
 
 def _cut(text: str, width: int) -> str:
-    whole = plain(text) or MISSING
-    return whole if len(whole) <= width else f"{whole[: width - 1]}…"
+    shown = plain(text) or MISSING
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
 
 def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:
@@ -118,10 +118,10 @@ def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:
         print("nothing was deleted", file=sys.stderr)
         return
     for row in rows:
-        kept = delete_run(RunDir(row.path))
+        files = delete_run(RunDir(row.path))
         print(plain(str(row.path)))
-        if kept:
-            print(plain(kept_files(row.path, kept)), file=sys.stderr)
+        if files:
+            print(plain(kept_files(row.path, files)), file=sys.stderr)
 
 
 def _confirmed(count: int) -> bool:

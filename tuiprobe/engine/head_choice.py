@@ -27,8 +27,8 @@ from tuiprobe.engine.label_origin import refuse_levels, refuse_origins
 from tuiprobe.errors import UsageError
 from tuiprobe.models import Encoder
 from tuiprobe.models.heads import Head, head_from_file
-from tuiprobe.models.identity import LOADER
 from tuiprobe.models.info import state_digest
+from tuiprobe.models.load import IDENTITY
 from tuiprobe.models.prompt_heads import read_templates
 from tuiprobe.plaintext import plain
 from tuiprobe.spec import RunSpec
@@ -194,7 +194,7 @@ def _classifier(
 ) -> HeadChoice:
     head = encoder.head()
     if head is None:
-        more = "" if encoder.loader == LOADER else " or --head probe"
+        more = "" if encoder.loader == IDENTITY else " or --head probe"
         reason = f"{spec.model} brings no head; pass --head FILE{more}"
         return HeadChoice("none", reason=reason)
     if not bool(head.weight.any()):

@@ -163,7 +163,7 @@ def labels_beside(folder: Path) -> tuple[object, ...]:
 
 
 def labels_state(
-    directory: RunDir, beside: Callable[[Path], tuple[object, ...]] = labels_beside
+    directory: RunDir, folder_state: Callable[[Path], tuple[object, ...]] = labels_beside
 ) -> tuple[object, ...]:
     """Returns what changes where the labels beside a run may say something else.
 
@@ -171,9 +171,9 @@ def labels_state(
 
     Args:
         directory: The run.
-        beside: `labels_beside`, or what remembers it for the runs of one list.
+        folder_state: `labels_beside`, or what remembers it for the runs of one list.
     """
-    state = beside(directory.path.resolve().parent)
+    state = folder_state(directory.path.resolve().parent)
     if not state:
         return ()
     return (*state, directory.results_file.changed(), directory.at(MANIFEST).changed())

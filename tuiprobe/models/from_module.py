@@ -95,34 +95,34 @@ def parts_of_module(
     kind = _kind(module)
     transform, info, images = _preprocessing(module, preprocess, kind)
     place = next((name for name, layer in module.named_modules() if layer is head), None)
-    own = _copy(module, kind)
-    output, ending = _trial(own, images, kind)
+    copied = _copy(module, kind)
+    output, ending = _trial(copied, images, kind)
     layer = ending
     if head is not None:
-        layer = cast(nn.Linear, own.get_submodule(place)) if place else None
+        layer = cast(nn.Linear, copied.get_submodule(place)) if place else None
     forward: Callable[[Tensor], Tensor]
     # Where h is read is part of what is measured.
     where, outputs = "" if head is None else f" before {place}" if place else " output", ""
     if layer is not None:
-        width, forward = layer.in_features, BeforeLayer(own, layer)
+        width, forward = layer.in_features, BeforeLayer(copied, layer)
     else:
-        width, forward = output.shape[1], nn.Sequential(own, nn.Flatten())
-        logits = _logits_of(own, images) if head is None else None
+        width, forward = output.shape[1], nn.Sequential(copied, nn.Flatten())
+        logits = _logits_of(copied, images) if head is None else None
         if logits is not None and classes is not None:
             forward, where = nn.Sequential(forward, logits), f" {logits.what}"
             outputs = f"the outputs of {kind} are probabilities ({logits.what}); their logits count"
         elif logits is not None and not logits.of_sigmoid:
             outputs = f"the outputs of {kind} are probabilities, and taken as its representation; "
             outputs += "classes= names them as answers"
-    parameters = {name.rpartition(".")[2] for name, _ in own.named_parameters()}
+    parameters = {name.rpartition(".")[2] for name, _ in copied.named_parameters()}
     return {
         "name": f"py:{(name or kind).replace(':', '-')}",
         "architecture": kind + where,
         "representation": "pooled" if parameters.isdisjoint(_TOKENS) else "token",
         "width": width,
-        "weights": weights_info(own, "checkpoint", f"a {kind} in Python"),
+        "weights": weights_info(copied, "checkpoint", f"a {kind} in Python"),
         "preprocessing": info,
-        "module": own,
+        "module": copied,
         "preprocess": transform,
         "forward": forward,
         "classifier": _classifier(layer or head, classes, width, kind),

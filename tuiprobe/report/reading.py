@@ -41,9 +41,9 @@ def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
 
 def rows_with_labels(rows: Iterable[RunRow]) -> Iterator[RunRow]:
     """Yields the rows of a list of runs, each with title and accuracy by the labels beside it."""
-    beside = cache(labels_beside)  # each folder is listed once
+    folder_state = cache(labels_beside)  # each folder is listed once
     for row in rows:
-        state = labels_state(RunDir(row.path), beside) if row.state == "done" else ()
+        state = labels_state(RunDir(row.path), folder_state) if row.state == "done" else ()
         if state:
             title, target = _by_labels(row.path.absolute(), state)
             if title:

@@ -100,7 +100,7 @@ def summary(report: Report) -> str:
         for block in card(report)
         for number, text in enumerate(block.lines)
     ]
-    lines.append((plain(provenance(report).removeprefix("Measured ")), "Measured"))
+    lines.append((plain(provenance(report, verb="")), "Measured"))
     for text, heading in lines:
         rows += _wrapped(text.strip(), f"{heading:<{_BESIDE}}", " " * _BESIDE)
     return "\n".join(rows) + "\n"

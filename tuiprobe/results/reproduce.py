@@ -21,16 +21,21 @@ _NO_PATHS: Final = ("miniature", "none", "probe", "zero-shot")
 OTHER_VERSION: Final = "The options of this run are of another version of tuiprobe."
 
 
-def provenance(report: Report) -> str:
-    """Returns when a run was measured and by which version, and when it was probed again."""
+def provenance(report: Report, verb: str = "Measured") -> str:
+    """Returns when a run was measured and by which version, and when it was probed again.
+
+    Args:
+        report: The report.
+        verb: The first word; empty behind a heading that says it.
+    """
     timings = report.timings
     again = timings.reprobed is not None
     version = timings.measured_by or ("" if again else report.tuiprobe)
-    text = f"Measured {timings.finished[:10]}" if timings.finished else "Measured"
+    text = f"{verb} {timings.finished[:10]}" if timings.finished else verb
     text += f" with tuiprobe {version}" if version else ""
     if timings.reprobed is not None:
         text += f", reprobed {timings.reprobed[:10]} with tuiprobe {report.tuiprobe}"
-    return text
+    return text.lstrip(" ,")
 
 
 def command(report: Report) -> str:
