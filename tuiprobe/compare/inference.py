@@ -61,7 +61,7 @@ def difference(first: Figure, second: Figure) -> Figure:
 
 
 def best_reach(models: int) -> float:
-    """Returns how many standard errors behind another one a model is not the best of several.
+    """Returns the standard errors behind another model from which one is not the best of several.
 
     The best of them is compared with at most all others, one-sided: at `LEVEL` / (models - 1). Two
     models are compared in both directions, as any two figures.

@@ -19,7 +19,7 @@ NAMED = 4
 def weakening(
     runs: Sequence[Run], reference: int, labels: LabelEvidence | NotRun | None
 ) -> Iterator[str]:
-    """Yields what weakens a decision: a sentence each, with the models that it is about.
+    """Yields the notes that weaken a decision, each with the models that it is about.
 
     Args:
         runs: The runs.
@@ -69,13 +69,13 @@ def by_models(notes: Iterable[tuple[str, Report]], everybody: int) -> Iterator[s
 
 
 def subject_notes(reports: Iterable[Report]) -> Iterator[str]:
-    """Yields which reports are none of a whole trained model."""
+    """Yields a note on each report that does not describe a trained model as it is."""
     for report in reports:
         yield from (f"{report.model.name} is {text}" for text in reservations(report))
 
 
 def reservations(report: Report) -> Iterator[str]:
-    """Yields in what a report is none of a whole trained model."""
+    """Yields why a report does not describe a trained model as it is."""
     if report.model.weights.kind == "untrained":
         yield "UNTRAINED: its weights are random"
     if report.partial:
@@ -84,7 +84,7 @@ def reservations(report: Report) -> Iterator[str]:
 
 
 def model_notes(first: Report, second: Report) -> Iterator[str]:
-    """Yields how two models differ in what weakens the comparison."""
+    """Yields the differences of two models that weaken the comparison."""
     kinds = first.model.representation, second.model.representation
     if kinds[0] != kinds[1]:
         yield (

@@ -245,7 +245,7 @@ class LabelFiles:
             self._descriptor = None
 
     def questions(self) -> tuple[Questions, ...]:
-        """Returns what was asked, by set of pictures; nothing without a file.
+        """Returns the questions, one per set of pictures; none without a file.
 
         Raises:
             DamagedFileError: If the file is damaged.

@@ -239,7 +239,7 @@ _INEXACT = 1e-3
 
 
 def _logits_of(module: nn.Module, images: Tensor) -> LogitsOfProbabilities | None:
-    """Returns what maps outputs to logits, if they are probabilities.
+    """Returns the map from outputs to logits if they are probabilities; else None.
 
     Images of a hundred times the contrast take other outputs out of the range from 0 to 1.
     """
@@ -335,7 +335,7 @@ def made_pictures() -> list[Image]:
 def _preprocessing(
     module: nn.Module, preprocess: object, kind: str
 ) -> tuple[Callable[[Image], Tensor], PreprocessingInfo, Tensor]:
-    """Returns the preprocessing, its description, and what it makes of two pictures.
+    """Returns the preprocessing, its description, and two preprocessed pictures.
 
     The pictures are made ones, or where it does not take these, such as for want of a resize that
     pictures of one size do not need, the first of the user's.
@@ -373,7 +373,7 @@ def _preprocessing(
 
 
 def _applied_to(transform: Callable[[Image], object], pictures: Sequence[Image]) -> Tensor:
-    """Returns what a preprocessing makes of two pictures, `[2, 3, H, W]`.
+    """Returns two preprocessed pictures, `[2, 3, H, W]`.
 
     Raises:
         UsageError: If it fails, draws at random, or gives tensors of two sizes.

@@ -120,7 +120,7 @@ def _preset(name: str) -> Preset:
 
 
 def _training(encoder: Encoder) -> Training:
-    """Returns how an encoder was trained, from the preset of the same weights, if there is one."""
+    """Returns the training of an encoder: that of the preset of its weights, if there is one."""
     named = presets().get(encoder.name)
     if named is None and encoder.weights.kind == "pretrained" and encoder.tag is not None:
         weights = (encoder.loader, encoder.architecture, encoder.tag)

@@ -176,7 +176,7 @@ def _length(text: TextTower, classes: Sequence[str], templates: Sequence[str]) -
 
 
 def _used(tokens: Tensor, pad: Tensor) -> Tensor:
-    """Returns how many tokens of each prompt stand before its padding."""
+    """Returns the number of tokens of each prompt before its padding."""
     return (tokens.ne(pad) * torch.arange(1, tokens.shape[1] + 1)).amax(dim=1)
 
 

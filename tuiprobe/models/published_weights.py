@@ -137,7 +137,7 @@ def sha256(file: Path) -> str:
 
 
 def resolve(fetch: Callable[[], Resolved], *, what: str) -> Resolved:
-    """Returns what a library's download function does; turns its failures into one message.
+    """Calls a library's download function and turns its failures into one message.
 
     Raises:
         WeightsError: If the weights are neither cached nor available for download.

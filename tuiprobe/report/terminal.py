@@ -107,7 +107,7 @@ def summary(report: Report) -> str:
 
 
 def ablation_text(answer: TargetedAblation) -> str:
-    """Returns what `tuiprobe reprobe --ablate` took out, then one line per set."""
+    """Returns the ablated parts of `tuiprobe reprobe --ablate`, then one line per set."""
     parts = [f"channel {channel}" for channel in answer.channels]
     parts += [f"direction {direction} of {answer.matrix}" for direction in answer.directions]
     lines = [f"without {', '.join(parts)} ({REPLACED[answer.replaced_by]}), top-1:"]

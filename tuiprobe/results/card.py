@@ -174,7 +174,7 @@ def _pictures(parts: list[Part]) -> tuple[Picture, ...]:
 
 
 def _measured(report: Report) -> Iterator[Text]:
-    """Yields how many images every figure rests on."""
+    """Yields the number of images that figures rest on."""
     if not report.data:
         return
     counts = sorted({data.measured for data in report.data})
@@ -198,7 +198,7 @@ def not_run(report: Report) -> dict[str, list[str]]:
 
 
 def _unknown(report: Report, given_above: Collection[str]) -> Iterator[Text]:
-    """Yields what is missing: the probes that did not run and should, once for each reason.
+    """Yields the probes that should have run and did not, once for each reason.
 
     Args:
         report: The report.

@@ -50,7 +50,7 @@ def command(report: Report) -> str:
 
 
 def command_note(report: Report) -> str:
-    """Returns what a reader must know of the command; empty if there is nothing."""
+    """Returns a note on the command, such as that paths are cut; empty without one."""
     try:
         command_of(report.spec)
     except OptionError:
@@ -77,7 +77,7 @@ def software(report: Report) -> Iterator[tuple[str, Text]]:
 
 
 def speed(report: Report) -> Iterator[tuple[str, Text]]:
-    """Yields how long the run took, as names and values; nothing where that is not known."""
+    """Yields the speed and duration of a run, as names and values; nothing if unknown."""
     timings = report.timings
     if timings.images_per_second is not None:
         yield "speed", (timings.images_per_second, " images/s")
@@ -87,6 +87,6 @@ def speed(report: Report) -> Iterator[tuple[str, Text]]:
 
 
 def verified(report: Report) -> Section | None:
-    """Returns what was verified of encoder and labels before the first image."""
+    """Returns the section on the checks of encoder and labels before the first image."""
     part = report.part_of(PROBE)
     return None if part is None else part.section
