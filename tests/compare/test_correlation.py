@@ -276,7 +276,9 @@ def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     (series,) = charts[3].series
     points = sorted(zip(series.names, series.x, series.y, strict=True))
     assert [(name, x) for name, x, _ in points] == [("x-0", 3.0), ("x-1", 4.0), ("x-2", 5.0)]
-    assert [y for *_, y in points] == [run.report.figure("value").value for run in runs[:3]]
+    assert [y for *_, y in points] == [
+        run.report.figure("effective_robustness").value for run in runs[:3]
+    ]
     assert (series.name, series.role) == ("zero-shot", "main")
     assert charts[0].series[0].role == "control"
 

@@ -40,7 +40,9 @@ def run(name: str, *figures: NamedFigure, images: dict[str, SetValues] | None = 
 
 
 def shifted(name: str, value: float, half: float = 0.02, **more: Any) -> Run:
-    return run(name, figure("mean_shift", estimate(value, half), "val", MEAN_SHIFT, **more))
+    return run(
+        name, figure("mean_shift", estimate(value, half), "val", MEAN_SHIFT.headline, **more)
+    )
 
 
 def costing(run: Run, parameters: int, speed: float | None = None) -> Run:
@@ -157,8 +159,8 @@ def test_neither_apart_nor_equal_is_undecided() -> None:
 
 def test_no_number_of_labels_is_promised_before_the_first_one(tmp_path: Path) -> None:
     def seen(name: str, value: float, pictures: int) -> Run:
-        estimated = figure("target", estimate(0.5, 0.2), "photos", TARGET, role="estimate")
-        mean = figure("mean_shift", estimate(value, 0.02), "val", MEAN_SHIFT)
+        estimated = figure("target", estimate(0.5, 0.2), "photos", TARGET.headline, role="estimate")
+        mean = figure("mean_shift", estimate(value, 0.02), "val", MEAN_SHIFT.headline)
         measured = with_target(run(name, mean, estimated), "photos", pictures)
         return measured._replace(directory=RunDir(tmp_path / name))
 
@@ -194,9 +196,9 @@ def test_neither_estimates_nor_accuracy_in_distribution_order_models() -> None:
     def known(name: str, estimated: float, top1: float) -> Run:
         made = run(
             name,
-            figure("target", estimate(estimated, 0.02), "photos", TARGET, role="estimate"),
-            figure(TARGET_ERROR, estimate(0.09, 0.02), "val"),
-            figure("top1", estimate(top1, 0.001), "val", TOP1),
+            figure("target", estimate(estimated, 0.02), "photos", TARGET.headline, role="estimate"),
+            figure(TARGET_ERROR.id, estimate(0.09, 0.02), "val"),
+            figure("top1", estimate(top1, 0.001), "val", TOP1.headline),
         )
         return with_target(made, "photos", 500)
 
@@ -260,10 +262,10 @@ def test_the_largest_loss_is_against_the_same_classes() -> None:
     runs = [
         run(
             name,
-            figure("top1", estimate(0.9, 0.01), "val", TOP1),
-            figure("top1", estimate(0.6, 0.01), "r", TOP1),
+            figure("top1", estimate(0.9, 0.01), "val", TOP1.headline),
+            figure("top1", estimate(0.6, 0.01), "r", TOP1.headline),
             figure("id_own_classes", estimate(0.7, 0.01), "r"),
-            figure("top1", estimate(0.5, 0.01), "a", TOP1),
+            figure("top1", estimate(0.5, 0.01), "a", TOP1.headline),
         )
         for name in "ab"
     ]

@@ -31,9 +31,8 @@ from tuiprobe.probes.content import several
 from tuiprobe.results import DataSet, Figure, Frozen, NotRun, given
 from tuiprobe.results.accuracy import Accuracy, best_accuracy
 from tuiprobe.results.base import Count
+from tuiprobe.results.headlines import MEAN_SHIFT
 from tuiprobe.results.section import NamedFigure
-
-MEAN_SHIFT_ID: Final = "mean_shift"
 
 MOST_TO_LABEL: Final = 12
 """Models that a command to label names."""
@@ -249,7 +248,7 @@ def _means_of_shifts(runs: Sequence[Run]) -> dict[int, NamedFigure]:
     """
     by_sets: dict[tuple[str, ...], list[tuple[float, int, NamedFigure]]] = {}
     for n, run in enumerate(runs):
-        mean = run.report.headline(MEAN_SHIFT_ID)
+        mean = run.report.headline(MEAN_SHIFT.id)
         if mean is not None and given(mean.figure):
             sets = mean.mean_of.sets if mean.mean_of is not None else ()
             by_sets.setdefault((mean.data, *sets), []).append((-mean.figure.value, n, mean))

@@ -16,7 +16,7 @@ from tuiprobe.compare.notes import image_notes, label_notes, model_notes, subjec
 from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.compare.runs import LabelEvidence, Run
 from tuiprobe.results import Figure, Frozen, NotRun, Report, given
-from tuiprobe.results.headlines import HEADLINES, LABELLED_ID
+from tuiprobe.results.headlines import HEADLINES, LABELLED
 from tuiprobe.results.section import NamedFigure
 
 FigurePlace = tuple[str, str, str, str]
@@ -170,7 +170,7 @@ def compare(
 
 def _figures_by_place(report: Report, all_blocks: bool) -> dict[FigurePlace, NamedFigure]:
     """Returns the figures of a report; only those about answers unless `all_blocks`."""
-    of_any_kind = {headline.rank for headline in HEADLINES if not headline.within_kind}
+    of_any_kind = {fig.headline for fig in HEADLINES if not fig.within_kind}
     return {
         (part.probe, figure.data, figure.place, figure.id): figure
         for part in report.parts
@@ -187,7 +187,7 @@ def _differences(
     """Yields the difference of each figure; one of estimates would mislead."""
     for place, (ours, theirs) in figures.items():
         paired = None
-        if ours.id == LABELLED_ID:
+        if ours.id == LABELLED.id:
             change = paired = labels.get(ours.data, NO_BOUNDS)
         elif ours.role == "estimate":
             change = ESTIMATES
@@ -210,13 +210,12 @@ def _differences(
 
 
 def _headlines_alone(differences: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Returns the differences, of which one for each headline figure keeps its rank and name."""
+    """Returns the differences, of which one for each headline figure keeps its rank."""
     rows = [row.model_copy(update={"headline": None}) for row in differences]
-    for headline in HEADLINES:
+    for fig in HEADLINES:
         for i, row in enumerate(differences):
             leads = row.headline is not None and not row.inner
-            if row.id == headline.id and leads and (given(row.first) or given(row.second)):
-                update = {"name": headline.name, "headline": headline.rank}
-                rows[i] = row.model_copy(update=update)
+            if row.id == fig.id and leads and (given(row.first) or given(row.second)):
+                rows[i] = row
                 break
     return tuple(rows)

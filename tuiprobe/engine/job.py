@@ -1,18 +1,19 @@
-"""What the stages of one planned run share."""
+"""What the stages of one planned run share, and how a run ends."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader
-from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest, explaining_failures
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.engine.stopping import INTERRUPTED, KEPT, Interrupted, StopRequest
+from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.results import Report
 from tuiprobe.results.report import Timings
 from tuiprobe.run.directory import RunDir
@@ -72,6 +73,7 @@ class Job:
         reader: Reads the shards of the run.
         stop: The stop requests to it.
         status: The status of this rank.
+        resumed: Number of images that earlier attempts had measured.
         results_before: When the results of an earlier attempt were written; None without.
     """
 
@@ -84,6 +86,7 @@ class Job:
         self.reader = ShardReader(plan, fingerprint, mix)
         self.stop = StopRequest(plan.directory.cancel_file)
         self.status = StatusWriter(plan.directory, plan.rank.number, plan.rank.world)
+        self.resumed = 0
         self.results_before = plan.directory.results_file.modified()
 
     def listen(self, event: Event) -> None:
@@ -95,22 +98,54 @@ class Job:
         """Tells an event of a kind."""
         self.listen(Event(kind, message, dict(data)))
 
-    @contextmanager
-    def noting_failure(self) -> Iterator[None]:
-        """Says in the status of this rank if the block fails or is interrupted.
+    def note(self, reason: TuiprobeError | Interrupted) -> None:
+        """Writes into the status of this rank that it failed, or was stopped."""
+        stopped = isinstance(reason, Interrupted)
+        message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
+        with suppress(TuiprobeError):
+            self.status.hear(Event("interrupted" if stopped else "failed", message))
+            if stopped:
+                self.status.end("interrupted", message)
 
-        Raises:
-            TuiprobeError: If the block fails.
-            Interrupted: If a stop was requested before or after measuring.
-        """
-        try:
-            with explaining_failures():
-                yield
-        except (TuiprobeError, Interrupted) as reason:
-            stopped = isinstance(reason, Interrupted)
-            message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
-            with suppress(TuiprobeError):
-                self.status.hear(Event("interrupted" if stopped else "failed", message))
-                if stopped:
-                    self.status.end("interrupted", message)
-            raise
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What a run that did not fail came to.
+
+    Attributes:
+        directory: The run directory.
+        complete: Whether every image was measured.
+        merged: Whether this process wrote the results.
+        resumed: Number of images that an earlier attempt had measured.
+        untrained: Whether the encoder has random weights.
+        waits: Which shards of other ranks are missing before anyone can merge; empty if none.
+        failures: Why probes failed, one sentence each; the other results hold.
+    """
+
+    directory: RunDir
+    complete: bool
+    merged: bool
+    resumed: int
+    untrained: bool
+    waits: str = ""
+    failures: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that makes this run alone."""
+        return INTERRUPTED if not self.complete else RunError.exit_code if self.failures else 0
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How one of several runs ended.
+
+    Attributes:
+        exit_code: The exit code of a command that makes this run alone.
+        outcome: What it came to; None if it failed, or was stopped before or after measuring.
+        reason: Why there is no outcome.
+    """
+
+    exit_code: int
+    outcome: RunOutcome | None = None
+    reason: str = ""

@@ -23,8 +23,8 @@ from tuiprobe.results import Figure, Frozen, NotRun, Part, ProbeResult, Report, 
 from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy, sentence
 from tuiprobe.results.base import Count, Many, Share
 from tuiprobe.results.card import title
-from tuiprobe.results.headlines import LABELLED, LABELLED_ID
-from tuiprobe.results.section import Code, NamedFigure, Range, Section, Text, Value
+from tuiprobe.results.headlines import LABELLED
+from tuiprobe.results.section import Code, Range, Section, Text, Value
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import MANIFEST
 
@@ -231,8 +231,7 @@ def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
 
 def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
     """Returns the part of estimates without labels, cut to what labels prove."""
-    from tuiprobe.probes.targets.describe import describe
-    from tuiprobe.probes.targets.probe import ExpectedAccuracy
+    from tuiprobe.probes.targets.describe import ExpectedAccuracy, describe
     from tuiprobe.probes.targets.result import Targets, TargetSet
 
     if part.probe != Targets.probe or part.section is None:
@@ -310,13 +309,10 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
             ),
         ),
         figures=tuple(
-            NamedFigure(
-                id=LABELLED_ID,
-                name="accuracy by labels",
-                data=data.data,
-                place="labels",
-                figure=data.accuracy,
-                headline=LABELLED,
+            LABELLED.named(
+                data.accuracy,
+                data.data,
+                "labels",
                 range=data.range,
                 classes=data.classes,
                 of_classes=data.of_classes,

@@ -18,13 +18,13 @@ from tuiprobe.options import probe_options
 from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import PROBES, registry
-from tuiprobe.probes.algebra import fixed_threads
-from tuiprobe.probes.heads import answered_rows, class_name, usable_images
+from tuiprobe.probes.heads import answered_rows, usable_images
 from tuiprobe.probes.paths import without_folders
 from tuiprobe.probes.per_image import image_values
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
+from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import (
     DataSet,
@@ -38,7 +38,7 @@ from tuiprobe.results import (
 )
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import head_digest, read_class_names
+from tuiprobe.run.head_file import class_name, head_digest, read_class_names
 from tuiprobe.run.manifest import require_manifest
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (

@@ -74,6 +74,12 @@ def _csv(report: Report, *_: object) -> Files:
     return {f"tables/{name}.csv": text for name, text in tables(report).items()}
 
 
+def _predictions(report: Report, run: RunDir | None, _: bool) -> Files:
+    from tuiprobe.report.tables import predictions_table
+
+    return {"predictions.csv": predictions_table(report.predictions())}
+
+
 def _card(report: Report, *_: object) -> Files:
     from tuiprobe.report.markdown import model_card
 
@@ -100,6 +106,7 @@ FORMATS: Final = {
         Format("json", "everything, strict JSON of a published schema", _json),
         Format("csv", "every figure as tables", _csv),
         Format("svg", "every figure as a picture", _svg),
+        Format("predictions", "label and answer of every image", _predictions),
         Format("card", "a section with metadata for a model card", _card),
     )
 }

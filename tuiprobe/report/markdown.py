@@ -93,7 +93,7 @@ def model_card(report: Report) -> str:
         value = named.figure
         if named.headline is None or named.inner or named.id not in BY_ID or not given(value):
             continue
-        name, data, span = BY_ID[named.id].name, _measured_on(named), range_of(named)
+        name, data, span = named.name, _measured_on(named), range_of(named)
         metric = name.replace(" ", "_")
         if 0 < named.classes < named.of_classes:
             name += f" among {named.classes:,} of {named.of_classes:,} classes"

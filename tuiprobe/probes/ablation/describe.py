@@ -1,41 +1,43 @@
-"""Channel ablation: what a head loses without the channels that stand out, beside controls."""
+"""The ablation probe: what it reads, and its description."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from tuiprobe.numbers import number
-from tuiprobe.probes.ablation import TITLE
-from tuiprobe.probes.ablation.compute import CONTROL_IMAGES, DRAWS, ablate_channels
+from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.ablation.compute import (
+    CONTROL_IMAGES,
+    DRAWS,
+    WHY,
+    Chosen,
+    ablate_channels,
+    acted_on,
+)
 from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
-from tuiprobe.probes.channels import WHY, ChannelInputs, read_channels
 from tuiprobe.probes.content import ColumnOf, channels_in_words, points, table
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
+from tuiprobe.probes.heads import SetFeatures, usable_images
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, given
-from tuiprobe.results.base import figures_in
-from tuiprobe.results.section import Code, NamedFigure, Section, Table, Value
+from tuiprobe.results.figures import named_figures
+from tuiprobe.results.section import Code, Section, Table, Value
+from tuiprobe.run.checked_arrays import HeadArrays
 
-NAMES = {
-    "before": "top-1 before",
-    "after": "top-1 after",
-    "difference": "change of top-1",
-    "random": "top-1 without as many random channels",
-    "random_difference": "change of top-1 without random channels",
-    "matched": "top-1 without as many channels of nearest energy",
-    "matched_difference": "change of top-1 without channels of nearest energy",
-    "directions": "top-1 without as many random directions",
-    "directions_difference": "change of top-1 without random directions",
-    "ece.before": "calibration error before",
-    "ece.after": "calibration error after",
-    "ece.random": "calibration error without random channels",
-    "ece.directions": "calibration error without random directions",
-    "spread.before": "spread of logits before",
-    "spread.after": "spread of logits after",
-    "spread.random": "spread of logits without random channels",
-    "spread.directions": "spread of logits without random directions",
-}
+
+@dataclass(frozen=True)
+class ChannelInputs:
+    """A head, the usable images of every set, the channels to act on, and the seed of controls."""
+
+    head: HeadArrays
+    sets: list[SetFeatures]
+    chosen: Chosen
+    seed: int
+
+
 READ = ("before", "after", "difference", "random", "matched", "directions")
 """The figures that a page shows; files hold all of them."""
 
@@ -44,14 +46,20 @@ class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
     """What a head loses without the channels that stand out."""
 
     id = "ablation"
-    title = TITLE
+    title = BUILT_IN["ablation"].title
     block = "inside"
     Result = ChannelAblations
     after = ("outliers",)
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> ChannelInputs | NotRun:
         """Reads head and representations; takes the channels of the outlier probe."""
-        return read_channels(run, results["outliers"])
+        outliers = results["outliers"]
+        if isinstance(run.head, NotRun):
+            return run.head
+        if not isinstance(outliers, OutlierResult):
+            return NotRun(reason="there are no outlier figures")
+        sets = [usable_images(images) for images in run.head_sets]
+        return ChannelInputs(run.head, sets, acted_on(outliers.finals()[0]), run.spec.seed)
 
     def compute(self, inputs: ChannelInputs, options: Options) -> ChannelAblations | NotRun:
         """Sets the channels to zero and to their mean, beside three controls."""
@@ -64,31 +72,25 @@ class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
         sentence = f"{channels[0].upper()}{channels[1:]} set to zero: {zero}; set to their mean: "
         sentence += f"{mean}."
         return Section(
-            title=TITLE,
+            title=self.title,
             headline=(sentence,),
             card=((sentence,),) if result.stand_out else (),
             content=(
                 points(_explanations(result)),
-                _table("without_the_channels", result, READ, file=False),
-                _table("ablation", result, tuple(NAMES), reading=False),
+                _table("without_the_channels", result, file=False),
+                _table("ablation", result, reading=False),
             ),
         )
 
-    def named(self, result: ChannelAblations) -> Named:
-        """Names the figures of every set and mode."""
-        figures: list[NamedFigure] = []
-        for row in result.ablations:
-            figures += named_figures(row, NAMES, row.data, f"channels set to {row.mode}")
-        return Named(figures=tuple(figures))
 
-
-def _table(id: str, result: ChannelAblations, ids: tuple[str, ...], **options: Any) -> Table:
+def _table(id: str, result: ChannelAblations, **options: Any) -> Table:
+    reading = options.get("reading", True)
+    columns: list[ColumnOf] = ["data", ("mode", "channels are set to")]
     rows: list[list[Value]] = []
     for row in result.ablations:
-        figures = dict(figures_in(row))
-        rows.append([Code(code=row.data), row.mode, *(figures[id] for id in ids)])
-    columns: list[ColumnOf] = ["data", ("mode", "channels are set to")]
-    columns += [(id, NAMES[id]) for id in ids]
+        figures = [one for one in named_figures(row) if not reading or one.id in READ]
+        rows.append([Code(code=row.data), row.mode, *(one.figure for one in figures)])
+    columns += [(one.id, one.name) for one in figures]
     return table(id, columns, rows, **options)
 
 
