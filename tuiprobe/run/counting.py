@@ -19,8 +19,8 @@ from tuiprobe.plaintext import listed
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
-    from tuiprobe.run.ranks import RankView
     from tuiprobe.run.status import Status
+    from tuiprobe.run.view import RankView
 
 _CACHED = 10_000
 _NAMED = 8
