@@ -26,8 +26,7 @@ from tuiprobe.results import Report
 from tuiprobe.results.reproduce import command, command_note
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_plan
-from tuiprobe.run_options import RunOptions
-from tuiprobe.spec import run_options
+from tuiprobe.spec import RunOptions, run_options
 from tuiprobe.tui.child import resuming_arguments
 
 NAMES = ("red", "green", "blue")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tuiprobe.models.heads import Head
     from tuiprobe.results.report import Report
     from tuiprobe.run.status import Event
-    from tuiprobe.run_options import RunOptions
+    from tuiprobe.spec import RunOptions
     from tuiprobe.watching import Watched
 
     ImageSource: TypeAlias = str | PathLike[str] | Dataset[Any] | Iterable[Any]

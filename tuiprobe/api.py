@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,10 @@ from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.set_names import safe_name
-from tuiprobe.engine.group import RunEnd
-from tuiprobe.engine.group import run_several as run_together
 from tuiprobe.engine.opening import PythonObjects
+from tuiprobe.engine.run import RunEnd, RunOutcome
 from tuiprobe.engine.run import run as run_one
-from tuiprobe.engine.stages import RunOutcome
+from tuiprobe.engine.run import run_several as run_together
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
@@ -32,7 +31,7 @@ from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
-from tuiprobe.run.status import Listener
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -58,9 +57,11 @@ def run(
 
 
 def run_several(
-    requests: Sequence[RunRequest], *, listen: Listener = lambda event: None
+    requests: Sequence[RunRequest],
+    *,
+    listen: Callable[[RunRequest, Event], None] = lambda request, event: None,
 ) -> list[RunEnd]:
-    """Measures several models over the same images; see `tuiprobe.engine.group.run_several`."""
+    """Measures several models over the same images; see `tuiprobe.engine.run.run_several`."""
     return run_together(requests, listen=listen, answer=make_report)
 
 

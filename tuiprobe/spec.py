@@ -8,9 +8,11 @@ depend on other options are in `request`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from os import PathLike
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypedDict
 
 from tuiprobe.options import Option, OptionField, options_of
 
@@ -432,3 +434,43 @@ def content_key(content: dict[str, Any]) -> str:
 
     text = json.dumps({"schema": DIRECTORY_VERSION, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class RunOptions(TypedDict, total=False):
+    """Options of a run, as `tuiprobe.probe` takes them; None stands for the default.
+
+    Made from `RunSpec` by `python -m tools.typed_options`: type checkers read no fields.
+    """
+
+    checkpoint: str | PathLike[str] | None
+    sample: int | None
+    seed: int | None
+    layers: str | Sequence[str] | None
+    tokens: Literal["all", "class", "mean"] | None
+    top_k: int | None
+    ablate: str | Sequence[str] | None
+    ablate_mode: Literal["mean", "zero", "shuffle"] | None
+    device: str | None
+    dtype: Literal["float32", "float16", "bfloat16"] | None
+    batch_size: int | None
+    shard_batches: int | None
+    threads: int | None
+    workers: int | None
+    max_unreadable: float | None
+    answers_among: Literal["set", "all"] | None
+    templates: str | PathLike[str] | None
+    embeddings: str | PathLike[str] | None
+    labels: str | PathLike[str] | None
+    training: Literal["zero-shot", "supervised", "finetuned", "unknown"] | None
+    representation: Literal["projected", "pooled", "token"] | None
+    target_embeddings: str | PathLike[str] | Sequence[str | PathLike[str]] | None
+    id_column: str | None
+    baseline: str | PathLike[str] | None
+    concepts: str | PathLike[str] | None
+    concept_sample: int | None
+    concept_share: float | None
+    balance: Literal["calibrated", "sample"] | None
+    negatives: Literal["annotated", "all"] | None
+    probe: str | Sequence[str] | None
+    require_weights: bool | None
+    offline: bool | None

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageStat
 
 from tests.browser.chromium import PROGRAM, Browser, Tab
-from tests.report.samples import model, report
+from tests.report.samples import NO_RUN, model, report
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
 from tuiprobe.compare.decision import decide
@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = {("val", 3): picture(), ("val", 9): picture(), ("val", 7): picture()}
     (made / "report.html").write_text(html(found, shown, linked=True), "utf-8")
     other = found.model_copy(update={"key": "ef" * 32})
-    several = [Run(found, {}), Run(other, {}), Run(sample(model=model(name="third")), {})]
+    several = [Run(each, {}, NO_RUN) for each in (found, other, sample(model=model(name="third")))]
     decision = decide(several[:2])
     sections = [describe_decision(decision, several[:2])]
     sections.append(describe(compare(found, other), everything=True))

@@ -19,7 +19,7 @@ from tuiprobe import miniature
 from tuiprobe.catalog.presets import presets
 from tuiprobe.cli.app import run_cli
 from tuiprobe.cli.headless import paper_models, read_models
-from tuiprobe.engine.group import BYTES_A_PARAMETER, FILE_SIZES, SHARE_OF_MEMORY, affordable
+from tuiprobe.engine.machine import BYTES_A_PARAMETER, FILE_SIZES, SHARE_OF_MEMORY, affordable
 from tuiprobe.engine.plan import Plan, make_plan
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature.weights import FOLDER

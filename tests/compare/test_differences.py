@@ -51,7 +51,7 @@ def test_a_difference_beyond_both_intervals_is_told():
     rows = {row.id: row for row in compare(report(), other).differences}
     assert rows["kurtosis"].differs
     assert rows["kurtosis"].difference.value == pytest.approx(-19.5)
-    assert rows["persistence.value"].differs is False
+    assert rows["persistence"].differs is False
 
 
 def test_over_kinds_of_representation_only_answers_are_compared():
@@ -89,7 +89,7 @@ def test_estimates_without_labels_have_no_difference():
     """Their ranges hold errors that both runs share, and no sampling that a test could draw on."""
     figure = NamedFigure(
         id="target", name="estimated accuracy", data="photos", place="estimate",
-        figure=estimate(0.5, 0.01), headline=TARGET, role="estimate",
+        figure=estimate(0.5, 0.01), headline=TARGET.headline, role="estimate",
     )  # fmt: skip
     first, second = (
         report().model_copy(update={"parts": (Part(probe="p", title="P", figures=(row,)),)})

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.report.samples import model
+from tests.report.samples import NO_RUN, model
 from tests.report.samples_head import head_report
 from tuiprobe.compare.decision import decide
 from tuiprobe.compare.decision_section import describe_decision
@@ -17,7 +17,7 @@ from tuiprobe.results.headlines import HEADLINES
 
 
 def run(**changes: object) -> Run:
-    return Run(head_report().model_copy(update=changes), {})
+    return Run(head_report().model_copy(update=changes), {}, NO_RUN)
 
 
 def test_every_headline_figure_of_every_run_is_given_with_its_interval() -> None:

@@ -365,7 +365,9 @@ def reports(place: Path) -> Target:
         summary,
         lambda report: describe(compare(report, whole), everything=True),
         lambda report: describe_headlines([whole, report]),
-        lambda report: decided(with_names([Compared(whole, {}), Compared(report, {})])),
+        lambda report: decided(
+            with_names([Compared(each, {}, run.directory) for each in (whole, report)])
+        ),
     ]
 
     def ask(content: bytes) -> object:

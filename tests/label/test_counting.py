@@ -14,11 +14,9 @@ from tests.label.test_session import answer, truth
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.decision import decide
 from tuiprobe.compare.differences import compare_runs
-from tuiprobe.compare.labels import label_evidence
-from tuiprobe.compare.runs import read_run, read_runs
+from tuiprobe.compare.runs import label_evidence, read_run, read_runs
 from tuiprobe.label.candidates import read_candidate
-from tuiprobe.label.report_part import with_labels
-from tuiprobe.label.result import TargetLabels
+from tuiprobe.label.report_part import TargetLabels, with_labels
 from tuiprobe.label.session import Labelling, open_labelling
 from tuiprobe.numbers import NO_BREAK
 from tuiprobe.report import read_report

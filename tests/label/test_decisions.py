@@ -12,8 +12,7 @@ from tests.label.street import MODELS, RATES, labelled, street_folder, street_ru
 from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.decision import Decision, decide
-from tuiprobe.compare.labels import LabelEvidence, label_evidence
-from tuiprobe.compare.runs import Run
+from tuiprobe.compare.runs import LabelEvidence, Run, label_evidence
 from tuiprobe.label.session import open_labelling
 from tuiprobe.label.status import label_status
 from tuiprobe.results import Estimate, Report

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from tests.engine.fake_run import FakeSet, vouch, write_run
 from tuiprobe.files import DamagedFileError
@@ -55,6 +55,30 @@ def test_values_are_those_of_scipy_and_give_the_figures_of_the_report(tmp_path: 
     report = make_report(run)
     assert report.figure("top1").value == pytest.approx(right.mean())
     assert report.figure("kurtosis").value == pytest.approx(kurtosis.mean(), rel=1e-6)
+
+
+def test_answers_and_probabilities_are_those_of_scipy(tmp_path: Path) -> None:
+    features, labels, weight = planted()
+    run = a_run(tmp_path / "run")
+    given = read_per_image(run)["val"].answers
+    assert given is not None
+    logits = (features @ weight.T).astype(float)
+    order = np.argsort(-logits, axis=1)
+    others = np.arange(N) != 7
+    assert given.classes.tolist() == list(range(K))
+    assert given.answer[others].tolist() == order[others, 0].tolist()
+    assert given.second[others].tolist() == order[others, 1].tolist()
+    assert given.truth.tolist() == labels.tolist()
+    assert (given.answer[7], given.second[7]) == (-1, -1)
+    assert np.isnan(given.confidence[7])
+
+    def loss(temperature: float) -> float:
+        likelihood = special.log_softmax(logits[others] / temperature, axis=1)
+        return -float(likelihood[np.arange(N - 1), labels[others]].sum())
+
+    fitted = optimize.minimize_scalar(loss, bounds=(0.05, 1e4), method="bounded").x
+    expected = special.softmax(logits[others] / fitted, axis=1).max(axis=1)
+    np.testing.assert_allclose(given.confidence[others], expected, atol=0.02)
 
 
 def test_a_representation_too_small_for_a_length_counts_as_one_of_zeros(tmp_path: Path) -> None:

@@ -19,7 +19,16 @@ from markdown_it import MarkdownIt
 from pydantic import BaseModel, ValidationError
 
 from tests.engine.fake_run import vouch
-from tests.report.samples import PROBES, data_sets, estimate, model, outliers, report, retold
+from tests.report.samples import (
+    NO_RUN,
+    PROBES,
+    data_sets,
+    estimate,
+    model,
+    outliers,
+    report,
+    retold,
+)
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
@@ -171,7 +180,7 @@ def everything(report: Report) -> dict[str, str]:
     files = files_of(report, None, list(FORMATS))
     begin, files["card.yaml"], files["model-card.md"] = files["model-card.md"].split("---\n", 2)
     assert begin == ""
-    pair = with_names([Run(report, {}), Run(other, {})])
+    pair = with_names([Run(report, {}, NO_RUN), Run(other, {}, NO_RUN)])
     return {
         **files,
         "several.html": sections_html("Runs", [describe_headlines([report, other])]),

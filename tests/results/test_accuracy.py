@@ -24,7 +24,7 @@ from tuiprobe.report.markdown import model_card
 from tuiprobe.results import DataSet, Estimate, NotRun, Part, Report
 from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy, on_your_pictures, sentence
 from tuiprobe.results.card import card, title
-from tuiprobe.results.headlines import LABELLED, LABELLED_ID
+from tuiprobe.results.headlines import LABELLED
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import read_per_image
@@ -39,8 +39,8 @@ def with_target(labelled: Estimate | None = None) -> Report:
     if labelled is None:
         return made
     figure = NamedFigure(
-        id=LABELLED_ID, name="accuracy by labels", data="photos", place="labels",
-        figure=labelled, headline=LABELLED,
+        id=LABELLED.id, name="accuracy by labels", data="photos", place="labels",
+        figure=labelled, headline=LABELLED.headline,
     )  # fmt: skip
     return made.model_copy(
         update={"parts": (*made.parts, Part(probe=LABELS, title="Labels", figures=(figure,)))}

@@ -18,7 +18,7 @@ UNITS = {
     "labelled": "share",
     "top1": "share",
     "mean_shift": "share",
-    "value": "points",
+    "effective_robustness": "points",
     "target": "share",
     "height": "sigma",
     "offset.share": "share",

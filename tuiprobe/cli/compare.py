@@ -14,7 +14,6 @@ from tuiprobe.errors import UsageError
 if TYPE_CHECKING:
     from tuiprobe.compare.decision import Decision
     from tuiprobe.compare.differences import Comparison
-    from tuiprobe.compare.indicator import Correlations
     from tuiprobe.compare.runs import Run
 
 SEVERAL = 3
@@ -59,8 +58,7 @@ def compare(
     from tuiprobe.compare.decision import decide
     from tuiprobe.compare.differences import compare_runs
     from tuiprobe.compare.gates import parse_gate, tripped
-    from tuiprobe.compare.labels import label_evidence
-    from tuiprobe.compare.runs import read_runs
+    from tuiprobe.compare.runs import label_evidence, read_runs
     from tuiprobe.plaintext import plain
 
     if as_html and as_json:
@@ -121,6 +119,7 @@ def _text(
     from tuiprobe.compare.decision_section import describe_decision
     from tuiprobe.compare.differences_section import describe
     from tuiprobe.compare.forest import describe_headlines
+    from tuiprobe.compare.indicator import correlate
     from tuiprobe.compare.indicator_section import describe_indicator
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
@@ -131,21 +130,17 @@ def _text(
         sections.append(describe_headlines([run.report for run in runs]))
     sections += [describe(comparison, everything, decision.notes) for comparison in comparisons]
     if len(runs) >= SEVERAL:
-        sections.append(describe_indicator(_correlations(runs)))
+        sections.append(describe_indicator(correlate([run.report for run in runs])))
     if as_html:
         return sections_html(decision.sentence.removesuffix("."), sections)
     return "".join(map(section_text, sections))
 
 
-def _correlations(runs: list[Run]) -> Correlations:
+def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, Comparison]) -> str:
     from tuiprobe.compare.indicator import correlate
 
-    return correlate((run.report.model.name, run.report) for run in runs)
-
-
-def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, Comparison]) -> str:
-    paths = [str(run.directory.path) for run in runs if run.directory is not None]
-    several = len(runs) >= SEVERAL
+    paths = [str(run.directory.path) for run in runs]
+    correlations = correlate([run.report for run in runs]) if len(runs) >= SEVERAL else None
     content: dict[str, Any] = {
         "schema_version": 3,
         "decision": decision.model_dump(mode="json"),
@@ -153,6 +148,6 @@ def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, 
             {"first": paths[n], "second": paths[reference], **comparison.model_dump(mode="json")}
             for n, comparison in pairs.items()
         ],
-        "correlations": _correlations(runs).model_dump(mode="json") if several else None,
+        "correlations": correlations and correlations.model_dump(mode="json"),
     }
     return json.dumps(content, indent=1)

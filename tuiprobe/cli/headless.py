@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.engine.shards import current_rank
-from tuiprobe.engine.stopping import INTERRUPTED, KEPT, Interrupted, catching_signals
-from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError, WeightsError
+from tuiprobe.engine.stopping import INTERRUPTED, KEPT, catching_signals
+from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.narration import announce_downloads, narrated
@@ -26,7 +26,7 @@ from tuiprobe.request import RunRequest, directory_options
 from tuiprobe.run.status import Event, Listener
 
 if TYPE_CHECKING:
-    from tuiprobe.engine.stages import RunOutcome
+    from tuiprobe.engine.run import RunOutcome
     from tuiprobe.run.directory import RunDir
 
 
@@ -144,14 +144,9 @@ def run_requests(
         go_offline()  # before a library is imported
     rank = current_rank()
     with catching_signals(owner=True), narrated(rank) as listen:
-        several = _SeveralModels(listed, listen, as_json, debug)
+        models = _Models(requests, listed, listen, as_json, debug)
         try:
-            if listed or len(requests) > 1:
-                return several.run(requests)
-            from tuiprobe.api import run
-
-            announce_downloads([requests[0].spec], listen)
-            return _report(run(requests[0], listen=listen), as_json)
+            return models.run()
         except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
             listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
             return INTERRUPTED
@@ -163,10 +158,11 @@ def run_requests(
 
 
 @dataclass
-class _SeveralModels:
-    """Measures several models, then compares them.
+class _Models:
+    """Measures models, then compares them if there are several.
 
     Attributes:
+        requests: What to measure, where and how.
         listed: Whether a file lists them: those without weights are then left out, and as many
             are loaded together as memory holds.
         listen: Receives all events.
@@ -177,6 +173,7 @@ class _SeveralModels:
         gaps: What was not measured, each with the reason.
     """
 
+    requests: Sequence[RunRequest]
     listed: bool
     listen: Listener
     as_json: bool
@@ -184,15 +181,16 @@ class _SeveralModels:
     codes: list[int] = field(default_factory=list)
     finished: list[RunDir] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    _reported: int = -1  # images, as progress of the stage
 
-    def run(self, requests: Sequence[RunRequest]) -> int:
+    def run(self) -> int:
         """Measures what is left, then compares all; returns the exit code."""
-        from tuiprobe.engine.group import affordable
-        from tuiprobe.engine.machine import choose_device, free_memory
+        from tuiprobe.engine.machine import affordable, choose_device, free_memory
 
-        runs, groups = requests[0].runs, [[*requests]]
+        requests = self.requests
+        groups = [[*requests]]
         if self.listed:
-            waiting = self._waiting(requests)
+            waiting = self._waiting()
             device = choose_device(requests[0].spec.device, current_rank()) if waiting else ""
             groups = affordable(waiting, free_memory(device) if waiting else None)
         announce_downloads([request.spec for group in groups for request in group], self.listen)
@@ -203,7 +201,7 @@ class _SeveralModels:
                 continue
             outcomes += self._measure(together)
             gc.collect()  # a run's parts refer to each other, and hold the model
-        next_command = self._compare(outcomes, runs)
+        next_command = self._compare(outcomes)
         if self.listed and current_rank().local == 0:
             for gap in self.gaps:
                 print(plain(f"not measured: {gap}"), file=sys.stderr)
@@ -218,14 +216,14 @@ class _SeveralModels:
         failed = next((code for code in failures if code != no_weights), 0)
         return failed or (0 if outcomes or self.finished else no_weights)
 
-    def _waiting(self, requests: Sequence[RunRequest]) -> list[RunRequest]:
+    def _waiting(self) -> list[RunRequest]:
         """Returns the models that are to be opened: not those finished or without weights."""
         from tuiprobe.engine.earlier import finished_runs
 
         waiting = []
-        specs = [request.spec for request in requests]
-        finished = finished_runs(specs, requests[0].runs)
-        for request, before in zip(requests, finished, strict=True):
+        specs = [request.spec for request in self.requests]
+        finished = finished_runs(specs, self.requests[0].runs)
+        for request, before in zip(self.requests, finished, strict=True):
             spec = request.spec
             preset = presets().get(spec.model)
             if before is not None and not request.fresh:
@@ -241,11 +239,23 @@ class _SeveralModels:
                 waiting.append(request)
         return waiting
 
-    def _hear(self, event: Event) -> None:
-        no_weights = event.data.get("exit_code") == WeightsError.exit_code
-        if self.listed and event.kind == "failed" and no_weights:
-            event = replace(event, kind="warning")
-        self.listen(event)
+    def _hear(self, request: RunRequest, event: Event) -> None:
+        """Tells an event of one run; of several, with its name, and progress of all once."""
+        if event.kind == "progress":
+            done = event.data["done"]
+            if done > self._reported or len(self.requests) == 1:
+                self._reported = done
+                self.listen(event)
+            return
+        if event.kind == "stage":
+            self._reported = -1
+        kind = event.kind
+        if self.listed and event.data.get("exit_code") == WeightsError.exit_code:
+            kind = "warning"
+        name = f"{request.spec.model}: " if self.listed or len(self.requests) > 1 else ""
+        self.listen(replace(event, kind=kind, message=name + event.message))
+        if self.debug and event.kind == "failed":
+            traceback.print_exc()  # the event is told while the error is handled
 
     def _measure(self, requests: Sequence[RunRequest]) -> list[RunOutcome]:
         """Measures models together and writes their reports; returns the runs that did not fail."""
@@ -253,22 +263,15 @@ class _SeveralModels:
 
         outcomes = []
         for request, end in zip(requests, run_several(requests, listen=self._hear), strict=True):
-            model = request.spec.model
-            if isinstance(end, Interrupted):
-                self.listen(Event("interrupted", f"{model}: stopped by {end}; {KEPT}"))
-                self.codes.append(INTERRUPTED)
-                self.gaps.append(f"{model}: stopped before")
-            elif isinstance(end, TuiprobeError):  # it was reported when it happened
-                if self.debug:
-                    traceback.print_exception(end)
-                self.codes.append(end.exit_code)
-                self.gaps.append(f"{model}: {end}")
+            self.codes.append(end.exit_code)
+            if end.outcome is not None:
+                _report(end.outcome, self.as_json)
+                outcomes.append(end.outcome)
             else:
-                self.codes.append(_report(end, self.as_json))
-                outcomes.append(end)
+                self.gaps.append(f"{request.spec.model}: {end.reason}")
         return outcomes
 
-    def _compare(self, outcomes: list[RunOutcome], runs: Path) -> str:
+    def _compare(self, outcomes: list[RunOutcome]) -> str:
         """Writes and prints the table of all runs that have results, if there are two or more.
 
         Returns:
@@ -288,7 +291,7 @@ class _SeveralModels:
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
         if len(directories) < 2 or not (whole and last):
             return ""
-        path, text, decision = write_decision(directories, runs, self.gaps)
+        path, text, decision = write_decision(directories, self.requests[0].runs, self.gaps)
         if not self.as_json:
             sys.stdout.write(text)
             sys.stdout.flush()
@@ -296,8 +299,8 @@ class _SeveralModels:
         return decision.command if decision.take is None else ""
 
 
-def _report(outcome: RunOutcome, as_json: bool) -> int:
-    """Writes the reports of a finished run, prints where they are, and returns the exit code."""
+def _report(outcome: RunOutcome, as_json: bool) -> None:
+    """Writes the reports of a finished run, and prints where they are."""
     from tuiprobe.report import write_reports
 
     if outcome.merged:
@@ -309,9 +312,6 @@ def _report(outcome: RunOutcome, as_json: bool) -> int:
         path = outcome.directory.path
         line = f"report{of}: {path / 'report.html'}" if outcome.merged else f"run{of}: {path}"
         print(plain("; ".join(filter(None, (line, outcome.waits)))), file=sys.stderr)
-    if not outcome.complete:
-        return INTERRUPTED
-    return RunError.exit_code if outcome.failures else 0
 
 
 def _json_line(directory: RunDir) -> str:

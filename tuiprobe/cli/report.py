@@ -17,7 +17,8 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="FORMAT",
-            help="html, md, json, csv, svg or card; repeats. Default: html, md, csv and svg.",
+            help="html, md, json, csv, svg, predictions or card; repeats. "
+            "Default: html, md, csv and svg.",
         ),
     ] = None,
     to: Annotated[

@@ -14,8 +14,7 @@ import typer
 from tuiprobe.cli.options import of_run
 from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError
 from tuiprobe.numbers import MISSING
-from tuiprobe.plaintext import json_text, plain
-from tuiprobe.texttable import TextColumn, text_table
+from tuiprobe.plaintext import TextColumn, json_text, plain, text_table
 
 if TYPE_CHECKING:
     from tuiprobe.run.directory import RunDir

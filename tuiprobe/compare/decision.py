@@ -15,20 +15,24 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from tuiprobe.compare.inference import best_reach, difference, ends_of, joint_reach, reaching
-from tuiprobe.compare.labels import LabelEvidence, label_evidence
+from tuiprobe.compare.inference import (
+    Pairing,
+    best_reach,
+    difference,
+    ends_of,
+    joint_reach,
+    reaching,
+)
 from tuiprobe.compare.notes import NAMED, weakening
-from tuiprobe.compare.paired import Pairing
-from tuiprobe.compare.runs import Run
+from tuiprobe.compare.runs import LabelEvidence, Run, label_evidence
 from tuiprobe.label.contest import MARGIN, MARGIN_POINTS
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
 from tuiprobe.results import DataSet, Figure, Frozen, NotRun, given
 from tuiprobe.results.accuracy import Accuracy, best_accuracy
 from tuiprobe.results.base import Count
+from tuiprobe.results.headlines import MEAN_SHIFT
 from tuiprobe.results.section import NamedFigure
-
-MEAN_SHIFT_ID: Final = "mean_shift"
 
 MOST_TO_LABEL: Final = 12
 """Models that a command to label names."""
@@ -156,7 +160,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
             DecidedModel(
                 place=n,
                 model=runs[n].report.model.name,
-                run=_path(runs[n]),
+                run=plain(str(runs[n].directory.path)),
                 accuracy=best_accuracy(runs[n].report, data.name if data is not None else None),
                 standing=chosen.standings.get(n, unknown),
                 difference=chosen.differences.get(n, NOT_COMPARED if number else REFERENCE),
@@ -165,7 +169,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
         ),
         shifts=shifts,
         notes=tuple(weakening(runs, chosen.order[0], labels)),
-        **_labelling([runs[n] for n in _worth_labelling(chosen, labels)], data, labels),
+        **_labelling(runs, chosen, data, labels),
     )
     return decision.model_copy(update={"sentence": _sentence(decision)})
 
@@ -244,7 +248,7 @@ def _means_of_shifts(runs: Sequence[Run]) -> dict[int, NamedFigure]:
     """
     by_sets: dict[tuple[str, ...], list[tuple[float, int, NamedFigure]]] = {}
     for n, run in enumerate(runs):
-        mean = run.report.headline(MEAN_SHIFT_ID)
+        mean = run.report.headline(MEAN_SHIFT.id)
         if mean is not None and given(mean.figure):
             sets = mean.mean_of.sets if mean.mean_of is not None else ()
             by_sets.setdefault((mean.data, *sets), []).append((-mean.figure.value, n, mean))
@@ -279,44 +283,40 @@ def _target(
     return next((data for data in first if all(data.name in other for other in names)), None)
 
 
-def _worth_labelling(order: _Order, labels: LabelEvidence | NotRun | None) -> list[int]:
-    """Returns the runs to label for, in their order: those of a labelling that began, or the best.
-
-    Without labels these are the ones that are not told apart, or else the first of them all.
-    """
-    if isinstance(labels, LabelEvidence):
-        return list(range(len(labels.places)))
-    still = [n for n in order.order if order.standings.get(n) in ("undecided", "as good", "take")]
-    return sorted((still if len(still) > 1 else order.order)[:MOST_TO_LABEL])
-
-
 def _labelling(
-    runs: Sequence[Run], target: DataSet | None, labels: LabelEvidence | NotRun | None
+    runs: Sequence[Run],
+    order: _Order,
+    target: DataSet | None,
+    labels: LabelEvidence | NotRun | None,
 ) -> dict[str, Any]:
-    """Returns the fields about labels of the target: how many, and what more of them would take."""
+    """Returns the fields about labels of the target: how many, and what more of them would take.
+
+    A labelling that began goes on with all its runs. Before that the best of those that are not
+    told apart are worth labels, or else the first of them all.
+    """
     if target is None:
         return {}
     fields: dict[str, Any] = {"target": target.name, "pictures": target.measured}
     if isinstance(labels, LabelEvidence):
         status = labels.status
-        fields |= {"pictures": status.pictures, "labels": status.labelled, "more": status.more}
+        fields |= {"pictures": status.pictures, "labels": status.labelled}
         if status.verdict in _VERDICTS:
-            return {**fields, "more": None}
-    named = [
+            return fields
+        fields["more"], worth = status.more, list(runs)
+    else:
+        unbeaten = ("undecided", "as good", "take")
+        still = [n for n in order.order if order.standings.get(n) in unbeaten]
+        some = sorted((still if len(still) > 1 else order.order)[:MOST_TO_LABEL])
+        known = {n: best_accuracy(runs[n].report, target.name) for n in some}
+        worth = [runs[n] for n in some if not isinstance(known[n], NotRun)]
+    paths = dict.fromkeys(
         str(run.directory.path)
-        for run in runs
-        if run.directory is not None and not run.report.partial
-        if not run.report.spec.get("embeddings")
-        if isinstance(labels, LabelEvidence)
-        or not isinstance(best_accuracy(run.report, target.name), NotRun)
-    ]
-    paths = list(dict.fromkeys(named))
-    command = plain(f"tuiprobe label {shlex.join(paths)}") if len(paths) > 1 else ""
-    return {**fields, "command": command}
-
-
-def _path(run: Run) -> str:
-    return "" if run.directory is None else plain(str(run.directory.path))
+        for run in worth
+        if not run.report.partial and not run.report.spec.get("embeddings")
+    )
+    if len(paths) > 1:
+        fields["command"] = plain(f"tuiprobe label {shlex.join(paths)}")
+    return fields
 
 
 def _sentence(decision: Decision) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tuiprobe.compare.decision import MEAN_SHIFT_ID, DecidedModel, Decision, decide
+from tuiprobe.compare.decision import DecidedModel, Decision, decide
 from tuiprobe.compare.inference import difference
 from tuiprobe.compare.notes import by_models
 from tuiprobe.compare.runs import Run, read_runs
@@ -18,7 +18,7 @@ from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
 from tuiprobe.results import Figure, NotRun, Report, given
 from tuiprobe.results.accuracy import best_accuracy, brief
-from tuiprobe.results.headlines import BY_ID, TARGET_ERROR
+from tuiprobe.results.headlines import HEADLINES, LABELLED, MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.reproduce import provenance
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
@@ -27,7 +27,7 @@ from tuiprobe.run.directory import RunDir
 MANY: Final = 12
 """Models up to which a row of the table may take several lines of a terminal."""
 
-SHOWN: Final = ("labelled", "top1", MEAN_SHIFT_ID, "target")
+SHOWN: Final = (LABELLED, TOP1, MEAN_SHIFT, TARGET)
 """Ids of the headline figures in the table of the models."""
 
 
@@ -76,15 +76,17 @@ def _models(decision: Decision, reports: Sequence[Report]) -> Content:
     shown = [
         i
         for i, (id, _) in enumerate(columns)
-        if any(row[i] != MISSING for row in rows)
+        if any(row[i] is not None for row in rows)
         if id not in ("largest_loss", "images_per_second") or len(rows) <= MANY
     ]
-    cells = [[row[i] for i in shown] for row in rows]
+    cells: list[list[Value]] = [[row[i] or MISSING for i in shown] for row in rows]
     return table("models", [columns[i] for i in shown], cells, shown=len(rows), file=False)
 
 
-def _row(model: DecidedModel, report: Report) -> list[Value]:
+def _row(model: DecidedModel, report: Report) -> list[str | None]:
+    """Returns the cells of a model; None where there is nothing to show."""
     speed, change = report.timings.images_per_second, model.difference
+    shifts = _figure(report, MEAN_SHIFT.id)
     known = [model.accuracy, best_accuracy(report, report.data[0].name if report.data else None)]
     cells = {of.evidence: brief(of) for of in known if not isinstance(of, NotRun)}
     lost_on, loss = _largest_loss(report)
@@ -93,13 +95,13 @@ def _row(model: DecidedModel, report: Report) -> list[Value]:
         model.standing,
         interval(change.value, change.low, change.high, change.unit, bare=True)
         if given(change)
-        else MISSING,
-        cells.get("labels", MISSING),
-        cells.get("measured", MISSING),
-        _figure(report, MEAN_SHIFT_ID).plus_minus(),
-        f"{lost_on} {loss.alone(signed=True, bare=True)}" if given(loss) else MISSING,
-        MISSING if speed is None else f"{speed:,.0f}/s",
-        cells.get("estimate", MISSING),
+        else None,
+        cells.get("labels"),
+        cells.get("measured"),
+        shifts.plus_minus() if given(shifts) else None,
+        f"{lost_on} {loss.alone(signed=True, bare=True)}" if given(loss) else None,
+        None if speed is None else f"{speed:,.0f}/s",
+        cells.get("estimate"),
     ]
 
 
@@ -108,7 +110,7 @@ def _largest_loss(report: Report) -> tuple[str, Figure]:
     losses = {}
     for part in report.parts:
         for named in part.figures:
-            if named.id == "top1" and named.headline is not None and given(named.figure):
+            if named.id == TOP1.id and named.headline is not None and given(named.figure):
                 same = report.figure("id_own_classes", named.data)
                 first = same if given(same) else report.figure("top1")
                 change = difference(first, named.figure)
@@ -150,13 +152,12 @@ def _inside(reports: Sequence[Report]) -> Content:
     facts = {
         fact.id: fact.name for report in reports for part in report.parts for fact in part.facts
     }
-    names = {id: headline.name for id, headline in BY_ID.items() if id not in SHOWN}
-    names[TARGET_ERROR] = "error of the estimate on labelled shifts"
-    figures = [[_figure(report, id) for id in names] for report in reports]
-    known = [i for i in range(len(names)) if any(given(row[i]) for row in figures)]
+    figs = [*(fig for fig in HEADLINES if fig not in SHOWN), TARGET_ERROR]
+    figures = [[_figure(report, fig.id) for fig in figs] for report in reports]
+    known = [i for i in range(len(figs)) if any(given(row[i]) for row in figures)]
     columns = [
         ("model", "model"), ("representation", "representation"), ("parameters", "parameters"),
-        *facts.items(), *(list(names.items())[i] for i in known),
+        *facts.items(), *((figs[i].id, figs[i].name) for i in known),
     ]  # fmt: skip
     rows: list[list[Value]] = [
         [

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from tuiprobe.compare.inference import difference, excludes_zero
-from tuiprobe.compare.labels import LabelEvidence
+from tuiprobe.compare.inference import Pairing, difference, excludes_zero
 from tuiprobe.compare.notes import image_notes, label_notes, model_notes, subject_notes
 from tuiprobe.compare.overlap import Overlap, overlaps
-from tuiprobe.compare.paired import Pairing
-from tuiprobe.compare.runs import Run
+from tuiprobe.compare.runs import LabelEvidence, Run
 from tuiprobe.results import Figure, Frozen, NotRun, Report, given
-from tuiprobe.results.headlines import HEADLINES, LABELLED_ID
+from tuiprobe.results.headlines import HEADLINES, LABELLED
 from tuiprobe.results.section import NamedFigure
 
 FigurePlace = tuple[str, str, str, str]
@@ -118,7 +116,7 @@ def compare_runs(
         runs: The runs.
         first: Place of the one that the other is compared with.
         second: Place of the other.
-        labels: What labels say of all of them; see `tuiprobe.compare.labels.label_evidence`.
+        labels: What labels say of all of them; see `tuiprobe.compare.runs.label_evidence`.
     """
     known: Mapping[str, Figure] | NotRun | None = None
     if isinstance(labels, LabelEvidence):
@@ -147,35 +145,17 @@ def compare(
     alike = first.model.representation == second.model.representation
     ours, theirs = (_figures_by_place(report, all_blocks=alike) for report in (first, second))
     places = [{(data, place) for _, data, place, _ in figures} for figures in (ours, theirs)]
-    differences = []
-    change: Figure
-    for place, figure in ours.items():
-        if place not in theirs:
-            continue
-        if figure.id == LABELLED_ID:
-            known = {} if isinstance(labels, NotRun) or labels is None else labels
-            change, paired = known.get(figure.data, NO_BOUNDS), True
-        else:
-            change, paired = _difference(figure, theirs[place], pairing)
-        differences.append(
-            Difference(
-                probe=place[0],
-                data=figure.data,
-                place=figure.place,
-                id=figure.id,
-                name=figure.name,
-                first=figure.figure,
-                second=theirs[place].figure,
-                difference=change,
-                paired=paired and given(change),
-                inner=figure.inner,
-                headline=figure.headline,
-            )
-        )
+    common = {place: (ours[place], theirs[place]) for place in ours if place in theirs}
+    known = {} if isinstance(labels, NotRun) or labels is None else labels
+    facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
+    names = {fact.id: fact.name for fact in facts} if alike else {}
     return Comparison(
         models=(first.model.name, second.model.name),
-        facts=tuple(_facts(first, second)) if alike else (),
-        differences=_headlines_alone(differences),
+        facts=tuple(
+            FactPair(id=id, name=name, first=first.fact(id), second=second.fact(id))
+            for id, name in names.items()
+        ),
+        differences=_headlines_alone(list(_differences(common, pairing, known))),
         overlaps=tuple(overlaps(first, second)) if alike else (),
         notes=(
             *model_notes(first, second),
@@ -190,7 +170,7 @@ def compare(
 
 def _figures_by_place(report: Report, all_blocks: bool) -> dict[FigurePlace, NamedFigure]:
     """Returns the figures of a report; only those about answers unless `all_blocks`."""
-    of_any_kind = {headline.rank for headline in HEADLINES if not headline.within_kind}
+    of_any_kind = {fig.headline for fig in HEADLINES if not fig.within_kind}
     return {
         (part.probe, figure.data, figure.place, figure.id): figure
         for part in report.parts
@@ -199,28 +179,43 @@ def _figures_by_place(report: Report, all_blocks: bool) -> dict[FigurePlace, Nam
     }
 
 
-def _difference(ours: NamedFigure, theirs: NamedFigure, pairing: Pairing) -> tuple[Figure, bool]:
-    """Returns a difference, and whether it is paired; one of estimates would mislead."""
-    if ours.role == "estimate":
-        return ESTIMATES, False
-    paired = pairing.difference(ours, theirs)
-    return paired or difference(ours.figure, theirs.figure), paired is not None
+def _differences(
+    figures: Mapping[FigurePlace, tuple[NamedFigure, NamedFigure]],
+    pairing: Pairing,
+    labels: Mapping[str, Figure],
+) -> Iterator[Difference]:
+    """Yields the difference of each figure; one of estimates would mislead."""
+    for place, (ours, theirs) in figures.items():
+        paired = None
+        if ours.id == LABELLED.id:
+            change = paired = labels.get(ours.data, NO_BOUNDS)
+        elif ours.role == "estimate":
+            change = ESTIMATES
+        else:
+            paired = pairing.difference(ours, theirs)
+            change = paired or difference(ours.figure, theirs.figure)
+        yield Difference(
+            probe=place[0],
+            data=ours.data,
+            place=ours.place,
+            id=ours.id,
+            name=ours.name,
+            first=ours.figure,
+            second=theirs.figure,
+            difference=change,
+            paired=paired is not None and given(change),
+            inner=ours.inner,
+            headline=ours.headline,
+        )
 
 
 def _headlines_alone(differences: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Returns the differences, of which one for each headline figure keeps its rank and name."""
+    """Returns the differences, of which one for each headline figure keeps its rank."""
     rows = [row.model_copy(update={"headline": None}) for row in differences]
-    for headline in HEADLINES:
+    for fig in HEADLINES:
         for i, row in enumerate(differences):
             leads = row.headline is not None and not row.inner
-            if row.id == headline.id and leads and (given(row.first) or given(row.second)):
-                update = {"name": headline.name, "headline": headline.rank}
-                rows[i] = row.model_copy(update=update)
+            if row.id == fig.id and leads and (given(row.first) or given(row.second)):
+                rows[i] = row
                 break
     return tuple(rows)
-
-
-def _facts(first: Report, second: Report) -> Iterator[FactPair]:
-    facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
-    for id, name in dict.fromkeys((fact.id, fact.name) for fact in facts):
-        yield FactPair(id=id, name=name, first=first.fact(id), second=second.fact(id))

@@ -15,7 +15,7 @@ from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import heading, points, prose, table
 from tuiprobe.results import given
-from tuiprobe.results.headlines import LABELLED_ID
+from tuiprobe.results.headlines import LABELLED
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
 
 LISTED: Final = 24
@@ -53,7 +53,7 @@ def kind(row: Difference) -> str:
     """Returns how the interval of a difference was obtained, in a word."""
     if not given(row.difference) or row.difference.low is None:
         return MISSING
-    if row.id == LABELLED_ID:
+    if row.id == LABELLED.id:
         return "by labels"
     return "paired" if row.paired else "separate"
 

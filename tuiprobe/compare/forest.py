@@ -51,16 +51,12 @@ def forest_rows(comparison: Comparison) -> tuple[ForestRow, ...]:
         ends = (change.value, change.low, change.high) if given(change) else ()
         reach = max((abs(end) for end in ends if end is not None), default=0.0)
         reaches[_scale(row)] = max(reaches.get(_scale(row), 0.0), reach)
-    return tuple(
-        ForestRow(**{**dict(row), "name": headline_name(row), "reach": reaches[_scale(row)]})
-        for row in rows
-    )
-
-
-def headline_name(row: Difference) -> str:
-    """Returns the name of a headline figure, with the set where reports have it for several."""
-    of_a_set = BY_RANK[row.headline or 0].of_a_set
-    return f"{row.name} on {row.data}" if of_a_set else row.name
+    forest = []
+    for row in rows:
+        of_a_set = BY_RANK[row.headline or 0].of_a_set
+        name = f"{row.name} on {row.data}" if of_a_set else row.name
+        forest.append(ForestRow(**{**dict(row), "name": name, "reach": reaches[_scale(row)]}))
+    return tuple(forest)
 
 
 def _scale(row: Difference) -> tuple[str, bool]:

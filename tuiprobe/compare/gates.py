@@ -76,10 +76,10 @@ def parse_gate(text: str) -> Gate:
         ) from error
     name, end = match["name"], "value"
     if match["quoted"]:
-        by_name = {headline.name.casefold(): headline.id for headline in HEADLINES}
+        by_name = {fig.name.casefold(): fig.id for fig in HEADLINES}
         name = by_name.get(" ".join(match["quoted"].split()).casefold(), "")
         if not name:
-            names = ", ".join(f'"{headline.name}"' for headline in HEADLINES)
+            names = ", ".join(f'"{fig.name}"' for fig in HEADLINES)
             raise UsageError(
                 f"--fail-if {plain(text)!r}: no headline figure has that name; {names}; "
                 "others go by id, without quotes (--all lists them)"
@@ -136,9 +136,8 @@ def _overlap_reasons(gate: Gate, comparison: Comparison) -> Iterator[str]:
 
 
 def _names(gate: Gate, row: Difference) -> bool:
-    """Returns whether a gate names this figure; a short name matches the end of a dotted one."""
-    short = row.id.removesuffix(".value")
-    if gate.name not in (row.id, short):
+    """Returns whether a gate names this figure."""
+    if gate.name != row.id:
         return False
     if not gate.place:
         return not row.inner

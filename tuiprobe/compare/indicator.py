@@ -9,7 +9,7 @@ once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -122,32 +122,32 @@ class Correlations(Frozen):
     predictors: Many[Indicator]
 
 
-def correlate(reports: Iterable[tuple[str, Report]]) -> Correlations:
+def correlate(reports: Sequence[Report]) -> Correlations:
     """Correlates every signature with effective robustness, within strata.
 
     Effective robustness is by the baseline, shifts and axis that most runs have, among equals the
     first. Of two runs of one encoder the one with more images counts.
 
     Args:
-        reports: Name and report of each run.
+        reports: Of the runs, whose models differ in their names.
     """
     left_out: list[RunLeftOut] = []
-    usable: list[tuple[str, Report]] = []
-    for name, report in reports:
+    usable: list[Report] = []
+    for report in reports:
         if reason := _unusable(report):
-            left_out.append(RunLeftOut(run=name, reason=reason))
+            left_out.append(RunLeftOut(run=report.model.name, reason=reason))
         else:
-            usable.append((name, report))
-    counts = Counter(question for _, report in usable for question in _outcomes(report))
+            usable.append(report)
+    counts = Counter(question for report in usable for question in _outcomes(report))
     question = max(counts, key=lambda q: counts[q]) if counts else ("", (), "")
-    kept: list[tuple[CorrelatedRun, Report]] = []
+    chosen: list[tuple[CorrelatedRun, Report]] = []
     seen = set()
-    images = {
-        name: sum(data.measured for data in report.data if not data.target)
-        for name, report in usable
-    }
-    for name, report in sorted(usable, key=lambda run: (-images[run[0]], run[0])):
-        robustness = _outcomes(report).get(question)
+
+    def fewer_images(report: Report) -> tuple[int, str]:
+        return -sum(d.measured for d in report.data if not d.target), report.model.name
+
+    for report in sorted(usable, key=fewer_images):
+        name, robustness = report.model.name, _outcomes(report).get(question)
         encoder = (report.model.weights.digest, report.model.representation)
         if robustness is None:
             left_out.append(RunLeftOut(run=name, reason="other shifts or another baseline"))
@@ -157,7 +157,7 @@ def correlate(reports: Iterable[tuple[str, Report]]) -> Correlations:
             seen.add(encoder)
             run = CorrelatedRun(
                 run=name,
-                model=report.model.name,
+                model=name,
                 representation=report.model.representation,
                 backbone=backbone_of(report.model),
                 training=report.model.training,
@@ -166,16 +166,16 @@ def correlate(reports: Iterable[tuple[str, Report]]) -> Correlations:
                 kurtosis=report.figure("kurtosis"),
                 outcome=report.fact("outcome"),
             )
-            kept.append((run, report))
-    signatures = [(run, values_of(report, "signature")) for run, report in kept]
+            chosen.append((run, report))
+    signatures = [(run, values_of(report, "signature")) for run, report in chosen]
     return Correlations(
         baseline=question[0],
         target=question[1],
         axis=question[2],
-        runs=tuple(run for run, _ in kept),
+        runs=tuple(run for run, _ in chosen),
         left_out=tuple(left_out),
         signatures=probe_indicators(signatures),
-        predictors=probe_indicators([(run, _predictors(report)) for run, report in kept]),
+        predictors=probe_indicators([(run, _predictors(report)) for run, report in chosen]),
     )
 
 

@@ -26,7 +26,11 @@ _ROLES: Final[dict[str, Drawn]] = {
     "zero-shot": "main", "finetuned": "second", "captions": "third", "supervised": "control",
     "unknown": "context",
 }  # fmt: skip
-_FIGURES: Final = (("height", "highest channel, sigma"), ("kurtosis", "kurtosis"))
+_FIGURES: Final = (
+    ("height", "highest channel", "highest channel, sigma"),
+    ("kurtosis", "kurtosis", "kurtosis"),
+)
+"""Id, name, and name with the unit of each outlier figure."""
 
 
 def describe_indicator(result: Correlations) -> Section:
@@ -90,7 +94,7 @@ def outcomes_line(runs: Iterable[tuple[str, str, str]]) -> str:
 def _charts(result: Correlations) -> Iterator[Chart]:
     """Yields a chart for each figure and kind of representation, within which figures compare."""
     for place, kind in enumerate(sorted({run.representation for run in result.runs})):
-        for id, name in _FIGURES:
+        for id, name, label in _FIGURES:
             drawn = [
                 (run, figure)
                 for run in result.runs
@@ -99,8 +103,8 @@ def _charts(result: Correlations) -> Iterator[Chart]:
             if len(drawn) > 1:
                 yield Chart(
                     id=f"robustness_{id}_{place}",
-                    title=f"Effective robustness by {name.partition(',')[0]}, {kind}",
-                    x_label=name,
+                    title=f"Effective robustness by {name}, {kind}",
+                    x_label=label,
                     y_label=f"effective robustness by {result.baseline}, points",
                     y_unit="points",
                     series=tuple(_series(drawn)),
@@ -127,7 +131,8 @@ def _series(drawn: Sequence[tuple[CorrelatedRun, Estimate]]) -> Iterator[Series]
 def _encoders(runs: Sequence[CorrelatedRun]) -> Content:
     columns = (
         ("run", "encoder"), ("representation", "representation"), ("backbone", "backbone"),
-        ("training", "training"), *_FIGURES, ("robustness", "effective robustness"),
+        ("training", "training"), *((id, label) for id, _, label in _FIGURES),
+        ("robustness", "effective robustness"),
     )  # fmt: skip
     rows: list[list[Value]] = [
         [run.run, run.representation, run.backbone, run.training,

@@ -55,20 +55,20 @@ def overlaps(first: Report, second: Report) -> Iterator[Overlap]:
     )
     for place in dict.fromkeys((*ours, *theirs)):
         a, b = ours.get(place), theirs.get(place)
-        without = first if a is None else second
-        yield _overlap(a, b, f"not in the report of {without.model.name}")
+        either = a or theirs[place]
+        overlap = Overlap(id=either.id, name=either.name, data=either.data, place=either.place)
+        if a is None or b is None:
+            without = first if a is None else second
+            reason = f"not in the report of {without.model.name}"
+            yield overlap.model_copy(update={"not_comparable": reason})
+        elif reason := _difference_of_basis(a.basis, b.basis):
+            yield overlap.model_copy(update={"not_comparable": reason})
+        else:
+            yield _counted(overlap, a, b)
 
 
-def _overlap(first: NamedSet | None, second: NamedSet | None, missing: str) -> Overlap:
-    either = first or second
-    assert either is not None
-    overlap = Overlap(id=either.id, name=either.name, data=either.data, place=either.place)
-    if first is None or second is None:
-        reason = missing
-    else:
-        reason = _difference_of_basis(first.basis, second.basis)
-    if reason or first is None or second is None:
-        return overlap.model_copy(update={"not_comparable": reason})
+def _counted(overlap: Overlap, first: NamedSet, second: NamedSet) -> Overlap:
+    """Returns what two sets of one kind share, and what only one of them has."""
     a, b = set(first.members), set(second.members)
     jaccard: Figure = NotRun(reason="neither found any")
     if n := len(a | b):

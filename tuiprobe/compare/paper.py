@@ -10,22 +10,23 @@ from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.compare.indicator_section import outcomes_line
 from tuiprobe.errors import UsageError
 from tuiprobe.numbers import MISSING
+from tuiprobe.plaintext import markdown_table
 from tuiprobe.report.text import escaped, opening
 from tuiprobe.results import Figure, Frozen, Report, given
+from tuiprobe.results.headlines import EFFECTIVE, KURTOSIS, MEAN_SHIFT, PERSISTENCE, TOP1
 from tuiprobe.results.report import ABSENT
-from tuiprobe.texttable import markdown_table
 
-TABLES: Final[dict[str, tuple[str, ...]]] = {
-    "Accuracy in distribution": ("top1",),
-    "Mean accuracy under shift": ("mean_shift",),
-    "Effective robustness": ("value", "effective"),
-    "Activation kurtosis": ("kurtosis",),
-    "Persistence": ("persistence.value",),
-    "Accuracy in distribution with 80 % of the directions pruned": ("pruned_80",),
-    "Unique concepts": ("unique",),
-    "Unique concepts over random directions": ("excess",),
+TABLES: Final = {
+    "Accuracy in distribution": TOP1.id,
+    "Mean accuracy under shift": MEAN_SHIFT.id,
+    "Effective robustness": EFFECTIVE.id,
+    "Activation kurtosis": KURTOSIS.id,
+    "Persistence": PERSISTENCE.id,
+    "Accuracy in distribution with 80 % of the directions pruned": "pruned_80",
+    "Unique concepts": "unique_concepts",
+    "Unique concepts over random directions": "excess_concepts",
 }
-"""Ids of the figure of each table; the first that a report has counts."""
+"""Id of the figure of each table."""
 
 OUTCOME: Final = "Outcome on outlier features"
 
@@ -46,7 +47,7 @@ class PaperModel(Frozen):
             model has the same backbone and training.
         training: Column of the preset: see `column_of`; `other` beyond the presets.
         outcome: Outcome on outlier features; empty without.
-        figures: The figure of each table, by its last id in `TABLES`.
+        figures: The figure of each table, by its id.
     """
 
     model: str
@@ -89,7 +90,7 @@ def paper(reports: Sequence[Report]) -> Paper:
                 backbone=report.model.name if preset is None else preset.backbone,
                 training="other" if preset is None else column_of(preset),
                 outcome=report.fact("outcome"),
-                figures={ids[-1]: _figure(report, ids) for ids in TABLES.values()},
+                figures={id: report.figure(id) for id in TABLES.values()},
             )
         )
     places = Counter((m.backbone, m.training) for m in models)
@@ -101,11 +102,6 @@ def paper(reports: Sequence[Report]) -> Paper:
         ),
         gaps=tuple(gap for report in reports for gap in _gaps(report)),
     )
-
-
-def _figure(report: Report, ids: tuple[str, ...]) -> Figure:
-    figures = [report.figure(id) for id in ids]
-    return next((figure for figure in figures if given(figure)), figures[-1])
 
 
 def column_of(preset: Preset) -> str:
@@ -129,8 +125,8 @@ def _gaps(report: Report) -> Iterator[Gap]:
         yield Gap(model=name, reason="UNTRAINED, its figures describe a random network")
     if report.partial:
         yield Gap(model=name, reason="PARTIAL, not all images were measured")
-    for title, ids in TABLES.items():
-        figure = _figure(report, ids)
+    for title, id in TABLES.items():
+        figure = report.figure(id)
         if given(figure):
             continue
         reason = figure.reason
@@ -150,8 +146,8 @@ def paper_markdown(content: Paper) -> str:
         "ViTs are token, supervised ResNets pooled.",
         "",
     ]
-    for title, ids in TABLES.items():
-        figures = {m.model: m.figures[ids[-1]] for m in content.models}
+    for title, id in TABLES.items():
+        figures = {m.model: m.figures[id] for m in content.models}
         cells = {name: f.with_interval() for name, f in figures.items() if given(f)}
         lines += _table(title, content.models, cells)
         if title == "Effective robustness":

@@ -1,17 +1,25 @@
-"""Runs to compare: what is read of each, and what each is called."""
+"""Runs to compare: what is read of each, what each is called, and what labels say of them."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tuiprobe.plaintext import plain
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.label.report_part import labels_state
 from tuiprobe.report import read_report
-from tuiprobe.results import Report
-from tuiprobe.run.directory import RunDir
+from tuiprobe.results import Estimate, Figure, NotRun, Report
+from tuiprobe.run.directory import RunDir, distinct_names
 from tuiprobe.run.per_image import ImageValues, read_per_image
+
+if TYPE_CHECKING:
+    from tuiprobe.label.session import Labelling
+    from tuiprobe.label.status import LabelStatus
+
+BOUNDS: Final = "bets on the labels: bounds that hold at any time, of all pairs together, with 95 %"
 
 
 class Run(NamedTuple):
@@ -19,7 +27,7 @@ class Run(NamedTuple):
 
     report: Report
     images: ImageValues
-    directory: RunDir | None = None
+    directory: RunDir
 
 
 def read_run(directory: RunDir) -> Run:
@@ -41,32 +49,74 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
 
 
 def with_names(runs: Sequence[Run]) -> list[Run]:
-    """Returns runs whose models differ in their names.
-
-    Equal ones are called by their directories, where these have equal names by their paths, and
-    where one run was given twice by its number too.
-    """
-    names = [run.report.model.name for run in runs]
-    for called in (_folder_name, _path_name):
-        counts = Counter(names)
-        names = [
-            called(run) if counts[name] > 1 else name for name, run in zip(names, runs, strict=True)
-        ]
+    """Returns runs whose models differ in their names; see `distinct_names`."""
+    models = [run.report.model.name for run in runs]
     named = []
-    for n, (name, run) in enumerate(zip(names, runs, strict=True)):
-        number = names[:n].count(name)
-        model = run.report.model.model_copy(
-            update={"name": f"{name} ({number + 1})" if number else name}
-        )
+    for run, name in zip(runs, distinct_names(models, [r.directory for r in runs]), strict=True):
+        model = run.report.model.model_copy(update={"name": name})
         named.append(run._replace(report=run.report.model_copy(update={"model": model})))
     return named
 
 
-def _folder_name(run: Run) -> str:
-    if run.directory is None:
-        return f"{run.report.model.name} ({run.report.key[:8]})"
-    return plain(run.directory.path.resolve().name)
+@dataclass(frozen=True, eq=False)
+class LabelEvidence:
+    """What the labels of a target say of some runs.
+
+    Attributes:
+        labelling: Their labelling.
+        status: What it decides.
+        places: Place of each run among the candidates.
+    """
+
+    labelling: Labelling
+    status: LabelStatus
+    places: tuple[int, ...]
+
+    def difference(self, a: int, b: int) -> Figure:
+        """Returns one run minus another on all pictures, with its bounds.
+
+        Args:
+            a: The first run.
+            b: The second run.
+        """
+        value, low, high = self.labelling.difference(self.places[a], self.places[b])
+        if low > high:
+            return NotRun(reason="labels contradict each other")
+        n = self.status.labelled
+        return Estimate(value=value, low=low, high=high, unit="points", n=n, method=BOUNDS)
 
 
-def _path_name(run: Run) -> str:
-    return _folder_name(run) if run.directory is None else plain(str(run.directory.path))
+def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvidence | NotRun | None:
+    """Returns what labels say of two or more runs, or why they do not say it; None without labels.
+
+    Args:
+        runs: The runs; the labels are those beside the first one.
+        target: Name of the target set; None for the first of all runs that has labels.
+    """
+    targets = [[data.name for data in run.report.data if data.target] for run in runs]
+    common = [name for name in targets[0] if all(name in names for names in targets)]
+    states = tuple(labels_state(run.directory) for run in runs)
+    paths = tuple(run.directory.path for run in runs)
+    try:
+        for name in common if states[0] else ():
+            if target in (None, name) and (evidence := _evidence(paths, name, states)) is not None:
+                return evidence
+    except TuiprobeError as error:
+        return NotRun(reason=str(error))
+    return None
+
+
+@lru_cache(maxsize=64)
+def _evidence(
+    paths: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
+) -> LabelEvidence | None:
+    """Returns what labels say of run directories; `states` changes where the result may."""
+    from tuiprobe.label.session import open_labelling  # scipy, which runs without labels spare
+    from tuiprobe.label.status import label_status
+
+    labelling = open_labelling(paths, target)
+    status = label_status(labelling)
+    if not status.labelled:
+        return None
+    candidates = [candidate.directory.path for candidate in labelling.matched.candidates]
+    return LabelEvidence(labelling, status, tuple(map(candidates.index, paths)))

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing, nullcontext
-from itertools import islice
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from tuiprobe.datasets import Sample
 from tuiprobe.datasets.content import DIGEST_BYTES
-from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches, read_rows, uploaded
+from tuiprobe.engine.decoding import Batch
 from tuiprobe.engine.job import Job
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.machine import statistics_device
 from tuiprobe.engine.shards import Shard, stack_states
+from tuiprobe.engine.stopping import KEPT, Interrupted
 from tuiprobe.engine.tap_statistics import INNER_TOP_K, MAX_ROWS, Measures, RowMeasure, TapMeasure
-from tuiprobe.errors import DataError, RunError
+from tuiprobe.errors import DataError
 from tuiprobe.models.taps import Tap
-from tuiprobe.models.trial import out_of_memory
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.spec import FINAL_TAP
 
@@ -29,43 +27,50 @@ _NAMED = 3  # unreadable images in an error
 
 
 class Extraction:
-    """Measures shards of a run and publishes them.
+    """Measures the missing shards of a run and publishes them.
 
     Args:
         job: The run.
         live: The live view to update.
+        missing: The shards to measure.
         unreadable: Number of unreadable images in shards of earlier attempts.
+
+    Attributes:
+        left: The shards that are not published yet, by set name and number.
+        stopped: Whether it was asked to stop before the last one.
     """
 
-    def __init__(self, job: Job, live: LiveView, unreadable: int = 0) -> None:
-        self._job, self._plan, self.live = job, job.plan, live
+    def __init__(
+        self, job: Job, live: LiveView, missing: Sequence[Shard] = (), unreadable: int = 0
+    ) -> None:
+        self.job, self._plan, self._live = job, job.plan, live
+        self.left = {shard.place: shard for shard in missing}
+        self.stopped = False
         self._pieces = 1  # forward passes per batch; grows when memory runs out
         self._unreadable_before = unreadable
         self._unreadable: dict[tuple[str, int], str] = {}
 
-    def run(self, shards: Sequence[Shard]) -> None:
-        """Measures the shards in order; published shards are kept in any case.
+    def needs(self, shard: Shard) -> bool:
+        """Says whether it still has to measure a shard."""
+        return shard.place in self.left
 
-        Raises:
-            Interrupted: If a stop was requested.
-            RunError: If a single image does not fit into memory, or writing fails.
-        """
-        pending = list(shards)
-        while pending:
-            try:
-                with closing(self._stream(pending)) as measured:
-                    for _ in measured:
-                        pending = pending[1:]
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not out_of_memory(error):
-                    raise
-                self._cut_batches(error)
+    def begin_pass(self) -> None:
+        """Says that it is measured from here on; speed and time left are of the missing shards."""
+        missing = [*self.left.values()]
+        unit = "rows" if self._plan.row_sets else "images"
+        images = sum(shard.size for shard in missing)
+        self.job.say("stage", f"measuring {images} {unit}", stage="extract")
+        self._live.begin(missing)
 
-    def _cut_batches(self, error: Exception) -> None:
+    def stop(self, reason: Interrupted) -> None:
+        """Marks it as stopped, and says so."""
+        self.stopped = True
+        self.job.say("interrupted", f"stopped by {reason}; {KEPT}")
+
+    def cut_batches(self) -> bool:
+        """Makes the pieces of a batch half as large; returns False if they are single images."""
         if self._pieces >= self._plan.spec.batch:
-            raise RunError(
-                "out of memory with one image at a time; use a smaller model or --device cpu"
-            ) from error
+            return False
         self._pieces *= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -73,31 +78,13 @@ class Extraction:
             f"out of memory: batches are cut into {self._pieces} pieces from here on, so the "
             "figures are no longer bit-equal to those of a run that is not cut"
         )
-        self._job.say("warning", message)
-
-    def _stream(self, shards: Sequence[Shard]) -> Generator[Shard]:
-        plan = self._plan
-        workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
-        with (
-            nullcontext(read_rows(shards, plan.row_sets))
-            if plan.row_sets
-            else decode_batches(
-                shards, plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers
-            )
-        ) as decoded:
-            alone = ((batch,) for batch in decoded)
-            batches = (batch for (batch,) in uploaded(alone, plan.device))
-            for shard in list(shards):
-                self.begin(shard)
-                for batch in islice(batches, len(shard.batches)):
-                    self.take(batch)
-                self.publish()
-                yield shard
+        self.job.say("warning", message)
+        return True
 
     def begin(self, shard: Shard) -> None:
         """Starts a shard; drops the measurements of an unfinished one."""
         self._current = _Current(shard, self._new_measures(shard))
-        self.live.begin_shard(shard, self._current.measures)
+        self._live.begin_shard(shard, self._current.measures)
 
     def take(self, batch: Batch) -> None:
         """Measures the next batch of the shard.
@@ -106,7 +93,7 @@ class Extraction:
             Interrupted: If a stop was requested.
             DataError: If an image changed since the run was planned, or too many are unreadable.
         """
-        self._job.stop.check()
+        self.job.stop.check()
         current = self._current
         dataset = self._plan.suite.sets[current.shard.set_name]
         batch.refuse_changed(dataset)
@@ -126,7 +113,7 @@ class Extraction:
                 current.features.append(features.float()[kept])  # stays there: nothing waits
                 current.ids.append(ids[kept])
         lost = len(batch.skipped) + len(batch.nonfinite)
-        self.live.advance(len(batch.ids), lost, current.features, current.ids)
+        self._live.advance(len(batch.ids), lost, current.features, current.ids)
 
     def publish(self) -> None:
         """Writes the shard's file; after this the shard is final."""
@@ -148,21 +135,22 @@ class Extraction:
         metadata = {
             "key": self._plan.set_keys[shard.set_name],
             "place": f"{shard.set_name} {shard.number}",
-            "fingerprint": self._job.reader.fingerprint.model_dump_json(),
+            "fingerprint": self.job.reader.fingerprint.model_dump_json(),
             "pieces": str(self._pieces),
             "skipped": json.dumps(current.skipped),
             "seconds": f"{time.monotonic() - current.started:.3f}",
             **rows,
         }
         write_arrays(self._plan.directory.shard_file(*shard.place), arrays, metadata)
-        self.live.end_shard(current.features, current.ids)
+        self._live.end_shard(current.features, current.ids)
+        del self.left[shard.place]
 
     def _count_unreadable(self, set_name: str, sample: Sample, reason: str) -> None:
         """Counts an unreadable image, once however often it is tried."""
         if (set_name, sample.id) in self._unreadable:
             return
         message = self._unreadable[set_name, sample.id] = f"{sample.path}: {reason}"
-        self._job.say("skipped", message, set=set_name)
+        self.job.say("skipped", message, set=set_name)
         count = self._unreadable_before + len(self._unreadable)
         allowed, images = self._plan.spec.max_unreadable, self._plan.images
         if count > allowed * images:

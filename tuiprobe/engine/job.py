@@ -11,7 +11,7 @@ from typing import TypeAlias
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader
-from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest, explaining_failures
+from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.results import Report
 from tuiprobe.results.report import Timings
@@ -72,6 +72,7 @@ class Job:
         reader: Reads the shards of the run.
         stop: The stop requests to it.
         status: The status of this rank.
+        resumed: Number of images that earlier attempts had measured.
         results_before: When the results of an earlier attempt were written; None without.
     """
 
@@ -84,6 +85,7 @@ class Job:
         self.reader = ShardReader(plan, fingerprint, mix)
         self.stop = StopRequest(plan.directory.cancel_file)
         self.status = StatusWriter(plan.directory, plan.rank.number, plan.rank.world)
+        self.resumed = 0
         self.results_before = plan.directory.results_file.modified()
 
     def listen(self, event: Event) -> None:
@@ -95,22 +97,11 @@ class Job:
         """Tells an event of a kind."""
         self.listen(Event(kind, message, dict(data)))
 
-    @contextmanager
-    def noting_failure(self) -> Iterator[None]:
-        """Says in the status of this rank if the block fails or is interrupted.
-
-        Raises:
-            TuiprobeError: If the block fails.
-            Interrupted: If a stop was requested before or after measuring.
-        """
-        try:
-            with explaining_failures():
-                yield
-        except (TuiprobeError, Interrupted) as reason:
-            stopped = isinstance(reason, Interrupted)
-            message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
-            with suppress(TuiprobeError):
-                self.status.hear(Event("interrupted" if stopped else "failed", message))
-                if stopped:
-                    self.status.end("interrupted", message)
-            raise
+    def note(self, reason: TuiprobeError | Interrupted) -> None:
+        """Writes into the status of this rank that it failed, or was stopped."""
+        stopped = isinstance(reason, Interrupted)
+        message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
+        with suppress(TuiprobeError):
+            self.status.hear(Event("interrupted" if stopped else "failed", message))
+            if stopped:
+                self.status.end("interrupted", message)

@@ -1,4 +1,7 @@
-"""Files that one rank writes for all before measuring: labels of concepts, means of channels."""
+"""What comes before the first image: the shards of earlier attempts, the checks, and the head.
+
+One rank writes the labels of concepts and the means of ablated channels for all.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,141 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import numpy as np
 import torch
 
-from tuiprobe.datasets.concepts import (
-    Concept,
-    ConceptDataset,
-    concept_dataset,
-)
+from tuiprobe.datasets.concepts import Concept, ConceptDataset, concept_dataset
 from tuiprobe.engine.decoding import choose_workers, decode_batches
-from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.earlier import replaced_answers
+from tuiprobe.engine.extract import Extraction
+from tuiprobe.engine.head_building import LongHeadError, write_head
+from tuiprobe.engine.job import Job
+from tuiprobe.engine.live import LiveView
+from tuiprobe.engine.plan import Plan, record_of, write_plan
+from tuiprobe.engine.preflight import preflight
+from tuiprobe.engine.resume import Inventory, UnusableShardError, compare_contents, take_inventory
+from tuiprobe.engine.running import LiveAnswers
+from tuiprobe.engine.stopping import stop_signals
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.models.ablated import LayerAblation
+from tuiprobe.probes.robustness.baselines import keep_baseline
+from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.concept_labels import read_labels
+from tuiprobe.run.counting import count_images
+from tuiprobe.run.head_file import read_head
+from tuiprobe.run.records import write_spec
 from tuiprobe.run.status import Event, Listener
 
 _LABELS_LOCK = "lock-labels"
 _MEANS_LOCK = "lock-ablation"
 
+HEAD_SECONDS = 20.0
+"""Time that the head may take before the first image is measured."""
+
 _TOGETHER = 64  # images per message of a worker process
+
+
+def prepare(job: Job) -> Extraction:
+    """Creates or resumes the directory, checks the run, and returns what measures the rest."""
+    plan, directory = job.plan, job.plan.directory
+    new = directory.create(plan.key)
+    directory.cancel_file.unlink()
+    job.status.begin()
+    sweep(directory.path)
+    own = {shard.place for shard in plan.rank.share(plan.all_shards)}
+    inventory = take_inventory(job.reader, plan.all_shards, job.listen, own)
+    anew = new or compare_contents(plan, inventory.published, job.listen)
+    if plan.rank.number == 0 and (replaced := replaced_answers(plan)):
+        job.say("warning", replaced)
+    if anew or plan.rank.number == 0:  # a rank may finish before another starts
+        write_spec(plan.spec, directory)
+        if anew:
+            write_plan(plan)
+        keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
+    with job.clock.stage("concepts"):
+        write_labels(plan, job.listen)
+    with job.clock.stage("ablation"):
+        set_means(plan, job.listen)
+    _say_warnings(job)
+    with job.clock.stage("preflight"):
+        preflight(plan, job.listen)
+    published = {shard.place for shard in inventory.published}
+    job.resumed = resumed = count_images(plan.set_plans, published, ()).done
+    if resumed:
+        unit = "rows" if plan.row_sets else "images"
+        job.say("stage", f"resuming: {resumed} of {plan.images} {unit} are done", stage="load")
+    images_of_head = plan.head.kind == "probe"  # they take as long as those of the run
+    if plan.rank.number == 0 and inventory.missing and not images_of_head:
+        try:  # so that answers show at once
+            with job.clock.stage("head"), stop_signals().deferred():
+                write_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
+        except LongHeadError:
+            job.say("stage", "the head takes longer: it is built after measuring", stage="head")
+    job.clock.images = inventory.images
+    return extraction_of(job, inventory)
+
+
+def _say_warnings(job: Job) -> None:
+    plan = job.plan
+    if plan.encoder.weights.kind == "untrained":
+        job.say(
+            "warning",
+            f"{plan.spec.model} is UNTRAINED: no public weights exist, so "
+            "every figure describes a random network; pass --checkpoint FILE",
+        )
+    notes = [note for dataset in plan.suite.sets.values() for note in dataset.notes]
+    for note in dict.fromkeys((*notes, *plan.suite.notes)):
+        job.say("warning", note)
+    for name, rows in plan.row_sets.items():
+        if rows.understood:
+            job.say("stage", rows.understood)
+        if len(rows.samples) > len(rows.sampled):
+            job.say(
+                "stage",
+                f"{name}: moments and top rows are of all {len(rows.samples):,} rows; figures that "
+                f"need vectors are of a seeded sample of {len(rows.sampled):,}",
+            )
+
+
+def extraction_of(job: Job, inventory: Inventory) -> Extraction:
+    """Returns what measures the missing shards of this process."""
+    plan = job.plan
+    answers = _live_answers(job, inventory) if inventory.missing else None
+    live = LiveView(
+        plan.directory, job.status, plan.set_plans, job.listen, plan.suite.sets, answers
+    )
+    return Extraction(job, live, inventory.missing, inventory.unreadable)
+
+
+def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
+    """Returns what counts the answers so far, those of an earlier attempt included."""
+    plan = job.plan
+    if not plan.directory.head_file.exists():
+        job.status.update(unanswered="the head is built after measuring: answers follow then")
+        return None
+    try:
+        head = read_head(plan.directory)
+    except DamagedFileError as error:
+        head = NotRun(reason=str(error))
+    if isinstance(head, NotRun):
+        job.status.update(unanswered=head.reason[:1000])
+        return None
+    job.status.update(unanswered="")
+    answers = LiveAnswers(plan.suite, *head)
+    own = {shard.place for shard in plan.rank.share(plan.all_shards)}
+    for shard in inventory.published:
+        if shard.place in own:
+            with suppress(UnusableShardError):  # merging says so
+                arrays = job.reader.read(shard).arrays
+                answers.count(shard.set_name, [arrays["features"]], [arrays["ids"]])
+                answers.end_shard()
+    return answers
 
 
 def write_labels(plan: Plan, listen: Listener) -> None:

@@ -9,19 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.errors import DataError
 from tuiprobe.label.betting import Floats, Ints
-from tuiprobe.probes.confidence import Logits
-from tuiprobe.probes.crossfit import CrossFitted, cross_fit
-from tuiprobe.probes.heads import SetFeatures, class_name
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
-from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import read_class_names
+from tuiprobe.run.head_file import class_name, read_class_names
 from tuiprobe.run.manifest import MANIFEST
-from tuiprobe.run.records import SetRecord, read_shard
+from tuiprobe.run.per_image import read_per_image
+from tuiprobe.run.pictures import read_digests
 from tuiprobe.run.results import is_partial
 
 
@@ -83,57 +79,41 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
     if not directory.measured_file.exists() or is_partial(directory):
         raise DataError(f"{path} is not finished: the same command resumes it")
     reader = RunReader(directory)
-    features = _target(reader, target)
-    head = reader.head
-    if isinstance(head, NotRun):
-        raise NoCandidateError(f"{path} has no head, so it gives no answers: {head.reason}")
-    fitted = cross_fit(head, reader.head_sets[0], features)
-    logits = Logits(head, features)
-    given = logits.confidences(fitted.whole if isinstance(fitted, CrossFitted) else 1.0)
-    names, classes = read_class_names(directory), np.unique(logits.classes)
-    backwards = zip(logits.classes[::-1].tolist(), logits.rows[::-1].tolist(), strict=True)
-    first_row = dict(backwards)
-    ids = reader.features(features.name)["ids"]
-    order = np.argsort(ids)
-    record = next(record for record in reader.sets if record.name == features.name)
+    name = _target(reader, target)
+    if isinstance(reader.head, NotRun):
+        raise NoCandidateError(f"{path} has no head, so it gives no answers: {reader.head.reason}")
+    record = next(record for record in reader.sets if record.name == name)
+    if record.rows is not None:
+        raise NoCandidateError(f"{path} measured stored vectors: there is no picture to label")
+    pictures = read_per_image(directory).get(name)
+    if pictures is None or pictures.answers is None:
+        raise NoCandidateError(f"{path} keeps no answers on {name}: `tuiprobe reprobe` makes them")
+    given = pictures.answers
+    answered = given.answer >= 0
+    order = np.argsort(given.classes)
+    names = read_class_names(directory)
     return Candidate(
         directory=directory,
         model=reader.plan.model.name,
-        target=features.name,
+        target=name,
         source=record.source,
         notes=tuple(record.notes),
-        classes=tuple(class_name(names, first_row[int(c)]) for c in classes),
-        ids=ids[order],
-        answers=np.searchsorted(classes, given.answer)[order],
-        confidences=given.confidence[order],
-        digests=_digests(reader, record),
-        paths=reader.paths(features.name),
+        classes=tuple(class_name(names, row) for row in given.classes.tolist()),
+        ids=pictures.ids[answered],
+        answers=order[np.searchsorted(given.classes, given.answer[answered], sorter=order)],
+        confidences=given.confidence[answered],
+        digests=read_digests(directory, record, reader.plan.key),
+        paths=reader.paths(name),
     )
 
 
-def _target(reader: RunReader, target: str | None) -> SetFeatures:
-    """Returns the target set of a name, or the only one."""
-    path, sets = reader.directory.path, {chosen.name: chosen for chosen in reader.target_sets}
+def _target(reader: RunReader, target: str | None) -> str:
+    """Returns the name of a target set, or of the only one."""
+    path, sets = reader.directory.path, [data.name for data in reader.targets]
     if not sets:
         raise NoCandidateError(f"{path} has no target set: run it again with --target FOLDER")
     if target is None and len(sets) > 1:
         raise DataError(f"{path} has several target sets: choose one of {', '.join(sets)}")
     if target is not None and target not in sets:
         raise DataError(f"{path} has no target set {target}; it has {', '.join(sets)}")
-    return next(iter(sets.values())) if target is None else sets[target]
-
-
-def _digests(reader: RunReader, record: SetRecord) -> dict[int, str]:
-    if record.rows is not None:
-        raise NoCandidateError(
-            f"{reader.directory.path} measured stored vectors: there is no picture to label"
-        )
-    digests: dict[int, str] = {}
-    for number in range(record.shards):
-        key = record.key or reader.plan.key
-        shard = read_shard(reader.directory, record.name, number, key)
-        checked = CheckedArrays(shard.entry, shard.arrays)
-        images = checked.shaped("images", "i8", None)
-        rows = checked.shaped("digests", "u1", len(images), DIGEST_BYTES)
-        digests |= {i: row.tobytes().hex() for i, row in zip(images.tolist(), rows, strict=True)}
-    return digests
+    return target or sets[0]

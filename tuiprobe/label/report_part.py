@@ -10,21 +10,21 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final, Literal
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.label.files import label_targets
-from tuiprobe.label.result import LabelledSet, TargetLabels
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.content import ColumnOf, prose, table
-from tuiprobe.results import NotRun, Part, Report, given
-from tuiprobe.results.accuracy import best_accuracy, sentence
+from tuiprobe.results import Figure, Frozen, NotRun, Part, ProbeResult, Report, given
+from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy, sentence
+from tuiprobe.results.base import Count, Many, Share
 from tuiprobe.results.card import title
-from tuiprobe.results.headlines import LABELLED, LABELLED_ID
-from tuiprobe.results.section import Code, NamedFigure, Section, Text, Value
+from tuiprobe.results.headlines import LABELLED
+from tuiprobe.results.section import Code, Range, Section, Text, Value
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import MANIFEST
 
@@ -43,6 +43,80 @@ UNKNOWN: Final = (
 )
 
 
+class LabelledSet(Frozen):
+    """What labels say of one target set.
+
+    Attributes:
+        data: Name of the set.
+        pictures: Different readable pictures, which the accuracy is about.
+        labelled: Labelled pictures among them.
+        unsure: Pictures among those on which the labeller was not sure.
+        right: On how many of them the run is right.
+        accuracy: On all pictures; the reason where there is none.
+        evidence: Whether it rests on a `sample` or on what labels prove; `open` without one.
+        classes: Among how many classes the run answered; 0 where that is not known.
+        of_classes: How many classes its head has.
+    """
+
+    data: str
+    pictures: Count
+    labelled: Count
+    unsure: Count
+    right: Count
+    accuracy: Share
+    evidence: Literal["sample", "proof", "open"]
+    classes: Count = 0
+    of_classes: Count = 0
+
+    @property
+    def proven(self) -> tuple[float, float]:
+        """The least and the largest accuracy that labels leave possible."""
+        unknown = self.pictures - self.labelled + self.unsure
+        return self.right / self.pictures, (self.right + unknown) / self.pictures
+
+    def cut(self, figure: Figure) -> Figure:
+        """Returns an estimate of the accuracy, cut to what labels prove.
+
+        Args:
+            figure: Made without labels.
+
+        Returns:
+            The reason why there is none where what labels prove is the narrower range.
+        """
+        if isinstance(figure, NotRun) or figure.low is None or figure.high is None:
+            return figure
+        least, most = self.proven
+        low, high = max(figure.low, least), min(figure.high, most)
+        if low > high or (least >= figure.low and most <= figure.high):
+            return NotRun(reason=f"{self.labelled:,} labels prove more")
+        value = min(max(figure.value, low), high)
+        return figure.model_copy(update={"value": value, "low": low, "high": high})
+
+    def known(self) -> Accuracy | NotRun:
+        """Returns the accuracy with what its range is."""
+        if isinstance(self.accuracy, NotRun):
+            return self.accuracy
+        among = (self.classes, self.of_classes)
+        return accuracy_from(self.accuracy, self.data, "labels", self.range, among)
+
+    @property
+    def range(self) -> Range:
+        """What the range of the accuracy is."""
+        return "proven" if self.evidence == "proof" else "labels"
+
+
+class TargetLabels(ProbeResult):
+    """What the labels beside a run say of it.
+
+    Attributes:
+        targets: In the order of the run.
+    """
+
+    probe: ClassVar[str] = LABELS
+
+    targets: Many[LabelledSet]
+
+
 def with_labels(report: Report, directory: RunDir) -> Report:
     """Returns a report with what the labels beside its run say: a part, the title, or a warning.
 
@@ -56,8 +130,12 @@ def with_labels(report: Report, directory: RunDir) -> Report:
         return report
     sets, faults = _labelled_sets(directory.path.resolve(), targets, state)
     sets = tuple(_among_classes(data, report) for data in sets)
-    part = labels_part(sets) if sets else _not_counted(faults)
-    if part is None:
+    if sets:
+        part = labels_part(sets)
+    elif faults:  # a warning says it too
+        reason = "; ".join(faults)
+        part = Part(probe=LABELS, title=TITLE, block=BLOCK, not_run=reason, applies=False)
+    else:
         return report
     # What was measured comes before the estimate, anything weaker after it.
     measured = part.section is not None and part.section.clause
@@ -153,14 +231,6 @@ def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
     return data.model_copy(update={"classes": known.classes, "of_classes": known.of_classes})
 
 
-def _not_counted(faults: Sequence[str]) -> Part | None:
-    """Returns the part that says why no labels count; None without such reasons."""
-    reason = "; ".join(faults)  # a warning says it too
-    if not reason:
-        return None
-    return Part(probe=LABELS, title=TITLE, block=BLOCK, not_run=reason, applies=False)
-
-
 def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
     """Returns the part of estimates without labels, cut to what labels prove."""
     from tuiprobe.probes.targets.describe import describe
@@ -242,13 +312,10 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
             ),
         ),
         figures=tuple(
-            NamedFigure(
-                id=LABELLED_ID,
-                name="accuracy by labels",
-                data=data.data,
-                place="labels",
-                figure=data.accuracy,
-                headline=LABELLED,
+            LABELLED.named(
+                data.accuracy,
+                data.data,
+                "labels",
                 range=data.range,
                 classes=data.classes,
                 of_classes=data.of_classes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Q
 from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.label.survey import LabelledAccuracy, StratifiedSample
 from tuiprobe.plaintext import encodable, plain
-from tuiprobe.run.directory import RunDir
+from tuiprobe.run.directory import RunDir, distinct_names
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -311,14 +310,10 @@ class Labelling:
         return tuple(chr(ord("A") + place) if place < 26 else f"A{place}" for place in places)
 
     @property
-    def models(self) -> tuple[str, ...]:
-        """The name of each candidate: its model, or its run where two have the same model."""
-        names = [candidate.model for candidate in self.matched.candidates]
-        times = Counter(names)
-        return tuple(
-            name if times[name] == 1 else candidate.directory.path.name
-            for name, candidate in zip(names, self.matched.candidates, strict=True)
-        )
+    def models(self) -> list[str]:
+        """The name of each candidate; see `distinct_names`."""
+        candidates = self.matched.candidates
+        return distinct_names([run.model for run in candidates], [r.directory for r in candidates])
 
 
 def open_labelling(

@@ -19,7 +19,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import PROBES, registry
 from tuiprobe.probes.algebra import fixed_threads
-from tuiprobe.probes.heads import answered_rows, class_name, usable_images
+from tuiprobe.probes.heads import answered_rows, usable_images
 from tuiprobe.probes.paths import without_folders
 from tuiprobe.probes.per_image import image_values
 from tuiprobe.probes.protocol import Probe, Subject
@@ -38,7 +38,7 @@ from tuiprobe.results import (
 )
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import head_digest, read_class_names
+from tuiprobe.run.head_file import class_name, head_digest, read_class_names
 from tuiprobe.run.manifest import require_manifest
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (

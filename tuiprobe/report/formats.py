@@ -65,6 +65,12 @@ def _csv(report: Report, *_: object) -> Files:
     return {f"tables/{name}.csv": text for name, text in tables(report).items()}
 
 
+def _predictions(report: Report, run: RunDir | None, _: bool) -> Files:
+    from tuiprobe.report.tables import predictions_table
+
+    return {"predictions.csv": predictions_table(report.predictions())}
+
+
 def _card(report: Report, *_: object) -> Files:
     from tuiprobe.report.markdown import model_card
 
@@ -91,6 +97,7 @@ FORMATS: Final = {
         Format("json", "everything, strict JSON of a published schema", _json),
         Format("csv", "every figure as tables", _csv),
         Format("svg", "every figure as a picture", _svg),
+        Format("predictions", "label and answer of every image", _predictions),
         Format("card", "a section with metadata for a model card", _card),
     )
 }
@@ -110,7 +117,7 @@ def json_schema() -> dict[str, Any]:
     from pydantic import BaseModel
     from pydantic.json_schema import models_json_schema
 
-    from tuiprobe.label.result import TargetLabels
+    from tuiprobe.label.report_part import TargetLabels
     from tuiprobe.probes import LABELS, registry
 
     # Reports are described as they are written: they hold what they compute.

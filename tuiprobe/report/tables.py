@@ -11,6 +11,7 @@ from tuiprobe.numbers import MISSING
 from tuiprobe.report.text import cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
+from tuiprobe.results.subject import Prediction
 
 CsvRow = Sequence[str | int | float | bool | None]
 OF_EVERY_REPORT = ("figures", "data", "skipped", "nonfinite")
@@ -34,6 +35,15 @@ def tables(report: Report) -> dict[str, str]:
         "nonfinite": _csv(["data", "path"], nonfinite),
     }
     return files | {name: _table(table) for _, name, table in table_files(report)}
+
+
+def predictions_table(pictures: Iterable[Prediction]) -> str:
+    """Returns label, answer and confidence of images as CSV; `class` is the model's answer."""
+    header = ["set", "path", "sha256", "label", "class", "confidence", "second"]
+    rows: Iterator[CsvRow] = (
+        [p.set, p.path, p.digest, p.label, p.answer, p.confidence, p.second] for p in pictures
+    )
+    return _csv(header, rows)
 
 
 def table_files(report: Report) -> Iterator[tuple[str, str, Table]]:

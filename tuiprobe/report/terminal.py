@@ -9,13 +9,12 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from tuiprobe.numbers import NO_BREAK, interval, unbroken
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import GAP, plain
 from tuiprobe.report.text import cells_of, line
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.results.reproduce import provenance
 from tuiprobe.results.section import Heading, Points, Prose, Section, Table
-from tuiprobe.texttable import GAP
 
 if TYPE_CHECKING:
     from tuiprobe.probes.ablation.result import TargetedAblation

@@ -100,7 +100,7 @@ def _needed(report: Report) -> tuple[Block, ...]:
 def set_accuracies(report: Report) -> list[NamedFigure]:
     """Returns the known accuracies of sets: by labels, then estimated, then measured in the run."""
     figures = [named for part in report.parts for named in part.figures if given(named.figure)]
-    ranks = (LABELLED, TARGET, TOP1)
+    ranks = (fig.headline for fig in (LABELLED, TARGET, TOP1))
     return [named for rank in ranks for named in figures if named.headline == rank]
 
 
@@ -113,7 +113,7 @@ def sets_axis(report: Report) -> Chart | None:
     if len(known) < 2:
         return None
     names = list(dict.fromkeys(named.data for named in known))
-    estimated = [named for named in known if named.headline == TARGET]
+    estimated = [named for named in known if named.headline == TARGET.headline]
 
     def on_axis(name: str, role: Drawn, accuracies: Sequence[NamedFigure]) -> Series:
         figures = [named.figure for named in accuracies if given(named.figure)]

@@ -18,7 +18,7 @@ from tuiprobe.results.accuracy import Accuracy, accuracies
 from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
-from tuiprobe.results.subject import DataSet, Fingerprint, Model
+from tuiprobe.results.subject import DataSet, Fingerprint, Model, Prediction
 
 SCHEMA_VERSION: Final = 2
 
@@ -268,6 +268,19 @@ class Report(Frozen):
             for end in strip.ends
             for image in end.images
         }
+
+    def predictions(self) -> list[Prediction]:
+        """Returns label, answer and confidence of every image of the run that it was read from.
+
+        `pandas.DataFrame(report.predictions())` makes a table of them; `tuiprobe report RUN
+        --format predictions` writes it.
+
+        Raises:
+            UsageError: If the report was not read from a run directory.
+            DamagedFileError: If a file of the run is missing or damaged.
+        """
+        pictures: list[Prediction] = _above("tuiprobe.run.pictures:predictions")(self)
+        return pictures
 
     def without_timings(self) -> "Report":
         """Returns the same report with empty timings, for comparing two runs by `==`."""

@@ -110,11 +110,13 @@ class Column(Frozen):
         id: Name of the column in CSV.
         title: Heading of the column.
         unit: What its plain numbers count; figures say it themselves.
+        term: Id of what the glossary says about it; empty where the title is its word.
     """
 
     id: str
     title: Text
     unit: Unit = "none"
+    term: str = ""
 
 
 class Table(Frozen):
@@ -383,18 +385,22 @@ class MeanOf(Frozen):
     line: BaselineLine | None = None
 
 
+Role = Literal["signature", "predictor", "outcome", "estimate"]
+"""What a figure is to effective robustness: a `signature` or `predictor` that may go with it, its
+`outcome`, or an `estimate` of an accuracy that no label confirms."""
+
+
 class NamedFigure(Frozen):
     """A figure under names by which comparisons, gates, correlations and tables find it.
 
     Attributes:
-        id: For programs, dotted: `kurtosis`, `persistence.value`, `top1`.
+        id: For programs, dotted: `kurtosis`, `offset.share`, `top1`.
         name: For people.
         data: Set of images that it was computed on.
         place: Layer, or what else it is of: `embedding`, `accuracy`, `centred W`.
         figure: itself.
         headline: Its rank among those that a reader sees first; None for the others.
-        role: `signature` or `predictor` of effective robustness, `outcome` where it is that, or
-            `estimate` of an accuracy that no label confirms.
+        role: What it is to effective robustness; None for nothing.
         about: For an outcome, what it belongs to: baseline, axis, then the shifts.
         inner: Whether it is of a layer before the final representation.
         mean_of: The values of single images that it is the mean of; None if of none that a run
@@ -410,7 +416,7 @@ class NamedFigure(Frozen):
     place: str
     figure: Figure
     headline: Count | None = None
-    role: Literal["signature", "predictor", "outcome", "estimate"] | None = None
+    role: Role | None = None
     about: Many[str] = ()
     inner: bool = False
     mean_of: MeanOf | None = None

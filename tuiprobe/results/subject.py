@@ -1,5 +1,6 @@
 """What was probed, on what data, by which software: the subject of a report."""
 
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -180,3 +181,28 @@ class PreflightCheck(Frozen):
     fix: str = ""
     data: str | None = None
     cause: Cause = "encoder"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image of a set.
+
+    Attributes:
+        set: Name of the set.
+        id: Sample id.
+        path: Path or name within the set.
+        digest: SHA-256 of its content; empty for a stored vector.
+        label: Class of its label; None without one.
+        answer: Class that the model answers; None without an answer.
+        confidence: Probability of that class, where there is an answer.
+        second: The next class; None where no other may answer.
+    """
+
+    set: str
+    id: int
+    path: str
+    digest: str
+    label: str | None
+    answer: str | None
+    confidence: float | None
+    second: str | None

@@ -16,8 +16,14 @@ import os
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json, reading
-from tuiprobe.memory import refuse_beyond_memory
+from tuiprobe.files import (
+    UNFIT,
+    DamagedFileError,
+    Entry,
+    parse_json,
+    reading,
+    refuse_beyond_memory,
+)
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import drop_stale_manifest, refuse_other
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,3 +104,8 @@ def read_class_names(directory: RunDir) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DamagedFileError(f"{directory.head_file} is damaged: its classes are no names")
     return tuple(names)
+
+
+def class_name(names: Sequence[str], row: int) -> str:
+    """Returns the name of a row of the head; its number where there is none."""
+    return names[row] if row < len(names) else f"class {row}"

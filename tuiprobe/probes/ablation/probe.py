@@ -6,36 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuiprobe.numbers import number
-from tuiprobe.probes.ablation import TITLE
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.ablation.compute import CONTROL_IMAGES, DRAWS, ablate_channels
 from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
 from tuiprobe.probes.channels import WHY, ChannelInputs, read_channels
 from tuiprobe.probes.content import ColumnOf, channels_in_words, points, table
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
+from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, given
-from tuiprobe.results.base import figures_in
-from tuiprobe.results.section import Code, NamedFigure, Section, Table, Value
+from tuiprobe.results.figures import named_figures
+from tuiprobe.results.section import Code, Section, Table, Value
 
-NAMES = {
-    "before": "top-1 before",
-    "after": "top-1 after",
-    "difference": "change of top-1",
-    "random": "top-1 without as many random channels",
-    "random_difference": "change of top-1 without random channels",
-    "matched": "top-1 without as many channels of nearest energy",
-    "matched_difference": "change of top-1 without channels of nearest energy",
-    "directions": "top-1 without as many random directions",
-    "directions_difference": "change of top-1 without random directions",
-    "ece.before": "calibration error before",
-    "ece.after": "calibration error after",
-    "ece.random": "calibration error without random channels",
-    "ece.directions": "calibration error without random directions",
-    "spread.before": "spread of logits before",
-    "spread.after": "spread of logits after",
-    "spread.random": "spread of logits without random channels",
-    "spread.directions": "spread of logits without random directions",
-}
 READ = ("before", "after", "difference", "random", "matched", "directions")
 """The figures that a page shows; files hold all of them."""
 
@@ -44,7 +25,7 @@ class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
     """What a head loses without the channels that stand out."""
 
     id = "ablation"
-    title = TITLE
+    title = BUILT_IN["ablation"].title
     block = "inside"
     Result = ChannelAblations
     after = ("outliers",)
@@ -64,31 +45,25 @@ class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
         sentence = f"{channels[0].upper()}{channels[1:]} set to zero: {zero}; set to their mean: "
         sentence += f"{mean}."
         return Section(
-            title=TITLE,
+            title=self.title,
             headline=(sentence,),
             card=((sentence,),) if result.stand_out else (),
             content=(
                 points(_explanations(result)),
-                _table("without_the_channels", result, READ, file=False),
-                _table("ablation", result, tuple(NAMES), reading=False),
+                _table("without_the_channels", result, file=False),
+                _table("ablation", result, reading=False),
             ),
         )
 
-    def named(self, result: ChannelAblations) -> Named:
-        """Names the figures of every set and mode."""
-        figures: list[NamedFigure] = []
-        for row in result.ablations:
-            figures += named_figures(row, NAMES, row.data, f"channels set to {row.mode}")
-        return Named(figures=tuple(figures))
 
-
-def _table(id: str, result: ChannelAblations, ids: tuple[str, ...], **options: Any) -> Table:
+def _table(id: str, result: ChannelAblations, **options: Any) -> Table:
+    reading = options.get("reading", True)
+    columns: list[ColumnOf] = ["data", ("mode", "channels are set to")]
     rows: list[list[Value]] = []
     for row in result.ablations:
-        figures = dict(figures_in(row))
-        rows.append([Code(code=row.data), row.mode, *(figures[id] for id in ids)])
-    columns: list[ColumnOf] = ["data", ("mode", "channels are set to")]
-    columns += [(id, NAMES[id]) for id in ids]
+        figures = [one for one in named_figures(row) if not reading or one.id in READ]
+        rows.append([Code(code=row.data), row.mode, *(one.figure for one in figures)])
+    columns += [(one.id, one.name) for one in figures]
     return table(id, columns, rows, **options)
 
 

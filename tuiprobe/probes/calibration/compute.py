@@ -22,11 +22,12 @@ from tuiprobe.probes.confidence import (
     scale_known,
 )
 from tuiprobe.probes.crossfit import cross_fit, on_classes_of
-from tuiprobe.probes.heads import SetFeatures, answered_right, answers_of, class_name
+from tuiprobe.probes.heads import SetFeatures, answered_right, answers_of
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.proportions import newcombe, wilson
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.head_file import class_name
 
 WORST = 20
 """Classes that are listed for each shift."""

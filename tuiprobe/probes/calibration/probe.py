@@ -9,20 +9,20 @@ from typing import Final
 import numpy as np
 
 from tuiprobe.numbers import number
-from tuiprobe.probes.calibration import TITLE
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.calibration.compute import probe_calibration
-from tuiprobe.probes.calibration.result import Bin, Calibration
+from tuiprobe.probes.calibration.result import Bin, Calibration, SetCalibration
 from tuiprobe.probes.content import heading, prose, series, several, table
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
+from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.figures import columns
 from tuiprobe.results.section import (
     Chart,
     Code,
     Content,
     Drawn,
-    NamedFigure,
     Section,
     Series,
     Text,
@@ -62,7 +62,7 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
     """Calibration before and after temperature scaling, and accuracy by class."""
 
     id = "calibration"
-    title = TITLE
+    title = BUILT_IN["calibration"].title
     block = "how sure"
     Result = Calibration
 
@@ -83,24 +83,10 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
         """Describes calibration of every set, then the classes that lost most."""
         what = f"Calibration error on {result.data} after temperature scaling: "
         return Section(
-            title=TITLE,
+            title=self.title,
             headline=(what, result.sets[0].after, "."),
             card=(*_confidence_line(result), *_worst_class_line(result)),
             content=(*_errors(result), *_reliability(result), *_classes(result)),
-        )
-
-    def named(self, result: Calibration) -> Named:
-        """Names temperature and calibration errors."""
-        figures = [("temperature", "temperature", result.data, result.temperature)]
-        for row in result.sets:
-            before = "calibration error before temperature scaling"
-            figures.append(("ece", "calibration error", row.data, row.after))
-            figures.append(("ece.before", before, row.data, row.before))
-        return Named(
-            figures=tuple(
-                NamedFigure(id=id, name=name, data=data, place="calibration", figure=figure)
-                for id, name, data, figure in figures
-            )
         )
 
 
@@ -189,8 +175,7 @@ def _errors(result: Calibration) -> Iterator[Content]:
                 f"{relative}.")  # fmt: skip
     yield table(
         "calibration",
-        ["data", ("before", "calibration error before"), ("after", "after temperature scaling"),
-         ("spread", "spread of logits")],
+        ["data", *columns(SetCalibration, "before", "after"), ("spread", "spread of logits")],
         [
             [Code(code=row.data), row.before if result.scale_known else "-", row.after, row.spread]
             for row in result.sets

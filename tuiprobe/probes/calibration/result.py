@@ -1,8 +1,9 @@
 """Result types of the calibration probe (definitions: docs/targets.md)."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from tuiprobe.results.base import Count, Figure, Frozen, Many, Points, Real, Share
+from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.report import ProbeResult
 
 
@@ -27,8 +28,11 @@ class SetCalibration(Frozen):
     """
 
     data: str
-    before: Points
-    after: Points
+    before: Annotated[
+        Points,
+        Fig("ece.before", "calibration error before temperature scaling", "ece"),
+    ]
+    after: Annotated[Points, Fig("ece", "calibration error", "ece")]
     bins: Many[Bin] = ()
     bins_before: Many[Bin] = ()
     spread: Real
@@ -89,7 +93,7 @@ class Calibration(ProbeResult):
     probe: ClassVar[str] = "calibration"
 
     data: str
-    temperature: Figure
+    temperature: Annotated[Figure, Fig("temperature", "temperature", "temperature")]
     scale_known: bool
-    sets: Many[SetCalibration]
+    sets: Annotated[Many[SetCalibration], FIGURES]
     classes: Many[ShiftClasses] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuiprobe.numbers import ends, number
-from tuiprobe.probes.concepts import TITLE
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.concepts.result import (
     OF_CENTRED_HEAD,
     OF_HEAD,
@@ -46,7 +46,7 @@ ROLES: dict[str, Drawn] = {
 def describe(result: Concepts) -> Section:
     """Describes unique concepts, random directions, and what the leading directions encode."""
     return Section(
-        title=TITLE,
+        title=BUILT_IN["concepts"].title,
         headline=_headline(result),
         content=(*_unique(result), *_leading(result), *_files(result)),
     )

@@ -9,22 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuiprobe.files import DamagedFileError
-from tuiprobe.probes.concepts import TITLE
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.describe import describe
 from tuiprobe.probes.concepts.result import RANDOM, Concepts
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
-from tuiprobe.results.section import NamedFigure, NamedSet, Section
+from tuiprobe.results.figures import named_figures
+from tuiprobe.results.section import NamedSet, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.spec import RunSpec
-
-NAMES = {
-    "excess": "excess concepts over random directions, W",
-    "excess_centred": "excess concepts over random directions, centred W",
-}
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
     """How many concepts single directions encode, beside random directions."""
 
     id = "concepts"
-    title = TITLE
+    title = BUILT_IN["concepts"].title
     block = "inside"
     Result = Concepts
 
@@ -76,10 +72,7 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
         return describe(result)
 
     def named(self, result: Concepts) -> Named:
-        """Names the excess over random directions, and the concepts of every family."""
-        figures: list[NamedFigure] = []
-        more = {"excess": {"headline": 50}}
-        figures += named_figures(result, NAMES, result.data, "concepts", more, role="signature")
+        """Names what is declared, and the concepts of every family."""
         basis: dict[str, str | None] = {
             "images or labels": result.digest,
             "share": repr(result.share),
@@ -89,27 +82,20 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
             "negatives": result.negatives,
             "number of concepts tried": repr(result.tried),
         }
-        sets = []
-        for row in result.families:
-            name = f"unique concepts of {row.family}"
-            figures.append(
-                NamedFigure(
-                    id="unique", name=name, data=result.data, place=row.family, figure=row.unique
-                )
+        sets = (
+            NamedSet(
+                id="concepts",
+                name="encoded concepts",
+                data=result.data,
+                place=row.family,
+                members=row.encoded,
+                universe=result.tried,
+                basis=basis,
             )
-            if row.family != RANDOM:
-                sets.append(
-                    NamedSet(
-                        id="concepts",
-                        name="encoded concepts",
-                        data=result.data,
-                        place=row.family,
-                        members=row.encoded,
-                        universe=result.tried,
-                        basis=basis,
-                    )
-                )
-        return Named(figures=tuple(figures), sets=tuple(sets))
+            for row in result.families
+            if row.family != RANDOM
+        )
+        return Named(figures=tuple(named_figures(result)), sets=tuple(sets))
 
 
 def _concept_set(run: RunReader, name: str) -> ConceptSet:

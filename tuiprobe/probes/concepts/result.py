@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tuiprobe.results.base import Count, Counted, Figure, Frozen, Many, Real
+from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import TopImage
 
@@ -57,7 +58,9 @@ class DirectionFamily(Frozen):
 
     family: Family
     directions: Count
-    unique: Counted
+    unique: Annotated[
+        Counted, Fig("unique_concepts", "unique concepts of {self.family}", "unique-concept")
+    ]
     rarefied: Counted
     rarefied_to: Count
     polysemanticity: Figure
@@ -65,6 +68,11 @@ class DirectionFamily(Frozen):
     categories: Many[CategoryCount]
     encoded: Many[str]
     excess: Counted | None = None
+
+    @property
+    def place(self) -> str:
+        """The directions."""
+        return self.family
 
 
 class EncodedConcept(Frozen):
@@ -136,9 +144,25 @@ class Concepts(ProbeResult):
     threshold: Real
     prevalence: Real | None
     negatives: Literal["annotated", "all"]
-    excess: Counted
-    excess_centred: Counted
-    families: Many[DirectionFamily]
+    excess: Annotated[
+        Counted,
+        Fig(
+            "excess_concepts",
+            "excess concepts over random directions, W",
+            "unique-concept",
+            role="signature",
+        ),
+    ]
+    excess_centred: Annotated[
+        Counted,
+        Fig(
+            "excess_concepts_centred",
+            "excess concepts over random directions, centred W",
+            "unique-concept",
+            role="signature",
+        ),
+    ]
+    families: Annotated[Many[DirectionFamily], FIGURES]
     top: Many[DirectionConcepts]
     top_of: Family = "singular vectors of W"
     not_finite: Count = 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tuiprobe.numbers import number
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import heading, prose, series, table
-from tuiprobe.probes.directions import TITLE
 from tuiprobe.probes.directions.result import Basis, Directions
+from tuiprobe.results.figures import declared
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -20,14 +21,6 @@ from tuiprobe.results.section import (
     Text,
 )
 
-NAMES = {
-    "mean_row_cosine": "cosine of the first direction with the mean row",
-    "top_share": "share of the most important direction",
-    "effective_rank": "effective rank of the importances",
-    "gini": "Gini of the importances",
-    "outlier_share": "share on the outlier channels",
-    "outlier_expected": "share on the outlier channels of a random direction",
-}
 LEADING = 8
 DRAWN: dict[str, Drawn] = {
     "importance": "main",
@@ -51,7 +44,7 @@ def describe(result: Directions) -> Section:
             which += "its mean row,"
         headline = (f"{which} has ", f"{basis.top_share.alone()} of the importance.")
     return Section(
-        title=TITLE,
+        title=BUILT_IN["directions"].title,
         headline=headline,
         content=(
             prose(
@@ -80,10 +73,11 @@ def _directions(bases: Sequence[Basis]) -> Iterator[Content]:
         [("figure", ""), *((f"matrix_{i}", _name(basis)) for i, basis in enumerate(bases))],
         [
             ["rank", *(basis.rank for basis in bases)],
-            *([name, *(getattr(basis, id) for basis in bases)] for id, name in NAMES.items()),
+            *([fig.name, *(getattr(basis, field) for basis in bases)]
+              for field, fig in declared(Basis).items()),
         ],
         file=False,
-    )
+    )  # fmt: skip
     for basis in bases:
         yield _leading(basis)
         yield _importances(basis)

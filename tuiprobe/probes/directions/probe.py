@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuiprobe.probes.directions import TITLE
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.directions.compute import probe_directions
-from tuiprobe.probes.directions.describe import NAMES, describe
+from tuiprobe.probes.directions.describe import describe
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.outliers.result import OutlierResult
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
-from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.results.figures import Fig, named_figures
+from tuiprobe.results.section import Section
 from tuiprobe.run.checked_arrays import HeadArrays
 
 PRUNED = 0.8
 """The part of the directions that the paper prunes without harm."""
-SIGNATURES = ("top_share", "effective_rank", "gini")
+PRUNED_TO_FIFTH = Fig("pruned_80", "top-1 with 80 % of the directions pruned", "pruning")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
     """Right singular vectors of the head, and what depends on them."""
 
     id = "directions"
-    title = TITLE
+    title = BUILT_IN["directions"].title
     block = "inside"
     Result = Directions
     after = ("outliers",)
@@ -66,24 +67,12 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
         return describe(result)
 
     def named(self, result: Directions) -> Named:
-        """Names the figures of both bases, and accuracies with most of the directions pruned."""
-        figures: list[NamedFigure] = []
-        for basis in result.bases:
-            place = "centred W" if basis.centred else "W"
-            more: dict[str, dict[str, object]] = {id: {"role": "signature"} for id in SIGNATURES}
-            if basis is result.bases[0]:
-                more["top_share"]["headline"] = 40
-            figures += named_figures(basis, NAMES, result.data, place, more)
-            for curve in basis.curves:
-                near = curve.nearest(PRUNED)
-                if curve.order == "importance" and abs(near.fraction - PRUNED) <= 0.02:
-                    figures.append(
-                        NamedFigure(
-                            id="pruned_80",
-                            name="top-1 with 80 % of the directions pruned",
-                            data=curve.data,
-                            place=place,
-                            figure=near.accuracy,
-                        )
-                    )
-        return Named(figures=tuple(figures))
+        """Names what is declared, and accuracies with most of the directions pruned."""
+        pruned = [
+            PRUNED_TO_FIFTH.named(near.accuracy, curve.data, basis.place)
+            for basis in result.bases
+            for curve in basis.curves
+            if curve.order == "importance"
+            and abs((near := curve.nearest(PRUNED)).fraction - PRUNED) <= 0.02
+        ]
+        return Named(figures=(*named_figures(result), *pruned))

@@ -15,6 +15,7 @@ from tuiprobe.results.base import (
     Real,
     Share,
 )
+from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.report import ProbeResult
 
 Order = Literal[
@@ -105,15 +106,43 @@ class Basis(Frozen):
     rank: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
     singular_values: PerChannel[Real]
     importances: PerChannel[Real]
-    mean_row_cosine: Figure
-    top_share: Share
-    effective_rank: Figure
-    gini: Figure
-    outlier_share: Share
-    outlier_expected: Share
+    mean_row_cosine: Annotated[
+        Figure,
+        Fig("mean_row_cosine", "cosine of the first direction with the mean row", "head"),
+    ]
+    top_share: Annotated[
+        Share,
+        Fig("top_share", "share of the most important direction", "importance", role="signature"),
+    ]
+    effective_rank: Annotated[
+        Figure,
+        Fig(
+            "effective_rank",
+            "effective rank of the importances",
+            "effective-rank",
+            role="signature",
+        ),
+    ]
+    gini: Annotated[
+        Figure, Fig("gini", "Gini of the importances", "effective-rank", role="signature")
+    ]
+    outlier_share: Annotated[
+        Share, Fig("outlier_share", "share on the outlier channels", "importance")
+    ]
+    outlier_expected: Annotated[
+        Share,
+        Fig(
+            "outlier_expected", "share on the outlier channels of a random direction", "importance"
+        ),
+    ]
     directions: Many[Direction]
     curves: Many[PruningCurve]
     outlier_shares: PerChannel[Real] = ()
+
+    @property
+    def place(self) -> str:
+        """What it belongs to."""
+        return "centred W" if self.centred else "W"
 
     @property
     def matrix(self) -> str:
@@ -143,4 +172,4 @@ class Directions(ProbeResult):
     data: str
     head: str
     classes: Count
-    bases: Many[Basis]
+    bases: Annotated[Many[Basis], FIGURES]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.rows import unit_rows
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.results.base import Count, Frozen, Many, Share
+from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.report import ProbeResult
 
 
@@ -34,7 +35,7 @@ class NeighbourAccuracy(Frozen):
     data: str
     classes: Count
     among: Count
-    accuracy: Share
+    accuracy: Annotated[Share, Fig("knn", "accuracy by nearest neighbours")]
 
 
 class Neighbours(ProbeResult):
@@ -48,7 +49,7 @@ class Neighbours(ProbeResult):
     probe: ClassVar[str] = "neighbours"
 
     k: Count
-    sets: Many[NeighbourAccuracy]
+    sets: Annotated[Many[NeighbourAccuracy], FIGURES]
 
 
 K = 20

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import prose, table
-from tuiprobe.probes.neighbours import TITLE
-from tuiprobe.probes.neighbours.compute import LabelledRows, Neighbours, classify
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
+from tuiprobe.probes.neighbours.compute import (
+    LabelledRows,
+    NeighbourAccuracy,
+    Neighbours,
+    classify,
+)
+from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Inapplicable, NotRun, given
-from tuiprobe.results.section import Code, NamedFigure, Section, Value
+from tuiprobe.results.figures import columns
+from tuiprobe.results.section import Code, Section, Value
 
 NOTE = (
     "An image gets the class that most of its {k} nearest labelled images have, by cosine between "
@@ -33,7 +39,7 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
     """Accuracy by the labels of the nearest in-distribution images."""
 
     id = "neighbours"
-    title = TITLE
+    title = BUILT_IN["neighbours"].title
     block = "shifts"
     Result = Neighbours
 
@@ -71,7 +77,7 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
         if given(accuracy):
             clause = f"{accuracy.alone()} right by nearest neighbours"
         return Section(
-            title=TITLE,
+            title=self.title,
             headline=(*headline, "."),
             clause=clause,
             clause_on=first.data,
@@ -80,7 +86,7 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
                 prose(NOTE.format(k=result.k)),
                 table(
                     "neighbours",
-                    ["data", ("accuracy", "accuracy by neighbours"), "classes",
+                    ["data", *columns(NeighbourAccuracy, "accuracy"), "classes",
                      ("among", "among images")],
                     [[Code(code=row.data), row.accuracy, row.classes, row.among]
                      for row in result.sets],
@@ -88,11 +94,3 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
                 ),
             ),
         )  # fmt: skip
-
-    def named(self, result: Neighbours) -> Named:
-        """Names the accuracy of every set."""
-        names, more = {"accuracy": "accuracy by nearest neighbours"}, {"accuracy": {"id": "knn"}}
-        figures: list[NamedFigure] = []
-        for row in result.sets:
-            figures += named_figures(row, names, row.data, "neighbours", more)
-        return Named(figures=tuple(figures))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuiprobe.numbers import number
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import heading, points, prose, series, several, table
-from tuiprobe.probes.outliers import TITLE
 from tuiprobe.probes.outliers.heights import OUTLIER
 from tuiprobe.probes.outliers.result import (
     Heights,
@@ -19,7 +19,7 @@ from tuiprobe.probes.outliers.result import (
 )
 from tuiprobe.probes.outliers.rules import HEAVY, REGISTERS
 from tuiprobe.results import Model, NotRun, given
-from tuiprobe.results.base import figures_in
+from tuiprobe.results.figures import named_figures
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -79,28 +79,6 @@ NAMED = 3
 PICTURED = 4
 """Channels whose images a page shows unasked."""
 
-NAMES = {
-    "kurtosis": "kurtosis",
-    "bound": "largest kurtosis possible",
-    "persistence.value": "persistence",
-    "persistence.null_high": "persistence if channels were shuffled, at most",
-    "persistence.self_share": "share of a channel with itself",
-    "persistence.cross_share": "share of a channel between two images",
-    "persistence.effective_channels": "effective channels",
-    "offset.share": "offset share",
-    "offset.kurtosis": "kurtosis of the offset",
-    "offset.null_999": "kurtosis of a random direction, .999 quantile",
-    "offset.predicted": "kurtosis predicted from the offset",
-    "offset.predicted_uneven": "kurtosis predicted, each channel's own variance",
-    "offset.explained": "part of the kurtosis that the offset explains",
-    "residual.kurtosis": "kurtosis after centring",
-    "residual.persistence": "persistence after centring",
-    "rms_kurtosis": "channel RMS kurtosis",
-    "mean_cosine": "mean cosine between images",
-    "centred_cosine": "mean cosine between centred images",
-    "nearest_cosine": "cosine with the nearest other image, centred",
-}
-"""What people call each figure."""
 FILES_ALONE = (
     "bound",
     "persistence.self_share",
@@ -121,7 +99,7 @@ def describe(result: OutlierResult, model: Model) -> Section:
     # Where no channel stands out, the charts stand in the evidence alone.
     nothing = final.outcome in (Outcome.WITHHELD, Outcome.NONE, Outcome.UNDETERMINED)
     return Section(
-        title=TITLE,
+        title=BUILT_IN["outliers"].title,
         headline=(Strong(strong=_capital(outcome)), " on ", Code(code=final.data), "."),
         clause=outcome,
         clause_on=final.data,
@@ -237,13 +215,12 @@ def _figures(finals: list[Outliers]) -> Table:
     columns: list[dict[str, Value]] = []
     for final in finals:
         n, left_out = final.kurtosis.n if given(final.kurtosis) else 0, final.degenerate
-        figures = dict(figures_in(final))
         columns.append({
             "outcome": final.outcome.value,
             "images counted": f"{n:,}, {left_out:,} degenerate left out" if left_out else n,
             "outlier channels": _listed(final),
             "highest channel": final.highest,
-            **{NAMES[id]: figures[id] for id in NAMES if id not in FILES_ALONE},
+            **{one.name: one.figure for one in named_figures(final) if one.id not in FILES_ALONE},
             "kurtosis expected after a random rotation": final.basis_reference,
         })  # fmt: skip
     return table(

@@ -6,34 +6,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from tuiprobe.catalog.untrained import Untrained, untrained
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.intervals import exact
-from tuiprobe.probes.outliers import TITLE
 from tuiprobe.probes.outliers.compute import probe_outliers
-from tuiprobe.probes.outliers.describe import NAMES, describe
+from tuiprobe.probes.outliers.describe import describe
 from tuiprobe.probes.outliers.result import Heights, OutlierResult, Outliers, UntrainedReference
 from tuiprobe.probes.outliers.rules import llm_int8
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Estimate, Figure, Model, NotRun
-from tuiprobe.results.headlines import HEIGHT, KURTOSIS, OFFSET
+from tuiprobe.results.figures import Fig, named_figures
+from tuiprobe.results.headlines import HEIGHT
 from tuiprobe.results.section import MeanOf, NamedFact, NamedFigure, NamedSet, Section
 
-SIGNATURES = (
-    "height",
-    "kurtosis",
-    "offset.share",
-    "offset.kurtosis",
-    "offset.explained",
-    "residual.kurtosis",
-    "persistence.value",
-    "persistence.effective_channels",
-    "rms_kurtosis",
-    "mean_cosine",
-    "outlier_channels",
-)
-"""Figures of the first set that may go with effective robustness."""
+OUTLIER_CHANNELS = Fig("outlier_channels", "outlier channels", "outlier-channel", role="signature")
+"""How many there are."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,7 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
     """Which channels dominate the representation, and in how many images."""
 
     id = "outliers"
-    title = TITLE
+    title = BUILT_IN["outliers"].title
     block = "inside"
     Result = OutlierResult
 
@@ -132,22 +123,16 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
 
 def _figures(tap: Outliers, *, leading: bool) -> Iterator[NamedFigure]:
     """Yields the figures of one tap; those of the leading one may be signatures of robustness."""
-    role = {"role": "signature"} if leading else {}
-    more: dict[str, dict[str, Any]] = {id: {**role} for id in SIGNATURES}
-    if tap.final:
-        more["offset.share"]["headline"], more["kurtosis"]["headline"] = OFFSET, KURTOSIS
-        more["kurtosis"]["mean_of"] = MeanOf(values="kurtosis", sets=(tap.data,))
-        more["height"]["headline"] = HEIGHT
+    role = {} if leading else {"role": None}
+
+    def more(of: BaseModel, field: str) -> Mapping[str, Any]:
+        if of is tap and field == "kurtosis" and tap.final:
+            return {**role, "mean_of": MeanOf(values="kurtosis", sets=(tap.data,))}
+        return role
+
     count: Figure = tap.heights if isinstance(tap.heights, NotRun) else exact(
         len(tap.outlier_channels), tap.heights.n, "count of channels", "count"
     )  # fmt: skip
-    inner = not tap.final
-    yield NamedFigure(
-        id="height", name="highest channel", data=tap.data, place=tap.tap, figure=tap.highest,
-        inner=inner, **more["height"],
-    )  # fmt: skip
-    yield from named_figures(tap, NAMES, tap.data, tap.tap, more, inner=inner)
-    yield NamedFigure(
-        id="outlier_channels", name="outlier channels", data=tap.data, place=tap.tap, figure=count,
-        inner=inner, **more["outlier_channels"],
-    )  # fmt: skip
+    for fig, figure in ((HEIGHT, tap.highest), (OUTLIER_CHANNELS, count)):
+        yield fig.named(figure, tap.data, tap.tap, inner=tap.inner, **role)
+    yield from named_figures(tap, more)

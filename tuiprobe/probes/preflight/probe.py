@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import ClassVar
 
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import table
-from tuiprobe.probes.preflight import TITLE
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
@@ -39,7 +39,7 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
     """What was checked of encoder and labels before any image was measured."""
 
     id = PROBE
-    title = TITLE
+    title = BUILT_IN["preflight"].title
     block = "how sure"
     Result = Preflight
 

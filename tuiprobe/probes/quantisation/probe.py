@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from pydantic import BaseModel
 
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import ColumnOf, prose, series, table
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
-from tuiprobe.probes.quantisation import TITLE
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.quantisation.compute import TapRows, answers_changed, neighbours_kept, quantise
 from tuiprobe.probes.quantisation.result import (
     AnswersChanged,
@@ -22,30 +23,18 @@ from tuiprobe.probes.quantisation.result import (
 )
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, given
-from tuiprobe.results.headlines import INT8, INT8_NEIGHBOURS
+from tuiprobe.results.figures import columns, named_figures
 from tuiprobe.results.section import (
     Chart,
     Code,
     Content,
     Drawn,
-    NamedFigure,
     Section,
     Text,
     Value,
 )
 from tuiprobe.run.checked_arrays import HeadArrays
 
-NAMES = {
-    "tensor.energy": "INT8 noise",
-    "tensor.variance": "INT8 noise, without the offset",
-    "channel.energy": "INT8 noise, a scale a channel",
-    "channel.variance": "INT8 noise, a scale a channel, without the offset",
-}
-CHANGES = {
-    "changed": "answers that INT8 changes",
-    "top1": "accuracy that INT8 changes",
-    "kept": "nearest neighbours that INT8 keeps",
-}
 NOTE: Final = (
     "Symmetric rounding by the largest absolute value, measured on the rows that the run keeps. "
     "6 dB are one bit. An offset that is the same in every image counts as signal; dB without "
@@ -81,7 +70,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
     """Signal over the noise of rounding to INT8, by scales and layers."""
 
     id = "quantisation"
-    title = TITLE
+    title = BUILT_IN["quantisation"].title
     block = "deploy"
     Result = Quantisation
 
@@ -114,7 +103,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
         """Describes what changes, the final representation, the profile over layers, every tap."""
         card, charts = tuple(_card(result)), _charts(result)
         return Section(
-            title=TITLE,
+            title=self.title,
             headline=card[0],
             card=card,
             pictures=tuple(chart.id for chart in charts),
@@ -127,23 +116,16 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
         )
 
     def named(self, result: Quantisation) -> Named:
-        """Names what changes on every set, and the figures of every tap."""
+        """Names what is declared; headlines are of the first set, rounded with one scale."""
         first = result.final().data
-        figures: list[NamedFigure] = []
-        more: dict[str, dict[str, Any]]
-        changes: list[AnswersChanged | NeighboursKept] = [*result.answers, *result.neighbours]
-        for row in changes:
-            more = {id: {"id": f"int8.{id}"} for id in ("changed", "top1")}
-            more["kept"] = {"id": "int8.neighbours"}
-            if row.data == first and row.scheme == "tensor":
-                more["changed"]["headline"], more["kept"]["headline"] = INT8, INT8_NEIGHBOURS
-            figures += named_figures(row, CHANGES, row.data, row.scheme, more)
-        for tap in result.taps:
-            more = {id: {"id": f"int8.{id}"} for id in NAMES}
-            if tap.final:
-                more["tensor.energy"]["id"] = "int8"
-            figures += named_figures(tap, NAMES, tap.data, tap.tap, more, inner=not tap.final)
-        return Named(figures=tuple(figures))
+
+        def more(of: BaseModel, field: str) -> Mapping[str, Any]:
+            leads = isinstance(of, AnswersChanged | NeighboursKept) and (
+                (of.data, of.scheme) == (first, "tensor")
+            )
+            return {} if leads else {"headline": None}
+
+        return Named(figures=tuple(named_figures(result, more)))
 
 
 def _card(result: Quantisation) -> Iterator[Text]:
@@ -182,11 +164,11 @@ def _accuracy(changed: AnswersChanged) -> str:
 
 def _changes(result: Quantisation) -> Iterator[Content]:
     """Yields the tables of what changes; none without any image."""
-    columns: list[ColumnOf] = ["data", ("scheme", "scales")]
+    about: list[ColumnOf] = ["data", ("scheme", "scales")]
     if result.answers:
         yield table(
             "int8_answers",
-            [*columns, ("changed", "answers that change"), ("top1", "change of accuracy")],
+            [*about, *columns(AnswersChanged, "changed", "top1")],
             [[Code(code=row.data), SCHEMES[row.scheme], row.changed, row.top1]
              for row in result.answers],
             "Answers from the rounded representation",
@@ -194,7 +176,7 @@ def _changes(result: Quantisation) -> Iterator[Content]:
     if result.neighbours:
         yield table(
             "int8_neighbours",
-            [*columns, ("kept", "nearest neighbours kept")],
+            [*about, *columns(NeighboursKept, "kept")],
             [[Code(code=row.data), SCHEMES[row.scheme], row.kept] for row in result.neighbours],
             "The ten nearest neighbours in the rounded representation",
         )
@@ -229,7 +211,7 @@ def _charts(result: Quantisation) -> list[Chart]:
 
 
 def _table(result: Quantisation) -> Content:
-    columns: list[ColumnOf] = [
+    ratios_of: list[ColumnOf] = [
         (f"{scheme}_{kind}", f"{name}, {about}")
         for scheme, name in SCHEMES.items()
         for kind, about in (("energy", "dB"), ("variance", "dB without offset"))
@@ -241,7 +223,7 @@ def _table(result: Quantisation) -> Content:
         rows.append([*name, tap.channels, tap.rows, *ratios])
     return table(
         "int8",
-        ["data", ("tap", "layer"), "channels", "rows", *columns],
+        ["data", ("tap", "layer"), "channels", "rows", *ratios_of],
         rows,
         "Signal over INT8 rounding noise",
         shown=24,

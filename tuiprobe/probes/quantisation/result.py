@@ -13,6 +13,8 @@ from tuiprobe.results.base import (
     Points,
     Share,
 )
+from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.headlines import INT8, INT8_NEIGHBOURS
 from tuiprobe.results.report import ProbeResult
 
 Scheme = Literal["tensor", "channel"]
@@ -28,8 +30,8 @@ class Sqnr(Frozen):
             is the same in every image.
     """
 
-    energy: Decibels
-    variance: Decibels
+    energy: Annotated[Decibels, Fig("energy", "{outer}", "sqnr")]
+    variance: Annotated[Decibels, Fig("variance", "{outer}, without the offset", "sqnr")]
 
 
 class Quantised(Frozen):
@@ -50,8 +52,18 @@ class Quantised(Frozen):
     final: bool
     channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
     rows: Count
-    tensor: Sqnr
-    channel: Sqnr
+    tensor: Annotated[Sqnr, Fig("int8.tensor", "INT8 noise")]
+    channel: Annotated[Sqnr, Fig("int8.channel", "INT8 noise, a scale a channel")]
+
+    @property
+    def place(self) -> str:
+        """The layer."""
+        return self.tap
+
+    @property
+    def inner(self) -> bool:
+        """Whether it is a layer before the final representation."""
+        return not self.final
 
 
 class AnswersChanged(Frozen):
@@ -66,8 +78,13 @@ class AnswersChanged(Frozen):
 
     data: str
     scheme: Scheme
-    changed: Share
-    top1: Points
+    changed: Annotated[Share, INT8]
+    top1: Annotated[Points, Fig("int8.top1", "accuracy that INT8 changes", "quantisation")]
+
+    @property
+    def place(self) -> str:
+        """The scales."""
+        return self.scheme
 
 
 class NeighboursKept(Frozen):
@@ -81,7 +98,12 @@ class NeighboursKept(Frozen):
 
     data: str
     scheme: Scheme
-    kept: Share
+    kept: Annotated[Share, INT8_NEIGHBOURS]
+
+    @property
+    def place(self) -> str:
+        """The scales."""
+        return self.scheme
 
 
 class Quantisation(ProbeResult):
@@ -95,9 +117,9 @@ class Quantisation(ProbeResult):
 
     probe: ClassVar[str] = "quantisation"
 
-    taps: Many[Quantised]
-    answers: Many[AnswersChanged] = ()
-    neighbours: Many[NeighboursKept] = ()
+    taps: Annotated[Many[Quantised], FIGURES]
+    answers: Annotated[Many[AnswersChanged], FIGURES] = ()
+    neighbours: Annotated[Many[NeighboursKept], FIGURES] = ()
 
     def final(self) -> Quantised:
         """Returns the figures of the final representation on the first set."""

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from tuiprobe.catalog.accuracies import ZERO_SHOT
 from tuiprobe.catalog.baselines import SUPERVISED
 from tuiprobe.numbers import number
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import heading, points, prose, several, table, value_or_dash
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import Int64
-from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject, named_figures
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.robustness import TITLE
 from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.forecast import PeerChoice, forecast, peers_of
@@ -29,13 +31,13 @@ from tuiprobe.probes.robustness.result import (
 from tuiprobe.probes.robustness.scatter import scatter
 from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.accuracy import among_few, sentence
-from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
+from tuiprobe.results.figures import columns, named_figures
+from tuiprobe.results.headlines import EFFECTIVE
 from tuiprobe.results.section import (
     BaselineLine,
     Code,
     Content,
     MeanOf,
-    NamedFigure,
     Section,
     Strong,
     Text,
@@ -44,19 +46,6 @@ from tuiprobe.results.section import (
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import read_class_names
 
-NAMES = {
-    "top1": "top-1",
-    "top1_all": "top-1 among all classes of the head",
-    "top1_set": "top-1 among the classes of the set",
-    "top5": "top-5",
-    "id_own_classes": "in-distribution top-1 on the same classes",
-    "mean_shift": "mean top-1 of the shifts",
-    "effective": "effective",
-    "confidence": "mean confidence",
-    "value": "effective robustness",
-    "prediction": "effective robustness, prediction interval",
-    "percentile": "share of baseline models below",
-}
 AXES = {
     "imagenet": "full validation set",
     "val": "full val",
@@ -113,7 +102,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
     """Accuracies on every labelled set, and effective robustness by published models."""
 
     id = "robustness"
-    title = TITLE
+    title = BUILT_IN["robustness"].title
     block = "shifts"
     Result = Robustness
 
@@ -153,7 +142,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         charts = scatter(result, subject.model.name)
         card = tuple(_card(result, any(data.target for data in subject.data)))
         return Section(
-            title=TITLE,
+            title=self.title,
             headline=card[0],
             clause=_clause(result),
             card=card,
@@ -164,46 +153,32 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         )
 
     def named(self, result: Robustness) -> Named:
-        """Names accuracies of every set and effective robustness by every baseline."""
-        figures: list[NamedFigure] = []
-        more: dict[str, dict[str, Any]]
-        for row in result.accuracies:
-            mean_of = MeanOf(values="correct", sets=(row.data,))
-            classes = {"classes": row.classes, "of_classes": row.of_classes}
-            more = {"top1": {"headline": TOP1, "mean_of": mean_of, **classes}}
-            if row is result.accuracies[0]:
-                more["top1"]["role"] = "predictor"
-            figures += named_figures(row, NAMES, row.data, "accuracy", more)
+        """Names what is declared; only one effective robustness of a baseline is an outcome."""
+        leading = result.headlines()
         shifts = tuple(row.data for row in result.accuracies[1:] if given(row.top1))
-        confidence = MeanOf(values="confidence", sets=(result.data,))
-        more = {
-            "mean_shift": {
-                "headline": MEAN_SHIFT, "mean_of": MeanOf(values="correct", sets=shifts)
-            },
-            "confidence": {"role": "predictor", "mean_of": confidence},
-        }  # fmt: skip
-        figures += named_figures(result, NAMES, result.data, "robustness", more)
-        headlines = result.headlines()
-        for er in () if isinstance(result.effective, NotRun) else result.effective:
-            value: dict[str, Any] = {
-                "about": (er.baseline, er.axis, *er.target),
-                "mean_of": _mean_of(result, er),
+
+        def more(of: BaseModel, field: str) -> Mapping[str, Any]:
+            if isinstance(of, SetAccuracy) and field == "top1":
+                return {
+                    "mean_of": MeanOf(values="correct", sets=(of.data,)),
+                    "classes": of.classes,
+                    "of_classes": of.of_classes,
+                    "role": "predictor" if of is result.accuracies[0] else None,
+                }
+            if isinstance(of, EffectiveRobustness) and field == "value":
+                return {
+                    "about": (of.baseline, of.axis, *of.target),
+                    "mean_of": _mean_of(result, of),
+                    "role": "outcome" if of in leading else None,
+                    "headline": EFFECTIVE.headline if of is leading[0] else None,
+                }
+            means = {
+                "mean_shift": MeanOf(values="correct", sets=shifts),
+                "confidence": MeanOf(values="confidence", sets=(result.data,)),
             }
-            if er in headlines:
-                value["role"] = "outcome"
-                value["headline"] = EFFECTIVE if er is headlines[0] else None
-            data = f"{er.baseline}: {', '.join(er.target)}"
-            place = f"robustness by {er.axis}"
-            figures += named_figures(er, NAMES, data, place, {"value": value})
-        if not isinstance(result.forecast, NotRun):
-            figures += named_figures(
-                result.forecast,
-                {"expected": "forecast"},
-                ", ".join(result.forecast.target),
-                f"published {result.forecast.kind} models",
-                {"expected": {"id": "forecast"}},
-            )
-        return Named(figures=tuple(figures))
+            return {"mean_of": means[field]} if field in means else {"headline": None}
+
+        return Named(figures=tuple(named_figures(result, more)))
 
 
 def _mean_of(result: Robustness, er: EffectiveRobustness) -> MeanOf | None:
@@ -366,11 +341,9 @@ def _accuracies(result: Robustness) -> Iterator[Content]:
             rows.append(cells(own.accuracy, "its own"))
     yield table(
         "accuracies",
-        ["data", "shift", "names", ("top1", "top-1"),
-         ("top1_all", "top-1 among all classes of the head"),
-         ("top1_set", "top-1 among the classes of the set"), ("top5", "top-5"), ("images", "n"),
-         "classes", ("head_classes", "classes of the head"),
-         ("id_own_classes", (Code(code=result.data), " on the same classes"))],
+        ["data", "shift", "names", *columns(SetAccuracy, "top1", "top1_all", "top1_set", "top5"),
+         ("images", "n"), "classes", ("head_classes", "classes of the head"),
+         *columns(SetAccuracy, "id_own_classes")],
         rows,
     )  # fmt: skip
     yield prose("Mean top-1 of the shifts: ", result.mean_shift, ".")
@@ -401,9 +374,8 @@ def _effective(result: Robustness) -> Iterator[Content]:
     yield table(
         "effective_robustness",
         ["baseline", "target", ("axis", "x axis"), "models", ("left_out", "left out"),
-         ("precision", "above models of equal accuracy, sampling"),
-         ("prediction", "with model spread"), ("above", "above the baseline"),
-         ("percentile", "share of models below")],
+         *columns(EffectiveRobustness, "value", "prediction"), ("above", "above the baseline"),
+         *columns(EffectiveRobustness, "percentile")],
         rows,
     )  # fmt: skip
     reasons = dict.fromkeys(failure.reason for failure in result.not_run)

@@ -18,7 +18,7 @@ from tuiprobe.probes.confidence import (
     scale_known,
 )
 from tuiprobe.probes.crossfit import ONE_CLASS, CrossFitted, cross_fit
-from tuiprobe.probes.heads import SetFeatures, answers_of, class_name, first_images
+from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.proportions import wilson
@@ -49,6 +49,7 @@ from tuiprobe.probes.targets.scaling import (
 )
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.head_file import class_name
 
 PRIORS: Final[Mapping[Estimator, float]] = {HEADLINE: PRIOR_K, "difference": PRIOR_K_DIFFERENCE}
 """The estimators that are scaled, each with its `k` where there is no labelled shift."""

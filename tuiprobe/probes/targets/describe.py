@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from typing import Final, get_args
 
 from tuiprobe import numbers
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import heading, prose, several, table, value_or_dash
-from tuiprobe.probes.targets import TITLE
-from tuiprobe.probes.targets.result import Estimator, LeftOut, Targets, TargetSet
+from tuiprobe.probes.targets.result import ESTIMATORS, Estimator, LeftOut, Targets, TargetSet
 from tuiprobe.results import NotRun, TopImage, given
 from tuiprobe.results.accuracy import sentence
 from tuiprobe.results.section import (
@@ -23,14 +23,6 @@ from tuiprobe.results.section import (
     Text,
     Value,
 )
-
-ESTIMATORS: Final[dict[Estimator, str]] = {
-    "atc_entropy": "ATC by entropy",
-    "atc_confidence": "ATC by confidence",
-    "difference": "difference of confidences",
-    "average": "average confidence",
-}
-"""What people call each estimator."""
 
 NOTE: Final = (
     "The estimate takes the drop that ATC by entropy predicts, times k: how much larger the drops "
@@ -77,7 +69,7 @@ def describe(result: Targets, labelled: Collection[str] = ()) -> Section:
     first = result.targets[0]
     accuracy = first.accuracy()
     return Section(
-        title=TITLE,
+        title=BUILT_IN["targets"].title,
         headline=lines[0],
         clause="" if isinstance(accuracy, NotRun) else sentence(accuracy),
         clause_on=first.data,

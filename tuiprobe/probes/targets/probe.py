@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.targets import TITLE
 from tuiprobe.probes.targets.compute import Images, estimate_targets
-from tuiprobe.probes.targets.describe import ESTIMATORS, describe
-from tuiprobe.probes.targets.result import Targets, TargetSet
+from tuiprobe.probes.targets.describe import describe
+from tuiprobe.probes.targets.result import HEADLINE, Targets, TargetSet
 from tuiprobe.results import NotRun
-from tuiprobe.results.accuracy import EVIDENCE
-from tuiprobe.results.headlines import TARGET, TARGET_ERROR
+from tuiprobe.results.figures import Fig, named_figures
+from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import read_class_names
+
+UNCALIBRATED = Fig(
+    "target.uncalibrated", "average confidence, not calibrated", "average-confidence",
+    role="estimate",
+)  # fmt: skip
 
 Inputs = tuple[HeadArrays, Images]
 
@@ -22,7 +27,7 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
     """Accuracy expected on images without labels, with the error of such estimates."""
 
     id = "targets"
-    title = TITLE
+    title = BUILT_IN["targets"].title
     block = "your images"
     Result = Targets
 
@@ -54,41 +59,20 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
         return describe(result)
 
     def named(self, result: Targets) -> Named:
-        """Names the estimates of every target set and the errors of the estimators."""
-        figures = [figure for target in result.targets for figure in _estimates(target)]
-        errors = [
-            (TARGET_ERROR, "mean absolute error of the estimate", result.left_out.mean_absolute),
-            *((f"{TARGET_ERROR}.{error.estimator}",
-               f"mean absolute error of {ESTIMATORS[error.estimator]}", error.mean_absolute)
-              for error in result.errors),
-        ]  # fmt: skip
-        figures += [
-            NamedFigure(id=id, name=name, data=result.data, place="labelled shifts", figure=figure,
-                        role="estimate")
-            for id, name, figure in errors
-        ]  # fmt: skip
-        return Named(figures=tuple(figures))
+        """Names the quoted estimate of every target set, and what is declared."""
+        quoted = [_quoted(target) for target in result.targets]
+        first = [f"target.{HEADLINE}.scaled"]  # it is the quoted one
+        others = [figure for figure in named_figures(result) if figure.id not in first]
+        return Named(figures=(*quoted, *others))
 
 
-def _estimates(target: TargetSet) -> list[NamedFigure]:
+def _quoted(target: TargetSet) -> NamedFigure:
     # What nothing validates ranks no models: it has another id and no rank.
-    place = "estimate" if target.scaled else "not validated"
-    figures = [
-        ("target", "estimated accuracy", target.headline)
-        if target.scaled
-        else ("target.uncalibrated", "average confidence, not calibrated", target.headline),
-        *((f"target.{scaled.estimator}.scaled", f"{ESTIMATORS[scaled.estimator]}, scaled",
-           scaled.accuracy) for scaled in target.scaled[1:]),
-        *((f"target.{expected.estimator}", ESTIMATORS[expected.estimator], expected.accuracy)
-          for expected in target.expected),
-        ("target.less_confident", "share less confident", target.less_confident),
-        ("target.dispersion", "dispersion", target.dispersion),
-    ]  # fmt: skip
-    classes, of_classes = len(target.predicted), target.head_classes
-    return [
-        NamedFigure(id=id, name=name, data=target.data, place=place, figure=figure,
-                    headline=TARGET if id == "target" else None, role="estimate",
-                    classes=classes if id in EVIDENCE else 0,
-                    of_classes=of_classes if id in EVIDENCE else 0)
-        for id, name, figure in figures
-    ]  # fmt: skip
+    fig = TARGET if target.scaled else UNCALIBRATED
+    return fig.named(
+        target.headline,
+        target.data,
+        target.place,
+        classes=len(target.predicted),
+        of_classes=target.head_classes,
+    )

@@ -19,8 +19,7 @@ from tuiprobe.compare.decision import Decision, decide
 from tuiprobe.compare.differences import Comparison, Difference, compare_runs
 from tuiprobe.compare.differences_section import overlap_line
 from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows
-from tuiprobe.compare.labels import label_evidence
-from tuiprobe.compare.runs import Run, read_run, with_names
+from tuiprobe.compare.runs import Run, label_evidence, read_run, with_names
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
