@@ -29,7 +29,7 @@ from tests.fuzz.damage import damaged_arrays, damaged_json
 from tests.fuzz.decisions import Decisions
 from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
-from tests.fuzz.test_readers import make_template, read_ranks
+from tests.fuzz.test_readers import ask_about_ranks, make_template
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.headless import read_models
 from tuiprobe.compare.decision import decide
@@ -63,8 +63,8 @@ from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.records import read_plan, read_spec
 from tuiprobe.run.results import read_summary
 from tuiprobe.run.verify import verify
+from tuiprobe.run.view import RunView
 from tuiprobe.torchfiles.pickles import PickleReader
-from tuiprobe.tui.livewatch import Watch
 from tuiprobe.tui.widgets.thumbnail import read_picture
 
 Ask = Callable[[bytes], object]
@@ -390,12 +390,12 @@ def look(run: Run, name: str) -> None:
     watched: list[Callable[[], object]] = [lambda: watch(run), lambda: listed(run)]
     readers: dict[str, list[Callable[[], object]]] = {
         "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
-        "plan.json": [lambda: read_ranks(kept), lambda: read_plan(kept), lambda: verify(kept)],
+        "plan.json": [lambda: ask_about_ranks(kept), lambda: read_plan(kept), lambda: verify(kept)],
         "results.json": [
             lambda: read_report(kept), lambda: listed(run),
             lambda: pictures(Report.read(kept.results_file.path), kept),
         ],
-        "status/0.json": [lambda: read_ranks(kept), *watched],
+        "status/0.json": [lambda: ask_about_ranks(kept), *watched],
         "thumbs/val/5.jpg": [lambda: read_picture(kept.thumbnail_file("val", 5), 4, 4)],
         "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
         "head.safetensors": [  # its header is read before its checksum is compared
@@ -409,9 +409,7 @@ def look(run: Run, name: str) -> None:
 
 
 def watch(run: Run) -> None:
-    view = Watch(run.path)
-    view.poll()
-    view.poll()
+    RunView.read(run.directory, RunView.read(run.directory, live=True), live=True)
 
 
 def listed(run: Run) -> str:
