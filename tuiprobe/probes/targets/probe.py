@@ -13,7 +13,6 @@ from tuiprobe.results.figures import Fig, named_figures
 from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.run.head_file import read_class_names
 
 UNCALIBRATED = Fig(
     "target.uncalibrated", "average confidence, not calibrated", "average-confidence",
@@ -43,7 +42,7 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
         if isinstance(run.head, NotRun):
             return run.head
         first, *shifts = run.head_sets
-        names = read_class_names(run.directory)
+        names = run.head_file.classes
         listed = {
             target.name: (run.features(target.name)["ids"], run.paths(target.name))
             for target in run.target_sets
