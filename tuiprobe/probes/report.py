@@ -44,7 +44,7 @@ from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
     MeasuredRecord,
     PlanRecord,
-    changed_spec,
+    read_spec,
     write_baseline,
     write_spec,
 )
@@ -96,7 +96,7 @@ def reprobe(directory: RunDir, changes: Mapping[str, Any], baseline: str | None)
     if baseline is not None:
         run.baseline = refuse_baseline(run.plan.sets, baseline)
     if changes:
-        run.spec = changed_spec(directory, changes)
+        run.spec = read_spec(directory, changes)
     timings = _timings_again(directory, run.plan.key)
     report = _ask_all(run).model_copy(update={"timings": timings})
     images = image_values(run)
