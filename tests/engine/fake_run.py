@@ -127,7 +127,7 @@ def _merged(features: np.ndarray) -> MergedSet:
     return MergedSet(
         arrays=arrays,
         features=h.numpy(), ids=ids, skipped=[], shards=1, fingerprints=[PRINT], pieces=1,
-        contents="0" * 64,
+        contents="0" * 64, read=len(ids), lost=ids[:0], contradicting=0, contradiction=(),
     )  # fmt: skip
 
 

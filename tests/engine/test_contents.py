@@ -74,7 +74,7 @@ def go(source: Path | str, run: Path, *, listen: Listener = lambda event: None, 
     result = results(run)
     figures = {part["probe"]: part["result"] for part in result["parts"]}
     planned = sum(dataset["images"] for dataset in result["data"])
-    compared = any("comparing the contents" in event.message for event in events)
+    compared = any("comparing " in event.message for event in events)
     return Attempt(run, figures, planned - outcome.resumed, compared)
 
 

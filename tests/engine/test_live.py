@@ -27,7 +27,7 @@ from tuiprobe.run.status import (
     read_taps,
 )
 from tuiprobe.run.view import RunView
-from tuiprobe.spec import FINAL_TAP
+from tuiprobe.spec import FINAL_TAP, RunSpec
 from tuiprobe.tui.widgets.live_panels import outliers_of
 
 WIDTH, BATCH = 64, 16
@@ -71,7 +71,7 @@ def view_of(place: Path, *shards: Shard) -> LiveView:
 
 def measure(view: LiveView, shard: Shard, rows: np.ndarray, batches: int | None = None) -> None:
     """Measures a shard, or the first batches of it."""
-    tap = TapMeasure(Tap(FINAL_TAP, "vector", WIDTH, -1, 0), "all", 8, "cpu", 0, 0)
+    tap = TapMeasure(Tap(FINAL_TAP, "vector", WIDTH, -1, 0), RunSpec(model="m", data="d"), "cpu")
     view.begin_shard(shard, {FINAL_TAP: tap})
     features: list[torch.Tensor] = []
     for ids in shard.batches[:batches]:

@@ -126,7 +126,7 @@ def write_ranks(run: RunDir) -> None:
 def ask_about_ranks(run: RunDir) -> None:
     """Asks what lists, the live screen and another rank ask of the statuses."""
     ranks, _ = read_ranks(run)
-    count = images_done(run, ranks)
+    count = images_done(run, [rank.status for rank in ranks if rank.runs])
     assert 0 <= count.done <= count.total
     view = RunView.read(run, live=True)
     assert len(view.words) < 10_000

@@ -26,7 +26,7 @@ from tuiprobe.request import RunRequest, directory_options
 from tuiprobe.run.status import Event, Listener
 
 if TYPE_CHECKING:
-    from tuiprobe.engine.run import RunOutcome
+    from tuiprobe.engine.job import RunOutcome
     from tuiprobe.run.directory import RunDir
 
 

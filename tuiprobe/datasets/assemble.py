@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets.concepts import with_concepts
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.load import load_concepts, load_suite, suite_of
@@ -134,6 +135,11 @@ def open_suite(spec: RunSpec, own: Mapping[str, Dataset] | None = None) -> Suite
         UsageError: If a source is unknown.
         DataError: If a source cannot be used.
     """
+    if spec.embeddings is not None:
+        from tuiprobe.datasets.vectors import open_rows
+
+        names = written_classes(spec.classes) if spec.classes is not None else ()
+        return open_rows(spec, names)
     own = own or {}
     suite = suite_of(own[spec.data]) if spec.data in own else load_suite(spec.data)
     return add_targets(add_concepts(suite, spec), spec, own)

@@ -17,7 +17,7 @@ from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.machine import statistics_device
 from tuiprobe.engine.shards import Shard, stack_states
 from tuiprobe.engine.stopping import KEPT, Interrupted
-from tuiprobe.engine.tap_statistics import INNER_TOP_K, MAX_ROWS, Measures, RowMeasure, TapMeasure
+from tuiprobe.engine.tap_statistics import MAX_ROWS, Measures, TapMeasure
 from tuiprobe.errors import DataError
 from tuiprobe.models.taps import Tap
 from tuiprobe.run.arrays import write_arrays
@@ -57,9 +57,8 @@ class Extraction:
     def begin_pass(self) -> None:
         """Says that it is measured from here on; speed and time left are of the missing shards."""
         missing = [*self.left.values()]
-        unit = "rows" if self._plan.row_sets else "images"
-        images = sum(shard.size for shard in missing)
-        self.job.say("stage", f"measuring {images} {unit}", stage="extract")
+        count = sum(shard.size for shard in missing)
+        self.job.say("stage", f"measuring {count} {self._plan.unit}", stage="extract")
         self._live.begin(missing)
 
     def stop(self, reason: Interrupted) -> None:
@@ -103,7 +102,7 @@ class Extraction:
         for sample_id, reason in batch.skipped:
             self._count_unreadable(current.shard.set_name, samples[sample_id], reason)
         current.skipped += batch.skipped
-        current.nonfinite.append(batch.nonfinite)
+        current.lost.append(batch.lost)
         if len(batch.ids):
             size = max(-(-len(batch.ids) // self._pieces), 1)
             pieces = zip(torch.split(batch.images, size), torch.split(batch.ids, size), strict=True)
@@ -112,7 +111,7 @@ class Extraction:
                 kept = current.measures[FINAL_TAP].kept
                 current.features.append(features.float()[kept])  # stays there: nothing waits
                 current.ids.append(ids[kept])
-        lost = len(batch.skipped) + len(batch.nonfinite)
+        lost = len(batch.skipped) + len(batch.lost)
         self._live.advance(len(batch.ids), lost, current.features, current.ids)
 
     def publish(self) -> None:
@@ -128,10 +127,7 @@ class Extraction:
         arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *current.ids]).numpy()
         arrays["images"] = np.array(current.seen, dtype=np.int64)
         arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
-        rows = {}
-        if shard.set_name in self._plan.row_sets:
-            arrays["nonfinite"] = torch.cat(current.nonfinite).numpy()
-            rows = {"rows": str(shard.size)}
+        arrays["lost"] = torch.cat(current.lost).numpy()
         metadata = {
             "key": self._plan.set_keys[shard.set_name],
             "place": f"{shard.set_name} {shard.number}",
@@ -139,7 +135,7 @@ class Extraction:
             "pieces": str(self._pieces),
             "skipped": json.dumps(current.skipped),
             "seconds": f"{time.monotonic() - current.started:.3f}",
-            **rows,
+            "size": str(shard.size),
         }
         write_arrays(self._plan.directory.shard_file(*shard.place), arrays, metadata)
         self._live.end_shard(current.features, current.ids)
@@ -163,12 +159,10 @@ class Extraction:
         spec, encoder = self._plan.spec, self._plan.encoder
         rows = min(max(MAX_ROWS - shard.start, 0), shard.size)
         final = Tap(FINAL_TAP, "vector", encoder.width, -1, 0)
-        if (of_rows := self._plan.row_sets.get(shard.set_name)) is not None:
-            return {FINAL_TAP: RowMeasure(final, spec.top_k, of_rows)}
         device = statistics_device(self._plan.device)
-        measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
-        for tap in self._plan.taps:
-            measures[tap.name] = TapMeasure(tap, spec.tokens, INNER_TOP_K, device, rows, spec.seed)
+        sampled = self._plan.layouts[shard.set_name].sampled
+        measures = {FINAL_TAP: TapMeasure(final, spec, device, sampled=sampled)}
+        measures |= {tap.name: TapMeasure(tap, spec, device, rows) for tap in self._plan.taps}
         return measures
 
     @torch.inference_mode()
@@ -193,7 +187,7 @@ class _Current:
         self.features: list[torch.Tensor] = []
         self.ids: list[torch.Tensor] = []
         self.skipped: list[tuple[int, str]] = []
-        self.nonfinite: list[torch.Tensor] = []
+        self.lost: list[torch.Tensor] = []
         self.seen: list[int] = []
         self.digests = bytearray()
         self.started = time.monotonic()

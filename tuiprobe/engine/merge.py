@@ -30,8 +30,8 @@ from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import write_record
-from tuiprobe.run.records import LISTED_ROWS, ROW_SAMPLE, Measured, MeasuredRecord, RowsMeasured
-from tuiprobe.run.samples import write_row_samples
+from tuiprobe.run.records import LISTED_LOST, ROW_SAMPLE, Measured, MeasuredRecord
+from tuiprobe.run.samples import write_shown_samples
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 
@@ -53,7 +53,7 @@ class _Leaf:
         rows: float32 `[m, C]` by inner tap, if the shard has any.
         sums: The `SHARD_FIELDS` by tap.
         skipped: Sample id and reason of each unreadable image.
-        nonfinite: int64 `[m]`, rows of vectors that are not finite.
+        lost: int64 `[m]`, samples that were left out because they are not finite.
         fingerprint: What it was measured with.
         pieces: Forward passes per batch.
     """
@@ -64,7 +64,7 @@ class _Leaf:
     rows: dict[str, NDArray[np.float32]]
     sums: dict[str, tuple[Any, ...]]
     skipped: list[tuple[int, str]]
-    nonfinite: NDArray[np.int64]
+    lost: NDArray[np.int64]
     fingerprint: Fingerprint
     pieces: int
 
@@ -83,7 +83,8 @@ class MergedSet:
         fingerprints: The distinct fingerprints among them.
         pieces: Largest number of forward passes per batch.
         contents: SHA-256 over ids and digests of all images read, in the order of their ids.
-        rows: What was measured of stored vectors; None for images.
+        read: Number of samples that were read.
+        lost: int64 `[m]`, those of them that were left out because they are not finite.
         contradicting: Number of images whose content is there with another label too.
         contradiction: Paths of two such images.
     """
@@ -95,10 +96,11 @@ class MergedSet:
     shards: int
     fingerprints: list[Fingerprint]
     pieces: int
-    contents: str | None = None
-    rows: RowsMeasured | None = None
-    contradicting: int = 0
-    contradiction: tuple[str, ...] = ()
+    contents: str
+    read: int
+    lost: NDArray[np.int64]
+    contradicting: int
+    contradiction: tuple[str, ...]
 
 
 def merge_tree(
@@ -148,27 +150,23 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
     fingerprints = {leaf.fingerprint.model_dump_json(): leaf.fingerprint for leaf in leaves}
     ids = np.concatenate([leaf.ids for leaf in leaves])
     dataset = plan.suite.sets[shards[0].set_name]
-    rows, of_rows = None, plan.row_sets.get(shards[0].set_name)
-    if of_rows is not None:
-        if not len(ids):
-            raise DataError(f"{of_rows.source} holds no finite vector")
-        lost = np.concatenate([leaf.nonfinite for leaf in leaves])
-        read = sum(shard.size for shard in shards)
-        listed = tuple(lost[:LISTED_ROWS].tolist())
-        rows = RowsMeasured(rows=read, nonfinite=len(lost), nonfinite_rows=listed)
-    contradicting, contradiction = (
-        (0, ()) if of_rows is not None else _contradicting(dataset, leaves)
-    )
+    lost = np.concatenate([leaf.lost for leaf in leaves])
+    if len(lost) and not len(ids):
+        raise DataError(f"{dataset.source} holds no finite vector")
+    skipped = [entry for leaf in leaves for entry in leaf.skipped]
+    alone = plan.layouts[shards[0].set_name].alone
+    contradicting, contradiction = _contradicting(dataset, leaves) if alone else (0, ())
     return MergedSet(
         arrays=_flatten(merged, leaves),
         features=np.concatenate([leaf.features for leaf in leaves]),
         ids=ids,
-        skipped=[entry for leaf in leaves for entry in leaf.skipped],
+        skipped=skipped,
         shards=len(shards),
         fingerprints=list(fingerprints.values()),
         pieces=max(leaf.pieces for leaf in leaves),
         contents=_contents(leaves),
-        rows=rows,
+        read=sum(shard.size for shard in shards) - len(skipped),
+        lost=lost,
         contradicting=contradicting,
         contradiction=contradiction,
     )
@@ -226,7 +224,7 @@ def _load(
         rows={tap: arrays[name].copy() for tap in states if (name := f"{tap}/rows") in arrays},
         sums={tap: shard_sums(stats.samples.compute()) for tap, stats in states.items()},
         skipped=list(file.skipped),
-        nonfinite=arrays.get("nonfinite", np.empty(0, np.int64)).copy(),
+        lost=arrays["lost"].copy(),
         fingerprint=file.fingerprint,
         pieces=int(file.metadata["pieces"]),
     )
@@ -281,7 +279,9 @@ def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -
             fingerprints=tuple(of_set.fingerprints),
             pieces=of_set.pieces,
             contents=of_set.contents,
-            rows=of_set.rows,
+            read=of_set.read,
+            lost=len(of_set.lost),
+            lost_ids=tuple(of_set.lost[:LISTED_LOST].tolist()),
             contradicting=of_set.contradicting,
             contradiction=of_set.contradiction,
         )
@@ -291,19 +291,19 @@ def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -
 
 
 def write_names(plan: Plan, merged: Mapping[str, MergedSet]) -> None:
-    """Publishes names and labels of vectors that are shown: kept, at an end, or not finite."""
-    for name, rows in plan.row_sets.items():
-        if (of_set := merged.get(name)) is None:
+    """Publishes names and labels of samples without lines: those kept, at an end, or lost."""
+    for name, layout in plan.layouts.items():
+        if layout.alone or (of_set := merged.get(name)) is None:
             continue
         ends = (
             of_set.arrays[f"{FINAL_TAP}/{end}_sample_ids"].reshape(-1)
             for end in ("largest", "smallest")
         )
-        nonfinite = () if of_set.rows is None else of_set.rows.nonfinite_rows
-        named = np.unique(np.concatenate([of_set.ids, *ends, nonfinite])).astype(np.int64)
-        numbers = named[named >= 0].tolist()
-        names = rows.vectors.names(numbers)
-        write_row_samples(plan.directory, name, plan.key, numbers, names, rows.labels)
+        shown = np.unique(np.concatenate([of_set.ids, *ends, of_set.lost[:LISTED_LOST]]))
+        numbers = shown[shown >= 0].tolist()
+        labels = layout.labels() if layout.dataset.classes else None
+        names = layout.names(numbers)
+        write_shown_samples(plan.directory, name, plan.key, numbers, names, labels)
 
 
 def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import torch
 
-from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
+from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.datasets.vectors import ROWS, RowSet, open_rows
-from tuiprobe.engine.head_fit import probe_split
-from tuiprobe.engine.head_matching import refuse_unmatched
+from tuiprobe.engine.head_building import probe_split
+from tuiprobe.engine.head_choice import refuse_unmatched
 from tuiprobe.engine.job import AskProbes, Clock, Job
 from tuiprobe.engine.machine import available_cores, choose_device, usual_batch
 from tuiprobe.engine.plan import Plan, file_stamps, list_images, make_plan
@@ -146,7 +145,7 @@ def plan_run(
     """
     given, output, fresh = request.spec, request.output, request.fresh
     spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
-    suite = open_row_suite(spec) if spec.embeddings is not None else open_suite(spec, own.images)
+    suite = open_suite(spec, own.images)
     files, listed = file_stamps(spec), list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     encoder = _encoder(spec, suite, own)
@@ -165,24 +164,18 @@ def plan_run(
             plan = planned(begun, _encoder(begun, suite, own))
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
-    if spec.embeddings is not None:
-        refuse_unmatched(plan)
+    refuse_unmatched(plan.spec, suite, plan.head)
     return plan
 
 
-def open_row_suite(spec: RunSpec) -> Suite:
-    """Opens the vectors that a spec names; errors as for `open_rows`."""
-    return open_rows(spec, written_classes(spec.classes) if spec.classes is not None else ())
-
-
 def _encoder(spec: RunSpec, suite: Suite, own: PythonObjects) -> Encoder:
-    rows = suite.sets.get(ROWS)
-    if isinstance(rows, RowSet):
+    name, first = next(iter(suite.sets.items()))
+    if (layout := layout_of(first)).width is not None:
         return identity_encoder(
             spec.model,
-            source=rows.source,
-            digest=content_key({ROWS: rows.content}),
-            width=rows.channels,
+            source=first.source,
+            digest=content_key({name: layout.content({})}),
+            width=layout.width,
             representation=spec.representation,
             training=spec.training,
         )

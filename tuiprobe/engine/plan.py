@@ -8,24 +8,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tuiprobe.datasets import Dataset, Suite
+from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import planned_images
 from tuiprobe.datasets.concepts import concept_dataset
 from tuiprobe.datasets.content import stamp_file
-from tuiprobe.datasets.dataset import digest_of
-from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.layout import Ids, SetLayout, layout_of
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.datasets.set_names import safe_name
-from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.engine.head_choice import HeadChoice, choose_head
-from tuiprobe.engine.shards import Rank, Shard, split_into_shards, split_rows
+from tuiprobe.engine.shards import Rank, Shard, split_into_shards
 from tuiprobe.errors import DataError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models.ablated import ablation_in_words
@@ -46,13 +40,6 @@ from tuiprobe.run.records import (
     read_plan,
 )
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
-
-KEYED_CONTENTS = 8
-"""Number of first images of each set whose content is part of the key.
-
-Folders with equal names and sizes, such as BMP files of two corruptions, thus get different keys.
-The contents of all images are compared when a run is resumed; see `tuiprobe.engine.resume`.
-"""
 
 _FILES = ("checkpoint", "classes", "templates", "head", "baseline")
 _SOURCES = ("data", "concepts")
@@ -75,7 +62,7 @@ class Plan:
         suite: The sets of images.
         shards: All shards of each set.
         stamps: Stamp of each image before the first one was read, by set name and sample id;
-            empty for sets of stored vectors, whose files have stamps.
+            empty for sets whose samples lie together in files, which have stamps.
         key: SHA-256 of everything that determines the numbers of all sets except the concept set
             and the target sets.
         set_keys: The key in the shards of each set: the run's key, except for the concept set and
@@ -108,10 +95,15 @@ class Plan:
         """The shards of all sets, in the order in which they are measured."""
         return [self.shards[name][number] for name, number in in_turns(self.set_plans)]
 
+    @cached_property
+    def layouts(self) -> dict[str, SetLayout]:
+        """How the samples of each set are read."""
+        return {name: layout_of(dataset) for name, dataset in self.suite.sets.items()}
+
     @property
-    def row_sets(self) -> dict[str, RowSet]:
-        """The sets of stored vectors; empty for images."""
-        return {name: rows for name, rows in self.suite.sets.items() if isinstance(rows, RowSet)}
+    def unit(self) -> str:
+        """What the samples of the run are called, in the plural."""
+        return next(iter(self.layouts.values())).unit
 
     @cached_property
     def set_plans(self) -> tuple[SetPlan, ...]:
@@ -148,12 +140,12 @@ class PlannedImages:
 
     Attributes:
         suite: The sets of images.
-        order: Sample ids to measure, by set; a range of rows for stored vectors.
+        order: Sample ids to measure, by set.
         stamps: As in `Plan`.
     """
 
     suite: Suite
-    order: dict[str, NDArray[np.int64] | range]
+    order: dict[str, Ids]
     stamps: dict[str, dict[int, Stamp]]
 
 
@@ -163,23 +155,16 @@ def list_images(suite: Suite, spec: RunSpec) -> PlannedImages:
     Raises:
         DataError: If a set holds no image.
     """
-    order: dict[str, NDArray[np.int64] | range] = {}
+    order: dict[str, Ids] = {}
     stamps: dict[str, dict[int, Stamp]] = {}
     planned = planned_images(suite, spec)
     for name, dataset in suite.sets.items():
-        if isinstance(dataset, RowSet):
-            order[name], stamps[name] = range(len(dataset.samples)), {}
-            continue
-        chosen = processing_order(dataset.samples, spec.seed)[: planned[name]]
-        if len(chosen) == 0:
+        layout = layout_of(dataset)
+        order[name] = layout.order(spec.seed, planned[name])
+        if not len(order[name]):
             raise DataError(f"{dataset.source}: no image to measure")
-        order[name], stamps[name] = chosen, stamps_of(dataset, chosen)
+        stamps[name] = layout.stamps(order[name])
     return PlannedImages(suite, order, stamps)
-
-
-def stamps_of(dataset: Dataset, ids: NDArray[np.int64]) -> dict[int, Stamp]:
-    """Returns the stamps of some images, in their order."""
-    return {i: dataset.stamp(dataset.samples[i]) for i in ids.tolist()}
 
 
 def make_plan(
@@ -209,14 +194,19 @@ def make_plan(
     suite = listed.suite
     available = tuple(tap for tap in encoder.taps() if tap.name != FINAL_TAP) if spec.layers else ()
     taps = _choose_taps(available, spec)
+    layouts = {name: layout_of(dataset) for name, dataset in suite.sets.items()}
     shards = {
-        name: split_rows(name, len(order), dataset.channels)
-        if isinstance(dataset := suite.sets[name], RowSet)
-        else split_into_shards(name, order, spec.batch, spec.shard_batches)
-        for name, order in listed.order.items()
+        name: split_into_shards(
+            name,
+            listed.order[name],
+            layout.batch(spec.batch),
+            spec.shard_batches,
+            layout.most_batches,
+        )
+        for name, layout in layouts.items()
     }
     model = _describe_model(spec, encoder)
-    images = {name: _content_of(suite.sets[name], listed.stamps[name]) for name in suite.sets}
+    images = {name: layout.content(listed.stamps[name]) for name, layout in layouts.items()}
     sets = [name for name in suite.sets if name not in suite.own_keys]
     content = {
         **_content(spec, model, taps),
@@ -345,18 +335,6 @@ def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, An
     }
 
 
-def _content_of(dataset: Dataset, stamps: dict[int, Stamp]) -> dict[str, Any]:
-    """Returns path, label and size of each image in order, and digests of the first ones."""
-    if isinstance(dataset, RowSet):
-        return dataset.content
-    samples = dataset.samples
-    first = islice(stamps, KEYED_CONTENTS)
-    return {
-        "listed": [(samples[i].path, samples[i].label, s.size) for i, s in stamps.items()],
-        "contents": [digest_of(dataset, samples[i]).hex() for i in first],
-    }
-
-
 def record_of(plan: Plan) -> PlanRecord:
     """Returns the record of a plan."""
     final = TapRecord(name=FINAL_TAP, kind="vector", tokens=None, channels=plan.encoder.width)
@@ -382,7 +360,7 @@ def record_of(plan: Plan) -> PlanRecord:
             published=plan.suite.published.get(name),
             key=plan.set_keys[name],
             target=name in plan.suite.targets,
-            rows=plan.row_sets[name].record() if name in plan.row_sets else None,
+            files=plan.layouts[name].files,
         )
         for i, (name, dataset) in enumerate(plan.suite.sets.items())
     )

@@ -11,11 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
-from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
+from tuiprobe.catalog.imagenet import prompt_names
 from tuiprobe.engine.decoding import choose_workers, decode_together
 from tuiprobe.engine.head_building import HeadProgress, too_long
-from tuiprobe.engine.head_choice import HeadChoice
-from tuiprobe.engine.head_matching import class_of_each_row, unmatched
+from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.files import DamagedFileError
@@ -37,7 +36,8 @@ def preflight(plan: Plan, listen: Listener) -> None:
 
     All checks are stored in `preflight.json`. A known-answer check that passed, and the trial of
     the encoder, are not repeated by a later attempt in the directory, which has the same key.
-    Only rank 0 writes, and runs the known-answer check. Of stored vectors the labels are checked.
+    Only rank 0 writes, and runs the known-answer check. Where the encoder is not known, because
+    the samples are encoded already, their labels alone are checked.
 
     Args:
         plan: The plan of the run.
@@ -48,22 +48,23 @@ def preflight(plan: Plan, listen: Listener) -> None:
         DataError: If a check of the images or their labels fails.
     """
     choice, checks = plan.head, list[PreflightCheck]()
-    if not plan.row_sets:
+    known_encoder = plan.encoder.preprocessing.known
+    if known_encoder:
         of_encoder = check_encoder(plan.encoder)
         if choice.kind == "zero-shot":
             of_encoder += check_text(plan.encoder, choice.classes, choice.templates)
         checks += [PreflightCheck(**asdict(check)) for check in of_encoder]
     for name in plan.suite.sets:
-        checks += _of_rows(plan, name) if name in plan.row_sets else _of_labels(plan, name)
-    checks += [*head_row_checks(plan, choice), *_ranges(plan)]
+        checks += [*plan.layouts[name].checks(name), *_of_labels(plan, name)]
+    checks += [*head_row_checks(plan, choice), *(_ranges(plan) if known_encoder else ())]
     _refuse(checks)
-    earlier = () if plan.row_sets else _earlier(plan)
-    if not plan.row_sets:
+    earlier = _earlier(plan)
+    if known_encoder:
         tried = [check for check in earlier if check.name in TRIAL_CHECKS]
         checks += tried or [PreflightCheck(**asdict(check)) for check in _of_trial(plan, choice)]
         _refuse(checks)
     if plan.rank.number == 0:
-        if not plan.row_sets:
+        if known_encoder:
             known = [check for check in earlier if (check.name, check.status) == (ANSWER, "pass")]
             progress = HeadProgress("classes", listen, lambda: None)
             checks += known or [_answer(plan, choice, progress)]
@@ -112,17 +113,18 @@ def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
     if name in plan.suite.targets:
         return
     dataset = plan.suite.sets[name]
+    alone = plan.layouts[name].alone
     for check in check_labels(
         dataset.classes,
         len(dataset.samples),
-        named=_named(plan),
+        named=plan.spec.classes is not None or plan.head.named,
         imagenet=plan.suite.imagenet.get(name),
     ):
-        yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
-    if len(dataset.classes) != 1:
+        if alone or check.name != "image count":
+            yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
+    if len(dataset.classes) != 1 or not alone:
         return
-    paths = [sample.path.split("/") for sample in dataset.samples]
-    deeper = sorted({path[1] for path in paths if len(path) > 2})
+    deeper = deeper_folders(dataset)
     if len(deeper) > 1:
         yield PreflightCheck(
             name="class folders",
@@ -134,38 +136,9 @@ def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
         )
 
 
-def _named(plan: Plan) -> bool:
-    """Says whether the user named the classes: for the run, or in Python for the model."""
-    return plan.spec.classes is not None or plan.head.named
-
-
-def _of_rows(plan: Plan, name: str) -> Iterator[PreflightCheck]:
-    """Says what was understood of vectors and their labels, which are no incomplete ImageNet."""
-    rows, named = plan.row_sets[name], _named(plan)
-    vectors, classes = rows.vectors, rows.classes
-    detail = f"{vectors.rows:,} rows of {vectors.channels:,} channels, {vectors.dtype}"
-    yield PreflightCheck(name="vectors", status="pass", detail=detail, data=name)
-    numbers = bool(classes) and all(label.isdigit() for label in classes)
-    if numbers and imagenet_labels(classes) is None:
-        yield PreflightCheck(
-            name="label map",
-            status="pass" if named else "warn",
-            detail=f"{len(classes):,} numbered labels" + ("" if named else ", names unknown"),
-            fix="" if named else "give the names in label order by --classes FILE",
-            cause="labels",
-            data=name,
-        )
-        return
-    for check in check_labels(classes, vectors.rows, named=named):
-        if check.name != "image count":
-            yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
-
-
 def _ranges(plan: Plan) -> Iterator[PreflightCheck]:
     """Checks the values of the first images of every set that are measured."""
     for name, dataset in plan.suite.sets.items():
-        if name in plan.row_sets:
-            continue
         first = plan.shards[name][0].ids
         check = check_range(dataset, [dataset.samples[i] for i in first])
         if check is not None:
@@ -204,9 +177,9 @@ def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[PreflightChec
         if not dataset.classes or not choice.classes or name in plan.suite.own_keys:
             continue
         check = PreflightCheck(name="class names", status="warn", detail="", data=name)
-        answers = class_of_each_row(plan, choice, choice.classes, name)
+        answers = class_of_each_row(plan.suite, choice, choice.classes, name)
         if answers is None:
-            detail = unmatched(plan, choice, choice.classes, name)
+            detail = unmatched(plan.suite, choice, choice.classes, name)
             yield check.model_copy(update={"detail": f"no accuracy: {detail}"})
         elif choice.in_label_order and (others := _by_place(dataset.classes, choice, answers)):
             fix = "make sure that these are the same classes"
@@ -250,7 +223,7 @@ def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> Preflight
         return skipped.model_copy(update={"detail": "the run uses another head"})
     if choice.kind == "zero-shot":
         left = plan.encoder.prompts_left(choice.classes, choice.templates)
-        if too_long(left, plan, choice):
+        if too_long(left, plan):
             reason = f"{left:,} prompts are not encoded on a CPU unasked; see tuiprobe doctor"
             return skipped.model_copy(update={"detail": reason})
     spec = plan.spec

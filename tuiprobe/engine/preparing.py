@@ -76,8 +76,8 @@ def prepare(job: Job) -> Extraction:
     published = {shard.place for shard in inventory.published}
     job.resumed = resumed = count_images(plan.set_plans, published, ()).done
     if resumed:
-        unit = "rows" if plan.row_sets else "images"
-        job.say("stage", f"resuming: {resumed} of {plan.images} {unit} are done", stage="load")
+        done = f"{resumed} of {plan.images} {plan.unit}"
+        job.say("stage", f"resuming: {done} are done", stage="load")
     images_of_head = plan.head.kind == "probe"  # they take as long as those of the run
     if plan.rank.number == 0 and inventory.missing and not images_of_head:
         try:  # so that answers show at once
@@ -100,15 +100,9 @@ def _say_warnings(job: Job) -> None:
     notes = [note for dataset in plan.suite.sets.values() for note in dataset.notes]
     for note in dict.fromkeys((*notes, *plan.suite.notes)):
         job.say("warning", note)
-    for name, rows in plan.row_sets.items():
-        if rows.understood:
-            job.say("stage", rows.understood)
-        if len(rows.samples) > len(rows.sampled):
-            job.say(
-                "stage",
-                f"{name}: moments and top rows are of all {len(rows.samples):,} rows; figures that "
-                f"need vectors are of a seeded sample of {len(rows.sampled):,}",
-            )
+    for layout in plan.layouts.values():
+        for remark in layout.remarks:
+            job.say("stage", remark)
 
 
 def extraction_of(job: Job, inventory: Inventory) -> Extraction:

@@ -18,7 +18,14 @@ from typing import Any, TypeVar
 from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, user_spec
+from tuiprobe.datasets.assemble import (
+    add_concepts,
+    add_targets,
+    open_suite,
+    planned_images,
+    user_spec,
+)
+from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import DamagedFileError, open_regular
@@ -197,21 +204,17 @@ def _read_baseline(suite: Suite, path: str) -> None:
 
 
 def _look_at_vectors(spec: RunSpec, result: Preview) -> None:
-    from tuiprobe.datasets.vectors import ROWS, RowSet
-    from tuiprobe.engine.opening import open_row_suite
-
     own = replace(spec, target_embeddings=())
-    suite = _tried(result, "embeddings", lambda: open_row_suite(replace(own, labels=None)))
+    suite = _tried(result, "embeddings", lambda: open_suite(replace(own, labels=None)))
     if suite is not None and "labels" not in result.problems and "classes" not in result.problems:
-        suite = _tried(result, "labels", lambda: open_row_suite(own)) or suite
+        suite = _tried(result, "labels", lambda: open_suite(own)) or suite
     if suite is not None and spec.target_embeddings:
-        suite = _tried(result, "target_embeddings", lambda: open_row_suite(spec)) or suite
+        suite = _tried(result, "target_embeddings", lambda: open_suite(spec)) or suite
     for name, dataset in (suite.sets if suite else {}).items():
-        assert isinstance(dataset, RowSet)
         assert suite is not None
         described = _described(suite, name, len(dataset.samples))
-        label = spec.model if name == ROWS else name
-        result.sets.append({**described, "name": label, "width": dataset.channels})
+        label = name if name in suite.targets else spec.model
+        result.sets.append({**described, "name": label, "width": layout_of(dataset).width})
     result.images = {EMBEDDED: sum(described["planned"] for described in result.sets)}
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import DIGEST_BYTES
+from tuiprobe.datasets.layout import Ids
 from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
 from tuiprobe.run.arrays import Arrays
@@ -33,11 +34,6 @@ from tuiprobe.spec import FINAL_TAP
 _Item = TypeVar("_Item")
 
 MAX_SHARD_BATCHES = 8
-BATCH_ROWS = 8192
-"""Stored vectors that are read at once, fewer if they are wide."""
-
-_BATCH_VALUES = 2**23  # 32 MiB of float32
-_MOST_ROW_BATCHES = 32  # per shard: at most 262,144 rows are measured again after an interruption
 _USUAL_SHARDS = 20  # a delete-one-shard jackknife needs at least 16
 
 
@@ -48,13 +44,13 @@ class Shard:
     Attributes:
         set_name: Name of the set.
         number: Index among the set's shards, from 0.
-        batches: Sample ids of each batch, in processing order; ranges of rows for vectors.
+        batches: Sample ids of each batch, in processing order.
         start: Index of the first sample in the set's processing order.
     """
 
     set_name: str
     number: int
-    batches: tuple[NDArray[np.int64] | range, ...]
+    batches: tuple[Ids, ...]
     start: int
 
     @property
@@ -75,9 +71,10 @@ class Shard:
 
 def split_into_shards(
     set_name: str,
-    order: NDArray[np.int64] | range,
+    order: Ids,
     batch_size: int,
     shard_batches: int | None = None,
+    most_batches: int = MAX_SHARD_BATCHES,
 ) -> tuple[Shard, ...]:
     """Cuts a processing order into shards.
 
@@ -85,7 +82,8 @@ def split_into_shards(
         set_name: Name of the set.
         order: Sample ids in processing order.
         batch_size: Samples per batch.
-        shard_batches: Batches per shard; None for up to 8, so that there are about 20 shards.
+        shard_batches: Batches per shard; None for about 20 shards.
+        most_batches: Most batches per shard where the user names no number.
 
     >>> shards = split_into_shards("val", np.arange(10), batch_size=2, shard_batches=2)
     >>> [shard.size for shard in shards]
@@ -93,23 +91,11 @@ def split_into_shards(
     """
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     if shard_batches is None:
-        shard_batches = min(max(len(batches) // _USUAL_SHARDS, 1), MAX_SHARD_BATCHES)
+        shard_batches = min(max(len(batches) // _USUAL_SHARDS, 1), most_batches)
     return tuple(
         Shard(set_name, number, tuple(batches[first : first + shard_batches]), first * batch_size)
         for number, first in enumerate(range(0, len(batches), shard_batches))
     )
-
-
-def split_rows(set_name: str, rows: int, channels: int) -> tuple[Shard, ...]:
-    """Cuts the rows of a set of stored vectors into shards, in the order of the file.
-
-    >>> [shard.size for shard in split_rows("rows", 20_000, 512)]
-    [8192, 8192, 3616]
-    """
-    batch = max(min(BATCH_ROWS, _BATCH_VALUES // channels), 1)
-    batches = -(-rows // batch)
-    shard_batches = min(max(batches // _USUAL_SHARDS, 1), _MOST_ROW_BATCHES)
-    return split_into_shards(set_name, range(rows), batch, shard_batches)
 
 
 @dataclass(frozen=True)

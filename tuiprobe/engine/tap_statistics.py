@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.order import hash_ids
-from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.engine.plan import Plan
 from tuiprobe.models.taps import Tap
-from tuiprobe.spec import FINAL_TAP
+from tuiprobe.spec import FINAL_TAP, RunSpec
 from tuiprobe.stats import ActivationStats, ChannelStats
 
 INNER_TOP_K = 8
@@ -27,28 +26,41 @@ def accumulators(plan: Plan) -> dict[str, ActivationStats]:
     return {FINAL_TAP: ActivationStats(plan.encoder.width, k=plan.spec.top_k), **inner}
 
 
+Sampled: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.bool_] | None]
+"""Returns which of some samples are kept with their representation; None for all."""
+
+
 class TapMeasure:
     """Statistics and sampled rows of one tap over one shard.
 
+    Where a set keeps a sample of its representations, moments and both ends of every channel are
+    of all samples, and figures of single samples of those that are kept.
+
     Args:
         tap: The measured tap.
-        tokens: Tokens of a token tap to use: `all`, `class` or `mean`.
-        top_k: Images stored per channel and end.
+        spec: Which tokens are used, how many images are stored per channel and end, and the seed.
         device: Device of the statistics; activations elsewhere are copied.
         rows_wanted: Number of images of this shard that contribute one row each.
-        seed: Seed of the position of a row.
+        sampled: Which samples are kept with their representation; None for all.
 
     Attributes:
-        kept: Which images of the last batch are kept with their representation: all.
+        kept: Which samples of the last batch are kept with their representation.
     """
 
     def __init__(
-        self, tap: Tap, tokens: str, top_k: int, device: str, rows_wanted: int, seed: int
+        self,
+        tap: Tap,
+        spec: RunSpec,
+        device: str,
+        rows_wanted: int = 0,
+        sampled: Sampled = lambda ids: None,
     ) -> None:
         self.tap = tap
+        self.kept: torch.Tensor | slice = slice(None)
+        top_k = spec.top_k if tap.name == FINAL_TAP else INNER_TOP_K
         self.stats = ActivationStats(tap.channels, k=top_k, device=device)
-        self.kept = slice(None)
-        self._tokens, self._seed, self._rows_wanted = tokens, seed, rows_wanted
+        self._every: ChannelStats | None = None  # of all samples, where some are kept
+        self._spec, self._rows_wanted, self._sampled = spec, rows_wanted, sampled
         self._device = torch.device(device)
         self._rows: list[torch.Tensor] = []
 
@@ -64,65 +76,36 @@ class TapMeasure:
             there: The same on the device of the statistics, where they are copied once for all
                 taps; None to copy them.
         """
-        x = select_tokens(activations, self.tap, self._tokens)
+        x = select_tokens(activations, self.tap, self._spec.tokens)
         if x.device.type != self._device.type:  # no kernels there
             x = x.to(self._device)
-        self.stats.update(x, ids if there is None else there, channel_dim=self.tap.channel_dim)
+        ids_there = ids if there is None else there
+        if (sampled := self._sampled(ids.numpy())) is not None:
+            self._every = self._every or ChannelStats(x.shape[1], k=self.stats.k)
+            self._every.update(x, ids_there)
+            self.kept = torch.from_numpy(sampled)
+            x, ids_there = x[self.kept], ids_there[self.kept]
+        if len(x):
+            self.stats.update(x, ids_there, channel_dim=self.tap.channel_dim)
         if self._rows_wanted > 0:
-            rows = sampled_rows(x, ids, self.tap.channel_dim, self._seed)[: self._rows_wanted]
+            rows = sampled_rows(x, ids, self.tap.channel_dim, self._spec.seed)
+            rows = rows[: self._rows_wanted]
             self._rows.append(rows.float())  # stays there, so that nothing waits
             self._rows_wanted -= len(rows)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Returns the mergeable state by field."""
-        return {name: tensor.numpy() for name, tensor in self.stats.state_dict().items()}
+        state = self.stats.state_dict()
+        if self._every is not None:
+            state |= self._every.state_dict()
+        return {name: tensor.numpy() for name, tensor in state.items()}
 
     def rows(self) -> NDArray[np.float32] | None:
         """Returns float32 `[m, C]`, one position of each of the first images; None if none."""
         return torch.cat(self._rows).cpu().numpy() if self._rows else None
 
 
-class RowMeasure:
-    """Statistics of stored vectors over one shard, with the attributes of `TapMeasure`.
-
-    Moments and both ends of every channel are of all rows, figures of single rows of the sampled
-    ones.
-
-    Args:
-        tap: The final representation.
-        top_k: Rows stored per channel and end.
-        rows: The set of the shard.
-
-    Attributes:
-        kept: bool `[B]`, the sampled rows of the last batch.
-    """
-
-    def __init__(self, tap: Tap, top_k: int, rows: RowSet) -> None:
-        self.tap = tap
-        self.stats = ActivationStats(tap.channels, k=top_k)  # of the sampled rows
-        self._all = ChannelStats(tap.channels, k=top_k)
-        self._set = rows
-        self.kept = torch.empty(0, dtype=torch.bool)
-
-    def update(
-        self, vectors: torch.Tensor, ids: torch.Tensor, there: torch.Tensor | None = None
-    ) -> None:
-        """Adds rows `[B, C]`; see `TapMeasure.update`."""
-        self._all.update(vectors, ids)
-        self.kept = torch.from_numpy(self._set.keeps(ids.numpy()))
-        if self.kept.any():
-            self.stats.update(vectors[self.kept], ids[self.kept])
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Returns the mergeable state by field."""
-        state = {**self.stats.state_dict(), **self._all.state_dict()}
-        return {name: tensor.numpy() for name, tensor in state.items()}
-
-    def rows(self) -> None:
-        """Returns None: there is no inner tap."""
-
-
-Measures: TypeAlias = Mapping[str, TapMeasure | RowMeasure]
+Measures: TypeAlias = Mapping[str, TapMeasure]
 """What measures a shard, by tap."""
 
 

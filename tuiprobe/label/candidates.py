@@ -83,8 +83,8 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
     if isinstance(reader.head, NotRun):
         raise NoCandidateError(f"{path} has no head, so it gives no answers: {reader.head.reason}")
     record = next(record for record in reader.sets if record.name == name)
-    if record.rows is not None:
-        raise NoCandidateError(f"{path} measured stored vectors: there is no picture to label")
+    if record.files:
+        raise NoCandidateError(f"{path} measured no images: there is no picture to label")
     pictures = read_per_image(directory).get(name)
     if pictures is None or pictures.answers is None:
         raise NoCandidateError(f"{path} keeps no answers on {name}: `tuiprobe reprobe` makes them")

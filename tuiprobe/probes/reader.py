@@ -250,24 +250,21 @@ class RunReader:
         samples, measured = self.samples.get(record.name, {}), self.measured.sets[record.name]
         features = self._features[record.name]
         nonfinite = nonfinite_ids(features)
+        named = [*measured.lost_ids, *nonfinite]
         if any(i not in samples for i, _ in measured.skipped):
             raise DamagedFileError(
                 f"{self.directory.measured_file} names an image that is not of {record.name}"
             )
-        rows, count = measured.rows, len(nonfinite)
-        if rows is not None:  # rows that are not finite are left out of the sample
-            nonfinite, count = [*rows.nonfinite_rows, *nonfinite], rows.nonfinite + count
         kept = len(features["ids"])
-        read = kept if rows is None else rows.rows
         return DataSet(
             name=record.name,
             source=record.source,
             images=record.planned,
-            measured=read,
-            sampled=None if rows is None or kept == rows.rows - rows.nonfinite else kept,
+            measured=measured.read,
+            sampled=None if kept == measured.read - measured.lost else kept,
             skipped=tuple(Skipped(path=samples[i].path, reason=why) for i, why in measured.skipped),
-            nonfinite=count,
-            nonfinite_images=tuple(samples[i].path for i in nonfinite[:LISTED_NONFINITE]),
+            nonfinite=measured.lost + len(nonfinite),
+            nonfinite_images=tuple(samples[i].path for i in named[:LISTED_NONFINITE]),
             classes=len(record.classes),
             labelled=bool(record.classes),
             target=record.target or (record == self.sets[0] and self._without_labels),

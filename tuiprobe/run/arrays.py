@@ -112,15 +112,14 @@ def _verified(entry: Entry) -> tuple[str, Arrays, dict[str, str]]:
     return checksum, _arrays(header, content), header.described
 
 
-def read_shapes(entry: Entry) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-    """Returns shapes and metadata of an array file without its arrays; compares no checksum.
+def read_metadata(entry: Entry) -> dict[str, str]:
+    """Returns the metadata of an array file without its arrays; compares no checksum.
 
     Raises:
         DamagedFileError: If the file is missing or its header is not one.
     """
     with entry.open() as file, reading(entry):
-        header = read_header(file, entry)
-    return {name: array.shape for name, array in header.arrays.items()}, header.described
+        return read_header(file, entry).described
 
 
 def checksum_of(entry: Entry) -> str:

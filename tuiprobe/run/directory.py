@@ -112,7 +112,7 @@ class RunDir:
         self.path = Path(path)
         self.kept_names: frozenset[str] = frozenset()
 
-    # Layout.
+    # SetLayout.
 
     def at(self, name: str) -> Entry:
         """Returns a file by its path below the directory."""
@@ -131,7 +131,7 @@ class RunDir:
         return self.at(f"features/{set_name}/images.safetensors")
 
     def rows_file(self, set_name: str) -> Entry:
-        """Returns the file of names and labels of the shown rows, where vectors were given."""
+        """Returns the file of names and labels of shown samples, where none has a line."""
         return self.at(f"rows/{set_name}.safetensors")
 
     def thumbnail_file(self, set_name: str, sample_id: int) -> Entry:

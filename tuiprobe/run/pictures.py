@@ -129,7 +129,7 @@ def read_pictures(directory: RunDir) -> dict[str, Pictures]:
     return {
         record.name: _of_set(
             record, samples[record.name], values[record.name], names,
-            {} if record.rows is not None else read_digests(directory, record, plan.key),
+            {} if record.files else read_digests(directory, record, plan.key),
         )
         for record in plan.sets if record.name in values
     }  # fmt: skip

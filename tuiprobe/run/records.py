@@ -15,7 +15,7 @@ from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
 from tuiprobe.results.report import MOST_SETS
 from tuiprobe.results.subject import PreflightCheck
-from tuiprobe.run.arrays import Arrays, read_arrays, read_shapes
+from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import (
     is_there,
@@ -31,8 +31,8 @@ _Record = TypeVar("_Record", "PlanRecord", "Measured")
 ROW_SAMPLE = "row_sample"
 """Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
 
-LISTED_ROWS = 100
-"""Rows that are named for not being finite, per shard and per set."""
+LISTED_LOST = 100
+"""Samples of a set that are named for not being finite."""
 
 _CHECKS = TypeAdapter(tuple[PreflightCheck, ...])
 
@@ -61,48 +61,10 @@ class FileRecord(Record):
     changed: str
 
 
-class RowFile(Record):
-    """A file of vectors as it was when the run was planned.
-
-    Attributes:
-        path: Absolute path.
-        rows: Number of its rows.
-        size: Bytes.
-        changed: Time of its last change.
-    """
+class StoredFile(FileRecord):
+    """A file in which samples of a set lie together, by its absolute path."""
 
     path: str
-    rows: Count
-    size: Count
-    changed: str
-
-
-class RowsRecord(Record):
-    """Where the vectors of a set are, in `plan.json`.
-
-    Attributes:
-        format: Formats of the files.
-        dtype: Types of the values.
-        files: The files, in order.
-    """
-
-    format: str
-    dtype: str
-    files: Annotated[Many[RowFile], Field(min_length=1)]
-
-
-class RowsMeasured(Record):
-    """What was measured of stored vectors, in `measured.json`.
-
-    Attributes:
-        rows: Rows that were read.
-        nonfinite: Rows among them that are not finite, which count in no figure.
-        nonfinite_rows: The first of them.
-    """
-
-    rows: Count
-    nonfinite: Count
-    nonfinite_rows: Annotated[tuple[Count, ...], Field(max_length=LISTED_ROWS)]
 
 
 class SetRecord(Record):
@@ -114,7 +76,8 @@ class SetRecord(Record):
         key: The key in its shards; None for that of the run.
         target: Whether it is a target set: images whose accuracy is to be estimated, without
             labels.
-        rows: Where its vectors are, if vectors were given in place of images.
+        files: The files in which its samples lie together; its samples then have no lines in
+            `samples.jsonl`. Empty if each has a stamp.
     """
 
     name: str
@@ -128,7 +91,7 @@ class SetRecord(Record):
     published: str | None = None
     key: str | None = None
     target: bool = False
-    rows: RowsRecord | None = None
+    files: Many[StoredFile] = ()
 
 
 class PlanRecord(Record):
@@ -180,8 +143,10 @@ class MeasuredRecord(Record):
         skipped: Sample id and reason of each unreadable image.
         fingerprints: Distinct fingerprints of the shards.
         pieces: Forward passes per batch; above 1 if memory was short.
+        read: Number of samples that were read.
         contents: Digest of the contents of all images read; None where there are none.
-        rows: What was measured of stored vectors; None for images.
+        lost: Number of them that are not finite and were left out of features and statistics.
+        lost_ids: The first of these.
         contradicting: Number of images whose content is there with another label too.
         contradiction: Paths of two such images; empty without any.
     """
@@ -190,8 +155,10 @@ class MeasuredRecord(Record):
     skipped: Many[tuple[Count, str]]
     fingerprints: Many[Fingerprint]
     pieces: Count
+    read: Count
     contents: str | None = None
-    rows: RowsMeasured | None = None
+    lost: Count = 0
+    lost_ids: Annotated[tuple[Count, ...], Field(max_length=LISTED_LOST)] = ()
     contradicting: Count = 0
     contradiction: Annotated[tuple[str, ...], Field(max_length=2)] = ()
 
@@ -336,7 +303,7 @@ class ShardFile:
         metadata: Texts by name.
         fingerprint: What it was measured with.
         skipped: Sample id and reason of each unreadable image.
-        size: Number of its images, readable or not, or of its rows.
+        size: Number of its samples, readable or not.
     """
 
     entry: Entry
@@ -366,9 +333,8 @@ def read_shard(
     arrays: Arrays = {}
     if whole:
         arrays, metadata = read_arrays(entry)
-        shapes = {name: array.shape for name, array in arrays.items()}
     else:
-        shapes, metadata = read_shapes(entry)
+        metadata = read_metadata(entry)
     if metadata.get("key") != key:
         raise DamagedFileError(f"{entry} belongs to another run or other images")
     if metadata.get("place") != f"{set_name} {number}":
@@ -378,8 +344,7 @@ def read_shard(
         skipped = tuple((i, reason) for i, reason in parse_json(metadata["skipped"]))
         if not all(_is_id(i) and isinstance(reason, str) for i, reason in skipped):
             raise ValueError("its unreadable images are no list")
-        (readable,) = shapes["ids"]
-        size = int(metadata.get("rows", readable + len(skipped)))
+        size = int(metadata["size"])
     except UNFIT as error:
         cause = str(error).partition("\n")[0]
         raise DamagedFileError(f"{entry} is damaged: {cause}") from error

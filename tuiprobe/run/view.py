@@ -180,7 +180,7 @@ class RunView:
         )
         if damage and live:
             ranks = before.ranks if before else ()
-        count = images_done(directory, ranks)
+        count = images_done(directory, [rank.status for rank in ranks if rank.runs])
         files = (directory.results_file, directory.key_file, directory.log_file)
         times = (file.modified() for file in files)
         view = cls(

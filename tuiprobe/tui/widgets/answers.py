@@ -81,7 +81,7 @@ def _so_far(name: str, view: RunView, answers: SetAnswers | None) -> SetLine:
         waiting = "waiting" if view.going else "not measured"
         return SetLine(name, waiting if count is not None else "")
     if answers.right is not None:
-        from tuiprobe.probes.proportions import wilson
+        from tuiprobe.probes.intervals import wilson
         from tuiprobe.results import given
 
         tail = f"n\N{NO-BREAK SPACE}{answers.images:,}"
