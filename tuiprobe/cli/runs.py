@@ -98,8 +98,8 @@ def runs(
 
 
 def _cut(text: str, width: int) -> str:
-    whole = plain(text) or MISSING
-    return whole if len(whole) <= width else f"{whole[: width - 1]}…"
+    shown = plain(text) or MISSING
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
 
 def _delete(views: list[RunView], words: list[str], yes: bool) -> None:
@@ -119,10 +119,10 @@ def _delete(views: list[RunView], words: list[str], yes: bool) -> None:
         print("nothing was deleted", file=sys.stderr)
         return
     for view in views:
-        kept = delete_run(RunDir(view.path))
+        files = delete_run(RunDir(view.path))
         print(plain(str(view.path)))
-        if kept:
-            print(plain(kept_files(view.path, kept)), file=sys.stderr)
+        if files:
+            print(plain(kept_files(view.path, files)), file=sys.stderr)
 
 
 def _confirmed(count: int) -> bool:

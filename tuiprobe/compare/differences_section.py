@@ -50,7 +50,7 @@ def describe(
 
 
 def kind(row: Difference) -> str:
-    """Returns how the interval of a difference was obtained, in a word."""
+    """Returns the kind of a difference's interval in a word."""
     if not given(row.difference) or row.difference.low is None:
         return MISSING
     if row.id == LABELLED.id:
@@ -129,7 +129,7 @@ def _common(comparison: Comparison) -> Iterator[Content]:
 
 
 def overlap_line(overlap: Overlap, first: str, second: str) -> Text:
-    """Returns what two runs have in common, and how much would be by chance.
+    """Describes what two runs have in common, and how much would be by chance.
 
     Args:
         overlap: What they have in common.

@@ -60,7 +60,7 @@ def forest_rows(comparison: Comparison) -> tuple[ForestRow, ...]:
 
 
 def _scale(row: Difference) -> tuple[str, bool]:
-    """Returns what figures of one scale have in common: the unit, and whether they are outcomes."""
+    """Returns the key of a scale: the unit, and whether figures compare within one kind only."""
     unit = row.difference.unit if given(row.difference) else ""
     return unit, BY_RANK[row.headline or 0].within_kind
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +19,7 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
 from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.contest import UNDECIDED, Contest, Verdict
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions, now
+from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
 from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.label.survey import LabelledAccuracy, StratifiedSample
 from tuiprobe.plaintext import encodable, plain
@@ -273,7 +274,8 @@ class Labelling:
         if asked != self.asked:  # another program asked about further candidates
             self.asked = asked
             self._replay(self.counted)
-        line = LabelLine(path, digest, plain(label), now())
+        time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        line = LabelLine(path, digest, plain(label), time)
         self.files.append(line)
         for labelling in (self, self.first):
             if labelling is not None:

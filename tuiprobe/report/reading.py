@@ -40,9 +40,9 @@ def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
 
 def views_with_labels(views: Iterable[RunView]) -> Iterator[RunView]:
     """Yields runs, each with title and accuracies by the labels beside it."""
-    beside = cache(labels_beside)  # each folder is listed once
+    folder_state = cache(labels_beside)  # each folder is listed once
     for view in views:
-        state = labels_state(RunDir(view.path), beside) if view.state == "done" else ()
+        state = labels_state(RunDir(view.path), folder_state) if view.state == "done" else ()
         labelled = _by_labels(view.path.absolute(), state) if state else None
         yield view if labelled is None else replace(view, summary=labelled)
 

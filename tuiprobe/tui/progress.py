@@ -26,7 +26,8 @@ STAGES = {
 }
 
 UNTRAINED = "UNTRAINED"
-DEMONSTRATION = "DEMONSTRATION: says nothing about real CLIPs"
+DEMONSTRATION = "DEMONSTRATION"
+_EXPLAINED = f"{DEMONSTRATION}: says nothing about real CLIPs"
 LEAST_LINE = 6
 """Cells below which a line of progress cannot be read."""
 
@@ -49,7 +50,7 @@ def title_warning(about: Mapping[str, object], short: bool = False) -> str:
     without = preset is not None and not preset.public and not about.get("checkpoint")
     warnings = [UNTRAINED] if kind == "untrained" or (kind is None and without) else []
     if model.startswith("mini_") or data.partition(":")[0] == "miniature":
-        warnings.append(DEMONSTRATION.partition(":")[0] if short else DEMONSTRATION)
+        warnings.append(DEMONSTRATION if short else _EXPLAINED)
     return " · ".join(warnings)
 
 
