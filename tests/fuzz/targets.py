@@ -36,7 +36,6 @@ from tuiprobe.compare.decision import decide
 from tuiprobe.compare.decision_section import describe_decision
 from tuiprobe.compare.differences import compare
 from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.forest import describe_headlines
 from tuiprobe.compare.runs import Run as Compared
 from tuiprobe.compare.runs import with_names
 from tuiprobe.datasets.decode import decode_image
@@ -51,14 +50,14 @@ from tuiprobe.models.weights import read_checkpoint
 from tuiprobe.probes.paths import without_folders
 from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report
-from tuiprobe.report.formats import FORMATS, files_of
+from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.report.reading import pictures
 from tuiprobe.report.terminal import summary
 from tuiprobe.results import Report
 from tuiprobe.results.section import Section
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import read_class_names
+from tuiprobe.run.head_file import read_head
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.records import read_plan, read_spec
@@ -360,11 +359,10 @@ def reports(place: Path) -> Target:
     whole = Report.parse(run.files["results.json"], "whole")
 
     renderers: list[Callable[[Report], object]] = [
-        *(partial(files_of, run=None, formats=[form]) for form in FORMATS),
+        *(partial(files_of, run=None, formats=[form]) for form in RENDERED),
         partial(without_folders, places=("imagefolder:/data/val",)),
         summary,
         lambda report: describe(compare(report, whole), everything=True),
-        lambda report: describe_headlines([whole, report]),
         lambda report: decided(
             with_names([Compared(each, {}, run.directory) for each in (whole, report)])
         ),
@@ -464,7 +462,7 @@ def arrays(place: Path) -> Target:
 
     def read() -> object:
         verify(run.directory)
-        for reader in (read_per_image, read_class_names):
+        for reader in (read_per_image, read_head):
             with suppress(TuiprobeError):
                 reader(run.directory)
         with warnings.catch_warnings():

@@ -6,10 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tuiprobe.compare.differences import ESTIMATES, Comparison, Difference
-from tuiprobe.compare.forest import (
-    difference_chart,
-    forest_rows,
-)
+from tuiprobe.compare.forest import forest_rows
 from tuiprobe.compare.overlap import Overlap
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
@@ -92,8 +89,6 @@ def _headlines(comparison: Comparison) -> Iterator[Content]:
     columns = [("figure", "figure"), *_columns(comparison)]
     yield table("headlines", columns, cells, shown=len(cells), file=False)
     yield prose(READ)
-    if (chart := difference_chart(rows, *comparison.models)) is not None:
-        yield chart
 
 
 def _others(comparison: Comparison, everything: bool) -> Iterator[Content]:

@@ -111,6 +111,9 @@ FORMATS: Final = {
     )
 }
 
+RENDERED: Final = tuple(name for name in FORMATS if name != "predictions")
+"""Formats of what is in a report; the others take files of its run."""
+
 WRITTEN: Final = ("html", "md", "csv", "svg")
 """What a finished run writes by itself; results.json is there before."""
 

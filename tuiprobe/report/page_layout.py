@@ -133,7 +133,7 @@ class PageState:
         ]
         rest = [piece for piece in visible if piece not in on_card]
         charts = [piece for piece in rest if isinstance(piece, Chart) and not piece.folded]
-        first = charts[:1] if not on_card else []
+        first = charts[:1] if not (on_card or self.open) else []
         rest = [piece for piece in rest if piece not in first]
         opening = rest[: opening_pieces(rest)]
         parts: list[tuple[Heading, list[Content]]] = []
