@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tuiprobe.engine import running
+from tuiprobe.engine.extract import TapMeasure
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.shards import Shard, split_into_shards
-from tuiprobe.engine.tap_statistics import TapMeasure
 from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.run.counting import SetPlan, count_images, images_done, published_shards

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.engine.running import LiveAnswers, Pace, RunningHeights, RunningTap, live_pace
 from tuiprobe.engine.shards import Shard
-from tuiprobe.engine.tap_statistics import Measures
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.ranks import StatusWatch
 from tuiprobe.run.status import Ends, Event, Listener, StatusWriter, bounded
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationSummary, TopK
+
+if TYPE_CHECKING:
+    from tuiprobe.engine.extract import Measures
 
 _SCANNED_VALUES = 1 << 15  # of the last batch, so that heights take about a millisecond
 SIZE = 96

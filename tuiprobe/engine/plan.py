@@ -40,9 +40,13 @@ from tuiprobe.run.records import (
     read_plan,
 )
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
+from tuiprobe.stats import ActivationStats
 
 _FILES = ("checkpoint", "classes", "templates", "head", "baseline")
 _SOURCES = ("data", "concepts")
+
+INNER_TOP_K = 8
+"""Images stored per channel and end of an inner tap."""
 
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
 """Names of transformer blocks in open_clip and timm."""
@@ -122,6 +126,11 @@ class Plan:
             WeightsError: If the file with the head cannot be used.
         """
         return choose_head(self.spec, self.encoder, self.suite)
+
+    def accumulators(self) -> dict[str, ActivationStats]:
+        """Returns empty statistics of each tap, into which those of shards are loaded."""
+        inner = {tap.name: ActivationStats(tap.channels, k=INNER_TOP_K) for tap in self.taps}
+        return {FINAL_TAP: ActivationStats(self.encoder.width, k=self.spec.top_k), **inner}
 
     @property
     def images(self) -> int:
