@@ -128,7 +128,7 @@ def _merged(features: np.ndarray) -> MergedSet:
     record = MeasuredRecord(
         shards=1, skipped=(), fingerprints=(PRINT,), pieces=1, read=len(ids), contents="0" * 64
     )
-    return MergedSet(arrays, h.numpy(), ids, record)
+    return MergedSet(arrays=arrays, features=h.numpy(), ids=ids, record=record)
 
 
 def vouch(run: RunDir) -> None:

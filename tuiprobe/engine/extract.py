@@ -165,7 +165,9 @@ class Extraction:
     def _new_measures(self, shard: Shard) -> Measures:
         spec, encoder = self._plan.spec, self._plan.encoder
         rows = min(max(MAX_ROWS - shard.start, 0), shard.size)
-        final = Tap(FINAL_TAP, "vector", encoder.width, -1, 0)
+        final = Tap(
+            name=FINAL_TAP, kind="vector", channels=encoder.width, channel_dim=-1, prefix_tokens=0
+        )
         device = statistics_device(self._plan.device)
         sampled = self._plan.layouts[shard.set_name].sampled
         measures = {FINAL_TAP: TapMeasure(final, spec, device, sampled=sampled)}

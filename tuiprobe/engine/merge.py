@@ -155,7 +155,7 @@ def merge_set(reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
         contradiction=contradiction,
     )
     features = np.concatenate([leaf.features for leaf in leaves])
-    return MergedSet(_flatten(merged, leaves), features, ids, record)
+    return MergedSet(arrays=_flatten(merged, leaves), features=features, ids=ids, record=record)
 
 
 def _branches(
