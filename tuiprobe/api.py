@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "run_probe", "run_several"]
 
-ARGUMENTS = "in Python, --batch-size 8 is batch_size=8 and --fresh is fresh=True"
+ARGUMENTS = "in Python, an option --batch-size 8 is batch_size=8, and --fresh is fresh=True"
 """Note on an error whose message names an option."""
 
 _SETS = (str, os.PathLike, Dataset)
@@ -89,8 +89,7 @@ def run_probe(
             request = RunRequest(spec=spec, output=Path(output) if output else None, fresh=fresh)
             outcome = run(request, listen=listen, own=own)
     except TuiprobeError as error:
-        if "--" in str(error):
-            error.add_note(ARGUMENTS)
+        error.add_note(ARGUMENTS)
         raise
     if not outcome.complete:
         raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")

@@ -26,8 +26,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.from_module import tried_on
-from tuiprobe.models.identity import identity_encoder
-from tuiprobe.models.load import DTYPES, load_encoder
+from tuiprobe.models.load import DTYPES, identity_encoder, load_encoder
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.trial import first_pictures

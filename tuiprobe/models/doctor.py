@@ -138,8 +138,8 @@ def _of_trial(encoder: Encoder, images: Dataset | None) -> list[Check]:
 
 def _unmatched(encoder: Encoder, folders: Sequence[str], classes: str | None) -> list[Check]:
     """Returns a warning if class folders have no row of the head, by name or by their order."""
-    own = encoder.classifier.classes if encoder.classifier is not None else ()
-    rows = read_classes(classes) if classes is not None else own
+    known = encoder.classifier.classes if encoder.classifier is not None else ()
+    rows = read_classes(classes) if classes is not None else known
     matched = match_classes(folders, rows)
     if matched.places is not None or len(rows) in (0, len(folders)):
         return []

@@ -142,7 +142,7 @@ class Fingerprint(Frozen):
     processor: str = ""
 
     def differences(self, other: "Fingerprint") -> dict[str, tuple[str, str]]:
-        """Returns what differs, the processor's model aside: by name, this value and the other."""
+        """Returns the differences but that of the processor: by name, this value and the other."""
         ours, theirs = self._compared(), other._compared()
         return {
             name: (ours.get(name, "unknown"), theirs.get(name, "unknown"))
