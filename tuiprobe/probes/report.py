@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tuiprobe import __version__, limits
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
-from tuiprobe.options import probe_options
+from tuiprobe.options import probe_options, with_options
 from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import PROBES, registry
@@ -95,6 +95,10 @@ def reprobe(directory: RunDir, changes: Mapping[str, Any], baseline: str | None)
     run = RunReader(directory)
     if baseline is not None:
         run.baseline = refuse_baseline(run.plan.sets, baseline)
+    if "probe" in changes:
+        probe_options(changes["probe"])
+        chosen = with_options(run.spec.probe, changes["probe"])
+        changes = {**changes, "probe": chosen}
     if changes:
         run.spec = changed_spec(directory, changes)
     timings = _timings_again(directory, run.plan.key)
