@@ -90,7 +90,8 @@ class Extraction:
     def begin(self, shard: Shard) -> None:
         """Starts a shard; drops the measurements of an unfinished one."""
         self._current = _Current(shard, self._new_measures(shard))
-        self._live.begin_shard(shard, self._current.measures)
+        stats = {tap: measure.stats for tap, measure in self._current.measures.items()}
+        self._live.begin_shard(shard, stats)
 
     def take(self, batch: Batch) -> None:
         """Measures the next batch of the shard.
