@@ -49,7 +49,7 @@ from tuiprobe.report.terminal import summary
 from tuiprobe.request import command_of
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.section import Chart, Series, Strip, Table
-from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.results.subject import Check
 from tuiprobe.run.directory import RunDir
 
 pytestmark = pytest.mark.slow
@@ -89,7 +89,7 @@ def full_report() -> Report:
         }
     )
     checks = tuple(
-        PreflightCheck(name="n", status=status, detail="d", fix="f", data="val")
+        Check(name="n", status=status, detail="d", fix="f", data="val")
         for status in ("pass", "warn", "fail", "skip")
     )
     nonfinite = {"nonfinite": 2, "nonfinite_images": ("p",)}

@@ -164,6 +164,7 @@ def reprobe(
     concept_share: Annotated[float | None, of_run("concept_share", change=True)] = None,
     balance: Annotated[str | None, of_run("balance", change=True)] = None,
     negatives: Annotated[str | None, of_run("negatives", change=True)] = None,
+    probe: Annotated[list[str] | None, of_run("probe", change=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ablation as JSON.")] = False,
 ) -> None:
     """Recompute results and reports of a finished run, without model or images.
@@ -174,12 +175,15 @@ def reprobe(
 
     directory = RunDir(run)
     directory.refuse_no_run()  # before its lock, which makes a directory
-    options = {"concept_share": concept_share, "balance": balance, "negatives": negatives}
+    options = {
+        "concept_share": concept_share, "balance": balance, "negatives": negatives,
+        "probe": probe or None,
+    }  # fmt: skip
     changes = {name: value for name, value in options.items() if value is not None}
     if ablate:
         if changes:
             raise UsageError(
-                "--ablate computes accuracies alone: leave it out to change options of concepts"
+                "--ablate computes accuracies alone: leave it out to change options of probes"
             )
         if baseline is not None:
             raise UsageError("--baseline is about effective robustness; --ablate does not use it")

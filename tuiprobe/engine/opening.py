@@ -16,9 +16,9 @@ from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.engine.head_building import probe_split
 from tuiprobe.engine.head_choice import refuse_unmatched
-from tuiprobe.engine.job import AskProbes, Clock, Job
+from tuiprobe.engine.job import Clock, Job
 from tuiprobe.engine.machine import available_cores, choose_device, usual_batch
-from tuiprobe.engine.plan import Plan, file_stamps, list_images, make_plan
+from tuiprobe.engine.plan import Plan, list_images, make_plan
 from tuiprobe.engine.resume import refuse_other_images
 from tuiprobe.engine.shards import Rank, current_rank
 from tuiprobe.errors import UsageError, WeightsError
@@ -57,7 +57,6 @@ def open_run(
     locks: ExitStack,
     *,
     listen: Listener,
-    answer: AskProbes,
     own: PythonObjects = PythonObjects(),
 ) -> Job:
     """Plans a run and locks its directory until `locks` is closed.
@@ -66,7 +65,6 @@ def open_run(
         request: What to measure, where and how.
         locks: Holds the lock.
         listen: Receives all events.
-        answer: Runs the probes on the merged run.
         own: Encoder and images that have no name to load them by.
 
     Raises:
@@ -98,7 +96,7 @@ def open_run(
     locks.enter_context(directory.locked(lock_of(rank.number)))
     if request.fresh and (kept := clear(directory)):
         listen(Event("warning", kept_files(directory.path, kept)))
-    return Job(plan, clock, listen, answer, request.mix)
+    return Job(plan, clock, listen, request.mix)
 
 
 def earlier_spec(output: Path | None) -> RunSpec | None:
@@ -145,12 +143,10 @@ def plan_run(
     given, output, fresh = request.spec, request.output, request.fresh
     spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
     suite = open_suite(spec, own.images)
-    files, listed = file_stamps(spec), list_images(suite, spec)
+    listed = list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     encoder = _encoder(spec, suite, own)
-    planned = partial(
-        make_plan, listed=listed, files=files, rank=rank, output=output, runs=request.runs
-    )
+    planned = partial(make_plan, listed=listed, rank=rank, output=output, runs=request.runs)
     plan = planned(spec, encoder)
     if output is None and not fresh and spec.embeddings is None:
         if given.batch_size is None and not plan.directory.path.exists():

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.preflight import Check, check
+from tuiprobe.models.preflight import check
 from tuiprobe.models.prompt_heads import TextTower
+from tuiprobe.results.subject import Check
 
 _TOLERANCE = 1e-5
 """Largest difference that shorter tokens may make to a normalised embedding in float32."""

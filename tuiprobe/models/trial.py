@@ -15,9 +15,8 @@ from tuiprobe.errors import DataError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import made_pictures
 from tuiprobe.models.heads import Head
-from tuiprobe.models.preflight import Check
 from tuiprobe.plugins import in_code
-from tuiprobe.results.subject import CheckStatus
+from tuiprobe.results.subject import Check, CheckStatus
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import Content
@@ -22,7 +21,7 @@ from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.datasets.vectors.sources import Vectors, open_vectors
 from tuiprobe.errors import DataError
 from tuiprobe.request import rows_name
-from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.results.subject import Check
 from tuiprobe.run.records import StoredFile
 from tuiprobe.run.samples import row_name
 from tuiprobe.spec import RunSpec
@@ -173,6 +172,8 @@ class RowSet(SetLayout):
             DataError: If a file cannot be read, or changed since it was opened.
         """
         values = self.vectors.read(int(ids[0]), int(ids[-1]) + 1)
+        import torch  # rows are described without it
+
         norms = torch.linalg.vector_norm(torch.from_numpy(values), dim=1, dtype=torch.float32)
         return Block(values, norms.isfinite().numpy(), hashlib.sha256(values.data).digest())
 
@@ -180,11 +181,11 @@ class RowSet(SetLayout):
         """Returns the names of some rows, ascending; empty without an id column."""
         return self.vectors.names([*map(int, ids)])
 
-    def checks(self, set_name: str) -> Iterator[PreflightCheck]:
+    def checks(self, set_name: str) -> Iterator[Check]:
         """Yields how many rows of which width and type there are."""
         vectors = self.vectors
         detail = f"{vectors.rows:,} rows of {vectors.channels:,} channels, {vectors.dtype}"
-        yield PreflightCheck(name="vectors", status="pass", detail=detail, data=set_name)
+        yield Check(name="vectors", status="pass", detail=detail, data=set_name)
 
 
 class _Samples(Sequence[Sample]):
