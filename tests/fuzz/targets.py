@@ -57,7 +57,7 @@ from tuiprobe.results import Report
 from tuiprobe.results.section import Section
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import read_class_names
+from tuiprobe.run.head_file import read_head
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.records import read_plan, read_spec
@@ -462,7 +462,7 @@ def arrays(place: Path) -> Target:
 
     def read() -> object:
         verify(run.directory)
-        for reader in (read_per_image, read_class_names):
+        for reader in (read_per_image, read_head):
             with suppress(TuiprobeError):
                 reader(run.directory)
         with warnings.catch_warnings():

@@ -18,7 +18,7 @@ from tuiprobe.results.report import Report
 from tuiprobe.results.subject import Prediction
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import class_name, read_class_names
+from tuiprobe.run.head_file import class_name, read_head
 from tuiprobe.run.per_image import Answers, SetValues, read_per_image
 from tuiprobe.run.records import SetRecord, read_plan, read_shard
 from tuiprobe.run.samples import SampleRecord, read_samples
@@ -146,7 +146,7 @@ def read_pictures(directory: RunDir) -> dict[str, Pictures]:
         DamagedFileError: If a file of the run is missing or damaged.
     """
     plan, samples = read_plan(directory), read_samples(directory)
-    names, values = read_class_names(directory), read_per_image(directory)
+    names, values = read_head(directory).classes, read_per_image(directory)
     return {
         record.name: Pictures(
             directory, record, plan.key, values[record.name], samples[record.name], names

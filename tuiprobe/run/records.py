@@ -180,23 +180,23 @@ def write_spec(spec: RunSpec, directory: RunDir) -> None:
     write_record(directory.spec_file, spec.to_json())
 
 
-def changed_spec(directory: RunDir, changes: Mapping[str, Any]) -> RunSpec:
-    """Returns the spec of a run with other options that do not affect measured numbers.
+def read_spec(directory: RunDir, changes: Mapping[str, Any] | None = None) -> RunSpec:
+    """Returns `spec.json` of a run, with other options that do not affect measured numbers.
 
     Raises:
-        UsageError: If a value is invalid for its option.
-        DamagedFileError: If the run's specification is missing or damaged.
+        UsageError: If a changed value is invalid for its option.
+        DamagedFileError: If it is missing, altered, or of another version.
     """
-    fields = read_record(directory.spec_file, limits.SPEC_BYTES)
+    file, changes = directory.spec_file, changes or {}
+    fields = read_record(file, limits.SPEC_BYTES)
     if not isinstance(fields, dict):
-        raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
+        raise DamagedFileError(_FOREIGN.format(file, "it is no specification"))
     try:
         return validated(RunSpec, {**fields, **changes})
     except OptionError as error:
         if error.name in changes:
             raise
-        message = f"{directory.spec_file}: {error.name}: {error.cause}"
-        raise DamagedFileError(message) from error
+        raise DamagedFileError(_FOREIGN.format(file, f"{error.name}: {error.cause}")) from error
 
 
 def saved_by_watch(directory: RunDir) -> bool:
@@ -236,14 +236,6 @@ def _own_record(kind: type[_Record], directory: RunDir, file: Entry) -> _Record:
         raise DamagedFileError(_FOREIGN.format(file, first["msg"][:LONGEST_TEXT])) from error
     directory.refuse_other_key(file, record.key)
     return record
-
-
-def read_spec(directory: RunDir) -> RunSpec:
-    """Returns `spec.json` of a run; errors as for `read_plan`."""
-    try:
-        return validated(RunSpec, read_record(directory.spec_file, limits.SPEC_BYTES))
-    except OptionError as error:
-        raise DamagedFileError(_FOREIGN.format(directory.spec_file, error.cause)) from error
 
 
 def write_baseline(directory: RunDir, text: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
@@ -44,7 +44,6 @@ if TYPE_CHECKING:  # the screens list directories without numpy and pydantic
 StateKind = Literal[
     "waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"
 ]
-STATES: Final[tuple[StateKind, ...]] = get_args(StateKind)
 
 Clock = Callable[[], float]
 """A reader's own clock; only differences count."""
