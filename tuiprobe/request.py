@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from tuiprobe.errors import UsageError
 from tuiprobe.options import (
+    Changes,
     Option,
+    OptionError,
     OptionField,
     options_of,
     probe_options,
@@ -21,6 +23,7 @@ from tuiprobe.options import (
     words_of,
 )
 from tuiprobe.spec import (
+    AUTO,
     DEFAULT_DATA,
     DEFAULT_MODEL,
     DEFAULT_SAMPLE,
@@ -110,10 +113,13 @@ def make_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -
     if values.get("embeddings") is not None:
         values |= _embedded(model, data, values)
     else:
-        _refuse_options(values, OF_EMBEDDINGS, "{} belongs to --embeddings FILE")
+        _refuse_options(values, OF_EMBEDDINGS, "belongs to --embeddings FILE")
         values |= {"model": model or DEFAULT_MODEL, "data": data or DEFAULT_DATA}
     spec = validated(RunSpec, {**values, **filled(values)})
-    probe_options(spec.probe)
+    try:
+        probe_options(spec.probe)
+    except UsageError as error:
+        raise OptionError("probe", str(error), str(error)) from error
     return spec
 
 
@@ -121,7 +127,7 @@ def typed(name: str, value: Any) -> Any:
     """Returns a value from Python as the command line gives it: paths as text, one as several.
 
     Raises:
-        UsageError: If it is neither text nor a path where the option is text.
+        OptionError: If it is neither text nor a path where the option is text.
     """
     option = run_option(name)
     if value is None:
@@ -138,31 +144,34 @@ def _text(option: OptionField, value: Any) -> Any:
         return os.fspath(value)
     if option.kind is str and not isinstance(value, str):
         kind = type(value).__name__
-        raise UsageError(f"{option.flag} takes text ({option.summary}), not a {kind}")
+        cause = f"takes text ({option.summary}), not a {kind}"
+        raise OptionError(option.name, cause, f"{option.flag} {cause}")
     return value
 
 
 def _embedded(model: str | None, data: str | None, values: Mapping[str, Any]) -> dict[str, str]:
-    """Returns what stands for model and data where vectors are given.
+    """Returns placeholders for model and data when vectors are given.
 
     Raises:
-        UsageError: If an option is about images or a model.
+        OptionError: If an option is about images or a model.
     """
     if model is not None or data is not None:
-        raise UsageError("--embeddings takes the place of --model, --data and --suite: choose one")
+        cause = "--embeddings takes the place of --model, --data and --suite: choose one"
+        raise OptionError("data" if model is None else "model", cause, cause)
     of_images = {name: value for name, value in values.items() if (name, value) != ("sample", 0)}
-    _refuse_options(of_images, OF_IMAGES, "{} is about images; --embeddings has none")
+    _refuse_options(of_images, OF_IMAGES, "is about images; --embeddings has none")
     if values.get("head") in ("probe", "zero-shot"):
-        raise UsageError(f"--head {values['head']} needs an encoder: pass --head FILE")
+        cause = f"{values['head']} needs an encoder: pass --head FILE"
+        raise OptionError("head", cause, f"--head {cause}")
     return {"model": rows_name(values["embeddings"]), "data": EMBEDDED}
 
 
-def _refuse_options(values: Mapping[str, Any], names: Iterable[str], template: str) -> None:
+def _refuse_options(values: Mapping[str, Any], names: Iterable[str], cause: str) -> None:
     """Refuses options that a run has no use for, unless they have their default."""
     for name in names:
         option = run_option(name)
         if values.get(name, option.default) != option.default:
-            raise UsageError(template.format(option.flag))
+            raise OptionError(name, cause, f"{option.flag} {cause}")
 
 
 def rows_name(source: str) -> str:
@@ -208,6 +217,31 @@ def filled(values: Mapping[str, Any]) -> dict[str, Any]:
         "concept_sample": concept_sample or None,
         "target": values.get("target") or ((MINIATURE_TARGET,) if demonstration else ()),
     }
+
+
+def differing(spec: RunSpec, before: RunSpec, *changes: Changes) -> list[OptionField]:
+    """Returns the options whose values differ from those of an earlier run.
+
+    Device and batch size that a user leaves to the run are those that it chose.
+
+    Args:
+        spec: What is asked now.
+        before: The spec of the earlier run, as it was recorded.
+        changes: What another value of the options must change.
+    """
+    left = spec.device in (AUTO, before.device.partition(":")[0])
+    settled = replace(
+        spec,
+        device=before.device if left else spec.device,
+        batch_size=spec.batch_size or before.batch_size,
+        require_weights=before.require_weights,  # decided by the report
+    )
+    return [
+        option
+        for option in run_options()
+        if option.option.changes in changes
+        and getattr(settled, option.name) != getattr(before, option.name)
+    ]
 
 
 def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str]:

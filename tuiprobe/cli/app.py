@@ -135,10 +135,21 @@ class Invocation:
     headless: Annotated[
         bool, Option("Measure without a screen.", PROGRAM, common=True, changes="nothing")
     ] = False
+    dry_run: Annotated[
+        bool,
+        Option(
+            "Say what a run would do, and measure nothing. No model is loaded; options that are "
+            "wrong are named.",
+            PROGRAM,
+            common=True,
+            changes="nothing",
+        ),
+    ] = False
     json: Annotated[
         bool,
         Option(
-            "Print results.json in place of the summary, one line for each model.",
+            "Print results.json in place of the summary, one line for each model; with --dry-run "
+            "what the run would do.",
             PROGRAM,
             changes="nothing",
         ),
@@ -183,8 +194,10 @@ def probe(context: typer.Context, **values: Any) -> None:
         data = f"suite:{invocation.suite}"
     from tuiprobe.cli import headless
 
-    listed = invocation.models is not None
+    if invocation.dry_run:
+        raise typer.Exit(headless.dry_run(models, invocation.models, data, values, invocation.json))
     requests = headless.requests_of(models, invocation.models, data, values)
+    listed = invocation.models is not None
     raise typer.Exit(headless.run_requests(requests, listed, invocation.json, invocation.debug))
 
 

@@ -7,23 +7,26 @@ import json
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.presets import presets
-from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.datasets.assemble import usable_spec, user_spec
 from tuiprobe.engine.shards import current_rank
 from tuiprobe.engine.stopping import INTERRUPTED, KEPT, catching_signals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.narration import announce_downloads, narrated
+from tuiprobe.options import OptionError, flag
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.request import RunRequest, directory_options
+from tuiprobe.run.preview import preview_lines
 from tuiprobe.run.status import Event, Listener
+from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
     from tuiprobe.engine.run import RunOutcome
@@ -91,8 +94,16 @@ def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
         yield model, str(base / expand_home(checkpoint)) if checkpoint else None
 
 
+SpecMaker = Callable[[str | None, str | None, dict[str, Any]], RunSpec]
+"""Makes a spec of a model, data and further options."""
+
+
 def requests_of(
-    models: list[str], listed: str | None, data: str | None, options: dict[str, Any]
+    models: list[str],
+    listed: str | None,
+    data: str | None,
+    options: dict[str, Any],
+    spec_of: SpecMaker | None = None,
 ) -> list[RunRequest]:
     """Returns a request for each model.
 
@@ -102,10 +113,12 @@ def requests_of(
         data: Data source; the miniature if None.
         options: Further options of a request; of several models, `output` is the folder of their
             run directories.
+        spec_of: Makes the spec of each; None refuses options that are wrong.
 
     Raises:
         UsageError: If an option or the list cannot be used.
     """
+    spec_of = spec_of or user_spec
     options = dict(options)
     where = {option.name: options.pop(option.name) for option in directory_options()}
     names: list[str | None] = [*models] or [None]
@@ -120,9 +133,41 @@ def requests_of(
     if where["output"] is not None and (listed is not None or len(lines) > 1):
         where["runs"] = where.pop("output")
     return [
-        RunRequest(spec=user_spec(model, data, {**options, **more}), **where)
-        for model, more in lines
+        RunRequest(spec=spec_of(model, data, {**options, **more}), **where) for model, more in lines
     ]
+
+
+def dry_run(
+    models: list[str],
+    listed: str | None,
+    data: str | None,
+    options: dict[str, Any],
+    as_json: bool,
+) -> int:
+    """Prints what the runs of a command would do; arguments as for `requests_of`.
+
+    Returns:
+        The exit code that the first run with an option that is wrong would have; else 0.
+    """
+    from tuiprobe.engine.preview import preview
+
+    refused: list[list[OptionError]] = []
+
+    def spec_of(model: str | None, data: str | None, options: dict[str, Any]) -> RunSpec:
+        spec, errors = usable_spec(model, data, options)
+        refused.append(errors)
+        return spec
+
+    requests = requests_of(models, listed, data, options, spec_of)
+    previews = [preview(*asked) for asked in zip(requests, refused, strict=True)]
+    for one in previews:
+        if as_json:
+            print(json.dumps(one.model_dump(mode="json"), allow_nan=False))
+            continue
+        lines = [f"RUN  {one.spec.model}"] * (len(previews) > 1)
+        lines += [f"✗ {flag(wrong.option)}: {wrong.reason}" for wrong in one.wrong]
+        print(*map(plain, [*lines, *preview_lines([one])]), sep="\n")
+    return next((one.exit_code for one in previews if one.exit_code), 0)
 
 
 def run_requests(

@@ -117,6 +117,30 @@ def user_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -
     return make_spec(model, data, options)
 
 
+def usable_spec(
+    model: str | None, data: str | None, options: Mapping[str, Any]
+) -> tuple[RunSpec, list[OptionError]]:
+    """Returns the spec without the options that are wrong, and what is wrong with each.
+
+    Data that no source knows stay in the spec: no other data take their place.
+    """
+    given = {**options, "model": model, "data": data}
+    refused: dict[str, OptionError] = {}
+    make = user_spec
+    while True:
+        rest = dict(given)
+        try:
+            return make(rest.pop("model"), rest.pop("data"), rest), list(refused.values())
+        except OptionError as error:
+            if given.get(error.name) is None:
+                raise
+            refused.setdefault(error.name, error)
+            if error.name == "data" and make is user_spec and given.get("embeddings") is None:
+                make = make_spec
+            else:
+                given[error.name] = None
+
+
 def _source(option: str, value: Any) -> Any:
     try:
         return value if value is None else source_named(value)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from tuiprobe import __version__
 from tuiprobe.datasets import Suite
@@ -20,13 +20,15 @@ from tuiprobe.engine.plan import Plan, file_records, file_stamps
 from tuiprobe.engine.stopping import explaining_failures
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable, plain
+from tuiprobe.request import differing
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import run_directories
 from tuiprobe.run.records import read_plan, read_spec
 from tuiprobe.run.results import read_results
 from tuiprobe.run.samples import SampleRecord, read_samples
-from tuiprobe.spec import AUTO, RunSpec, run_options
+from tuiprobe.spec import RunSpec
 
+_CHANGES: Final = ("measurement", "bits", "answers")  # by which runs are different ones
 _LONGEST = 500  # characters of a value in a sentence
 
 
@@ -55,25 +57,9 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
                 recorded.append((run, read_spec(run)))
         for spec in specs:
             suite = suites[spec.data, spec.concepts, spec.target]
-            alike = (run for run, before in recorded if _agree(spec, before))
+            alike = (run for run, before in recorded if not differing(spec, before, *_CHANGES))
             finished.append(next((run for run in alike if _finished(spec, run, suite)), None))
     return finished
-
-
-def _agree(spec: RunSpec, before: RunSpec) -> bool:
-    """Says whether two specs agree in all that changes an answer; a run records its choices."""
-    kept = spec.device in (AUTO, before.device.partition(":")[0])
-    settled = replace(
-        spec,
-        device=before.device if kept else spec.device,
-        batch_size=spec.batch_size or before.batch_size,
-        require_weights=before.require_weights,  # decided by the report
-    )
-    return all(
-        getattr(settled, option.name) == getattr(before, option.name)
-        for option in run_options()
-        if option.option.changes != "nothing"
-    )
 
 
 def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
@@ -121,12 +107,7 @@ def replaced_answers(plan: Plan) -> str:
         before = read_spec(directory)
     except DamagedFileError:
         return ""
-    changed = [
-        option
-        for option in run_options()
-        if option.option.changes == "answers"
-        and getattr(before, option.name) != getattr(plan.spec, option.name)
-    ]
+    changed = differing(plan.spec, before, "answers")
     if not changed and not head_is_another(plan):
         return ""
     questions = [

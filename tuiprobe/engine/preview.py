@@ -1,23 +1,31 @@
-"""What a run would measure, before it starts: `python -m tuiprobe.engine.preview REQUEST`.
+"""What a run would do, before it starts: `tuiprobe --headless --dry-run`.
 
-The screens ask this with every change of the form, so it loads no model, and no torch unless
-vectors or a head's file are named. What it says of images comes from the functions that the
-engine plans with.
+The setup screen asks this with every change of the form, so it loads no model and no torch, opens
+no socket and writes nothing. What it says of images comes from the functions that the engine plans
+with; what is done already comes from the plan in the run directory.
 """
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+=======
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+>>>>>>> request
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
+from tuiprobe.catalog.cached import missing_weights
+from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines, written_classes
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
+<<<<<<< HEAD
 from tuiprobe.datasets.assemble import (
     add_concepts,
     add_targets,
@@ -26,165 +34,238 @@ from tuiprobe.datasets.assemble import (
     user_spec,
 )
 from tuiprobe.datasets.layout import layout_of
+=======
+from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
+>>>>>>> request
 from tuiprobe.datasets.load import load_suite
-from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.datasets.set_names import safe_name
+from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
+from tuiprobe.request import RunRequest, differing
 from tuiprobe.run.counting import images_done
+from tuiprobe.run.deletion import refuse_to_clear
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import PlanRecord, read_plan
-from tuiprobe.spec import EMBEDDED, RunSpec
+from tuiprobe.run.listing import run_directories
+from tuiprobe.run.preview import (
+    Download,
+    PlannedDirectory,
+    PlannedProbe,
+    PlannedSet,
+    Preview,
+    Role,
+    Unknown,
+    Wrong,
+    expected_head,
+)
+from tuiprobe.run.records import PlanRecord, SetRecord, read_plan, read_spec
+from tuiprobe.spec import FINAL_TAP, RunSpec
 
-FILES = ("checkpoint", "head", "templates", "labels", "baseline")
-"""Options that name a file."""
+_FILES = {
+    "checkpoint": WeightsError.exit_code,
+    "head": WeightsError.exit_code,
+    "templates": UsageError.exit_code,
+    "labels": DataError.exit_code,
+    "baseline": UsageError.exit_code,
+}
+"""Options that name a file, with the exit code of a run that cannot open it."""
 
 _NO_FILES = ("probe", "zero-shot")  # values of --head that are no file
+
+_READ_LATER = ("hf", "torchvision")
+"""Kinds of sources that only the run reads: one opens a socket, the other imports torch."""
+
+_OWN_KEYS = {"target", "concepts", "concept_sample"}
+"""Options of sets that have keys of their own: another value leads to the same directory."""
 
 T = TypeVar("T")
 
 
 @dataclass
-class Preview:
-    """What a run would measure.
+class _Findings:
+    """What was found so far.
 
     Attributes:
-        sets: What was found of each set, and how many images will be measured.
-        images: Images to measure, by model.
-        templates: Prompts for each class of these data; None for the model's own.
-        named: Classes that the user's file names.
-        probes: Id, title and needs of every probe; no needs where only the probe knows.
-        done: Images that the directory holds already.
-        kept: Why this directory cannot be resumed; empty if it can.
-        later: What only the run can look at, because it needs the network; empty if nothing.
-        problems: What is wrong, by option.
+        spec: What is asked.
+        wrong: What is wrong, by option; one for each.
+        suite: The sets; None where they are not known.
     """
 
-    sets: list[dict[str, Any]] = field(default_factory=list)
-    images: dict[str, int] = field(default_factory=dict)
-    templates: int | None = None
-    named: int = 0
-    probes: list[dict[str, Any]] = field(default_factory=list)
-    done: int = 0
-    kept: str = ""
-    later: str = ""
-    problems: dict[str, str] = field(default_factory=dict)
+    spec: RunSpec
+    wrong: dict[str, Wrong] = field(default_factory=dict)
+    suite: Suite | None = None
+
+    def refuse(self, option: str, reason: str, exit_code: int) -> None:
+        """Notes what is wrong with an option, unless something is noted."""
+        self.wrong.setdefault(option, Wrong(option=option, reason=reason, exit_code=exit_code))
+
+    def tried(self, option: str, work: Callable[[], T], exit_code: int = 4) -> T | None:
+        """Returns the result of the work, or notes under an option why it failed.
+
+        Args:
+            option: The option.
+            work: What may fail.
+            exit_code: Exit code of the run for an error of the system.
+        """
+        try:
+            return work()
+        except TuiprobeError as error:
+            self.refuse(option, str(error), error.exit_code)
+        except ValueError as error:
+            self.refuse(option, str(error), exit_code)
+        except OSError as error:
+            self.refuse(option, error.strerror or str(error), exit_code)
+        return None
 
 
-def preview(models: Sequence[str], options: Mapping[str, Any], run: Path | None) -> Preview:
-    """Returns what runs of some models would measure.
+def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview:
+    """Returns what a run would do.
 
     Args:
-        models: Presets or specs.
-        options: Fields of `RunSpec`, `data` among them; those left out have their default.
-        run: The run directory, or for several models the folder of theirs.
+        request: What to measure, where and how.
+        refused: Options that are left out of it because they are wrong.
     """
-    result = Preview(probes=_probes())
-    given = dict(options)
-    data = given.pop("data", None)
-    specs = []
-    for model in models:
-        vectors = given.get("embeddings") is not None
+    spec = request.spec
+    found = _Findings(spec)
+    for error in refused:
+        found.refuse(error.name, error.cause, error.exit_code)
+    _check_files(found)
+    later = _read_later(spec)
+    if spec.embeddings is not None:
+        _open_vectors(found)
+    elif not later and "data" not in found.wrong:
+        _open_images(found)
+    sets = _described(found)
+    names, templates = _prompts(found)
+    downloads = _downloads(spec, later)
+    if spec.offline and any(download.kind == "weights" for download in downloads):
+        reason = f"the weights of {spec.model} are not on this machine: fetch them before"
+        found.refuse("offline", reason, WeightsError.exit_code)
+    directory, before = _directory(request, found)
+    result = Preview(
+        spec=spec,
+        sets=sets if found.suite else Unknown(depends_on="data" if later else "options"),
+        taps=_taps(spec, before),
+        head=Unknown(depends_on="model"),
+        probes=_probes(),
+        downloads=downloads,
+        directory=directory,
+        wrong=tuple(found.wrong.values()),
+        names=names,
+        templates=templates,
+    )
+    return result.with_head(expected_head(result))
+
+
+def _read_later(spec: RunSpec) -> list[str]:
+    """Returns the sources that only the run reads."""
+    sources = [spec.data, *spec.target, *filter(None, [spec.concepts])]
+    later = [source for source in sources if source.partition(":")[0] in _READ_LATER]
+    return [] if spec.embeddings is not None else later
+
+
+def _check_files(found: _Findings) -> None:
+    for name, exit_code in _FILES.items():
+        path = getattr(found.spec, name)
+        if path is None or (name == "head" and path in _NO_FILES):
+            continue
         try:
-            named = (None, None) if vectors else (model, data)
-            specs.append(user_spec(named[0], named[1], given))
-        except UsageError as error:
-            name, cause = "data", str(error)
-            if isinstance(error, OptionError):
-                name, cause = error.name, error.cause
-            result.problems[name] = cause
-            return result
-    _look_at_files(specs[0], result)
-    if specs[0].embeddings is not None:
-        _look_at_vectors(specs[0], result)
-    else:
-        _look_at_images(specs, result)
-    if run is not None and not result.problems:
-        _look_at_directory(specs, run, result)
-    return result
+            open_regular(path).close()
+        except OSError as error:
+            found.refuse(name, error.strerror or str(error), exit_code)
+        except DamagedFileError as error:
+            found.refuse(name, str(error), exit_code)
 
 
-def _tried(result: Preview, option: str, work: Callable[[], T]) -> T | None:
-    """Returns the result of the work, or notes why it failed."""
-    try:
-        return work()
-    except (TuiprobeError, ValueError) as error:
-        result.problems[option] = str(error)
-    except OSError as error:
-        result.problems[option] = error.strerror or str(error)
-    return None
-
-
-def _look_at_files(spec: RunSpec, result: Preview) -> None:
-    for name in FILES:
-        path = getattr(spec, name)
-        if path is not None and not (name == "head" and path in _NO_FILES):
-            _tried(result, name, lambda path=path: open_regular(path).close())  # type: ignore[misc]
-
-
-def _look_at_images(specs: Sequence[RunSpec], result: Preview) -> None:
-    spec = specs[0]
-    sources = (spec.data, *spec.target, spec.concepts or "")
-    remote = [source for source in sources if source.startswith("hf:")]
-    if remote:
-        result.later = f"{remote[0]} is looked at when the run starts"
-        return
-    suite = _tried(result, "data", lambda: load_suite(spec.data))
+def _open_images(found: _Findings) -> None:
+    spec = found.spec
+    suite = found.tried("data", lambda: load_suite(spec.data))
     if suite is None:
         return
-    whole: list[Suite] = []
-    for each in specs:
-        opened = _tried(result, "concepts", partial(add_concepts, suite, each))
-        opened = _tried(result, "target", partial(add_targets, opened or suite, each))
-        if opened is not None:
-            whole.append(opened)
-    complete = whole[0] if whole else suite
-    planned = planned_images(complete, spec)
-    result.sets = [_described(complete, name, planned[name]) for name in complete.sets]
-    for described in result.sets:
-        if not described["planned"]:
-            result.problems.setdefault("data", f"{described['source']}: no image to measure")
-    if len(whole) == len(specs) and not result.problems:
-        for each, sets in zip(specs, whole, strict=True):
-            result.images[each.model] = sum(planned_images(sets, each).values())
-    _look_at_names(spec, next(iter(suite.sets.values())).classes, result)
-    if spec.baseline is not None and "baseline" not in result.problems:
-        _tried(result, "baseline", partial(_read_baseline, complete, spec.baseline))
+    with_concepts = found.tried("concepts", lambda: add_concepts(suite, spec)) or suite
+    found.suite = found.tried("target", lambda: add_targets(with_concepts, spec)) or suite
+    for dataset in found.suite.sets.values():
+        if not len(dataset.samples):
+            found.refuse("data", f"{dataset.source}: no image to measure", DataError.exit_code)
+    classes = next(iter(suite.sets.values())).classes
+    if spec.head == "probe" and not classes:
+        reason = "it fits a head to labels, and the images have none"
+        found.refuse("head", reason, UsageError.exit_code)
+    if spec.baseline is not None and "baseline" not in found.wrong:
+        complete, path = found.suite, spec.baseline
+        found.tried("baseline", lambda: _read_baseline(complete, path))
 
 
-def _described(suite: Suite, name: str, planned: int) -> dict[str, Any]:
-    dataset = suite.sets[name]
-    role = "target" if name in suite.targets else "labelled" if dataset.classes else "unlabelled"
-    return {
-        "name": name,
-        "source": dataset.source,
-        "found": len(dataset.samples),
-        "planned": planned,
-        "classes": len(dataset.classes),
-        "role": "concepts" if name == suite.concept_set else role,
-        "notes": list(dataset.notes),
-    }
+def _open_vectors(found: _Findings) -> None:
+    from tuiprobe.datasets.vectors import open_rows
+
+    def opened(**without: Any) -> Suite:
+        spec = replace(found.spec, **without)
+        return open_rows(spec, written_classes(spec.classes) if spec.classes is not None else ())
+
+    without: dict[str, Any] = {"labels": None, "classes": None, "target_embeddings": ()}
+    found.suite = found.tried("embeddings", lambda: opened(**without))
+    for options in (("labels", "classes"), ("target_embeddings",)):
+        name, more = options[0], {o: value for o, value in without.items() if o not in options}
+        if found.suite is not None and name not in found.wrong:
+            suite = found.tried(name, lambda more=more: opened(**more))  # type: ignore[misc]
+            found.suite, without = (found.suite, without) if suite is None else (suite, more)
 
 
-def _look_at_names(spec: RunSpec, classes: tuple[str, ...], result: Preview) -> None:
+def _described(found: _Findings) -> tuple[PlannedSet, ...]:
+    suite, spec = found.suite, found.spec
+    if suite is None:
+        return ()
+    planned = planned_images(suite, spec)
+    sets = []
+    for name, dataset in suite.sets.items():
+        role: Role = "labelled" if dataset.classes else "unlabelled"
+        if name == suite.concept_set:
+            role = "concepts"
+        elif name in suite.targets:
+            role = "target"
+        sets.append(
+            PlannedSet(
+                name=name,
+                source=dataset.source,
+                role=role,
+                found=len(dataset.samples),
+                planned=planned[name],
+                classes=len(dataset.classes),
+                channels=layout_of(dataset).width or 0,
+                notes=tuple(dataset.notes),
+            )
+        )
+    return tuple(sets)
+
+
+def _prompts(found: _Findings) -> tuple[int, int]:
+    """Returns how many classes the user names, and how many prompts each class has."""
+    spec, names, templates, usage = found.spec, 0, 0, UsageError.exit_code
+    sets = found.suite.sets if found.suite is not None else {}
+    classes = next((dataset.classes for dataset in sets.values()), ())
     if imagenet_labels(classes) is not None:
-        result.templates = len(imagenet_templates())
-    if spec.templates is not None and "templates" not in result.problems:
+        templates = len(imagenet_templates())
+    if spec.templates is not None and "templates" not in found.wrong:
         path = Path(spec.templates)
-        lines = _tried(result, "templates", lambda: read_lines(path, "prompt templates"))
-        result.templates = len(lines or ())
+        lines = found.tried("templates", lambda: read_lines(path, "prompt templates"), usage)
+        templates = len(lines or ())
+    if spec.templates is not None and spec.head not in (None, "zero-shot"):
+        reason = "they belong to a zero-shot head; this run uses another one"
+        found.refuse("templates", reason, usage)
     if spec.classes is not None:
         given = spec.classes
-        names = _tried(result, "classes", lambda: read_classes(given)) or ()
-        result.named = len(names)
+        written = found.tried("classes", lambda: read_classes(given), usage) or ()
+        names = len(written)
         if names and classes:
-            _tried(result, "classes", lambda: place_of_each(classes, names))
+            found.tried("classes", lambda: place_of_each(classes, written), usage)
+    return names, templates
 
 
 def _read_baseline(suite: Suite, path: str) -> None:
     """Refuses a baseline that does not fit the sets, as the engine does."""
     from tuiprobe.probes.robustness.baselines import refuse_baseline
-    from tuiprobe.run.records import SetRecord
 
     sets = [
         SetRecord(
@@ -203,6 +284,7 @@ def _read_baseline(suite: Suite, path: str) -> None:
     refuse_baseline(sets, path)
 
 
+<<<<<<< HEAD
 def _look_at_vectors(spec: RunSpec, result: Preview) -> None:
     own = replace(spec, target_embeddings=())
     suite = _tried(result, "embeddings", lambda: open_suite(replace(own, labels=None)))
@@ -226,50 +308,109 @@ def _probes() -> list[dict[str, Any]]:
     ]
     foreign = ({"id": p.name, "title": p.name, "needs": None} for p in PROBES.foreign())
     return [*probes, *foreign]
+=======
+def _downloads(spec: RunSpec, later: Sequence[str]) -> tuple[Download, ...]:
+    loads = spec.checkpoint is None and spec.embeddings is None
+    weights = [
+        Download(kind="weights", name=missing.model, least=missing.size or missing.tower or 0)
+        for missing in (missing_weights([spec.model]) if loads else ())
+    ]
+    hub = [source for source in later if source.startswith("hf:")]
+    return (*weights, *(Download(kind="data", name=source) for source in hub))
 
 
-def _look_at_directory(specs: Sequence[RunSpec], run: Path, result: Preview) -> None:
-    """Counts what earlier attempts at the same runs have measured."""
-    places = [run] if len(specs) == 1 else [path for path in run.glob("*") if path.is_dir()]
-    names = {spec.model for spec in specs}
-    for place in places:
-        directory = RunDir(place)
-        if not directory.plan_file.exists():
-            continue
+def _taps(spec: RunSpec, before: PlanRecord | None) -> tuple[str, ...] | Unknown:
+    """Returns the layers, which only the model tells where globs name inner ones."""
+    if not spec.layers:
+        return (FINAL_TAP,)
+    if before is not None:
+        return tuple(tap.name for tap in before.taps)
+    return Unknown(depends_on="model")
+
+
+def _probes() -> tuple[PlannedProbe, ...]:
+    """Returns what the folders of the built-in probes declare; loads no probe."""
+    probes = []
+    for id, place in BUILT_IN.items():
+        folder = import_module(place.partition(":")[0].rpartition(".")[0])
+        needs = tuple(folder.NEEDS)
+        probes.append(PlannedProbe(id=id, title=folder.TITLE, needs=needs, outcome="runs"))
+    for foreign in PROBES.foreign():
+        name, outcome = foreign.name, Unknown(depends_on="package")
+        probes.append(PlannedProbe(id=name, title=name, needs=(), outcome=outcome))
+    return tuple(probes)
+>>>>>>> request
+
+
+# The run directory.
+
+
+def _directory(request: RunRequest, found: _Findings) -> tuple[PlannedDirectory, PlanRecord | None]:
+    """Returns where the run goes, and the plan of an earlier attempt that it resumes."""
+    spec = request.spec
+    run = RunDir(request.output) if request.output is not None else _earlier(request)
+    if run is None:
+        suite = found.suite.name if found.suite is not None else safe_name(spec.data)
+        path = request.runs / f"{safe_name(spec.model)}-{suite}-*"
+        return PlannedDirectory(path=str(path)), None
+    planned = PlannedDirectory(path=str(run.path))
+    if request.fresh:
+        found.tried("output", lambda: refuse_to_clear(run))
+        there = run.read_key() is not None
+        return planned.model_copy(update={"state": "deleted" if there else "new"}), None
+    found.tried("output", lambda: run.refuse_foreign(run.read_key() or ""))
+    if not run.plan_file.exists():
+        return planned, None
+    try:
+        plan, before = read_plan(run), read_spec(run)
+    except DamagedFileError as error:
+        found.refuse("output", str(error), error.exit_code)
+        return planned, None
+    if found.suite is None:
+        return planned.model_copy(update={"state": "resumed"}), None
+    if plan.model.name != spec.model or not _fits(plan, found.suite):
+        reason = f"{run.path} holds a run of other images or of another model: choose another one"
+        found.refuse("output", reason, DataError.exit_code)
+        return planned, None
+    answers = differing(spec, before, "answers") if run.results_file.exists() else []
+    done, images = images_done(run).done, sum(planned_images(found.suite, spec).values())
+    complete = run.results_file.exists() and done >= images
+    update = {
+        "state": "replaced" if complete else "resumed",
+        "done": done,
+        "replaced": tuple(option.name for option in answers),
+    }
+    same_taps = before.layers == spec.layers
+    return planned.model_copy(update=update), plan if same_taps else None
+
+
+def _earlier(request: RunRequest) -> RunDir | None:
+    """Returns the latest run that the same measurements were begun in; None without one."""
+    runs = sorted(
+        map(RunDir, run_directories(request.runs)),
+        key=lambda run: run.key_file.modified() or 0,
+        reverse=True,
+    )
+    for run in runs:
         try:
-            plan = read_plan(directory)
-        except DamagedFileError as error:
-            result.kept = str(error)
+            before = read_spec(run)
+        except DamagedFileError:
             continue
-        if plan.model.name not in names:
-            continue
-        if _fits(plan, result.sets):
-            result.done += images_done(directory).done
-        elif len(specs) == 1:
-            result.kept = f"{place} holds a run of other images: delete it among the runs"
+        changed = {o.name for o in differing(request.spec, before, "measurement", "bits")}
+        if changed <= _OWN_KEYS:
+            return run
+    return None
 
 
-def _fits(plan: PlanRecord, sets: Sequence[dict[str, Any]]) -> bool:
+def _fits(plan: PlanRecord, suite: Suite) -> bool:
     """Says whether a run has the sets that were found; those with keys of their own may differ."""
-    recorded = {
-        record.name: record.found
+    recorded = [
+        (record.name, record.found)
         for record in plan.sets
         if not record.target and record.name != plan.concept_set
-    }
-    named = [described for described in sets if described["role"] not in ("concepts", "target")]
-    if any("width" in described for described in named):
-        return [described["found"] for described in named] == list(recorded.values())
-    return {described["name"]: described["found"] for described in named} == recorded
-
-
-def main(arguments: list[str]) -> int:
-    """Prints the preview that the JSON in the first argument asks for; returns the exit code."""
-    request = json.loads(arguments[0])
-    run = None if request.get("run") is None else Path(request["run"])
-    result = preview(request["models"], request["options"], run)
-    print(json.dumps(asdict(result)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    ]
+    return recorded == [
+        (name, len(dataset.samples))
+        for name, dataset in suite.sets.items()
+        if name not in suite.own_keys
+    ]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tuiprobe.options import OptionField, words_of
 from tuiprobe.request import OF_EMBEDDINGS, OF_IMAGES, rows_name
+from tuiprobe.results import NotRun
+from tuiprobe.run.preview import Preview
 from tuiprobe.spec import run_option, run_options
 
 FIRST = ("data", "target", "concepts", "sample")
@@ -41,12 +42,6 @@ class SetupMemory:
     def trial(self, model: str, setup: Setup) -> dict[str, Any] | None:
         """Returns what a trial of a model found; None before it."""
         return self.trials.get((model, *setup.trial_options))
-
-    def all_trials(self, setup: Setup) -> list[dict[str, Any]]:
-        """Returns the trial of each model; empty if one is missing, or vectors have no model."""
-        models = () if setup.of_vectors else setup.models
-        trials = [trial for model in models if (trial := self.trial(model, setup)) is not None]
-        return trials if len(trials) == len(models) else []
 
 
 @dataclass(frozen=True)
@@ -127,21 +122,42 @@ class Setup:
         """Returns the whole command line after the program's name."""
         return [*self.options(), "--output", str(self.directory(runs))]
 
-    def request(self, runs: Path) -> str:
-        """Returns what `tuiprobe.engine.preview` is asked; values that are wrong are left out.
+    def dry_run(self, runs: Path) -> list[str]:
+        """Returns the arguments that ask what the run would do; wrong texts are left out."""
+        texts = {name: text for name, text in self.texts.items() if name not in self.problems()}
+        sound = Setup(self.models, texts).options()
+        return [*sound, "--output", str(self.directory(runs)), "--dry-run", "--json"]
 
-        Args:
-            runs: Where run directories are kept.
-        """
-        wrong = self.problems()
-        options = {
-            name: _value(run_option(name), self[name])
-            for name in self.asked
-            if self[name] and name not in wrong
-        }
-        run = None if wrong else str(self.directory(runs))
-        asked = {"models": self.models, "options": options, "run": run}
-        return json.dumps(asked)
+
+def specs_of(setup: Setup, memory: SetupMemory) -> list[dict[str, object]]:
+    """Returns what is known of each run, for what its title warns of."""
+    specs = []
+    for model in () if setup.of_vectors else setup.models:
+        spec = {"model": model, "data": setup["data"], "checkpoint": setup["checkpoint"]}
+        trial = memory.trial(model, setup) or {}
+        specs.append(spec | ({"weights": trial["weights"]["kind"]} if "weights" in trial else {}))
+    return specs
+
+
+def start_words(previews: Sequence[Preview], wrong: Iterable[str]) -> str:
+    """Returns what the button says: what Enter will do.
+
+    Args:
+        previews: What the runs of the form would do; empty before that was looked at.
+        wrong: Names of the options that are wrong.
+    """
+    for name in wrong:
+        what = "the run directory" if name == "output" else run_option(name).label
+        return f"✗ {what} needs another value"
+    total = sum(preview.images for preview in previews)
+    done = sum(preview.directory.done for preview in previews)
+    if done:
+        again = f"all {total:,} are measured: answers again"
+        return again if done >= total else f"resumes {done:,} of {total:,}"
+    if not total:
+        return "start"
+    start = "! start without answers" if isinstance(previews[0].head, NotRun) else "start"
+    return f"{start}: {total:,} {'images' if previews[0].spec.embeddings is None else 'vectors'}"
 
 
 def first_text(option: OptionField) -> str:
