@@ -57,6 +57,7 @@ BUILTIN = {
     "webdataset": "tuiprobe.datasets.webdataset:SOURCE",
     "hf": "tuiprobe.datasets.hugging_face:SOURCE",
     "torchvision": "tuiprobe.datasets.torchvision_sets:SOURCE",
+    "vectors": "tuiprobe.datasets.vectors:SOURCE",
     "suite": "tuiprobe.datasets.suites:SOURCE",
     "broden": "tuiprobe.datasets.broden:SOURCE",
     "csv": "tuiprobe.datasets.concept_csv:SOURCE",

@@ -111,10 +111,9 @@ def _refuse(checks: list[PreflightCheck]) -> None:
 
 
 def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
-    if name in plan.suite.targets:
+    dataset, alone = plan.suite.sets[name], plan.layouts[name].alone
+    if alone and name in plan.suite.targets:
         return
-    dataset = plan.suite.sets[name]
-    alone = plan.layouts[name].alone
     for check in check_labels(
         dataset.classes,
         len(dataset.samples),

@@ -7,36 +7,17 @@ with; what is done already comes from the plan in the run directory.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-=======
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
->>>>>>> request
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tuiprobe.catalog.cached import missing_weights
-from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines, written_classes
+from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
-<<<<<<< HEAD
-from tuiprobe.datasets.assemble import (
-    add_concepts,
-    add_targets,
-    open_suite,
-    planned_images,
-    user_spec,
-)
+from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, with_options
 from tuiprobe.datasets.layout import layout_of
-=======
-from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
->>>>>>> request
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
@@ -132,10 +113,8 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
         found.refuse(error.name, error.cause, error.exit_code)
     _check_files(found)
     later = _read_later(spec)
-    if spec.embeddings is not None:
-        _open_vectors(found)
-    elif not later and "data" not in found.wrong:
-        _open_images(found)
+    if not later and "data" not in found.wrong:
+        _open_sets(found)
     sets = _described(found)
     names, templates = _prompts(found)
     downloads = _downloads(spec, later)
@@ -161,8 +140,7 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
 def _read_later(spec: RunSpec) -> list[str]:
     """Returns the sources that only the run reads."""
     sources = [spec.data, *spec.target, *filter(None, [spec.concepts])]
-    later = [source for source in sources if source.partition(":")[0] in _READ_LATER]
-    return [] if spec.embeddings is not None else later
+    return [source for source in sources if source.partition(":")[0] in _READ_LATER]
 
 
 def _check_files(found: _Findings) -> None:
@@ -178,11 +156,15 @@ def _check_files(found: _Findings) -> None:
             found.refuse(name, str(error), exit_code)
 
 
-def _open_images(found: _Findings) -> None:
+def _open_sets(found: _Findings) -> None:
     spec = found.spec
-    suite = found.tried("data", lambda: load_suite(spec.data))
-    if suite is None:
+    without = replace(spec, labels=None, classes=None)
+    first = found.tried("data", lambda: with_options(load_suite(spec.data), without))
+    if first is None:
         return
+    suite = first
+    if "labels" not in found.wrong:
+        suite = found.tried("labels", lambda: with_options(first, spec)) or first
     with_concepts = found.tried("concepts", lambda: add_concepts(suite, spec)) or suite
     found.suite = found.tried("target", lambda: add_targets(with_concepts, spec)) or suite
     for dataset in found.suite.sets.values():
@@ -195,22 +177,6 @@ def _open_images(found: _Findings) -> None:
     if spec.baseline is not None and "baseline" not in found.wrong:
         complete, path = found.suite, spec.baseline
         found.tried("baseline", lambda: _read_baseline(complete, path))
-
-
-def _open_vectors(found: _Findings) -> None:
-    from tuiprobe.datasets.vectors import open_rows
-
-    def opened(**without: Any) -> Suite:
-        spec = replace(found.spec, **without)
-        return open_rows(spec, written_classes(spec.classes) if spec.classes is not None else ())
-
-    without: dict[str, Any] = {"labels": None, "classes": None, "target_embeddings": ()}
-    found.suite = found.tried("embeddings", lambda: opened(**without))
-    for options in (("labels", "classes"), ("target_embeddings",)):
-        name, more = options[0], {o: value for o, value in without.items() if o not in options}
-        if found.suite is not None and name not in found.wrong:
-            suite = found.tried(name, lambda more=more: opened(**more))  # type: ignore[misc]
-            found.suite, without = (found.suite, without) if suite is None else (suite, more)
 
 
 def _described(found: _Findings) -> tuple[PlannedSet, ...]:
@@ -284,33 +250,8 @@ def _read_baseline(suite: Suite, path: str) -> None:
     refuse_baseline(sets, path)
 
 
-<<<<<<< HEAD
-def _look_at_vectors(spec: RunSpec, result: Preview) -> None:
-    own = replace(spec, target_embeddings=())
-    suite = _tried(result, "embeddings", lambda: open_suite(replace(own, labels=None)))
-    if suite is not None and "labels" not in result.problems and "classes" not in result.problems:
-        suite = _tried(result, "labels", lambda: open_suite(own)) or suite
-    if suite is not None and spec.target_embeddings:
-        suite = _tried(result, "target_embeddings", lambda: open_suite(spec)) or suite
-    for name, dataset in (suite.sets if suite else {}).items():
-        assert suite is not None
-        described = _described(suite, name, len(dataset.samples))
-        label = name if name in suite.targets else spec.model
-        result.sets.append({**described, "name": label, "width": layout_of(dataset).width})
-    result.images = {EMBEDDED: sum(described["planned"] for described in result.sets)}
-
-
-def _probes() -> list[dict[str, Any]]:
-    """Returns how the built-in probes are announced; loads no probe."""
-    probes: list[dict[str, Any]] = [
-        {"id": id, "title": probe.title, "needs": list(probe.needs)}
-        for id, probe in BUILT_IN.items()
-    ]
-    foreign = ({"id": p.name, "title": p.name, "needs": None} for p in PROBES.foreign())
-    return [*probes, *foreign]
-=======
 def _downloads(spec: RunSpec, later: Sequence[str]) -> tuple[Download, ...]:
-    loads = spec.checkpoint is None and spec.embeddings is None
+    loads = spec.checkpoint is None and spec.kind == "images"
     weights = [
         Download(kind="weights", name=missing.model, least=missing.size or missing.tower or 0)
         for missing in (missing_weights([spec.model]) if loads else ())
@@ -329,17 +270,15 @@ def _taps(spec: RunSpec, before: PlanRecord | None) -> tuple[str, ...] | Unknown
 
 
 def _probes() -> tuple[PlannedProbe, ...]:
-    """Returns what the folders of the built-in probes declare; loads no probe."""
-    probes = []
-    for id, place in BUILT_IN.items():
-        folder = import_module(place.partition(":")[0].rpartition(".")[0])
-        needs = tuple(folder.NEEDS)
-        probes.append(PlannedProbe(id=id, title=folder.TITLE, needs=needs, outcome="runs"))
+    """Returns how the built-in probes are announced; loads no probe."""
+    probes = [
+        PlannedProbe(id=id, title=probe.title, needs=tuple(probe.needs), outcome="runs")
+        for id, probe in BUILT_IN.items()
+    ]
     for foreign in PROBES.foreign():
         name, outcome = foreign.name, Unknown(depends_on="package")
         probes.append(PlannedProbe(id=name, title=name, needs=(), outcome=outcome))
     return tuple(probes)
->>>>>>> request
 
 
 # The run directory.

@@ -26,8 +26,8 @@ def accumulators(plan: Plan) -> dict[str, ActivationStats]:
     return {FINAL_TAP: ActivationStats(plan.encoder.width, k=plan.spec.top_k), **inner}
 
 
-Sampled: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.bool_] | None]
-"""Returns which of some samples are kept with their representation; None for all."""
+Sampled: TypeAlias = Callable[[NDArray[np.int64], int], NDArray[np.bool_] | None]
+"""Returns which samples are kept with their representation under a seed; None for all."""
 
 
 class TapMeasure:
@@ -53,7 +53,7 @@ class TapMeasure:
         spec: RunSpec,
         device: str,
         rows_wanted: int = 0,
-        sampled: Sampled = lambda ids: None,
+        sampled: Sampled = lambda ids, seed: None,
     ) -> None:
         self.tap = tap
         self.kept: torch.Tensor | slice = slice(None)
@@ -80,7 +80,7 @@ class TapMeasure:
         if x.device.type != self._device.type:  # no kernels there
             x = x.to(self._device)
         ids_there = ids if there is None else there
-        if (sampled := self._sampled(ids.numpy())) is not None:
+        if (sampled := self._sampled(ids.numpy(), self._spec.seed)) is not None:
             self._every = self._every or ChannelStats(x.shape[1], k=self.stats.k)
             self._every.update(x, ids_there)
             self.kept = torch.from_numpy(sampled)

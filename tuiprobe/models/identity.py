@@ -1,4 +1,4 @@
-"""The encoder of stored vectors: an identity, with what the user says about the real one."""
+"""The encoder of samples that are encoded already: an identity, as the user describes it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def identity_encoder(
     representation: Representation,
     training: Training,
 ) -> Encoder:
-    """Returns the encoder of stored vectors.
+    """Returns the encoder of samples that are encoded already.
 
     Args:
         name: Name in the report.
-        source: What the user typed for the vectors.
-        digest: Digest of the vectors, in place of that of weights.
-        width: Channels of the vectors.
-        representation: Kind of the vectors, by the user.
+        source: Where the samples are from.
+        digest: Digest of the samples, in place of that of weights.
+        width: Channels of the samples.
+        representation: Kind of the samples, by the user.
         training: How their encoder was trained, by the user.
     """
     module = nn.Identity()
@@ -54,4 +54,4 @@ def identity_encoder(
 
 
 def _refuse(image: Image) -> Tensor:
-    raise RunError("vectors were given and not their encoder: no image can be measured")
+    raise RunError("the encoder of these samples is not known: no image can be measured")
