@@ -152,17 +152,16 @@ def of_kind(*kinds: str) -> list[OptionField]:
     return [o for o in run_options() if o.option.fits in kinds and not o.option.stands_for]
 
 
-GIVEN = st.fixed_dictionaries(
-    {o.name: drawn(o) for o in of_kind("", "images")}
-    | {"target": st.none() | st.lists(TEXTS, max_size=2)}
-)
+GIVEN = st.fixed_dictionaries({o.name: drawn(o) for o in of_kind("", "images")})
 VECTORS = st.fixed_dictionaries(
     {
         o.name: st.none() if o.name in ("model", "data", "head", "target") else drawn(o)
         for o in of_kind("", "vectors")
     }
-    | {"embeddings": st.sampled_from(["rows.npy", "-x.npy", "a/img_emb_*.npy", "s.npz::train"])}
-    | {"target_embeddings": st.none() | st.just(["x.npy", "-y.npy"])}
+    | {
+        "embeddings": st.sampled_from(["rows.npy", "-x.npy", "a/img_emb_*.npy", "s.npz::train"]),
+        "target_embeddings": st.none() | st.just(["x.npy", "-y.npy"]),
+    }
 )
 
 

@@ -524,10 +524,10 @@ class RunOptions(TypedDict, total=False):
     answers_among: Literal["set", "all"] | None
     templates: str | PathLike[str] | None
     embeddings: str | PathLike[str] | None
+    target_embeddings: str | PathLike[str] | Sequence[str | PathLike[str]] | None
     labels: str | PathLike[str] | None
     training: Literal["zero-shot", "supervised", "finetuned", "unknown"] | None
     representation: Literal["projected", "pooled", "token"] | None
-    target_embeddings: str | PathLike[str] | Sequence[str | PathLike[str]] | None
     id_column: str | None
     baseline: str | PathLike[str] | None
     concepts: str | PathLike[str] | None
