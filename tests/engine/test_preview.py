@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.engine.conftest import measured
+from tuiprobe import api
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.assemble import usable_spec
 from tuiprobe.engine.preview import preview
@@ -175,8 +175,8 @@ def test_the_directory_is_new_resumed_replaced_deleted_or_refused(
     run = Path("runs") / "one"
 
     def request(output: Path | None = run, fresh: bool = False, **changes: Any) -> RunRequest:
-        given = {"batch_size": 4, "threads": 1, "workers": 0, "layers": ["*"]}
-        spec = make_spec("py:tests.engine.colors:build", f"imagefolder:{pictures}", given)
+        given = {"batch_size": 4, "threads": 1, "workers": 0, "layers": ["layer*"]}
+        spec = make_spec("mini_clip", f"imagefolder:{pictures}", given)
         return RunRequest(spec=replace(spec, **changes), output=output, fresh=fresh)
 
     def state(**changes: Any) -> tuple[str, int, tuple[str, ...]]:
@@ -186,7 +186,7 @@ def test_the_directory_is_new_resumed_replaced_deleted_or_refused(
     before = preview(request())
     assert (before.directory.state, before.taps) == ("new", Unknown(depends_on="model"))
     assert preview(request(output=None)).directory.path.endswith("-*")
-    measured(pictures, run, layers=["*"])
+    api.run(request())
     images = preview(request()).images
     assert images > 0
     assert state() == ("replaced", images, ())

@@ -270,9 +270,9 @@ def _taps(spec: RunSpec, before: PlanRecord | None) -> tuple[str, ...] | Unknown
 
 
 def _probes() -> tuple[PlannedProbe, ...]:
-    """Returns how the built-in probes are announced; loads no probe."""
+    """Returns how the probes are announced; loads none."""
     probes = [
-        PlannedProbe(id=id, title=probe.title, needs=tuple(probe.needs), outcome="runs")
+        PlannedProbe(id=id, title=probe.title, needs=probe.needs, outcome="runs")
         for id, probe in BUILT_IN.items()
     ]
     for foreign in PROBES.foreign():

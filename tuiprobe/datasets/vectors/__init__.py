@@ -20,4 +20,4 @@ def _suite(source: str) -> Suite:
     return open_row_suite(source)
 
 
-SOURCE = DataSource(forms=("vectors:FILE",), open=_set, suite=_suite, is_path=True)
+SOURCE = DataSource(forms=("vectors:FILE",), open=_set, suite=_suite, kind="vectors", is_path=True)
